@@ -1,0 +1,2 @@
+//! Records, redaction, the durable chained journal, receipts, SIEM encodings; no network.
+#![forbid(unsafe_code)]

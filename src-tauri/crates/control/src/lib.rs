@@ -1,0 +1,2 @@
+//! The control plane and its command line.
+#![forbid(unsafe_code)]

@@ -1,0 +1,21 @@
+//! Checked ids and values shared by every crate, and the [`Person`] seam.
+//!
+//! Nothing here reads a clock, a file or a socket. A value that exists is valid: parsing happens once, at the edge.
+#![forbid(unsafe_code)]
+
+mod advice;
+mod digest;
+mod id;
+mod identity;
+mod person;
+mod time;
+
+pub use advice::{Advice, ForPerson};
+pub use digest::{Digest, DigestFault};
+pub use id::{CallId, ConnectorId, CredentialId, DeviceId, IdFault, ServerId, ToolName};
+pub use identity::{AttributeValue, Subject};
+pub use person::{
+    Approval, ApprovalRequest, BoxFuture, Consent, ConsentRequest, ListeningProcess, Person, PersonFault,
+    SignInOutcome, SignInPurpose, SignInRequest,
+};
+pub use time::{Timestamp, TimestampFault};

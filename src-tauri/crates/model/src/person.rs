@@ -1,0 +1,159 @@
+//! The seam to a person. Gateway, issuer and connector sometimes need one; nothing below the controller opens a window.
+
+use std::pin::Pin;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use crate::{CallId, ConnectorId, ServerId, Subject, ToolName};
+
+/// A future that a trait object can return.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Somebody who can be asked. Each question is answered once or runs into its deadline; a deadline is a refusal.
+///
+/// The composition root hands the implementation in. There is none that answers by itself.
+pub trait Person: Send + Sync {
+    /// Asks the person to sign in at `request.authorize_url`; the answer is the redirect's parameters.
+    fn sign_in(&self, request: SignInRequest) -> BoxFuture<'_, Result<SignInOutcome, PersonFault>>;
+
+    /// Asks whether an assistant may use a virtual server.
+    fn consent(&self, request: ConsentRequest) -> BoxFuture<'_, Result<Consent, PersonFault>>;
+
+    /// Asks whether one call may be made.
+    fn approve(&self, request: ApprovalRequest) -> BoxFuture<'_, Result<Approval, PersonFault>>;
+}
+
+/// Why no answer came.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PersonFault {
+    /// Nobody answered in time.
+    #[error("nobody answered within the deadline")]
+    Deadline,
+    /// The person closed the window or cancelled.
+    #[error("the person cancelled")]
+    Cancelled,
+    /// There is nobody to ask: no display, or managed settings forbid asking here.
+    #[error("there is nobody to ask: {0}")]
+    Nobody(String),
+}
+
+/// Why a sign-in is needed; decides the words that the person reads.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "for", rename_all = "snake_case")]
+pub enum SignInPurpose {
+    /// The organisation's identity provider.
+    Organisation {
+        /// The organisation's name.
+        name: String,
+    },
+    /// The person's own account at a connector.
+    Connector {
+        /// The connector.
+        connector: ConnectorId,
+        /// Its title.
+        title: String,
+    },
+}
+
+/// One attempt to sign in: an authorization request (RFC 6749, section 4.1.1) that waits for its redirect.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SignInRequest {
+    /// Why.
+    pub purpose: SignInPurpose,
+    /// Where the person authenticates. Always `https`, or `http` on loopback.
+    pub authorize_url: Url,
+    /// The loopback redirect URI of this attempt; its port is fresh and names the attempt (RFC 8252, section 7.3).
+    pub redirect_uri: Url,
+    /// How long to wait.
+    pub deadline: Duration,
+}
+
+/// The redirect's parameters, exactly as they came.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SignInOutcome {
+    /// The whole redirect URL with its query: the caller checks `state` and `iss` before using `code`.
+    pub redirected_to: Url,
+}
+
+impl std::fmt::Debug for SignInOutcome {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SignInOutcome(..)")
+    }
+}
+
+/// The program that owns the listener at an assistant's redirect port. A claimed client name proves nothing; this does.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListeningProcess {
+    /// The process id.
+    pub pid: u32,
+    /// The executable's absolute path.
+    pub executable: String,
+    /// The operating system's user id of the process.
+    pub user_id: u32,
+}
+
+/// An assistant asks to use a virtual server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConsentRequest {
+    /// The virtual server.
+    pub server: ServerId,
+    /// Its title.
+    pub server_title: String,
+    /// The name that the assistant claims (RFC 7591 `client_name`).
+    pub client_name: String,
+    /// The assistant's client identifier.
+    pub client_id: String,
+    /// Where the code will be sent.
+    pub redirect_uri: Url,
+    /// The program that is really listening there, where it can be told.
+    pub process: Option<ListeningProcess>,
+    /// For whom the assistant will act.
+    pub subject: Subject,
+    /// How long to wait.
+    pub deadline: Duration,
+}
+
+/// The answer to a [`ConsentRequest`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Consent {
+    /// The assistant may use the virtual server until revoked.
+    Allow,
+    /// It may not.
+    Deny,
+}
+
+/// A policy asks for a person before one call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApprovalRequest {
+    /// The call.
+    pub call: CallId,
+    /// The virtual server that it came through.
+    pub server: ServerId,
+    /// The connector that it goes to.
+    pub connector: ConnectorId,
+    /// The tool.
+    pub tool: ToolName,
+    /// The arguments, as JSON text.
+    pub arguments: String,
+    /// The assistant's name.
+    pub client_name: String,
+    /// Why a person is asked: the policy's `@reason`.
+    pub reason: String,
+    /// How long to wait.
+    pub deadline: Duration,
+}
+
+/// The answer to an [`ApprovalRequest`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Approval {
+    /// This call only.
+    AllowOnce,
+    /// This tool, with any arguments, until the session ends.
+    AllowForSession,
+    /// Not at all.
+    Deny,
+}

@@ -1,0 +1,257 @@
+//! What IT decides: connectors, virtual servers, policies and the organisation's settings.
+//!
+//! The same types are read from the authored folder (TOML), from the signed bundle (JSON) and from a personal
+//! `deskgate.toml`. Unknown keys refuse the whole document: a setting that is not understood must not be half obeyed.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use model::{ConnectorId, CredentialId, ServerId, ToolName};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use url::Url;
+
+/// The format version of [`Content`] that this program writes and reads.
+pub const CONTENT_FORMAT: u32 = 1;
+
+/// The content of a bundle.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Content {
+    /// The format version: [`CONTENT_FORMAT`].
+    pub format: u32,
+    /// The organisation's settings.
+    pub org: OrgSettings,
+    /// Every connector by id.
+    pub connectors: BTreeMap<ConnectorId, ConnectorSpec>,
+    /// Every virtual server by id.
+    pub servers: BTreeMap<ServerId, ServerSpec>,
+    /// The Cedar policies, by the path of their file.
+    pub policies: BTreeMap<String, String>,
+    /// The connectors' tool lists as IT accepted them: what policies are typed against.
+    pub tools: BTreeMap<ConnectorId, PinnedTools>,
+}
+
+/// The organisation's settings.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OrgSettings {
+    /// The organisation's id, as in the root document.
+    pub id: String,
+    /// Its name, as people read it.
+    pub name: String,
+    /// Where people find help.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub support_url: Option<Url>,
+    /// Who signs people in.
+    pub identity_provider: IdentityProvider,
+    /// Where sign-in opens.
+    #[serde(default)]
+    pub sign_in_surface: SignInSurface,
+    /// What works without the control plane, and for how long.
+    #[serde(default)]
+    pub offline: OfflineRules,
+    /// What is recorded of payloads.
+    #[serde(default)]
+    pub audit: AuditSettings,
+}
+
+/// An OpenID provider (OpenID Connect Discovery 1.0).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IdentityProvider {
+    /// The issuer identifier, compared exactly.
+    pub issuer: Url,
+    /// Deskgate's client id there; a public client with PKCE.
+    pub client_id: String,
+    /// Scopes beside `openid`.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub scopes: BTreeSet<String>,
+    /// The claim that holds the groups.
+    #[serde(default = "groups_claim")]
+    pub groups_claim: String,
+}
+
+fn groups_claim() -> String {
+    "groups".to_owned()
+}
+
+/// Where sign-in opens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SignInSurface {
+    /// A native window, or the system browser for providers that refuse embedded views.
+    #[default]
+    Auto,
+    /// Always the system browser.
+    Browser,
+}
+
+/// What works without the control plane.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OfflineRules {
+    /// Hours that the last good policy is obeyed after its expiry.
+    pub grace_hours: u32,
+}
+
+impl Default for OfflineRules {
+    fn default() -> Self {
+        Self { grace_hours: 72 }
+    }
+}
+
+/// What is recorded, and how strictly.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AuditSettings {
+    /// Record the values of arguments, not only their names, types, sizes and digests.
+    pub capture_arguments: bool,
+}
+
+/// One upstream MCP server and how it is authenticated.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConnectorSpec {
+    /// Its title, as people read it.
+    pub title: String,
+    /// The Streamable HTTP endpoint. Exactly one of `url` and `command` is given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<Url>,
+    /// The stdio server: the program and its arguments; no shell.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub command: Vec<String>,
+    /// Environment of the stdio server beside a minimal one.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub environment: BTreeMap<String, String>,
+    /// How calls are authenticated.
+    #[serde(default)]
+    pub credential: CredentialSpec,
+}
+
+/// The two ways to reach a connector.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transport<'a> {
+    /// Streamable HTTP (MCP 2026-07-28, basic/transports).
+    Http(&'a Url),
+    /// A program on standard input and output.
+    Stdio {
+        /// The program.
+        program: &'a str,
+        /// Its arguments.
+        arguments: &'a [String],
+    },
+}
+
+impl ConnectorSpec {
+    /// The one transport.
+    ///
+    /// # Errors
+    /// [`ContentFault::Transport`] unless exactly one of `url` and `command` is given.
+    pub fn transport(&self) -> Result<Transport<'_>, ContentFault> {
+        match (&self.url, self.command.split_first()) {
+            (Some(url), None) => Ok(Transport::Http(url)),
+            (None, Some((program, arguments))) => Ok(Transport::Stdio { program, arguments }),
+            (Some(_), Some(_)) | (None, None) => Err(ContentFault::Transport),
+        }
+    }
+}
+
+/// How calls to a connector are authenticated.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum CredentialSpec {
+    /// Not at all.
+    #[default]
+    None,
+    /// The employee's own OAuth grant, asked for on first use.
+    UserOauth {
+        /// The scopes to ask for; what the server's metadata says where empty.
+        #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+        scopes: BTreeSet<String>,
+        /// A client id that was registered beforehand.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        client_id: Option<String>,
+    },
+    /// Service accounts of the organisation. The secrets stay with the control plane, which makes the call.
+    Brokered {
+        /// References in order of preference: the first that policy permits is used.
+        credentials: Vec<CredentialId>,
+    },
+}
+
+/// What an assistant connects to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ServerSpec {
+    /// Its title, as people read it.
+    pub title: String,
+    /// The connectors that it exposes, in order.
+    pub connectors: Vec<ConnectorId>,
+    /// The tools that it offers of each connector; all where a connector is not named.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tools: BTreeMap<ConnectorId, BTreeSet<ToolName>>,
+}
+
+impl ServerSpec {
+    /// Whether the virtual server offers this tool at all, before any policy.
+    pub fn offers(&self, connector: &ConnectorId, tool: &ToolName) -> bool {
+        self.connectors.contains(connector)
+            && self.tools.get(connector).is_none_or(|offered| offered.contains(tool))
+    }
+}
+
+/// A connector's tools as they were accepted, each kept as the very JSON text that the connector sent.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct PinnedTools(pub Vec<Box<RawValue>>);
+
+/// What is wrong with a content, beyond its JSON.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ContentFault {
+    /// A connector has both or neither of `url` and `command`.
+    #[error("a connector has exactly one of url and command")]
+    Transport,
+    /// The content's format version is not known here.
+    #[error("the content has format {0}, which this version cannot read")]
+    Format(u32),
+    /// A server names a connector that does not exist.
+    #[error("server {server} names connector {connector}, which does not exist")]
+    UnknownConnector {
+        /// The server.
+        server: ServerId,
+        /// The missing connector.
+        connector: ConnectorId,
+    },
+    /// A brokered connector has no credential.
+    #[error("connector {0} is brokered but names no credential")]
+    NoCredential(ConnectorId),
+}
+
+impl Content {
+    /// Checks what types alone cannot: format, references, transports.
+    ///
+    /// # Errors
+    /// The first [`ContentFault`] found.
+    pub fn checked(self) -> Result<Self, ContentFault> {
+        if self.format != CONTENT_FORMAT {
+            return Err(ContentFault::Format(self.format));
+        }
+        for (id, connector) in &self.connectors {
+            connector.transport()?;
+            if matches!(&connector.credential, CredentialSpec::Brokered { credentials } if credentials.is_empty()) {
+                return Err(ContentFault::NoCredential(id.clone()));
+            }
+        }
+        for (server, spec) in &self.servers {
+            for connector in spec.connectors.iter().chain(spec.tools.keys()) {
+                if !self.connectors.contains_key(connector) {
+                    return Err(ContentFault::UnknownConnector {
+                        server: server.clone(),
+                        connector: connector.clone(),
+                    });
+                }
+            }
+        }
+        Ok(self)
+    }
+}

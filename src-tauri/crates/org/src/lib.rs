@@ -1,0 +1,2 @@
+//! The only desktop client of the central URL.
+#![forbid(unsafe_code)]

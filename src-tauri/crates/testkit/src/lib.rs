@@ -1,0 +1,2 @@
+//! Real peers and stand-ins for tests.
+#![forbid(unsafe_code)]

@@ -1,0 +1,2 @@
+//! End-to-end tests of the real programs.
+#![forbid(unsafe_code)]
