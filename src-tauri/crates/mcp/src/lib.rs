@@ -1,2 +1,26 @@
-//! The MCP wire in every revision, and the translation between the two eras; raw JSON, no sockets.
+//! The MCP wire in every revision, and the translation between the two eras.
+//!
+//! JSON that need not be understood stays the text it was. No sockets, no clock; nothing outside this crate knows
+//! protocol revisions.
+//!
+//! * [`scan()`], [`Message`], [`RawObject`]: strict JSON-RPC with payloads left as text;
+//! * [`assistant`]: what assistants send to the gateway, and how it answers them;
+//! * [`connector`]: what the gateway sends to connectors, and how they answer.
 #![forbid(unsafe_code)]
+
+pub mod assistant;
+mod call;
+pub mod connector;
+mod error;
+mod message;
+mod raw;
+mod revision;
+mod scan;
+pub mod sse;
+
+pub use call::{CallFault, CallParams, tool_error};
+pub use error::RpcError;
+pub use message::{Message, MessageFault};
+pub use raw::{RawObject, raw};
+pub use revision::{Era, Revision};
+pub use scan::{DEPTH_LIMIT, NUMBER_LIMIT, ScanFault, scan};

@@ -1,0 +1,250 @@
+//! Writing answers in the assistant's dialect.
+
+use std::time::Duration;
+
+use http::StatusCode;
+use serde::Serialize;
+use serde_json::json;
+use serde_json::value::RawValue;
+
+use super::incoming::{Dialect, Refusal};
+use crate::error::RpcError;
+use crate::raw::{RawObject, raw};
+use crate::revision::{Era, Revision};
+
+/// An HTTP answer with a JSON body.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// The HTTP status.
+    pub status: StatusCode,
+    /// The body: one JSON-RPC response.
+    pub body: Vec<u8>,
+}
+
+/// How a virtual server presents itself.
+#[derive(Debug, Clone, Copy)]
+pub struct ServerFace<'a> {
+    /// The virtual server's id.
+    pub name: &'a str,
+    /// Its title.
+    pub title: &'a str,
+    /// This program's version.
+    pub version: &'a str,
+}
+
+/// A tool as it is advertised.
+#[derive(Debug, Clone)]
+pub struct ToolEntry {
+    /// The name that the assistant uses.
+    pub name: String,
+    /// The definition, as the connector sent it but for the name.
+    pub definition: Box<RawValue>,
+}
+
+impl ToolEntry {
+    /// Advertises `definition` under `name`. `None` when the definition is not an object.
+    pub fn new(name: String, definition: &RawValue) -> Option<Self> {
+        let mut object = RawObject::parse(definition)?;
+        if object.read::<String>("name").as_deref() == Some(name.as_str()) {
+            return Some(Self { name, definition: definition.to_owned() });
+        }
+        object.set("name", raw(&name));
+        let definition = object.to_raw();
+        Some(Self { name, definition })
+    }
+}
+
+#[derive(Serialize)]
+struct Response<'a> {
+    jsonrpc: &'static str,
+    id: &'a RawValue,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    result: Option<&'a RawValue>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'a RawValue>,
+}
+
+impl Answer {
+    /// A result, shaped for the dialect.
+    pub fn result(dialect: Dialect, id: &RawValue, result: &RawValue) -> Self {
+        let shaped = RawObject::parse(result).and_then(|object| shaped(dialect, object));
+        Self::ok(id, shaped.as_deref().unwrap_or(result))
+    }
+
+    /// An error that came from a connector, passed on as it is.
+    pub fn passed_error(id: &RawValue, error: &RawValue) -> Self {
+        Self { status: StatusCode::OK, body: response(id, None, Some(error)) }
+    }
+
+    /// An error of the gateway.
+    pub fn error(dialect: Dialect, id: &RawValue, error: &RpcError) -> Self {
+        let modern = dialect.is_stateless();
+        let status = match error.code {
+            RpcError::METHOD_NOT_FOUND if modern => StatusCode::NOT_FOUND,
+            RpcError::HEADER_MISMATCH | RpcError::UNSUPPORTED_REVISION if modern => StatusCode::BAD_REQUEST,
+            _ => StatusCode::OK,
+        };
+        Self { status, body: response(id, None, Some(&error.to_raw())) }
+    }
+
+    /// The answer to a message that was refused unread.
+    pub fn refusal(refusal: &Refusal) -> Self {
+        let id: &RawValue = serde_json::from_str(&refusal.id).unwrap_or(RawValue::NULL);
+        Self { status: refusal.status, body: response(id, None, Some(&refusal.error.to_raw())) }
+    }
+
+    /// The answer to `initialize`.
+    pub fn initialized(id: &RawValue, revision: Revision, face: ServerFace<'_>) -> Self {
+        let result = json!({
+            "protocolVersion": revision.as_str(),
+            "capabilities": {"tools": {"listChanged": true}},
+            "serverInfo": server_info(face),
+        });
+        Self::ok(id, &raw(&result))
+    }
+
+    /// The answer to `server/discover`.
+    pub fn discovered(id: &RawValue, face: ServerFace<'_>) -> Self {
+        let served: Vec<_> = Revision::ALL[1..].iter().rev().map(|revision| revision.as_str()).collect();
+        let result = json!({
+            "resultType": "complete",
+            "supportedVersions": served,
+            "capabilities": {"tools": {"listChanged": true}},
+            "ttlMs": 0,
+            "cacheScope": "private",
+            "_meta": {"io.modelcontextprotocol/serverInfo": server_info(face)},
+        });
+        Self::ok(id, &raw(&result))
+    }
+
+    /// The answer to `ping`.
+    pub fn pong(id: &RawValue) -> Self {
+        Self::ok(id, &raw(&json!({})))
+    }
+
+    /// The answer to `tools/list`. What policy shows differs by user, so the list is private to its authorization.
+    pub fn tools<'t>(
+        dialect: Dialect,
+        id: &RawValue,
+        tools: impl IntoIterator<Item = &'t ToolEntry>,
+        fresh_for: Duration,
+    ) -> Self {
+        let tools: Vec<&RawValue> = tools.into_iter().map(|tool| tool.definition.as_ref()).collect();
+        let mut object = RawObject::default();
+        object.set("tools", raw(&tools));
+        if dialect.is_stateless() {
+            object.set("resultType", raw("complete"));
+            object.set("ttlMs", raw(&u64::try_from(fresh_for.as_millis()).unwrap_or(u64::MAX)));
+            object.set("cacheScope", raw("private"));
+        }
+        Self::ok(id, &object.to_raw())
+    }
+
+    fn ok(id: &RawValue, result: &RawValue) -> Self {
+        Self { status: StatusCode::OK, body: response(id, Some(result), None) }
+    }
+}
+
+/// The first event on a `subscriptions/listen` stream.
+pub fn acknowledged(subscription: &RawValue, tools: bool) -> String {
+    let filter = if tools { json!({"toolsListChanged": true}) } else { json!({}) };
+    notification("notifications/subscriptions/acknowledged", Some(subscription), Some(filter))
+}
+
+/// The notice that the tool list changed; `subscription` on streams of the stateless revision.
+pub fn list_changed(subscription: Option<&RawValue>) -> String {
+    notification("notifications/tools/list_changed", subscription, None)
+}
+
+fn notification(method: &str, subscription: Option<&RawValue>, filter: Option<serde_json::Value>) -> String {
+    let mut params = serde_json::Map::new();
+    if let Some(id) = subscription {
+        params.insert("_meta".to_owned(), json!({"io.modelcontextprotocol/subscriptionId": id}));
+    }
+    if let Some(filter) = filter {
+        params.insert("notifications".to_owned(), filter);
+    }
+    json!({"jsonrpc": "2.0", "method": method, "params": params}).to_string()
+}
+
+/// Adds what the modern era requires and drops what the legacy era does not know. `None`: nothing to do.
+fn shaped(dialect: Dialect, mut object: RawObject<'_>) -> Option<Box<RawValue>> {
+    let modern_member = |key: &str| matches!(key, "resultType" | "ttlMs" | "cacheScope");
+    if dialect.is_stateless() {
+        if object.member("resultType").is_some() {
+            return None;
+        }
+        object.set("resultType", raw("complete"));
+    } else {
+        if !object.keys().any(modern_member) {
+            return None;
+        }
+        object.retain(|key| !modern_member(key));
+    }
+    Some(object.to_raw())
+}
+
+fn server_info(face: ServerFace<'_>) -> serde_json::Value {
+    json!({"name": face.name, "title": face.title, "version": face.version})
+}
+
+fn response(id: &RawValue, result: Option<&RawValue>, error: Option<&RawValue>) -> Vec<u8> {
+    serde_json::to_vec(&Response { jsonrpc: "2.0", id, result, error }).unwrap_or_default()
+}
+
+impl Dialect {
+    /// The dialect of a session that was opened with `revision`.
+    pub fn of_session(revision: Revision) -> Self {
+        debug_assert_eq!(revision.era(), Era::Legacy, "only legacy revisions have sessions");
+        Self::of(revision)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn value(text: &str) -> Box<RawValue> {
+        serde_json::from_str(text).unwrap()
+    }
+
+    fn result(revision: Revision, text: &str) -> String {
+        let answer = Answer::result(Dialect::of(revision), &value("7"), &value(text));
+        String::from_utf8(answer.body).unwrap()
+    }
+
+    #[test]
+    fn results_are_shaped_for_the_era_and_else_untouched() {
+        let odd = r#"{"content":[{"type":"video","n":1.50}],"x":12345678901234567890123}"#;
+        assert_eq!(
+            result(Revision::V2025_11_25, odd),
+            format!(r#"{{"jsonrpc":"2.0","id":7,"result":{odd}}}"#)
+        );
+        assert_eq!(
+            result(Revision::MODERN, odd),
+            r#"{"jsonrpc":"2.0","id":7,"result":{"content":[{"type":"video","n":1.50}],"x":12345678901234567890123,"resultType":"complete"}}"#
+        );
+        assert_eq!(
+            result(Revision::V2025_11_25, r#"{"resultType":"complete","content":[]}"#),
+            r#"{"jsonrpc":"2.0","id":7,"result":{"content":[]}}"#
+        );
+    }
+
+    #[test]
+    fn a_renamed_tool_keeps_everything_else() {
+        let definition = value(r#"{"name":"a","inputSchema":{"$defs":{"n":1.0}},"vendor":{"k":[]}}"#);
+        let entry = ToolEntry::new("files_a".to_owned(), &definition).unwrap();
+        assert_eq!(
+            entry.definition.get(),
+            r#"{"name":"files_a","inputSchema":{"$defs":{"n":1.0}},"vendor":{"k":[]}}"#
+        );
+    }
+
+    #[test]
+    fn unknown_methods_have_the_status_of_their_era() {
+        let error = RpcError::new(RpcError::METHOD_NOT_FOUND, "unknown");
+        let status = |revision| Answer::error(Dialect::of(revision), &value("1"), &error).status;
+        assert_eq!(status(Revision::MODERN), StatusCode::NOT_FOUND);
+        assert_eq!(status(Revision::V2025_11_25), StatusCode::OK);
+    }
+}

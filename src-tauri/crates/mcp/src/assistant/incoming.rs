@@ -1,0 +1,304 @@
+//! Reading one POST of an assistant (MCP 2026-07-28, basic/transports, "Streamable HTTP"; 2025-11-25 likewise).
+
+use std::borrow::Cow;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::value::RawValue;
+
+use crate::call::CallParams;
+use crate::error::RpcError;
+use crate::message::{Message, MessageFault};
+use crate::raw::RawObject;
+use crate::revision::{Era, Revision};
+
+const META_VERSION: &str = "io.modelcontextprotocol/protocolVersion";
+const META_CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
+
+/// The headers that carry protocol; values that are not ASCII count as absent.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Headers<'a> {
+    /// `MCP-Protocol-Version`.
+    pub protocol_version: Option<&'a str>,
+    /// `Mcp-Method`.
+    pub method: Option<&'a str>,
+    /// `Mcp-Name`.
+    pub name: Option<&'a str>,
+}
+
+impl<'a> Headers<'a> {
+    /// Reads them from an HTTP request's headers.
+    pub fn read(headers: &'a http::HeaderMap) -> Self {
+        let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+        Self {
+            protocol_version: text("mcp-protocol-version"),
+            method: text("mcp-method"),
+            name: text("mcp-name"),
+        }
+    }
+}
+
+/// How the assistant speaks, and so how it is answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Dialect(Revision);
+
+impl Dialect {
+    /// The dialect of a revision.
+    pub fn of(revision: Revision) -> Self {
+        Self(revision)
+    }
+
+    /// Whether requests stand alone.
+    pub fn is_stateless(self) -> bool {
+        self.0.era() == Era::Modern
+    }
+
+    /// The revision's date, for the record.
+    pub fn revision(self) -> &'static str {
+        self.0.as_str()
+    }
+}
+
+/// What came in.
+#[derive(Debug)]
+pub enum Incoming<'a> {
+    /// Wants an answer.
+    Request {
+        /// The id to answer to.
+        id: &'a RawValue,
+        /// How to answer.
+        dialect: Dialect,
+        /// What is asked.
+        request: Request<'a>,
+    },
+    /// Wants none; nothing that assistants notify of changes what the gateway does.
+    Notification,
+    /// An answer to a request; the gateway asks assistants nothing.
+    Response,
+}
+
+/// What an assistant asks, whatever the revision.
+#[derive(Debug)]
+pub enum Request<'a> {
+    /// Opens a session (until 2025-11-25).
+    Initialize {
+        /// The revision that the session will speak.
+        revision: Revision,
+    },
+    /// Asks what the server is (2026-07-28).
+    Discover,
+    /// Asks for a sign of life (until 2025-11-25).
+    Ping,
+    /// Lists the tools.
+    ListTools,
+    /// Calls a tool.
+    CallTool(CallParams<'a>),
+    /// Opens a stream of change notices (2026-07-28).
+    Listen {
+        /// Whether changes of the tool list are wanted.
+        tools: bool,
+    },
+    /// A method that is not served.
+    Unknown(Cow<'a, str>),
+}
+
+/// A message that is answered without being obeyed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// The HTTP status.
+    pub status: http::StatusCode,
+    /// The id as JSON text; `null` where it could not be read.
+    pub id: String,
+    /// The error.
+    pub error: RpcError,
+}
+
+/// Reads a request's body in the light of its headers.
+///
+/// # Errors
+/// A [`Refusal`] to be sent back; nothing has had an effect.
+pub fn read<'a>(headers: &Headers<'_>, body: &'a [u8]) -> Result<Incoming<'a>, Refusal> {
+    match Message::parse(body).map_err(|fault| unreadable(&fault))? {
+        Message::Response { .. } => Ok(Incoming::Response),
+        Message::Notification { .. } => Ok(Incoming::Notification),
+        Message::Request { id, method, params } => {
+            let outcome = dialect(headers, &method, &params).and_then(|dialect| {
+                let request = request(dialect, headers, method, params)?;
+                Ok(Incoming::Request { id, dialect, request })
+            });
+            outcome.map_err(|error| bad_request(id.get(), error))
+        }
+    }
+}
+
+fn dialect(headers: &Headers<'_>, method: &str, params: &RawObject<'_>) -> Result<Dialect, RpcError> {
+    let meta = params.member("_meta").and_then(RawObject::parse);
+    let in_body: Option<String> = meta.as_ref().and_then(|meta| meta.read(META_VERSION));
+    let revision = match headers.protocol_version {
+        Some(date) => Revision::known(date).ok_or_else(|| unsupported(date))?,
+        None if in_body.is_some() => return Err(mismatch("MCP-Protocol-Version is missing")),
+        None => return Ok(Dialect(Revision::V2025_03_26)),
+    };
+    if revision.era() == Era::Modern {
+        let Some(in_body) = in_body else {
+            return Err(RpcError::new(RpcError::INVALID_PARAMS, format!("_meta lacks {META_VERSION}")));
+        };
+        if in_body != revision.as_str() {
+            return Err(mismatch("MCP-Protocol-Version differs from _meta"));
+        }
+        if meta.as_ref().is_none_or(|meta| meta.member(META_CAPABILITIES).is_none()) {
+            return Err(RpcError::new(RpcError::INVALID_PARAMS, format!("_meta lacks {META_CAPABILITIES}")));
+        }
+        if headers.method != Some(method) {
+            return Err(mismatch("Mcp-Method differs from method"));
+        }
+    }
+    Ok(Dialect(revision))
+}
+
+fn request<'a>(
+    dialect: Dialect,
+    headers: &Headers<'_>,
+    method: Cow<'a, str>,
+    params: RawObject<'a>,
+) -> Result<Request<'a>, RpcError> {
+    let modern = dialect.is_stateless();
+    Ok(match method.as_ref() {
+        "tools/list" => Request::ListTools,
+        "tools/call" => {
+            let call = CallParams::read(params)
+                .map_err(|fault| RpcError::new(RpcError::INVALID_PARAMS, fault.to_string()))?;
+            if modern && headers.name.and_then(decoded).as_deref() != Some(call.name()) {
+                return Err(mismatch("Mcp-Name differs from params.name"));
+            }
+            Request::CallTool(call)
+        }
+        "initialize" if !modern => Request::Initialize { revision: negotiated(&params) },
+        "ping" if !modern => Request::Ping,
+        "server/discover" if modern => Request::Discover,
+        "subscriptions/listen" if modern => {
+            let filter = params.member("notifications").and_then(RawObject::parse);
+            Request::Listen { tools: filter.and_then(|f| f.read("toolsListChanged")).unwrap_or(false) }
+        }
+        _ => Request::Unknown(method),
+    })
+}
+
+/// The client's revision if it is a known one with sessions, else the newest of those.
+fn negotiated(params: &RawObject<'_>) -> Revision {
+    params
+        .read::<String>("protocolVersion")
+        .and_then(|date| Revision::known(&date))
+        .filter(|revision| revision.era() == Era::Legacy)
+        .unwrap_or(Revision::LATEST_LEGACY)
+}
+
+/// Undoes the header encoding `=?base64?…?=` of names that are not plain ASCII.
+fn decoded(value: &str) -> Option<String> {
+    match value.strip_prefix("=?base64?").and_then(|rest| rest.strip_suffix("?=")) {
+        Some(encoded) => STANDARD.decode(encoded).ok().and_then(|bytes| String::from_utf8(bytes).ok()),
+        None => Some(value.to_owned()),
+    }
+}
+
+fn unsupported(date: &str) -> RpcError {
+    let supported: Vec<_> = Revision::ALL[1..].iter().map(|revision| revision.as_str()).collect();
+    let data = serde_json::json!({"supported": supported, "requested": date});
+    RpcError {
+        code: RpcError::UNSUPPORTED_REVISION,
+        message: "this protocol version is not served".to_owned(),
+        data: Some(data.to_string()),
+    }
+}
+
+fn mismatch(text: &str) -> RpcError {
+    RpcError::new(RpcError::HEADER_MISMATCH, text)
+}
+
+fn bad_request(id: &str, error: RpcError) -> Refusal {
+    Refusal { status: http::StatusCode::BAD_REQUEST, id: id.to_owned(), error }
+}
+
+fn unreadable(fault: &MessageFault) -> Refusal {
+    let code = match fault {
+        MessageFault::Scan(_) => RpcError::PARSE,
+        MessageFault::NotAnObject
+        | MessageFault::Version
+        | MessageFault::Imitation(_)
+        | MessageFault::Id
+        | MessageFault::Params
+        | MessageFault::Shape => RpcError::INVALID_REQUEST,
+    };
+    bad_request("null", RpcError::new(code, fault.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const META: &str = r#""_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}"#;
+
+    fn modern<'a>(method: &'a str, name: Option<&'a str>) -> Headers<'a> {
+        Headers { protocol_version: Some("2026-07-28"), method: Some(method), name }
+    }
+
+    fn code(headers: &Headers<'_>, body: &str) -> i32 {
+        read(headers, body.as_bytes()).expect_err(body).error.code
+    }
+
+    #[test]
+    fn both_eras_are_read() {
+        let body =
+            format!(r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"name":"a",{META}}}}}"#);
+        let incoming = read(&modern("tools/call", Some("a")), body.as_bytes());
+        assert!(matches!(incoming, Ok(Incoming::Request { dialect, request: Request::CallTool(call), .. })
+            if dialect.is_stateless() && call.name() == "a" && call.arguments() == "{}"));
+
+        let body =
+            r#"{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2099-01-01"}}"#;
+        let incoming = read(&Headers::default(), body.as_bytes());
+        assert!(matches!(incoming, Ok(Incoming::Request { request: Request::Initialize { revision }, .. })
+            if revision == Revision::LATEST_LEGACY));
+    }
+
+    #[test]
+    fn encoded_names_are_decoded_before_comparing() {
+        let body =
+            format!(r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"name":"é",{META}}}}}"#);
+        assert!(read(&modern("tools/call", Some("=?base64?w6k=?=")), body.as_bytes()).is_ok());
+        assert_eq!(code(&modern("tools/call", Some("e")), &body), RpcError::HEADER_MISMATCH);
+        assert_eq!(code(&modern("tools/call", None), &body), RpcError::HEADER_MISMATCH);
+    }
+
+    #[test]
+    fn headers_and_body_must_agree() {
+        let body = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{{{META}}}}}"#);
+        assert!(read(&modern("tools/list", None), body.as_bytes()).is_ok());
+        assert_eq!(code(&modern("ping", None), &body), RpcError::HEADER_MISMATCH);
+        assert_eq!(code(&Headers::default(), &body), RpcError::HEADER_MISMATCH);
+        let bare = r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#;
+        assert_eq!(code(&modern("tools/list", None), bare), RpcError::INVALID_PARAMS);
+        let unknown = Headers { protocol_version: Some("2030-01-01"), ..Headers::default() };
+        assert_eq!(code(&unknown, bare), RpcError::UNSUPPORTED_REVISION);
+    }
+
+    #[test]
+    fn methods_of_the_other_era_are_unknown() {
+        let body = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"ping","params":{{{META}}}}}"#);
+        assert!(matches!(
+            read(&modern("ping", None), body.as_bytes()),
+            Ok(Incoming::Request { request: Request::Unknown(_), .. })
+        ));
+        let body = br#"{"jsonrpc":"2.0","id":1,"method":"server/discover"}"#;
+        assert!(matches!(
+            read(&Headers::default(), body),
+            Ok(Incoming::Request { request: Request::Unknown(_), .. })
+        ));
+    }
+
+    #[test]
+    fn unreadable_bodies_answer_to_null() {
+        let refusal = read(&Headers::default(), b"{\"a\":1,\"a\":2}").expect_err("duplicate");
+        assert_eq!((refusal.id.as_str(), refusal.error.code), ("null", RpcError::PARSE));
+    }
+}

@@ -1,0 +1,7 @@
+//! The side towards assistants: reading what they send in either era, and writing answers they understand.
+
+mod answer;
+mod incoming;
+
+pub use answer::{Answer, ServerFace, ToolEntry, acknowledged, list_changed};
+pub use incoming::{Dialect, Headers, Incoming, Refusal, Request, read};

@@ -1,0 +1,47 @@
+//! Error objects and their codes (JSON-RPC 2.0, section 5.1; MCP 2026-07-28, basic, "Error Codes").
+
+use serde_json::value::RawValue;
+
+use crate::raw::raw;
+
+/// A JSON-RPC error that the gateway itself answers with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RpcError {
+    /// The code.
+    pub code: i32,
+    /// The text for whoever reads it; holds no secret.
+    pub message: String,
+    /// Further data, as JSON text.
+    pub data: Option<String>,
+}
+
+impl RpcError {
+    /// The text is not JSON.
+    pub const PARSE: i32 = -32700;
+    /// Not a message, or not one that fits here.
+    pub const INVALID_REQUEST: i32 = -32600;
+    /// The method does not exist here.
+    pub const METHOD_NOT_FOUND: i32 = -32601;
+    /// The parameters are wrong; also an unknown tool.
+    pub const INVALID_PARAMS: i32 = -32602;
+    /// The gateway or a connector failed.
+    pub const INTERNAL: i32 = -32603;
+    /// A header contradicts the body (2026-07-28).
+    pub const HEADER_MISMATCH: i32 = -32020;
+    /// The revision is not served (2026-07-28).
+    pub const UNSUPPORTED_REVISION: i32 = -32022;
+
+    /// An error without data.
+    pub fn new(code: i32, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), data: None }
+    }
+
+    /// The error object.
+    pub fn to_raw(&self) -> Box<RawValue> {
+        let data = self.data.as_deref().and_then(|text| serde_json::from_str::<&RawValue>(text).ok());
+        match data {
+            Some(data) => raw(&serde_json::json!({"code": self.code, "message": self.message, "data": data})),
+            None => raw(&serde_json::json!({"code": self.code, "message": self.message})),
+        }
+    }
+}
