@@ -1,1 +1,25 @@
-//! Clock, peer process of a socket, process groups, local socket, durable files, memory and dump protection; the only unsafe.
+//! What differs between operating systems: clock, durable files, the instance lock, the peer process of a socket,
+//! process groups, the local socket, protection against memory dumps.
+//!
+//! This is the only crate that may hold `unsafe`, and the only one that reads the wall clock. It knows nothing of
+//! Deskgate's own formats. What a platform cannot tell is said by the type (`None`, [`std::io::ErrorKind::Unsupported`]),
+//! never guessed.
+#![deny(unsafe_op_in_unsafe_fn, clippy::undocumented_unsafe_blocks)]
+
+mod child;
+mod clock;
+mod files;
+mod harden;
+mod instance;
+mod local;
+mod peer;
+
+pub use child::ChildGroup;
+pub use clock::{Clock, ManualClock, SystemClock};
+pub use files::{create_private_dir, is_leftover, remove_durable, set_aside, write_durable};
+pub use harden::harden_process;
+pub use instance::{InstanceLock, LockFault, lock_instance};
+pub use local::current_user;
+#[cfg(unix)]
+pub use local::{bind_local, peer_uid};
+pub use peer::{owner_of_connection, owner_of_listener};

@@ -1,0 +1,130 @@
+//! The one place where time is read.
+
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::Duration;
+
+use model::Timestamp;
+
+/// Time as the rest of the program sees it.
+pub trait Clock: Send + Sync {
+    /// The wall clock. It may jump in either direction when somebody sets it.
+    fn now(&self) -> Timestamp;
+
+    /// Time since an arbitrary point, usually the machine's start. It never runs backwards and goes on while the
+    /// machine is suspended; it says nothing about the time of day.
+    fn boot_time(&self) -> Duration;
+}
+
+/// The machine's own clock.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Timestamp {
+        #[expect(clippy::disallowed_methods, reason = "this is the one place")]
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        let micros = |duration: Duration| i64::try_from(duration.as_micros()).unwrap_or(i64::MAX);
+        match since {
+            Ok(after) => Timestamp::from_micros(micros(after)),
+            Err(before) => Timestamp::from_micros(micros(before.duration()).saturating_neg()),
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    fn boot_time(&self) -> Duration {
+        use rustix::time::{ClockId, clock_gettime};
+        let at = clock_gettime(ClockId::Boottime);
+        Duration::new(u64::try_from(at.tv_sec).unwrap_or(0), u32::try_from(at.tv_nsec).unwrap_or(0))
+    }
+
+    // `Instant` counts suspend on Windows; on macOS it does not, and a deadline then runs late after a suspend.
+    #[cfg(not(target_os = "linux"))]
+    fn boot_time(&self) -> Duration {
+        use std::sync::OnceLock;
+        use std::time::Instant;
+        static START: OnceLock<Instant> = OnceLock::new();
+        #[expect(clippy::disallowed_methods, reason = "this is the one place")]
+        let now = Instant::now();
+        now.saturating_duration_since(*START.get_or_init(|| now))
+    }
+}
+
+/// A clock that stands still until it is moved, for tests.
+#[derive(Debug)]
+pub struct ManualClock {
+    micros: AtomicI64,
+    boot_micros: AtomicU64,
+}
+
+impl ManualClock {
+    /// A clock that shows `now`.
+    pub fn new(now: Timestamp) -> Self {
+        Self { micros: AtomicI64::new(now.micros()), boot_micros: AtomicU64::new(0) }
+    }
+
+    /// Sets the wall clock, as a person or a time server would; [`Clock::boot_time`] does not move.
+    pub fn set(&self, now: Timestamp) {
+        self.micros.store(now.micros(), Ordering::SeqCst);
+    }
+
+    /// Lets time pass on both clocks.
+    pub fn advance(&self, by: Duration) {
+        let micros = u64::try_from(by.as_micros()).unwrap_or(u64::MAX);
+        self.boot_micros.fetch_add(micros, Ordering::SeqCst);
+        self.micros.fetch_add(i64::try_from(micros).unwrap_or(i64::MAX), Ordering::SeqCst);
+    }
+}
+
+impl Default for ManualClock {
+    /// 2026-11-23T14:00:00Z.
+    fn default() -> Self {
+        Self::new(Timestamp::from_seconds(1_795_442_400))
+    }
+}
+
+impl Clock for ManualClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_micros(self.micros.load(Ordering::SeqCst))
+    }
+
+    fn boot_time(&self) -> Duration {
+        Duration::from_micros(self.boot_micros.load(Ordering::SeqCst))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_system_clock_shows_this_century_and_never_runs_backwards() {
+        let clock = SystemClock;
+        assert!(clock.now() > Timestamp::from_seconds(1_700_000_000));
+        let first = clock.boot_time();
+        assert!(clock.boot_time() >= first);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn boot_time_is_the_kernels_own_count_with_suspend() {
+        let uptime = std::fs::read_to_string("/proc/uptime").unwrap();
+        let kernel: f64 = uptime.split(' ').next().unwrap().parse().unwrap();
+        let ours = SystemClock.boot_time().as_secs_f64();
+        assert!((ours - kernel).abs() < 5.0, "{ours} and {kernel}");
+    }
+
+    #[test]
+    fn a_manual_clock_moves_only_when_told() {
+        let clock = ManualClock::new(Timestamp::from_seconds(100));
+        clock.advance(Duration::from_secs(5));
+        assert_eq!(clock.now(), Timestamp::from_seconds(105));
+        assert_eq!(clock.boot_time(), Duration::from_secs(5));
+        clock.set(Timestamp::from_seconds(50));
+        assert_eq!(clock.now(), Timestamp::from_seconds(50));
+        assert_eq!(
+            clock.boot_time(),
+            Duration::from_secs(5),
+            "setting the time of day is no passing of time"
+        );
+    }
+}
