@@ -16,6 +16,9 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 /// The composition root hands the implementation in. There is none that answers by itself.
 pub trait Person: Send + Sync {
     /// Asks the person to sign in at `request.authorize_url`; the answer is the redirect's parameters.
+    ///
+    /// The implementation listens at the redirect URI's port before it shows anything, so that no other program can
+    /// be there first: [`PersonFault::PortTaken`] if it cannot. Dropping the future withdraws the question.
     fn sign_in(&self, request: SignInRequest) -> BoxFuture<'_, Result<SignInOutcome, PersonFault>>;
 
     /// Asks whether an assistant may use a virtual server.
@@ -34,6 +37,10 @@ pub enum PersonFault {
     /// The person closed the window or cancelled.
     #[error("the person cancelled")]
     Cancelled,
+    /// Another program took the redirect URI's port before the listener was bound: the attempt ends before anything
+    /// is shown, and the caller tries again with a fresh port.
+    #[error("the redirect port was taken by another program")]
+    PortTaken,
     /// There is nobody to ask: no display, or managed settings forbid asking here.
     #[error("there is nobody to ask: {0}")]
     Nobody(String),
