@@ -1,2 +1,23 @@
 //! The application without Tauri: state, tray menu as a value, view models, effects; wires the traits.
 #![forbid(unsafe_code)]
+
+mod effect;
+mod event;
+mod pending;
+mod redirect;
+mod run;
+mod state;
+pub mod words;
+
+pub use effect::{Effect, Engine, Notice, Order, PauseFor, Place, Shell};
+pub use event::{Act, Configuration, Event};
+pub use pending::{
+    Answer, AnswerFault, Ending, MOST_PENDING, Now, PendingDesk, PendingId, PendingItem, Question, Surface,
+};
+pub use redirect::{RedirectFault, RedirectListener, is_redirect};
+pub use run::run;
+pub use state::{
+    ACTIVITY_KEPT, Access, Activity, AppState, Assistant, AuditHealth, AuditState, CallOutcome, Connector,
+    ConnectorStatus, CredentialKind, Freshness, Link, Mode, Organisation, Paused, PolicyState, Runs, Session,
+    Status, ToolAccess, VirtualServer,
+};

@@ -1,0 +1,128 @@
+//! What the controller wants done outside itself. The state machine only names effects; a [`Shell`] and an [`Engine`] do them.
+
+use std::time::Duration;
+
+use model::{ConnectorId, ServerId};
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use crate::pending::PendingId;
+
+/// A place in the main window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, specta::Type)]
+#[serde(rename_all = "snake_case")]
+pub enum Place {
+    /// Is it working, and does it need me?
+    Overview,
+    /// What can I reach, and as whom?
+    Connectors,
+    /// Who uses my access?
+    Assistants,
+    /// What was done in my name?
+    Activity,
+    /// What may I do, and why not?
+    Access,
+    /// What waits for me?
+    Pending,
+    /// What is decided for me?
+    Settings,
+    /// Is it healthy?
+    About,
+}
+
+/// Something to be done outside the state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    /// Show the main window at a place.
+    OpenWindow(Place),
+    /// Show the window of one consent or approval.
+    OpenQuestionWindow {
+        /// The pending item.
+        id: PendingId,
+        /// The window's title.
+        title: String,
+    },
+    /// Show a native sign-in window.
+    OpenSignInWindow {
+        /// The pending item that it ends.
+        id: PendingId,
+        /// Where the person authenticates.
+        url: Url,
+        /// Where the sign-in comes back to; only this exact place, with the attempt's state, ends it.
+        redirect_uri: Url,
+        /// What is signed in to, for the window's title.
+        title: String,
+    },
+    /// Close the window that was opened for a pending item, if there is one.
+    CloseWindow(PendingId),
+    /// Open the system browser.
+    OpenBrowser(Url),
+    /// Show a notification.
+    Notify(Notice),
+    /// Take a notification away that has lost its point.
+    Withdraw(PendingId),
+    /// Put a text on the clipboard.
+    CopyText(String),
+    /// Let the gateway do something.
+    Order(Order),
+    /// End the program.
+    Quit,
+}
+
+/// A notification. Its text is shown on locked screens: nothing sensitive is in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Notice {
+    /// The pending item that it speaks of, so that it can be withdrawn; none for a fault.
+    pub about: Option<PendingId>,
+    /// The first line.
+    pub title: String,
+    /// The rest.
+    pub body: String,
+    /// Where a click leads.
+    pub place: Place,
+}
+
+/// What the person wants of the gateway.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Order {
+    /// Sign in to the organisation.
+    SignIn,
+    /// Sign out of the organisation: the session and all that hangs on it end.
+    SignOut,
+    /// Sign in to a connector now, before a call needs it.
+    SignInTo(ConnectorId),
+    /// Forget the account at a connector.
+    SignOutOf(ConnectorId),
+    /// Take back what an assistant was allowed at a virtual server.
+    Revoke {
+        /// The assistant's client identifier.
+        client_id: String,
+        /// The virtual server.
+        server: ServerId,
+    },
+    /// Refuse every call until resumed.
+    Pause,
+    /// Take calls again.
+    Resume,
+}
+
+/// Does what concerns windows, notifications and the clipboard: Tauri on the desktop, almost nothing in `deskgate serve`.
+pub trait Shell: Send + Sync {
+    /// Does one effect; never [`Effect::Order`]. Must not block.
+    fn perform(&self, effect: Effect);
+}
+
+/// Does what concerns the gateway. Implemented where the gateway is put together.
+pub trait Engine: Send + Sync {
+    /// Starts one order; what comes of it is told through events. Must not block.
+    fn order(&self, order: Order);
+}
+
+/// How long a pause lasts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PauseFor {
+    /// So long.
+    Duration(Duration),
+    /// Until the person resumes, or the program starts anew.
+    Open,
+}

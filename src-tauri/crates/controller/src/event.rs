@@ -1,0 +1,168 @@
+//! What happens: everything that the application's state is made of, and everything that a person does to it.
+
+use std::collections::BTreeMap;
+
+use model::{Advice, CallId, ConnectorId, ServerId};
+
+use crate::effect::{PauseFor, Place};
+use crate::pending::{Ending, PendingId, PendingItem};
+use crate::state::{
+    Activity, Assistant, AuditState, CallOutcome, Connector, ConnectorStatus, Link, Mode, PolicyState,
+    Session, VirtualServer,
+};
+
+/// Something that happened.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event {
+    // What the gateway is set up with.
+    /// The settings were read: at start, and again whenever they change. Replaces what was there; a connector that stays
+    /// keeps its status, account and last use.
+    Configured(Box<Configuration>),
+    /// The gateway takes calls at this address, such as `http://127.0.0.1:7717`.
+    Listening {
+        /// The address.
+        address: String,
+    },
+    /// Which policy decides now.
+    Policy(PolicyState),
+
+    // The organisation.
+    /// Who is signed in, or why nobody is.
+    Session(Session),
+    /// Whether the organisation can be reached.
+    Link(Link),
+
+    // Connectors and assistants.
+    /// A connector's status changed.
+    ConnectorStatus {
+        /// The connector.
+        connector: ConnectorId,
+        /// Its status now.
+        status: ConnectorStatus,
+    },
+    /// The account in use at a connector is known, or forgotten.
+    ConnectorAccount {
+        /// The connector.
+        connector: ConnectorId,
+        /// The account as the connector names it.
+        account: Option<String>,
+    },
+    /// How many tools a connector has.
+    ConnectorTools {
+        /// The connector.
+        connector: ConnectorId,
+        /// The number.
+        tools: u32,
+    },
+    /// An assistant was allowed to use a virtual server, or was known from before.
+    AssistantAllowed(Assistant),
+    /// An assistant's permission ended.
+    AssistantGone {
+        /// The assistant's client identifier.
+        client_id: String,
+        /// The virtual server.
+        server: ServerId,
+    },
+
+    // Calls and their record.
+    /// A call was decided: its intent or denial is on disk.
+    Call(Activity),
+    /// A call ended.
+    CallEnded {
+        /// The call.
+        call: CallId,
+        /// How it ended.
+        outcome: CallOutcome,
+        /// How long it took.
+        took: std::time::Duration,
+    },
+    /// How far the audit journal is.
+    Audit(AuditState),
+
+    // Faults.
+    /// Something is wrong. The advice's code names it; raising it again replaces the words.
+    FaultRaised(Advice),
+    /// It is well again.
+    FaultCleared {
+        /// The advice's code.
+        code: String,
+    },
+
+    // What waits for a person. Told by the desk.
+    /// A question was asked, or asked again.
+    PendingAdded(PendingItem),
+    /// A question has ended.
+    PendingGone {
+        /// Its id.
+        id: PendingId,
+        /// How it ended.
+        ending: Ending,
+    },
+
+    /// What the person does.
+    Person(Act),
+    /// Time has passed; nothing else happened.
+    Tick,
+}
+
+/// What a person does in the tray, a window or a notification.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Act {
+    /// Open the main window at a place.
+    Open(Place),
+    /// Look at a pending item.
+    Look(PendingId),
+    /// Copy the URL of a virtual server.
+    CopyUrl(ServerId),
+    /// Sign in to the organisation.
+    SignIn,
+    /// Sign out of the organisation.
+    SignOut,
+    /// Sign in to a connector.
+    SignInTo(ConnectorId),
+    /// Forget the account at a connector.
+    SignOutOf(ConnectorId),
+    /// Take back what an assistant was allowed.
+    Revoke {
+        /// The assistant's client identifier.
+        client_id: String,
+        /// The virtual server.
+        server: ServerId,
+    },
+    /// Refuse calls for a while.
+    Pause(PauseFor),
+    /// Take calls again.
+    Resume,
+    /// Open the organisation's support page.
+    Support,
+    /// End the program.
+    Quit,
+}
+
+/// What the gateway is set up with.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Configuration {
+    /// Personal or managed.
+    pub mode: Mode,
+    /// The file that a person edits in personal mode; shown in words such as "add a connector in ...".
+    pub settings_file: String,
+    /// Where sign-in windows open.
+    pub sign_in_surface: org_protocol::SignInSurface,
+    /// The virtual servers.
+    pub servers: BTreeMap<ServerId, VirtualServer>,
+    /// The connectors.
+    pub connectors: BTreeMap<ConnectorId, Connector>,
+}
+
+impl Configuration {
+    /// Nothing is set up yet.
+    pub fn empty(mode: Mode, settings_file: impl Into<String>) -> Self {
+        Self {
+            mode,
+            settings_file: settings_file.into(),
+            sign_in_surface: org_protocol::SignInSurface::Auto,
+            servers: BTreeMap::new(),
+            connectors: BTreeMap::new(),
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! The one owner of the application's state: takes events, hands out effects, publishes the state for those who look.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
+
+use crate::effect::{Effect, Engine, Shell};
+use crate::event::Event;
+use crate::pending::Now;
+use crate::state::AppState;
+
+/// The state is published at most this often, so that a thousand calls a second do not cost a thousand copies.
+const PUBLISH_EVERY: Duration = Duration::from_millis(100);
+
+/// Runs the controller until the person quits or nobody can send events any more.
+///
+/// `published` always ends up with the last state; it may skip states in between.
+pub async fn run(
+    mut state: AppState,
+    mut events: mpsc::UnboundedReceiver<Event>,
+    published: watch::Sender<Arc<AppState>>,
+    now: Now,
+    shell: Arc<dyn Shell>,
+    engine: Arc<dyn Engine>,
+) {
+    let mut last_published = Instant::now();
+    published.send_replace(Arc::new(state.clone()));
+    let mut stale = false;
+    loop {
+        let event = tokio::select! {
+            event = events.recv() => event,
+            () = tokio::time::sleep_until(last_published + PUBLISH_EVERY), if stale => {
+                published.send_replace(Arc::new(state.clone()));
+                last_published = Instant::now();
+                stale = false;
+                continue;
+            }
+            () = until_change(&state, &now) => Some(Event::Tick),
+        };
+        let Some(event) = event else { break };
+        let effects = state.handle(event, now());
+        stale = true;
+        if last_published.elapsed() >= PUBLISH_EVERY {
+            published.send_replace(Arc::new(state.clone()));
+            last_published = Instant::now();
+            stale = false;
+        }
+        let quit = effects.contains(&Effect::Quit);
+        for effect in effects {
+            if let Effect::Order(order) = effect {
+                engine.order(order);
+            } else {
+                shell.perform(effect);
+            }
+        }
+        if quit {
+            break;
+        }
+    }
+    published.send_replace(Arc::new(state));
+}
+
+/// Waits for the time at which the state changes by itself; for ever if there is none. Wakes at least once a minute, so
+/// that a clock that was set, or a sleep of the machine, is noticed.
+async fn until_change(state: &AppState, now: &Now) {
+    match state.next_change() {
+        Some(at) => tokio::time::sleep(at.since(now()).min(Duration::from_secs(60))).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,707 @@
+//! What the application knows, as one value. `handle` takes what happened and names what is to be done; it does nothing
+//! itself, reads no clock and can be compared.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use model::{Advice, CallId, ConnectorId, ServerId, Timestamp, ToolName};
+use org_protocol::SignInSurface;
+use url::Url;
+
+use crate::effect::{Effect, Notice, Order, PauseFor, Place};
+use crate::event::{Act, Configuration, Event};
+use crate::pending::{PendingId, PendingItem, Question};
+
+/// How many calls are kept for the Activity place; the journal keeps all.
+pub const ACTIVITY_KEPT: usize = 500;
+
+/// Who decides what may be done here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Mode {
+    /// The person, in their own settings.
+    Personal,
+    /// An organisation.
+    Managed(Box<Organisation>),
+}
+
+/// The organisation that manages this installation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Organisation {
+    /// Its name, as people read it.
+    pub name: String,
+    /// Where people find help.
+    pub support_url: Option<Url>,
+    /// Where its settings come from.
+    pub config_url: Option<Url>,
+    /// The fingerprint of its root key, to compare with what IT has published.
+    pub fingerprint: Option<String>,
+}
+
+/// Whether somebody is signed in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Session {
+    /// Personal mode: the user of this computer.
+    Local {
+        /// The operating system's user name.
+        label: String,
+    },
+    /// Nobody is.
+    SignedOut,
+    /// A sign-in is going on.
+    SigningIn,
+    /// Somebody is.
+    SignedIn {
+        /// How they are shown: an e-mail address or a name.
+        label: String,
+    },
+    /// The session ended and could not be renewed silently.
+    Expired {
+        /// Who was signed in.
+        label: String,
+    },
+}
+
+impl Session {
+    /// Who is, or was, signed in.
+    pub fn label(&self) -> Option<&str> {
+        match self {
+            Self::Local { label } | Self::SignedIn { label } | Self::Expired { label } => Some(label),
+            Self::SignedOut | Self::SigningIn => None,
+        }
+    }
+}
+
+/// Whether the organisation can be reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Link {
+    /// There is no organisation to reach.
+    None,
+    /// It answers.
+    Online,
+    /// It has not answered since then.
+    Offline {
+        /// Since when.
+        since: Timestamp,
+    },
+}
+
+/// A virtual server, as people see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VirtualServer {
+    /// Its title.
+    pub title: String,
+    /// What an assistant is given.
+    pub url: String,
+    /// Its connectors, in order.
+    pub connectors: Vec<ConnectorId>,
+    /// What may be done with it, where that is known: for the Access place.
+    pub tools: Vec<ToolAccess>,
+}
+
+/// What policy says of one tool, before any argument is known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ToolAccess {
+    /// The connector.
+    pub connector: ConnectorId,
+    /// The tool.
+    pub tool: ToolName,
+    /// What policy says.
+    pub access: Access,
+    /// Why, in words.
+    pub reason: String,
+}
+
+/// What policy says of a tool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// It may be called; arguments may still be refused.
+    Allowed,
+    /// It may be called when the person approves the call.
+    Asks,
+    /// It may not be called.
+    NotAllowed,
+}
+
+/// A connector, as people see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Connector {
+    /// Its title.
+    pub title: String,
+    /// Where it runs.
+    pub runs: Runs,
+    /// As whom it is used.
+    pub credential: CredentialKind,
+    /// The account, as the connector names it.
+    pub account: Option<String>,
+    /// How it is.
+    pub status: ConnectorStatus,
+    /// How many tools it has, once known.
+    pub tools: Option<u32>,
+    /// When it was last used.
+    pub last_used: Option<Timestamp>,
+}
+
+/// Where a connector runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Runs {
+    /// A program on this computer.
+    Here {
+        /// The program's name.
+        program: String,
+    },
+    /// A server.
+    At {
+        /// Its host name.
+        host: String,
+    },
+    /// At the organisation, which makes the calls.
+    AtOrganisation,
+}
+
+/// As whom a connector is used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CredentialKind {
+    /// No account is needed.
+    None,
+    /// The person's own account.
+    Own,
+    /// An account of the organisation, whose secret stays there.
+    Shared,
+}
+
+/// How a connector is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ConnectorStatus {
+    /// Not used yet.
+    Idle,
+    /// It answers.
+    Ready,
+    /// The person has to sign in; a call asks for it.
+    SignInNeeded,
+    /// A sign-in waits for the person.
+    SigningIn,
+    /// It does not answer and is tried again by itself.
+    Unreachable(Advice),
+}
+
+/// An assistant that was allowed to use a virtual server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Assistant {
+    /// Its client identifier.
+    pub client_id: String,
+    /// The name it claims.
+    pub name: String,
+    /// The program that was really running when it was allowed: its absolute path.
+    pub executable: Option<String>,
+    /// The virtual server.
+    pub server: ServerId,
+    /// Since when it is allowed.
+    pub allowed: Timestamp,
+    /// When it last called.
+    pub last_call: Option<Timestamp>,
+    /// How many calls it has made since this program started.
+    pub calls: u64,
+}
+
+/// One call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Activity {
+    /// The call: the same id as in the audit journal.
+    pub call: CallId,
+    /// When it was decided.
+    pub at: Timestamp,
+    /// The assistant's client identifier.
+    pub client_id: String,
+    /// The assistant's name.
+    pub client_name: String,
+    /// The virtual server.
+    pub server: ServerId,
+    /// The connector.
+    pub connector: ConnectorId,
+    /// The tool.
+    pub tool: String,
+    /// The names of the rules that decided.
+    pub rules: Vec<String>,
+    /// The policy's version.
+    pub policy: String,
+    /// The credential's reference, never a secret; empty without one.
+    pub credential: String,
+    /// What is recorded of the arguments, such as `path: text, 24 characters`.
+    pub arguments: Vec<String>,
+    /// How it went.
+    pub outcome: CallOutcome,
+    /// How long it took, once it ended.
+    pub took: Option<Duration>,
+}
+
+/// How a call went.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CallOutcome {
+    /// It is being made.
+    Running,
+    /// It answered.
+    Done,
+    /// The tool itself said that it failed.
+    ToolError,
+    /// It was not allowed.
+    Denied {
+        /// Why, in words.
+        reason: String,
+    },
+    /// It waits for a sign-in, or ended because nobody signed in.
+    SignInNeeded,
+    /// It could not be made, or its end is not known.
+    Failed {
+        /// Why, in words.
+        reason: String,
+    },
+}
+
+/// How far the audit journal is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditState {
+    /// How many records there are on this device.
+    pub records: u64,
+    /// How many of them the organisation has acknowledged; none where records stay on this device.
+    pub receipted: Option<u64>,
+    /// Whether the chain was found whole.
+    pub health: AuditHealth,
+}
+
+/// Whether the audit chain was found whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AuditHealth {
+    /// Nobody has looked yet.
+    NotChecked,
+    /// It was whole.
+    Whole {
+        /// When that was found.
+        at: Timestamp,
+    },
+    /// It was not.
+    Broken(Advice),
+}
+
+/// Which policy decides.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PolicyState {
+    /// Its version, as IT names it.
+    pub version: String,
+    /// Its digest, as text.
+    pub digest: String,
+    /// Since when it is in force here.
+    pub since: Timestamp,
+    /// How fresh it is.
+    pub freshness: Freshness,
+}
+
+/// How fresh a policy is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Freshness {
+    /// The built-in personal policy, or the person's own: it does not age.
+    Own,
+    /// In force.
+    Fresh {
+        /// Until when, if it says so.
+        until: Option<Timestamp>,
+    },
+    /// Expired, and obeyed for a while longer.
+    Grace {
+        /// Until when.
+        until: Timestamp,
+    },
+    /// Every call is refused.
+    DenyAll(Advice),
+}
+
+/// In a word, how it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, specta::Type)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// Not taking calls yet.
+    Starting,
+    /// All is well.
+    Ready,
+    /// It works, and needs the person.
+    Attention,
+    /// Calls are refused because the person said so.
+    Paused,
+    /// The organisation cannot be reached; the last good policy decides.
+    Offline,
+    /// Every call is refused.
+    Refused,
+}
+
+/// Everything the application knows.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AppState {
+    /// Who decides what may be done here.
+    pub mode: Mode,
+    /// The file that a person edits in personal mode.
+    pub settings_file: String,
+    /// Where sign-in windows open.
+    pub sign_in_surface: SignInSurface,
+    /// Whether there is a display; otherwise sign-in opens the browser and nothing else opens.
+    pub desktop: bool,
+    /// Who is signed in.
+    pub session: Session,
+    /// Whether the organisation can be reached.
+    pub link: Link,
+    /// Where calls are taken; none until then.
+    pub address: Option<String>,
+    /// The virtual servers.
+    pub servers: BTreeMap<ServerId, VirtualServer>,
+    /// The connectors.
+    pub connectors: BTreeMap<ConnectorId, Connector>,
+    /// The assistants, by client identifier and virtual server.
+    pub assistants: BTreeMap<(String, ServerId), Assistant>,
+    /// The last calls, the newest first; at most [`ACTIVITY_KEPT`].
+    pub activity: VecDeque<Activity>,
+    /// The audit journal.
+    pub audit: AuditState,
+    /// The policy; none until one is in force.
+    pub policy: Option<PolicyState>,
+    /// What waits for the person.
+    pub pending: BTreeMap<PendingId, PendingItem>,
+    /// What is wrong, by code.
+    pub faults: BTreeMap<String, Advice>,
+    /// Whether calls are refused because the person said so.
+    pub paused: Option<Paused>,
+}
+
+/// A pause.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Paused {
+    /// When it ends by itself.
+    pub until: Option<Timestamp>,
+}
+
+impl AppState {
+    /// Nothing is known yet.
+    pub fn starting(desktop: bool) -> Self {
+        Self {
+            mode: Mode::Personal,
+            settings_file: String::new(),
+            sign_in_surface: SignInSurface::Auto,
+            desktop,
+            session: Session::SignedOut,
+            link: Link::None,
+            address: None,
+            servers: BTreeMap::new(),
+            connectors: BTreeMap::new(),
+            assistants: BTreeMap::new(),
+            activity: VecDeque::new(),
+            audit: AuditState { records: 0, receipted: None, health: AuditHealth::NotChecked },
+            policy: None,
+            pending: BTreeMap::new(),
+            faults: BTreeMap::new(),
+            paused: None,
+        }
+    }
+
+    /// How it is, in a word. The gravest word that is true wins.
+    pub fn status(&self) -> Status {
+        if self.policy.as_ref().is_some_and(|policy| matches!(policy.freshness, Freshness::DenyAll(_))) {
+            return Status::Refused;
+        }
+        if self.address.is_none() {
+            return if self.faults.is_empty() { Status::Starting } else { Status::Refused };
+        }
+        if self.paused.is_some() {
+            return Status::Paused;
+        }
+        if self.needs_person() {
+            return Status::Attention;
+        }
+        match self.link {
+            Link::Offline { .. } => Status::Offline,
+            Link::None | Link::Online => Status::Ready,
+        }
+    }
+
+    /// What is wrong and what the person may do about it, the gravest first.
+    pub fn advice(&self) -> Vec<&Advice> {
+        let policy = self.policy.iter().filter_map(|policy| match &policy.freshness {
+            Freshness::DenyAll(advice) => Some(advice),
+            Freshness::Own | Freshness::Fresh { .. } | Freshness::Grace { .. } => None,
+        });
+        let audit = match &self.audit.health {
+            AuditHealth::Broken(advice) => Some(advice),
+            AuditHealth::NotChecked | AuditHealth::Whole { .. } => None,
+        };
+        policy.chain(audit).chain(self.faults.values()).collect()
+    }
+
+    /// What waits, the most urgent first.
+    pub fn waiting(&self) -> Vec<&PendingItem> {
+        let mut items: Vec<_> = self.pending.values().collect();
+        items.sort_by(|a, b| (a.deadline, &a.id).cmp(&(b.deadline, &b.id)));
+        items
+    }
+
+    /// When something changes by itself, so that a [`Event::Tick`] is due.
+    pub fn next_change(&self) -> Option<Timestamp> {
+        self.paused.and_then(|paused| paused.until)
+    }
+
+    /// Takes what happened; gives what is to be done.
+    pub fn handle(&mut self, event: Event, now: Timestamp) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        match event {
+            Event::Configured(configuration) => self.configure(*configuration),
+            Event::Listening { address } => self.address = Some(address),
+            Event::Policy(policy) => self.policy = Some(policy),
+            Event::Session(session) => effects.extend(self.session_is(session)),
+            Event::Link(link) => self.link_is(link),
+            Event::ConnectorStatus { connector, status } => {
+                self.with_connector(&connector, |it| it.status = status);
+            }
+            Event::ConnectorAccount { connector, account } => {
+                self.with_connector(&connector, |it| it.account = account);
+            }
+            Event::ConnectorTools { connector, tools } => {
+                self.with_connector(&connector, |it| it.tools = Some(tools));
+            }
+            Event::AssistantAllowed(assistant) => self.allowed(assistant),
+            Event::AssistantGone { client_id, server } => {
+                self.assistants.remove(&(client_id, server));
+            }
+            Event::Call(activity) => self.called(activity),
+            Event::CallEnded { call, outcome, took } => self.call_ended(call, outcome, took),
+            Event::Audit(audit) => self.audit = audit,
+            Event::FaultRaised(advice) => effects.extend(self.fault(advice)),
+            Event::FaultCleared { code } => {
+                self.faults.remove(&code);
+            }
+            Event::PendingAdded(item) => effects.extend(self.asked(item)),
+            Event::PendingGone { id, .. } => effects.extend(self.answered(&id)),
+            Event::Person(act) => effects.extend(self.act(act, now)),
+            Event::Tick => {}
+        }
+        effects.extend(self.end_pause(now));
+        effects
+    }
+
+    fn needs_person(&self) -> bool {
+        let session = match self.session {
+            Session::SignedOut | Session::Expired { .. } => matches!(self.mode, Mode::Managed(_)),
+            Session::Local { .. } | Session::SigningIn | Session::SignedIn { .. } => false,
+        };
+        let grace =
+            self.policy.as_ref().is_some_and(|policy| matches!(policy.freshness, Freshness::Grace { .. }));
+        let connector = self
+            .connectors
+            .values()
+            .any(|connector| matches!(connector.status, ConnectorStatus::Unreachable(_)));
+        let audit = matches!(self.audit.health, AuditHealth::Broken(_));
+        session || grace || connector || audit || !self.pending.is_empty() || !self.faults.is_empty()
+    }
+
+    fn configure(&mut self, new: Configuration) {
+        let mut before = std::mem::take(&mut self.connectors);
+        self.mode = new.mode;
+        self.settings_file = new.settings_file;
+        self.sign_in_surface = new.sign_in_surface;
+        self.servers = new.servers;
+        self.connectors = new.connectors;
+        for (id, connector) in &mut self.connectors {
+            // The same connector with the same kind of account stays as it was.
+            if let Some(old) = before.remove(id)
+                && old.runs == connector.runs
+                && old.credential == connector.credential
+            {
+                let title = std::mem::take(&mut connector.title);
+                *connector = Connector { title, ..old };
+            }
+        }
+    }
+
+    fn with_connector(&mut self, id: &ConnectorId, change: impl FnOnce(&mut Connector)) {
+        match self.connectors.get_mut(id) {
+            Some(connector) => change(connector),
+            // The settings changed while the news was on its way.
+            None => tracing::debug!(connector = %id, "news of a connector that is not configured"),
+        }
+    }
+
+    fn session_is(&mut self, session: Session) -> Option<Effect> {
+        let was = std::mem::replace(&mut self.session, session);
+        let ended = matches!(self.session, Session::Expired { .. }) && was != self.session;
+        ended.then(|| {
+            Effect::Notify(Notice {
+                about: None,
+                title: "Please sign in again".to_owned(),
+                body: "Your session has ended. Your assistants wait until you have signed in.".to_owned(),
+                place: Place::Overview,
+            })
+        })
+    }
+
+    fn link_is(&mut self, link: Link) {
+        // "Offline since" is the first time, however often it is said.
+        let still_offline = matches!((self.link, link), (Link::Offline { .. }, Link::Offline { .. }));
+        if !still_offline {
+            self.link = link;
+        }
+    }
+
+    fn allowed(&mut self, assistant: Assistant) {
+        let key = (assistant.client_id.clone(), assistant.server.clone());
+        match self.assistants.get_mut(&key) {
+            Some(known) => {
+                let last_call = known.last_call.max(assistant.last_call);
+                *known = Assistant { calls: known.calls, last_call, ..assistant };
+            }
+            None => {
+                self.assistants.insert(key, assistant);
+            }
+        }
+    }
+
+    fn called(&mut self, activity: Activity) {
+        let denied = matches!(activity.outcome, CallOutcome::Denied { .. });
+        let key = (activity.client_id.clone(), activity.server.clone());
+        if let Some(assistant) = self.assistants.get_mut(&key) {
+            assistant.last_call = assistant.last_call.max(Some(activity.at));
+            assistant.calls += 1;
+        }
+        if !denied && let Some(connector) = self.connectors.get_mut(&activity.connector) {
+            connector.last_used = connector.last_used.max(Some(activity.at));
+        }
+        self.activity.push_front(activity);
+        self.activity.truncate(ACTIVITY_KEPT);
+    }
+
+    fn call_ended(&mut self, call: CallId, outcome: CallOutcome, took: Duration) {
+        if let Some(activity) = self.activity.iter_mut().find(|activity| activity.call == call) {
+            activity.outcome = outcome;
+            activity.took = Some(took);
+        }
+    }
+
+    fn fault(&mut self, advice: Advice) -> Option<Effect> {
+        let title = advice.happened.clone();
+        let body = [advice.means.as_str(), advice.todo.as_str()].join(" ").trim().to_owned();
+        let known = self.faults.insert(advice.code.clone(), advice).is_some();
+        (!known).then_some(Effect::Notify(Notice { about: None, title, body, place: Place::Overview }))
+    }
+
+    fn asked(&mut self, item: PendingItem) -> Vec<Effect> {
+        if self.pending.insert(item.id.clone(), item.clone()).is_some() {
+            // Asked again: the person has been told already.
+            return Vec::new();
+        }
+        if let Some(connector) = connector_of(&item) {
+            self.with_connector(&connector, |it| it.status = ConnectorStatus::SigningIn);
+        }
+        vec![Effect::Notify(crate::words::notice(&item)), self.show(&item)]
+            .into_iter()
+            .filter(|effect| self.desktop || matches!(effect, Effect::OpenBrowser(_) | Effect::Notify(_)))
+            .collect()
+    }
+
+    fn answered(&mut self, id: &PendingId) -> Vec<Effect> {
+        let Some(item) = self.pending.remove(id) else { return Vec::new() };
+        if let Some(connector) = connector_of(&item) {
+            // Until the gateway says that the sign-in was good, it is still needed.
+            self.with_connector(&connector, |it| {
+                if it.status == ConnectorStatus::SigningIn {
+                    it.status = ConnectorStatus::SignInNeeded;
+                }
+            });
+        }
+        if self.desktop {
+            vec![Effect::CloseWindow(id.clone()), Effect::Withdraw(id.clone())]
+        } else {
+            Vec::new()
+        }
+    }
+
+    /// How a question is shown.
+    fn show(&self, item: &PendingItem) -> Effect {
+        let id = item.id.clone();
+        match &item.question {
+            Question::SignIn(request) if self.in_browser(&request.authorize_url) => {
+                Effect::OpenBrowser(request.authorize_url.clone())
+            }
+            Question::SignIn(request) => Effect::OpenSignInWindow {
+                id,
+                url: request.authorize_url.clone(),
+                redirect_uri: request.redirect_uri.clone(),
+                title: crate::words::sign_in_title(&request.purpose),
+            },
+            Question::Consent(_) | Question::Approval(_) => {
+                Effect::OpenQuestionWindow { id, title: crate::words::title(item) }
+            }
+        }
+    }
+
+    fn in_browser(&self, url: &Url) -> bool {
+        !self.desktop
+            || match self.sign_in_surface {
+                SignInSurface::Browser => true,
+                SignInSurface::Auto => refuses_windows(url),
+            }
+    }
+
+    fn act(&mut self, act: Act, now: Timestamp) -> Option<Effect> {
+        match act {
+            Act::Open(place) => Some(Effect::OpenWindow(place)),
+            Act::Look(id) => Some(match self.pending.get(&id) {
+                Some(item) => self.show(item),
+                None => Effect::OpenWindow(Place::Pending),
+            }),
+            Act::CopyUrl(server) => {
+                self.servers.get(&server).map(|server| Effect::CopyText(server.url.clone()))
+            }
+            Act::SignIn => Some(Effect::Order(Order::SignIn)),
+            Act::SignOut => Some(Effect::Order(Order::SignOut)),
+            Act::SignInTo(connector) => Some(Effect::Order(Order::SignInTo(connector))),
+            Act::SignOutOf(connector) => Some(Effect::Order(Order::SignOutOf(connector))),
+            Act::Revoke { client_id, server } => Some(Effect::Order(Order::Revoke { client_id, server })),
+            Act::Pause(length) => {
+                let until = match length {
+                    PauseFor::Duration(duration) => Some(now.plus(duration)),
+                    PauseFor::Open => None,
+                };
+                let was = self.paused.replace(Paused { until });
+                was.is_none().then_some(Effect::Order(Order::Pause))
+            }
+            Act::Resume => self.paused.take().map(|_| Effect::Order(Order::Resume)),
+            Act::Support => match &self.mode {
+                Mode::Managed(organisation) => organisation.support_url.clone().map(Effect::OpenBrowser),
+                Mode::Personal => None,
+            },
+            Act::Quit => Some(Effect::Quit),
+        }
+    }
+
+    fn end_pause(&mut self, now: Timestamp) -> Option<Effect> {
+        let over = self.paused.and_then(|paused| paused.until).is_some_and(|until| until <= now);
+        over.then(|| {
+            self.paused = None;
+            Effect::Order(Order::Resume)
+        })
+    }
+}
+
+fn connector_of(item: &PendingItem) -> Option<ConnectorId> {
+    match &item.question {
+        Question::SignIn(request) => match &request.purpose {
+            model::SignInPurpose::Connector { connector, .. } => Some(connector.clone()),
+            model::SignInPurpose::Organisation { .. } => None,
+        },
+        Question::Consent(_) | Question::Approval(_) => None,
+    }
+}
+
+/// Providers that refuse to sign people in within an embedded view; there the system browser is the only way.
+fn refuses_windows(url: &Url) -> bool {
+    const REFUSING: [&str; 4] =
+        ["accounts.google.com", "login.microsoftonline.com", "login.microsoft.com", "login.live.com"];
+    url.host_str().is_some_and(|host| {
+        REFUSING.iter().any(|refusing| {
+            host == *refusing || host.strip_suffix(refusing).is_some_and(|rest| rest.ends_with('.'))
+        })
+    })
+}

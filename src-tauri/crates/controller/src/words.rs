@@ -1,0 +1,173 @@
+//! The words that a person reads, in one place: tray, windows, notifications and the command line say the same.
+//!
+//! Plain, short, active. No word here is a protocol's.
+
+use std::time::Duration;
+
+use model::{SignInPurpose, Timestamp};
+
+use crate::effect::{Notice, Place};
+use crate::pending::{PendingItem, Question};
+use crate::state::{AppState, CredentialKind, Mode, Runs, Session, Status};
+
+/// What a sign-in is for, as a window's title.
+pub fn sign_in_title(purpose: &SignInPurpose) -> String {
+    match purpose {
+        SignInPurpose::Organisation { name } => format!("Sign in to {name}"),
+        SignInPurpose::Connector { title, .. } => format!("Sign in to {title}"),
+    }
+}
+
+/// A pending item in one line.
+pub fn title(item: &PendingItem) -> String {
+    match &item.question {
+        Question::SignIn(request) => sign_in_title(&request.purpose),
+        Question::Consent(request) => {
+            format!("{} wants to use {}", request.client_name, request.server_title)
+        }
+        Question::Approval(request) => format!("{} wants to use {}", request.client_name, request.tool),
+    }
+}
+
+/// What a pending item means, in a sentence.
+pub fn detail(item: &PendingItem) -> String {
+    match &item.question {
+        Question::SignIn(request) => match &request.purpose {
+            SignInPurpose::Organisation { .. } => "Your assistants wait until you have signed in.".to_owned(),
+            SignInPurpose::Connector { title, .. } => {
+                format!("An assistant called {title}, which needs your own account. It is waiting.")
+            }
+        },
+        Question::Consent(request) => match &request.process {
+            Some(process) => format!("The program that asks is {}.", process.executable),
+            None => "The program that asks could not be told.".to_owned(),
+        },
+        Question::Approval(request) if request.reason.is_empty() => {
+            format!("This goes to {} and needs your approval.", request.connector)
+        }
+        Question::Approval(request) => request.reason.clone(),
+    }
+}
+
+/// The notification for a pending item. It is seen on locked screens, so it names no account and no argument.
+pub fn notice(item: &PendingItem) -> Notice {
+    let body = match &item.question {
+        Question::SignIn(_) => "Your assistant is waiting.",
+        Question::Consent(_) => "Open Deskgate to allow or deny it.",
+        Question::Approval(_) => "Open Deskgate to look at the request and decide.",
+    };
+    Notice { about: Some(item.id.clone()), title: title(item), body: body.to_owned(), place: Place::Pending }
+}
+
+/// A status in a word.
+pub fn status(status: Status) -> &'static str {
+    match status {
+        Status::Starting => "Starting",
+        Status::Ready => "Ready",
+        Status::Attention => "Needs you",
+        Status::Paused => "Paused",
+        Status::Offline => "Offline",
+        Status::Refused => "Stopped",
+    }
+}
+
+/// How it is, in one sentence.
+pub fn summary(state: &AppState) -> String {
+    let advice = state.advice();
+    match state.status() {
+        Status::Starting => "Starting.".to_owned(),
+        Status::Refused => {
+            advice.first().map_or("Every call is refused.".to_owned(), |it| it.happened.clone())
+        }
+        Status::Paused => "Paused. Calls from your assistants are refused until you resume.".to_owned(),
+        Status::Offline => {
+            format!("{} cannot be reached. What was allowed before still works.", organisation(state))
+        }
+        Status::Attention => match (state.waiting().first(), advice.first(), &state.session) {
+            (Some(_), _, _) => match state.pending.len() {
+                1 => "One request is waiting for you.".to_owned(),
+                many => format!("{many} requests are waiting for you."),
+            },
+            (None, Some(advice), _) => advice.happened.clone(),
+            (None, None, Session::SignedOut | Session::Expired { .. }) => {
+                format!("Sign in to {} to let your assistants work.", organisation(state))
+            }
+            (None, None, Session::Local { .. } | Session::SigningIn | Session::SignedIn { .. }) => {
+                "A connector needs you.".to_owned()
+            }
+        },
+        Status::Ready if state.servers.is_empty() => "Ready, but nothing is set up yet.".to_owned(),
+        Status::Ready => format!(
+            "Ready. {}, {}.",
+            counted(assistants(state), "assistant"),
+            counted(state.connectors.len(), "connector")
+        ),
+    }
+}
+
+/// The organisation's name, or what stands for it.
+pub fn organisation(state: &AppState) -> &str {
+    match &state.mode {
+        Mode::Managed(organisation) => &organisation.name,
+        Mode::Personal => "your organisation",
+    }
+}
+
+/// As whom a connector is used.
+pub fn credential(state: &AppState, title: &str, kind: CredentialKind) -> String {
+    match kind {
+        CredentialKind::None => "no account needed".to_owned(),
+        CredentialKind::Own => format!("your {title} account"),
+        CredentialKind::Shared => {
+            let name = organisation(state);
+            format!("shared by IT, stays at {name}")
+        }
+    }
+}
+
+/// Where a connector runs.
+pub fn runs(state: &AppState, runs: &Runs) -> String {
+    match runs {
+        Runs::Here { program } => format!("{program}, on this computer"),
+        Runs::At { host } => host.clone(),
+        Runs::AtOrganisation => format!("at {}", organisation(state)),
+    }
+}
+
+/// `1 assistant`, `3 assistants`.
+pub fn counted(number: usize, thing: &str) -> String {
+    if number == 1 { format!("1 {thing}") } else { format!("{number} {thing}s") }
+}
+
+/// How long ago, roughly: `just now`, `2 minutes ago`.
+pub fn ago(then: Timestamp, now: Timestamp) -> String {
+    let seconds = now.since(then).as_secs();
+    let whole = |number: u64, thing| counted(usize::try_from(number).unwrap_or(usize::MAX), thing) + " ago";
+    match seconds {
+        0..=44 => "just now".to_owned(),
+        45..=5399 => whole(((seconds + 30) / 60).max(1), "minute"),
+        5400..=129_599 => whole((seconds + 1800) / 3600, "hour"),
+        _ => whole((seconds + 43_200) / 86_400, "day"),
+    }
+}
+
+/// How much time is left, roughly: `40 seconds`, `5 minutes`.
+pub fn left(until: Timestamp, now: Timestamp) -> String {
+    span(until.since(now))
+}
+
+/// A length of time, roughly.
+pub fn span(length: Duration) -> String {
+    let seconds = usize::try_from(length.as_secs()).unwrap_or(usize::MAX);
+    match seconds {
+        0..=89 => counted(seconds, "second"),
+        90..=5399 => counted((seconds + 30) / 60, "minute"),
+        _ => counted((seconds + 1800) / 3600, "hour"),
+    }
+}
+
+fn assistants(state: &AppState) -> usize {
+    let mut clients: Vec<_> = state.assistants.keys().map(|(client, _)| client).collect();
+    clients.dedup();
+    clients.len()
+}
