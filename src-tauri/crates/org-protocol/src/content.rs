@@ -238,7 +238,8 @@ impl Content {
         }
         for (id, connector) in &self.connectors {
             connector.transport()?;
-            if matches!(&connector.credential, CredentialSpec::Brokered { credentials } if credentials.is_empty()) {
+            if matches!(&connector.credential, CredentialSpec::Brokered { credentials } if credentials.is_empty())
+            {
                 return Err(ContentFault::NoCredential(id.clone()));
             }
         }

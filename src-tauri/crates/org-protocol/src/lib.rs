@@ -2,9 +2,45 @@
 //! their verification. No IO, no clock: `now` is a parameter.
 #![forbid(unsafe_code)]
 
+mod broker;
 mod content;
+pub mod dpop;
+mod dsse;
+mod event;
+mod fault;
+mod key;
+mod manifest;
+mod receipt;
+mod record;
+mod refusal;
+mod root;
+mod session;
+mod trust;
 
+pub use broker::{BROKER_CONTEXT_HEADER, BROKER_FORMAT, BrokerContext, ContextFault, broker_path};
 pub use content::{
     AuditSettings, CONTENT_FORMAT, ConnectorSpec, Content, ContentFault, CredentialSpec, IdentityProvider,
     OfflineRules, OrgSettings, PinnedTools, ServerSpec, SignInSurface, Transport,
 };
+pub use dsse::{DsseFault, Envelope, EnvelopeSignature, MOST_SIGNATURES};
+pub use event::{EVENTS_PATH, Event, EventKind, HEARTBEAT};
+pub use fault::ErrorBody;
+pub use key::{KeyFault, KeyId, PublicKey, SigningKey};
+pub use manifest::{
+    BUNDLE_LIMIT, BundleRef, MANIFEST_FORMAT, MANIFEST_LIMIT, MANIFEST_TYPE, Manifest, Rollout, Stage,
+};
+pub use receipt::{RECEIPT_FORMAT, RECEIPT_TYPE, Receipt, ReceiptFault, SignedReceipt, verify_receipt};
+pub use record::{
+    Argument, ArgumentKind, ArgumentSummary, AuditEvent, AuditRecord, CallContext, ChainFault, ChainLink,
+    ChainReport, ChainWalk, DenialRecord, EpochReason, EpochRecord, EventRecord, Finding, FindingKind, GENESIS,
+    GapRecord, Head, HeartbeatRecord, IntentRecord, LONGEST_LINE, LineFault, Outcome, OutcomeRecord, OutcomeStatus,
+    PolicyReference, PreparedBody, RECORD_FORMAT, RecordBody, argument_mac, seal, sealed_digest, to_one_line,
+    verify_chain,
+};
+pub use refusal::Refusal;
+pub use root::{ROOT_FORMAT, ROOT_LIMIT, ROOT_TYPE, Role, Roles, Root, RootFault, RootFingerprint};
+pub use session::{
+    DeviceDescription, ENROL_PATH, EnrolAnswer, EnrolRequest, NonceSeed, NonceSeedFault, SESSION_FORMAT,
+    SESSION_PATH, SessionAnswer, SessionRequest,
+};
+pub use trust::{CLOCK_SKEW, Freshness, Ratchet, TrustState};

@@ -1,0 +1,178 @@
+//! Enrolling a device and opening a session: what goes over the wire, and how an ID token is bound to a device key.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use model::{DeviceId, Subject, Timestamp};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+/// The format version of these messages.
+pub const SESSION_FORMAT: u32 = 1;
+/// Where a device is enrolled, relative to the configuration URL.
+pub const ENROL_PATH: &str = "v1/enrol";
+/// Where a session is opened and renewed, relative to the configuration URL.
+pub const SESSION_PATH: &str = "v1/session";
+
+/// The random half of a session nonce: 32 bytes, written in base64url.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub struct NonceSeed([u8; 32]);
+
+/// The text is not 32 bytes in base64url.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the nonce's random part is not 32 bytes in base64url")]
+pub struct NonceSeedFault;
+
+impl NonceSeed {
+    /// Takes 32 bytes from the operating system's random source.
+    pub fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// The nonce to ask the identity provider for (OpenID Connect Core 1.0, section 3.1.2.1):
+    /// base64url(SHA-256("deskgate/session/v1" ‖ thumbprint ‖ random)). An ID token with it is of use only to whoever
+    /// holds the device key with that thumbprint (RFC 7638).
+    pub fn nonce(&self, thumbprint: &str) -> String {
+        let mut hasher = Sha256::new();
+        hasher.update(b"deskgate/session/v1");
+        hasher.update(thumbprint.as_bytes());
+        hasher.update(self.0);
+        URL_SAFE_NO_PAD.encode(hasher.finalize())
+    }
+}
+
+impl From<NonceSeed> for String {
+    fn from(seed: NonceSeed) -> Self {
+        URL_SAFE_NO_PAD.encode(seed.0)
+    }
+}
+
+impl TryFrom<String> for NonceSeed {
+    type Error = NonceSeedFault;
+
+    fn try_from(text: String) -> Result<Self, NonceSeedFault> {
+        let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| NonceSeedFault)?;
+        bytes.try_into().map(Self).map_err(|_| NonceSeedFault)
+    }
+}
+
+impl std::fmt::Debug for NonceSeed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("NonceSeed(..)")
+    }
+}
+
+/// Asks to know a device. Proved with the device key; enrolling the same key again changes nothing.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EnrolRequest {
+    /// The format version: [`SESSION_FORMAT`].
+    pub format: u32,
+    /// The ID token of the person who enrols it, with the nonce that binds the device key.
+    pub id_token: String,
+    /// The random half of that nonce.
+    pub nonce_seed: NonceSeed,
+    /// The device, as people know it.
+    pub device: DeviceDescription,
+}
+
+/// How a device describes itself. Shown to administrators; nothing is decided by it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DeviceDescription {
+    /// Its name.
+    pub name: String,
+    /// Its operating system.
+    pub platform: String,
+    /// The version of Deskgate on it.
+    pub app_version: String,
+}
+
+/// The device is known.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EnrolAnswer {
+    /// The format version: [`SESSION_FORMAT`].
+    pub format: u32,
+    /// The id that the organisation gave the device.
+    pub device: DeviceId,
+}
+
+/// Asks for a session. Proved with the key of an enrolled device.
+///
+/// Providers may leave the nonce out of an ID token that they issue on a refresh (OpenID Connect Core 1.0, section
+/// 12.2); such a token renews a session that the same device holds for the same person, and opens none.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SessionRequest {
+    /// The format version: [`SESSION_FORMAT`].
+    pub format: u32,
+    /// The person's ID token.
+    pub id_token: String,
+    /// The random half of its nonce.
+    pub nonce_seed: NonceSeed,
+}
+
+/// A session. The token is bound to the device key and of no use without it.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionAnswer {
+    /// The format version: [`SESSION_FORMAT`].
+    pub format: u32,
+    /// The session token.
+    pub token: String,
+    /// When it ends.
+    pub expires: Timestamp,
+    /// The device.
+    pub device: DeviceId,
+    /// The person, as the organisation verified them.
+    pub subject: Subject,
+}
+
+impl std::fmt::Debug for EnrolRequest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "EnrolRequest({:?})", self.device)
+    }
+}
+
+impl std::fmt::Debug for SessionRequest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SessionRequest(..)")
+    }
+}
+
+impl std::fmt::Debug for SessionAnswer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "SessionAnswer({}, {}, until {})", self.device, self.subject.label(), self.expires)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nonce_depends_on_key_and_random_part() {
+        let seed = NonceSeed::from_bytes([1; 32]);
+        assert_eq!(seed.nonce("a"), seed.nonce("a"));
+        assert_ne!(seed.nonce("a"), seed.nonce("b"));
+        assert_ne!(seed.nonce("a"), NonceSeed::from_bytes([2; 32]).nonce("a"));
+    }
+
+    #[test]
+    fn a_seed_is_read_back_and_has_a_fixed_length() {
+        let seed = NonceSeed::from_bytes([9; 32]);
+        let text = String::from(seed.clone());
+        assert_eq!(NonceSeed::try_from(text), Ok(seed));
+        assert_eq!(NonceSeed::try_from("AAAA".to_owned()), Err(NonceSeedFault));
+        assert_eq!(NonceSeed::try_from("?".to_owned()), Err(NonceSeedFault));
+    }
+
+    #[test]
+    fn debug_shows_no_token() {
+        let request = SessionRequest {
+            format: SESSION_FORMAT,
+            id_token: "secret".to_owned(),
+            nonce_seed: NonceSeed::from_bytes([0; 32]),
+        };
+        assert!(!format!("{request:?}").contains("secret"));
+    }
+}
