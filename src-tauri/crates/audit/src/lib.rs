@@ -1,2 +1,17 @@
-//! Records, redaction, the durable chained journal, receipts, SIEM encodings; no network.
+//! The durable, chained journal of what was done and refused; its offline check, receipts and SIEM encodings.
+//!
+//! An effect is preceded by an intent that is on disk: [`Journal::intent`] returns after the sync. Nothing here opens a
+//! socket, and no record is ever altered or removed.
 #![forbid(unsafe_code)]
+
+mod fault;
+mod journal;
+
+pub use fault::JournalFault;
+pub use journal::{Health, Intent, Journal, JournalConfig, Position, Recovery};
+// The records themselves are part of the contract with the control plane.
+pub use org_protocol::{
+    Argument, ArgumentKind, ArgumentSummary, AuditEvent, AuditRecord, CallContext, DenialRecord, EpochReason,
+    EpochRecord, EventRecord, Finding, FindingKind, GapRecord, Head, HeartbeatRecord, IntentRecord, Outcome,
+    OutcomeRecord, OutcomeStatus, PolicyReference, Receipt, RecordBody, SignedReceipt, verify_receipt,
+};

@@ -36,7 +36,7 @@ impl Digest {
     }
 
     /// Takes 32 bytes that are already a digest.
-    pub fn from_bytes(bytes: [u8; 32]) -> Self {
+    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)
     }
 

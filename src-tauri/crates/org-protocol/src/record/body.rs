@@ -1,0 +1,449 @@
+//! What a record says.
+
+use std::collections::BTreeMap;
+
+use model::{CallId, ConnectorId, Digest, ListeningProcess, ServerId, Subject, Timestamp, ToolName};
+use serde::{Deserialize, Serialize};
+
+use super::{ArgumentSummary, Head, to_one_line};
+
+/// What a record says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RecordBody {
+    /// A chain begins. Always and only the first record of an epoch.
+    Epoch(EpochRecord),
+    /// A call is about to be made.
+    Intent(Box<IntentRecord>),
+    /// What became of it.
+    Outcome(Box<OutcomeRecord>),
+    /// A call was refused before any effect.
+    Denial(Box<DenialRecord>),
+    /// Something else happened.
+    Event(Box<EventRecord>),
+    /// Records are missing, and how many.
+    Gap(GapRecord),
+    /// Nothing happened, but Deskgate ran.
+    Heartbeat(HeartbeatRecord),
+    /// A kind that a later version writes.
+    Unknown,
+}
+
+/// A body as JSON, ready to be sealed: made by the caller, so that the one writer has less to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PreparedBody {
+    kind: &'static str,
+    json: String,
+}
+
+macro_rules! prepare {
+    ($($(#[$doc:meta])* $name:ident: $body:ty = $kind:literal;)*) => {
+        impl PreparedBody {
+            $($(#[$doc])*
+            ///
+            /// # Errors
+            /// None in practice: what the JSON writer reports.
+            pub fn $name(body: &$body) -> Result<Self, serde_json::Error> {
+                Ok(Self { kind: $kind, json: to_one_line(body)? })
+            })*
+        }
+    };
+}
+
+prepare! {
+    /// A chain begins.
+    epoch: EpochRecord = "epoch";
+    /// A call is about to be made.
+    intent: IntentRecord = "intent";
+    /// What became of a call.
+    outcome: OutcomeRecord = "outcome";
+    /// A call was refused.
+    denial: DenialRecord = "denial";
+    /// Something else happened.
+    event: EventRecord = "event";
+    /// Records are missing.
+    gap: GapRecord = "gap";
+    /// Deskgate ran.
+    heartbeat: HeartbeatRecord = "heartbeat";
+}
+
+impl PreparedBody {
+    /// The kind, as the line has it.
+    pub fn kind(&self) -> &'static str {
+        self.kind
+    }
+
+    /// The JSON object, on one line.
+    pub fn json(&self) -> &str {
+        &self.json
+    }
+}
+
+impl RecordBody {
+    /// Reads the JSON of a body of the given kind.
+    pub(super) fn read(kind: &str, json: &str) -> Result<Self, serde_json::Error> {
+        Ok(match kind {
+            "epoch" => Self::Epoch(serde_json::from_str(json)?),
+            "intent" => Self::Intent(serde_json::from_str(json)?),
+            "outcome" => Self::Outcome(serde_json::from_str(json)?),
+            "denial" => Self::Denial(serde_json::from_str(json)?),
+            "event" => Self::Event(serde_json::from_str(json)?),
+            "gap" => Self::Gap(serde_json::from_str(json)?),
+            "heartbeat" => Self::Heartbeat(serde_json::from_str(json)?),
+            _ => Self::Unknown,
+        })
+    }
+}
+
+/// A chain begins.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EpochRecord {
+    /// The organisation whose records these are; none in personal mode, where nothing is ever uploaded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub org: Option<String>,
+    /// Why the chain does not continue an earlier one.
+    pub reason: EpochReason,
+    /// The last record before it that is known of, even if that record is gone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous: Option<Head>,
+    /// What was found, for people.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub detail: String,
+}
+
+/// Why a chain begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EpochReason {
+    /// There is no history, and none is known to have been.
+    First,
+    /// There was a history, and it is gone in whole or at its end.
+    HistoryMissing,
+    /// The history was changed or cannot be read.
+    HistoryDamaged,
+    /// The device has another identity than the history.
+    DeviceChanged,
+    /// The device belongs to another organisation, or to one for the first time, or to none any more.
+    OrgChanged,
+    /// Writing failed, and goes on in a new file.
+    StorageFailed,
+}
+
+/// A call is about to be made. This is on disk before the connector hears of the call.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IntentRecord {
+    /// The call.
+    pub call: CallId,
+    /// For whom, with the claims that policy saw.
+    pub subject: Subject,
+    /// The virtual server.
+    pub server: ServerId,
+    /// The connector.
+    pub connector: ConnectorId,
+    /// The tool.
+    pub tool: ToolName,
+    /// The assistant's client id.
+    pub client_id: String,
+    /// The name that the assistant claims.
+    pub client_name: String,
+    /// The program behind the connection, where it can be told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub process: Option<ListeningProcess>,
+    /// The policy that decided.
+    pub policy: PolicyReference,
+    /// The rules that determined the decision.
+    pub rules: Vec<String>,
+    /// Which credential is used: a reference such as `shared:warehouse-analyst`, never the secret.
+    pub credential: String,
+    /// What is known of the arguments.
+    pub arguments: ArgumentSummary,
+}
+
+/// One version of the policy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PolicyReference {
+    /// Its label, as people read it.
+    pub label: String,
+    /// Its digest.
+    pub digest: Digest,
+}
+
+/// What identifies a call in its outcome, so that the outcome can be read without its intent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CallContext {
+    /// The call.
+    pub call: CallId,
+    /// The user's issuer.
+    pub issuer: String,
+    /// The user's `sub`.
+    pub subject: String,
+    /// The virtual server.
+    pub server: ServerId,
+    /// The connector.
+    pub connector: ConnectorId,
+    /// The tool.
+    pub tool: ToolName,
+}
+
+impl From<&IntentRecord> for CallContext {
+    fn from(intent: &IntentRecord) -> Self {
+        Self {
+            call: intent.call,
+            issuer: intent.subject.issuer.clone(),
+            subject: intent.subject.subject.clone(),
+            server: intent.server.clone(),
+            connector: intent.connector.clone(),
+            tool: intent.tool.clone(),
+        }
+    }
+}
+
+/// What became of a call.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutcomeRecord {
+    /// The call.
+    pub of: CallContext,
+    /// What became of it.
+    pub outcome: Outcome,
+}
+
+/// What became of a call.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// In one word.
+    pub status: OutcomeStatus,
+    /// A stable code where it is not `ok`, such as `sign-in-needed` or `crash`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    /// The connector's HTTP status.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upstream_status: Option<u16>,
+    /// From intent to answer, in microseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duration_micros: Option<u64>,
+    /// The answer's size in bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub response_bytes: Option<u64>,
+}
+
+impl Outcome {
+    /// An outcome of which only the status is known.
+    pub fn new(status: OutcomeStatus) -> Self {
+        Self { status, code: None, upstream_status: None, duration_micros: None, response_bytes: None }
+    }
+
+    /// The same with a stable code.
+    #[must_use]
+    pub fn with_code(mut self, code: impl Into<String>) -> Self {
+        self.code = Some(code.into());
+        self
+    }
+}
+
+/// What became of a call, in one word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OutcomeStatus {
+    /// The connector answered with a result.
+    Ok,
+    /// The connector answered that the tool failed (MCP, `isError`).
+    ToolError,
+    /// The connector refused, or was not reached, or broke the protocol.
+    Failed,
+    /// The assistant or a person ended it.
+    Cancelled,
+    /// Nobody knows: Deskgate crashed or gave up waiting. The effect may have happened.
+    Unknown,
+}
+
+/// A call was refused before any effect.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DenialRecord {
+    /// The call.
+    pub call: CallId,
+    /// For whom, with the claims that policy saw.
+    pub subject: Subject,
+    /// The virtual server.
+    pub server: ServerId,
+    /// The connector; none where the tool is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connector: Option<ConnectorId>,
+    /// The tool, as the assistant named it.
+    pub tool: String,
+    /// The assistant's client id.
+    pub client_id: String,
+    /// The name that the assistant claims.
+    pub client_name: String,
+    /// The program behind the connection, where it can be told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub process: Option<ListeningProcess>,
+    /// The policy that decided.
+    pub policy: PolicyReference,
+    /// The rules that determined the decision; none where nothing permits.
+    pub rules: Vec<String>,
+    /// The kind of denial, such as `forbidden` or `not-listed`.
+    pub kind: String,
+    /// The reason, for people.
+    pub reason: String,
+    /// What is known of the arguments, where they were read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub arguments: Option<ArgumentSummary>,
+}
+
+/// Something other than a call.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EventRecord {
+    /// What.
+    pub event: AuditEvent,
+    /// Who, where a person is concerned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<Subject>,
+    /// Further facts by name, such as `client`, `server`, `version`. Never a secret.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub facts: BTreeMap<String, String>,
+}
+
+impl EventRecord {
+    /// An event with nothing more to say.
+    pub fn new(event: AuditEvent) -> Self {
+        Self { event, subject: None, facts: BTreeMap::new() }
+    }
+
+    /// The same with the person concerned.
+    #[must_use]
+    pub fn of(mut self, subject: Subject) -> Self {
+        self.subject = Some(subject);
+        self
+    }
+
+    /// The same with one more fact.
+    #[must_use]
+    pub fn with(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.facts.insert(name.into(), value.into());
+        self
+    }
+}
+
+macro_rules! event_kinds {
+    ($($(#[$doc:meta])* $name:ident = $text:literal,)*) => {
+        /// What happened.
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+        #[serde(into = "String", from = "String")]
+        pub enum AuditEvent {
+            $($(#[$doc])* $name,)*
+            /// A kind that a later version writes.
+            Unknown(String),
+        }
+
+        impl AuditEvent {
+            /// The kind as the record has it.
+            pub fn as_str(&self) -> &str {
+                match self {
+                    $(Self::$name => $text,)*
+                    Self::Unknown(text) => text,
+                }
+            }
+        }
+
+        impl From<String> for AuditEvent {
+            fn from(text: String) -> Self {
+                match text.as_str() {
+                    $($text => Self::$name,)*
+                    _ => Self::Unknown(text),
+                }
+            }
+        }
+    };
+}
+
+event_kinds! {
+    /// Deskgate started.
+    Start = "start",
+    /// Deskgate stopped in an orderly way.
+    Stop = "stop",
+    /// The journal was repaired at the start: a torn end was set aside.
+    JournalRepaired = "journal-repaired",
+    /// A person signed in.
+    SignedIn = "signed-in",
+    /// A sign-in did not succeed.
+    SignInFailed = "sign-in-failed",
+    /// A person signed out.
+    SignedOut = "signed-out",
+    /// The session ended without the person's doing.
+    SessionEnded = "session-ended",
+    /// The device was enrolled with an organisation.
+    Enrolled = "enrolled",
+    /// A person allowed an assistant to use a virtual server.
+    ConsentGiven = "consent-given",
+    /// A person or a deadline refused it.
+    ConsentRefused = "consent-refused",
+    /// A person took it back.
+    ConsentRevoked = "consent-revoked",
+    /// A person was asked about one call and answered, or did not.
+    ApprovalAnswered = "approval-answered",
+    /// An assistant registered as a client.
+    ClientRegistered = "client-registered",
+    /// A gateway token was issued.
+    TokenIssued = "token-issued",
+    /// A gateway token was revoked.
+    TokenRevoked = "token-revoked",
+    /// A request was refused before anybody was known: bad token, host, origin or size.
+    RequestRefused = "request-refused",
+    /// A person authorized a connector.
+    GrantObtained = "grant-obtained",
+    /// A connector's grant was renewed.
+    GrantRefreshed = "grant-refreshed",
+    /// A connector's grant is no longer good.
+    GrantLost = "grant-lost",
+    /// A policy bundle took effect.
+    BundleApplied = "bundle-applied",
+    /// A policy bundle was refused; the last good one stays.
+    BundleRefused = "bundle-refused",
+    /// A connector's tool is not what was accepted; it is held.
+    ToolHeld = "tool-held",
+    /// Somebody accepted a changed tool.
+    ToolAccepted = "tool-accepted",
+    /// A connector started, stopped or failed.
+    ConnectorState = "connector-state",
+    /// The keychain became available, locked or absent.
+    KeychainState = "keychain-state",
+    /// State on disk was lost or damaged and has been set aside.
+    StateSetAside = "state-set-aside",
+    /// Calls were paused or resumed by a person.
+    Paused = "paused",
+    /// Calls go on.
+    Resumed = "resumed",
+    /// The wall clock was moved.
+    ClockMoved = "clock-moved",
+    /// The records could not be delivered.
+    DeliveryFailed = "delivery-failed",
+    /// A receipt was refused.
+    ReceiptRefused = "receipt-refused",
+    /// An administrator did something.
+    Administration = "administration",
+    /// A shared credential was used, on behalf of a call, by the control plane.
+    CredentialUsed = "credential-used",
+}
+
+impl From<AuditEvent> for String {
+    fn from(kind: AuditEvent) -> Self {
+        kind.as_str().to_owned()
+    }
+}
+
+/// Records are missing, and how many.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GapRecord {
+    /// How many calls were made without a record.
+    pub missing: u64,
+    /// Since when.
+    pub since: Timestamp,
+    /// Why, for people.
+    pub reason: String,
+}
+
+/// Deskgate runs, though nothing happened: silence is then a finding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct HeartbeatRecord {
+    /// Calls that are under way.
+    pub open_calls: u64,
+}
