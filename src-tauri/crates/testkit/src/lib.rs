@@ -1,2 +1,37 @@
-//! Real peers and stand-ins for tests.
+//! Real peers for tests: programs that nobody here wrote, started by a test and ended with it.
+//!
+//! Every peer lives in folders and on ports of its own, so that tests run in parallel and again. Readiness is a
+//! condition that is waited for, never a pause. What is started here dies with the test, also when the test is killed.
+//! `cargo xtask setup` installs the programs; a test without them fails and says so.
 #![forbid(unsafe_code)]
+
+mod assistant;
+pub mod bench;
+mod browser;
+mod claude;
+mod collector;
+mod fault;
+mod idp;
+mod mail;
+mod place;
+mod postgres;
+mod process;
+mod program;
+mod session;
+mod wait;
+mod warehouse;
+
+pub use assistant::{Access, Assistant, Step, Transcript};
+pub use browser::Browser;
+pub use claude::Claude;
+pub use collector::Collector;
+pub use fault::PeerFault;
+pub use idp::{Client, Employee, Idp, IdpSettings};
+pub use mail::Mail;
+pub use place::{filesystem_server, tools};
+pub use postgres::{Postgres, Role};
+pub use process::{Process, Spec};
+pub use program::{Opened, Program, full_size, program};
+pub use session::{Session, SessionParts};
+pub use wait::{free_port, until};
+pub use warehouse::dbhub;

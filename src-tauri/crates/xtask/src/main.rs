@@ -1,2 +1,72 @@
-//! Entry point.
-fn main() {}
+//! The project's own commands: provisioning, tests and measurements.
+//!
+//! Thin and blocking: everything real lives in the crates that these commands start. This crate must never depend on
+//! them, so that it builds in seconds on a machine that has nothing yet.
+#![forbid(unsafe_code)]
+#![expect(clippy::print_stdout, reason = "a command line that talks to the person who started it")]
+
+mod bench;
+mod landing;
+mod provision;
+mod run;
+mod tally;
+mod ui;
+mod workspace;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "The project's own commands", version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Install what is missing: Debian packages, Node 22, the npm and Python programs that tests talk to.
+    Setup {
+        /// Install nothing; say what is missing and fail if anything is.
+        #[arg(long)]
+        check: bool,
+    },
+    /// Format, lints, architecture, unit tests, end-to-end tests and the interface: what has to pass to land.
+    Test {
+        /// The same tests at full size, the long ones, and the check of licences and banned crates.
+        #[arg(long)]
+        full: bool,
+        /// Only the tests of one area, without the checks around them.
+        area: Option<landing::Area>,
+    },
+    /// Measure one call through the gateway against the same call made directly and through a bare pass-through.
+    Bench {
+        /// Also write the figures to this file.
+        #[arg(long)]
+        json: Option<PathBuf>,
+        /// Calls in each round; more is slower and steadier.
+        #[arg(long, default_value_t = 2000)]
+        calls: u32,
+        /// How often the three ways are measured in turn.
+        #[arg(long, default_value_t = 5)]
+        rounds: u32,
+    },
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let outcome = match arguments.command {
+        Command::Setup { check } => provision::setup(check),
+        Command::Test { full, area } => landing::test(full, area),
+        Command::Bench { json, calls, rounds } => bench::bench(json.as_deref(), calls, rounds),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(fault) => {
+            run::say(&format!("xtask: {fault}"));
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,181 @@
+// The organisation's identity provider, and the authorization server of its mail: oidc-provider with people who have
+// passwords. Started as `node idp.mjs PACKAGES SETTINGS`, where PACKAGES is the folder that holds node_modules and
+// SETTINGS is JSON. Prints one line `ready <issuer>` when it can be asked, and one line for each sign-in.
+//
+// It must never accept a wrong password, skip consent or invent a group: tests rely on it as on a stranger.
+import { createServer } from 'node:http';
+import { generateKeyPairSync, randomBytes } from 'node:crypto';
+import { pathToFileURL } from 'node:url';
+import path from 'node:path';
+
+const [packages, settingsText] = process.argv.slice(2);
+const settings = JSON.parse(settingsText);
+const entry = path.join(packages, 'node_modules/oidc-provider/lib/index.js');
+const { default: Provider } = await import(pathToFileURL(entry).href);
+
+const people = new Map(settings.people.map((person) => [person.login, person]));
+const server = createServer();
+await new Promise((resolve) => server.listen(settings.port, '127.0.0.1', resolve));
+const issuer = `http://127.0.0.1:${server.address().port}`;
+
+const signingKey = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey.export({ format: 'jwk' });
+const provider = new Provider(issuer, {
+  jwks: { keys: [{ ...signingKey, use: 'sig', alg: 'RS256', kid: 'signing' }] },
+  cookies: { keys: [randomBytes(32).toString('hex')] },
+  clients: settings.clients,
+  // Deskgate reads groups from the ID token; the strict form would only put them in the userinfo answer.
+  conformIdTokenClaims: false,
+  claims: { openid: ['sub'], email: ['email', 'email_verified'], profile: ['name', 'preferred_username'], groups: ['groups'] },
+  scopes: ['openid', 'offline_access', 'profile', 'email', 'groups'],
+  findAccount: (_context, login) => {
+    const person = people.get(login);
+    return person && { accountId: login, claims: () => claims(person) };
+  },
+  responseTypes: ['code'],
+  pkce: { required: () => true },
+  rotateRefreshToken: true,
+  issueRefreshToken: (_context, client) => client.grantTypeAllowed('refresh_token'),
+  ttl: {
+    AccessToken: settings.accessTokenSeconds,
+    AuthorizationCode: 60,
+    Grant: settings.refreshTokenSeconds,
+    IdToken: settings.idTokenSeconds,
+    Interaction: 600,
+    RefreshToken: settings.refreshTokenSeconds,
+    Session: settings.refreshTokenSeconds,
+  },
+  features: {
+    devInteractions: { enabled: false },
+    registration: { enabled: true },
+    revocation: { enabled: true },
+    resourceIndicators: {
+      enabled: true,
+      defaultResource: () => undefined,
+      useGrantedResource: () => true,
+      getResourceServerInfo: (_context, resource) => ({
+        scope: settings.resourceScopes.join(' '),
+        audience: resource,
+        accessTokenFormat: 'jwt',
+        accessTokenTTL: settings.accessTokenSeconds,
+        jwt: { sign: { alg: 'RS256' } },
+      }),
+    },
+  },
+  interactions: { url: (_context, interaction) => `/interaction/${interaction.uid}` },
+});
+provider.on('server_error', (_context, error) => console.error(error));
+
+const handle = provider.callback();
+server.on('request', (request, response) => {
+  const found = /^\/interaction\/([\w-]+)(\/login|\/consent|\/cancel)?$/.exec(request.url);
+  if (!found) return handle(request, response);
+  return interact(request, response, found[2]).catch((error) => {
+    console.error(error);
+    response.writeHead(error.status ?? error.statusCode ?? 500, { 'content-type': 'text/plain' });
+    response.end(String(error.message));
+  });
+});
+console.log(`ready ${issuer}`);
+
+async function interact(request, response, action) {
+  const interaction = await provider.interactionDetails(request, response);
+  const name = interaction.prompt.name;
+  if (action === undefined) {
+    return show(response, 200, name === 'login' ? loginPage(interaction) : await consentPage(interaction));
+  }
+  if (request.method !== 'POST') return show(response, 405, page('Not possible', ''));
+  if (action === '/cancel') {
+    const result = { error: 'access_denied', error_description: 'the person said no' };
+    return provider.interactionFinished(request, response, result, { mergeWithLastSubmission: false });
+  }
+  if (action === '/login' && name === 'login') {
+    const form = new URLSearchParams(await body(request));
+    const person = people.get(form.get('login'));
+    if (!person || person.password !== form.get('password')) {
+      console.log(`refused ${JSON.stringify(form.get('login'))}`);
+      return show(response, 401, loginPage(interaction, 'Name or password is wrong.'));
+    }
+    console.log(`signed-in ${person.login}`);
+    const result = { login: { accountId: person.login } };
+    return provider.interactionFinished(request, response, result, { mergeWithLastSubmission: false });
+  }
+  if (action === '/consent' && name === 'consent') {
+    const grantId = await grant(interaction);
+    console.log(`consented ${interaction.session.accountId} ${interaction.params.client_id}`);
+    return provider.interactionFinished(request, response, { consent: { grantId } }, { mergeWithLastSubmission: true });
+  }
+  return show(response, 409, page('Not possible', ''));
+}
+
+async function grant(interaction) {
+  const { prompt, params, session } = interaction;
+  const stored = interaction.grantId && (await provider.Grant.find(interaction.grantId));
+  const given = stored || new provider.Grant({ accountId: session.accountId, clientId: params.client_id });
+  const { missingOIDCScope, missingOIDCClaims, missingResourceScopes } = prompt.details;
+  if (missingOIDCScope) given.addOIDCScope(missingOIDCScope.join(' '));
+  if (missingOIDCClaims) given.addOIDCClaims(missingOIDCClaims);
+  for (const [resource, scopes] of Object.entries(missingResourceScopes ?? {})) {
+    given.addResourceScope(resource, scopes.join(' '));
+  }
+  return given.save();
+}
+
+function claims(person) {
+  return {
+    sub: person.login,
+    name: person.name,
+    preferred_username: person.login,
+    email: person.email,
+    email_verified: true,
+    groups: person.groups,
+  };
+}
+
+function loginPage(interaction, problem = '') {
+  return page('Sign in to Acme', `
+    <p role="alert">${text(problem)}</p>
+    <form method="post" action="/interaction/${interaction.uid}/login">
+      <label>Name <input name="login" autofocus autocomplete="username" required></label>
+      <label>Password <input name="password" type="password" autocomplete="current-password" required></label>
+      <button type="submit">Sign in</button>
+    </form>
+    <form method="post" action="/interaction/${interaction.uid}/cancel"><button>Cancel</button></form>`);
+}
+
+async function consentPage(interaction) {
+  const client = await provider.Client.find(interaction.params.client_id);
+  const wanted = [
+    ...(interaction.prompt.details.missingOIDCScope ?? []),
+    ...Object.values(interaction.prompt.details.missingResourceScopes ?? {}).flat(),
+  ];
+  return page('Allow access', `
+    <p>${text(client.clientName ?? client.clientId)} asks for:</p>
+    <ul>${wanted.map((scope) => `<li>${text(scope)}</li>`).join('')}</ul>
+    <form method="post" action="/interaction/${interaction.uid}/consent"><button autofocus>Allow</button></form>
+    <form method="post" action="/interaction/${interaction.uid}/cancel"><button>Cancel</button></form>`);
+}
+
+function page(title, content) {
+  return `<!doctype html><html lang="en"><head><meta charset="utf-8"><title>${title}</title></head>
+    <body><main><h1>${title}</h1>${content}</main></body></html>`;
+}
+
+function show(response, status, html) {
+  response.writeHead(status, { 'content-type': 'text/html; charset=utf-8', 'cache-control': 'no-store' });
+  response.end(html);
+}
+
+async function body(request) {
+  const parts = [];
+  let size = 0;
+  for await (const part of request) {
+    size += part.length;
+    if (size > 65_536) throw Object.assign(new Error('too large'), { status: 413 });
+    parts.push(part);
+  }
+  return Buffer.concat(parts).toString('utf8');
+}
+
+function text(value) {
+  return String(value).replace(/[&<>"']/g, (c) => `&#${c.charCodeAt(0)};`);
+}

@@ -1,0 +1,81 @@
+"""The organisation's mail: a FastMCP server over Streamable HTTP that is an OAuth resource server (RFC 9728).
+
+Started as `python mail.py SETTINGS` with JSON settings; prints one line `ready <url>` when it can be asked. Every answer
+names the account of the token that it was asked with. It must never answer without a valid token for its own URL.
+"""
+
+import json
+import socket
+import sys
+from collections import defaultdict
+
+import uvicorn
+from fastmcp import FastMCP
+from fastmcp.server.auth import RemoteAuthProvider
+from fastmcp.server.auth.providers.jwt import JWTVerifier
+from fastmcp.server.dependencies import get_access_token
+from fastmcp.exceptions import ToolError
+
+settings = json.loads(sys.argv[1])
+listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+listener.bind(("127.0.0.1", settings["port"]))
+base = f"http://127.0.0.1:{listener.getsockname()[1]}"
+url = f"{base}/mcp"
+issuer = settings["issuer"]
+
+verifier = JWTVerifier(
+    jwks_uri=f"{issuer}/jwks",
+    issuer=issuer,
+    audience=url,
+    algorithm="RS256",
+    required_scopes=["mail.read"],
+    jwks_refresh_interval=0,
+)
+mail = FastMCP(
+    "Mail",
+    version="1.0.0",
+    auth=RemoteAuthProvider(
+        token_verifier=verifier,
+        authorization_servers=[issuer],
+        base_url=base,
+        scopes_supported=["mail.read", "mail.send"],
+    ),
+)
+
+messages = defaultdict(
+    lambda: [{"from": "it@acme.test", "subject": "Welcome", "body": "Your mailbox is ready."}]
+)
+
+
+def account() -> str:
+    return get_access_token().claims["sub"]
+
+
+@mail.tool(annotations={"readOnlyHint": True})
+def list_messages(limit: int = 10) -> dict:
+    """List the newest messages of the mailbox."""
+    return {"account": account(), "messages": messages[account()][-limit:]}
+
+
+@mail.tool(annotations={"destructiveHint": False})
+def send_message(to: str, subject: str, body: str) -> dict:
+    """Send a message to one address."""
+    if "mail.send" not in get_access_token().scopes:
+        raise ToolError("this token may not send")
+    sender = account()
+    messages[to.removesuffix("@acme.test")].append({"from": f"{sender}@acme.test", "subject": subject, "body": body})
+    return {"account": sender, "to": to}
+
+
+if __name__ == "__main__":
+    config = uvicorn.Config(mail.http_app(path="/mcp"), log_level="info", lifespan="on")
+    server = uvicorn.Server(config)
+    startup = server.startup
+
+    async def announce(sockets=None):
+        await startup(sockets=sockets)
+        print(f"ready {url}", flush=True)
+
+    server.startup = announce
+    server.run(sockets=[listener])

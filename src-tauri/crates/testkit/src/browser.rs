@@ -1,0 +1,174 @@
+//! A person's web browser, as far as signing in needs one: it follows redirects, keeps cookies, fills in the identity
+//! provider's forms and clicks. It knows nothing about tokens.
+
+use std::collections::BTreeMap;
+
+use reqwest::header::{COOKIE, LOCATION, SET_COOKIE};
+use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
+use url::Url;
+
+use crate::{Employee, PeerFault};
+
+/// The browser of one person. Its cookies live as long as it does: the second sign-in asks for no password.
+#[derive(Debug)]
+pub struct Browser {
+    employee: Employee,
+    client: Client,
+    cookies: BTreeMap<(String, String), String>,
+    asked: Vec<String>,
+}
+
+/// What the person does when asked for consent.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Answer {
+    Allow,
+    Cancel,
+}
+
+impl Browser {
+    /// A fresh browser for this person.
+    ///
+    /// # Errors
+    /// If HTTP cannot be set up.
+    pub fn new(employee: Employee) -> Result<Self, PeerFault> {
+        let client = Client::builder().redirect(reqwest::redirect::Policy::none()).build()?;
+        Ok(Self { employee, client, cookies: BTreeMap::new(), asked: Vec::new() })
+    }
+
+    /// The titles of the pages that asked the person for something, in order.
+    pub fn asked(&self) -> &[String] {
+        &self.asked
+    }
+
+    /// Opens an authorization request, signs in and allows, until the provider sends the browser away; returns that
+    /// address without opening it.
+    ///
+    /// # Errors
+    /// If the provider refuses the name or the password, or shows something else than its forms.
+    pub async fn sign_in(&mut self, authorize: &Url) -> Result<Url, PeerFault> {
+        self.walk(authorize, Answer::Allow).await
+    }
+
+    /// Opens an authorization request and presses "Cancel" at the first question.
+    ///
+    /// # Errors
+    /// As [`Browser::sign_in`].
+    pub async fn cancel(&mut self, authorize: &Url) -> Result<Url, PeerFault> {
+        self.walk(authorize, Answer::Cancel).await
+    }
+
+    /// As [`Browser::sign_in`], and opens the address that the provider sent the browser to: what a real browser does
+    /// with a loopback redirect. Returns the page that it then shows.
+    ///
+    /// # Errors
+    /// As [`Browser::sign_in`], or if nobody answers there.
+    pub async fn sign_in_and_return(&mut self, authorize: &Url) -> Result<String, PeerFault> {
+        let back = self.sign_in(authorize).await?;
+        self.open(&back).await
+    }
+
+    /// Opens a page and follows redirects to wherever they lead.
+    ///
+    /// # Errors
+    /// If a request fails, or after 20 redirects.
+    pub async fn open(&mut self, page: &Url) -> Result<String, PeerFault> {
+        let mut at = page.clone();
+        for _ in 0..20 {
+            let response = self.send(self.client.request(Method::GET, at.clone()), &at).await?;
+            match redirect(&response, &at)? {
+                Some(next) => at = next,
+                None => return Ok(response.text().await?),
+            }
+        }
+        Err(PeerFault::answer("browser", format!("redirects without end from {page}")))
+    }
+
+    async fn walk(&mut self, authorize: &Url, answer: Answer) -> Result<Url, PeerFault> {
+        let home = authorize.origin();
+        let mut at = authorize.clone();
+        let mut form: Option<Vec<(&str, String)>> = None;
+        for _ in 0..20 {
+            let request = match form.take() {
+                None => self.client.request(Method::GET, at.clone()),
+                Some(fields) => self.client.request(Method::POST, at.clone()).form(&fields),
+            };
+            let response = self.send(request, &at).await?;
+            if let Some(next) = redirect(&response, &at)? {
+                if next.origin() != home {
+                    return Ok(next);
+                }
+                at = next;
+                continue;
+            }
+            if response.status() == StatusCode::UNAUTHORIZED {
+                return Err(PeerFault::answer("identity provider", "name or password is wrong"));
+            }
+            let status = response.status();
+            let html = response.text().await?;
+            let (action, fields) = self
+                .fill(&html, answer)
+                .ok_or_else(|| PeerFault::answer("identity provider", format!("{status} at {at}: {html}")))?;
+            at = at.join(&action)?;
+            form = Some(fields);
+        }
+        Err(PeerFault::answer("browser", "the provider keeps asking"))
+    }
+
+    /// Which button is pressed, and what is typed before.
+    fn fill(&mut self, html: &str, answer: Answer) -> Option<(String, Vec<(&'static str, String)>)> {
+        let title = between(html, "<title>", "</title>")?.to_owned();
+        let actions: Vec<&str> = html.split("action=\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+        let action = |suffix: &str| actions.iter().find(|action| action.ends_with(suffix)).map(|found| (*found).to_owned());
+        self.asked.push(title);
+        if answer == Answer::Cancel {
+            return Some((action("/cancel")?, Vec::new()));
+        }
+        if let Some(login) = action("/login") {
+            let name = ("login", self.employee.login.clone());
+            return Some((login, vec![name, ("password", self.employee.password.clone())]));
+        }
+        Some((action("/consent")?, Vec::new()))
+    }
+
+    async fn send(&mut self, request: RequestBuilder, at: &Url) -> Result<Response, PeerFault> {
+        let host = host(at);
+        let held: Vec<String> = self
+            .cookies
+            .iter()
+            .filter(|((owner, _), _)| *owner == host)
+            .map(|((_, name), value)| format!("{name}={value}"))
+            .collect();
+        let request = if held.is_empty() { request } else { request.header(COOKIE, held.join("; ")) };
+        let response = request.send().await?;
+        for cookie in response.headers().get_all(SET_COOKIE) {
+            let cookie = cookie.to_str().unwrap_or_default();
+            let Some((name, value)) = cookie.split(';').next().and_then(|pair| pair.split_once('=')) else { continue };
+            let key = (host.clone(), name.to_owned());
+            if value.is_empty() {
+                self.cookies.remove(&key);
+            } else {
+                self.cookies.insert(key, value.to_owned());
+            }
+        }
+        Ok(response)
+    }
+}
+
+fn redirect(response: &Response, at: &Url) -> Result<Option<Url>, PeerFault> {
+    if !response.status().is_redirection() {
+        return Ok(None);
+    }
+    let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok());
+    let location = location.ok_or_else(|| PeerFault::answer("browser", format!("a redirect to nowhere at {at}")))?;
+    Ok(Some(at.join(location)?))
+}
+
+/// Browsers keep cookies by host; here by host and port, as every peer is another site.
+fn host(url: &Url) -> String {
+    format!("{}:{}", url.host_str().unwrap_or_default(), url.port_or_known_default().unwrap_or_default())
+}
+
+fn between<'a>(text: &'a str, start: &str, end: &str) -> Option<&'a str> {
+    let (_, rest) = text.split_once(start)?;
+    Some(rest.split_once(end)?.0)
+}

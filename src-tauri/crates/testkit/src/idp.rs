@@ -1,0 +1,178 @@
+//! The organisation's identity provider: npm `oidc-provider`, with people who have passwords.
+
+use std::time::Duration;
+
+use serde_json::json;
+use url::Url;
+
+use crate::place::{node, npm_file, npm_folder, script};
+use crate::{PeerFault, Process, Spec};
+
+/// Somebody who can sign in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Employee {
+    /// The `sub` claim, and what is typed as the name.
+    pub login: String,
+    /// The password. ASCII, so that every way to type it works.
+    pub password: String,
+    /// The `name` claim.
+    pub name: String,
+    /// The `email` claim.
+    pub email: String,
+    /// The `groups` claim.
+    pub groups: Vec<String>,
+}
+
+impl Employee {
+    /// Alice, an analyst.
+    pub fn alice() -> Self {
+        Self::new("alice", "Alice Analyst", "analysts")
+    }
+
+    /// Bob, of finance.
+    pub fn bob() -> Self {
+        Self::new("bob", "Bob Budget", "finance")
+    }
+
+    fn new(login: &str, name: &str, group: &str) -> Self {
+        Self {
+            login: login.to_owned(),
+            password: format!("{login}-Pa$$w0rd"),
+            name: name.to_owned(),
+            email: format!("{login}@acme.test"),
+            groups: vec![group.to_owned(), "employees".to_owned()],
+        }
+    }
+}
+
+/// A client that was registered beforehand: public, native, PKCE, `http://127.0.0.1/callback` with any port
+/// (RFC 8252, section 7.3).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Client {
+    /// The client id.
+    pub id: String,
+    /// The name that consent shows.
+    pub name: String,
+}
+
+/// How the identity provider is set up.
+#[derive(Debug, Clone)]
+pub struct IdpSettings {
+    /// The port, or zero for any. Give one to start it again under the same issuer.
+    pub port: u16,
+    /// Who can sign in.
+    pub people: Vec<Employee>,
+    /// Who was registered beforehand. Others register themselves (RFC 7591).
+    pub clients: Vec<Client>,
+    /// How long an access token lives.
+    pub access_token: Duration,
+    /// How long an ID token lives.
+    pub id_token: Duration,
+    /// How long a refresh token, a grant and the provider's own session live.
+    pub refresh_token: Duration,
+    /// The scopes of every resource (RFC 8707) that tokens can be asked for.
+    pub resource_scopes: Vec<String>,
+}
+
+impl Default for IdpSettings {
+    fn default() -> Self {
+        Self {
+            port: 0,
+            people: vec![Employee::alice(), Employee::bob()],
+            clients: vec![Client { id: "deskgate".to_owned(), name: "Deskgate".to_owned() }],
+            access_token: Duration::from_secs(300),
+            id_token: Duration::from_secs(600),
+            refresh_token: Duration::from_secs(86_400),
+            resource_scopes: vec!["mail.read".to_owned(), "mail.send".to_owned()],
+        }
+    }
+}
+
+/// A running identity provider. Also the authorization server of connectors: tokens for a resource are JWTs whose
+/// audience is that resource.
+#[derive(Debug)]
+pub struct Idp {
+    process: Process,
+    issuer: String,
+}
+
+impl Idp {
+    /// Starts one and waits until it can be asked.
+    ///
+    /// # Errors
+    /// If it cannot be started.
+    pub async fn start(settings: &IdpSettings) -> Result<Self, PeerFault> {
+        npm_file("oidc-provider/package.json")?;
+        let mut process = Spec::new("identity provider", node()?)
+            .arg(script("npm/idp.mjs"))
+            .arg(npm_folder())
+            .arg(encode(settings).to_string())
+            .start()?;
+        let issuer = process.ready_line("ready ", Duration::from_secs(60)).await?;
+        Ok(Self { process, issuer })
+    }
+
+    /// The issuer identifier, exactly as in its tokens: without a slash at the end.
+    pub fn issuer(&self) -> &str {
+        &self.issuer
+    }
+
+    /// A URL of the provider.
+    ///
+    /// # Errors
+    /// If `path` makes none.
+    pub fn url(&self, path: &str) -> Result<Url, PeerFault> {
+        Ok(Url::parse(&self.issuer)?.join(path)?)
+    }
+
+    /// Who has signed in with a password so far, in order.
+    pub fn sign_ins(&self) -> Vec<String> {
+        let log = self.process.log();
+        log.lines().filter_map(|line| line.strip_prefix("signed-in ")).map(str::to_owned).collect()
+    }
+
+    /// Its process, to kill or to look into.
+    pub fn process(&mut self) -> &mut Process {
+        &mut self.process
+    }
+}
+
+fn encode(settings: &IdpSettings) -> serde_json::Value {
+    let people: Vec<_> = settings
+        .people
+        .iter()
+        .map(|person| {
+            json!({
+                "login": person.login,
+                "password": person.password,
+                "name": person.name,
+                "email": person.email,
+                "groups": person.groups,
+            })
+        })
+        .collect();
+    let clients: Vec<_> = settings
+        .clients
+        .iter()
+        .map(|client| {
+            json!({
+                "client_id": client.id,
+                "client_name": client.name,
+                "application_type": "native",
+                "redirect_uris": ["http://127.0.0.1/callback"],
+                "token_endpoint_auth_method": "none",
+                "grant_types": ["authorization_code", "refresh_token"],
+                "response_types": ["code"],
+            })
+        })
+        .collect();
+    json!({
+        "port": settings.port,
+        "people": people,
+        "clients": clients,
+        "accessTokenSeconds": settings.access_token.as_secs(),
+        "idTokenSeconds": settings.id_token.as_secs(),
+        "refreshTokenSeconds": settings.refresh_token.as_secs(),
+        "resourceScopes": settings.resource_scopes,
+    })
+}

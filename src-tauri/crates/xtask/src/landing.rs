@@ -1,0 +1,172 @@
+//! The landing tier: what has to pass before a change is taken.
+
+use std::process::Command;
+
+use clap::ValueEnum;
+
+use crate::run::{Fault, Watch, follow, run, say};
+use crate::tally::Tally;
+use crate::{provision, ui, workspace};
+
+/// A part of the product whose tests can be run alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub(crate) enum Area {
+    /// The MCP wire, the loopback server and the connectors' transports.
+    Protocol,
+    /// Sign-in, the issuer and the connectors' grants.
+    SignIn,
+    /// The signed bundle, the control plane and its client.
+    Org,
+    /// The decision.
+    Policy,
+    /// Journal, receipts and export.
+    Audit,
+    /// The tray application.
+    Desktop,
+}
+
+impl Area {
+    /// The packages whose tests belong to the area, and the module of the end-to-end tests.
+    fn scope(self) -> (&'static [&'static str], &'static str) {
+        match self {
+            Self::Protocol => (&["mcp", "upstream", "gateway"], "protocol"),
+            Self::SignIn => (&["signin", "issuer", "connector", "vault"], "sign_in"),
+            Self::Org => (&["org", "org-protocol", "control"], "org"),
+            Self::Policy => (&["policy"], "policy"),
+            Self::Audit => (&["audit"], "audit"),
+            Self::Desktop => (&["controller", "deskgate-desktop"], "desktop"),
+        }
+    }
+}
+
+/// `cargo xtask test`.
+///
+/// # Errors
+/// [`Fault::Tests`] if anything failed, after everything that could be run was run.
+pub(crate) fn test(full: bool, area: Option<Area>) -> Result<(), Fault> {
+    let watch = Watch::start();
+    let tier = Tier { full };
+    let mut tally = Tally::default();
+    let provisioned = step("setup", || provision::setup(false).map(|()| true));
+    tally.check(provisioned);
+    if provisioned {
+        match area {
+            Some(area) => tier.area(area, &mut tally),
+            None => tier.everything(&mut tally),
+        }
+    }
+    say(&format!("all of it took {}", watch.text()));
+    say(&tally);
+    if tally.failed == 0 { Ok(()) } else { Err(Fault::Tests) }
+}
+
+struct Tier {
+    full: bool,
+}
+
+impl Tier {
+    fn everything(&self, tally: &mut Tally) {
+        tally.check(step("format", || run(cargo().args(["fmt", "--all", "--check"])).map(|()| true)));
+        tally.add(self.tests("architecture", &["--package", "xtask"]));
+        ui::checks(tally);
+        tally.check(step("lints", || {
+            run(cargo().args(["clippy", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"]))
+                .map(|()| true)
+        }));
+        if self.full {
+            tally.check(step("licences and banned crates", || deny().map(|()| true)));
+        }
+        if self.build(&["--workspace"], tally) {
+            tally.add(self.tests("tests", &["--workspace", "--exclude", "xtask"]));
+        }
+    }
+
+    fn area(&self, area: Area, tally: &mut Tally) {
+        let (packages, module) = area.scope();
+        let build: Vec<&str> = packages.iter().chain(&["end-to-end"]).flat_map(|name| ["--package", name]).collect();
+        if !self.build(&["--workspace"], tally) {
+            return;
+        }
+        if has_nextest() {
+            let own: Vec<String> = packages.iter().map(|name| format!("package({name})")).collect();
+            let filter = format!("{} | (package(end-to-end) & test(/^{module}::/))", own.join(" | "));
+            tally.add(self.tests("tests", &["--workspace", "--filterset", &filter]));
+        } else {
+            tally.add(self.tests("tests", &build));
+        }
+    }
+
+    /// Builds programs and tests together, so that the end-to-end tests find programs of the same build.
+    fn build(&self, what: &[&str], tally: &mut Tally) -> bool {
+        let built = step("build", || run(cargo().args(["build", "--locked", "--bins", "--tests"]).args(what)).map(|()| true));
+        tally.check(built);
+        built
+    }
+
+    fn tests(&self, title: &str, what: &[&str]) -> Tally {
+        let mut command = cargo();
+        if has_nextest() {
+            command.args(["nextest", "run", "--locked", "--no-fail-fast"]);
+        } else {
+            command.args(["test", "--locked", "--no-fail-fast"]);
+        }
+        command.args(what).env("DESKGATE_PROGRAMS_BUILT", "1");
+        if self.full {
+            command.env("DESKGATE_TEST_FULL", "1");
+        }
+        let mut counted = Tally::default();
+        let passed = step(title, || follow(&mut command, &mut |line| counted.add(Tally::of_line(line).unwrap_or_default())));
+        if !passed && counted.failed == 0 {
+            // The runner failed before or beside its tests.
+            counted.check(false);
+        }
+        counted
+    }
+}
+
+/// One line before and one after, the latter with the time. An error counts as a failure.
+pub(crate) fn step(title: &str, body: impl FnOnce() -> Result<bool, Fault>) -> bool {
+    say(&format!("--- {title}"));
+    let watch = Watch::start();
+    let (passed, word) = match body() {
+        Ok(true) => (true, "ok".to_owned()),
+        Ok(false) => (false, "FAILED".to_owned()),
+        Err(fault) => (false, format!("FAILED: {fault}")),
+    };
+    say(&format!("--- {title}: {word} ({})", watch.text()));
+    passed
+}
+
+pub(crate) fn cargo() -> Command {
+    let mut command = Command::new(workspace::cargo());
+    command.current_dir(workspace::root()).env("PATH", provision::node_path()).env("CARGO_TERM_COLOR", "never");
+    // Cargo sets these for this program; handed on, they make build scripts believe that something changed.
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("CARGO_PKG_") || name == "CARGO_MANIFEST_DIR" {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
+fn has_nextest() -> bool {
+    workspace::on_path("cargo-nextest").is_some()
+}
+
+/// Runs cargo-deny, installing it first where it is missing. Advisories need a database that no registry serves.
+fn deny() -> Result<(), Fault> {
+    let root = workspace::tools().join("cargo");
+    let own = root.join("bin/cargo-deny");
+    let program = match workspace::on_path("cargo-deny") {
+        Some(found) => found,
+        None if own.is_file() => own,
+        None => {
+            run(cargo().args(["install", "--quiet", "--locked", "--version", "=0.20.2", "--root"]).arg(&root).arg("cargo-deny"))?;
+            own
+        }
+    };
+    run(Command::new(program)
+        .args(["--workspace", "--all-features", "check", "bans", "licenses", "sources"])
+        .current_dir(workspace::root()))
+}

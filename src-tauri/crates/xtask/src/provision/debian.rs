@@ -1,0 +1,96 @@
+//! Debian's and Ubuntu's packages: what the desktop program links, and what its tests run against.
+
+use std::collections::BTreeSet;
+use std::io::IsTerminal;
+use std::process::Command;
+
+use super::Need;
+use crate::run::{Fault, ask, run, say};
+use crate::workspace::on_path;
+
+/// To build.
+const BUILD: &[&str] =
+    &["build-essential", "pkg-config", "libwebkit2gtk-4.1-dev", "libgtk-3-dev", "librsvg2-dev", "python3-venv"];
+
+/// To run and to test: a display, a session bus, a keychain, a panel, a notification daemon, a database.
+const RUN: &[&str] = &[
+    "adwaita-icon-theme",
+    "at-spi2-core",
+    "dbus",
+    "dunst",
+    "fonts-dejavu-core",
+    "gnome-keyring",
+    "libnotify-bin",
+    "libsecret-tools",
+    "openbox",
+    "postgresql",
+    "scrot",
+    "webkit2gtk-driver",
+    "xauth",
+    "xdg-utils",
+    "xdotool",
+    "xfce4-panel",
+    "xvfb",
+];
+
+/// What is missing.
+pub(super) fn need() -> Result<Need, Fault> {
+    if on_path("dpkg-query").is_none() {
+        say(&format!("not a Debian system: its counterparts of these are needed: {}", all().join(" ")));
+        return Ok(Need::Nothing);
+    }
+    let missing = missing();
+    if missing.is_empty() {
+        return Ok(Need::Nothing);
+    }
+    let what = missing.join(" ");
+    Ok(Need::Missing { what, install: Box::new(move || install(&missing)) })
+}
+
+fn all() -> Vec<&'static str> {
+    BUILD.iter().chain(RUN).copied().collect()
+}
+
+fn missing() -> Vec<&'static str> {
+    // Exits non-zero when a package is unknown, and still prints the others.
+    let printed = Command::new("dpkg-query")
+        .args(["--show", "--showformat=${Package} ${db:Status-Status}\n"])
+        .args(all())
+        .output()
+        .map(|output| String::from_utf8_lossy(&output.stdout).into_owned())
+        .unwrap_or_default();
+    let there: BTreeSet<&str> = printed.lines().filter_map(|line| line.strip_suffix(" installed")).collect();
+    all().into_iter().filter(|package| !there.contains(package)).collect()
+}
+
+fn install(packages: &[&str]) -> Result<(), Fault> {
+    let Some(prefix) = privilege() else {
+        return Err(Fault::Missing(format!(
+            "Debian packages are missing and this user may not install them. Run this once, then try again:\n\
+             sudo apt-get update && sudo apt-get install -y --no-install-recommends {}",
+            packages.join(" ")
+        )));
+    };
+    run(apt(prefix).arg("update"))?;
+    run(apt(prefix).args(["install", "-y", "--no-install-recommends"]).args(packages))
+}
+
+fn apt(prefix: &[&str]) -> Command {
+    let mut words = prefix.iter().copied().chain(["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q"]);
+    let mut command = Command::new(words.next().unwrap_or("env"));
+    command.args(words);
+    command
+}
+
+/// How to become root: not at all, by sudo, or `None` where it cannot be done.
+fn privilege() -> Option<&'static [&'static str]> {
+    if ask(Command::new("id").arg("-u"))?.trim() == "0" {
+        return Some(&[]);
+    }
+    on_path("sudo")?;
+    if ask(Command::new("sudo").args(["-n", "true"])).is_some() {
+        return Some(&["sudo", "-n"]);
+    }
+    // sudo asks on the terminal itself.
+    std::io::stdin().is_terminal().then_some(&["sudo"])
+}
