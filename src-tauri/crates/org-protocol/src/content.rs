@@ -13,6 +13,10 @@ use url::Url;
 /// The format version of [`Content`] that this program writes and reads.
 pub const CONTENT_FORMAT: u32 = 1;
 
+/// What stands for the chosen credential's secret in the environment of a brokered stdio connector, as in
+/// `environment = { DSN = "${credential}" }`. A brokered HTTP connector gets the secret as its bearer token instead.
+pub const CREDENTIAL_PLACEHOLDER: &str = "${credential}";
+
 /// The content of a bundle.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -121,6 +125,9 @@ pub struct ConnectorSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub command: Vec<String>,
     /// Environment of the stdio server beside a minimal one.
+    ///
+    /// In a brokered connector's values, [`CREDENTIAL_PLACEHOLDER`] stands for the secret of the chosen credential; the
+    /// control plane puts it in when it starts the program. Nowhere else is it replaced.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub environment: BTreeMap<String, String>,
     /// How calls are authenticated.

@@ -16,11 +16,13 @@ mod refusal;
 mod root;
 mod session;
 mod trust;
+mod upload;
 
 pub use broker::{BROKER_CONTEXT_HEADER, BROKER_FORMAT, BrokerContext, ContextFault, broker_path};
 pub use content::{
-    AuditSettings, CONTENT_FORMAT, ConnectorSpec, Content, ContentFault, CredentialSpec, IdentityProvider,
-    OfflineRules, OrgSettings, PinnedTools, ServerSpec, SignInSurface, Transport,
+    AuditSettings, CONTENT_FORMAT, CREDENTIAL_PLACEHOLDER, ConnectorSpec, Content, ContentFault,
+    CredentialSpec, IdentityProvider, OfflineRules, OrgSettings, PinnedTools, ServerSpec, SignInSurface,
+    Transport,
 };
 pub use dsse::{DsseFault, Envelope, EnvelopeSignature, MOST_SIGNATURES};
 pub use event::{EVENTS_PATH, Event, EventKind, HEARTBEAT};
@@ -32,10 +34,10 @@ pub use manifest::{
 pub use receipt::{RECEIPT_FORMAT, RECEIPT_TYPE, Receipt, ReceiptFault, SignedReceipt, verify_receipt};
 pub use record::{
     Argument, ArgumentKind, ArgumentSummary, AuditEvent, AuditRecord, CallContext, ChainFault, ChainLink,
-    ChainReport, ChainWalk, DenialRecord, EpochReason, EpochRecord, EventRecord, Finding, FindingKind, GENESIS,
-    GapRecord, Head, HeartbeatRecord, IntentRecord, LONGEST_LINE, LineFault, Outcome, OutcomeRecord, OutcomeStatus,
-    PolicyReference, PreparedBody, RECORD_FORMAT, RecordBody, argument_mac, seal, sealed_digest, to_one_line,
-    verify_chain,
+    ChainReport, ChainWalk, DenialRecord, EpochReason, EpochRecord, EventRecord, Finding, FindingKind,
+    GENESIS, GapRecord, Head, HeartbeatRecord, IntentRecord, Known, LONGEST_LINE, LineFault, Outcome, OutcomeRecord,
+    OutcomeStatus, PolicyReference, PreparedBody, RECORD_FORMAT, RecordBody, argument_mac, seal,
+    sealed_digest, to_one_line, verify_chain,
 };
 pub use refusal::Refusal;
 pub use root::{ROOT_FORMAT, ROOT_LIMIT, ROOT_TYPE, Role, Roles, Root, RootFault, RootFingerprint};
@@ -44,3 +46,6 @@ pub use session::{
     SESSION_PATH, SessionAnswer, SessionRequest,
 };
 pub use trust::{CLOCK_SKEW, Freshness, Ratchet, TrustState};
+pub use upload::{
+    AUDIT_PATH, BATCH_BYTES, BATCH_RECORDS, BATCH_TYPE, BatchFault, UploadRefused, read_batch, write_batch,
+};
