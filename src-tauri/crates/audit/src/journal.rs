@@ -1,18 +1,39 @@
 //! The journal: one writer, many callers, one sync for all that wait.
+//!
+//! It never lets an intent pass that is not on disk, and never writes again to a file that failed once.
 
-use std::path::PathBuf;
-use std::sync::Arc;
+mod chores;
+mod intent;
+mod queue;
+mod recovery;
+mod writer;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use model::{CallId, DeviceId};
 use org_protocol::{
-    ArgumentSummary, AuditRecord, CallContext, DenialRecord, EpochReason, EventRecord, Head, IntentRecord, Outcome,
-    PublicKey, SignedReceipt,
+    ArgumentSummary, AuditEvent, AuditRecord, CallContext, DenialRecord, EpochReason, EpochRecord, EventRecord,
+    GapRecord, Head, IntentRecord, Outcome, PreparedBody, PublicKey, Receipt, SignedReceipt, verify_receipt,
 };
-use os::Clock;
-use tokio::sync::watch;
+use os::{Clock, InstanceLock, LockFault};
+use tokio::sync::{oneshot, watch};
+
+pub use intent::Intent;
+use queue::{Entry, Shared, Then, outcome_entry, unknown};
+use recovery::{Found, Torn, Verdict};
+use writer::{Current, Writer};
 
 use crate::fault::JournalFault;
+use crate::reader::{Limit, Span, read_after};
+use crate::receipts::Receipts;
+use crate::segment::{self, Segment};
+use crate::storage::{Disk, Storage};
+
+/// How much is uploaded at once.
+const UPLOAD_BYTES: usize = 1024 * 1024;
 
 /// How a journal is kept.
 #[derive(Clone)]
@@ -31,6 +52,10 @@ pub struct JournalConfig {
     pub deadline: Duration,
     /// The longest silence; a heartbeat is written after it.
     pub heartbeat: Duration,
+    /// How often writing is tried again after it failed.
+    pub retry_every: Duration,
+    /// The size of a segment file.
+    pub segment_bytes: u64,
 }
 
 impl JournalConfig {
@@ -44,6 +69,8 @@ impl JournalConfig {
             flush_within: Duration::from_millis(50),
             deadline: Duration::from_secs(10),
             heartbeat: Duration::from_secs(15 * 60),
+            retry_every: Duration::from_secs(1),
+            segment_bytes: 4 * 1024 * 1024,
         }
     }
 }
@@ -87,27 +114,35 @@ pub struct Position {
     pub seq: u64,
 }
 
-/// The proof that a call's intent is on disk. Buys one effect, and is consumed by [`Journal::outcome`].
-///
-/// One that is dropped leaves an outcome `unknown` with the code `dropped`.
-#[derive(Debug)]
-pub struct Intent {
-    context: CallContext,
+/// The journal. Clones share one writer, which stops when the last of them is gone or [`Journal::close`] is called.
+#[derive(Clone)]
+pub struct Journal {
+    inner: Arc<Inner>,
 }
 
-impl Intent {
-    /// The call.
-    pub fn call(&self) -> CallId {
-        self.context.call
+struct Inner {
+    config: Arc<JournalConfig>,
+    shared: Arc<Shared>,
+    receipts: Mutex<Receipts>,
+    writer: Mutex<Option<JoinHandle<()>>>,
+    _lock: InstanceLock,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.stop();
     }
 }
 
-/// The journal. Clones share one writer, which stops when the last of them and every [`Intent`] is gone.
-#[derive(Clone)]
-pub struct Journal {
-    config: Arc<JournalConfig>,
-    head: watch::Receiver<Head>,
-    health: watch::Receiver<Health>,
+impl Inner {
+    fn stop(&self) {
+        self.shared.close();
+        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(writer) = writer {
+            // A panic there has been reported by the runtime; there is nothing to add.
+            let _ = writer.join();
+        }
+    }
 }
 
 impl Journal {
@@ -118,8 +153,40 @@ impl Journal {
     /// A [`JournalFault`] where nothing can be written. Lost or damaged history is none: it is left as it is, a new
     /// epoch begins, and [`Recovery`] says so.
     pub fn open(config: JournalConfig, clock: Arc<dyn Clock>) -> Result<(Self, Recovery), JournalFault> {
-        let _ = (config, clock);
-        Err(JournalFault::Closed)
+        Self::open_on(config, clock, Arc::new(Disk))
+    }
+
+    pub(crate) fn open_on(
+        config: JournalConfig,
+        clock: Arc<dyn Clock>,
+        storage: Arc<dyn Storage>,
+    ) -> Result<(Self, Recovery), JournalFault> {
+        let dir = &config.dir;
+        os::create_private_dir(dir).map_err(|fault| JournalFault::storage(dir, fault))?;
+        let lock = os::lock_instance(&dir.join("lock")).map_err(|fault| match fault {
+            LockFault::Held { .. } => JournalFault::InUse,
+            LockFault::File(fault) => JournalFault::storage(dir, fault),
+        })?;
+        remove_leftovers(dir);
+        let (receipts, lost_receipts) = Receipts::read_or_set_aside(dir)?;
+        let found = recovery::look(&config)?;
+        let config = Arc::new(config);
+        let shared = Arc::new(Shared::new(found.head));
+        let mut writer =
+            Writer::new(Arc::clone(&config), clock, Arc::clone(&storage), Arc::clone(&shared), found.head);
+        let recovery = start(&mut writer, found, lost_receipts.as_deref())?;
+        let thread = std::thread::Builder::new()
+            .name("audit-writer".to_owned())
+            .spawn(move || writer.run())
+            .map_err(|fault| JournalFault::storage(&config.dir, fault))?;
+        let inner = Inner {
+            config,
+            shared,
+            receipts: Mutex::new(receipts),
+            writer: Mutex::new(Some(thread)),
+            _lock: lock,
+        };
+        Ok((Self { inner: Arc::new(inner) }, recovery))
     }
 
     /// Records that a call is about to be made. The record is on disk when this returns `Ok`.
@@ -127,8 +194,11 @@ impl Journal {
     /// # Errors
     /// A [`JournalFault`]: the call must not be made.
     pub async fn intent(&self, record: IntentRecord) -> Result<Intent, JournalFault> {
-        let _ = record;
-        Err(JournalFault::Closed)
+        let body = PreparedBody::intent(&record).map_err(encoding)?;
+        let context = Arc::new(CallContext::from(&record));
+        let (tell, told) = oneshot::channel();
+        self.inner.shared.push(Entry { body, then: Then::Open(context, tell) })?;
+        self.told(told).await
     }
 
     /// Records what became of a call. Queued: on disk within [`JournalConfig::flush_within`].
@@ -136,8 +206,7 @@ impl Journal {
     /// # Errors
     /// [`JournalFault::Closed`]; the next start then records the outcome as unknown.
     pub fn outcome(&self, intent: Intent, outcome: Outcome) -> Result<(), JournalFault> {
-        let _ = (intent, outcome);
-        Err(JournalFault::Closed)
+        intent.finish(outcome)
     }
 
     /// Records a refused call. On disk when this returns `Ok`.
@@ -145,8 +214,7 @@ impl Journal {
     /// # Errors
     /// A [`JournalFault`].
     pub async fn denial(&self, record: DenialRecord) -> Result<(), JournalFault> {
-        let _ = record;
-        Err(JournalFault::Closed)
+        self.write_and_wait(PreparedBody::denial(&record)).await
     }
 
     /// Records something other than a call. On disk when this returns `Ok`.
@@ -154,8 +222,15 @@ impl Journal {
     /// # Errors
     /// A [`JournalFault`].
     pub async fn event(&self, record: EventRecord) -> Result<(), JournalFault> {
-        let _ = record;
-        Err(JournalFault::Closed)
+        self.write_and_wait(PreparedBody::event(&record)).await
+    }
+
+    /// Records that calls were made without a record. On disk when this returns `Ok`.
+    ///
+    /// # Errors
+    /// A [`JournalFault`].
+    pub async fn gap(&self, record: GapRecord) -> Result<(), JournalFault> {
+        self.write_and_wait(PreparedBody::gap(&record)).await
     }
 
     /// Records something other than a call without waiting, as [`Journal::outcome`] does.
@@ -163,37 +238,38 @@ impl Journal {
     /// # Errors
     /// A [`JournalFault`] where it cannot be queued.
     pub fn note(&self, record: &EventRecord) -> Result<(), JournalFault> {
-        let _ = record;
-        Err(JournalFault::Closed)
+        let body = PreparedBody::event(record).map_err(encoding)?;
+        self.inner.shared.push(Entry { body, then: Then::Nothing })
     }
 
     /// Summarises a call's arguments with the journal's key.
     pub fn summary(&self, arguments: &str, capture: bool) -> ArgumentSummary {
-        ArgumentSummary::of(arguments, &self.config.mac_key, capture)
+        ArgumentSummary::of(arguments, &self.inner.config.mac_key, capture)
     }
 
     /// The last record that is on disk.
     pub fn head(&self) -> Head {
-        *self.head.borrow()
+        *self.inner.shared.head.borrow()
     }
 
     /// Follows [`Journal::head`].
     pub fn watch(&self) -> watch::Receiver<Head> {
-        self.head.clone()
+        self.inner.shared.head.subscribe()
     }
 
     /// Whether records can be written, and follows it.
     pub fn health(&self) -> watch::Receiver<Health> {
-        self.health.clone()
+        self.inner.shared.health.subscribe()
     }
 
     /// Up to `limit` records after `position`, oldest first, across epochs. Blocks for the disk.
     ///
     /// # Errors
-    /// [`JournalFault::Damaged`] where the next record cannot be read.
+    /// [`JournalFault::Damaged`] where the next record cannot be read; what is after it in later epochs begins at
+    /// `Position { epoch: epoch + 1, seq: 0 }`.
     pub fn after(&self, position: Position, limit: usize) -> Result<Vec<AuditRecord>, JournalFault> {
-        let _ = (position, limit);
-        Err(JournalFault::Closed)
+        let limit = Limit { records: limit, bytes: usize::MAX };
+        read_after(&self.inner.config.dir, position, self.head(), limit, Span::All)
     }
 
     /// The last `limit` records of the current epoch, oldest first. Blocks for the disk.
@@ -201,19 +277,43 @@ impl Journal {
     /// # Errors
     /// As [`Journal::after`].
     pub fn latest(&self, limit: usize) -> Result<Vec<AuditRecord>, JournalFault> {
-        let _ = limit;
-        Err(JournalFault::Closed)
+        let Head { epoch, seq, .. } = self.head();
+        self.after(Position { epoch, seq: seq.saturating_sub(limit as u64) }, limit)
     }
 
     /// Up to `limit` records, and about 1 MiB, that the organisation has not acknowledged, oldest first, all of one
     /// epoch. Empty in personal mode. Records of another device, another organisation or personal mode are never among
-    /// them. Blocks for the disk.
+    /// them, nor are those after a damage within their epoch. Blocks for the disk.
     ///
     /// # Errors
     /// A [`JournalFault`] where files cannot be read.
     pub fn pending(&self, limit: usize) -> Result<Vec<AuditRecord>, JournalFault> {
-        let _ = limit;
-        Err(JournalFault::Closed)
+        let Inner { config, receipts, .. } = &*self.inner;
+        let Some(org) = &config.org else { return Ok(Vec::new()) };
+        let receipted = receipts
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .last(config.device, org)
+            .map_or(Position::default(), |receipt| Position::from(receipt.head()));
+        let limit = Limit { records: limit, bytes: UPLOAD_BYTES };
+        for epoch in epochs_of(&config.dir, config.device, org, receipted.epoch)? {
+            let seq = if epoch == receipted.epoch { receipted.seq } else { 0 };
+            match read_after(&config.dir, Position { epoch, seq }, self.head(), limit, Span::Epoch) {
+                Ok(records) if records.is_empty() => {}
+                Err(JournalFault::Damaged { epoch, after, detail }) => {
+                    tracing::warn!(epoch, after, detail, "the rest of a damaged epoch is not uploaded");
+                }
+                other => return other,
+            }
+        }
+        Ok(Vec::new())
+    }
+
+    /// The last record that the organisation has acknowledged.
+    pub fn acknowledged(&self) -> Option<Head> {
+        let Inner { config, receipts, .. } = &*self.inner;
+        let receipts = receipts.lock().unwrap_or_else(PoisonError::into_inner);
+        receipts.last(config.device, config.org.as_deref()?).map(Receipt::head)
     }
 
     /// Takes the organisation's receipt for stored records: durable when this returns. Blocks for the disk.
@@ -222,10 +322,138 @@ impl Journal {
     /// [`JournalFault::Receipt`] where no key of `keys` signed it, [`JournalFault::ForeignReceipt`] where it is for
     /// another history than this journal's.
     pub fn receipted(&self, signed: &SignedReceipt, keys: &[PublicKey]) -> Result<(), JournalFault> {
-        let _ = (signed, keys);
-        Err(JournalFault::Closed)
+        let Inner { config, receipts, .. } = &*self.inner;
+        let receipt = verify_receipt(signed, keys)?;
+        if receipt.device != config.device || config.org.as_ref() != Some(&receipt.org) {
+            return Err(JournalFault::ForeignReceipt("another device or organisation".to_owned()));
+        }
+        let before = Position { epoch: receipt.epoch, seq: receipt.seq.saturating_sub(1) };
+        let limit = Limit { records: 1, bytes: usize::MAX };
+        let record = read_after(&config.dir, before, self.head(), limit, Span::Epoch)?;
+        if record.first().map(|record| record.link().head()) != Some(receipt.head()) {
+            return Err(JournalFault::ForeignReceipt(format!(
+                "record {} of epoch {} is another one here",
+                receipt.seq, receipt.epoch
+            )));
+        }
+        receipts.lock().unwrap_or_else(PoisonError::into_inner).keep(&config.dir, receipt, signed.clone())
     }
 
     /// Writes what is queued and the head, and stops the writer. Blocks for the disk. Later records are refused.
-    pub fn close(&self) {}
+    pub fn close(&self) {
+        self.inner.stop();
+    }
+
+    async fn write_and_wait(&self, body: Result<PreparedBody, serde_json::Error>) -> Result<(), JournalFault> {
+        let (tell, told) = oneshot::channel();
+        self.inner.shared.push(Entry { body: body.map_err(encoding)?, then: Then::Tell(tell) })?;
+        self.told(told).await
+    }
+
+    async fn told<T>(&self, told: oneshot::Receiver<Result<T, JournalFault>>) -> Result<T, JournalFault> {
+        match tokio::time::timeout(self.inner.config.deadline, told).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_)) => Err(JournalFault::Closed),
+            Err(_) => Err(JournalFault::Deadline),
+        }
+    }
+}
+
+impl From<Head> for Position {
+    fn from(head: Head) -> Self {
+        Self { epoch: head.epoch, seq: head.seq }
+    }
+}
+
+/// Acts on what was found; durable when it returns.
+fn start(writer: &mut Writer, found: Found, lost_receipts: Option<&Path>) -> Result<Recovery, JournalFault> {
+    let mut recovery = Recovery {
+        epoch: found.head.epoch,
+        began: None,
+        detail: String::new(),
+        set_aside: None,
+        unknown_outcomes: found.open.keys().copied().collect(),
+    };
+    let mut batch = Vec::new();
+    for context in found.open.values() {
+        batch.push(outcome_entry(context, unknown("crash"))?);
+    }
+    let torn_at = found.torn.as_ref().map(|torn| torn.offset);
+    if let Some(torn) = &found.torn {
+        let aside = set_torn_aside(writer, torn)?;
+        let length = torn.bytes.len().to_string();
+        batch.push(event_entry(&repaired(&aside).with("torn_bytes", length))?);
+        recovery.set_aside = Some(aside);
+    }
+    if let Some(path) = lost_receipts {
+        batch.push(event_entry(&repaired(path).with("lost", "receipts"))?);
+    }
+    match found.verdict {
+        Verdict::Continue { path, offset, length } => {
+            let length = torn_at.unwrap_or(length);
+            let file =
+                writer.storage.open(&path, offset).map_err(|fault| JournalFault::storage(&path, fault))?;
+            writer.current = Some(Current { path, file, offset, length });
+            if !batch.is_empty() {
+                writer.write(&mut batch)?;
+            }
+        }
+        Verdict::Begin { reason, previous, detail } => {
+            recovery.began = Some(reason);
+            recovery.detail.clone_from(&detail);
+            let record = EpochRecord { org: writer.config.org.clone(), reason, previous, detail };
+            writer.begin_epoch(&record, &mut batch)?;
+        }
+    }
+    recovery.epoch = writer.head.epoch;
+    Ok(recovery)
+}
+
+fn set_torn_aside(writer: &Writer, torn: &Torn) -> Result<PathBuf, JournalFault> {
+    let mut aside = torn.path.clone().into_os_string();
+    aside.push(format!(".torn-{}", torn.offset));
+    let aside = PathBuf::from(aside);
+    os::write_durable(&aside, &torn.bytes).map_err(|fault| JournalFault::storage(&aside, fault))?;
+    let cut = writer.storage.cut(&torn.path, torn.offset);
+    cut.map_err(|fault| JournalFault::storage(&torn.path, fault))?;
+    Ok(aside)
+}
+
+fn repaired(aside: &Path) -> EventRecord {
+    let name = aside.file_name().unwrap_or_default().to_string_lossy();
+    EventRecord::new(AuditEvent::JournalRepaired).with("set_aside", name)
+}
+
+fn event_entry(record: &EventRecord) -> Result<Entry, JournalFault> {
+    Ok(Entry { body: PreparedBody::event(record).map_err(encoding)?, then: Then::Nothing })
+}
+
+/// Files that an earlier process was about to make; they hold nothing that was acknowledged.
+fn remove_leftovers(dir: &Path) {
+    for name in ["spare", "new"] {
+        // One that is not there is as good; one that cannot be removed is replaced when the next is made.
+        let _ = std::fs::remove_file(dir.join(name));
+    }
+}
+
+/// The epochs from `first` on whose records belong to this device and organisation.
+fn epochs_of(dir: &Path, device: DeviceId, org: &str, first: u64) -> Result<Vec<u64>, JournalFault> {
+    let names = segment::list(dir).map_err(|fault| JournalFault::storage(dir, fault))?;
+    let mut epochs = Vec::new();
+    for name in names.into_iter().filter(|name| name.epoch >= first) {
+        if epochs.last() == Some(&name.epoch) {
+            continue;
+        }
+        let path = name.path(dir);
+        let header = Segment::read_header(&path).map_err(|fault| JournalFault::storage(&path, fault))?;
+        // What cannot be read does not say whose it is, and so is not sent to anybody.
+        if header.is_ok_and(|header| header.device == device && header.org.as_deref() == Some(org)) {
+            epochs.push(name.epoch);
+        }
+    }
+    Ok(epochs)
+}
+
+fn encoding(fault: serde_json::Error) -> JournalFault {
+    JournalFault::Encoding(fault.to_string())
 }

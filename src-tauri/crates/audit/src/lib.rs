@@ -5,7 +5,12 @@
 #![forbid(unsafe_code)]
 
 mod fault;
+mod head_file;
 mod journal;
+mod reader;
+mod receipts;
+mod segment;
+mod storage;
 
 pub use fault::JournalFault;
 pub use journal::{Health, Intent, Journal, JournalConfig, Position, Recovery};

@@ -17,10 +17,10 @@ use serde_json::value::RawValue;
 
 pub use arguments::{Argument, ArgumentKind, ArgumentSummary, argument_mac};
 pub use body::{
-    CallContext, DenialRecord, EpochReason, EpochRecord, AuditEvent, EventRecord, GapRecord, HeartbeatRecord,
+    AuditEvent, CallContext, DenialRecord, EpochReason, EpochRecord, EventRecord, GapRecord, HeartbeatRecord,
     IntentRecord, Outcome, OutcomeRecord, OutcomeStatus, PolicyReference, PreparedBody, RecordBody,
 };
-pub use chain::{ChainFault, ChainReport, ChainWalk, Finding, FindingKind, Head, verify_chain};
+pub use chain::{ChainFault, ChainReport, ChainWalk, Finding, FindingKind, Head, Known, verify_chain};
 pub use line::{seal, sealed_digest, to_one_line};
 
 /// The format version of the lines that this program writes and reads.
@@ -95,34 +95,37 @@ pub struct AuditRecord {
 }
 
 impl AuditRecord {
-    /// Writes the record that follows `head` in the chain of `device`, or begins `head.epoch` where `head.seq` is 0.
+    /// Appends to `out` the line, with its line end, of the record that follows `head` in the chain of `device`. Returns
+    /// the new head. An epoch begins with [`Head::before`].
     ///
     /// # Errors
-    /// [`LineFault::TooLong`].
-    pub fn seal(
+    /// [`LineFault::TooLong`]; `out` is then as it was.
+    pub fn seal_into(
+        out: &mut String,
         device: DeviceId,
         head: &Head,
         at: Timestamp,
         uptime: u64,
         body: &PreparedBody,
-    ) -> Result<(String, Head), LineFault> {
+    ) -> Result<Head, LineFault> {
         use std::fmt::Write as _;
+        let start = out.len();
         let seq = head.seq.saturating_add(1);
-        let mut line = String::with_capacity(body.json().len() + 512);
-        let kind = body.kind();
+        let (kind, json) = (body.kind(), body.json());
+        let (epoch, prev) = (head.epoch, head.digest);
         // Writing to a String does not fail.
         let _ = write!(
-            line,
-            r#"{{"format":{RECORD_FORMAT},"device":"{device}","epoch":{},"seq":{seq},"at":"{at}","uptime":{uptime},"kind":"{kind}","body":{},"prev":"{}""#,
-            head.epoch,
-            body.json(),
-            head.digest,
+            out,
+            r#"{{"format":{RECORD_FORMAT},"device":"{device}","epoch":{epoch},"seq":{seq},"at":"{at}","uptime":{uptime},"kind":"{kind}","body":{json},"prev":"{prev}""#,
         );
-        let digest = seal(&mut line);
-        if line.len() > LONGEST_LINE {
-            return Err(LineFault::TooLong(line.len()));
+        let digest = seal(out, start);
+        let length = out.len() - start;
+        if length > LONGEST_LINE {
+            out.truncate(start);
+            return Err(LineFault::TooLong(length));
         }
-        Ok((line, Head { epoch: head.epoch, seq, digest }))
+        out.push('\n');
+        Ok(Head { epoch, seq, digest })
     }
 
     /// Reads a line, checks it against its digest and reads its body.
@@ -131,7 +134,8 @@ impl AuditRecord {
     /// A [`LineFault`]. A body of a kind that is not known here is no fault: [`RecordBody::Unknown`].
     pub fn parse(line: &str) -> Result<Self, LineFault> {
         let (link, body) = read(line)?;
-        let body = RecordBody::read(&link.kind, body).map_err(|fault| LineFault::Unreadable(fault.to_string()))?;
+        let body =
+            RecordBody::read(&link.kind, body).map_err(|fault| LineFault::Unreadable(fault.to_string()))?;
         Ok(Self { link, body, line: line.into() })
     }
 
@@ -186,12 +190,11 @@ fn read(line: &str) -> Result<(ChainLink, &str), LineFault> {
     if line.bytes().any(|byte| byte < b' ') {
         return Err(LineFault::Unreadable("it has a control character".to_owned()));
     }
-    let written: Written<'_> = serde_json::from_str(line).map_err(|fault| {
-        match serde_json::from_str::<OnlyFormat>(line) {
+    let written: Written<'_> =
+        serde_json::from_str(line).map_err(|fault| match serde_json::from_str::<OnlyFormat>(line) {
             Ok(OnlyFormat { format }) if format != RECORD_FORMAT => LineFault::Format(format),
             Ok(_) | Err(_) => LineFault::Unreadable(fault.to_string()),
-        }
-    })?;
+        })?;
     if written.format != RECORD_FORMAT {
         return Err(LineFault::Format(written.format));
     }

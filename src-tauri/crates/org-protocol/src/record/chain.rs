@@ -76,6 +76,15 @@ impl Head {
     }
 }
 
+/// A head that a chain must reach, and who says so.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Known {
+    /// The head.
+    pub head: Head,
+    /// Who says so, such as `the receipt of ...`; it goes into the finding's detail.
+    pub from: String,
+}
+
 /// What was found in the lines of one epoch.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct ChainReport {
@@ -148,12 +157,12 @@ impl std::fmt::Display for Finding {
 }
 
 /// Checks the lines of one epoch, in the order in which they are stored, against each other and against `known` heads
-/// of that epoch (of other epochs they are ignored).
+/// (those of other epochs are ignored).
 pub fn verify_chain<'l>(
     device: DeviceId,
     epoch: u64,
     lines: impl IntoIterator<Item = &'l str>,
-    known: &[Head],
+    known: &[Known],
 ) -> ChainReport {
     let mut walk = ChainWalk::new(device, epoch, known);
     for line in lines {
@@ -167,7 +176,7 @@ pub fn verify_chain<'l>(
 pub struct ChainWalk {
     device: DeviceId,
     epoch: u64,
-    known: BTreeMap<u64, Vec<(Digest, bool)>>,
+    known: BTreeMap<u64, Vec<(Known, bool)>>,
     fragments: Vec<Fragment>,
     ends: HashMap<Digest, usize>,
     current: usize,
@@ -189,10 +198,10 @@ struct Fragment {
 
 impl ChainWalk {
     /// Begins with no line.
-    pub fn new(device: DeviceId, epoch: u64, known: &[Head]) -> Self {
-        let mut by_seq: BTreeMap<u64, Vec<(Digest, bool)>> = BTreeMap::new();
-        for head in known.iter().filter(|head| head.epoch == epoch && head.seq > 0) {
-            by_seq.entry(head.seq).or_default().push((head.digest, false));
+    pub fn new(device: DeviceId, epoch: u64, known: &[Known]) -> Self {
+        let mut by_seq: BTreeMap<u64, Vec<(Known, bool)>> = BTreeMap::new();
+        for known in known.iter().filter(|known| known.head.epoch == epoch && known.head.seq > 0) {
+            by_seq.entry(known.head.seq).or_default().push((known.clone(), false));
         }
         Self {
             device,
@@ -227,8 +236,8 @@ impl ChainWalk {
         }
         self.report.records += 1;
         if let Some(known) = self.known.get_mut(&link.seq) {
-            for (digest, seen) in known {
-                *seen |= *digest == link.digest;
+            for (known, seen) in known {
+                *seen |= known.head.digest == link.digest;
             }
         }
         self.place(&link);
@@ -305,7 +314,12 @@ impl ChainWalk {
                 self.compare_neighbours(&at, &next);
             }
             if next.lines.0 < line {
-                self.find(FindingKind::Reordered, next.first.seq, next.last.seq, "the records stand before their predecessors");
+                self.find(
+                    FindingKind::Reordered,
+                    next.first.seq,
+                    next.last.seq,
+                    "the records stand before their predecessors",
+                );
             }
             line = line.max(next.lines.1);
             at = next.last;
@@ -360,20 +374,21 @@ impl ChainWalk {
 
     fn compare_with_known(&mut self) {
         let last = self.report.last.map_or(0, |head| head.seq);
-        let known = std::mem::take(&mut self.known);
-        let mut beyond = 0;
-        for (seq, digests) in known {
-            if seq > last {
-                beyond = seq;
-                continue;
-            }
-            let named = self.report.findings.iter().any(|finding| (finding.from..=finding.to).contains(&seq));
-            if !named && digests.iter().any(|(_, seen)| !seen) {
-                self.find(FindingKind::Forked, seq, seq, "another record with this number is known");
+        let mut beyond = None;
+        for (seq, known) in std::mem::take(&mut self.known) {
+            for (Known { from, .. }, seen) in known {
+                if seq > last {
+                    beyond = Some((seq, from));
+                    continue;
+                }
+                let named = self.report.findings.iter().any(|finding| (finding.from..=finding.to).contains(&seq));
+                if !named && !seen {
+                    self.find(FindingKind::Forked, seq, seq, &format!("{from} names another record"));
+                }
             }
         }
-        if beyond > 0 {
-            self.find(FindingKind::Truncated, last + 1, beyond, "these records are known to have been written");
+        if let Some((seq, from)) = beyond {
+            self.find(FindingKind::Truncated, last.saturating_add(1), seq, &format!("{from} names them as written"));
         }
     }
 }

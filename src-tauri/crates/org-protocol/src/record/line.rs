@@ -10,13 +10,13 @@ const BEFORE: &str = r#","digest":""#;
 const AFTER: &str = "\"}";
 const DIGEST_LENGTH: usize = "sha256:".len() + 64;
 
-/// Closes an open JSON object with its digest: the SHA-256 of everything before `,"digest":"`. To check a line by hand,
-/// take off its last 84 bytes and hash the rest.
-pub fn seal(open: &mut String) -> Digest {
-    let digest = Digest::of(open.as_bytes());
-    open.push_str(BEFORE);
-    open.push_str(&digest.to_string());
-    open.push_str(AFTER);
+/// Closes the open JSON object that begins at `start` of `text` with its digest: the SHA-256 of all its bytes before
+/// `,"digest":"`. To check a line by hand, take off its last 84 bytes and hash the rest.
+pub fn seal(text: &mut String, start: usize) -> Digest {
+    let digest = Digest::of(text.as_bytes().get(start..).unwrap_or_default());
+    text.push_str(BEFORE);
+    text.push_str(&digest.to_string());
+    text.push_str(AFTER);
     digest
 }
 
@@ -41,7 +41,11 @@ pub fn to_one_line<T: Serialize + ?Sized>(value: &T) -> Result<String, serde_jso
 struct OneLine(CompactFormatter);
 
 impl Formatter for OneLine {
-    fn write_string_fragment<W: io::Write + ?Sized>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
+    fn write_string_fragment<W: io::Write + ?Sized>(
+        &mut self,
+        writer: &mut W,
+        fragment: &str,
+    ) -> io::Result<()> {
         let mut rest = fragment;
         while let Some((at, found)) = rest.char_indices().find(|(_, c)| is_unsafe(*c)) {
             let (before, from) = rest.split_at(at);
@@ -54,7 +58,11 @@ impl Formatter for OneLine {
         writer.write_all(rest.as_bytes())
     }
 
-    fn write_char_escape<W: io::Write + ?Sized>(&mut self, writer: &mut W, escape: CharEscape) -> io::Result<()> {
+    fn write_char_escape<W: io::Write + ?Sized>(
+        &mut self,
+        writer: &mut W,
+        escape: CharEscape,
+    ) -> io::Result<()> {
         self.0.write_char_escape(writer, escape)
     }
 }

@@ -1,0 +1,113 @@
+//! What need not hold up the writer: preparing the next segment and writing the head file. One thread, one thing at a
+//! time; a chore that fails is logged and asked for again by whoever still needs it.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::thread::JoinHandle;
+
+use org_protocol::Head;
+use os::Clock;
+
+use super::JournalConfig;
+use crate::head_file;
+use crate::storage::Storage;
+
+/// The thread, as the writer sees it.
+pub(super) struct Chores {
+    send: Option<mpsc::Sender<Chore>>,
+    thread: Option<JoinHandle<()>>,
+    spare: Arc<Spare>,
+}
+
+enum Chore {
+    Spare,
+    Head(Head),
+}
+
+/// A segment file full of zeros, waiting to be used.
+struct Spare {
+    path: PathBuf,
+    length: u64,
+    ready: Mutex<bool>,
+    asked: AtomicBool,
+}
+
+impl Chores {
+    pub(super) fn start(config: Arc<JournalConfig>, storage: Arc<dyn Storage>, clock: Arc<dyn Clock>) -> Self {
+        let spare = Arc::new(Spare {
+            path: config.dir.join("spare"),
+            length: config.segment_bytes,
+            ready: Mutex::new(false),
+            asked: AtomicBool::new(false),
+        });
+        let (send, receive) = mpsc::channel();
+        let shared = Arc::clone(&spare);
+        let run = move || {
+            for chore in receive {
+                match chore {
+                    Chore::Spare => shared.prepare(&*storage),
+                    Chore::Head(head) => {
+                        let written =
+                            head_file::write(&config.dir, config.device, head, clock.now(), &config.mac_key);
+                        if let Err(fault) = written {
+                            tracing::warn!(%fault, "the journal's head file was not written");
+                        }
+                    }
+                }
+            }
+        };
+        let thread = std::thread::Builder::new().name("audit-chores".to_owned()).spawn(run);
+        Self { send: Some(send), thread: thread.ok(), spare }
+    }
+
+    /// Asks for a spare segment, if there is none and none has been asked for.
+    pub(super) fn want_spare(&self) {
+        if !self.spare.asked.swap(true, Ordering::AcqRel) {
+            self.send(Chore::Spare);
+        }
+    }
+
+    /// Takes the spare segment, if it is ready: its path and length.
+    pub(super) fn take_spare(&self) -> Option<(PathBuf, u64)> {
+        let mut ready = self.spare.ready.lock().unwrap_or_else(PoisonError::into_inner);
+        let taken = std::mem::take(&mut *ready);
+        taken.then(|| {
+            self.spare.asked.store(false, Ordering::Release);
+            (self.spare.path.clone(), self.spare.length)
+        })
+    }
+
+    /// Asks for the head file to be written.
+    pub(super) fn write_head(&self, head: Head) {
+        self.send(Chore::Head(head));
+    }
+
+    /// Finishes what was asked for and stops.
+    pub(super) fn stop(&mut self) {
+        self.send = None;
+        if let Some(thread) = self.thread.take() {
+            // A panic there has been reported by the runtime; there is nothing to add.
+            let _ = thread.join();
+        }
+    }
+
+    fn send(&self, chore: Chore) {
+        if let Some(send) = &self.send {
+            // Fails only where the thread could not be started: then there is no spare, and the head is written at close.
+            let _ = send.send(chore);
+        }
+    }
+}
+
+impl Spare {
+    fn prepare(&self, storage: &dyn Storage) {
+        match storage.prepare(&self.path, self.length) {
+            Ok(()) => *self.ready.lock().unwrap_or_else(PoisonError::into_inner) = true,
+            Err(fault) => {
+                tracing::warn!(%fault, "the next journal segment was not prepared");
+                self.asked.store(false, Ordering::Release);
+            }
+        }
+    }
+}

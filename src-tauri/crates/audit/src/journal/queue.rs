@@ -1,0 +1,253 @@
+//! What waits for the writer.
+
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use model::CallId;
+use org_protocol::{CallContext, Head, Outcome, OutcomeRecord, OutcomeStatus, PreparedBody};
+use tokio::sync::{oneshot, watch};
+
+use super::Health;
+use super::intent::Intent;
+use crate::fault::JournalFault;
+
+/// The most records that may wait. Outcomes are beyond it: their intents were within.
+const MOST_WAITING: usize = 4096;
+
+/// What callers and the writer share.
+pub(crate) struct Shared {
+    queue: Mutex<Queue>,
+    /// Wakes the writer, and nobody else.
+    wake: Condvar,
+    pub(super) head: watch::Sender<Head>,
+    pub(super) health: watch::Sender<Health>,
+}
+
+#[derive(Default)]
+struct Queue {
+    entries: Vec<Entry>,
+    /// How many of the entries somebody waits for.
+    awaited: usize,
+    writer: WriterWaits,
+    state: State,
+}
+
+/// Whether the writer must be woken. A wake-up is a system call, and the writer costs a switch of threads.
+#[derive(Default, Clone, Copy, PartialEq, Eq)]
+enum WriterWaits {
+    /// It is at work and will look at the queue by itself.
+    #[default]
+    No,
+    /// It will look soon: only those who wait need to wake it.
+    Shortly,
+    /// It rests until it is woken.
+    Long,
+}
+
+#[derive(Default)]
+enum State {
+    #[default]
+    Open,
+    /// The writer has not been able to write since.
+    Failed(JournalFault),
+    /// No more is taken; the writer finishes.
+    Closing,
+}
+
+/// One record to be written.
+pub(super) struct Entry {
+    pub(super) body: PreparedBody,
+    pub(super) then: Then,
+}
+
+/// What is done when a record is on disk.
+pub(super) enum Then {
+    /// The call may be made.
+    Open(Arc<CallContext>, oneshot::Sender<Result<Intent, JournalFault>>),
+    /// Somebody waits.
+    Tell(oneshot::Sender<Result<(), JournalFault>>),
+    /// The call is over.
+    Close(CallId),
+    /// Nobody waits.
+    Nothing,
+}
+
+impl Then {
+    fn is_awaited(&self) -> bool {
+        matches!(self, Self::Open(..) | Self::Tell(_))
+    }
+
+    /// Whether the record must be written even if the disk refuses it now: nobody else knows what it says.
+    pub(super) fn is_owed(&self) -> bool {
+        !self.is_awaited()
+    }
+}
+
+/// What the writer is to do next.
+pub(super) enum Work {
+    /// Write these.
+    Write(Vec<Entry>),
+    /// Nothing came within the short time after the last batch.
+    Quiet,
+    /// Nothing came within the long time.
+    Silent,
+    /// Write these, then stop.
+    Finish(Vec<Entry>),
+}
+
+impl Shared {
+    pub(super) fn new(head: Head) -> Self {
+        Self {
+            queue: Mutex::default(),
+            wake: Condvar::new(),
+            head: watch::Sender::new(head),
+            health: watch::Sender::new(Health::Writing),
+        }
+    }
+
+    /// Queues a record.
+    pub(super) fn push(&self, entry: Entry) -> Result<(), JournalFault> {
+        let awaited = entry.then.is_awaited();
+        let mut queue = self.lock();
+        match &queue.state {
+            State::Open => {}
+            State::Failed(fault) if awaited => return Err(fault.clone()),
+            State::Failed(_) => {}
+            State::Closing => return Err(JournalFault::Closed),
+        }
+        if queue.entries.len() >= MOST_WAITING && !matches!(entry.then, Then::Close(_)) {
+            return Err(JournalFault::Busy);
+        }
+        let wake = match queue.writer {
+            WriterWaits::No => false,
+            WriterWaits::Shortly => awaited,
+            WriterWaits::Long => true,
+        };
+        if wake {
+            queue.writer = WriterWaits::No;
+        }
+        queue.awaited += usize::from(awaited);
+        queue.entries.push(entry);
+        drop(queue);
+        if wake {
+            self.wake.notify_one();
+        }
+        Ok(())
+    }
+
+    /// Queues what became of a call.
+    pub(super) fn push_outcome(&self, of: &CallContext, outcome: Outcome) -> Result<(), JournalFault> {
+        self.push(outcome_entry(of, outcome)?)
+    }
+
+    /// Waits for work: at once for what somebody waits for, after `short` for the rest. With nothing to write, returns
+    /// after `short`, or, where `rest` is given, after that.
+    pub(super) fn next(&self, short: Duration, rest: Option<Duration>) -> Work {
+        let mut queue = self.lock();
+        loop {
+            if matches!(queue.state, State::Closing) {
+                return Work::Finish(queue.take());
+            }
+            if queue.awaited > 0 {
+                return Work::Write(queue.take());
+            }
+            let (limit, waits) = match rest {
+                Some(rest) if queue.entries.is_empty() => (rest, WriterWaits::Long),
+                Some(_) | None => (short, WriterWaits::Shortly),
+            };
+            queue.writer = waits;
+            let result;
+            (queue, result) = self.wake.wait_timeout(queue, limit).unwrap_or_else(PoisonError::into_inner);
+            queue.writer = WriterWaits::No;
+            if result.timed_out() && !matches!(queue.state, State::Closing) {
+                return match (queue.entries.is_empty(), rest) {
+                    (false, _) => Work::Write(queue.take()),
+                    (true, Some(_)) => Work::Silent,
+                    (true, None) => Work::Quiet,
+                };
+            }
+        }
+    }
+
+    /// Refuses new intents with `fault` until [`Shared::recovered`]; fails those who wait; keeps what is owed.
+    pub(super) fn failed(&self, fault: &JournalFault, batch: Vec<Entry>) {
+        let mut queue = self.lock();
+        let waiting = queue.take();
+        let mut refused = Vec::new();
+        for entry in batch.into_iter().chain(waiting) {
+            if entry.then.is_owed() { queue.entries.push(entry) } else { refused.push(entry) }
+        }
+        if !matches!(queue.state, State::Closing) {
+            queue.state = State::Failed(fault.clone());
+        }
+        drop(queue);
+        for entry in refused {
+            refuse(entry, fault);
+        }
+        self.health.send_replace(Health::Failed(fault.clone()));
+    }
+
+    /// While failed: waits up to `retry`. Returns false when the journal is to be closed instead.
+    pub(super) fn wait_to_retry(&self, retry: Duration) -> bool {
+        let queue = self.lock();
+        let closing = |queue: &mut Queue| !matches!(queue.state, State::Closing);
+        let (queue, _) =
+            self.wake.wait_timeout_while(queue, retry, closing).unwrap_or_else(PoisonError::into_inner);
+        !matches!(queue.state, State::Closing)
+    }
+
+    /// Takes what is owed from the time of the failure.
+    pub(super) fn take_owed(&self) -> Vec<Entry> {
+        self.lock().take()
+    }
+
+    /// Takes intents again.
+    pub(super) fn recovered(&self) {
+        let mut queue = self.lock();
+        if matches!(queue.state, State::Failed(_)) {
+            queue.state = State::Open;
+        }
+        drop(queue);
+        self.health.send_replace(Health::Writing);
+    }
+
+    /// Takes no more, and lets the writer finish.
+    pub(super) fn close(&self) {
+        self.lock().state = State::Closing;
+        self.wake.notify_all();
+    }
+
+    // No code that holds the lock can panic half way through a change.
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Queue {
+    fn take(&mut self) -> Vec<Entry> {
+        self.awaited = 0;
+        std::mem::take(&mut self.entries)
+    }
+}
+
+/// The record of what became of a call.
+pub(super) fn outcome_entry(of: &CallContext, outcome: Outcome) -> Result<Entry, JournalFault> {
+    let record = OutcomeRecord { of: of.clone(), outcome };
+    let body = PreparedBody::outcome(&record).map_err(|fault| JournalFault::Encoding(fault.to_string()))?;
+    Ok(Entry { body, then: Then::Close(of.call) })
+}
+
+/// An outcome that nobody knows, and why.
+pub(super) fn unknown(code: &str) -> Outcome {
+    Outcome::new(OutcomeStatus::Unknown).with_code(code)
+}
+
+/// Tells those who wait that their record is not written.
+pub(super) fn refuse(entry: Entry, fault: &JournalFault) {
+    // Somebody who no longer waits has given the call up already.
+    match entry.then {
+        Then::Open(_, tell) => drop(tell.send(Err(fault.clone()))),
+        Then::Tell(tell) => drop(tell.send(Err(fault.clone()))),
+        Then::Close(_) | Then::Nothing => {}
+    }
+}

@@ -1,0 +1,304 @@
+//! The one thread that writes: it seals what waits into the chain, writes and syncs once for all, then tells everybody.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use model::{CallId, Timestamp};
+use org_protocol::{
+    AuditEvent, AuditRecord, CallContext, EpochReason, EpochRecord, EventRecord, Head, HeartbeatRecord, PreparedBody,
+};
+use os::Clock;
+
+use super::JournalConfig;
+use super::chores::Chores;
+use super::intent::Intent;
+use super::queue::{Entry, Shared, Then, Work, refuse};
+use crate::fault::JournalFault;
+use crate::head_file;
+use crate::segment::{SegmentHeader, SegmentName};
+use crate::storage::{SegmentFile, Storage};
+
+/// The first segment of an epoch is small, because somebody waits for it.
+const FIRST_SEGMENT: u64 = 256 * 1024;
+/// How often the head file is written while records come without a pause.
+const HEAD_EVERY: Duration = Duration::from_secs(1);
+/// A wall clock that goes wrong by more than this between two batches was moved by somebody.
+const CLOCK_TOLERANCE: Duration = Duration::from_secs(5);
+
+pub(super) struct Writer {
+    pub(super) config: Arc<JournalConfig>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) storage: Arc<dyn Storage>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) chores: Chores,
+    /// The segment that is written; none after a failure: what is said of a file after that cannot be relied on.
+    pub(super) current: Option<Current>,
+    /// The last record on disk.
+    pub(super) head: Head,
+    /// Calls whose intent is on disk and whose outcome is not.
+    pub(super) open: BTreeMap<CallId, Arc<CallContext>>,
+    headed: Option<(Head, Duration)>,
+    clocks: Option<(Timestamp, Duration)>,
+    buffer: String,
+}
+
+/// The segment that is written.
+pub(super) struct Current {
+    pub(super) path: PathBuf,
+    pub(super) file: Box<dyn SegmentFile>,
+    /// Where the next line goes.
+    pub(super) offset: u64,
+    /// Up to where the file has been filled with zeros.
+    pub(super) length: u64,
+}
+
+impl Writer {
+    pub(super) fn new(
+        config: Arc<JournalConfig>,
+        clock: Arc<dyn Clock>,
+        storage: Arc<dyn Storage>,
+        shared: Arc<Shared>,
+        head: Head,
+    ) -> Self {
+        let chores = Chores::start(Arc::clone(&config), Arc::clone(&storage), Arc::clone(&clock));
+        Self {
+            config,
+            clock,
+            storage,
+            shared,
+            chores,
+            current: None,
+            head,
+            open: BTreeMap::new(),
+            headed: None,
+            clocks: None,
+            buffer: String::new(),
+        }
+    }
+
+    /// Writes until the journal is closed.
+    pub(super) fn run(mut self) {
+        let mut rest = None;
+        loop {
+            match self.shared.next(self.config.flush_within, rest) {
+                Work::Write(batch) => {
+                    self.commit(batch);
+                    rest = None;
+                }
+                Work::Quiet => {
+                    self.ask_for_head();
+                    rest = Some(self.config.heartbeat);
+                }
+                Work::Silent => self.beat(),
+                Work::Finish(batch) => {
+                    self.commit(batch);
+                    return self.finish();
+                }
+            }
+        }
+    }
+
+    /// Begins an epoch in a new file with its first record and `batch`. Durable on success.
+    pub(super) fn begin_epoch(&mut self, record: &EpochRecord, batch: &mut Vec<Entry>) -> Result<(), JournalFault> {
+        let now_millis = u64::try_from(self.clock.now().micros() / 1000).unwrap_or(0);
+        let epoch = now_millis.max(self.head.epoch.saturating_add(1));
+        let body = PreparedBody::epoch(record).map_err(encoding)?;
+        batch.insert(0, Entry { body, then: Then::Nothing });
+        let fresh = self.config.dir.join("new");
+        let written = self
+            .storage
+            .prepare(&fresh, FIRST_SEGMENT)
+            .map_err(|fault| JournalFault::storage(&fresh, fault))
+            .and_then(|()| self.write_into(fresh, FIRST_SEGMENT, Head::before(epoch), batch));
+        if written.is_err() {
+            batch.remove(0);
+        }
+        self.settle(written?, batch);
+        Ok(())
+    }
+
+    /// Writes a batch at the end of the chain. Durable on success; on a fault, who waits has not been told.
+    pub(super) fn write(&mut self, batch: &mut Vec<Entry>) -> Result<(), JournalFault> {
+        if let Some(entry) = self.clock_moved() {
+            batch.insert(0, entry);
+        }
+        let mut buffer = std::mem::take(&mut self.buffer);
+        buffer.clear();
+        let head = self.seal(&mut buffer, self.head, batch);
+        let Some(current) = &mut self.current else { return Err(JournalFault::Closed) };
+        let end = current.offset + buffer.len() as u64;
+        if end > current.length
+            && let Some((spare, length)) = self.chores.take_spare()
+        {
+            let head = self.write_into(spare, length, self.head, batch)?;
+            self.settle(head, batch);
+            return Ok(());
+        }
+        let written = current.file.append(buffer.as_bytes()).and_then(|()| current.file.sync());
+        written.map_err(|fault| JournalFault::storage(&current.path, fault))?;
+        current.offset = end;
+        if end > current.length / 2 {
+            self.chores.want_spare();
+        }
+        self.buffer = buffer;
+        self.settle(head, batch);
+        Ok(())
+    }
+
+    fn commit(&mut self, mut batch: Vec<Entry>) {
+        if batch.is_empty() {
+            return;
+        }
+        if let Err(fault) = self.write(&mut batch) {
+            self.fail(&fault, batch);
+        }
+    }
+
+    /// Seals the entries into `out`; one that cannot be written is refused and taken out.
+    fn seal(&self, out: &mut String, mut head: Head, batch: &mut Vec<Entry>) -> Head {
+        let (now, uptime) = (self.clock.now(), millis(self.clock.boot_time()));
+        let mut refused = Vec::new();
+        for (at, entry) in batch.iter().enumerate() {
+            match AuditRecord::seal_into(out, self.config.device, &head, now, uptime, &entry.body) {
+                Ok(next) => head = next,
+                Err(fault) => refused.push((at, fault)),
+            }
+        }
+        for (at, fault) in refused.into_iter().rev() {
+            tracing::error!(%fault, "a record was not written");
+            refuse(batch.remove(at), &fault.into());
+        }
+        head
+    }
+
+    /// Begins a segment in the prepared file `path` with the batch that follows `from`, and turns to it. Only when it is
+    /// complete does it get its name: a segment with a name has a header and a record.
+    fn write_into(
+        &mut self,
+        path: PathBuf,
+        length: u64,
+        from: Head,
+        batch: &mut Vec<Entry>,
+    ) -> Result<Head, JournalFault> {
+        let name = SegmentName { epoch: from.epoch, first_seq: from.seq + 1 };
+        let open = self.open.values().map(|context| CallContext::clone(context)).collect();
+        let header = SegmentHeader::new(self.config.device, self.config.org.clone(), name, open);
+        let mut text = header.line().map_err(encoding)?;
+        let head = self.seal(&mut text, from, batch);
+        let named = name.path(&self.config.dir);
+        let write = || {
+            let mut file = self.storage.open(&path, 0)?;
+            file.append(text.as_bytes())?;
+            file.sync()?;
+            self.storage.adopt(&path, &named)?;
+            Ok(file)
+        };
+        let file = write().map_err(|fault| JournalFault::storage(&path, fault))?;
+        self.current = Some(Current { path: named, file, offset: text.len() as u64, length });
+        Ok(head)
+    }
+
+    /// Everything of the batch is on disk: remembers and tells.
+    fn settle(&mut self, head: Head, batch: &mut Vec<Entry>) {
+        self.head = head;
+        self.shared.head.send_replace(head);
+        for entry in batch.drain(..) {
+            match entry.then {
+                Then::Open(context, tell) => {
+                    self.open.insert(context.call, Arc::clone(&context));
+                    // Where nobody waits any more, the intent comes back and is dropped, which records just that.
+                    let _ = tell.send(Ok(Intent::new(context, Arc::clone(&self.shared))));
+                }
+                Then::Tell(tell) => {
+                    let _ = tell.send(Ok(()));
+                }
+                Then::Close(call) => {
+                    self.open.remove(&call);
+                }
+                Then::Nothing => {}
+            }
+        }
+        let now = self.clock.boot_time();
+        if self.headed.is_some_and(|(_, at)| now.saturating_sub(at) >= HEAD_EVERY) {
+            self.ask_for_head();
+        }
+    }
+
+    /// Refuses everything until a new file can be written. The failed one is never written again: after a failed sync
+    /// the system may have thrown the data away and report success the next time.
+    fn fail(&mut self, fault: &JournalFault, batch: Vec<Entry>) {
+        tracing::error!(%fault, "the audit journal cannot be written; calls are refused");
+        self.shared.failed(fault, batch);
+        if let Some(failed) = self.current.take() {
+            // What was written but not acknowledged would look like an insertion later.
+            if let Err(fault) = self.storage.cut(&failed.path, failed.offset) {
+                tracing::warn!(%fault, "the journal's failed segment was not cut");
+            }
+        }
+        while self.shared.wait_to_retry(self.config.retry_every) {
+            let record = EpochRecord {
+                org: self.config.org.clone(),
+                reason: EpochReason::StorageFailed,
+                previous: Some(self.head),
+                detail: fault.to_string(),
+            };
+            let mut owed = self.shared.take_owed();
+            match self.begin_epoch(&record, &mut owed) {
+                Ok(()) => {
+                    tracing::info!("the audit journal can be written again");
+                    return self.shared.recovered();
+                }
+                Err(fault) => self.shared.failed(&fault, owed),
+            }
+        }
+    }
+
+    fn clock_moved(&mut self) -> Option<Entry> {
+        let (now, boot) = (self.clock.now(), self.clock.boot_time());
+        let (earlier, earlier_boot) = self.clocks.replace((now, boot))?;
+        let expected = earlier.plus(boot.saturating_sub(earlier_boot));
+        if now.since(expected).max(expected.since(now)) <= CLOCK_TOLERANCE {
+            return None;
+        }
+        let event = EventRecord::new(AuditEvent::ClockMoved)
+            .with("expected", expected.to_string())
+            .with("found", now.to_string());
+        let body = PreparedBody::event(&event).ok()?;
+        Some(Entry { body, then: Then::Nothing })
+    }
+
+    fn beat(&mut self) {
+        let record = HeartbeatRecord { open_calls: self.open.len() as u64 };
+        match PreparedBody::heartbeat(&record) {
+            Ok(body) => self.commit(vec![Entry { body, then: Then::Nothing }]),
+            Err(fault) => tracing::error!(%fault, "a heartbeat was not written"),
+        }
+        self.ask_for_head();
+    }
+
+    fn ask_for_head(&mut self) {
+        if self.headed.is_none_or(|(head, _)| head != self.head) {
+            self.headed = Some((self.head, self.clock.boot_time()));
+            self.chores.write_head(self.head);
+        }
+    }
+
+    fn finish(mut self) {
+        self.chores.stop();
+        let config = &self.config;
+        let written = head_file::write(&config.dir, config.device, self.head, self.clock.now(), &config.mac_key);
+        if let Err(fault) = written {
+            tracing::warn!(%fault, "the journal's head file was not written");
+        }
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn encoding(fault: serde_json::Error) -> JournalFault {
+    JournalFault::Encoding(fault.to_string())
+}

@@ -1,0 +1,87 @@
+//! The receipts that the organisation gave: how far the journal has been taken over. The last one is the upload's cursor.
+
+use std::path::{Path, PathBuf};
+
+use model::DeviceId;
+use org_protocol::{Receipt, SignedReceipt};
+use serde::{Deserialize, Serialize};
+
+use crate::fault::JournalFault;
+
+const RECEIPTS_FORMAT: u32 = 1;
+
+/// The last receipt of each epoch, with its signature, as evidence.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Receipts {
+    kept: Vec<(Receipt, SignedReceipt)>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    format: u32,
+    receipts: Vec<SignedReceipt>,
+}
+
+impl Receipts {
+    fn path(dir: &Path) -> PathBuf {
+        dir.join("receipts.json")
+    }
+
+    /// Reads the receipts of a journal directory. Signatures are not checked anew: whoever can change this file can
+    /// delete it as well, and then everything is sent again.
+    pub(crate) fn read(dir: &Path) -> Result<Self, String> {
+        let text = match std::fs::read(Self::path(dir)) {
+            Ok(text) => text,
+            Err(fault) if fault.kind() == std::io::ErrorKind::NotFound => return Ok(Self::default()),
+            Err(fault) => return Err(fault.to_string()),
+        };
+        let written: Written = serde_json::from_slice(&text).map_err(|fault| fault.to_string())?;
+        if written.format != RECEIPTS_FORMAT {
+            return Err(format!("it has format {}, which this version cannot read", written.format));
+        }
+        let read = |signed: SignedReceipt| Ok((signed.unverified().map_err(|fault| fault.to_string())?, signed));
+        Ok(Self { kept: written.receipts.into_iter().map(read).collect::<Result<_, String>>()? })
+    }
+
+    /// Reads them, and moves a file that cannot be read out of the way.
+    pub(crate) fn read_or_set_aside(dir: &Path) -> Result<(Self, Option<PathBuf>), JournalFault> {
+        match Self::read(dir) {
+            Ok(receipts) => Ok((receipts, None)),
+            Err(_) => {
+                let path = Self::path(dir);
+                let aside = os::set_aside(&path).map_err(|fault| JournalFault::storage(path, fault))?;
+                Ok((Self::default(), Some(aside)))
+            }
+        }
+    }
+
+    /// The last receipt for records of this device and organisation.
+    pub(crate) fn last(&self, device: DeviceId, org: &str) -> Option<&Receipt> {
+        self.all().filter(|r| r.device == device && r.org == org).max_by_key(|r| (r.epoch, r.seq))
+    }
+
+    /// Every receipt kept.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Receipt> {
+        self.kept.iter().map(|(receipt, _)| receipt)
+    }
+
+    /// Keeps one more, durably; an earlier one of the same epoch is given up. Blocks for the disk.
+    pub(crate) fn keep(&mut self, dir: &Path, receipt: Receipt, signed: SignedReceipt) -> Result<(), JournalFault> {
+        let same = |kept: &Receipt| {
+            (kept.device, kept.epoch, &kept.org) == (receipt.device, receipt.epoch, &receipt.org)
+        };
+        if self.all().any(|kept| same(kept) && kept.seq >= receipt.seq) {
+            return Ok(());
+        }
+        let mut kept: Vec<_> = self.kept.iter().filter(|(kept, _)| !same(kept)).cloned().collect();
+        kept.push((receipt, signed));
+        let written =
+            Written { format: RECEIPTS_FORMAT, receipts: kept.iter().map(|(_, signed)| signed.clone()).collect() };
+        let text = serde_json::to_vec(&written).map_err(|fault| JournalFault::Encoding(fault.to_string()))?;
+        let path = Self::path(dir);
+        os::write_durable(&path, &text).map_err(|fault| JournalFault::storage(path, fault))?;
+        self.kept = kept;
+        Ok(())
+    }
+}
