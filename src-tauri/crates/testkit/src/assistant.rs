@@ -1,5 +1,6 @@
 //! An assistant: the MCP client of PyPI `mcp`.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use tempfile::TempDir;
 use url::Url;
 
 use crate::place::{python, script};
-use crate::{Opened, PeerFault, Spec};
+use crate::{PeerFault, Spec};
 
 /// How an assistant gets in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -94,12 +95,12 @@ impl Assistant {
         self
     }
 
-    /// Does all steps in one connection. Pages for the person are written down in `opened`, where there is one; who
-    /// answers them must do it at the same time.
+    /// Does all steps in one connection. `path` is its search path, such as [`Opened::path`](crate::Opened::path), if
+    /// a person is there to answer the pages that it opens; they must do it at the same time.
     ///
     /// # Errors
     /// If no connection came about; the answer to a step is never an error here.
-    pub async fn run(&self, opened: Option<&Opened>, steps: &[Step]) -> Result<Transcript, PeerFault> {
+    pub async fn run(&self, path: Option<OsString>, steps: &[Step]) -> Result<Transcript, PeerFault> {
         let request = json!({
             "url": self.url.as_str(),
             "token": match &self.access { Access::Bearer(token) => Some(token), Access::None | Access::OAuth => None },
@@ -108,8 +109,8 @@ impl Assistant {
             "steps": steps.iter().map(encode).collect::<Vec<_>>(),
         });
         let mut spec = Spec::new("assistant", python()?).arg(script("python/client.py")).arg(request.to_string());
-        if let Some(opened) = opened {
-            spec = spec.env("PATH", opened.path());
+        if let Some(path) = path {
+            spec = spec.env("PATH", path);
         }
         let mut process = spec.start()?;
         process.wait(Duration::from_secs(120)).await?;

@@ -24,6 +24,7 @@ pub struct Spec {
     environment: Vec<(OsString, OsString)>,
     inherit: bool,
     folder: Option<PathBuf>,
+    input: Option<Vec<u8>>,
 }
 
 impl Spec {
@@ -36,6 +37,7 @@ impl Spec {
             environment: Vec::new(),
             inherit: false,
             folder: None,
+            input: None,
         }
     }
 
@@ -83,6 +85,13 @@ impl Spec {
         self
     }
 
+    /// Gives it something to read on standard input, which then ends.
+    #[must_use]
+    pub fn input(mut self, input: impl Into<Vec<u8>>) -> Self {
+        self.input = Some(input.into());
+        self
+    }
+
     /// Starts the program.
     ///
     /// # Errors
@@ -91,6 +100,14 @@ impl Spec {
         let home = tempfile::Builder::new().prefix("deskgate-peer-").tempdir()?;
         let log = home.path().join("log.txt");
         let output = File::create(&log)?;
+        let input = match self.input {
+            None => Stdio::null(),
+            Some(bytes) => {
+                let path = home.path().join("input");
+                std::fs::write(&path, bytes)?;
+                File::open(path)?.into()
+            }
+        };
         let mut command = Command::new(&self.program);
         if !self.inherit {
             command.env_clear();
@@ -105,7 +122,7 @@ impl Spec {
             .args(&self.arguments)
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .current_dir(self.folder.as_deref().unwrap_or(home.path()))
-            .stdin(Stdio::null())
+            .stdin(input)
             .stdout(output.try_clone()?)
             .stderr(output)
             .process_group(0);
@@ -131,6 +148,11 @@ impl Process {
     /// The process id, which is also the id of its group.
     pub fn id(&self) -> u32 {
         self.child.id()
+    }
+
+    /// The name that it was started under.
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// All that it has printed, on both outputs.
@@ -246,10 +268,10 @@ fn end(reaper: Option<Reaper>, child: &mut Child, signal: Signal) {
     if let Ok(group) = pid(child.id()) {
         let still_running = child.try_wait().is_ok_and(|status| status.is_none());
         if still_running && signal != Signal::KILL {
-            drop(rustix::process::kill_process(group, signal));
+            let _gone = rustix::process::kill_process(group, signal);
             wait_a_little(child);
         }
-        drop(kill_process_group(group, Signal::KILL));
+        let _gone = kill_process_group(group, Signal::KILL);
     }
     drop(child.wait());
     reaper.dismiss();
@@ -274,7 +296,7 @@ struct Reaper {
 
 impl Reaper {
     fn start(group: u32) -> Result<Self, PeerFault> {
-        let script = format!("read -r _; kill -KILL -- -{group}");
+        let script = format!("read -r _; kill -s KILL -- -{group}");
         let mut shell = Command::new("/bin/sh")
             .args(["-c", &script])
             .stdin(Stdio::piped())
@@ -313,7 +335,7 @@ pub(crate) fn marked(marker: &str) -> Vec<u32> {
 /// Kills one process by its id.
 pub(crate) fn kill_one(id: u32) {
     if let Ok(pid) = pid(id) {
-        drop(rustix::process::kill_process(pid, Signal::KILL));
+        let _gone = rustix::process::kill_process(pid, Signal::KILL);
     }
 }
 

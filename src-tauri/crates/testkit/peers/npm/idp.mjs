@@ -26,7 +26,8 @@ const provider = new Provider(issuer, {
   // Deskgate reads groups from the ID token; the strict form would only put them in the userinfo answer.
   conformIdTokenClaims: false,
   claims: { openid: ['sub'], email: ['email', 'email_verified'], profile: ['name', 'preferred_username'], groups: ['groups'] },
-  scopes: ['openid', 'offline_access', 'profile', 'email', 'groups'],
+  // A client that registers itself may ask for a resource's scopes, so they have to be known here too.
+  scopes: ['openid', 'offline_access', 'profile', 'email', 'groups', ...settings.resourceScopes],
   findAccount: (_context, login) => {
     const person = people.get(login);
     return person && { accountId: login, claims: () => claims(person) };
