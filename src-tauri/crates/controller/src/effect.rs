@@ -30,6 +30,47 @@ pub enum Place {
     About,
 }
 
+impl Place {
+    /// Every place, in the order of the sidebar.
+    pub const ALL: [Self; 8] = [
+        Self::Overview,
+        Self::Connectors,
+        Self::Assistants,
+        Self::Activity,
+        Self::Access,
+        Self::Pending,
+        Self::Settings,
+        Self::About,
+    ];
+
+    /// The place's name, as in ids and bindings.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Overview => "overview",
+            Self::Connectors => "connectors",
+            Self::Assistants => "assistants",
+            Self::Activity => "activity",
+            Self::Access => "access",
+            Self::Pending => "pending",
+            Self::Settings => "settings",
+            Self::About => "about",
+        }
+    }
+}
+
+/// The text is no place's name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("there is no place of this name")]
+pub struct UnknownPlace;
+
+impl std::str::FromStr for Place {
+    type Err = UnknownPlace;
+
+    fn from_str(name: &str) -> Result<Self, UnknownPlace> {
+        Self::ALL.into_iter().find(|place| place.as_str() == name).ok_or(UnknownPlace)
+    }
+}
+
 /// Something to be done outside the state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Effect {

@@ -7,9 +7,11 @@ mod pending;
 mod redirect;
 mod run;
 mod state;
+pub mod tray;
+pub mod view;
 pub mod words;
 
-pub use effect::{Effect, Engine, Notice, Order, PauseFor, Place, Shell};
+pub use effect::{Effect, Engine, Notice, Order, PauseFor, Place, Shell, UnknownPlace};
 pub use event::{Act, Configuration, Event};
 pub use pending::{
     Answer, AnswerFault, Ending, MOST_PENDING, Now, PendingDesk, PendingId, PendingItem, Question, Surface,

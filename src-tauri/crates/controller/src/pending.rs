@@ -484,3 +484,6 @@ fn replaces(asked: &Question, waiting: &Question) -> bool {
         (Question::SignIn(_) | Question::Consent(_) | Question::Approval(_), _) => false,
     }
 }
+
+#[cfg(test)]
+mod tests;

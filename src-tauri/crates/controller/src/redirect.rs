@@ -174,3 +174,6 @@ fn page(signed_in: bool) -> Response<Full<Bytes>> {
     );
     reply
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -70,3 +70,6 @@ async fn until_change(state: &AppState, now: &Now) {
         None => std::future::pending().await,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -705,3 +705,6 @@ fn refuses_windows(url: &Url) -> bool {
         })
     })
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -18,6 +18,42 @@ pub fn sign_in_title(purpose: &SignInPurpose) -> String {
     }
 }
 
+/// Who is signed in, in one line.
+pub fn user(state: &AppState) -> String {
+    match &state.session {
+        Session::Local { label } => format!("Personal, {label}"),
+        Session::SignedIn { label } => format!("{label}, {}", organisation(state)),
+        Session::SignedOut => format!("Not signed in to {}", organisation(state)),
+        Session::SigningIn => format!("Signing in to {}", organisation(state)),
+        Session::Expired { label } => format!("{label}, session ended"),
+    }
+}
+
+/// A text that an assistant or a connector chose, made fit for one line: no control characters, no characters that turn
+/// the direction of reading, and not longer than `limit` characters.
+pub fn foreign(text: &str, limit: usize) -> String {
+    let mut words = String::new();
+    for word in text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty()) {
+        if !words.is_empty() {
+            words.push(' ');
+        }
+        words.extend(word.chars().filter(|c| !invisible(*c)));
+    }
+    if words.chars().count() > limit {
+        words = words.chars().take(limit.saturating_sub(1)).collect();
+        words.push('…');
+    }
+    words
+}
+
+/// Formatting characters (Unicode category Cf) that hide text or turn its direction.
+fn invisible(c: char) -> bool {
+    matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}')
+}
+
+/// The longest name of an assistant that is shown in a title.
+const NAME_LIMIT: usize = 40;
+
 /// A pending item in one line.
 pub fn title(item: &PendingItem) -> String {
     match &item.question {
@@ -27,6 +63,12 @@ pub fn title(item: &PendingItem) -> String {
         }
         Question::Approval(request) => format!("{} wants to use {}", request.client_name, request.tool),
     }
+}
+
+/// The name that an assistant claims, or what stands for it.
+pub fn name(claimed: &str) -> String {
+    let name = foreign(claimed, NAME_LIMIT);
+    if name.is_empty() { "An assistant".to_owned() } else { name }
 }
 
 /// What a pending item means, in a sentence.
@@ -171,3 +213,6 @@ fn assistants(state: &AppState) -> usize {
     clients.dedup();
     clients.len()
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,19 @@
+//! The composition root: puts the real parts together and keeps them in step with settings, connectors and policy.
+//!
+//! Read [`start`](start::start) first. Everything here is wiring; what is decided is decided in the parts.
+
+mod accounts;
+mod catalog;
+mod engine;
+mod home;
+mod ledger;
+mod pins;
+mod settings;
+mod socket;
+mod start;
+mod tell;
+
+pub use home::Home;
+pub use settings::{Settings, SettingsFault};
+pub use socket::{Client, ClientFault, Command, PendingLine, Report};
+pub use start::{App, Options, StartFault, start};

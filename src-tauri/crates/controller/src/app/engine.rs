@@ -1,0 +1,54 @@
+//! Does what a person orders of the gateway.
+
+use std::sync::Arc;
+
+use audit::{AuditEvent, EventRecord, Journal};
+use gateway::Switch;
+use issuer::Issuer;
+use model::ConnectorId;
+use tokio::sync::mpsc;
+
+use super::tell::Tell;
+use crate::effect::{Engine, Order};
+use crate::event::Event;
+
+pub(crate) struct GatewayEngine {
+    pub(crate) switch: Switch,
+    pub(crate) issuer: Arc<Issuer>,
+    pub(crate) journal: Journal,
+    pub(crate) tell: Tell,
+    /// Connectors to sign in to.
+    pub(crate) wanted: mpsc::UnboundedSender<ConnectorId>,
+    /// Connectors to sign out of.
+    pub(crate) unwanted: mpsc::UnboundedSender<ConnectorId>,
+    pub(crate) runtime: tokio::runtime::Handle,
+}
+
+impl Engine for GatewayEngine {
+    fn order(&self, order: Order) {
+        match order {
+            Order::Pause => {
+                self.switch.pause(true);
+                self.tell.note(&self.journal, &EventRecord::new(AuditEvent::Paused));
+            }
+            Order::Resume => {
+                self.switch.pause(false);
+                self.tell.note(&self.journal, &EventRecord::new(AuditEvent::Resumed));
+            }
+            // The receiving task lives as long as the application.
+            Order::SignInTo(connector) => drop(self.wanted.send(connector)),
+            Order::SignOutOf(connector) => drop(self.unwanted.send(connector)),
+            Order::Revoke { client_id, server } => {
+                let (issuer, tell) = (Arc::clone(&self.issuer), self.tell.clone());
+                self.runtime.spawn(async move {
+                    if let Err(fault) = issuer.revoke_client(&client_id).await {
+                        tracing::error!(%fault, "revoking an assistant is not on disk");
+                    }
+                    tell.event(Event::AssistantGone { client_id, server });
+                });
+            }
+            // In personal mode the person is the user of this computer; there is no organisation to sign in to.
+            Order::SignIn | Order::SignOut => tracing::info!("there is no organisation to sign in to"),
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! Where an installation keeps its state.
+
+use std::path::{Path, PathBuf};
+
+use model::{Advice, DeviceId, ForPerson};
+
+/// The folder of one installation and what lies in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Home(PathBuf);
+
+/// The folder cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("the folder {} cannot be used", path.display())]
+pub struct HomeFault {
+    path: PathBuf,
+    #[source]
+    source: std::io::Error,
+}
+
+impl ForPerson for HomeFault {
+    fn advice(&self) -> Advice {
+        Advice::new(
+            "home",
+            format!("Deskgate cannot use its folder {}: {}.", self.path.display(), self.source),
+            "It cannot start.",
+            "Check that the folder belongs to you and that the disk has room, or set DESKGATE_HOME to another folder.",
+        )
+    }
+}
+
+impl Home {
+    /// The folder that `DESKGATE_HOME` names, or else the platform's place for application data.
+    pub fn from_environment() -> Option<Self> {
+        let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        if let Some(home) = set("DESKGATE_HOME") {
+            return Some(Self(home));
+        }
+        let data = if cfg!(target_os = "windows") {
+            set("LOCALAPPDATA")
+        } else if cfg!(target_os = "macos") {
+            set("HOME").map(|home| home.join("Library/Application Support"))
+        } else {
+            set("XDG_DATA_HOME").or_else(|| set("HOME").map(|home| home.join(".local/share")))
+        };
+        data.map(|data| Self(data.join("deskgate")))
+    }
+
+    /// A folder of the caller's choice.
+    pub fn at(path: impl Into<PathBuf>) -> Self {
+        Self(path.into())
+    }
+
+    /// The folder itself.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// The person's own settings.
+    pub fn settings(&self) -> PathBuf {
+        self.0.join("deskgate.toml")
+    }
+
+    /// The audit journal.
+    pub fn journal(&self) -> PathBuf {
+        self.0.join("journal")
+    }
+
+    /// The sealed store.
+    pub fn vault(&self) -> PathBuf {
+        self.0.join("vault")
+    }
+
+    /// Held by the one instance that owns the folder.
+    pub fn lock(&self) -> PathBuf {
+        self.0.join("lock")
+    }
+
+    /// Where the command line reaches the running instance.
+    pub fn socket(&self) -> PathBuf {
+        self.0.join("control.sock")
+    }
+
+    /// Makes the folder, for its owner only.
+    pub(crate) fn create(&self) -> Result<(), HomeFault> {
+        os::create_private_dir(&self.0).map_err(|source| self.fault(source))
+    }
+
+    /// The port that assistants know, if there is one.
+    pub(crate) fn kept_port(&self) -> Option<u16> {
+        std::fs::read_to_string(self.0.join("port")).ok()?.trim().parse().ok()
+    }
+
+    pub(crate) fn keep_port(&self, port: u16) -> Result<(), HomeFault> {
+        os::write_durable(&self.0.join("port"), format!("{port}\n").as_bytes())
+            .map_err(|source| self.fault(source))
+    }
+
+    /// This installation's id, made at first use. Not a secret: the journal's records carry it.
+    pub(crate) fn device(&self) -> Result<DeviceId, HomeFault> {
+        let path = self.0.join("device");
+        if let Some(id) = std::fs::read_to_string(&path).ok().and_then(|text| text.trim().parse().ok()) {
+            return Ok(id);
+        }
+        let id = DeviceId::new();
+        os::write_durable(&path, format!("{id}\n").as_bytes()).map_err(|source| self.fault(source))?;
+        Ok(id)
+    }
+
+    fn fault(&self, source: std::io::Error) -> HomeFault {
+        HomeFault { path: self.0.clone(), source }
+    }
+}

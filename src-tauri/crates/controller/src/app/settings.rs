@@ -1,0 +1,192 @@
+//! The person's own settings: `deskgate.toml`.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use model::{Advice, ConnectorId, ForPerson, ServerId};
+use org_protocol::{ConnectorSpec, CredentialSpec, ServerSpec};
+use serde::Deserialize;
+
+/// What the file says. A key that is not known refuses the whole file.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// Connectors by id.
+    #[serde(default)]
+    pub connectors: BTreeMap<ConnectorId, ConnectorSpec>,
+    /// Virtual servers by id.
+    #[serde(default)]
+    pub servers: BTreeMap<ServerId, ServerSpec>,
+    /// A folder of Cedar policies, relative to the file, that restrict the built-in personal policy.
+    #[serde(default)]
+    pub policies: Option<PathBuf>,
+    /// Whether `deskgate answer` may answer consents and approvals where no desktop runs. Off by default: an assistant
+    /// that has a shell could otherwise approve itself.
+    #[serde(default)]
+    pub answer_in_terminal: bool,
+    /// Whether argument values are recorded, not only their names, types, sizes and keyed digests.
+    #[serde(default)]
+    pub capture_arguments: bool,
+}
+
+/// The settings and the policies beside them.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Loaded {
+    pub(crate) settings: Settings,
+    /// The person's policies by file name.
+    pub(crate) policies: BTreeMap<String, String>,
+}
+
+/// Why the settings cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsFault {
+    /// A file cannot be read.
+    #[error("{} cannot be read", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The file is not what it should be.
+    #[error("{}: {text}", path.display())]
+    Wrong {
+        /// The file.
+        path: PathBuf,
+        /// Where and why, in words.
+        text: String,
+    },
+}
+
+impl ForPerson for SettingsFault {
+    fn advice(&self) -> Advice {
+        let kept = "Deskgate goes on with the last settings that were right, if there were any.";
+        match self {
+            Self::Unreadable { path, source } => Advice::new(
+                "settings-unreadable",
+                format!("The settings file {} cannot be read: {source}.", path.display()),
+                kept,
+                "Check that it belongs to you.",
+            ),
+            Self::Wrong { path, text } => Advice::new(
+                "settings-wrong",
+                format!("There is a mistake in {}: {text}", path.display()),
+                kept,
+                "Correct the file; it is read again by itself.",
+            ),
+        }
+    }
+}
+
+impl Settings {
+    /// Reads settings from their text.
+    ///
+    /// # Errors
+    /// What is wrong and where, in words.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let settings: Self = toml::from_str(text).map_err(|fault| fault.to_string().trim().to_owned())?;
+        for (id, connector) in &settings.connectors {
+            connector.transport().map_err(|fault| format!("connector {id}: {fault}"))?;
+            if let CredentialSpec::Brokered { .. } = connector.credential {
+                return Err(format!("connector {id}: only an organisation can share credentials"));
+            }
+        }
+        for (id, server) in &settings.servers {
+            for connector in server.connectors.iter().chain(server.tools.keys()) {
+                if !settings.connectors.contains_key(connector) {
+                    return Err(format!("server {id} names the connector {connector}, which is not defined"));
+                }
+            }
+        }
+        Ok(settings)
+    }
+}
+
+impl Loaded {
+    /// Reads the file at `path` and the policies that it names. A file that does not exist is empty settings.
+    pub(crate) fn read(path: &Path) -> Result<Self, SettingsFault> {
+        let text = match std::fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Self::default()),
+            Err(source) => return Err(SettingsFault::Unreadable { path: path.to_owned(), source }),
+        };
+        let wrong = |text| SettingsFault::Wrong { path: path.to_owned(), text };
+        let settings = Settings::parse(&text).map_err(wrong)?;
+        let folder = settings.policies.as_ref().map(|folder| match path.parent() {
+            Some(parent) => parent.join(folder),
+            None => folder.clone(),
+        });
+        let policies = folder.map(|folder| read_policies(&folder)).transpose()?.unwrap_or_default();
+        Ok(Self { settings, policies })
+    }
+}
+
+fn read_policies(folder: &Path) -> Result<BTreeMap<String, String>, SettingsFault> {
+    let unreadable = |path: &Path| {
+        let path = path.to_owned();
+        move |source| SettingsFault::Unreadable { path, source }
+    };
+    let mut policies = BTreeMap::new();
+    for entry in std::fs::read_dir(folder).map_err(unreadable(folder))? {
+        let path = entry.map_err(unreadable(folder))?.path();
+        if path.extension().is_some_and(|extension| extension == "cedar") {
+            let text = std::fs::read_to_string(&path).map_err(unreadable(&path))?;
+            let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+            policies.insert(name, text);
+        }
+    }
+    Ok(policies)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = r#"
+        [connectors.files]
+        title = "Files"
+        command = ["mcp-files", "/tmp"]
+
+        [servers.analyst]
+        title = "Analyst"
+        connectors = ["files"]
+    "#;
+
+    #[test]
+    fn a_good_file_is_read() {
+        let settings = Settings::parse(GOOD).unwrap();
+        assert_eq!(settings.connectors.len(), 1);
+        assert!(!settings.answer_in_terminal, "off unless switched on");
+    }
+
+    #[test]
+    fn each_mistake_is_named() {
+        let check = |text: &str, part: &str| {
+            let fault = Settings::parse(text).expect_err(text);
+            assert!(fault.contains(part), "{fault}");
+        };
+        check("surprise = 1", "surprise");
+        check("[connectors.files]\ntitle = \"F\"", "exactly one of url and command");
+        check("[servers.a]\ntitle = \"A\"\nconnectors = [\"nope\"]", "nope");
+        check("[connectors.\"../x\"]\ntitle = \"F\"\ncommand = [\"x\"]", "id");
+        check(
+            "[connectors.w]\ntitle = \"W\"\ncommand = [\"x\"]\ncredential = { kind = \"brokered\", credentials = [\"a\"] }",
+            "only an organisation",
+        );
+    }
+
+    #[test]
+    fn a_missing_file_is_empty_and_policies_lie_beside_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("deskgate.toml");
+        assert_eq!(Loaded::read(&path).unwrap(), Loaded::default());
+        std::fs::write(&path, "policies = \"rules\"").unwrap();
+        assert!(matches!(Loaded::read(&path), Err(SettingsFault::Unreadable { .. })), "the folder is missing");
+        std::fs::create_dir(dir.path().join("rules")).unwrap();
+        std::fs::write(dir.path().join("rules/one.cedar"), "x").unwrap();
+        std::fs::write(dir.path().join("rules/notes.txt"), "y").unwrap();
+        let loaded = Loaded::read(&path).unwrap();
+        assert_eq!(loaded.policies.keys().collect::<Vec<_>>(), ["one.cedar"]);
+    }
+}

@@ -1,0 +1,320 @@
+//! The local socket between the command line and the running instance: one JSON request and one JSON answer a line.
+//!
+//! Only the owner of the installation may speak here (peer credentials). What a terminal may answer is decided by the
+//! desk, not here.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use gateway::Snapshots;
+use model::{Advice, CallId, ForPerson, ServerId, Subject};
+use os::Clock;
+use policy::{Circumstance, Question};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{mpsc, watch};
+
+use super::home::Home;
+use crate::event::{Act, Event};
+use crate::pending::{PendingDesk, PendingId, PendingItem};
+use crate::state::AppState;
+use crate::view;
+
+const LONGEST_REQUEST: u64 = 1024 * 1024;
+const DEADLINE: Duration = Duration::from_secs(10);
+
+/// What the command line asks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "command", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Command {
+    /// How it is.
+    Status,
+    /// What waits for the person.
+    Pending,
+    /// Answers what waits.
+    Answer {
+        /// The pending item.
+        id: String,
+        /// Allow or deny.
+        allow: bool,
+    },
+    /// What policy would decide, and why.
+    Explain {
+        /// The virtual server.
+        server: ServerId,
+        /// The tool, as assistants name it.
+        tool: String,
+        /// The arguments as JSON text.
+        arguments: String,
+    },
+    /// Signs in to a connector now.
+    SignIn {
+        /// The connector.
+        connector: model::ConnectorId,
+    },
+    /// Forgets the account at a connector.
+    SignOut {
+        /// The connector.
+        connector: model::ConnectorId,
+    },
+    /// Refuses calls.
+    Pause,
+    /// Takes calls again.
+    Resume,
+    /// Ends the program.
+    Quit,
+}
+
+/// The answer: words for a person and values for a script, or what is wrong.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "answer", rename_all = "snake_case")]
+pub enum Report {
+    /// It worked.
+    Ok {
+        /// For a person.
+        text: String,
+        /// For a script.
+        json: serde_json::Value,
+    },
+    /// It did not.
+    Refused {
+        /// Why, and what to do.
+        advice: Advice,
+    },
+}
+
+/// One pending item, for a script.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PendingLine {
+    /// Its id, for `deskgate answer`.
+    pub id: String,
+    /// What is asked, in words.
+    pub question: String,
+    /// When it is refused by itself.
+    pub deadline: model::Timestamp,
+}
+
+/// The command line's side.
+#[derive(Debug, Clone)]
+pub struct Client {
+    home: Home,
+}
+
+/// Why the running instance gave no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientFault {
+    /// None is running.
+    #[error("no instance is running")]
+    NotRunning,
+    /// It did not answer.
+    #[error("the running instance did not answer")]
+    Silent(#[source] std::io::Error),
+}
+
+impl ForPerson for ClientFault {
+    fn advice(&self) -> Advice {
+        match self {
+            Self::NotRunning => Advice::new(
+                "not-running",
+                "Deskgate is not running.",
+                "",
+                "Start the desktop application, or: deskgate serve",
+            ),
+            Self::Silent(error) => Advice::new(
+                "instance-silent",
+                format!("The running Deskgate does not answer: {error}."),
+                "",
+                "Quit it and start it again.",
+            ),
+        }
+    }
+}
+
+impl Client {
+    /// For the instance that owns `home`.
+    pub fn new(home: Home) -> Self {
+        Self { home }
+    }
+
+    /// Asks the running instance.
+    ///
+    /// # Errors
+    /// A [`ClientFault`].
+    pub async fn ask(&self, command: &Command) -> Result<Report, ClientFault> {
+        let stream = UnixStream::connect(self.home.socket()).await.map_err(|_| ClientFault::NotRunning)?;
+        let exchange = async {
+            let (reading, mut writing) = stream.into_split();
+            let mut line = serde_json::to_vec(command)?;
+            line.push(b'\n');
+            writing.write_all(&line).await?;
+            let mut answer = String::new();
+            BufReader::new(reading).read_line(&mut answer).await?;
+            Ok(serde_json::from_str(&answer)?)
+        };
+        tokio::time::timeout(DEADLINE, exchange)
+            .await
+            .unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()))
+            .map_err(ClientFault::Silent)
+    }
+}
+
+/// What the socket's side needs.
+#[derive(Clone)]
+pub(crate) struct Desk {
+    pub(crate) pending: PendingDesk,
+    pub(crate) events: mpsc::UnboundedSender<Event>,
+    pub(crate) state: watch::Receiver<Arc<AppState>>,
+    pub(crate) snapshots: Snapshots,
+    pub(crate) subject: Arc<Subject>,
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+/// Answers until the application ends.
+pub(crate) async fn serve(listener: UnixListener, desk: Desk) {
+    let (own, _) = os::current_user();
+    loop {
+        let Ok((stream, _)) = listener.accept().await else {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            continue;
+        };
+        if os::peer_uid(&stream) != Some(own) {
+            tracing::warn!("another user of this computer tried the local socket");
+            continue;
+        }
+        let desk = desk.clone();
+        tokio::spawn(async move {
+            if let Err(error) = tokio::time::timeout(DEADLINE, answer(stream, desk)).await {
+                tracing::debug!(%error, "a command line was too slow");
+            }
+        });
+    }
+}
+
+async fn answer(stream: UnixStream, desk: Desk) {
+    let (reading, mut writing) = stream.into_split();
+    let mut line = String::new();
+    if BufReader::new(reading.take(LONGEST_REQUEST)).read_line(&mut line).await.is_err() {
+        return;
+    }
+    let report = match serde_json::from_str(&line) {
+        Ok(command) => desk.obey(command),
+        Err(fault) => refused(Advice::new(
+            "command-unknown",
+            format!("The running Deskgate does not understand this command: {fault}."),
+            "It may be of another version than the command line.",
+            "Quit it and start it again.",
+        )),
+    };
+    let mut bytes = serde_json::to_vec(&report).unwrap_or_default();
+    bytes.push(b'\n');
+    if let Err(error) = writing.write_all(&bytes).await {
+        tracing::debug!(%error, "a command line went away");
+    }
+}
+
+impl Desk {
+    fn obey(&self, command: Command) -> Report {
+        match command {
+            Command::Status => self.status(),
+            Command::Pending => self.waiting(),
+            Command::Answer { id, allow } => {
+                match self.pending.answer_from_terminal(&PendingId::typed(id), allow) {
+                    Ok(()) => done(if allow { "Allowed." } else { "Denied." }),
+                    Err(fault) => refused(fault.advice()),
+                }
+            }
+            Command::Explain { server, tool, arguments } => self.explain(&server, &tool, &arguments),
+            Command::SignIn { connector } => self.act(Act::SignInTo(connector), "A sign-in was asked for."),
+            Command::SignOut { connector } => self.act(Act::SignOutOf(connector), "The account is forgotten."),
+            Command::Pause => {
+                self.act(Act::Pause(crate::effect::PauseFor::Open), "Paused: every call is refused.")
+            }
+            Command::Resume => self.act(Act::Resume, "Resumed."),
+            Command::Quit => self.act(Act::Quit, "Deskgate ends."),
+        }
+    }
+
+    fn act(&self, act: Act, text: &str) -> Report {
+        match self.events.send(Event::Person(act)) {
+            Ok(()) => done(text),
+            Err(_) => refused(Advice::new("ending", "Deskgate is ending.", "", "")),
+        }
+    }
+
+    fn status(&self) -> Report {
+        let state = Arc::clone(&self.state.borrow());
+        let window = view::window(&state);
+        let mut text = window.summary.clone();
+        for server in state.servers.values() {
+            text.push_str(&format!("\n  {}: {}", server.title, server.url));
+        }
+        for advice in state.advice() {
+            text.push_str(&format!("\n! {advice}"));
+        }
+        match serde_json::to_value(&window) {
+            Ok(json) => Report::Ok { text, json },
+            Err(fault) => refused(Advice::new("status", format!("The status cannot be shown: {fault}."), "", "")),
+        }
+    }
+
+    fn waiting(&self) -> Report {
+        let lines: Vec<PendingLine> = self.pending.items().iter().map(line).collect();
+        let text = if lines.is_empty() {
+            "Nothing waits for you.".to_owned()
+        } else {
+            lines.iter().map(|line| format!("{}  {}", line.id, line.question)).collect::<Vec<_>>().join("\n")
+        };
+        Report::Ok { text, json: json!(lines) }
+    }
+
+    fn explain(&self, server: &ServerId, tool: &str, arguments: &str) -> Report {
+        let snapshot = self.snapshots.current();
+        let offered = snapshot.servers.get(server).and_then(|view| view.tool(tool));
+        let Some(offered) = offered else {
+            return refused(Advice::new(
+                "not-offered",
+                format!("No tool {tool} is offered by the virtual server {server}."),
+                "",
+                "See what is offered with: deskgate status --json",
+            ));
+        };
+        if let Err(fault) = mcp::scan(arguments.as_bytes()) {
+            return refused(Advice::new("arguments", format!("The arguments are not JSON: {fault}."), "", ""));
+        }
+        let circumstance = Circumstance {
+            now: self.clock.now(),
+            client_id: "deskgate explain".to_owned(),
+            client_name: "deskgate explain".to_owned(),
+            device: None,
+        };
+        let explanation = snapshot.policy.explain(&Question {
+            call: CallId::new(),
+            subject: &self.subject,
+            server,
+            connector: &offered.connector,
+            tool: &offered.tool,
+            arguments,
+            circumstance: &circumstance,
+        });
+        let text = explanation.to_string();
+        Report::Ok { text, json: serde_json::to_value(&explanation).unwrap_or_default() }
+    }
+}
+
+fn line(item: &PendingItem) -> PendingLine {
+    PendingLine {
+        id: item.id.to_string(),
+        question: format!("{}: {}", crate::words::title(item), crate::words::detail(item)),
+        deadline: item.deadline,
+    }
+}
+
+fn done(text: &str) -> Report {
+    Report::Ok { text: text.to_owned(), json: json!({"ok": true}) }
+}
+
+fn refused(advice: Advice) -> Report {
+    Report::Refused { advice }
+}

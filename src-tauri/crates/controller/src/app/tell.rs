@@ -1,0 +1,249 @@
+//! Tells the controller and the journal what happens in the parts.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use audit::{AuditEvent, EventRecord, Journal};
+use connector::Health;
+use gateway::{CallEnd, Observation, Observer, Snapshot};
+use model::{Advice, Subject, Timestamp};
+use org_protocol::{ConnectorSpec, CredentialSpec, SignInSurface};
+use os::Clock;
+use policy::Circumstance;
+use tokio::sync::mpsc;
+
+use super::catalog::Offering;
+use crate::event::{Configuration, Event};
+use crate::state::{
+    Access, Activity, Assistant, CallOutcome, Connector, ConnectorStatus, CredentialKind, Mode, Runs, ToolAccess,
+    VirtualServer,
+};
+
+/// Where events go. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Tell {
+    events: mpsc::UnboundedSender<Event>,
+    clock: Arc<dyn Clock>,
+    settings: Arc<PathBuf>,
+    address: Arc<str>,
+    raised: Arc<Mutex<BTreeMap<String, Advice>>>,
+}
+
+impl Tell {
+    pub(crate) fn new(
+        events: mpsc::UnboundedSender<Event>,
+        clock: Arc<dyn Clock>,
+        settings: PathBuf,
+        address: &str,
+    ) -> Self {
+        Self { events, clock, settings: Arc::new(settings), address: address.into(), raised: Arc::default() }
+    }
+
+    pub(crate) fn event(&self, event: Event) {
+        // Nobody receives once the controller has ended.
+        let _ = self.events.send(event);
+    }
+
+    /// Raises a fault. `false` when the very same one is raised already.
+    pub(crate) fn raise_once(&self, code: &str, advice: &Advice) -> bool {
+        let mut raised = self.raised.lock().unwrap_or_else(PoisonError::into_inner);
+        let news = raised.insert(code.to_owned(), advice.clone()).as_ref() != Some(advice);
+        drop(raised);
+        self.event(Event::FaultRaised(advice.clone()));
+        news
+    }
+
+    /// Records something that no call waits for.
+    pub(crate) fn note(&self, journal: &Journal, record: &EventRecord) {
+        if let Err(fault) = journal.note(record) {
+            tracing::error!(%fault, event = record.event.as_str(), "an event could not be recorded");
+        }
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    pub(crate) fn settings(&self) -> (&PathBuf, &str) {
+        (&self.settings, &self.address)
+    }
+}
+
+impl Observer for Tell {
+    fn observe(&self, observation: Observation) {
+        match observation {
+            Observation::Decided {
+                call,
+                at,
+                client_id,
+                client_name,
+                server,
+                connector: Some(connector),
+                tool,
+                rules,
+                policy,
+                credential,
+                arguments,
+                denied,
+            } => {
+                let outcome = denied.map_or(CallOutcome::Running, |reason| CallOutcome::Denied { reason });
+                self.event(Event::Call(Activity {
+                    call,
+                    at,
+                    client_id,
+                    client_name,
+                    server,
+                    connector,
+                    tool,
+                    rules,
+                    policy,
+                    credential,
+                    arguments,
+                    outcome,
+                    took: None,
+                }));
+            }
+            // A name that nobody offers: in the journal, but no activity of any connector.
+            Observation::Decided { connector: None, .. } => {}
+            Observation::Ended { call, end, took } => {
+                let outcome = match end {
+                    CallEnd::Done => CallOutcome::Done,
+                    CallEnd::ToolError => CallOutcome::ToolError,
+                    CallEnd::SignInNeeded => CallOutcome::SignInNeeded,
+                    CallEnd::Failed { reason } => CallOutcome::Failed { reason },
+                };
+                self.event(Event::CallEnded { call, outcome, took });
+            }
+        }
+    }
+}
+
+/// What the issuer reports, for the journal and the controller.
+pub(crate) fn issuer_event(tell: &Tell, journal: &Journal, event: issuer::Event) {
+    use issuer::Event as Reported;
+    let record = match event {
+        Reported::ClientRegistered { client_id, client_name } => EventRecord::new(AuditEvent::ClientRegistered)
+            .with("client", client_id)
+            .with("name", client_name),
+        Reported::Consented { client_id, client_name, server, subject, process, remembered } => {
+            tell.event(Event::AssistantAllowed(Assistant {
+                client_id: client_id.clone(),
+                name: client_name.clone(),
+                executable: process.as_ref().map(|process| process.executable.clone()),
+                server: server.clone(),
+                allowed: tell.now(),
+                last_call: None,
+                calls: 0,
+            }));
+            let record = EventRecord::new(AuditEvent::ConsentGiven)
+                .of(subject.as_ref().clone())
+                .with("client", client_id)
+                .with("name", client_name)
+                .with("server", server.as_str())
+                .with("remembered", remembered.to_string());
+            match process {
+                Some(process) => record.with("program", process.executable),
+                None => record,
+            }
+        }
+        Reported::Refused { client_id, server, why } => EventRecord::new(AuditEvent::ConsentRefused)
+            .with("client", client_id)
+            .with("server", server.as_str())
+            .with("why", why),
+        Reported::Revoked { client_id, server, cause } => {
+            let record = EventRecord::new(AuditEvent::TokenRevoked)
+                .with("client", client_id.clone())
+                .with("server", server.as_str())
+                .with("cause", format!("{cause:?}"));
+            tell.event(Event::AssistantGone { client_id, server });
+            record
+        }
+        Reported::RecordSkipped { kind, why } => EventRecord::new(AuditEvent::StateSetAside)
+            .with("kind", format!("{kind:?}"))
+            .with("why", why),
+        Reported::StoreFailed { why } => {
+            EventRecord::new(AuditEvent::StateSetAside).with("kind", "store").with("why", why)
+        }
+    };
+    tell.note(journal, &record);
+}
+
+/// A connector's health, as people see it.
+pub(crate) fn connector_status(health: &Health) -> ConnectorStatus {
+    match health {
+        Health::Idle => ConnectorStatus::Idle,
+        Health::Ready => ConnectorStatus::Ready,
+        Health::SignInNeeded => ConnectorStatus::SignInNeeded,
+        Health::Failed(advice) => ConnectorStatus::Unreachable(advice.clone()),
+    }
+}
+
+/// What is offered, as people see it.
+pub(crate) fn configuration(
+    offering: &Offering,
+    snapshot: &Snapshot,
+    subject: &Subject,
+    (settings, address): (&PathBuf, &str),
+) -> Configuration {
+    let servers = offering.servers.iter().map(|(id, spec)| {
+        let shown = VirtualServer {
+            title: spec.title.clone(),
+            url: format!("{address}/s/{id}/mcp"),
+            connectors: spec.connectors.clone(),
+            tools: access(snapshot, id, subject),
+        };
+        (id.clone(), shown)
+    });
+    let connectors = offering.connectors.iter().map(|(id, spec)| (id.clone(), connector(spec)));
+    Configuration {
+        mode: Mode::Personal,
+        settings_file: settings.display().to_string(),
+        sign_in_surface: SignInSurface::Auto,
+        servers: servers.collect(),
+        connectors: connectors.collect(),
+    }
+}
+
+fn access(snapshot: &Snapshot, server: &model::ServerId, subject: &Subject) -> Vec<ToolAccess> {
+    let Some(view) = snapshot.servers.get(server) else { return Vec::new() };
+    let nobody = Circumstance {
+        now: Timestamp::from_micros(0),
+        client_id: String::new(),
+        client_name: String::new(),
+        device: None,
+    };
+    let listed = snapshot.policy.listed(subject, server, &nobody);
+    let of = |tool: &gateway::Offered| {
+        let allowed = listed.iter().any(|(id, name)| *id == tool.connector && *name == tool.tool);
+        ToolAccess {
+            connector: tool.connector.clone(),
+            tool: tool.tool.clone(),
+            access: if allowed { Access::Allowed } else { Access::NotAllowed },
+            reason: if allowed { String::new() } else { "No policy allows it.".to_owned() },
+        }
+    };
+    view.tools().iter().map(of).collect()
+}
+
+fn connector(spec: &ConnectorSpec) -> Connector {
+    let credential = match spec.credential {
+        CredentialSpec::None => CredentialKind::None,
+        CredentialSpec::UserOauth { .. } => CredentialKind::Own,
+        CredentialSpec::Brokered { .. } => CredentialKind::Shared,
+    };
+    let runs = match (&spec.credential, &spec.url, spec.command.first()) {
+        (CredentialSpec::Brokered { .. }, _, _) => Runs::AtOrganisation,
+        (_, Some(url), _) => Runs::At { host: url.host_str().unwrap_or_default().to_owned() },
+        (_, None, program) => Runs::Here { program: program.cloned().unwrap_or_default() },
+    };
+    Connector {
+        title: spec.title.clone(),
+        runs,
+        credential,
+        account: None,
+        status: ConnectorStatus::Idle,
+        tools: None,
+        last_used: None,
+    }
+}

@@ -1,0 +1,362 @@
+use model::{ConsentRequest, SignInPurpose, SignInRequest, Subject};
+use proptest::prelude::*;
+
+use super::*;
+use crate::pending::Ending;
+
+const NOW: Timestamp = Timestamp::from_seconds(1_000_000);
+
+/// A personal gateway with one virtual server over two connectors, listening.
+pub(crate) fn ready() -> AppState {
+    let mut state = AppState::starting(true);
+    let mut configuration = Configuration::empty(Mode::Personal, "/home/ada/deskgate.toml");
+    configuration.connectors = [
+        ("files", connector("Files", CredentialKind::None)),
+        ("mail", connector("Mail", CredentialKind::Own)),
+    ]
+    .into_iter()
+    .map(|(id, it)| (id.parse().unwrap(), it))
+    .collect();
+    configuration.servers.insert(
+        "analyst".parse().unwrap(),
+        VirtualServer {
+            title: "Analyst".to_owned(),
+            url: "http://127.0.0.1:7717/s/analyst/mcp".to_owned(),
+            connectors: vec!["files".parse().unwrap(), "mail".parse().unwrap()],
+            tools: Vec::new(),
+        },
+    );
+    state.handle(Event::Configured(Box::new(configuration)), NOW);
+    state.handle(Event::Session(Session::Local { label: "ada".to_owned() }), NOW);
+    state.handle(Event::Listening { address: "http://127.0.0.1:7717".to_owned() }, NOW);
+    state
+}
+
+/// The same for an employee of Acme who is signed in.
+pub(crate) fn managed() -> AppState {
+    let mut state = ready();
+    state.mode = Mode::Managed(Box::new(Organisation {
+        name: "Acme".to_owned(),
+        support_url: Some("https://help.acme.test/".parse().unwrap()),
+        config_url: Some("https://gate.acme.test/".parse().unwrap()),
+        fingerprint: Some("sha256:00".to_owned()),
+    }));
+    state.session = Session::SignedIn { label: "ada@acme.test".to_owned() };
+    state.link = Link::Online;
+    state
+}
+
+fn connector(title: &str, credential: CredentialKind) -> Connector {
+    Connector {
+        title: title.to_owned(),
+        runs: Runs::At { host: format!("{title}.test") },
+        credential,
+        account: None,
+        status: ConnectorStatus::Idle,
+        tools: None,
+        last_used: None,
+    }
+}
+
+pub(crate) fn consent_item(id: &str) -> PendingItem {
+    PendingItem {
+        id: PendingId::typed(id),
+        question: Question::Consent(ConsentRequest {
+            server: "analyst".parse().unwrap(),
+            server_title: "Analyst".to_owned(),
+            client_name: "Claude Code".to_owned(),
+            client_id: "c1".to_owned(),
+            redirect_uri: "http://127.0.0.1:4000/callback".parse().unwrap(),
+            process: None,
+            subject: Subject::local("ada"),
+            deadline: Duration::from_secs(300),
+        }),
+        created: NOW,
+        deadline: NOW.plus(Duration::from_secs(300)),
+    }
+}
+
+pub(crate) fn sign_in_item(id: &str, url: &str) -> PendingItem {
+    PendingItem {
+        id: PendingId::typed(id),
+        question: Question::SignIn(SignInRequest {
+            purpose: SignInPurpose::Connector {
+                connector: "mail".parse().unwrap(),
+                title: "Mail".to_owned(),
+            },
+            authorize_url: url.parse().unwrap(),
+            redirect_uri: "http://127.0.0.1:4001/callback".parse().unwrap(),
+            deadline: Duration::from_secs(120),
+        }),
+        created: NOW,
+        deadline: NOW.plus(Duration::from_secs(120)),
+    }
+}
+
+fn fault() -> Advice {
+    Advice::new("keychain-locked", "Your keychain is locked.", "Accounts are not remembered.", "Unlock it.")
+}
+
+fn deny_all() -> Event {
+    Event::Policy(PolicyState {
+        version: "7".to_owned(),
+        digest: "sha256:00".to_owned(),
+        since: NOW,
+        freshness: Freshness::DenyAll(Advice::new("policy-expired", "The policy has expired.", "", "")),
+    })
+}
+
+fn call(state: &AppState, outcome: CallOutcome) -> Activity {
+    Activity {
+        call: CallId::new(),
+        at: NOW,
+        client_id: "c1".to_owned(),
+        client_name: "Claude Code".to_owned(),
+        server: state.servers.keys().next().unwrap().clone(),
+        connector: "files".parse().unwrap(),
+        tool: "read".to_owned(),
+        rules: vec!["personal".to_owned()],
+        policy: "personal".to_owned(),
+        credential: String::new(),
+        arguments: Vec::new(),
+        outcome,
+        took: None,
+    }
+}
+
+#[test]
+fn the_gravest_word_wins() {
+    let mut state = AppState::starting(true);
+    assert_eq!(state.status(), Status::Starting);
+    state = ready();
+    assert_eq!(state.status(), Status::Ready);
+    state.handle(Event::Link(Link::Offline { since: NOW }), NOW);
+    assert_eq!(state.status(), Status::Offline);
+    state.handle(Event::PendingAdded(consent_item("a1")), NOW);
+    assert_eq!(state.status(), Status::Attention);
+    state.handle(Event::Person(Act::Pause(PauseFor::Open)), NOW);
+    assert_eq!(state.status(), Status::Paused);
+    state.handle(deny_all(), NOW);
+    assert_eq!(state.status(), Status::Refused);
+}
+
+#[test]
+fn a_fault_before_the_start_is_a_stop() {
+    let mut state = AppState::starting(true);
+    state.handle(Event::FaultRaised(fault()), NOW);
+    assert_eq!(state.status(), Status::Refused);
+}
+
+#[test]
+fn a_consent_is_shown_and_announced_once() {
+    let mut state = ready();
+    let effects = state.handle(Event::PendingAdded(consent_item("a1")), NOW);
+    assert!(
+        matches!(&effects[..], [Effect::Notify(notice), Effect::OpenQuestionWindow { id, title }]
+            if notice.about.as_ref() == Some(id) && title == "Claude Code wants to use Analyst"),
+        "{effects:?}"
+    );
+    assert_eq!(state.handle(Event::PendingAdded(consent_item("a1")), NOW), [], "asked again: said once");
+
+    let effects =
+        state.handle(Event::PendingGone { id: PendingId::typed("a1"), ending: Ending::Answered }, NOW);
+    assert_eq!(
+        effects,
+        [Effect::CloseWindow(PendingId::typed("a1")), Effect::Withdraw(PendingId::typed("a1"))]
+    );
+    assert_eq!(state.status(), Status::Ready);
+}
+
+#[test]
+fn a_sign_in_opens_where_the_provider_lets_it() {
+    let native = "https://idp.acme.test/auth?state=1";
+    for (surface, desktop, url, in_browser) in [
+        (SignInSurface::Auto, true, native, false),
+        (SignInSurface::Browser, true, native, true),
+        (SignInSurface::Auto, false, native, true),
+        (SignInSurface::Auto, true, "https://accounts.google.com/o/oauth2/v2/auth?state=1", true),
+        (SignInSurface::Auto, true, "https://login.microsoftonline.com/x/authorize?state=1", true),
+        (SignInSurface::Auto, true, "https://notaccounts.google.com.evil.test/?state=1", false),
+        (SignInSurface::Auto, true, "https://myaccounts.google.com/?state=1", false),
+    ] {
+        let mut state = ready();
+        state.desktop = desktop;
+        state.sign_in_surface = surface;
+        let effects = state.handle(Event::PendingAdded(sign_in_item("b1", url)), NOW);
+        let browser = effects.iter().any(|effect| matches!(effect, Effect::OpenBrowser(_)));
+        let window = effects.iter().any(|effect| matches!(effect, Effect::OpenSignInWindow { .. }));
+        assert_eq!((browser, window), (in_browser, !in_browser), "{url} {surface:?} desktop={desktop}");
+    }
+}
+
+#[test]
+fn without_a_display_no_window_opens() {
+    let mut state = ready();
+    state.desktop = false;
+    let effects = state.handle(Event::PendingAdded(consent_item("a1")), NOW);
+    assert!(matches!(&effects[..], [Effect::Notify(_)]), "{effects:?}");
+}
+
+#[test]
+fn a_sign_in_shows_at_its_connector() {
+    let mut state = ready();
+    let mail: ConnectorId = "mail".parse().unwrap();
+    state.handle(Event::PendingAdded(sign_in_item("b1", "https://idp.test/?state=1")), NOW);
+    assert_eq!(state.connectors[&mail].status, ConnectorStatus::SigningIn);
+    state.handle(Event::PendingGone { id: PendingId::typed("b1"), ending: Ending::Cancelled }, NOW);
+    assert_eq!(state.connectors[&mail].status, ConnectorStatus::SignInNeeded);
+
+    state.handle(Event::PendingAdded(sign_in_item("b2", "https://idp.test/?state=1")), NOW);
+    state.handle(Event::ConnectorStatus { connector: mail.clone(), status: ConnectorStatus::Ready }, NOW);
+    state.handle(Event::PendingGone { id: PendingId::typed("b2"), ending: Ending::Answered }, NOW);
+    assert_eq!(state.connectors[&mail].status, ConnectorStatus::Ready, "the gateway's word stands");
+}
+
+#[test]
+fn a_pause_ends_by_itself() {
+    let mut state = ready();
+    let quarter = Duration::from_secs(900);
+    let effects = state.handle(Event::Person(Act::Pause(PauseFor::Duration(quarter))), NOW);
+    assert_eq!(effects, [Effect::Order(Order::Pause)]);
+    assert_eq!(state.next_change(), Some(NOW.plus(quarter)));
+    assert_eq!(state.handle(Event::Tick, NOW.plus(quarter / 2)), []);
+    assert_eq!(state.handle(Event::Tick, NOW.plus(quarter)), [Effect::Order(Order::Resume)]);
+    assert_eq!(state.status(), Status::Ready);
+}
+
+#[test]
+fn pausing_twice_orders_once_and_resuming_what_runs_orders_nothing() {
+    let mut state = ready();
+    assert_eq!(state.handle(Event::Person(Act::Resume), NOW), []);
+    state.handle(Event::Person(Act::Pause(PauseFor::Open)), NOW);
+    assert_eq!(state.handle(Event::Person(Act::Pause(PauseFor::Open)), NOW), []);
+    assert_eq!(state.handle(Event::Person(Act::Resume), NOW), [Effect::Order(Order::Resume)]);
+}
+
+#[test]
+fn a_fault_is_said_once_until_it_is_cleared() {
+    let mut state = ready();
+    assert_eq!(state.handle(Event::FaultRaised(fault()), NOW).len(), 1);
+    assert_eq!(state.handle(Event::FaultRaised(fault()), NOW), []);
+    assert_eq!(state.status(), Status::Attention);
+    state.handle(Event::FaultCleared { code: fault().code }, NOW);
+    assert_eq!(state.status(), Status::Ready);
+    assert_eq!(state.handle(Event::FaultRaised(fault()), NOW).len(), 1);
+}
+
+#[test]
+fn a_call_counts_for_its_assistant_and_connector() {
+    let mut state = ready();
+    let files: ConnectorId = "files".parse().unwrap();
+    let activity = call(&state, CallOutcome::Running);
+    state.handle(
+        Event::AssistantAllowed(Assistant {
+            client_id: "c1".to_owned(),
+            name: "Claude Code".to_owned(),
+            executable: None,
+            server: activity.server.clone(),
+            allowed: NOW,
+            last_call: None,
+            calls: 0,
+        }),
+        NOW,
+    );
+    state.handle(Event::Call(activity.clone()), NOW);
+    let took = Duration::from_millis(5);
+    state.handle(Event::CallEnded { call: activity.call, outcome: CallOutcome::Done, took }, NOW);
+
+    let assistant = &state.assistants[&("c1".to_owned(), activity.server.clone())];
+    assert_eq!((assistant.calls, assistant.last_call), (1, Some(NOW)));
+    assert_eq!(state.connectors[&files].last_used, Some(NOW));
+    assert_eq!(state.activity[0].outcome, CallOutcome::Done);
+    assert_eq!(state.activity[0].took, Some(took));
+}
+
+#[test]
+fn a_denied_call_did_not_use_the_connector() {
+    let mut state = ready();
+    let denied = call(&state, CallOutcome::Denied { reason: "not for you".to_owned() });
+    state.handle(Event::Call(denied), NOW);
+    assert_eq!(state.connectors["files"].last_used, None);
+    assert_eq!(state.activity.len(), 1);
+}
+
+#[test]
+fn new_settings_keep_what_is_known_of_the_same_connector() {
+    let mut state = ready();
+    let (files, mail): (ConnectorId, ConnectorId) = ("files".parse().unwrap(), "mail".parse().unwrap());
+    for connector in [&files, &mail] {
+        let status = ConnectorStatus::Ready;
+        state.handle(Event::ConnectorStatus { connector: connector.clone(), status }, NOW);
+    }
+    let mut configuration = Configuration::empty(Mode::Personal, "x");
+    configuration.connectors.insert(files.clone(), connector("My files", CredentialKind::None));
+    configuration.connectors.get_mut(&files).unwrap().runs = state.connectors[&files].runs.clone();
+    configuration.connectors.insert(mail.clone(), connector("Mail", CredentialKind::Shared));
+    state.handle(Event::Configured(Box::new(configuration)), NOW);
+
+    assert_eq!(state.connectors[&files].status, ConnectorStatus::Ready);
+    assert_eq!(state.connectors[&files].title, "My files");
+    assert_eq!(state.connectors[&mail].status, ConnectorStatus::Idle, "another kind of account starts anew");
+}
+
+#[test]
+fn offline_counts_from_the_first_silence() {
+    let mut state = managed();
+    state.handle(Event::Link(Link::Offline { since: NOW }), NOW);
+    state.handle(Event::Link(Link::Offline { since: NOW.plus(Duration::from_secs(9)) }), NOW);
+    assert_eq!(state.link, Link::Offline { since: NOW });
+}
+
+#[test]
+fn an_ended_session_is_announced_once() {
+    let mut state = managed();
+    let expired = || Event::Session(Session::Expired { label: "ada@acme.test".to_owned() });
+    assert!(matches!(&state.handle(expired(), NOW)[..], [Effect::Notify(_)]));
+    assert_eq!(state.handle(expired(), NOW), []);
+    assert_eq!(state.status(), Status::Attention);
+}
+
+proptest! {
+    /// Whatever is asked and answered, in whatever order: the state ends with exactly what was not answered, each question
+    /// was announced once, and each window that was opened is closed.
+    #[test]
+    fn questions_open_and_close_in_pairs(steps in proptest::collection::vec((0_u8..6, any::<bool>()), 0..60)) {
+        let mut state = ready();
+        let mut open = std::collections::BTreeSet::new();
+        let mut waiting = std::collections::BTreeSet::new();
+        for (number, ask) in steps {
+            let id = PendingId::typed(format!("q{number}"));
+            let event = if ask {
+                waiting.insert(id.clone());
+                Event::PendingAdded(consent_item(id.as_str()))
+            } else {
+                waiting.remove(&id);
+                Event::PendingGone { id, ending: Ending::Answered }
+            };
+            for effect in state.handle(event, NOW) {
+                if let Effect::OpenQuestionWindow { id, .. } = &effect {
+                    prop_assert!(open.insert(id.clone()));
+                }
+                if let Effect::CloseWindow(id) = &effect {
+                    prop_assert!(open.remove(id));
+                }
+            }
+        }
+        prop_assert_eq!(&open, &waiting);
+        prop_assert_eq!(state.pending.keys().cloned().collect::<std::collections::BTreeSet<_>>(), waiting);
+    }
+
+    #[test]
+    fn activity_is_bounded_and_newest_first(count in 0_usize..1200) {
+        let mut state = ready();
+        let mut last = None;
+        for _ in 0..count {
+            let activity = call(&state, CallOutcome::Running);
+            last = Some(activity.call);
+            state.handle(Event::Call(activity), NOW);
+        }
+        prop_assert_eq!(state.activity.len(), count.min(ACTIVITY_KEPT));
+        prop_assert_eq!(state.activity.front().map(|activity| activity.call), last);
+    }
+}

@@ -1,0 +1,251 @@
+//! The tray as a value: derived from the state, compared, and drawn elsewhere. Each entry has an id that stays the same
+//! for as long as it means the same.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use model::{ConnectorId, ServerId};
+
+use crate::effect::{PauseFor, Place};
+use crate::event::Act;
+use crate::pending::PendingId;
+use crate::state::{AppState, AuditHealth, AuditState, ConnectorStatus, Mode, Session, Status};
+use crate::words;
+
+/// At most this many questions are listed; the window has all.
+const QUESTIONS_LISTED: usize = 5;
+
+/// The tray: icon, tooltip and menu.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TrayMenu {
+    /// Which gate is drawn.
+    pub icon: Status,
+    /// What is said when the pointer rests on it.
+    pub tooltip: String,
+    /// The menu, from top to bottom.
+    pub items: Vec<TrayItem>,
+}
+
+/// One entry of the menu.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TrayItem {
+    /// A line that only informs.
+    Text {
+        /// Its id.
+        id: &'static str,
+        /// Its text.
+        text: String,
+    },
+    /// A line that does something.
+    Action {
+        /// What it does; written as text, this is its id.
+        action: TrayAction,
+        /// Its text.
+        text: String,
+    },
+    /// A line that opens further lines.
+    Submenu {
+        /// Its id.
+        id: &'static str,
+        /// Its text.
+        text: String,
+        /// The further lines.
+        items: Vec<TrayItem>,
+    },
+    /// A line between groups.
+    Separator,
+}
+
+/// What an entry of the tray does. The text form (`Display`, `FromStr`) is the entry's id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TrayAction {
+    /// Opens the main window at a place.
+    Open(Place),
+    /// Looks at a pending item.
+    Look(PendingId),
+    /// Copies a virtual server's URL.
+    CopyUrl(ServerId),
+    /// Signs in to the organisation.
+    SignIn,
+    /// Signs out of the organisation.
+    SignOut,
+    /// Signs in to a connector.
+    SignInTo(ConnectorId),
+    /// Pauses for a quarter of an hour.
+    PauseShort,
+    /// Pauses until resumed.
+    PauseOpen,
+    /// Resumes.
+    Resume,
+    /// Opens the organisation's support page.
+    Support,
+    /// Ends the program.
+    Quit,
+}
+
+/// The text is no entry's id.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("no entry of the tray has this id")]
+pub struct UnknownEntry;
+
+impl TrayAction {
+    /// What the person does by choosing it.
+    pub fn act(&self) -> Act {
+        match self {
+            Self::Open(place) => Act::Open(*place),
+            Self::Look(id) => Act::Look(id.clone()),
+            Self::CopyUrl(server) => Act::CopyUrl(server.clone()),
+            Self::SignIn => Act::SignIn,
+            Self::SignOut => Act::SignOut,
+            Self::SignInTo(connector) => Act::SignInTo(connector.clone()),
+            Self::PauseShort => Act::Pause(PauseFor::Duration(Duration::from_secs(15 * 60))),
+            Self::PauseOpen => Act::Pause(PauseFor::Open),
+            Self::Resume => Act::Resume,
+            Self::Support => Act::Support,
+            Self::Quit => Act::Quit,
+        }
+    }
+}
+
+impl std::fmt::Display for TrayAction {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Open(place) => write!(f, "open:{}", place.as_str()),
+            Self::Look(id) => write!(f, "look:{id}"),
+            Self::CopyUrl(server) => write!(f, "copy-url:{server}"),
+            Self::SignIn => f.write_str("sign-in"),
+            Self::SignOut => f.write_str("sign-out"),
+            Self::SignInTo(connector) => write!(f, "sign-in-to:{connector}"),
+            Self::PauseShort => f.write_str("pause-short"),
+            Self::PauseOpen => f.write_str("pause"),
+            Self::Resume => f.write_str("resume"),
+            Self::Support => f.write_str("support"),
+            Self::Quit => f.write_str("quit"),
+        }
+    }
+}
+
+impl FromStr for TrayAction {
+    type Err = UnknownEntry;
+
+    fn from_str(id: &str) -> Result<Self, UnknownEntry> {
+        let (verb, object) = id.split_once(':').unwrap_or((id, ""));
+        Ok(match (verb, object) {
+            ("open", place) => Self::Open(place.parse().map_err(|_| UnknownEntry)?),
+            ("look", id) if !id.is_empty() => Self::Look(PendingId::typed(id)),
+            ("copy-url", server) => Self::CopyUrl(server.parse().map_err(|_| UnknownEntry)?),
+            ("sign-in-to", connector) => Self::SignInTo(connector.parse().map_err(|_| UnknownEntry)?),
+            ("sign-in", "") => Self::SignIn,
+            ("sign-out", "") => Self::SignOut,
+            ("pause-short", "") => Self::PauseShort,
+            ("pause", "") => Self::PauseOpen,
+            ("resume", "") => Self::Resume,
+            ("support", "") => Self::Support,
+            ("quit", "") => Self::Quit,
+            _ => return Err(UnknownEntry),
+        })
+    }
+}
+
+/// Derives the tray from the state. What waits for the person comes first.
+pub fn tray(state: &AppState) -> TrayMenu {
+    let mut items = vec![TrayItem::Text { id: "status", text: words::summary(state) }];
+    items.push(TrayItem::Text { id: "user", text: words::user(state) });
+    group(&mut items, questions(state));
+    group(&mut items, sign_ins(state));
+    group(&mut items, vec![servers(state), TrayItem::Text { id: "audit", text: audit(&state.audit) }]);
+    group(&mut items, vec![pause(state), action(TrayAction::Open(Place::Overview), "Open Deskgate")]);
+    let mut last = Vec::new();
+    if let Mode::Managed(organisation) = &state.mode {
+        if organisation.support_url.is_some() {
+            last.push(action(TrayAction::Support, "Get help"));
+        }
+        if matches!(state.session, Session::SignedIn { .. }) {
+            last.push(action(TrayAction::SignOut, "Sign out"));
+        }
+    }
+    last.push(action(TrayAction::Quit, "Quit Deskgate"));
+    group(&mut items, last);
+    TrayMenu { icon: state.status(), tooltip: format!("Deskgate: {}", words::summary(state)), items }
+}
+
+fn group(items: &mut Vec<TrayItem>, more: Vec<TrayItem>) {
+    if !more.is_empty() {
+        items.push(TrayItem::Separator);
+        items.extend(more);
+    }
+}
+
+fn action(action: TrayAction, text: impl Into<String>) -> TrayItem {
+    TrayItem::Action { action, text: text.into() }
+}
+
+fn questions(state: &AppState) -> Vec<TrayItem> {
+    let waiting = state.waiting();
+    let mut items: Vec<_> = waiting
+        .iter()
+        .take(QUESTIONS_LISTED)
+        .map(|item| action(TrayAction::Look(item.id.clone()), format!("{}…", words::title(item))))
+        .collect();
+    if waiting.len() > QUESTIONS_LISTED {
+        let more = words::counted(waiting.len() - QUESTIONS_LISTED, "more request");
+        items.push(action(TrayAction::Open(Place::Pending), format!("{more}…")));
+    }
+    items
+}
+
+fn sign_ins(state: &AppState) -> Vec<TrayItem> {
+    let mut items = Vec::new();
+    if let Mode::Managed(organisation) = &state.mode
+        && matches!(state.session, Session::SignedOut | Session::Expired { .. })
+    {
+        items.push(action(TrayAction::SignIn, format!("Sign in to {}…", organisation.name)));
+    }
+    for (id, connector) in &state.connectors {
+        if connector.status == ConnectorStatus::SignInNeeded {
+            items.push(action(TrayAction::SignInTo(id.clone()), format!("Sign in to {}…", connector.title)));
+        }
+    }
+    items
+}
+
+fn servers(state: &AppState) -> TrayItem {
+    if state.servers.is_empty() {
+        return TrayItem::Text { id: "servers", text: "No virtual servers yet".to_owned() };
+    }
+    let items = state
+        .servers
+        .iter()
+        .map(|(id, server)| action(TrayAction::CopyUrl(id.clone()), format!("Copy URL of {}", server.title)))
+        .collect();
+    TrayItem::Submenu { id: "servers", text: "Virtual servers".to_owned(), items }
+}
+
+fn audit(audit: &AuditState) -> String {
+    let records = words::counted(usize::try_from(audit.records).unwrap_or(usize::MAX), "record");
+    match (&audit.health, audit.receipted) {
+        (AuditHealth::Broken(_), _) => "Audit: the record was changed".to_owned(),
+        (_, None) => format!("Audit: {records}, on this computer only"),
+        (_, Some(receipted)) if receipted >= audit.records => format!("Audit: {records}, in sync"),
+        (_, Some(receipted)) => {
+            format!("Audit: {records}, {} still to be sent", audit.records.saturating_sub(receipted))
+        }
+    }
+}
+
+fn pause(state: &AppState) -> TrayItem {
+    if state.paused.is_some() {
+        return action(TrayAction::Resume, "Resume");
+    }
+    TrayItem::Submenu {
+        id: "pauses",
+        text: "Pause".to_owned(),
+        items: vec![
+            action(TrayAction::PauseShort, "For 15 minutes"),
+            action(TrayAction::PauseOpen, "Until I resume"),
+        ],
+    }
+}
+
+#[cfg(test)]
+mod tests;

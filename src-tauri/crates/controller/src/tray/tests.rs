@@ -1,0 +1,145 @@
+use model::{Advice, Timestamp};
+use proptest::prelude::*;
+
+use super::*;
+use crate::event::Event;
+use crate::state::tests::{consent_item, managed, ready, sign_in_item};
+
+const NOW: Timestamp = Timestamp::from_seconds(1_000_000);
+
+/// The menu as a person reads it, one line for each entry.
+fn lines(menu: &TrayMenu) -> Vec<String> {
+    fn walk(items: &[TrayItem], depth: usize, lines: &mut Vec<String>) {
+        for item in items {
+            let indent = "  ".repeat(depth);
+            match item {
+                TrayItem::Text { text, .. } => lines.push(format!("{indent}({text})")),
+                TrayItem::Action { action, text } => lines.push(format!("{indent}{text} [{action}]")),
+                TrayItem::Submenu { text, items, .. } => {
+                    lines.push(format!("{indent}{text} >"));
+                    walk(items, depth + 1, lines);
+                }
+                TrayItem::Separator => lines.push(format!("{indent}---")),
+            }
+        }
+    }
+    let mut all = Vec::new();
+    walk(&menu.items, 0, &mut all);
+    all
+}
+
+#[test]
+fn a_personal_gateway_that_is_ready() {
+    let menu = tray(&ready());
+    assert_eq!(menu.icon, Status::Ready);
+    assert_eq!(menu.tooltip, "Deskgate: Ready. 0 assistants, 2 connectors.");
+    assert_eq!(
+        lines(&menu),
+        [
+            "(Ready. 0 assistants, 2 connectors.)",
+            "(Personal, ada)",
+            "---",
+            "Virtual servers >",
+            "  Copy URL of Analyst [copy-url:analyst]",
+            "(Audit: 0 records, on this computer only)",
+            "---",
+            "Pause >",
+            "  For 15 minutes [pause-short]",
+            "  Until I resume [pause]",
+            "Open Deskgate [open:overview]",
+            "---",
+            "Quit Deskgate [quit]",
+        ]
+    );
+}
+
+#[test]
+fn what_waits_comes_first_and_the_most_urgent_on_top() {
+    let mut state = managed();
+    state.handle(Event::PendingAdded(consent_item("a1")), NOW);
+    state.handle(Event::PendingAdded(sign_in_item("b1", "https://idp.test/?state=1")), NOW);
+    state.session = Session::Expired { label: "ada@acme.test".to_owned() };
+    let menu = tray(&state);
+    assert_eq!(menu.icon, Status::Attention);
+    assert_eq!(
+        lines(&menu)[..7],
+        [
+            "(2 requests are waiting for you.)",
+            "(ada@acme.test, session ended)",
+            "---",
+            "Sign in to Mail… [look:b1]",
+            "Claude Code wants to use Analyst… [look:a1]",
+            "---",
+            "Sign in to Acme… [sign-in]",
+        ]
+    );
+}
+
+#[test]
+fn a_pause_offers_only_its_end() {
+    let mut state = ready();
+    state.handle(Event::Person(Act::Pause(PauseFor::Open)), NOW);
+    let menu = tray(&state);
+    assert_eq!(menu.icon, Status::Paused);
+    let pauses: Vec<_> =
+        lines(&menu).into_iter().filter(|line| line.contains("ause") || line.contains("esume [")).collect();
+    assert_eq!(
+        pauses,
+        ["(Paused. Calls from your assistants are refused until you resume.)", "Resume [resume]"]
+    );
+}
+
+#[test]
+fn many_questions_do_not_fill_the_menu() {
+    let mut state = ready();
+    for number in 0..9 {
+        state.handle(Event::PendingAdded(consent_item(&format!("q{number}"))), NOW);
+    }
+    let asked: Vec<_> = lines(&tray(&state)).into_iter().filter(|line| line.contains('…')).collect();
+    assert_eq!(asked.len(), 6);
+    assert_eq!(asked[5], "4 more requests… [open:pending]");
+}
+
+#[test]
+fn the_audit_line_says_how_far_it_is() {
+    let mut audit = AuditState { records: 12, receipted: Some(12), health: AuditHealth::NotChecked };
+    assert_eq!(super::audit(&audit), "Audit: 12 records, in sync");
+    audit.receipted = Some(9);
+    assert_eq!(super::audit(&audit), "Audit: 12 records, 3 still to be sent");
+    audit.health = AuditHealth::Broken(Advice::new("x", "", "", ""));
+    assert_eq!(super::audit(&audit), "Audit: the record was changed");
+}
+
+#[test]
+fn the_same_state_gives_the_same_menu() {
+    assert_eq!(tray(&managed()), tray(&managed()));
+}
+
+fn any_action() -> impl Strategy<Value = TrayAction> {
+    let slug = "[a-z][a-z0-9-]{0,30}";
+    prop_oneof![
+        proptest::sample::select(Place::ALL.to_vec()).prop_map(TrayAction::Open),
+        "[0-9a-f]{6}".prop_map(|id| TrayAction::Look(PendingId::typed(id))),
+        slug.prop_map(|id| TrayAction::CopyUrl(id.parse().unwrap())),
+        slug.prop_map(|id| TrayAction::SignInTo(id.parse().unwrap())),
+        Just(TrayAction::SignIn),
+        Just(TrayAction::SignOut),
+        Just(TrayAction::PauseShort),
+        Just(TrayAction::PauseOpen),
+        Just(TrayAction::Resume),
+        Just(TrayAction::Support),
+        Just(TrayAction::Quit),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn an_entrys_id_is_read_back(action in any_action()) {
+        prop_assert_eq!(action.to_string().parse(), Ok(action));
+    }
+
+    #[test]
+    fn no_text_breaks_the_reading(id in "\\PC{0,40}") {
+        let _ = id.parse::<TrayAction>();
+    }
+}

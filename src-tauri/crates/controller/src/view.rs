@@ -1,0 +1,809 @@
+//! What a window shows: plain values with the words already chosen, from which the TypeScript bindings are made.
+//!
+//! No token, no code and no authorization URL is ever in a view. Times are milliseconds since 1970-01-01 UTC, because the
+//! window writes them in the person's own way; `null` stands for "not known" or "never".
+
+use model::{Advice, ApprovalRequest, ConnectorId, ConsentRequest, ServerId, Timestamp};
+use serde::Serialize;
+use serde_json::value::RawValue;
+use specta::Type;
+
+use crate::pending::{PendingItem, Question};
+use crate::state::{
+    Access, Activity, AppState, Assistant, AuditHealth, CallOutcome, Connector, ConnectorStatus,
+    CredentialKind, Freshness, Link, Mode, Session, Status, VirtualServer,
+};
+use crate::words;
+
+/// How many calls the Overview shows.
+const RECENT: usize = 5;
+
+/// A point in time, in milliseconds since 1970-01-01 UTC.
+pub type Millis = f64;
+
+/// Everything that the main window shows, except the list of calls.
+#[derive(Debug, Clone, PartialEq, Serialize, Type)]
+pub struct WindowView {
+    /// How it is, in a word.
+    pub status: Status,
+    /// That word, to read.
+    pub status_word: String,
+    /// How it is, in a sentence.
+    pub summary: String,
+    /// Who decides what may be done here.
+    pub manager: ManagerView,
+    /// Who is signed in.
+    pub session: SessionView,
+    /// Since when the organisation has not answered.
+    pub offline_since: Option<Millis>,
+    /// Where calls are taken.
+    pub address: Option<String>,
+    /// When the pause ends; `paused` says whether there is one.
+    pub paused_until: Option<Millis>,
+    /// Whether calls are refused because the person said so.
+    pub paused: bool,
+    /// What is wrong and what to do, the gravest first.
+    pub advice: Vec<AdviceView>,
+    /// What waits, the most urgent first.
+    pub pending: Vec<PendingView>,
+    /// The virtual servers.
+    pub servers: Vec<ServerView>,
+    /// The connectors.
+    pub connectors: Vec<ConnectorView>,
+    /// The assistants.
+    pub assistants: Vec<AssistantView>,
+    /// The last few calls.
+    pub recent: Vec<ActivityView>,
+    /// The audit record.
+    pub audit: AuditView,
+    /// The policy.
+    pub policy: Option<PolicyView>,
+    /// What is decided for the person, and by whom.
+    pub settings: Vec<SettingView>,
+    /// The file that a person edits in personal mode.
+    pub settings_file: String,
+}
+
+/// Who decides.
+#[derive(Debug, Clone, PartialEq, Serialize, Type)]
+pub struct ManagerView {
+    /// The organisation's name; none in personal mode.
+    pub organisation: Option<String>,
+    /// Whether it has a support page.
+    pub support: bool,
+    /// Where its settings come from.
+    pub config_url: Option<String>,
+    /// The fingerprint of its root key.
+    pub fingerprint: Option<String>,
+}
+
+/// Who is signed in.
+#[derive(Debug, Clone, PartialEq, Serialize, Type)]
+pub struct SessionView {
+    /// Which of the states it is.
+    pub state: SessionKind,
+    /// Who it is or was.
+    pub label: Option<String>,
+    /// In a line.
+    pub words: String,
+}
+
+/// The states of a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Type)]
+#[serde(rename_all = "snake_case")]
+pub enum SessionKind {
+    /// The user of this computer.
+    Local,
+    /// Nobody.
+    SignedOut,
+    /// A sign-in is going on.
+    SigningIn,
+    /// Signed in.
+    SignedIn,
+    /// The session ended.
+    Expired,
+}
+
+/// What is wrong and what to do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Type)]
+pub struct AdviceView {
+    /// A stable code.
+    pub code: String,
+    /// What happened.
+    pub happened: String,
+    /// What it means.
+    pub means: String,
+    /// What to do.
+    pub todo: String,
+}
+
+/// A question that waits.
+#[derive(Debug, Clone, PartialEq, Serialize, Type)]
+pub struct PendingView {
+    /// Its id.
+    pub id: String,
+    /// In a line.
+    pub title: String,
+    /// In a sentence.
+    pub detail: String,
+    /// When it was asked.
+    pub created: Millis,
+    /// When it is refused by itself.
+    pub deadline: Millis,
+    /// What is asked.
+    pub question: QuestionView,
+}
+
+/// What is asked.
+#[derive(Debug, Clone, PartialEq, Serialize, Type)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum QuestionView {
+    /// To sign in.
+    SignIn {
+        /// The host where the person authenticates.
+        host: String,
+    },
+    /// Whether an assistant may use a virtual server.
+    Consent(ConsentView),
+    /// Whether one call may be made.
+    Approval(ApprovalView),
+}
+
+/// What a person reads before allowing an assistant.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Type)]
+pub struct ConsentView {
+    /// The name that the assistant claims.
+    pub claimed_name: String,
+    /// The program that is really running, if it can be told.
+    pub program: Option<ProgramView>,
+    /// Whether the program's own name has nothing in common with the claimed one.
+    pub name_differs: bool,
+    /// The virtual server's title.
+    pub server_title: String,
+    /// Where the permission is sent: the host and port.
+    pub returns_to: String,
+    /// For whom the assistant will act.
+    pub acts_for: String,
+    /// What it will be able to do, a line for each connector.
+    pub reach: Vec<ReachView>,
+}
+
+/// A program that runs on this computer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Type)]
+pub struct ProgramView {
+    /// The executable's file name.
+    pub name: String,
+    /// Its absolute path.
+    pub path: String,
+    /// Its process id; none for a program that is known from before.
+    pub pid: Option<u32>,
+}
+
+/// What an assistant can reach through one connector.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Type)]
+pub struct ReachView {
+    /// The connector's title.
+    pub title: String,
+    /// As whom, in words.
+    pub credential: String,
+    /// The tools that policy lists, as far as they are known.
+    pub tools: Vec<String>,
+}
+
+/// What a person reads before allowing one call.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Type)]
+pub struct ApprovalView {
+    /// The assistant's name.
+    pub assistant: String,
+    /// The virtual server's title.
+    pub server_title: String,
+    /// The connector's title.
+    pub connector_title: String,
+    /// The tool.
+    pub tool: String,
+    /// Why a person is asked.
+    pub reason: String,
+    /// The arguments, as a form.
+    pub arguments: Vec<ArgumentView>,
+}
+
+/// One argument of a call.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Type)]
+pub struct ArgumentView {
+    /// Its path, such as `message.to`.
+    pub name: String,
+    /// Its value, whole.
+    pub value: String,
+}
+
+/// A virtual server.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Type)]
+pub struct ServerView {
+    /// Its id.
+    pub id: String,
+    /// Its title.
+    pub title: String,
+    /// What an assistant is given.
+    pub url: String,
+    /// The titles of its connectors.
+    pub connectors: Vec<String>,
+    /// What may be done with it.
+    pub tools: Vec<ToolView>,
+}
+
+/// What policy says of one tool.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Type)]
+pub struct ToolView {
+    /// The connector's title.
+    pub connector: String,
+    /// The tool.
+    pub tool: String,
+    /// What policy says.
+    pub access: AccessKind,
+    /// Why.
+    pub reason: String,
+}
+
+/// What policy says of a tool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Type)]
+#[serde(rename_all = "snake_case")]
+pub enum AccessKind {
+    /// It may be called.
+    Allowed,
+    /// The person is asked each time.
+    Asks,
+    /// It may not be called.
+    NotAllowed,
+}
+
+/// A connector.
+#[derive(Debug, Clone, PartialEq, Serialize, Type)]
+pub struct ConnectorView {
+    /// Its id.
+    pub id: String,
+    /// Its title.
+    pub title: String,
+    /// Where it runs, in words.
+    pub runs: String,
+    /// As whom it is used, in words.
+    pub credential: String,
+    /// Whether the person's own account is used, so that they can sign in and out.
+    pub own_account: bool,
+    /// The account, as the connector names it.
+    pub account: Option<String>,
+    /// How it is.
+    pub status: ConnectorKind,
+    /// What is wrong, if it does not answer.
+    pub advice: Option<AdviceView>,
+    /// How many tools it has.
+    pub tools: Option<u32>,
+    /// When it was last used.
+    pub last_used: Option<Millis>,
+}
+
+/// How a connector is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Type)]
+#[serde(rename_all = "snake_case")]
+pub enum ConnectorKind {
+    /// Not used yet.
+    Idle,
+    /// It answers.
+    Ready,
+    /// The person has to sign in.
+    SignInNeeded,
+    /// A sign-in waits.
+    SigningIn,
+    /// It does not answer.
+    Unreachable,
+}
+
+/// An assistant that was allowed to use a virtual server.
+#[derive(Debug, Clone, PartialEq, Serialize, Type)]
+pub struct AssistantView {
+    /// Its client identifier.
+    pub client_id: String,
+    /// The name it claims.
+    pub name: String,
+    /// The program that was running when it was allowed.
+    pub program: Option<ProgramView>,
+    /// The virtual server's id.
+    pub server: String,
+    /// The virtual server's title.
+    pub server_title: String,
+    /// Since when it is allowed.
+    pub allowed: Millis,
+    /// When it last called.
+    pub last_call: Option<Millis>,
+    /// How many calls it has made since this program started.
+    pub calls: f64,
+}
+
+/// One call.
+#[derive(Debug, Clone, PartialEq, Serialize, Type)]
+pub struct ActivityView {
+    /// The call's id, as in the audit record.
+    pub call: String,
+    /// When it was decided.
+    pub at: Millis,
+    /// The assistant's name.
+    pub assistant: String,
+    /// The virtual server's title.
+    pub server: String,
+    /// The connector's title.
+    pub connector: String,
+    /// The tool.
+    pub tool: String,
+    /// How it went.
+    pub outcome: OutcomeKind,
+    /// How it went, in words.
+    pub outcome_words: String,
+    /// How long it took, in milliseconds.
+    pub took: Option<f64>,
+    /// The rules that decided.
+    pub rules: Vec<String>,
+    /// The policy's version.
+    pub policy: String,
+    /// The credential's reference; empty without one.
+    pub credential: String,
+    /// What is recorded of the arguments.
+    pub arguments: Vec<String>,
+}
+
+/// How a call went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Type)]
+#[serde(rename_all = "snake_case")]
+pub enum OutcomeKind {
+    /// It is being made.
+    Running,
+    /// It answered.
+    Done,
+    /// The tool said that it failed, or the call could not be made.
+    Failed,
+    /// It was not allowed.
+    Denied,
+    /// It needed a sign-in.
+    SignInNeeded,
+}
+
+/// The audit record.
+#[derive(Debug, Clone, PartialEq, Serialize, Type)]
+pub struct AuditView {
+    /// How many records there are on this device.
+    pub records: f64,
+    /// How many the organisation has acknowledged; none where they stay on this device.
+    pub receipted: Option<f64>,
+    /// When the chain was last found whole.
+    pub whole_at: Option<Millis>,
+    /// What is wrong with it.
+    pub broken: Option<AdviceView>,
+}
+
+/// The policy.
+#[derive(Debug, Clone, PartialEq, Serialize, Type)]
+pub struct PolicyView {
+    /// Its version.
+    pub version: String,
+    /// Its fingerprint.
+    pub digest: String,
+    /// Since when it is in force here.
+    pub since: Millis,
+    /// How fresh it is.
+    pub freshness: FreshnessKind,
+    /// Until when.
+    pub until: Option<Millis>,
+}
+
+/// How fresh a policy is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Type)]
+#[serde(rename_all = "snake_case")]
+pub enum FreshnessKind {
+    /// The person's own: it does not age.
+    Own,
+    /// In force.
+    Fresh,
+    /// Expired, and obeyed a while longer.
+    Grace,
+    /// Every call is refused.
+    DenyAll,
+}
+
+/// One setting.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Type)]
+pub struct SettingView {
+    /// What it is about.
+    pub name: String,
+    /// What it is set to, in words.
+    pub value: String,
+    /// Whether the organisation has set it.
+    pub managed: bool,
+}
+
+/// Makes the main window's view.
+pub fn window(state: &AppState) -> WindowView {
+    WindowView {
+        status: state.status(),
+        status_word: words::status(state.status()).to_owned(),
+        summary: words::summary(state),
+        manager: manager(&state.mode),
+        session: SessionView {
+            state: session(&state.session),
+            label: state.session.label().map(str::to_owned),
+            words: words::user(state),
+        },
+        offline_since: match state.link {
+            Link::Offline { since } => Some(millis(since)),
+            Link::None | Link::Online => None,
+        },
+        address: state.address.clone(),
+        paused_until: state.paused.and_then(|paused| paused.until).map(millis),
+        paused: state.paused.is_some(),
+        advice: state.advice().into_iter().map(advice).collect(),
+        pending: state.waiting().into_iter().map(|item| pending(state, item)).collect(),
+        servers: state.servers.iter().map(|(id, it)| server(state, id, it)).collect(),
+        connectors: state.connectors.iter().map(|(id, it)| connector(state, id, it)).collect(),
+        assistants: state.assistants.values().map(|it| assistant(state, it)).collect(),
+        recent: state.activity.iter().take(RECENT).map(|it| call(state, it)).collect(),
+        audit: audit(state),
+        policy: policy(state),
+        settings: settings(state),
+        settings_file: state.settings_file.clone(),
+    }
+}
+
+/// Makes the view of the calls that are kept, the newest first.
+pub fn activity(state: &AppState) -> Vec<ActivityView> {
+    state.activity.iter().map(|it| call(state, it)).collect()
+}
+
+/// Makes the view of one question.
+pub fn pending(state: &AppState, item: &PendingItem) -> PendingView {
+    PendingView {
+        id: item.id.as_str().to_owned(),
+        title: words::title(item),
+        detail: words::detail(item),
+        created: millis(item.created),
+        deadline: millis(item.deadline),
+        question: match &item.question {
+            Question::SignIn(request) => {
+                QuestionView::SignIn { host: request.authorize_url.host_str().unwrap_or_default().to_owned() }
+            }
+            Question::Consent(request) => QuestionView::Consent(consent(state, request)),
+            Question::Approval(request) => QuestionView::Approval(approval(state, request)),
+        },
+    }
+}
+
+fn consent(state: &AppState, request: &ConsentRequest) -> ConsentView {
+    let claimed_name = words::name(&request.client_name);
+    let program = request
+        .process
+        .as_ref()
+        .map(|process| ProgramView { pid: Some(process.pid), ..program(&process.executable) });
+    let name_differs = program.as_ref().is_some_and(|program| !alike(&claimed_name, &program.path));
+    let place = &request.redirect_uri;
+    ConsentView {
+        name_differs,
+        claimed_name,
+        program,
+        server_title: request.server_title.clone(),
+        returns_to: match (place.host_str(), place.port()) {
+            (Some(host), Some(port)) => format!("{host}:{port}"),
+            (Some(host), None) => host.to_owned(),
+            (None, _) => format!("the program that opens {}:", place.scheme()),
+        },
+        acts_for: request.subject.label().to_owned(),
+        reach: state.servers.get(&request.server).map_or_else(Vec::new, |server| reach(state, server)),
+    }
+}
+
+/// Whether a claimed name and a program's path share a word of three letters or more.
+fn alike(claimed: &str, path: &str) -> bool {
+    let path = path.to_lowercase();
+    claimed
+        .to_lowercase()
+        .split(|c: char| !c.is_alphanumeric())
+        .any(|word| word.chars().count() >= 3 && path.contains(word))
+}
+
+fn reach(state: &AppState, server: &VirtualServer) -> Vec<ReachView> {
+    let each = server.connectors.iter().filter_map(|id| {
+        let connector = state.connectors.get(id)?;
+        let tools = server
+            .tools
+            .iter()
+            .filter(|tool| tool.connector == *id && tool.access != Access::NotAllowed)
+            .map(|tool| tool.tool.as_str().to_owned())
+            .collect();
+        Some(ReachView {
+            title: connector.title.clone(),
+            credential: words::credential(state, &connector.title, connector.credential),
+            tools,
+        })
+    });
+    each.collect()
+}
+
+fn approval(state: &AppState, request: &ApprovalRequest) -> ApprovalView {
+    ApprovalView {
+        assistant: words::name(&request.client_name),
+        server_title: server_title(state, &request.server),
+        connector_title: connector_title(state, &request.connector),
+        tool: request.tool.as_str().to_owned(),
+        reason: request.reason.clone(),
+        arguments: arguments(&request.arguments),
+    }
+}
+
+/// The arguments as a form: one line for each value, nothing left out, numbers to the digit. A text that is no JSON object
+/// is shown as it is.
+fn arguments(json: &str) -> Vec<ArgumentView> {
+    let mut lines = Vec::new();
+    match serde_json::from_str::<Members<'_>>(json) {
+        Ok(Members(members)) => {
+            for (name, value) in members {
+                flatten(name, value.get(), &mut lines);
+            }
+        }
+        Err(_) => lines.push(ArgumentView { name: String::new(), value: json.to_owned() }),
+    }
+    lines
+}
+
+fn flatten(name: String, json: &str, lines: &mut Vec<ArgumentView>) {
+    if let Ok(Members(members)) = serde_json::from_str(json)
+        && !members.is_empty()
+    {
+        for (key, value) in members {
+            flatten(format!("{name}.{key}"), value.get(), lines);
+        }
+        return;
+    }
+    if let Ok(values) = serde_json::from_str::<Vec<&RawValue>>(json)
+        && values.iter().any(|value| value.get().starts_with(['{', '[']))
+    {
+        for (at, value) in values.iter().enumerate() {
+            flatten(format!("{name}[{at}]"), value.get(), lines);
+        }
+        return;
+    }
+    let value = serde_json::from_str::<String>(json).unwrap_or_else(|_| json.to_owned());
+    lines.push(ArgumentView { name, value });
+}
+
+/// A JSON object's members in their order, the values as they were written.
+struct Members<'a>(Vec<(String, &'a RawValue)>);
+
+impl<'de: 'a, 'a> serde::Deserialize<'de> for Members<'a> {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct InOrder;
+        impl<'de> serde::de::Visitor<'de> for InOrder {
+            type Value = Members<'de>;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<Members<'de>, A::Error> {
+                let mut members = Vec::new();
+                while let Some(member) = map.next_entry()? {
+                    members.push(member);
+                }
+                Ok(Members(members))
+            }
+        }
+        deserializer.deserialize_map(InOrder)
+    }
+}
+
+fn manager(mode: &Mode) -> ManagerView {
+    match mode {
+        Mode::Personal => {
+            ManagerView { organisation: None, support: false, config_url: None, fingerprint: None }
+        }
+        Mode::Managed(organisation) => ManagerView {
+            organisation: Some(organisation.name.clone()),
+            support: organisation.support_url.is_some(),
+            config_url: organisation.config_url.as_ref().map(ToString::to_string),
+            fingerprint: organisation.fingerprint.clone(),
+        },
+    }
+}
+
+fn session(session: &Session) -> SessionKind {
+    match session {
+        Session::Local { .. } => SessionKind::Local,
+        Session::SignedOut => SessionKind::SignedOut,
+        Session::SigningIn => SessionKind::SigningIn,
+        Session::SignedIn { .. } => SessionKind::SignedIn,
+        Session::Expired { .. } => SessionKind::Expired,
+    }
+}
+
+fn advice(advice: &Advice) -> AdviceView {
+    AdviceView {
+        code: advice.code.clone(),
+        happened: advice.happened.clone(),
+        means: advice.means.clone(),
+        todo: advice.todo.clone(),
+    }
+}
+
+fn server(state: &AppState, id: &ServerId, server: &VirtualServer) -> ServerView {
+    ServerView {
+        id: id.to_string(),
+        title: server.title.clone(),
+        url: server.url.clone(),
+        connectors: server.connectors.iter().map(|id| connector_title(state, id)).collect(),
+        tools: server
+            .tools
+            .iter()
+            .map(|tool| ToolView {
+                connector: connector_title(state, &tool.connector),
+                tool: tool.tool.as_str().to_owned(),
+                access: match tool.access {
+                    Access::Allowed => AccessKind::Allowed,
+                    Access::Asks => AccessKind::Asks,
+                    Access::NotAllowed => AccessKind::NotAllowed,
+                },
+                reason: tool.reason.clone(),
+            })
+            .collect(),
+    }
+}
+
+fn connector(state: &AppState, id: &ConnectorId, connector: &Connector) -> ConnectorView {
+    let (status, wrong) = match &connector.status {
+        ConnectorStatus::Idle => (ConnectorKind::Idle, None),
+        ConnectorStatus::Ready => (ConnectorKind::Ready, None),
+        ConnectorStatus::SignInNeeded => (ConnectorKind::SignInNeeded, None),
+        ConnectorStatus::SigningIn => (ConnectorKind::SigningIn, None),
+        ConnectorStatus::Unreachable(wrong) => (ConnectorKind::Unreachable, Some(advice(wrong))),
+    };
+    ConnectorView {
+        id: id.to_string(),
+        title: connector.title.clone(),
+        runs: words::runs(state, &connector.runs),
+        credential: words::credential(state, &connector.title, connector.credential),
+        own_account: connector.credential == CredentialKind::Own,
+        account: connector.account.clone(),
+        status,
+        advice: wrong,
+        tools: connector.tools,
+        last_used: connector.last_used.map(millis),
+    }
+}
+
+fn assistant(state: &AppState, assistant: &Assistant) -> AssistantView {
+    AssistantView {
+        client_id: assistant.client_id.clone(),
+        name: words::name(&assistant.name),
+        program: assistant.executable.as_deref().map(program),
+        server: assistant.server.to_string(),
+        server_title: server_title(state, &assistant.server),
+        allowed: millis(assistant.allowed),
+        last_call: assistant.last_call.map(millis),
+        calls: number(assistant.calls),
+    }
+}
+
+fn program(path: &str) -> ProgramView {
+    let name = path.rsplit(['/', '\\']).next().unwrap_or(path).to_owned();
+    ProgramView { name, path: path.to_owned(), pid: None }
+}
+
+fn call(state: &AppState, activity: &Activity) -> ActivityView {
+    let (outcome, outcome_words) = match &activity.outcome {
+        CallOutcome::Running => (OutcomeKind::Running, "Running".to_owned()),
+        CallOutcome::Done => (OutcomeKind::Done, "Done".to_owned()),
+        CallOutcome::ToolError => (OutcomeKind::Failed, "The tool reported an error".to_owned()),
+        CallOutcome::Denied { reason } if reason.is_empty() => {
+            (OutcomeKind::Denied, "Not allowed".to_owned())
+        }
+        CallOutcome::Denied { reason } => (OutcomeKind::Denied, format!("Not allowed: {reason}")),
+        CallOutcome::SignInNeeded => (OutcomeKind::SignInNeeded, "Needed a sign-in".to_owned()),
+        CallOutcome::Failed { reason } => (OutcomeKind::Failed, format!("Failed: {reason}")),
+    };
+    ActivityView {
+        call: activity.call.to_string(),
+        at: millis(activity.at),
+        assistant: words::name(&activity.client_name),
+        server: server_title(state, &activity.server),
+        connector: connector_title(state, &activity.connector),
+        tool: activity.tool.clone(),
+        outcome,
+        outcome_words,
+        took: activity.took.map(|took| took.as_secs_f64() * 1000.0),
+        rules: activity.rules.clone(),
+        policy: activity.policy.clone(),
+        credential: activity.credential.clone(),
+        arguments: activity.arguments.clone(),
+    }
+}
+
+fn audit(state: &AppState) -> AuditView {
+    let (whole_at, broken) = match &state.audit.health {
+        AuditHealth::NotChecked => (None, None),
+        AuditHealth::Whole { at } => (Some(millis(*at)), None),
+        AuditHealth::Broken(wrong) => (None, Some(advice(wrong))),
+    };
+    AuditView {
+        records: number(state.audit.records),
+        receipted: state.audit.receipted.map(number),
+        whole_at,
+        broken,
+    }
+}
+
+fn policy(state: &AppState) -> Option<PolicyView> {
+    let policy = state.policy.as_ref()?;
+    let (freshness, until) = match policy.freshness {
+        Freshness::Own => (FreshnessKind::Own, None),
+        Freshness::Fresh { until } => (FreshnessKind::Fresh, until),
+        Freshness::Grace { until } => (FreshnessKind::Grace, Some(until)),
+        Freshness::DenyAll(_) => (FreshnessKind::DenyAll, None),
+    };
+    Some(PolicyView {
+        version: policy.version.clone(),
+        digest: policy.digest.clone(),
+        since: millis(policy.since),
+        freshness,
+        until: until.map(millis),
+    })
+}
+
+fn settings(state: &AppState) -> Vec<SettingView> {
+    let managed = matches!(state.mode, Mode::Managed(_));
+    let setting = |name: &str, value: String| SettingView { name: name.to_owned(), value, managed };
+    let sign_in = match state.sign_in_surface {
+        org_protocol::SignInSurface::Auto => {
+            "in a window of Deskgate, or in the browser where that is needed"
+        }
+        org_protocol::SignInSurface::Browser => "always in the browser",
+    };
+    let settings_from = match &state.mode {
+        Mode::Managed(organisation) => organisation.config_url.as_ref().map_or_else(
+            || organisation.name.clone(),
+            |url| format!("{} ({})", organisation.name, url.host_str().unwrap_or_default()),
+        ),
+        Mode::Personal => state.settings_file.clone(),
+    };
+    let records = match state.audit.receipted {
+        Some(_) => format!("on this computer and at {}", words::organisation(state)),
+        None => "on this computer only".to_owned(),
+    };
+    vec![
+        setting("Settings come from", settings_from),
+        setting(
+            "Connectors and virtual servers",
+            format!("{} and {}", state.connectors.len(), state.servers.len()),
+        ),
+        setting("Sign-in opens", sign_in.to_owned()),
+        setting("Records of calls are kept", records),
+        SettingView {
+            name: "Address for assistants".to_owned(),
+            value: state.address.clone().unwrap_or_else(|| "not listening".to_owned()),
+            managed: false,
+        },
+    ]
+}
+
+fn server_title(state: &AppState, id: &ServerId) -> String {
+    state.servers.get(id).map_or_else(|| id.to_string(), |server| server.title.clone())
+}
+
+fn connector_title(state: &AppState, id: &ConnectorId) -> String {
+    state.connectors.get(id).map_or_else(|| id.to_string(), |connector| connector.title.clone())
+}
+
+#[expect(clippy::cast_precision_loss, reason = "exact until the year 287396")]
+fn millis(at: Timestamp) -> Millis {
+    (at.micros() / 1000) as f64
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a count that is shown, exact up to 2^53")]
+fn number(count: u64) -> f64 {
+    count as f64
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,111 @@
+use model::{ListeningProcess, Timestamp};
+
+use super::*;
+use crate::event::Event;
+use crate::pending::PendingId;
+use crate::state::tests::{consent_item, managed, ready, sign_in_item};
+
+const NOW: Timestamp = Timestamp::from_seconds(1_000_000);
+
+fn consent_view(claimed: &str, executable: Option<&str>) -> ConsentView {
+    let state = ready();
+    let mut item = consent_item("a1");
+    if let Question::Consent(request) = &mut item.question {
+        claimed.clone_into(&mut request.client_name);
+        request.process =
+            executable.map(|path| ListeningProcess { pid: 42, executable: path.to_owned(), user_id: 1000 });
+    }
+    match pending(&state, &item).question {
+        QuestionView::Consent(view) => view,
+        other @ (QuestionView::SignIn { .. } | QuestionView::Approval(_)) => {
+            panic!("a consent was expected, not {other:?}")
+        }
+    }
+}
+
+#[test]
+fn a_consent_says_who_really_asks_and_what_for() {
+    let view = consent_view("Claude Code", Some("/opt/claude/claude"));
+    assert_eq!(
+        view.program,
+        Some(ProgramView { name: "claude".to_owned(), path: "/opt/claude/claude".to_owned(), pid: Some(42) })
+    );
+    assert_eq!(view.returns_to, "127.0.0.1:4000");
+    assert_eq!(view.acts_for, "ada");
+    let reach: Vec<_> = view.reach.iter().map(|it| (it.title.as_str(), it.credential.as_str())).collect();
+    assert_eq!(reach, [("Files", "no account needed"), ("Mail", "your Mail account")]);
+}
+
+#[test]
+fn a_name_that_the_program_does_not_bear_is_marked() {
+    for (claimed, path, differs) in [
+        ("Claude Code", "/opt/claude/claude", false),
+        ("Claude Code", "/tmp/x/steal", true),
+        ("Cursor", "/usr/share/cursor/cursor", false),
+        ("AB", "/usr/bin/ab", true),
+    ] {
+        assert_eq!(consent_view(claimed, Some(path)).name_differs, differs, "{claimed} {path}");
+    }
+    assert!(!consent_view("Claude Code", None).name_differs, "nothing is known to differ");
+}
+
+#[test]
+fn a_claimed_name_cannot_turn_the_reading_or_fill_the_window() {
+    let view =
+        consent_view("Good\u{202e}live\n\tCorp\u{200b} and more and more and more and more and more", None);
+    assert_eq!(view.claimed_name, "Goodlive Corp and more and more and mor…");
+    assert_eq!(consent_view("\u{200b}", None).claimed_name, "An assistant");
+}
+
+#[test]
+fn no_view_bears_an_authorization_url() {
+    let mut state = managed();
+    let secret = "https://idp.test/auth?state=st4te&code_challenge=ch4llenge";
+    state.handle(Event::PendingAdded(sign_in_item("b1", secret)), NOW);
+    let shown = serde_json::to_string(&window(&state)).unwrap();
+    assert!(shown.contains("idp.test"), "the host is shown");
+    assert!(!shown.contains("st4te") && !shown.contains("ch4llenge"), "{shown}");
+}
+
+#[test]
+fn arguments_become_a_form_and_nothing_is_left_out() {
+    let form: Vec<_> = arguments(
+        r#"{"to":["ada@acme.test","bob@acme.test"],"message":{"subject":"Hi","body":"a\nb"},"n":1.50,"list":[{"x":null},2],"empty":{}}"#,
+    )
+    .into_iter()
+    .map(|it| format!("{}={}", it.name, it.value))
+    .collect();
+    assert_eq!(
+        form,
+        [
+            r#"to=["ada@acme.test","bob@acme.test"]"#,
+            "message.subject=Hi",
+            "message.body=a\nb",
+            "n=1.50",
+            "list[0].x=null",
+            "list[1]=2",
+            "empty={}",
+        ]
+    );
+    assert_eq!(arguments("not json"), [ArgumentView { name: String::new(), value: "not json".to_owned() }]);
+}
+
+#[test]
+fn everything_managed_is_marked_so() {
+    let own: Vec<_> = window(&ready()).settings.into_iter().filter(|it| it.managed).collect();
+    assert_eq!(own, []);
+    let managed = window(&managed());
+    assert_eq!(managed.manager.organisation.as_deref(), Some("Acme"));
+    assert!(managed.settings.iter().any(|it| it.managed && it.name == "Sign-in opens"));
+}
+
+#[test]
+fn the_window_counts_what_waits() {
+    let mut state = ready();
+    state.handle(Event::PendingAdded(consent_item("a1")), NOW);
+    let view = window(&state);
+    assert_eq!(view.status, Status::Attention);
+    assert_eq!(view.summary, "One request is waiting for you.");
+    assert_eq!(view.pending.len(), 1);
+    assert_eq!(view.pending[0].id, PendingId::typed("a1").as_str());
+}
