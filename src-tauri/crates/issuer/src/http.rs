@@ -103,6 +103,14 @@ impl std::fmt::Debug for IssuerResponse {
     }
 }
 
+impl IssuerRequest {
+    /// Whether the body is of a media type; parameters such as the character set do not matter.
+    pub(crate) fn is_of_type(&self, essence: &str) -> bool {
+        let found = self.content_type.as_deref().and_then(|value| value.split(';').next());
+        found.is_some_and(|found| found.trim().eq_ignore_ascii_case(essence))
+    }
+}
+
 impl IssuerResponse {
     /// The first header of this name, in lower case.
     pub fn header(&self, name: &str) -> Option<&str> {

@@ -7,11 +7,25 @@
 #![forbid(unsafe_code)]
 
 mod access;
+mod authorize;
+mod clients;
+mod codes;
+mod consents;
+mod documents;
+mod grants;
 mod http;
 mod issuer;
+mod ledger;
 mod metadata;
+mod name;
+mod params;
+mod pkce;
+mod redirect;
+mod register;
 mod seams;
+mod secret;
 pub mod testing;
+mod token;
 
 pub use access::{AccessGrant, Assistant, AssistantGrant, TokenFault};
 pub use http::{IssuerRequest, IssuerResponse, Route};

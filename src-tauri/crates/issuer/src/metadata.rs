@@ -45,7 +45,9 @@ pub(crate) fn server_of_scope(scope: &str) -> Option<ServerId> {
 }
 
 /// RFC 8414, section 2, with RFC 9207 and the client metadata documents of MCP 2026-07-28.
-pub(crate) fn authorization_server(origin: &Origin) -> Value {
+///
+/// `documents` says whether clients may name themselves by a metadata document.
+pub(crate) fn authorization_server(origin: &Origin, documents: bool) -> Value {
     json!({
         "issuer": origin.issuer(),
         "authorization_endpoint": origin.url(&Route::Authorize),
@@ -59,7 +61,7 @@ pub(crate) fn authorization_server(origin: &Origin) -> Value {
         "revocation_endpoint_auth_methods_supported": ["none"],
         "code_challenge_methods_supported": ["S256"],
         "authorization_response_iss_parameter_supported": true,
-        "client_id_metadata_document_supported": false,
+        "client_id_metadata_document_supported": documents,
     })
 }
 

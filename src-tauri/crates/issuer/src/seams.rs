@@ -12,6 +12,11 @@ pub struct IssuerConfig {
     pub port: u16,
     /// The operating system's user. A redirect listener of another user is refused; `None` where users cannot be told.
     pub user_id: Option<u32>,
+    /// Whether the metadata invites clients to name themselves by a metadata document (MCP 2026-07-28, "Client ID Metadata
+    /// Documents"). Only pinned documents are understood, invited or not; a client with another one ends at an error page
+    /// in the browser and cannot fall back, while uninvited it registers dynamically. So leave this off unless every
+    /// assistant in use is pinned.
+    pub advertise_documents: bool,
     /// Bounds.
     pub limits: Limits,
 }

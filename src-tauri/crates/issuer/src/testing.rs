@@ -32,7 +32,9 @@ impl MemoryStore {
         self.records.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn check(&self) -> Result<(), StoreFault> {
+    /// Lets others run, as a store that waits for a disk does.
+    async fn check(&self) -> Result<(), StoreFault> {
+        tokio::task::yield_now().await;
         if self.failing.load(Ordering::SeqCst) {
             return Err(StoreFault("told to fail".to_owned()));
         }
@@ -43,7 +45,7 @@ impl MemoryStore {
 impl Store for MemoryStore {
     fn load(&self, kind: RecordKind) -> BoxFuture<'_, Result<Vec<(String, Vec<u8>)>, StoreFault>> {
         Box::pin(async move {
-            self.check()?;
+            self.check().await?;
             let records = self.records();
             let of_kind = records.iter().filter(|((known, _), _)| *known == kind);
             Ok(of_kind.map(|((_, key), value)| (key.clone(), value.clone())).collect())
@@ -52,7 +54,7 @@ impl Store for MemoryStore {
 
     fn put(&self, kind: RecordKind, key: String, value: Vec<u8>) -> BoxFuture<'_, Result<(), StoreFault>> {
         Box::pin(async move {
-            self.check()?;
+            self.check().await?;
             self.records().insert((kind, key), value);
             Ok(())
         })
@@ -60,7 +62,7 @@ impl Store for MemoryStore {
 
     fn delete(&self, kind: RecordKind, key: String) -> BoxFuture<'_, Result<(), StoreFault>> {
         Box::pin(async move {
-            self.check()?;
+            self.check().await?;
             self.records().remove(&(kind, key));
             Ok(())
         })
