@@ -1,2 +1,26 @@
-//! The only place where secrets rest on the desktop: keychain key, sealed files, the device key, the ledger of what must not be lost.
+//! The only place where secrets rest on the desktop.
+//!
+//! The operating system's keychain holds one 32-byte key. Everything else lies in small files sealed with keys derived
+//! from it, each replaced as a whole and on disk before [`Vault::put`] returns. Where the keychain cannot be used, the
+//! vault keeps secrets in memory until the program ends and says so; there is no fallback that writes them unsealed.
+//!
+//! This is the only crate that names the keychain. It knows nothing of what the secrets mean.
 #![forbid(unsafe_code)]
+
+mod device;
+mod fault;
+mod home;
+mod keychain;
+mod kind;
+mod seal;
+mod secret;
+mod store;
+pub mod testing;
+mod vault;
+
+pub use device::DeviceKey;
+pub use fault::{Finding, VaultFault};
+pub use keychain::{Keychain, KeychainFault, KeychainState, SystemKeychain};
+pub use kind::Kind;
+pub use secret::SecretBytes;
+pub use vault::{Found, Vault};
