@@ -1,2 +1,27 @@
-//! SSO: the session state machine and its IO shell.
+//! Signing in: the organisation's session (OpenID Connect), and the parts that any OAuth sign-in on the desktop shares.
+//!
+//! [`renewal`] keeps a rotating token alive without IO; [`Keeper`] drives it. [`Http`] is the only way to an
+//! authorization server, [`answer`] the only reader of a redirect. Nothing here opens a window, logs a token, or
+//! decides what a person may do: the session says who somebody is, policy says the rest.
 #![forbid(unsafe_code)]
+
+pub mod answer;
+mod fault;
+mod http;
+mod life;
+mod port;
+mod reach;
+pub mod renewal;
+mod sso;
+mod store;
+mod token;
+
+pub use fault::{FaultKind, SignInFault};
+pub use http::{Http, HttpFault, HttpRequest, HttpResponse, Reach};
+pub use life::{Life, Moment};
+pub use port::{free_loopback_port, loopback_redirect};
+pub use reach::{NamedHosts, is_loopback, presentable};
+pub use renewal::{Kept, Keeper, KeeperRules, Place, Status};
+pub use sso::{Provider, Session, SessionState, Sso, SsoParts};
+pub use store::{SecretStore, seal, sealed_text, unseal};
+pub use token::{Redemption, RenewFault, TokenEndpoint, Tokens};

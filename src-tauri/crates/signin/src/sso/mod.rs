@@ -1,0 +1,147 @@
+//! The organisation's session: OpenID Connect with code and PKCE, kept alive, verified each time it is renewed.
+
+mod claims;
+mod place;
+mod provider;
+mod session;
+
+use std::sync::Arc;
+
+use model::{Advice, BoxFuture, ForPerson as _, Person, Subject};
+use os::Clock;
+use tokio::sync::watch;
+use url::Url;
+
+use crate::renewal::{Keeper, KeeperRules, Status};
+use crate::{FaultKind, Http, NamedHosts, SecretStore, SignInFault};
+use place::SsoPlace;
+
+pub use provider::Provider;
+pub use session::Session;
+
+/// What the session needs from outside.
+pub struct SsoParts {
+    /// Where sessions rest.
+    pub store: Arc<dyn SecretStore>,
+    /// Who is asked.
+    pub person: Arc<dyn Person>,
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+    /// How it behaves; `machine.renew_when_read` is set in any case: a session that was read back is renewed at once.
+    pub rules: KeeperRules,
+}
+
+/// The session at one identity provider. Clones share it.
+#[derive(Clone)]
+pub struct Sso {
+    keeper: Keeper<SsoPlace>,
+    state: watch::Receiver<SessionState>,
+    organisation: String,
+}
+
+/// What can be seen of the session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SessionState {
+    /// Not looked yet.
+    Starting,
+    /// Nobody is signed in.
+    SignedOut {
+        /// Why, if it was not by wish.
+        why: Option<Advice>,
+    },
+    /// A person is being asked.
+    SigningIn,
+    /// Somebody is signed in. That stays so while the identity provider cannot be reached.
+    SignedIn {
+        /// Who.
+        subject: Subject,
+        /// When the ID token ends, or has ended.
+        expires: model::Timestamp,
+        /// What keeps the session from being renewed.
+        trouble: Option<Advice>,
+    },
+}
+
+impl Sso {
+    /// Starts keeping the session at `provider`. Must be called within a Tokio runtime.
+    ///
+    /// # Errors
+    /// [`FaultKind::NotAllowed`] for an issuer that is no `https` URL (or `http` on loopback), [`FaultKind::Internal`] if
+    /// TLS cannot be set up.
+    pub fn open(provider: Provider, parts: SsoParts) -> Result<Self, SignInFault> {
+        let organisation = provider.organisation.clone();
+        let SsoParts { store, person, clock, mut rules } = parts;
+        rules.machine.renew_when_read = true;
+        let issuer = Url::parse(&provider.issuer)
+            .map_err(|_| FaultKind::NotAllowed(provider.issuer.clone()))
+            .and_then(|url| crate::presentable(&url).map(|()| url))
+            .map_err(|fault| fault.at(&organisation))?;
+        let named = NamedHosts::default();
+        named.add(&issuer);
+        let http = Http::new(named).map_err(|fault| fault.at(&organisation))?;
+        let (show, state) = watch::channel(SessionState::Starting);
+        let place =
+            SsoPlace { reach: http.from(&issuer), provider, store, person, clock: Arc::clone(&clock), show };
+        Ok(Self { keeper: Keeper::start(Arc::new(place), clock, rules), state, organisation })
+    }
+
+    /// Asks the person to sign in, whoever is signed in now. `nonce` comes back in the ID token (OpenID Connect Core 1.0,
+    /// section 2): whoever wants the session bound to something puts its digest there.
+    ///
+    /// # Errors
+    /// [`SignInFault`]. Who was signed in before still is.
+    pub async fn sign_in(&self, nonce: String) -> Result<Session, SignInFault> {
+        self.keeper.sign_in(nonce).await.map_err(|fault| fault.at(&self.organisation))
+    }
+
+    /// The session with an ID token that is still valid, renewed if need be. Never asks a person.
+    ///
+    /// # Errors
+    /// [`SignInFault`]; [`Sso::last_known`] may still say who it was.
+    pub async fn session(&self) -> Result<Session, SignInFault> {
+        self.keeper.token(None).await.map_err(|fault| fault.at(&self.organisation))
+    }
+
+    /// The session as it was last renewed, however long ago: who the person is while the identity provider cannot be
+    /// reached. Waits only until what is saved was read.
+    pub async fn last_known(&self) -> Option<Session> {
+        match self.keeper.known().await {
+            Status::SignedIn { kept, .. } => Some(kept),
+            Status::Unknown | Status::SignedOut { .. } | Status::SigningIn => None,
+        }
+    }
+
+    /// Forgets the session and tells the identity provider in the background.
+    ///
+    /// # Errors
+    /// [`SignInFault`] if it could not be erased.
+    pub async fn sign_out(&self) -> Result<(), SignInFault> {
+        self.keeper.sign_out().await.map_err(|fault| fault.at(&self.organisation))
+    }
+
+    /// What can be seen of the session, now and at each change.
+    pub fn watch(&self) -> watch::Receiver<SessionState> {
+        self.state.clone()
+    }
+
+    /// Ends the work after what is under way; a question to a person is withdrawn.
+    pub fn close(&self) -> BoxFuture<'_, ()> {
+        Box::pin(self.keeper.close())
+    }
+}
+
+impl SessionState {
+    fn of(status: &Status<Session>, organisation: &str) -> Self {
+        let advice = |fault: &FaultKind| fault.clone().at(organisation).advice();
+        match status {
+            Status::Unknown => Self::Starting,
+            Status::SignedOut { after } => Self::SignedOut { why: after.as_ref().map(advice) },
+            Status::SigningIn => Self::SigningIn,
+            Status::SignedIn { kept, trouble, .. } => Self::SignedIn {
+                subject: kept.subject().clone(),
+                expires: kept.expires(),
+                trouble: trouble.as_ref().map(advice),
+            },
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! Signing in at the identity provider, and renewing.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use model::{BoxFuture, Person, PersonFault, SignInOutcome, SignInPurpose, SignInRequest};
+use oauth2::PkceCodeChallenge;
+use os::Clock;
+use secrecy::SecretString;
+use tokio::sync::watch;
+use url::Url;
+use vault::Kind;
+
+use super::SessionState;
+use super::claims::{NonceRule, Verified, Verifier};
+use super::provider::{Found, Provider};
+use super::session::{Inner, Session};
+use crate::answer::{self, Expected};
+use crate::renewal::{Place, Status};
+use crate::{
+    FaultKind, Life, Moment, Reach, Redemption, RenewFault, SecretStore, Tokens, loopback_redirect, presentable,
+};
+
+/// The one session of this installation.
+const KEY: &str = "sign-in";
+
+/// How long a person has to sign in.
+const DEADLINE: Duration = Duration::from_secs(5 * 60);
+
+/// How often another program may be faster at the redirect port before the attempt ends.
+const MOST_PORTS: usize = 3;
+
+/// When a provider that renews without an ID token says nothing about time either, it is asked again after this.
+const UNSAID_LIFE: Duration = Duration::from_secs(5 * 60);
+
+pub(super) struct SsoPlace {
+    pub(super) provider: Provider,
+    pub(super) reach: Reach,
+    pub(super) store: Arc<dyn SecretStore>,
+    pub(super) person: Arc<dyn Person>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) show: watch::Sender<SessionState>,
+}
+
+/// An authorization request that was answered.
+struct Answered {
+    outcome: SignInOutcome,
+    redirect_uri: Url,
+    state: String,
+    verifier: SecretString,
+}
+
+impl Place for SsoPlace {
+    type Kept = Session;
+    type Ask = String;
+
+    fn read(&self) -> BoxFuture<'_, Result<Option<Session>, FaultKind>> {
+        Box::pin(async move {
+            let found = self.store.fetch(Kind::Session, KEY).await?;
+            Ok(found.and_then(|bytes| Session::unseal(&bytes, &self.provider)))
+        })
+    }
+
+    fn sign_in(&self, nonce: String) -> BoxFuture<'_, Result<Session, FaultKind>> {
+        Box::pin(self.attempt(nonce))
+    }
+
+    fn renew(&self, kept: Session, use_number: u8) -> BoxFuture<'_, Result<Session, RenewFault>> {
+        Box::pin(self.renewal(kept, use_number))
+    }
+
+    fn save(&self, kept: Session) -> BoxFuture<'_, Result<(), FaultKind>> {
+        Box::pin(async move {
+            let bytes = kept.seal(&self.provider, 0)?;
+            self.store.put(Kind::Session, KEY, &bytes).await
+        })
+    }
+
+    fn erase(&self, kept: Session, revoke: bool) -> BoxFuture<'_, Result<(), FaultKind>> {
+        Box::pin(async move {
+            self.store.remove(Kind::Session, KEY).await?;
+            if revoke {
+                tokio::spawn(revocation(self.provider.clone(), self.reach.clone(), kept));
+            }
+            Ok(())
+        })
+    }
+
+    fn changed(&self, status: &Status<Session>) {
+        self.show.send_replace(SessionState::of(status, &self.provider.organisation));
+    }
+}
+
+impl SsoPlace {
+    async fn attempt(&self, nonce: String) -> Result<Session, FaultKind> {
+        let found = self.provider.discover(&self.reach).await?;
+        let Answered { outcome, redirect_uri, state, verifier } = self.ask(&found, &nonce).await?;
+        let code = answer::code(
+            &outcome,
+            &Expected {
+                redirect_uri: &redirect_uri,
+                state: &state,
+                issuer: found.issuer.as_str(),
+                issuer_announced: found.announces_issuer,
+            },
+        )?;
+        let redemption = Redemption { code, verifier: &verifier, redirect_uri: &redirect_uri, resource: None };
+        let tokens = found.tokens.redeem(&self.reach, redemption).await?;
+        let id_token = tokens.id_token.clone().ok_or(FaultKind::NotOffered("an ID token".to_owned()))?;
+        let verified = self.verify(&found, &id_token, &tokens.access, NonceRule::Is(&nonce))?;
+        let lasts = self.life_of(&verified, &tokens);
+        Ok(self.session(verified, id_token, tokens, lasts))
+    }
+
+    async fn ask(&self, found: &Found, nonce: &str) -> Result<Answered, FaultKind> {
+        for _ in 0..MOST_PORTS {
+            let redirect_uri = loopback_redirect()?;
+            let (challenge, verifier) = PkceCodeChallenge::new_random_sha256();
+            let state = oauth2::CsrfToken::new_random().secret().clone();
+            let authorize_url = self.authorize_url(found, &redirect_uri, &state, challenge.as_str(), nonce);
+            presentable(&authorize_url)?;
+            let request = SignInRequest {
+                purpose: SignInPurpose::Organisation { name: self.provider.organisation.clone() },
+                authorize_url,
+                redirect_uri: redirect_uri.clone(),
+                deadline: DEADLINE,
+            };
+            match self.person.sign_in(request).await {
+                Ok(outcome) => {
+                    let verifier = verifier.into_secret().into();
+                    return Ok(Answered { outcome, redirect_uri, state, verifier });
+                }
+                Err(PersonFault::PortTaken) => {}
+                Err(fault) => return Err(fault.into()),
+            }
+        }
+        Err(PersonFault::PortTaken.into())
+    }
+
+    fn authorize_url(&self, found: &Found, redirect_uri: &Url, state: &str, challenge: &str, nonce: &str) -> Url {
+        let mut scopes = vec!["openid"];
+        if found.offline_access {
+            scopes.push("offline_access");
+        }
+        scopes.extend(self.provider.scopes.iter().map(String::as_str).filter(|s| *s != "openid"));
+        scopes.dedup();
+        let mut url = found.authorization_endpoint.clone();
+        url.query_pairs_mut()
+            .append_pair("response_type", "code")
+            .append_pair("client_id", &self.provider.client_id)
+            .append_pair("redirect_uri", redirect_uri.as_str())
+            .append_pair("scope", &scopes.join(" "))
+            .append_pair("state", state)
+            .append_pair("nonce", nonce)
+            .append_pair("code_challenge", challenge)
+            .append_pair("code_challenge_method", "S256");
+        url
+    }
+
+    async fn renewal(&self, kept: Session, use_number: u8) -> Result<Session, RenewFault> {
+        let Some(refresh) = &kept.0.refresh else {
+            return Err(RenewFault::Ended("no refresh token".to_owned()));
+        };
+        let found = self.provider.discover(&self.reach).await.map_err(RenewFault::NotDone)?;
+        let mark = kept.seal(&self.provider, use_number).map_err(RenewFault::NotDone)?;
+        self.store.put(Kind::Session, KEY, &mark).await.map_err(RenewFault::NotDone)?;
+        let mut tokens = found.tokens.renew(&self.reach, refresh, None).await?;
+        tokens.refresh = tokens.refresh.or_else(|| kept.0.refresh.clone());
+        let Some(id_token) = tokens.id_token.clone() else {
+            // Not every provider sends one when it renews; then the person is as known as before.
+            let verified = Verified {
+                subject: kept.subject().clone(),
+                expires: kept.expires(),
+                nonce: kept.nonce().map(str::to_owned),
+            };
+            let lasts = tokens.lasts.unwrap_or(UNSAID_LIFE);
+            return Ok(self.session(verified, kept.id_token().clone(), tokens, lasts));
+        };
+        let rule = NonceRule::AbsentOr(kept.nonce());
+        let verified = self
+            .verify(&found, &id_token, &tokens.access, rule)
+            .map_err(|fault| RenewFault::Ended(fault.to_string()))?;
+        let same = verified.subject.subject == kept.subject().subject;
+        if !same {
+            return Err(RenewFault::Ended("the identity provider renewed somebody else's session".to_owned()));
+        }
+        let lasts = self.life_of(&verified, &tokens);
+        Ok(self.session(verified, id_token, tokens, lasts))
+    }
+
+    fn verify(
+        &self,
+        found: &Found,
+        id_token: &SecretString,
+        access: &SecretString,
+        nonce: NonceRule<'_>,
+    ) -> Result<Verified, FaultKind> {
+        let verifier = Verifier {
+            issuer: &found.issuer,
+            client_id: &self.provider.client_id,
+            keys: &found.keys,
+            groups_claim: &self.provider.groups_claim,
+            now: self.clock.now(),
+        };
+        verifier.verify(id_token, access, nonce)
+    }
+
+    /// The shorter life of the two tokens.
+    fn life_of(&self, verified: &Verified, tokens: &Tokens) -> Duration {
+        let left = verified.expires.since(self.clock.now());
+        tokens.lasts.map_or(left, |lasts| lasts.min(left))
+    }
+
+    fn session(&self, verified: Verified, id_token: SecretString, tokens: Tokens, lasts: Duration) -> Session {
+        Session(Arc::new(Inner {
+            subject: verified.subject,
+            id_token,
+            expires: verified.expires,
+            nonce: verified.nonce,
+            refresh: tokens.refresh,
+            life: Life::beginning(Moment::of(&*self.clock), Some(lasts)),
+            uses: 0,
+        }))
+    }
+}
+
+/// Best effort: the session is already forgotten here.
+async fn revocation(provider: Provider, reach: Reach, kept: Session) {
+    let Some(refresh) = kept.0.refresh.clone() else { return };
+    let told = async {
+        let found = provider.discover(&reach).await?;
+        let tokens = Tokens {
+            access: SecretString::default(),
+            refresh: Some(refresh),
+            id_token: None,
+            lasts: None,
+            scopes: None,
+        };
+        found.tokens.revoke(&reach, &tokens).await
+    };
+    if let Err(fault) = told.await {
+        tracing::info!(%fault, "the identity provider could not be told of the sign-out");
+    }
+}

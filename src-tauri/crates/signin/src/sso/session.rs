@@ -1,0 +1,125 @@
+//! A session, and its form at rest.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use model::{Digest, Subject, Timestamp};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::{Deserialize, Serialize};
+use vault::SecretBytes;
+
+use super::provider::Provider;
+use crate::renewal::Kept;
+use crate::{FaultKind, Life, seal, sealed_text, unseal};
+
+/// The format version of [`Record`] that is written and read.
+const FORMAT: u32 = 1;
+
+/// Somebody is signed in at the organisation's identity provider. Clones share it.
+#[derive(Debug, Clone)]
+pub struct Session(pub(super) Arc<Inner>);
+
+#[derive(Debug)]
+pub(super) struct Inner {
+    pub(super) subject: Subject,
+    pub(super) id_token: SecretString,
+    pub(super) expires: Timestamp,
+    pub(super) nonce: Option<String>,
+    pub(super) refresh: Option<SecretString>,
+    pub(super) life: Life,
+    pub(super) uses: u8,
+}
+
+impl Session {
+    /// Who, as the ID token says.
+    pub fn subject(&self) -> &Subject {
+        &self.0.subject
+    }
+
+    /// The ID token as it was received: what the control plane verifies for itself.
+    pub fn id_token(&self) -> &SecretString {
+        &self.0.id_token
+    }
+
+    /// When the ID token ends.
+    pub fn expires(&self) -> Timestamp {
+        self.0.expires
+    }
+
+    /// The nonce within the ID token. A provider may leave it out when it renews.
+    pub fn nonce(&self) -> Option<&str> {
+        self.0.nonce.as_deref()
+    }
+
+    /// The sealed form, with the number of uses of the refresh token whose answers are not known.
+    pub(super) fn seal(&self, provider: &Provider, uses: u8) -> Result<SecretBytes, FaultKind> {
+        let inner = &*self.0;
+        seal(&Record {
+            format: FORMAT,
+            issuer: provider.issuer.clone(),
+            client_id: provider.client_id.clone(),
+            subject: inner.subject.clone(),
+            id_token: inner.id_token.clone(),
+            expires: inner.expires,
+            nonce: inner.nonce.clone(),
+            refresh_token: inner.refresh.clone(),
+            received: inner.life.received(),
+            lasts_seconds: inner.life.lasts().map(|lasts| lasts.as_secs()),
+            uses,
+        })
+    }
+
+    /// Reads it back, if it is of this provider.
+    pub(super) fn unseal(bytes: &SecretBytes, provider: &Provider) -> Option<Self> {
+        let record: Record = unseal(bytes)?;
+        let ours =
+            record.format == FORMAT && record.issuer == provider.issuer && record.client_id == provider.client_id;
+        ours.then(|| {
+            Self(Arc::new(Inner {
+                subject: record.subject,
+                id_token: record.id_token,
+                expires: record.expires,
+                nonce: record.nonce,
+                refresh: record.refresh_token,
+                life: Life::remembered(record.received, record.lasts_seconds.map(Duration::from_secs)),
+                uses: record.uses,
+            }))
+        })
+    }
+}
+
+impl Kept for Session {
+    fn life(&self) -> Life {
+        self.0.life
+    }
+
+    fn renewable(&self) -> bool {
+        self.0.refresh.is_some()
+    }
+
+    fn uses(&self) -> u8 {
+        self.0.uses
+    }
+
+    fn fingerprint(&self) -> Digest {
+        Digest::of(self.0.id_token.expose_secret().as_bytes())
+    }
+}
+
+/// The form at rest, sealed by the vault.
+#[derive(Serialize, Deserialize)]
+struct Record {
+    format: u32,
+    issuer: String,
+    client_id: String,
+    subject: Subject,
+    #[serde(with = "sealed_text")]
+    id_token: SecretString,
+    expires: Timestamp,
+    nonce: Option<String>,
+    #[serde(with = "sealed_text::option")]
+    refresh_token: Option<SecretString>,
+    received: Timestamp,
+    lasts_seconds: Option<u64>,
+    uses: u8,
+}
