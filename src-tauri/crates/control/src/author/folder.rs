@@ -1,0 +1,345 @@
+//! Reading the authored folder: every mistake with its file, its line and the mend.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use model::{ConnectorId, Digest, IdFault};
+use org_protocol::{
+    CONTENT_FORMAT, CREDENTIAL_PLACEHOLDER, ConnectorSpec, Content, ContentFault, CredentialSpec, OrgSettings,
+    PinnedTools, Transport,
+};
+use policy::{Policy, PolicyInput, PolicyVersion};
+use serde::de::DeserializeOwned;
+
+/// One mistake in the authored folder.
+#[derive(Debug, thiserror::Error)]
+#[error("{}{}: {kind}", file.display(), line.map(|line| format!(":{line}")).unwrap_or_default())]
+pub struct AuthorFault {
+    /// The file, relative to the folder.
+    pub file: PathBuf,
+    /// The line, from 1, where it is known.
+    pub line: Option<usize>,
+    /// What is wrong.
+    pub kind: AuthorFaultKind,
+}
+
+/// What can be wrong in the authored folder.
+#[derive(Debug, thiserror::Error)]
+pub enum AuthorFaultKind {
+    /// The file or folder cannot be read.
+    #[error("cannot be read: {0}")]
+    Unreadable(String),
+    /// Not TOML, or with a key or value that is not understood.
+    #[error("{0}")]
+    Toml(String),
+    /// Not a JSON array of tool definitions.
+    #[error("not a list of tools: {0}; write it with `connector pin`")]
+    Tools(String),
+    /// The file's name is no id.
+    #[error("the file is named after no possible id: {0}")]
+    Name(IdFault),
+    /// A file that means nothing here.
+    #[error("this file is not understood; remove it or correct its name")]
+    Stray,
+    /// Tools are pinned for a connector that does not exist.
+    #[error("there is no connector of this name; remove the file")]
+    ToolsOfNobody,
+    /// References or transports do not fit.
+    #[error("{0}")]
+    Content(ContentFault),
+    /// A brokered connector has no pinned tools, so no policy can be checked against them.
+    #[error("the connector is brokered but its tools are not pinned; run `connector pin`")]
+    NotPinned,
+    /// The placeholder for a secret stands where none is put in.
+    #[error("{CREDENTIAL_PLACEHOLDER} is replaced only in the environment of a brokered command")]
+    Placeholder,
+    /// A brokered command never gets its secret.
+    #[error("the command is brokered, but no environment variable has {CREDENTIAL_PLACEHOLDER}")]
+    NoPlaceholder,
+    /// The policies do not compile.
+    #[error("{0}")]
+    Policy(String),
+}
+
+/// Reads the folder into the content of a bundle.
+///
+/// # Errors
+/// Every mistake found in the files themselves.
+pub fn read(folder: &Path) -> Result<Content, Vec<AuthorFault>> {
+    let mut reading = Reading { folder, faults: Vec::new() };
+    let org = reading.toml::<OrgSettings>(Path::new("org.toml"));
+    let mut connectors = BTreeMap::new();
+    let mut tools = BTreeMap::new();
+    for file in reading.files("connectors") {
+        if let Some(name) = named(&file, ".tools.json") {
+            if let Some((id, list)) = reading.id::<ConnectorId>(&file, &name).zip(reading.tools(&file)) {
+                tools.insert(id, list);
+            }
+        } else if let Some(name) = named(&file, ".toml") {
+            if let Some((id, spec)) = reading.id(&file, &name).zip(reading.toml(&file)) {
+                connectors.insert(id, spec);
+            }
+        } else {
+            reading.fault(&file, AuthorFaultKind::Stray);
+        }
+    }
+    let mut servers = BTreeMap::new();
+    for file in reading.files("servers") {
+        match named(&file, ".toml") {
+            Some(name) => {
+                if let Some((id, spec)) = reading.id(&file, &name).zip(reading.toml(&file)) {
+                    servers.insert(id, spec);
+                }
+            }
+            None => reading.fault(&file, AuthorFaultKind::Stray),
+        }
+    }
+    let policies = reading.policies();
+    match (org, reading.faults.is_empty()) {
+        (Some(org), true) => Ok(Content { format: CONTENT_FORMAT, org, connectors, servers, policies, tools }),
+        (Some(_) | None, _) => Err(reading.faults),
+    }
+}
+
+/// Reads the folder and checks everything that can be checked before signing, policies included.
+///
+/// # Errors
+/// Every mistake found.
+pub fn check(folder: &Path) -> Result<Content, Vec<AuthorFault>> {
+    let content = read(folder)?;
+    let mut faults: Vec<AuthorFault> = content
+        .connectors
+        .iter()
+        .flat_map(|(id, spec)| connector_faults(&content, id, spec))
+        .collect();
+    for id in content.tools.keys().filter(|id| !content.connectors.contains_key(*id)) {
+        faults.push(fault_in(&format!("connectors/{id}.tools.json"), AuthorFaultKind::ToolsOfNobody));
+    }
+    let content = content.checked().map_err(|fault| {
+        vec![AuthorFault { file: content_file(&fault), line: None, kind: AuthorFaultKind::Content(fault) }]
+    })?;
+    if let Err(policy_faults) = compile(&content) {
+        faults.extend(policy_faults.iter().map(|fault| AuthorFault {
+            file: PathBuf::from("policies"),
+            line: None,
+            kind: AuthorFaultKind::Policy(fault.to_string()),
+        }));
+    }
+    if faults.is_empty() { Ok(content) } else { Err(faults) }
+}
+
+fn compile(content: &Content) -> Result<Policy, Vec<policy::PolicyFault>> {
+    let version = PolicyVersion { label: "check".to_owned(), digest: Digest::of(b"") };
+    Policy::compile(PolicyInput {
+        version,
+        connectors: &content.connectors,
+        servers: &content.servers,
+        tools: &content.tools,
+        policies: &content.policies,
+    })
+}
+
+fn connector_faults(content: &Content, id: &ConnectorId, spec: &ConnectorSpec) -> Vec<AuthorFault> {
+    let file = format!("connectors/{id}.toml");
+    let placeholders = spec.environment.values().any(|value| value.contains(CREDENTIAL_PLACEHOLDER));
+    let mut kinds = Vec::new();
+    if let CredentialSpec::Brokered { .. } = &spec.credential {
+        if !content.tools.contains_key(id) {
+            kinds.push(AuthorFaultKind::NotPinned);
+        }
+        match spec.transport() {
+            Ok(Transport::Stdio { .. }) if !placeholders => kinds.push(AuthorFaultKind::NoPlaceholder),
+            Ok(Transport::Http(_)) if placeholders => kinds.push(AuthorFaultKind::Placeholder),
+            Ok(Transport::Stdio { .. } | Transport::Http(_)) => {}
+            Err(fault) => kinds.push(AuthorFaultKind::Content(fault)),
+        }
+    } else if placeholders {
+        kinds.push(AuthorFaultKind::Placeholder);
+    }
+    kinds.into_iter().map(|kind| fault_in(&file, kind)).collect()
+}
+
+fn content_file(fault: &ContentFault) -> PathBuf {
+    match fault {
+        ContentFault::UnknownConnector { server, .. } => format!("servers/{server}.toml").into(),
+        ContentFault::NoCredential(connector) => format!("connectors/{connector}.toml").into(),
+        ContentFault::Transport => PathBuf::from("connectors"),
+        ContentFault::Format(_) => PathBuf::from("org.toml"),
+    }
+}
+
+fn fault_in(file: &str, kind: AuthorFaultKind) -> AuthorFault {
+    AuthorFault { file: PathBuf::from(file), line: None, kind }
+}
+
+struct Reading<'a> {
+    folder: &'a Path,
+    faults: Vec<AuthorFault>,
+}
+
+impl Reading<'_> {
+    fn fault(&mut self, file: &Path, kind: AuthorFaultKind) {
+        self.faults.push(AuthorFault { file: file.to_owned(), line: None, kind });
+    }
+
+    fn text(&mut self, file: &Path) -> Option<String> {
+        match std::fs::read_to_string(self.folder.join(file)) {
+            Ok(text) => Some(text),
+            Err(fault) => {
+                self.fault(file, AuthorFaultKind::Unreadable(fault.to_string()));
+                None
+            }
+        }
+    }
+
+    fn toml<T: DeserializeOwned>(&mut self, file: &Path) -> Option<T> {
+        let text = self.text(file)?;
+        match toml::from_str(&text) {
+            Ok(value) => Some(value),
+            Err(fault) => {
+                let line = fault.span().map(|span| line_of(&text, span.start));
+                let kind = AuthorFaultKind::Toml(fault.message().to_owned());
+                self.faults.push(AuthorFault { file: file.to_owned(), line, kind });
+                None
+            }
+        }
+    }
+
+    fn tools(&mut self, file: &Path) -> Option<PinnedTools> {
+        let text = self.text(file)?;
+        match serde_json::from_str(&text) {
+            Ok(tools) => Some(tools),
+            Err(fault) => {
+                let line = Some(fault.line());
+                let kind = AuthorFaultKind::Tools(fault.to_string());
+                self.faults.push(AuthorFault { file: file.to_owned(), line, kind });
+                None
+            }
+        }
+    }
+
+    fn id<T: std::str::FromStr<Err = IdFault>>(&mut self, file: &Path, name: &str) -> Option<T> {
+        name.parse().map_err(|fault| self.fault(file, AuthorFaultKind::Name(fault))).ok()
+    }
+
+    fn policies(&mut self) -> BTreeMap<String, String> {
+        let mut policies = BTreeMap::new();
+        for file in self.files("policies") {
+            if named(&file, ".cedar").is_none() {
+                self.fault(&file, AuthorFaultKind::Stray);
+            } else if let Some(text) = self.text(&file) {
+                policies.insert(file.to_string_lossy().into_owned(), text);
+            }
+        }
+        policies
+    }
+
+    /// The files of a sub-folder in order; hidden files and notes are passed over, a missing folder is empty.
+    fn files(&mut self, sub: &str) -> Vec<PathBuf> {
+        let entries = match std::fs::read_dir(self.folder.join(sub)) {
+            Ok(entries) => entries,
+            Err(fault) if fault.kind() == std::io::ErrorKind::NotFound => return Vec::new(),
+            Err(fault) => {
+                self.fault(Path::new(sub), AuthorFaultKind::Unreadable(fault.to_string()));
+                return Vec::new();
+            }
+        };
+        let mut files: Vec<PathBuf> = entries
+            .filter_map(Result::ok)
+            .map(|entry| entry.file_name().to_string_lossy().into_owned())
+            .filter(|name| !name.starts_with('.') && !name.ends_with(".md"))
+            .map(|name| Path::new(sub).join(name))
+            .collect();
+        files.sort();
+        files
+    }
+}
+
+fn named(file: &Path, suffix: &str) -> Option<String> {
+    let name = file.file_name()?.to_str()?;
+    name.strip_suffix(suffix).map(ToOwned::to_owned)
+}
+
+fn line_of(text: &str, offset: usize) -> usize {
+    text.bytes().take(offset).filter(|byte| *byte == b'\n').count() + 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::author::init;
+
+    fn example() -> tempfile::TempDir {
+        let dir = tempfile::tempdir().expect("a directory");
+        init(&dir.path().join("org")).expect("writes the example");
+        dir
+    }
+
+    fn faults(change: impl FnOnce(&Path)) -> Vec<String> {
+        let dir = example();
+        let org = dir.path().join("org");
+        change(&org);
+        check(&org).expect_err("refused").iter().map(ToString::to_string).collect()
+    }
+
+    fn write(org: &Path, file: &str, text: &str) {
+        std::fs::write(org.join(file), text).expect("writes");
+    }
+
+    #[test]
+    fn the_example_is_good() {
+        let dir = example();
+        let content = check(&dir.path().join("org")).map_err(|faults| faults[0].to_string());
+        assert_eq!(content.map(|content| content.org.id), Ok("example".to_owned()));
+    }
+
+    #[test]
+    fn unknown_keys_are_named_with_their_line() {
+        let found = faults(|org| write(org, "servers/bad.toml", "title = \"x\"\nconnectors = []\ncolour = 1\n"));
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].starts_with("servers/bad.toml:3: unknown field `colour`"), "{found:?}");
+    }
+
+    #[test]
+    fn every_mistake_is_told_at_once() {
+        let found = faults(|org| {
+            write(org, "connectors/Bad Name.toml", "title = \"x\"\ncommand = [\"x\"]\n");
+            write(org, "servers/notes.txt", "");
+            write(org, "connectors/x.tools.json", "{}");
+        });
+        assert_eq!(found.len(), 3, "{found:?}");
+    }
+
+    #[test]
+    fn a_brokered_command_needs_pinned_tools_and_a_place_for_its_secret() {
+        let found = faults(|org| {
+            let spec = "title = \"W\"\ncommand = [\"w\"]\ncredential = { kind = \"brokered\", credentials = [\"a\"] }\n";
+            write(org, "connectors/w.toml", spec);
+        });
+        assert!(found.iter().any(|fault| fault.contains("not pinned")), "{found:?}");
+        assert!(found.iter().any(|fault| fault.contains("no environment variable")), "{found:?}");
+    }
+
+    #[test]
+    fn a_placeholder_elsewhere_is_refused() {
+        let found = faults(|org| {
+            let spec = "title = \"W\"\ncommand = [\"w\"]\nenvironment = { X = \"${credential}\" }\n";
+            write(org, "connectors/w.toml", spec);
+        });
+        assert!(found.iter().any(|fault| fault.contains("is replaced only")), "{found:?}");
+    }
+
+    #[test]
+    fn a_server_without_its_connector_and_a_broken_policy_are_refused() {
+        let found = faults(|org| write(org, "servers/s.toml", "title = \"S\"\nconnectors = [\"nobody\"]\n"));
+        assert!(found[0].starts_with("servers/s.toml: "), "{found:?}");
+        let found = faults(|org| write(org, "policies/broken.cedar", "permit("));
+        assert!(found.iter().any(|fault| fault.starts_with("policies")), "{found:?}");
+    }
+
+    #[test]
+    fn tools_of_nobody_are_refused() {
+        let found = faults(|org| write(org, "connectors/nobody.tools.json", "[]"));
+        assert!(found[0].contains("no connector of this name"), "{found:?}");
+    }
+}

@@ -1,0 +1,18 @@
+//! What IT writes: a folder under version control, and the signed documents that are made of it.
+//!
+//! Nothing here talks to a server; only [`pin`] starts a connector, to ask for its tools.
+
+mod example;
+mod folder;
+mod keys;
+mod pin;
+mod root;
+mod sign;
+
+pub use example::init;
+pub use folder::{AuthorFault, AuthorFaultKind, check, read};
+pub(crate) use keys::read_private;
+pub use keys::{KeyFileFault, new_key, read_public, read_signing};
+pub use pin::{PinFault, Pinned, pin};
+pub use root::{RootPlan, add_signature, describe_root, new_root};
+pub use sign::{Documents, SignFault, SignPlan, sign};

@@ -1,0 +1,194 @@
+//! Pinning a connector's tools: asking the connector itself, and writing down its very words for IT to review.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use model::ConnectorId;
+use org_protocol::{ConnectorSpec, ContentFault, CredentialSpec, PinnedTools, Transport};
+use secrecy::SecretString;
+use serde_json::value::RawValue;
+use upstream::{Bearer, HttpClient, ListedTools, Session, UpstreamFault};
+
+use super::folder::{self, AuthorFault};
+use crate::launch;
+
+/// How long a connector may take to start and to list its tools.
+const DEADLINE: Duration = Duration::from_secs(60);
+
+/// What pinning changed.
+#[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize)]
+pub struct Pinned {
+    /// The file that holds the list now.
+    pub file: PathBuf,
+    /// How many tools it holds.
+    pub tools: usize,
+    /// Tools that are new.
+    pub added: Vec<String>,
+    /// Tools whose definition is another.
+    pub changed: Vec<String>,
+    /// Tools that are gone.
+    pub removed: Vec<String>,
+    /// Definitions that were left out because they are no tools.
+    pub left_out: Vec<String>,
+}
+
+/// Why nothing was pinned.
+#[derive(Debug, thiserror::Error)]
+pub enum PinFault {
+    /// The folder cannot be read.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+    Folder(Vec<AuthorFault>),
+    /// There is no such connector.
+    #[error("there is no connectors/{0}.toml")]
+    Unknown(ConnectorId),
+    /// Its transport is not one.
+    #[error(transparent)]
+    Content(#[from] ContentFault),
+    /// It needs a credential of the organisation to start, and none was given.
+    #[error("connector {0} is brokered: give its secret with --credential-file or on standard input")]
+    NoCredential(ConnectorId),
+    /// It did not answer.
+    #[error("the connector did not list its tools: {0}")]
+    Upstream(#[from] UpstreamFault),
+    /// The list cannot be written.
+    #[error("{} cannot be written: {source}", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+}
+
+/// Asks a connector for its tools and writes `connectors/<id>.tools.json`.
+///
+/// # Errors
+/// A [`PinFault`]; the file is then as it was.
+pub async fn pin(folder: &Path, id: &ConnectorId, secret: Option<&SecretString>) -> Result<Pinned, PinFault> {
+    let content = folder::read(folder).map_err(PinFault::Folder)?;
+    let spec = content.connectors.get(id).ok_or_else(|| PinFault::Unknown(id.clone()))?;
+    if secret.is_none() && matches!(spec.credential, CredentialSpec::Brokered { .. }) {
+        return Err(PinFault::NoCredential(id.clone()));
+    }
+    let listed = list(spec, secret).await?;
+    let path = folder.join("connectors").join(format!("{id}.tools.json"));
+    let lines: Vec<&str> = listed.tools.iter().map(|(_, definition)| definition.get()).collect();
+    let text = if lines.is_empty() { "[]\n".to_owned() } else { format!("[\n{}\n]\n", lines.join(",\n")) };
+    std::fs::write(&path, text).map_err(|source| PinFault::Write { path: path.clone(), source })?;
+    Ok(difference(path, content.tools.get(id), listed))
+}
+
+async fn list(spec: &ConnectorSpec, secret: Option<&SecretString>) -> Result<ListedTools, PinFault> {
+    let bearer = match (spec.transport()?, secret) {
+        (Transport::Http(_), Some(secret)) => Some(Bearer::new(secret.clone())),
+        (Transport::Http(_) | Transport::Stdio { .. }, _) => None,
+    };
+    let session = match (spec.transport()?, launch::program(spec, secret)) {
+        (Transport::Http(url), _) => Session::open_url(&HttpClient::new()?, url, bearer.as_ref(), DEADLINE).await?,
+        (Transport::Stdio { .. }, Some(program)) => Session::open_program(&program, DEADLINE).await?,
+        (Transport::Stdio { .. }, None) => return Err(ContentFault::Transport.into()),
+    };
+    Ok(session.list_tools(bearer.as_ref(), DEADLINE).await?)
+}
+
+fn difference(file: PathBuf, before: Option<&PinnedTools>, listed: ListedTools) -> Pinned {
+    let before: BTreeMap<String, &RawValue> = before
+        .into_iter()
+        .flat_map(|tools| &tools.0)
+        .filter_map(|tool| Some((tool_name(tool)?, tool.as_ref())))
+        .collect();
+    let mut pinned = Pinned { file, tools: listed.tools.len(), left_out: listed.left_out, ..Pinned::default() };
+    for (name, definition) in &listed.tools {
+        match before.get(name.as_str()) {
+            None => pinned.added.push(name.to_string()),
+            Some(old) if old.get() != definition.get() => pinned.changed.push(name.to_string()),
+            Some(_) => {}
+        }
+    }
+    let there = |name: &str| listed.tools.iter().any(|(tool, _)| tool.as_str() == name);
+    pinned.removed = before.into_keys().filter(|name| !there(name)).collect();
+    pinned
+}
+
+fn tool_name(definition: &RawValue) -> Option<String> {
+    #[derive(serde::Deserialize)]
+    struct Named {
+        name: String,
+    }
+    serde_json::from_str::<Named>(definition.get()).ok().map(|named| named.name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A stdio connector in a shell: answers `initialize` and `tools/list`, each on its line.
+    fn scripted(tools: &str) -> String {
+        format!(
+            r#"title = "S"
+command = ["/bin/sh", "-c", '''
+while read -r line; do
+  id=$(printf %s "$line" | sed -n 's/.*"id":\([0-9]*\).*/\1/p')
+  case "$line" in
+    *'"initialize"'*) printf '{{"jsonrpc":"2.0","id":%s,"result":{{"protocolVersion":"2025-11-25","capabilities":{{"tools":{{}}}},"serverInfo":{{"name":"s","version":"1"}}}}}}\n' "$id";;
+    *'"tools/list"'*) printf '{{"jsonrpc":"2.0","id":%s,"result":{{"tools":{tools}}}}}\n' "$id";;
+  esac
+done
+''']
+"#
+        )
+    }
+
+    fn org(connector: &str) -> tempfile::TempDir {
+        let dir = tempfile::tempdir().expect("a directory");
+        crate::author::init(&dir.path().join("org")).expect("writes");
+        write(&dir, connector);
+        dir
+    }
+
+    fn write(dir: &tempfile::TempDir, connector: &str) {
+        std::fs::write(dir.path().join("org/connectors/s.toml"), connector).expect("writes");
+    }
+
+    async fn pinned(dir: &tempfile::TempDir, secret: Option<&SecretString>) -> Result<Pinned, PinFault> {
+        pin(&dir.path().join("org"), &"s".parse().expect("an id"), secret).await
+    }
+
+    #[tokio::test]
+    async fn a_program_is_asked_and_changes_are_told() {
+        let dir = org(&scripted(r#"[{"name":"a","inputSchema":{"x":1.50}},{"name":"b"}]"#));
+        let first = pinned(&dir, None).await.expect("pins");
+        assert_eq!((first.tools, first.added), (2, vec!["a".to_owned(), "b".to_owned()]));
+        let text = std::fs::read_to_string(&first.file).expect("reads");
+        assert_eq!(text, "[\n{\"name\":\"a\",\"inputSchema\":{\"x\":1.50}},\n{\"name\":\"b\"}\n]\n", "word for word");
+
+        write(&dir, &scripted(r#"[{"name":"a","inputSchema":{}},{"name":"c"}]"#));
+        let second = pinned(&dir, None).await.expect("pins");
+        assert_eq!(second.changed, ["a"]);
+        assert_eq!(second.added, ["c"]);
+        assert_eq!(second.removed, ["b"]);
+    }
+
+    #[tokio::test]
+    async fn a_brokered_connector_needs_its_secret() {
+        let brokered = "\ncredential = { kind = \"brokered\", credentials = [\"c\"] }\nenvironment = { S = \"${credential}\" }\n";
+        let dir = org(&(scripted("[]") + brokered));
+        assert!(matches!(pinned(&dir, None).await, Err(PinFault::NoCredential(_))));
+        assert_eq!(pinned(&dir, Some(&SecretString::from("x"))).await.expect("pins").tools, 0);
+    }
+
+    #[tokio::test]
+    async fn a_program_that_dies_changes_nothing() {
+        let dir = org("title = \"S\"\ncommand = [\"/bin/false\"]\n");
+        assert!(matches!(pinned(&dir, None).await, Err(PinFault::Upstream(_))));
+        assert!(!dir.path().join("org/connectors/s.tools.json").exists());
+    }
+
+    #[tokio::test]
+    async fn an_unknown_connector_is_named() {
+        let dir = org(&scripted("[]"));
+        let fault = pin(&dir.path().join("org"), &"t".parse().expect("an id"), None).await;
+        assert!(matches!(fault, Err(PinFault::Unknown(_))));
+    }
+}

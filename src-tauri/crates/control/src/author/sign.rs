@@ -1,0 +1,278 @@
+//! From the authored folder to what desktops fetch: root documents, manifest and bundle in the layout of the
+//! configuration URL.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use model::{Digest, Timestamp};
+use org_protocol::{
+    BUNDLE_LIMIT, BundleRef, CONTENT_FORMAT, Content, DsseFault, Envelope, MANIFEST_FORMAT, MANIFEST_TYPE, Manifest,
+    Root, RootFault, SigningKey,
+};
+
+/// How to sign.
+#[derive(Debug, Clone)]
+pub struct SignPlan {
+    /// All root documents from the first on, as envelopes.
+    pub roots: Vec<Vec<u8>>,
+    /// The manifest of the publication before, as an envelope.
+    pub previous: Option<Vec<u8>>,
+    /// How long desktops may rely on the manifest.
+    pub valid_for: Duration,
+    /// The manifest key.
+    pub key: SigningKey,
+    /// The time of signing.
+    pub now: Timestamp,
+}
+
+/// What a publication consists of: paths relative to the configuration URL, and their bytes.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Documents(pub BTreeMap<String, Vec<u8>>);
+
+/// Why nothing was signed.
+#[derive(Debug, thiserror::Error)]
+pub enum SignFault {
+    /// There is no root document.
+    #[error("there is no root document; make one with `root new`")]
+    NoRoot,
+    /// A root document cannot be read.
+    #[error(transparent)]
+    Root(#[from] RootFault),
+    /// An envelope cannot be read.
+    #[error(transparent)]
+    Envelope(#[from] DsseFault),
+    /// The root documents are not one line of versions from 1.
+    #[error("root version {expected} is missing; version {found} was found in its place")]
+    RootGap {
+        /// The version that should be there.
+        expected: u64,
+        /// What was found.
+        found: u64,
+    },
+    /// The folder is another organisation's.
+    #[error("the folder is of organisation {folder:?}, the root document of {root:?}")]
+    WrongOrg {
+        /// The folder's.
+        folder: String,
+        /// The root document's.
+        root: String,
+    },
+    /// The key has no part in the manifest role.
+    #[error("the key is not one of the root document's manifest keys")]
+    WrongKey,
+    /// The manifest before cannot be read.
+    #[error("the manifest before cannot be read: {0}")]
+    Previous(String),
+    /// The bundle is too large.
+    #[error("the bundle has {0} bytes, more than {BUNDLE_LIMIT}")]
+    TooLarge(u64),
+    /// The content cannot be written as JSON.
+    #[error("the bundle cannot be written: {0}")]
+    Content(String),
+}
+
+/// Signs a checked content.
+///
+/// # Errors
+/// A [`SignFault`].
+pub fn sign(content: &Content, plan: &SignPlan) -> Result<Documents, SignFault> {
+    let mut documents = BTreeMap::new();
+    let root = read_roots(&plan.roots, &mut documents)?;
+    if content.org.id != root.org {
+        return Err(SignFault::WrongOrg { folder: content.org.id.clone(), root: root.org });
+    }
+    if !root.roles.manifest.keys.contains(&plan.key.public().id()) {
+        return Err(SignFault::WrongKey);
+    }
+    let bundle = serde_json::to_vec(content).map_err(|fault| SignFault::Content(fault.to_string()))?;
+    let size = bundle.len() as u64;
+    if size > BUNDLE_LIMIT {
+        return Err(SignFault::TooLarge(size));
+    }
+    let sha256 = Digest::of(&bundle);
+    let path = format!("v1/bundles/{}.json", sha256.hex());
+    let manifest = Manifest {
+        format: MANIFEST_FORMAT,
+        org: root.org.clone(),
+        epoch: root.epoch,
+        version: next_version(plan.previous.as_deref(), root.epoch)?,
+        issued: plan.now,
+        expires: plan.now.plus(plan.valid_for),
+        bundles: [(CONTENT_FORMAT, BundleRef { sha256, size, path: path.clone() })].into(),
+        rollout: None,
+        revoked_digests: BTreeSet::new(),
+    };
+    let payload = serde_json::to_vec(&manifest).map_err(|fault| SignFault::Content(fault.to_string()))?;
+    let envelope = Envelope::sign(MANIFEST_TYPE, &payload, &[&plan.key]);
+    documents.insert(MANIFEST_PATH.to_owned(), envelope.to_json());
+    documents.insert(path, bundle);
+    Ok(Documents(documents))
+}
+
+/// Where the manifest lies.
+pub(crate) const MANIFEST_PATH: &str = "v1/manifest.json";
+
+/// Where a root document lies.
+pub(crate) fn root_path(version: u64) -> String {
+    format!("v1/root/{version}.json")
+}
+
+impl Documents {
+    /// Writes the documents below `folder`; the manifest comes last, so that what it names is already there.
+    ///
+    /// # Errors
+    /// The path and what the system said.
+    pub fn write(&self, folder: &Path) -> Result<(), (PathBuf, std::io::Error)> {
+        let (manifest, rest): (Vec<_>, Vec<_>) = self.0.iter().partition(|(path, _)| *path == MANIFEST_PATH);
+        for (path, bytes) in rest.into_iter().chain(manifest) {
+            let path = folder.join(path);
+            let written = path
+                .parent()
+                .map_or(Ok(()), std::fs::create_dir_all)
+                .and_then(|()| std::fs::write(&path, bytes));
+            written.map_err(|fault| (path, fault))?;
+        }
+        Ok(())
+    }
+
+    /// Reads the documents below `folder`: all root documents, the manifest and the bundles that it names.
+    ///
+    /// # Errors
+    /// The path and what the system said.
+    pub fn read(folder: &Path) -> Result<Self, (PathBuf, std::io::Error)> {
+        let mut documents = BTreeMap::new();
+        let mut read = |path: String| {
+            let full = folder.join(&path);
+            let bytes = std::fs::read(&full).map_err(|fault| (full, fault))?;
+            documents.insert(path.clone(), bytes);
+            Ok(path)
+        };
+        for version in 1.. {
+            match read(root_path(version)) {
+                Ok(_) => {}
+                Err((_, fault)) if version > 1 && fault.kind() == std::io::ErrorKind::NotFound => break,
+                Err(fault) => return Err(fault),
+            }
+        }
+        let manifest = read(MANIFEST_PATH.to_owned())?;
+        let named = named_bundles(documents.get(&manifest).map_or(&[], Vec::as_slice));
+        for path in named {
+            let full = folder.join(&path);
+            let bytes = std::fs::read(&full).map_err(|fault| (full, fault))?;
+            documents.insert(path, bytes);
+        }
+        Ok(Self(documents))
+    }
+}
+
+fn named_bundles(envelope: &[u8]) -> Vec<String> {
+    read_manifest(envelope)
+        .map(|manifest| manifest.all_bundles().map(|(_, bundle)| bundle.path.clone()).collect())
+        .unwrap_or_default()
+}
+
+fn read_roots(envelopes: &[Vec<u8>], documents: &mut BTreeMap<String, Vec<u8>>) -> Result<Root, SignFault> {
+    let mut last = None;
+    for (expected, bytes) in (1..).zip(envelopes) {
+        let root = Root::parse(&Envelope::parse(bytes)?.unverified_payload()?)?;
+        if root.version != expected {
+            return Err(SignFault::RootGap { expected, found: root.version });
+        }
+        root.verified(&root.roles.root, org_protocol::ROOT_TYPE, &Envelope::parse(bytes)?)?;
+        documents.insert(root_path(expected), bytes.clone());
+        last = Some(root);
+    }
+    last.ok_or(SignFault::NoRoot)
+}
+
+fn next_version(previous: Option<&[u8]>, epoch: u64) -> Result<u64, SignFault> {
+    let Some(previous) = previous else { return Ok(1) };
+    let manifest = read_manifest(previous).map_err(SignFault::Previous)?;
+    Ok(if manifest.epoch == epoch { manifest.version.saturating_add(1) } else { 1 })
+}
+
+fn read_manifest(envelope: &[u8]) -> Result<Manifest, String> {
+    let payload = Envelope::parse(envelope).and_then(|envelope| envelope.unverified_payload());
+    let payload = payload.map_err(|fault| fault.to_string())?;
+    serde_json::from_slice(&payload).map_err(|fault| fault.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use org_protocol::TrustState;
+
+    use super::*;
+    use crate::author::{RootPlan, check, init, new_root};
+
+    const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
+
+    fn key(seed: u8) -> SigningKey {
+        SigningKey::from_seed(&[seed; 32])
+    }
+
+    fn content() -> Content {
+        let dir = tempfile::tempdir().expect("a directory");
+        let org = dir.path().join("org");
+        init(&org).expect("writes the example");
+        check(&org).map_err(|faults| faults[0].to_string()).expect("the example is good")
+    }
+
+    fn plan(org: &str) -> SignPlan {
+        let root = RootPlan {
+            org: org.to_owned(),
+            previous: None,
+            root_keys: vec![key(1).public()],
+            threshold: 1,
+            manifest_keys: vec![key(2).public()],
+            receipt_keys: vec![key(3).public()],
+            new_epoch: false,
+            expires: NOW.plus(Duration::from_secs(86_400)),
+        };
+        let envelope = new_root(&root, &[key(1)]).expect("makes a root");
+        SignPlan {
+            roots: vec![envelope.to_json()],
+            previous: None,
+            valid_for: Duration::from_secs(3600),
+            key: key(2),
+            now: NOW,
+        }
+    }
+
+    #[test]
+    fn what_is_signed_is_believed() {
+        let plan = plan("example");
+        let documents = sign(&content(), &plan).expect("signs");
+        let root = Root::parse(
+            &Envelope::parse(&plan.roots[0]).and_then(|e| e.unverified_payload()).expect("an envelope"),
+        )
+        .expect("a root");
+        let state = TrustState::begin(root.fingerprint(), &plan.roots[0], NOW).expect("begins");
+        let state = state.accept_manifest(&documents.0[MANIFEST_PATH], NOW).expect("accepts");
+        let wanted = state.wanted(None).expect("readable").expect("new");
+        let (_, applied) = state.accept_bundle(None, &documents.0[&wanted.path]).expect("applies");
+        assert_eq!(applied.org.id, "example");
+    }
+
+    #[test]
+    fn versions_count_up_and_the_folder_is_read_back() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let first = plan("example");
+        let one = sign(&content(), &first).expect("signs");
+        one.write(dir.path()).expect("writes");
+        assert_eq!(Documents::read(dir.path()).expect("reads"), one);
+        let second = SignPlan { previous: Some(one.0[MANIFEST_PATH].clone()), ..first };
+        let two = sign(&content(), &second).expect("signs");
+        let version = |documents: &Documents| read_manifest(&documents.0[MANIFEST_PATH]).map(|m| m.version);
+        assert_eq!((version(&one), version(&two)), (Ok(1), Ok(2)));
+    }
+
+    #[test]
+    fn wrong_org_wrong_key_and_a_missing_root_are_refused() {
+        assert!(matches!(sign(&content(), &plan("acme")), Err(SignFault::WrongOrg { .. })));
+        let wrong = SignPlan { key: key(9), ..plan("example") };
+        assert!(matches!(sign(&content(), &wrong), Err(SignFault::WrongKey)));
+        let none = SignPlan { roots: Vec::new(), ..plan("example") };
+        assert!(matches!(sign(&content(), &none), Err(SignFault::NoRoot)));
+    }
+}

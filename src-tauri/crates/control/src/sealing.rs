@@ -1,0 +1,166 @@
+//! Sealing shared secrets at rest: XChaCha20-Poly1305 under the master key, which is in no database.
+//!
+//! The seal is bound to the credential's id and version, so that sealed bytes cannot be put in another's place.
+
+use std::path::Path;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use chacha20poly1305::aead::{Aead as _, KeyInit as _, Payload};
+use chacha20poly1305::{XChaCha20Poly1305, XNonce};
+use model::CredentialId;
+use secrecy::{ExposeSecret as _, SecretString};
+use zeroize::Zeroizing;
+
+use crate::author::KeyFileFault;
+use crate::store::SealedCredential;
+
+/// The environment variable that may hold the master key in base64.
+pub const MASTER_KEY_VARIABLE: &str = "DESKGATE_MASTER_KEY";
+/// The format version of sealed bytes: their first one.
+const SEAL_FORMAT: u8 = 1;
+/// The length of a nonce (XChaCha20-Poly1305).
+const NONCE: usize = 24;
+
+/// The key that seals secrets.
+pub struct MasterKey(XChaCha20Poly1305);
+
+/// Why a secret was not sealed or opened.
+#[derive(Debug, thiserror::Error)]
+pub enum SealFault {
+    /// The master key is not 32 bytes in base64.
+    #[error("the master key is not 32 bytes in base64; make one with `key master`")]
+    MasterKey,
+    /// No master key was given.
+    #[error("no master key was given: use --master-key or {MASTER_KEY_VARIABLE}; make one with `key master`")]
+    NoMasterKey,
+    /// Its file cannot be used.
+    #[error(transparent)]
+    File(#[from] KeyFileFault),
+    /// The operating system has no random numbers.
+    #[error("the operating system gives no random numbers: {0}")]
+    Random(getrandom::Error),
+    /// The sealed bytes are of a format that is not known here.
+    #[error("the sealed secret is of a format that this version cannot read")]
+    Format,
+    /// Another master key sealed it, or it was altered.
+    #[error("the sealed secret does not open: another master key sealed it, or it was altered")]
+    Opening,
+}
+
+impl MasterKey {
+    /// Takes the key from a file, or else from the environment.
+    ///
+    /// # Errors
+    /// A [`SealFault`].
+    pub fn load(file: Option<&Path>) -> Result<Self, SealFault> {
+        let text = match file {
+            Some(path) => crate::author::read_private(path)?,
+            None => std::env::var(MASTER_KEY_VARIABLE).map_err(|_| SealFault::NoMasterKey)?,
+        };
+        Self::parse(&Zeroizing::new(text))
+    }
+
+    /// Reads the key's text form.
+    ///
+    /// # Errors
+    /// [`SealFault::MasterKey`].
+    pub fn parse(text: &str) -> Result<Self, SealFault> {
+        let bytes = Zeroizing::new(STANDARD.decode(text.trim()).map_err(|_| SealFault::MasterKey)?);
+        XChaCha20Poly1305::new_from_slice(&bytes).map(Self).map_err(|_| SealFault::MasterKey)
+    }
+
+    /// Makes a key and writes its text form to a file that only its owner may read.
+    ///
+    /// # Errors
+    /// A [`SealFault`]; an existing file is left alone.
+    pub fn create(path: &Path) -> Result<(), SealFault> {
+        if path.exists() {
+            return Err(KeyFileFault::Exists { path: path.to_owned() }.into());
+        }
+        let mut bytes = Zeroizing::new([0; 32]);
+        getrandom::fill(bytes.as_mut_slice()).map_err(SealFault::Random)?;
+        let text = Zeroizing::new(STANDARD.encode(bytes.as_slice()) + "\n");
+        os::write_durable(path, text.as_bytes())
+            .map_err(|source| KeyFileFault::File { path: path.to_owned(), source }.into())
+    }
+
+    /// Seals a secret as the given version of a credential.
+    ///
+    /// # Errors
+    /// A [`SealFault`].
+    pub fn seal(&self, id: &CredentialId, version: u64, secret: &SecretString) -> Result<SealedCredential, SealFault> {
+        let mut nonce = [0; NONCE];
+        getrandom::fill(&mut nonce).map_err(SealFault::Random)?;
+        let payload = Payload { msg: secret.expose_secret().as_bytes(), aad: &bound_to(id, version) };
+        let sealed = self.0.encrypt(&XNonce::from(nonce), payload).map_err(|_| SealFault::Opening)?;
+        Ok(SealedCredential { version, sealed: [&[SEAL_FORMAT], nonce.as_slice(), &sealed].concat() })
+    }
+
+    /// Opens a sealed secret.
+    ///
+    /// # Errors
+    /// A [`SealFault`].
+    pub fn open(&self, id: &CredentialId, credential: &SealedCredential) -> Result<SecretString, SealFault> {
+        let (format, rest) = credential.sealed.split_first().ok_or(SealFault::Format)?;
+        if *format != SEAL_FORMAT {
+            return Err(SealFault::Format);
+        }
+        let (nonce, sealed) = rest.split_first_chunk::<NONCE>().ok_or(SealFault::Format)?;
+        let payload = Payload { msg: sealed, aad: &bound_to(id, credential.version) };
+        let opened = self.0.decrypt(&XNonce::from(*nonce), payload).map_err(|_| SealFault::Opening)?;
+        String::from_utf8(opened).map(SecretString::from).map_err(|_| SealFault::Format)
+    }
+}
+
+impl std::fmt::Debug for MasterKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("MasterKey(..)")
+    }
+}
+
+fn bound_to(id: &CredentialId, version: u64) -> Vec<u8> {
+    format!("deskgate/credential/v1\0{id}\0{version}").into_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(seed: u8) -> MasterKey {
+        MasterKey::parse(&STANDARD.encode([seed; 32])).expect("a key")
+    }
+
+    fn id(text: &str) -> CredentialId {
+        text.parse().expect("an id")
+    }
+
+    #[test]
+    fn what_is_sealed_opens_only_in_its_place() {
+        let sealed = key(1).seal(&id("a"), 1, &SecretString::from("pässword")).expect("seals");
+        assert!(!String::from_utf8_lossy(&sealed.sealed).contains("ssword"));
+        assert_eq!(key(1).open(&id("a"), &sealed).expect("opens").expose_secret(), "pässword");
+
+        assert!(matches!(key(1).open(&id("b"), &sealed), Err(SealFault::Opening)), "another credential");
+        let later = SealedCredential { version: 2, ..sealed.clone() };
+        assert!(matches!(key(1).open(&id("a"), &later), Err(SealFault::Opening)), "another version");
+        assert!(matches!(key(2).open(&id("a"), &sealed), Err(SealFault::Opening)), "another key");
+        let mut altered = sealed.clone();
+        *altered.sealed.last_mut().expect("bytes") ^= 1;
+        assert!(matches!(key(1).open(&id("a"), &altered), Err(SealFault::Opening)));
+        let newer = SealedCredential { sealed: vec![2; 60], ..sealed.clone() };
+        assert!(matches!(key(1).open(&id("a"), &newer), Err(SealFault::Format)));
+        let cut = SealedCredential { sealed: vec![1; 5], ..sealed };
+        assert!(matches!(key(1).open(&id("a"), &cut), Err(SealFault::Format)));
+    }
+
+    #[test]
+    fn the_key_s_file_is_made_once_and_read_back() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("master");
+        MasterKey::create(&path).expect("makes");
+        MasterKey::load(Some(&path)).expect("reads");
+        assert!(matches!(MasterKey::create(&path), Err(SealFault::File(KeyFileFault::Exists { .. }))));
+        assert!(matches!(MasterKey::parse("c2hvcnQ="), Err(SealFault::MasterKey)));
+    }
+}

@@ -1,0 +1,107 @@
+//! Shared secrets, sealed before they come here.
+
+use model::{CredentialId, Timestamp};
+
+use super::{Store, StoreFault, parsed, signed, unsigned};
+
+/// What may be known of a stored secret.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct StoredCredential {
+    /// Its reference.
+    pub id: CredentialId,
+    /// Counts its secrets, from 1.
+    pub version: u64,
+    /// When the secret was last changed.
+    pub changed_at: Timestamp,
+}
+
+/// A sealed secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SealedCredential {
+    /// Counts the credential's secrets, from 1. The seal is bound to it.
+    pub version: u64,
+    /// The sealed bytes.
+    pub sealed: Vec<u8>,
+}
+
+impl Store {
+    /// The version that the next secret of a credential gets.
+    ///
+    /// # Errors
+    /// A [`StoreFault`].
+    pub async fn next_credential_version(&self, id: &CredentialId) -> Result<u64, StoreFault> {
+        let version: Option<i64> = sqlx::query_scalar("SELECT version FROM credentials WHERE id = ?")
+            .bind(id.as_str())
+            .fetch_optional(&self.writer)
+            .await?;
+        Ok(version.map_or(0, unsigned).saturating_add(1))
+    }
+
+    /// Stores a secret in the place of an earlier one.
+    ///
+    /// # Errors
+    /// A [`StoreFault`].
+    pub async fn put_credential(
+        &self,
+        id: &CredentialId,
+        credential: &SealedCredential,
+        now: Timestamp,
+    ) -> Result<(), StoreFault> {
+        sqlx::query(
+            "INSERT INTO credentials (id, version, sealed, changed_at) VALUES (?, ?, ?, ?)
+             ON CONFLICT (id) DO UPDATE
+             SET version = excluded.version, sealed = excluded.sealed, changed_at = excluded.changed_at",
+        )
+        .bind(id.as_str())
+        .bind(signed(credential.version))
+        .bind(&credential.sealed)
+        .bind(now.micros())
+        .execute(&self.writer)
+        .await?;
+        Ok(())
+    }
+
+    /// A sealed secret.
+    ///
+    /// # Errors
+    /// A [`StoreFault`].
+    pub async fn credential(&self, id: &CredentialId) -> Result<Option<SealedCredential>, StoreFault> {
+        let row: Option<(i64, Vec<u8>)> = sqlx::query_as("SELECT version, sealed FROM credentials WHERE id = ?")
+            .bind(id.as_str())
+            .fetch_optional(&self.readers)
+            .await?;
+        Ok(row.map(|(version, sealed)| SealedCredential { version: unsigned(version), sealed }))
+    }
+
+    /// All credentials, without their secrets.
+    ///
+    /// # Errors
+    /// A [`StoreFault`].
+    pub async fn credentials(&self) -> Result<Vec<StoredCredential>, StoreFault> {
+        let rows: Vec<(String, i64, i64)> =
+            sqlx::query_as("SELECT id, version, changed_at FROM credentials ORDER BY id")
+                .fetch_all(&self.readers)
+                .await?;
+        rows.into_iter()
+            .map(|(id, version, changed_at)| {
+                Ok(StoredCredential {
+                    id: parsed("credential id", &id)?,
+                    version: unsigned(version),
+                    changed_at: Timestamp::from_micros(changed_at),
+                })
+            })
+            .collect()
+    }
+
+    /// Removes a secret. `false` where there is none.
+    ///
+    /// # Errors
+    /// A [`StoreFault`].
+    pub async fn remove_credential(&self, id: &CredentialId) -> Result<bool, StoreFault> {
+        let removed = sqlx::query("DELETE FROM credentials WHERE id = ?")
+            .bind(id.as_str())
+            .execute(&self.writer)
+            .await?;
+        Ok(removed.rows_affected() == 1)
+    }
+}

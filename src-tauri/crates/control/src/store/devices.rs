@@ -1,0 +1,272 @@
+//! Devices and their sessions.
+
+use model::{DeviceId, Digest, Subject, Timestamp};
+use org_protocol::{DeviceDescription, EventKind};
+
+use super::{IMMEDIATE, Store, StoreFault, from_json, parsed};
+
+/// A device that is known.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Device {
+    /// Its id.
+    pub id: DeviceId,
+    /// Its name.
+    pub name: String,
+    /// Its operating system.
+    pub platform: String,
+    /// The version of Deskgate on it, when it was enrolled.
+    pub app_version: String,
+    /// Who enrolled it, for people.
+    pub enrolled_by: String,
+    /// When.
+    pub enrolled_at: Timestamp,
+    /// When it last opened a session.
+    pub seen_at: Timestamp,
+    /// Since when it is revoked.
+    pub revoked_at: Option<Timestamp>,
+}
+
+/// A device to be known from now on.
+#[derive(Debug, Clone)]
+pub struct NewDevice<'a> {
+    /// The thumbprint of its key.
+    pub thumbprint: &'a str,
+    /// How it describes itself.
+    pub description: &'a DeviceDescription,
+    /// Who enrols it.
+    pub subject: &'a Subject,
+}
+
+/// A live session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionRow {
+    /// The device.
+    pub device: DeviceId,
+    /// The thumbprint of the device's key.
+    pub thumbprint: String,
+    /// The person.
+    pub subject: Subject,
+    /// When it ends.
+    pub expires: Timestamp,
+}
+
+type DeviceRow = (String, String, String, String, String, i64, i64, Option<i64>);
+
+impl Store {
+    /// Knows a device by its key. The same key again keeps its id and only renews the description.
+    ///
+    /// # Errors
+    /// A [`StoreFault`].
+    pub async fn enrol(&self, device: &NewDevice<'_>, now: Timestamp) -> Result<Device, StoreFault> {
+        let (description, subject) = (device.description, device.subject);
+        sqlx::query(
+            "INSERT INTO devices (id, thumbprint, name, platform, app_version, issuer, subject, label, enrolled_at, seen_at)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+             ON CONFLICT (thumbprint) DO UPDATE
+             SET name = excluded.name, platform = excluded.platform, app_version = excluded.app_version",
+        )
+        .bind(DeviceId::new().to_string())
+        .bind(device.thumbprint)
+        .bind(&description.name)
+        .bind(&description.platform)
+        .bind(&description.app_version)
+        .bind(&subject.issuer)
+        .bind(&subject.subject)
+        .bind(subject.label())
+        .bind(now.micros())
+        .bind(now.micros())
+        .execute(&self.writer)
+        .await?;
+        let known = self.device_of_key(device.thumbprint).await?;
+        known.ok_or_else(|| StoreFault::Unreadable { what: "device", reason: "it is not there".to_owned() })
+    }
+
+    /// The device that holds a key.
+    ///
+    /// # Errors
+    /// A [`StoreFault`].
+    pub async fn device_of_key(&self, thumbprint: &str) -> Result<Option<Device>, StoreFault> {
+        let row: Option<DeviceRow> = sqlx::query_as(
+            "SELECT id, name, platform, app_version, label, enrolled_at, seen_at, revoked_at FROM devices WHERE thumbprint = ?",
+        )
+        .bind(thumbprint)
+        .fetch_optional(&self.readers)
+        .await?;
+        row.map(device).transpose()
+    }
+
+    /// All devices, the latest first.
+    ///
+    /// # Errors
+    /// A [`StoreFault`].
+    pub async fn devices(&self) -> Result<Vec<Device>, StoreFault> {
+        let rows: Vec<DeviceRow> = sqlx::query_as(
+            "SELECT id, name, platform, app_version, label, enrolled_at, seen_at, revoked_at FROM devices
+             ORDER BY enrolled_at DESC, id",
+        )
+        .fetch_all(&self.readers)
+        .await?;
+        rows.into_iter().map(device).collect()
+    }
+
+    /// Ends a device: its sessions, and its right to open others. Tells it. `false` where there is no such device.
+    ///
+    /// # Errors
+    /// A [`StoreFault`].
+    pub async fn revoke_device(&self, id: DeviceId, now: Timestamp) -> Result<bool, StoreFault> {
+        let mut transaction = self.writer.begin_with(IMMEDIATE).await?;
+        let found = sqlx::query("UPDATE devices SET revoked_at = coalesce(revoked_at, ?) WHERE id = ?")
+            .bind(now.micros())
+            .bind(id.to_string())
+            .execute(&mut *transaction)
+            .await?
+            .rows_affected();
+        if found == 0 {
+            return Ok(false);
+        }
+        sqlx::query("UPDATE sessions SET revoked_at = ? WHERE device = ? AND revoked_at IS NULL")
+            .bind(now.micros())
+            .bind(id.to_string())
+            .execute(&mut *transaction)
+            .await?;
+        sqlx::query("INSERT INTO events (at, device, what) VALUES (?, ?, ?)")
+            .bind(now.micros())
+            .bind(id.to_string())
+            .bind(serde_json::to_string(&EventKind::SessionRevoked).unwrap_or_default())
+            .execute(&mut *transaction)
+            .await?;
+        transaction.commit().await?;
+        Ok(true)
+    }
+
+    /// Opens a session. `token` is its digest.
+    ///
+    /// # Errors
+    /// A [`StoreFault`].
+    pub async fn open_session(
+        &self,
+        token: Digest,
+        device: DeviceId,
+        subject: &Subject,
+        now: Timestamp,
+        expires: Timestamp,
+    ) -> Result<(), StoreFault> {
+        let mut transaction = self.writer.begin_with(IMMEDIATE).await?;
+        sqlx::query("DELETE FROM sessions WHERE expires_at < ?")
+            .bind(now.micros())
+            .execute(&mut *transaction)
+            .await?;
+        sqlx::query(
+            "INSERT INTO sessions (token_digest, device, subject, opened_at, expires_at) VALUES (?, ?, ?, ?, ?)",
+        )
+        .bind(token.to_string())
+        .bind(device.to_string())
+        .bind(serde_json::to_string(subject).unwrap_or_default())
+        .bind(now.micros())
+        .bind(expires.micros())
+        .execute(&mut *transaction)
+        .await?;
+        sqlx::query("UPDATE devices SET seen_at = ? WHERE id = ?")
+            .bind(now.micros())
+            .bind(device.to_string())
+            .execute(&mut *transaction)
+            .await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    /// The session of a token, if it is live: neither expired nor revoked, and neither is its device.
+    ///
+    /// # Errors
+    /// A [`StoreFault`].
+    pub async fn session(&self, token: Digest, now: Timestamp) -> Result<Option<SessionRow>, StoreFault> {
+        let row: Option<(String, String, String, i64)> = sqlx::query_as(
+            "SELECT s.device, d.thumbprint, s.subject, s.expires_at
+             FROM sessions s JOIN devices d ON d.id = s.device
+             WHERE s.token_digest = ? AND s.expires_at > ? AND s.revoked_at IS NULL AND d.revoked_at IS NULL",
+        )
+        .bind(token.to_string())
+        .bind(now.micros())
+        .fetch_optional(&self.readers)
+        .await?;
+        row.map(|(device, thumbprint, subject, expires)| {
+            Ok(SessionRow {
+                device: parsed("device id", &device)?,
+                thumbprint,
+                subject: from_json("subject", &subject)?,
+                expires: Timestamp::from_micros(expires),
+            })
+        })
+        .transpose()
+    }
+}
+
+fn device(row: DeviceRow) -> Result<Device, StoreFault> {
+    let (id, name, platform, app_version, enrolled_by, enrolled_at, seen_at, revoked_at) = row;
+    Ok(Device {
+        id: parsed("device id", &id)?,
+        name,
+        platform,
+        app_version,
+        enrolled_by,
+        enrolled_at: Timestamp::from_micros(enrolled_at),
+        seen_at: Timestamp::from_micros(seen_at),
+        revoked_at: revoked_at.map(Timestamp::from_micros),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::store;
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
+    const LATER: Timestamp = Timestamp::from_seconds(1_800_003_600);
+
+    async fn enrolled(store: &Store, thumbprint: &str) -> Device {
+        let description = DeviceDescription {
+            name: "laptop".to_owned(),
+            platform: "linux".to_owned(),
+            app_version: "0.1.0".to_owned(),
+        };
+        let subject = Subject::local("alice");
+        let device = NewDevice { thumbprint, description: &description, subject: &subject };
+        store.enrol(&device, NOW).await.expect("enrols")
+    }
+
+    #[tokio::test]
+    async fn a_key_is_one_device() {
+        let (_dir, store) = store().await;
+        let one = enrolled(&store, "a").await;
+        assert_eq!(enrolled(&store, "a").await.id, one.id);
+        assert_ne!(enrolled(&store, "b").await.id, one.id);
+        assert_eq!(store.devices().await.expect("lists").len(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_session_lives_until_its_end() {
+        let (_dir, store) = store().await;
+        let device = enrolled(&store, "a").await;
+        let token = Digest::of(b"token");
+        store.open_session(token, device.id, &Subject::local("alice"), NOW, LATER).await.expect("opens");
+        let session = store.session(token, NOW).await.expect("reads").expect("live");
+        assert_eq!((session.device, session.thumbprint.as_str()), (device.id, "a"));
+        assert_eq!(store.session(token, LATER).await.expect("reads"), None);
+        assert_eq!(store.session(Digest::of(b"other"), NOW).await.expect("reads"), None);
+    }
+
+    #[tokio::test]
+    async fn revoking_a_device_ends_its_sessions_and_is_told() {
+        let (_dir, store) = store().await;
+        let device = enrolled(&store, "a").await;
+        let token = Digest::of(b"token");
+        store.open_session(token, device.id, &Subject::local("alice"), NOW, LATER).await.expect("opens");
+        assert!(store.revoke_device(device.id, NOW).await.expect("revokes"));
+        assert_eq!(store.session(token, NOW).await.expect("reads"), None);
+        assert_eq!(enrolled(&store, "a").await.revoked_at, Some(NOW), "enrolling again does not undo it");
+        let events = store.events_after(0, device.id, 10).await.expect("reads");
+        assert_eq!(events.last().map(|event| event.what.clone()), Some(EventKind::SessionRevoked));
+        assert!(store.events_after(0, DeviceId::new(), 10).await.expect("reads").is_empty(), "nobody else's business");
+        assert!(!store.revoke_device(DeviceId::new(), NOW).await.expect("answers"));
+    }
+}

@@ -1,0 +1,68 @@
+//! The signed documents and the trust ratchet, changed together.
+
+use std::collections::BTreeMap;
+
+use model::{Digest, Timestamp};
+use org_protocol::{EventKind, Ratchet};
+
+use super::{IMMEDIATE, Store, StoreFault, from_json};
+
+impl Store {
+    /// Stores a publication: documents, ratchet and the event that tells desktops, all or nothing. Bundles that no
+    /// document names any more stay: a desktop may be fetching one.
+    ///
+    /// # Errors
+    /// A [`StoreFault`]; nothing is then changed.
+    pub async fn publish(
+        &self,
+        documents: &BTreeMap<String, Vec<u8>>,
+        ratchet: &Ratchet,
+        event: &EventKind,
+        now: Timestamp,
+    ) -> Result<(), StoreFault> {
+        let mut transaction = self.writer.begin_with(IMMEDIATE).await?;
+        for (path, body) in documents {
+            sqlx::query(
+                "INSERT INTO documents (path, digest, body) VALUES (?, ?, ?)
+                 ON CONFLICT (path) DO UPDATE SET digest = excluded.digest, body = excluded.body",
+            )
+            .bind(path)
+            .bind(Digest::of(body).to_string())
+            .bind(body)
+            .execute(&mut *transaction)
+            .await?;
+        }
+        sqlx::query("INSERT INTO trust (one, ratchet) VALUES (1, ?) ON CONFLICT (one) DO UPDATE SET ratchet = excluded.ratchet")
+            .bind(serde_json::to_string(ratchet).unwrap_or_default())
+            .execute(&mut *transaction)
+            .await?;
+        sqlx::query("INSERT INTO events (at, device, what) VALUES (?, NULL, ?)")
+            .bind(now.micros())
+            .bind(serde_json::to_string(event).unwrap_or_default())
+            .execute(&mut *transaction)
+            .await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    /// The trust ratchet, once something was published.
+    ///
+    /// # Errors
+    /// A [`StoreFault`].
+    pub async fn ratchet(&self) -> Result<Option<Ratchet>, StoreFault> {
+        let text: Option<String> =
+            sqlx::query_scalar("SELECT ratchet FROM trust WHERE one = 1").fetch_optional(&self.readers).await?;
+        text.map(|text| from_json("trust ratchet", &text)).transpose()
+    }
+
+    /// A document with its digest.
+    ///
+    /// # Errors
+    /// A [`StoreFault`].
+    pub async fn document(&self, path: &str) -> Result<Option<(String, Vec<u8>)>, StoreFault> {
+        Ok(sqlx::query_as("SELECT digest, body FROM documents WHERE path = ?")
+            .bind(path)
+            .fetch_optional(&self.readers)
+            .await?)
+    }
+}

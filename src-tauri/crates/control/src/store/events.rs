@@ -1,0 +1,41 @@
+//! What desktops are told, in order.
+
+use model::{DeviceId, Timestamp};
+use org_protocol::Event;
+
+use super::{Store, StoreFault, from_json, signed, unsigned};
+
+impl Store {
+    /// Up to `limit` events after `seq` that concern the device, oldest first.
+    ///
+    /// # Errors
+    /// A [`StoreFault`].
+    pub async fn events_after(&self, seq: u64, device: DeviceId, limit: u32) -> Result<Vec<Event>, StoreFault> {
+        let rows: Vec<(i64, i64, String)> = sqlx::query_as(
+            "SELECT seq, at, what FROM events WHERE seq > ? AND (device IS NULL OR device = ?) ORDER BY seq LIMIT ?",
+        )
+        .bind(signed(seq))
+        .bind(device.to_string())
+        .bind(limit)
+        .fetch_all(&self.readers)
+        .await?;
+        rows.into_iter()
+            .map(|(seq, at, what)| {
+                Ok(Event {
+                    seq: unsigned(seq),
+                    at: Timestamp::from_micros(at),
+                    what: from_json("event", &what)?,
+                })
+            })
+            .collect()
+    }
+
+    /// The number of the last event, 0 before the first.
+    ///
+    /// # Errors
+    /// A [`StoreFault`].
+    pub async fn last_event(&self) -> Result<u64, StoreFault> {
+        let last: Option<i64> = sqlx::query_scalar("SELECT max(seq) FROM events").fetch_one(&self.readers).await?;
+        Ok(last.map_or(0, unsigned))
+    }
+}

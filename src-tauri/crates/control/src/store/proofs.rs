@@ -1,0 +1,57 @@
+//! Proofs of possession that were used: each is good once.
+
+use model::{Digest, Timestamp};
+use org_protocol::dpop::{PROOF_WINDOW, Proof};
+
+use super::{Store, StoreFault};
+
+impl Store {
+    /// Remembers a proof. `false` where it was used before.
+    ///
+    /// Kept by the connection whose commits do not wait for the disk: what a power failure forgets is at most as old as
+    /// the failure, and a replay would need the device's TLS connection besides.
+    ///
+    /// # Errors
+    /// A [`StoreFault`].
+    pub async fn use_proof(&self, proof: &Proof) -> Result<bool, StoreFault> {
+        let digest = Digest::of_parts(&[proof.thumbprint.as_bytes(), proof.jti.as_bytes()]);
+        let expires = proof.issued.plus(PROOF_WINDOW);
+        let inserted = sqlx::query("INSERT OR IGNORE INTO proofs (digest, expires_at) VALUES (?, ?)")
+            .bind(digest.to_string())
+            .bind(expires.micros())
+            .execute(&self.quick)
+            .await?;
+        Ok(inserted.rows_affected() == 1)
+    }
+
+    /// Forgets proofs that would be refused for their age anyway.
+    ///
+    /// # Errors
+    /// A [`StoreFault`].
+    pub async fn forget_proofs(&self, now: Timestamp) -> Result<(), StoreFault> {
+        sqlx::query("DELETE FROM proofs WHERE expires_at < ?").bind(now.micros()).execute(&self.quick).await?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::store;
+    use super::*;
+
+    #[tokio::test]
+    async fn a_proof_is_good_once() {
+        let (_dir, store) = store().await;
+        let proof = |jti: &str, thumbprint: &str| Proof {
+            thumbprint: thumbprint.to_owned(),
+            jti: jti.to_owned(),
+            issued: Timestamp::from_seconds(100),
+        };
+        assert!(store.use_proof(&proof("a", "k")).await.expect("stores"));
+        assert!(!store.use_proof(&proof("a", "k")).await.expect("stores"));
+        assert!(store.use_proof(&proof("b", "k")).await.expect("stores"));
+        assert!(store.use_proof(&proof("a", "l")).await.expect("stores"), "another device's");
+        store.forget_proofs(Timestamp::from_seconds(399)).await.expect("forgets");
+        assert!(!store.use_proof(&proof("a", "k")).await.expect("stores"), "still within the window");
+    }
+}

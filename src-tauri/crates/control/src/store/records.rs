@@ -1,0 +1,460 @@
+//! Audit records as they were written, and how far they are stored and passed on.
+
+use model::{ConnectorId, DeviceId, Digest, Subject, Timestamp};
+use org_protocol::{AuditRecord, ChainFault, Head, RecordBody};
+use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
+
+use super::{IMMEDIATE, Store, StoreFault, parsed, signed, unsigned};
+
+/// How far a device's chain is stored, and whose epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct ChainEnd {
+    /// The device.
+    pub device: DeviceId,
+    /// The last stored record.
+    pub head: Head,
+}
+
+/// What became of a batch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Appended {
+    /// All of it is stored; some of it may have been before.
+    Stored(Head),
+    /// It does not continue what is stored; nothing of it was added.
+    Refused {
+        /// Why.
+        fault: ChainFault,
+        /// The last stored record.
+        stored: Option<Head>,
+    },
+}
+
+/// A stored line with its place in the order of arrival.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredLine {
+    /// Its place.
+    pub id: i64,
+    /// When the control plane got it.
+    pub received_at: Timestamp,
+    /// The record's line.
+    pub line: String,
+}
+
+/// Which records are wanted. What is absent does not restrict.
+#[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+pub struct Filter {
+    /// Records of calls that used this credential, such as `warehouse-analyst`.
+    pub credential: Option<String>,
+    /// Records of calls to this connector.
+    pub connector: Option<ConnectorId>,
+    /// Records about this person: subject or e-mail address.
+    pub user: Option<String>,
+    /// All records of one call.
+    pub call: Option<String>,
+    /// Not before.
+    pub since: Option<Timestamp>,
+    /// Before.
+    pub until: Option<Timestamp>,
+    /// At most so many, the latest.
+    pub limit: Option<u32>,
+}
+
+/// The most lines of one query.
+const MOST_LINES: u32 = 100_000;
+
+impl Store {
+    /// Stores records of one device that continue its chain; those that are stored already are passed over. On disk
+    /// when this returns.
+    ///
+    /// # Errors
+    /// A [`StoreFault`]; nothing is then stored.
+    pub async fn append_records(
+        &self,
+        device: DeviceId,
+        records: &[AuditRecord],
+        now: Timestamp,
+    ) -> Result<Appended, StoreFault> {
+        let mut transaction = self.writer.begin_with(IMMEDIATE).await?;
+        let stored = stored_head(&mut transaction, device).await?;
+        let mut head = stored;
+        for record in records {
+            let link = record.link();
+            let before = head.unwrap_or(Head::before(link.epoch));
+            match before.followed_by(link) {
+                Ok(next) => {
+                    insert(&mut transaction, record, now).await?;
+                    head = Some(next);
+                }
+                Err(ChainFault::Known { .. }) if is_stored(&mut transaction, record).await? => {}
+                Err(ChainFault::Known { epoch, seq }) => {
+                    return Ok(Appended::Refused { fault: ChainFault::Fork { epoch, seq }, stored });
+                }
+                Err(fault @ (ChainFault::Gap { .. } | ChainFault::Fork { .. })) => {
+                    return Ok(Appended::Refused { fault, stored });
+                }
+            }
+        }
+        let Some(head) = head else {
+            return Ok(Appended::Refused { fault: ChainFault::Gap { epoch: 0, expected: 1, found: 0 }, stored });
+        };
+        if Some(head) != stored {
+            set_head(&mut transaction, device, head).await?;
+        }
+        transaction.commit().await?;
+        Ok(Appended::Stored(head))
+    }
+
+    /// How far a device's chain is stored.
+    ///
+    /// # Errors
+    /// A [`StoreFault`].
+    pub async fn head(&self, device: DeviceId) -> Result<Option<Head>, StoreFault> {
+        let mut connection = self.readers.acquire().await?;
+        stored_head(&mut connection, device).await
+    }
+
+    /// How far every chain is stored.
+    ///
+    /// # Errors
+    /// A [`StoreFault`].
+    pub async fn heads(&self) -> Result<Vec<ChainEnd>, StoreFault> {
+        let rows: Vec<(String, i64, i64, String)> =
+            sqlx::query_as("SELECT device, epoch, seq, digest FROM heads ORDER BY device")
+                .fetch_all(&self.readers)
+                .await?;
+        rows.into_iter()
+            .map(|(device, epoch, seq, digest)| {
+                Ok(ChainEnd { device: parsed("device id", &device)?, head: read_head(epoch, seq, &digest)? })
+            })
+            .collect()
+    }
+
+    /// The epochs of a device that are stored, in order.
+    ///
+    /// # Errors
+    /// A [`StoreFault`].
+    pub async fn epochs(&self, device: DeviceId) -> Result<Vec<u64>, StoreFault> {
+        let epochs: Vec<i64> =
+            sqlx::query_scalar("SELECT DISTINCT epoch FROM records WHERE device = ? ORDER BY epoch")
+                .bind(device.to_string())
+                .fetch_all(&self.readers)
+                .await?;
+        Ok(epochs.into_iter().map(unsigned).collect())
+    }
+
+    /// Up to `limit` lines of one epoch after `seq`, in the order of their numbers.
+    ///
+    /// # Errors
+    /// A [`StoreFault`].
+    pub async fn chain_lines(
+        &self,
+        device: DeviceId,
+        epoch: u64,
+        after_seq: u64,
+        limit: u32,
+    ) -> Result<Vec<(u64, String)>, StoreFault> {
+        let rows: Vec<(i64, String)> = sqlx::query_as(
+            "SELECT seq, line FROM records WHERE device = ? AND epoch = ? AND seq > ? ORDER BY seq LIMIT ?",
+        )
+        .bind(device.to_string())
+        .bind(signed(epoch))
+        .bind(signed(after_seq))
+        .bind(limit)
+        .fetch_all(&self.readers)
+        .await?;
+        Ok(rows.into_iter().map(|(seq, line)| (unsigned(seq), line)).collect())
+    }
+
+    /// Up to `limit` lines after `id` in the order of arrival.
+    ///
+    /// # Errors
+    /// A [`StoreFault`].
+    pub async fn lines_after(&self, id: i64, limit: u32) -> Result<Vec<StoredLine>, StoreFault> {
+        let rows: Vec<(i64, i64, String)> =
+            sqlx::query_as("SELECT id, received_at, line FROM records WHERE id > ? ORDER BY id LIMIT ?")
+                .bind(id)
+                .bind(limit)
+                .fetch_all(&self.readers)
+                .await?;
+        Ok(rows
+            .into_iter()
+            .map(|(id, received_at, line)| StoredLine { id, received_at: Timestamp::from_micros(received_at), line })
+            .collect())
+    }
+
+    /// The lines that a filter lets through, oldest first.
+    ///
+    /// # Errors
+    /// A [`StoreFault`].
+    pub async fn query_records(&self, filter: &Filter) -> Result<Vec<String>, StoreFault> {
+        let mut query: QueryBuilder<Sqlite> =
+            QueryBuilder::new("SELECT line FROM (SELECT id, at, line FROM records WHERE 1 = 1");
+        if let Some(credential) = &filter.credential {
+            // The calls' outcomes belong to the answer, though only their intents name the credential.
+            query
+                .push(" AND call IN (SELECT call FROM records WHERE credential = ")
+                .push_bind(format!("shared:{credential}"))
+                .push(")");
+        }
+        if let Some(connector) = &filter.connector {
+            query.push(" AND connector = ").push_bind(connector.as_str());
+        }
+        if let Some(user) = &filter.user {
+            // The subject is kept as `issuer subject email`, separated by line ends that none of them has.
+            query.push(" AND instr(char(10) || subject || char(10), ").push_bind(format!("\n{user}\n")).push(") > 0");
+        }
+        if let Some(call) = &filter.call {
+            query.push(" AND call = ").push_bind(call);
+        }
+        if let Some(since) = filter.since {
+            query.push(" AND at >= ").push_bind(since.micros());
+        }
+        if let Some(until) = filter.until {
+            query.push(" AND at < ").push_bind(until.micros());
+        }
+        let limit = filter.limit.unwrap_or(MOST_LINES).min(MOST_LINES);
+        query.push(" ORDER BY at DESC, id DESC LIMIT ").push_bind(limit).push(") ORDER BY at, id");
+        Ok(query.build_query_scalar().fetch_all(&self.readers).await?)
+    }
+
+    /// How far records were passed on to a receiver.
+    ///
+    /// # Errors
+    /// A [`StoreFault`].
+    pub async fn relayed(&self, receiver: &str) -> Result<i64, StoreFault> {
+        let last: Option<i64> = sqlx::query_scalar("SELECT last_id FROM relays WHERE receiver = ?")
+            .bind(receiver)
+            .fetch_optional(&self.readers)
+            .await?;
+        Ok(last.unwrap_or(0))
+    }
+
+    /// Notes how far records were passed on to a receiver.
+    ///
+    /// # Errors
+    /// A [`StoreFault`].
+    pub async fn set_relayed(&self, receiver: &str, last_id: i64) -> Result<(), StoreFault> {
+        sqlx::query(
+            "INSERT INTO relays (receiver, last_id) VALUES (?, ?)
+             ON CONFLICT (receiver) DO UPDATE SET last_id = excluded.last_id",
+        )
+        .bind(receiver)
+        .bind(last_id)
+        .execute(&self.writer)
+        .await?;
+        Ok(())
+    }
+}
+
+async fn stored_head(connection: &mut SqliteConnection, device: DeviceId) -> Result<Option<Head>, StoreFault> {
+    let row: Option<(i64, i64, String)> = sqlx::query_as("SELECT epoch, seq, digest FROM heads WHERE device = ?")
+        .bind(device.to_string())
+        .fetch_optional(connection)
+        .await?;
+    row.map(|(epoch, seq, digest)| read_head(epoch, seq, &digest)).transpose()
+}
+
+fn read_head(epoch: i64, seq: i64, digest: &str) -> Result<Head, StoreFault> {
+    Ok(Head { epoch: unsigned(epoch), seq: unsigned(seq), digest: parsed("digest", digest)? })
+}
+
+async fn set_head(connection: &mut SqliteConnection, device: DeviceId, head: Head) -> Result<(), StoreFault> {
+    sqlx::query(
+        "INSERT INTO heads (device, epoch, seq, digest) VALUES (?, ?, ?, ?)
+         ON CONFLICT (device) DO UPDATE SET epoch = excluded.epoch, seq = excluded.seq, digest = excluded.digest",
+    )
+    .bind(device.to_string())
+    .bind(signed(head.epoch))
+    .bind(signed(head.seq))
+    .bind(head.digest.to_string())
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+async fn is_stored(connection: &mut SqliteConnection, record: &AuditRecord) -> Result<bool, StoreFault> {
+    let link = record.link();
+    let digest: Option<String> =
+        sqlx::query_scalar("SELECT digest FROM records WHERE device = ? AND epoch = ? AND seq = ?")
+            .bind(link.device.to_string())
+            .bind(signed(link.epoch))
+            .bind(signed(link.seq))
+            .fetch_optional(connection)
+            .await?;
+    Ok(digest.is_some_and(|digest| digest == Digest::to_string(&link.digest)))
+}
+
+async fn insert(connection: &mut SqliteConnection, record: &AuditRecord, now: Timestamp) -> Result<(), StoreFault> {
+    let link = record.link();
+    let facts = Facts::of(record.body());
+    sqlx::query(
+        "INSERT INTO records (device, epoch, seq, digest, at, received_at, kind, subject, connector, credential, call, line)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    )
+    .bind(link.device.to_string())
+    .bind(signed(link.epoch))
+    .bind(signed(link.seq))
+    .bind(link.digest.to_string())
+    .bind(link.at.micros())
+    .bind(now.micros())
+    .bind(&link.kind)
+    .bind(facts.subject)
+    .bind(facts.connector)
+    .bind(facts.credential)
+    .bind(facts.call)
+    .bind(record.line())
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// What of a record can be asked for.
+#[derive(Default)]
+struct Facts {
+    subject: Option<String>,
+    connector: Option<String>,
+    credential: Option<String>,
+    call: Option<String>,
+}
+
+impl Facts {
+    fn of(body: &RecordBody) -> Self {
+        match body {
+            RecordBody::Intent(intent) => Self {
+                subject: Some(searchable(&intent.subject)),
+                connector: Some(intent.connector.to_string()),
+                credential: Some(intent.credential.clone()),
+                call: Some(intent.call.to_string()),
+            },
+            RecordBody::Outcome(outcome) => Self {
+                subject: Some(format!("{}\n{}", outcome.of.issuer, outcome.of.subject)),
+                connector: Some(outcome.of.connector.to_string()),
+                credential: None,
+                call: Some(outcome.of.call.to_string()),
+            },
+            RecordBody::Denial(denial) => Self {
+                subject: Some(searchable(&denial.subject)),
+                connector: denial.connector.as_ref().map(ToString::to_string),
+                credential: None,
+                call: Some(denial.call.to_string()),
+            },
+            RecordBody::Event(event) => Self {
+                subject: event.subject.as_ref().map(searchable),
+                ..Self::default()
+            },
+            RecordBody::Epoch(_) | RecordBody::Gap(_) | RecordBody::Heartbeat(_) | RecordBody::Unknown => {
+                Self::default()
+            }
+        }
+    }
+}
+
+fn searchable(subject: &Subject) -> String {
+    let email = subject.email.as_deref().unwrap_or_default();
+    format!("{}\n{}\n{email}", subject.issuer, subject.subject)
+}
+
+#[cfg(test)]
+mod tests {
+    use org_protocol::{EventRecord, AuditEvent, HeartbeatRecord, PreparedBody};
+
+    use super::super::tests::store;
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
+
+    struct Chain {
+        device: DeviceId,
+        head: Head,
+    }
+
+    impl Chain {
+        fn new() -> Self {
+            Self { device: DeviceId::new(), head: Head::before(1) }
+        }
+
+        fn next(&mut self) -> AuditRecord {
+            self.write(&PreparedBody::heartbeat(&HeartbeatRecord { open_calls: 0 }).expect("JSON"))
+        }
+
+        fn write(&mut self, body: &PreparedBody) -> AuditRecord {
+            let mut line = String::new();
+            self.head = AuditRecord::seal_into(&mut line, self.device, &self.head, NOW, 1, body).expect("seals");
+            AuditRecord::parse(line.trim_end()).expect("reads")
+        }
+    }
+
+    #[tokio::test]
+    async fn a_chain_is_stored_once_and_goes_on() {
+        let (_dir, store) = store().await;
+        let mut chain = Chain::new();
+        let records = [chain.next(), chain.next(), chain.next()];
+        let append = async |records: &[AuditRecord]| store.append_records(chain.device, records, NOW).await.expect("answers");
+        assert_eq!(append(&records[..2]).await, Appended::Stored(records[1].link().head()));
+        assert_eq!(append(&records).await, Appended::Stored(chain.head), "what is known is passed over");
+        assert_eq!(append(&records[..1]).await, Appended::Stored(chain.head), "an old batch again");
+        assert_eq!(store.lines_after(0, 10).await.expect("reads").len(), 3);
+        assert_eq!(store.head(chain.device).await.expect("reads"), Some(chain.head));
+    }
+
+    #[tokio::test]
+    async fn gaps_and_forks_are_refused_whole() {
+        let (_dir, store) = store().await;
+        let mut chain = Chain::new();
+        let records = [chain.next(), chain.next(), chain.next()];
+        store.append_records(chain.device, &records[..1], NOW).await.expect("stores");
+        let stored = Some(records[0].link().head());
+        assert_eq!(
+            store.append_records(chain.device, &records[2..], NOW).await.expect("answers"),
+            Appended::Refused { fault: ChainFault::Gap { epoch: 1, expected: 2, found: 3 }, stored }
+        );
+
+        let mut other = Chain { device: chain.device, head: Head::before(1) };
+        let note = EventRecord::new(AuditEvent::Start);
+        let forged = [other.write(&PreparedBody::event(&note).expect("JSON")), other.next()];
+        assert_eq!(
+            store.append_records(chain.device, &forged[..1], NOW).await.expect("answers"),
+            Appended::Refused { fault: ChainFault::Fork { epoch: 1, seq: 1 }, stored }
+        );
+        assert_eq!(
+            store.append_records(chain.device, &forged[1..], NOW).await.expect("answers"),
+            Appended::Refused { fault: ChainFault::Fork { epoch: 1, seq: 2 }, stored }
+        );
+        assert_eq!(store.lines_after(0, 10).await.expect("reads").len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_first_batch_begins_at_the_beginning() {
+        let (_dir, store) = store().await;
+        let mut chain = Chain::new();
+        let records = [chain.next(), chain.next()];
+        assert_eq!(
+            store.append_records(chain.device, &records[1..], NOW).await.expect("answers"),
+            Appended::Refused { fault: ChainFault::Gap { epoch: 1, expected: 1, found: 2 }, stored: None }
+        );
+    }
+
+    #[tokio::test]
+    async fn a_person_is_found_by_subject_and_address() {
+        let (_dir, store) = store().await;
+        let mut chain = Chain::new();
+        let alice = Subject { email: Some("alice@example.test".to_owned()), ..Subject::local("alice") };
+        let note = EventRecord::new(AuditEvent::SignedIn).of(alice);
+        let records = [chain.write(&PreparedBody::event(&note).expect("JSON")), chain.next()];
+        store.append_records(chain.device, &records, NOW).await.expect("stores");
+        for (user, found) in [("alice", 1), ("alice@example.test", 1), ("ali", 0), ("bob", 0)] {
+            let filter = Filter { user: Some(user.to_owned()), ..Filter::default() };
+            assert_eq!(store.query_records(&filter).await.expect("reads").len(), found, "{user}");
+        }
+        let latest = Filter { limit: Some(1), ..Filter::default() };
+        assert_eq!(store.query_records(&latest).await.expect("reads"), [records[1].line()]);
+    }
+
+    #[tokio::test]
+    async fn a_relay_s_place_is_kept() {
+        let (_dir, store) = store().await;
+        assert_eq!(store.relayed("otlp").await.expect("reads"), 0);
+        store.set_relayed("otlp", 7).await.expect("stores");
+        assert_eq!(store.relayed("otlp").await.expect("reads"), 7);
+    }
+}
