@@ -69,7 +69,8 @@ pub enum ArgumentKind {
 }
 
 impl ArgumentKind {
-    fn name(self) -> &'static str {
+    /// The type's name, as the record has it.
+    pub fn name(self) -> &'static str {
         match self {
             Self::Null => "null",
             Self::Boolean => "boolean",
