@@ -1,2 +1,16 @@
-//! Connector OAuth, the choice of credential, isolation and restart; asks for shared credentials through a trait.
+//! Connectors: the choice of credential, sessions that belong to one account each, isolation and restart.
+//!
+//! A connector that is slow, dead or hostile delays nobody else: each has its own sessions, deadlines and back-off.
+//! Shared credentials are never held here; the [`Broker`] makes those calls. Nothing here decides or records.
 #![forbid(unsafe_code)]
+
+mod backoff;
+mod connector;
+mod connectors;
+mod fault;
+mod seams;
+
+pub use connector::{Health, Listing};
+pub use connectors::Connectors;
+pub use fault::CallFault;
+pub use seams::{AccountFault, Accounts, Asking, Broker, BrokerFault, Seams};

@@ -1,2 +1,20 @@
 //! The loopback server and the path of a call.
+//!
+//! Read [`serve`](serve::serve) → `routes` → `rpc` → `call`: that is the whole way. Nothing here knows protocol
+//! revisions, secrets or windows; without a permit and a durable intent nothing reaches a connector.
 #![forbid(unsafe_code)]
+
+mod call;
+mod gate;
+mod guard;
+mod observe;
+mod routes;
+mod rpc;
+mod serve;
+mod snapshot;
+mod streams;
+
+pub use gate::{Gate, GateConfig, Switch};
+pub use observe::{CallEnd, Observation, Observer};
+pub use serve::{BindFault, Listening, bind, serve};
+pub use snapshot::{Offer, Offered, ServerView, Snapshot, Snapshots};

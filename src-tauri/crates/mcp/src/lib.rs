@@ -10,6 +10,7 @@
 
 pub mod assistant;
 mod call;
+mod canonical;
 pub mod connector;
 mod error;
 mod message;
@@ -19,6 +20,7 @@ mod scan;
 pub mod sse;
 
 pub use call::{CallFault, CallParams, tool_error};
+pub use canonical::canonical;
 pub use error::RpcError;
 pub use message::{Message, MessageFault};
 pub use raw::{RawObject, raw};

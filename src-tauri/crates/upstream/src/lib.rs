@@ -1,2 +1,21 @@
-//! Raw MCP client transports and pools; every effect takes a permit, an intent and a credential.
+//! Raw MCP client transports. Every effect takes an [`Authority`] — a permit and a durable intent for the same call —
+//! and a credential.
+//!
+//! Answers stay the text they were. Nothing here decides, records or keeps a secret; redirects are never followed,
+//! because they would carry one elsewhere.
 #![forbid(unsafe_code)]
+
+mod authority;
+mod fault;
+mod http;
+mod session;
+mod stdio;
+
+pub use authority::{Authority, Mismatch};
+pub use fault::UpstreamFault;
+pub use http::{Bearer, HttpClient};
+pub use session::{Answer, ListedTools, Session};
+pub use stdio::Program;
+
+/// The largest message that is read from a connector, in bytes.
+pub const MESSAGE_LIMIT: usize = 16 * 1024 * 1024;

@@ -1,0 +1,60 @@
+//! How long to leave a connector alone that cannot be started.
+
+use std::time::Duration;
+
+use model::Timestamp;
+
+const FIRST: Duration = Duration::from_millis(500);
+const LONGEST: Duration = Duration::from_secs(60);
+
+/// Doubles from half a second to a minute with each failure in a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Backoff {
+    failures: u32,
+    until: Option<Timestamp>,
+}
+
+impl Backoff {
+    pub(crate) fn failed(&mut self, now: Timestamp) {
+        let wait = FIRST.saturating_mul(1 << self.failures.min(10)).min(LONGEST);
+        self.failures = self.failures.saturating_add(1);
+        self.until = Some(now.plus(wait));
+    }
+
+    pub(crate) fn succeeded(&mut self) {
+        *self = Self::default();
+    }
+
+    /// How long it is still to be left alone; a clock that was set back does not prolong it beyond the longest wait.
+    pub(crate) fn remaining(&self, now: Timestamp) -> Option<Duration> {
+        let remaining = self.until?.since(now);
+        (!remaining.is_zero() && remaining <= LONGEST).then_some(remaining)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_double_up_to_a_minute_and_end_with_success() {
+        let now = Timestamp::from_seconds(1000);
+        let mut backoff = Backoff::default();
+        assert_eq!(backoff.remaining(now), None);
+        let waits: Vec<_> = (0..9)
+            .map(|_| {
+                backoff.failed(now);
+                backoff.remaining(now).map(|wait| wait.as_millis())
+            })
+            .collect();
+        assert_eq!(
+            waits,
+            [500, 1000, 2000, 4000, 8000, 16000, 32000, 60000, 60000].map(Some),
+            "doubling, then the cap"
+        );
+        assert_eq!(backoff.remaining(now.plus(LONGEST)), None, "over");
+        assert_eq!(backoff.remaining(Timestamp::from_seconds(0)), None, "the clock was set back");
+        backoff.succeeded();
+        assert_eq!(backoff.remaining(now), None);
+    }
+}

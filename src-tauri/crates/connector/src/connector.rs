@@ -1,0 +1,195 @@
+//! One connector: its sessions, one for each account, and what is known of it.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use model::{Advice, ConnectorId, Subject, Timestamp, ToolName};
+use org_protocol::{ConnectorSpec, CredentialSpec, Transport};
+use serde_json::value::RawValue;
+use tokio::sync::Mutex;
+use upstream::{Bearer, Program, Session, UpstreamFault};
+
+use crate::backoff::Backoff;
+use crate::fault::CallFault;
+use crate::seams::{Asking, Seams};
+
+/// What is known of a connector's tools.
+#[derive(Debug, Clone)]
+pub struct Listing {
+    /// Well-formed definitions by name, as the connector sent them.
+    pub tools: Vec<(ToolName, Box<RawValue>)>,
+    /// Descriptions of malformed tools that were left out.
+    pub left_out: Vec<String>,
+    /// When it was listed.
+    pub at: Timestamp,
+}
+
+/// How a connector is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Health {
+    /// Not used yet.
+    Idle,
+    /// It answers.
+    Ready,
+    /// The person has to sign in first.
+    SignInNeeded,
+    /// The last attempt failed; the next call tries again.
+    Failed(Advice),
+}
+
+/// Whose session it is. Two people, or two accounts, never share one.
+type Account = (String, String);
+
+pub(crate) struct Connector {
+    pub(crate) id: ConnectorId,
+    pub(crate) spec: ConnectorSpec,
+    seams: Seams,
+    slots: RwLock<BTreeMap<Account, Arc<Mutex<Slot>>>>,
+    known: RwLock<Known>,
+}
+
+#[derive(Default)]
+struct Slot {
+    session: Option<Arc<Session>>,
+    backoff: Backoff,
+    last_failure: Option<UpstreamFault>,
+}
+
+struct Known {
+    listing: Option<Arc<Listing>>,
+    health: Health,
+}
+
+impl Connector {
+    pub(crate) fn new(id: ConnectorId, spec: ConnectorSpec, seams: Seams) -> Self {
+        let known = RwLock::new(Known { listing: None, health: Health::Idle });
+        Self { id, spec, seams, slots: RwLock::default(), known }
+    }
+
+    pub(crate) fn listing(&self) -> Option<Arc<Listing>> {
+        self.known().listing.clone()
+    }
+
+    pub(crate) fn health(&self) -> Health {
+        self.known().health.clone()
+    }
+
+    /// Notes how it went. `true` when that changed what is known.
+    pub(crate) fn note(&self, health: Health) -> bool {
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        let changed = known.health != health;
+        known.health = health;
+        changed
+    }
+
+    /// The account's token where the connector wants one.
+    pub(crate) async fn bearer(&self, asking: Asking) -> Result<Option<Bearer>, CallFault> {
+        match &self.spec.credential {
+            CredentialSpec::None => Ok(None),
+            CredentialSpec::UserOauth { .. } => Ok(Some(self.seams.accounts.bearer(&self.id, asking).await?)),
+            CredentialSpec::Brokered { .. } => Err(CallFault::Credential),
+        }
+    }
+
+    /// Tells the accounts when the connector refused the token that was used.
+    pub(crate) async fn report_rejection(&self, bearer: Option<&Bearer>, fault: Option<&CallFault>) {
+        if let (Some(bearer), Some(CallFault::Upstream(UpstreamFault::Unauthorized { challenge }))) =
+            (bearer, fault)
+        {
+            self.seams.accounts.rejected(&self.id, bearer, challenge.clone()).await;
+        }
+    }
+
+    /// A live session of this person, opened if need be. Concurrent callers share one opening.
+    pub(crate) async fn session(
+        &self,
+        subject: &Subject,
+        bearer: Option<&Bearer>,
+    ) -> Result<Arc<Session>, CallFault> {
+        let slot = self.slot(subject);
+        let mut slot = slot.lock().await;
+        if let Some(session) = slot.session.as_ref().filter(|session| session.is_alive()) {
+            return Ok(Arc::clone(session));
+        }
+        slot.session = None;
+        if let (Some(wait), Some(last)) =
+            (slot.backoff.remaining(self.seams.clock.now()), slot.last_failure.clone())
+        {
+            return Err(CallFault::Resting { seconds: wait.as_secs(), last });
+        }
+        match self.open(bearer).await {
+            Ok(session) => {
+                let session = Arc::new(session);
+                slot.backoff.succeeded();
+                slot.session = Some(Arc::clone(&session));
+                Ok(session)
+            }
+            Err(fault) => {
+                // A missing sign-in is nobody's failure.
+                if !matches!(fault, UpstreamFault::Unauthorized { .. }) {
+                    slot.backoff.failed(self.seams.clock.now());
+                    slot.last_failure = Some(fault.clone());
+                }
+                Err(fault.into())
+            }
+        }
+    }
+
+    /// Forgets a session that turned out useless, unless another took its place already.
+    pub(crate) async fn discard(&self, subject: &Subject, useless: &Arc<Session>) {
+        let slot = self.slot(subject);
+        let mut slot = slot.lock().await;
+        if slot.session.as_ref().is_some_and(|held| Arc::ptr_eq(held, useless)) {
+            slot.session = None;
+        }
+    }
+
+    /// Lists the tools as this person, with `session` already open, and remembers them.
+    pub(crate) async fn list(
+        &self,
+        session: &Session,
+        bearer: Option<&Bearer>,
+    ) -> Result<Arc<Listing>, CallFault> {
+        let listed = session.list_tools(bearer, self.deadline()).await?;
+        let listing =
+            Arc::new(Listing { tools: listed.tools, left_out: listed.left_out, at: self.seams.clock.now() });
+        self.known.write().unwrap_or_else(PoisonError::into_inner).listing = Some(Arc::clone(&listing));
+        Ok(listing)
+    }
+
+    async fn open(&self, bearer: Option<&Bearer>) -> Result<Session, UpstreamFault> {
+        let unusable = |fault: org_protocol::ContentFault| UpstreamFault::Unreachable(fault.to_string());
+        match self.spec.transport().map_err(unusable)? {
+            Transport::Http(url) => Session::open_url(&self.seams.http, url, bearer, self.deadline()).await,
+            Transport::Stdio { program, arguments } => {
+                let mut environment = self.seams.environment.clone();
+                environment.extend(self.spec.environment.clone());
+                let program = Program {
+                    program: program.to_owned(),
+                    arguments: arguments.to_vec(),
+                    environment,
+                    directory: None,
+                };
+                Session::open_program(&program, self.deadline()).await
+            }
+        }
+    }
+
+    fn deadline(&self) -> Duration {
+        self.seams.opening_deadline
+    }
+
+    fn slot(&self, subject: &Subject) -> Arc<Mutex<Slot>> {
+        let account = (subject.issuer.clone(), subject.subject.clone());
+        let known = self.slots.read().unwrap_or_else(PoisonError::into_inner).get(&account).cloned();
+        known.unwrap_or_else(|| {
+            let mut slots = self.slots.write().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(slots.entry(account).or_default())
+        })
+    }
+
+    fn known(&self) -> std::sync::RwLockReadGuard<'_, Known> {
+        self.known.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}

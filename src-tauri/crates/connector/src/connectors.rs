@@ -1,0 +1,206 @@
+//! All connectors, and the way of a permitted call to one of them.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use mcp::CallParams;
+use model::{ConnectorId, Subject};
+use org_protocol::{ConnectorSpec, CredentialSpec};
+use policy::CredentialChoice;
+use tokio::sync::watch;
+use upstream::{Answer, Authority, Session, UpstreamFault};
+
+use crate::connector::{Connector, Health, Listing};
+use crate::fault::CallFault;
+use crate::seams::{AccountFault, Asking, Seams};
+
+/// All connectors. Cheap to clone; all clones are the same connectors.
+#[derive(Clone)]
+pub struct Connectors {
+    seams: Seams,
+    all: Arc<RwLock<BTreeMap<ConnectorId, Arc<Connector>>>>,
+    changes: Arc<watch::Sender<u64>>,
+}
+
+impl Connectors {
+    /// No connectors yet.
+    pub fn new(seams: Seams) -> Self {
+        Self { seams, all: Arc::default(), changes: Arc::new(watch::Sender::new(0)) }
+    }
+
+    /// Takes a new set. Connectors whose definition did not change keep their sessions; calls in flight end as they were.
+    pub fn replace(&self, specs: &BTreeMap<ConnectorId, ConnectorSpec>) {
+        let mut all = self.all.write().unwrap_or_else(PoisonError::into_inner);
+        let old = std::mem::take(&mut *all);
+        for (id, spec) in specs {
+            let kept = old.get(id).filter(|connector| connector.spec == *spec).cloned();
+            let connector = kept
+                .unwrap_or_else(|| Arc::new(Connector::new(id.clone(), spec.clone(), self.seams.clone())));
+            all.insert(id.clone(), connector);
+        }
+        drop(all);
+        self.changed();
+    }
+
+    /// Counts the changes of what [`Connectors::listing`] and [`Connectors::health`] say.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
+    /// What is known of a connector's tools; `None` until they were listed.
+    pub fn listing(&self, connector: &ConnectorId) -> Option<Arc<Listing>> {
+        self.find(connector).ok()?.listing()
+    }
+
+    /// How a connector is.
+    pub fn health(&self, connector: &ConnectorId) -> Health {
+        self.find(connector).map_or(Health::Idle, |connector| connector.health())
+    }
+
+    /// Lists a connector's tools as this person. Brokered connectors are listed by whoever pinned them, not here.
+    ///
+    /// # Errors
+    /// A [`CallFault`]; what was known before stays known.
+    pub async fn refresh(
+        &self,
+        id: &ConnectorId,
+        subject: &Subject,
+        asking: Asking,
+    ) -> Result<Arc<Listing>, CallFault> {
+        let connector = self.find(id)?;
+        let outcome = match self.refreshed(&connector, subject, asking).await {
+            Err(CallFault::Upstream(fault)) if retry_helps(&fault) => {
+                self.refreshed(&connector, subject, asking).await
+            }
+            outcome => outcome,
+        };
+        self.note(&connector, outcome.as_ref().err());
+        if outcome.is_ok() {
+            self.changed();
+        }
+        outcome
+    }
+
+    /// Makes the call that `authority` permits, as this person.
+    ///
+    /// # Errors
+    /// A [`CallFault`]. Only failures that certainly had no effect are tried again, once.
+    pub async fn call(
+        &self,
+        authority: Authority<'_>,
+        params: &CallParams<'_>,
+        subject: &Subject,
+        deadline: Duration,
+    ) -> Result<Answer, CallFault> {
+        let connector = self.find(authority.permit().connector())?;
+        let outcome = match authority.permit().credential() {
+            CredentialChoice::Shared(credential) => {
+                let broker = self.seams.broker.as_ref().ok_or(CallFault::Credential)?;
+                broker.call(authority, credential, params, deadline).await.map_err(CallFault::from)
+            }
+            CredentialChoice::None | CredentialChoice::UserOauth => {
+                match called(&connector, authority, params, subject, deadline).await {
+                    Err(CallFault::Upstream(fault)) if retry_helps(&fault) => {
+                        called(&connector, authority, params, subject, deadline).await
+                    }
+                    outcome => outcome,
+                }
+            }
+        };
+        self.note(&connector, outcome.as_ref().err());
+        outcome
+    }
+
+    async fn refreshed(
+        &self,
+        connector: &Arc<Connector>,
+        subject: &Subject,
+        asking: Asking,
+    ) -> Result<Arc<Listing>, CallFault> {
+        if let CredentialSpec::Brokered { .. } = connector.spec.credential {
+            return Err(CallFault::Credential);
+        }
+        let bearer = connector.bearer(asking).await?;
+        let outcome = async {
+            let session = connector.session(subject, bearer.as_ref()).await?;
+            let listing = connector.list(&session, bearer.as_ref()).await;
+            if let Err(CallFault::Upstream(UpstreamFault::SessionGone | UpstreamFault::Ended { .. })) =
+                &listing
+            {
+                connector.discard(subject, &session).await;
+            }
+            Ok((listing?, session))
+        }
+        .await;
+        connector.report_rejection(bearer.as_ref(), outcome.as_ref().err()).await;
+        let (listing, session) = outcome?;
+        self.follow_changes(connector, subject, &session);
+        Ok(listing)
+    }
+
+    /// Lists again, once for each session, when the connector says that its tools changed.
+    fn follow_changes(&self, connector: &Arc<Connector>, subject: &Subject, session: &Arc<Session>) {
+        let Some(mut notices) = session.tools_changed() else { return };
+        let (this, id, subject) = (self.clone(), connector.id.clone(), subject.clone());
+        let session = Arc::downgrade(session);
+        tokio::spawn(async move {
+            if notices.changed().await.is_err() {
+                return;
+            }
+            if !session.upgrade().is_some_and(|session| session.is_alive()) {
+                return;
+            }
+            // Listing again follows the session anew.
+            if let Err(fault) = this.refresh(&id, &subject, Asking::Never).await {
+                tracing::warn!(connector = %id, %fault, "its changed tools could not be listed");
+            }
+        });
+    }
+
+    fn note(&self, connector: &Connector, fault: Option<&CallFault>) {
+        let health = match fault {
+            None => Health::Ready,
+            Some(CallFault::Account(AccountFault::SignInNeeded(_))) => Health::SignInNeeded,
+            Some(fault) => Health::Failed(fault.advice(&connector.spec.title)),
+        };
+        if connector.note(health) {
+            self.changed();
+        }
+    }
+
+    fn find(&self, id: &ConnectorId) -> Result<Arc<Connector>, CallFault> {
+        let all = self.all.read().unwrap_or_else(PoisonError::into_inner);
+        all.get(id).cloned().ok_or_else(|| CallFault::Unknown(id.clone()))
+    }
+
+    fn changed(&self) {
+        self.changes.send_modify(|count| *count += 1);
+    }
+}
+
+async fn called(
+    connector: &Connector,
+    authority: Authority<'_>,
+    params: &CallParams<'_>,
+    subject: &Subject,
+    deadline: Duration,
+) -> Result<Answer, CallFault> {
+    let bearer = connector.bearer(Asking::Allowed).await?;
+    let outcome = async {
+        let session = connector.session(subject, bearer.as_ref()).await?;
+        let outcome = session.call_tool(authority, params, bearer.as_ref(), deadline).await;
+        if let Err(UpstreamFault::SessionGone | UpstreamFault::Ended { .. }) = &outcome {
+            connector.discard(subject, &session).await;
+        }
+        Ok(outcome?)
+    }
+    .await;
+    connector.report_rejection(bearer.as_ref(), outcome.as_ref().err()).await;
+    outcome
+}
+
+/// Whether the connector certainly did nothing, and a fresh token or a fresh session may do better.
+fn retry_helps(fault: &UpstreamFault) -> bool {
+    fault.before_effect() && matches!(fault, UpstreamFault::Unauthorized { .. } | UpstreamFault::SessionGone)
+}

@@ -1,0 +1,91 @@
+//! What connectors need from outside.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use mcp::CallParams;
+use model::{Advice, BoxFuture, ConnectorId, CredentialId};
+use os::Clock;
+use upstream::{Answer, Authority, Bearer, HttpClient};
+
+/// What every connector shares.
+#[derive(Clone)]
+pub struct Seams {
+    /// Pooled HTTP connections.
+    pub http: HttpClient,
+    /// The employee's own accounts.
+    pub accounts: Arc<dyn Accounts>,
+    /// The control plane, where there is one.
+    pub broker: Option<Arc<dyn Broker>>,
+    /// The environment that every program gets, beside what its connector says.
+    pub environment: BTreeMap<String, String>,
+    /// How long starting a connector and listing its tools may take.
+    pub opening_deadline: Duration,
+    /// The wall clock.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// Whether a person may be asked for a missing sign-in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asking {
+    /// A call waits: ask.
+    Allowed,
+    /// Nobody waits: fail rather than open a window.
+    Never,
+}
+
+/// The employee's own accounts at connectors.
+pub trait Accounts: Send + Sync {
+    /// A token that is good now, after a silent refresh where needed.
+    fn bearer<'a>(
+        &'a self,
+        connector: &'a ConnectorId,
+        asking: Asking,
+    ) -> BoxFuture<'a, Result<Bearer, AccountFault>>;
+
+    /// The connector refused a token: it is not handed out again.
+    fn rejected<'a>(
+        &'a self,
+        connector: &'a ConnectorId,
+        bearer: &'a Bearer,
+        challenge: Option<String>,
+    ) -> BoxFuture<'a, ()>;
+}
+
+/// Why there is no token.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AccountFault {
+    /// The person has to sign in, and was not asked or did not do it.
+    #[error("a sign-in is needed: {}", .0.happened)]
+    SignInNeeded(Advice),
+    /// The authorization server failed; the grant is kept.
+    #[error("the authorization server failed: {}", .0.happened)]
+    Failed(Advice),
+}
+
+/// Makes calls with shared credentials where the secrets are: at the control plane.
+pub trait Broker: Send + Sync {
+    /// Makes one call with the credential that the permit names.
+    fn call<'a>(
+        &'a self,
+        authority: Authority<'a>,
+        credential: &'a CredentialId,
+        params: &'a CallParams<'a>,
+        deadline: Duration,
+    ) -> BoxFuture<'a, Result<Answer, BrokerFault>>;
+}
+
+/// Why the control plane made no call.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BrokerFault {
+    /// It cannot be reached, or there is no session with it.
+    #[error("the control plane cannot be used: {}", .0.happened)]
+    Unavailable(Advice),
+    /// It decided otherwise than this device.
+    #[error("the control plane refused: {}", .0.happened)]
+    Refused(Advice),
+    /// It tried and failed.
+    #[error("the control plane's connector failed: {}", .0.happened)]
+    Failed(Advice),
+}

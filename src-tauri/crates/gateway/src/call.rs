@@ -1,0 +1,327 @@
+//! One tool call, from the checked request to the reply. The steps are those of ARCHITECTURE.md.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use audit::{
+    ArgumentSummary, DenialRecord, IntentRecord, JournalFault, Outcome, OutcomeStatus, PolicyReference,
+};
+use connector::{AccountFault, CallFault};
+use issuer::AccessGrant;
+use mcp::{CallParams, RawObject};
+use model::{Advice, CallId, ForPerson as _, Timestamp};
+use policy::{Circumstance, CredentialChoice, Denial, DenialKind, Permit, Policy, PolicyVersion, Question};
+use serde_json::value::RawValue;
+use upstream::{Answer, Authority};
+
+use crate::gate::Gate;
+use crate::observe::{CallEnd, Observation};
+use crate::snapshot::{Offered, Snapshot};
+
+/// How a call is answered.
+pub(crate) enum Reply {
+    /// The connector's result, or one of the gateway's that says why there is none.
+    Result(Box<RawValue>),
+    /// The connector's error object.
+    ConnectorError(Box<RawValue>),
+    /// No tool of this name is offered to this person; a forbidden one looks the same.
+    UnknownTool,
+}
+
+/// One call under way.
+struct Call<'a> {
+    id: CallId,
+    grant: &'a AccessGrant,
+    snapshot: &'a Snapshot,
+    params: &'a CallParams<'a>,
+    circumstance: Circumstance,
+}
+
+/// Looks up, decides, records, calls and records again.
+pub(crate) async fn call_tool(gate: &Gate, grant: &AccessGrant, params: &CallParams<'_>) -> Reply {
+    let snapshot = gate.snapshots.current();
+    let call = Call {
+        id: CallId::new(),
+        grant,
+        snapshot: &snapshot,
+        params,
+        circumstance: circumstance(gate, grant),
+    };
+    let offered = snapshot.servers.get(&grant.server).and_then(|view| view.tool(params.name()));
+    let Some(offered) = offered else {
+        return call.unknown(gate).await;
+    };
+    if gate.switch.is_paused() {
+        return call.paused(gate, offered).await;
+    }
+    let permit = match snapshot.policy.decide(&call.question(offered)) {
+        Ok(permit) => permit,
+        Err(denial) => return call.denied(gate, offered, &denial).await,
+    };
+    let arguments = gate.journal.summary(params.arguments(), snapshot.capture_arguments);
+    let names = argument_names(&arguments);
+    let intent = match gate.journal.intent(call.intent(&permit, arguments)).await {
+        Ok(intent) => intent,
+        Err(fault) => return unrecorded(&fault),
+    };
+    call.tell_decided(gate, Some(offered), &permit_rules(&permit), credential(&permit), names, None);
+
+    let begun = gate.clock.boot_time();
+    let answer = match Authority::new(&permit, &intent) {
+        Ok(authority) => {
+            let deadline = gate.config.call_deadline;
+            gate.connectors.call(authority, params, &grant.subject, deadline).await
+        }
+        Err(_) => Err(CallFault::Upstream(upstream::UpstreamFault::NotPermitted)),
+    };
+    let took = gate.clock.boot_time().saturating_sub(begun);
+
+    let (outcome, end) = outcome(&answer, &offered.connector_title, took);
+    if let Err(fault) = gate.journal.outcome(intent, outcome) {
+        tracing::error!(%fault, call = %call.id, "the outcome of a call could not be recorded");
+    }
+    gate.observer.observe(Observation::Ended { call: call.id, end, took });
+    match answer {
+        Ok(Ok(result)) => Reply::Result(result),
+        Ok(Err(error)) => Reply::ConnectorError(error),
+        Err(fault) => refusal(&fault.advice(&offered.connector_title)),
+    }
+}
+
+/// The tools that this person may use, at least with some arguments.
+pub(crate) fn listed<'s>(gate: &Gate, snapshot: &'s Snapshot, grant: &AccessGrant) -> Vec<&'s Offered> {
+    let Some(view) = snapshot.servers.get(&grant.server) else { return Vec::new() };
+    let listed = snapshot.policy.listed(&grant.subject, &grant.server, &circumstance(gate, grant));
+    let listed: std::collections::HashSet<_> = listed.into_iter().collect();
+    view.tools()
+        .iter()
+        .filter(|offered| listed.contains(&(offered.connector.clone(), offered.tool.clone())))
+        .collect()
+}
+
+fn circumstance(gate: &Gate, grant: &AccessGrant) -> Circumstance {
+    Circumstance {
+        now: gate.clock.now(),
+        client_id: grant.client_id.clone(),
+        client_name: grant.client_name.clone(),
+        device: Some(gate.config.device),
+    }
+}
+
+impl<'a> Call<'a> {
+    fn question(&'a self, offered: &'a Offered) -> Question<'a> {
+        Question {
+            call: self.id,
+            subject: &self.grant.subject,
+            server: &self.grant.server,
+            connector: &offered.connector,
+            tool: &offered.tool,
+            arguments: self.params.arguments(),
+            circumstance: &self.circumstance,
+        }
+    }
+
+    fn intent(&self, permit: &Permit, arguments: ArgumentSummary) -> IntentRecord {
+        IntentRecord {
+            call: self.id,
+            subject: self.grant.subject.as_ref().clone(),
+            server: self.grant.server.clone(),
+            connector: permit.connector().clone(),
+            tool: permit.tool().clone(),
+            client_id: self.grant.client_id.clone(),
+            client_name: self.grant.client_name.clone(),
+            process: None,
+            policy: reference(permit.version()),
+            rules: permit_rules(permit),
+            credential: credential(permit),
+            arguments,
+        }
+    }
+
+    /// A tool that does not exist, or not for this person: both answer alike.
+    async fn unknown(&self, gate: &Gate) -> Reply {
+        let record =
+            self.denial(None, Vec::new(), "not-listed", "No tool of this name is offered.".to_owned());
+        match self.record_denial(gate, None, record).await {
+            Ok(()) => Reply::UnknownTool,
+            Err(fault) => unrecorded(&fault),
+        }
+    }
+
+    async fn paused(&self, gate: &Gate, offered: &Offered) -> Reply {
+        let advice = Advice::new(
+            "paused",
+            "Deskgate is paused.",
+            "No call is made until the person at this computer resumes it.",
+            "",
+        );
+        let record = self.denial(Some(offered), Vec::new(), "paused", advice.happened.clone());
+        match self.record_denial(gate, Some(offered), record).await {
+            Ok(()) => refusal(&advice),
+            Err(fault) => unrecorded(&fault),
+        }
+    }
+
+    /// A denial that hangs on the arguments says so; one that does not looks like a tool that does not exist.
+    async fn denied(&self, gate: &Gate, offered: &Offered, denial: &Denial) -> Reply {
+        let rules = denial.rules().iter().map(ToString::to_string).collect();
+        let record = self.denial(Some(offered), rules, kind(denial.kind()), denial.advice().to_string());
+        if let Err(fault) = self.record_denial(gate, Some(offered), record).await {
+            return unrecorded(&fault);
+        }
+        if denial.is_hidden() {
+            Reply::UnknownTool
+        } else {
+            Reply::Result(mcp::tool_error(&denial.outside_text()))
+        }
+    }
+
+    fn denial(
+        &self,
+        offered: Option<&Offered>,
+        rules: Vec<String>,
+        kind: &str,
+        reason: String,
+    ) -> DenialRecord {
+        DenialRecord {
+            call: self.id,
+            subject: self.grant.subject.as_ref().clone(),
+            server: self.grant.server.clone(),
+            connector: offered.map(|offered| offered.connector.clone()),
+            tool: bounded(self.params.name()),
+            client_id: self.grant.client_id.clone(),
+            client_name: self.grant.client_name.clone(),
+            process: None,
+            policy: reference(self.policy().version()),
+            rules,
+            kind: kind.to_owned(),
+            reason,
+            arguments: None,
+        }
+    }
+
+    async fn record_denial(
+        &self,
+        gate: &Gate,
+        offered: Option<&Offered>,
+        mut record: DenialRecord,
+    ) -> Result<(), JournalFault> {
+        let arguments = gate.journal.summary(self.params.arguments(), self.snapshot.capture_arguments);
+        let names = argument_names(&arguments);
+        let (rules, reason) = (record.rules.clone(), record.reason.clone());
+        record.arguments = Some(arguments);
+        gate.journal.denial(record).await?;
+        self.tell_decided(gate, offered, &rules, String::new(), names, Some(reason));
+        Ok(())
+    }
+
+    fn tell_decided(
+        &self,
+        gate: &Gate,
+        offered: Option<&Offered>,
+        rules: &[String],
+        credential: String,
+        arguments: Vec<String>,
+        denied: Option<String>,
+    ) {
+        gate.observer.observe(Observation::Decided {
+            call: self.id,
+            at: self.at(),
+            client_id: self.grant.client_id.clone(),
+            client_name: self.grant.client_name.clone(),
+            server: self.grant.server.clone(),
+            connector: offered.map(|offered| offered.connector.clone()),
+            tool: bounded(self.params.name()),
+            rules: rules.to_vec(),
+            policy: self.policy().version().label.clone(),
+            credential,
+            arguments,
+            denied,
+        });
+    }
+
+    fn at(&self) -> Timestamp {
+        self.circumstance.now
+    }
+
+    fn policy(&self) -> &Arc<Policy> {
+        &self.snapshot.policy
+    }
+}
+
+fn outcome(answer: &Result<Answer, CallFault>, title: &str, took: Duration) -> (Outcome, CallEnd) {
+    let (mut outcome, end) = match answer {
+        Ok(Ok(result)) => {
+            let failed = RawObject::parse(result).and_then(|object| object.read("isError")).unwrap_or(false);
+            let status = if failed { OutcomeStatus::ToolError } else { OutcomeStatus::Ok };
+            (Outcome::new(status), if failed { CallEnd::ToolError } else { CallEnd::Done })
+        }
+        Ok(Err(error)) => {
+            let code = RawObject::parse(error).and_then(|object| object.read::<i64>("code"));
+            let text = code.map_or_else(|| "rpc-error".to_owned(), |code| format!("rpc-error {code}"));
+            (Outcome::new(OutcomeStatus::Failed).with_code(text), CallEnd::ToolError)
+        }
+        Err(fault) => {
+            let advice = fault.advice(title);
+            let status = if fault.before_effect() { OutcomeStatus::Failed } else { OutcomeStatus::Unknown };
+            let end = match fault {
+                CallFault::Account(AccountFault::SignInNeeded(_)) => CallEnd::SignInNeeded,
+                _ => CallEnd::Failed { reason: advice.to_string() },
+            };
+            (Outcome::new(status).with_code(advice.code), end)
+        }
+    };
+    outcome.duration_micros = u64::try_from(took.as_micros()).ok();
+    outcome.response_bytes = match answer {
+        Ok(Ok(value) | Err(value)) => u64::try_from(value.get().len()).ok(),
+        Err(_) => None,
+    };
+    (outcome, end)
+}
+
+fn permit_rules(permit: &Permit) -> Vec<String> {
+    permit.rules().iter().map(ToString::to_string).collect()
+}
+
+/// The credential's reference, never the secret.
+fn credential(permit: &Permit) -> String {
+    match permit.credential() {
+        CredentialChoice::None => String::new(),
+        CredentialChoice::UserOauth => "user".to_owned(),
+        CredentialChoice::Shared(credential) => format!("shared:{credential}"),
+    }
+}
+
+/// The kind of denial, as the journal has it.
+fn kind(kind: DenialKind) -> &'static str {
+    match kind {
+        DenialKind::NotListed => "not-listed",
+        DenialKind::NoPermit => "no-permit",
+        DenialKind::Forbidden => "forbidden",
+        DenialKind::Error => "evaluation-error",
+        DenialKind::DenyAll => "deny-all",
+        DenialKind::Arguments => "arguments",
+    }
+}
+
+fn reference(version: &PolicyVersion) -> PolicyReference {
+    PolicyReference { label: version.label.clone(), digest: version.digest }
+}
+
+fn argument_names(summary: &ArgumentSummary) -> Vec<String> {
+    summary.arguments.iter().map(|argument| format!("{}: {}", argument.path, argument.kind.name())).collect()
+}
+
+/// A name of any length came from outside; the record needs no more of it.
+fn bounded(name: &str) -> String {
+    name.chars().take(128).collect()
+}
+
+fn unrecorded(fault: &JournalFault) -> Reply {
+    tracing::error!(%fault, "a call was refused because it could not be recorded");
+    refusal(&fault.advice())
+}
+
+fn refusal(advice: &Advice) -> Reply {
+    Reply::Result(mcp::tool_error(&advice.to_string()))
+}

@@ -1,0 +1,71 @@
+//! What every request shares.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use audit::Journal;
+use connector::Connectors;
+use issuer::Issuer;
+use model::DeviceId;
+use os::Clock;
+
+use crate::observe::Observer;
+use crate::snapshot::Snapshots;
+
+/// Everything that requests need, wired at the composition root. Cheap to clone.
+#[derive(Clone)]
+pub struct Gate {
+    pub(crate) issuer: Arc<Issuer>,
+    pub(crate) journal: Journal,
+    pub(crate) connectors: Connectors,
+    pub(crate) snapshots: Snapshots,
+    pub(crate) observer: Arc<dyn Observer>,
+    pub(crate) switch: Switch,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) config: GateConfig,
+}
+
+/// The gateway's own settings.
+#[derive(Debug, Clone, Copy)]
+pub struct GateConfig {
+    /// This installation.
+    pub device: DeviceId,
+    /// How long a connector may take to answer a call; waiting for a sign-in does not count.
+    pub call_deadline: Duration,
+    /// How long an assistant may keep a tool list.
+    pub list_fresh_for: Duration,
+}
+
+/// Whether calls are taken. Clones are the same switch.
+#[derive(Debug, Clone, Default)]
+pub struct Switch(Arc<AtomicBool>);
+
+impl Switch {
+    /// Refuses calls, or takes them again.
+    pub fn pause(&self, paused: bool) {
+        self.0.store(paused, Ordering::SeqCst);
+    }
+
+    /// Whether calls are refused.
+    pub fn is_paused(&self) -> bool {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+impl Gate {
+    /// Puts the parts together.
+    #[expect(clippy::too_many_arguments, reason = "the one place where all parts meet")]
+    pub fn new(
+        issuer: Arc<Issuer>,
+        journal: Journal,
+        connectors: Connectors,
+        snapshots: Snapshots,
+        observer: Arc<dyn Observer>,
+        switch: Switch,
+        clock: Arc<dyn Clock>,
+        config: GateConfig,
+    ) -> Self {
+        Self { issuer, journal, connectors, snapshots, observer, switch, clock, config }
+    }
+}

@@ -1,0 +1,63 @@
+//! One spelling for equal JSON, so that a definition's digest does not depend on key order or white space.
+
+use serde_json::value::RawValue;
+
+use crate::raw::RawObject;
+
+/// The value with keys sorted by code point and no white space between tokens. Scalars keep their spelling: `1.0` and
+/// `1` stay different, as they are to whoever reads them.
+pub fn canonical(value: &RawValue) -> String {
+    let mut text = String::with_capacity(value.get().len());
+    write(value, &mut text);
+    text
+}
+
+fn write(value: &RawValue, text: &mut String) {
+    match value.get().as_bytes().first() {
+        Some(b'{') => {
+            let Some(object) = RawObject::parse(value) else { return text.push_str(value.get()) };
+            let mut keys: Vec<&str> = object.keys().collect();
+            keys.sort_unstable();
+            text.push('{');
+            for (at, key) in keys.into_iter().enumerate() {
+                if at > 0 {
+                    text.push(',');
+                }
+                text.push_str(crate::raw(key).get());
+                text.push(':');
+                if let Some(member) = object.member(key) {
+                    write(member, text);
+                }
+            }
+            text.push('}');
+        }
+        Some(b'[') => {
+            let items: Vec<&RawValue> = serde_json::from_str(value.get()).unwrap_or_default();
+            text.push('[');
+            for (at, item) in items.into_iter().enumerate() {
+                if at > 0 {
+                    text.push(',');
+                }
+                write(item, text);
+            }
+            text.push(']');
+        }
+        Some(_) | None => text.push_str(value.get()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn order_and_space_do_not_count_but_digits_do() {
+        let spelled = |text: &str| canonical(&serde_json::from_str::<Box<RawValue>>(text).unwrap());
+        assert_eq!(
+            spelled(r#"{ "b" : [ 1.0 , {"z":null,"a":"x"} ], "a":true }"#),
+            r#"{"a":true,"b":[1.0,{"a":"x","z":null}]}"#
+        );
+        assert_eq!(spelled(r#"{"a":1,"b":2}"#), spelled(r#"{"b":2,"a":1}"#));
+        assert_ne!(spelled("[1.0]"), spelled("[1]"));
+    }
+}

@@ -1,0 +1,31 @@
+//! The right to cause one effect.
+
+use audit::Intent;
+use policy::Permit;
+
+/// A permit together with the durable intent of the same call. Only a decision makes permits and only the journal makes
+/// intents, so whoever holds both has been through both.
+#[derive(Debug, Clone, Copy)]
+pub struct Authority<'a> {
+    permit: &'a Permit,
+}
+
+/// Permit and intent are of different calls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the permit and the intent are of different calls")]
+pub struct Mismatch;
+
+impl<'a> Authority<'a> {
+    /// Joins a permit and an intent.
+    ///
+    /// # Errors
+    /// [`Mismatch`] when they are of different calls.
+    pub fn new(permit: &'a Permit, intent: &'a Intent) -> Result<Self, Mismatch> {
+        if permit.call() == intent.call() { Ok(Self { permit }) } else { Err(Mismatch) }
+    }
+
+    /// What was permitted.
+    pub fn permit(&self) -> &'a Permit {
+        self.permit
+    }
+}

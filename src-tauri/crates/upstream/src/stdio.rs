@@ -1,0 +1,260 @@
+//! A connector that is a program: one JSON message a line on its standard streams (MCP 2025-11-25, basic/transports,
+//! "stdio").
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use mcp::connector::FromConnector;
+use os::ChildGroup;
+use serde_json::value::RawValue;
+use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::process::{ChildStderr, ChildStdin, ChildStdout};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::MESSAGE_LIMIT;
+use crate::fault::UpstreamFault;
+
+/// How many messages may wait to be written before a writer waits.
+const OUTBOX: usize = 64;
+/// How much of the program's standard error is kept for the log, in lines of at most [`LAST_LINE`] bytes.
+const LAST_LINES: usize = 8;
+const LAST_LINE: usize = 400;
+
+/// A program to run as a connector; no shell is involved.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Program {
+    /// The program.
+    pub program: String,
+    /// Its arguments.
+    pub arguments: Vec<String>,
+    /// Its whole environment. May hold a secret, so it is never printed.
+    pub environment: BTreeMap<String, String>,
+    /// Its working directory.
+    pub directory: Option<PathBuf>,
+}
+
+impl std::fmt::Debug for Program {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Program").field("program", &self.program).finish_non_exhaustive()
+    }
+}
+
+pub(crate) type Outcome = Result<Box<RawValue>, Box<RawValue>>;
+
+/// The running program. Dropping it ends the program and all that it started.
+#[derive(Debug)]
+pub(crate) struct Stdio {
+    outbox: mpsc::Sender<String>,
+    shared: Arc<Shared>,
+    /// Ends the pump, and with it the program.
+    _leash: oneshot::Sender<()>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    waiting: Mutex<Waiting>,
+    last_words: Mutex<VecDeque<String>>,
+    tools_changed: watch::Sender<u64>,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    answers: HashMap<u64, oneshot::Sender<Outcome>>,
+    ended: bool,
+}
+
+impl Stdio {
+    pub(crate) async fn start(program: &Program) -> Result<Self, UpstreamFault> {
+        let failed = |error: std::io::Error| UpstreamFault::Start {
+            program: program.program.clone(),
+            reason: error.to_string(),
+        };
+        let mut child = ChildGroup::spawn(
+            &program.program,
+            &program.arguments,
+            &program.environment,
+            program.directory.as_deref(),
+        )
+        .await
+        .map_err(failed)?;
+        let streams = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+        let (Some(stdin), Some(stdout), Some(stderr)) = streams else {
+            return Err(failed(std::io::Error::other("no standard streams")));
+        };
+        let (outbox, letters) = mpsc::channel(OUTBOX);
+        let (leash, unleashed) = oneshot::channel();
+        let shared = Arc::new(Shared {
+            waiting: Mutex::default(),
+            last_words: Mutex::default(),
+            tools_changed: watch::Sender::new(0),
+        });
+        tokio::spawn(listen_to_errors(stderr, Arc::clone(&shared)));
+        tokio::spawn(pump(child, stdin, stdout, letters, outbox.clone(), Arc::clone(&shared), unleashed));
+        Ok(Self { outbox, shared, _leash: leash })
+    }
+
+    /// Sends a request and waits for its answer; being dropped while waiting forgets the request.
+    pub(crate) async fn request(&self, id: u64, message: String) -> Result<Outcome, UpstreamFault> {
+        let (answer, awaited) = oneshot::channel();
+        {
+            let mut waiting = lock(&self.shared.waiting);
+            if waiting.ended {
+                return Err(self.ended());
+            }
+            waiting.answers.insert(id, answer);
+        }
+        let _forget = Forget { shared: &self.shared, id };
+        self.send(message).await?;
+        awaited.await.map_err(|_| self.ended())
+    }
+
+    pub(crate) async fn send(&self, message: String) -> Result<(), UpstreamFault> {
+        self.outbox.send(message).await.map_err(|_| self.ended())
+    }
+
+    /// Sends without waiting; a full outbox drops the message.
+    pub(crate) fn send_if_room(&self, message: String) {
+        if self.outbox.try_send(message).is_err() {
+            tracing::debug!("a notification was dropped");
+        }
+    }
+
+    pub(crate) fn is_alive(&self) -> bool {
+        !lock(&self.shared.waiting).ended
+    }
+
+    pub(crate) fn tools_changed(&self) -> watch::Receiver<u64> {
+        self.shared.tools_changed.subscribe()
+    }
+
+    fn ended(&self) -> UpstreamFault {
+        let lines: Vec<String> = lock(&self.shared.last_words).iter().cloned().collect();
+        UpstreamFault::Ended { last_words: lines.join(" | ") }
+    }
+}
+
+struct Forget<'a> {
+    shared: &'a Shared,
+    id: u64,
+}
+
+impl Drop for Forget<'_> {
+    fn drop(&mut self) {
+        lock(&self.shared.waiting).answers.remove(&self.id);
+    }
+}
+
+/// Moves messages until the program ends, sends nonsense, or nobody holds the connection any more.
+async fn pump(
+    mut child: ChildGroup,
+    stdin: ChildStdin,
+    stdout: ChildStdout,
+    letters: mpsc::Receiver<String>,
+    outbox: mpsc::Sender<String>,
+    shared: Arc<Shared>,
+    unleashed: oneshot::Receiver<()>,
+) {
+    tokio::select! {
+        () = write(stdin, letters) => {}
+        () = read(stdout, outbox, &shared) => {}
+        _ = unleashed => {}
+    }
+    {
+        let mut waiting = lock(&shared.waiting);
+        waiting.ended = true;
+        waiting.answers.clear();
+    }
+    shared.tools_changed.send_modify(|count| *count += 1);
+    if let Err(error) = child.kill().await {
+        tracing::warn!(%error, "a connector's program was lost sight of");
+    }
+}
+
+async fn write(mut stdin: ChildStdin, mut letters: mpsc::Receiver<String>) {
+    while let Some(mut letter) = letters.recv().await {
+        letter.push('\n');
+        if stdin.write_all(letter.as_bytes()).await.is_err() || stdin.flush().await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn read(stdout: ChildStdout, outbox: mpsc::Sender<String>, shared: &Shared) {
+    let mut lines = BufReader::with_capacity(64 * 1024, stdout);
+    let mut line = Vec::new();
+    loop {
+        match next_line(&mut lines, &mut line, MESSAGE_LIMIT).await {
+            Ok(true) => {}
+            Ok(false) => return,
+            Err(error) => {
+                tracing::warn!(%error, "a connector's output cannot be read");
+                return;
+            }
+        }
+        if line.iter().all(u8::is_ascii_whitespace) {
+            continue;
+        }
+        match FromConnector::parse(&line) {
+            Ok(FromConnector::Answer { id, outcome }) => {
+                if let Some(answer) = lock(&shared.waiting).answers.remove(&id) {
+                    // Whoever asked may have stopped waiting.
+                    let _ = answer.send(outcome);
+                }
+            }
+            Ok(FromConnector::Request { reply }) => {
+                if outbox.try_send(reply).is_err() {
+                    tracing::debug!("a connector asks faster than it reads");
+                }
+            }
+            Ok(FromConnector::ToolsChanged) => shared.tools_changed.send_modify(|count| *count += 1),
+            Ok(FromConnector::Other) => {}
+            // Programs do print to standard output by mistake; one bad line is no reason to end.
+            Err(fault) => tracing::debug!(%fault, "a line of a connector is no message"),
+        }
+    }
+}
+
+/// Reads one line without its end into `line`. `false` at the end of the stream.
+async fn next_line(
+    reader: &mut (impl AsyncBufRead + Unpin),
+    line: &mut Vec<u8>,
+    limit: usize,
+) -> std::io::Result<bool> {
+    line.clear();
+    loop {
+        let chunk = reader.fill_buf().await?;
+        if chunk.is_empty() {
+            return Ok(!line.is_empty());
+        }
+        let (taken, complete) = match chunk.iter().position(|&byte| byte == b'\n') {
+            Some(end) => (end + 1, true),
+            None => (chunk.len(), false),
+        };
+        line.extend_from_slice(&chunk[..taken - usize::from(complete)]);
+        reader.consume(taken);
+        if line.len() > limit {
+            return Err(std::io::Error::other("a line is too long"));
+        }
+        if complete {
+            return Ok(true);
+        }
+    }
+}
+
+async fn listen_to_errors(stderr: ChildStderr, shared: Arc<Shared>) {
+    let mut lines = BufReader::new(stderr);
+    let mut line = Vec::new();
+    while let Ok(true) = next_line(&mut lines, &mut line, MESSAGE_LIMIT).await {
+        let text: String = String::from_utf8_lossy(&line[..line.len().min(LAST_LINE)]).into_owned();
+        let mut kept = lock(&shared.last_words);
+        if kept.len() == LAST_LINES {
+            kept.pop_front();
+        }
+        kept.push_back(text);
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
