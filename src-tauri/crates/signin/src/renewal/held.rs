@@ -51,6 +51,11 @@ impl<K: Kept> Held<K> {
         }
     }
 
+    /// What ended and could not be erased: good for nothing but being erased.
+    pub(super) fn ended(kept: K) -> Self {
+        Self { saved: true, dead: true, doubts: MOST_DOUBTS, ..Self::unsaved(kept) }
+    }
+
     pub(super) fn renewed(&self, kept: K) -> Self {
         Self { rejected_at: self.rejected_at.filter(|_| self.dead), ..Self::unsaved(kept) }
     }

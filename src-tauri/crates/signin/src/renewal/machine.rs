@@ -161,12 +161,14 @@ impl<A> Pending<A> {
 pub struct Machine<K, A> {
     state: State<K, A>,
     rules: Rules,
+    /// The token that ended last: it may still lie on a disk that refused to erase it.
+    ended: Option<Digest>,
 }
 
 impl<K: Kept, A: Clone> Machine<K, A> {
     /// A machine that has read nothing yet.
     pub fn new(rules: Rules) -> Self {
-        Self { state: State::Unread(None), rules }
+        Self { state: State::Unread(None), rules, ended: None }
     }
 
     /// Where it stands.
@@ -177,8 +179,8 @@ impl<K: Kept, A: Clone> Machine<K, A> {
     /// Takes one input.
     #[must_use]
     pub fn handle(self, input: Input<K, A>, now: Moment) -> (Self, Vec<Effect<K, A>>) {
-        let rules = self.rules;
-        let step = Stepping { rules, now };
+        let Self { rules, mut ended, .. } = self;
+        let step = Stepping { rules, now, ended };
         let (state, effects) = match self.state {
             State::Unread(fault) => step.unread(fault, input),
             State::Reading(pending) => step.reading(pending, input),
@@ -189,7 +191,10 @@ impl<K: Kept, A: Clone> Machine<K, A> {
             State::Saving(held, signed_in, pending) => step.saving(held, signed_in, pending, input),
             State::Erasing(held, why, pending) => step.erasing(held, why, pending, input),
         };
-        (Self { state, rules }, effects)
+        if let State::Erasing(held, Some(_), _) = &state {
+            ended = Some(held.kept().fingerprint());
+        }
+        (Self { state, rules, ended }, effects)
     }
 
     /// What can be seen from outside.
@@ -245,6 +250,7 @@ impl<K: Kept, A: Clone> Machine<K, A> {
 struct Stepping {
     rules: Rules,
     now: Moment,
+    ended: Option<Digest>,
 }
 
 impl Stepping {
@@ -265,11 +271,18 @@ impl Stepping {
 
     fn reading<K: Kept, A: Clone>(self, pending: Pending<A>, input: Input<K, A>) -> Step<K, A> {
         match input {
+            Input::Read(Ok(Some(kept))) if self.ended == Some(kept.fingerprint()) => {
+                if pending.sign_out {
+                    return self.resume(State::Held(Box::new(Held::ended(kept))), pending);
+                }
+                let after = Some(FaultKind::Ended("it had ended before".to_owned()));
+                self.resume(State::SignedOut(SignedOut { after, quiet_until: None }), pending)
+            }
             Input::Read(Ok(Some(kept))) => {
                 let held = Box::new(Held::read(kept, self.rules.renew_when_read));
                 self.resume(State::Held(held), pending)
             }
-            Input::Read(Ok(None)) => self.resume(State::SignedOut(SignedOut::default()), pending),
+            Input::Read(Ok(None)) => self.signed_out_now(SignedOut::default(), pending),
             Input::Read(Err(fault)) => {
                 let mut effects = vec![Effect::Settle(Who::Everyone, Err(fault.clone()))];
                 if pending.sign_out {
@@ -295,14 +308,10 @@ impl Stepping {
                 vec![Effect::Settle(Who::Waiting, Err(FaultKind::SignInNeeded))],
             ),
             Input::Ask(ask) => self.ask(None, ask),
-            // After a fault something may still lie on disk.
-            Input::SignOut if state.after.is_some() => {
-                (State::Reading(Pending::sign_out()), vec![Effect::Read])
-            }
-            Input::SignOut => (State::SignedOut(state), vec![Effect::SignedOut(Ok(()))]),
-            Input::Reload if state.after.is_none() => (State::Reading(Pending::default()), vec![Effect::Read]),
-            Input::Reload
-            | Input::Look
+            // Something may still lie on disk.
+            Input::SignOut => (State::Reading(Pending::sign_out()), vec![Effect::Read]),
+            Input::Reload => (State::Reading(Pending::default()), vec![Effect::Read]),
+            Input::Look
             | Input::Rejected(_)
             | Input::Read(_)
             | Input::SignedIn(_)
@@ -524,26 +533,33 @@ impl Stepping {
         input: Input<K, A>,
     ) -> Step<K, A> {
         match input {
-            Input::Erased(result) => {
-                let mut effects = vec![];
+            Input::Erased(Ok(())) => self.signed_out_now(SignedOut { after: why, quiet_until: None }, pending),
+            Input::Erased(Err(fault)) => {
                 // A grant that the provider ended is of no use, erased or not. A sign-out that failed must be seen.
-                if let Err(fault) = result
-                    && std::mem::take(&mut pending.sign_out)
-                {
+                let mut effects = vec![];
+                let mut state = State::SignedOut(SignedOut { after: why.clone(), quiet_until: None });
+                if std::mem::take(&mut pending.sign_out) {
                     effects.push(Effect::SignedOut(Err(fault)));
                     if why.is_none() {
-                        let (state, more) = self.resume(State::Held(held), pending);
-                        effects.extend(more);
-                        return (state, effects);
+                        state = State::Held(held);
                     }
                 }
-                let state = State::SignedOut(SignedOut { after: why, quiet_until: None });
                 let (state, more) = self.resume(state, pending);
                 effects.extend(more);
                 (state, effects)
             }
             other => (State::Erasing(held, why, absorb(pending, other)), vec![]),
         }
+    }
+
+    /// Nothing is held, and nothing lies on disk.
+    fn signed_out_now<K: Kept, A: Clone>(self, state: SignedOut, mut pending: Pending<A>) -> Step<K, A> {
+        if std::mem::take(&mut pending.sign_out) {
+            let effects =
+                vec![Effect::Settle(Who::Everyone, Err(FaultKind::Cancelled)), Effect::SignedOut(Ok(()))];
+            return (State::SignedOut(SignedOut::default()), effects);
+        }
+        self.resume(State::SignedOut(state), pending)
     }
 
     /// Does in a resting state what came in while the machine was busy.
@@ -566,18 +582,18 @@ impl Stepping {
         if sign_out && (wanted || forced.is_some()) {
             effects.push(Effect::Settle(Who::Everyone, Err(FaultKind::Cancelled)));
         }
-        let machine = Machine { state, rules: self.rules };
+        let machine = Machine { state, rules: self.rules, ended: self.ended };
         let (machine, more) = machine.handle(next, self.now);
         effects.extend(more);
         (machine.state, effects)
     }
 }
 
-/// What is not saved exists only here; what ended may still lie on a disk that refused to erase it.
+/// What is not saved exists only here.
 fn may_reload<K: Kept, A>(state: &State<K, A>) -> bool {
     match state {
         State::Held(held) => !held.is_unsaved(),
-        State::SignedOut(state) => state.after.is_none(),
+        State::SignedOut(_) => true,
         State::Unread(_)
         | State::Reading(_)
         | State::SigningIn(_)

@@ -272,7 +272,10 @@ fn signing_out_while_renewing_waits_for_the_answer_and_revokes_what_came() {
     assert_eq!(bench.feed(Input::SignOut), vec![]);
     assert_eq!(bench.feed(Input::Renewed(Ok(new.clone()))), vec![Effect::Save(new.clone())]);
     assert_eq!(bench.feed(Input::Saved(Ok(()))), vec![Effect::Erase { kept: new, revoke: true }]);
-    assert_eq!(bench.feed(Input::Erased(Ok(()))), vec![Effect::SignedOut(Ok(()))]);
+    assert_eq!(
+        bench.feed(Input::Erased(Ok(()))),
+        vec![settled(Who::Everyone, Err(FaultKind::Cancelled)), Effect::SignedOut(Ok(()))]
+    );
     assert_eq!(bench.machine.status(at(2880)), Status::SignedOut { after: None });
 }
 
