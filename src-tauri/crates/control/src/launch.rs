@@ -13,9 +13,7 @@ const PASSED_ON: [&str; 5] = ["HOME", "LANG", "LC_ALL", "PATH", "TMPDIR"];
 /// connector is no program.
 pub(crate) fn program(spec: &ConnectorSpec, secret: Option<&SecretString>) -> Option<Program> {
     let (program, arguments) = spec.command.split_first()?;
-    let passed_on = PASSED_ON
-        .iter()
-        .filter_map(|name| Some(((*name).to_owned(), std::env::var(name).ok()?)));
+    let passed_on = PASSED_ON.iter().filter_map(|name| Some(((*name).to_owned(), std::env::var(name).ok()?)));
     let mut environment: BTreeMap<String, String> = passed_on.collect();
     for (name, value) in &spec.environment {
         let value = match secret {
@@ -32,8 +30,10 @@ mod tests {
     use super::*;
 
     fn spec() -> ConnectorSpec {
-        toml::from_str("title = \"W\"\ncommand = [\"dbhub\", \"--stdio\"]\nenvironment = { DSN = \"x=${credential};\" }")
-            .expect("a connector")
+        toml::from_str(
+            "title = \"W\"\ncommand = [\"dbhub\", \"--stdio\"]\nenvironment = { DSN = \"x=${credential};\" }",
+        )
+        .expect("a connector")
     }
 
     #[test]
@@ -42,8 +42,11 @@ mod tests {
         assert_eq!(started.program, "dbhub");
         assert_eq!(started.arguments, ["--stdio"]);
         assert_eq!(started.environment["DSN"], "x=s3cret;");
-        let unexpected: Vec<_> =
-            started.environment.keys().filter(|name| *name != "DSN" && !PASSED_ON.contains(&name.as_str())).collect();
+        let unexpected: Vec<_> = started
+            .environment
+            .keys()
+            .filter(|name| *name != "DSN" && !PASSED_ON.contains(&name.as_str()))
+            .collect();
         assert!(unexpected.is_empty(), "{unexpected:?}");
     }
 }

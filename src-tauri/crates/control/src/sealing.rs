@@ -89,7 +89,12 @@ impl MasterKey {
     ///
     /// # Errors
     /// A [`SealFault`].
-    pub fn seal(&self, id: &CredentialId, version: u64, secret: &SecretString) -> Result<SealedCredential, SealFault> {
+    pub fn seal(
+        &self,
+        id: &CredentialId,
+        version: u64,
+        secret: &SecretString,
+    ) -> Result<SealedCredential, SealFault> {
         let mut nonce = [0; NONCE];
         getrandom::fill(&mut nonce).map_err(SealFault::Random)?;
         let payload = Payload { msg: secret.expose_secret().as_bytes(), aad: &bound_to(id, version) };

@@ -25,7 +25,10 @@ pub fn init(folder: &Path) -> Result<Vec<PathBuf>, (PathBuf, std::io::Error)> {
         .iter()
         .map(|(name, text)| {
             let path = folder.join(name);
-            let written = path.parent().map_or(Ok(()), std::fs::create_dir_all).and_then(|()| std::fs::write(&path, text));
+            let written = path
+                .parent()
+                .map_or(Ok(()), std::fs::create_dir_all)
+                .and_then(|()| std::fs::write(&path, text));
             written.map_err(|fault| (path.clone(), fault))?;
             Ok(path)
         })

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use model::{ConnectorId, Digest, IdFault};
 use org_protocol::{
-    CONTENT_FORMAT, CREDENTIAL_PLACEHOLDER, ConnectorSpec, Content, ContentFault, CredentialSpec, OrgSettings,
-    PinnedTools, Transport,
+    CONTENT_FORMAT, CREDENTIAL_PLACEHOLDER, ConnectorSpec, Content, ContentFault, CredentialSpec,
+    OrgSettings, PinnedTools, Transport,
 };
 use policy::{Policy, PolicyInput, PolicyVersion};
 use serde::de::DeserializeOwned;
@@ -57,8 +57,13 @@ pub enum AuthorFaultKind {
     #[error("the command is brokered, but no environment variable has {CREDENTIAL_PLACEHOLDER}")]
     NoPlaceholder,
     /// The policies do not compile.
-    #[error("{0}")]
-    Policy(String),
+    #[error("{}{reason}", if id.is_empty() { String::new() } else { format!("policy {id:?}: ") })]
+    Policy {
+        /// The policy's `@id`, where it has one.
+        id: String,
+        /// What is wrong.
+        reason: String,
+    },
 }
 
 /// Reads the folder into the content of a bundle.
@@ -96,7 +101,9 @@ pub fn read(folder: &Path) -> Result<Content, Vec<AuthorFault>> {
     }
     let policies = reading.policies();
     match (org, reading.faults.is_empty()) {
-        (Some(org), true) => Ok(Content { format: CONTENT_FORMAT, org, connectors, servers, policies, tools }),
+        (Some(org), true) => {
+            Ok(Content { format: CONTENT_FORMAT, org, connectors, servers, policies, tools })
+        }
         (Some(_) | None, _) => Err(reading.faults),
     }
 }
@@ -107,11 +114,8 @@ pub fn read(folder: &Path) -> Result<Content, Vec<AuthorFault>> {
 /// Every mistake found.
 pub fn check(folder: &Path) -> Result<Content, Vec<AuthorFault>> {
     let content = read(folder)?;
-    let mut faults: Vec<AuthorFault> = content
-        .connectors
-        .iter()
-        .flat_map(|(id, spec)| connector_faults(&content, id, spec))
-        .collect();
+    let mut faults: Vec<AuthorFault> =
+        content.connectors.iter().flat_map(|(id, spec)| connector_faults(&content, id, spec)).collect();
     for id in content.tools.keys().filter(|id| !content.connectors.contains_key(*id)) {
         faults.push(fault_in(&format!("connectors/{id}.tools.json"), AuthorFaultKind::ToolsOfNobody));
     }
@@ -119,10 +123,13 @@ pub fn check(folder: &Path) -> Result<Content, Vec<AuthorFault>> {
         vec![AuthorFault { file: content_file(&fault), line: None, kind: AuthorFaultKind::Content(fault) }]
     })?;
     if let Err(policy_faults) = compile(&content) {
-        faults.extend(policy_faults.iter().map(|fault| AuthorFault {
-            file: PathBuf::from("policies"),
-            line: None,
-            kind: AuthorFaultKind::Policy(fault.to_string()),
+        faults.extend(policy_faults.into_iter().map(|fault| AuthorFault {
+            line: usize::try_from(fault.line).ok(),
+            kind: AuthorFaultKind::Policy {
+                id: fault.policy.unwrap_or_default(),
+                reason: fault.kind.to_string(),
+            },
+            file: PathBuf::from(fault.file),
         }));
     }
     if faults.is_empty() { Ok(content) } else { Err(faults) }
@@ -295,7 +302,8 @@ mod tests {
 
     #[test]
     fn unknown_keys_are_named_with_their_line() {
-        let found = faults(|org| write(org, "servers/bad.toml", "title = \"x\"\nconnectors = []\ncolour = 1\n"));
+        let found =
+            faults(|org| write(org, "servers/bad.toml", "title = \"x\"\nconnectors = []\ncolour = 1\n"));
         assert_eq!(found.len(), 1, "{found:?}");
         assert!(found[0].starts_with("servers/bad.toml:3: unknown field `colour`"), "{found:?}");
     }
@@ -334,7 +342,7 @@ mod tests {
         let found = faults(|org| write(org, "servers/s.toml", "title = \"S\"\nconnectors = [\"nobody\"]\n"));
         assert!(found[0].starts_with("servers/s.toml: "), "{found:?}");
         let found = faults(|org| write(org, "policies/broken.cedar", "permit("));
-        assert!(found.iter().any(|fault| fault.starts_with("policies")), "{found:?}");
+        assert!(found.iter().any(|fault| fault.starts_with("policies/broken.cedar:1: ")), "{found:?}");
     }
 
     #[test]

@@ -85,7 +85,9 @@ async fn list(spec: &ConnectorSpec, secret: Option<&SecretString>) -> Result<Lis
         (Transport::Http(_) | Transport::Stdio { .. }, _) => None,
     };
     let session = match (spec.transport()?, launch::program(spec, secret)) {
-        (Transport::Http(url), _) => Session::open_url(&HttpClient::new()?, url, bearer.as_ref(), DEADLINE).await?,
+        (Transport::Http(url), _) => {
+            Session::open_url(&HttpClient::new()?, url, bearer.as_ref(), DEADLINE).await?
+        }
         (Transport::Stdio { .. }, Some(program)) => Session::open_program(&program, DEADLINE).await?,
         (Transport::Stdio { .. }, None) => return Err(ContentFault::Transport.into()),
     };
@@ -98,7 +100,8 @@ fn difference(file: PathBuf, before: Option<&PinnedTools>, listed: ListedTools) 
         .flat_map(|tools| &tools.0)
         .filter_map(|tool| Some((tool_name(tool)?, tool.as_ref())))
         .collect();
-    let mut pinned = Pinned { file, tools: listed.tools.len(), left_out: listed.left_out, ..Pinned::default() };
+    let mut pinned =
+        Pinned { file, tools: listed.tools.len(), left_out: listed.left_out, ..Pinned::default() };
     for (name, definition) in &listed.tools {
         match before.get(name.as_str()) {
             None => pinned.added.push(name.to_string()),
@@ -161,7 +164,10 @@ done
         let first = pinned(&dir, None).await.expect("pins");
         assert_eq!((first.tools, first.added), (2, vec!["a".to_owned(), "b".to_owned()]));
         let text = std::fs::read_to_string(&first.file).expect("reads");
-        assert_eq!(text, "[\n{\"name\":\"a\",\"inputSchema\":{\"x\":1.50}},\n{\"name\":\"b\"}\n]\n", "word for word");
+        assert_eq!(
+            text, "[\n{\"name\":\"a\",\"inputSchema\":{\"x\":1.50}},\n{\"name\":\"b\"}\n]\n",
+            "word for word"
+        );
 
         write(&dir, &scripted(r#"[{"name":"a","inputSchema":{}},{"name":"c"}]"#));
         let second = pinned(&dir, None).await.expect("pins");

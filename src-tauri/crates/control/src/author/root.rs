@@ -31,7 +31,8 @@ pub struct RootPlan {
 /// # Errors
 /// A [`RootFault`] where thresholds and keys do not fit.
 pub fn new_root(plan: &RootPlan, keys: &[SigningKey]) -> Result<Envelope, RootFault> {
-    let role = |threshold, keys: &[PublicKey]| Role { threshold, keys: keys.iter().map(PublicKey::id).collect() };
+    let role =
+        |threshold, keys: &[PublicKey]| Role { threshold, keys: keys.iter().map(PublicKey::id).collect() };
     let (version, epoch) = plan.previous.as_ref().map_or((1, 1), |previous| {
         (previous.version.saturating_add(1), previous.epoch.saturating_add(u64::from(plan.new_epoch)))
     });

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use model::{Digest, Timestamp};
 use org_protocol::{
-    BUNDLE_LIMIT, BundleRef, CONTENT_FORMAT, Content, DsseFault, Envelope, MANIFEST_FORMAT, MANIFEST_TYPE, Manifest,
-    Root, RootFault, SigningKey,
+    BUNDLE_LIMIT, BundleRef, CONTENT_FORMAT, Content, DsseFault, Envelope, MANIFEST_FORMAT, MANIFEST_TYPE,
+    Manifest, Root, RootFault, SigningKey,
 };
 
 /// How to sign.

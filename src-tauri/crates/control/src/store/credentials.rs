@@ -66,10 +66,11 @@ impl Store {
     /// # Errors
     /// A [`StoreFault`].
     pub async fn credential(&self, id: &CredentialId) -> Result<Option<SealedCredential>, StoreFault> {
-        let row: Option<(i64, Vec<u8>)> = sqlx::query_as("SELECT version, sealed FROM credentials WHERE id = ?")
-            .bind(id.as_str())
-            .fetch_optional(&self.readers)
-            .await?;
+        let row: Option<(i64, Vec<u8>)> =
+            sqlx::query_as("SELECT version, sealed FROM credentials WHERE id = ?")
+                .bind(id.as_str())
+                .fetch_optional(&self.readers)
+                .await?;
         Ok(row.map(|(version, sealed)| SealedCredential { version: unsigned(version), sealed }))
     }
 

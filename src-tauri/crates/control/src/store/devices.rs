@@ -266,7 +266,10 @@ mod tests {
         assert_eq!(enrolled(&store, "a").await.revoked_at, Some(NOW), "enrolling again does not undo it");
         let events = store.events_after(0, device.id, 10).await.expect("reads");
         assert_eq!(events.last().map(|event| event.what.clone()), Some(EventKind::SessionRevoked));
-        assert!(store.events_after(0, DeviceId::new(), 10).await.expect("reads").is_empty(), "nobody else's business");
+        assert!(
+            store.events_after(0, DeviceId::new(), 10).await.expect("reads").is_empty(),
+            "nobody else's business"
+        );
         assert!(!store.revoke_device(DeviceId::new(), NOW).await.expect("answers"));
     }
 }

@@ -50,8 +50,9 @@ impl Store {
     /// # Errors
     /// A [`StoreFault`].
     pub async fn ratchet(&self) -> Result<Option<Ratchet>, StoreFault> {
-        let text: Option<String> =
-            sqlx::query_scalar("SELECT ratchet FROM trust WHERE one = 1").fetch_optional(&self.readers).await?;
+        let text: Option<String> = sqlx::query_scalar("SELECT ratchet FROM trust WHERE one = 1")
+            .fetch_optional(&self.readers)
+            .await?;
         text.map(|text| from_json("trust ratchet", &text)).transpose()
     }
 

@@ -10,7 +10,12 @@ impl Store {
     ///
     /// # Errors
     /// A [`StoreFault`].
-    pub async fn events_after(&self, seq: u64, device: DeviceId, limit: u32) -> Result<Vec<Event>, StoreFault> {
+    pub async fn events_after(
+        &self,
+        seq: u64,
+        device: DeviceId,
+        limit: u32,
+    ) -> Result<Vec<Event>, StoreFault> {
         let rows: Vec<(i64, i64, String)> = sqlx::query_as(
             "SELECT seq, at, what FROM events WHERE seq > ? AND (device IS NULL OR device = ?) ORDER BY seq LIMIT ?",
         )
@@ -35,7 +40,8 @@ impl Store {
     /// # Errors
     /// A [`StoreFault`].
     pub async fn last_event(&self) -> Result<u64, StoreFault> {
-        let last: Option<i64> = sqlx::query_scalar("SELECT max(seq) FROM events").fetch_one(&self.readers).await?;
+        let last: Option<i64> =
+            sqlx::query_scalar("SELECT max(seq) FROM events").fetch_one(&self.readers).await?;
         Ok(last.map_or(0, unsigned))
     }
 }

@@ -15,7 +15,9 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use model::DeviceId;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+};
 
 pub use credentials::{SealedCredential, StoredCredential};
 pub use devices::{Device, NewDevice, SessionRow};

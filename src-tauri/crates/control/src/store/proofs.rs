@@ -29,7 +29,10 @@ impl Store {
     /// # Errors
     /// A [`StoreFault`].
     pub async fn forget_proofs(&self, now: Timestamp) -> Result<(), StoreFault> {
-        sqlx::query("DELETE FROM proofs WHERE expires_at < ?").bind(now.micros()).execute(&self.quick).await?;
+        sqlx::query("DELETE FROM proofs WHERE expires_at < ?")
+            .bind(now.micros())
+            .execute(&self.quick)
+            .await?;
         Ok(())
     }
 }

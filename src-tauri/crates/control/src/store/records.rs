@@ -95,7 +95,10 @@ impl Store {
             }
         }
         let Some(head) = head else {
-            return Ok(Appended::Refused { fault: ChainFault::Gap { epoch: 0, expected: 1, found: 0 }, stored });
+            return Ok(Appended::Refused {
+                fault: ChainFault::Gap { epoch: 0, expected: 1, found: 0 },
+                stored,
+            });
         };
         if Some(head) != stored {
             set_head(&mut transaction, device, head).await?;
@@ -178,7 +181,11 @@ impl Store {
                 .await?;
         Ok(rows
             .into_iter()
-            .map(|(id, received_at, line)| StoredLine { id, received_at: Timestamp::from_micros(received_at), line })
+            .map(|(id, received_at, line)| StoredLine {
+                id,
+                received_at: Timestamp::from_micros(received_at),
+                line,
+            })
             .collect())
     }
 
@@ -201,7 +208,10 @@ impl Store {
         }
         if let Some(user) = &filter.user {
             // The subject is kept as `issuer subject email`, separated by line ends that none of them has.
-            query.push(" AND instr(char(10) || subject || char(10), ").push_bind(format!("\n{user}\n")).push(") > 0");
+            query
+                .push(" AND instr(char(10) || subject || char(10), ")
+                .push_bind(format!("\n{user}\n"))
+                .push(") > 0");
         }
         if let Some(call) = &filter.call {
             query.push(" AND call = ").push_bind(call);
@@ -246,11 +256,15 @@ impl Store {
     }
 }
 
-async fn stored_head(connection: &mut SqliteConnection, device: DeviceId) -> Result<Option<Head>, StoreFault> {
-    let row: Option<(i64, i64, String)> = sqlx::query_as("SELECT epoch, seq, digest FROM heads WHERE device = ?")
-        .bind(device.to_string())
-        .fetch_optional(connection)
-        .await?;
+async fn stored_head(
+    connection: &mut SqliteConnection,
+    device: DeviceId,
+) -> Result<Option<Head>, StoreFault> {
+    let row: Option<(i64, i64, String)> =
+        sqlx::query_as("SELECT epoch, seq, digest FROM heads WHERE device = ?")
+            .bind(device.to_string())
+            .fetch_optional(connection)
+            .await?;
     row.map(|(epoch, seq, digest)| read_head(epoch, seq, &digest)).transpose()
 }
 
@@ -284,7 +298,11 @@ async fn is_stored(connection: &mut SqliteConnection, record: &AuditRecord) -> R
     Ok(digest.is_some_and(|digest| digest == Digest::to_string(&link.digest)))
 }
 
-async fn insert(connection: &mut SqliteConnection, record: &AuditRecord, now: Timestamp) -> Result<(), StoreFault> {
+async fn insert(
+    connection: &mut SqliteConnection,
+    record: &AuditRecord,
+    now: Timestamp,
+) -> Result<(), StoreFault> {
     let link = record.link();
     let facts = Facts::of(record.body());
     sqlx::query(
@@ -338,10 +356,9 @@ impl Facts {
                 credential: None,
                 call: Some(denial.call.to_string()),
             },
-            RecordBody::Event(event) => Self {
-                subject: event.subject.as_ref().map(searchable),
-                ..Self::default()
-            },
+            RecordBody::Event(event) => {
+                Self { subject: event.subject.as_ref().map(searchable), ..Self::default() }
+            }
             RecordBody::Epoch(_) | RecordBody::Gap(_) | RecordBody::Heartbeat(_) | RecordBody::Unknown => {
                 Self::default()
             }
@@ -356,7 +373,7 @@ fn searchable(subject: &Subject) -> String {
 
 #[cfg(test)]
 mod tests {
-    use org_protocol::{EventRecord, AuditEvent, HeartbeatRecord, PreparedBody};
+    use org_protocol::{AuditEvent, EventRecord, HeartbeatRecord, PreparedBody};
 
     use super::super::tests::store;
     use super::*;
@@ -379,7 +396,8 @@ mod tests {
 
         fn write(&mut self, body: &PreparedBody) -> AuditRecord {
             let mut line = String::new();
-            self.head = AuditRecord::seal_into(&mut line, self.device, &self.head, NOW, 1, body).expect("seals");
+            self.head =
+                AuditRecord::seal_into(&mut line, self.device, &self.head, NOW, 1, body).expect("seals");
             AuditRecord::parse(line.trim_end()).expect("reads")
         }
     }
@@ -389,7 +407,9 @@ mod tests {
         let (_dir, store) = store().await;
         let mut chain = Chain::new();
         let records = [chain.next(), chain.next(), chain.next()];
-        let append = async |records: &[AuditRecord]| store.append_records(chain.device, records, NOW).await.expect("answers");
+        let append = async |records: &[AuditRecord]| {
+            store.append_records(chain.device, records, NOW).await.expect("answers")
+        };
         assert_eq!(append(&records[..2]).await, Appended::Stored(records[1].link().head()));
         assert_eq!(append(&records).await, Appended::Stored(chain.head), "what is known is passed over");
         assert_eq!(append(&records[..1]).await, Appended::Stored(chain.head), "an old batch again");
