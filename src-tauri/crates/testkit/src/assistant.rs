@@ -108,7 +108,8 @@ impl Assistant {
             "mode": self.mode,
             "steps": steps.iter().map(encode).collect::<Vec<_>>(),
         });
-        let mut spec = Spec::new("assistant", python()?).arg(script("python/client.py")).arg(request.to_string());
+        let mut spec =
+            Spec::new("assistant", python()?).arg(script("python/client.py")).arg(request.to_string());
         if let Some(path) = path {
             spec = spec.env("PATH", path);
         }

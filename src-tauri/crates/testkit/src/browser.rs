@@ -117,8 +117,11 @@ impl Browser {
     /// Which button is pressed, and what is typed before.
     fn fill(&mut self, html: &str, answer: Answer) -> Option<(String, Vec<(&'static str, String)>)> {
         let title = between(html, "<title>", "</title>")?.to_owned();
-        let actions: Vec<&str> = html.split("action=\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
-        let action = |suffix: &str| actions.iter().find(|action| action.ends_with(suffix)).map(|found| (*found).to_owned());
+        let actions: Vec<&str> =
+            html.split("action=\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+        let action = |suffix: &str| {
+            actions.iter().find(|action| action.ends_with(suffix)).map(|found| (*found).to_owned())
+        };
         self.asked.push(title);
         if answer == Answer::Cancel {
             return Some((action("/cancel")?, Vec::new()));
@@ -142,7 +145,9 @@ impl Browser {
         let response = request.send().await?;
         for cookie in response.headers().get_all(SET_COOKIE) {
             let cookie = cookie.to_str().unwrap_or_default();
-            let Some((name, value)) = cookie.split(';').next().and_then(|pair| pair.split_once('=')) else { continue };
+            let Some((name, value)) = cookie.split(';').next().and_then(|pair| pair.split_once('=')) else {
+                continue;
+            };
             let key = (host.clone(), name.to_owned());
             if value.is_empty() {
                 self.cookies.remove(&key);
@@ -159,7 +164,8 @@ fn redirect(response: &Response, at: &Url) -> Result<Option<Url>, PeerFault> {
         return Ok(None);
     }
     let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok());
-    let location = location.ok_or_else(|| PeerFault::answer("browser", format!("a redirect to nowhere at {at}")))?;
+    let location =
+        location.ok_or_else(|| PeerFault::answer("browser", format!("a redirect to nowhere at {at}")))?;
     Ok(Some(at.join(location)?))
 }
 

@@ -174,7 +174,10 @@ async fn discover(http: &reqwest::Client, resource: &Url) -> Result<Value, PeerF
     at.set_path(&format!("/.well-known/oauth-authorization-server{path}"));
     let server = json_of("server metadata", http.get(at).send().await?).await?;
     if server["issuer"].as_str() != Some(issuer) {
-        return Err(PeerFault::answer("server metadata", format!("issuer {} for {issuer}", server["issuer"])));
+        return Err(PeerFault::answer(
+            "server metadata",
+            format!("issuer {} for {issuer}", server["issuer"]),
+        ));
     }
     Ok(server)
 }
@@ -186,7 +189,8 @@ async fn receive(listener: &TcpListener) -> Result<BTreeMap<String, String>, Pee
     let first = lines.next_line().await?.unwrap_or_default();
     while lines.next_line().await?.is_some_and(|line| !line.is_empty()) {}
     let text = "You can close this page.";
-    let head = format!("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{text}", text.len());
+    let head =
+        format!("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{text}", text.len());
     writer.write_all(head.as_bytes()).await?;
     let target = first.split(' ').nth(1).unwrap_or_default();
     let url = Url::parse("http://127.0.0.1")?.join(target)?;
@@ -201,7 +205,10 @@ async fn json_of(what: &str, answer: reqwest::Response) -> Result<Value, PeerFau
     serde_json::from_str(&text).map_err(|_| PeerFault::answer(what, format!("{status} without JSON: {text}")))
 }
 
-fn member(value: &Value, index: impl serde_json::value::Index + std::fmt::Display) -> Result<&str, PeerFault> {
+fn member(
+    value: &Value,
+    index: impl serde_json::value::Index + std::fmt::Display,
+) -> Result<&str, PeerFault> {
     value
         .get(&index)
         .and_then(Value::as_str)

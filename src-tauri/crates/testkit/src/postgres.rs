@@ -203,7 +203,12 @@ impl Account {
 
     fn words(&self) -> Vec<String> {
         let Some((user, group)) = self.0 else { return Vec::new() };
-        vec!["setpriv".to_owned(), format!("--reuid={user}"), format!("--regid={group}"), "--clear-groups".to_owned()]
+        vec![
+            "setpriv".to_owned(),
+            format!("--reuid={user}"),
+            format!("--regid={group}"),
+            "--clear-groups".to_owned(),
+        ]
     }
 
     fn command(&self, program: &Path) -> Command {

@@ -126,8 +126,7 @@ impl Spec {
             .stdout(output.try_clone()?)
             .stderr(output)
             .process_group(0);
-        let child =
-            command.spawn().map_err(|source| PeerFault::Start { name: self.name.clone(), source })?;
+        let child = command.spawn().map_err(|source| PeerFault::Start { name: self.name.clone(), source })?;
         let reaper = Reaper::start(child.id())?;
         Ok(Process { name: self.name, child, reaper: Some(reaper), log, stop: Signal::KILL, _home: home })
     }
@@ -247,12 +246,8 @@ impl Process {
     }
 
     fn with_log(&self, fault: PeerFault) -> PeerFault {
-        match fault {
-            PeerFault::Deadline { what, seconds, .. } => {
-                PeerFault::Deadline { what, seconds, log: self.tail() }
-            }
-            other => other,
-        }
+        let PeerFault::Deadline { what, seconds, .. } = fault else { return fault };
+        PeerFault::Deadline { what, seconds, log: self.tail() }
     }
 }
 
@@ -340,9 +335,8 @@ pub(crate) fn kill_one(id: u32) {
 }
 
 fn holds(environment: &Path, marker: &str) -> bool {
-    std::fs::read(environment).is_ok_and(|bytes| {
-        bytes.split(|byte| *byte == 0).any(|variable| variable == marker.as_bytes())
-    })
+    std::fs::read(environment)
+        .is_ok_and(|bytes| bytes.split(|byte| *byte == 0).any(|variable| variable == marker.as_bytes()))
 }
 
 #[cfg(test)]
@@ -357,8 +351,7 @@ mod tests {
 
     fn alive(id: &str) -> bool {
         // A zombie that its new parent has not yet waited for is not alive.
-        std::fs::read_to_string(format!("/proc/{id}/stat"))
-            .is_ok_and(|stat| !stat.contains(") Z"))
+        std::fs::read_to_string(format!("/proc/{id}/stat")).is_ok_and(|stat| !stat.contains(") Z"))
     }
 
     #[tokio::test]
@@ -367,7 +360,9 @@ mod tests {
         let grandchild = process.ready_line("child ", SOON).await.expect("it starts");
         assert!(alive(&grandchild));
         drop(process);
-        until("the grandchild's end", SOON, async || (!alive(&grandchild)).then_some(())).await.expect("killed");
+        until("the grandchild's end", SOON, async || (!alive(&grandchild)).then_some(()))
+            .await
+            .expect("killed");
     }
 
     #[tokio::test]

@@ -51,7 +51,11 @@ pub fn program(program: Program) -> Result<PathBuf, PeerFault> {
             return Err(PeerFault::answer(name, "it could not be built"));
         }
     }
-    if path.is_file() { Ok(path) } else { Err(PeerFault::answer(name, format!("{} is missing", path.display()))) }
+    if path.is_file() {
+        Ok(path)
+    } else {
+        Err(PeerFault::answer(name, format!("{} is missing", path.display())))
+    }
 }
 
 /// Whether tests run at full size: `cargo xtask test --full`.
@@ -122,7 +126,8 @@ mod tests {
     async fn opened_pages_are_told_in_order() {
         let mut opened = Opened::new().expect("a stand-in");
         for page in ["http://127.0.0.1:1/a?b=c&d='e'", "http://127.0.0.1:2/"] {
-            let status = Command::new("xdg-open").arg(page).env("PATH", opened.path()).status().expect("it runs");
+            let status =
+                Command::new("xdg-open").arg(page).env("PATH", opened.path()).status().expect("it runs");
             assert!(status.success());
             let told = opened.next(Duration::from_secs(10)).await.expect("told");
             assert_eq!(told, Url::parse(page).expect("a URL"));

@@ -90,7 +90,9 @@ impl Session {
             session.start_window_manager().await?;
         }
         if parts.panel {
-            session.start_owner("xfce4-panel", &["--disable-wm-check"], "org.kde.StatusNotifierWatcher").await?;
+            session
+                .start_owner("xfce4-panel", &["--disable-wm-check"], "org.kde.StatusNotifierWatcher")
+                .await?;
         }
         if parts.notifications {
             session.start_owner("dunst", &[], "org.freedesktop.Notifications").await?;
@@ -130,7 +132,12 @@ impl Session {
     pub fn owned(&self, name: &str) -> bool {
         let output = self
             .command("dbus-send")
-            .args(["--session", "--print-reply=literal", "--dest=org.freedesktop.DBus", "/org/freedesktop/DBus"])
+            .args([
+                "--session",
+                "--print-reply=literal",
+                "--dest=org.freedesktop.DBus",
+                "/org/freedesktop/DBus",
+            ])
             .args(["org.freedesktop.DBus.NameHasOwner", &format!("string:{name}")])
             .output();
         output.is_ok_and(|output| String::from_utf8_lossy(&output.stdout).contains("boolean true"))

@@ -1,12 +1,13 @@
 //! The peers themselves, without Deskgate: what the end-to-end tests take for granted.
 #![forbid(unsafe_code)]
+#![expect(clippy::expect_used, clippy::panic, reason = "a test ends at its first surprise")]
 
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use testkit::{
-    Access, Assistant, Browser, Claude, Collector, Employee, Idp, IdpSettings, Mail, OAuthClient, Opened, Postgres,
-    Role, Session, SessionParts, Step, until,
+    Access, Assistant, Browser, Claude, Collector, Employee, Idp, IdpSettings, Mail, OAuthClient, Opened,
+    Postgres, Role, Session, SessionParts, Step, until,
 };
 
 const SOON: Duration = Duration::from_secs(60);
@@ -34,7 +35,8 @@ async fn a_grant_for_the_mail_is_bound_to_its_person_and_its_audience() {
     assert_eq!(claims["iss"], idp.issuer());
     assert_eq!(idp.sign_ins(), ["alice"]);
 
-    let assistant = Assistant::new(mail.url().clone(), Access::Bearer(tokens.access_token)).expect("an assistant");
+    let assistant =
+        Assistant::new(mail.url().clone(), Access::Bearer(tokens.access_token)).expect("an assistant");
     let steps = [Step::ListTools, Step::call("list_messages", json!({}))];
     let transcript = assistant.run(None, &steps).await.expect("connected");
     assert_eq!(transcript.tool_names(0), ["list_messages", "send_message"]);
@@ -114,7 +116,8 @@ async fn an_assistant_does_oauth_by_itself_and_is_silent_the_second_time() {
 async fn the_mail_refuses_who_has_no_token() {
     let idp = idp().await;
     let mail = Mail::start(&idp).await.expect("the mail starts");
-    let assistant = Assistant::new(mail.url().clone(), Access::Bearer("made-up".to_owned())).expect("an assistant");
+    let assistant =
+        Assistant::new(mail.url().clone(), Access::Bearer("made-up".to_owned())).expect("an assistant");
     assistant.run(None, &[Step::ListTools]).await.expect_err("refused");
 }
 
@@ -183,7 +186,8 @@ async fn claude_completes_oauth_unattended() {
 #[tokio::test]
 async fn a_session_without_a_display_has_an_unlocked_keychain() {
     let mut session = Session::start(SessionParts::HEADLESS).await.expect("a session");
-    let store = session.command("sh").args(["-c", "printf pw | secret-tool store --label=x user alice"]).output();
+    let store =
+        session.command("sh").args(["-c", "printf pw | secret-tool store --label=x user alice"]).output();
     let store = store.expect("secret-tool runs");
     assert!(store.status.success(), "{}", String::from_utf8_lossy(&store.stderr));
     let found = session.command("secret-tool").args(["lookup", "user", "alice"]).output().expect("it runs");
@@ -211,19 +215,26 @@ async fn desktop_sessions_stand_side_by_side_and_leave_nothing_behind() {
 
     let marker = format!("DESKGATE_TEST_SESSION={}", first.home().parent().expect("a parent").display());
     drop(first);
-    until("the end of its programs", SOON, async || (!anybody_has(&marker)).then_some(())).await.expect("all gone");
+    until("the end of its programs", SOON, async || (!anybody_has(&marker)).then_some(()))
+        .await
+        .expect("all gone");
     assert!(second.owned("org.kde.StatusNotifierWatcher"), "the other one goes on");
 }
 
 fn anybody_has(marker: &str) -> bool {
     let processes = std::fs::read_dir("/proc").expect("a Linux system").flatten();
-    processes.filter_map(|entry| std::fs::read(entry.path().join("environ")).ok()).any(|environment| {
-        environment.split(|byte| *byte == 0).any(|variable| variable == marker.as_bytes())
-    })
+    processes
+        .filter_map(|entry| std::fs::read(entry.path().join("environ")).ok())
+        .any(|environment| environment.split(|byte| *byte == 0).any(|variable| variable == marker.as_bytes()))
 }
 
 /// Opens an MCP session on a program's standard input and output (2025-11-25) and calls one tool.
-async fn stdio_call(command: &[String], environment: &[(&str, &str)], tool: &str, arguments: &Value) -> Value {
+async fn stdio_call(
+    command: &[String],
+    environment: &[(&str, &str)],
+    tool: &str,
+    arguments: &Value,
+) -> Value {
     use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
     let mut child = tokio::process::Command::new(&command[0])
         .args(&command[1..])

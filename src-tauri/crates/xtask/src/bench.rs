@@ -13,7 +13,15 @@ use crate::{landing, workspace};
 pub(crate) fn bench(json: Option<&Path>, calls: u32, rounds: u32) -> Result<(), Fault> {
     if !landing::step("build for measurement", || {
         run(landing::cargo().args([
-            "build", "--locked", "--profile", "bench", "--package", "cli", "--package", "testkit", "--bins",
+            "build",
+            "--locked",
+            "--profile",
+            "bench",
+            "--package",
+            "cli",
+            "--package",
+            "testkit",
+            "--bins",
         ]))
         .map(|()| true)
     }) {

@@ -84,7 +84,8 @@ impl Tier {
 
     fn area(&self, area: Area, tally: &mut Tally) {
         let (packages, module) = area.scope();
-        let build: Vec<&str> = packages.iter().chain(&["end-to-end"]).flat_map(|name| ["--package", name]).collect();
+        let build: Vec<&str> =
+            packages.iter().chain(&["end-to-end"]).flat_map(|name| ["--package", name]).collect();
         if !self.build(&["--workspace"], tally) {
             return;
         }
@@ -99,7 +100,9 @@ impl Tier {
 
     /// Builds programs and tests together, so that the end-to-end tests find programs of the same build.
     fn build(&self, what: &[&str], tally: &mut Tally) -> bool {
-        let built = step("build", || run(cargo().args(["build", "--locked", "--bins", "--tests"]).args(what)).map(|()| true));
+        let built = step("build", || {
+            run(cargo().args(["build", "--locked", "--bins", "--tests"]).args(what)).map(|()| true)
+        });
         tally.check(built);
         built
     }
@@ -116,7 +119,9 @@ impl Tier {
             command.env("DESKGATE_TEST_FULL", "1");
         }
         let mut counted = Tally::default();
-        let passed = step(title, || follow(&mut command, &mut |line| counted.add(Tally::of_line(line).unwrap_or_default())));
+        let passed = step(title, || {
+            follow(&mut command, &mut |line| counted.add(Tally::of_line(line).unwrap_or_default()))
+        });
         if !passed && counted.failed == 0 {
             // The runner failed before or beside its tests.
             counted.check(false);
@@ -140,7 +145,10 @@ pub(crate) fn step(title: &str, body: impl FnOnce() -> Result<bool, Fault>) -> b
 
 pub(crate) fn cargo() -> Command {
     let mut command = Command::new(workspace::cargo());
-    command.current_dir(workspace::root()).env("PATH", provision::node_path()).env("CARGO_TERM_COLOR", "never");
+    command
+        .current_dir(workspace::root())
+        .env("PATH", provision::node_path())
+        .env("CARGO_TERM_COLOR", "never");
     // Cargo sets these for this program; handed on, they make build scripts believe that something changed.
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("CARGO_PKG_") || name == "CARGO_MANIFEST_DIR" {
@@ -162,7 +170,10 @@ fn deny() -> Result<(), Fault> {
         Some(found) => found,
         None if own.is_file() => own,
         None => {
-            run(cargo().args(["install", "--quiet", "--locked", "--version", "=0.20.2", "--root"]).arg(&root).arg("cargo-deny"))?;
+            run(cargo()
+                .args(["install", "--quiet", "--locked", "--version", "=0.20.2", "--root"])
+                .arg(&root)
+                .arg("cargo-deny"))?;
             own
         }
     };

@@ -63,7 +63,10 @@ pub(crate) struct Watch(Instant);
 
 impl Watch {
     /// Starts now.
-    #[expect(clippy::disallowed_methods, reason = "these commands depend on no crate of the project, os included")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "these commands depend on no crate of the project, os included"
+    )]
     pub(crate) fn start() -> Self {
         Self(Instant::now())
     }
@@ -76,7 +79,11 @@ impl Watch {
 
 fn seconds(duration: Duration) -> String {
     let all = duration.as_secs();
-    if all >= 60 { format!("{}m{:02}s", all / 60, all % 60) } else { format!("{:.1}s", duration.as_secs_f64()) }
+    if all >= 60 {
+        format!("{}m{:02}s", all / 60, all % 60)
+    } else {
+        format!("{:.1}s", duration.as_secs_f64())
+    }
 }
 
 /// Runs a program with its output shown as it comes.

@@ -1,1 +1,19 @@
-//! bench
+//! The measuring stick: what a call through the gateway costs beside the same call made directly and through a relay
+//! that does nothing.
+//!
+//! Everything is measured in one run, in turn, on the machine at hand: figures of two runs are not to be compared. Each
+//! answer is checked; a wrong one ends the measurement.
+
+mod echo;
+mod load;
+mod measure;
+mod meter;
+mod pass_through;
+mod report;
+mod subject;
+
+pub use echo::Echo;
+pub use load::{Round, Target, round};
+pub use measure::{Plan, measure};
+pub use pass_through::PassThrough;
+pub use report::Report;

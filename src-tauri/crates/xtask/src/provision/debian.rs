@@ -9,8 +9,14 @@ use crate::run::{Fault, ask, run, say};
 use crate::workspace::on_path;
 
 /// To build.
-const BUILD: &[&str] =
-    &["build-essential", "pkg-config", "libwebkit2gtk-4.1-dev", "libgtk-3-dev", "librsvg2-dev", "python3-venv"];
+const BUILD: &[&str] = &[
+    "build-essential",
+    "pkg-config",
+    "libwebkit2gtk-4.1-dev",
+    "libgtk-3-dev",
+    "librsvg2-dev",
+    "python3-venv",
+];
 
 /// To run and to test: a display, a session bus, a keychain, a panel, a notification daemon, a database.
 const RUN: &[&str] = &[

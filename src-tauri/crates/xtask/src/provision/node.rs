@@ -47,7 +47,8 @@ fn own_node_folder() -> PathBuf {
 
 fn need_folder(name: &'static str, what: &str) -> Result<Need, Fault> {
     let source = workspace::peers().join(name);
-    let installed = Installed::new(workspace::tools().join(name), &source, &["package.json", "package-lock.json"]);
+    let installed =
+        Installed::new(workspace::tools().join(name), &source, &["package.json", "package-lock.json"]);
     if installed.is_current()? {
         return Ok(Need::Nothing);
     }
@@ -71,7 +72,10 @@ fn need_folder(name: &'static str, what: &str) -> Result<Need, Fault> {
 }
 
 fn system_node_is_enough() -> bool {
-    ask(Command::new("node").arg("--version")).as_deref().and_then(version).is_some_and(|found| found >= OLDEST)
+    ask(Command::new("node").arg("--version"))
+        .as_deref()
+        .and_then(version)
+        .is_some_and(|found| found >= OLDEST)
 }
 
 /// Major and minor of `v22.12.0`.

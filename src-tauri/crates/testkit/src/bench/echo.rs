@@ -1,0 +1,188 @@
+//! The upstream of the measurement: an MCP server that does nothing but answer, in both eras of the protocol.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use serde::Deserialize;
+use serde_json::json;
+use serde_json::value::RawValue;
+use tokio::net::TcpListener;
+use tokio::task::{JoinHandle, JoinSet};
+
+use crate::PeerFault;
+
+/// The newest revision with sessions.
+const LEGACY: &str = "2025-11-25";
+/// The revision without.
+const MODERN: &str = "2026-07-28";
+
+/// A running echo server: tools `echo` (takes `message`, answers it) and `tool-1` to `tool-9` (the same). Ends when
+/// dropped.
+#[derive(Debug)]
+pub struct Echo {
+    address: SocketAddr,
+    task: JoinHandle<()>,
+}
+
+impl Echo {
+    /// Starts one on a free port of 127.0.0.1.
+    ///
+    /// # Errors
+    /// If no port can be had.
+    pub async fn start() -> Result<Self, PeerFault> {
+        Self::start_at(SocketAddr::from(([127, 0, 0, 1], 0))).await
+    }
+
+    /// Starts one at an address, such as that of one that has ended.
+    ///
+    /// # Errors
+    /// If the port is taken.
+    pub async fn start_at(address: SocketAddr) -> Result<Self, PeerFault> {
+        let listener = TcpListener::bind(address).await?;
+        let address = listener.local_addr()?;
+        let tools = Arc::new(tools());
+        let task = tokio::spawn(async move {
+            // Dropped with this task, and the connections with it.
+            let mut connections = JoinSet::new();
+            while let Ok((stream, _)) = listener.accept().await {
+                let _same_speed = stream.set_nodelay(true);
+                let tools = Arc::clone(&tools);
+                let service = service_fn(move |request| answer(request, Arc::clone(&tools)));
+                connections.spawn(async move {
+                    // A client that goes away is no fault.
+                    let _gone = hyper::server::conn::http1::Builder::new()
+                        .serve_connection(TokioIo::new(stream), service)
+                        .await;
+                });
+                while connections.try_join_next().is_some() {}
+            }
+        });
+        Ok(Self { address, task })
+    }
+
+    /// Its address.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Waits for ever.
+    pub async fn run(mut self) {
+        let _never = (&mut self.task).await;
+    }
+}
+
+impl Drop for Echo {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+#[derive(Deserialize)]
+struct Message<'a> {
+    #[serde(borrow, default)]
+    id: Option<&'a RawValue>,
+    method: &'a str,
+    #[serde(borrow, default)]
+    params: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct Call<'a> {
+    #[serde(borrow)]
+    arguments: Arguments<'a>,
+}
+
+#[derive(Deserialize)]
+struct Arguments<'a> {
+    #[serde(borrow)]
+    message: &'a RawValue,
+}
+
+type Reply = Response<Full<Bytes>>;
+
+async fn answer(request: Request<Incoming>, tools: Arc<String>) -> Result<Reply, hyper::Error> {
+    if request.method() != Method::POST {
+        return Ok(empty(StatusCode::METHOD_NOT_ALLOWED));
+    }
+    let modern = request.headers().get("mcp-protocol-version").is_some_and(|version| version == MODERN);
+    let body = request.into_body().collect().await?.to_bytes();
+    let Ok(message) = serde_json::from_slice::<Message<'_>>(&body) else {
+        return Ok(empty(StatusCode::BAD_REQUEST));
+    };
+    let Some(id) = message.id else { return Ok(empty(StatusCode::ACCEPTED)) };
+    let (status, outcome) = match message.method {
+        "tools/call" => (StatusCode::OK, called(message.params, modern)),
+        "tools/list" => (StatusCode::OK, format!(r#""result":{tools}"#)),
+        "initialize" if !modern => (StatusCode::OK, format!(r#""result":{}"#, initialized())),
+        "ping" if !modern => (StatusCode::OK, r#""result":{}"#.to_owned()),
+        "server/discover" if modern => (StatusCode::OK, format!(r#""result":{}"#, discovered())),
+        _ => (StatusCode::NOT_FOUND, r#""error":{"code":-32601,"message":"unknown method"}"#.to_owned()),
+    };
+    Ok(json_reply(status, format!(r#"{{"jsonrpc":"2.0","id":{id},{outcome}}}"#)))
+}
+
+fn called(params: Option<&RawValue>, modern: bool) -> String {
+    let call = params.and_then(|params| serde_json::from_str::<Call<'_>>(params.get()).ok());
+    let Some(call) = call else {
+        return r#""error":{"code":-32602,"message":"message is missing"}"#.to_owned();
+    };
+    let kind = if modern { r#","resultType":"complete""# } else { "" };
+    format!(r#""result":{{"content":[{{"type":"text","text":{}}}]{kind}}}"#, call.arguments.message)
+}
+
+fn initialized() -> serde_json::Value {
+    json!({
+        "protocolVersion": LEGACY,
+        "capabilities": {"tools": {}},
+        "serverInfo": {"name": "echo", "version": "1.0.0"},
+    })
+}
+
+fn discovered() -> serde_json::Value {
+    json!({
+        "supportedVersions": [MODERN],
+        "capabilities": {"tools": {}},
+        "resultType": "complete",
+        "ttlMs": 0,
+        "cacheScope": "public",
+    })
+}
+
+fn tools() -> String {
+    let names = std::iter::once("echo".to_owned()).chain((1..10).map(|number| format!("tool-{number}")));
+    let tools: Vec<_> = names
+        .map(|name| {
+            json!({
+                "name": name,
+                "description": "Answers the message.",
+                "inputSchema": {
+                    "type": "object",
+                    "properties": {"message": {"type": "string"}},
+                    "required": ["message"],
+                },
+            })
+        })
+        .collect();
+    json!({"tools": tools, "resultType": "complete", "ttlMs": 0, "cacheScope": "public"}).to_string()
+}
+
+fn json_reply(status: StatusCode, body: String) -> Reply {
+    let mut reply = Response::new(Full::new(Bytes::from(body)));
+    *reply.status_mut() = status;
+    reply
+        .headers_mut()
+        .insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static("application/json"));
+    reply
+}
+
+fn empty(status: StatusCode) -> Reply {
+    let mut reply = Response::new(Full::new(Bytes::new()));
+    *reply.status_mut() = status;
+    reply
+}

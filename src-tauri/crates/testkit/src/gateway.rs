@@ -1,0 +1,200 @@
+//! A running `deskgate serve` in a session of its own, with its home folder, and the person in front of it who answers
+//! by `deskgate answer`.
+
+use std::path::{Path, PathBuf};
+use std::process::Output;
+use std::time::Duration;
+
+use serde_json::Value;
+use tempfile::TempDir;
+use url::Url;
+
+use crate::{Browser, Employee, OAuthClient, PeerFault, Process, Session, SessionParts, Tokens, until};
+
+const SOON: Duration = Duration::from_secs(60);
+
+/// What lies in the home folder before the first start.
+#[derive(Debug, Clone, Default)]
+pub struct Setup {
+    /// `deskgate.toml`.
+    pub settings: String,
+    /// Files of the folder `policies`, by name.
+    pub policies: Vec<(String, String)>,
+    /// Folders that come first in the search path, such as [`Opened::folder`](crate::Opened::folder).
+    pub path: Vec<PathBuf>,
+}
+
+/// An assistant that was let in.
+#[derive(Debug)]
+pub struct Connected {
+    /// The client, to renew with.
+    pub client: OAuthClient,
+    /// What it was granted.
+    pub tokens: Tokens,
+    /// The words in which the person was asked.
+    pub question: String,
+}
+
+/// A running gateway in personal mode.
+#[derive(Debug)]
+pub struct Gateway {
+    process: Option<Process>,
+    program: PathBuf,
+    setup: Setup,
+    port: u16,
+    home: TempDir,
+    session: Session,
+}
+
+impl Gateway {
+    /// Starts `deskgate serve` and waits until it answers.
+    ///
+    /// # Errors
+    /// If it does not.
+    pub async fn start(program: &Path, setup: Setup) -> Result<Self, PeerFault> {
+        let session = Session::start(SessionParts::HEADLESS).await?;
+        let home = tempfile::Builder::new().prefix("deskgate-home-").tempdir()?;
+        std::fs::write(home.path().join("deskgate.toml"), &setup.settings)?;
+        std::fs::create_dir(home.path().join("policies"))?;
+        for (name, text) in &setup.policies {
+            std::fs::write(home.path().join("policies").join(name), text)?;
+        }
+        let mut gateway = Self { process: None, program: program.to_owned(), setup, port: 0, home, session };
+        gateway.launch().await?;
+        Ok(gateway)
+    }
+
+    /// Kills it as a crash would, and starts it again on the same home.
+    ///
+    /// # Errors
+    /// If it does not come back.
+    pub async fn restart(&mut self) -> Result<(), PeerFault> {
+        self.stop();
+        self.launch().await
+    }
+
+    /// Kills it as a crash would.
+    pub fn stop(&mut self) {
+        drop(self.process.take());
+    }
+
+    /// Starts the program without waiting for anything.
+    ///
+    /// # Errors
+    /// If it cannot be started.
+    pub fn spawn(&mut self) -> Result<(), PeerFault> {
+        let spec =
+            self.session.spec("deskgate serve", &self.program).arg("serve").env("DESKGATE_HOME", self.home());
+        self.process = Some(spec.env("PATH", self.path()).start()?);
+        Ok(())
+    }
+
+    /// Its folder, `DESKGATE_HOME`.
+    pub fn home(&self) -> &Path {
+        self.home.path()
+    }
+
+    /// The session that it runs in.
+    pub fn session(&mut self) -> &mut Session {
+        &mut self.session
+    }
+
+    /// Its process, while it runs.
+    pub fn process(&mut self) -> Option<&mut Process> {
+        self.process.as_mut()
+    }
+
+    /// The port on 127.0.0.1.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The MCP endpoint of a virtual server.
+    ///
+    /// # Errors
+    /// If `server` makes no URL.
+    pub fn url(&self, server: &str) -> Result<Url, PeerFault> {
+        Ok(Url::parse(&format!("http://127.0.0.1:{}/s/{server}/mcp", self.port))?)
+    }
+
+    /// Runs `deskgate` with these arguments in the same session, on the same home.
+    ///
+    /// # Errors
+    /// If it cannot be run; how it ends is in the output.
+    pub async fn deskgate(&self, arguments: &[&str]) -> Result<Output, PeerFault> {
+        let mut command = self.session.command(&self.program);
+        command.args(arguments).env("DESKGATE_HOME", self.home()).env("PATH", self.path());
+        let mut command = tokio::process::Command::from(command);
+        Ok(command.kill_on_drop(true).output().await?)
+    }
+
+    /// As [`Gateway::deskgate`], with `--json` at the end, and reads what it prints.
+    ///
+    /// # Errors
+    /// If it fails, or prints no JSON.
+    pub async fn deskgate_json(&self, arguments: &[&str]) -> Result<Value, PeerFault> {
+        let output = self.deskgate(&[arguments, &["--json"]].concat()).await?;
+        if !output.status.success() {
+            let told = String::from_utf8_lossy(&output.stderr).into_owned();
+            return Err(PeerFault::answer(format!("deskgate {arguments:?}"), told));
+        }
+        Ok(serde_json::from_slice(&output.stdout)?)
+    }
+
+    /// Waits until something waits for the person, answers it, and returns the words of the question.
+    ///
+    /// # Errors
+    /// If nothing comes, or the answer is refused.
+    pub async fn answer(&self, allow: bool) -> Result<String, PeerFault> {
+        let (id, question) = until("something that waits for the person", SOON, async || {
+            let pending = self.deskgate_json(&["pending"]).await.ok()?;
+            let first = pending.as_array()?.first()?;
+            Some((first["id"].as_str()?.to_owned(), first["question"].as_str()?.to_owned()))
+        })
+        .await?;
+        let output = self.deskgate(&["answer", &id, if allow { "allow" } else { "deny" }]).await?;
+        if output.status.success() {
+            return Ok(question);
+        }
+        Err(PeerFault::answer("deskgate answer", String::from_utf8_lossy(&output.stderr)))
+    }
+
+    /// Lets an assistant of this name in: it registers and asks, the browser is opened, the person allows.
+    ///
+    /// # Errors
+    /// If any of it fails.
+    pub async fn connect(&self, server: &str, name: &str) -> Result<Connected, PeerFault> {
+        let client = OAuthClient::register(&self.url(server)?, name).await?;
+        let page = client.authorize_url(None)?;
+        // The gateway needs no identity of the browser: consent is given elsewhere.
+        let mut browser = Browser::new(Employee::alice())?;
+        let (shown, redirected, question) =
+            tokio::join!(browser.open(&page), client.redirected(SOON), self.answer(true));
+        shown?;
+        let (redirected, question) = (redirected?, question?);
+        let code = redirected
+            .get("code")
+            .ok_or_else(|| PeerFault::answer("authorization", format!("{redirected:?}")))?;
+        let tokens = client.redeem(code).await?;
+        Ok(Connected { client, tokens, question })
+    }
+
+    async fn launch(&mut self) -> Result<(), PeerFault> {
+        self.spawn()?;
+        let file = self.home.path().join("port");
+        let Some(process) = &mut self.process else { return Ok(()) };
+        self.port = process
+            .ready("its port", SOON, async |_| {
+                let port: u16 = std::fs::read_to_string(&file).ok()?.trim().parse().ok()?;
+                tokio::net::TcpStream::connect(("127.0.0.1", port)).await.ok()?;
+                Some(port)
+            })
+            .await?;
+        Ok(())
+    }
+
+    fn path(&self) -> std::ffi::OsString {
+        let first: Vec<&Path> = self.setup.path.iter().map(PathBuf::as_path).collect();
+        crate::place::path_with(&first)
+    }
+}

@@ -1,0 +1,148 @@
+//! Rules for source files.
+
+use std::path::Path;
+
+use crate::{files, none, read, root};
+
+const LONGEST: usize = 600;
+
+/// Where a secret may be taken out of its wrapper.
+const MAY_EXPOSE: &[&str] = &["vault", "upstream", "connector", "signin", "org", "control"];
+
+/// Where protocol revisions of MCP may be written down.
+const MAY_KNOW_REVISIONS: &[&str] = &["mcp", "testkit"];
+
+const REVISIONS: &[&str] =
+    &["\"2024-11-05\"", "\"2025-03-26\"", "\"2025-06-18\"", "\"2025-11-25\"", "\"2026-07-28\""];
+
+/// The crate that a file belongs to: the folder's name, or the place beside the crates.
+fn crate_of(shown: &str) -> &str {
+    let rest = shown.strip_prefix("src-tauri/crates/").unwrap_or(shown);
+    rest.split('/').next().unwrap_or(rest)
+}
+
+/// The lines of a file that are shipped code: no comments, nothing from the first test module on.
+fn code(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    text.lines()
+        .take_while(|line| line.trim() != "#[cfg(test)]")
+        .enumerate()
+        .map(|(number, line)| (number + 1, line.trim()))
+        .filter(|(_, line)| !line.starts_with("//"))
+}
+
+fn is_test_file(shown: &str) -> bool {
+    shown.contains("/tests/") || shown.starts_with("tests/") || shown.ends_with("tests.rs")
+}
+
+#[test]
+fn no_source_file_is_too_long() {
+    let mut violations = Vec::new();
+    for path in files(&[".rs", ".ts", ".svelte", ".mjs", ".py", ".css"]) {
+        let (text, shown) = read(&path);
+        let lines = text.lines().count();
+        // Written by a program, for programs.
+        if lines > LONGEST && !shown.ends_with("bindings.ts") {
+            violations.push(format!("{shown}: {lines} lines"));
+        }
+    }
+    none(&format!("files of more than {LONGEST} lines"), &violations);
+}
+
+#[test]
+fn every_crate_root_forbids_unsafe_code_except_one() {
+    let mut violations = Vec::new();
+    for path in files(&["lib.rs", "main.rs"]) {
+        let (text, shown) = read(&path);
+        let inner = shown.matches('/').count() > if shown.starts_with("src-tauri/crates/") { 4 } else { 2 };
+        if inner || crate_of(&shown) == "os" {
+            continue;
+        }
+        if !text.lines().any(|line| line == "#![forbid(unsafe_code)]") {
+            violations.push(shown);
+        }
+    }
+    none("crate roots without #![forbid(unsafe_code)]", &violations);
+}
+
+#[test]
+fn unsafe_code_is_in_one_crate_and_says_why_it_is_sound() {
+    let mut violations = Vec::new();
+    let beginnings = [concat!("unsafe", " {"), concat!("unsafe", " fn"), concat!("unsafe", " impl")];
+    for path in files(&[".rs"]) {
+        let (text, shown) = read(&path);
+        let lines: Vec<&str> = text.lines().collect();
+        for (number, line) in code(&text) {
+            if !beginnings.iter().any(|beginning| line.contains(beginning)) {
+                continue;
+            }
+            let before = lines.get(number.saturating_sub(5)..number).unwrap_or_default();
+            let explained = before.iter().any(|line| line.contains("SAFETY:"));
+            if crate_of(&shown) != "os" || !explained {
+                violations.push(format!("{shown}:{number}"));
+            }
+        }
+    }
+    none("unsafe code outside the crate os, or without a SAFETY comment", &violations);
+}
+
+#[test]
+fn no_test_is_switched_off() {
+    let mut violations = Vec::new();
+    let attribute = concat!("#[", "ignore");
+    for path in files(&[".rs"]) {
+        let (text, shown) = read(&path);
+        violations.extend(
+            text.lines()
+                .enumerate()
+                .filter(|(_, line)| line.trim_start().starts_with(attribute))
+                .map(|(number, _)| format!("{shown}:{}", number + 1)),
+        );
+    }
+    none("tests that are switched off", &violations);
+}
+
+#[test]
+fn secrets_are_exposed_only_where_they_are_used() {
+    let call = concat!("expose", "_secret(");
+    let violations = mentions(&[call], MAY_EXPOSE);
+    none("secrets taken out of their wrapper", &violations);
+}
+
+#[test]
+fn only_one_crate_knows_protocol_revisions() {
+    let violations = mentions(REVISIONS, MAY_KNOW_REVISIONS);
+    none("revisions of MCP outside the crate mcp", &violations);
+}
+
+fn mentions(words: &[&str], may: &[&str]) -> Vec<String> {
+    let mut violations = Vec::new();
+    for path in files(&[".rs"]) {
+        let (text, shown) = read(&path);
+        if is_test_file(&shown) || may.contains(&crate_of(&shown)) {
+            continue;
+        }
+        for (number, line) in code(&text) {
+            if words.iter().any(|word| line.contains(word)) {
+                violations.push(format!("{shown}:{number}"));
+            }
+        }
+    }
+    violations
+}
+
+#[test]
+fn every_member_takes_the_workspace_lints_and_licence() {
+    let mut violations = Vec::new();
+    for path in files(&["Cargo.toml"]) {
+        let (text, shown) = read(&path);
+        if !text.contains("[lints]\nworkspace = true") {
+            violations.push(format!("{shown}: lints"));
+        }
+        if !text.contains("license.workspace = true") {
+            violations.push(format!("{shown}: licence"));
+        }
+    }
+    none("members that do not take the workspace's lints or licence", &violations);
+    let licence = read(Path::new(&root().join("LICENSE"))).0;
+    assert!(licence.contains("Apache License") && licence.contains("Version 2.0, January 2004"));
+}

@@ -1,0 +1,91 @@
+//! What the areas share: personal settings, and the person in front of the machine.
+
+use std::time::Duration;
+
+use serde_json::Value;
+use testkit::{Browser, Employee, Gateway, Opened, Program, Setup, program};
+use url::Url;
+
+/// Long enough for a loaded machine; everything is waited for by condition.
+pub(crate) const SOON: Duration = Duration::from_secs(60);
+
+/// Personal settings under construction.
+#[derive(Default)]
+pub(crate) struct Personal {
+    connectors: String,
+    servers: String,
+    setup: Setup,
+}
+
+impl Personal {
+    pub(crate) fn stdio(self, id: &str, command: &[String]) -> Self {
+        self.connector(id, &format!("command = {command:?}"))
+    }
+
+    pub(crate) fn http(self, id: &str, url: &str) -> Self {
+        self.connector(id, &format!("url = {url:?}"))
+    }
+
+    pub(crate) fn http_with_own_account(self, id: &str, url: &Url) -> Self {
+        self.connector(id, &format!("url = {:?}\ncredential = {{ kind = \"user_oauth\" }}", url.as_str()))
+    }
+
+    pub(crate) fn server(mut self, id: &str, connectors: &[&str]) -> Self {
+        self.servers += &format!("[servers.{id}]\ntitle = \"Server {id}\"\nconnectors = {connectors:?}\n\n");
+        self
+    }
+
+    pub(crate) fn policy(mut self, name: &str, text: &str) -> Self {
+        self.setup.policies.push((format!("{name}.cedar"), text.to_owned()));
+        self
+    }
+
+    /// Pages that the gateway opens are written down instead.
+    pub(crate) fn browser(mut self, opened: &Opened) -> Self {
+        self.setup.path.push(opened.folder().to_owned());
+        self
+    }
+
+    pub(crate) fn setup(mut self) -> Setup {
+        let general = "policies = \"policies\"\nanswer_in_terminal = true\n\n";
+        self.setup.settings = format!("{general}{}{}", self.connectors, self.servers);
+        self.setup
+    }
+
+    pub(crate) async fn start(self) -> Gateway {
+        let deskgate = program(Program::Deskgate).expect("built");
+        Gateway::start(&deskgate, self.setup()).await.expect("the gateway starts")
+    }
+
+    fn connector(mut self, id: &str, how: &str) -> Self {
+        self.connectors += &format!("[connectors.{id}]\ntitle = \"Connector {id}\"\n{how}\n\n");
+        self
+    }
+}
+
+/// A person in front of a browser that has just opened a page of the identity provider.
+pub(crate) async fn signs_in(opened: &mut Opened, employee: Employee) -> String {
+    let page = opened.next(SOON).await.expect("a page is opened");
+    let mut browser = Browser::new(employee).expect("a browser");
+    browser.sign_in_and_return(&page).await.expect("signed in")
+}
+
+/// A person whose assistant has just opened the gateway's page, and who allows it in.
+pub(crate) async fn lets_in(opened: &mut Opened, gateway: &Gateway) -> String {
+    let page = opened.next(SOON).await.expect("a page is opened");
+    let mut browser = Browser::new(Employee::alice()).expect("a browser");
+    let (shown, question) = tokio::join!(browser.open(&page), gateway.answer(true));
+    shown.expect("the browser comes back");
+    question.expect("the person is asked")
+}
+
+/// Whether an answer to a call is a refusal, in either of the forms that MCP has.
+pub(crate) fn is_refused(answer: &Value) -> bool {
+    answer["isError"] == true || answer["error"].is_object()
+}
+
+/// An answer without what differs between two calls.
+pub(crate) fn refusal_text(answer: &Value) -> String {
+    let text = answer["content"][0]["text"].as_str().or(answer["error"]["message"].as_str());
+    text.unwrap_or_default().to_owned()
+}

@@ -1,0 +1,153 @@
+//! Accounts: the employee's own at a connector, and the tokens that assistants hold.
+
+use std::time::Duration;
+
+use serde_json::json;
+use testkit::{Access, Assistant, Browser, Employee, Idp, IdpSettings, Mail, Opened, Step};
+
+use crate::common::{Personal, SOON, is_refused, signs_in};
+
+/// The story "mail".
+#[tokio::test]
+async fn the_first_call_asks_for_the_account_and_later_ones_are_silent() {
+    let idp = Idp::start(&IdpSettings::default()).await.expect("the identity provider starts");
+    let mail = Mail::start(&idp).await.expect("the mail starts");
+    let mut opened = Opened::new().expect("a browser opener");
+    let mut gateway = Personal::default()
+        .http_with_own_account("mail", mail.url())
+        .server("desk", &["mail"])
+        .browser(&opened)
+        .start()
+        .await;
+    let token = gateway.connect("desk", "Test").await.expect("let in").tokens.access_token;
+    let url = gateway.url("desk").expect("a URL");
+    let assistant = Assistant::new(url, Access::Bearer(token)).expect("an assistant");
+    let call = [Step::call("list_messages", json!({}))];
+
+    let (first, _) = tokio::join!(assistant.run(None, &call), signs_in(&mut opened, Employee::alice()));
+    let first = first.expect("connected");
+    assert_eq!(first.answers[0]["structuredContent"]["account"], "alice", "{first:?}");
+
+    let second = assistant.run(None, &call).await.expect("connected");
+    assert_eq!(second.answers[0]["structuredContent"]["account"], "alice");
+    gateway.restart().await.expect("it comes back");
+    let third = assistant.run(None, &call).await.expect("the assistant's token outlives a restart");
+    assert_eq!(third.answers[0]["structuredContent"]["account"], "alice");
+    assert_eq!(opened.all().len(), 1, "she was asked once");
+    assert_eq!(idp.sign_ins(), ["alice"]);
+}
+
+#[tokio::test]
+async fn a_grant_is_renewed_before_it_expires() {
+    let settings = IdpSettings { access_token: Duration::from_secs(6), ..IdpSettings::default() };
+    let idp = Idp::start(&settings).await.expect("the identity provider starts");
+    let mail = Mail::start(&idp).await.expect("the mail starts");
+    let mut opened = Opened::new().expect("a browser opener");
+    let gateway = Personal::default()
+        .http_with_own_account("mail", mail.url())
+        .server("desk", &["mail"])
+        .browser(&opened)
+        .start()
+        .await;
+    let token = gateway.connect("desk", "Test").await.expect("let in").tokens.access_token;
+    let url = gateway.url("desk").expect("a URL");
+    let assistant = Assistant::new(url, Access::Bearer(token)).expect("an assistant");
+    let call = [Step::call("list_messages", json!({}))];
+    let (first, _) = tokio::join!(assistant.run(None, &call), signs_in(&mut opened, Employee::bob()));
+    assert_eq!(first.expect("connected").answers[0]["structuredContent"]["account"], "bob");
+
+    // Two lifetimes of the first token: whoever still used it would be refused by the mail.
+    let end = tokio::time::Instant::now() + 2 * settings.access_token;
+    while tokio::time::Instant::now() < end {
+        let later = assistant.run(None, &call).await.expect("connected");
+        assert_eq!(later.answers[0]["structuredContent"]["account"], "bob", "{later:?}");
+    }
+    assert_eq!(opened.all().len(), 1, "nobody is asked again");
+}
+
+#[tokio::test]
+async fn whoever_cancels_is_told_so_and_can_try_again() {
+    let idp = Idp::start(&IdpSettings::default()).await.expect("the identity provider starts");
+    let mail = Mail::start(&idp).await.expect("the mail starts");
+    let mut opened = Opened::new().expect("a browser opener");
+    let gateway = Personal::default()
+        .http_with_own_account("mail", mail.url())
+        .server("desk", &["mail"])
+        .browser(&opened)
+        .start()
+        .await;
+    let token = gateway.connect("desk", "Test").await.expect("let in").tokens.access_token;
+    let url = gateway.url("desk").expect("a URL");
+    let assistant = Assistant::new(url, Access::Bearer(token)).expect("an assistant");
+    let call = [Step::call("list_messages", json!({}))];
+
+    let person = async {
+        let page = opened.next(SOON).await.expect("a page is opened");
+        let mut browser = Browser::new(Employee::alice()).expect("a browser");
+        let back = browser.cancel(&page).await.expect("sent back");
+        browser.open(&back).await.expect("the redirect listener answers");
+    };
+    let (refused, ()) = tokio::join!(assistant.run(None, &call), person);
+    let refused = refused.expect("connected");
+    assert!(is_refused(&refused.answers[0]), "{refused:?}");
+
+    let (then, _) = tokio::join!(assistant.run(None, &call), signs_in(&mut opened, Employee::alice()));
+    assert_eq!(then.expect("connected").answers[0]["structuredContent"]["account"], "alice");
+}
+
+#[tokio::test]
+async fn a_person_who_denies_lets_no_assistant_in() {
+    let gateway =
+        Personal::default().http("echo", "http://127.0.0.1:9/mcp").server("desk", &["echo"]).start().await;
+    let url = gateway.url("desk").expect("a URL");
+    let client = testkit::OAuthClient::register(&url, "Unwanted").await.expect("registered");
+    let page = client.authorize_url(None).expect("a page");
+    let mut browser = Browser::new(Employee::alice()).expect("a browser");
+    let (_, back, question) =
+        tokio::join!(browser.open(&page), client.redirected(SOON), gateway.answer(false));
+    assert!(question.expect("asked").contains("Unwanted"));
+    let back = back.expect("redirected");
+    assert_eq!(back.get("error").map(String::as_str), Some("access_denied"), "{back:?}");
+    assert!(!back.contains_key("code"));
+}
+
+#[tokio::test]
+async fn no_token_or_secret_lies_readable_in_the_home_folder() {
+    let idp = Idp::start(&IdpSettings::default()).await.expect("the identity provider starts");
+    let mail = Mail::start(&idp).await.expect("the mail starts");
+    let mut opened = Opened::new().expect("a browser opener");
+    let gateway = Personal::default()
+        .http_with_own_account("mail", mail.url())
+        .server("desk", &["mail"])
+        .browser(&opened)
+        .start()
+        .await;
+    let tokens = gateway.connect("desk", "Test").await.expect("let in").tokens;
+    let url = gateway.url("desk").expect("a URL");
+    let assistant = Assistant::new(url, Access::Bearer(tokens.access_token.clone())).expect("an assistant");
+    let call = [Step::call("list_messages", json!({}))];
+    let (answer, _) = tokio::join!(assistant.run(None, &call), signs_in(&mut opened, Employee::alice()));
+    answer.expect("connected");
+
+    // A JWT begins with its header's first bytes; the gateway's own tokens are known.
+    let refresh = tokens.refresh_token.expect("one is issued");
+    let secrets = [tokens.access_token.as_bytes(), refresh.as_bytes(), b"eyJ"];
+    let mut folders = vec![gateway.home().to_owned()];
+    let mut looked_at = 0;
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).expect("readable").flatten() {
+            let about = entry.metadata().expect("readable");
+            if about.is_dir() {
+                folders.push(entry.path());
+            } else if about.is_file() {
+                let bytes = std::fs::read(entry.path()).expect("readable");
+                looked_at += 1;
+                for secret in secrets {
+                    let found = bytes.windows(secret.len()).any(|window| window == secret);
+                    assert!(!found, "{} holds {}", entry.path().display(), String::from_utf8_lossy(secret));
+                }
+            }
+        }
+    }
+    assert!(looked_at > 3, "there are files to look at");
+}
