@@ -65,7 +65,8 @@ impl SignedReceipt {
     /// # Errors
     /// [`ReceiptFault::Unreadable`] where the JSON writer fails.
     pub fn sign(receipt: &Receipt, key: &SigningKey) -> Result<Self, ReceiptFault> {
-        let payload = serde_json::to_vec(receipt).map_err(|fault| ReceiptFault::Unreadable(fault.to_string()))?;
+        let payload =
+            serde_json::to_vec(receipt).map_err(|fault| ReceiptFault::Unreadable(fault.to_string()))?;
         Ok(Self(Envelope::sign(RECEIPT_TYPE, &payload, &[key])))
     }
 
@@ -109,4 +110,53 @@ fn read(payload: &[u8]) -> Result<Receipt, ReceiptFault> {
         return Err(ReceiptFault::Format(format));
     }
     serde_json::from_slice(payload).map_err(unreadable)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn receipt() -> Receipt {
+        Receipt {
+            format: RECEIPT_FORMAT,
+            org: "example".to_owned(),
+            device: "01939a5e-0000-7000-8000-000000000001".parse().unwrap(),
+            epoch: 1,
+            seq: 5,
+            head: Digest::of(b"record"),
+            stored_at: Timestamp::from_seconds(1_795_442_400),
+        }
+    }
+
+    #[test]
+    fn only_the_signer_s_key_accepts_it() {
+        let (key, other) = (SigningKey::from_seed(&[1; 32]), SigningKey::from_seed(&[2; 32]));
+        let signed = SignedReceipt::sign(&receipt(), &key).unwrap();
+        let sent = serde_json::to_vec(&signed).unwrap();
+        let received = SignedReceipt::parse(&sent).unwrap();
+        assert_eq!(verify_receipt(&received, &[other.public(), key.public()]), Ok(receipt()));
+        assert!(matches!(verify_receipt(&received, &[other.public()]), Err(ReceiptFault::Signature(_))));
+        assert!(matches!(verify_receipt(&received, &[]), Err(ReceiptFault::Signature(_))));
+    }
+
+    #[test]
+    fn a_changed_receipt_is_refused() {
+        let key = SigningKey::from_seed(&[1; 32]);
+        let good = SignedReceipt::sign(&receipt(), &key).unwrap();
+        let further =
+            SignedReceipt::sign(&Receipt { seq: 6, ..receipt() }, &SigningKey::from_seed(&[2; 32])).unwrap();
+        let forged = SignedReceipt(Envelope { payload: further.0.payload, ..good.0 });
+        assert!(matches!(verify_receipt(&forged, &[key.public()]), Err(ReceiptFault::Signature(_))));
+    }
+
+    #[test]
+    fn a_later_format_and_another_type_are_refused() {
+        let key = SigningKey::from_seed(&[1; 32]);
+        let later = SignedReceipt::sign(&Receipt { format: 2, ..receipt() }, &key).unwrap();
+        assert_eq!(verify_receipt(&later, &[key.public()]), Err(ReceiptFault::Format(2)));
+        let payload = serde_json::to_vec(&receipt()).unwrap();
+        let other =
+            SignedReceipt(Envelope::sign("application/vnd.deskgate.manifest+json", &payload, &[&key]));
+        assert!(matches!(verify_receipt(&other, &[key.public()]), Err(ReceiptFault::Signature(_))));
+    }
 }

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use model::{DeviceId, Digest};
+use model::{DeviceId, Digest, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::{ChainLink, GENESIS, LineFault};
@@ -192,6 +192,8 @@ struct Fragment {
     last: Head,
     /// The line numbers of its first and last record.
     lines: (u64, u64),
+    /// Its last record before others stood between.
+    first_run_to: Option<u64>,
     /// How many unreadable lines stand directly before it.
     unreadable_before: u64,
 }
@@ -215,8 +217,8 @@ impl ChainWalk {
         }
     }
 
-    /// Takes the next line. Returns the record's place, if the line has one.
-    pub fn push(&mut self, line: &str) -> Option<Head> {
+    /// Takes the next line. Returns when it was written, if it says so.
+    pub fn push(&mut self, line: &str) -> Option<Timestamp> {
         let link = match ChainLink::parse(line) {
             Ok(link) => link,
             Err(LineFault::Edited(link)) => {
@@ -241,7 +243,7 @@ impl ChainWalk {
             }
         }
         self.place(&link);
-        Some(link.head())
+        Some(link.at)
     }
 
     /// Says what was found.
@@ -282,6 +284,7 @@ impl ChainWalk {
                     prev: link.prev,
                     last: link.head(),
                     lines: (line, line),
+                    first_run_to: None,
                     unreadable_before: self.unreadable,
                 });
                 self.leave(self.fragments.len() - 1);
@@ -292,9 +295,10 @@ impl ChainWalk {
 
     /// Ends are kept in the map only when the walk turns to another fragment: the current one is compared directly.
     fn leave(&mut self, for_fragment: usize) {
-        if let Some(left) = self.fragments.get(self.current)
+        if let Some(left) = self.fragments.get_mut(self.current)
             && for_fragment != self.current
         {
+            left.first_run_to.get_or_insert(left.last.seq);
             self.ends.insert(left.last.digest, self.current);
         }
         self.current = for_fragment;
@@ -314,12 +318,9 @@ impl ChainWalk {
                 self.compare_neighbours(&at, &next);
             }
             if next.lines.0 < line {
-                self.find(
-                    FindingKind::Reordered,
-                    next.first.seq,
-                    next.last.seq,
-                    "the records stand before their predecessors",
-                );
+                let to = next.first_run_to.unwrap_or(next.last.seq);
+                let detail = "the records stand before their predecessors";
+                self.find(FindingKind::Reordered, next.first.seq, to, detail);
             }
             line = line.max(next.lines.1);
             at = next.last;
@@ -381,14 +382,20 @@ impl ChainWalk {
                     beyond = Some((seq, from));
                     continue;
                 }
-                let named = self.report.findings.iter().any(|finding| (finding.from..=finding.to).contains(&seq));
+                let named =
+                    self.report.findings.iter().any(|finding| (finding.from..=finding.to).contains(&seq));
                 if !named && !seen {
                     self.find(FindingKind::Forked, seq, seq, &format!("{from} names another record"));
                 }
             }
         }
         if let Some((seq, from)) = beyond {
-            self.find(FindingKind::Truncated, last.saturating_add(1), seq, &format!("{from} names them as written"));
+            self.find(
+                FindingKind::Truncated,
+                last.saturating_add(1),
+                seq,
+                &format!("{from} names them as written"),
+            );
         }
     }
 }

@@ -20,11 +20,13 @@ pub fn seal(text: &mut String, start: usize) -> Digest {
     digest
 }
 
-/// The digest that a sealed line should carry at its end; none where it does not end as [`seal`] ends it.
+/// The digest at the end of a line that was closed by [`seal`] and has not been changed since, to the last byte.
 pub fn sealed_digest(line: &str) -> Option<Digest> {
-    let open_length = line.len().checked_sub(BEFORE.len() + DIGEST_LENGTH + AFTER.len())?;
-    let (open, end) = (line.get(..open_length)?, line.get(open_length..)?);
-    (end.starts_with(BEFORE) && end.ends_with(AFTER)).then(|| Digest::of(open.as_bytes()))
+    let (open, end) =
+        line.split_at_checked(line.len().checked_sub(BEFORE.len() + DIGEST_LENGTH + AFTER.len())?)?;
+    let digest = Digest::of(open.as_bytes());
+    let claimed = end.strip_prefix(BEFORE)?.strip_suffix(AFTER)?;
+    (claimed == digest.to_string()).then_some(digest)
 }
 
 /// The JSON of `value` on one line that is safe to print: line ends, control characters (C0, DEL, C1), the Unicode line
