@@ -70,7 +70,8 @@ impl JournalFault {
 
 impl ForPerson for JournalFault {
     fn advice(&self) -> Advice {
-        const REFUSED: &str = "Calls are refused until it can be written again, because none may go unrecorded.";
+        const REFUSED: &str =
+            "Calls are refused until it can be written again, because none may go unrecorded.";
         match self {
             Self::DiskFull => Advice::new(
                 "audit-disk-full",
@@ -96,7 +97,9 @@ impl ForPerson for JournalFault {
                 "The call was not made.",
                 "Try again in a moment.",
             ),
-            Self::Closed => Advice::new("audit-closed", "Deskgate is shutting down.", "The call was not made.", ""),
+            Self::Closed => {
+                Advice::new("audit-closed", "Deskgate is shutting down.", "The call was not made.", "")
+            }
             Self::Record(_) | Self::Encoding(_) => Advice::new(
                 "audit-record",
                 "The call is too large to be recorded.",

@@ -15,8 +15,9 @@ use std::time::Duration;
 
 use model::{CallId, DeviceId};
 use org_protocol::{
-    ArgumentSummary, AuditEvent, AuditRecord, CallContext, DenialRecord, EpochReason, EpochRecord, EventRecord,
-    GapRecord, Head, IntentRecord, Outcome, PreparedBody, PublicKey, Receipt, SignedReceipt, verify_receipt,
+    ArgumentSummary, AuditEvent, AuditRecord, CallContext, DenialRecord, EpochReason, EpochRecord,
+    EventRecord, GapRecord, Head, IntentRecord, Outcome, PreparedBody, PublicKey, Receipt, SignedReceipt,
+    verify_receipt,
 };
 use os::{Clock, InstanceLock, LockFault};
 use tokio::sync::{oneshot, watch};
@@ -77,7 +78,10 @@ impl JournalConfig {
 
 impl std::fmt::Debug for JournalConfig {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("JournalConfig").field("dir", &self.dir).field("device", &self.device).finish_non_exhaustive()
+        f.debug_struct("JournalConfig")
+            .field("dir", &self.dir)
+            .field("device", &self.device)
+            .finish_non_exhaustive()
     }
 }
 
@@ -344,7 +348,10 @@ impl Journal {
         self.inner.stop();
     }
 
-    async fn write_and_wait(&self, body: Result<PreparedBody, serde_json::Error>) -> Result<(), JournalFault> {
+    async fn write_and_wait(
+        &self,
+        body: Result<PreparedBody, serde_json::Error>,
+    ) -> Result<(), JournalFault> {
         let (tell, told) = oneshot::channel();
         self.inner.shared.push(Entry { body: body.map_err(encoding)?, then: Then::Tell(tell) })?;
         self.told(told).await

@@ -4,16 +4,21 @@
 //! socket, and no record is ever altered or removed.
 #![forbid(unsafe_code)]
 
+mod export;
 mod fault;
 mod head_file;
 mod journal;
 mod reader;
 mod receipts;
 mod segment;
+pub mod siem;
 mod storage;
+mod verify;
 
+pub use export::export;
 pub use fault::JournalFault;
 pub use journal::{Health, Intent, Journal, JournalConfig, Position, Recovery};
+pub use verify::{EpochReport, Report, VerifyFault, verify};
 // The records themselves are part of the contract with the control plane.
 pub use org_protocol::{
     Argument, ArgumentKind, ArgumentSummary, AuditEvent, AuditRecord, CallContext, DenialRecord, EpochReason,

@@ -48,7 +48,10 @@ pub(crate) fn read_after(
         let mut pieces = segment.pieces();
         pieces.skip_lines(skip.saturating_add(1)); // and the header
         for piece in pieces {
-            if records.len() >= limit.records || bytes >= limit.bytes || (at.epoch, at.seq) >= (until.epoch, until.seq) {
+            if records.len() >= limit.records
+                || bytes >= limit.bytes
+                || (at.epoch, at.seq) >= (until.epoch, until.seq)
+            {
                 return Ok(records);
             }
             match read_piece(piece, at) {

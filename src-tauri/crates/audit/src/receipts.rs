@@ -40,7 +40,8 @@ impl Receipts {
         if written.format != RECEIPTS_FORMAT {
             return Err(format!("it has format {}, which this version cannot read", written.format));
         }
-        let read = |signed: SignedReceipt| Ok((signed.unverified().map_err(|fault| fault.to_string())?, signed));
+        let read =
+            |signed: SignedReceipt| Ok((signed.unverified().map_err(|fault| fault.to_string())?, signed));
         Ok(Self { kept: written.receipts.into_iter().map(read).collect::<Result<_, String>>()? })
     }
 
@@ -67,7 +68,12 @@ impl Receipts {
     }
 
     /// Keeps one more, durably; an earlier one of the same epoch is given up. Blocks for the disk.
-    pub(crate) fn keep(&mut self, dir: &Path, receipt: Receipt, signed: SignedReceipt) -> Result<(), JournalFault> {
+    pub(crate) fn keep(
+        &mut self,
+        dir: &Path,
+        receipt: Receipt,
+        signed: SignedReceipt,
+    ) -> Result<(), JournalFault> {
         let same = |kept: &Receipt| {
             (kept.device, kept.epoch, &kept.org) == (receipt.device, receipt.epoch, &receipt.org)
         };
@@ -76,8 +82,10 @@ impl Receipts {
         }
         let mut kept: Vec<_> = self.kept.iter().filter(|(kept, _)| !same(kept)).cloned().collect();
         kept.push((receipt, signed));
-        let written =
-            Written { format: RECEIPTS_FORMAT, receipts: kept.iter().map(|(_, signed)| signed.clone()).collect() };
+        let written = Written {
+            format: RECEIPTS_FORMAT,
+            receipts: kept.iter().map(|(_, signed)| signed.clone()).collect(),
+        };
         let text = serde_json::to_vec(&written).map_err(|fault| JournalFault::Encoding(fault.to_string()))?;
         let path = Self::path(dir);
         os::write_durable(&path, &text).map_err(|fault| JournalFault::storage(path, fault))?;

@@ -67,8 +67,21 @@ pub(crate) struct SegmentHeader {
 }
 
 impl SegmentHeader {
-    pub(crate) fn new(device: DeviceId, org: Option<String>, name: SegmentName, open: Vec<CallContext>) -> Self {
-        Self { segment: SEGMENT_FORMAT, device, epoch: name.epoch, first_seq: name.first_seq, org, open, digest: None }
+    pub(crate) fn new(
+        device: DeviceId,
+        org: Option<String>,
+        name: SegmentName,
+        open: Vec<CallContext>,
+    ) -> Self {
+        Self {
+            segment: SEGMENT_FORMAT,
+            device,
+            epoch: name.epoch,
+            first_seq: name.first_seq,
+            org,
+            open,
+            digest: None,
+        }
     }
 
     /// The line with its line end.
@@ -128,7 +141,8 @@ impl Segment {
 
     /// What is after `offset`, up to the last byte that is not zero.
     pub(crate) fn used_from(&self, offset: u64) -> &[u8] {
-        let rest = usize::try_from(offset).ok().and_then(|offset| self.bytes.get(offset..)).unwrap_or_default();
+        let rest =
+            usize::try_from(offset).ok().and_then(|offset| self.bytes.get(offset..)).unwrap_or_default();
         let used = rest.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
         rest.get(..used).unwrap_or_default()
     }

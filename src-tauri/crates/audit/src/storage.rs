@@ -6,8 +6,8 @@ use std::path::Path;
 
 /// Where segments are written. All calls block for the disk.
 pub(crate) trait Storage: Send + Sync {
-    /// Makes a file of `length` zero bytes, replacing what has the name, and syncs it. Writing over zeros needs no new
-    /// blocks, so that a later sync has only data to write.
+    /// Makes a file of `length` zero bytes, replacing what has the name. Once that is synced, writing over the zeros needs
+    /// no new blocks, and a sync has only data to write.
     fn prepare(&self, path: &Path, length: u64) -> io::Result<()>;
 
     /// Opens a file for writing from `offset` on.
@@ -70,8 +70,7 @@ fn fill(path: &Path, length: u64) -> io::Result<()> {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let mut file = options.open(path)?;
-    io::copy(&mut io::repeat(0).take(length), &mut file)?;
-    file.sync_all()
+    io::copy(&mut io::repeat(0).take(length), &mut file).map(drop)
 }
 
 impl SegmentFile for File {

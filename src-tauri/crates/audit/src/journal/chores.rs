@@ -34,7 +34,11 @@ struct Spare {
 }
 
 impl Chores {
-    pub(super) fn start(config: Arc<JournalConfig>, storage: Arc<dyn Storage>, clock: Arc<dyn Clock>) -> Self {
+    pub(super) fn start(
+        config: Arc<JournalConfig>,
+        storage: Arc<dyn Storage>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
         let spare = Arc::new(Spare {
             path: config.dir.join("spare"),
             length: config.segment_bytes,
@@ -102,7 +106,9 @@ impl Chores {
 
 impl Spare {
     fn prepare(&self, storage: &dyn Storage) {
-        match storage.prepare(&self.path, self.length) {
+        let prepared =
+            storage.prepare(&self.path, self.length).and_then(|()| storage.open(&self.path, 0)?.sync());
+        match prepared {
             Ok(()) => *self.ready.lock().unwrap_or_else(PoisonError::into_inner) = true,
             Err(fault) => {
                 tracing::warn!(%fault, "the next journal segment was not prepared");

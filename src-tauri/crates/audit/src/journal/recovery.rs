@@ -53,7 +53,9 @@ pub(super) fn look(config: &JournalConfig) -> Result<Found, JournalFault> {
     let begin = |reason, detail| Verdict::Begin { reason, previous: last, detail };
     let verdict = match (&tail.header, damage) {
         (_, Some(damage)) => begin(EpochReason::HistoryDamaged, damage),
-        (Some(header), None) if header.device != config.device => begin(EpochReason::DeviceChanged, String::new()),
+        (Some(header), None) if header.device != config.device => {
+            begin(EpochReason::DeviceChanged, String::new())
+        }
         (Some(header), None) if header.org != config.org => begin(EpochReason::OrgChanged, String::new()),
         (Some(_) | None, None) => {
             Verdict::Continue { path: path.clone(), offset: tail.end, length: segment.length() }
@@ -61,22 +63,29 @@ pub(super) fn look(config: &JournalConfig) -> Result<Found, JournalFault> {
     };
     let head = last.filter(|last| last.epoch >= name.epoch).unwrap_or(Head::before(name.epoch));
     let torn = segment.used_from(tail.end);
-    let torn = (tail.damage.is_none() && !torn.is_empty())
-        .then(|| Torn { path, offset: tail.end, bytes: torn.to_vec() });
+    let torn = (tail.damage.is_none() && !torn.is_empty()).then(|| Torn {
+        path,
+        offset: tail.end,
+        bytes: torn.to_vec(),
+    });
     Ok(Found { verdict, head, open: tail.open, torn })
 }
 
 fn without_segments(belief: Belief) -> Found {
     let (reason, previous, detail) = match belief {
         Belief::Absent => (EpochReason::First, None, String::new()),
-        Belief::Good(file) => (EpochReason::HistoryMissing, Some(file.head), "every segment is gone".to_owned()),
+        Belief::Good(file) => {
+            (EpochReason::HistoryMissing, Some(file.head), "every segment is gone".to_owned())
+        }
         Belief::OtherKey(file) => {
             let detail = "every segment is gone; the head file was written with another key";
             (EpochReason::HistoryMissing, Some(file.head), detail.to_owned())
         }
-        Belief::Forged(fault) => {
-            (EpochReason::HistoryMissing, None, format!("every segment is gone; the head file is not good: {fault}"))
-        }
+        Belief::Forged(fault) => (
+            EpochReason::HistoryMissing,
+            None,
+            format!("every segment is gone; the head file is not good: {fault}"),
+        ),
     };
     let head = previous.unwrap_or(Head::before(0));
     Found { verdict: Verdict::Begin { reason, previous, detail }, head, open: BTreeMap::new(), torn: None }
@@ -166,7 +175,8 @@ impl Tail {
             // A crash leaves bytes that are no records. Records after them, or that do not follow, are another matter.
             let later = self.follow_calls(pieces);
             let seq = self.head.seq;
-            self.damage = fault.or_else(|| later.then(|| format!("unreadable bytes stand after record {seq}")));
+            self.damage =
+                fault.or_else(|| later.then(|| format!("unreadable bytes stand after record {seq}")));
             return;
         }
     }

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use model::{CallId, Timestamp};
 use org_protocol::{
-    AuditEvent, AuditRecord, CallContext, EpochReason, EpochRecord, EventRecord, Head, HeartbeatRecord, PreparedBody,
+    AuditEvent, AuditRecord, CallContext, EpochReason, EpochRecord, EventRecord, Head, HeartbeatRecord,
+    PreparedBody,
 };
 use os::Clock;
 
@@ -101,7 +102,11 @@ impl Writer {
     }
 
     /// Begins an epoch in a new file with its first record and `batch`. Durable on success.
-    pub(super) fn begin_epoch(&mut self, record: &EpochRecord, batch: &mut Vec<Entry>) -> Result<(), JournalFault> {
+    pub(super) fn begin_epoch(
+        &mut self,
+        record: &EpochRecord,
+        batch: &mut Vec<Entry>,
+    ) -> Result<(), JournalFault> {
         let now_millis = u64::try_from(self.clock.now().micros() / 1000).unwrap_or(0);
         let epoch = now_millis.max(self.head.epoch.saturating_add(1));
         let body = PreparedBody::epoch(record).map_err(encoding)?;
@@ -288,7 +293,8 @@ impl Writer {
     fn finish(mut self) {
         self.chores.stop();
         let config = &self.config;
-        let written = head_file::write(&config.dir, config.device, self.head, self.clock.now(), &config.mac_key);
+        let written =
+            head_file::write(&config.dir, config.device, self.head, self.clock.now(), &config.mac_key);
         if let Err(fault) = written {
             tracing::warn!(%fault, "the journal's head file was not written");
         }

@@ -1,0 +1,149 @@
+//! Records as security systems read them: an OCSF event in an OTLP log record.
+//!
+//! The body is OCSF 1.8 (<https://schema.ocsf.io/1.8.0/>); its `raw_data` is the stored line, so that the receiver can check
+//! the chain as well. The envelope is the OTLP/HTTP JSON encoding (OpenTelemetry protocol specification 1.x, "JSON
+//! Protobuf Encoding"): lower camel case, 64-bit numbers as text. Whoever sends it must treat it as at-least-once and
+//! name the record by its `deskgate.record` attribute.
+
+mod ocsf;
+
+use model::Timestamp;
+use org_protocol::{AuditRecord, RecordBody};
+use serde_json::{Map, Value, json};
+
+pub use ocsf::ocsf;
+
+/// Names of attributes. Those of OpenTelemetry's conventions for MCP and generative AI are still under development.
+mod name {
+    pub(super) const RECORD: &str = "deskgate.record";
+    pub(super) const KIND: &str = "deskgate.kind";
+    pub(super) const CALL: &str = "deskgate.call";
+    pub(super) const SERVER: &str = "deskgate.server";
+    pub(super) const CONNECTOR: &str = "deskgate.connector";
+    pub(super) const CREDENTIAL: &str = "deskgate.credential";
+    pub(super) const ORG: &str = "deskgate.org";
+    pub(super) const METHOD: &str = "mcp.method.name";
+    pub(super) const TOOL: &str = "gen_ai.tool.name";
+    pub(super) const USER: &str = "user.id";
+    pub(super) const SERVICE: &str = "service.name";
+    pub(super) const SERVICE_VERSION: &str = "service.version";
+}
+
+/// The body of one `POST /v1/logs`: an `ExportLogsServiceRequest` with one log record per record. `observed` is when the
+/// sender got them.
+pub fn otlp_request(records: &[AuditRecord], org: &str, observed: Timestamp) -> Value {
+    let records: Vec<Value> = records.iter().map(|record| otlp_record(record, org, observed)).collect();
+    json!({
+        "resourceLogs": [{
+            "resource": {
+                "attributes": attributes([
+                    (name::SERVICE, "deskgate"),
+                    (name::SERVICE_VERSION, env!("CARGO_PKG_VERSION")),
+                    (name::ORG, org),
+                ]),
+            },
+            "scopeLogs": [{
+                "scope": { "name": "deskgate.audit", "version": org_protocol::RECORD_FORMAT.to_string() },
+                "logRecords": records,
+            }],
+        }],
+    })
+}
+
+/// One OTLP log record.
+pub fn otlp_record(record: &AuditRecord, org: &str, observed: Timestamp) -> Value {
+    let link = record.link();
+    let mut named = vec![(name::RECORD, record_id(record)), (name::KIND, link.kind.clone())];
+    let (number, text) = severity(record.body());
+    match record.body() {
+        RecordBody::Intent(intent) => {
+            named.push((name::METHOD, "tools/call".to_owned()));
+            named.push((name::CALL, intent.call.to_string()));
+            named.push((name::USER, intent.subject.subject.clone()));
+            named.push((name::SERVER, intent.server.to_string()));
+            named.push((name::CONNECTOR, intent.connector.to_string()));
+            named.push((name::TOOL, intent.tool.to_string()));
+            named.push((name::CREDENTIAL, intent.credential.clone()));
+        }
+        RecordBody::Outcome(outcome) => {
+            named.push((name::METHOD, "tools/call".to_owned()));
+            named.push((name::CALL, outcome.of.call.to_string()));
+            named.push((name::USER, outcome.of.subject.clone()));
+            named.push((name::SERVER, outcome.of.server.to_string()));
+            named.push((name::CONNECTOR, outcome.of.connector.to_string()));
+            named.push((name::TOOL, outcome.of.tool.to_string()));
+        }
+        RecordBody::Denial(denial) => {
+            named.push((name::METHOD, "tools/call".to_owned()));
+            named.push((name::CALL, denial.call.to_string()));
+            named.push((name::USER, denial.subject.subject.clone()));
+            named.push((name::SERVER, denial.server.to_string()));
+            named.extend(denial.connector.iter().map(|connector| (name::CONNECTOR, connector.to_string())));
+            named.push((name::TOOL, denial.tool.clone()));
+        }
+        RecordBody::Event(event) => {
+            named.extend(event.subject.iter().map(|subject| (name::USER, subject.subject.clone())));
+        }
+        RecordBody::Epoch(_) | RecordBody::Gap(_) | RecordBody::Heartbeat(_) | RecordBody::Unknown => {}
+    }
+    json!({
+        "timeUnixNano": nanos(link.at),
+        "observedTimeUnixNano": nanos(observed),
+        "severityNumber": number,
+        "severityText": text,
+        "eventName": format!("deskgate.audit.{}", link.kind),
+        "attributes": attributes(named.iter().map(|(name, value)| (*name, value.as_str()))),
+        "body": any_value(&ocsf(record, org)),
+    })
+}
+
+/// What names a record everywhere: device, epoch and position.
+fn record_id(record: &AuditRecord) -> String {
+    let link = record.link();
+    format!("{}/{}/{}", link.device, link.epoch, link.seq)
+}
+
+/// OTLP's severity: number and text.
+fn severity(body: &RecordBody) -> (u8, &'static str) {
+    match body {
+        RecordBody::Denial(_) | RecordBody::Gap(_) => (13, "WARN"),
+        RecordBody::Epoch(_)
+        | RecordBody::Intent(_)
+        | RecordBody::Outcome(_)
+        | RecordBody::Event(_)
+        | RecordBody::Heartbeat(_)
+        | RecordBody::Unknown => (9, "INFO"),
+    }
+}
+
+fn nanos(at: Timestamp) -> String {
+    (i128::from(at.micros()) * 1000).max(0).to_string()
+}
+
+fn attributes<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Value {
+    pairs.into_iter().map(|(key, value)| json!({ "key": key, "value": { "stringValue": value } })).collect()
+}
+
+/// A JSON value as OTLP's `AnyValue`.
+fn any_value(value: &Value) -> Value {
+    let one = |name: &str, value: Value| Value::Object(Map::from_iter([(name.to_owned(), value)]));
+    match value {
+        Value::Null => json!({}),
+        Value::Bool(bool) => one("boolValue", json!(bool)),
+        Value::Number(number) => match number.as_i64() {
+            Some(whole) => one("intValue", json!(whole.to_string())),
+            None => one("doubleValue", json!(number.as_f64())),
+        },
+        Value::String(text) => one("stringValue", json!(text)),
+        Value::Array(values) => {
+            one("arrayValue", json!({ "values": values.iter().map(any_value).collect::<Vec<_>>() }))
+        }
+        Value::Object(members) => {
+            let pair = |(key, value): (&String, &Value)| json!({ "key": key, "value": any_value(value) });
+            one("kvlistValue", json!({ "values": members.iter().map(pair).collect::<Vec<_>>() }))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

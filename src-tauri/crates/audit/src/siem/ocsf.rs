@@ -1,0 +1,281 @@
+//! Records as OCSF 1.8 events: calls and denials as API Activity (6003), sign-ins as Authentication (3002), the rest as
+//! Base Event (0).
+
+use model::Subject;
+use org_protocol::{
+    AuditEvent, AuditRecord, CallContext, DenialRecord, EventRecord, IntentRecord, OutcomeRecord,
+    OutcomeStatus, PolicyReference, RecordBody,
+};
+use serde_json::{Value, json};
+
+const OCSF_VERSION: &str = "1.8.0";
+
+/// `status_id`.
+const UNKNOWN: u8 = 0;
+const SUCCESS: u8 = 1;
+const FAILURE: u8 = 2;
+
+/// `activity_id` where the class has no better one.
+const OTHER: u16 = 99;
+
+/// The OCSF event of a record; `org` is the tenant.
+pub fn ocsf(record: &AuditRecord, org: &str) -> Value {
+    let mut event = match record.body() {
+        RecordBody::Intent(intent) => of_intent(intent),
+        RecordBody::Outcome(outcome) => of_outcome(outcome),
+        RecordBody::Denial(denial) => of_denial(denial),
+        RecordBody::Event(event) => of_event(event),
+        RecordBody::Epoch(epoch) => {
+            base("Chain begun", &format!("The audit chain begins: {:?}.", epoch.reason))
+        }
+        RecordBody::Gap(gap) => {
+            base("Gap", &format!("{} calls were made without a record: {}", gap.missing, gap.reason))
+        }
+        RecordBody::Heartbeat(_) => base("Heartbeat", "Deskgate runs."),
+        RecordBody::Unknown => base("Unknown", "A record of a later version."),
+    };
+    let link = record.link();
+    let uid = super::record_id(record);
+    let call = call_of(record.body());
+    let profiles = if call.is_some() { json!(["security_control"]) } else { json!([]) };
+    put(&mut event, "severity_id", json!(if matches!(record.body(), RecordBody::Denial(_)) { 2 } else { 1 }));
+    put(&mut event, "time", json!(link.at.micros().div_euclid(1000)));
+    put(&mut event, "src_endpoint", json!({ "uid": link.device.to_string(), "name": "deskgate" }));
+    put(
+        &mut event,
+        "metadata",
+        json!({
+            "version": OCSF_VERSION,
+            "product": { "name": "Deskgate", "vendor_name": "Deskgate" },
+            "profiles": profiles,
+            "uid": uid,
+            "sequence": link.seq,
+            "event_code": link.kind,
+            "log_name": "deskgate.audit",
+            "tenant_uid": org,
+            "original_time": link.at.to_string(),
+        }),
+    );
+    if let (Some(call), Some(metadata)) = (call, event.get_mut("metadata")) {
+        put(metadata, "correlation_uid", json!(call));
+    }
+    put(&mut event, "raw_data", json!(record.line()));
+    // The base event has no endpoint of its own.
+    if event.get("class_uid") == Some(&json!(0))
+        && let Some(members) = event.as_object_mut()
+    {
+        members.shift_remove("src_endpoint");
+    }
+    event
+}
+
+fn call_of(body: &RecordBody) -> Option<String> {
+    match body {
+        RecordBody::Intent(intent) => Some(intent.call.to_string()),
+        RecordBody::Outcome(outcome) => Some(outcome.of.call.to_string()),
+        RecordBody::Denial(denial) => Some(denial.call.to_string()),
+        RecordBody::Epoch(_)
+        | RecordBody::Event(_)
+        | RecordBody::Gap(_)
+        | RecordBody::Heartbeat(_)
+        | RecordBody::Unknown => None,
+    }
+}
+
+fn of_intent(intent: &IntentRecord) -> Value {
+    let mut event = api_activity("Call begun");
+    let IntentRecord { subject, client_id, client_name, process, .. } = intent;
+    let process = process.as_ref().map(|process| (process.pid, process.executable.as_str()));
+    put(&mut event, "actor", actor(subject, client_id, client_name, process));
+    put(&mut event, "api", api(&CallContext::from(intent)));
+    let mut resources = resources(intent.server.as_str(), Some(intent.connector.as_str()));
+    resources.push(json!({ "type": "credential", "name": intent.credential }));
+    put(&mut event, "resources", json!(resources));
+    status(&mut event, UNKNOWN, None);
+    decision(&mut event, true, &intent.policy, &intent.rules);
+    let arguments = serde_json::to_value(&intent.arguments).unwrap_or_default();
+    put(&mut event, "unmapped", json!({ "arguments": arguments }));
+    event
+}
+
+fn of_outcome(outcome: &OutcomeRecord) -> Value {
+    let mut event = api_activity("Call ended");
+    let of = &outcome.of;
+    put(&mut event, "actor", json!({ "user": { "uid": of.subject, "domain": of.issuer } }));
+    let mut api = api(of);
+    let outcome = &outcome.outcome;
+    let mut response = json!({});
+    if let Some(code) = outcome.upstream_status {
+        put(&mut response, "code", json!(code));
+    }
+    if let Some(code) = &outcome.code {
+        put(&mut response, "error", json!(code));
+    }
+    put(&mut api, "response", response);
+    put(&mut event, "api", api);
+    put(&mut event, "resources", json!(resources(of.server.as_str(), Some(of.connector.as_str()))));
+    let id = match outcome.status {
+        OutcomeStatus::Ok => SUCCESS,
+        OutcomeStatus::ToolError | OutcomeStatus::Failed | OutcomeStatus::Cancelled => FAILURE,
+        OutcomeStatus::Unknown => UNKNOWN,
+    };
+    status(&mut event, id, outcome.code.as_deref());
+    put(&mut event, "action_id", json!(1));
+    put(&mut event, "disposition_id", json!(1));
+    if let Some(micros) = outcome.duration_micros {
+        put(&mut event, "duration", json!(micros / 1000));
+    }
+    put(
+        &mut event,
+        "unmapped",
+        json!({
+            "outcome": serde_json::to_value(outcome.status).unwrap_or_default(),
+            "duration_micros": outcome.duration_micros,
+            "response_bytes": outcome.response_bytes,
+        }),
+    );
+    event
+}
+
+fn of_denial(denial: &DenialRecord) -> Value {
+    let mut event = api_activity("Call refused");
+    let DenialRecord { subject, client_id, client_name, process, connector, .. } = denial;
+    let process = process.as_ref().map(|process| (process.pid, process.executable.as_str()));
+    put(&mut event, "actor", actor(subject, client_id, client_name, process));
+    let mut api = json!({ "operation": denial.tool, "request": { "uid": denial.call.to_string() } });
+    if let Some(connector) = connector {
+        put(&mut api, "service", json!({ "name": connector.as_str() }));
+    }
+    put(&mut event, "api", api);
+    let connector = connector.as_ref().map(model::ConnectorId::as_str);
+    put(&mut event, "resources", json!(resources(denial.server.as_str(), connector)));
+    status(&mut event, FAILURE, Some(&denial.kind));
+    put(&mut event, "status_detail", json!(denial.reason));
+    decision(&mut event, false, &denial.policy, &denial.rules);
+    event
+}
+
+fn of_event(record: &EventRecord) -> Value {
+    let kind = record.event.as_str();
+    let is = |event: &AuditEvent| record.event == *event;
+    let logon = if is(&AuditEvent::SignedIn) {
+        Some((1, SUCCESS))
+    } else if is(&AuditEvent::SignInFailed) {
+        Some((1, FAILURE))
+    } else if is(&AuditEvent::SignedOut) || is(&AuditEvent::SessionEnded) {
+        Some((2, SUCCESS))
+    } else {
+        None
+    };
+    let mut event = match (logon, &record.subject) {
+        (Some((activity, id)), Some(subject)) => {
+            let mut event = classified(3, 3002, activity, kind);
+            put(&mut event, "user", user(subject));
+            status(&mut event, id, None);
+            event
+        }
+        (None, _) | (_, None) => base(kind, kind),
+    };
+    let mut unmapped = json!({ "event": kind, "facts": record.facts });
+    if let Some(subject) = &record.subject {
+        put(&mut unmapped, "user", user(subject));
+    }
+    put(&mut event, "unmapped", unmapped);
+    event
+}
+
+fn base(activity: &str, message: &str) -> Value {
+    let mut event = classified(0, 0, OTHER, activity);
+    put(&mut event, "message", json!(message));
+    event
+}
+
+fn api_activity(activity: &str) -> Value {
+    classified(6, 6003, OTHER, activity)
+}
+
+fn classified(category: u16, class: u32, activity: u16, name: &str) -> Value {
+    json!({
+        "category_uid": category,
+        "class_uid": class,
+        "activity_id": activity,
+        "activity_name": name,
+        "type_uid": u64::from(class) * 100 + u64::from(activity),
+    })
+}
+
+fn actor(subject: &Subject, client_id: &str, client_name: &str, process: Option<(u32, &str)>) -> Value {
+    let mut actor = json!({
+        "user": user(subject),
+        "app_uid": client_id,
+        "app_name": client_name,
+        "idp": { "name": subject.issuer, "issuer": subject.issuer },
+    });
+    if let Some((pid, executable)) = process {
+        put(&mut actor, "process", json!({ "pid": pid, "path": executable }));
+    }
+    actor
+}
+
+fn user(subject: &Subject) -> Value {
+    let groups: Vec<Value> = subject.groups.iter().map(|group| json!({ "name": group })).collect();
+    let mut user = json!({ "uid": subject.subject, "domain": subject.issuer, "groups": groups });
+    if let Some(email) = &subject.email {
+        put(&mut user, "email_addr", json!(email));
+    }
+    if let Some(name) = &subject.name {
+        put(&mut user, "full_name", json!(name));
+    }
+    user
+}
+
+fn api(of: &CallContext) -> Value {
+    json!({
+        "operation": of.tool.as_str(),
+        "service": { "name": of.connector.as_str() },
+        "request": { "uid": of.call.to_string() },
+    })
+}
+
+fn resources(server: &str, connector: Option<&str>) -> Vec<Value> {
+    let one = |kind: &str, name: &str| json!({ "type": kind, "name": name });
+    let mut resources = vec![one("virtual_server", server)];
+    resources.extend(connector.map(|connector| one("connector", connector)));
+    resources
+}
+
+fn status(event: &mut Value, id: u8, code: Option<&str>) {
+    let text = match id {
+        SUCCESS => "Success",
+        FAILURE => "Failure",
+        _ => "Unknown",
+    };
+    put(event, "status_id", json!(id));
+    put(event, "status", json!(text));
+    if let Some(code) = code {
+        put(event, "status_code", json!(code));
+    }
+}
+
+/// The profile `security_control`: allowed (1, 1) or denied and blocked (2, 2), and by which rules.
+fn decision(event: &mut Value, allowed: bool, policy: &PolicyReference, rules: &[String]) {
+    let (id, word) = if allowed { (1, "allowed") } else { (2, "denied") };
+    put(event, "action_id", json!(id));
+    put(event, "disposition_id", json!(id));
+    put(
+        event,
+        "policy",
+        json!({ "name": policy.label, "uid": policy.digest.to_string(), "version": policy.label, "is_applied": true }),
+    );
+    let authorizations: Vec<Value> = rules
+        .iter()
+        .map(|rule| json!({ "decision": word, "policy": { "name": rule, "uid": rule } }))
+        .collect();
+    put(event, "authorizations", json!(authorizations));
+}
+
+fn put(object: &mut Value, name: &str, value: Value) {
+    if let Some(members) = object.as_object_mut() {
+        members.insert(name.to_owned(), value);
+    }
+}

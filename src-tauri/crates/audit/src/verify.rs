@@ -1,0 +1,305 @@
+//! The offline check of a journal directory: needs no key, no network and no running Deskgate.
+//!
+//! It finds what contradicts itself, the head file or a receipt. A journal that was written anew as a whole, with its
+//! head file and without receipts, contradicts nothing here; the control plane, which knows the old head, refuses it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use model::{DeviceId, Timestamp};
+use org_protocol::{
+    AuditRecord, ChainWalk, EpochReason, EpochRecord, Finding, FindingKind, Head, Known, RecordBody,
+};
+use serde::Serialize;
+
+use crate::head_file;
+use crate::receipts::Receipts;
+use crate::segment::{Piece, Segment, SegmentHeader, SegmentName, list};
+
+/// What a check found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Report {
+    /// How many records could be read.
+    pub records: u64,
+    /// Each chain, oldest first.
+    pub epochs: Vec<EpochReport>,
+    /// When the first record was written.
+    pub first: Option<Timestamp>,
+    /// When the last record was written.
+    pub last: Option<Timestamp>,
+    /// The last record that the organisation has acknowledged. The receipt's signature is not checked here.
+    pub acknowledged: Option<Head>,
+    /// Bytes after the last record that are none: a crash cut a write short, or one is under way.
+    pub torn_bytes: u64,
+    /// What is wrong; nothing, where all is well.
+    pub findings: Vec<Finding>,
+    /// What is wrong with files beside the records.
+    pub faults: Vec<String>,
+}
+
+/// One chain.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct EpochReport {
+    /// Its number.
+    pub epoch: u64,
+    /// Whose records these are.
+    pub device: Option<DeviceId>,
+    /// Which organisation's; none in personal mode.
+    pub org: Option<String>,
+    /// Why it began.
+    pub reason: Option<EpochReason>,
+    /// How many records could be read.
+    pub records: u64,
+    /// Its last record.
+    pub head: Option<Head>,
+}
+
+/// Why a journal could not be checked.
+#[derive(Debug, thiserror::Error)]
+pub enum VerifyFault {
+    /// There is no journal.
+    #[error("there is no journal in {}", .0.display())]
+    Absent(PathBuf),
+    /// A file cannot be read.
+    #[error("{} cannot be read", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+impl Report {
+    /// Whether nothing is wrong.
+    pub fn is_good(&self) -> bool {
+        self.findings.is_empty() && self.faults.is_empty()
+    }
+}
+
+impl std::fmt::Display for Report {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} records in {} chains", self.records, self.epochs.len())?;
+        if let (Some(first), Some(last)) = (self.first, self.last) {
+            write!(f, ", from {first} to {last}")?;
+        }
+        match self.acknowledged {
+            Some(head) => write!(f, "; acknowledged up to record {} of epoch {}", head.seq, head.epoch)?,
+            None => f.write_str("; no receipt")?,
+        }
+        for finding in &self.findings {
+            write!(f, "\n{finding}")?;
+        }
+        for fault in &self.faults {
+            write!(f, "\n{fault}")?;
+        }
+        if self.is_good() { f.write_str("\nNothing is missing or changed.") } else { Ok(()) }
+    }
+}
+
+/// Checks every record in `dir` against its neighbours, the head file and the receipts. Blocks for the disk; may be used
+/// while the journal is written.
+///
+/// # Errors
+/// A [`VerifyFault`] where there is nothing to check or a file cannot be read. What is wrong with records is a finding.
+pub fn verify(dir: &Path) -> Result<Report, VerifyFault> {
+    let unreadable = |path: &Path| {
+        let path = path.to_owned();
+        move |source| VerifyFault::File { path, source }
+    };
+    // First, so that a record that is written meanwhile is no surprise.
+    let head_file = head_file::read(dir);
+    let receipts = Receipts::read(dir);
+    let names = list(dir).map_err(unreadable(dir))?;
+    if names.is_empty() && matches!(head_file, Ok(None)) {
+        return Err(VerifyFault::Absent(dir.to_owned()));
+    }
+    let mut check = Check::new();
+    match &head_file {
+        Ok(Some(file)) => check.know(file.head, "the head file"),
+        Ok(None) => {}
+        Err(fault) => check.report.faults.push(format!("the head file is not good: {fault}")),
+    }
+    match &receipts {
+        Ok(receipts) => {
+            for receipt in receipts.all() {
+                check.know(receipt.head(), &format!("the receipt of {}", receipt.stored_at));
+                check.report.acknowledged = check.report.acknowledged.max(Some(receipt.head()));
+            }
+        }
+        Err(fault) => check.report.faults.push(format!("the receipts cannot be read: {fault}")),
+    }
+    let mut epochs: BTreeMap<u64, Vec<SegmentName>> = BTreeMap::new();
+    for name in names {
+        epochs.entry(name.epoch).or_default().push(name);
+    }
+    for segments in epochs.values() {
+        check.learn_from_beginning(dir, segments).map_err(unreadable(dir))?;
+    }
+    let last = epochs.keys().next_back().copied();
+    for (epoch, segments) in &epochs {
+        check.epoch(dir, *epoch, segments, Some(*epoch) == last).map_err(unreadable(dir))?;
+    }
+    check.missing_epochs(&epochs.keys().copied().collect());
+    Ok(check.report)
+}
+
+struct Check {
+    known: Vec<Known>,
+    /// Where epochs ended, as their successors say, and why they ended.
+    ends: BTreeMap<u64, (Head, EpochReason)>,
+    report: Report,
+}
+
+impl Check {
+    fn new() -> Self {
+        let report = Report {
+            records: 0,
+            epochs: Vec::new(),
+            first: None,
+            last: None,
+            acknowledged: None,
+            torn_bytes: 0,
+            findings: Vec::new(),
+            faults: Vec::new(),
+        };
+        Self { known: Vec::new(), ends: BTreeMap::new(), report }
+    }
+
+    fn know(&mut self, head: Head, from: &str) {
+        self.known.push(Known { head, from: from.to_owned() });
+    }
+
+    /// An epoch's first record names the end of the one before.
+    fn learn_from_beginning(&mut self, dir: &Path, segments: &[SegmentName]) -> std::io::Result<()> {
+        let Some(name) = segments.first() else { return Ok(()) };
+        let segment = Segment::read(&name.path(dir))?;
+        if let Some(EpochRecord { previous: Some(previous), reason, .. }) = beginning(&segment) {
+            self.know(previous, &format!("the beginning of epoch {}", name.epoch));
+            self.ends.insert(previous.epoch, (previous, reason));
+        }
+        Ok(())
+    }
+
+    fn epoch(
+        &mut self,
+        dir: &Path,
+        epoch: u64,
+        segments: &[SegmentName],
+        is_last: bool,
+    ) -> std::io::Result<()> {
+        let mut headers = Vec::new();
+        for name in segments {
+            headers.push(Segment::read_header(&name.path(dir))?);
+        }
+        let good = headers.iter().flatten().next();
+        let mut report = EpochReport {
+            epoch,
+            device: good.map(|header| header.device),
+            org: good.and_then(|header| header.org.clone()),
+            reason: None,
+            records: 0,
+            head: None,
+        };
+        let Some(device) = report.device else {
+            self.find(FindingKind::Unreadable, epoch, 1, "no segment of the epoch has a good header");
+            self.report.epochs.push(report);
+            return Ok(());
+        };
+        let mut walk = ChainWalk::new(device, epoch, &self.known);
+        for (at, (name, header)) in segments.iter().zip(&headers).enumerate() {
+            self.header(*name, header);
+            let segment = Segment::read(&name.path(dir))?;
+            if at == 0 {
+                report.reason = beginning(&segment).map(|record| record.reason);
+            }
+            self.segment(&segment, &mut walk, is_last && at + 1 == segments.len());
+        }
+        let chain = walk.finish();
+        report.records = chain.records;
+        report.head = chain.last;
+        self.report.records += chain.records;
+        self.report.findings.extend(chain.findings);
+        self.after_the_end(epoch, chain.last);
+        self.report.epochs.push(report);
+        Ok(())
+    }
+
+    fn header(&mut self, name: SegmentName, header: &Result<SegmentHeader, String>) {
+        match header {
+            Ok(header) if (header.epoch, header.first_seq) == (name.epoch, name.first_seq) => {}
+            Ok(header) => {
+                let detail = format!("the segment of record {} has this name", header.first_seq);
+                self.find(FindingKind::Reordered, name.epoch, name.first_seq, &detail);
+            }
+            Err(fault) => {
+                self.find(FindingKind::Edited, name.epoch, name.first_seq, &format!("the segment: {fault}"));
+            }
+        }
+    }
+
+    fn segment(&mut self, segment: &Segment, walk: &mut ChainWalk, may_be_torn: bool) {
+        for piece in segment.pieces().skip(1) {
+            match piece {
+                Piece::Line { text, .. } => {
+                    if let Some(at) = walk.push(text) {
+                        self.report.first = self.report.first.or(Some(at));
+                        self.report.last = Some(at);
+                    }
+                }
+                Piece::Torn { bytes } if may_be_torn => self.report.torn_bytes += bytes.len() as u64,
+                Piece::Torn { .. } | Piece::Garbage { .. } => {
+                    walk.push("");
+                }
+            }
+        }
+    }
+
+    /// Nothing may follow what the next epoch says was the end. Where the end was damaged, what follows is evidence that
+    /// has been reported already.
+    fn after_the_end(&mut self, epoch: u64, last: Option<Head>) {
+        let Some((end, reason)) = self.ends.get(&epoch).copied() else { return };
+        let Some(last) = last.filter(|last| last.seq > end.seq) else { return };
+        if reason != EpochReason::HistoryDamaged {
+            self.report.findings.push(Finding {
+                kind: FindingKind::Inserted,
+                epoch,
+                from: end.seq + 1,
+                to: last.seq,
+                detail: "the next epoch says that this one ended before".to_owned(),
+            });
+        }
+    }
+
+    fn missing_epochs(&mut self, present: &BTreeSet<u64>) {
+        let mut missing: BTreeMap<u64, (u64, String)> = BTreeMap::new();
+        for known in self.known.iter().filter(|known| !present.contains(&known.head.epoch)) {
+            let entry = missing.entry(known.head.epoch).or_default();
+            *entry = std::mem::take(entry).max((known.head.seq, known.from.clone()));
+        }
+        for (epoch, (to, from)) in missing {
+            let detail = format!("the whole epoch is gone; {from} names it");
+            self.report.findings.push(Finding { kind: FindingKind::Removed, epoch, from: 1, to, detail });
+        }
+    }
+
+    fn find(&mut self, kind: FindingKind, epoch: u64, seq: u64, detail: &str) {
+        self.report.findings.push(Finding { kind, epoch, from: seq, to: seq, detail: detail.to_owned() });
+    }
+}
+
+fn beginning(segment: &Segment) -> Option<EpochRecord> {
+    let piece = segment.pieces().nth(1)?;
+    let Piece::Line { text, .. } = piece else { return None };
+    match AuditRecord::parse(text).ok()?.body() {
+        RecordBody::Epoch(record) => Some(record.clone()),
+        RecordBody::Intent(_)
+        | RecordBody::Outcome(_)
+        | RecordBody::Denial(_)
+        | RecordBody::Event(_)
+        | RecordBody::Gap(_)
+        | RecordBody::Heartbeat(_)
+        | RecordBody::Unknown => None,
+    }
+}
