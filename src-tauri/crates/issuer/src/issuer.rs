@@ -128,7 +128,7 @@ impl Issuer {
             assistant.grants.push(grant);
         }
         let mut assistants: Vec<_> = known.into_values().collect();
-        assistants.sort_by(|one, other| other.last_used.cmp(&one.last_used));
+        assistants.sort_by_key(|assistant| std::cmp::Reverse(assistant.last_used));
         assistants
     }
 

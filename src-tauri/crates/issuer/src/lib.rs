@@ -31,6 +31,6 @@ pub use access::{AccessGrant, Assistant, AssistantGrant, TokenFault};
 pub use http::{IssuerRequest, IssuerResponse, Route};
 pub use issuer::Issuer;
 pub use seams::{
-    Event, IssuerConfig, Limits, ListenerLookup, RecordKind, Resources, RevocationCause, Seams, Store,
-    StoreFault,
+    Event, IssuerConfig, Limits, ListenerLookup, Record, RecordKind, Resources, RevocationCause, Seams,
+    Store, StoreFault,
 };

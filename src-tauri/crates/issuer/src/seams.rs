@@ -121,10 +121,13 @@ pub enum RecordKind {
 #[error("the issuer's store failed: {0}")]
 pub struct StoreFault(pub String);
 
+/// A stored record: its key and its value.
+pub type Record = (String, Vec<u8>);
+
 /// Durable storage. Keys are `[0-9a-f]{64}`, values are JSON of at most a few KiB that must be kept sealed.
 pub trait Store: Send + Sync {
     /// All records of a kind, in any order.
-    fn load(&self, kind: RecordKind) -> BoxFuture<'_, Result<Vec<(String, Vec<u8>)>, StoreFault>>;
+    fn load(&self, kind: RecordKind) -> BoxFuture<'_, Result<Vec<Record>, StoreFault>>;
 
     /// Writes or replaces a record. It is durable when this returns.
     fn put(&self, kind: RecordKind, key: String, value: Vec<u8>) -> BoxFuture<'_, Result<(), StoreFault>>;

@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use model::BoxFuture;
 
-use crate::{RecordKind, Store, StoreFault};
+use crate::{Record, RecordKind, Store, StoreFault};
 
 type Records = BTreeMap<(RecordKind, String), Vec<u8>>;
 
@@ -43,7 +43,7 @@ impl MemoryStore {
 }
 
 impl Store for MemoryStore {
-    fn load(&self, kind: RecordKind) -> BoxFuture<'_, Result<Vec<(String, Vec<u8>)>, StoreFault>> {
+    fn load(&self, kind: RecordKind) -> BoxFuture<'_, Result<Vec<Record>, StoreFault>> {
         Box::pin(async move {
             self.check().await?;
             let records = self.records();

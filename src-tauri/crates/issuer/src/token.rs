@@ -195,12 +195,11 @@ impl Core {
     }
 
     async fn reused(&self, family: Option<FamilyId>) -> Fault {
-        if let Some(family) = family {
-            if let Err(fault) = self.grants.end(&family, RevocationCause::CodeReuse).await {
-                return GrantFault::Store(fault).into();
-            }
+        let Some(family) = family else { return Fault::CodeReused };
+        match self.grants.end(&family, RevocationCause::CodeReuse).await {
+            Ok(()) => Fault::CodeReused,
+            Err(fault) => GrantFault::Store(fault).into(),
         }
-        Fault::CodeReused
     }
 
     /// After a refresh token was seen in two hands, the client asks the person again.

@@ -278,7 +278,7 @@ async fn a_consent_is_remembered_for_the_program_that_was_shown() {
     world.authorize(&first).await;
     assert_eq!(world.times_asked(), 1);
 
-    let cases: Vec<(&str, Vec<(&str, &str)>, bool)> = vec![
+    let cases = [
         ("the same again", first.clone(), false),
         ("from another port", with(&first, "redirect_uri", Some("http://127.0.0.1:40001/callback")), false),
         ("asked to prompt", with(&first, "prompt", Some("consent")), true),
