@@ -8,9 +8,11 @@ mod backoff;
 mod connector;
 mod connectors;
 mod fault;
+mod oauth;
 mod seams;
 
 pub use connector::{Health, Listing};
 pub use connectors::Connectors;
 pub use fault::CallFault;
+pub use oauth::{ConnectorGrants, GrantEvent, GrantFault, GrantHappening, GrantStatus, GrantsParts};
 pub use seams::{AccountFault, Accounts, Asking, Broker, BrokerFault, Seams};

@@ -130,7 +130,12 @@ impl Reach {
         let mut answer = client.execute(request).await.map_err(|fault| not_answered(&fault))?;
         let status = answer.status();
         let mut body = Vec::new();
-        while let Some(chunk) = answer.chunk().await.map_err(|fault| HttpFault::Lost(fault.without_url().to_string()))? {
+        // An event stream has no end; its status is all that is wanted of it.
+        let endless = answer
+            .headers()
+            .get(reqwest::header::CONTENT_TYPE)
+            .is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"));
+        while !endless && let Some(chunk) = answer.chunk().await.map_err(|fault| HttpFault::Lost(fault.without_url().to_string()))? {
             if body.len() + chunk.len() > LARGEST_ANSWER {
                 return Err(HttpFault::TooLarge);
             }

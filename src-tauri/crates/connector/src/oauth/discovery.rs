@@ -1,0 +1,216 @@
+//! From a connector's URL to its authorization server, and the request that a person is shown. The order of discovery, the
+//! resource indicator and the choice of scopes are rmcp's; what its leniency would let pass is refused here.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use rmcp::transport::auth::{
+    AuthError, AuthorizationManager, AuthorizationMetadata, InMemoryStateStore, OAuthClientConfig, OAuthHttpClient,
+    OAuthHttpClientFuture, OAuthHttpRequest, StateStore as _,
+};
+use secrecy::SecretString;
+use signin::{FaultKind, HttpFault, Reach, TokenEndpoint, presentable};
+use url::Url;
+
+use super::client::Client;
+
+const OFFLINE_ACCESS: &str = "offline_access";
+
+/// A connector's authorization server.
+pub(super) struct Found {
+    manager: AuthorizationManager,
+    states: InMemoryStateStore,
+    /// The issuer, as its metadata says and as it was named.
+    pub(super) issuer: String,
+    /// Whether it announces `iss` in its answers (RFC 9207).
+    pub(super) announces_issuer: bool,
+    token: Url,
+    revocation: Option<Url>,
+    secret_in_body: bool,
+    knows_offline_access: bool,
+}
+
+/// An authorization request.
+pub(super) struct Request {
+    /// Where the person goes.
+    pub(super) url: Url,
+    /// Its `state`.
+    pub(super) state: String,
+    /// Its PKCE verifier.
+    pub(super) verifier: SecretString,
+    /// The resource indicator (RFC 8707).
+    pub(super) resource: String,
+}
+
+impl Found {
+    /// Discovers, from the `WWW-Authenticate` header of a refused call where there is one.
+    pub(super) async fn discover(
+        reach: &Reach,
+        server: &Url,
+        challenge: Option<&str>,
+    ) -> Result<Self, FaultKind> {
+        reach.allows(server)?;
+        let http = Arc::new(RmcpHttp(reach.clone()));
+        let mut manager =
+            AuthorizationManager::new_with_oauth_http_client(server.clone(), http).await.map_err(fault)?;
+        let states = InMemoryStateStore::new();
+        manager.set_state_store(states.clone());
+        let resolved = manager.resolve_metadata_from_challenge(challenge).await.map_err(fault)?;
+        if !resolved.source.is_discovered() {
+            return Err(FaultKind::NotOffered("it names no authorization server".to_owned()));
+        }
+        let metadata = resolved.metadata;
+        let revocation = metadata.additional_fields.get("revocation_endpoint").and_then(|url| url.as_str());
+        let found = Self {
+            states,
+            issuer: metadata.issuer.clone().ok_or_else(|| missing("an issuer"))?,
+            announces_issuer: says(&metadata, "authorization_response_iss_parameter_supported"),
+            token: endpoint(&metadata.token_endpoint)?,
+            revocation: revocation.map(endpoint).transpose()?,
+            secret_in_body: !lists(&metadata, "token_endpoint_auth_methods_supported", "client_secret_basic")
+                && lists(&metadata, "token_endpoint_auth_methods_supported", "client_secret_post"),
+            knows_offline_access: metadata
+                .scopes_supported
+                .as_ref()
+                .is_some_and(|scopes| scopes.iter().any(|scope| scope == OFFLINE_ACCESS)),
+            manager: {
+                check(reach, &metadata, revocation)?;
+                manager.set_metadata(metadata);
+                manager
+            },
+        };
+        Ok(found)
+    }
+
+    /// Registers a public native client (RFC 7591; OpenID Connect Dynamic Client Registration 1.0, `application_type`).
+    pub(super) async fn register(
+        &mut self,
+        redirect_uri: &str,
+    ) -> Result<(String, Option<SecretString>), FaultKind> {
+        let client = self.manager.register_client("Deskgate", redirect_uri, &[]).await.map_err(fault)?;
+        Ok((client.client_id, client.client_secret.map(SecretString::from)))
+    }
+
+    /// Builds the request: PKCE with S256, the resource, and the scopes — those of IT, else those that the server asks for.
+    pub(super) async fn request(
+        &mut self,
+        client: &Client,
+        redirect_uri: &Url,
+        scopes: &BTreeSet<String>,
+    ) -> Result<Request, FaultKind> {
+        self.manager
+            .configure_client(OAuthClientConfig::new(&client.id, redirect_uri.as_str()))
+            .map_err(fault)?;
+        let scopes = self.scopes(scopes).await;
+        let scopes: Vec<&str> = scopes.iter().map(String::as_str).collect();
+        let url = self.manager.get_authorization_url(&scopes).await.map_err(fault)?;
+        let mut url = Url::parse(&url).map_err(|_| FaultKind::Internal("an authorization URL".to_owned()))?;
+        if scopes.contains(&OFFLINE_ACCESS) {
+            // OpenID Connect Core 1.0, section 11.
+            url.query_pairs_mut().append_pair("prompt", "consent");
+        }
+        presentable(&url)?;
+        let state = parameter(&url, "state")?;
+        let resource = parameter(&url, "resource")?;
+        let stored = self.states.load(&state).await.map_err(fault)?;
+        let stored = stored.ok_or_else(|| FaultKind::Internal("an authorization without state".to_owned()))?;
+        self.states.delete(&state).await.map_err(fault)?;
+        Ok(Request { url, state, verifier: stored.pkce_verifier.into(), resource })
+    }
+
+    /// The token endpoint for `client`.
+    pub(super) fn endpoint(&self, client: &Client) -> TokenEndpoint {
+        TokenEndpoint {
+            token: self.token.clone(),
+            revocation: self.revocation.clone(),
+            client_id: client.id.clone(),
+            client_secret: client.secret.clone(),
+            secret_in_body: self.secret_in_body,
+        }
+    }
+
+    async fn scopes(&self, wanted: &BTreeSet<String>) -> Vec<String> {
+        if wanted.is_empty() {
+            return self.manager.select_initial_scopes(&[]).await;
+        }
+        let mut scopes: Vec<String> = wanted.iter().cloned().collect();
+        if self.knows_offline_access && !wanted.contains(OFFLINE_ACCESS) {
+            scopes.push(OFFLINE_ACCESS.to_owned());
+        }
+        scopes
+    }
+}
+
+/// What the specification demands of a server beyond having metadata.
+fn check(reach: &Reach, metadata: &AuthorizationMetadata, revocation: Option<&str>) -> Result<(), FaultKind> {
+    // "If code_challenge_methods_supported is absent, the authorization server does not support PKCE and MCP clients MUST
+    // refuse to proceed" (MCP 2026-07-28, authorization, "Authorization Code Protection").
+    let methods = metadata.code_challenge_methods_supported.as_deref().unwrap_or_default();
+    if !methods.iter().any(|method| method == "S256") {
+        return Err(missing("PKCE with S256"));
+    }
+    presentable(&endpoint(&metadata.authorization_endpoint)?)?;
+    let asked = [Some(metadata.token_endpoint.as_str()), metadata.registration_endpoint.as_deref(), revocation];
+    for url in asked.into_iter().flatten() {
+        reach.allows(&endpoint(url)?)?;
+    }
+    Ok(())
+}
+
+fn endpoint(text: &str) -> Result<Url, FaultKind> {
+    Url::parse(text).map_err(|_| FaultKind::Unreadable("an endpoint of the authorization server".to_owned()))
+}
+
+fn parameter(url: &Url, name: &str) -> Result<String, FaultKind> {
+    let value = url.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned());
+    value.ok_or_else(|| FaultKind::Internal(format!("an authorization URL without {name}")))
+}
+
+fn says(metadata: &AuthorizationMetadata, field: &str) -> bool {
+    metadata.additional_fields.get(field).and_then(serde_json::Value::as_bool).unwrap_or(false)
+}
+
+fn lists(metadata: &AuthorizationMetadata, field: &str, value: &str) -> bool {
+    let list = metadata.additional_fields.get(field).and_then(serde_json::Value::as_array);
+    list.is_some_and(|list| list.iter().any(|entry| entry.as_str() == Some(value)))
+}
+
+fn missing(what: &str) -> FaultKind {
+    FaultKind::NotOffered(what.to_owned())
+}
+
+/// rmcp's errors may repeat what a server answered; of those texts nothing is kept.
+fn fault(error: AuthError) -> FaultKind {
+    if let AuthError::DiscoveryRequestFailed { source, .. } = &error {
+        return source
+            .downcast_ref::<HttpFault>()
+            .map_or_else(|| FaultKind::Unreachable(source.to_string()), |fault| fault.clone().into());
+    }
+    if let AuthError::RegistrationFailed(_) = error {
+        return missing("a way to register as a client");
+    }
+    if matches!(error, AuthError::PkceUnsupported) {
+        return missing("PKCE with S256");
+    }
+    if matches!(
+        error,
+        AuthError::AuthorizationServerMismatch { .. }
+            | AuthError::AuthorizationServerMissingIssuer { .. }
+            | AuthError::ProtectedResourceMetadataInvalid { .. }
+    ) {
+        return FaultKind::Mismatch(error.to_string());
+    }
+    if matches!(error, AuthError::AuthorizationServersUnavailable { .. } | AuthError::NoAuthorizationSupport) {
+        return missing("an authorization server that can be used");
+    }
+    FaultKind::Unreadable("its description".to_owned())
+}
+
+/// Our client as rmcp sees it. Redirects are never followed, whatever it asks for.
+struct RmcpHttp(Reach);
+
+impl OAuthHttpClient for RmcpHttp {
+    fn execute(&self, request: OAuthHttpRequest) -> OAuthHttpClientFuture<'_> {
+        Box::pin(async move { self.0.send(request.request).await.map_err(Into::into) })
+    }
+}

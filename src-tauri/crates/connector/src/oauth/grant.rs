@@ -1,0 +1,223 @@
+//! A grant, and its form at rest.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine as _;
+use model::{ConnectorId, Digest, Timestamp};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::{Deserialize, Serialize};
+use signin::{FaultKind, Kept, Life, Moment, TokenEndpoint, Tokens, seal, sealed_text, unseal};
+use url::Url;
+use vault::SecretBytes;
+
+use super::target::Target;
+
+/// The format version of [`Record`] that is written and read.
+const FORMAT: u32 = 1;
+
+/// The only account of a connector, until it can have several.
+const ACCOUNT: &str = "default";
+
+/// Longest account name that is shown, in characters.
+const LONGEST_ACCOUNT: usize = 100;
+
+/// A person's grant at a connector. Clones share it.
+#[derive(Debug, Clone)]
+pub(super) struct Grant(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    bound: Bound,
+    account: Option<String>,
+    tokens: Tokens,
+    life: Life,
+    uses: u8,
+}
+
+/// What a grant is bound to: where it may be sent, and where it is renewed.
+#[derive(Debug, Clone)]
+pub(super) struct Bound {
+    /// The connector's endpoint.
+    pub(super) server: Url,
+    /// The scopes that IT asked for when the person signed in.
+    pub(super) scopes: BTreeSet<String>,
+    /// The client id that IT had registered, where it had.
+    pub(super) registered_client: Option<String>,
+    /// The authorization server.
+    pub(super) issuer: String,
+    /// The resource indicator (RFC 8707).
+    pub(super) resource: String,
+    /// Where it is renewed and revoked.
+    pub(super) endpoint: TokenEndpoint,
+}
+
+/// The vault's key of a grant: whose, where, which account.
+pub(super) fn key(owner: &Digest, connector: &ConnectorId) -> String {
+    format!("{}.{connector}.{ACCOUNT}", owner.hex())
+}
+
+impl Grant {
+    pub(super) fn new(bound: Bound, tokens: Tokens, now: Moment) -> Self {
+        let account = tokens.id_token.as_ref().and_then(account_in);
+        let life = Life::beginning(now, tokens.lasts);
+        Self(Arc::new(Inner { bound, account, tokens: at_rest(tokens), life, uses: 0 }))
+    }
+
+    /// The grant with what a renewal brought; what it did not bring stays.
+    pub(super) fn renewed(&self, mut tokens: Tokens, now: Moment) -> Self {
+        tokens.refresh = tokens.refresh.or_else(|| self.0.tokens.refresh.clone());
+        let account = tokens.id_token.as_ref().and_then(account_in).or_else(|| self.0.account.clone());
+        let life = Life::beginning(now, tokens.lasts);
+        Self(Arc::new(Inner { bound: self.0.bound.clone(), account, tokens: at_rest(tokens), life, uses: 0 }))
+    }
+
+    pub(super) fn bound(&self) -> &Bound {
+        &self.0.bound
+    }
+
+    pub(super) fn tokens(&self) -> &Tokens {
+        &self.0.tokens
+    }
+
+    pub(super) fn access(&self) -> &SecretString {
+        &self.0.tokens.access
+    }
+
+    pub(super) fn account(&self) -> Option<&str> {
+        self.0.account.as_deref()
+    }
+
+    /// Whether this grant is for the connector as it is now.
+    pub(super) fn serves(&self, target: &Target) -> bool {
+        let bound = &self.0.bound;
+        bound.server == target.url
+            && bound.registered_client == target.client_id
+            && target.scopes.is_subset(&bound.scopes)
+    }
+
+    /// The sealed form, with the number of uses of the refresh token whose answers are not known.
+    pub(super) fn seal(&self, uses: u8) -> Result<SecretBytes, FaultKind> {
+        let Inner { bound, account, tokens, life, .. } = &*self.0;
+        seal(&Record {
+            format: FORMAT,
+            server: bound.server.clone(),
+            scopes: bound.scopes.clone(),
+            registered_client: bound.registered_client.clone(),
+            issuer: bound.issuer.clone(),
+            resource: bound.resource.clone(),
+            token_endpoint: bound.endpoint.token.clone(),
+            revocation_endpoint: bound.endpoint.revocation.clone(),
+            client_id: bound.endpoint.client_id.clone(),
+            client_secret: bound.endpoint.client_secret.clone(),
+            secret_in_body: bound.endpoint.secret_in_body,
+            account: account.clone(),
+            access_token: tokens.access.clone(),
+            refresh_token: tokens.refresh.clone(),
+            received: life.received(),
+            lasts_seconds: life.lasts().map(|lasts| lasts.as_secs()),
+            uses,
+        })
+    }
+
+    /// Reads it back, if it is for this target.
+    pub(super) fn unseal(bytes: &SecretBytes, target: &Target) -> Option<Self> {
+        let record: Record = unseal(bytes)?;
+        if record.format != FORMAT {
+            return None;
+        }
+        let lasts = record.lasts_seconds.map(Duration::from_secs);
+        let grant = Self(Arc::new(Inner {
+            bound: Bound {
+                server: record.server,
+                scopes: record.scopes,
+                registered_client: record.registered_client,
+                issuer: record.issuer,
+                resource: record.resource,
+                endpoint: TokenEndpoint {
+                    token: record.token_endpoint,
+                    revocation: record.revocation_endpoint,
+                    client_id: record.client_id,
+                    client_secret: record.client_secret,
+                    secret_in_body: record.secret_in_body,
+                },
+            },
+            account: record.account,
+            tokens: Tokens {
+                access: record.access_token,
+                refresh: record.refresh_token,
+                id_token: None,
+                lasts,
+                scopes: None,
+            },
+            life: Life::remembered(record.received, lasts),
+            uses: record.uses,
+        }));
+        grant.serves(target).then_some(grant)
+    }
+}
+
+impl Kept for Grant {
+    fn life(&self) -> Life {
+        self.0.life
+    }
+
+    fn renewable(&self) -> bool {
+        self.0.tokens.refresh.is_some()
+    }
+
+    fn uses(&self) -> u8 {
+        self.0.uses
+    }
+
+    fn fingerprint(&self) -> Digest {
+        Digest::of(self.0.tokens.access.expose_secret().as_bytes())
+    }
+}
+
+/// An ID token has said what it had to say: it is not kept.
+fn at_rest(tokens: Tokens) -> Tokens {
+    Tokens { id_token: None, ..tokens }
+}
+
+/// The account's name in an ID token, for display only: the token is not verified, it came from the token endpoint itself
+/// (OpenID Connect Core 1.0, section 3.1.3.7).
+fn account_in(id_token: &SecretString) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Names {
+        email: Option<String>,
+        preferred_username: Option<String>,
+        name: Option<String>,
+    }
+    let payload = id_token.expose_secret().split('.').nth(1)?;
+    let payload = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(payload).ok()?;
+    let names: Names = serde_json::from_slice(&payload).ok()?;
+    let name = names.email.or(names.preferred_username).or(names.name)?;
+    Some(name.chars().filter(|c| !c.is_control()).take(LONGEST_ACCOUNT).collect())
+}
+
+/// The form at rest, sealed by the vault.
+#[derive(Serialize, Deserialize)]
+struct Record {
+    format: u32,
+    server: Url,
+    scopes: BTreeSet<String>,
+    registered_client: Option<String>,
+    issuer: String,
+    resource: String,
+    token_endpoint: Url,
+    revocation_endpoint: Option<Url>,
+    client_id: String,
+    #[serde(with = "sealed_text::option")]
+    client_secret: Option<SecretString>,
+    secret_in_body: bool,
+    account: Option<String>,
+    #[serde(with = "sealed_text")]
+    access_token: SecretString,
+    #[serde(with = "sealed_text::option")]
+    refresh_token: Option<SecretString>,
+    received: Timestamp,
+    lasts_seconds: Option<u64>,
+    uses: u8,
+}

@@ -1,0 +1,274 @@
+//! The employee's own OAuth grants at connectors: asked for on first use, silent afterwards, renewed before they end.
+//!
+//! Discovery, registration and the authorization request follow the MCP authorization specification (2026-07-28) and are
+//! rmcp's; the token endpoint, renewal and rest are ours, because a rotated token must be durable before it is used.
+//! A grant belongs to one subject, one connector and one URL: it is never sent anywhere else.
+
+mod client;
+mod discovery;
+mod grant;
+mod place;
+mod target;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use model::{Advice, BoxFuture, ConnectorId, Digest, ForPerson as _, Person, Subject, Timestamp};
+use org_protocol::ConnectorSpec;
+use os::Clock;
+use signin::{FaultKind, Http, Keeper, KeeperRules, NamedHosts, SecretStore, SignInFault, Status};
+use tokio::sync::watch;
+use upstream::Bearer;
+
+use crate::seams::{AccountFault, Accounts, Asking};
+use grant::Grant;
+use place::{GrantPlace, Shared};
+use target::Target;
+
+/// Why there is no token: at which connector, and what is wrong.
+pub type GrantFault = SignInFault;
+
+/// What the grants need from outside.
+pub struct GrantsParts {
+    /// Where grants rest.
+    pub store: Arc<dyn SecretStore>,
+    /// Who is asked to sign in.
+    pub person: Arc<dyn Person>,
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+    /// Who is told what happened, for the audit. Must not block.
+    pub events: Arc<dyn Fn(GrantEvent) + Send + Sync>,
+    /// How patient the grants are.
+    pub rules: KeeperRules,
+    /// How long a person has to sign in.
+    pub sign_in_deadline: Duration,
+}
+
+/// What can be seen of one connector's grant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum GrantStatus {
+    /// Nobody is signed in.
+    SignedOut,
+    /// The person is being asked.
+    SigningIn,
+    /// Calls are silent.
+    SignedIn {
+        /// The account as the server names it, where it does. Not verified; for display.
+        account: Option<String>,
+        /// When the token at hand ends; it is renewed before.
+        expires: Option<Timestamp>,
+    },
+    /// Something keeps the grant from being used or renewed.
+    NeedsAttention(Advice),
+}
+
+/// Something that happened to a grant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GrantEvent {
+    /// The connector.
+    pub connector: ConnectorId,
+    /// What happened.
+    pub what: GrantHappening,
+}
+
+/// What happened to a grant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum GrantHappening {
+    /// The person signed in.
+    SignedIn {
+        /// The authorization server.
+        issuer: String,
+    },
+    /// A sign-in failed; the advice's code.
+    SignInFailed(String),
+    /// The authorization server no longer honours the grant.
+    Ended,
+    /// The person signed out.
+    SignedOut,
+}
+
+/// One subject's grants at all connectors. Clones share them.
+///
+/// Another subject gets another value; the grants of the first stay sealed until they sign in again.
+#[derive(Clone)]
+pub struct ConnectorGrants(Arc<Inner>);
+
+struct Inner {
+    shared: Arc<Shared>,
+    rules: KeeperRules,
+    named: NamedHosts,
+    keepers: RwLock<BTreeMap<ConnectorId, Kept>>,
+}
+
+#[derive(Clone)]
+struct Kept {
+    place: Arc<GrantPlace>,
+    keeper: Keeper<GrantPlace>,
+}
+
+impl ConnectorGrants {
+    /// The grants of `owner`; none is known until [`ConnectorGrants::serve`].
+    ///
+    /// # Errors
+    /// [`FaultKind::Internal`] if TLS cannot be set up.
+    pub fn new(owner: &Subject, parts: GrantsParts) -> Result<Self, FaultKind> {
+        let GrantsParts { store, person, clock, events, rules, sign_in_deadline } = parts;
+        let named = NamedHosts::default();
+        let http = Http::new(named.clone())?;
+        let owner = Digest::of_parts(&[owner.issuer.as_bytes(), owner.subject.as_bytes()]);
+        let status = watch::Sender::new(BTreeMap::new());
+        let shared = Shared { owner, http, store, person, clock, events, status, sign_in_deadline };
+        Ok(Self(Arc::new(Inner { shared: Arc::new(shared), rules, named, keepers: RwLock::default() })))
+    }
+
+    /// Takes the connectors as they are now; to be called again at each change. Reads the grants that are saved. Must be
+    /// called within a Tokio runtime.
+    pub fn serve(&self, connectors: &BTreeMap<ConnectorId, ConnectorSpec>) {
+        let Inner { shared, rules, named, keepers } = &*self.0;
+        named.replace(connectors.values().filter_map(|spec| spec.url.as_ref()));
+        let mut keepers = keepers.write().unwrap_or_else(PoisonError::into_inner);
+        let mut old = std::mem::take(&mut *keepers);
+        for (id, spec) in connectors {
+            let Some(target) = Target::of(spec) else { continue };
+            let kept = match old.remove(id) {
+                Some(kept) => {
+                    if kept.place.retarget(target) {
+                        kept.keeper.reload();
+                    }
+                    kept
+                }
+                None => {
+                    let place = Arc::new(GrantPlace::new(Arc::clone(shared), id.clone(), target));
+                    let keeper = Keeper::start(Arc::clone(&place), Arc::clone(&shared.clock), *rules);
+                    Kept { place, keeper }
+                }
+            };
+            keepers.insert(id.clone(), kept);
+        }
+        shared.status.send_if_modified(|status| {
+            let before = status.len();
+            status.retain(|id, _| keepers.contains_key(id));
+            status.len() != before
+        });
+    }
+
+    /// A token that is good now: the one at hand, a renewed one, or with `asking` one that the person signs in for. Calls
+    /// that come together share one renewal and one sign-in.
+    ///
+    /// # Errors
+    /// [`GrantFault`], with words for the person.
+    pub async fn bearer(&self, connector: &ConnectorId, asking: Asking) -> Result<Bearer, GrantFault> {
+        let Kept { place, keeper } = self.find(connector)?;
+        let ask = match asking {
+            Asking::Allowed => Some(()),
+            Asking::Never => None,
+        };
+        let target = place.target();
+        let grant = keeper.token(ask).await.map_err(|fault| fault.at(&target.title))?;
+        // The connector may have moved meanwhile: a token never follows it.
+        if !grant.serves(&place.target()) {
+            return Err(FaultKind::SignInNeeded.at(&target.title));
+        }
+        Ok(Bearer::new(grant.access().clone()))
+    }
+
+    /// The connector refused a token although it seemed good: it is not handed out again, and the next call renews it,
+    /// once. `challenge` is the `WWW-Authenticate` header, where a sign-in then begins (RFC 9728, section 5.1).
+    pub fn rejected(&self, connector: &ConnectorId, bearer: &Bearer, challenge: Option<String>) {
+        let Ok(Kept { place, keeper }) = self.find(connector) else { return };
+        if let Some(challenge) = challenge {
+            place.challenged(challenge);
+        }
+        if let Status::SignedIn { kept, .. } = keeper.status()
+            && Bearer::new(kept.access().clone()).same_as(bearer)
+        {
+            keeper.reject(signin::Kept::fingerprint(&kept));
+        }
+    }
+
+    /// Asks the person to sign in, whatever is held.
+    ///
+    /// # Errors
+    /// [`GrantFault`]. What was held still is.
+    pub async fn sign_in(&self, connector: &ConnectorId) -> Result<(), GrantFault> {
+        let Kept { place, keeper } = self.find(connector)?;
+        keeper.sign_in(()).await.map(|_| ()).map_err(|fault| fault.at(&place.target().title))
+    }
+
+    /// Forgets the grant, and tells the authorization server in the background (RFC 7009).
+    ///
+    /// # Errors
+    /// [`GrantFault`] if it could not be erased.
+    pub async fn sign_out(&self, connector: &ConnectorId) -> Result<(), GrantFault> {
+        let Kept { place, keeper } = self.find(connector)?;
+        keeper.sign_out().await.map_err(|fault| fault.at(&place.target().title))
+    }
+
+    /// The state of every grant, now and at each change; a connector appears once its grant was looked for.
+    pub fn watch(&self) -> watch::Receiver<BTreeMap<ConnectorId, GrantStatus>> {
+        self.0.shared.status.subscribe()
+    }
+
+    /// Ends the work after what is under way, so that no rotated token is lost. To be called before the end of the
+    /// program and before the grants of another subject are used.
+    pub async fn close(&self) {
+        let keepers = std::mem::take(&mut *self.0.keepers.write().unwrap_or_else(PoisonError::into_inner));
+        for kept in keepers.into_values() {
+            kept.keeper.close().await;
+        }
+    }
+
+    fn find(&self, connector: &ConnectorId) -> Result<Kept, GrantFault> {
+        let keepers = self.0.keepers.read().unwrap_or_else(PoisonError::into_inner);
+        let missing = || FaultKind::NotOffered("it has no accounts".to_owned()).at(connector.as_str());
+        keepers.get(connector).cloned().ok_or_else(missing)
+    }
+}
+
+impl Accounts for ConnectorGrants {
+    fn bearer<'a>(
+        &'a self,
+        connector: &'a ConnectorId,
+        asking: Asking,
+    ) -> BoxFuture<'a, Result<Bearer, AccountFault>> {
+        Box::pin(async move {
+            Self::bearer(self, connector, asking).await.map_err(|fault| {
+                let nobody = matches!(fault.kind, FaultKind::Nobody(_));
+                if nobody || fault.kind.wants_sign_in() {
+                    AccountFault::SignInNeeded(fault.advice())
+                } else {
+                    AccountFault::Failed(fault.advice())
+                }
+            })
+        })
+    }
+
+    fn rejected<'a>(
+        &'a self,
+        connector: &'a ConnectorId,
+        bearer: &'a Bearer,
+        challenge: Option<String>,
+    ) -> BoxFuture<'a, ()> {
+        Box::pin(async move { Self::rejected(self, connector, bearer, challenge) })
+    }
+}
+
+impl GrantStatus {
+    fn of(status: &Status<Grant>, title: &str) -> Option<Self> {
+        let advice = |fault: &FaultKind| fault.clone().at(title).advice();
+        match status {
+            Status::Unknown => None,
+            Status::SignedOut { after: None } => Some(Self::SignedOut),
+            Status::SignedOut { after: Some(fault) } => Some(Self::NeedsAttention(advice(fault))),
+            Status::SigningIn => Some(Self::SigningIn),
+            Status::SignedIn { usable: false, trouble: Some(fault), .. } => {
+                Some(Self::NeedsAttention(advice(fault)))
+            }
+            Status::SignedIn { kept, .. } => {
+                let expires = signin::Kept::life(kept).expires();
+                Some(Self::SignedIn { account: kept.account().map(str::to_owned), expires })
+            }
+        }
+    }
+}

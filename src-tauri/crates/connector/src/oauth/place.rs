@@ -1,0 +1,239 @@
+//! Signing in at a connector, and renewing.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
+
+use model::{
+    BoxFuture, ConnectorId, Digest, ForPerson as _, Person, PersonFault, SignInOutcome, SignInPurpose, SignInRequest,
+};
+use os::Clock;
+use signin::answer::{self, Expected};
+use signin::{
+    FaultKind, Http, Moment, Place, Reach, Redemption, RenewFault, SecretStore, Status, loopback_redirect,
+};
+use tokio::sync::watch;
+use url::Url;
+use vault::Kind;
+
+use super::client::{self, Client};
+use super::discovery::{Found, Request};
+use super::grant::{Bound, Grant, key};
+use super::target::Target;
+use super::{GrantEvent, GrantHappening, GrantStatus};
+
+/// How often another program may be faster at the redirect port before the attempt ends.
+const MOST_PORTS: usize = 3;
+
+/// What all grants of a subject share.
+pub(super) struct Shared {
+    pub(super) owner: Digest,
+    pub(super) http: Http,
+    pub(super) store: Arc<dyn SecretStore>,
+    pub(super) person: Arc<dyn Person>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) events: Arc<dyn Fn(GrantEvent) + Send + Sync>,
+    pub(super) status: watch::Sender<BTreeMap<ConnectorId, GrantStatus>>,
+    pub(super) sign_in_deadline: Duration,
+}
+
+/// One connector, where a person has one account.
+pub(super) struct GrantPlace {
+    shared: Arc<Shared>,
+    connector: ConnectorId,
+    key: String,
+    target: RwLock<Arc<Target>>,
+    challenge: Mutex<Option<String>>,
+}
+
+/// An authorization request that was answered.
+struct Answered {
+    client: Client,
+    request: Request,
+    redirect_uri: Url,
+    outcome: SignInOutcome,
+}
+
+impl GrantPlace {
+    pub(super) fn new(shared: Arc<Shared>, connector: ConnectorId, target: Target) -> Self {
+        let key = key(&shared.owner, &connector);
+        Self { shared, connector, key, target: RwLock::new(Arc::new(target)), challenge: Mutex::default() }
+    }
+
+    pub(super) fn target(&self) -> Arc<Target> {
+        Arc::clone(&self.target.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Takes the connector as it is now; whether it differs.
+    pub(super) fn retarget(&self, target: Target) -> bool {
+        let mut current = self.target.write().unwrap_or_else(PoisonError::into_inner);
+        let differs = **current != target;
+        *current = Arc::new(target);
+        differs
+    }
+
+    pub(super) fn challenged(&self, challenge: String) {
+        *self.challenge.lock().unwrap_or_else(PoisonError::into_inner) = Some(challenge);
+    }
+
+    async fn attempt(&self) -> Result<Grant, FaultKind> {
+        let target = self.target();
+        let reach = self.shared.http.from(&target.url);
+        let challenge = self.challenge.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut found = Found::discover(&reach, &target.url, challenge.as_deref()).await?;
+        let Answered { client, request, redirect_uri, outcome } = self.ask(&mut found, &target).await?;
+        let expected = Expected {
+            redirect_uri: &redirect_uri,
+            state: &request.state,
+            issuer: &found.issuer,
+            issuer_announced: found.announces_issuer,
+        };
+        let code = answer::code(&outcome, &expected)?;
+        let endpoint = found.endpoint(&client);
+        let redemption = Redemption {
+            code,
+            verifier: &request.verifier,
+            redirect_uri: &redirect_uri,
+            resource: Some(&request.resource),
+        };
+        let tokens = match endpoint.redeem(&reach, redemption).await {
+            Err(FaultKind::Refused(code)) if code == "invalid_client" => {
+                client::forget(&*self.shared.store, &found.issuer).await?;
+                return Err(FaultKind::Refused(code));
+            }
+            other => other?,
+        };
+        let bound = Bound {
+            server: target.url.clone(),
+            scopes: target.scopes.clone(),
+            registered_client: target.client_id.clone(),
+            issuer: found.issuer,
+            resource: request.resource,
+            endpoint,
+        };
+        Ok(Grant::new(bound, tokens, Moment::of(&*self.shared.clock)))
+    }
+
+    async fn ask(&self, found: &mut Found, target: &Target) -> Result<Answered, FaultKind> {
+        let store = &*self.shared.store;
+        for _ in 0..MOST_PORTS {
+            let redirect_uri = loopback_redirect()?;
+            let client = client::choose(found, target, store, &redirect_uri).await?;
+            let request = found.request(&client, &redirect_uri, &target.scopes).await?;
+            let shown = SignInRequest {
+                purpose: SignInPurpose::Connector {
+                    connector: self.connector.clone(),
+                    title: target.title.clone(),
+                },
+                authorize_url: request.url.clone(),
+                redirect_uri: redirect_uri.clone(),
+                deadline: self.shared.sign_in_deadline,
+            };
+            match self.shared.person.sign_in(shown).await {
+                Ok(outcome) => return Ok(Answered { client, request, redirect_uri, outcome }),
+                Err(PersonFault::PortTaken) => {}
+                Err(fault) => {
+                    if matches!(fault, PersonFault::Cancelled | PersonFault::Deadline) {
+                        client::doubt(store, &found.issuer, &client).await?;
+                    }
+                    return Err(fault.into());
+                }
+            }
+        }
+        Err(PersonFault::PortTaken.into())
+    }
+
+    async fn renewal(&self, grant: Grant, use_number: u8) -> Result<Grant, RenewFault> {
+        let bound = grant.bound();
+        let Some(refresh) = &grant.tokens().refresh else {
+            return Err(RenewFault::Ended("no refresh token".to_owned()));
+        };
+        let mark = grant.seal(use_number).map_err(RenewFault::NotDone)?;
+        self.shared.store.put(Kind::Grant, &self.key, &mark).await.map_err(RenewFault::NotDone)?;
+        let reach = self.reach(bound);
+        match bound.endpoint.renew(&reach, refresh, Some(&bound.resource)).await {
+            Ok(tokens) => Ok(grant.renewed(tokens, Moment::of(&*self.shared.clock))),
+            Err(RenewFault::Ended(code)) => {
+                if code == "invalid_client"
+                    && let Err(fault) = client::forget(&*self.shared.store, &bound.issuer).await
+                {
+                    tracing::warn!(connector = %self.connector, %fault, "an unknown registration was not forgotten");
+                }
+                self.tell(GrantHappening::Ended);
+                Err(RenewFault::Ended(code))
+            }
+            Err(fault) => Err(fault),
+        }
+    }
+
+    fn reach(&self, bound: &Bound) -> Reach {
+        self.shared.http.from(&bound.server)
+    }
+
+    fn tell(&self, what: GrantHappening) {
+        (self.shared.events)(GrantEvent { connector: self.connector.clone(), what });
+    }
+}
+
+impl Place for GrantPlace {
+    type Kept = Grant;
+    type Ask = ();
+
+    fn read(&self) -> BoxFuture<'_, Result<Option<Grant>, FaultKind>> {
+        Box::pin(async move {
+            let found = self.shared.store.fetch(Kind::Grant, &self.key).await?;
+            Ok(found.and_then(|bytes| Grant::unseal(&bytes, &self.target())))
+        })
+    }
+
+    fn sign_in(&self, (): ()) -> BoxFuture<'_, Result<Grant, FaultKind>> {
+        Box::pin(async move {
+            let result = self.attempt().await;
+            self.tell(match &result {
+                Ok(grant) => GrantHappening::SignedIn { issuer: grant.bound().issuer.clone() },
+                Err(fault) => {
+                    tracing::info!(connector = %self.connector, %fault, "a sign-in failed");
+                    GrantHappening::SignInFailed(fault.clone().at("").advice().code)
+                }
+            });
+            result
+        })
+    }
+
+    fn renew(&self, grant: Grant, use_number: u8) -> BoxFuture<'_, Result<Grant, RenewFault>> {
+        Box::pin(self.renewal(grant, use_number))
+    }
+
+    fn save(&self, grant: Grant) -> BoxFuture<'_, Result<(), FaultKind>> {
+        Box::pin(async move { self.shared.store.put(Kind::Grant, &self.key, &grant.seal(0)?).await })
+    }
+
+    fn erase(&self, grant: Grant, revoke: bool) -> BoxFuture<'_, Result<(), FaultKind>> {
+        Box::pin(async move {
+            self.shared.store.remove(Kind::Grant, &self.key).await?;
+            if revoke {
+                self.tell(GrantHappening::SignedOut);
+                let reach = self.reach(grant.bound());
+                let connector = self.connector.clone();
+                tokio::spawn(async move {
+                    if let Err(fault) = grant.bound().endpoint.revoke(&reach, grant.tokens()).await {
+                        tracing::info!(%connector, %fault, "the authorization server could not be told of the sign-out");
+                    }
+                });
+            }
+            Ok(())
+        })
+    }
+
+    fn changed(&self, status: &Status<Grant>) {
+        let seen = GrantStatus::of(status, &self.target().title);
+        self.shared.status.send_modify(|all| match seen {
+            Some(seen) => {
+                all.insert(self.connector.clone(), seen);
+            }
+            None => {
+                all.remove(&self.connector);
+            }
+        });
+    }
+}

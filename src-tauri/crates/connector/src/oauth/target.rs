@@ -1,0 +1,35 @@
+//! A connector as far as signing in to it goes.
+
+use std::collections::BTreeSet;
+
+use org_protocol::{ConnectorSpec, CredentialSpec};
+use url::Url;
+
+/// What a grant is for. A grant for something else is no grant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Target {
+    /// The connector's title, as people read it.
+    pub(super) title: String,
+    /// Its endpoint.
+    pub(super) url: Url,
+    /// The scopes that IT asks for; what the server says where empty.
+    pub(super) scopes: BTreeSet<String>,
+    /// The client id that was registered beforehand.
+    pub(super) client_id: Option<String>,
+}
+
+impl Target {
+    /// `None` for a connector that has no accounts of people.
+    pub(super) fn of(spec: &ConnectorSpec) -> Option<Self> {
+        let url = spec.url.clone()?;
+        match &spec.credential {
+            CredentialSpec::UserOauth { scopes, client_id } => Some(Self {
+                title: spec.title.clone(),
+                url,
+                scopes: scopes.clone(),
+                client_id: client_id.clone(),
+            }),
+            CredentialSpec::None | CredentialSpec::Brokered { .. } => None,
+        }
+    }
+}
