@@ -20,7 +20,10 @@ const DIRECTIONS: &[(&str, &[&str])] = &[
     ("upstream", &["model", "os", "mcp", "policy", "audit"]),
     ("signin", &["model", "os", "vault"]),
     ("issuer", &["model"]),
-    ("connector", &["model", "os", "mcp", "org-protocol", "upstream", "policy", "audit", "vault", "cache"]),
+    (
+        "connector",
+        &["model", "os", "mcp", "org-protocol", "upstream", "policy", "audit", "vault", "cache", "signin"],
+    ),
     ("org", &["model", "os", "org-protocol", "vault", "audit"]),
     (
         "gateway",
@@ -47,7 +50,7 @@ const DIRECTIONS: &[(&str, &[&str])] = &[
     ),
     ("cli", &["model", "os", "org-protocol", "policy", "audit", "controller"]),
     ("control", &["model", "os", "org-protocol", "policy", "audit", "mcp", "upstream", "issuer"]),
-    ("deskgate-desktop", &["model", "controller"]),
+    ("deskgate-desktop", &["model", "os", "controller"]),
     ("end-to-end", &[]),
     ("testkit", &["model", "os"]),
     ("xtask", &[]),
