@@ -1,2 +1,59 @@
-//! The Tauri shell.
+//! The Tauri shell: draws the tray, the windows and the notifications of the state that `controller` owns, and hands back
+//! what the person does. It decides nothing and knows no gateway.
 #![forbid(unsafe_code)]
+
+mod arguments;
+mod bindings;
+mod commands;
+mod core;
+mod display;
+mod environment;
+mod launch;
+mod notices;
+#[cfg(debug_assertions)]
+mod sample;
+mod shell;
+mod tray;
+mod windows;
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use model::Advice;
+
+/// Runs the application until the person quits. Every way in which it cannot start ends with one plain sentence.
+pub fn run() -> ExitCode {
+    // First of all, while there is one thread: a web view obeys these variables.
+    if let Some(code) = environment::without_remote_control() {
+        return code;
+    }
+    log_to_stderr();
+    let arguments = match arguments::parse(std::env::args().skip(1)) {
+        Ok(arguments) => arguments,
+        Err(fault) => {
+            say(&fault.to_string());
+            return ExitCode::from(2);
+        }
+    };
+    match launch::launch(arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(fault) => {
+            say(&Advice::from(fault).to_string());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn log_to_stderr() {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("DESKGATE_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    if let Err(error) = subscriber.try_init() {
+        say(&format!("Logging could not be set up: {error}."));
+    }
+}
+
+fn say(sentence: &str) {
+    // With nobody to read standard error there is nobody to tell.
+    let _ = writeln!(std::io::stderr(), "{sentence}");
+}

@@ -102,6 +102,8 @@ pub enum Effect {
     Notify(Notice),
     /// Take a notification away that has lost its point.
     Withdraw(PendingId),
+    /// Forget what the sign-in windows remember: the next one starts with nobody signed in.
+    ForgetSignIns,
     /// Put a text on the clipboard.
     CopyText(String),
     /// Let the gateway do something.

@@ -644,35 +644,41 @@ impl AppState {
             }
     }
 
-    fn act(&mut self, act: Act, now: Timestamp) -> Option<Effect> {
+    fn act(&mut self, act: Act, now: Timestamp) -> Vec<Effect> {
+        let order = |order| vec![Effect::Order(order)];
         match act {
-            Act::Open(place) => Some(Effect::OpenWindow(place)),
-            Act::Look(id) => Some(match self.pending.get(&id) {
+            Act::Open(place) => vec![Effect::OpenWindow(place)],
+            Act::Look(id) => vec![match self.pending.get(&id) {
                 Some(item) => self.show(item),
                 None => Effect::OpenWindow(Place::Pending),
-            }),
-            Act::CopyUrl(server) => {
-                self.servers.get(&server).map(|server| Effect::CopyText(server.url.clone()))
-            }
-            Act::SignIn => Some(Effect::Order(Order::SignIn)),
-            Act::SignOut => Some(Effect::Order(Order::SignOut)),
-            Act::SignInTo(connector) => Some(Effect::Order(Order::SignInTo(connector))),
-            Act::SignOutOf(connector) => Some(Effect::Order(Order::SignOutOf(connector))),
-            Act::Revoke { client_id, server } => Some(Effect::Order(Order::Revoke { client_id, server })),
+            }],
+            Act::CopyUrl(server) => self
+                .servers
+                .get(&server)
+                .map(|server| Effect::CopyText(server.url.clone()))
+                .into_iter()
+                .collect(),
+            Act::SignIn => order(Order::SignIn),
+            Act::SignOut => vec![Effect::Order(Order::SignOut), Effect::ForgetSignIns],
+            Act::SignInTo(connector) => order(Order::SignInTo(connector)),
+            Act::SignOutOf(connector) => order(Order::SignOutOf(connector)),
+            Act::Revoke { client_id, server } => order(Order::Revoke { client_id, server }),
             Act::Pause(length) => {
                 let until = match length {
                     PauseFor::Duration(duration) => Some(now.plus(duration)),
                     PauseFor::Open => None,
                 };
-                let was = self.paused.replace(Paused { until });
-                was.is_none().then_some(Effect::Order(Order::Pause))
+                match self.paused.replace(Paused { until }) {
+                    None => order(Order::Pause),
+                    Some(_) => Vec::new(),
+                }
             }
-            Act::Resume => self.paused.take().map(|_| Effect::Order(Order::Resume)),
+            Act::Resume => self.paused.take().map(|_| Effect::Order(Order::Resume)).into_iter().collect(),
             Act::Support => match &self.mode {
-                Mode::Managed(organisation) => organisation.support_url.clone().map(Effect::OpenBrowser),
-                Mode::Personal => None,
+                Mode::Managed(org) => org.support_url.clone().map(Effect::OpenBrowser).into_iter().collect(),
+                Mode::Personal => Vec::new(),
             },
-            Act::Quit => Some(Effect::Quit),
+            Act::Quit => vec![Effect::Quit],
         }
     }
 

@@ -18,8 +18,13 @@ use crate::words;
 /// How many calls the Overview shows.
 const RECENT: usize = 5;
 
-/// A point in time, in milliseconds since 1970-01-01 UTC.
-pub type Millis = f64;
+/// Milliseconds: since 1970-01-01 UTC where it is a point in time. A whole number that JavaScript holds exactly.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Type)]
+#[serde(transparent)]
+pub struct Millis(
+    // The bindings' generator fears for 64 bits, which this never needs.
+    #[specta(type = i32)] i64,
+);
 
 /// Everything that the main window shows, except the list of calls.
 #[derive(Debug, Clone, PartialEq, Serialize, Type)]
@@ -315,7 +320,7 @@ pub struct AssistantView {
     /// When it last called.
     pub last_call: Option<Millis>,
     /// How many calls it has made since this program started.
-    pub calls: f64,
+    pub calls: u32,
 }
 
 /// One call.
@@ -338,7 +343,7 @@ pub struct ActivityView {
     /// How it went, in words.
     pub outcome_words: String,
     /// How long it took, in milliseconds.
-    pub took: Option<f64>,
+    pub took: Option<Millis>,
     /// The rules that decided.
     pub rules: Vec<String>,
     /// The policy's version.
@@ -369,9 +374,9 @@ pub enum OutcomeKind {
 #[derive(Debug, Clone, PartialEq, Serialize, Type)]
 pub struct AuditView {
     /// How many records there are on this device.
-    pub records: f64,
+    pub records: u32,
     /// How many the organisation has acknowledged; none where they stay on this device.
-    pub receipted: Option<f64>,
+    pub receipted: Option<u32>,
     /// When the chain was last found whole.
     pub whole_at: Option<Millis>,
     /// What is wrong with it.
@@ -619,7 +624,8 @@ fn session(session: &Session) -> SessionKind {
     }
 }
 
-fn advice(advice: &Advice) -> AdviceView {
+/// Makes the view of an advice.
+pub fn advice(advice: &Advice) -> AdviceView {
     AdviceView {
         code: advice.code.clone(),
         happened: advice.happened.clone(),
@@ -712,7 +718,7 @@ fn call(state: &AppState, activity: &Activity) -> ActivityView {
         tool: activity.tool.clone(),
         outcome,
         outcome_words,
-        took: activity.took.map(|took| took.as_secs_f64() * 1000.0),
+        took: activity.took.map(|took| Millis(i64::try_from(took.as_millis()).unwrap_or(i64::MAX))),
         rules: activity.rules.clone(),
         policy: activity.policy.clone(),
         credential: activity.credential.clone(),
@@ -795,14 +801,12 @@ fn connector_title(state: &AppState, id: &ConnectorId) -> String {
     state.connectors.get(id).map_or_else(|| id.to_string(), |connector| connector.title.clone())
 }
 
-#[expect(clippy::cast_precision_loss, reason = "exact until the year 287396")]
 fn millis(at: Timestamp) -> Millis {
-    (at.micros() / 1000) as f64
+    Millis(at.micros() / 1000)
 }
 
-#[expect(clippy::cast_precision_loss, reason = "a count that is shown, exact up to 2^53")]
-fn number(count: u64) -> f64 {
-    count as f64
+fn number(count: u64) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]

@@ -1,0 +1,100 @@
+//! The commands and events between Rust and the windows, and their TypeScript side: `ui/src/bindings.ts`.
+
+use controller::Place;
+use serde::{Deserialize, Serialize};
+use specta::Type;
+use tauri_specta::{Builder, Event, collect_commands, collect_events};
+
+use crate::commands;
+
+/// The state has changed: look again.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, Type, Event)]
+pub(crate) struct StateChanged;
+
+/// The main window should show a place.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, Type, Event)]
+pub(crate) struct GoTo(pub(crate) Place);
+
+/// Everything that a window can call or hear.
+pub(crate) fn builder() -> Builder<tauri::Wry> {
+    Builder::<tauri::Wry>::new()
+        // Views are only ever sent to the windows: one shape of each type is enough.
+        .disable_serde_phases()
+        .commands(collect_commands![
+            commands::about,
+            commands::activity,
+            commands::answer_approval,
+            commands::answer_consent,
+            commands::cancel,
+            commands::copy_address,
+            commands::copy_text,
+            commands::look,
+            commands::open_settings,
+            commands::pause,
+            commands::question,
+            commands::resume,
+            commands::revoke,
+            commands::sign_in,
+            commands::sign_out,
+            commands::support,
+            commands::view,
+        ])
+        .events(collect_events![StateChanged, GoTo])
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    const COMMITTED: &str = "ui/src/bindings.ts";
+    const COMMANDS: &[&str] = &include!("command_names.in");
+
+    fn generated() -> String {
+        let folder = std::env::temp_dir().join(format!("deskgate-bindings-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let file = folder.join("bindings.ts");
+        builder().export(specta_typescript::Typescript::default(), &file).unwrap();
+        let text = std::fs::read_to_string(&file).unwrap();
+        std::fs::remove_dir_all(&folder).unwrap();
+        text
+    }
+
+    /// Run with `DESKGATE_BLESS=1` to write the bindings anew.
+    #[test]
+    fn committed_bindings_are_the_generated_ones() {
+        let committed = Path::new(env!("CARGO_MANIFEST_DIR")).join(COMMITTED);
+        if std::env::var_os("DESKGATE_BLESS").is_some() {
+            std::fs::write(&committed, generated()).unwrap();
+        }
+        assert!(
+            std::fs::read_to_string(&committed).unwrap() == generated(),
+            "{COMMITTED} is not what the code says; run this test once with DESKGATE_BLESS=1"
+        );
+    }
+
+    #[test]
+    fn every_command_has_a_permission_and_a_binding() {
+        let bindings = generated();
+        for command in COMMANDS {
+            assert!(bindings.contains(&format!("\"{command}\"")), "{command} is no command any more");
+        }
+        let bound =
+            bindings.lines().filter(|line| line.contains("=> ") && line.contains("__TAURI_INVOKE")).count();
+        assert_eq!(bound, COMMANDS.len(), "a command has no permission");
+    }
+
+    #[test]
+    fn windows_other_than_ours_have_no_capability() {
+        for (file, windows) in [("main", "[\"main\"]"), ("question", "[\"question-*\"]")] {
+            let path = format!("{}/src-tauri/capabilities/{file}.json", env!("CARGO_MANIFEST_DIR"));
+            let capability: serde_json::Value =
+                serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+            assert_eq!(capability["windows"].to_string(), windows);
+            assert!(capability.get("remote").is_none(), "no page from elsewhere may call anything");
+        }
+        let folder = format!("{}/src-tauri/capabilities", env!("CARGO_MANIFEST_DIR"));
+        assert_eq!(std::fs::read_dir(folder).unwrap().count(), 2, "each capability is checked above");
+    }
+}

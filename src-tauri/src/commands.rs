@@ -1,0 +1,212 @@
+//! What a window may ask for: each command sends one request. Which window may call which is said in `capabilities`.
+
+use std::time::Duration;
+
+use controller::view::{self, ActivityView, AdviceView, PendingView, WindowView};
+use controller::{Act, Answer, PauseFor, PendingId};
+use model::{Advice, Approval, Consent, ForPerson as _};
+use serde::{Deserialize, Serialize};
+use specta::Type;
+use tauri::{AppHandle, State};
+
+use crate::core::{Core, act};
+
+/// What the About place shows.
+#[derive(Debug, Clone, Serialize, Type)]
+pub(crate) struct AboutView {
+    /// The program's version.
+    version: String,
+    /// The folder that holds this installation's state.
+    home: String,
+    /// The operating system, in a word.
+    system: String,
+    /// The version of the web view that shows the windows.
+    web_view: String,
+}
+
+/// An answer to a request to make one call.
+#[derive(Debug, Clone, Copy, Deserialize, Type)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum ApprovalReply {
+    /// This call only.
+    AllowOnce,
+    /// Every call of this tool for the session.
+    AllowForSession,
+    /// Not at all.
+    Deny,
+}
+
+/// Everything that the main window shows, except the list of calls.
+#[tauri::command]
+#[specta::specta]
+pub(crate) fn view(core: State<'_, Core>) -> WindowView {
+    view::window(&core.state())
+}
+
+/// The calls that are kept, the newest first.
+#[tauri::command]
+#[specta::specta]
+pub(crate) fn activity(core: State<'_, Core>) -> Vec<ActivityView> {
+    view::activity(&core.state())
+}
+
+/// One question that waits; none once it has ended.
+#[tauri::command]
+#[specta::specta]
+pub(crate) fn question(core: State<'_, Core>, id: String) -> Option<PendingView> {
+    let state = core.state();
+    state.pending.get(&PendingId::typed(id)).map(|item| view::pending(&state, item))
+}
+
+/// Allows or denies an assistant the use of a virtual server.
+#[tauri::command]
+#[specta::specta]
+pub(crate) fn answer_consent(core: State<'_, Core>, id: String, allow: bool) -> Result<(), AdviceView> {
+    answer(&core, id, Answer::Consent(if allow { Consent::Allow } else { Consent::Deny }))
+}
+
+/// Allows or denies one call.
+#[tauri::command]
+#[specta::specta]
+pub(crate) fn answer_approval(
+    core: State<'_, Core>,
+    id: String,
+    reply: ApprovalReply,
+) -> Result<(), AdviceView> {
+    let approval = match reply {
+        ApprovalReply::AllowOnce => Approval::AllowOnce,
+        ApprovalReply::AllowForSession => Approval::AllowForSession,
+        ApprovalReply::Deny => Approval::Deny,
+    };
+    answer(&core, id, Answer::Approval(approval))
+}
+
+/// Gives up a sign-in.
+#[tauri::command]
+#[specta::specta]
+pub(crate) fn cancel(core: State<'_, Core>, id: String) -> Result<(), AdviceView> {
+    answer(&core, id, Answer::Cancel)
+}
+
+/// Opens the window of a question, or the sign-in again.
+#[tauri::command]
+#[specta::specta]
+pub(crate) fn look(app: AppHandle, id: String) {
+    act(&app, Act::Look(PendingId::typed(id)));
+}
+
+/// Copies the URL of a virtual server.
+#[tauri::command]
+#[specta::specta]
+pub(crate) fn copy_address(app: AppHandle, server: String) -> Result<(), AdviceView> {
+    act(&app, Act::CopyUrl(server.parse().map_err(|_| unknown(&server))?));
+    Ok(())
+}
+
+/// Copies a text that the window shows.
+#[tauri::command]
+#[specta::specta]
+pub(crate) fn copy_text(app: AppHandle, text: String) {
+    crate::shell::copy(&app, text);
+}
+
+/// Signs in: to the organisation, or to a connector.
+#[tauri::command]
+#[specta::specta]
+pub(crate) fn sign_in(app: AppHandle, connector: Option<String>) -> Result<(), AdviceView> {
+    act(
+        &app,
+        match connector {
+            Some(id) => Act::SignInTo(id.parse().map_err(|_| unknown(&id))?),
+            None => Act::SignIn,
+        },
+    );
+    Ok(())
+}
+
+/// Signs out: of the organisation, or of a connector.
+#[tauri::command]
+#[specta::specta]
+pub(crate) fn sign_out(app: AppHandle, connector: Option<String>) -> Result<(), AdviceView> {
+    act(
+        &app,
+        match connector {
+            Some(id) => Act::SignOutOf(id.parse().map_err(|_| unknown(&id))?),
+            None => Act::SignOut,
+        },
+    );
+    Ok(())
+}
+
+/// Takes back what an assistant was allowed.
+#[tauri::command]
+#[specta::specta]
+pub(crate) fn revoke(app: AppHandle, client_id: String, server: String) -> Result<(), AdviceView> {
+    let server = server.parse().map_err(|_| unknown(&server))?;
+    act(&app, Act::Revoke { client_id, server });
+    Ok(())
+}
+
+/// Refuses calls for so many minutes, or until resumed.
+#[tauri::command]
+#[specta::specta]
+pub(crate) fn pause(app: AppHandle, minutes: Option<u32>) {
+    let length = minutes.map(|minutes| Duration::from_secs(u64::from(minutes) * 60));
+    act(&app, Act::Pause(length.map_or(PauseFor::Open, PauseFor::Duration)));
+}
+
+/// Takes calls again.
+#[tauri::command]
+#[specta::specta]
+pub(crate) fn resume(app: AppHandle) {
+    act(&app, Act::Resume);
+}
+
+/// Opens the organisation's support page.
+#[tauri::command]
+#[specta::specta]
+pub(crate) fn support(app: AppHandle) {
+    act(&app, Act::Support);
+}
+
+/// Opens the person's settings file in whatever edits it.
+#[tauri::command]
+#[specta::specta]
+pub(crate) fn open_settings(core: State<'_, Core>) -> Result<(), AdviceView> {
+    let file = core.state().settings_file.clone();
+    open::that_detached(&file).map_err(|error| {
+        view::advice(&Advice::new(
+            "settings-not-opened",
+            format!("{file} could not be opened: {error}."),
+            "",
+            "Open it in a text editor yourself.",
+        ))
+    })
+}
+
+/// What the About place shows.
+#[tauri::command]
+#[specta::specta]
+pub(crate) fn about(core: State<'_, Core>) -> AboutView {
+    let settings = core.state().settings_file.clone();
+    let home = std::path::Path::new(&settings).parent().map(|home| home.display().to_string());
+    AboutView {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        home: home.unwrap_or_default(),
+        system: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
+        web_view: tauri::webview_version().unwrap_or_default(),
+    }
+}
+
+fn answer(core: &Core, id: String, answer: Answer) -> Result<(), AdviceView> {
+    let desk = core.desk().ok_or_else(not_running)?;
+    desk.answer(&PendingId::typed(id), answer).map_err(|fault| view::advice(&fault.advice()))
+}
+
+fn not_running() -> AdviceView {
+    view::advice(&Advice::new("not-running", "Deskgate is not running yet.", "", "Try again in a moment."))
+}
+
+fn unknown(id: &str) -> AdviceView {
+    view::advice(&Advice::new("unknown", format!("There is nothing called {id} any more."), "", ""))
+}

@@ -1,0 +1,59 @@
+//! The running application behind the windows: its state, where events go, and the desk of pending items.
+
+use std::sync::{Arc, OnceLock};
+
+use controller::{Act, AppState, Event, PendingDesk};
+use tauri::{AppHandle, Manager as _};
+use tokio::sync::{mpsc, watch};
+
+/// What windows and tray need of the application. Empty until it has started.
+#[derive(Default)]
+pub(crate) struct Core {
+    running: OnceLock<Running>,
+}
+
+/// The application, once started.
+#[derive(Clone)]
+pub(crate) struct Running {
+    /// The state as it changes.
+    pub(crate) state: watch::Receiver<Arc<AppState>>,
+    /// Takes what the person does.
+    pub(crate) events: mpsc::UnboundedSender<Event>,
+    /// What waits for the person; none when the application could not start.
+    pub(crate) desk: Option<PendingDesk>,
+}
+
+impl Core {
+    /// Takes the application once it has started. Only the first counts.
+    pub(crate) fn started(&self, running: Running) {
+        if self.running.set(running).is_err() {
+            tracing::error!("the application was started twice");
+        }
+    }
+
+    /// The state as it is now.
+    pub(crate) fn state(&self) -> Arc<AppState> {
+        match self.running.get() {
+            Some(running) => Arc::clone(&running.state.borrow()),
+            None => Arc::new(AppState::starting(true)),
+        }
+    }
+
+    /// The desk of pending items, once there is one.
+    pub(crate) fn desk(&self) -> Option<&PendingDesk> {
+        self.running.get()?.desk.as_ref()
+    }
+
+    /// Passes on what happened.
+    pub(crate) fn tell(&self, event: Event) {
+        let told = self.running.get().is_some_and(|running| running.events.send(event).is_ok());
+        if !told {
+            tracing::info!("an event came before the start or after the end");
+        }
+    }
+}
+
+/// Passes on what the person did.
+pub(crate) fn act(app: &AppHandle, act: Act) {
+    app.state::<Core>().tell(Event::Person(act));
+}

@@ -1,0 +1,347 @@
+//! `--sample`, in debug builds only: the real windows over invented state, to look at them and take their pictures. No
+//! gateway runs and no file is touched.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use controller::{
+    Access, Activity, AppState, Assistant, AuditHealth, AuditState, CallOutcome, Configuration, Connector,
+    ConnectorStatus, CredentialKind, Engine, Event, Freshness, Link, Mode, Now, Order, Organisation,
+    PendingDesk, PolicyState, Runs, Session, Surface, ToolAccess, VirtualServer,
+};
+use model::{ApprovalRequest, CallId, ConsentRequest, ListeningProcess, Person as _, Subject, Timestamp};
+use tokio::sync::{mpsc, watch};
+
+use crate::core::Running;
+use crate::shell::DesktopShell;
+
+type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+/// Shows an invented organisation.
+pub(crate) fn start(shell: Arc<DesktopShell>) -> Running {
+    let (events, inbox) = mpsc::unbounded_channel();
+    let now: Now = Arc::new(|| os::Clock::now(&os::SystemClock));
+    let desk = PendingDesk::new(Surface::Desktop, Arc::clone(&now), events.clone());
+    let mut state = AppState::starting(true);
+    match scene(now()) {
+        Ok(scene) => {
+            for event in scene {
+                state.handle(event, now());
+            }
+        }
+        Err(error) => tracing::error!(%error, "the sample cannot be shown"),
+    }
+    let (published, seen) = watch::channel(Arc::new(state.clone()));
+    tauri::async_runtime::spawn(controller::run(state, inbox, published, now, shell, Arc::new(Deaf)));
+    if std::env::var_os("DESKGATE_SAMPLE_QUIET").is_none() {
+        ask(&desk);
+    }
+    Running { state: seen, events, desk: Some(desk) }
+}
+
+struct Deaf;
+
+impl Engine for Deaf {
+    fn order(&self, order: Order) {
+        tracing::info!(?order, "no gateway runs behind the sample");
+    }
+}
+
+fn ask(desk: &PendingDesk) {
+    let (one, two) = (desk.clone(), desk.clone());
+    tauri::async_runtime::spawn(async move {
+        match consent() {
+            Ok(request) => {
+                let answer = one.consent(request).await;
+                tracing::info!(?answer, "the consent was answered");
+            }
+            Err(error) => tracing::error!(%error, "the sample cannot ask"),
+        }
+    });
+    tauri::async_runtime::spawn(async move {
+        match approval() {
+            Ok(request) => {
+                let answer = two.approve(request).await;
+                tracing::info!(?answer, "the approval was answered");
+            }
+            Err(error) => tracing::error!(%error, "the sample cannot ask"),
+        }
+    });
+}
+
+fn consent() -> Outcome<ConsentRequest> {
+    Ok(ConsentRequest {
+        server: "analyst".parse()?,
+        server_title: "Analyst".to_owned(),
+        client_name: "Claude Code".to_owned(),
+        client_id: "sample".to_owned(),
+        redirect_uri: "http://localhost:51121/callback".parse()?,
+        process: Some(ListeningProcess {
+            pid: 41_873,
+            executable: "/home/ada/.local/share/claude/claude".to_owned(),
+            user_id: 1000,
+        }),
+        subject: Subject { email: Some("ada@acme.example".to_owned()), ..Subject::local("ada") },
+        deadline: Duration::from_secs(300),
+    })
+}
+
+fn approval() -> Outcome<ApprovalRequest> {
+    Ok(ApprovalRequest {
+        call: CallId::new(),
+        server: "analyst".parse()?,
+        connector: "mail".parse()?,
+        tool: "send_message".parse()?,
+        arguments: r#"{"to":["finance@acme.example"],"subject":"Quarterly revenue by region","body":"Hello all,\n\nthe numbers for the third quarter are in. EMEA grew by 4.1 %, Americas by 2.7 %.\n\nAda","attachments":[]}"#.to_owned(),
+        client_name: "Cursor".to_owned(),
+        reason: "Mail that leaves your own mailbox needs a person.".to_owned(),
+        deadline: Duration::from_secs(180),
+    })
+}
+
+fn scene(now: Timestamp) -> Outcome<Vec<Event>> {
+    let ago = |seconds: u64| {
+        let micros = i64::try_from(seconds * 1_000_000).unwrap_or_default();
+        Timestamp::from_micros(now.micros() - micros)
+    };
+    let mut events = vec![
+        Event::Configured(Box::new(configuration()?)),
+        Event::Session(Session::SignedIn { label: "ada@acme.example".to_owned() }),
+        Event::Link(Link::Online),
+        Event::Listening { address: "http://127.0.0.1:7717".to_owned() },
+        Event::Policy(PolicyState {
+            version: "2026-11-20 · 14".to_owned(),
+            digest: "sha256:5f1c0b9d2a7e44c1a0c36d5b8e9f71234d2b6c7a9e0f1a2b3c4d5e6f708192a3".to_owned(),
+            since: ago(7_200),
+            freshness: Freshness::Fresh { until: Some(now.plus(Duration::from_secs(600_000))) },
+        }),
+        Event::Audit(AuditState {
+            records: 1_284,
+            receipted: Some(1_284),
+            health: AuditHealth::Whole { at: ago(900) },
+        }),
+    ];
+    for (client, name, executable, server, last) in [
+        ("a", "Claude Code", "/home/ada/.local/share/claude/claude", "everyday", 130),
+        ("b", "Cursor", "/usr/share/cursor/cursor", "analyst", 21),
+        ("c", "VS Code", "/usr/share/code/code", "everyday", 86_400),
+    ] {
+        events.push(Event::AssistantAllowed(Assistant {
+            client_id: client.to_owned(),
+            name: name.to_owned(),
+            executable: Some(executable.to_owned()),
+            server: server.parse()?,
+            allowed: ago(864_000),
+            last_call: Some(ago(last)),
+            calls: 0,
+        }));
+    }
+    events.extend(calls(&ago)?);
+    Ok(events)
+}
+
+fn configuration() -> Outcome<Configuration> {
+    let mode = Mode::Managed(Box::new(Organisation {
+        name: "Acme".to_owned(),
+        support_url: Some("https://help.acme.example/".parse()?),
+        config_url: Some("https://gate.acme.example/".parse()?),
+        fingerprint: Some("9C1E 44A0 7B2D 61F3 58C7 0E9A D23B 4415".to_owned()),
+    }));
+    let mut all = Configuration::empty(mode, "/home/ada/.local/share/deskgate/deskgate.toml");
+    let at = |host: &str| Runs::At { host: host.to_owned() };
+    let here = Runs::Here { program: "mcp-server-filesystem".to_owned() };
+    for (id, title, runs, credential, account, status, tools) in [
+        (
+            "mail",
+            "Mail",
+            at("mail.acme.example"),
+            CredentialKind::Own,
+            Some("ada@acme.example"),
+            ConnectorStatus::Ready,
+            9,
+        ),
+        (
+            "chat",
+            "Chat",
+            at("chat.acme.example"),
+            CredentialKind::Own,
+            None,
+            ConnectorStatus::SignInNeeded,
+            12,
+        ),
+        (
+            "warehouse",
+            "Warehouse",
+            Runs::AtOrganisation,
+            CredentialKind::Shared,
+            Some("analyst role"),
+            ConnectorStatus::Ready,
+            2,
+        ),
+        ("files", "Project files", here, CredentialKind::None, None, ConnectorStatus::Ready, 14),
+    ] {
+        all.connectors.insert(
+            id.parse()?,
+            Connector {
+                title: title.to_owned(),
+                runs,
+                credential,
+                account: account.map(str::to_owned),
+                status,
+                tools: Some(tools),
+                last_used: None,
+            },
+        );
+    }
+    for (id, title, connectors) in [
+        ("analyst", "Analyst", &["mail", "chat", "warehouse"][..]),
+        ("everyday", "Everyday", &["mail", "files"][..]),
+    ] {
+        let connectors = connectors.iter().map(|id| id.parse()).collect::<Result<Vec<_>, _>>()?;
+        let tools = if id == "analyst" { tools()? } else { Vec::new() };
+        let url = format!("http://127.0.0.1:7717/s/{id}/mcp");
+        all.servers.insert(id.parse()?, VirtualServer { title: title.to_owned(), url, connectors, tools });
+    }
+    Ok(all)
+}
+
+fn tools() -> Outcome<Vec<ToolAccess>> {
+    let mut all = Vec::new();
+    for (connector, tool, access, reason) in [
+        ("mail", "search_messages", Access::Allowed, ""),
+        ("mail", "read_message", Access::Allowed, ""),
+        ("mail", "send_message", Access::Asks, "Mail that leaves your own mailbox needs a person."),
+        ("mail", "delete_message", Access::NotAllowed, "Nothing is deleted through an assistant."),
+        ("chat", "read_channel", Access::Allowed, ""),
+        ("chat", "post_message", Access::Asks, "Posts are read by others under your name."),
+        ("warehouse", "execute_sql", Access::Allowed, "Analysts may query the schema ANALYTICS."),
+        ("warehouse", "search_objects", Access::Allowed, ""),
+    ] {
+        let (connector, tool) = (connector.parse()?, tool.parse()?);
+        all.push(ToolAccess { connector, tool, access, reason: reason.to_owned() });
+    }
+    Ok(all)
+}
+
+fn calls(ago: &dyn Fn(u64) -> Timestamp) -> Outcome<Vec<Event>> {
+    let denied = || CallOutcome::Denied { reason: "Nothing is deleted through an assistant.".to_owned() };
+    let rows: [(u64, &str, &str, &str, &str, &str, &str, CallOutcome, Option<u64>); 9] = [
+        (
+            9_120,
+            "a",
+            "Claude Code",
+            "everyday",
+            "files",
+            "list_directory",
+            "everyone-files",
+            CallOutcome::Done,
+            Some(6),
+        ),
+        (
+            8_930,
+            "a",
+            "Claude Code",
+            "everyday",
+            "files",
+            "read_text_file",
+            "everyone-files",
+            CallOutcome::Done,
+            Some(4),
+        ),
+        (
+            4_210,
+            "b",
+            "Cursor",
+            "analyst",
+            "warehouse",
+            "search_objects",
+            "analysts-warehouse",
+            CallOutcome::Done,
+            Some(212),
+        ),
+        (
+            4_150,
+            "b",
+            "Cursor",
+            "analyst",
+            "warehouse",
+            "execute_sql",
+            "analysts-warehouse",
+            CallOutcome::Done,
+            Some(1_340),
+        ),
+        (2_400, "b", "Cursor", "analyst", "mail", "delete_message", "no-deletion", denied(), None),
+        (
+            1_250,
+            "a",
+            "Claude Code",
+            "everyday",
+            "mail",
+            "search_messages",
+            "own-mail",
+            CallOutcome::Done,
+            Some(431),
+        ),
+        (
+            640,
+            "b",
+            "Cursor",
+            "analyst",
+            "chat",
+            "read_channel",
+            "own-chat",
+            CallOutcome::SignInNeeded,
+            Some(30_000),
+        ),
+        (
+            130,
+            "a",
+            "Claude Code",
+            "everyday",
+            "files",
+            "read_text_file",
+            "everyone-files",
+            CallOutcome::Done,
+            Some(3),
+        ),
+        (
+            21,
+            "b",
+            "Cursor",
+            "analyst",
+            "warehouse",
+            "execute_sql",
+            "analysts-warehouse",
+            CallOutcome::Running,
+            None,
+        ),
+    ];
+    let mut events = Vec::new();
+    for (seconds, client, name, server, connector, tool, rule, outcome, took) in rows {
+        let call = CallId::new();
+        let activity = Activity {
+            call,
+            at: ago(seconds),
+            client_id: client.to_owned(),
+            client_name: name.to_owned(),
+            server: server.parse()?,
+            connector: connector.parse()?,
+            tool: tool.to_owned(),
+            rules: vec![rule.to_owned()],
+            policy: "2026-11-20 · 14".to_owned(),
+            credential: if connector == "warehouse" { "warehouse-analyst".to_owned() } else { String::new() },
+            arguments: match tool {
+                "execute_sql" => vec!["sql: text, 214 characters".to_owned()],
+                "read_text_file" => vec!["path: text, 31 characters".to_owned()],
+                _ => Vec::new(),
+            },
+            outcome: outcome.clone(),
+            took: None,
+        };
+        events.push(Event::Call(activity));
+        if let Some(took) = took {
+            events.push(Event::CallEnded { call, outcome, took: Duration::from_millis(took) });
+        }
+    }
+    Ok(events)
+}

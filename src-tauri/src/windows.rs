@@ -1,0 +1,281 @@
+//! The windows. Each is made when it is needed and destroyed when it is closed: a hidden web view costs as much memory as
+//! a visible one.
+//!
+//! Only the main window and the question windows show our own pages and may call commands. A sign-in window shows pages
+//! from elsewhere; it has no capability, remembers nothing on disk and can do one thing for us: come back to its redirect.
+
+use controller::{Answer, PendingId, Place, Question, is_redirect};
+use tauri::webview::{NewWindowResponse, PageLoadEvent};
+use tauri::{AppHandle, Manager as _, WebviewUrl, WebviewWindow, WebviewWindowBuilder, WindowEvent};
+use tauri_specta::Event as _;
+use url::Url;
+
+use crate::bindings::GoTo;
+use crate::core::Core;
+
+const MAIN: &str = "main";
+const QUESTION: &str = "question-";
+const SIGN_IN: &str = "sign-in-";
+
+/// Shows the main window at a place.
+pub(crate) fn open_main(app: &AppHandle, place: Place) {
+    if let Some(window) = app.get_webview_window(MAIN) {
+        raise(&window);
+        if let Err(error) = GoTo(place).emit_to(app, MAIN) {
+            tracing::warn!(%error, "the main window did not hear where to go");
+        }
+        return;
+    }
+    let page = format!("index.html#{}", place.as_str());
+    let built =
+        own(app, MAIN, &page).title("Deskgate").inner_size(960.0, 640.0).min_inner_size(640.0, 480.0).build();
+    report(MAIN, built);
+}
+
+/// Shows the window of one consent or approval.
+pub(crate) fn open_question(app: &AppHandle, id: &PendingId, title: &str) {
+    let label = format!("{QUESTION}{id}");
+    if let Some(window) = app.get_webview_window(&label) {
+        return raise(&window);
+    }
+    let built = own(app, &label, &format!("question.html#{id}"))
+        .title(title)
+        .inner_size(520.0, 560.0)
+        .min_inner_size(420.0, 420.0)
+        .maximizable(false)
+        .always_on_top(true)
+        .center()
+        .build();
+    report(&label, built);
+}
+
+/// Shows a native sign-in window. Closing it gives the sign-in up.
+pub(crate) fn open_sign_in(app: &AppHandle, id: &PendingId, url: &Url, title: &str) {
+    let label = format!("{SIGN_IN}{id}");
+    if let Some(window) = app.get_webview_window(&label) {
+        return raise(&window);
+    }
+    let builder = WebviewWindowBuilder::new(app, &label, WebviewUrl::External(url.clone()))
+        .title(with_host(title, url))
+        .inner_size(520.0, 680.0)
+        .center()
+        .incognito(true)
+        .devtools(false)
+        .on_download(|_, _| false)
+        .on_new_window(|_, _| NewWindowResponse::Deny)
+        .on_navigation(navigation(app.clone(), id.clone(), title.to_owned()));
+    let built = share_session(builder).build();
+    if let Ok(window) = &built {
+        remember_session(window);
+        let (app, id) = (app.clone(), id.clone());
+        window.on_window_event(move |event| {
+            if matches!(event, WindowEvent::Destroyed)
+                && let Some(desk) = app.state::<Core>().desk()
+            {
+                // After a redirect nothing waits any more, and this changes nothing.
+                let _ = desk.answer(&id, Answer::Cancel);
+            }
+        });
+    }
+    report(&label, built);
+}
+
+/// Closes the window of a pending item.
+pub(crate) fn close(app: &AppHandle, id: &PendingId) {
+    for kind in [QUESTION, SIGN_IN] {
+        if let Some(window) = app.get_webview_window(&format!("{kind}{id}"))
+            && let Err(error) = window.destroy()
+        {
+            tracing::warn!(%error, "a window could not be closed");
+        }
+    }
+}
+
+/// A window with a page of our own: it leaves our pages never, and is shown once there is something to see.
+fn own<'a>(app: &'a AppHandle, label: &str, page: &str) -> WebviewWindowBuilder<'a, tauri::Wry, AppHandle> {
+    WebviewWindowBuilder::new(app, label, WebviewUrl::App(page.into()))
+        .visible(false)
+        .devtools(cfg!(debug_assertions))
+        .on_download(|_, _| false)
+        .on_new_window(|_, _| NewWindowResponse::Deny)
+        .on_navigation(|url| url.scheme() == "tauri" || url.host_str() == Some("tauri.localhost"))
+        .on_page_load(|window, load| {
+            if load.event() == PageLoadEvent::Finished {
+                raise(&window);
+            }
+        })
+}
+
+/// What a sign-in window may do at each navigation: come back, which ends the sign-in; or go on, with encryption or on this
+/// computer.
+fn navigation(app: AppHandle, id: PendingId, title: String) -> impl Fn(&Url) -> bool + Send + 'static {
+    move |url| {
+        let core = app.state::<Core>();
+        let state = core.state();
+        if let Some(Question::SignIn(request)) = state.pending.get(&id).map(|item| &item.question)
+            && is_redirect(request, url)
+        {
+            let (desk, id, url) = (core.desk().cloned(), id.clone(), url.clone());
+            // Not within the web view's own callback: the answer closes the window.
+            tauri::async_runtime::spawn(async move {
+                if let Some(Err(fault)) = desk.map(|desk| desk.redirected(&id, url)) {
+                    tracing::info!(%fault, "a sign-in came back too late");
+                }
+            });
+            return false;
+        }
+        let (shown, label) = (with_host(&title, url), format!("{SIGN_IN}{id}"));
+        let handle = app.clone();
+        let titled = app.run_on_main_thread(move || {
+            if let Some(window) = handle.get_webview_window(&label) {
+                let _ = window.set_title(&shown);
+            }
+        });
+        if let Err(error) = titled {
+            tracing::debug!(%error, "a title could not be set");
+        }
+        may_visit(url)
+    }
+}
+
+/// Encrypted pages, and plain ones only on this computer.
+fn may_visit(url: &Url) -> bool {
+    match url.scheme() {
+        "https" => true,
+        "http" => match url.host() {
+            Some(url::Host::Ipv4(address)) => address.is_loopback(),
+            Some(url::Host::Ipv6(address)) => address.is_loopback(),
+            Some(url::Host::Domain(name)) => name == "localhost",
+            None => false,
+        },
+        "about" => url.path() == "blank" || url.path() == "srcdoc",
+        _ => false,
+    }
+}
+
+/// The host is in the title, since a window has no address bar.
+fn with_host(title: &str, url: &Url) -> String {
+    match (url.host_str(), url.port()) {
+        (Some(host), Some(port)) => format!("{title} — {host}:{port}"),
+        (Some(host), None) => format!("{title} — {host}"),
+        (None, _) => title.to_owned(),
+    }
+}
+
+#[cfg(target_os = "linux")]
+mod session {
+    //! All sign-in windows share one session in memory, so that the organisation is signed in to once and not for each
+    //! connector. A web view is kept for it; its window is long gone.
+
+    use std::cell::RefCell;
+
+    use tauri::{AppHandle, WebviewWindow, WebviewWindowBuilder, Wry};
+    use webkit2gtk::{
+        WebContextExt as _, WebViewExt as _, WebsiteDataManagerExtManual as _, WebsiteDataTypes,
+    };
+
+    thread_local! {
+        static KEPT: RefCell<Option<webkit2gtk::WebView>> = const { RefCell::new(None) };
+    }
+
+    pub(crate) fn share_session<'a>(
+        builder: WebviewWindowBuilder<'a, Wry, AppHandle>,
+    ) -> WebviewWindowBuilder<'a, Wry, AppHandle> {
+        match KEPT.with(|kept| kept.borrow().clone()) {
+            Some(view) => builder.with_related_view(view),
+            None => builder,
+        }
+    }
+
+    pub(crate) fn remember_session(window: &WebviewWindow) {
+        let kept = window.with_webview(|view| {
+            KEPT.with(|kept| {
+                kept.borrow_mut().get_or_insert_with(|| view.inner());
+            });
+        });
+        if let Err(error) = kept {
+            tracing::warn!(%error, "the next sign-in starts a session of its own");
+        }
+    }
+
+    /// Signs every later window out: what the session holds is cleared, then the session is dropped.
+    pub(crate) fn forget_sign_ins() {
+        let Some(view) = KEPT.with(|kept| kept.borrow_mut().take()) else { return };
+        let manager = view.context().and_then(|context| context.website_data_manager());
+        if let Some(manager) = manager {
+            manager.clear(
+                WebsiteDataTypes::ALL,
+                gtk::glib::TimeSpan(0),
+                gtk::gio::Cancellable::NONE,
+                |cleared| {
+                    if let Err(error) = cleared {
+                        tracing::warn!(%error, "the sign-in session was dropped without being cleared");
+                    }
+                },
+            );
+        }
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+mod session {
+    //! Elsewhere each sign-in window has a session of its own.
+
+    use tauri::{AppHandle, WebviewWindow, WebviewWindowBuilder, Wry};
+
+    pub(crate) fn share_session<'a>(
+        builder: WebviewWindowBuilder<'a, Wry, AppHandle>,
+    ) -> WebviewWindowBuilder<'a, Wry, AppHandle> {
+        builder
+    }
+
+    pub(crate) fn remember_session(_window: &WebviewWindow) {}
+
+    pub(crate) fn forget_sign_ins() {}
+}
+
+pub(crate) use session::forget_sign_ins;
+use session::{remember_session, share_session};
+
+fn raise(window: &WebviewWindow) {
+    let raised = window.show().and_then(|()| window.unminimize()).and_then(|()| window.set_focus());
+    if let Err(error) = raised {
+        tracing::debug!(%error, "a window could not be brought to the front");
+    }
+}
+
+fn report(label: &str, built: tauri::Result<WebviewWindow>) {
+    if let Err(error) = built {
+        tracing::error!(%error, label, "a window could not be made");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sign_in_window_goes_nowhere_unencrypted() {
+        for (url, allowed) in [
+            ("https://idp.acme.test/login", true),
+            ("http://127.0.0.1:4000/login", true),
+            ("http://localhost:4000/login", true),
+            ("http://idp.acme.test/login", false),
+            ("http://127.0.0.1.evil.test/", false),
+            ("file:///etc/passwd", false),
+            ("tauri://localhost/index.html", false),
+            ("javascript:alert(1)", false),
+            ("data:text/html,hi", false),
+            ("about:blank", true),
+        ] {
+            assert_eq!(may_visit(&url.parse().unwrap()), allowed, "{url}");
+        }
+    }
+
+    #[test]
+    fn the_title_names_the_host() {
+        let title = |url: &str| with_host("Sign in to Mail", &url.parse().unwrap());
+        assert_eq!(title("https://idp.acme.test/login?x=1"), "Sign in to Mail — idp.acme.test");
+        assert_eq!(title("http://127.0.0.1:4000/"), "Sign in to Mail — 127.0.0.1:4000");
+    }
+}

@@ -1,0 +1,37 @@
+import type { Place, WindowView } from '../bindings';
+
+/** A place of the sidebar. */
+export interface PlaceEntry {
+  id: Place;
+  title: string;
+}
+
+/** The places, in the order of the sidebar. */
+export const PLACES: readonly PlaceEntry[] = [
+  { id: 'overview', title: 'Overview' },
+  { id: 'connectors', title: 'Connectors' },
+  { id: 'assistants', title: 'Assistants' },
+  { id: 'activity', title: 'Activity' },
+  { id: 'access', title: 'Access' },
+  { id: 'pending', title: 'Pending' },
+  { id: 'settings', title: 'Settings' },
+  { id: 'about', title: 'About' },
+];
+
+/** The place that an address names, such as `#pending`; the Overview where it names none. */
+export function placeIn(hash: string): Place {
+  const name = hash.replace(/^#/, '');
+  return PLACES.find((place) => place.id === name)?.id ?? 'overview';
+}
+
+/** The place above or below in the sidebar; the ends hold. */
+export function beside(place: Place, step: 1 | -1): Place {
+  const at = PLACES.findIndex((entry) => entry.id === place);
+  const next = Math.min(PLACES.length - 1, Math.max(0, at + step));
+  return PLACES[next]?.id ?? place;
+}
+
+/** How many things wait at a place: the badge beside it. */
+export function badge(place: Place, view: WindowView | null): number {
+  return place === 'pending' ? (view?.pending.length ?? 0) : 0;
+}
