@@ -1,0 +1,6 @@
+//! The cache from outside.
+
+#[cfg(test)]
+mod damage;
+#[cfg(test)]
+mod tables;
