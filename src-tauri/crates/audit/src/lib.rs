@@ -25,3 +25,6 @@ pub use org_protocol::{
     EpochRecord, EventRecord, Finding, FindingKind, GapRecord, Head, HeartbeatRecord, IntentRecord, Outcome,
     OutcomeRecord, OutcomeStatus, PolicyReference, Receipt, RecordBody, SignedReceipt, verify_receipt,
 };
+
+#[cfg(test)]
+mod tests;

@@ -1,2 +1,83 @@
-//! Entry point.
-fn main() {}
+//! The `deskgate` command line. Links no window toolkit, so that it starts anywhere and fast.
+#![forbid(unsafe_code)]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line speaks on its standard streams")]
+
+mod arguments;
+mod audit;
+mod serve;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use controller::app::{Client, Command, Home, Report};
+use model::{Advice, ForPerson as _};
+
+use crate::arguments::{Arguments, AuditAction, Choice, Verb};
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    if rustls::crypto::aws_lc_rs::default_provider().install_default().is_err() {
+        return fail(&Advice::new("tls", "Another TLS library was chosen first.", "", "Report this as a fault."));
+    }
+    if let Err(error) = os::harden_process() {
+        eprintln!("The process could not be hardened against memory dumps: {error}");
+    }
+    let Some(home) = arguments.home.map(Home::at).or_else(Home::from_environment) else {
+        return fail(&Advice::new(
+            "no-home",
+            "There is no place for Deskgate's data: neither DESKGATE_HOME nor HOME is set.",
+            "",
+            "Set DESKGATE_HOME to a folder of yours.",
+        ));
+    };
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            return fail(&Advice::new("runtime", format!("The program cannot start: {error}."), "", ""));
+        }
+    };
+    runtime.block_on(run(home, arguments.verb, arguments.json))
+}
+
+async fn run(home: Home, verb: Verb, json: bool) -> ExitCode {
+    match verb {
+        Verb::Serve => serve::serve(home).await,
+        Verb::Audit { action: AuditAction::Verify } => audit::verify(&home, json),
+        Verb::Audit { action: AuditAction::Tail { count } } => audit::tail(&home, count),
+        Verb::Audit { action: AuditAction::Export } => audit::export(&home),
+        Verb::Status => ask(home, Command::Status, json).await,
+        Verb::Pending => ask(home, Command::Pending, json).await,
+        Verb::Answer { id, choice } => {
+            let allow = matches!(choice, Choice::Allow);
+            ask(home, Command::Answer { id, allow }, json).await
+        }
+        Verb::Explain { server, tool, args } => {
+            ask(home, Command::Explain { server, tool, arguments: args }, json).await
+        }
+        Verb::SignIn { connector } => ask(home, Command::SignIn { connector }, json).await,
+        Verb::SignOut { connector } => ask(home, Command::SignOut { connector }, json).await,
+        Verb::Pause => ask(home, Command::Pause, json).await,
+        Verb::Resume => ask(home, Command::Resume, json).await,
+        Verb::Quit => ask(home, Command::Quit, json).await,
+    }
+}
+
+async fn ask(home: Home, command: Command, json: bool) -> ExitCode {
+    match Client::new(home).ask(&command).await {
+        Ok(Report::Ok { text, json: value }) => {
+            if json {
+                println!("{value}");
+            } else {
+                println!("{text}");
+            }
+            ExitCode::SUCCESS
+        }
+        Ok(Report::Refused { advice }) => fail(&advice),
+        Err(fault) => fail(&fault.advice()),
+    }
+}
+
+fn fail(advice: &Advice) -> ExitCode {
+    eprintln!("{advice}");
+    ExitCode::FAILURE
+}

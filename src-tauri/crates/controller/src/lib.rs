@@ -1,6 +1,7 @@
 //! The application without Tauri: state, tray menu as a value, view models, effects; wires the traits.
 #![forbid(unsafe_code)]
 
+pub mod app;
 mod effect;
 mod event;
 mod pending;

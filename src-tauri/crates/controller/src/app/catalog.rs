@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use audit::{AuditEvent, EventRecord, Journal};
-use connector::{Asking, Connectors, Health};
+use connector::{Asking, ConnectorGrants, Connectors, Health};
 use gateway::{Offer, ServerView, Snapshot, Snapshots};
 use model::{Advice, ConnectorId, Digest, ForPerson as _, ServerId, Subject, ToolName};
 use org_protocol::{ConnectorSpec, CredentialSpec, PinnedTools, ServerSpec};
@@ -56,16 +56,13 @@ impl Offering {
 
 /// A snapshot that offers and permits nothing.
 pub(crate) fn closed(why: Advice) -> Snapshot {
-    Snapshot {
-        policy: Arc::new(Policy::deny_all(why)),
-        servers: BTreeMap::new(),
-        capture_arguments: false,
-    }
+    Snapshot { policy: Arc::new(Policy::deny_all(why)), servers: BTreeMap::new(), capture_arguments: false }
 }
 
 /// The task that owns what was accepted and puts snapshots in force.
 pub(crate) struct Catalog {
     pub(crate) connectors: Connectors,
+    pub(crate) grants: ConnectorGrants,
     pub(crate) snapshots: Snapshots,
     pub(crate) pins: Pins,
     pub(crate) journal: Journal,
@@ -101,6 +98,7 @@ impl Catalog {
 
     fn take_offering(&mut self) -> Arc<Offering> {
         let offering = Arc::clone(&self.offerings.borrow_and_update());
+        self.grants.serve(&offering.connectors);
         self.connectors.replace(&offering.connectors);
         for (id, spec) in &offering.connectors {
             if !matches!(spec.credential, CredentialSpec::Brokered { .. }) {
@@ -177,7 +175,8 @@ impl Catalog {
             format!("If you expected this, remove the connector {id} from your settings and add it again."),
         );
         if self.tell.raise_once(&code, &advice) {
-            let record = EventRecord::new(AuditEvent::ToolHeld).with("connector", id.as_str()).with("tools", names);
+            let record =
+                EventRecord::new(AuditEvent::ToolHeld).with("connector", id.as_str()).with("tools", names);
             self.tell.note(&self.journal, &record);
         }
     }

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use audit::{AuditEvent, EventRecord, Journal};
+use connector::ConnectorGrants;
 use gateway::Switch;
 use issuer::Issuer;
-use model::ConnectorId;
+use model::{ConnectorId, ForPerson as _};
 use tokio::sync::mpsc;
 
 use super::tell::Tell;
@@ -19,8 +20,7 @@ pub(crate) struct GatewayEngine {
     pub(crate) tell: Tell,
     /// Connectors to sign in to.
     pub(crate) wanted: mpsc::UnboundedSender<ConnectorId>,
-    /// Connectors to sign out of.
-    pub(crate) unwanted: mpsc::UnboundedSender<ConnectorId>,
+    pub(crate) grants: ConnectorGrants,
     pub(crate) runtime: tokio::runtime::Handle,
 }
 
@@ -37,7 +37,7 @@ impl Engine for GatewayEngine {
             }
             // The receiving task lives as long as the application.
             Order::SignInTo(connector) => drop(self.wanted.send(connector)),
-            Order::SignOutOf(connector) => drop(self.unwanted.send(connector)),
+            Order::SignOutOf(connector) => self.sign_out_of(connector),
             Order::Revoke { client_id, server } => {
                 let (issuer, tell) = (Arc::clone(&self.issuer), self.tell.clone());
                 self.runtime.spawn(async move {
@@ -50,5 +50,16 @@ impl Engine for GatewayEngine {
             // In personal mode the person is the user of this computer; there is no organisation to sign in to.
             Order::SignIn | Order::SignOut => tracing::info!("there is no organisation to sign in to"),
         }
+    }
+}
+
+impl GatewayEngine {
+    fn sign_out_of(&self, connector: ConnectorId) {
+        let (grants, tell) = (self.grants.clone(), self.tell.clone());
+        self.runtime.spawn(async move {
+            if let Err(fault) = grants.sign_out(&connector).await {
+                tell.event(Event::FaultRaised(fault.advice()));
+            }
+        });
     }
 }

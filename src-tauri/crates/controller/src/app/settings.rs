@@ -182,7 +182,10 @@ mod tests {
         let path = dir.path().join("deskgate.toml");
         assert_eq!(Loaded::read(&path).unwrap(), Loaded::default());
         std::fs::write(&path, "policies = \"rules\"").unwrap();
-        assert!(matches!(Loaded::read(&path), Err(SettingsFault::Unreadable { .. })), "the folder is missing");
+        assert!(
+            matches!(Loaded::read(&path), Err(SettingsFault::Unreadable { .. })),
+            "the folder is missing"
+        );
         std::fs::create_dir(dir.path().join("rules")).unwrap();
         std::fs::write(dir.path().join("rules/one.cedar"), "x").unwrap();
         std::fs::write(dir.path().join("rules/notes.txt"), "y").unwrap();

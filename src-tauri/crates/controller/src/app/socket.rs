@@ -227,7 +227,9 @@ impl Desk {
             }
             Command::Explain { server, tool, arguments } => self.explain(&server, &tool, &arguments),
             Command::SignIn { connector } => self.act(Act::SignInTo(connector), "A sign-in was asked for."),
-            Command::SignOut { connector } => self.act(Act::SignOutOf(connector), "The account is forgotten."),
+            Command::SignOut { connector } => {
+                self.act(Act::SignOutOf(connector), "The account is forgotten.")
+            }
             Command::Pause => {
                 self.act(Act::Pause(crate::effect::PauseFor::Open), "Paused: every call is refused.")
             }
@@ -255,7 +257,9 @@ impl Desk {
         }
         match serde_json::to_value(&window) {
             Ok(json) => Report::Ok { text, json },
-            Err(fault) => refused(Advice::new("status", format!("The status cannot be shown: {fault}."), "", "")),
+            Err(fault) => {
+                refused(Advice::new("status", format!("The status cannot be shown: {fault}."), "", ""))
+            }
         }
     }
 
@@ -281,7 +285,12 @@ impl Desk {
             ));
         };
         if let Err(fault) = mcp::scan(arguments.as_bytes()) {
-            return refused(Advice::new("arguments", format!("The arguments are not JSON: {fault}."), "", ""));
+            return refused(Advice::new(
+                "arguments",
+                format!("The arguments are not JSON: {fault}."),
+                "",
+                "",
+            ));
         }
         let circumstance = Circumstance {
             now: self.clock.now(),

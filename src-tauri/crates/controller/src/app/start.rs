@@ -16,6 +16,7 @@ use tokio::task::JoinHandle;
 use upstream::HttpClient;
 use vault::{Keychain, KeychainState, SystemKeychain, Vault};
 
+use super::accounts;
 use super::catalog::{Catalog, Offering, closed};
 use super::engine::GatewayEngine;
 use super::home::{Home, HomeFault};
@@ -179,10 +180,11 @@ async fn run(
     let starting = Advice::new("starting", "Deskgate is still starting.", "", "Try again in a moment.");
     let snapshots = Snapshots::new(closed(starting));
     let http = HttpClient::new().map_err(|fault| StartFault::Trust(fault.to_string()))?;
-    let accounts = super::accounts::open(&vault, &desk, &journal, &tell, &clock, offerings.clone()).await;
+    let grants = accounts::open(&subject, &vault, &desk, &clock, &tell, &journal)
+        .map_err(|fault| StartFault::Trust(fault.to_string()))?;
     let connectors = Connectors::new(connector::Seams {
         http,
-        accounts: accounts.clone(),
+        accounts: Arc::new(grants.clone()),
         broker: None,
         environment: environment(),
         opening_deadline: OPENING_DEADLINE,
@@ -190,8 +192,12 @@ async fn run(
     });
 
     let issuer = {
-        let config =
-            IssuerConfig { port: listening.port(), user_id: Some(user_id), limits: Limits::default() };
+        let config = IssuerConfig {
+            port: listening.port(),
+            user_id: Some(user_id),
+            advertise_documents: false,
+            limits: Limits::default(),
+        };
         let (tell, journal) = (tell.clone(), journal.clone());
         let seams = issuer::Seams {
             person: Arc::new(desk.clone()),
@@ -217,8 +223,10 @@ async fn run(
     );
 
     let (wanted, asked) = mpsc::unbounded_channel();
+    accounts::follow(&grants, tell.clone(), wanted.clone());
     let catalog = Catalog {
         connectors,
+        grants: grants.clone(),
         snapshots: snapshots.clone(),
         pins: Pins::load(vault.clone()).await,
         journal: journal.clone(),
@@ -233,7 +241,7 @@ async fn run(
         journal: journal.clone(),
         tell: tell.clone(),
         wanted,
-        accounts,
+        grants: grants.clone(),
         runtime: tokio::runtime::Handle::current(),
     });
 
@@ -257,8 +265,7 @@ async fn run(
     let (stop, stopped) = watch::channel(false);
     let catalog = tokio::spawn(catalog.run());
     let server = tokio::spawn(gateway::serve(listening, gate, stopped));
-    let controller =
-        crate::run::run(AppState::starting(desktop), inbox, published, now, shell, engine);
+    let controller = crate::run::run(AppState::starting(desktop), inbox, published, now, shell, engine);
     let ending = tokio::spawn(async move {
         controller.await;
         let _ = stop.send(true);
@@ -267,6 +274,7 @@ async fn run(
         if let Err(error) = server.await {
             tracing::error!(%error, "the server ended badly");
         }
+        grants.close().await;
         close(journal).await;
         drop(lock);
     });

@@ -16,8 +16,8 @@ use tokio::sync::mpsc;
 use super::catalog::Offering;
 use crate::event::{Configuration, Event};
 use crate::state::{
-    Access, Activity, Assistant, CallOutcome, Connector, ConnectorStatus, CredentialKind, Mode, Runs, ToolAccess,
-    VirtualServer,
+    Access, Activity, Assistant, CallOutcome, Connector, ConnectorStatus, CredentialKind, Mode, Runs,
+    ToolAccess, VirtualServer,
 };
 
 /// Where events go. Cheap to clone.
@@ -123,9 +123,9 @@ impl Observer for Tell {
 pub(crate) fn issuer_event(tell: &Tell, journal: &Journal, event: issuer::Event) {
     use issuer::Event as Reported;
     let record = match event {
-        Reported::ClientRegistered { client_id, client_name } => EventRecord::new(AuditEvent::ClientRegistered)
-            .with("client", client_id)
-            .with("name", client_name),
+        Reported::ClientRegistered { client_id, client_name } => {
+            EventRecord::new(AuditEvent::ClientRegistered).with("client", client_id).with("name", client_name)
+        }
         Reported::Consented { client_id, client_name, server, subject, process, remembered } => {
             tell.event(Event::AssistantAllowed(Assistant {
                 client_id: client_id.clone(),
@@ -159,9 +159,9 @@ pub(crate) fn issuer_event(tell: &Tell, journal: &Journal, event: issuer::Event)
             tell.event(Event::AssistantGone { client_id, server });
             record
         }
-        Reported::RecordSkipped { kind, why } => EventRecord::new(AuditEvent::StateSetAside)
-            .with("kind", format!("{kind:?}"))
-            .with("why", why),
+        Reported::RecordSkipped { kind, why } => {
+            EventRecord::new(AuditEvent::StateSetAside).with("kind", format!("{kind:?}")).with("why", why)
+        }
         Reported::StoreFailed { why } => {
             EventRecord::new(AuditEvent::StateSetAside).with("kind", "store").with("why", why)
         }

@@ -1,0 +1,88 @@
+//! What can be said on the command line.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use model::{ConnectorId, ServerId};
+
+/// A local gateway between AI assistants and company tools.
+#[derive(Debug, Parser)]
+#[command(name = "deskgate", version, about, propagate_version = true)]
+pub(crate) struct Arguments {
+    /// The folder of the installation, instead of DESKGATE_HOME or the platform's place for application data.
+    #[arg(long, global = true)]
+    pub(crate) home: Option<PathBuf>,
+    /// Print JSON for scripts.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    #[command(subcommand)]
+    pub(crate) verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Run the gateway without a display.
+    Serve,
+    /// Say how the running gateway is.
+    Status,
+    /// List what waits for you.
+    Pending,
+    /// Answer what waits, where the settings allow it and no desktop runs.
+    Answer {
+        /// The id that `deskgate pending` shows.
+        id: String,
+        /// Your answer.
+        choice: Choice,
+    },
+    /// Say what policy decides about a call, and which rule.
+    Explain {
+        /// The virtual server.
+        server: ServerId,
+        /// The tool, as assistants name it.
+        tool: String,
+        /// The arguments, as a JSON object.
+        #[arg(long, default_value = "{}")]
+        args: String,
+    },
+    /// Sign in to a connector now, before a call needs it.
+    SignIn {
+        /// The connector.
+        connector: ConnectorId,
+    },
+    /// Forget your account at a connector.
+    SignOut {
+        /// The connector.
+        connector: ConnectorId,
+    },
+    /// Read and check the audit journal.
+    Audit {
+        #[command(subcommand)]
+        action: AuditAction,
+    },
+    /// Refuse every call until resumed.
+    Pause,
+    /// Take calls again.
+    Resume,
+    /// End the running gateway.
+    Quit,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AuditAction {
+    /// Check that no record was edited, removed or moved.
+    Verify,
+    /// Print the last records.
+    Tail {
+        /// How many.
+        #[arg(short = 'n', long, default_value_t = 10)]
+        count: usize,
+    },
+    /// Print every record, one JSON object a line.
+    Export,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum Choice {
+    Allow,
+    Deny,
+}

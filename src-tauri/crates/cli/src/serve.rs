@@ -1,0 +1,92 @@
+//! `deskgate serve`: the gateway without a display.
+
+use std::process::{ExitCode, Stdio};
+use std::sync::Arc;
+
+use controller::app::{Home, Options, start};
+use controller::{Act, Effect, Event, Shell};
+use model::ForPerson as _;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Runs until told to end by a signal or by `deskgate quit`.
+pub(crate) async fn serve(home: Home) -> ExitCode {
+    tracing_subscriber::fmt()
+        .with_env_filter(
+            tracing_subscriber::EnvFilter::try_from_env("DESKGATE_LOG")
+                .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info")),
+        )
+        .with_writer(std::io::stderr)
+        .init();
+    let app = match start(Options { home, desktop: false, shell: Arc::new(Terminal) }).await {
+        Ok(app) => app,
+        Err(fault) => {
+            tracing::error!(%fault, "the gateway did not start");
+            return crate::fail(&fault.advice());
+        }
+    };
+    println!("Deskgate takes calls at {}", app.address);
+    let events = app.events.clone();
+    tokio::spawn(async move {
+        if let Err(error) = until_signal().await {
+            tracing::error!(%error, "signals cannot be followed");
+            std::future::pending::<()>().await;
+        }
+        // Nobody receives when the application has ended already.
+        let _ = events.send(Event::Person(Act::Quit));
+    });
+    app.ended().await;
+    ExitCode::SUCCESS
+}
+
+async fn until_signal() -> std::io::Result<()> {
+    let (mut interrupt, mut terminate) =
+        (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    Ok(())
+}
+
+/// Opens the system browser for sign-ins; says the rest on standard error.
+struct Terminal;
+
+impl Shell for Terminal {
+    fn perform(&self, effect: Effect) {
+        match effect {
+            Effect::OpenBrowser(url) | Effect::OpenSignInWindow { url, .. } => open_browser(&url),
+            Effect::Notify(notice) => tracing::info!("{}: {}", notice.title, notice.body),
+            Effect::OpenQuestionWindow { title, .. } => {
+                tracing::info!("{title} (see: deskgate pending)");
+            }
+            Effect::OpenWindow(_)
+            | Effect::CloseWindow(_)
+            | Effect::Withdraw(_)
+            | Effect::CopyText(_)
+            | Effect::Order(_)
+            | Effect::ForgetSignIns
+            | Effect::Quit => {}
+        }
+    }
+}
+
+/// Hands an address to the system's opener as one argument; no shell sees it.
+fn open_browser(url: &url::Url) {
+    if !matches!(url.scheme(), "https" | "http") {
+        tracing::error!("a sign-in address that is no web address was not opened");
+        return;
+    }
+    let opener = if cfg!(target_os = "macos") { "open" } else { "xdg-open" };
+    let started = std::process::Command::new(opener)
+        .arg(url.as_str())
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn();
+    match started {
+        Ok(mut child) => {
+            std::thread::spawn(move || child.wait());
+        }
+        Err(error) => tracing::error!(%error, "the browser could not be opened; open this address: {url}"),
+    }
+}
