@@ -61,9 +61,10 @@ pub enum JournalFault {
 impl JournalFault {
     /// The fault of an operation on a file.
     pub(crate) fn storage(path: impl Into<PathBuf>, fault: io::Error) -> Self {
-        match fault.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::DiskFull,
-            _ => Self::Storage { path: path.into(), source: Arc::new(fault) },
+        if matches!(fault.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
+            Self::DiskFull
+        } else {
+            Self::Storage { path: path.into(), source: Arc::new(fault) }
         }
     }
 }

@@ -128,7 +128,13 @@ struct Inner {
     config: Arc<JournalConfig>,
     shared: Arc<Shared>,
     receipts: Mutex<Receipts>,
-    writer: Mutex<Option<JoinHandle<()>>>,
+    running: Mutex<Option<Running>>,
+}
+
+/// What ends with [`Journal::close`].
+struct Running {
+    writer: JoinHandle<()>,
+    /// Keeps other processes out until nothing more is written.
     _lock: InstanceLock,
 }
 
@@ -141,8 +147,8 @@ impl Drop for Inner {
 impl Inner {
     fn stop(&self) {
         self.shared.close();
-        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(writer) = writer {
+        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(Running { writer, _lock }) = running {
             // A panic there has been reported by the runtime; there is nothing to add.
             let _ = writer.join();
         }
@@ -179,7 +185,7 @@ impl Journal {
         let mut writer =
             Writer::new(Arc::clone(&config), clock, Arc::clone(&storage), Arc::clone(&shared), found.head);
         let recovery = start(&mut writer, found, lost_receipts.as_deref())?;
-        let thread = std::thread::Builder::new()
+        let writer = std::thread::Builder::new()
             .name("audit-writer".to_owned())
             .spawn(move || writer.run())
             .map_err(|fault| JournalFault::storage(&config.dir, fault))?;
@@ -187,8 +193,7 @@ impl Journal {
             config,
             shared,
             receipts: Mutex::new(receipts),
-            writer: Mutex::new(Some(thread)),
-            _lock: lock,
+            running: Mutex::new(Some(Running { writer, _lock: lock })),
         };
         Ok((Self { inner: Arc::new(inner) }, recovery))
     }

@@ -181,10 +181,10 @@ impl Shared {
             queue.state = State::Failed(fault.clone());
         }
         drop(queue);
+        self.health.send_replace(Health::Failed(fault.clone()));
         for entry in refused {
             refuse(entry, fault);
         }
-        self.health.send_replace(Health::Failed(fault.clone()));
     }
 
     /// While failed: waits up to `retry`. Returns false when the journal is to be closed instead.

@@ -122,18 +122,15 @@ fn of_outcome(outcome: &OutcomeRecord) -> Value {
     status(&mut event, id, outcome.code.as_deref());
     put(&mut event, "action_id", json!(1));
     put(&mut event, "disposition_id", json!(1));
+    let mut unmapped = json!({ "outcome": serde_json::to_value(outcome.status).unwrap_or_default() });
     if let Some(micros) = outcome.duration_micros {
         put(&mut event, "duration", json!(micros / 1000));
+        put(&mut unmapped, "duration_micros", json!(micros));
     }
-    put(
-        &mut event,
-        "unmapped",
-        json!({
-            "outcome": serde_json::to_value(outcome.status).unwrap_or_default(),
-            "duration_micros": outcome.duration_micros,
-            "response_bytes": outcome.response_bytes,
-        }),
-    );
+    if let Some(bytes) = outcome.response_bytes {
+        put(&mut unmapped, "response_bytes", json!(bytes));
+    }
+    put(&mut event, "unmapped", unmapped);
     event
 }
 

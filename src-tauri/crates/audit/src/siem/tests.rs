@@ -1,1 +1,179 @@
+use std::collections::BTreeSet;
 
+use model::{DeviceId, Digest, ListeningProcess, Subject};
+use org_protocol::{
+    AuditEvent, CallContext, DenialRecord, EpochReason, EpochRecord, EventRecord, GapRecord, Head,
+    HeartbeatRecord, IntentRecord, Outcome, OutcomeRecord, OutcomeStatus, PolicyReference, PreparedBody,
+};
+
+use super::*;
+use crate::ArgumentSummary;
+
+fn subject() -> Subject {
+    let mut subject = Subject::local("employee-1");
+    subject.issuer = "https://idp.example".to_owned();
+    subject.email = Some("employee@example.com".to_owned());
+    subject.groups = ["analysts".to_owned()].into();
+    subject
+}
+
+fn intent() -> IntentRecord {
+    IntentRecord {
+        call: "01939a5e-0000-7000-8000-00000000000c".parse().unwrap(),
+        subject: subject(),
+        server: "analyst".parse().unwrap(),
+        connector: "warehouse".parse().unwrap(),
+        tool: "execute_sql".parse().unwrap(),
+        client_id: "client-1".to_owned(),
+        client_name: "Assistant".to_owned(),
+        process: Some(ListeningProcess {
+            pid: 7,
+            executable: "/usr/bin/assistant".to_owned(),
+            user_id: 1000,
+        }),
+        policy: PolicyReference { label: "12".to_owned(), digest: Digest::of(b"policy") },
+        rules: vec!["analysts-read".to_owned()],
+        credential: "shared:warehouse-analyst".to_owned(),
+        arguments: ArgumentSummary::of(r#"{"sql":"select 1"}"#, &[1; 32], false),
+    }
+}
+
+fn denial() -> DenialRecord {
+    let IntentRecord { call, subject, server, connector, client_id, client_name, policy, .. } = intent();
+    DenialRecord {
+        call,
+        subject,
+        server,
+        connector: Some(connector),
+        tool: "drop_table".to_owned(),
+        client_id,
+        client_name,
+        process: None,
+        policy,
+        rules: vec!["no-drops".to_owned()],
+        kind: "forbidden".to_owned(),
+        reason: "Tables are not dropped.".to_owned(),
+        arguments: None,
+    }
+}
+
+fn outcome(status: OutcomeStatus) -> OutcomeRecord {
+    let outcome =
+        Outcome { duration_micros: Some(12_345), upstream_status: Some(200), ..Outcome::new(status) };
+    OutcomeRecord { of: CallContext::from(&intent()), outcome }
+}
+
+/// One record of every kind.
+fn records() -> Vec<AuditRecord> {
+    let device: DeviceId = "01939a5e-0000-7000-8000-000000000001".parse().unwrap();
+    let epoch = EpochRecord { org: None, reason: EpochReason::First, previous: None, detail: String::new() };
+    let gap = GapRecord { missing: 3, since: Timestamp::from_seconds(1), reason: "best effort".to_owned() };
+    let signed_in = EventRecord::new(AuditEvent::SignedIn).of(subject());
+    let bodies = [
+        PreparedBody::epoch(&epoch),
+        PreparedBody::intent(&intent()),
+        PreparedBody::outcome(&outcome(OutcomeStatus::Ok)),
+        PreparedBody::outcome(&outcome(OutcomeStatus::Unknown)),
+        PreparedBody::denial(&denial()),
+        PreparedBody::event(&signed_in),
+        PreparedBody::event(&EventRecord::new(AuditEvent::BundleApplied).with("version", "12")),
+        PreparedBody::gap(&gap),
+        PreparedBody::heartbeat(&HeartbeatRecord::default()),
+    ];
+    let mut head = Head::before(1);
+    let seal = |body: Result<PreparedBody, _>| {
+        let mut line = String::new();
+        let at = Timestamp::from_micros(1_795_442_400_123_456);
+        head = AuditRecord::seal_into(&mut line, device, &head, at, 1, &body.unwrap()).unwrap();
+        AuditRecord::parse(line.trim_end()).unwrap()
+    };
+    bodies.into_iter().map(seal).collect()
+}
+
+/// What `AnyValue` stands for.
+fn plain(value: &Value) -> Value {
+    let (kind, inner) = value.as_object().unwrap().iter().next().unwrap();
+    match kind.as_str() {
+        "stringValue" | "boolValue" | "doubleValue" => inner.clone(),
+        "intValue" => json!(inner.as_str().expect("64-bit numbers are text").parse::<i64>().unwrap()),
+        "arrayValue" => inner["values"].as_array().unwrap().iter().map(plain).collect(),
+        "kvlistValue" => {
+            let members = inner["values"].as_array().unwrap().iter();
+            Value::Object(
+                members.map(|kv| (kv["key"].as_str().unwrap().to_owned(), plain(&kv["value"]))).collect(),
+            )
+        }
+        other => panic!("{other}"),
+    }
+}
+
+#[test]
+fn every_kind_has_what_its_class_requires() {
+    // https://schema.ocsf.io/1.8.0/classes: what is required beside the profiles.
+    let base = ["activity_id", "category_uid", "class_uid", "metadata", "severity_id", "time", "type_uid"];
+    for record in records() {
+        let event = ocsf(&record, "example");
+        let mut required = BTreeSet::from(base);
+        match event["class_uid"].as_u64().unwrap() {
+            0 => {}
+            3002 => required.extend(["user"]),
+            6003 => required.extend(["actor", "api", "src_endpoint"]),
+            other => panic!("class {other}"),
+        }
+        for name in required {
+            assert!(!event[name].is_null(), "{name} of {event:#}");
+        }
+        let (class, activity) =
+            (event["class_uid"].as_u64().unwrap(), event["activity_id"].as_u64().unwrap());
+        assert_eq!(event["type_uid"], class * 100 + activity);
+        assert_eq!(event["metadata"]["version"], "1.8.0");
+        assert_eq!(event["raw_data"], record.line(), "the receiver can check the chain");
+        assert_eq!(event["time"], 1_795_442_400_123_i64);
+    }
+}
+
+#[test]
+fn a_call_says_who_did_what_with_which_credential() {
+    let event = ocsf(&records()[1], "example");
+    assert_eq!(event["actor"]["user"]["uid"], "employee-1");
+    assert_eq!(event["actor"]["app_name"], "Assistant");
+    assert_eq!(event["api"]["operation"], "execute_sql");
+    assert_eq!(event["api"]["service"]["name"], "warehouse");
+    assert_eq!(event["resources"][2], json!({ "type": "credential", "name": "shared:warehouse-analyst" }));
+    assert_eq!(event["metadata"]["correlation_uid"], "01939a5e-0000-7000-8000-00000000000c");
+    assert_eq!((&event["action_id"], &event["disposition_id"]), (&json!(1), &json!(1)));
+}
+
+#[test]
+fn denials_and_unknown_outcomes_are_told_apart() {
+    let records = records();
+    let of = |at: usize| ocsf(&records[at], "example");
+    assert_eq!(of(2)["status_id"], 1);
+    assert_eq!(of(3)["status_id"], 0);
+    let denied = of(4);
+    assert_eq!(
+        (&denied["status_id"], &denied["action_id"], &denied["disposition_id"]),
+        (&json!(2), &json!(2), &json!(2))
+    );
+    assert_eq!(denied["authorizations"][0]["policy"]["name"], "no-drops");
+}
+
+#[test]
+fn the_request_is_otlp_json() {
+    let records = records();
+    let request = otlp_request(&records, "example", Timestamp::from_seconds(1_795_442_401));
+    let resource = &request["resourceLogs"][0];
+    assert_eq!(
+        resource["resource"]["attributes"][0],
+        json!({ "key": "service.name", "value": { "stringValue": "deskgate" } })
+    );
+    let logs = resource["scopeLogs"][0]["logRecords"].as_array().unwrap();
+    assert_eq!(logs.len(), records.len());
+    assert_eq!(logs[1]["timeUnixNano"], "1795442400123456000");
+    assert_eq!(logs[1]["observedTimeUnixNano"], "1795442401000000000");
+    for (log, record) in logs.iter().zip(&records) {
+        assert_eq!(plain(&log["body"]), ocsf(record, "example"));
+        let id = &log["attributes"][0]["value"]["stringValue"];
+        assert_eq!(*id, json!(format!("{}/1/{}", record.link().device, record.link().seq)));
+    }
+}

@@ -66,7 +66,7 @@ fn the_digest_can_be_checked_with_a_hash_and_nothing_else() {
     let (open, end) = lines[1].split_at(lines[1].len() - 84);
     assert_eq!(end, format!(r#","digest":"{}"}}"#, Digest::of(open.as_bytes())));
     assert!(
-        open.contains(&format!(r#""prev":"{}""#, Digest::of(lines[0][..lines[0].len() - 84].as_bytes())))
+        open.contains(&format!(r#""prev":"{}""#, Digest::of(&lines[0].as_bytes()[..lines[0].len() - 84])))
     );
 }
 
