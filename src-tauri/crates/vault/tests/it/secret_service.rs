@@ -83,8 +83,8 @@ fn run_inside(name: &str, step: &str, service: Service, home: &Path) {
         Service::Locked => command.env("SERVICE", "locked").args(["sh", "-c", WITH_KEYRING, "sh"]),
     };
     command.arg(std::env::current_exe().unwrap());
-    let output =
-        command.args(["--exact", &format!("secret_service::{name}"), "--nocapture"]).output().unwrap();
+    let output = command.args(["--exact", &format!("secret_service::{name}"), "--nocapture"]).output();
+    let output = output.expect("Debian's dbus and gnome-keyring are installed");
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "step {step}: {}\n{out}\n{err}", output.status);
     assert!(out.contains("1 passed"), "the step did not run: {out}");
