@@ -251,12 +251,15 @@ fn check(
             if bound { Ok(()) } else { Err("another device's nonce".to_owned()) }
         }
     };
-    let claims = token.claims(&verifier, nonce_check).map_err(|fault| match fault {
-        _ if other_key => Checked::Fault(IdentityFault::NotBound),
-        ClaimsVerificationError::SignatureVerification(SignatureVerificationError::NoMatchingKey) => {
+    let no_key = ClaimsVerificationError::SignatureVerification(SignatureVerificationError::NoMatchingKey);
+    let claims = token.claims(&verifier, nonce_check).map_err(|fault| {
+        if other_key {
+            Checked::Fault(IdentityFault::NotBound)
+        } else if fault == no_key {
             Checked::NoKey
+        } else {
+            Checked::Fault(IdentityFault::Refused(told(&fault)))
         }
-        other => Checked::Fault(IdentityFault::Refused(told(&other))),
     })?;
     let issued = Timestamp::from_seconds(claims.issue_time().timestamp());
     if issued > now.plus(CLOCK_SKEW) {
@@ -284,7 +287,7 @@ fn subject(claims: &Claims, groups_claim: &str) -> Subject {
 }
 
 /// https, or http on this machine.
-fn is_trustworthy(url: &url::Url) -> bool {
+pub(crate) fn is_trustworthy(url: &url::Url) -> bool {
     match url.host() {
         _ if url.scheme() == "https" => true,
         Some(url::Host::Ipv4(address)) => url.scheme() == "http" && address.is_loopback(),

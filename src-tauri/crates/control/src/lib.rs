@@ -4,10 +4,23 @@
 //! Shared secrets are opened here and nowhere else; they leave only towards the connector that they belong to.
 #![forbid(unsafe_code)]
 
+pub mod admin;
 pub mod author;
+mod broker;
 mod identity;
 mod launch;
+mod publication;
+mod relay;
 mod sealing;
+mod serve;
+mod server;
 mod store;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+#[cfg(test)]
+mod testing_org;
+
+pub use publication::Published;
+pub use sealing::{MASTER_KEY_VARIABLE, MasterKey, SealFault};
+pub use serve::{Running, ServeConfig, ServeFault, start};
+pub use store::{Device, Filter, StoreFault, StoredCredential};

@@ -8,7 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use chacha20poly1305::aead::{Aead as _, KeyInit as _, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
-use model::CredentialId;
+use model::{CredentialId, Digest};
 use secrecy::{ExposeSecret as _, SecretString};
 use zeroize::Zeroizing;
 
@@ -23,7 +23,10 @@ const SEAL_FORMAT: u8 = 1;
 const NONCE: usize = 24;
 
 /// The key that seals secrets.
-pub struct MasterKey(XChaCha20Poly1305);
+pub struct MasterKey {
+    cipher: XChaCha20Poly1305,
+    bytes: Zeroizing<[u8; 32]>,
+}
 
 /// Why a secret was not sealed or opened.
 #[derive(Debug, thiserror::Error)]
@@ -67,7 +70,13 @@ impl MasterKey {
     /// [`SealFault::MasterKey`].
     pub fn parse(text: &str) -> Result<Self, SealFault> {
         let bytes = Zeroizing::new(STANDARD.decode(text.trim()).map_err(|_| SealFault::MasterKey)?);
-        XChaCha20Poly1305::new_from_slice(&bytes).map(Self).map_err(|_| SealFault::MasterKey)
+        let bytes: [u8; 32] = bytes.as_slice().try_into().map_err(|_| SealFault::MasterKey)?;
+        Ok(Self { cipher: XChaCha20Poly1305::new(&bytes.into()), bytes: Zeroizing::new(bytes) })
+    }
+
+    /// A key for another purpose: the digest of the purpose and this key, which is uniformly random.
+    pub(crate) fn derived(&self, purpose: &[u8]) -> Digest {
+        Digest::of_parts(&[purpose, self.bytes.as_slice()])
     }
 
     /// Makes a key and writes its text form to a file that only its owner may read.
@@ -98,7 +107,7 @@ impl MasterKey {
         let mut nonce = [0; NONCE];
         getrandom::fill(&mut nonce).map_err(SealFault::Random)?;
         let payload = Payload { msg: secret.expose_secret().as_bytes(), aad: &bound_to(id, version) };
-        let sealed = self.0.encrypt(&XNonce::from(nonce), payload).map_err(|_| SealFault::Opening)?;
+        let sealed = self.cipher.encrypt(&XNonce::from(nonce), payload).map_err(|_| SealFault::Opening)?;
         Ok(SealedCredential { version, sealed: [&[SEAL_FORMAT], nonce.as_slice(), &sealed].concat() })
     }
 
@@ -113,7 +122,7 @@ impl MasterKey {
         }
         let (nonce, sealed) = rest.split_first_chunk::<NONCE>().ok_or(SealFault::Format)?;
         let payload = Payload { msg: sealed, aad: &bound_to(id, credential.version) };
-        let opened = self.0.decrypt(&XNonce::from(*nonce), payload).map_err(|_| SealFault::Opening)?;
+        let opened = self.cipher.decrypt(&XNonce::from(*nonce), payload).map_err(|_| SealFault::Opening)?;
         String::from_utf8(opened).map(SecretString::from).map_err(|_| SealFault::Format)
     }
 }

@@ -336,6 +336,11 @@ impl Ratchet {
         self.anchor
     }
 
+    /// The digest of the applied bundle.
+    pub fn applied_bundle(&self) -> Option<Digest> {
+        self.applied.as_ref().map(|applied| applied.bundle)
+    }
+
     /// The version of the newest root document.
     pub fn root_version(&self) -> u64 {
         self.root.version

@@ -16,3 +16,4 @@ pub use keys::{KeyFileFault, new_key, read_public, read_signing};
 pub use pin::{PinFault, Pinned, pin};
 pub use root::{RootPlan, add_signature, describe_root, new_root};
 pub use sign::{Documents, SignFault, SignPlan, sign};
+pub(crate) use sign::{MANIFEST_PATH, root_path};

@@ -136,6 +136,7 @@ impl Store {
             .execute(&mut *transaction)
             .await?;
         transaction.commit().await?;
+        self.changed();
         Ok(true)
     }
 
@@ -172,6 +173,7 @@ impl Store {
             .execute(&mut *transaction)
             .await?;
         transaction.commit().await?;
+        self.changed();
         Ok(())
     }
 

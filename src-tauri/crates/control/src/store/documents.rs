@@ -42,6 +42,7 @@ impl Store {
             .execute(&mut *transaction)
             .await?;
         transaction.commit().await?;
+        self.changed();
         Ok(())
     }
 

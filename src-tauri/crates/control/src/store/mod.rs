@@ -18,9 +18,10 @@ use model::DeviceId;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
+use tokio::sync::watch;
 
 pub use credentials::{SealedCredential, StoredCredential};
-pub use devices::{Device, NewDevice, SessionRow};
+pub use devices::{Device, NewDevice};
 pub use records::{Appended, ChainEnd, Filter, StoredLine};
 
 /// How many readers may work at once.
@@ -38,6 +39,8 @@ pub struct Store {
     /// One connection whose commits survive a crash of the program but not of the machine.
     quick: SqlitePool,
     readers: SqlitePool,
+    /// Counts commits that somebody may be waiting for.
+    changes: watch::Sender<u64>,
 }
 
 /// Why the database did not do it.
@@ -77,7 +80,7 @@ impl Store {
         sqlx::migrate!("./migrations").run(&writer).await?;
         let readers = SqlitePoolOptions::new().max_connections(READERS).connect_with(quick.clone()).await?;
         let quick = SqlitePoolOptions::new().max_connections(1).connect_with(quick).await?;
-        Ok(Self { writer, quick, readers })
+        Ok(Self { writer, quick, readers, changes: watch::Sender::new(0) })
     }
 
     /// The control plane's own id among the devices; made once.
@@ -92,6 +95,15 @@ impl Store {
         let text: String =
             sqlx::query_scalar("SELECT device FROM identity WHERE one = 1").fetch_one(&self.writer).await?;
         parsed("device id", &text)
+    }
+
+    /// Is told whenever there are new events or records.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
+    fn changed(&self) {
+        self.changes.send_modify(|count| *count += 1);
     }
 
     /// Whether the database answers.

@@ -104,6 +104,7 @@ impl Store {
             set_head(&mut transaction, device, head).await?;
         }
         transaction.commit().await?;
+        self.changed();
         Ok(Appended::Stored(head))
     }
 

@@ -1,0 +1,122 @@
+//! What administrators may do, over a local socket that only the server's user and root may use. Every act is an audit
+//! record.
+
+mod acts;
+mod client;
+mod socket;
+mod verify;
+
+use std::collections::BTreeMap;
+
+use model::{Advice, CredentialId, DeviceId};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::{Deserialize, Serialize};
+
+use crate::publication::Published;
+use crate::store::{Device, Filter, StoredCredential};
+
+pub use client::{AskFault, ask};
+pub(crate) use socket::listen;
+pub use verify::{ChainVerdict, Verdict};
+
+/// The largest request, in bytes: a publication with several bundles.
+const REQUEST_LIMIT: u64 = 96 * 1024 * 1024;
+
+/// What an administrator asks for.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "ask", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Ask {
+    /// Publishes documents, by their path below the configuration URL.
+    Publish {
+        /// The documents; all of them are JSON texts.
+        documents: BTreeMap<String, String>,
+    },
+    /// What is published.
+    Status,
+    /// Stores a secret in the place of an earlier one.
+    PutCredential {
+        /// The credential.
+        id: CredentialId,
+        /// The secret.
+        secret: Secret,
+    },
+    /// Lists credentials without their secrets.
+    ListCredentials,
+    /// Removes a secret and ends the connectors that hold it.
+    RemoveCredential {
+        /// The credential.
+        id: CredentialId,
+    },
+    /// Lists devices.
+    ListDevices,
+    /// Ends a device.
+    RevokeDevice {
+        /// The device.
+        id: DeviceId,
+    },
+    /// Looks up audit records.
+    QueryAudit {
+        /// Which.
+        filter: Filter,
+    },
+    /// Checks all stored chains.
+    VerifyAudit,
+}
+
+/// What an administrator is answered.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "answer", rename_all = "snake_case")]
+pub enum Answer {
+    /// It was published, or this is what is.
+    Published(Published),
+    /// Nothing is published yet.
+    Nothing,
+    /// The secret is stored.
+    Stored(StoredCredential),
+    /// The credentials.
+    Credentials {
+        /// In the order of their ids.
+        credentials: Vec<StoredCredential>,
+    },
+    /// The devices.
+    Devices {
+        /// The latest first.
+        devices: Vec<Device>,
+    },
+    /// It was done.
+    Done,
+    /// The records that were asked for, as they were written.
+    Records {
+        /// Oldest first.
+        lines: Vec<String>,
+    },
+    /// What a check of the chains found.
+    Verified(Verdict),
+    /// It was not done.
+    Refused {
+        /// Why.
+        error: Advice,
+    },
+}
+
+/// A secret on its way over the local socket. Never printed.
+#[derive(Clone)]
+pub struct Secret(pub SecretString);
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secret(..)")
+    }
+}
+
+impl Serialize for Secret {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.0.expose_secret())
+    }
+}
+
+impl<'de> Deserialize<'de> for Secret {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(|text| Self(SecretString::from(text)))
+    }
+}

@@ -1,0 +1,301 @@
+//! One brokered call, from the decision to the answer.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ::audit::{DenialRecord, IntentRecord, Outcome, OutcomeStatus, PolicyReference};
+use mcp::assistant::ToolEntry;
+use mcp::{CallParams, RawObject};
+use model::{ConnectorId, CredentialId, DeviceId, ForPerson as _, Subject, Timestamp, ToolName};
+use org_protocol::{BrokerContext, ConnectorSpec, Content, CredentialSpec, Freshness};
+use os::Clock;
+use policy::{Circumstance, CredentialChoice, Denial, DenialKind, Permit, PolicyVersion, Question};
+use secrecy::SecretString;
+use upstream::{Answer, Authority, Bearer, HttpClient, UpstreamFault};
+
+use super::fault::BrokerFault;
+use super::pool::{Full, Key, Pool};
+use super::redact::Redactor;
+use crate::publication::Live;
+use crate::sealing::MasterKey;
+use crate::server::Plane;
+
+/// How long a connector may take to answer a call.
+const DEADLINE: Duration = Duration::from_secs(100);
+/// The longest name of a tool that a record keeps, in characters.
+const NAME_LIMIT: usize = 128;
+
+/// Makes calls with shared credentials.
+pub(crate) struct Broker {
+    master: MasterKey,
+    pool: Pool,
+    clock: Arc<dyn Clock>,
+}
+
+/// What a device asks for, and in whose name.
+#[derive(Clone, Copy)]
+pub(crate) struct Asked<'a> {
+    /// The policy that decides from beginning to end.
+    pub(crate) live: &'a Live,
+    /// The connector.
+    pub(crate) connector: &'a ConnectorId,
+    /// What the device says.
+    pub(crate) context: &'a BrokerContext,
+    /// Whose session it is, with the claims that this server verified.
+    pub(crate) subject: &'a Subject,
+    /// Whose session it is.
+    pub(crate) device: DeviceId,
+}
+
+impl Broker {
+    /// A broker that has started nothing yet.
+    pub(crate) fn new(master: MasterKey, http: HttpClient, clock: Arc<dyn Clock>) -> Self {
+        Self { master, pool: Pool::new(http, Arc::clone(&clock)), clock }
+    }
+
+    /// The key under which secrets are sealed.
+    pub(crate) fn master(&self) -> &MasterKey {
+        &self.master
+    }
+
+    /// Ends every connector that holds a secret of the credential.
+    pub(crate) fn end_credential(&self, credential: &CredentialId) {
+        self.pool.end_credential(credential);
+    }
+
+    /// Ends connectors that nobody uses.
+    pub(crate) fn end_idle(&self) {
+        self.pool.end_idle();
+    }
+
+    /// The connector's tools that policy lets the person see.
+    pub(crate) fn listed(&self, asked: &Asked<'_>, now: Timestamp) -> Vec<ToolEntry> {
+        let content = asked.live.content();
+        if brokered(content, asked.connector).is_none() {
+            return Vec::new();
+        }
+        let listed =
+            asked.live.policy().listed(asked.subject, &asked.context.server, &asked.circumstance(now));
+        let pinned = content.tools.get(asked.connector);
+        pinned
+            .into_iter()
+            .flat_map(|tools| &tools.0)
+            .filter_map(|definition| {
+                let name: String = RawObject::parse(definition)?.read("name")?;
+                let is_it = |(connector, tool): &(ConnectorId, ToolName)| {
+                    connector == asked.connector && tool.as_str() == name
+                };
+                listed.iter().any(is_it).then(|| ToolEntry::new(name.clone(), definition))?
+            })
+            .collect()
+    }
+
+    /// Decides, records, calls, redacts and records again.
+    pub(crate) async fn call(
+        &self,
+        plane: &Plane,
+        asked: &Asked<'_>,
+        params: &CallParams<'_>,
+    ) -> Result<Answer, BrokerFault> {
+        let now = self.clock.now();
+        check_fresh(asked.live, now)?;
+        let content = asked.live.content();
+        let not_brokered = || BrokerFault::NotBrokered(asked.connector.clone());
+        let spec = brokered(content, asked.connector).ok_or_else(not_brokered)?;
+        let tool: ToolName = params.name().parse().map_err(|_| not_brokered())?;
+        let circumstance = asked.circumstance(now);
+        let question = asked.question(&tool, params.arguments(), &circumstance);
+        let permit = match asked.live.policy().decide(&question) {
+            Ok(permit) => permit,
+            Err(denial) => {
+                plane.journal.denial(asked.denial(plane, params, &denial)).await?;
+                return Err(BrokerFault::Denied(denial));
+            }
+        };
+        let CredentialChoice::Shared(credential) = permit.credential().clone() else {
+            return Err(not_brokered());
+        };
+        let intent = plane.journal.intent(asked.intent(plane, params, &permit, &credential)).await?;
+
+        let begun = self.clock.boot_time();
+        let answer = match Authority::new(&permit, &intent) {
+            Ok(authority) => self.effect(plane, asked, spec, &credential, authority, params).await,
+            Err(mismatch) => {
+                Err(BrokerFault::upstream(&spec.title, &UpstreamFault::NotPermitted, mismatch.to_string()))
+            }
+        };
+        let took = self.clock.boot_time().saturating_sub(begun);
+        if let Err(fault) = plane.journal.outcome(intent, outcome(&answer, took)) {
+            tracing::error!(%fault, call = %asked.context.call, "the outcome of a call could not be recorded");
+        }
+        answer
+    }
+
+    async fn effect(
+        &self,
+        plane: &Plane,
+        asked: &Asked<'_>,
+        spec: &ConnectorSpec,
+        credential: &CredentialId,
+        authority: Authority<'_>,
+        params: &CallParams<'_>,
+    ) -> Result<Answer, BrokerFault> {
+        let unusable = |reason| BrokerFault::Credential { id: credential.clone(), reason };
+        let sealed = plane.store.credential(credential).await?.ok_or_else(|| unusable(None))?;
+        let secret = self.master.open(credential, &sealed).map_err(|fault| unusable(Some(fault)))?;
+        let redactor = Redactor::new(&secret);
+        let key = Key::new(asked.connector, spec, credential, sealed.version, asked.subject);
+        let outcome = self.exchange(&key, spec, &secret, authority, params).await?;
+        match outcome {
+            Ok(Ok(result)) => Ok(Ok(redactor.json(result))),
+            Ok(Err(error)) => Ok(Err(redactor.json(error))),
+            Err(fault) => {
+                if matches!(fault, UpstreamFault::SessionGone | UpstreamFault::Ended { .. }) {
+                    self.pool.forget(&key);
+                }
+                let told = redactor.text(&fault.to_string()).into_owned();
+                Err(BrokerFault::upstream(&spec.title, &fault, told))
+            }
+        }
+    }
+
+    async fn exchange(
+        &self,
+        key: &Key,
+        spec: &ConnectorSpec,
+        secret: &SecretString,
+        authority: Authority<'_>,
+        params: &CallParams<'_>,
+    ) -> Result<Result<Answer, UpstreamFault>, BrokerFault> {
+        let opened = self.pool.session(key, spec, secret).await.map_err(|Full| BrokerFault::Busy)?;
+        let bearer = spec.url.as_ref().map(|_| Bearer::new(secret.clone()));
+        Ok(match opened {
+            Ok(session) => session.call_tool(authority, params, bearer.as_ref(), DEADLINE).await,
+            Err(fault) => Err(fault),
+        })
+    }
+}
+
+impl<'a> Asked<'a> {
+    fn circumstance(&self, now: Timestamp) -> Circumstance {
+        Circumstance {
+            now,
+            client_id: self.context.client_id.clone(),
+            client_name: self.context.client_name.clone(),
+            device: Some(self.device),
+        }
+    }
+
+    fn question(
+        &'a self,
+        tool: &'a ToolName,
+        arguments: &'a str,
+        circumstance: &'a Circumstance,
+    ) -> Question<'a> {
+        Question {
+            call: self.context.call,
+            subject: self.subject,
+            server: &self.context.server,
+            connector: self.connector,
+            tool,
+            arguments,
+            circumstance,
+        }
+    }
+
+    fn intent(
+        &self,
+        plane: &Plane,
+        params: &CallParams<'_>,
+        permit: &Permit,
+        credential: &CredentialId,
+    ) -> IntentRecord {
+        IntentRecord {
+            call: self.context.call,
+            subject: self.subject.clone(),
+            server: permit.server().clone(),
+            connector: permit.connector().clone(),
+            tool: permit.tool().clone(),
+            client_id: self.context.client_id.clone(),
+            client_name: self.context.client_name.clone(),
+            process: None,
+            policy: reference(permit.version()),
+            rules: permit.rules().iter().map(ToString::to_string).collect(),
+            credential: format!("shared:{credential}"),
+            arguments: plane.journal.summary(params.arguments(), self.captures()),
+        }
+    }
+
+    fn denial(&self, plane: &Plane, params: &CallParams<'_>, denial: &Denial) -> DenialRecord {
+        DenialRecord {
+            call: self.context.call,
+            subject: self.subject.clone(),
+            server: self.context.server.clone(),
+            connector: Some(self.connector.clone()),
+            tool: params.name().chars().take(NAME_LIMIT).collect(),
+            client_id: self.context.client_id.clone(),
+            client_name: self.context.client_name.clone(),
+            process: None,
+            policy: reference(denial.version()),
+            rules: denial.rules().iter().map(ToString::to_string).collect(),
+            kind: kind(denial.kind()).to_owned(),
+            reason: denial.advice().to_string(),
+            arguments: Some(plane.journal.summary(params.arguments(), self.captures())),
+        }
+    }
+
+    fn captures(&self) -> bool {
+        self.live.content().org.audit.capture_arguments
+    }
+}
+
+fn check_fresh(live: &Live, now: Timestamp) -> Result<(), BrokerFault> {
+    match live.freshness(now) {
+        Freshness::Fresh { .. } | Freshness::Grace { .. } => Ok(()),
+        Freshness::Nothing
+        | Freshness::Expired { .. }
+        | Freshness::ClockBehind { .. }
+        | Freshness::Revoked => Err(BrokerFault::PolicyExpired),
+    }
+}
+
+fn brokered<'c>(content: &'c Content, connector: &ConnectorId) -> Option<&'c ConnectorSpec> {
+    let spec = content.connectors.get(connector)?;
+    matches!(spec.credential, CredentialSpec::Brokered { .. }).then_some(spec)
+}
+
+fn outcome(answer: &Result<Answer, BrokerFault>, took: Duration) -> Outcome {
+    let mut outcome = match answer {
+        Ok(Ok(result)) => {
+            let failed = RawObject::parse(result).and_then(|object| object.read("isError")).unwrap_or(false);
+            Outcome::new(if failed { OutcomeStatus::ToolError } else { OutcomeStatus::Ok })
+        }
+        Ok(Err(_)) => Outcome::new(OutcomeStatus::Failed).with_code("rpc-error"),
+        Err(fault) => {
+            let status = if fault.before_effect() { OutcomeStatus::Failed } else { OutcomeStatus::Unknown };
+            Outcome::new(status).with_code(fault.advice().code)
+        }
+    };
+    outcome.duration_micros = u64::try_from(took.as_micros()).ok();
+    outcome.response_bytes = match answer {
+        Ok(Ok(value) | Err(value)) => u64::try_from(value.get().len()).ok(),
+        Err(_) => None,
+    };
+    outcome
+}
+
+/// The kind of denial, as the journal has it.
+fn kind(kind: DenialKind) -> &'static str {
+    match kind {
+        DenialKind::NotListed => "not-listed",
+        DenialKind::NoPermit => "no-permit",
+        DenialKind::Forbidden => "forbidden",
+        DenialKind::Error => "evaluation-error",
+        DenialKind::DenyAll => "deny-all",
+        DenialKind::Arguments => "arguments",
+    }
+}
+
+fn reference(version: &PolicyVersion) -> PolicyReference {
+    PolicyReference { label: version.label.clone(), digest: version.digest }
+}

@@ -1,0 +1,10 @@
+//! Calls with shared credentials: decided again on claims that this server verified, recorded before the effect, made
+//! with a secret that never leaves but towards its connector.
+
+mod call;
+mod fault;
+mod pool;
+mod redact;
+
+pub(crate) use call::{Asked, Broker};
+pub(crate) use fault::BrokerFault;

@@ -1,0 +1,149 @@
+//! Sessions with connectors that run with a shared secret.
+//!
+//! A session belongs to one person and one secret: what a connector keeps of one person's calls (a search path, an open
+//! transaction) never meets another's.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use model::{ConnectorId, CredentialId, Digest, Subject};
+use org_protocol::{ConnectorSpec, ContentFault, Transport};
+use os::Clock;
+use secrecy::SecretString;
+use upstream::{Bearer, HttpClient, Session, UpstreamFault};
+
+use crate::launch;
+
+/// How long a connector may take to start.
+const START: Duration = Duration::from_secs(30);
+/// How long a session may be idle.
+const IDLE: Duration = Duration::from_secs(300);
+/// How many sessions there may be.
+const MOST: usize = 64;
+
+/// What a session belongs to.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Key {
+    pub(super) connector: ConnectorId,
+    pub(super) credential: CredentialId,
+    /// Counts the credential's secrets.
+    pub(super) version: u64,
+    pub(super) issuer: String,
+    pub(super) subject: String,
+    /// The digest of what IT wrote of the connector.
+    pub(super) spec: Digest,
+}
+
+impl Key {
+    pub(super) fn new(
+        connector: &ConnectorId,
+        spec: &ConnectorSpec,
+        credential: &CredentialId,
+        version: u64,
+        subject: &Subject,
+    ) -> Self {
+        Self {
+            connector: connector.clone(),
+            credential: credential.clone(),
+            version,
+            issuer: subject.issuer.clone(),
+            subject: subject.subject.clone(),
+            spec: Digest::of(&serde_json::to_vec(spec).unwrap_or_default()),
+        }
+    }
+}
+
+type Slot = Arc<tokio::sync::Mutex<Option<Arc<Session>>>>;
+
+/// The sessions.
+pub(super) struct Pool {
+    http: HttpClient,
+    clock: Arc<dyn Clock>,
+    slots: Mutex<HashMap<Key, (Slot, Duration)>>,
+}
+
+/// All slots are taken.
+#[derive(Debug)]
+pub(super) struct Full;
+
+impl Pool {
+    pub(super) fn new(http: HttpClient, clock: Arc<dyn Clock>) -> Self {
+        Self { http, clock, slots: Mutex::default() }
+    }
+
+    /// A live session; opened by whoever comes first, while the others wait.
+    pub(super) async fn session(
+        &self,
+        key: &Key,
+        spec: &ConnectorSpec,
+        secret: &SecretString,
+    ) -> Result<Result<Arc<Session>, UpstreamFault>, Full> {
+        let slot = self.slot(key).ok_or(Full)?;
+        let mut held = slot.lock().await;
+        if let Some(session) = held.as_ref().filter(|session| session.is_alive()) {
+            return Ok(Ok(Arc::clone(session)));
+        }
+        *held = None;
+        Ok(match self.open(spec, secret).await {
+            Ok(session) => {
+                let session = Arc::new(session);
+                *held = Some(Arc::clone(&session));
+                Ok(session)
+            }
+            Err(fault) => Err(fault),
+        })
+    }
+
+    /// Drops a session that turned out to be gone.
+    pub(super) fn forget(&self, key: &Key) {
+        self.lock().remove(key);
+    }
+
+    /// Ends all sessions that hold a secret of the credential; calls under way fail.
+    pub(super) fn end_credential(&self, credential: &CredentialId) {
+        self.lock().retain(|key, _| key.credential != *credential);
+    }
+
+    /// Ends sessions that nobody has used for a while.
+    pub(super) fn end_idle(&self) {
+        let now = self.clock.boot_time();
+        // A slot that somebody holds a second time is in use.
+        self.lock().retain(|_, (slot, used)| now.saturating_sub(*used) < IDLE || Arc::strong_count(slot) > 1);
+    }
+
+    fn slot(&self, key: &Key) -> Option<Slot> {
+        let now = self.clock.boot_time();
+        let mut slots = self.lock();
+        if let Some((slot, used)) = slots.get_mut(key) {
+            *used = now;
+            return Some(Arc::clone(slot));
+        }
+        if slots.len() >= MOST {
+            let oldest = slots
+                .iter()
+                .filter(|(_, (slot, _))| Arc::strong_count(slot) == 1)
+                .min_by_key(|(_, (_, used))| *used)
+                .map(|(key, _)| key.clone())?;
+            slots.remove(&oldest);
+        }
+        let slot = Slot::default();
+        slots.insert(key.clone(), (Arc::clone(&slot), now));
+        Some(slot)
+    }
+
+    async fn open(&self, spec: &ConnectorSpec, secret: &SecretString) -> Result<Session, UpstreamFault> {
+        let unusable = |fault: ContentFault| UpstreamFault::Unusable(fault.to_string());
+        match (spec.transport().map_err(unusable)?, launch::program(spec, Some(secret))) {
+            (Transport::Stdio { .. }, Some(program)) => Session::open_program(&program, START).await,
+            (Transport::Http(url), _) => {
+                Session::open_url(&self.http, url, Some(&Bearer::new(secret.clone())), START).await
+            }
+            (Transport::Stdio { .. }, None) => Err(unusable(ContentFault::Transport)),
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Key, (Slot, Duration)>> {
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,174 @@
+//! Commands that ask the running server.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use control::Filter;
+use control::admin::{Answer, Ask, Secret, ask};
+use control::author::Documents;
+use model::{CredentialId, DeviceId};
+
+use super::author::read_secret;
+use super::{Failure, QueryArgs, said, say, say_json};
+
+pub(super) async fn publish(folder: &Path, socket: &Path, json: bool) -> Result<(), Failure> {
+    let Documents(documents) = Documents::read(folder)
+        .map_err(|(path, fault)| Failure::new(format!("{}: {fault}", path.display())))?;
+    let documents = documents
+        .into_iter()
+        .map(|(path, bytes)| {
+            let text = String::from_utf8(bytes);
+            text.map(|text| (path.clone(), text)).map_err(|_| Failure::new(format!("{path} is no text")))
+        })
+        .collect::<Result<BTreeMap<_, _>, _>>()?;
+    answer_published(asked(socket, &Ask::Publish { documents }).await?, json)
+}
+
+pub(super) async fn status(socket: &Path, json: bool) -> Result<(), Failure> {
+    answer_published(asked(socket, &Ask::Status).await?, json)
+}
+
+pub(super) async fn put_credential(
+    id: CredentialId,
+    file: Option<&Path>,
+    socket: &Path,
+    json: bool,
+) -> Result<(), Failure> {
+    let secret = Secret(read_secret(file.unwrap_or(Path::new("-")))?);
+    match asked(socket, &Ask::PutCredential { id, secret }).await? {
+        Answer::Stored(stored) => {
+            said(json, &stored, || format!("Stored version {} of {}.", stored.version, stored.id));
+            Ok(())
+        }
+        other => Err(unexpected(&other)),
+    }
+}
+
+pub(super) async fn list_credentials(socket: &Path, json: bool) -> Result<(), Failure> {
+    match asked(socket, &Ask::ListCredentials).await? {
+        Answer::Credentials { credentials } => {
+            said(json, &credentials, || {
+                let line = |one: &control::StoredCredential| {
+                    format!("{:<32} version {:<4} changed {}", one.id, one.version, one.changed_at)
+                };
+                lines_or(credentials.iter().map(line).collect(), "No credential is stored.")
+            });
+            Ok(())
+        }
+        other => Err(unexpected(&other)),
+    }
+}
+
+pub(super) async fn remove_credential(id: CredentialId, socket: &Path) -> Result<(), Failure> {
+    done(asked(socket, &Ask::RemoveCredential { id }).await?)
+}
+
+pub(super) async fn list_devices(socket: &Path, json: bool) -> Result<(), Failure> {
+    match asked(socket, &Ask::ListDevices).await? {
+        Answer::Devices { devices } => {
+            said(json, &devices, || {
+                let line = |one: &control::Device| {
+                    let state = one.revoked_at.map_or("active".to_owned(), |at| format!("revoked {at}"));
+                    format!(
+                        "{}  {:<24} {:<28} seen {}  {state}",
+                        one.id, one.name, one.enrolled_by, one.seen_at
+                    )
+                };
+                lines_or(devices.iter().map(line).collect(), "No device is enrolled.")
+            });
+            Ok(())
+        }
+        other => Err(unexpected(&other)),
+    }
+}
+
+pub(super) async fn revoke_device(id: DeviceId, socket: &Path) -> Result<(), Failure> {
+    done(asked(socket, &Ask::RevokeDevice { id }).await?)
+}
+
+/// Records are JSON lines by themselves: they are printed as they were written.
+pub(super) async fn query(args: QueryArgs) -> Result<(), Failure> {
+    let filter = Filter {
+        credential: args.credential,
+        connector: args.connector,
+        user: args.user,
+        call: args.call,
+        since: args.since,
+        until: args.until,
+        limit: Some(args.limit),
+    };
+    match asked(&args.socket.admin_socket, &Ask::QueryAudit { filter }).await? {
+        Answer::Records { lines } => {
+            for line in lines {
+                say(&line);
+            }
+            Ok(())
+        }
+        other => Err(unexpected(&other)),
+    }
+}
+
+pub(super) async fn verify(socket: &Path, json: bool) -> Result<(), Failure> {
+    let Answer::Verified(verdict) = asked(socket, &Ask::VerifyAudit).await? else {
+        return Err(Failure::new("the server gave another answer"));
+    };
+    if json {
+        say_json(&verdict);
+    } else {
+        for chain in &verdict.chains {
+            let state = if chain.findings.is_empty() { "unbroken" } else { "NOT UNBROKEN" };
+            say(&format!("{}  {} records in {} epochs: {state}", chain.device, chain.records, chain.epochs));
+            for finding in &chain.findings {
+                say(&format!("  {finding}"));
+            }
+        }
+    }
+    if verdict.is_good() { Ok(()) } else { Err(Failure::new("The stored records were tampered with.")) }
+}
+
+async fn asked(socket: &Path, question: &Ask) -> Result<Answer, Failure> {
+    match ask(socket, question).await.map_err(Failure::new)? {
+        Answer::Refused { error } => Err(Failure::new(error)),
+        answer => Ok(answer),
+    }
+}
+
+fn answer_published(answer: Answer, json: bool) -> Result<(), Failure> {
+    match answer {
+        Answer::Published(published) => {
+            said(json, &published, || {
+                format!(
+                    "organisation  {}\nversion       {} (epoch {})\nbundle        {}\nexpires       {}\nfingerprint   {}",
+                    published.org,
+                    published.version,
+                    published.epoch,
+                    published.bundle,
+                    published.expires,
+                    published.fingerprint
+                )
+            });
+            Ok(())
+        }
+        Answer::Nothing => Err(Failure::new("Nothing is published yet.")),
+        other => Err(unexpected(&other)),
+    }
+}
+
+fn done(answer: Answer) -> Result<(), Failure> {
+    match answer {
+        Answer::Done => {
+            say("Done.");
+            Ok(())
+        }
+        other => Err(unexpected(&other)),
+    }
+}
+
+fn unexpected(answer: &Answer) -> Failure {
+    tracing::debug!(?answer, "unexpected");
+    Failure::new("the server gave another answer than expected; is it of another version?")
+}
+
+fn lines_or(lines: Vec<String>, none: &str) -> String {
+    if lines.is_empty() { none.to_owned() } else { lines.join("\n") }
+}

@@ -1,0 +1,192 @@
+//! Commands that work on files alone.
+
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use control::MasterKey;
+use control::author::{
+    self, AuthorFault, Documents, RootPlan, SignPlan, add_signature, describe_root, read_public, read_signing,
+};
+use model::ConnectorId;
+use org_protocol::{Envelope, Root};
+use os::Clock as _;
+use secrecy::SecretString;
+use serde_json::json;
+
+use super::{Failure, RootArgs, said, say};
+
+const DAY: Duration = Duration::from_secs(86_400);
+
+pub(super) struct SignArgs {
+    pub(super) folder: PathBuf,
+    pub(super) roots: Vec<PathBuf>,
+    pub(super) key: PathBuf,
+    pub(super) out: PathBuf,
+    pub(super) days: u32,
+}
+
+pub(super) fn init(folder: &Path, json: bool) -> Result<(), Failure> {
+    let files = author::init(folder).map_err(|(path, fault)| file_failure(&path, &fault))?;
+    said(json, &files, || {
+        format!("Wrote {} files to {}. Begin with README.md.", files.len(), folder.display())
+    });
+    Ok(())
+}
+
+pub(super) fn new_key(file: &Path, json: bool) -> Result<(), Failure> {
+    let public = author::new_key(file).map_err(Failure::new)?;
+    let id = public.id();
+    said(json, &json!({"id": id, "private": file}), || {
+        format!("Made key {id}: {} (private) and {}.pub", file.display(), file.display())
+    });
+    Ok(())
+}
+
+pub(super) fn new_master(file: &Path) -> Result<(), Failure> {
+    MasterKey::create(file).map_err(Failure::new)?;
+    say(&format!(
+        "Made a master key: {}. Without it, stored secrets cannot be opened; keep a copy apart.",
+        file.display()
+    ));
+    Ok(())
+}
+
+pub(super) fn new_root(args: &RootArgs) -> Result<(), Failure> {
+    let publics = |paths: &[PathBuf]| -> Result<Vec<_>, Failure> {
+        paths.iter().map(|path| read_public(path).map_err(Failure::new)).collect()
+    };
+    let previous = args.previous.as_deref().map(read_root).transpose()?;
+    let plan = RootPlan {
+        org: args.org.clone(),
+        previous,
+        root_keys: publics(&args.root_keys)?,
+        threshold: args.threshold,
+        manifest_keys: publics(&args.manifest_keys)?,
+        receipt_keys: publics(&args.receipt_keys)?,
+        new_epoch: args.new_epoch,
+        expires: os::SystemClock.now().plus(DAY * args.days),
+    };
+    let keys: Vec<_> = args
+        .sign_with
+        .iter()
+        .map(|path| read_signing(path).map_err(Failure::new))
+        .collect::<Result<_, _>>()?;
+    let envelope = author::new_root(&plan, &keys).map_err(Failure::new)?;
+    write(&args.out, &envelope.to_json())?;
+    say(&describe_root(&envelope).map_err(Failure::new)?);
+    Ok(())
+}
+
+pub(super) fn sign_root(file: &Path, key: &Path) -> Result<(), Failure> {
+    let mut envelope = Envelope::parse(&read(file)?).map_err(Failure::new)?;
+    add_signature(&mut envelope, &read_signing(key).map_err(Failure::new)?).map_err(Failure::new)?;
+    write(file, &envelope.to_json())?;
+    say(&describe_root(&envelope).map_err(Failure::new)?);
+    Ok(())
+}
+
+pub(super) fn show_root(file: &Path) -> Result<(), Failure> {
+    let envelope = Envelope::parse(&read(file)?).map_err(Failure::new)?;
+    say(&describe_root(&envelope).map_err(Failure::new)?);
+    Ok(())
+}
+
+pub(super) fn check(folder: &Path, json: bool) -> Result<(), Failure> {
+    let content = author::check(folder).map_err(|faults| author_failure(&faults))?;
+    let counts = json!({
+        "connectors": content.connectors.len(),
+        "servers": content.servers.len(),
+        "policies": content.policies.len(),
+    });
+    said(json, &counts, || {
+        format!(
+            "Good: {} connectors, {} servers, {} policy files.",
+            content.connectors.len(),
+            content.servers.len(),
+            content.policies.len()
+        )
+    });
+    Ok(())
+}
+
+pub(super) fn sign(args: &SignArgs, json: bool) -> Result<(), Failure> {
+    let content = author::check(&args.folder).map_err(|faults| author_failure(&faults))?;
+    let manifest = args.out.join("v1/manifest.json");
+    let plan = SignPlan {
+        roots: args.roots.iter().map(|path| read(path)).collect::<Result<_, _>>()?,
+        previous: manifest.exists().then(|| read(&manifest)).transpose()?,
+        valid_for: DAY * args.days,
+        key: read_signing(&args.key).map_err(Failure::new)?,
+        now: os::SystemClock.now(),
+    };
+    let documents = author::sign(&content, &plan).map_err(Failure::new)?;
+    documents.write(&args.out).map_err(|(path, fault)| file_failure(&path, &fault))?;
+    let Documents(documents) = documents;
+    let paths: Vec<&String> = documents.keys().collect();
+    said(json, &paths, || format!("Signed {} documents into {}.", paths.len(), args.out.display()));
+    Ok(())
+}
+
+pub(super) async fn pin(
+    folder: &Path,
+    connector: &ConnectorId,
+    credential: Option<&Path>,
+    json: bool,
+) -> Result<(), Failure> {
+    let secret = credential.map(read_secret).transpose()?;
+    let pinned = author::pin(folder, connector, secret.as_ref()).await.map_err(Failure::new)?;
+    said(json, &pinned, || {
+        let mut text = format!("{}: {} tools", pinned.file.display(), pinned.tools);
+        let kinds = [
+            ("new", &pinned.added),
+            ("changed", &pinned.changed),
+            ("gone", &pinned.removed),
+            ("left out", &pinned.left_out),
+        ];
+        for (kind, names) in kinds {
+            if !names.is_empty() {
+                text.push_str(&format!("\n  {kind}: {}", names.join(", ")));
+            }
+        }
+        text
+    });
+    Ok(())
+}
+
+/// Reads a secret; `-` is standard input. A line end at its end is not part of it.
+pub(super) fn read_secret(path: &Path) -> Result<SecretString, Failure> {
+    let text = if path == Path::new("-") {
+        let mut text = String::new();
+        let read = std::io::stdin().take(1024 * 1024).read_to_string(&mut text);
+        read.map_err(|fault| file_failure(path, &fault))?;
+        text
+    } else {
+        std::fs::read_to_string(path).map_err(|fault| file_failure(path, &fault))?
+    };
+    let text = zeroize::Zeroizing::new(text);
+    Ok(SecretString::from(text.trim_end_matches(['\r', '\n'])))
+}
+
+fn read_root(path: &Path) -> Result<Root, Failure> {
+    let payload = Envelope::parse(&read(path)?).and_then(|envelope| envelope.unverified_payload());
+    Root::parse(&payload.map_err(Failure::new)?).map_err(Failure::new)
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, Failure> {
+    std::fs::read(path).map_err(|fault| file_failure(path, &fault))
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    let made = path.parent().map_or(Ok(()), std::fs::create_dir_all);
+    made.and_then(|()| std::fs::write(path, bytes)).map_err(|fault| file_failure(path, &fault))
+}
+
+fn file_failure(path: &Path, fault: &std::io::Error) -> Failure {
+    Failure::new(format!("{}: {fault}", path.display()))
+}
+
+fn author_failure(faults: &[AuthorFault]) -> Failure {
+    let lines: Vec<String> = faults.iter().map(ToString::to_string).collect();
+    Failure::new(lines.join("\n"))
+}

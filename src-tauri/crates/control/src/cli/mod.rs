@@ -1,0 +1,358 @@
+//! The command line: what can be said, and how it is answered.
+
+mod ask;
+mod author;
+mod serve;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use model::{ConnectorId, CredentialId, DeviceId, Timestamp};
+use serde::Serialize;
+use url::Url;
+
+/// The control plane of a Deskgate organisation, and the tools with which IT writes and publishes its policy.
+#[derive(Debug, Parser)]
+#[command(name = "deskgate-control", version)]
+pub(crate) struct Cli {
+    /// Answer in JSON where a script would read it.
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Write a commented example organisation that works.
+    Init {
+        /// The folder to write; it must be empty or not exist.
+        folder: PathBuf,
+    },
+    /// Make keys.
+    #[command(subcommand)]
+    Key(KeyCommand),
+    /// Make and sign root documents.
+    #[command(subcommand)]
+    Root(RootCommand),
+    /// Check, sign and publish policy.
+    #[command(subcommand)]
+    Bundle(BundleCommand),
+    /// Work with connectors.
+    #[command(subcommand)]
+    Connector(ConnectorCommand),
+    /// Run the server.
+    Serve(Box<ServeArgs>),
+    /// Store, list and remove the secrets of shared accounts.
+    #[command(subcommand)]
+    Credential(CredentialCommand),
+    /// List and revoke devices.
+    #[command(subcommand)]
+    Device(DeviceCommand),
+    /// Look up and verify audit records.
+    #[command(subcommand)]
+    Audit(AuditCommand),
+    /// Say what is published.
+    Status(Socket),
+}
+
+#[derive(Debug, Subcommand)]
+enum KeyCommand {
+    /// Make an Ed25519 key for the root, manifest or receipts role: FILE and FILE.pub.
+    New {
+        /// Where the private half goes; only its owner may read it.
+        file: PathBuf,
+    },
+    /// Make a master key, which seals shared secrets.
+    Master {
+        /// Where it goes; only its owner may read it. Keep it apart from the database.
+        file: PathBuf,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum RootCommand {
+    /// Make a root document, or the next version of one, and sign it with the keys at hand.
+    New(Box<RootArgs>),
+    /// Add a key holder's signature.
+    Sign {
+        /// The root document.
+        file: PathBuf,
+        /// The private key.
+        #[arg(long)]
+        sign_with: PathBuf,
+    },
+    /// Say what a root document says, who has signed it and what to pin.
+    Show {
+        /// The root document.
+        file: PathBuf,
+    },
+}
+
+#[derive(Debug, Args)]
+struct RootArgs {
+    /// The organisation's id.
+    #[arg(long)]
+    org: String,
+    /// A public root key; give each.
+    #[arg(long = "root-key", required = true)]
+    root_keys: Vec<PathBuf>,
+    /// How many root keys must sign.
+    #[arg(long, default_value_t = 1)]
+    threshold: usize,
+    /// A public manifest key.
+    #[arg(long = "manifest-key", required = true)]
+    manifest_keys: Vec<PathBuf>,
+    /// A public receipts key.
+    #[arg(long = "receipts-key", required = true)]
+    receipt_keys: Vec<PathBuf>,
+    /// For how many days the document vouches.
+    #[arg(long, default_value_t = 365)]
+    days: u32,
+    /// The root document before this one; the new one is its next version.
+    #[arg(long)]
+    previous: Option<PathBuf>,
+    /// Begin a new epoch of manifests: after a manifest key was stolen.
+    #[arg(long, requires = "previous")]
+    new_epoch: bool,
+    /// A private key to sign with; give each that is at hand.
+    #[arg(long)]
+    sign_with: Vec<PathBuf>,
+    /// Where to write the document.
+    #[arg(long)]
+    out: PathBuf,
+}
+
+#[derive(Debug, Subcommand)]
+enum BundleCommand {
+    /// Find every mistake in the authored folder.
+    Check {
+        /// The authored folder.
+        folder: PathBuf,
+    },
+    /// Check the folder and sign it: root documents, manifest and bundle, as desktops fetch them.
+    Sign {
+        /// The authored folder.
+        folder: PathBuf,
+        /// A root document; give all versions from the first, in order.
+        #[arg(long = "root", required = true)]
+        roots: Vec<PathBuf>,
+        /// The private manifest key.
+        #[arg(long)]
+        key: PathBuf,
+        /// Where to write; what was signed there before is continued.
+        #[arg(long)]
+        out: PathBuf,
+        /// For how many days desktops may rely on it.
+        #[arg(long, default_value_t = 7)]
+        days: u32,
+    },
+    /// Publish what `bundle sign` wrote on the server that runs on this machine.
+    Publish {
+        /// The folder that `bundle sign` wrote.
+        folder: PathBuf,
+        #[command(flatten)]
+        socket: Socket,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum ConnectorCommand {
+    /// Ask a connector for its tools and write them down for review.
+    Pin {
+        /// The authored folder.
+        folder: PathBuf,
+        /// The connector.
+        connector: ConnectorId,
+        /// A file with the secret that a brokered connector needs; `-` for standard input.
+        #[arg(long)]
+        credential_file: Option<PathBuf>,
+    },
+}
+
+#[derive(Debug, Args)]
+struct ServeArgs {
+    /// Where everything is kept.
+    #[arg(long)]
+    data: PathBuf,
+    /// Where to listen: a loopback address; port 0 takes a free one.
+    #[arg(long, default_value = "127.0.0.1:7700")]
+    listen: SocketAddr,
+    /// The configuration URL as desktops reach it, if a proxy stands in front.
+    #[arg(long)]
+    public_url: Option<Url>,
+    /// The administrators' socket; admin.sock in the data directory if not given.
+    #[arg(long)]
+    admin_socket: Option<PathBuf>,
+    /// The master key's file; else it is taken from DESKGATE_MASTER_KEY.
+    #[arg(long)]
+    master_key: Option<PathBuf>,
+    /// The private receipts key.
+    #[arg(long)]
+    receipts_key: PathBuf,
+    /// Where audit records are passed on to, such as http://127.0.0.1:4318/v1/logs.
+    #[arg(long)]
+    otlp_url: Option<Url>,
+}
+
+#[derive(Debug, Subcommand)]
+enum CredentialCommand {
+    /// Store a secret, read from standard input or a file; it is never shown.
+    Put {
+        /// The credential.
+        id: CredentialId,
+        /// A file with the secret; standard input if not given.
+        #[arg(long)]
+        file: Option<PathBuf>,
+        #[command(flatten)]
+        socket: Socket,
+    },
+    /// List credentials, without their secrets.
+    List(Socket),
+    /// Remove a secret; connectors that hold it are ended.
+    Remove {
+        /// The credential.
+        id: CredentialId,
+        #[command(flatten)]
+        socket: Socket,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum DeviceCommand {
+    /// List devices.
+    List(Socket),
+    /// End a device and its sessions.
+    Revoke {
+        /// The device.
+        id: DeviceId,
+        #[command(flatten)]
+        socket: Socket,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum AuditCommand {
+    /// Look up records. The question itself is recorded.
+    Query(Box<QueryArgs>),
+    /// Check all stored chains.
+    Verify(Socket),
+}
+
+#[derive(Debug, Args)]
+struct QueryArgs {
+    /// Calls that used this credential, with their outcomes.
+    #[arg(long)]
+    credential: Option<String>,
+    /// Calls to this connector.
+    #[arg(long)]
+    connector: Option<ConnectorId>,
+    /// A person: e-mail address or subject.
+    #[arg(long)]
+    user: Option<String>,
+    /// One call.
+    #[arg(long)]
+    call: Option<String>,
+    /// Not before this time (RFC 3339).
+    #[arg(long)]
+    since: Option<Timestamp>,
+    /// Before this time (RFC 3339).
+    #[arg(long)]
+    until: Option<Timestamp>,
+    /// At most so many, the latest.
+    #[arg(long, default_value_t = 1000)]
+    limit: u32,
+    #[command(flatten)]
+    socket: Socket,
+}
+
+/// Where the running server is asked.
+#[derive(Debug, Args)]
+struct Socket {
+    /// The administrators' socket of the running server.
+    #[arg(long, default_value = "/var/lib/deskgate-control/admin.sock", env = "DESKGATE_CONTROL_SOCKET")]
+    admin_socket: PathBuf,
+}
+
+/// A failure, in words for whoever typed the command.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct Failure(String);
+
+impl Failure {
+    fn new(text: impl std::fmt::Display) -> Self {
+        Self(text.to_string())
+    }
+}
+
+/// Sets logging up: the server logs to standard error, commands only when `RUST_LOG` says so.
+pub(crate) fn log(cli: &Cli) {
+    let usual = if matches!(cli.command, Command::Serve(_)) { "info" } else { "off" };
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(usual));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+}
+
+/// Does what was said.
+pub(crate) async fn run(cli: Cli) -> Result<(), Failure> {
+    let json = cli.json;
+    match cli.command {
+        Command::Init { folder } => author::init(&folder, json),
+        Command::Key(KeyCommand::New { file }) => author::new_key(&file, json),
+        Command::Key(KeyCommand::Master { file }) => author::new_master(&file),
+        Command::Root(RootCommand::New(args)) => author::new_root(&args),
+        Command::Root(RootCommand::Sign { file, sign_with }) => author::sign_root(&file, &sign_with),
+        Command::Root(RootCommand::Show { file }) => author::show_root(&file),
+        Command::Bundle(BundleCommand::Check { folder }) => author::check(&folder, json),
+        Command::Bundle(BundleCommand::Sign { folder, roots, key, out, days }) => {
+            author::sign(&author::SignArgs { folder, roots, key, out, days }, json)
+        }
+        Command::Bundle(BundleCommand::Publish { folder, socket }) => {
+            ask::publish(&folder, &socket.admin_socket, json).await
+        }
+        Command::Connector(ConnectorCommand::Pin { folder, connector, credential_file }) => {
+            author::pin(&folder, &connector, credential_file.as_deref(), json).await
+        }
+        Command::Serve(args) => serve::serve(*args, json).await,
+        Command::Credential(CredentialCommand::Put { id, file, socket }) => {
+            ask::put_credential(id, file.as_deref(), &socket.admin_socket, json).await
+        }
+        Command::Credential(CredentialCommand::List(socket)) => {
+            ask::list_credentials(&socket.admin_socket, json).await
+        }
+        Command::Credential(CredentialCommand::Remove { id, socket }) => {
+            ask::remove_credential(id, &socket.admin_socket).await
+        }
+        Command::Device(DeviceCommand::List(socket)) => ask::list_devices(&socket.admin_socket, json).await,
+        Command::Device(DeviceCommand::Revoke { id, socket }) => {
+            ask::revoke_device(id, &socket.admin_socket).await
+        }
+        Command::Audit(AuditCommand::Query(args)) => ask::query(*args).await,
+        Command::Audit(AuditCommand::Verify(socket)) => ask::verify(&socket.admin_socket, json).await,
+        Command::Status(socket) => ask::status(&socket.admin_socket, json).await,
+    }
+}
+
+/// Says something on standard error.
+#[expect(clippy::print_stderr, reason = "the command line speaks to a person")]
+pub(crate) fn complain(text: &str) {
+    eprintln!("{text}");
+}
+
+#[expect(clippy::print_stdout, reason = "the command line speaks to a person")]
+fn say(text: &str) {
+    println!("{text}");
+}
+
+fn say_json(value: &impl Serialize) {
+    say(&serde_json::to_string(value).unwrap_or_default());
+}
+
+fn said(json: bool, value: &impl Serialize, text: impl FnOnce() -> String) {
+    if json {
+        say_json(value);
+    } else {
+        say(&text());
+    }
+}

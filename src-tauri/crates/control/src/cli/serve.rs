@@ -1,0 +1,42 @@
+//! Running the server until somebody ends it.
+
+use std::sync::Arc;
+
+use control::author::read_signing;
+use control::{MasterKey, ServeConfig, start};
+use serde_json::json;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::{Failure, ServeArgs, said};
+
+pub(super) async fn serve(args: ServeArgs, json: bool) -> Result<(), Failure> {
+    if let Err(fault) = os::harden_process() {
+        tracing::warn!(%fault, "the process's memory is not protected");
+    }
+    let config = ServeConfig {
+        data: args.data,
+        listen: args.listen,
+        public_url: args.public_url,
+        admin_socket: args.admin_socket,
+        master_key: MasterKey::load(args.master_key.as_deref()).map_err(Failure::new)?,
+        receipt_key: read_signing(&args.receipts_key).map_err(Failure::new)?,
+        otlp_url: args.otlp_url,
+    };
+    let mut terminate = signal(SignalKind::terminate()).map_err(Failure::new)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::new)?;
+    let running = start(config, Arc::new(os::SystemClock)).await.map_err(Failure::new)?;
+    let where_ = json!({
+        "config_url": running.public_url,
+        "listening": running.address.to_string(),
+        "admin_socket": running.admin_socket,
+    });
+    said(json, &where_, || {
+        format!("Serving {}; administrators use {}.", running.public_url, running.admin_socket.display())
+    });
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    running.stop().await;
+    Ok(())
+}

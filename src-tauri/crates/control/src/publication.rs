@@ -1,0 +1,316 @@
+//! What is published: the signed documents, believed by the rules that desktops follow, and the policy compiled from
+//! them.
+//!
+//! A publication that is refused changes nothing; one that is accepted takes effect at once, and calls under way finish
+//! on the policy that they began with.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use model::{Advice, Digest, ForPerson, Timestamp};
+use org_protocol::{
+    Content, Envelope, EventKind, Freshness, PublicKey, Ratchet, Refusal, Root, RootFingerprint, TrustState,
+};
+use policy::{Policy, PolicyFault, PolicyInput, PolicyVersion};
+
+use crate::author::{MANIFEST_PATH, root_path};
+use crate::store::{Store, StoreFault};
+
+/// What is in force.
+#[derive(Debug)]
+pub(crate) struct Live {
+    trust: TrustState,
+    content: Content,
+    policy: Policy,
+    digest: Digest,
+}
+
+/// Publishes, and knows what is published.
+#[derive(Debug)]
+pub(crate) struct Publication {
+    store: Store,
+    receipt_key: PublicKey,
+    live: RwLock<Option<Arc<Live>>>,
+    /// Publications are one after the other.
+    turn: tokio::sync::Mutex<()>,
+}
+
+/// What was published.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Published {
+    /// The organisation.
+    pub org: String,
+    /// The manifest's epoch.
+    pub epoch: u64,
+    /// The manifest's version.
+    pub version: u64,
+    /// The bundle's digest.
+    pub bundle: Digest,
+    /// What desktops pin.
+    pub fingerprint: RootFingerprint,
+    /// When the manifest expires.
+    pub expires: Timestamp,
+}
+
+/// Why nothing was published.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PublishFault {
+    /// A document that must be there is not.
+    #[error("{0} is missing")]
+    Missing(String),
+    /// A document is not believed.
+    #[error("{path}: {refusal}")]
+    Refused {
+        /// The document.
+        path: String,
+        /// Why.
+        refusal: Refusal,
+    },
+    /// The policies do not compile.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+    Policy(Vec<PolicyFault>),
+    /// Desktops would not believe this server's receipts.
+    #[error("the root document does not name this server's receipt key {0}")]
+    ReceiptKey(Digest),
+    /// The database failed.
+    #[error(transparent)]
+    Store(#[from] StoreFault),
+}
+
+impl ForPerson for PublishFault {
+    fn advice(&self) -> Advice {
+        let (code, todo) = match self {
+            Self::Missing(_) => ("publish-missing", "Sign the folder again with `bundle sign`."),
+            Self::Refused { refusal, .. } => (refusal.code(), "Sign the folder again with the right keys."),
+            Self::Policy(_) => ("policy-refused", "Correct the policies and sign the folder again."),
+            Self::ReceiptKey(_) => {
+                ("publish-receipt-key", "Make a root document that lists the receipt key of this server.")
+            }
+            Self::Store(_) => ("server-fault", "See the server's log."),
+        };
+        Advice::new(code, format!("Nothing was published: {self}."), "What was published before stays.", todo)
+    }
+}
+
+impl Publication {
+    /// Takes up what was published. What is stored but not to be believed any more is left alone and said; nothing is
+    /// in force then.
+    pub(crate) async fn open(store: Store, receipt_key: PublicKey) -> Result<Self, StoreFault> {
+        let publication =
+            Self { store, receipt_key, live: RwLock::default(), turn: tokio::sync::Mutex::default() };
+        if let Some(ratchet) = publication.store.ratchet().await? {
+            match publication.resume(ratchet).await? {
+                Ok(live) => publication.put_in_force(live),
+                Err(fault) => tracing::error!(%fault, "what was published is not in force: publish again"),
+            }
+        }
+        Ok(publication)
+    }
+
+    /// What is in force.
+    pub(crate) fn live(&self) -> Option<Arc<Live>> {
+        self.live.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Publishes documents, given by their path below the configuration URL.
+    ///
+    /// The first publication is believed as it comes, from whoever may use the administrators' socket; from then on the
+    /// organisation's own keys decide.
+    pub(crate) async fn publish(
+        &self,
+        documents: &BTreeMap<String, Vec<u8>>,
+        now: Timestamp,
+    ) -> Result<Published, PublishFault> {
+        let _turn = self.turn.lock().await;
+        let trust = self.trusted(documents, now).await?;
+        if !trust.root().receipt_keys().contains(&self.receipt_key) {
+            return Err(PublishFault::ReceiptKey(self.receipt_key.id()));
+        }
+        let manifest = document(documents, MANIFEST_PATH)?;
+        let trust = trust.accept_manifest(manifest, now).map_err(refused(MANIFEST_PATH))?;
+        let kept = named_documents(&trust, documents)?;
+        let (trust, content) = apply(&trust, documents)?;
+        let live = compiled(trust, content)?;
+        let published = live.published();
+        let event = EventKind::BundleUpdated { epoch: published.epoch, version: published.version };
+        self.store.publish(&kept, live.trust.ratchet(), &event, now).await?;
+        self.put_in_force(live);
+        Ok(published)
+    }
+
+    /// Trust after walking all root documents that are new.
+    async fn trusted(
+        &self,
+        documents: &BTreeMap<String, Vec<u8>>,
+        now: Timestamp,
+    ) -> Result<TrustState, PublishFault> {
+        let known = match self.live() {
+            Some(live) => Some(live.trust.clone()),
+            None => self.stored_trust().await?,
+        };
+        let mut trust = match known {
+            Some(trust) => trust,
+            None => {
+                let path = root_path(1);
+                let envelope = document(documents, &path)?;
+                let fingerprint = fingerprint(envelope).map_err(refused(&path))?;
+                TrustState::begin(fingerprint, envelope, now).map_err(refused(&path))?
+            }
+        };
+        loop {
+            let path = root_path(trust.root().version.saturating_add(1));
+            let Some(envelope) = documents.get(&path) else { return Ok(trust) };
+            trust = trust.accept_root(envelope, now).map_err(refused(&path))?;
+        }
+    }
+
+    /// The trust that is stored, when its bundle cannot be used.
+    async fn stored_trust(&self) -> Result<Option<TrustState>, PublishFault> {
+        let Some(ratchet) = self.store.ratchet().await? else { return Ok(None) };
+        let path = root_path(ratchet.root_version());
+        let envelope = self.stored(&path).await?;
+        let (trust, _) = TrustState::resume(ratchet, &envelope, None).map_err(refused(&path))?;
+        Ok(Some(trust))
+    }
+
+    async fn resume(&self, ratchet: Ratchet) -> Result<Result<Live, PublishFault>, StoreFault> {
+        match self.resumed(ratchet).await {
+            Err(PublishFault::Store(fault)) => Err(fault),
+            outcome => Ok(outcome),
+        }
+    }
+
+    async fn resumed(&self, ratchet: Ratchet) -> Result<Live, PublishFault> {
+        let root = root_path(ratchet.root_version());
+        let envelope = self.stored(&root).await?;
+        let bundle = ratchet.applied_bundle().ok_or_else(|| PublishFault::Missing("a bundle".to_owned()))?;
+        let bundle = self.stored(&bundle_path(bundle)).await?;
+        let manifest = self.stored(MANIFEST_PATH).await?;
+        let (trust, content) =
+            TrustState::resume(ratchet, &envelope, Some((&manifest, &bundle))).map_err(refused(&root))?;
+        compiled(trust, content.ok_or_else(|| PublishFault::Missing("a bundle".to_owned()))?)
+    }
+
+    async fn stored(&self, path: &str) -> Result<Vec<u8>, PublishFault> {
+        let document = self.store.document(path).await?;
+        document.map(|(_, bytes)| bytes).ok_or_else(|| PublishFault::Missing(path.to_owned()))
+    }
+
+    fn put_in_force(&self, live: Live) {
+        *self.live.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(live));
+    }
+}
+
+impl Live {
+    /// What IT decided.
+    pub(crate) fn content(&self) -> &Content {
+        &self.content
+    }
+
+    /// The policy.
+    pub(crate) fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// How current it is.
+    pub(crate) fn freshness(&self, now: Timestamp) -> Freshness {
+        let hours = u64::from(self.content.org.offline.grace_hours);
+        self.trust.freshness(now, Duration::from_secs(hours.saturating_mul(3600)))
+    }
+
+    /// What administrators and desktops may know of it.
+    pub(crate) fn published(&self) -> Published {
+        let manifest = self.trust.applied();
+        Published {
+            org: self.content.org.id.clone(),
+            epoch: manifest.map_or(0, |manifest| manifest.epoch),
+            version: manifest.map_or(0, |manifest| manifest.version),
+            bundle: self.digest,
+            fingerprint: self.trust.root().fingerprint(),
+            expires: manifest.map_or(Timestamp::from_micros(0), |manifest| manifest.expires),
+        }
+    }
+}
+
+fn document<'d>(documents: &'d BTreeMap<String, Vec<u8>>, path: &str) -> Result<&'d [u8], PublishFault> {
+    documents.get(path).map(Vec::as_slice).ok_or_else(|| PublishFault::Missing(path.to_owned()))
+}
+
+fn refused(path: &str) -> impl Fn(Refusal) -> PublishFault {
+    move |refusal| PublishFault::Refused { path: path.to_owned(), refusal }
+}
+
+fn fingerprint(envelope: &[u8]) -> Result<RootFingerprint, Refusal> {
+    Ok(Root::parse(&Envelope::parse(envelope)?.unverified_payload()?)?.fingerprint())
+}
+
+fn bundle_path(digest: Digest) -> String {
+    format!("v1/bundles/{}.json", digest.hex())
+}
+
+/// The documents to store: root documents, the manifest, and every bundle that it names — each there, and each what the
+/// manifest says. Nothing else is stored or served.
+fn named_documents(
+    trust: &TrustState,
+    documents: &BTreeMap<String, Vec<u8>>,
+) -> Result<BTreeMap<String, Vec<u8>>, PublishFault> {
+    let mut kept = BTreeMap::new();
+    for version in 1..=trust.root().version {
+        if let Some(envelope) = documents.get(&root_path(version)) {
+            kept.insert(root_path(version), envelope.clone());
+        }
+    }
+    kept.insert(MANIFEST_PATH.to_owned(), document(documents, MANIFEST_PATH)?.to_vec());
+    for (_, bundle) in trust.newest().into_iter().flat_map(|manifest| manifest.all_bundles()) {
+        let path = bundle_path(bundle.sha256);
+        if bundle.path != path {
+            return Err(PublishFault::Missing(path));
+        }
+        let bytes = document(documents, &path)?;
+        let found = Digest::of(bytes);
+        if found != bundle.sha256 {
+            let refusal = Refusal::BundleDigest { expected: bundle.sha256, found };
+            return Err(PublishFault::Refused { path, refusal });
+        }
+        kept.insert(path, bytes.to_vec());
+    }
+    Ok(kept)
+}
+
+fn apply(
+    trust: &TrustState,
+    documents: &BTreeMap<String, Vec<u8>>,
+) -> Result<(TrustState, Content), PublishFault> {
+    let manifest_refused = refused(MANIFEST_PATH);
+    match trust.wanted(None).map_err(&manifest_refused)? {
+        Some(bundle) => {
+            let bytes = document(documents, &bundle.path)?;
+            trust.accept_bundle(None, bytes).map_err(refused(&bundle.path))
+        }
+        // The very manifest that is in force: its bundle is among the documents.
+        None => {
+            let digest =
+                trust.applied_digest().ok_or_else(|| PublishFault::Missing("a bundle".to_owned()))?;
+            let path = bundle_path(digest);
+            trust.accept_bundle(None, document(documents, &path)?).map_err(refused(&path))
+        }
+    }
+}
+
+fn compiled(trust: TrustState, content: Content) -> Result<Live, PublishFault> {
+    let digest = trust.applied_digest().ok_or_else(|| PublishFault::Missing("a bundle".to_owned()))?;
+    let version = trust.applied().map_or(0, |manifest| manifest.version);
+    let input = PolicyInput {
+        version: PolicyVersion { label: format!("{} {version}", content.org.id), digest },
+        connectors: &content.connectors,
+        servers: &content.servers,
+        tools: &content.tools,
+        policies: &content.policies,
+    };
+    let policy = Policy::compile(input).map_err(PublishFault::Policy)?;
+    Ok(Live { trust, content, policy, digest })
+}
+
+#[cfg(test)]
+mod tests;

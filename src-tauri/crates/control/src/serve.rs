@@ -1,0 +1,253 @@
+//! Putting the server together, starting it and ending it.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use ::audit::{AuditEvent, EventRecord, Journal, JournalConfig, JournalFault};
+use model::Digest;
+use org_protocol::SigningKey;
+use os::{Clock, InstanceLock, LockFault};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use upstream::{HttpClient, UpstreamFault};
+use url::Url;
+
+use crate::admin;
+use crate::broker::Broker;
+use crate::identity::Verifier;
+use crate::publication::Publication;
+use crate::relay::{self, Collector};
+use crate::sealing::MasterKey;
+use crate::server::{Plane, router};
+use crate::store::{Store, StoreFault};
+
+/// How often what has expired is cleared away.
+const JANITOR: Duration = Duration::from_secs(60);
+/// How long requests may take to finish when the server ends.
+const DRAIN: Duration = Duration::from_secs(10);
+
+/// How to serve.
+#[derive(Debug)]
+pub struct ServeConfig {
+    /// Where everything is kept.
+    pub data: PathBuf,
+    /// Where to listen. Loopback only: TLS ends at a proxy in front.
+    pub listen: SocketAddr,
+    /// The configuration URL as desktops reach it; the listening address where none is given.
+    pub public_url: Option<Url>,
+    /// The administrators' socket; `admin.sock` in the data directory where none is given.
+    pub admin_socket: Option<PathBuf>,
+    /// Seals shared secrets.
+    pub master_key: MasterKey,
+    /// Signs receipts.
+    pub receipt_key: SigningKey,
+    /// Where audit records are passed on to.
+    pub otlp_url: Option<Url>,
+}
+
+/// Why the server does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeFault {
+    /// Plain HTTP would leave the machine.
+    #[error("{0} is not a loopback address: let a proxy on this machine end TLS, and listen on 127.0.0.1")]
+    NotLoopback(SocketAddr),
+    /// The public URL cannot be one.
+    #[error("{0} cannot be the configuration URL: it is https, or http on loopback, and ends with a slash")]
+    PublicUrl(Url),
+    /// The data directory cannot be used.
+    #[error("{} cannot be used: {source}", path.display())]
+    Data {
+        /// The directory or file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// Another server owns the data.
+    #[error(transparent)]
+    Lock(#[from] LockFault),
+    /// The database cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreFault),
+    /// The journal cannot be written.
+    #[error(transparent)]
+    Journal(#[from] JournalFault),
+    /// There is no HTTP client.
+    #[error("the HTTP client cannot be made: {0}")]
+    Http(#[from] reqwest::Error),
+    /// There is no HTTP client for connectors.
+    #[error("the HTTP client cannot be made: {0}")]
+    Upstream(#[from] UpstreamFault),
+    /// The address is taken, or may not be listened on.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        source: std::io::Error,
+    },
+}
+
+/// A server that runs. Dropping it leaves it running until the process ends; [`Running::stop`] ends it in order.
+pub struct Running {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// The configuration URL.
+    pub public_url: Url,
+    /// The administrators' socket.
+    pub admin_socket: PathBuf,
+    stop: watch::Sender<bool>,
+    server: JoinHandle<()>,
+    tasks: Vec<JoinHandle<()>>,
+    journal: Journal,
+    store: Store,
+    _lock: InstanceLock,
+}
+
+/// Starts the server.
+///
+/// # Errors
+/// A [`ServeFault`].
+pub async fn start(config: ServeConfig, clock: Arc<dyn Clock>) -> Result<Running, ServeFault> {
+    if !config.listen.ip().is_loopback() {
+        return Err(ServeFault::NotLoopback(config.listen));
+    }
+    let data = |path: &Path| {
+        let path = path.to_owned();
+        move |source| ServeFault::Data { path: path.clone(), source }
+    };
+    os::create_private_dir(&config.data).map_err(data(&config.data))?;
+    let lock = os::lock_instance(&config.data.join("lock"))?;
+    let listen = |source| ServeFault::Listen { address: config.listen, source };
+    let listener = TcpListener::bind(config.listen).await.map_err(listen)?;
+    let address = listener.local_addr().map_err(listen)?;
+    let public_url = public_url(config.public_url.clone(), address)?;
+    let socket = config.admin_socket.clone().unwrap_or_else(|| config.data.join("admin.sock"));
+    let admins = os::bind_local(&socket, &lock).map_err(data(&socket))?;
+
+    let store = Store::open(&config.data.join("control.sqlite")).await?;
+    let own = store.own_device().await?;
+    let journal = open_journal(&config, own, Arc::clone(&clock)).await?;
+    let (stop, stopping) = watch::channel(false);
+    let collector = config.otlp_url.clone().map(Collector::new).transpose()?;
+    let plane = Arc::new(Plane {
+        publication: Publication::open(store.clone(), config.receipt_key.public()).await?,
+        store: store.clone(),
+        clock: Arc::clone(&clock),
+        public_url: public_url.clone(),
+        identity: Verifier::new()?,
+        receipt_key: config.receipt_key,
+        journal: journal.clone(),
+        broker: Broker::new(config.master_key, HttpClient::new()?, clock),
+        stopping,
+    });
+    journal.event(EventRecord::new(AuditEvent::Start).with("version", env!("CARGO_PKG_VERSION"))).await?;
+
+    let mut tasks = vec![
+        tokio::spawn(admin::listen(admins, Arc::clone(&plane))),
+        tokio::spawn(relay::mirror(Arc::clone(&plane), own)),
+        tokio::spawn(clear_away(Arc::clone(&plane))),
+    ];
+    tasks.extend(collector.map(|collector| tokio::spawn(collector.follow(Arc::clone(&plane)))));
+    let server = tokio::spawn(serve_http(listener, plane));
+    Ok(Running {
+        address,
+        public_url,
+        admin_socket: socket,
+        stop,
+        server,
+        tasks,
+        journal,
+        store,
+        _lock: lock,
+    })
+}
+
+impl std::fmt::Debug for Running {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Running({})", self.public_url)
+    }
+}
+
+impl Running {
+    /// Ends the server: no new requests, a moment for those under way, then the journal's end.
+    pub async fn stop(mut self) {
+        self.stop.send_replace(true);
+        if tokio::time::timeout(DRAIN, &mut self.server).await.is_err() {
+            self.server.abort();
+        }
+        for task in self.tasks {
+            let _ = task.await;
+        }
+        if let Err(fault) = self.journal.event(EventRecord::new(AuditEvent::Stop)).await {
+            tracing::error!(%fault, "the server's end could not be recorded");
+        }
+        let journal = self.journal;
+        let _ = tokio::task::spawn_blocking(move || journal.close()).await;
+        self.store.close().await;
+        if let Err(fault) = std::fs::remove_file(&self.admin_socket) {
+            tracing::debug!(%fault, "the administrators' socket stays");
+        }
+    }
+}
+
+async fn serve_http(listener: TcpListener, plane: Arc<Plane>) {
+    let mut stopping = plane.stopping.clone();
+    let stopped = async move {
+        let _ = stopping.wait_for(|stopping| *stopping).await;
+    };
+    if let Err(fault) = axum::serve(listener, router(plane)).with_graceful_shutdown(stopped).await {
+        tracing::error!(%fault, "the server failed");
+    }
+}
+
+/// The journal's records are this server's own: they are copied to the devices' and never uploaded, so they belong to
+/// no organisation's chain.
+async fn open_journal(
+    config: &ServeConfig,
+    own: model::DeviceId,
+    clock: Arc<dyn Clock>,
+) -> Result<Journal, JournalFault> {
+    let journal = JournalConfig::new(config.data.join("journal"), own, config.master_key.journal_key());
+    let opened = tokio::task::spawn_blocking(move || Journal::open(journal, clock)).await;
+    let (journal, recovery) = opened.map_err(|_| JournalFault::Closed)??;
+    if !recovery.detail.is_empty() {
+        tracing::warn!(detail = recovery.detail, "the journal was repaired");
+    }
+    Ok(journal)
+}
+
+async fn clear_away(plane: Arc<Plane>) {
+    let mut stopping = plane.stopping.clone();
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(JANITOR) => {}
+            _ = stopping.wait_for(|stopping| *stopping) => return,
+        }
+        plane.broker.end_idle();
+        if let Err(fault) = plane.store.forget_proofs(plane.clock.now()).await {
+            tracing::error!(%fault, "used proofs are not cleared away");
+        }
+    }
+}
+
+fn public_url(given: Option<Url>, address: SocketAddr) -> Result<Url, ServeFault> {
+    let Some(url) = given else {
+        let own = format!("http://{address}/");
+        return own.parse().map_err(|_| ServeFault::NotLoopback(address));
+    };
+    if crate::identity::is_trustworthy(&url) && url.path().ends_with('/') && url.query().is_none() {
+        Ok(url)
+    } else {
+        Err(ServeFault::PublicUrl(url))
+    }
+}
+
+impl MasterKey {
+    /// The key of argument digests in the server's own journal.
+    fn journal_key(&self) -> [u8; 32] {
+        *Digest::as_bytes(&self.derived(b"deskgate/control/journal/v1"))
+    }
+}

@@ -1,0 +1,112 @@
+//! `POST /v1/enrol`: a device becomes known, by its key and by the person who signed in on it.
+
+use ::audit::{AuditEvent, EventRecord};
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderMap, Method, StatusCode, Uri};
+use model::{Advice, Subject};
+use org_protocol::{DeviceDescription, EnrolAnswer, EnrolRequest, NonceSeed, SESSION_FORMAT};
+use serde::de::DeserializeOwned;
+
+use super::{Fault, Plane, Shared};
+use crate::identity::{IdentityFault, Verified};
+use crate::store::NewDevice;
+
+/// The longest text by which a device describes itself, in characters.
+const DESCRIPTION_LIMIT: usize = 200;
+
+pub(super) async fn enrol(
+    State(plane): Shared,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Json<EnrolAnswer>, Fault> {
+    let request: EnrolRequest = parsed(&body)?;
+    check_format(request.format)?;
+    let proof = plane.proof(&method, uri.path(), &headers, None).await?;
+    let verified = plane.verified(&request.id_token, &request.nonce_seed, &proof.thumbprint).await?;
+    if !verified.bound {
+        return Err(IdentityFault::NotBound.into());
+    }
+    let description = bounded(request.device);
+    let device =
+        NewDevice { thumbprint: &proof.thumbprint, description: &description, subject: &verified.subject };
+    let now = plane.clock.now();
+    let known = plane.store.device_of_key(&proof.thumbprint).await?;
+    let device = plane.store.enrol(&device, now).await?;
+    if device.revoked_at.is_some() {
+        return Err(revoked());
+    }
+    if known.is_none() {
+        let event = EventRecord::new(AuditEvent::Enrolled)
+            .of(verified.subject)
+            .with("device", device.id.to_string())
+            .with("name", device.name)
+            .with("platform", device.platform);
+        plane.journal.event(event).await?;
+    }
+    Ok(Json(EnrolAnswer { format: SESSION_FORMAT, device: device.id }))
+}
+
+impl Plane {
+    /// The person of an ID token, by the organisation's own provider.
+    pub(super) async fn verified(
+        &self,
+        id_token: &str,
+        seed: &NonceSeed,
+        thumbprint: &str,
+    ) -> Result<Verified, Fault> {
+        let live = self.publication.live().ok_or_else(Fault::unpublished)?;
+        let provider = &live.content().org.identity_provider;
+        let nonce = seed.nonce(thumbprint);
+        Ok(self.identity.verify(provider, id_token, &nonce, self.clock.now()).await?)
+    }
+}
+
+/// What a revoked device is told.
+pub(super) fn revoked() -> Fault {
+    let advice = Advice::new(
+        "device-revoked",
+        "Your organisation has revoked this device.",
+        "It gets no policy, no session and no shared accounts.",
+        "Ask your IT department.",
+    );
+    Fault::new(StatusCode::FORBIDDEN, advice)
+}
+
+/// What a device is told that is not enrolled.
+pub(super) fn unknown() -> Fault {
+    let advice = Advice::new(
+        "device-unknown",
+        "This device is not enrolled.",
+        "",
+        "Deskgate enrols it again by itself.",
+    );
+    Fault::new(StatusCode::FORBIDDEN, advice)
+}
+
+pub(super) fn check_format(format: u32) -> Result<(), Fault> {
+    if format == SESSION_FORMAT { Ok(()) } else { Err(Fault::bad_request("its format is not known here")) }
+}
+
+pub(super) fn parsed<T: DeserializeOwned>(body: &[u8]) -> Result<T, Fault> {
+    // What the parser says could hold a part of the request, which could hold a secret.
+    serde_json::from_slice(body).map_err(|_| Fault::bad_request("its body is not what it should be"))
+}
+
+pub(super) fn same_person(one: &Subject, other: &Subject) -> bool {
+    (&one.issuer, &one.subject) == (&other.issuer, &other.subject)
+}
+
+fn bounded(description: DeviceDescription) -> DeviceDescription {
+    let clean = |text: String| -> String {
+        text.chars().filter(|c| !c.is_control()).take(DESCRIPTION_LIMIT).collect()
+    };
+    DeviceDescription {
+        name: clean(description.name),
+        platform: clean(description.platform),
+        app_version: clean(description.app_version),
+    }
+}

@@ -1,0 +1,116 @@
+//! `GET /v1/events`: what desktops are told, as server-sent events that can be resumed.
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
+use axum::response::sse::{Event as Line, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+use futures_util::Stream;
+use org_protocol::{Event, EventKind, HEARTBEAT};
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::caller::Caller;
+use super::{Fault, Plane, Shared};
+
+/// How many events are read at once.
+const PAGE: u32 = 100;
+
+pub(super) async fn stream(
+    State(plane): Shared,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<Response, Fault> {
+    let caller = plane.caller(&method, uri.path(), &headers).await?;
+    let stream = Follow::begin(plane, caller, last_event_id(&headers)).await?;
+    let lines = Sse::new(stream.lines()).keep_alive(KeepAlive::new().interval(HEARTBEAT).text("alive"));
+    let unbuffered = [(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"))];
+    Ok((unbuffered, lines).into_response())
+}
+
+fn last_event_id(headers: &HeaderMap) -> Option<u64> {
+    headers.get("last-event-id")?.to_str().ok()?.parse().ok()
+}
+
+/// One device's stream.
+struct Follow {
+    plane: Arc<Plane>,
+    caller: Caller,
+    /// The last event that was sent.
+    seq: u64,
+    queue: VecDeque<Event>,
+    changes: watch::Receiver<u64>,
+    /// The stream ends with its session.
+    until: Instant,
+    ended: bool,
+}
+
+impl Follow {
+    /// Goes on after `last`. Whoever begins, or names an event that never was, is told to fetch everything.
+    async fn begin(plane: Arc<Plane>, caller: Caller, last: Option<u64>) -> Result<Self, Fault> {
+        let changes = plane.store.changes();
+        let newest = plane.store.last_event().await?;
+        let now = plane.clock.now();
+        let left = caller.expires.since(now);
+        let mut follow = Self {
+            plane,
+            caller,
+            seq: newest,
+            queue: VecDeque::new(),
+            changes,
+            until: Instant::now() + left.min(Duration::from_secs(86_400)),
+            ended: false,
+        };
+        match last {
+            Some(last) if last <= newest => follow.seq = last,
+            Some(_) | None => {
+                follow.queue.push_back(Event { seq: newest, at: now, what: EventKind::Resync });
+            }
+        }
+        Ok(follow)
+    }
+
+    fn lines(self) -> impl Stream<Item = Result<Line, Infallible>> {
+        futures_util::stream::unfold(self, async |mut follow| {
+            let event = follow.next().await?;
+            let line = Line::default().id(event.seq.to_string()).data(serde_json::to_string(&event).ok()?);
+            Some((Ok(line), follow))
+        })
+    }
+
+    async fn next(&mut self) -> Option<Event> {
+        let mut stopping = self.plane.stopping.clone();
+        loop {
+            if let Some(event) = self.queue.pop_front() {
+                self.seq = self.seq.max(event.seq);
+                self.ended |= event.what == EventKind::SessionRevoked;
+                return Some(event);
+            }
+            if self.ended {
+                return None;
+            }
+            self.changes.mark_unchanged();
+            match self.plane.store.events_after(self.seq, self.caller.device, PAGE).await {
+                Ok(events) if !events.is_empty() => {
+                    self.queue.extend(events);
+                    continue;
+                }
+                Ok(_) => {}
+                Err(fault) => {
+                    tracing::error!(%fault, "an event stream ends");
+                    return None;
+                }
+            }
+            tokio::select! {
+                changed = self.changes.changed() => changed.ok()?,
+                () = tokio::time::sleep_until(self.until) => return None,
+                _ = stopping.wait_for(|stopping| *stopping) => return None,
+            }
+        }
+    }
+}

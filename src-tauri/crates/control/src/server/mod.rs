@@ -1,0 +1,78 @@
+//! The HTTP side of the control plane. Every route but the signed documents, the discovery document and the health
+//! check needs a proof of possession of a device key; see [`caller`].
+
+mod audit;
+mod broker;
+mod caller;
+mod documents;
+mod enrol;
+mod events;
+mod fault;
+mod session;
+
+use std::sync::Arc;
+
+use ::audit::Journal;
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::routing::{get, post};
+use org_protocol::{AUDIT_PATH, BATCH_BYTES, ENROL_PATH, EVENTS_PATH, SESSION_PATH, SigningKey};
+use os::Clock;
+use tokio::sync::watch;
+use url::Url;
+
+use crate::broker::Broker;
+use crate::identity::Verifier;
+use crate::publication::Publication;
+use crate::store::Store;
+
+pub(crate) use fault::Fault;
+
+/// The largest body of a request that is no batch and no call, in bytes.
+const SMALL_BODY: usize = 256 * 1024;
+/// The largest call, in bytes.
+const CALL_BODY: usize = 8 * 1024 * 1024;
+
+/// Everything that requests need.
+pub(crate) struct Plane {
+    pub(crate) store: Store,
+    pub(crate) clock: Arc<dyn Clock>,
+    /// The configuration URL, as desktops reach it; proofs are made for it.
+    pub(crate) public_url: Url,
+    pub(crate) publication: Publication,
+    pub(crate) identity: Verifier,
+    pub(crate) receipt_key: SigningKey,
+    pub(crate) journal: Journal,
+    pub(crate) broker: Broker,
+    /// Becomes true when the server is to end; streams end then.
+    pub(crate) stopping: watch::Receiver<bool>,
+}
+
+type Shared = axum::extract::State<Arc<Plane>>;
+
+/// All routes.
+pub(crate) fn router(plane: Arc<Plane>) -> Router {
+    let at = |path: &str| format!("/{path}");
+    let calls = Router::new()
+        .route("/v1/broker/{connector}/mcp", post(broker::call))
+        .layer(DefaultBodyLimit::max(CALL_BODY));
+    let uploads = Router::new()
+        .route(&at(AUDIT_PATH), post(audit::upload))
+        // A batch that is a little too large is told so by name.
+        .layer(DefaultBodyLimit::max(BATCH_BYTES + SMALL_BODY));
+    let rest = Router::new()
+        .route("/healthz", get(documents::health))
+        .route("/.well-known/deskgate", get(documents::discovery))
+        .route("/v1/manifest.json", get(documents::manifest))
+        .route("/v1/root/{name}", get(documents::root))
+        .route("/v1/bundles/{name}", get(documents::bundle))
+        .route(&at(ENROL_PATH), post(enrol::enrol))
+        .route(&at(SESSION_PATH), post(session::open))
+        .route(&at(EVENTS_PATH), get(events::stream))
+        .layer(DefaultBodyLimit::max(SMALL_BODY));
+    calls.merge(uploads).merge(rest).fallback(nothing).with_state(plane)
+}
+
+async fn nothing() -> Fault {
+    Fault::not_found()
+}

@@ -1,0 +1,72 @@
+//! `POST /v1/session`: a person's session on an enrolled device.
+
+use std::time::Duration;
+
+use ::audit::{AuditEvent, EventRecord};
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderMap, Method, Uri};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use model::Digest;
+use org_protocol::{SESSION_FORMAT, SessionAnswer, SessionRequest};
+
+use super::caller::session_token;
+use super::enrol::{check_format, parsed, revoked, same_person, unknown};
+use super::{Fault, Shared};
+use crate::identity::IdentityFault;
+
+/// How long a session lasts. It is renewed with a fresh ID token, which a provider does not give to somebody who left.
+const SESSION_LIFE: Duration = Duration::from_secs(3600);
+/// What session tokens begin with, so that they are recognised where they should not be.
+const TOKEN_PREFIX: &str = "dgs_";
+
+pub(super) async fn open(
+    State(plane): Shared,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Json<SessionAnswer>, Fault> {
+    let request: SessionRequest = parsed(&body)?;
+    check_format(request.format)?;
+    let before = session_token(&headers);
+    let proof = plane.proof(&method, uri.path(), &headers, before).await?;
+    let device = plane.store.device_of_key(&proof.thumbprint).await?.ok_or_else(unknown)?;
+    if device.revoked_at.is_some() {
+        return Err(revoked());
+    }
+    let verified = plane.verified(&request.id_token, &request.nonce_seed, &proof.thumbprint).await?;
+    let now = plane.clock.now();
+    let held = match before {
+        Some(token) => plane.store.session(Digest::of(token.as_bytes()), now).await?,
+        None => None,
+    };
+    let renews =
+        held.is_some_and(|held| held.device == device.id && same_person(&held.subject, &verified.subject));
+    if !verified.bound && !renews {
+        return Err(IdentityFault::NotBound.into());
+    }
+
+    let token = new_token()?;
+    let expires = now.plus(SESSION_LIFE);
+    plane
+        .store
+        .open_session(Digest::of(token.as_bytes()), device.id, &verified.subject, now, expires)
+        .await?;
+    if !renews {
+        let event = EventRecord::new(AuditEvent::SignedIn)
+            .of(verified.subject.clone())
+            .with("device", device.id.to_string());
+        plane.journal.event(event).await?;
+    }
+    let subject = verified.subject;
+    Ok(Json(SessionAnswer { format: SESSION_FORMAT, token, expires, device: device.id, subject }))
+}
+
+fn new_token() -> Result<String, getrandom::Error> {
+    let mut random = [0; 32];
+    getrandom::fill(&mut random)?;
+    Ok(format!("{TOKEN_PREFIX}{}", URL_SAFE_NO_PAD.encode(random)))
+}
