@@ -12,13 +12,14 @@ use crate::clients::Client;
 use crate::codes::Binding;
 use crate::consents::Consented;
 use crate::documents::is_document;
-use crate::grants::{Agreement, same_person};
+use crate::grants::Agreement;
 use crate::issuer::Core;
 use crate::metadata::server_of_scope;
 use crate::params::{Params, Repeated};
 use crate::pkce::{Challenge, ChallengeFault};
 use crate::redirect::RedirectUri;
 use crate::secret::Secret;
+use crate::table::same_person;
 use crate::{Event, IssuerRequest, IssuerResponse};
 
 /// A fault before client and redirect are known: shown to the person, never redirected.

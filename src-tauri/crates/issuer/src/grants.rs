@@ -3,16 +3,16 @@
 //! A grant's refresh token is rotated at every use (OAuth 2.1, section 4.3.1). A spent one ends the whole grant, for it
 //! cannot be told who of the two that hold it is the assistant (RFC 9700, section 4.14.2).
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::collections::BTreeSet;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use model::{Digest, ServerId, Subject, Timestamp};
-use serde::{Deserialize, Serialize};
 
 use crate::ledger::{FORMAT, Ledger};
 use crate::secret::{FamilyHandle, FamilyId, RandomFault, Secret, is_access};
+use crate::table::{AccessRecord, Family, GrantRecord, Table, same_person};
 use crate::{
     AccessGrant, AssistantGrant, Event, Limits, RecordKind, RevocationCause, StoreFault, TokenFault,
 };
@@ -66,59 +66,6 @@ pub(crate) enum GrantFault {
     Random(#[from] RandomFault),
     #[error(transparent)]
     Store(#[from] StoreFault),
-}
-
-/// What is stored of a grant.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct GrantRecord {
-    format: u32,
-    pub(crate) client_id: String,
-    pub(crate) client_name: String,
-    pub(crate) server: ServerId,
-    resource: String,
-    subject: Subject,
-    executable: Option<String>,
-    since: Timestamp,
-    last_used: Timestamp,
-    access: Vec<AccessRecord>,
-    refresh: Digest,
-    refresh_expires: Timestamp,
-}
-
-#[derive(Debug, Clone, Serialize, Deserialize)]
-struct AccessRecord {
-    digest: Digest,
-    expires: Timestamp,
-}
-
-impl GrantRecord {
-    pub(crate) fn is_for(&self, subject: &Subject) -> bool {
-        same_person(&self.subject, subject)
-    }
-}
-
-/// Whether two subjects are one person: issuer and subject identify, all else describes.
-pub(crate) fn same_person(one: &Subject, other: &Subject) -> bool {
-    one.issuer == other.issuer && one.subject == other.subject
-}
-
-/// An access token in memory.
-struct Access {
-    family: FamilyId,
-    grant: Arc<AccessGrant>,
-    resource: Arc<str>,
-    used: Arc<AtomicI64>,
-}
-
-struct Family {
-    record: GrantRecord,
-    used: Arc<AtomicI64>,
-}
-
-#[derive(Default)]
-struct Table {
-    access: HashMap<Digest, Access>,
-    families: BTreeMap<FamilyId, Family>,
 }
 
 /// All live grants. Changes are made by one writer at a time, which the caller sees to; checks go on meanwhile.
@@ -368,60 +315,6 @@ impl Grants {
 
     fn tokens(&self, family: FamilyId, server: ServerId, access: Secret, refresh: Secret) -> Tokens {
         Tokens { family, server, access, refresh, lasts: self.limits.access_life }
-    }
-}
-
-impl Table {
-    /// Inserts a grant or replaces it with its tokens.
-    fn insert(&mut self, id: FamilyId, record: GrantRecord) {
-        let known = self.families.get(&id).map(|family| Arc::clone(&family.used));
-        let used = known.unwrap_or_else(|| Arc::new(AtomicI64::new(record.last_used.micros())));
-        used.fetch_max(record.last_used.micros(), Ordering::Relaxed);
-        self.access.retain(|_, access| access.family != id);
-        let resource: Arc<str> = record.resource.as_str().into();
-        let subject = Arc::new(record.subject.clone());
-        for token in &record.access {
-            let grant = AccessGrant {
-                client_id: record.client_id.clone(),
-                client_name: record.client_name.clone(),
-                subject: Arc::clone(&subject),
-                server: record.server.clone(),
-                expires: token.expires,
-                executable: record.executable.clone(),
-            };
-            let access = Access {
-                family: id,
-                grant: Arc::new(grant),
-                resource: Arc::clone(&resource),
-                used: Arc::clone(&used),
-            };
-            self.access.insert(token.digest, access);
-        }
-        self.families.insert(id, Family { record, used });
-    }
-
-    fn remove(&mut self, id: &FamilyId) -> Option<GrantRecord> {
-        self.access.retain(|_, access| access.family != *id);
-        self.families.remove(id).map(|family| family.record)
-    }
-}
-
-impl Family {
-    fn last_used(&self) -> Timestamp {
-        Timestamp::from_micros(self.used.load(Ordering::Relaxed))
-    }
-
-    fn shown(&self) -> (String, String, AssistantGrant) {
-        let record = &self.record;
-        let grant = AssistantGrant {
-            server: record.server.clone(),
-            subject: record.subject.label().to_owned(),
-            since: record.since,
-            last_used: self.last_used(),
-            expires: record.refresh_expires,
-            executable: record.executable.clone(),
-        };
-        (record.client_id.clone(), record.client_name.clone(), grant)
     }
 }
 

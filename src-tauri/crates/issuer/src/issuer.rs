@@ -9,9 +9,10 @@ use tokio::sync::{Mutex, Semaphore};
 use crate::clients::Clients;
 use crate::codes::Codes;
 use crate::consents::Consents;
-use crate::grants::{Grants, same_person};
+use crate::grants::Grants;
 use crate::ledger::Ledger;
 use crate::metadata::{self, Origin};
+use crate::table::same_person;
 use crate::{
     AccessGrant, Assistant, IssuerConfig, IssuerRequest, IssuerResponse, RevocationCause, Route, Seams,
     StoreFault, TokenFault,

@@ -24,6 +24,7 @@ mod redirect;
 mod register;
 mod seams;
 mod secret;
+mod table;
 pub mod testing;
 mod token;
 

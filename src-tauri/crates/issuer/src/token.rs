@@ -4,11 +4,12 @@ use model::{Digest, ListeningProcess};
 use serde_json::json;
 
 use crate::codes::{Binding, Presented};
-use crate::grants::{GrantFault, Renewal, Tokens, same_person};
+use crate::grants::{GrantFault, Renewal, Tokens};
 use crate::issuer::Core;
 use crate::metadata::scope_of;
 use crate::params::{Params, Repeated};
 use crate::secret::FamilyId;
+use crate::table::same_person;
 use crate::{IssuerRequest, IssuerResponse, RevocationCause};
 
 /// Why no token is issued or revoked.

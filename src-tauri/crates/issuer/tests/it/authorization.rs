@@ -170,6 +170,8 @@ async fn every_other_fault_is_told_at_the_redirect_and_asks_nobody() {
         ("resource", Some("http://127.0.0.1:7717/s/analyst/mcp?x"), "invalid_target"),
         ("resource", Some("http://127.0.0.1:7717/s/absent/mcp"), "invalid_target"),
         ("resource", Some("http://127.0.0.1:7717"), "invalid_target"),
+        ("resource", Some("/s/analyst/mcp"), "invalid_target"),
+        ("resource", Some("http://127.0.0.1:7717http://127.0.0.1:7717/s/analyst/mcp"), "invalid_target"),
         ("resource", Some("http://localhost:7717/s/analyst/mcp"), "invalid_target"),
         ("resource", Some("https://127.0.0.1:7717/s/analyst/mcp"), "invalid_target"),
     ] {
@@ -300,6 +302,20 @@ async fn a_consent_is_remembered_for_the_program_that_was_shown() {
     world.authorize(&first).await;
     assert_eq!(world.times_asked(), before + 1, "another person");
     assert!(world.seen(|event| matches!(event, Event::Consented { remembered: true, .. })));
+}
+
+#[tokio::test]
+async fn a_consent_is_remembered_for_one_redirect_only() {
+    let world = world().await;
+    world.listen(40000, program("/opt/codex/codex"));
+    let redirects = ["http://127.0.0.1/callback", "http://127.0.0.1/other"];
+    let registered = world.post_json(&serde_json::json!({ "redirect_uris": redirects })).await;
+    let client = document(&registered)["client_id"].as_str().unwrap().to_owned();
+    let (challenge, resource) = (challenge(VERIFIER), resource("analyst"));
+    let first = ask(&client, &challenge, &resource);
+    world.authorize(&first).await;
+    world.authorize(&with(&first, "redirect_uri", Some("http://127.0.0.1:40000/other"))).await;
+    assert_eq!(world.times_asked(), 2);
 }
 
 #[tokio::test]

@@ -29,6 +29,15 @@ async fn the_server_document_says_what_is_supported() {
 }
 
 #[tokio::test]
+async fn metadata_documents_are_advertised_only_where_configured() {
+    let mut world = world().await;
+    world.config.advertise_documents = true;
+    world.restart().await;
+    let body = document(&world.get(Route::Metadata, "").await);
+    assert_eq!(body["client_id_metadata_document_supported"], true);
+}
+
+#[tokio::test]
 async fn a_resource_document_names_exactly_its_resource() {
     let world = world().await;
     let response = world.get(Route::Resource(id("analyst")), "").await;
