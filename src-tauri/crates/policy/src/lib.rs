@@ -1,2 +1,166 @@
 //! A checked policy from a bundle, and the one decision.
+//!
+//! Policies are written in [Cedar](https://docs.cedarpolicy.com) and checked, before they are ever obeyed, against the
+//! very tools that IT accepted. [`Policy::compile`] refuses the whole set for one misspelt name; [`Policy::decide`] is the
+//! only maker of a [`Permit`]; [`Policy::listed`] is the same decision before the arguments are known;
+//! [`Policy::explain`] says why. Nothing here reads a clock, a file or a socket, and nothing decides without a policy:
+//! what is missing, expired or broken is [`Policy::deny_all`].
+//!
+//! # What authors write
+//!
+//! Nothing is permitted unless a `permit` says so, and a `forbid` outweighs every `permit`. Each policy has an `@id`,
+//! unique in the set, and may have a `@reason`, one line, which is shown to those whom it refuses.
+//!
+//! A call needs four permissions:
+//!
+//! | action | resource | asks |
+//! |---|---|---|
+//! | `Action::"see_server"` | the `Server` | may the user see this virtual server? |
+//! | `Action::"expose_connector"` | the `Connector` | may the server show the user this connector? |
+//! | `Action::"<connector>/<tool>"`, below `Action::"call_tool"` | the `Connector` | may the user call this tool? |
+//! | `Action::"use_shared_credential"` | the `Credential` | may this service account be used for the user? Asked of connectors with shared credentials only: the first one permitted, in the connector's order, is used. |
+//!
+//! The **principal** is always the `User`, lying `in` each `Group::"<name>"` that the identity provider names. It has
+//! `issuer`, `subject` and, if known, `email` and `name` (`principal has email && principal.email like "*@example.com"`).
+//! One person is `User::"<issuer>#<subject>"`. Further claims are tags, each a set of texts:
+//! `principal.hasTag("department") && principal.getTag("department").contains("sales")`.
+//!
+//! The **resource** lies in the virtual server that the call comes through: `resource in Server::"analyst"` holds for the
+//! server itself, its connectors and their credentials, and `resource in Connector::"mail"` for a connector and its
+//! credentials.
+//!
+//! The **context** has `context.server` (the same server again, for conditions), `context.now` (a `datetime`),
+//! `context.client.id` and `context.client.name` (the assistant's own claim, so no proof), `context.device` (if known),
+//! and, for a tool, `context.input`: the arguments, typed by the tool's own schema.
+//!
+//! | JSON Schema | in policies | |
+//! |---|---|---|
+//! | `string` | `String` | `==`, `like "*.txt"` |
+//! | `string` with `enum` or `const` | `String` | compared with a text that it can never be, the policy is refused |
+//! | `boolean` | `Bool` | |
+//! | `integer` | `Long` | `<=`, `+`; an overflow refuses the call |
+//! | `number` | `decimal` | `.lessThan(decimal("1.5"))`; four decimal places, a finer number refuses the call |
+//! | `array` | `Set` | `.contains(..)`; `like` and order are not to be had |
+//! | `object` with declared members | record | `context.input.filter.name` |
+//! | optional, or `null` allowed | optional | must be asked for: `context.input has limit && context.input.limit <= 100`; `null` is absence |
+//! | a name that is no identifier | | `context.input["max-rows"]` |
+//! | anything else | | can be asked for with `has`, not looked into |
+//!
+//! A tool whose arguments cannot be typed at all ([`Opaque`]) has no `context.input`: only policies about the tool itself
+//! apply to it. A policy about several tools, some of them opaque, says so: `context has input && context.input has ..`.
+//!
+//! Where any policy that reaches a tool reads `context.input`, the arguments must be exactly what the tool declares: no
+//! undeclared member, no key twice, nothing of another type. Where none does, they pass untouched.
+//!
+//! A policy that cannot be evaluated for a call refuses it, whatever the others say.
+//!
+//! # Example
+//!
+//! ```
+//! # use std::collections::BTreeMap;
+//! # use model::{CallId, Digest, Subject, Timestamp};
+//! # use org_protocol::{ConnectorSpec, PinnedTools, ServerSpec};
+//! # use policy::{Circumstance, Policy, PolicyInput, PolicyVersion, Question};
+//! const POLICIES: &str = r#"
+//!     // Analysts and finance work through the virtual server "analyst".
+//!     @id("analyst-server")
+//!     permit (
+//!         principal,
+//!         action in [Action::"see_server", Action::"expose_connector", Action::"call_tool"],
+//!         resource in Server::"analyst"
+//!     )
+//!     when { principal in Group::"analysts" || principal in Group::"finance" };
+//!
+//!     // A tool hidden from a group: it is not listed either.
+//!     @id("analysts-do-not-write")
+//!     @reason("Analysts do not change files.")
+//!     forbid (principal in Group::"analysts", action == Action::"files/write_file", resource);
+//!
+//!     // An argument limited.
+//!     @id("small-searches")
+//!     @reason("At most 100 messages at a time.")
+//!     forbid (principal, action == Action::"mail/search", resource)
+//!     unless { context.input has limit && context.input.limit <= 100 };
+//!
+//!     // A shared credential limited to a group.
+//!     @id("finance-credential")
+//!     permit (
+//!         principal in Group::"finance",
+//!         action == Action::"use_shared_credential",
+//!         resource == Credential::"warehouse-finance"
+//!     );
+//! "#;
+//! # let connectors: BTreeMap<model::ConnectorId, ConnectorSpec> = serde_json::from_str(r#"{
+//! #     "files": {"title": "Files", "command": ["files"]},
+//! #     "mail": {"title": "Mail", "command": ["mail"]},
+//! #     "warehouse": {"title": "Warehouse", "command": ["dbhub"],
+//! #                   "credential": {"kind": "brokered", "credentials": ["warehouse-finance"]}}
+//! # }"#)?;
+//! # let servers: BTreeMap<model::ServerId, ServerSpec> =
+//! #     serde_json::from_str(r#"{"analyst": {"title": "Analyst", "connectors": ["files", "mail", "warehouse"]}}"#)?;
+//! # let tools: BTreeMap<model::ConnectorId, PinnedTools> = serde_json::from_str(r#"{
+//! #     "files": [{"name": "write_file", "inputSchema": {"type": "object"}}],
+//! #     "mail": [{"name": "search", "inputSchema": {"type": "object", "properties": {"limit": {"type": "integer"}}}}],
+//! #     "warehouse": [{"name": "execute_sql", "inputSchema": {"type": "object"}}]
+//! # }"#)?;
+//! let policy = Policy::compile(PolicyInput {
+//!     version: PolicyVersion { label: "12".to_owned(), digest: Digest::of(b"the bundle") },
+//!     connectors: &connectors,
+//!     servers: &servers,
+//!     tools: &tools,
+//!     policies: &BTreeMap::from([("policies/analyst.cedar".to_owned(), POLICIES.to_owned())]),
+//! })
+//! .expect("every name is spelt right");
+//!
+//! let mut ann = Subject::local("ann");
+//! ann.groups.insert("analysts".to_owned());
+//! # let (server, connector, tool) = ("analyst".parse()?, "mail".parse()?, "search".parse()?);
+//! # let circumstance = Circumstance {
+//! #     now: Timestamp::from_seconds(0), client_id: "c".into(), client_name: "Assistant".into(), device: None
+//! # };
+//! # let question = |arguments| Question {
+//! #     call: CallId::new(), subject: &ann, server: &server, connector: &connector, tool: &tool, arguments,
+//! #     circumstance: &circumstance,
+//! # };
+//! assert!(policy.decide(&question(r#"{"limit": 100}"#)).is_ok());
+//! let denial = policy.decide(&question(r#"{"limit": 101}"#)).expect_err("too many");
+//! assert_eq!(denial.outside_text(), "Policy forbids this call: small-searches (At most 100 messages at a time).");
+//! assert_eq!(policy.listed(&ann, &server, &circumstance), [(connector.clone(), tool.clone())]);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 #![forbid(unsafe_code)]
+
+mod compile;
+mod conjunct;
+mod convert;
+mod decide;
+mod explain;
+mod facts;
+mod fault;
+mod lint;
+mod listing;
+mod outcome;
+mod rule;
+mod schema;
+mod scope;
+mod set;
+mod shape;
+mod source;
+
+pub use compile::PolicyInput;
+pub use convert::ArgumentFault;
+pub use explain::{Explanation, RuleNote, Step, Verdict};
+pub use facts::{Circumstance, Question};
+pub use fault::{FaultKind, PolicyFault};
+pub use outcome::{CredentialChoice, Denial, DenialKind, Permit, Stage};
+pub use rule::{PolicyVersion, RuleId, RuleIdFault};
+pub use schema::{SchemaFault, Vocabulary};
+pub use set::Policy;
+pub use shape::Opaque;
+
+/// The policy of a personal gateway: its user decides.
+pub const PERSONAL: &str = r#"
+@id("personal")
+@reason("This gateway is personal: its user decides.")
+permit (principal, action, resource);
+"#;

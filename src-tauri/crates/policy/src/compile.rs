@@ -1,0 +1,282 @@
+//! From what IT wrote to a policy in force. Everything is checked here, once, and everything that does not depend on a
+//! call is built here; whatever is found wrong refuses the whole.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use cedar_policy::{
+    Authorizer, Entities, Entity, EntityUid, Policy as CedarPolicy, PolicyId, PolicySet, ValidationMode,
+    ValidationWarning, Validator,
+};
+use miette::Diagnostic;
+use model::{ConnectorId, ServerId, ToolName};
+use org_protocol::{ConnectorSpec, CredentialSpec, PinnedTools, ServerSpec};
+
+use crate::conjunct::known_first;
+use crate::fault::{FaultKind, PolicyFault};
+use crate::lint::{Known, Reads, slips};
+use crate::rule::{PolicyVersion, Rule};
+use crate::schema::{CALL_TOOL, SchemaFault, ToolType, Vocabulary, action, action_name, entity};
+use crate::scope::{EXPOSE_CONNECTOR, SEE_SERVER, Topic, USE_SHARED_CREDENTIAL};
+use crate::set::{
+    Actions, ConnectorView, CredentialView, InForce, Policy, ServerView, Slice, State, ToolView,
+};
+use crate::source::{line_of, read, words_of};
+
+/// What a policy is compiled from: a bundle's content, or a personal configuration.
+#[derive(Debug, Clone)]
+pub struct PolicyInput<'a> {
+    /// Which policy this is.
+    pub version: PolicyVersion,
+    /// Every connector.
+    pub connectors: &'a BTreeMap<ConnectorId, ConnectorSpec>,
+    /// Every virtual server.
+    pub servers: &'a BTreeMap<ServerId, ServerSpec>,
+    /// The connectors' tools as they were accepted.
+    pub tools: &'a BTreeMap<ConnectorId, PinnedTools>,
+    /// The Cedar policies, by the path of their file.
+    pub policies: &'a BTreeMap<String, String>,
+}
+
+impl Policy {
+    /// Checks the policies against the tools and makes them ready to decide.
+    ///
+    /// # Errors
+    /// Every fault that was found. A set with a fault is refused as a whole.
+    pub fn compile(input: PolicyInput<'_>) -> Result<Self, Vec<PolicyFault>> {
+        let of_schema = |fault: SchemaFault| vec![PolicyFault::of_schema(&fault)];
+        let vocabulary = Vocabulary::of(input.tools).map_err(of_schema)?;
+        let rules = read(input.policies)?;
+        check(&rules, &vocabulary, &input)?;
+        let force = Assembly::new(rules, vocabulary)?.finish(&input)?;
+        Ok(Self { version: Arc::new(input.version), state: State::InForce(Box::new(force)) })
+    }
+}
+
+/// Finds everything that is wrong with the policies.
+fn check(rules: &[Rule], vocabulary: &Vocabulary, input: &PolicyInput<'_>) -> Result<(), Vec<PolicyFault>> {
+    let mut faults: Vec<PolicyFault> = Vec::new();
+    let known = Known::of(input.connectors, input.servers);
+    for rule in rules {
+        faults.extend(known.check(rule).into_iter().map(|kind| fault(rule, kind)));
+        faults
+            .extend(slips(&rule.body, &tools_of(rule, vocabulary)).into_iter().map(|kind| fault(rule, kind)));
+    }
+    let by_id: BTreeMap<&str, &Rule> = rules.iter().map(|rule| (rule.id.as_str(), rule)).collect();
+    let policies = set(rules.iter().map(|rule| rule.policy.clone())).map_err(|fault| vec![fault])?;
+    let result = Validator::new(vocabulary.authoring().clone()).validate(&policies, ValidationMode::Strict);
+    let locate = |id: &PolicyId, found: &dyn Diagnostic, kind: FaultKind| {
+        let rule = by_id.get::<str>(id.as_ref())?;
+        let text = input.policies.get(rule.file.as_ref()).map_or("", String::as_str);
+        Some(PolicyFault { line: line_of(text, found, rule.line), ..fault(rule, kind) })
+    };
+    for error in result.validation_errors() {
+        faults.extend(locate(error.policy_id(), error, FaultKind::Invalid(words_of(error))));
+    }
+    for warning in result.validation_warnings() {
+        let kind = match warning {
+            ValidationWarning::ImpossiblePolicy(_) | ValidationWarning::InvalidActionApplication(_) => {
+                FaultKind::Never(words_of(warning))
+            }
+            ValidationWarning::BidiCharsInString(_) | ValidationWarning::BidiCharsInIdentifier(_) => {
+                FaultKind::Deceptive
+            }
+            // Names of groups in another script are no slip.
+            _ => {
+                tracing::warn!(%warning, "a policy deserves a second look");
+                continue;
+            }
+        };
+        let found = locate(warning.policy_id(), warning, kind);
+        // That a policy never applies follows from what else is wrong with it.
+        let explained = |fault: &PolicyFault| {
+            matches!(fault.kind, FaultKind::Never(_)) && faults.iter().any(|f| f.policy == fault.policy)
+        };
+        faults.extend(found.filter(|fault| !explained(fault)));
+    }
+    // Cedar reports in no particular order.
+    faults.sort_by_cached_key(|fault| (fault.file.clone(), fault.line, fault.to_string()));
+    faults.dedup();
+    if faults.is_empty() { Ok(()) } else { Err(faults) }
+}
+
+/// The tools that a policy can be about, on whatever server.
+fn tools_of<'a>(rule: &Rule, vocabulary: &'a Vocabulary) -> Vec<&'a ToolType> {
+    let about = |connector: &ConnectorId, action: &str| {
+        let resource = [("Connector", Some(connector.as_str())), ("Server", None)];
+        Topic { action, resource: &resource }.is_reached_by(&rule.body)
+    };
+    vocabulary
+        .tools()
+        .filter(|(connector, name, _)| about(connector, &action_name(connector, name)))
+        .map(|(_, _, tool)| tool.as_ref())
+        .collect()
+}
+
+fn fault(rule: &Rule, kind: FaultKind) -> PolicyFault {
+    PolicyFault { file: rule.file.to_string(), line: rule.line, policy: Some(rule.id.to_string()), kind }
+}
+
+fn internal(why: &dyn std::fmt::Display) -> PolicyFault {
+    PolicyFault { file: "tools".to_owned(), line: 1, policy: None, kind: FaultKind::Schema(why.to_string()) }
+}
+
+fn set(policies: impl IntoIterator<Item = CedarPolicy>) -> Result<PolicySet, PolicyFault> {
+    PolicySet::from_policies(policies).map_err(|e| internal(&e))
+}
+
+/// Lays the checked policies out by question. Questions with the same policies share one slice.
+struct Assembly {
+    rules: Vec<Rule>,
+    /// The permits that read the arguments, laid out for partial evaluation.
+    listing: HashMap<usize, CedarPolicy>,
+    slices: HashMap<Vec<usize>, Arc<Slice>>,
+    vocabulary: Vocabulary,
+    actions: Actions,
+}
+
+impl Assembly {
+    fn new(rules: Vec<Rule>, vocabulary: Vocabulary) -> Result<Self, Vec<PolicyFault>> {
+        let mut listing = HashMap::new();
+        for (at, rule) in rules.iter().enumerate() {
+            if rule.reads.input && rule.permits() {
+                listing.insert(at, known_first(&rule.body).map_err(|e| vec![internal(&e)])?);
+            }
+        }
+        let arranged =
+            set(rules.iter().enumerate().map(|(at, rule)| listing.get(&at).unwrap_or(&rule.policy).clone()));
+        let validator = Validator::new(vocabulary.listing().clone());
+        let result = validator.validate(&arranged.map_err(|fault| vec![fault])?, ValidationMode::Strict);
+        let faults: Vec<PolicyFault> = result.validation_errors().map(|error| internal(error)).collect();
+        if !faults.is_empty() {
+            return Err(faults);
+        }
+        let actions = Actions::new().map_err(|fault| vec![PolicyFault::of_schema(&fault)])?;
+        Ok(Self { rules, listing, slices: HashMap::new(), vocabulary, actions })
+    }
+
+    fn finish(mut self, input: &PolicyInput<'_>) -> Result<InForce, Vec<PolicyFault>> {
+        let mut servers = BTreeMap::new();
+        for (id, spec) in input.servers {
+            let view = self.server(id, spec, input).map_err(|fault| vec![fault])?;
+            servers.insert(id.clone(), view);
+        }
+        let places = self.rules.iter().enumerate().map(|(at, rule)| (rule.policy.id().clone(), at)).collect();
+        Ok(InForce {
+            rules: self.rules,
+            places,
+            vocabulary: self.vocabulary,
+            servers,
+            actions: self.actions,
+            authorizer: Authorizer::new(),
+        })
+    }
+
+    fn server(
+        &mut self,
+        id: &ServerId,
+        spec: &ServerSpec,
+        input: &PolicyInput<'_>,
+    ) -> Result<ServerView, PolicyFault> {
+        let uid = named("Server", id.as_str())?;
+        let see = self.slice(SEE_SERVER, &[("Server", Some(id.as_str()))])?;
+        let mut connectors = Vec::new();
+        for connector in &spec.connectors {
+            if let Some(connector_spec) = input.connectors.get(connector) {
+                let view = self.connector(id, spec, connector, connector_spec)?;
+                connectors.push((connector.clone(), view));
+            }
+        }
+        let entities = entities([Entity::with_uid(uid.clone())])?;
+        Ok(ServerView { uid, see, entities, connectors })
+    }
+
+    fn connector(
+        &mut self,
+        server: &ServerId,
+        offer: &ServerSpec,
+        id: &ConnectorId,
+        spec: &ConnectorSpec,
+    ) -> Result<ConnectorView, PolicyFault> {
+        let above = [("Connector", Some(id.as_str())), ("Server", Some(server.as_str()))];
+        let uid = named("Connector", id.as_str())?;
+        let server_uid = named("Server", server.as_str())?;
+        let mut known = vec![
+            Entity::with_uid(server_uid.clone()),
+            Entity::new_no_attrs(uid.clone(), [server_uid].into()),
+        ];
+        let credential = match &spec.credential {
+            CredentialSpec::None => CredentialView::None,
+            CredentialSpec::UserOauth { .. } => CredentialView::UserOauth,
+            CredentialSpec::Brokered { credentials } => {
+                let mut shared = Vec::new();
+                for credential in credentials {
+                    let [connector, server] = above;
+                    let resource = [("Credential", Some(credential.as_str())), connector, server];
+                    let credential_uid = named("Credential", credential.as_str())?;
+                    known.push(Entity::new_no_attrs(credential_uid.clone(), [uid.clone()].into()));
+                    shared.push((
+                        credential.clone(),
+                        credential_uid,
+                        self.slice(USE_SHARED_CREDENTIAL, &resource)?,
+                    ));
+                }
+                CredentialView::Shared(shared)
+            }
+        };
+        let expose = self.slice(EXPOSE_CONNECTOR, &above)?;
+        let entities = entities(known)?;
+        let call_tool = action(CALL_TOOL).map_err(|fault| PolicyFault::of_schema(&fault))?;
+        let mut tools = BTreeMap::new();
+        let offered: Vec<(ToolName, Arc<ToolType>)> = self
+            .vocabulary
+            .tools_of(id)
+            .filter(|(name, _)| offer.offers(id, name))
+            .map(|(name, kind)| (name.clone(), Arc::clone(kind)))
+            .collect();
+        for (name, kind) in offered {
+            let action = Entity::new_no_attrs(kind.action.clone(), [call_tool.clone()].into());
+            let view = ToolView {
+                slice: self.slice(&action_name(id, &name), &above)?,
+                entities: entities
+                    .clone()
+                    .add_entities([action, Entity::with_uid(call_tool.clone())], None)
+                    .map_err(|e| internal(&e))?,
+                action: kind.action.clone(),
+                kind,
+            };
+            tools.insert(name, view);
+        }
+        Ok(ConnectorView { uid, expose, entities, credential, tools })
+    }
+
+    fn slice(&mut self, action: &str, resource: &[(&str, Option<&str>)]) -> Result<Arc<Slice>, PolicyFault> {
+        let topic = Topic { action, resource };
+        let reaching: Vec<usize> = (0..self.rules.len())
+            .filter(|at| self.rules.get(*at).is_some_and(|rule| topic.is_reached_by(&rule.body)))
+            .collect();
+        if let Some(slice) = self.slices.get(&reaching) {
+            return Ok(Arc::clone(slice));
+        }
+        let chosen: Vec<(usize, &Rule)> =
+            reaching.iter().filter_map(|at| Some((*at, self.rules.get(*at)?))).collect();
+        let reads = chosen.iter().fold(Reads::default(), |all, (_, rule)| all.and(rule.reads));
+        let listing = chosen.iter().map(|(at, rule)| self.listing.get(at).unwrap_or(&rule.policy).clone());
+        let slice = Arc::new(Slice {
+            reads,
+            policies: set(chosen.iter().map(|(_, rule)| rule.policy.clone()))?,
+            listing: if reads.input { Some(set(listing)?) } else { None },
+            rules: reaching.clone(),
+        });
+        self.slices.insert(reaching, Arc::clone(&slice));
+        Ok(slice)
+    }
+}
+
+fn named(kind: &str, id: &str) -> Result<EntityUid, PolicyFault> {
+    entity(kind, id).map_err(|fault| PolicyFault::of_schema(&fault))
+}
+
+fn entities(known: impl IntoIterator<Item = Entity>) -> Result<Entities, PolicyFault> {
+    Entities::from_entities(known, None).map_err(|e| internal(&e))
+}

@@ -1,0 +1,257 @@
+//! The one decision. Four questions, each of which must be answered by a permit and by no forbid; a policy that fails
+//! refuses, whatever the others say.
+
+use std::sync::Arc;
+
+use cedar_policy::RestrictedExpression;
+use model::{CredentialId, Digest};
+
+use crate::convert::{ArgumentFault, convert};
+use crate::facts::{FactFault, Question};
+use crate::listing::Outlook;
+use crate::outcome::{CredentialChoice, Denial, DenialKind, Permit, Refused, Stage};
+use crate::set::{Answer, Case, ConnectorView, CredentialView, InForce, Policy, ServerView, State, ToolView};
+
+impl Policy {
+    /// Decides one call.
+    ///
+    /// # Errors
+    /// The [`Denial`].
+    pub fn decide(&self, question: &Question<'_>) -> Result<Permit, Denial> {
+        let force = match &self.state {
+            State::InForce(force) => force,
+            State::DenyAll(why) => {
+                let refusal = Refusal::of(DenialKind::DenyAll, None);
+                let outside = format!("{why}");
+                return Err(self.denial(question, refusal, true, outside));
+            }
+        };
+        let Some(route) = Route::find(force, question) else {
+            let refusal = Refusal::of(DenialKind::NotListed, None);
+            return Err(self.denial(question, refusal, true, String::new()));
+        };
+        match route.judge(question) {
+            Ok(granted) => Ok(Permit {
+                call: question.call,
+                server: question.server.clone(),
+                connector: question.connector.clone(),
+                tool: question.tool.clone(),
+                rules: force.rule_ids(&granted.rules),
+                version: Arc::clone(&self.version),
+                credential: granted.credential,
+                arguments: Digest::of(question.arguments.as_bytes()),
+            }),
+            Err(refusal) => {
+                let outlook = route.outlook(question);
+                let outside = outside(force, &refusal, &outlook);
+                Err(self.denial(question, refusal, !outlook.possible, outside))
+            }
+        }
+    }
+
+    fn denial(&self, question: &Question<'_>, refusal: Refusal, hidden: bool, outside: String) -> Denial {
+        let detail = match (&refusal.stage, &refusal.argument) {
+            (_, Some(fault)) => fault.to_string(),
+            (Some(stage), None) => stage.to_string(),
+            (None, None) => "nothing was asked".to_owned(),
+        };
+        let rules = match &self.state {
+            State::InForce(force) => force.rule_ids(&refusal.rules),
+            State::DenyAll(_) => Vec::new(),
+        };
+        Denial(Box::new(Refused {
+            call: question.call,
+            server: question.server.clone(),
+            connector: question.connector.clone(),
+            tool: question.tool.clone(),
+            kind: refusal.kind,
+            // A deny-all policy hides nothing: there is no list that could be compared.
+            hidden: hidden && refusal.kind != DenialKind::DenyAll,
+            stage: refusal.stage,
+            rules,
+            version: Arc::clone(&self.version),
+            detail,
+            outside,
+        }))
+    }
+}
+
+/// What the questions were answered with.
+pub(crate) struct Granted {
+    pub(crate) rules: Vec<usize>,
+    pub(crate) credential: CredentialChoice,
+}
+
+/// The first question that was not.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    pub(crate) kind: DenialKind,
+    pub(crate) stage: Option<Stage>,
+    pub(crate) rules: Vec<usize>,
+    pub(crate) argument: Option<ArgumentFault>,
+}
+
+impl Refusal {
+    fn of(kind: DenialKind, stage: Option<Stage>) -> Self {
+        Self { kind, stage, rules: Vec::new(), argument: None }
+    }
+}
+
+/// The way from a virtual server to a tool.
+pub(crate) struct Route<'a> {
+    pub(crate) force: &'a InForce,
+    pub(crate) server: &'a ServerView,
+    pub(crate) connector: &'a ConnectorView,
+    pub(crate) tool: &'a ToolView,
+}
+
+impl<'a> Route<'a> {
+    /// `None`: the virtual server does not offer such a tool.
+    pub(crate) fn find(force: &'a InForce, question: &Question<'_>) -> Option<Self> {
+        let server = force.servers.get(question.server)?;
+        let connector = server.connector(question.connector)?;
+        let tool = connector.tools.get(question.tool)?;
+        Some(Self { force, server, connector, tool })
+    }
+
+    fn judge(&self, question: &Question<'_>) -> Result<Granted, Refusal> {
+        let failed = |stage: &Stage| {
+            let stage = stage.clone();
+            move |fault: FactFault| {
+                tracing::error!(%fault, "a question could not be put to the policies");
+                Refusal::of(DenialKind::Error, Some(stage))
+            }
+        };
+        let actions = &self.force.actions;
+        let mut rules = Vec::new();
+        let see = Stage::SeeServer(question.server.clone());
+        let case = self.case(question).map_err(failed(&see))?;
+
+        let answer =
+            case.ask(&self.server.see, &actions.see, &self.server.uid, None).map_err(failed(&see))?;
+        rules.extend(granted(answer, &see)?);
+
+        let expose = Stage::ExposeConnector(question.connector.clone());
+        let answer = case
+            .ask(&self.connector.expose, &actions.expose, &self.connector.uid, None)
+            .map_err(failed(&expose))?;
+        rules.extend(granted(answer, &expose)?);
+
+        let call = Stage::CallTool(question.tool.clone());
+        let answer = self.ask_tool(&case, question.arguments, &call)?;
+        rules.extend(granted(answer.map_err(failed(&call))?, &call)?);
+
+        let credential = match &self.connector.credential {
+            CredentialView::None => CredentialChoice::None,
+            CredentialView::UserOauth => CredentialChoice::UserOauth,
+            CredentialView::Shared(_) => {
+                let (credential, by) = self.shared(&case)?;
+                rules.extend(by);
+                CredentialChoice::Shared(credential)
+            }
+        };
+        rules.sort_unstable();
+        rules.dedup();
+        Ok(Granted { rules, credential })
+    }
+
+    pub(crate) fn case<'q>(&'q self, question: &'q Question<'_>) -> Result<Case<'q>, FactFault> {
+        Case::open(self.force, self.server, &self.tool.entities, question.subject, question.circumstance)
+    }
+
+    /// Converts the arguments if a policy that reaches the tool reads them; else they are none of policy's business.
+    fn ask_tool(
+        &self,
+        case: &Case<'_>,
+        arguments: &str,
+        stage: &Stage,
+    ) -> Result<Result<Answer, FactFault>, Refusal> {
+        let input = self.input(arguments).map_err(|fault| Refusal {
+            argument: Some(fault),
+            ..Refusal::of(DenialKind::Arguments, Some(stage.clone()))
+        })?;
+        Ok(case.ask(&self.tool.slice, &self.tool.action, &self.connector.uid, input))
+    }
+
+    /// `context.input`, if any policy that reaches the tool reads it.
+    pub(crate) fn input(&self, arguments: &str) -> Result<Option<RestrictedExpression>, ArgumentFault> {
+        match self.tool.arguments() {
+            Some(declared) if self.tool.slice.reads.input => convert(arguments, declared).map(Some),
+            Some(_) | None => Ok(None),
+        }
+    }
+
+    /// The first shared credential that the policies permit.
+    pub(crate) fn shared(&self, case: &Case<'_>) -> Result<(CredentialId, Vec<usize>), Refusal> {
+        let CredentialView::Shared(shared) = &self.connector.credential else {
+            return Err(Refusal::of(DenialKind::NoPermit, None));
+        };
+        let mut refused = Refusal::of(DenialKind::NoPermit, None);
+        for (id, uid, slice) in shared {
+            let stage = Stage::UseSharedCredential(id.clone());
+            let answer = case.ask(slice, &self.force.actions.credential, uid, None).map_err(|fault| {
+                tracing::error!(%fault, "a question could not be put to the policies");
+                Refusal::of(DenialKind::Error, Some(stage.clone()))
+            })?;
+            match granted(answer, &stage) {
+                Ok(rules) => return Ok((id.clone(), rules)),
+                // A policy that fails refuses the call; it does not move it to the next credential.
+                Err(refusal) if refusal.kind == DenialKind::Error => return Err(refusal),
+                // The last one is reported, and a forbid rather than the mere lack of a permit.
+                Err(refusal)
+                    if refusal.kind == DenialKind::Forbidden || refused.kind != DenialKind::Forbidden =>
+                {
+                    refused = refusal;
+                }
+                Err(_) => {}
+            }
+        }
+        Err(refused)
+    }
+}
+
+/// The rules of a permission, or why it is none.
+pub(crate) fn granted(answer: Answer, stage: &Stage) -> Result<Vec<usize>, Refusal> {
+    let (kind, rules) = match answer {
+        Answer::Permitted(rules) => return Ok(rules),
+        Answer::NoPermit => (DenialKind::NoPermit, Vec::new()),
+        Answer::Forbidden(rules) => (DenialKind::Forbidden, rules),
+        Answer::Failed(rules) => (DenialKind::Error, rules),
+    };
+    Err(Refusal { rules, ..Refusal::of(kind, Some(stage.clone())) })
+}
+
+/// What an assistant that sees the tool is told.
+fn outside(force: &InForce, refusal: &Refusal, outlook: &Outlook) -> String {
+    match refusal.kind {
+        DenialKind::NotListed | DenialKind::DenyAll => String::new(),
+        DenialKind::Arguments => refusal
+            .argument
+            .as_ref()
+            .map_or_else(String::new, |fault| format!("Policy cannot decide on these arguments: {fault}.")),
+        DenialKind::Forbidden => format!("Policy forbids this call{}", citations(force, &refusal.rules)),
+        DenialKind::Error => {
+            format!("A policy could not be evaluated for this call{}", citations(force, &refusal.rules))
+        }
+        // The permits that other arguments could meet: what the assistant can do something about.
+        DenialKind::NoPermit => {
+            format!("No policy permits this call with these arguments{}", citations(force, &outlook.open))
+        }
+    }
+}
+
+/// How many policies an answer names at most.
+const CITED: usize = 3;
+
+fn citations(force: &InForce, rules: &[usize]) -> String {
+    let cited: Vec<String> = rules
+        .iter()
+        .filter_map(|at| force.rules.get(*at))
+        .take(CITED)
+        .map(|rule| match &rule.reason {
+            Some(reason) => format!("{} ({})", rule.id, reason.trim_end_matches('.')),
+            None => rule.id.to_string(),
+        })
+        .collect();
+    if cited.is_empty() { ".".to_owned() } else { format!(": {}.", cited.join("; ")) }
+}

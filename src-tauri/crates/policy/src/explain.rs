@@ -1,0 +1,336 @@
+//! Why a call is permitted or refused, for the people who write policies and those who are refused by them. The same
+//! decision is made again with its steps kept; nothing here permits anything.
+
+use cedar_policy::pst::Clause;
+use cedar_policy::{Context, Decision, EntityUid, Policy as CedarPolicy, PolicySet, RestrictedExpression};
+use model::{ConnectorId, ServerId, ToolName};
+use serde::Serialize;
+
+use crate::conjunct::{conjuncts, probe, scope_probe};
+use crate::decide::Route;
+use crate::facts::{FactFault, Question};
+use crate::outcome::{CredentialChoice, DenialKind, Stage};
+use crate::rule::{PolicyVersion, Rule, RuleId};
+use crate::set::{Answer, Case, CredentialView, Policy, Slice, State};
+
+/// What a call would be answered with, and why. It holds no argument's value.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Explanation {
+    /// The user, as people know them.
+    pub user: String,
+    /// The virtual server.
+    pub server: ServerId,
+    /// The connector.
+    pub connector: ConnectorId,
+    /// The tool.
+    pub tool: ToolName,
+    /// Whether the call would be permitted.
+    pub permitted: bool,
+    /// Why not.
+    pub denial: Option<DenialKind>,
+    /// Whether the tool is shown to the user.
+    pub listed: bool,
+    /// The credential that the call would be made with.
+    pub credential: Option<CredentialChoice>,
+    /// Every policy that the permission or the refusal rests on.
+    pub rules: Vec<RuleId>,
+    /// What is to be said beside the steps.
+    pub note: Option<String>,
+    /// The questions in the order in which they were put; the last one decided.
+    pub steps: Vec<Step>,
+    /// The policy set.
+    pub version: PolicyVersion,
+}
+
+/// One question.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Step {
+    /// What it was about.
+    #[serde(flatten)]
+    pub stage: Stage,
+    /// Whether it was permitted.
+    pub permitted: bool,
+    /// The policies that decided it; where none permits, those that could have.
+    pub rules: Vec<RuleNote>,
+}
+
+/// What one policy had to do with an answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RuleNote {
+    /// The policy.
+    pub id: RuleId,
+    /// Its effect: `true` for a permit, `false` for a forbid.
+    pub permits: bool,
+    /// Whether it applied.
+    #[serde(flatten)]
+    pub verdict: Verdict,
+    /// Its `@reason`.
+    pub reason: Option<String>,
+    /// The file that it stands in.
+    pub file: String,
+    /// The line at which it begins.
+    pub line: u32,
+}
+
+/// Whether a policy applied.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "verdict", content = "condition", rename_all = "snake_case")]
+pub enum Verdict {
+    /// Everything in it held.
+    Applied,
+    /// This part of it did not hold, as Cedar text.
+    NotMet(String),
+    /// This part of it could not be evaluated.
+    Failed(String),
+}
+
+impl Policy {
+    /// Explains one call. The outcome is that of [`Policy::decide`].
+    pub fn explain(&self, question: &Question<'_>) -> Explanation {
+        let mut explanation = Explanation {
+            user: question.subject.label().to_owned(),
+            server: question.server.clone(),
+            connector: question.connector.clone(),
+            tool: question.tool.clone(),
+            permitted: false,
+            denial: None,
+            listed: false,
+            credential: None,
+            rules: Vec::new(),
+            note: None,
+            steps: Vec::new(),
+            version: self.version().clone(),
+        };
+        match self.decide(question) {
+            Ok(permit) => {
+                explanation.permitted = true;
+                explanation.listed = true;
+                explanation.credential = Some(permit.credential().clone());
+                explanation.rules = permit.rules().to_vec();
+            }
+            Err(denial) => {
+                explanation.denial = Some(denial.kind());
+                explanation.listed = !denial.is_hidden() && denial.kind() != DenialKind::DenyAll;
+                explanation.rules = denial.rules().to_vec();
+                explanation.note = match denial.kind() {
+                    DenialKind::DenyAll | DenialKind::Arguments => Some(denial.0.outside.clone()),
+                    DenialKind::NotListed => Some("The virtual server does not offer this tool.".to_owned()),
+                    DenialKind::NoPermit | DenialKind::Forbidden | DenialKind::Error => None,
+                };
+            }
+        }
+        if let State::InForce(force) = &self.state
+            && let Some(route) = Route::find(force, question)
+        {
+            let input = route.input(question.arguments).ok().flatten();
+            let walk = route
+                .case(question)
+                .and_then(|case| Walk { route: &route, case: &case }.steps(question, input));
+            explanation.steps = walk.unwrap_or_else(|fault| {
+                tracing::error!(%fault, "a decision cannot be explained");
+                Vec::new()
+            });
+        }
+        explanation
+    }
+}
+
+/// Puts the questions once more, in the order of the decision.
+struct Walk<'a> {
+    route: &'a Route<'a>,
+    case: &'a Case<'a>,
+}
+
+impl Walk<'_> {
+    fn steps(
+        &self,
+        question: &Question<'_>,
+        input: Option<RestrictedExpression>,
+    ) -> Result<Vec<Step>, FactFault> {
+        let Self { route, .. } = self;
+        let actions = &route.force.actions;
+        let (server, connector, tool) = (route.server, route.connector, route.tool);
+        let mut steps = Vec::new();
+        let see = Stage::SeeServer(question.server.clone());
+        let expose = Stage::ExposeConnector(question.connector.clone());
+        let call = Stage::CallTool(question.tool.clone());
+        for (stage, slice, action, resource, input) in [
+            (see, &server.see, &actions.see, &server.uid, None),
+            (expose, &connector.expose, &actions.expose, &connector.uid, None),
+            (call, &tool.slice, &tool.action, &connector.uid, input),
+        ] {
+            let is_call = matches!(stage, Stage::CallTool(_));
+            if is_call && input.is_none() && tool.slice.reads.input && tool.arguments().is_some() {
+                // The arguments could not be converted: the note says so, and no policy was asked.
+                return Ok(steps);
+            }
+            let step = self.step(stage, slice, action, resource, input)?;
+            let goes_on = step.permitted;
+            steps.push(step);
+            if !goes_on {
+                return Ok(steps);
+            }
+        }
+        if let CredentialView::Shared(shared) = &connector.credential {
+            for (id, uid, slice) in shared {
+                let step =
+                    self.step(Stage::UseSharedCredential(id.clone()), slice, &actions.credential, uid, None)?;
+                let found = step.permitted;
+                steps.push(step);
+                if found {
+                    break;
+                }
+            }
+        }
+        Ok(steps)
+    }
+
+    fn step(
+        &self,
+        stage: Stage,
+        slice: &Slice,
+        action: &EntityUid,
+        resource: &EntityUid,
+        input: Option<RestrictedExpression>,
+    ) -> Result<Step, FactFault> {
+        let ground = Ground {
+            case: self.case,
+            action,
+            resource,
+            context: self.case.context(slice.reads, input.clone())?,
+        };
+        let answer = self.case.ask(slice, action, resource, input)?;
+        let all = &self.route.force.rules;
+        let notes = |places: &[usize]| -> Result<Vec<RuleNote>, FactFault> {
+            places.iter().filter_map(|at| all.get(*at)).map(|rule| ground.note(rule)).collect()
+        };
+        let rules = match &answer {
+            Answer::Permitted(rules) | Answer::Forbidden(rules) | Answer::Failed(rules) => notes(rules)?,
+            Answer::NoPermit => {
+                let permits =
+                    slice.rules.iter().copied().filter(|at| all.get(*at).is_some_and(Rule::permits));
+                notes(&permits.collect::<Vec<_>>())?
+            }
+        };
+        Ok(Step { stage, permitted: matches!(answer, Answer::Permitted(_)), rules })
+    }
+}
+
+/// What one question stands on: enough to ask it of single conditions.
+struct Ground<'a> {
+    case: &'a Case<'a>,
+    action: &'a EntityUid,
+    resource: &'a EntityUid,
+    context: Context,
+}
+
+/// What a probe says of a condition.
+enum Holds {
+    Yes,
+    No,
+    Fails,
+}
+
+impl Ground<'_> {
+    fn note(&self, rule: &Rule) -> Result<RuleNote, FactFault> {
+        Ok(RuleNote {
+            id: rule.id.clone(),
+            permits: rule.permits(),
+            verdict: self.verdict(rule)?,
+            reason: rule.reason.clone(),
+            file: rule.file.to_string(),
+            line: rule.line,
+        })
+    }
+
+    /// The first part of a policy that does not hold. What follows it may rest on it, so it is not asked.
+    fn verdict(&self, rule: &Rule) -> Result<Verdict, FactFault> {
+        let broken = |e: cedar_policy::pst::PstConstructionError| FactFault::Context(e.to_string());
+        // Action and resource fit, or the policy would not be in the slice; what is left of the scope is the user.
+        if !matches!(self.holds(scope_probe(&rule.body).map_err(broken)?)?, Holds::Yes) {
+            return Ok(Verdict::NotMet(format!("principal {}", rule.body.principal)));
+        }
+        for clause in conjuncts(&rule.body) {
+            let text = match &clause {
+                Clause::When(expr) => expr.to_string(),
+                Clause::Unless(_) => clause.to_string(),
+            };
+            match self.holds(probe(&rule.body, clause).map_err(broken)?)? {
+                Holds::Yes => {}
+                Holds::No => return Ok(Verdict::NotMet(text)),
+                Holds::Fails => return Ok(Verdict::Failed(text)),
+            }
+        }
+        Ok(Verdict::Applied)
+    }
+
+    fn holds(&self, probe: CedarPolicy) -> Result<Holds, FactFault> {
+        let policies = PolicySet::from_policies([probe]).map_err(|e| FactFault::Context(e.to_string()))?;
+        let request = self.case.request(self.action, self.resource, self.context.clone())?;
+        let response = self.case.force.authorizer.is_authorized(&request, &policies, &self.case.entities);
+        Ok(match (response.diagnostics().errors().next(), response.decision()) {
+            (Some(_), _) => Holds::Fails,
+            (None, Decision::Allow) => Holds::Yes,
+            (None, Decision::Deny) => Holds::No,
+        })
+    }
+}
+
+impl std::fmt::Display for Explanation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { user, server, connector, tool, .. } = self;
+        let verb = if self.permitted { "may" } else { "may not" };
+        writeln!(f, "{user} {verb} call {tool} on {connector} through {server}.")?;
+        if let Some(note) = &self.note {
+            writeln!(f, "{note}")?;
+        }
+        for step in &self.steps {
+            write!(f, "{step}")?;
+        }
+        match &self.credential {
+            Some(CredentialChoice::Shared(credential)) => {
+                writeln!(f, "The call would be made with the shared credential {credential}.")?;
+            }
+            Some(CredentialChoice::UserOauth) => {
+                writeln!(f, "The call would be made with {user}'s own grant.")?
+            }
+            Some(CredentialChoice::None) | None => {}
+        }
+        if !self.permitted && self.denial != Some(DenialKind::DenyAll) {
+            let listed = if self.listed { "shown: other arguments may be permitted" } else { "not shown" };
+            writeln!(f, "The tool is {listed}.")?;
+        }
+        write!(f, "Policy: {}", self.version)
+    }
+}
+
+impl std::fmt::Display for Step {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let forbidden = self.rules.iter().any(|rule| !rule.permits && rule.verdict == Verdict::Applied);
+        let failed = self.rules.iter().any(|rule| matches!(rule.verdict, Verdict::Failed(_)));
+        let answer = match (self.permitted, forbidden, failed) {
+            (true, _, _) => "permitted",
+            (false, true, _) => "forbidden",
+            (false, false, true) => "refused, because a policy failed",
+            (false, false, false) => "not permitted by any policy",
+        };
+        writeln!(f, "- {}: {answer}", self.stage)?;
+        for rule in &self.rules {
+            writeln!(f, "  - {rule}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::fmt::Display for RuleNote {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let effect = if self.permits { "permit" } else { "forbid" };
+        write!(f, "{effect} {} ({}:{})", self.id, self.file, self.line)?;
+        match &self.verdict {
+            Verdict::Applied => {}
+            Verdict::NotMet(condition) => write!(f, " does not apply, because this is not so: {condition}")?,
+            Verdict::Failed(condition) => write!(f, " failed at: {condition}")?,
+        }
+        self.reason.as_ref().map_or(Ok(()), |reason| write!(f, " — {reason}"))
+    }
+}

@@ -1,0 +1,154 @@
+//! What a question is asked with: the user as an entity, and the circumstances as Cedar's `context`.
+
+use std::collections::HashSet;
+
+use cedar_policy::{Context, Entity, EntityUid, RestrictedExpression};
+use model::{AttributeValue, CallId, ConnectorId, DeviceId, ServerId, Subject, Timestamp, ToolName};
+
+use crate::lint::Reads;
+use crate::schema::{SchemaFault, entity};
+
+/// One call that asks to be made.
+#[derive(Debug, Clone, Copy)]
+pub struct Question<'a> {
+    /// The call; the permit is for this one only.
+    pub call: CallId,
+    /// Who asks.
+    pub subject: &'a Subject,
+    /// The virtual server that the call comes through.
+    pub server: &'a ServerId,
+    /// The connector that it goes to.
+    pub connector: &'a ConnectorId,
+    /// The tool.
+    pub tool: &'a ToolName,
+    /// The arguments: the text of a JSON object, exactly as it would be sent on.
+    pub arguments: &'a str,
+    /// When and from where.
+    pub circumstance: &'a Circumstance,
+}
+
+/// What is true of a request beside who asks and for what.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Circumstance {
+    /// The time.
+    pub now: Timestamp,
+    /// The assistant's client id.
+    pub client_id: String,
+    /// The assistant's name: its own claim.
+    pub client_name: String,
+    /// The device.
+    pub device: Option<DeviceId>,
+}
+
+/// What was asked could not be put into Cedar's terms.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum FactFault {
+    #[error(transparent)]
+    Schema(#[from] SchemaFault),
+    #[error(transparent)]
+    Entity(#[from] cedar_policy::EntityAttrEvaluationError),
+    #[error("the entities do not fit together: {0}")]
+    Entities(String),
+    #[error("the context cannot be built: {0}")]
+    Context(String),
+}
+
+/// `User::"<issuer>#<subject>"`. An issuer identifier has no fragment (OpenID Connect Core 1.0, section 2), so the first
+/// `#` always separates the two.
+pub(crate) fn user_id(subject: &Subject) -> String {
+    format!("{}#{}", subject.issuer.replace('#', "%23"), subject.subject)
+}
+
+/// The user with groups as parents and claims as tags.
+pub(crate) fn user(subject: &Subject) -> Result<(EntityUid, Entity), FactFault> {
+    let uid = entity("User", &user_id(subject))?;
+    let mut groups = HashSet::with_capacity(subject.groups.len());
+    for group in &subject.groups {
+        groups.insert(entity("Group", group)?);
+    }
+    let text = |value: &str| RestrictedExpression::new_string(value.to_owned());
+    let mut attributes =
+        vec![("issuer".to_owned(), text(&subject.issuer)), ("subject".to_owned(), text(&subject.subject))];
+    for (name, value) in [("email", &subject.email), ("name", &subject.name)] {
+        if let Some(value) = value {
+            attributes.push((name.to_owned(), text(value)));
+        }
+    }
+    let claims = subject.attributes.iter().map(|(name, value)| {
+        let texts = claim_texts(value).into_iter().map(RestrictedExpression::new_string);
+        (name.clone(), RestrictedExpression::new_set(texts))
+    });
+    let entity = Entity::new_with_tags(uid.clone(), attributes, groups, claims)?;
+    Ok((uid, entity))
+}
+
+/// A claim as a set of texts: all tags of a Cedar type have one type.
+fn claim_texts(value: &AttributeValue) -> Vec<String> {
+    match value {
+        AttributeValue::Bool(value) => vec![value.to_string()],
+        AttributeValue::Long(value) => vec![value.to_string()],
+        AttributeValue::Text(value) => vec![value.clone()],
+        AttributeValue::Set(values) => values.iter().cloned().collect(),
+    }
+}
+
+/// As much of the context as is read.
+pub(crate) fn context(
+    reads: Reads,
+    server: &EntityUid,
+    circumstance: &Circumstance,
+    input: Option<RestrictedExpression>,
+) -> Result<Context, FactFault> {
+    let mut pairs = Vec::new();
+    if reads.server {
+        pairs.push(("server".to_owned(), RestrictedExpression::new_entity_uid(server.clone())));
+    }
+    if reads.now {
+        pairs.push(("now".to_owned(), RestrictedExpression::new_datetime(milliseconds(circumstance.now))));
+    }
+    if reads.client {
+        let text = |value: &str| RestrictedExpression::new_string(value.to_owned());
+        let client = [
+            ("id".to_owned(), text(&circumstance.client_id)),
+            ("name".to_owned(), text(&circumstance.client_name)),
+        ];
+        let client =
+            RestrictedExpression::new_record(client).map_err(|e| FactFault::Context(e.to_string()))?;
+        pairs.push(("client".to_owned(), client));
+    }
+    if let (true, Some(device)) = (reads.device, circumstance.device) {
+        pairs.push(("device".to_owned(), RestrictedExpression::new_string(device.to_string())));
+    }
+    pairs.extend(input.map(|input| ("input".to_owned(), input)));
+    if pairs.is_empty() {
+        return Ok(Context::empty());
+    }
+    Context::from_pairs(pairs).map_err(|e| FactFault::Context(e.to_string()))
+}
+
+/// Cedar's `datetime` has three decimal places, never six.
+fn milliseconds(at: Timestamp) -> String {
+    let text = at.to_string();
+    let kept = text.find('.').and_then(|point| text.get(..point + 4)).unwrap_or(&text);
+    format!("{kept}Z")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn users_of_two_issuers_are_two_users() {
+        let mut one = Subject::local("a#b");
+        let mut two = Subject::local("b");
+        two.issuer = "local#a".to_owned();
+        assert_ne!(user_id(&one), user_id(&two));
+        one.issuer = "https://idp.example".to_owned();
+        assert_eq!(user_id(&one), "https://idp.example#a#b");
+    }
+
+    #[test]
+    fn time_is_cut_to_milliseconds() {
+        assert_eq!(milliseconds(Timestamp::from_micros(1_795_443_620_000_999)), "2026-11-23T14:20:20.000Z");
+    }
+}

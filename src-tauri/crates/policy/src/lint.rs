@@ -1,0 +1,342 @@
+//! What Cedar's validator lets pass although it can only be a slip: `has` with a misspelt name (always false, so a
+//! forbid with it never forbids), comparison with a text that the member never is, servers and credentials that do not
+//! exist. Along the way it notes which members of `context` a policy reads, so that nothing else is ever built.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use cedar_policy::pst::{BinaryOp, Clause, Expr, Literal, PatternElem, Template, Var};
+use model::{ConnectorId, CredentialId, ServerId};
+use org_protocol::{ConnectorSpec, CredentialSpec, ServerSpec};
+
+use crate::fault::FaultKind;
+use crate::rule::Rule;
+use crate::schema::ToolType;
+use crate::shape::{Members, Shape};
+
+/// The members of `context` that a policy reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Reads {
+    pub(crate) server: bool,
+    pub(crate) now: bool,
+    pub(crate) client: bool,
+    pub(crate) device: bool,
+    pub(crate) input: bool,
+}
+
+impl Reads {
+    /// What a policy reads.
+    pub(crate) fn of(policy: &Template) -> Self {
+        let mut visit = Visit { tools: &[], reads: Self::default(), faults: Vec::new() };
+        visit.policy(policy);
+        visit.reads
+    }
+
+    /// Everything beside the arguments.
+    pub(crate) fn all() -> Self {
+        Self { server: true, now: true, client: true, device: true, input: false }
+    }
+
+    /// What one expression reads.
+    pub(crate) fn of_expr(expr: &Expr) -> Self {
+        let mut visit = Visit { tools: &[], reads: Self::default(), faults: Vec::new() };
+        visit.expr(expr);
+        visit.reads
+    }
+
+    /// What two policies read between them.
+    pub(crate) fn and(self, other: Self) -> Self {
+        Self {
+            server: self.server || other.server,
+            now: self.now || other.now,
+            client: self.client || other.client,
+            device: self.device || other.device,
+            input: self.input || other.input,
+        }
+    }
+}
+
+/// The ids that policies may name.
+pub(crate) struct Known {
+    servers: BTreeSet<String>,
+    connectors: BTreeSet<String>,
+    credentials: BTreeSet<String>,
+}
+
+impl Known {
+    pub(crate) fn of(
+        connectors: &BTreeMap<ConnectorId, ConnectorSpec>,
+        servers: &BTreeMap<ServerId, ServerSpec>,
+    ) -> Self {
+        let credentials = connectors.values().flat_map(|spec| shared(&spec.credential));
+        Self {
+            servers: servers.keys().map(ToString::to_string).collect(),
+            credentials: credentials.map(ToString::to_string).collect(),
+            connectors: connectors.keys().map(ToString::to_string).collect(),
+        }
+    }
+
+    /// Whether every entity that a policy names can exist. Users and groups are the identity provider's: any may.
+    pub(crate) fn check(&self, rule: &Rule) -> Vec<FaultKind> {
+        let mut faults = Vec::new();
+        for named in rule.policy.entity_literals() {
+            let (kind, id) = (named.type_name().to_string(), named.id().unescaped());
+            let known = match kind.as_str() {
+                "Action" | "Group" | "User" => continue,
+                "Server" => &self.servers,
+                "Connector" => &self.connectors,
+                "Credential" => &self.credentials,
+                _ => {
+                    faults.push(FaultKind::ForeignType(kind));
+                    continue;
+                }
+            };
+            if !known.contains(id) {
+                faults.push(FaultKind::UnknownEntity { id: id.to_owned(), kind });
+            }
+        }
+        faults
+    }
+}
+
+/// The shared credentials of a connector, in order of preference.
+pub(crate) fn shared(spec: &CredentialSpec) -> &[CredentialId] {
+    match spec {
+        CredentialSpec::Brokered { credentials } => credentials,
+        CredentialSpec::None | CredentialSpec::UserOauth { .. } => &[],
+    }
+}
+
+/// The slips in a policy's conditions. `tools` are those that it can be about.
+pub(crate) fn slips(policy: &Template, tools: &[&ToolType]) -> Vec<FaultKind> {
+    let mut visit = Visit { tools, reads: Reads::default(), faults: Vec::new() };
+    visit.policy(policy);
+    visit.faults
+}
+
+struct Visit<'a> {
+    tools: &'a [&'a ToolType],
+    reads: Reads,
+    faults: Vec<FaultKind>,
+}
+
+/// A variable and the members that lead to a value: `context.input.filter`.
+struct Path<'a> {
+    variable: &'a Var,
+    members: Vec<&'a str>,
+}
+
+impl<'a> Path<'a> {
+    fn of(expr: &'a Expr) -> Option<Self> {
+        if let Expr::Var(variable) = expr {
+            return Some(Self { variable, members: Vec::new() });
+        }
+        let Expr::GetAttr { expr, attr } = expr else { return None };
+        let mut path = Self::of(expr)?;
+        path.members.push(attr);
+        Some(path)
+    }
+
+    fn text(&self) -> String {
+        let variable = match self.variable {
+            Var::Principal => "principal",
+            Var::Action => "action",
+            Var::Resource => "resource",
+            Var::Context => "context",
+        };
+        std::iter::once(variable).chain(self.members.iter().copied()).collect::<Vec<_>>().join(".")
+    }
+
+    /// The members below `context.input`, if that is where the path leads.
+    fn in_input(&self) -> Option<&[&'a str]> {
+        match (self.variable, self.members.split_first()) {
+            (Var::Context, Some((&"input", rest))) => Some(rest),
+            (Var::Context | Var::Principal | Var::Action | Var::Resource, _) => None,
+        }
+    }
+}
+
+impl Visit<'_> {
+    fn policy(&mut self, policy: &Template) {
+        for clause in policy.clauses() {
+            match clause {
+                Clause::When(expr) | Clause::Unless(expr) => self.expr(expr),
+            }
+        }
+    }
+
+    fn expr(&mut self, expr: &Expr) {
+        if let Some(path) = Path::of(expr) {
+            self.note(&path);
+            if *path.variable == Var::Context && matches!(path.members.as_slice(), [] | ["input"]) {
+                self.faults.push(FaultKind::WholeContext);
+            }
+            return;
+        }
+        if let Expr::HasAttr { expr, attrs } = expr {
+            if let Some(mut path) = Path::of(expr) {
+                path.members.extend(attrs.iter().map(AsRef::<str>::as_ref));
+                self.note(&path);
+                if !self.exists(&path) {
+                    self.faults.push(FaultKind::UnknownMember(path.text()));
+                }
+                return;
+            }
+        }
+        self.comparison(expr);
+        for child in children(expr) {
+            self.expr(child);
+        }
+    }
+
+    fn note(&mut self, path: &Path<'_>) {
+        if *path.variable != Var::Context {
+            return;
+        }
+        match path.members.first().copied() {
+            Some("server") => self.reads.server = true,
+            Some("now") => self.reads.now = true,
+            Some("client") => self.reads.client = true,
+            Some("device") => self.reads.device = true,
+            Some("input") => self.reads.input = true,
+            // The validator refuses other members, and the whole is refused above.
+            Some(_) | None => {}
+        }
+    }
+
+    fn exists(&self, path: &Path<'_>) -> bool {
+        match path.variable {
+            Var::Principal => matches!(path.members.as_slice(), ["issuer" | "subject" | "email" | "name"]),
+            Var::Action | Var::Resource => false,
+            Var::Context => match path.members.as_slice() {
+                ["server" | "now" | "client" | "device"] | ["client", "id" | "name"] => true,
+                ["input"] => self.inputs().next().is_some(),
+                ["input", rest @ ..] => self.inputs().any(|members| shape_at(members, rest).is_some()),
+                _ => false,
+            },
+        }
+    }
+
+    fn inputs(&self) -> impl Iterator<Item = &Members> {
+        self.tools.iter().filter_map(|tool| tool.arguments.as_ref().ok()).map(|arguments| &arguments.members)
+    }
+
+    /// Reports a fixed text or pattern that a member with fixed texts never is.
+    fn comparison(&mut self, expr: &Expr) {
+        match expr {
+            Expr::BinaryOp { op: BinaryOp::Eq | BinaryOp::NotEq, left, right } => {
+                self.compare(left, text_of(right));
+                self.compare(right, text_of(left));
+            }
+            Expr::BinaryOp { op: BinaryOp::Contains, left, right } => {
+                self.compare(left, text_of(right));
+                for value in texts_of(left) {
+                    self.compare(right, Some(value));
+                }
+            }
+            Expr::BinaryOp { op: BinaryOp::ContainsAll | BinaryOp::ContainsAny, left, right } => {
+                for value in texts_of(right) {
+                    self.compare(left, Some(value));
+                }
+            }
+            Expr::Like { expr, pattern } => self.like(expr, pattern),
+            _ => {}
+        }
+    }
+
+    fn compare(&mut self, member: &Expr, value: Option<&str>) {
+        if let Some(value) = value {
+            self.never(member, value, &|choice| choice == value);
+        }
+    }
+
+    fn like(&mut self, member: &Expr, pattern: &[PatternElem]) {
+        let text: String = pattern
+            .iter()
+            .map(|elem| match elem {
+                PatternElem::Char(c) => *c,
+                PatternElem::Wildcard => '*',
+            })
+            .collect();
+        self.never(member, &text, &|choice| matches(pattern, &choice.chars().collect::<Vec<_>>()));
+    }
+
+    fn never(&mut self, member: &Expr, value: &str, fits: &dyn Fn(&str) -> bool) {
+        let Some(path) = Path::of(member) else { return };
+        let Some(rest) = path.in_input() else { return };
+        let found: Vec<_> =
+            self.inputs().filter_map(|members| shape_at(members, rest)).map(choices_of).collect();
+        let possible = found
+            .iter()
+            .any(|choices| choices.is_none_or(|choices| choices.iter().any(|choice| fits(choice))));
+        if !possible && !found.is_empty() {
+            self.faults.push(FaultKind::UnknownValue { member: path.text(), value: value.to_owned() });
+        }
+    }
+}
+
+/// The fixed texts of a member or of a list's items; none where any text may stand.
+fn choices_of(shape: &Shape) -> Option<&BTreeSet<String>> {
+    match shape {
+        Shape::Choice(texts) => Some(texts),
+        Shape::List(item) => choices_of(item),
+        Shape::Bool | Shape::Long | Shape::Decimal | Shape::Text | Shape::Record(_) | Shape::Unread => None,
+    }
+}
+
+fn shape_at<'a>(members: &'a Members, path: &[&str]) -> Option<&'a Shape> {
+    let (name, rest) = path.split_first()?;
+    let shape = &members.get(*name)?.shape;
+    match (shape, rest) {
+        (_, []) => Some(shape),
+        (Shape::Record(members), rest) => shape_at(members, rest),
+        (_, _) => None,
+    }
+}
+
+fn text_of(expr: &Expr) -> Option<&str> {
+    match expr {
+        Expr::Literal(Literal::String(text)) => Some(text),
+        _ => None,
+    }
+}
+
+fn texts_of(expr: &Expr) -> Vec<&str> {
+    match expr {
+        Expr::Set(items) => items.iter().filter_map(|item| text_of(item)).collect(),
+        _ => Vec::new(),
+    }
+}
+
+fn matches(pattern: &[PatternElem], text: &[char]) -> bool {
+    match (pattern.split_first(), text.split_first()) {
+        (None, None) => true,
+        (None, Some(_)) => false,
+        (Some((PatternElem::Wildcard, rest)), _) => {
+            (0..=text.len()).any(|skip| text.get(skip..).is_some_and(|text| matches(rest, text)))
+        }
+        (Some((PatternElem::Char(wanted), pattern)), Some((found, text))) => {
+            wanted == found && matches(pattern, text)
+        }
+        (Some((PatternElem::Char(_), _)), None) => false,
+    }
+}
+
+/// The expressions right below one.
+fn children(expr: &Expr) -> Vec<&Expr> {
+    match expr {
+        Expr::Literal(_) | Expr::Var(_) | Expr::Slot(_) | Expr::Unknown { .. } | Expr::ResidualError => {
+            Vec::new()
+        }
+        Expr::UnaryOp { expr, .. }
+        | Expr::GetAttr { expr, .. }
+        | Expr::HasAttr { expr, .. }
+        | Expr::Like { expr, .. } => vec![expr],
+        Expr::BinaryOp { left, right, .. } => vec![left, right],
+        Expr::Is { expr, in_expr, .. } => std::iter::once(expr).chain(in_expr).map(AsRef::as_ref).collect(),
+        Expr::IfThenElse { cond, then_expr, else_expr } => vec![cond, then_expr, else_expr],
+        Expr::Set(items) => items.iter().map(AsRef::as_ref).collect(),
+        Expr::Record(members) => members.values().map(AsRef::as_ref).collect(),
+        // Cedar may grow expressions; it is pinned to the one release that this list is complete for.
+        _ => Vec::new(),
+    }
+}

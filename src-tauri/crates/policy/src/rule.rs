@@ -1,0 +1,121 @@
+//! The policies of a checked set, one by one, and the names under which they appear in permits and records.
+
+use std::sync::Arc;
+
+use cedar_policy::{Effect, Policy as CedarPolicy, pst};
+use model::Digest;
+use serde::{Deserialize, Serialize};
+
+use crate::lint::Reads;
+
+/// The longest id, in bytes.
+const ID_LIMIT: usize = 64;
+/// The longest reason, in characters: it must fit into one line of an assistant's answer.
+pub(crate) const REASON_LIMIT: usize = 240;
+
+/// The `@id` of a policy: letters, digits and `-_.:/`, at most 64 of them.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub struct RuleId(Arc<str>);
+
+/// The text is no policy id.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("a policy id has 1 to 64 letters, digits or any of -_.:/")]
+pub struct RuleIdFault;
+
+impl RuleId {
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::str::FromStr for RuleId {
+    type Err = RuleIdFault;
+
+    fn from_str(text: &str) -> Result<Self, RuleIdFault> {
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:/".contains(&byte);
+        if text.is_empty() || text.len() > ID_LIMIT || !text.bytes().all(allowed) {
+            return Err(RuleIdFault);
+        }
+        Ok(Self(text.into()))
+    }
+}
+
+impl TryFrom<String> for RuleId {
+    type Error = RuleIdFault;
+
+    fn try_from(text: String) -> Result<Self, RuleIdFault> {
+        text.parse()
+    }
+}
+
+impl From<RuleId> for String {
+    fn from(id: RuleId) -> Self {
+        id.0.as_ref().to_owned()
+    }
+}
+
+impl std::fmt::Display for RuleId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::fmt::Debug for RuleId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "RuleId({})", self.0)
+    }
+}
+
+/// Which policy set decided.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PolicyVersion {
+    /// What people call it, such as the bundle's version.
+    pub label: String,
+    /// The digest of what it was compiled from.
+    pub digest: Digest,
+}
+
+impl std::fmt::Display for PolicyVersion {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} ({})", self.label, self.digest)
+    }
+}
+
+/// One policy of the set.
+#[derive(Debug)]
+pub(crate) struct Rule {
+    pub(crate) id: RuleId,
+    /// The file that it stands in.
+    pub(crate) file: Arc<str>,
+    /// The line at which it begins, counted from one.
+    pub(crate) line: u32,
+    /// The author's `@reason`.
+    pub(crate) reason: Option<String>,
+    pub(crate) policy: CedarPolicy,
+    /// The same policy as a syntax tree.
+    pub(crate) body: pst::Template,
+    /// What of `context` it reads.
+    pub(crate) reads: Reads,
+}
+
+impl Rule {
+    pub(crate) fn permits(&self) -> bool {
+        self.policy.effect() == Effect::Permit
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_short_and_plain() {
+        assert!("finance/limit-rows.2:a_b".parse::<RuleId>().is_ok());
+        for bad in ["", "two words", "ümlaut", "a\nb", &"a".repeat(65)] {
+            assert_eq!(bad.parse::<RuleId>(), Err(RuleIdFault), "{bad:?}");
+        }
+        assert!(serde_json::from_str::<RuleId>("\"a b\"").is_err());
+    }
+}

@@ -1,0 +1,395 @@
+//! The Cedar schema that policies are checked against, generated from the pinned tools.
+//!
+//! The entity types and the four questions are fixed ([`BASE`]); each tool adds the action
+//! `Action::"<connector>/<tool>"` below `Action::"call_tool"`, with its arguments as `context.input`. The arguments'
+//! types come out of the MCP schema generator, which is handed what [`crate::shape`] kept of the tool's own schema:
+//! it knows neither connectors nor names that are no Cedar identifiers, so each tool is generated in a namespace of its
+//! connector, under names that are always identifiers, and its types are then moved below our action.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::str::FromStr;
+use std::sync::Arc;
+
+use cedar_policy::{EntityId, EntityTypeName, EntityUid, Schema, SchemaFragment, pst};
+use cedar_policy_mcp_schema_generator::{SchemaGenerator, SchemaGeneratorConfig};
+use mcp_tools_sdk::description::ToolDescription;
+use model::{ConnectorId, ToolName};
+use org_protocol::PinnedTools;
+use serde_json::{Map, Value, json};
+
+use crate::shape::{Member, Members, Opaque, Shape, arguments_of};
+
+/// The part of the schema that every policy sees.
+const BASE: &str = r#"
+entity Group;
+entity User in [Group] = { issuer: String, subject: String, email?: String, name?: String } tags Set<String>;
+entity Server;
+entity Connector in [Server];
+entity Credential in [Connector];
+type Circumstance = { server: Server, now: datetime, client: { id: String, name: String }, device?: String };
+action see_server appliesTo { principal: User, resource: Server, context: Circumstance };
+action expose_connector appliesTo { principal: User, resource: Connector, context: Circumstance };
+action use_shared_credential appliesTo { principal: User, resource: Credential, context: Circumstance };
+"#;
+
+/// The group of every tool's action.
+pub(crate) const CALL_TOOL: &str = "call_tool";
+
+/// The schema could not be built. This is a fault of this program, not of who wrote the policies.
+#[derive(Debug, thiserror::Error)]
+#[error("the schema of {of} could not be built: {why}")]
+pub struct SchemaFault {
+    /// The tool or the part of the schema.
+    of: String,
+    /// What the generator or Cedar said.
+    why: String,
+}
+
+/// What policies are written against: the schema, and what of the pinned tools it covers.
+#[derive(Debug)]
+pub struct Vocabulary {
+    text: String,
+    authoring: Schema,
+    listing: Schema,
+    tools: BTreeMap<ConnectorId, BTreeMap<ToolName, Arc<ToolType>>>,
+}
+
+/// One tool, as policy knows it.
+#[derive(Debug)]
+pub(crate) struct ToolType {
+    /// `Action::"<connector>/<tool>"`.
+    pub(crate) action: EntityUid,
+    /// The arguments; why not, for an opaque tool.
+    pub(crate) arguments: Result<Arguments, Opaque>,
+}
+
+/// The arguments of a tool that is not opaque.
+#[derive(Debug)]
+pub(crate) struct Arguments {
+    pub(crate) members: Members,
+    /// The entity type that stands for a value that is not read.
+    pub(crate) unread: EntityTypeName,
+    /// What stands for `context.input` while the arguments are not known yet.
+    pub(crate) unknown: EntityUid,
+}
+
+impl Vocabulary {
+    /// Generates the schema of the pinned tools. A pinned entry without a name that MCP allows is no tool.
+    ///
+    /// # Errors
+    /// [`SchemaFault`], if Cedar refuses what was generated.
+    pub fn of(pinned: &BTreeMap<ConnectorId, PinnedTools>) -> Result<Self, SchemaFault> {
+        let mut authoring = base()?;
+        let mut listing = authoring.clone();
+        let mut tools = BTreeMap::new();
+        let mut namespaces = Names::default();
+        for (connector, pinned) in pinned {
+            let namespace = namespaces.fresh(connector.as_str());
+            let mut idents = Names::default();
+            let mut types = BTreeMap::new();
+            for (tool, arguments) in definitions(pinned) {
+                let ident = idents.fresh(tool.as_str());
+                let kind = tool_type(connector, &tool, arguments, &namespace, &ident)?;
+                if let Ok(arguments) = &kind.arguments {
+                    let generated = generate(&namespace, &ident, &arguments.members)?;
+                    merge(&mut authoring, generated.clone());
+                    merge(&mut listing, generated);
+                    declare_unknown(&mut listing, &namespace, &ident);
+                }
+                let name = action_name(connector, &tool);
+                let typed = kind.arguments.is_ok();
+                declare_action(
+                    &mut authoring,
+                    &name,
+                    typed.then(|| json!({"type": "EntityOrCommon", "name": input_type(&namespace, &ident)})),
+                );
+                declare_action(
+                    &mut listing,
+                    &name,
+                    typed.then(|| json!({"type": "Entity", "name": unknown_type(&namespace, &ident)})),
+                );
+                types.insert(tool, Arc::new(kind));
+            }
+            tools.insert(connector.clone(), types);
+        }
+        // A group without members applies to nothing, and a policy about nothing is refused: before the first tool is
+        // pinned, `call_tool` stands for the tools to come.
+        let empty = tools.values().all(BTreeMap::is_empty);
+        for schema in [&mut authoring, &mut listing] {
+            declare(schema, "", "actions", CALL_TOOL, if empty { applies_to(None) } else { json!({}) });
+        }
+        let fragment =
+            SchemaFragment::from_json_value(Value::Object(authoring)).map_err(|e| fault("the tools", &e))?;
+        Ok(Self {
+            text: fragment.to_cedarschema().map_err(|e| fault("the tools", &e))?,
+            authoring: fragment.try_into().map_err(|e| fault("the tools", &e))?,
+            listing: Schema::from_json_value(Value::Object(listing)).map_err(|e| fault("the listing", &e))?,
+            tools,
+        })
+    }
+
+    /// The schema in Cedar's own syntax, for editors and guides.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The tools whose arguments no policy can read, and why.
+    pub fn opaque(&self) -> impl Iterator<Item = (&ConnectorId, &ToolName, Opaque)> {
+        self.tools.iter().flat_map(|(connector, tools)| {
+            tools.iter().filter_map(move |(name, tool)| {
+                tool.arguments.as_ref().err().map(|why| (connector, name, *why))
+            })
+        })
+    }
+
+    /// What policies are validated against.
+    pub(crate) fn authoring(&self) -> &Schema {
+        &self.authoring
+    }
+
+    /// The same schema with `context.input` as an entity whose attributes may be unknown. Attribute access reads alike
+    /// on both, so the same policies type-check; but only entities can be partly unknown to Cedar's partial evaluation.
+    pub(crate) fn listing(&self) -> &Schema {
+        &self.listing
+    }
+
+    pub(crate) fn tools(&self) -> impl Iterator<Item = (&ConnectorId, &ToolName, &Arc<ToolType>)> {
+        self.tools
+            .iter()
+            .flat_map(|(connector, tools)| tools.iter().map(move |(name, tool)| (connector, name, tool)))
+    }
+
+    pub(crate) fn tools_of(
+        &self,
+        connector: &ConnectorId,
+    ) -> impl Iterator<Item = (&ToolName, &Arc<ToolType>)> {
+        self.tools.get(connector).into_iter().flatten()
+    }
+}
+
+/// `<connector>/<tool>`; a connector's id has no slash, so no two tools share a name.
+pub(crate) fn action_name(connector: &ConnectorId, tool: &ToolName) -> String {
+    format!("{connector}/{tool}")
+}
+
+/// The entity `Action::"<name>"`.
+pub(crate) fn action(name: &str) -> Result<EntityUid, SchemaFault> {
+    entity("Action", name)
+}
+
+/// The entity `<kind>::"<id>"`.
+pub(crate) fn entity(kind: &str, id: &str) -> Result<EntityUid, SchemaFault> {
+    let kind = EntityTypeName::from_str(kind).map_err(|e| fault(kind, &e))?;
+    Ok(EntityUid::from_type_name_and_id(kind, EntityId::new(id)))
+}
+
+fn fault(of: &str, why: &dyn std::fmt::Display) -> SchemaFault {
+    SchemaFault { of: of.to_owned(), why: why.to_string() }
+}
+
+/// The pinned tools by name; a name that occurs twice has no definition that could be trusted.
+fn definitions(pinned: &PinnedTools) -> BTreeMap<ToolName, Result<Members, Opaque>> {
+    let mut found = BTreeMap::new();
+    for raw in &pinned.0 {
+        let Ok(Value::Object(tool)) = serde_json::from_str::<Value>(raw.get()) else { continue };
+        let name = tool.get("name").and_then(Value::as_str).map(str::parse::<ToolName>);
+        let Some(Ok(name)) = name else {
+            tracing::warn!("a pinned tool has no name that MCP allows; it is left out");
+            continue;
+        };
+        let known = found.contains_key(&name);
+        found.insert(name, if known { Err(Opaque::Ambiguous) } else { arguments_of(&tool) });
+    }
+    found
+}
+
+fn tool_type(
+    connector: &ConnectorId,
+    tool: &ToolName,
+    arguments: Result<Members, Opaque>,
+    namespace: &str,
+    ident: &str,
+) -> Result<ToolType, SchemaFault> {
+    let arguments = match arguments {
+        Err(why) => Err(why),
+        Ok(members) => {
+            let unread = format!("{namespace}::Unknown");
+            Ok(Arguments {
+                members,
+                unread: EntityTypeName::from_str(&unread).map_err(|e| fault(&unread, &e))?,
+                unknown: entity(&unknown_type(namespace, ident), "unknown")?,
+            })
+        }
+    };
+    Ok(ToolType { action: action(&action_name(connector, tool))?, arguments })
+}
+
+fn input_type(namespace: &str, ident: &str) -> String {
+    format!("{namespace}::{ident}Input")
+}
+
+fn unknown_type(namespace: &str, ident: &str) -> String {
+    format!("{namespace}::{ident}Arguments")
+}
+
+fn base() -> Result<Map<String, Value>, SchemaFault> {
+    let (fragment, _) = SchemaFragment::from_cedarschema_str(BASE).map_err(|e| fault("the base", &e))?;
+    match fragment.to_json_value().map_err(|e| fault("the base", &e))? {
+        Value::Object(schema) => Ok(schema),
+        other => Err(fault("the base", &other)),
+    }
+}
+
+/// Runs the generator for one tool and returns the types that it made, by namespace.
+fn generate(namespace: &str, ident: &str, members: &Members) -> Result<Map<String, Value>, SchemaFault> {
+    let of = format!("{namespace}::{ident}");
+    let stub =
+        format!("namespace {namespace} {{ @mcp_principal(\"P\") entity P; @mcp_resource(\"R\") entity R; }}");
+    let config = SchemaGeneratorConfig::default().objects_as_records(true).encode_numbers_as_decimal(true);
+    let mut generator =
+        SchemaGenerator::from_cedarschema_str_with_config(&stub, config).map_err(|e| fault(&of, &e))?;
+    let tool = json!({"name": ident, "inputSchema": record_schema(members)}).to_string();
+    let tool = ToolDescription::from_json_str(&tool).map_err(|e| fault(&of, &e))?;
+    generator.add_action_from_tool_description(&tool).map_err(|e| fault(&of, &e))?;
+    let generated = serde_json::to_value(generator.get_schema()).map_err(|e| fault(&of, &e))?;
+    let Value::Object(mut generated) = generated else { return Err(fault(&of, &"no schema")) };
+    for definition in generated.values_mut() {
+        if let Some(kept) = definition.as_object_mut() {
+            kept.insert("actions".to_owned(), json!({}));
+            if let Some(types) = kept.get_mut("entityTypes").and_then(Value::as_object_mut) {
+                types.retain(|name, _| name != "P" && name != "R");
+            }
+            for kind in kept.get_mut("commonTypes").and_then(Value::as_object_mut).into_iter().flatten() {
+                restore_names(kind.1);
+            }
+        }
+    }
+    Ok(generated)
+}
+
+/// The generator makes types named after members; under these names they are identifiers and hide no type of Cedar's.
+fn encoded(name: &str) -> String {
+    if pst::Id::new(name).is_ok() && !name.starts_with("__") {
+        return format!("m_{name}");
+    }
+    let hex = name.bytes().fold(String::from("x_"), |hex, byte| format!("{hex}{byte:02x}"));
+    hex
+}
+
+fn decoded(name: &str) -> Option<String> {
+    if let Some(plain) = name.strip_prefix("m_") {
+        return Some(plain.to_owned());
+    }
+    let digits = name.strip_prefix("x_")?;
+    let bytes: Option<Vec<u8>> =
+        (0..digits.len()).step_by(2).map(|at| u8::from_str_radix(digits.get(at..at + 2)?, 16).ok()).collect();
+    String::from_utf8(bytes?).ok()
+}
+
+/// Gives the members of generated record types their own names back.
+fn restore_names(kind: &mut Value) {
+    let Some(kind) = kind.as_object_mut() else { return };
+    if let Some(element) = kind.get_mut("element") {
+        restore_names(element);
+    }
+    let Some(attributes) = kind.get_mut("attributes").and_then(Value::as_object_mut) else { return };
+    *attributes = std::mem::take(attributes)
+        .into_iter()
+        .map(|(name, mut kind)| {
+            restore_names(&mut kind);
+            (decoded(&name).unwrap_or(name), kind)
+        })
+        .collect();
+}
+
+fn record_schema(members: &Members) -> Value {
+    let required: Vec<String> =
+        members.iter().filter(|(_, member)| !member.optional).map(|(name, _)| encoded(name)).collect();
+    let properties: Map<String, Value> =
+        members.iter().map(|(name, Member { shape, .. })| (encoded(name), shape_schema(shape))).collect();
+    json!({"type": "object", "properties": properties, "required": required})
+}
+
+fn shape_schema(shape: &Shape) -> Value {
+    match shape {
+        Shape::Bool => json!({"type": "boolean"}),
+        Shape::Long => json!({"type": "integer"}),
+        Shape::Decimal => json!({"type": "number"}),
+        // Fixed texts stay texts, so that policies compare them with plain strings; `lint` checks those strings.
+        Shape::Text | Shape::Choice(_) => json!({"type": "string"}),
+        Shape::List(item) => json!({"type": "array", "items": shape_schema(item)}),
+        Shape::Record(members) => record_schema(members),
+        Shape::Unread => json!({}),
+    }
+}
+
+fn merge(into: &mut Map<String, Value>, from: Map<String, Value>) {
+    for (key, value) in from {
+        match (into.get_mut(&key), value) {
+            (Some(Value::Object(into)), Value::Object(from)) => merge(into, from),
+            (_, value) => {
+                into.insert(key, value);
+            }
+        }
+    }
+}
+
+fn declare(schema: &mut Map<String, Value>, namespace: &str, section: &str, name: &str, declaration: Value) {
+    let namespace = schema
+        .entry(namespace)
+        .or_insert_with(|| json!({"commonTypes": {}, "entityTypes": {}, "actions": {}}));
+    if let Some(section) = namespace.get_mut(section).and_then(Value::as_object_mut) {
+        section.insert(name.to_owned(), declaration);
+    }
+}
+
+fn declare_unknown(schema: &mut Map<String, Value>, namespace: &str, ident: &str) {
+    let shape = json!({"shape": {"type": "EntityOrCommon", "name": input_type(namespace, ident)}});
+    declare(schema, namespace, "entityTypes", &format!("{ident}Arguments"), shape);
+}
+
+fn declare_action(schema: &mut Map<String, Value>, name: &str, input: Option<Value>) {
+    let mut declaration = applies_to(input);
+    declaration["memberOf"] = json!([{"id": CALL_TOOL}]);
+    declare(schema, "", "actions", name, declaration);
+}
+
+fn applies_to(input: Option<Value>) -> Value {
+    let mut attributes = json!({
+        "server": {"type": "EntityOrCommon", "name": "Server"},
+        "now": {"type": "EntityOrCommon", "name": "datetime"},
+        "client": {"type": "Record", "attributes": {
+            "id": {"type": "EntityOrCommon", "name": "String"},
+            "name": {"type": "EntityOrCommon", "name": "String"},
+        }},
+        "device": {"type": "EntityOrCommon", "name": "String", "required": false},
+    });
+    if let Some(input) = input {
+        attributes["input"] = input;
+    }
+    json!({"appliesTo": {
+        "principalTypes": ["User"],
+        "resourceTypes": ["Connector"],
+        "context": {"type": "Record", "attributes": attributes},
+    }})
+}
+
+/// Cedar identifiers made from ids, no two alike.
+#[derive(Default)]
+struct Names(BTreeSet<String>);
+
+impl Names {
+    fn fresh(&mut self, id: &str) -> String {
+        let mut name = id.replace(['-', '.'], "_");
+        if pst::Id::new(&name).is_err() || name.starts_with("__") {
+            name.insert_str(0, "t_");
+        }
+        let mut candidate = name.clone();
+        let mut count = 1;
+        while !self.0.insert(candidate.clone()) {
+            count += 1;
+            candidate = format!("{name}_{count}");
+        }
+        candidate
+    }
+}

@@ -1,0 +1,180 @@
+//! A small organisation: files (no credential), mail (the user's own grant) and warehouse (two shared credentials).
+
+use std::collections::BTreeMap;
+
+use model::{AttributeValue, CallId, ConnectorId, Digest, ServerId, Subject, Timestamp, ToolName};
+use org_protocol::{ConnectorSpec, CredentialSpec, PinnedTools, ServerSpec};
+use policy::{Circumstance, Denial, Permit, Policy, PolicyFault, PolicyInput, PolicyVersion, Question};
+use serde_json::value::RawValue;
+
+/// Everything that a policy is compiled from.
+pub(crate) struct Desk {
+    pub(crate) connectors: BTreeMap<ConnectorId, ConnectorSpec>,
+    pub(crate) servers: BTreeMap<ServerId, ServerSpec>,
+    pub(crate) tools: BTreeMap<ConnectorId, PinnedTools>,
+}
+
+pub(crate) fn desk() -> Desk {
+    let connectors = BTreeMap::from([
+        (id("files"), connector(CredentialSpec::None)),
+        (id("mail"), connector(CredentialSpec::UserOauth { scopes: [].into(), client_id: None })),
+        (
+            id("warehouse"),
+            connector(CredentialSpec::Brokered {
+                credentials: vec![cred("warehouse-finance"), cred("warehouse-analyst")],
+            }),
+        ),
+    ]);
+    let offered = |connectors: &[&str]| ServerSpec {
+        title: "A server".to_owned(),
+        connectors: connectors.iter().map(|connector| id(connector)).collect(),
+        tools: BTreeMap::new(),
+    };
+    let mut desk = offered(&["files", "mail"]);
+    desk.tools.insert(id("files"), ["read_file".parse().expect("a tool")].into());
+    Desk {
+        connectors,
+        servers: BTreeMap::from([
+            (server("analyst"), offered(&["files", "mail", "warehouse"])),
+            (server("desk"), desk),
+        ]),
+        tools: BTreeMap::from([
+            (
+                id("files"),
+                pinned(&[
+                    r#"{"name": "read_file", "inputSchema": {"type": "object", "properties":
+                        {"path": {"type": "string"}, "head": {"type": "number"}}, "required": ["path"]}}"#,
+                    r#"{"name": "write_file", "inputSchema": {"type": "object", "properties":
+                        {"path": {"type": "string"}, "content": {"type": "string"}, "mode": {"enum": ["append", "replace"]}},
+                        "required": ["path", "content"]}}"#,
+                ]),
+            ),
+            (
+                id("mail"),
+                pinned(&[
+                    r#"{"name": "search", "inputSchema": {"type": "object", "properties":
+                        {"query": {"type": "string"}, "limit": {"type": "integer"},
+                         "labels": {"type": "array", "items": {"type": "string", "enum": ["inbox", "sent"]}}},
+                        "required": ["query"]}}"#,
+                    r#"{"name": "send", "inputSchema": {"type": "object", "properties":
+                        {"to": {"type": "array", "items": {"type": "string"}}, "body": {"type": "string"}},
+                        "required": ["to", "body"]}}"#,
+                ]),
+            ),
+            (
+                id("warehouse"),
+                pinned(&[
+                    r#"{"name": "execute_sql", "inputSchema": {"type": "object", "properties":
+                        {"sql": {"type": "string"}}, "required": ["sql"], "additionalProperties": false}}"#,
+                    r#"{"name": "search_objects", "inputSchema": {"oneOf": [{"type": "object"}, {"type": "null"}]}}"#,
+                ]),
+            ),
+        ]),
+    }
+}
+
+impl Desk {
+    pub(crate) fn compile(&self, policies: &str) -> Result<Policy, Vec<PolicyFault>> {
+        self.compile_files(&[("policies/desk.cedar", policies)])
+    }
+
+    pub(crate) fn compile_files(&self, files: &[(&str, &str)]) -> Result<Policy, Vec<PolicyFault>> {
+        let policies = files.iter().map(|(file, text)| ((*file).to_owned(), (*text).to_owned())).collect();
+        Policy::compile(PolicyInput {
+            version: PolicyVersion { label: "7".to_owned(), digest: Digest::of(b"seven") },
+            connectors: &self.connectors,
+            servers: &self.servers,
+            tools: &self.tools,
+            policies: &policies,
+        })
+    }
+
+    pub(crate) fn policy(&self, policies: &str) -> Policy {
+        self.compile(policies).unwrap_or_else(|faults| {
+            let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
+            panic!("{}", faults.join("\n"))
+        })
+    }
+}
+
+pub(crate) fn id(text: &str) -> ConnectorId {
+    text.parse().expect("a connector id")
+}
+
+pub(crate) fn server(text: &str) -> ServerId {
+    text.parse().expect("a server id")
+}
+
+fn cred(text: &str) -> model::CredentialId {
+    text.parse().expect("a credential id")
+}
+
+pub(crate) fn connector(credential: CredentialSpec) -> ConnectorSpec {
+    ConnectorSpec {
+        title: "A connector".to_owned(),
+        url: None,
+        command: vec!["program".to_owned()],
+        environment: BTreeMap::new(),
+        credential,
+    }
+}
+
+pub(crate) fn pinned(tools: &[&str]) -> PinnedTools {
+    PinnedTools(tools.iter().map(|tool| RawValue::from_string((*tool).to_owned()).expect("JSON")).collect())
+}
+
+pub(crate) fn user(name: &str, groups: &[&str]) -> Subject {
+    Subject {
+        issuer: "https://idp.example".to_owned(),
+        subject: name.to_owned(),
+        email: Some(format!("{name}@corp.example")),
+        name: None,
+        groups: groups.iter().map(|group| (*group).to_owned()).collect(),
+        attributes: BTreeMap::from([("department".to_owned(), AttributeValue::Text("research".to_owned()))]),
+    }
+}
+
+pub(crate) fn circumstance() -> Circumstance {
+    Circumstance {
+        now: Timestamp::from_seconds(1_795_443_620),
+        client_id: "client-1".to_owned(),
+        client_name: "Assistant".to_owned(),
+        device: None,
+    }
+}
+
+/// Asks for `<server> <connector>/<tool>`.
+pub(crate) fn decide(
+    policy: &Policy,
+    subject: &Subject,
+    what: &str,
+    arguments: &str,
+) -> Result<Permit, Denial> {
+    with_question(subject, what, arguments, |question| policy.decide(question))
+}
+
+pub(crate) fn with_question<T>(
+    subject: &Subject,
+    what: &str,
+    arguments: &str,
+    ask: impl FnOnce(&Question<'_>) -> T,
+) -> T {
+    let (server_id, tool) = what.split_once(' ').expect("a server and a tool");
+    let (connector, tool) = tool.split_once('/').expect("a connector and a tool");
+    let tool: ToolName = tool.parse().expect("a tool name");
+    ask(&Question {
+        call: CallId::new(),
+        subject,
+        server: &server(server_id),
+        connector: &id(connector),
+        tool: &tool,
+        arguments,
+        circumstance: &circumstance(),
+    })
+}
+
+/// What is listed on a server, as `<connector>/<tool>`.
+pub(crate) fn listed(policy: &Policy, subject: &Subject, on: &str) -> Vec<String> {
+    let listed = policy.listed(subject, &server(on), &circumstance());
+    listed.iter().map(|(connector, tool)| format!("{connector}/{tool}")).collect()
+}

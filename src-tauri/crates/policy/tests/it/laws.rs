@@ -1,0 +1,295 @@
+//! Laws that hold for every policy set, user and call.
+
+use std::collections::{HashMap, HashSet};
+use std::str::FromStr;
+
+use cedar_policy::{
+    Authorizer, Context, Decision, Entities, Entity, EntityUid, PolicySet, Request, RestrictedExpression,
+};
+use model::Subject;
+use policy::{FaultKind, Policy};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use crate::desk::{decide, desk, listed, user};
+
+const TOOLS: [&str; 3] = ["mail/search", "mail/send", "warehouse/execute_sql"];
+
+/// Conditions that are known before the arguments are, one of which always fails.
+fn known() -> impl Strategy<Value = String> {
+    prop::sample::select(vec![
+        r#"(principal in Group::"a")"#,
+        r#"(context.client.name == "Assistant")"#,
+        r#"(context.server == Server::"desk")"#,
+        r#"(principal has email && principal.email like "*@corp.example")"#,
+        r#"(context.now < datetime("2020-01-01"))"#,
+        r#"(context.now.offset(duration("9223372036854775807ms")) > context.now)"#,
+    ])
+    .prop_map(str::to_owned)
+}
+
+/// Conditions on the arguments of `mail/search`, one of which fails for a limit of two and more.
+fn unknown() -> impl Strategy<Value = String> {
+    prop::sample::select(vec![
+        "(context.input has limit && context.input.limit <= 3)",
+        "(context.input has limit && context.input.limit * 4611686018427387904 > 0)",
+        r#"(context.input.query like "a*")"#,
+        r#"(context.input has labels && context.input.labels.contains("inbox"))"#,
+    ])
+    .prop_map(str::to_owned)
+}
+
+fn condition(leaf: BoxedStrategy<String>) -> impl Strategy<Value = String> {
+    leaf.prop_recursive(2, 6, 3, |inner| {
+        let pair = (inner.clone(), inner.clone());
+        prop_oneof![
+            3 => pair.clone().prop_map(|(a, b)| format!("({a} && {b})")),
+            1 => pair.prop_map(|(a, b)| format!("({a} || {b})")),
+            1 => inner.clone().prop_map(|a| format!("(!{a})")),
+            1 => (inner.clone(), inner.clone(), inner).prop_map(|(a, b, c)| format!("(if {a} then {b} else {c})")),
+        ]
+    })
+}
+
+/// One policy without its id.
+fn rule(effect: impl Strategy<Value = &'static str>) -> impl Strategy<Value = String> {
+    let principal =
+        prop::sample::select(vec!["principal", r#"principal in Group::"a""#, r#"principal in Group::"b""#]);
+    let anything = (
+        prop::sample::select(vec![
+            "action",
+            r#"action in Action::"call_tool""#,
+            r#"action in [Action::"see_server", Action::"expose_connector"]"#,
+            r#"action == Action::"use_shared_credential""#,
+            r#"action == Action::"mail/send""#,
+        ]),
+        prop::sample::select(vec![
+            "resource",
+            r#"resource in Server::"desk""#,
+            r#"resource in Server::"analyst""#,
+        ]),
+        prop::option::of(condition(known().boxed())),
+    );
+    let search = (
+        Just(r#"action == Action::"mail/search""#),
+        prop::sample::select(vec!["resource", r#"resource == Connector::"mail""#]),
+        prop::option::of(condition(prop_oneof![known(), unknown()].boxed())),
+    );
+    let about = prop_oneof![2 => anything, 3 => search];
+    (effect, principal, about, prop::sample::select(vec!["when", "unless"])).prop_map(
+        |(effect, principal, (action, resource, condition), clause)| {
+            let condition =
+                condition.map_or(String::new(), |condition| format!(" {clause} {{ {condition} }}"));
+            format!("{effect} ({principal}, {action}, {resource}){condition};")
+        },
+    )
+}
+
+fn rules() -> impl Strategy<Value = Vec<String>> {
+    let one = rule(prop_oneof![3 => Just("permit"), 1 => Just("forbid")]);
+    (prop::collection::vec(one, 0..6), any::<bool>()).prop_map(|(mut rules, open)| {
+        if open {
+            rules.push(
+                "permit (principal, action, resource) unless { action == Action::\"mail/search\" };"
+                    .to_owned(),
+            );
+        }
+        rules
+    })
+}
+
+/// Policies with ids in their order.
+fn named(rules: &[String]) -> Vec<String> {
+    rules.iter().enumerate().map(|(at, rule)| format!("@id(\"r{at}\") {rule}")).collect()
+}
+
+/// Compiles; `None` where a random policy can be seen to never apply.
+fn compile(policies: &[String]) -> Option<Policy> {
+    match desk().compile(&policies.join("\n")) {
+        Ok(policy) => Some(policy),
+        Err(faults) => {
+            assert!(
+                faults.iter().all(|fault| matches!(fault.kind, FaultKind::Never(_))),
+                "{faults:?}\n{policies:?}"
+            );
+            None
+        }
+    }
+}
+
+fn arguments() -> impl Strategy<Value = Value> {
+    let limit = prop::option::of(0..6_i64);
+    let labels = prop::option::of(prop::sample::subsequence(vec!["inbox", "sent"], 0..=2));
+    (limit, prop::sample::select(vec!["abc", "b"]), labels).prop_map(|(limit, query, labels)| {
+        let mut arguments = json!({ "query": query });
+        for (name, value) in [("limit", limit.map(Value::from)), ("labels", labels.map(Value::from))] {
+            if let Some(value) = value {
+                arguments[name] = value;
+            }
+        }
+        arguments
+    })
+}
+
+fn subject() -> impl Strategy<Value = Subject> {
+    prop::sample::subsequence(vec!["a", "b"], 0..=2).prop_map(|groups| user("u", &groups))
+}
+
+fn uid(text: &str) -> EntityUid {
+    EntityUid::from_str(text).expect("an entity")
+}
+
+/// What Cedar itself says when the whole set is asked, unsliced, with every fact, and any failing policy refuses.
+fn oracle(policies: &[String], subject: &Subject, server: &str, what: &str, arguments: &Value) -> bool {
+    let (connector, _) = what.split_once('/').expect("a tool");
+    let set: PolicySet = policies.join("\n").parse().expect("Cedar");
+    let (server, connector_id) =
+        (uid(&format!("Server::\"{server}\"")), uid(&format!("Connector::\"{connector}\"")));
+    let user = uid(&format!("User::\"https://idp.example#{}\"", subject.subject));
+    let text = |text: &str| RestrictedExpression::new_string(text.to_owned());
+    let attributes = HashMap::from([
+        ("issuer".to_owned(), text("https://idp.example")),
+        ("subject".to_owned(), text("u")),
+        ("email".to_owned(), text("u@corp.example")),
+    ]);
+    let groups: HashSet<EntityUid> =
+        subject.groups.iter().map(|group| uid(&format!("Group::\"{group}\""))).collect();
+    let credentials =
+        ["warehouse-finance", "warehouse-analyst"].map(|id| uid(&format!("Credential::\"{id}\"")));
+    let action = uid(&format!("Action::\"{what}\""));
+    let mut entities = vec![
+        Entity::new(user.clone(), attributes, groups).expect("a user"),
+        Entity::new_no_attrs(connector_id.clone(), [server.clone()].into()),
+        Entity::new_no_attrs(action.clone(), [uid("Action::\"call_tool\"")].into()),
+    ];
+    entities
+        .extend(credentials.iter().map(|id| Entity::new_no_attrs(id.clone(), [connector_id.clone()].into())));
+    let entities = Entities::from_entities(entities, None).expect("entities");
+    let ask = |action: &EntityUid, resource: &EntityUid| {
+        let context = json!({
+            "server": {"__entity": {"type": "Server", "id": server.id().unescaped()}},
+            "now": {"__extn": {"fn": "datetime", "arg": "2026-11-23T14:20:20.000Z"}},
+            "client": {"id": "client-1", "name": "Assistant"},
+            "input": arguments,
+        });
+        let context = Context::from_json_value(context, None).expect("a context");
+        let request =
+            Request::new(user.clone(), action.clone(), resource.clone(), context, None).expect("a request");
+        let response = Authorizer::new().is_authorized(&request, &set, &entities);
+        let failed = response.diagnostics().errors().next().is_some();
+        if failed { Err(()) } else { Ok(response.decision() == Decision::Allow) }
+    };
+    let open = ask(&uid("Action::\"see_server\""), &server) == Ok(true)
+        && ask(&uid("Action::\"expose_connector\""), &connector_id) == Ok(true)
+        && ask(&action, &connector_id) == Ok(true);
+    let credential = || {
+        for id in &credentials {
+            match ask(&uid("Action::\"use_shared_credential\""), id) {
+                Ok(false) => {}
+                Ok(true) => return true,
+                Err(()) => return false,
+            }
+        }
+        false
+    };
+    open && (connector != "warehouse" || credential())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 192, max_global_rejects: 10_000, ..ProptestConfig::default() })]
+
+    /// Slicing, leaving facts out and converting arguments change no decision.
+    #[test]
+    fn decides_as_the_whole_set_would(rules in rules(), subject in subject(), arguments in arguments()) {
+        let policies = named(&rules);
+        let Some(policy) = compile(&policies) else { return Err(TestCaseError::reject("never applies")) };
+        for server in ["desk", "analyst"] {
+            for tool in TOOLS.into_iter().filter(|tool| server == "analyst" || tool.starts_with("mail/")) {
+                let decided = decide(&policy, &subject, &format!("{server} {tool}"), &arguments.to_string());
+                let expected = oracle(&policies, &subject, server, tool, &arguments);
+                prop_assert_eq!(decided.is_ok(), expected, "{} {} {:?}\n{}", server, tool, decided, policies.join("\n"));
+            }
+        }
+    }
+
+    /// What is not listed is refused, whatever the arguments; where no policy reads them, what is listed is permitted.
+    #[test]
+    fn listed_is_what_may_be_permitted(
+        rules in rules(),
+        subject in subject(),
+        calls in prop::collection::vec(arguments(), 8),
+    ) {
+        let policies = named(&rules);
+        let Some(policy) = compile(&policies) else { return Err(TestCaseError::reject("never applies")) };
+        for server in ["desk", "analyst"] {
+            let listed = listed(&policy, &subject, server);
+            for tool in TOOLS.into_iter().filter(|tool| server == "analyst" || tool.starts_with("mail/")) {
+                let is_listed = listed.iter().any(|listed| listed == tool);
+                let reads = tool == "mail/search" && policies.iter().any(|policy| policy.contains("context.input"));
+                for arguments in &calls {
+                    let decided = decide(&policy, &subject, &format!("{server} {tool}"), &arguments.to_string());
+                    if !is_listed {
+                        prop_assert!(decided.is_err(), "{} is not listed\n{}", tool, policies.join("\n"));
+                    } else if !reads {
+                        prop_assert!(decided.is_ok(), "{} is listed: {:?}\n{}", tool, decided, policies.join("\n"));
+                    }
+                    if let Err(denial) = decided {
+                        prop_assert_eq!(denial.is_hidden(), !is_listed, "{}\n{}", tool, policies.join("\n"));
+                    }
+                }
+            }
+        }
+    }
+
+    /// One more forbid permits nothing and lists nothing that was not there before.
+    #[test]
+    fn a_forbid_never_widens(
+        rules in rules(),
+        forbid in rule(Just("forbid")),
+        subject in subject(),
+        arguments in arguments(),
+    ) {
+        let Some(before) = compile(&named(&rules)) else { return Err(TestCaseError::reject("never applies")) };
+        let more: Vec<String> = rules.into_iter().chain([forbid]).collect();
+        let Some(after) = compile(&named(&more)) else { return Err(TestCaseError::reject("never applies")) };
+        for server in ["desk", "analyst"] {
+            let listed_before = listed(&before, &subject, server);
+            for tool in listed(&after, &subject, server) {
+                prop_assert!(listed_before.contains(&tool), "{}\n{}", tool, named(&more).join("\n"));
+            }
+            let what = format!("{server} mail/search");
+            if decide(&after, &subject, &what, &arguments.to_string()).is_ok() {
+                prop_assert!(decide(&before, &subject, &what, &arguments.to_string()).is_ok(), "{}", named(&more).join("\n"));
+            }
+        }
+    }
+
+    /// Neither the order of policies nor their files matter, beyond the order in which they are named.
+    #[test]
+    fn order_is_irrelevant(
+        (rules, shuffled) in rules().prop_flat_map(|rules| {
+            let named = named(&rules);
+            (Just(named.clone()), Just(named).prop_shuffle())
+        }),
+        subject in subject(),
+        arguments in arguments(),
+    ) {
+        let Some(one) = compile(&rules) else { return Err(TestCaseError::reject("never applies")) };
+        let files: Vec<(String, String)> = shuffled.iter().enumerate().map(|(at, rule)| (format!("{at}.cedar"), rule.clone())).collect();
+        let files: Vec<(&str, &str)> = files.iter().map(|(file, rule)| (file.as_str(), rule.as_str())).collect();
+        let other = desk().compile_files(&files).expect("the same policies");
+        prop_assert_eq!(listed(&one, &subject, "desk"), listed(&other, &subject, "desk"));
+        let outcome = |policy: &Policy| {
+            let sorted = |rules: &[policy::RuleId]| {
+                let mut rules = rules.to_vec();
+                rules.sort();
+                rules
+            };
+            match decide(policy, &subject, "desk mail/search", &arguments.to_string()) {
+                Ok(permit) => (None, sorted(permit.rules()), false),
+                Err(denial) => (Some(denial.kind()), sorted(denial.rules()), denial.is_hidden()),
+            }
+        };
+        prop_assert_eq!(outcome(&one), outcome(&other));
+    }
+}

@@ -1,0 +1,9 @@
+//! The policy crate from outside, by feature.
+
+mod desk;
+
+mod authoring;
+mod explaining;
+mod laws;
+mod listing;
+mod story;
