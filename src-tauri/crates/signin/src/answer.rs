@@ -55,7 +55,10 @@ pub fn code(outcome: &SignInOutcome, expected: &Expected<'_>) -> Result<String, 
 
 /// An OAuth error code that is safe to show: the characters of RFC 6749, appendix A.7, at most 64 of them.
 pub fn error_code(text: &str) -> String {
-    text.chars().filter(|c| c.is_ascii_graphic() && !matches!(c, '"' | '\\' | '<' | '>' | '&')).take(64).collect()
+    text.chars()
+        .filter(|c| c.is_ascii_graphic() && !matches!(c, '"' | '\\' | '<' | '>' | '&'))
+        .take(64)
+        .collect()
 }
 
 fn one(url: &Url, name: &str) -> Result<Option<String>, FaultKind> {
@@ -76,8 +79,12 @@ mod tests {
     fn check(answer: &str, announced: bool) -> Result<String, FaultKind> {
         let redirect_uri = Url::parse("http://127.0.0.1:4000/callback").unwrap();
         let outcome = SignInOutcome { redirected_to: Url::parse(answer).unwrap() };
-        let expected =
-            Expected { redirect_uri: &redirect_uri, state: "s1", issuer: ISSUER, issuer_announced: announced };
+        let expected = Expected {
+            redirect_uri: &redirect_uri,
+            state: "s1",
+            issuer: ISSUER,
+            issuer_announced: announced,
+        };
         code(&outcome, &expected)
     }
 
@@ -99,9 +106,15 @@ mod tests {
         let base = "http://127.0.0.1:4000/callback";
         assert_eq!(check(&format!("{base}?code=c&state=s2"), false), mismatch("state"));
         assert_eq!(check(&format!("{base}?code=c"), false), mismatch("state"));
-        assert_eq!(check(&format!("{base}?code=c&state=s1&state=s1"), false), mismatch("state is there twice"));
+        assert_eq!(
+            check(&format!("{base}?code=c&state=s1&state=s1"), false),
+            mismatch("state is there twice")
+        );
         assert_eq!(check(&format!("{base}?code=c&state=s1"), true), mismatch("issuer missing"));
-        assert_eq!(check(&format!("{base}?code=c&state=s1&iss=https://evil.example"), false), mismatch("issuer"));
+        assert_eq!(
+            check(&format!("{base}?code=c&state=s1&iss=https://evil.example"), false),
+            mismatch("issuer")
+        );
         assert_eq!(
             check(&format!("{base}?code=c&state=s1&iss=https://as.example/"), true),
             mismatch("issuer"),

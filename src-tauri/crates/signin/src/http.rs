@@ -51,7 +51,9 @@ impl From<HttpFault> for FaultKind {
     fn from(fault: HttpFault) -> Self {
         match fault {
             HttpFault::NotAllowed(place) => Self::NotAllowed(place),
-            HttpFault::NotSent(_) | HttpFault::Lost(_) | HttpFault::Status(_) => Self::Unreachable(fault.to_string()),
+            HttpFault::NotSent(_) | HttpFault::Lost(_) | HttpFault::Status(_) => {
+                Self::Unreachable(fault.to_string())
+            }
             HttpFault::TooLarge => Self::Unreadable(fault.to_string()),
         }
     }
@@ -135,7 +137,10 @@ impl Reach {
             .headers()
             .get(reqwest::header::CONTENT_TYPE)
             .is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"));
-        while !endless && let Some(chunk) = answer.chunk().await.map_err(|fault| HttpFault::Lost(fault.without_url().to_string()))? {
+        while !endless
+            && let Some(chunk) =
+                answer.chunk().await.map_err(|fault| HttpFault::Lost(fault.without_url().to_string()))?
+        {
             if body.len() + chunk.len() > LARGEST_ANSWER {
                 return Err(HttpFault::TooLarge);
             }

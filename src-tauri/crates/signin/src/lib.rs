@@ -21,7 +21,7 @@ pub use http::{Http, HttpFault, HttpRequest, HttpResponse, Reach};
 pub use life::{Life, Moment};
 pub use port::{free_loopback_port, loopback_redirect};
 pub use reach::{NamedHosts, is_loopback, presentable};
-pub use renewal::{Kept, Keeper, KeeperRules, Place, Status};
+pub use renewal::{Keeper, KeeperRules, Kept, Place, Status};
 pub use sso::{Provider, Session, SessionState, Sso, SsoParts};
 pub use store::{SecretStore, seal, sealed_text, unseal};
 pub use token::{Redemption, RenewFault, TokenEndpoint, Tokens};

@@ -21,5 +21,6 @@ pub fn free_loopback_port() -> std::io::Result<u16> {
 /// [`FaultKind::Internal`] where no port is free.
 pub fn loopback_redirect() -> Result<Url, FaultKind> {
     let port = free_loopback_port().map_err(|fault| FaultKind::Internal(format!("no free port: {fault}")))?;
-    Url::parse(&format!("http://127.0.0.1:{port}/callback")).map_err(|fault| FaultKind::Internal(fault.to_string()))
+    Url::parse(&format!("http://127.0.0.1:{port}/callback"))
+        .map_err(|fault| FaultKind::Internal(fault.to_string()))
 }

@@ -8,21 +8,36 @@ use crate::FaultKind;
 /// Sealed records by kind and key.
 pub trait SecretStore: Send + Sync {
     /// Stores durably: when this returns, the record survives a crash.
-    fn put<'a>(&'a self, kind: Kind, key: &'a str, value: &'a SecretBytes) -> BoxFuture<'a, Result<(), FaultKind>>;
+    fn put<'a>(
+        &'a self,
+        kind: Kind,
+        key: &'a str,
+        value: &'a SecretBytes,
+    ) -> BoxFuture<'a, Result<(), FaultKind>>;
 
     /// Reads back. A record that was damaged is no record: the person signs in again.
-    fn fetch<'a>(&'a self, kind: Kind, key: &'a str) -> BoxFuture<'a, Result<Option<SecretBytes>, FaultKind>>;
+    fn fetch<'a>(&'a self, kind: Kind, key: &'a str)
+    -> BoxFuture<'a, Result<Option<SecretBytes>, FaultKind>>;
 
     /// Removes durably.
     fn remove<'a>(&'a self, kind: Kind, key: &'a str) -> BoxFuture<'a, Result<(), FaultKind>>;
 }
 
 impl SecretStore for Vault {
-    fn put<'a>(&'a self, kind: Kind, key: &'a str, value: &'a SecretBytes) -> BoxFuture<'a, Result<(), FaultKind>> {
+    fn put<'a>(
+        &'a self,
+        kind: Kind,
+        key: &'a str,
+        value: &'a SecretBytes,
+    ) -> BoxFuture<'a, Result<(), FaultKind>> {
         Box::pin(async move { Vault::put(self, kind, key, value.expose_secret()).await.map_err(fault) })
     }
 
-    fn fetch<'a>(&'a self, kind: Kind, key: &'a str) -> BoxFuture<'a, Result<Option<SecretBytes>, FaultKind>> {
+    fn fetch<'a>(
+        &'a self,
+        kind: Kind,
+        key: &'a str,
+    ) -> BoxFuture<'a, Result<Option<SecretBytes>, FaultKind>> {
         Box::pin(async move {
             match self.get(kind, key).await {
                 Ok(found) => Ok(found),
@@ -60,7 +75,8 @@ pub fn unseal<T: serde::de::DeserializeOwned>(bytes: &SecretBytes) -> Option<T> 
 /// # Errors
 /// [`FaultKind::Internal`] if it cannot be written as JSON.
 pub fn seal<T: serde::Serialize>(record: &T) -> Result<SecretBytes, FaultKind> {
-    let bytes = serde_json::to_vec(record).map_err(|_| FaultKind::Internal("a record is no JSON".to_owned()))?;
+    let bytes =
+        serde_json::to_vec(record).map_err(|_| FaultKind::Internal("a record is no JSON".to_owned()))?;
     Ok(bytes.into())
 }
 
@@ -94,7 +110,10 @@ pub mod sealed_text {
         ///
         /// # Errors
         /// The serializer's.
-        pub fn serialize<S: Serializer>(secret: &Option<SecretString>, serializer: S) -> Result<S::Ok, S::Error> {
+        pub fn serialize<S: Serializer>(
+            secret: &Option<SecretString>,
+            serializer: S,
+        ) -> Result<S::Ok, S::Error> {
             match secret {
                 Some(secret) => serializer.serialize_some(secret.expose_secret()),
                 None => serializer.serialize_none(),
@@ -105,7 +124,9 @@ pub mod sealed_text {
         ///
         /// # Errors
         /// The deserializer's.
-        pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SecretString>, D::Error> {
+        pub fn deserialize<'de, D: Deserializer<'de>>(
+            deserializer: D,
+        ) -> Result<Option<SecretString>, D::Error> {
             Ok(Option::<String>::deserialize(deserializer)?.map(SecretString::from))
         }
     }

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use oauth2::basic::{
-    BasicErrorResponse, BasicErrorResponseType, BasicRevocationErrorResponse, BasicTokenIntrospectionResponse, BasicTokenType,
+    BasicErrorResponse, BasicErrorResponseType, BasicRevocationErrorResponse,
+    BasicTokenIntrospectionResponse, BasicTokenType,
 };
 use oauth2::{
     AuthType, AuthorizationCode, ClientId, ClientSecret, EndpointNotSet, EndpointSet, ExtraTokenFields,
@@ -117,7 +118,9 @@ impl TokenEndpoint {
         let mut request = client
             .exchange_code(AuthorizationCode::new(redemption.code))
             .set_pkce_verifier(PkceCodeVerifier::new(redemption.verifier.expose_secret().to_owned()))
-            .set_redirect_uri(std::borrow::Cow::Owned(RedirectUrl::from_url(redemption.redirect_uri.clone())));
+            .set_redirect_uri(std::borrow::Cow::Owned(RedirectUrl::from_url(
+                redemption.redirect_uri.clone(),
+            )));
         if let Some(resource) = redemption.resource {
             request = request.add_extra_param("resource", resource.to_owned());
         }
@@ -231,14 +234,18 @@ fn renew_fault(error: TokenRequestError) -> RenewFault {
         RequestTokenError::Request(fault) if fault.acted() => RenewFault::Unknown(fault.into()),
         RequestTokenError::Request(fault) => RenewFault::NotDone(fault.into()),
         // The body is not repeated: it may hold a token.
-        RequestTokenError::Parse(fault, _) => RenewFault::Unknown(FaultKind::Unreadable(fault.path().to_string())),
+        RequestTokenError::Parse(fault, _) => {
+            RenewFault::Unknown(FaultKind::Unreadable(fault.path().to_string()))
+        }
         RequestTokenError::Other(what) => RenewFault::Unknown(FaultKind::Unreadable(what)),
     }
 }
 
 fn exchange_fault(error: TokenRequestError) -> FaultKind {
     match error {
-        RequestTokenError::ServerResponse(response) => FaultKind::Refused(error_code(response.error().as_ref())),
+        RequestTokenError::ServerResponse(response) => {
+            FaultKind::Refused(error_code(response.error().as_ref()))
+        }
         RequestTokenError::Request(fault) => fault.into(),
         RequestTokenError::Parse(fault, _) => FaultKind::Unreadable(fault.path().to_string()),
         RequestTokenError::Other(what) => FaultKind::Unreadable(what),

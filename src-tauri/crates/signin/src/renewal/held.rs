@@ -145,11 +145,7 @@ impl<K: Kept> Held<K> {
     }
 
     pub(super) fn until_look(&self, rules: &Rules, now: Moment) -> Option<Duration> {
-        if self.saved {
-            self.until_renewal(rules, now)
-        } else {
-            Some(self.remaining(rules.gap, now))
-        }
+        if self.saved { self.until_renewal(rules, now) } else { Some(self.remaining(rules.gap, now)) }
     }
 
     /// How long until a renewal in the background; never while it is in doubt whether the last one was answered.

@@ -48,6 +48,9 @@ struct Seen<K> {
     live: Option<K>,
 }
 
+/// An operation's end: its id and its result, or a panic.
+type Finished<P> = Result<(Id, Input<<P as Place>::Kept, <P as Place>::Ask>), JoinError>;
+
 type Reply<T> = oneshot::Sender<Result<T, FaultKind>>;
 
 enum Message<P: Place> {
@@ -244,7 +247,7 @@ impl<P: Place> Task<P> {
         self.settle(Who::Everyone, &Err(FaultKind::Closing));
     }
 
-    fn finished(&mut self, done: Result<(Id, Input<P::Kept, P::Ask>), JoinError>) {
+    fn finished(&mut self, done: Finished<P>) {
         let (id, input) = match done {
             Ok((id, input)) => (id, Some(input)),
             Err(fault) => (fault.id(), None),
@@ -288,38 +291,38 @@ impl<P: Place> Task<P> {
         match effect {
             Effect::Read => self.start(Operation::Read, async move { Input::Read(place.read().await) }),
             Effect::SignIn(ask) => {
-                let id = self.start(Operation::SignIn, async move { Input::SignedIn(place.sign_in(ask).await) });
-                self.question = Some(id);
-                return;
+                self.start(Operation::SignIn, async move { Input::SignedIn(place.sign_in(ask).await) });
             }
             Effect::Renew(kept, use_number) => {
-                self.start(Operation::Renew, async move { Input::Renewed(place.renew(kept, use_number).await) })
+                let work = async move { Input::Renewed(place.renew(kept, use_number).await) };
+                self.start(Operation::Renew, work);
             }
             Effect::Save(kept) => {
-                self.start(Operation::Save, async move { Input::Saved(place.save(kept).await) })
+                self.start(Operation::Save, async move { Input::Saved(place.save(kept).await) });
             }
             Effect::Erase { kept, revoke } => {
-                self.start(Operation::Erase, async move { Input::Erased(place.erase(kept, revoke).await) })
+                self.start(Operation::Erase, async move { Input::Erased(place.erase(kept, revoke).await) });
             }
-            Effect::Withdraw => return self.withdraw(),
-            Effect::Settle(who, answer) => return self.settle(who, &answer),
+            Effect::Withdraw => self.withdraw(),
+            Effect::Settle(who, answer) => self.settle(who, &answer),
             Effect::SignedOut(answer) => {
                 for reply in self.signing_out.drain(..) {
                     let _ = reply.send(answer.clone());
                 }
-                return;
             }
-        };
+        }
     }
 
     fn start(
         &mut self,
         operation: Operation,
         work: impl Future<Output = Input<P::Kept, P::Ask>> + Send + 'static,
-    ) -> (Id, AbortHandle) {
+    ) {
         let handle = self.running.spawn(work);
         self.operations.insert(handle.id(), operation);
-        (handle.id(), handle)
+        if matches!(operation, Operation::SignIn) {
+            self.question = Some((handle.id(), handle));
+        }
     }
 
     fn withdraw(&mut self) {
@@ -350,13 +353,14 @@ fn includes(who: Who, how: Who) -> bool {
 
 fn same<K: Kept>(one: &Status<K>, other: &Status<K>) -> bool {
     match (one, other) {
-        (
-            Status::SignedIn { kept, usable, trouble },
-            Status::SignedIn { kept: k, usable: u, trouble: t },
-        ) => kept.fingerprint() == k.fingerprint() && usable == u && trouble == t,
+        (Status::SignedIn { kept, usable, trouble }, Status::SignedIn { kept: k, usable: u, trouble: t }) => {
+            kept.fingerprint() == k.fingerprint() && usable == u && trouble == t
+        }
         (Status::SignedOut { after }, Status::SignedOut { after: other }) => after == other,
         (Status::Unknown, Status::Unknown) | (Status::SigningIn, Status::SigningIn) => true,
-        (Status::SignedIn { .. } | Status::SignedOut { .. } | Status::Unknown | Status::SigningIn, _) => false,
+        (Status::SignedIn { .. } | Status::SignedOut { .. } | Status::Unknown | Status::SigningIn, _) => {
+            false
+        }
     }
 }
 

@@ -13,6 +13,7 @@
 mod held;
 mod keeper;
 mod machine;
+mod step;
 
 use model::{BoxFuture, Digest};
 

@@ -226,10 +226,7 @@ fn a_token_that_cannot_be_saved_is_not_used_and_not_lost() {
     bench.feed(Input::Need(Some("a")));
     bench.feed(Input::Read(Ok(None)));
     bench.feed(Input::SignedIn(Ok(new.clone())));
-    assert_eq!(
-        bench.feed(Input::Saved(Err(full.clone()))),
-        vec![settled(Who::Everyone, Err(full.clone()))]
-    );
+    assert_eq!(bench.feed(Input::Saved(Err(full.clone()))), vec![settled(Who::Everyone, Err(full.clone()))]);
     assert_eq!(bench.machine.live(at(0)), None);
     assert_eq!(bench.at(5).feed(Input::Look), vec![Effect::Save(new.clone())], "tried again by itself");
     bench.feed(Input::Saved(Err(full)));
@@ -293,10 +290,7 @@ fn a_sign_out_that_could_not_erase_is_seen() {
 fn a_sign_in_by_hand_keeps_what_was_held_if_it_fails() {
     let old = token(1, 0);
     let mut bench = Bench::holding(&old);
-    assert_eq!(
-        bench.feed(Input::Ask("b")),
-        vec![settled(Who::Silent, Ok(&old)), Effect::SignIn("b")]
-    );
+    assert_eq!(bench.feed(Input::Ask("b")), vec![settled(Who::Silent, Ok(&old)), Effect::SignIn("b")]);
     assert_eq!(bench.machine.live(at(0)), Some(&old));
     bench.feed(Input::SignedIn(Err(FaultKind::Cancelled)));
     assert_eq!(bench.machine.live(at(0)), Some(&old));
@@ -407,11 +401,22 @@ impl World {
                 assert!(matches!(self.operation, Some(Effect::SignIn(_))));
                 self.operation = None;
             }
-            work => {
-                assert!(self.operation.is_none(), "two operations at a time: {:?} and {work:?}", self.operation);
+            work @ (Effect::Read
+            | Effect::SignIn(_)
+            | Effect::Renew(..)
+            | Effect::Save(_)
+            | Effect::Erase { .. }) => {
+                assert!(
+                    self.operation.is_none(),
+                    "two operations at a time: {:?} and {work:?}",
+                    self.operation
+                );
                 if let Effect::Renew(token, use_number) = &work {
                     assert!(!self.ended.contains(&token.id), "a refused refresh token is sent again");
-                    assert!(self.unknown.get(&token.id).is_none_or(|n| *n < 2), "sent after two lost answers");
+                    assert!(
+                        self.unknown.get(&token.id).is_none_or(|n| *n < 2),
+                        "sent after two lost answers"
+                    );
                     // What the place does first: the use is noted on disk.
                     let noted = self.disk.as_mut().filter(|disk| disk.id == token.id);
                     noted.into_iter().for_each(|disk| disk.uses = *use_number);

@@ -5,11 +5,12 @@ use std::time::{Duration, SystemTime};
 
 use model::{Subject, Timestamp};
 use openidconnect::core::{
-    CoreGenderClaim, CoreIdTokenVerifier, CoreJsonWebKeySet, CoreJweContentEncryptionAlgorithm, CoreJwsSigningAlgorithm,
+    CoreGenderClaim, CoreIdTokenVerifier, CoreJsonWebKeySet, CoreJweContentEncryptionAlgorithm,
+    CoreJwsSigningAlgorithm,
 };
 use openidconnect::{
-    AccessToken, AccessTokenHash, AdditionalClaims, ClaimsVerificationError, ClientId, IdToken, IdTokenClaims, IssuerUrl,
-    Nonce,
+    AccessToken, AccessTokenHash, AdditionalClaims, ClaimsVerificationError, ClientId, IdToken,
+    IdTokenClaims, IssuerUrl, Nonce,
 };
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
@@ -42,7 +43,8 @@ struct OtherClaims(BTreeMap<String, serde_json::Value>);
 
 impl AdditionalClaims for OtherClaims {}
 
-type Token = IdToken<OtherClaims, CoreGenderClaim, CoreJweContentEncryptionAlgorithm, CoreJwsSigningAlgorithm>;
+type Token =
+    IdToken<OtherClaims, CoreGenderClaim, CoreJweContentEncryptionAlgorithm, CoreJwsSigningAlgorithm>;
 type Claims = IdTokenClaims<OtherClaims, CoreGenderClaim>;
 
 /// Whose token is believed, and what it is read for.
@@ -128,7 +130,9 @@ impl Verifier<'_> {
 /// The groups: an array of texts, or one text. Anything else is no group.
 fn groups(claim: Option<&serde_json::Value>) -> BTreeSet<String> {
     let texts: Vec<&str> = match claim {
-        Some(serde_json::Value::Array(values)) => values.iter().filter_map(serde_json::Value::as_str).collect(),
+        Some(serde_json::Value::Array(values)) => {
+            values.iter().filter_map(serde_json::Value::as_str).collect()
+        }
         Some(serde_json::Value::String(text)) => vec![text],
         Some(
             serde_json::Value::Null
@@ -155,8 +159,10 @@ fn fits(rule: NonceRule<'_>, found: Option<&Nonce>) -> Result<(), String> {
     if good { Ok(()) } else { Err("another nonce".to_owned()) }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "used as a mapping of errors")]
 fn refused(fault: ClaimsVerificationError) -> FaultKind {
-    FaultKind::Mismatch(format!("the ID token: {fault}"))
+    let why = std::error::Error::source(&fault).map(|source| format!(": {source}")).unwrap_or_default();
+    FaultKind::Mismatch(format!("the ID token: {fault}{why}"))
 }
 
 fn mismatch(what: &str) -> FaultKind {

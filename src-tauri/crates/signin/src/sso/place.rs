@@ -18,7 +18,8 @@ use super::session::{Inner, Session};
 use crate::answer::{self, Expected};
 use crate::renewal::{Place, Status};
 use crate::{
-    FaultKind, Life, Moment, Reach, Redemption, RenewFault, SecretStore, Tokens, loopback_redirect, presentable,
+    FaultKind, Life, Moment, Reach, Redemption, RenewFault, SecretStore, Tokens, loopback_redirect,
+    presentable,
 };
 
 /// The one session of this installation.
@@ -104,7 +105,8 @@ impl SsoPlace {
                 issuer_announced: found.announces_issuer,
             },
         )?;
-        let redemption = Redemption { code, verifier: &verifier, redirect_uri: &redirect_uri, resource: None };
+        let redemption =
+            Redemption { code, verifier: &verifier, redirect_uri: &redirect_uri, resource: None };
         let tokens = found.tokens.redeem(&self.reach, redemption).await?;
         let id_token = tokens.id_token.clone().ok_or(FaultKind::NotOffered("an ID token".to_owned()))?;
         let verified = self.verify(&found, &id_token, &tokens.access, NonceRule::Is(&nonce))?;
@@ -137,7 +139,14 @@ impl SsoPlace {
         Err(PersonFault::PortTaken.into())
     }
 
-    fn authorize_url(&self, found: &Found, redirect_uri: &Url, state: &str, challenge: &str, nonce: &str) -> Url {
+    fn authorize_url(
+        &self,
+        found: &Found,
+        redirect_uri: &Url,
+        state: &str,
+        challenge: &str,
+        nonce: &str,
+    ) -> Url {
         let mut scopes = vec!["openid"];
         if found.offline_access {
             scopes.push("offline_access");
@@ -182,7 +191,9 @@ impl SsoPlace {
             .map_err(|fault| RenewFault::Ended(fault.to_string()))?;
         let same = verified.subject.subject == kept.subject().subject;
         if !same {
-            return Err(RenewFault::Ended("the identity provider renewed somebody else's session".to_owned()));
+            return Err(RenewFault::Ended(
+                "the identity provider renewed somebody else's session".to_owned(),
+            ));
         }
         let lasts = self.life_of(&verified, &tokens);
         Ok(self.session(verified, id_token, tokens, lasts))
@@ -211,7 +222,13 @@ impl SsoPlace {
         tokens.lasts.map_or(left, |lasts| lasts.min(left))
     }
 
-    fn session(&self, verified: Verified, id_token: SecretString, tokens: Tokens, lasts: Duration) -> Session {
+    fn session(
+        &self,
+        verified: Verified,
+        id_token: SecretString,
+        tokens: Tokens,
+        lasts: Duration,
+    ) -> Session {
         Session(Arc::new(Inner {
             subject: verified.subject,
             id_token,

@@ -55,19 +55,25 @@ impl Provider {
     pub(super) async fn discover(&self, reach: &Reach) -> Result<Found, FaultKind> {
         let metadata = self.metadata(reach).await?;
         presentable(&metadata.authorization_endpoint)?;
-        for endpoint in [&metadata.token_endpoint, &metadata.jwks_uri].into_iter().chain(&metadata.revocation_endpoint)
+        for endpoint in
+            [&metadata.token_endpoint, &metadata.jwks_uri].into_iter().chain(&metadata.revocation_endpoint)
         {
             reach.allows(endpoint)?;
         }
         // Many providers support PKCE without saying so; one that says it lacks S256 does lack it.
-        if metadata.code_challenge_methods_supported.as_ref().is_some_and(|known| !known.iter().any(|m| m == "S256")) {
+        if metadata
+            .code_challenge_methods_supported
+            .as_ref()
+            .is_some_and(|known| !known.iter().any(|m| m == "S256"))
+        {
             return Err(FaultKind::NotOffered("PKCE with S256".to_owned()));
         }
         let keys = CoreJsonWebKeySet::fetch_async(&JsonWebKeySetUrl::from_url(metadata.jwks_uri), reach)
             .await
             .map_err(keys_fault)?;
         Ok(Found {
-            issuer: IssuerUrl::new(metadata.issuer).map_err(|fault| FaultKind::Unreadable(fault.to_string()))?,
+            issuer: IssuerUrl::new(metadata.issuer)
+                .map_err(|fault| FaultKind::Unreadable(fault.to_string()))?,
             authorization_endpoint: metadata.authorization_endpoint,
             tokens: TokenEndpoint {
                 token: metadata.token_endpoint,
@@ -113,10 +119,10 @@ fn same_issuer(said: &str, named: &str) -> bool {
 }
 
 fn keys_fault(fault: DiscoveryError<HttpFault>) -> FaultKind {
-    match fault {
-        DiscoveryError::Request(fault) => fault.into(),
-        other => FaultKind::Unreadable(format!("keys: {other}")),
+    if let DiscoveryError::Request(fault) = fault {
+        return fault.into();
     }
+    FaultKind::Unreadable(format!("keys: {fault}"))
 }
 
 #[cfg(test)]

@@ -72,8 +72,9 @@ impl Session {
     /// Reads it back, if it is of this provider.
     pub(super) fn unseal(bytes: &SecretBytes, provider: &Provider) -> Option<Self> {
         let record: Record = unseal(bytes)?;
-        let ours =
-            record.format == FORMAT && record.issuer == provider.issuer && record.client_id == provider.client_id;
+        let ours = record.format == FORMAT
+            && record.issuer == provider.issuer
+            && record.client_id == provider.client_id;
         ours.then(|| {
             Self(Arc::new(Inner {
                 subject: record.subject,
