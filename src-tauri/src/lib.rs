@@ -28,6 +28,9 @@ pub fn run() -> ExitCode {
         return code;
     }
     log_to_stderr();
+    if let Err(error) = os::harden_process() {
+        tracing::warn!(%error, "other programs of this user may read this one's memory");
+    }
     let arguments = match arguments::parse(std::env::args().skip(1)) {
         Ok(arguments) => arguments,
         Err(fault) => {

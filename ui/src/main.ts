@@ -1,1 +1,6 @@
-console.log(1)
+import { mount } from 'svelte';
+import App from './App.svelte';
+import './tokens.css';
+
+const target = document.getElementById('app');
+if (target) mount(App, { target });

@@ -564,7 +564,7 @@ fn flatten(name: String, json: &str, lines: &mut Vec<ArgumentView>) {
         return;
     }
     if let Ok(values) = serde_json::from_str::<Vec<&RawValue>>(json)
-        && values.iter().any(|value| value.get().starts_with(['{', '[']))
+        && !values.is_empty()
     {
         for (at, value) in values.iter().enumerate() {
             flatten(format!("{name}[{at}]"), value.get(), lines);

@@ -78,7 +78,8 @@ fn arguments_become_a_form_and_nothing_is_left_out() {
     assert_eq!(
         form,
         [
-            r#"to=["ada@acme.test","bob@acme.test"]"#,
+            "to[0]=ada@acme.test",
+            "to[1]=bob@acme.test",
             "message.subject=Hi",
             "message.body=a\nb",
             "n=1.50",

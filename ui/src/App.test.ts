@@ -1,0 +1,136 @@
+import { emit } from '@tauri-apps/api/event';
+import { cleanup, fireEvent, render, screen, waitFor } from '@testing-library/svelte';
+import { afterEach, describe, expect, it } from 'vitest';
+import App from './App.svelte';
+import type { AdviceView, WindowView } from './bindings';
+import { playApplication, sampleCall, sampleConsent, sampleView } from './testing';
+
+let view: WindowView = sampleView();
+let refusal: AdviceView | null = null;
+const called = playApplication({
+  view: () => view,
+  copy_address: () => (refusal ? Promise.reject(refusal) : null),
+  activity: () => [sampleCall({ call: '1', tool: 'read' }), sampleCall({ call: '2', tool: 'write', outcome: 'denied' })],
+});
+
+afterEach(() => {
+  refusal = null;
+  cleanup();
+  history.replaceState(null, '', '#');
+});
+
+function show(changes: Partial<WindowView>) {
+  view = sampleView(changes);
+  render(App);
+}
+
+describe('the Overview', () => {
+  it('says what to do next where nothing is set up', async () => {
+    show({});
+    expect(await screen.findByText('Ready, but nothing is set up yet.')).toBeTruthy();
+    expect(screen.getAllByText(/deskgate\.toml/).length).toBeGreaterThan(0);
+    await fireEvent.click(screen.getByRole('button', { name: 'Open the settings file' }));
+    expect(called.some((call) => call.command === 'open_settings')).toBe(true);
+  });
+
+  it('shows what waits first and opens it', async () => {
+    show({ pending: [sampleConsent()], status: 'attention', summary: 'One request is waiting for you.' });
+    await fireEvent.click(await screen.findByRole('button', { name: 'Look at: Claude Code wants to use Everyday' }));
+    expect(called).toContainEqual({ command: 'look', given: { id: 'a1b2c3' } });
+    expect(screen.getByLabelText('1 waiting').textContent).toBe('1');
+  });
+
+  it('says what is wrong, what it means and what to do', async () => {
+    show({ advice: [{ code: 'k', happened: 'Your keychain is locked.', means: 'Nothing is kept.', todo: 'Unlock it.' }] });
+    const alert = await screen.findByRole('alert');
+    expect(alert.textContent).toContain('Your keychain is locked.');
+    expect(alert.textContent).toContain('Unlock it.');
+  });
+
+  it('copies the URL of a virtual server', async () => {
+    show({ servers: [{ id: 'everyday', title: 'Everyday', url: 'http://127.0.0.1:7717/s/everyday/mcp', connectors: [], tools: [] }] });
+    await fireEvent.click(await screen.findByRole('button', { name: 'Copy URL of Everyday' }));
+    expect(called).toContainEqual({ command: 'copy_address', given: { server: 'everyday' } });
+    expect(await screen.findByText('Copied')).toBeTruthy();
+  });
+
+  it('shows a refusal of the application', async () => {
+    show({ servers: [{ id: 'gone', title: 'Gone', url: 'http://127.0.0.1:7717/s/gone/mcp', connectors: [], tools: [] }] });
+    refusal = { code: 'unknown', happened: 'There is nothing called gone any more.', means: '', todo: '' };
+    await fireEvent.click(await screen.findByRole('button', { name: 'Copy URL of Gone' }));
+    expect(await screen.findByText(refusal.happened)).toBeTruthy();
+    await fireEvent.click(screen.getByRole('button', { name: 'Close' }));
+    expect(screen.queryByText(refusal.happened)).toBeNull();
+  });
+});
+
+describe('the window', () => {
+  it('follows the state', async () => {
+    show({});
+    await screen.findByText('Ready, but nothing is set up yet.');
+    view = sampleView({ summary: 'Paused.', status: 'paused', status_word: 'Paused', paused: true });
+    await emit('state-changed');
+    expect(await screen.findByText('Paused.')).toBeTruthy();
+    await fireEvent.click(screen.getByRole('button', { name: 'Resume' }));
+    expect(called.some((call) => call.command === 'resume')).toBe(true);
+  });
+
+  it('goes where the application says', async () => {
+    show({});
+    await screen.findByText('Ready, but nothing is set up yet.');
+    await emit('go-to', 'pending');
+    expect(await screen.findByText('Nothing waits for you')).toBeTruthy();
+  });
+
+  it('moves through the sidebar with the arrow keys', async () => {
+    show({});
+    const here = await screen.findByRole('button', { name: 'Overview' });
+    await fireEvent.keyDown(here, { key: 'ArrowDown' });
+    expect(await screen.findByText('No connectors yet')).toBeTruthy();
+    expect(screen.getByRole('button', { name: 'Connectors' }).getAttribute('aria-current')).toBe('page');
+  });
+
+  it('shows an empty state in every place', async () => {
+    show({});
+    await screen.findByText('Ready, but nothing is set up yet.');
+    for (const [place, words] of [
+      ['Connectors', 'No connectors yet'],
+      ['Assistants', 'No assistant is connected yet'],
+      ['Access', 'Nothing to decide yet'],
+      ['Pending', 'Nothing waits for you'],
+    ] as const) {
+      await fireEvent.click(screen.getByRole('button', { name: place }));
+      expect(await screen.findByText(words)).toBeTruthy();
+    }
+  });
+});
+
+describe('Assistants', () => {
+  it('stops access only when asked twice', async () => {
+    const assistant = {
+      client_id: 'c1', name: 'Cursor', program: null, server: 'everyday', server_title: 'Everyday', allowed: 0, last_call: null, calls: 0,
+    };
+    show({ assistants: [assistant] });
+    await fireEvent.click(await screen.findByRole('button', { name: 'Assistants' }));
+    await fireEvent.click(await screen.findByRole('button', { name: /Stop the access of Cursor/ }));
+    expect(called.some((call) => call.command === 'revoke')).toBe(false);
+    await fireEvent.click(screen.getByRole('button', { name: 'Stop its access' }));
+    expect(called).toContainEqual({ command: 'revoke', given: { clientId: 'c1', server: 'everyday' } });
+  });
+});
+
+describe('Activity', () => {
+  it('filters by words and outcome, and shows one call in full', async () => {
+    show({});
+    await fireEvent.click(await screen.findByRole('button', { name: 'Activity' }));
+    await screen.findByRole('button', { name: 'write' });
+    await fireEvent.click(screen.getByRole('button', { name: 'Not allowed' }));
+    expect(screen.queryByRole('button', { name: 'read' })).toBeNull();
+    await fireEvent.click(screen.getByRole('button', { name: 'write' }));
+    expect(screen.getByRole('region', { name: 'One call in full' }).textContent).toContain('personal');
+    await fireEvent.keyDown(window, { key: 'Escape' });
+    await waitFor(() => expect(screen.queryByRole('region', { name: 'One call in full' })).toBeNull());
+    await fireEvent.input(screen.getByRole('searchbox'), { target: { value: 'nothing' } });
+    expect(await screen.findByText('No call matches')).toBeTruthy();
+  });
+});

@@ -1,0 +1,105 @@
+import { emit } from '@tauri-apps/api/event';
+import { cleanup, fireEvent, render, screen, waitFor } from '@testing-library/svelte';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import Question from './Question.svelte';
+import type { PendingView } from './bindings';
+import { ARMING_TIME } from './lib/armed';
+import { playApplication, sampleConsent } from './testing';
+
+let item: PendingView | null = null;
+const called = playApplication({ question: () => item });
+
+beforeEach(() => {
+  vi.spyOn(document, 'hasFocus').mockReturnValue(true);
+});
+afterEach(() => {
+  cleanup();
+  vi.restoreAllMocks();
+});
+
+async function ask(question: PendingView) {
+  item = question;
+  render(Question, { id: question.id });
+  return (await screen.findByRole('button', { name: 'Deny' })) as HTMLButtonElement;
+}
+
+const approval = (value: string): PendingView =>
+  sampleConsent({
+    question: {
+      kind: 'approval',
+      assistant: 'Cursor',
+      server_title: 'Everyday',
+      connector_title: 'Mail',
+      tool: 'send_message',
+      reason: 'Mail needs a person.',
+      arguments: [{ name: 'body', value }],
+    },
+  });
+
+describe('a consent', () => {
+  it('takes no answer before half a second, then both alike', async () => {
+    const deny = await ask(sampleConsent());
+    const allow = screen.getByRole('button', { name: 'Allow' }) as HTMLButtonElement;
+    expect([deny.disabled, allow.disabled]).toEqual([true, true]);
+    await waitFor(() => expect(allow.disabled).toBe(false), { timeout: 4 * ARMING_TIME });
+    expect(deny.disabled).toBe(false);
+    expect(allow.className).toBe(deny.className);
+    await fireEvent.click(allow);
+    expect(called).toContainEqual({ command: 'answer_consent', given: { id: 'a1b2c3', allow: true } });
+  });
+
+  it('starts anew when the window was not in front', async () => {
+    const deny = await ask(sampleConsent());
+    await waitFor(() => expect(deny.disabled).toBe(false), { timeout: 4 * ARMING_TIME });
+    await fireEvent.blur(window);
+    await waitFor(() => expect(deny.disabled).toBe(true));
+    await fireEvent.focus(window);
+    expect(deny.disabled).toBe(true);
+  });
+
+  it('says who really asks and what for', async () => {
+    await ask(sampleConsent());
+    expect(screen.getByText(/\/opt\/claude\/claude/).textContent).toContain('process 42');
+    expect(screen.getByText('read, write')).toBeTruthy();
+    expect(screen.queryByText(/does not look like/)).toBeNull();
+  });
+
+  it('warns of a program that bears another name, and of one that is not known', async () => {
+    const consent = sampleConsent();
+    if (consent.question.kind !== 'consent') throw new Error('a consent was expected');
+    await ask({ ...consent, question: { ...consent.question, name_differs: true } });
+    expect(screen.getByText(/does not look like Claude Code/)).toBeTruthy();
+    cleanup();
+    await ask({ ...consent, question: { ...consent.question, program: null } });
+    expect(screen.getByText(/could not be told/)).toBeTruthy();
+  });
+
+  it('says when it has ended', async () => {
+    await ask(sampleConsent());
+    item = null;
+    await emit('state-changed');
+    expect(await screen.findByText(/has ended/)).toBeTruthy();
+  });
+});
+
+describe('an approval', () => {
+  it('shows every argument and folds a long one without hiding it', async () => {
+    const long = 'x'.repeat(5000);
+    await ask(approval(long));
+    expect(screen.getByText('Mail needs a person.')).toBeTruthy();
+    expect(screen.getByText(/show all 5000 characters/)).toBeTruthy();
+    expect(screen.getByText(long)).toBeTruthy();
+  });
+
+  it.each([
+    ['Allow once', 'allow_once'],
+    ['Allow this tool for this session', 'allow_for_session'],
+    ['Deny', 'deny'],
+  ])('%s answers %s', async (name, reply) => {
+    await ask(approval('hello'));
+    const button = screen.getByRole('button', { name }) as HTMLButtonElement;
+    await waitFor(() => expect(button.disabled).toBe(false), { timeout: 4 * ARMING_TIME });
+    await fireEvent.click(button);
+    expect(called).toContainEqual({ command: 'answer_approval', given: { id: 'a1b2c3', reply } });
+  });
+});
