@@ -25,7 +25,7 @@ async fn main() -> Result<(), Failure> {
     let root = tempfile::tempdir_in(std::env::args().nth(1).map_or_else(std::env::temp_dir, Into::into))?;
     let began = SystemClock.boot_time();
     let config = JournalConfig::new(root.path().join("journal"), DeviceId::new(), [7; 32]);
-    let (journal, _) = Journal::open(config, Arc::new(SystemClock))?;
+    let (journal, _) = Journal::open(config.clone(), Arc::new(SystemClock))?;
     println!("open an empty journal: {} µs", (SystemClock.boot_time() - began).as_micros());
 
     let mut bare = zero_filled(&root.path().join("bare"))?;
@@ -35,6 +35,10 @@ async fn main() -> Result<(), Failure> {
     println!("record: {line} bytes");
     one_caller(&journal, &mut bare, &vec![b'x'; line]).await?;
     many_callers(&journal).await?;
+    drop(journal);
+    let began = SystemClock.boot_time();
+    let (journal, _) = Journal::open(config, Arc::new(SystemClock))?;
+    println!("open it again: {} µs", (SystemClock.boot_time() - began).as_micros());
     journal.close();
     Ok(())
 }

@@ -55,7 +55,7 @@ pub struct JournalConfig {
     pub heartbeat: Duration,
     /// How often writing is tried again after it failed.
     pub retry_every: Duration,
-    /// The size of a segment file.
+    /// The size of a segment file. A start reads one whole segment, so a small one starts faster.
     pub segment_bytes: u64,
 }
 
@@ -71,7 +71,7 @@ impl JournalConfig {
             deadline: Duration::from_secs(10),
             heartbeat: Duration::from_secs(15 * 60),
             retry_every: Duration::from_secs(1),
-            segment_bytes: 4 * 1024 * 1024,
+            segment_bytes: 1024 * 1024,
         }
     }
 }

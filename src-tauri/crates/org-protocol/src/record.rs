@@ -80,6 +80,14 @@ impl ChainLink {
         read(line).map(|(link, _)| link)
     }
 
+    /// The same, with the body's JSON.
+    ///
+    /// # Errors
+    /// As [`ChainLink::parse`].
+    pub fn parse_with_body(line: &str) -> Result<(Self, &str), LineFault> {
+        read(line)
+    }
+
     /// The head of a chain that ends with this record.
     pub fn head(&self) -> Head {
         Head { epoch: self.epoch, seq: self.seq, digest: self.digest }

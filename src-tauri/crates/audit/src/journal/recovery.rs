@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use model::CallId;
-use org_protocol::{AuditRecord, CallContext, EpochReason, Head, LineFault, RecordBody};
+use org_protocol::{AuditRecord, CallContext, ChainLink, EpochReason, Head, LineFault, RecordBody};
+use serde::Deserialize;
 
 use super::JournalConfig;
 use crate::fault::JournalFault;
@@ -68,7 +69,7 @@ pub(super) fn look(config: &JournalConfig) -> Result<Found, JournalFault> {
         offset: tail.end,
         bytes: torn.to_vec(),
     });
-    Ok(Found { verdict, head, open: tail.open, torn })
+    Ok(Found { verdict, head, open: tail.open_calls(), torn })
 }
 
 fn without_segments(belief: Belief) -> Found {
@@ -92,7 +93,7 @@ fn without_segments(belief: Belief) -> Found {
 }
 
 /// How the head file contradicts the segment, in words.
-fn contradiction(tail: &Tail, belief: &Belief) -> Option<String> {
+fn contradiction(tail: &Tail<'_>, belief: &Belief) -> Option<String> {
     let known = match belief {
         Belief::Absent | Belief::OtherKey(_) => return None,
         Belief::Forged(fault) => return Some(format!("the head file is not good: {fault}")),
@@ -109,19 +110,35 @@ fn contradiction(tail: &Tail, belief: &Belief) -> Option<String> {
 }
 
 /// The last segment, as far as it is good.
-struct Tail {
+struct Tail<'s> {
     header: Option<SegmentHeader>,
     /// The digests of its records, from its first.
     digests: Vec<model::Digest>,
     first_seq: u64,
     head: Head,
     end: u64,
-    open: BTreeMap<CallId, CallContext>,
+    open: BTreeMap<CallId, Open<'s>>,
     damage: Option<String>,
 }
 
-impl Tail {
-    fn read(name: SegmentName, segment: &Segment) -> Self {
+/// A call whose outcome has not been seen yet. Most are seen soon, so the intent is read only if it is not.
+enum Open<'s> {
+    Earlier(CallContext),
+    Line(&'s str),
+}
+
+#[derive(Deserialize)]
+struct OnlyCall {
+    call: CallId,
+}
+
+#[derive(Deserialize)]
+struct OnlyOf {
+    of: OnlyCall,
+}
+
+impl<'s> Tail<'s> {
+    fn read(name: SegmentName, segment: &'s Segment) -> Self {
         let mut tail = Self {
             header: None,
             digests: Vec::new(),
@@ -141,7 +158,7 @@ impl Tail {
         };
         match header {
             Ok(header) if (header.epoch, header.first_seq) == (name.epoch, name.first_seq) => {
-                tail.open = header.open.iter().map(|context| (context.call, context.clone())).collect();
+                tail.open = header.open.iter().map(|open| (open.call, Open::Earlier(open.clone()))).collect();
                 tail.header = Some(header);
             }
             Ok(_) => tail.damage = Some("the last segment has another segment's name".to_owned()),
@@ -156,11 +173,11 @@ impl Tail {
         tail
     }
 
-    fn records(&mut self, pieces: &mut Pieces<'_>) {
+    fn records(&mut self, pieces: &mut Pieces<'s>) {
         for piece in pieces.by_ref() {
             let fault = match piece {
-                Piece::Line { text, end } => match AuditRecord::parse(text) {
-                    Ok(record) => match self.take(&record) {
+                Piece::Line { text, end } => match ChainLink::parse_with_body(text) {
+                    Ok((link, body)) => match self.take(text, &link, body) {
                         Ok(()) => {
                             self.end = end;
                             continue;
@@ -181,8 +198,7 @@ impl Tail {
         }
     }
 
-    fn take(&mut self, record: &AuditRecord) -> Result<(), String> {
-        let link = record.link();
+    fn take(&mut self, line: &'s str, link: &ChainLink, body: &str) -> Result<(), String> {
         if Some(link.device) != self.header.as_ref().map(|header| header.device) {
             return Err(format!("record {} is of another device", link.seq));
         }
@@ -192,17 +208,17 @@ impl Tail {
         }
         self.head = self.head.followed_by(link).map_err(|fault| fault.to_string())?;
         self.digests.push(link.digest);
-        self.follow_call(record);
+        self.follow_call(line, &link.kind, body);
         Ok(())
     }
 
     /// After a damage: what became of calls is still worth knowing. Returns whether there are records.
-    fn follow_calls(&mut self, pieces: &mut Pieces<'_>) -> bool {
+    fn follow_calls(&mut self, pieces: &mut Pieces<'s>) -> bool {
         let mut any = false;
         for piece in pieces {
             if let Piece::Line { text, .. } = piece {
-                match AuditRecord::parse(text) {
-                    Ok(record) => self.follow_call(&record),
+                match ChainLink::parse_with_body(text) {
+                    Ok((link, body)) => self.follow_call(text, &link.kind, body),
                     Err(LineFault::Edited(_)) => {}
                     Err(LineFault::TooLong(_) | LineFault::Unreadable(_) | LineFault::Format(_)) => continue,
                 }
@@ -212,21 +228,38 @@ impl Tail {
         any
     }
 
-    fn follow_call(&mut self, record: &AuditRecord) {
-        match record.body() {
-            RecordBody::Intent(intent) => {
-                self.open.insert(intent.call, CallContext::from(&**intent));
+    fn follow_call(&mut self, line: &'s str, kind: &str, body: &str) {
+        match kind {
+            "intent" => {
+                if let Ok(OnlyCall { call }) = serde_json::from_str(body) {
+                    self.open.insert(call, Open::Line(line));
+                }
             }
-            RecordBody::Outcome(outcome) => {
-                self.open.remove(&outcome.of.call);
+            "outcome" => {
+                if let Ok(OnlyOf { of: OnlyCall { call } }) = serde_json::from_str(body) {
+                    self.open.remove(&call);
+                }
             }
-            RecordBody::Epoch(_)
-            | RecordBody::Denial(_)
-            | RecordBody::Event(_)
-            | RecordBody::Gap(_)
-            | RecordBody::Heartbeat(_)
-            | RecordBody::Unknown => {}
+            _ => {}
         }
+    }
+
+    /// The calls whose outcome is nowhere.
+    fn open_calls(self) -> BTreeMap<CallId, CallContext> {
+        let context = |open| match open {
+            Open::Earlier(context) => Some(context),
+            Open::Line(line) => match AuditRecord::parse(line).ok()?.body() {
+                RecordBody::Intent(intent) => Some(CallContext::from(&**intent)),
+                RecordBody::Epoch(_)
+                | RecordBody::Outcome(_)
+                | RecordBody::Denial(_)
+                | RecordBody::Event(_)
+                | RecordBody::Gap(_)
+                | RecordBody::Heartbeat(_)
+                | RecordBody::Unknown => None,
+            },
+        };
+        self.open.into_iter().filter_map(|(call, open)| Some((call, context(open)?))).collect()
     }
 
     /// The last good record.

@@ -168,6 +168,7 @@ fn of_event(record: &EventRecord) -> Value {
         (Some((activity, id)), Some(subject)) => {
             let mut event = classified(3, 3002, activity, kind);
             put(&mut event, "user", user(subject));
+            put(&mut event, "service", json!({ "name": "Deskgate" }));
             status(&mut event, id, None);
             event
         }

@@ -116,7 +116,7 @@ fn every_kind_has_what_its_class_requires() {
         let mut required = BTreeSet::from(base);
         match event["class_uid"].as_u64().unwrap() {
             0 => {}
-            3002 => required.extend(["user"]),
+            3002 => required.extend(["user", "service"]), // or dst_endpoint
             6003 => required.extend(["actor", "api", "src_endpoint"]),
             other => panic!("class {other}"),
         }
