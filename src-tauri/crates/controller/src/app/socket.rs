@@ -59,6 +59,8 @@ pub enum Command {
         /// The connector.
         connector: model::ConnectorId,
     },
+    /// Shows the main window, if a desktop owns the instance.
+    Show,
     /// Refuses calls.
     Pause,
     /// Takes calls again.
@@ -230,6 +232,15 @@ impl Desk {
             Command::SignOut { connector } => {
                 self.act(Act::SignOutOf(connector), "The account is forgotten.")
             }
+            Command::Show if self.state.borrow().desktop => {
+                self.act(Act::Open(crate::effect::Place::Overview), "The window is shown.")
+            }
+            Command::Show => refused(Advice::new(
+                "no-desktop",
+                "Deskgate is running without a display (deskgate serve), so it has no window.",
+                "",
+                "End it with: deskgate quit. Then start the desktop application.",
+            )),
             Command::Pause => {
                 self.act(Act::Pause(crate::effect::PauseFor::Open), "Paused: every call is refused.")
             }
