@@ -164,6 +164,7 @@ impl Gateway {
     /// # Errors
     /// If any of it fails.
     pub async fn connect(&self, server: &str, name: &str) -> Result<Connected, PeerFault> {
+        self.offers(server).await?;
         let client = OAuthClient::register(&self.url(server)?, name).await?;
         let page = client.authorize_url(None)?;
         // The gateway needs no identity of the browser: consent is given elsewhere.
@@ -179,17 +180,26 @@ impl Gateway {
         Ok(Connected { client, tokens, question })
     }
 
+    /// Waits until a virtual server is offered. At the very first start policies that speak of a connector's tools can
+    /// only be understood when the connector has told them.
+    ///
+    /// # Errors
+    /// If it is not in time.
+    pub async fn offers(&self, server: &str) -> Result<(), PeerFault> {
+        let mut about = self.url(server)?;
+        about.set_path(&format!("/.well-known/oauth-protected-resource/s/{server}/mcp"));
+        until("the virtual server", SOON, async || {
+            reqwest::get(about.clone()).await.is_ok_and(|answer| answer.status().is_success()).then_some(())
+        })
+        .await
+    }
+
     async fn launch(&mut self) -> Result<(), PeerFault> {
         self.spawn()?;
-        let file = self.home.path().join("port");
         let Some(process) = &mut self.process else { return Ok(()) };
-        self.port = process
-            .ready("its port", SOON, async |_| {
-                let port: u16 = std::fs::read_to_string(&file).ok()?.trim().parse().ok()?;
-                tokio::net::TcpStream::connect(("127.0.0.1", port)).await.ok()?;
-                Some(port)
-            })
-            .await?;
+        let address = process.ready_line("Deskgate takes calls at ", SOON).await?;
+        let port = Url::parse(&address)?.port();
+        self.port = port.ok_or_else(|| PeerFault::answer("deskgate serve", format!("no port in {address}")))?;
         Ok(())
     }
 

@@ -68,7 +68,7 @@ async fn run(command: Command) -> Result<(), PeerFault> {
             relay.run().await;
         }
         Command::Measure { programs, calls, rounds, json } => {
-            let plan = Plan { programs, rounds, calls };
+            let plan = Plan { programs: programs.canonicalize()?, rounds, calls };
             let report = measure(&plan, &mut |line| println!("{line}")).await?;
             println!("\n{report}");
             if let Some(path) = json {

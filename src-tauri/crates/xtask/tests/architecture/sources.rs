@@ -89,12 +89,16 @@ fn unsafe_code_is_in_one_crate_and_says_why_it_is_sound() {
 fn no_test_is_switched_off() {
     let mut violations = Vec::new();
     let attribute = concat!("#[", "ignore");
+    // What another test starts as a process of its own.
+    let child = format!("{attribute} = \"the child of");
     for path in files(&[".rs"]) {
         let (text, shown) = read(&path);
         violations.extend(
             text.lines()
                 .enumerate()
-                .filter(|(_, line)| line.trim_start().starts_with(attribute))
+                .filter(|(_, line)| {
+                    line.trim_start().starts_with(attribute) && !line.trim_start().starts_with(&child)
+                })
                 .map(|(number, _)| format!("{shown}:{}", number + 1)),
         );
     }
