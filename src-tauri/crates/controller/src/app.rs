@@ -4,6 +4,7 @@
 
 mod accounts;
 mod catalog;
+mod discover;
 mod engine;
 mod home;
 mod ledger;

@@ -39,16 +39,15 @@ struct Call<'a> {
 
 /// Looks up, decides, records, calls and records again.
 pub(crate) async fn call_tool(gate: &Gate, grant: &AccessGrant, params: &CallParams<'_>) -> Reply {
-    let snapshot = gate.snapshots.current();
-    let call = Call {
-        id: CallId::new(),
-        grant,
-        snapshot: &snapshot,
-        params,
-        circumstance: circumstance(gate, grant),
+    let snapshot = match known(gate, grant, params).await {
+        Ok(snapshot) => snapshot,
+        Err(advice) => {
+            let snapshot = gate.snapshots.current();
+            return Call::new(gate, grant, params, &snapshot).undiscovered(gate, &advice).await;
+        }
     };
-    let offered = snapshot.servers.get(&grant.server).and_then(|view| view.tool(params.name()));
-    let Some(offered) = offered else {
+    let call = Call::new(gate, grant, params, &snapshot);
+    let Some(offered) = snapshot.servers.get(&grant.server).and_then(|view| view.tool(params.name())) else {
         return call.unknown(gate).await;
     };
     if gate.switch.is_paused() {
@@ -108,7 +107,23 @@ fn circumstance(gate: &Gate, grant: &AccessGrant) -> Circumstance {
     }
 }
 
+/// The snapshot in force, after asking for the sign-in that would make the tool known.
+async fn known(gate: &Gate, grant: &AccessGrant, params: &CallParams<'_>) -> Result<Arc<Snapshot>, Advice> {
+    let snapshot = gate.snapshots.current();
+    let is_known = |snapshot: &Snapshot| {
+        snapshot.servers.get(&grant.server).is_some_and(|view| view.tool(params.name()).is_some())
+    };
+    if is_known(&snapshot) || gate.switch.is_paused() || !gate.discovery.discover(&grant.server).await? {
+        return Ok(snapshot);
+    }
+    Ok(gate.snapshots.current())
+}
+
 impl<'a> Call<'a> {
+    fn new(gate: &Gate, grant: &'a AccessGrant, params: &'a CallParams<'a>, snapshot: &'a Snapshot) -> Self {
+        Self { id: CallId::new(), grant, snapshot, params, circumstance: circumstance(gate, grant) }
+    }
+
     fn question(&'a self, offered: &'a Offered) -> Question<'a> {
         Question {
             call: self.id,
@@ -144,6 +159,15 @@ impl<'a> Call<'a> {
             self.denial(None, Vec::new(), "not-listed", "No tool of this name is offered.".to_owned());
         match self.record_denial(gate, None, record).await {
             Ok(()) => Reply::UnknownTool,
+            Err(fault) => unrecorded(&fault),
+        }
+    }
+
+    /// The tool may exist behind a sign-in that did not happen.
+    async fn undiscovered(&self, gate: &Gate, advice: &Advice) -> Reply {
+        let record = self.denial(None, Vec::new(), "sign-in-needed", advice.happened.clone());
+        match self.record_denial(gate, None, record).await {
+            Ok(()) => refusal(advice),
             Err(fault) => unrecorded(&fault),
         }
     }

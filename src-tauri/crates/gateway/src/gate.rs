@@ -7,7 +7,7 @@ use std::time::Duration;
 use audit::Journal;
 use connector::Connectors;
 use issuer::Issuer;
-use model::DeviceId;
+use model::{Advice, BoxFuture, DeviceId, ServerId};
 use os::Clock;
 
 use crate::observe::Observer;
@@ -21,9 +21,22 @@ pub struct Gate {
     pub(crate) connectors: Connectors,
     pub(crate) snapshots: Snapshots,
     pub(crate) observer: Arc<dyn Observer>,
+    pub(crate) discovery: Arc<dyn Discovery>,
     pub(crate) switch: Switch,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) config: GateConfig,
+}
+
+/// Gets to know tools that nobody could list yet, because their connector wants a sign-in first.
+pub trait Discovery: Send + Sync {
+    /// An assistant listed a virtual server's tools: it may be worth asking for sign-ins. Must not block.
+    fn listed(&self, server: &ServerId);
+
+    /// An assistant called a tool that is not known. `true` when more tools are known now.
+    ///
+    /// # Errors
+    /// Why not, in words for the person.
+    fn discover<'a>(&'a self, server: &'a ServerId) -> BoxFuture<'a, Result<bool, Advice>>;
 }
 
 /// The gateway's own settings.
@@ -62,10 +75,11 @@ impl Gate {
         connectors: Connectors,
         snapshots: Snapshots,
         observer: Arc<dyn Observer>,
+        discovery: Arc<dyn Discovery>,
         switch: Switch,
         clock: Arc<dyn Clock>,
         config: GateConfig,
     ) -> Self {
-        Self { issuer, journal, connectors, snapshots, observer, switch, clock, config }
+        Self { issuer, journal, connectors, snapshots, observer, discovery, switch, clock, config }
     }
 }

@@ -14,7 +14,7 @@ mod serve;
 mod snapshot;
 mod streams;
 
-pub use gate::{Gate, GateConfig, Switch};
+pub use gate::{Discovery, Gate, GateConfig, Switch};
 pub use observe::{CallEnd, Observation, Observer};
 pub use serve::{BindFault, Listening, bind, serve};
 pub use snapshot::{Offer, Offered, ServerView, Snapshot, Snapshots};

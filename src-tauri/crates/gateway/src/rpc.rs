@@ -68,6 +68,7 @@ async fn answer(
             }
         },
         Request::ListTools => {
+            gate.discovery.listed(&grant.server);
             let tools = listed(gate, &snapshot, &grant);
             let entries = tools.iter().map(|tool| &tool.entry);
             Answer::tools(dialect, id, entries, gate.config.list_fresh_for)

@@ -71,14 +71,22 @@ pub(crate) struct Catalog {
     pub(crate) offerings: watch::Receiver<Arc<Offering>>,
     /// Connectors whose sign-in somebody asked for.
     pub(crate) wanted: mpsc::UnboundedReceiver<ConnectorId>,
+    /// Whether a policy that was good is in force.
+    pub(crate) has_policy: bool,
 }
 
 impl Catalog {
+    /// Puts the first snapshot in force, from what is known without asking any connector.
+    pub(crate) async fn begin(&mut self) {
+        let offering = self.take_offering();
+        self.rebuild(&offering).await;
+    }
+
     /// Runs until the application ends.
     pub(crate) async fn run(mut self) {
         let mut changes = self.connectors.changes();
         let mut retry = tokio::time::interval(RETRY);
-        let mut offering = self.take_offering();
+        let mut offering = Arc::clone(&self.offerings.borrow_and_update());
         loop {
             self.rebuild(&offering).await;
             tokio::select! {
@@ -131,8 +139,11 @@ impl Catalog {
             offered.insert(id.clone(), self.accepted(id, spec).await);
         }
         match compile(offering, &offered) {
-            Ok(policy) => self.put_in_force(offering, &offered, policy),
-            Err(faults) => self.keep_last(&faults),
+            Ok(policy) => {
+                self.put_in_force(offering, &offered, policy);
+                self.has_policy = true;
+            }
+            Err(faults) => self.refuse(offering, &offered, &faults),
         }
     }
 
@@ -184,9 +195,11 @@ impl Catalog {
     fn put_in_force(
         &self,
         offering: &Offering,
-        offered: &BTreeMap<ConnectorId, Vec<(ToolName, Box<RawValue>)>>,
+        offered: &Offered,
         policy: Policy,
     ) {
+        let freshness = policy.refuses_all().map_or(Freshness::Own, |advice| Freshness::DenyAll(advice.clone()));
+        let clean = policy.refuses_all().is_none();
         let servers: BTreeMap<_, _> =
             offering.servers.iter().map(|(id, spec)| (id.clone(), view(offering, spec, offered))).collect();
         for text in servers.values().flat_map(|view| &view.left_out) {
@@ -208,30 +221,50 @@ impl Catalog {
             version: offering.version.label.clone(),
             digest: offering.version.digest.to_string(),
             since: self.tell.now(),
-            freshness: Freshness::Own,
+            freshness,
         }));
-        self.tell.event(Event::FaultCleared { code: POLICY_WRONG.to_owned() });
+        if clean {
+            self.tell.event(Event::FaultCleared { code: POLICY_WRONG.to_owned() });
+        }
         self.snapshots.replace(snapshot);
     }
 
-    fn keep_last(&self, faults: &[PolicyFault]) {
+    /// Policies that are wrong are refused as a whole. The last good ones stay; before the first good ones nothing is
+    /// permitted, but assistants already find their virtual servers.
+    fn refuse(&self, offering: &Offering, offered: &Offered, faults: &[PolicyFault]) {
         let texts: Vec<String> = faults.iter().take(3).map(ToString::to_string).collect();
-        tracing::error!(faults = ?texts, "the policies are refused");
         let advice = Advice::new(
             POLICY_WRONG,
             format!("The policies have a mistake: {}", texts.join("; ")),
             "They are refused as a whole; the last good ones stay in force, or nothing is permitted.",
             "Correct them; they are read again by themselves.",
         );
+        if !self.has_policy {
+            self.put_in_force(offering, offered, Policy::deny_all(advice.clone()));
+        }
+        // A policy may name tools of a connector that is still being listed for the first time.
+        if self.is_listing(offering) {
+            return;
+        }
+        tracing::error!(faults = ?texts, "the policies are refused");
         self.tell.event(Event::FaultRaised(advice));
+    }
+
+    fn is_listing(&self, offering: &Offering) -> bool {
+        offering.connectors.iter().any(|(id, spec)| {
+            matches!(spec.credential, CredentialSpec::None) && self.connectors.health(id) == Health::Idle
+        })
     }
 }
 
 const POLICY_WRONG: &str = "policy-wrong";
 
+/// The accepted tools of each connector.
+type Offered = BTreeMap<ConnectorId, Vec<(ToolName, Box<RawValue>)>>;
+
 fn compile(
     offering: &Offering,
-    offered: &BTreeMap<ConnectorId, Vec<(ToolName, Box<RawValue>)>>,
+    offered: &Offered,
 ) -> Result<Policy, Vec<PolicyFault>> {
     let tools: BTreeMap<ConnectorId, PinnedTools> = offered
         .iter()
@@ -251,7 +284,7 @@ fn compile(
 fn view(
     offering: &Offering,
     spec: &ServerSpec,
-    offered: &BTreeMap<ConnectorId, Vec<(ToolName, Box<RawValue>)>>,
+    offered: &Offered,
 ) -> ServerView {
     let offers = spec.connectors.iter().filter_map(|id| {
         let connector = offering.connectors.get(id)?;

@@ -18,6 +18,7 @@ use vault::{Keychain, KeychainState, SystemKeychain, Vault};
 
 use super::accounts;
 use super::catalog::{Catalog, Offering, closed};
+use super::discover::Discoverer;
 use super::engine::GatewayEngine;
 use super::home::{Home, HomeFault};
 use super::ledger::Ledger;
@@ -210,6 +211,7 @@ async fn run(
         Arc::new(Issuer::open(config, seams).await)
     };
 
+    let (wanted, asked) = mpsc::unbounded_channel();
     let switch = Switch::default();
     let gate = Gate::new(
         Arc::clone(&issuer),
@@ -217,14 +219,20 @@ async fn run(
         connectors.clone(),
         snapshots.clone(),
         Arc::new(tell.clone()),
+        Arc::new(Discoverer {
+            connectors: connectors.clone(),
+            snapshots: snapshots.clone(),
+            subject: Arc::clone(&subject),
+            offerings: offerings.clone(),
+            wanted: wanted.clone(),
+        }),
         switch.clone(),
         Arc::clone(&clock),
         GateConfig { device, call_deadline: CALL_DEADLINE, list_fresh_for: LIST_FRESH_FOR },
     );
 
-    let (wanted, asked) = mpsc::unbounded_channel();
     accounts::follow(&grants, tell.clone(), wanted.clone());
-    let catalog = Catalog {
+    let mut catalog = Catalog {
         connectors,
         grants: grants.clone(),
         snapshots: snapshots.clone(),
@@ -234,6 +242,7 @@ async fn run(
         subject: Arc::clone(&subject),
         offerings,
         wanted: asked,
+        has_policy: false,
     };
     let engine = Arc::new(GatewayEngine {
         switch,
@@ -245,6 +254,7 @@ async fn run(
         runtime: tokio::runtime::Handle::current(),
     });
 
+    catalog.begin().await;
     report_start(&tell, &journal, &found, &subject, &issuer, &address);
     follow_keychain(vault, tell.clone());
     follow_journal(journal.clone(), tell);

@@ -1,0 +1,73 @@
+//! Gets to know the tools of connectors that nobody has signed in to yet, when an assistant first wants them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use connector::{Asking, Connectors};
+use gateway::{Discovery, Snapshots};
+use model::{Advice, BoxFuture, ConnectorId, ServerId, Subject};
+use org_protocol::CredentialSpec;
+use tokio::sync::{mpsc, watch};
+
+use super::catalog::Offering;
+
+/// How long the catalog may take to put freshly listed tools in force.
+const IN_FORCE_WITHIN: Duration = Duration::from_secs(5);
+
+pub(crate) struct Discoverer {
+    pub(crate) connectors: Connectors,
+    pub(crate) snapshots: Snapshots,
+    pub(crate) subject: Arc<Subject>,
+    pub(crate) offerings: watch::Receiver<Arc<Offering>>,
+    pub(crate) wanted: mpsc::UnboundedSender<ConnectorId>,
+}
+
+impl Discovery for Discoverer {
+    fn listed(&self, server: &ServerId) {
+        for (connector, _) in self.unknown(server) {
+            // The receiving task lives as long as the application.
+            let _ = self.wanted.send(connector);
+        }
+    }
+
+    fn discover<'a>(&'a self, server: &'a ServerId) -> BoxFuture<'a, Result<bool, Advice>> {
+        Box::pin(async move {
+            let unknown = self.unknown(server);
+            if unknown.is_empty() {
+                return Ok(false);
+            }
+            let mut changes = self.snapshots.changes();
+            changes.mark_unchanged();
+            for (connector, title) in unknown {
+                self.connectors
+                    .refresh(&connector, &self.subject, Asking::Allowed)
+                    .await
+                    .map_err(|fault| fault.advice(&title))?;
+            }
+            // Late or not: whoever asked looks again.
+            let _ = tokio::time::timeout(IN_FORCE_WITHIN, changes.changed()).await;
+            Ok(true)
+        })
+    }
+}
+
+impl Discoverer {
+    /// The virtual server's connectors with an account of the person's own, whose tools were never seen.
+    fn unknown(&self, server: &ServerId) -> Vec<(ConnectorId, String)> {
+        let offering = Arc::clone(&self.offerings.borrow());
+        let snapshot = self.snapshots.current();
+        let (Some(spec), Some(view)) = (offering.servers.get(server), snapshot.servers.get(server)) else {
+            return Vec::new();
+        };
+        let is_unknown = |id: &ConnectorId| {
+            self.connectors.listing(id).is_none() && !view.tools().iter().any(|tool| tool.connector == *id)
+        };
+        spec.connectors
+            .iter()
+            .filter(|id| is_unknown(id))
+            .filter_map(|id| Some((id, offering.connectors.get(id)?)))
+            .filter(|(_, spec)| matches!(spec.credential, CredentialSpec::UserOauth { .. }))
+            .map(|(id, spec)| (id.clone(), spec.title.clone()))
+            .collect()
+    }
+}
