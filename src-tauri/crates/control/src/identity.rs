@@ -46,7 +46,7 @@ const ASYMMETRIC: [CoreJwsSigningAlgorithm; 10] = [
 
 /// Why an ID token says nothing about anybody.
 #[derive(Debug, thiserror::Error)]
-pub enum IdentityFault {
+pub(crate) enum IdentityFault {
     /// The provider's address is neither https nor on this machine.
     #[error("the identity provider {0} is not reached over https")]
     Insecure(String),
@@ -99,7 +99,7 @@ impl ForPerson for IdentityFault {
 
 /// A person, as the provider vouches for them.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Verified {
+pub(crate) struct Verified {
     /// Who it is.
     pub subject: Subject,
     /// Whether the token carries the nonce that binds the device's key. Without, the provider left it out.
@@ -108,7 +108,7 @@ pub struct Verified {
 
 /// Verifies ID tokens; keeps the provider's keys for a while.
 #[derive(Debug)]
-pub struct Verifier {
+pub(crate) struct Verifier {
     http: reqwest::Client,
     kept: Mutex<Option<Kept>>,
 }
@@ -137,7 +137,7 @@ impl Verifier {
     ///
     /// # Errors
     /// What the HTTP client reports.
-    pub fn new() -> Result<Self, reqwest::Error> {
+    pub(crate) fn new() -> Result<Self, reqwest::Error> {
         let http = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .timeout(DEADLINE)
@@ -149,7 +149,7 @@ impl Verifier {
     ///
     /// # Errors
     /// An [`IdentityFault`].
-    pub async fn verify(
+    pub(crate) async fn verify(
         &self,
         provider: &IdentityProvider,
         id_token: &str,

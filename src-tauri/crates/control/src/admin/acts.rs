@@ -6,7 +6,7 @@ use ::audit::{AuditEvent, EventRecord, JournalFault};
 use model::{Advice, CredentialId, DeviceId, ForPerson as _};
 use secrecy::{ExposeSecret as _, SecretString};
 
-use super::{Answer, Ask, Secret, verify};
+use super::{Answer, Ask, Reply, Secret, verify};
 use crate::sealing::SealFault;
 use crate::server::Plane;
 use crate::store::{Filter, StoreFault, StoredCredential};
@@ -44,7 +44,7 @@ impl ActFault {
 
 impl Plane {
     /// Does what an administrator with this user id asks.
-    pub(super) async fn act(&self, ask: Ask, uid: u32) -> Answer {
+    pub(super) async fn act(&self, ask: Ask, uid: u32) -> Reply {
         let done = match ask {
             Ask::Publish { documents } => self.publish(documents, uid).await,
             Ask::Status => Ok(self
@@ -66,10 +66,13 @@ impl Plane {
             Ask::QueryAudit { filter } => self.query_audit(&filter, uid).await,
             Ask::VerifyAudit => self.verify_audit(uid).await,
         };
-        done.unwrap_or_else(|fault| {
-            tracing::warn!(%fault, uid, "an administrator's request was not done");
-            Answer::Refused { error: fault.advice() }
-        })
+        match done {
+            Ok(answer) => Reply::Done(answer),
+            Err(fault) => {
+                tracing::warn!(%fault, uid, "an administrator's request was not done");
+                Reply::Refused(fault.advice())
+            }
+        }
     }
 
     async fn publish(&self, documents: BTreeMap<String, String>, uid: u32) -> Result<Answer, ActFault> {

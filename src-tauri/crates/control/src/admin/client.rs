@@ -3,11 +3,12 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use model::Advice;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixStream;
 use zeroize::Zeroizing;
 
-use super::{Answer, Ask};
+use super::{Answer, Ask, Reply};
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -26,12 +27,15 @@ pub enum AskFault {
     /// The answer is not understood.
     #[error("the control plane's answer is not understood; is it of another version?")]
     Unreadable,
+    /// It was not done.
+    #[error("{0}")]
+    Refused(Advice),
 }
 
 /// Asks the server that listens at `socket`.
 ///
 /// # Errors
-/// An [`AskFault`]; a refusal is an answer.
+/// An [`AskFault`].
 pub async fn ask(socket: &Path, ask: &Ask) -> Result<Answer, AskFault> {
     let connect = |source| AskFault::Connect { path: socket.to_owned(), source };
     let mut stream = UnixStream::connect(socket).await.map_err(connect)?;
@@ -40,5 +44,8 @@ pub async fn ask(socket: &Path, ask: &Ask) -> Result<Answer, AskFault> {
     stream.shutdown().await?;
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).await?;
-    serde_json::from_slice(&answer).map_err(|_| AskFault::Unreadable)
+    match serde_json::from_slice(&answer).map_err(|_| AskFault::Unreadable)? {
+        Reply::Done(answer) => Ok(answer),
+        Reply::Refused(error) => Err(AskFault::Refused(error)),
+    }
 }

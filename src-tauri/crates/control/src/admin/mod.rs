@@ -92,11 +92,14 @@ pub enum Answer {
     },
     /// What a check of the chains found.
     Verified(Verdict),
-    /// It was not done.
-    Refused {
-        /// Why.
-        error: Advice,
-    },
+}
+
+/// What goes back over the socket.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Reply {
+    Done(Answer),
+    Refused(Advice),
 }
 
 /// A secret on its way over the local socket. Never printed.

@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{UnixListener, UnixStream};
 use zeroize::Zeroizing;
 
-use super::{Answer, Ask, REQUEST_LIMIT};
+use super::{Ask, REQUEST_LIMIT, Reply};
 use crate::server::Plane;
 
 /// How long a request may take to arrive.
@@ -65,6 +65,6 @@ async fn read(stream: &mut UnixStream) -> io::Result<Option<Ask>> {
     Ok(serde_json::from_slice(&request).ok())
 }
 
-fn refused(code: &str, happened: &str) -> Answer {
-    Answer::Refused { error: Advice::new(code, happened, "", "") }
+fn refused(code: &str, happened: &str) -> Reply {
+    Reply::Refused(Advice::new(code, happened, "", ""))
 }

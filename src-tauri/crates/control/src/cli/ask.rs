@@ -21,11 +21,11 @@ pub(super) async fn publish(folder: &Path, socket: &Path, json: bool) -> Result<
             text.map(|text| (path.clone(), text)).map_err(|_| Failure::new(format!("{path} is no text")))
         })
         .collect::<Result<BTreeMap<_, _>, _>>()?;
-    answer_published(asked(socket, &Ask::Publish { documents }).await?, json)
+    answer_published(&asked(socket, &Ask::Publish { documents }).await?, json)
 }
 
 pub(super) async fn status(socket: &Path, json: bool) -> Result<(), Failure> {
-    answer_published(asked(socket, &Ask::Status).await?, json)
+    answer_published(&asked(socket, &Ask::Status).await?, json)
 }
 
 pub(super) async fn put_credential(
@@ -35,55 +35,46 @@ pub(super) async fn put_credential(
     json: bool,
 ) -> Result<(), Failure> {
     let secret = Secret(read_secret(file.unwrap_or(Path::new("-")))?);
-    match asked(socket, &Ask::PutCredential { id, secret }).await? {
-        Answer::Stored(stored) => {
-            said(json, &stored, || format!("Stored version {} of {}.", stored.version, stored.id));
-            Ok(())
-        }
-        other => Err(unexpected(&other)),
-    }
+    let Answer::Stored(stored) = asked(socket, &Ask::PutCredential { id, secret }).await? else {
+        return Err(unexpected());
+    };
+    said(json, &stored, || format!("Stored version {} of {}.", stored.version, stored.id));
+    Ok(())
 }
 
 pub(super) async fn list_credentials(socket: &Path, json: bool) -> Result<(), Failure> {
-    match asked(socket, &Ask::ListCredentials).await? {
-        Answer::Credentials { credentials } => {
-            said(json, &credentials, || {
-                let line = |one: &control::StoredCredential| {
-                    format!("{:<32} version {:<4} changed {}", one.id, one.version, one.changed_at)
-                };
-                lines_or(credentials.iter().map(line).collect(), "No credential is stored.")
-            });
-            Ok(())
-        }
-        other => Err(unexpected(&other)),
-    }
+    let Answer::Credentials { credentials } = asked(socket, &Ask::ListCredentials).await? else {
+        return Err(unexpected());
+    };
+    said(json, &credentials, || {
+        let line = |one: &control::StoredCredential| {
+            format!("{:<32} version {:<4} changed {}", one.id, one.version, one.changed_at)
+        };
+        lines_or(credentials.iter().map(line).collect(), "No credential is stored.")
+    });
+    Ok(())
 }
 
 pub(super) async fn remove_credential(id: CredentialId, socket: &Path) -> Result<(), Failure> {
-    done(asked(socket, &Ask::RemoveCredential { id }).await?)
+    done(&asked(socket, &Ask::RemoveCredential { id }).await?)
 }
 
 pub(super) async fn list_devices(socket: &Path, json: bool) -> Result<(), Failure> {
-    match asked(socket, &Ask::ListDevices).await? {
-        Answer::Devices { devices } => {
-            said(json, &devices, || {
-                let line = |one: &control::Device| {
-                    let state = one.revoked_at.map_or("active".to_owned(), |at| format!("revoked {at}"));
-                    format!(
-                        "{}  {:<24} {:<28} seen {}  {state}",
-                        one.id, one.name, one.enrolled_by, one.seen_at
-                    )
-                };
-                lines_or(devices.iter().map(line).collect(), "No device is enrolled.")
-            });
-            Ok(())
-        }
-        other => Err(unexpected(&other)),
-    }
+    let Answer::Devices { devices } = asked(socket, &Ask::ListDevices).await? else {
+        return Err(unexpected());
+    };
+    said(json, &devices, || {
+        let line = |one: &control::Device| {
+            let state = one.revoked_at.map_or("active".to_owned(), |at| format!("revoked {at}"));
+            format!("{}  {:<24} {:<28} seen {}  {state}", one.id, one.name, one.enrolled_by, one.seen_at)
+        };
+        lines_or(devices.iter().map(line).collect(), "No device is enrolled.")
+    });
+    Ok(())
 }
 
 pub(super) async fn revoke_device(id: DeviceId, socket: &Path) -> Result<(), Failure> {
-    done(asked(socket, &Ask::RevokeDevice { id }).await?)
+    done(&asked(socket, &Ask::RevokeDevice { id }).await?)
 }
 
 /// Records are JSON lines by themselves: they are printed as they were written.
@@ -97,20 +88,19 @@ pub(super) async fn query(args: QueryArgs) -> Result<(), Failure> {
         until: args.until,
         limit: Some(args.limit),
     };
-    match asked(&args.socket.admin_socket, &Ask::QueryAudit { filter }).await? {
-        Answer::Records { lines } => {
-            for line in lines {
-                say(&line);
-            }
-            Ok(())
-        }
-        other => Err(unexpected(&other)),
+    let question = Ask::QueryAudit { filter };
+    let Answer::Records { lines } = asked(&args.socket.admin_socket, &question).await? else {
+        return Err(unexpected());
+    };
+    for line in lines {
+        say(&line);
     }
+    Ok(())
 }
 
 pub(super) async fn verify(socket: &Path, json: bool) -> Result<(), Failure> {
     let Answer::Verified(verdict) = asked(socket, &Ask::VerifyAudit).await? else {
-        return Err(Failure::new("the server gave another answer"));
+        return Err(unexpected());
     };
     if json {
         say_json(&verdict);
@@ -127,45 +117,34 @@ pub(super) async fn verify(socket: &Path, json: bool) -> Result<(), Failure> {
 }
 
 async fn asked(socket: &Path, question: &Ask) -> Result<Answer, Failure> {
-    match ask(socket, question).await.map_err(Failure::new)? {
-        Answer::Refused { error } => Err(Failure::new(error)),
-        answer => Ok(answer),
-    }
+    ask(socket, question).await.map_err(Failure::new)
 }
 
-fn answer_published(answer: Answer, json: bool) -> Result<(), Failure> {
-    match answer {
-        Answer::Published(published) => {
-            said(json, &published, || {
-                format!(
-                    "organisation  {}\nversion       {} (epoch {})\nbundle        {}\nexpires       {}\nfingerprint   {}",
-                    published.org,
-                    published.version,
-                    published.epoch,
-                    published.bundle,
-                    published.expires,
-                    published.fingerprint
-                )
-            });
-            Ok(())
-        }
-        Answer::Nothing => Err(Failure::new("Nothing is published yet.")),
-        other => Err(unexpected(&other)),
-    }
+fn answer_published(answer: &Answer, json: bool) -> Result<(), Failure> {
+    let Answer::Published(published) = answer else {
+        return Err(Failure::new("Nothing is published yet."));
+    };
+    said(json, published, || {
+        format!(
+            "organisation  {}\nversion       {} (epoch {})\nbundle        {}\nexpires       {}\nfingerprint   {}",
+            published.org,
+            published.version,
+            published.epoch,
+            published.bundle,
+            published.expires,
+            published.fingerprint
+        )
+    });
+    Ok(())
 }
 
-fn done(answer: Answer) -> Result<(), Failure> {
-    match answer {
-        Answer::Done => {
-            say("Done.");
-            Ok(())
-        }
-        other => Err(unexpected(&other)),
-    }
+fn done(answer: &Answer) -> Result<(), Failure> {
+    let Answer::Done = answer else { return Err(unexpected()) };
+    say("Done.");
+    Ok(())
 }
 
-fn unexpected(answer: &Answer) -> Failure {
-    tracing::debug!(?answer, "unexpected");
+fn unexpected() -> Failure {
     Failure::new("the server gave another answer than expected; is it of another version?")
 }
 

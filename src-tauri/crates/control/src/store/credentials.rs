@@ -29,7 +29,7 @@ impl Store {
     ///
     /// # Errors
     /// A [`StoreFault`].
-    pub async fn next_credential_version(&self, id: &CredentialId) -> Result<u64, StoreFault> {
+    pub(crate) async fn next_credential_version(&self, id: &CredentialId) -> Result<u64, StoreFault> {
         let version: Option<i64> = sqlx::query_scalar("SELECT version FROM credentials WHERE id = ?")
             .bind(id.as_str())
             .fetch_optional(&self.writer)
@@ -41,7 +41,7 @@ impl Store {
     ///
     /// # Errors
     /// A [`StoreFault`].
-    pub async fn put_credential(
+    pub(crate) async fn put_credential(
         &self,
         id: &CredentialId,
         credential: &SealedCredential,
@@ -65,7 +65,7 @@ impl Store {
     ///
     /// # Errors
     /// A [`StoreFault`].
-    pub async fn credential(&self, id: &CredentialId) -> Result<Option<SealedCredential>, StoreFault> {
+    pub(crate) async fn credential(&self, id: &CredentialId) -> Result<Option<SealedCredential>, StoreFault> {
         let row: Option<(i64, Vec<u8>)> =
             sqlx::query_as("SELECT version, sealed FROM credentials WHERE id = ?")
                 .bind(id.as_str())
@@ -78,7 +78,7 @@ impl Store {
     ///
     /// # Errors
     /// A [`StoreFault`].
-    pub async fn credentials(&self) -> Result<Vec<StoredCredential>, StoreFault> {
+    pub(crate) async fn credentials(&self) -> Result<Vec<StoredCredential>, StoreFault> {
         let rows: Vec<(String, i64, i64)> =
             sqlx::query_as("SELECT id, version, changed_at FROM credentials ORDER BY id")
                 .fetch_all(&self.readers)
@@ -98,7 +98,7 @@ impl Store {
     ///
     /// # Errors
     /// A [`StoreFault`].
-    pub async fn remove_credential(&self, id: &CredentialId) -> Result<bool, StoreFault> {
+    pub(crate) async fn remove_credential(&self, id: &CredentialId) -> Result<bool, StoreFault> {
         let removed = sqlx::query("DELETE FROM credentials WHERE id = ?")
             .bind(id.as_str())
             .execute(&self.writer)

@@ -28,7 +28,7 @@ pub struct Device {
 
 /// A device to be known from now on.
 #[derive(Debug, Clone)]
-pub struct NewDevice<'a> {
+pub(crate) struct NewDevice<'a> {
     /// The thumbprint of its key.
     pub thumbprint: &'a str,
     /// How it describes itself.
@@ -39,7 +39,7 @@ pub struct NewDevice<'a> {
 
 /// A live session.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SessionRow {
+pub(crate) struct SessionRow {
     /// The device.
     pub device: DeviceId,
     /// The thumbprint of the device's key.
@@ -57,7 +57,7 @@ impl Store {
     ///
     /// # Errors
     /// A [`StoreFault`].
-    pub async fn enrol(&self, device: &NewDevice<'_>, now: Timestamp) -> Result<Device, StoreFault> {
+    pub(crate) async fn enrol(&self, device: &NewDevice<'_>, now: Timestamp) -> Result<Device, StoreFault> {
         let (description, subject) = (device.description, device.subject);
         sqlx::query(
             "INSERT INTO devices (id, thumbprint, name, platform, app_version, issuer, subject, label, enrolled_at, seen_at)
@@ -85,7 +85,7 @@ impl Store {
     ///
     /// # Errors
     /// A [`StoreFault`].
-    pub async fn device_of_key(&self, thumbprint: &str) -> Result<Option<Device>, StoreFault> {
+    pub(crate) async fn device_of_key(&self, thumbprint: &str) -> Result<Option<Device>, StoreFault> {
         let row: Option<DeviceRow> = sqlx::query_as(
             "SELECT id, name, platform, app_version, label, enrolled_at, seen_at, revoked_at FROM devices WHERE thumbprint = ?",
         )
@@ -99,7 +99,7 @@ impl Store {
     ///
     /// # Errors
     /// A [`StoreFault`].
-    pub async fn devices(&self) -> Result<Vec<Device>, StoreFault> {
+    pub(crate) async fn devices(&self) -> Result<Vec<Device>, StoreFault> {
         let rows: Vec<DeviceRow> = sqlx::query_as(
             "SELECT id, name, platform, app_version, label, enrolled_at, seen_at, revoked_at FROM devices
              ORDER BY enrolled_at DESC, id",
@@ -113,7 +113,7 @@ impl Store {
     ///
     /// # Errors
     /// A [`StoreFault`].
-    pub async fn revoke_device(&self, id: DeviceId, now: Timestamp) -> Result<bool, StoreFault> {
+    pub(crate) async fn revoke_device(&self, id: DeviceId, now: Timestamp) -> Result<bool, StoreFault> {
         let mut transaction = self.writer.begin_with(IMMEDIATE).await?;
         let found = sqlx::query("UPDATE devices SET revoked_at = coalesce(revoked_at, ?) WHERE id = ?")
             .bind(now.micros())
@@ -144,7 +144,7 @@ impl Store {
     ///
     /// # Errors
     /// A [`StoreFault`].
-    pub async fn open_session(
+    pub(crate) async fn open_session(
         &self,
         token: Digest,
         device: DeviceId,
@@ -181,7 +181,11 @@ impl Store {
     ///
     /// # Errors
     /// A [`StoreFault`].
-    pub async fn session(&self, token: Digest, now: Timestamp) -> Result<Option<SessionRow>, StoreFault> {
+    pub(crate) async fn session(
+        &self,
+        token: Digest,
+        now: Timestamp,
+    ) -> Result<Option<SessionRow>, StoreFault> {
         let row: Option<(String, String, String, i64)> = sqlx::query_as(
             "SELECT s.device, d.thumbprint, s.subject, s.expires_at
              FROM sessions s JOIN devices d ON d.id = s.device

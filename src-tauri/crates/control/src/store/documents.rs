@@ -13,7 +13,7 @@ impl Store {
     ///
     /// # Errors
     /// A [`StoreFault`]; nothing is then changed.
-    pub async fn publish(
+    pub(crate) async fn publish(
         &self,
         documents: &BTreeMap<String, Vec<u8>>,
         ratchet: &Ratchet,
@@ -50,7 +50,7 @@ impl Store {
     ///
     /// # Errors
     /// A [`StoreFault`].
-    pub async fn ratchet(&self) -> Result<Option<Ratchet>, StoreFault> {
+    pub(crate) async fn ratchet(&self) -> Result<Option<Ratchet>, StoreFault> {
         let text: Option<String> = sqlx::query_scalar("SELECT ratchet FROM trust WHERE one = 1")
             .fetch_optional(&self.readers)
             .await?;
@@ -61,7 +61,7 @@ impl Store {
     ///
     /// # Errors
     /// A [`StoreFault`].
-    pub async fn document(&self, path: &str) -> Result<Option<(String, Vec<u8>)>, StoreFault> {
+    pub(crate) async fn document(&self, path: &str) -> Result<Option<(String, Vec<u8>)>, StoreFault> {
         Ok(sqlx::query_as("SELECT digest, body FROM documents WHERE path = ?")
             .bind(path)
             .fetch_optional(&self.readers)

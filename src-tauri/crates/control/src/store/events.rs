@@ -10,7 +10,7 @@ impl Store {
     ///
     /// # Errors
     /// A [`StoreFault`].
-    pub async fn events_after(
+    pub(crate) async fn events_after(
         &self,
         seq: u64,
         device: DeviceId,
@@ -39,7 +39,7 @@ impl Store {
     ///
     /// # Errors
     /// A [`StoreFault`].
-    pub async fn last_event(&self) -> Result<u64, StoreFault> {
+    pub(crate) async fn last_event(&self) -> Result<u64, StoreFault> {
         let last: Option<i64> =
             sqlx::query_scalar("SELECT max(seq) FROM events").fetch_one(&self.readers).await?;
         Ok(last.map_or(0, unsigned))

@@ -20,9 +20,12 @@ use sqlx::sqlite::{
 };
 use tokio::sync::watch;
 
-pub use credentials::{SealedCredential, StoredCredential};
-pub use devices::{Device, NewDevice};
-pub use records::{Appended, ChainEnd, Filter, StoredLine};
+pub(crate) use credentials::SealedCredential;
+pub use credentials::StoredCredential;
+pub use devices::Device;
+pub(crate) use devices::NewDevice;
+pub use records::Filter;
+pub(crate) use records::{Appended, ChainEnd, StoredLine};
 
 /// How many readers may work at once.
 const READERS: u32 = 4;
@@ -33,7 +36,7 @@ const IMMEDIATE: &str = "BEGIN IMMEDIATE";
 
 /// The database.
 #[derive(Clone, Debug)]
-pub struct Store {
+pub(crate) struct Store {
     /// One connection: writes are one after the other, and each commit is synced.
     writer: SqlitePool,
     /// One connection whose commits survive a crash of the program but not of the machine.
@@ -67,7 +70,7 @@ impl Store {
     ///
     /// # Errors
     /// A [`StoreFault`].
-    pub async fn open(path: &Path) -> Result<Self, StoreFault> {
+    pub(crate) async fn open(path: &Path) -> Result<Self, StoreFault> {
         let options = SqliteConnectOptions::new()
             .filename(path)
             .create_if_missing(true)
@@ -87,7 +90,7 @@ impl Store {
     ///
     /// # Errors
     /// A [`StoreFault`].
-    pub async fn own_device(&self) -> Result<DeviceId, StoreFault> {
+    pub(crate) async fn own_device(&self) -> Result<DeviceId, StoreFault> {
         sqlx::query("INSERT OR IGNORE INTO identity (one, device) VALUES (1, ?)")
             .bind(DeviceId::new().to_string())
             .execute(&self.writer)
@@ -98,7 +101,7 @@ impl Store {
     }
 
     /// Is told whenever there are new events or records.
-    pub fn changes(&self) -> watch::Receiver<u64> {
+    pub(crate) fn changes(&self) -> watch::Receiver<u64> {
         self.changes.subscribe()
     }
 
@@ -110,13 +113,13 @@ impl Store {
     ///
     /// # Errors
     /// A [`StoreFault`] where it does not.
-    pub async fn ping(&self) -> Result<(), StoreFault> {
+    pub(crate) async fn ping(&self) -> Result<(), StoreFault> {
         sqlx::query("SELECT 1").execute(&self.readers).await?;
         Ok(())
     }
 
     /// Writes what is left of the log and closes the file.
-    pub async fn close(&self) {
+    pub(crate) async fn close(&self) {
         self.readers.close().await;
         self.quick.close().await;
         self.writer.close().await;

@@ -13,7 +13,7 @@ impl Store {
     ///
     /// # Errors
     /// A [`StoreFault`].
-    pub async fn use_proof(&self, proof: &Proof) -> Result<bool, StoreFault> {
+    pub(crate) async fn use_proof(&self, proof: &Proof) -> Result<bool, StoreFault> {
         let digest = Digest::of_parts(&[proof.thumbprint.as_bytes(), proof.jti.as_bytes()]);
         let expires = proof.issued.plus(PROOF_WINDOW);
         let inserted = sqlx::query("INSERT OR IGNORE INTO proofs (digest, expires_at) VALUES (?, ?)")
@@ -28,7 +28,7 @@ impl Store {
     ///
     /// # Errors
     /// A [`StoreFault`].
-    pub async fn forget_proofs(&self, now: Timestamp) -> Result<(), StoreFault> {
+    pub(crate) async fn forget_proofs(&self, now: Timestamp) -> Result<(), StoreFault> {
         sqlx::query("DELETE FROM proofs WHERE expires_at < ?")
             .bind(now.micros())
             .execute(&self.quick)

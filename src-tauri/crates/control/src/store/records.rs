@@ -8,7 +8,7 @@ use super::{IMMEDIATE, Store, StoreFault, parsed, signed, unsigned};
 
 /// How far a device's chain is stored, and whose epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct ChainEnd {
+pub(crate) struct ChainEnd {
     /// The device.
     pub device: DeviceId,
     /// The last stored record.
@@ -17,7 +17,7 @@ pub struct ChainEnd {
 
 /// What became of a batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Appended {
+pub(crate) enum Appended {
     /// All of it is stored; some of it may have been before.
     Stored(Head),
     /// It does not continue what is stored; nothing of it was added.
@@ -31,7 +31,7 @@ pub enum Appended {
 
 /// A stored line with its place in the order of arrival.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StoredLine {
+pub(crate) struct StoredLine {
     /// Its place.
     pub id: i64,
     /// When the control plane got it.
@@ -68,7 +68,7 @@ impl Store {
     ///
     /// # Errors
     /// A [`StoreFault`]; nothing is then stored.
-    pub async fn append_records(
+    pub(crate) async fn append_records(
         &self,
         device: DeviceId,
         records: &[AuditRecord],
@@ -112,7 +112,7 @@ impl Store {
     ///
     /// # Errors
     /// A [`StoreFault`].
-    pub async fn head(&self, device: DeviceId) -> Result<Option<Head>, StoreFault> {
+    pub(crate) async fn head(&self, device: DeviceId) -> Result<Option<Head>, StoreFault> {
         let mut connection = self.readers.acquire().await?;
         stored_head(&mut connection, device).await
     }
@@ -121,7 +121,7 @@ impl Store {
     ///
     /// # Errors
     /// A [`StoreFault`].
-    pub async fn heads(&self) -> Result<Vec<ChainEnd>, StoreFault> {
+    pub(crate) async fn heads(&self) -> Result<Vec<ChainEnd>, StoreFault> {
         let rows: Vec<(String, i64, i64, String)> =
             sqlx::query_as("SELECT device, epoch, seq, digest FROM heads ORDER BY device")
                 .fetch_all(&self.readers)
@@ -137,7 +137,7 @@ impl Store {
     ///
     /// # Errors
     /// A [`StoreFault`].
-    pub async fn epochs(&self, device: DeviceId) -> Result<Vec<u64>, StoreFault> {
+    pub(crate) async fn epochs(&self, device: DeviceId) -> Result<Vec<u64>, StoreFault> {
         let epochs: Vec<i64> =
             sqlx::query_scalar("SELECT DISTINCT epoch FROM records WHERE device = ? ORDER BY epoch")
                 .bind(device.to_string())
@@ -150,7 +150,7 @@ impl Store {
     ///
     /// # Errors
     /// A [`StoreFault`].
-    pub async fn chain_lines(
+    pub(crate) async fn chain_lines(
         &self,
         device: DeviceId,
         epoch: u64,
@@ -173,7 +173,7 @@ impl Store {
     ///
     /// # Errors
     /// A [`StoreFault`].
-    pub async fn lines_after(&self, id: i64, limit: u32) -> Result<Vec<StoredLine>, StoreFault> {
+    pub(crate) async fn lines_after(&self, id: i64, limit: u32) -> Result<Vec<StoredLine>, StoreFault> {
         let rows: Vec<(i64, i64, String)> =
             sqlx::query_as("SELECT id, received_at, line FROM records WHERE id > ? ORDER BY id LIMIT ?")
                 .bind(id)
@@ -194,7 +194,7 @@ impl Store {
     ///
     /// # Errors
     /// A [`StoreFault`].
-    pub async fn query_records(&self, filter: &Filter) -> Result<Vec<String>, StoreFault> {
+    pub(crate) async fn query_records(&self, filter: &Filter) -> Result<Vec<String>, StoreFault> {
         let mut query: QueryBuilder<Sqlite> =
             QueryBuilder::new("SELECT line FROM (SELECT id, at, line FROM records WHERE 1 = 1");
         if let Some(credential) = &filter.credential {
@@ -232,7 +232,7 @@ impl Store {
     ///
     /// # Errors
     /// A [`StoreFault`].
-    pub async fn relayed(&self, receiver: &str) -> Result<i64, StoreFault> {
+    pub(crate) async fn relayed(&self, receiver: &str) -> Result<i64, StoreFault> {
         let last: Option<i64> = sqlx::query_scalar("SELECT last_id FROM relays WHERE receiver = ?")
             .bind(receiver)
             .fetch_optional(&self.readers)
@@ -244,7 +244,7 @@ impl Store {
     ///
     /// # Errors
     /// A [`StoreFault`].
-    pub async fn set_relayed(&self, receiver: &str, last_id: i64) -> Result<(), StoreFault> {
+    pub(crate) async fn set_relayed(&self, receiver: &str, last_id: i64) -> Result<(), StoreFault> {
         sqlx::query(
             "INSERT INTO relays (receiver, last_id) VALUES (?, ?)
              ON CONFLICT (receiver) DO UPDATE SET last_id = excluded.last_id",

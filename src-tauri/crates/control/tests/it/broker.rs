@@ -1,0 +1,203 @@
+//! Calls with shared accounts: decided here, recorded here, made here.
+
+use model::CallId;
+use org_protocol::{BROKER_CONTEXT_HEADER, BROKER_FORMAT, BrokerContext};
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use crate::harness::{ANALYST_SECRET, Org, data, modern};
+
+fn text(answer: &Value) -> &str {
+    answer["result"]["content"][0]["text"].as_str().unwrap_or_else(|| panic!("{answer}"))
+}
+
+fn of_call(call: CallId) -> control::Filter {
+    control::Filter { call: Some(call.to_string()), ..Default::default() }
+}
+
+async fn eventually(org: &Org, call: CallId, count: usize) -> Vec<Value> {
+    for _ in 0..500 {
+        let records = org.records(of_call(call)).await;
+        if records.len() >= count {
+            return records;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    panic!("the records of call {call} do not come");
+}
+
+#[tokio::test]
+async fn a_call_is_made_with_the_account_that_policy_permits() {
+    let org = Org::new().await;
+    let alice = org.signed_in("alice", &["analysts"]).await;
+    let (status, answer) = alice.call("query", json!({"sql": "select 1"})).await;
+    assert_eq!(status, StatusCode::OK);
+    assert!(text(&answer).starts_with("select 1 as [redacted] in "), "{answer}");
+    assert_eq!(answer["result"]["resultType"], "complete");
+
+    let bob = org.signed_in("bob", &["analysts", "finance"]).await;
+    let call = CallId::new();
+    bob.call_as(call, "query", json!({"sql": "select 2"})).await;
+    let records = eventually(&org, call, 2).await;
+    assert_eq!(records[0]["body"]["credential"], "shared:warehouse-finance");
+}
+
+#[tokio::test]
+async fn numbers_pass_to_the_digit() {
+    let org = Org::new().await;
+    let alice = org.signed_in("alice", &["analysts"]).await;
+    let context = BrokerContext {
+        format: BROKER_FORMAT,
+        call: CallId::new(),
+        server: "analyst".parse().expect("an id"),
+        policy: model::Digest::of(b""),
+        client_id: String::new(),
+        client_name: String::new(),
+    };
+    let answer = alice
+        .request(Method::POST, "v1/broker/warehouse/mcp")
+        .header("mcp-protocol-version", "2026-07-28")
+        .header("mcp-method", "tools/call")
+        .header("mcp-name", "query")
+        .header(BROKER_CONTEXT_HEADER, context.to_header())
+        .body(modern("tools/call", json!({"name": "query", "arguments": {"sql": "x"}})).to_string())
+        .send()
+        .await
+        .expect("answers");
+    let body = answer.text().await.expect("a body");
+    assert!(body.contains(r#""n":12345678901234567890123"#), "{body}");
+}
+
+#[tokio::test]
+async fn the_control_plane_decides_again() {
+    let org = Org::new().await;
+    let alice = org.signed_in("alice", &["analysts"]).await;
+    let call = CallId::new();
+    let (status, answer) = alice.call_as(call, "query", json!({"sql": "drop table x"})).await;
+    assert_eq!(status, StatusCode::FORBIDDEN);
+    assert_eq!(answer["error"]["code"], "policy-forbids");
+    let records = eventually(&org, call, 1).await;
+    assert_eq!(records[0]["kind"], "denial");
+    assert_eq!(records[0]["body"]["rules"], json!(["no-drop"]));
+
+    let stranger = org.signed_in("eve", &["visitors"]).await;
+    let (status, _) = stranger.call("query", json!({"sql": "select 1"})).await;
+    assert_eq!(status, StatusCode::FORBIDDEN);
+}
+
+#[tokio::test]
+async fn the_intent_comes_before_the_outcome_under_the_device_s_call_id() {
+    let org = Org::new().await;
+    let alice = org.signed_in("alice", &["analysts"]).await;
+    let call = CallId::new();
+    alice.call_as(call, "query", json!({"sql": "select 1"})).await;
+    let records = eventually(&org, call, 2).await;
+    let kinds: Vec<&str> = records.iter().map(|record| record["kind"].as_str().expect("a kind")).collect();
+    assert_eq!(kinds, ["intent", "outcome"]);
+    assert_eq!(records[0]["body"]["subject"]["subject"], "alice");
+    assert_eq!(records[1]["body"]["outcome"]["status"], "ok");
+    let by_credential =
+        control::Filter { credential: Some("warehouse-analyst".to_owned()), ..Default::default() };
+    assert_eq!(org.records(by_credential).await, records, "the calls of an account, with their outcomes");
+}
+
+#[tokio::test]
+async fn sessions_are_shared_by_calls_of_one_person_and_by_nobody_else() {
+    let org = Org::new().await;
+    let alice = org.signed_in("alice", &["analysts"]).await;
+    let bob = org.signed_in("bob", &["analysts"]).await;
+    let process = async |device: &crate::harness::Device<'_>| {
+        let (_, answer) = device.call("query", json!({"sql": "x"})).await;
+        text(&answer).rsplit(' ').next().expect("a number").to_owned()
+    };
+    let first = process(&alice).await;
+    assert_eq!(process(&alice).await, first);
+    assert_ne!(process(&bob).await, first);
+    org.put_credential("warehouse-analyst", ANALYST_SECRET).await;
+    assert_ne!(process(&alice).await, first, "a new secret ends what held the old one");
+}
+
+#[tokio::test]
+async fn a_connector_that_dies_is_said_and_started_again() {
+    let org = Org::new().await;
+    let alice = org.signed_in("alice", &["analysts"]).await;
+    let call = CallId::new();
+    let (status, answer) = alice.call_as(call, "crash", json!({})).await;
+    assert_eq!(status, StatusCode::BAD_GATEWAY);
+    assert_eq!(answer["error"]["code"], "connector-ended");
+    assert!(!answer.to_string().contains("password"), "{answer}");
+    let records = eventually(&org, call, 2).await;
+    assert_eq!(records[1]["body"]["outcome"]["status"], "unknown");
+    let (status, _) = alice.call("query", json!({"sql": "x"})).await;
+    assert_eq!(status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_missing_secret_and_an_unknown_connector_are_said() {
+    let org = Org::new().await;
+    let id = "warehouse-analyst".parse().expect("an id");
+    org.ask(&control::admin::Ask::RemoveCredential { id }).await.expect("removes");
+    let alice = org.signed_in("alice", &["analysts"]).await;
+    let call = CallId::new();
+    let (status, answer) = alice.call_as(call, "query", json!({"sql": "x"})).await;
+    assert_eq!(
+        (status, answer["error"]["code"].as_str()),
+        (StatusCode::BAD_GATEWAY, Some("credential-unusable"))
+    );
+    let records = eventually(&org, call, 2).await;
+    assert_eq!(records[1]["body"]["outcome"]["status"], "failed");
+
+    let answer =
+        alice.request(Method::POST, "v1/broker/nobody/mcp").body("{}").send().await.expect("answers");
+    assert_eq!(answer.status(), StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test]
+async fn tools_are_listed_as_policy_lets_them_be_seen() {
+    let org = Org::new().await;
+    let list = async |user: &str, groups: &[&str]| {
+        let device = org.signed_in(user, groups).await;
+        let context = BrokerContext {
+            format: BROKER_FORMAT,
+            call: CallId::new(),
+            server: "analyst".parse().expect("an id"),
+            policy: model::Digest::of(b""),
+            client_id: String::new(),
+            client_name: String::new(),
+        };
+        let answer = device
+            .request(Method::POST, "v1/broker/warehouse/mcp")
+            .header("mcp-protocol-version", "2026-07-28")
+            .header("mcp-method", "tools/list")
+            .header(BROKER_CONTEXT_HEADER, context.to_header())
+            .body(modern("tools/list", json!({})).to_string())
+            .send()
+            .await
+            .expect("answers");
+        let answer: Value = answer.json().await.expect("JSON");
+        answer["result"]["tools"].as_array().map(Vec::len)
+    };
+    assert_eq!(list("alice", &["analysts"]).await, Some(2));
+    assert_eq!(list("eve", &["visitors"]).await, Some(0));
+}
+
+#[tokio::test]
+async fn the_secret_is_nowhere_in_the_clear() {
+    let org = Org::new().await;
+    let alice = org.signed_in("alice", &["analysts"]).await;
+    alice.call("query", json!({"sql": "x"})).await;
+    alice.call("crash", json!({})).await;
+    let records = org.records(control::Filter::default()).await;
+    assert!(!format!("{records:?}").contains("password"));
+    drop(alice);
+    let password = b"an-analyst's-password";
+    for file in walk(&data(&org, "")) {
+        let bytes = std::fs::read(&file).unwrap_or_default();
+        assert!(!bytes.windows(password.len()).any(|window| window == password), "{}", file.display());
+    }
+}
+
+fn walk(dir: &std::path::Path) -> Vec<std::path::PathBuf> {
+    let entries = std::fs::read_dir(dir).expect("reads").map(|entry| entry.expect("an entry").path());
+    entries.flat_map(|path| if path.is_dir() { walk(&path) } else { vec![path] }).collect()
+}

@@ -1,0 +1,61 @@
+//! The signed documents as desktops fetch them, and the health check.
+
+use org_protocol::{Freshness, TrustState};
+use reqwest::StatusCode;
+use serde_json::Value;
+
+use crate::harness::{Org, now};
+
+async fn get(org: &Org, path: &str) -> (StatusCode, Vec<u8>) {
+    let answer = org.http.get(org.url(path)).send().await.expect("answers");
+    (answer.status(), answer.bytes().await.expect("a body").to_vec())
+}
+
+#[tokio::test]
+async fn a_desktop_comes_from_the_fingerprint_to_the_bundle() {
+    let org = Org::new().await;
+    let (_, discovery) = get(&org, ".well-known/deskgate").await;
+    let discovery: Value = serde_json::from_slice(&discovery).expect("JSON");
+    let fingerprint = discovery["root_key_fingerprint"].as_str().expect("text").parse().expect("a digest");
+
+    let (_, root) = get(&org, "v1/root/1.json").await;
+    let state = TrustState::begin(fingerprint, &root, now()).expect("begins");
+    assert_eq!(get(&org, "v1/root/2.json").await.0, StatusCode::NOT_FOUND, "there is no next version");
+    let (_, manifest) = get(&org, "v1/manifest.json").await;
+    let state = state.accept_manifest(&manifest, now()).expect("accepts");
+    let wanted = state.wanted(None).expect("readable").expect("new");
+    let (_, bundle) = get(&org, &wanted.path).await;
+    let (state, content) = state.accept_bundle(None, &bundle).expect("applies");
+    assert_eq!(content.org.name, "Acme");
+    assert!(matches!(state.freshness(now(), std::time::Duration::ZERO), Freshness::Fresh { .. }));
+}
+
+#[tokio::test]
+async fn what_is_known_is_not_sent_again() {
+    let org = Org::new().await;
+    let first = org.http.get(org.url("v1/manifest.json")).send().await.expect("answers");
+    let tag = first.headers()["etag"].clone();
+    let again = org.http.get(org.url("v1/manifest.json")).header("if-none-match", tag.clone());
+    assert_eq!(again.send().await.expect("answers").status(), StatusCode::NOT_MODIFIED);
+    let mut org = org;
+    org.publish(|_| ()).await.expect("publishes");
+    let again = org.http.get(org.url("v1/manifest.json")).header("if-none-match", tag);
+    assert_eq!(again.send().await.expect("answers").status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn nothing_else_is_served() {
+    let org = Org::new().await;
+    for path in ["v1/bundles/..%2fmanifest.json", "v1/root/x", "v1/credentials", "", "v1/bundles/"] {
+        assert_eq!(get(&org, path).await.0, StatusCode::NOT_FOUND, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn health_is_told_before_and_after_publishing() {
+    let org = Org::unpublished(None).await;
+    let (status, body) = get(&org, "healthz").await;
+    let health: Value = serde_json::from_slice(&body).expect("JSON");
+    assert_eq!((status, health["published"].as_bool()), (StatusCode::OK, Some(false)));
+    assert_eq!(get(&org, "v1/manifest.json").await.0, StatusCode::NOT_FOUND);
+}

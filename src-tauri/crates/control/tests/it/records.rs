@@ -1,0 +1,140 @@
+//! Audit records from devices: stored once, acknowledged with a signature, and nothing else.
+
+use model::{DeviceId, Timestamp};
+use org_protocol::{
+    AUDIT_PATH, AuditRecord, EpochReason, EpochRecord, Head, HeartbeatRecord, PreparedBody, SignedReceipt,
+    SigningKey, UploadRefused, verify_receipt, write_batch,
+};
+use reqwest::{Method, Response, StatusCode};
+
+use crate::harness::{Device, Org, read};
+
+struct Chain {
+    device: DeviceId,
+    head: Head,
+    records: Vec<AuditRecord>,
+}
+
+impl Chain {
+    /// The beginning of an epoch, and `count` records more.
+    fn new(device: DeviceId, org: Option<&str>, count: usize) -> Self {
+        let mut chain = Self { device, head: Head::before(1), records: Vec::new() };
+        chain.write(&PreparedBody::epoch(&EpochRecord {
+            org: org.map(ToOwned::to_owned),
+            reason: EpochReason::First,
+            previous: None,
+            detail: String::new(),
+        }));
+        for _ in 0..count {
+            chain.beat(0);
+        }
+        chain
+    }
+
+    fn beat(&mut self, open_calls: u64) {
+        self.write(&PreparedBody::heartbeat(&HeartbeatRecord { open_calls }));
+    }
+
+    fn write(&mut self, body: &Result<PreparedBody, serde_json::Error>) {
+        let body = body.as_ref().expect("JSON");
+        let mut line = String::new();
+        let at = Timestamp::from_seconds(1_800_000_000);
+        self.head = AuditRecord::seal_into(&mut line, self.device, &self.head, at, 1, body).expect("seals");
+        self.records.push(AuditRecord::parse(line.trim_end()).expect("reads"));
+    }
+}
+
+async fn upload(device: &Device<'_>, records: &[AuditRecord]) -> Response {
+    device.request(Method::POST, AUDIT_PATH).body(write_batch(records)).send().await.expect("answers")
+}
+
+async fn receipt(answer: Response) -> Head {
+    let signed: SignedReceipt = read(answer).await.expect("a receipt");
+    let key = SigningKey::from_seed(&[3; 32]).public();
+    let receipt = verify_receipt(&signed, [&key]).expect("signed by the receipts key");
+    assert_eq!(receipt.org, "acme");
+    receipt.head()
+}
+
+#[tokio::test]
+async fn records_are_stored_once_and_acknowledged() {
+    let org = Org::new().await;
+    let device = org.signed_in("alice", &["analysts"]).await;
+    let mut chain = Chain::new(device.id.expect("enrolled"), Some("acme"), 3);
+    assert_eq!(receipt(upload(&device, &chain.records[..2]).await).await, chain.records[1].link().head());
+    assert_eq!(receipt(upload(&device, &chain.records).await).await, chain.head, "an overlap is passed over");
+    chain.beat(1);
+    assert_eq!(receipt(upload(&device, &chain.records[4..]).await).await, chain.head);
+}
+
+#[tokio::test]
+async fn gaps_and_forks_are_refused_with_what_is_stored() {
+    let org = Org::new().await;
+    let device = org.signed_in("alice", &["analysts"]).await;
+    let id = device.id.expect("enrolled");
+    let chain = Chain::new(id, Some("acme"), 3);
+    receipt(upload(&device, &chain.records[..1]).await).await;
+
+    let gap = upload(&device, &chain.records[2..]).await;
+    assert_eq!(gap.status(), StatusCode::CONFLICT);
+    let refused: UploadRefused = gap.json().await.expect("JSON");
+    assert_eq!(
+        (refused.error.code.as_str(), refused.stored),
+        ("audit-gap", Some(chain.records[0].link().head()))
+    );
+
+    let mut forked = Chain::new(id, Some("acme"), 0);
+    forked.beat(9);
+    receipt(upload(&device, &chain.records).await).await;
+    let fork = upload(&device, &forked.records[1..]).await;
+    assert_eq!(fork.status(), StatusCode::CONFLICT);
+    let refused: UploadRefused = fork.json().await.expect("JSON");
+    assert_eq!((refused.error.code.as_str(), refused.stored), ("audit-fork", Some(chain.head)));
+}
+
+#[tokio::test]
+async fn a_device_speaks_for_itself_and_for_this_organisation() {
+    let org = Org::new().await;
+    let device = org.signed_in("alice", &["analysts"]).await;
+    let id = device.id.expect("enrolled");
+    for chain in [
+        Chain::new(DeviceId::new(), Some("acme"), 0),
+        Chain::new(id, Some("other"), 0),
+        Chain::new(id, None, 0),
+    ] {
+        let answer = upload(&device, &chain.records).await;
+        let refused = read::<SignedReceipt>(answer).await.expect_err("refused");
+        assert_eq!(refused, (StatusCode::FORBIDDEN, "audit-foreign".to_owned()));
+    }
+}
+
+#[tokio::test]
+async fn edited_and_unreadable_batches_are_refused_whole() {
+    let org = Org::new().await;
+    let device = org.signed_in("alice", &["analysts"]).await;
+    let chain = Chain::new(device.id.expect("enrolled"), Some("acme"), 2);
+    let edited = write_batch(&chain.records).replace("\"open_calls\":0", "\"open_calls\":7");
+    for body in [edited.as_str(), "", "{}\n"] {
+        let request = device.request(Method::POST, AUDIT_PATH).body(body.to_owned());
+        let answer = request.send().await.expect("answers");
+        assert_eq!(read::<SignedReceipt>(answer).await.expect_err("refused").1, "bad-request");
+    }
+    assert_eq!(
+        receipt(upload(&device, &chain.records).await).await,
+        chain.head,
+        "nothing of them was stored"
+    );
+}
+
+#[tokio::test]
+async fn what_was_acknowledged_is_there_after_a_restart() {
+    let org = Org::new().await;
+    let device = org.signed_in("alice", &["analysts"]).await;
+    let chain = Chain::new(device.id.expect("enrolled"), Some("acme"), 3);
+    receipt(upload(&device, &chain.records).await).await;
+    let (token, key) = (device.token.clone(), device.key.clone());
+    drop(device);
+    let org = org.restart().await;
+    let device = Device { token, key, ..Device::new(&org) };
+    assert_eq!(receipt(upload(&device, &chain.records).await).await, chain.head);
+}
