@@ -35,7 +35,8 @@ pub(crate) fn read_after(
     let mut records = Vec::new();
     let mut bytes = 0;
     let mut at = position;
-    for name in segments_from(dir, position)? {
+    let names = segments_from(dir, position)?;
+    for name in &names {
         if span == Span::Epoch && name.epoch != position.epoch {
             break;
         }
@@ -52,6 +53,10 @@ pub(crate) fn read_after(
                 || bytes >= limit.bytes
                 || (at.epoch, at.seq) >= (until.epoch, until.seq)
             {
+                return Ok(records);
+            }
+            // A write is under way, or a crash cut one short.
+            if matches!(piece, Piece::Torn { .. }) && Some(name) == names.last() {
                 return Ok(records);
             }
             match read_piece(piece, at) {

@@ -24,6 +24,8 @@ pub(super) struct Found {
     pub(super) open: BTreeMap<CallId, CallContext>,
     /// What a crash left at the end of the last segment.
     pub(super) torn: Option<Torn>,
+    /// There are segments but no head file. It may not have been written yet, or somebody did not want it to be there.
+    pub(super) head_file_lost: bool,
 }
 
 /// Bytes at the end of a segment that are no records.
@@ -69,7 +71,7 @@ pub(super) fn look(config: &JournalConfig) -> Result<Found, JournalFault> {
         offset: tail.end,
         bytes: torn.to_vec(),
     });
-    Ok(Found { verdict, head, open: tail.open_calls(), torn })
+    Ok(Found { verdict, head, open: tail.open_calls(), torn, head_file_lost: belief == Belief::Absent })
 }
 
 fn without_segments(belief: Belief) -> Found {
@@ -89,7 +91,13 @@ fn without_segments(belief: Belief) -> Found {
         ),
     };
     let head = previous.unwrap_or(Head::before(0));
-    Found { verdict: Verdict::Begin { reason, previous, detail }, head, open: BTreeMap::new(), torn: None }
+    Found {
+        verdict: Verdict::Begin { reason, previous, detail },
+        head,
+        open: BTreeMap::new(),
+        torn: None,
+        head_file_lost: false,
+    }
 }
 
 /// How the head file contradicts the segment, in words.

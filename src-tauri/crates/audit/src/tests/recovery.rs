@@ -38,6 +38,9 @@ async fn a_torn_end_is_set_aside_and_recorded() {
     std::fs::write(&segment, &bytes).unwrap();
     assert_eq!(verify(&home.dir()).unwrap().torn_bytes, 10);
 
+    let exported = export(&home.dir(), Position::default(), usize::MAX).unwrap();
+    assert_eq!(exported.len(), 7, "a write under way is no damage");
+
     let (journal, recovery) = home.open();
     assert_eq!(recovery.began, None, "nothing that was acknowledged is gone");
     assert_eq!(std::fs::read(recovery.set_aside.unwrap()).unwrap(), b"{\"format\":");
@@ -129,6 +132,18 @@ async fn a_forged_head_file_is_noticed() {
     let (_, recovery) = home.open();
     assert_eq!(recovery.began, Some(EpochReason::HistoryDamaged));
     assert!(recovery.detail.contains("head file"), "{}", recovery.detail);
+}
+
+#[tokio::test]
+async fn a_lost_head_file_is_recorded() {
+    let home = Home::new();
+    filled(&home, 3).await;
+    std::fs::remove_file(head_file::path(&home.dir())).unwrap();
+    let (journal, recovery) = home.open();
+    assert_eq!(recovery.began, None);
+    let last = journal.latest(1).unwrap();
+    let RecordBody::Event(event) = last[0].body() else { panic!("{last:?}") };
+    assert_eq!(event.facts["lost"], "head file");
 }
 
 #[tokio::test]
