@@ -1,7 +1,7 @@
 //! One connector: its sessions, one for each account, and what is known of it.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
 use model::{Advice, ConnectorId, Subject, Timestamp, ToolName};
@@ -59,11 +59,13 @@ struct Slot {
 struct Known {
     listing: Option<Arc<Listing>>,
     health: Health,
+    /// The session whose change notices are followed.
+    followed: Weak<Session>,
 }
 
 impl Connector {
     pub(crate) fn new(id: ConnectorId, spec: ConnectorSpec, seams: Seams) -> Self {
-        let known = RwLock::new(Known { listing: None, health: Health::Idle });
+        let known = RwLock::new(Known { listing: None, health: Health::Idle, followed: Weak::new() });
         Self { id, spec, seams, slots: RwLock::default(), known }
     }
 
@@ -81,6 +83,15 @@ impl Connector {
         let changed = known.health != health;
         known.health = health;
         changed
+    }
+
+    /// `true` for a session whose change notices nobody follows yet.
+    pub(crate) fn begins_to_follow(&self, session: &Arc<Session>) -> bool {
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        let session = Arc::downgrade(session);
+        let is_new = !known.followed.ptr_eq(&session);
+        known.followed = session;
+        is_new
     }
 
     /// The account's token where the connector wants one.

@@ -139,21 +139,22 @@ impl Connectors {
         Ok(listing)
     }
 
-    /// Lists again, once for each session, when the connector says that its tools changed.
+    /// Lists again whenever the connector says that its tools changed, as long as the session lasts.
     fn follow_changes(&self, connector: &Arc<Connector>, subject: &Subject, session: &Arc<Session>) {
+        if !connector.begins_to_follow(session) {
+            return;
+        }
         let Some(mut notices) = session.tools_changed() else { return };
         let (this, id, subject) = (self.clone(), connector.id.clone(), subject.clone());
         let session = Arc::downgrade(session);
         tokio::spawn(async move {
-            if notices.changed().await.is_err() {
-                return;
-            }
-            if !session.upgrade().is_some_and(|session| session.is_alive()) {
-                return;
-            }
-            // Listing again follows the session anew.
-            if let Err(fault) = this.refresh(&id, &subject, Asking::Never).await {
-                tracing::warn!(connector = %id, %fault, "its changed tools could not be listed");
+            while notices.changed().await.is_ok() {
+                if !session.upgrade().is_some_and(|session| session.is_alive()) {
+                    return;
+                }
+                if let Err(fault) = this.refresh(&id, &subject, Asking::Never).await {
+                    tracing::warn!(connector = %id, %fault, "its changed tools could not be listed");
+                }
             }
         });
     }

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use rmcp::transport::auth::{
-    AuthError, AuthorizationManager, AuthorizationMetadata, InMemoryStateStore, OAuthClientConfig, OAuthHttpClient,
-    OAuthHttpClientFuture, OAuthHttpRequest, StateStore as _,
+    AuthError, AuthorizationManager, AuthorizationMetadata, InMemoryStateStore, OAuthClientConfig,
+    OAuthHttpClient, OAuthHttpClientFuture, OAuthHttpRequest, StateStore as _,
 };
 use secrecy::SecretString;
 use signin::{FaultKind, HttpFault, Reach, TokenEndpoint, presentable};
@@ -113,7 +113,8 @@ impl Found {
         let state = parameter(&url, "state")?;
         let resource = parameter(&url, "resource")?;
         let stored = self.states.load(&state).await.map_err(fault)?;
-        let stored = stored.ok_or_else(|| FaultKind::Internal("an authorization without state".to_owned()))?;
+        let stored =
+            stored.ok_or_else(|| FaultKind::Internal("an authorization without state".to_owned()))?;
         self.states.delete(&state).await.map_err(fault)?;
         Ok(Request { url, state, verifier: stored.pkce_verifier.into(), resource })
     }
@@ -150,7 +151,8 @@ fn check(reach: &Reach, metadata: &AuthorizationMetadata, revocation: Option<&st
         return Err(missing("PKCE with S256"));
     }
     presentable(&endpoint(&metadata.authorization_endpoint)?)?;
-    let asked = [Some(metadata.token_endpoint.as_str()), metadata.registration_endpoint.as_deref(), revocation];
+    let asked =
+        [Some(metadata.token_endpoint.as_str()), metadata.registration_endpoint.as_deref(), revocation];
     for url in asked.into_iter().flatten() {
         reach.allows(&endpoint(url)?)?;
     }
@@ -200,7 +202,8 @@ fn fault(error: AuthError) -> FaultKind {
     ) {
         return FaultKind::Mismatch(error.to_string());
     }
-    if matches!(error, AuthError::AuthorizationServersUnavailable { .. } | AuthError::NoAuthorizationSupport) {
+    if matches!(error, AuthError::AuthorizationServersUnavailable { .. } | AuthError::NoAuthorizationSupport)
+    {
         return missing("an authorization server that can be used");
     }
     FaultKind::Unreadable("its description".to_owned())

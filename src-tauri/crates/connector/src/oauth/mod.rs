@@ -134,7 +134,8 @@ impl ConnectorGrants {
             let kept = match old.remove(id) {
                 Some(kept) => {
                     if kept.place.retarget(target) {
-                        kept.keeper.reload();
+                        let keeper = kept.keeper.clone();
+                        tokio::spawn(async move { keeper.reload().await });
                     }
                     kept
                 }
@@ -165,9 +166,13 @@ impl ConnectorGrants {
             Asking::Never => None,
         };
         let target = place.target();
-        let grant = keeper.token(ask).await.map_err(|fault| fault.at(&target.title))?;
+        let mut grant = keeper.token(ask).await.map_err(|fault| fault.at(&target.title))?;
         // The connector may have moved meanwhile: a token never follows it.
-        if !grant.serves(&place.target()) {
+        if !grant.serves(&target) {
+            keeper.reload().await;
+            grant = keeper.token(ask).await.map_err(|fault| fault.at(&target.title))?;
+        }
+        if !grant.serves(&target) {
             return Err(FaultKind::SignInNeeded.at(&target.title));
         }
         Ok(Bearer::new(grant.access().clone()))
@@ -175,7 +180,7 @@ impl ConnectorGrants {
 
     /// The connector refused a token although it seemed good: it is not handed out again, and the next call renews it,
     /// once. `challenge` is the `WWW-Authenticate` header, where a sign-in then begins (RFC 9728, section 5.1).
-    pub fn rejected(&self, connector: &ConnectorId, bearer: &Bearer, challenge: Option<String>) {
+    pub async fn rejected(&self, connector: &ConnectorId, bearer: &Bearer, challenge: Option<String>) {
         let Ok(Kept { place, keeper }) = self.find(connector) else { return };
         if let Some(challenge) = challenge {
             place.challenged(challenge);
@@ -183,7 +188,7 @@ impl ConnectorGrants {
         if let Status::SignedIn { kept, .. } = keeper.status()
             && Bearer::new(kept.access().clone()).same_as(bearer)
         {
-            keeper.reject(signin::Kept::fingerprint(&kept));
+            keeper.reject(signin::Kept::fingerprint(&kept)).await;
         }
     }
 
@@ -250,7 +255,7 @@ impl Accounts for ConnectorGrants {
         bearer: &'a Bearer,
         challenge: Option<String>,
     ) -> BoxFuture<'a, ()> {
-        Box::pin(async move { Self::rejected(self, connector, bearer, challenge) })
+        Box::pin(Self::rejected(self, connector, bearer, challenge))
     }
 }
 

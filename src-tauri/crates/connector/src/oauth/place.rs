@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use model::{
-    BoxFuture, ConnectorId, Digest, ForPerson as _, Person, PersonFault, SignInOutcome, SignInPurpose, SignInRequest,
+    BoxFuture, ConnectorId, Digest, ForPerson as _, Person, PersonFault, SignInOutcome, SignInPurpose,
+    SignInRequest,
 };
 use os::Clock;
 use signin::answer::{self, Expected};

@@ -56,9 +56,9 @@ type Reply<T> = oneshot::Sender<Result<T, FaultKind>>;
 enum Message<P: Place> {
     Need(Option<P::Ask>, Reply<P::Kept>),
     Ask(P::Ask, Reply<P::Kept>),
-    Rejected(Digest),
+    Rejected(Digest, oneshot::Sender<()>),
     SignOut(Reply<()>),
-    Reload,
+    Reload(oneshot::Sender<()>),
     Close(oneshot::Sender<()>),
 }
 
@@ -104,9 +104,9 @@ impl<P: Place> Keeper<P> {
         self.request(|reply| Message::Ask(ask, reply)).await
     }
 
-    /// Notes that the resource refused this token: it is not handed out again.
-    pub fn reject(&self, token: Digest) {
-        self.tell(Message::Rejected(token));
+    /// Notes that the resource refused this token: once this returns, it is not handed out again.
+    pub async fn reject(&self, token: Digest) {
+        self.noted(|done| Message::Rejected(token, done)).await;
     }
 
     /// Forgets what is held, and tells the server in the background.
@@ -117,9 +117,10 @@ impl<P: Place> Keeper<P> {
         self.request(Message::SignOut).await
     }
 
-    /// Reads again what is saved, because the place has changed.
-    pub fn reload(&self) {
-        self.tell(Message::Reload);
+    /// Reads again what is saved, because the place has changed. Once this returns, what was at hand before is not handed
+    /// out until it was read again.
+    pub async fn reload(&self) {
+        self.noted(Message::Reload).await;
     }
 
     /// What is kept and what is wrong with it, as of the last change.
@@ -138,10 +139,7 @@ impl<P: Place> Keeper<P> {
 
     /// Ends the task after the work under way; a question to a person is withdrawn.
     pub async fn close(&self) {
-        let (done, closed) = oneshot::channel();
-        self.tell(Message::Close(done));
-        // An error means that the task has ended already.
-        let _ = closed.await;
+        self.noted(Message::Close).await;
     }
 
     fn at_hand(&self) -> Option<P::Kept> {
@@ -153,6 +151,13 @@ impl<P: Place> Keeper<P> {
         let (reply, answer) = oneshot::channel();
         self.tell(message(reply));
         answer.await.unwrap_or(Err(FaultKind::Closing))
+    }
+
+    async fn noted(&self, message: impl FnOnce(oneshot::Sender<()>) -> Message<P>) {
+        let (done, noted) = oneshot::channel();
+        self.tell(message(done));
+        // An error means that the task has ended: then nothing is handed out any more.
+        let _ = noted.await;
     }
 
     fn tell(&self, message: Message<P>) {
@@ -231,12 +236,18 @@ impl<P: Place> Task<P> {
                 self.waiting.push(Waiter { how: Who::Everyone, reply });
                 self.feed(Input::Ask(ask));
             }
-            Message::Rejected(token) => self.feed(Input::Rejected(token)),
+            Message::Rejected(token, done) => {
+                self.feed(Input::Rejected(token));
+                let _ = done.send(());
+            }
             Message::SignOut(reply) => {
                 self.signing_out.push(reply);
                 self.feed(Input::SignOut);
             }
-            Message::Reload => self.feed(Input::Reload),
+            Message::Reload(done) => {
+                self.feed(Input::Reload);
+                let _ = done.send(());
+            }
             Message::Close(done) => self.begin_to_close(Some(done)),
         }
     }

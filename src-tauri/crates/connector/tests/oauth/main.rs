@@ -1,0 +1,11 @@
+//! The employee's own grants at connectors, against real counterparts and against ones that misbehave.
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
+
+mod asking;
+mod clients;
+mod people;
+mod real;
+mod refusals;
+mod renewals;
+mod server;
+mod support;
