@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 pub mod answer;
+mod ask;
 mod fault;
 mod http;
 mod life;
@@ -16,6 +17,7 @@ mod sso;
 mod store;
 mod token;
 
+pub use ask::ask;
 pub use fault::{FaultKind, SignInFault};
 pub use http::{Http, HttpFault, HttpRequest, HttpResponse, Reach};
 pub use life::{Life, Moment};

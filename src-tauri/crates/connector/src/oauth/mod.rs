@@ -20,6 +20,7 @@ use os::Clock;
 use signin::{FaultKind, Http, Keeper, KeeperRules, NamedHosts, SecretStore, SignInFault, Status};
 use tokio::sync::watch;
 use upstream::Bearer;
+use url::Url;
 
 use crate::seams::{AccountFault, Accounts, Asking};
 use grant::Grant;
@@ -43,6 +44,9 @@ pub struct GrantsParts {
     pub rules: KeeperRules,
     /// How long a person has to sign in.
     pub sign_in_deadline: Duration,
+    /// Addresses beside the connectors' that IT named, such as the identity provider: only what somebody named may lie
+    /// inside the network.
+    pub named: Vec<Url>,
 }
 
 /// What can be seen of one connector's grant.
@@ -98,7 +102,15 @@ struct Inner {
     shared: Arc<Shared>,
     rules: KeeperRules,
     named: NamedHosts,
-    keepers: RwLock<BTreeMap<ConnectorId, Kept>>,
+    named_by_it: Vec<Url>,
+    keepers: RwLock<Keepers>,
+}
+
+#[derive(Default)]
+struct Keepers {
+    serving: BTreeMap<ConnectorId, Kept>,
+    /// Those whose connector is gone. One that comes back waits until they have saved what they were renewing.
+    retired: BTreeMap<ConnectorId, Keeper<GrantPlace>>,
 }
 
 #[derive(Clone)]
@@ -113,22 +125,29 @@ impl ConnectorGrants {
     /// # Errors
     /// [`FaultKind::Internal`] if TLS cannot be set up.
     pub fn new(owner: &Subject, parts: GrantsParts) -> Result<Self, FaultKind> {
-        let GrantsParts { store, person, clock, events, rules, sign_in_deadline } = parts;
+        let GrantsParts { store, person, clock, events, rules, sign_in_deadline, named: named_by_it } = parts;
         let named = NamedHosts::default();
         let http = Http::new(named.clone())?;
         let owner = Digest::of_parts(&[owner.issuer.as_bytes(), owner.subject.as_bytes()]);
         let status = watch::Sender::new(BTreeMap::new());
         let shared = Shared { owner, http, store, person, clock, events, status, sign_in_deadline };
-        Ok(Self(Arc::new(Inner { shared: Arc::new(shared), rules, named, keepers: RwLock::default() })))
+        Ok(Self(Arc::new(Inner {
+            shared: Arc::new(shared),
+            rules,
+            named,
+            named_by_it,
+            keepers: RwLock::default(),
+        })))
     }
 
     /// Takes the connectors as they are now; to be called again at each change. Reads the grants that are saved. Must be
     /// called within a Tokio runtime.
     pub fn serve(&self, connectors: &BTreeMap<ConnectorId, ConnectorSpec>) {
-        let Inner { shared, rules, named, keepers } = &*self.0;
-        named.replace(connectors.values().filter_map(|spec| spec.url.as_ref()));
+        let Inner { shared, rules, named, named_by_it, keepers } = &*self.0;
+        named.replace(connectors.values().filter_map(|spec| spec.url.as_ref()).chain(named_by_it));
         let mut keepers = keepers.write().unwrap_or_else(PoisonError::into_inner);
-        let mut old = std::mem::take(&mut *keepers);
+        let Keepers { serving, retired } = &mut *keepers;
+        let mut old = std::mem::take(serving);
         for (id, spec) in connectors {
             let Some(target) = Target::of(spec) else { continue };
             let kept = match old.remove(id) {
@@ -140,16 +159,23 @@ impl ConnectorGrants {
                     kept
                 }
                 None => {
-                    let place = Arc::new(GrantPlace::new(Arc::clone(shared), id.clone(), target));
+                    let before = retired.remove(id);
+                    let place = Arc::new(GrantPlace::new(Arc::clone(shared), id.clone(), target, before));
                     let keeper = Keeper::start(Arc::clone(&place), Arc::clone(&shared.clock), *rules);
                     Kept { place, keeper }
                 }
             };
-            keepers.insert(id.clone(), kept);
+            serving.insert(id.clone(), kept);
+        }
+        for (id, Kept { place, keeper }) in old {
+            place.retire();
+            let closing = keeper.clone();
+            tokio::spawn(async move { closing.close().await });
+            retired.insert(id, keeper);
         }
         shared.status.send_if_modified(|status| {
             let before = status.len();
-            status.retain(|id, _| keepers.contains_key(id));
+            status.retain(|id, _| serving.contains_key(id));
             status.len() != before
         });
     }
@@ -219,15 +245,16 @@ impl ConnectorGrants {
     /// program and before the grants of another subject are used.
     pub async fn close(&self) {
         let keepers = std::mem::take(&mut *self.0.keepers.write().unwrap_or_else(PoisonError::into_inner));
-        for kept in keepers.into_values() {
-            kept.keeper.close().await;
+        let serving = keepers.serving.into_values().map(|kept| kept.keeper);
+        for keeper in serving.chain(keepers.retired.into_values()) {
+            keeper.close().await;
         }
     }
 
     fn find(&self, connector: &ConnectorId) -> Result<Kept, GrantFault> {
         let keepers = self.0.keepers.read().unwrap_or_else(PoisonError::into_inner);
         let missing = || FaultKind::NotOffered("it has no accounts".to_owned()).at(connector.as_str());
-        keepers.get(connector).cloned().ok_or_else(missing)
+        keepers.serving.get(connector).cloned().ok_or_else(missing)
     }
 }
 

@@ -1,6 +1,7 @@
 //! Signing in at a connector, and renewing.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -11,7 +12,8 @@ use model::{
 use os::Clock;
 use signin::answer::{self, Expected};
 use signin::{
-    FaultKind, Http, Moment, Place, Reach, Redemption, RenewFault, SecretStore, Status, loopback_redirect,
+    FaultKind, Http, Keeper, Moment, Place, Reach, Redemption, RenewFault, SecretStore, Status,
+    loopback_redirect,
 };
 use tokio::sync::watch;
 use url::Url;
@@ -45,6 +47,10 @@ pub(super) struct GrantPlace {
     key: String,
     target: RwLock<Arc<Target>>,
     challenge: Mutex<Option<String>>,
+    /// Whoever kept this grant before, and may still be saving it.
+    predecessor: Mutex<Option<Keeper<Self>>>,
+    /// The connector is gone: nothing is shown of it any more.
+    retired: AtomicBool,
 }
 
 /// An authorization request that was answered.
@@ -56,9 +62,25 @@ struct Answered {
 }
 
 impl GrantPlace {
-    pub(super) fn new(shared: Arc<Shared>, connector: ConnectorId, target: Target) -> Self {
-        let key = key(&shared.owner, &connector);
-        Self { shared, connector, key, target: RwLock::new(Arc::new(target)), challenge: Mutex::default() }
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        connector: ConnectorId,
+        target: Target,
+        predecessor: Option<Keeper<Self>>,
+    ) -> Self {
+        Self {
+            key: key(&shared.owner, &connector),
+            shared,
+            connector,
+            target: RwLock::new(Arc::new(target)),
+            challenge: Mutex::default(),
+            predecessor: Mutex::new(predecessor),
+            retired: AtomicBool::new(false),
+        }
+    }
+
+    pub(super) fn retire(&self) {
+        self.retired.store(true, Ordering::SeqCst);
     }
 
     pub(super) fn target(&self) -> Arc<Target> {
@@ -130,7 +152,7 @@ impl GrantPlace {
                 redirect_uri: redirect_uri.clone(),
                 deadline: self.shared.sign_in_deadline,
             };
-            match self.shared.person.sign_in(shown).await {
+            match signin::ask(&*self.shared.person, shown).await {
                 Ok(outcome) => return Ok(Answered { client, request, redirect_uri, outcome }),
                 Err(PersonFault::PortTaken) => {}
                 Err(fault) => {
@@ -182,6 +204,10 @@ impl Place for GrantPlace {
 
     fn read(&self) -> BoxFuture<'_, Result<Option<Grant>, FaultKind>> {
         Box::pin(async move {
+            let predecessor = self.predecessor.lock().unwrap_or_else(PoisonError::into_inner).take();
+            if let Some(predecessor) = predecessor {
+                predecessor.close().await;
+            }
             let found = self.shared.store.fetch(Kind::Grant, &self.key).await?;
             Ok(found.and_then(|bytes| Grant::unseal(&bytes, &self.target())))
         })
@@ -227,6 +253,9 @@ impl Place for GrantPlace {
     }
 
     fn changed(&self, status: &Status<Grant>) {
+        if self.retired.load(Ordering::SeqCst) {
+            return;
+        }
         let seen = GrantStatus::of(status, &self.target().title);
         self.shared.status.send_modify(|all| match seen {
             Some(seen) => {

@@ -137,6 +137,8 @@ async fn a_connector_that_is_gone_has_no_state_and_no_token() {
 
     assert!(grants.watch().borrow().is_empty());
     assert!(bearer(&grants).await.is_err());
+    serve(&grants, &server.url);
+    assert!(grants.bearer(&mail(), Asking::Never).await.is_ok(), "it comes back as it was");
 }
 
 #[tokio::test]

@@ -125,16 +125,41 @@ async fn a_grant_that_ended_in_the_background_is_shown_and_nobody_is_disturbed()
 }
 
 #[tokio::test]
-async fn an_answer_lost_to_a_crash_costs_one_question_and_not_an_endless_loop() {
-    let setup = signed_in(Bend { renewals: vec![Renewal::Garbage], ..Bend::default() }).await;
+async fn an_answer_lost_to_a_crash_is_asked_for_once_more_over_all_restarts() {
+    let renewals = vec![Renewal::Garbage, Renewal::Garbage];
+    let setup = signed_in(Bend { renewals, ..Bend::default() }).await;
     setup.age(600);
     let fault = bearer(&setup.grants).await.map(|_| ()).unwrap_err();
     assert!(matches!(fault, FaultKind::Unreadable(_)), "{fault:?}");
     // What is on disk is what a crash between the answer and its saving leaves.
-    let again = setup.restarted().await;
-    bearer(&again).await.unwrap();
-    assert_eq!(setup.renewals(), 2, "used once more, in case the answer was lost before the server acted");
+    for _ in 0..3 {
+        let again = setup.restarted().await;
+        let silent = again.bearer(&mail(), Asking::Never).await.map(|_| ()).unwrap_err();
+        assert_eq!(silent.kind, FaultKind::SignInNeeded);
+        again.close().await;
+    }
+    assert_eq!(
+        setup.renewals(),
+        2,
+        "once more, in case the answer was lost before the server acted, and no more"
+    );
+    bearer(&setup.restarted().await).await.unwrap();
     assert_eq!(setup.person.asked(), 2);
+}
+
+#[tokio::test]
+async fn ending_the_program_during_a_renewal_loses_nothing() {
+    let setup = signed_in(Bend { slowness: Duration::from_millis(500), ..Bend::default() }).await;
+    setup.age(480);
+    testkit::until("the renewal", Duration::from_secs(10), async || (setup.renewals() == 1).then_some(()))
+        .await
+        .unwrap();
+    let again = setup.restarted().await;
+    let token = again.bearer(&mail(), Asking::Never).await.unwrap();
+    assert!(!token.same_as(&setup.first), "the rotated token was saved before the end");
+    setup.age(600);
+    again.bearer(&mail(), Asking::Never).await.unwrap();
+    assert_eq!((setup.renewals(), setup.person.asked()), (2, 1));
 }
 
 #[tokio::test]

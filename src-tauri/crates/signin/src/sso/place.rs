@@ -127,7 +127,7 @@ impl SsoPlace {
                 redirect_uri: redirect_uri.clone(),
                 deadline: DEADLINE,
             };
-            match self.person.sign_in(request).await {
+            match crate::ask(&*self.person, request).await {
                 Ok(outcome) => {
                     let verifier = verifier.into_secret().into();
                     return Ok(Answered { outcome, redirect_uri, state, verifier });
