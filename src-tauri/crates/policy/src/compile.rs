@@ -13,6 +13,7 @@ use model::{ConnectorId, ServerId, ToolName};
 use org_protocol::{ConnectorSpec, CredentialSpec, PinnedTools, ServerSpec};
 
 use crate::conjunct::known_first;
+use crate::facts::Kinds;
 use crate::fault::{FaultKind, PolicyFault};
 use crate::lint::{Known, Reads, slips};
 use crate::rule::{PolicyVersion, Rule};
@@ -82,7 +83,10 @@ fn check(rules: &[Rule], vocabulary: &Vocabulary, input: &PolicyInput<'_>) -> Re
                 FaultKind::Deceptive
             }
             // Names of groups in another script are no slip.
-            _ => {
+            ValidationWarning::MixedScriptString(_)
+            | ValidationWarning::MixedScriptIdentifier(_)
+            | ValidationWarning::ConfusableIdentifier(_)
+            | _ => {
                 tracing::warn!(%warning, "a policy deserves a second look");
                 continue;
             }
@@ -133,6 +137,7 @@ struct Assembly {
     slices: HashMap<Vec<usize>, Arc<Slice>>,
     vocabulary: Vocabulary,
     actions: Actions,
+    kinds: Kinds,
 }
 
 impl Assembly {
@@ -143,16 +148,17 @@ impl Assembly {
                 listing.insert(at, known_first(&rule.body).map_err(|e| vec![internal(&e)])?);
             }
         }
-        let arranged =
-            set(rules.iter().enumerate().map(|(at, rule)| listing.get(&at).unwrap_or(&rule.policy).clone()));
+        let reading = rules.iter().enumerate().filter(|(_, rule)| rule.reads.input);
+        let arranged = set(reading.map(|(at, rule)| listing.get(&at).unwrap_or(&rule.policy).clone()));
         let validator = Validator::new(vocabulary.listing().clone());
         let result = validator.validate(&arranged.map_err(|fault| vec![fault])?, ValidationMode::Strict);
         let faults: Vec<PolicyFault> = result.validation_errors().map(|error| internal(error)).collect();
         if !faults.is_empty() {
             return Err(faults);
         }
-        let actions = Actions::new().map_err(|fault| vec![PolicyFault::of_schema(&fault)])?;
-        Ok(Self { rules, listing, slices: HashMap::new(), vocabulary, actions })
+        let of_schema = |fault: SchemaFault| vec![PolicyFault::of_schema(&fault)];
+        let (actions, kinds) = (Actions::new().map_err(of_schema)?, Kinds::new().map_err(of_schema)?);
+        Ok(Self { rules, listing, slices: HashMap::new(), vocabulary, actions, kinds })
     }
 
     fn finish(mut self, input: &PolicyInput<'_>) -> Result<InForce, Vec<PolicyFault>> {
@@ -163,6 +169,8 @@ impl Assembly {
         }
         let places = self.rules.iter().enumerate().map(|(at, rule)| (rule.policy.id().clone(), at)).collect();
         Ok(InForce {
+            claims: self.rules.iter().any(|rule| rule.reads.claims),
+            kinds: self.kinds,
             rules: self.rules,
             places,
             vocabulary: self.vocabulary,
@@ -182,7 +190,8 @@ impl Assembly {
         let see = self.slice(SEE_SERVER, &[("Server", Some(id.as_str()))])?;
         let mut connectors = Vec::new();
         for connector in &spec.connectors {
-            if let Some(connector_spec) = input.connectors.get(connector) {
+            let again = connectors.iter().any(|(known, _): &(ConnectorId, ConnectorView)| known == connector);
+            if let (false, Some(connector_spec)) = (again, input.connectors.get(connector)) {
                 let view = self.connector(id, spec, connector, connector_spec)?;
                 connectors.push((connector.clone(), view));
             }

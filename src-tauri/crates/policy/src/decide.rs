@@ -156,7 +156,14 @@ impl<'a> Route<'a> {
     }
 
     pub(crate) fn case<'q>(&'q self, question: &'q Question<'_>) -> Result<Case<'q>, FactFault> {
-        Case::open(self.force, self.server, &self.tool.entities, question.subject, question.circumstance)
+        Case::open(
+            self.force,
+            self.server,
+            &self.tool.entities,
+            question.subject,
+            question.circumstance,
+            false,
+        )
     }
 
     /// Converts the arguments if a policy that reaches the tool reads them; else they are none of policy's business.

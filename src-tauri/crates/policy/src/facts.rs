@@ -2,11 +2,11 @@
 
 use std::collections::HashSet;
 
-use cedar_policy::{Context, Entity, EntityUid, RestrictedExpression};
+use cedar_policy::{Context, Entity, EntityId, EntityTypeName, EntityUid, RestrictedExpression};
 use model::{AttributeValue, CallId, ConnectorId, DeviceId, ServerId, Subject, Timestamp, ToolName};
 
 use crate::lint::Reads;
-use crate::schema::{SchemaFault, entity};
+use crate::schema::{SchemaFault, kind};
 
 /// One call that asks to be made.
 #[derive(Debug, Clone, Copy)]
@@ -43,10 +43,8 @@ pub struct Circumstance {
 /// What was asked could not be put into Cedar's terms.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum FactFault {
-    #[error(transparent)]
-    Schema(#[from] SchemaFault),
-    #[error(transparent)]
-    Entity(#[from] cedar_policy::EntityAttrEvaluationError),
+    #[error("the user cannot be built: {0}")]
+    User(String),
     #[error("the entities do not fit together: {0}")]
     Entities(String),
     #[error("the context cannot be built: {0}")]
@@ -59,12 +57,26 @@ pub(crate) fn user_id(subject: &Subject) -> String {
     format!("{}#{}", subject.issuer.replace('#', "%23"), subject.subject)
 }
 
-/// The user with groups as parents and claims as tags.
-pub(crate) fn user(subject: &Subject) -> Result<(EntityUid, Entity), FactFault> {
-    let uid = entity("User", &user_id(subject))?;
-    let mut groups = HashSet::with_capacity(subject.groups.len());
-    for group in &subject.groups {
-        groups.insert(entity("Group", group)?);
+/// The types of users and groups; making a type name is parsing, which is too slow for a call.
+#[derive(Debug)]
+pub(crate) struct Kinds {
+    user: EntityTypeName,
+    group: EntityTypeName,
+}
+
+impl Kinds {
+    pub(crate) fn new() -> Result<Self, SchemaFault> {
+        Ok(Self { user: kind("User")?, group: kind("Group")? })
+    }
+}
+
+/// The user with groups as parents and, if any policy reads them, attributes and claims.
+pub(crate) fn user(kinds: &Kinds, subject: &Subject, claims: bool) -> Result<(EntityUid, Entity), FactFault> {
+    let uid = EntityUid::from_type_name_and_id(kinds.user.clone(), EntityId::new(user_id(subject)));
+    let group = |name: &String| EntityUid::from_type_name_and_id(kinds.group.clone(), EntityId::new(name));
+    let groups: HashSet<EntityUid> = subject.groups.iter().map(group).collect();
+    if !claims {
+        return Ok((uid.clone(), Entity::new_no_attrs(uid, groups)));
     }
     let text = |value: &str| RestrictedExpression::new_string(value.to_owned());
     let mut attributes =
@@ -78,7 +90,8 @@ pub(crate) fn user(subject: &Subject) -> Result<(EntityUid, Entity), FactFault> 
         let texts = claim_texts(value).into_iter().map(RestrictedExpression::new_string);
         (name.clone(), RestrictedExpression::new_set(texts))
     });
-    let entity = Entity::new_with_tags(uid.clone(), attributes, groups, claims)?;
+    let entity = Entity::new_with_tags(uid.clone(), attributes, groups, claims)
+        .map_err(|e| FactFault::User(e.to_string()))?;
     Ok((uid, entity))
 }
 

@@ -139,6 +139,7 @@ mod facts;
 mod fault;
 mod lint;
 mod listing;
+mod naming;
 mod outcome;
 mod rule;
 mod schema;

@@ -13,7 +13,7 @@ use crate::rule::Rule;
 use crate::schema::ToolType;
 use crate::shape::{Members, Shape};
 
-/// The members of `context` that a policy reads.
+/// The facts that a policy reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Reads {
     pub(crate) server: bool,
@@ -21,6 +21,8 @@ pub(crate) struct Reads {
     pub(crate) client: bool,
     pub(crate) device: bool,
     pub(crate) input: bool,
+    /// What is known of the user beside who it is and in which groups.
+    pub(crate) claims: bool,
 }
 
 impl Reads {
@@ -33,7 +35,7 @@ impl Reads {
 
     /// Everything beside the arguments.
     pub(crate) fn all() -> Self {
-        Self { server: true, now: true, client: true, device: true, input: false }
+        Self { server: true, now: true, client: true, device: true, input: false, claims: true }
     }
 
     /// What one expression reads.
@@ -51,6 +53,7 @@ impl Reads {
             client: self.client || other.client,
             device: self.device || other.device,
             input: self.input || other.input,
+            claims: self.claims || other.claims,
         }
     }
 }
@@ -172,23 +175,26 @@ impl Visit<'_> {
             }
             return;
         }
-        if let Expr::HasAttr { expr, attrs } = expr {
-            if let Some(mut path) = Path::of(expr) {
-                path.members.extend(attrs.iter().map(AsRef::<str>::as_ref));
-                self.note(&path);
-                if !self.exists(&path) {
-                    self.faults.push(FaultKind::UnknownMember(path.text()));
-                }
-                return;
+        if let Expr::HasAttr { expr, attrs } = expr
+            && let Some(mut path) = Path::of(expr)
+        {
+            path.members.extend(attrs.iter().map(AsRef::<str>::as_ref));
+            self.note(&path);
+            if !self.exists(&path) {
+                self.faults.push(FaultKind::UnknownMember(path.text()));
             }
+            return;
         }
-        self.comparison(expr);
+        self.operator(expr);
         for child in children(expr) {
             self.expr(child);
         }
     }
 
     fn note(&mut self, path: &Path<'_>) {
+        if *path.variable == Var::Principal {
+            self.reads.claims |= !path.members.is_empty();
+        }
         if *path.variable != Var::Context {
             return;
         }
@@ -220,26 +226,48 @@ impl Visit<'_> {
         self.tools.iter().filter_map(|tool| tool.arguments.as_ref().ok()).map(|arguments| &arguments.members)
     }
 
-    /// Reports a fixed text or pattern that a member with fixed texts never is.
-    fn comparison(&mut self, expr: &Expr) {
-        match expr {
-            Expr::BinaryOp { op: BinaryOp::Eq | BinaryOp::NotEq, left, right } => {
+    /// Looks at what an operator says of its operands. A fixed text or pattern that a member with fixed texts never is
+    /// gets reported.
+    fn operator(&mut self, expr: &Expr) {
+        if let Expr::Like { expr, pattern } = expr {
+            self.like(expr, pattern);
+        }
+        let Expr::BinaryOp { op, left, right } = expr else { return };
+        match op {
+            BinaryOp::Eq | BinaryOp::NotEq => {
                 self.compare(left, text_of(right));
                 self.compare(right, text_of(left));
             }
-            Expr::BinaryOp { op: BinaryOp::Contains, left, right } => {
+            BinaryOp::Contains => {
                 self.compare(left, text_of(right));
                 for value in texts_of(left) {
                     self.compare(right, Some(value));
                 }
             }
-            Expr::BinaryOp { op: BinaryOp::ContainsAll | BinaryOp::ContainsAny, left, right } => {
+            BinaryOp::ContainsAll | BinaryOp::ContainsAny => {
                 for value in texts_of(right) {
                     self.compare(left, Some(value));
                 }
             }
-            Expr::Like { expr, pattern } => self.like(expr, pattern),
-            _ => {}
+            BinaryOp::HasTag | BinaryOp::GetTag => self.reads.claims = true,
+            BinaryOp::Less
+            | BinaryOp::LessEq
+            | BinaryOp::Greater
+            | BinaryOp::GreaterEq
+            | BinaryOp::And
+            | BinaryOp::Or
+            | BinaryOp::Add
+            | BinaryOp::Sub
+            | BinaryOp::Mul
+            | BinaryOp::In
+            | BinaryOp::IsInRange
+            | BinaryOp::Offset
+            | BinaryOp::DurationSince
+            | BinaryOp::DecimalLessThan
+            | BinaryOp::DecimalLessEq
+            | BinaryOp::DecimalGreater
+            | BinaryOp::DecimalGreaterEq
+            | _ => {}
         }
     }
 
@@ -294,31 +322,33 @@ fn shape_at<'a>(members: &'a Members, path: &[&str]) -> Option<&'a Shape> {
 }
 
 fn text_of(expr: &Expr) -> Option<&str> {
-    match expr {
-        Expr::Literal(Literal::String(text)) => Some(text),
-        _ => None,
-    }
+    if let Expr::Literal(Literal::String(text)) = expr { Some(text) } else { None }
 }
 
 fn texts_of(expr: &Expr) -> Vec<&str> {
-    match expr {
-        Expr::Set(items) => items.iter().filter_map(|item| text_of(item)).collect(),
-        _ => Vec::new(),
-    }
+    let Expr::Set(items) = expr else { return Vec::new() };
+    items.iter().filter_map(|item| text_of(item)).collect()
 }
 
+/// Whether a `like` pattern matches, without ever going back further than the last wildcard.
 fn matches(pattern: &[PatternElem], text: &[char]) -> bool {
-    match (pattern.split_first(), text.split_first()) {
-        (None, None) => true,
-        (None, Some(_)) => false,
-        (Some((PatternElem::Wildcard, rest)), _) => {
-            (0..=text.len()).any(|skip| text.get(skip..).is_some_and(|text| matches(rest, text)))
+    let (mut at, mut read) = (0, 0);
+    let mut wildcard = None;
+    while let Some(found) = text.get(read) {
+        match pattern.get(at) {
+            Some(PatternElem::Char(wanted)) if wanted == found => (at, read) = (at + 1, read + 1),
+            Some(PatternElem::Wildcard) => {
+                wildcard = Some((at, read));
+                at += 1;
+            }
+            Some(PatternElem::Char(_)) | None => {
+                let Some((star, from)) = wildcard else { return false };
+                wildcard = Some((star, from + 1));
+                (at, read) = (star + 1, from + 1);
+            }
         }
-        (Some((PatternElem::Char(wanted), pattern)), Some((found, text))) => {
-            wanted == found && matches(pattern, text)
-        }
-        (Some((PatternElem::Char(_), _)), None) => false,
     }
+    pattern.iter().skip(at).all(|elem| *elem == PatternElem::Wildcard)
 }
 
 /// The expressions right below one.
@@ -338,5 +368,36 @@ fn children(expr: &Expr) -> Vec<&Expr> {
         Expr::Record(members) => members.values().map(AsRef::as_ref).collect(),
         // Cedar may grow expressions; it is pinned to the one release that this list is complete for.
         _ => Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_match_as_in_cedar() {
+        for (pattern, text, expected) in [
+            ("", "", true),
+            ("", "a", false),
+            ("*", "", true),
+            ("a*c", "abbc", true),
+            ("a*c", "abcb", false),
+            ("*ab*b", "aabab", true),
+            ("*ab*b", "aaba", false),
+            ("a", "ab", false),
+            ("*a*a*a*a*a*a*a*a*b", &"a".repeat(5_000), false),
+        ] {
+            let elems: Vec<PatternElem> = pattern
+                .chars()
+                .map(|c| if c == '*' { PatternElem::Wildcard } else { PatternElem::Char(c) })
+                .collect();
+            assert_eq!(
+                matches(&elems, &text.chars().collect::<Vec<_>>()),
+                expected,
+                "{pattern} {}",
+                text.len()
+            );
+        }
     }
 }

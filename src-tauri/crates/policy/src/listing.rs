@@ -79,7 +79,7 @@ impl Route<'_> {
 }
 
 fn sees(force: &InForce, server: &ServerView, subject: &Subject, circumstance: &Circumstance) -> bool {
-    let answer = Case::open(force, server, &server.entities, subject, circumstance)
+    let answer = Case::open(force, server, &server.entities, subject, circumstance, false)
         .and_then(|case| case.ask(&server.see, &force.actions.see, &server.uid, None));
     matches!(answer, Ok(Answer::Permitted(_)))
 }
@@ -113,7 +113,7 @@ impl<'a> Listing<'a> {
 
     /// Asks what does not depend on the tool. `None`: no tool of the connector is there for the user.
     fn open(&self) -> Result<Option<Open>, FactFault> {
-        let case = self.case(&self.connector.entities)?;
+        let case = self.case(&self.connector.entities, true)?;
         let expose =
             case.ask(&self.connector.expose, &self.force.actions.expose, &self.connector.uid, None)?;
         if !matches!(expose, Answer::Permitted(_)) || !self.has_credential(&case)? {
@@ -136,12 +136,12 @@ impl<'a> Listing<'a> {
         Ok(false)
     }
 
-    fn case(&self, entities: &Entities) -> Result<Case<'a>, FactFault> {
-        Case::open(self.force, self.server, entities, self.subject, self.circumstance)
+    fn case(&self, entities: &Entities, whole: bool) -> Result<Case<'a>, FactFault> {
+        Case::open(self.force, self.server, entities, self.subject, self.circumstance, whole)
     }
 
     fn outlook(&self, open: &Open, tool: &ToolView) -> Result<Outlook, FactFault> {
-        let case = self.case(&tool.entities)?;
+        let case = self.case(&tool.entities, false)?;
         match (tool.arguments(), &tool.slice.listing) {
             (Some(arguments), Some(policies)) => {
                 let input = RestrictedExpression::new_entity_uid(arguments.unknown.clone());

@@ -6,17 +6,18 @@
 //! it knows neither connectors nor names that are no Cedar identifiers, so each tool is generated in a namespace of its
 //! connector, under names that are always identifiers, and its types are then moved below our action.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::str::FromStr;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
-use cedar_policy::{EntityId, EntityTypeName, EntityUid, Schema, SchemaFragment, pst};
+use cedar_policy::{EntityId, EntityTypeName, EntityUid, Schema, SchemaFragment};
 use cedar_policy_mcp_schema_generator::{SchemaGenerator, SchemaGeneratorConfig};
 use mcp_tools_sdk::description::ToolDescription;
 use model::{ConnectorId, ToolName};
 use org_protocol::PinnedTools;
 use serde_json::{Map, Value, json};
 
+use crate::naming::{Names, decoded, encoded};
 use crate::shape::{Member, Members, Opaque, Shape, arguments_of};
 
 /// The part of the schema that every policy sees.
@@ -48,7 +49,7 @@ pub struct SchemaFault {
 /// What policies are written against: the schema, and what of the pinned tools it covers.
 #[derive(Debug)]
 pub struct Vocabulary {
-    text: String,
+    source: Value,
     authoring: Schema,
     listing: Schema,
     tools: BTreeMap<ConnectorId, BTreeMap<ToolName, Arc<ToolType>>>,
@@ -85,13 +86,14 @@ impl Vocabulary {
         let mut namespaces = Names::default();
         for (connector, pinned) in pinned {
             let namespace = namespaces.fresh(connector.as_str());
+            let generator = generator(&namespace)?;
             let mut idents = Names::default();
             let mut types = BTreeMap::new();
             for (tool, arguments) in definitions(pinned) {
                 let ident = idents.fresh(tool.as_str());
                 let kind = tool_type(connector, &tool, arguments, &namespace, &ident)?;
                 if let Ok(arguments) = &kind.arguments {
-                    let generated = generate(&namespace, &ident, &arguments.members)?;
+                    let generated = generate(generator.clone(), &ident, &arguments.members)?;
                     merge(&mut authoring, generated.clone());
                     merge(&mut listing, generated);
                     declare_unknown(&mut listing, &namespace, &ident);
@@ -118,19 +120,23 @@ impl Vocabulary {
         for schema in [&mut authoring, &mut listing] {
             declare(schema, "", "actions", CALL_TOOL, if empty { applies_to(None) } else { json!({}) });
         }
-        let fragment =
-            SchemaFragment::from_json_value(Value::Object(authoring)).map_err(|e| fault("the tools", &e))?;
+        let source = Value::Object(authoring);
         Ok(Self {
-            text: fragment.to_cedarschema().map_err(|e| fault("the tools", &e))?,
-            authoring: fragment.try_into().map_err(|e| fault("the tools", &e))?,
+            authoring: Schema::from_json_value(source.clone()).map_err(|e| fault("the tools", &e))?,
             listing: Schema::from_json_value(Value::Object(listing)).map_err(|e| fault("the listing", &e))?,
+            source,
             tools,
         })
     }
 
     /// The schema in Cedar's own syntax, for editors and guides.
-    pub fn text(&self) -> &str {
-        &self.text
+    ///
+    /// # Errors
+    /// [`SchemaFault`], if Cedar cannot write what it has read.
+    pub fn text(&self) -> Result<String, SchemaFault> {
+        let fragment =
+            SchemaFragment::from_json_value(self.source.clone()).map_err(|e| fault("the tools", &e))?;
+        fragment.to_cedarschema().map_err(|e| fault("the tools", &e))
     }
 
     /// The tools whose arguments no policy can read, and why.
@@ -178,9 +184,13 @@ pub(crate) fn action(name: &str) -> Result<EntityUid, SchemaFault> {
 }
 
 /// The entity `<kind>::"<id>"`.
-pub(crate) fn entity(kind: &str, id: &str) -> Result<EntityUid, SchemaFault> {
-    let kind = EntityTypeName::from_str(kind).map_err(|e| fault(kind, &e))?;
-    Ok(EntityUid::from_type_name_and_id(kind, EntityId::new(id)))
+pub(crate) fn entity(of: &str, id: &str) -> Result<EntityUid, SchemaFault> {
+    Ok(EntityUid::from_type_name_and_id(kind(of)?, EntityId::new(id)))
+}
+
+/// An entity type.
+pub(crate) fn kind(name: &str) -> Result<EntityTypeName, SchemaFault> {
+    EntityTypeName::from_str(name).map_err(|e| fault(name, &e))
 }
 
 fn fault(of: &str, why: &dyn std::fmt::Display) -> SchemaFault {
@@ -212,14 +222,11 @@ fn tool_type(
 ) -> Result<ToolType, SchemaFault> {
     let arguments = match arguments {
         Err(why) => Err(why),
-        Ok(members) => {
-            let unread = format!("{namespace}::Unknown");
-            Ok(Arguments {
-                members,
-                unread: EntityTypeName::from_str(&unread).map_err(|e| fault(&unread, &e))?,
-                unknown: entity(&unknown_type(namespace, ident), "unknown")?,
-            })
-        }
+        Ok(members) => Ok(Arguments {
+            members,
+            unread: kind(&format!("{namespace}::Unknown"))?,
+            unknown: entity(&unknown_type(namespace, ident), "unknown")?,
+        }),
     };
     Ok(ToolType { action: action(&action_name(connector, tool))?, arguments })
 }
@@ -233,26 +240,33 @@ fn unknown_type(namespace: &str, ident: &str) -> String {
 }
 
 fn base() -> Result<Map<String, Value>, SchemaFault> {
-    let (fragment, _) = SchemaFragment::from_cedarschema_str(BASE).map_err(|e| fault("the base", &e))?;
-    match fragment.to_json_value().map_err(|e| fault("the base", &e))? {
-        Value::Object(schema) => Ok(schema),
-        other => Err(fault("the base", &other)),
-    }
+    static PARSED: LazyLock<Result<Map<String, Value>, String>> = LazyLock::new(|| {
+        let (fragment, _) = SchemaFragment::from_cedarschema_str(BASE).map_err(|e| e.to_string())?;
+        let schema = fragment.to_json_value().map_err(|e| e.to_string())?;
+        schema.as_object().cloned().ok_or_else(|| schema.to_string())
+    });
+    PARSED.clone().map_err(|why| fault("the base", &why))
 }
 
-/// Runs the generator for one tool and returns the types that it made, by namespace.
-fn generate(namespace: &str, ident: &str, members: &Members) -> Result<Map<String, Value>, SchemaFault> {
-    let of = format!("{namespace}::{ident}");
+/// A generator for the tools of one connector.
+fn generator(namespace: &str) -> Result<SchemaGenerator, SchemaFault> {
     let stub =
         format!("namespace {namespace} {{ @mcp_principal(\"P\") entity P; @mcp_resource(\"R\") entity R; }}");
     let config = SchemaGeneratorConfig::default().objects_as_records(true).encode_numbers_as_decimal(true);
-    let mut generator =
-        SchemaGenerator::from_cedarschema_str_with_config(&stub, config).map_err(|e| fault(&of, &e))?;
+    SchemaGenerator::from_cedarschema_str_with_config(&stub, config).map_err(|e| fault(namespace, &e))
+}
+
+/// Runs the generator for one tool and returns the types that it made, by namespace.
+fn generate(
+    mut generator: SchemaGenerator,
+    ident: &str,
+    members: &Members,
+) -> Result<Map<String, Value>, SchemaFault> {
     let tool = json!({"name": ident, "inputSchema": record_schema(members)}).to_string();
-    let tool = ToolDescription::from_json_str(&tool).map_err(|e| fault(&of, &e))?;
-    generator.add_action_from_tool_description(&tool).map_err(|e| fault(&of, &e))?;
-    let generated = serde_json::to_value(generator.get_schema()).map_err(|e| fault(&of, &e))?;
-    let Value::Object(mut generated) = generated else { return Err(fault(&of, &"no schema")) };
+    let tool = ToolDescription::from_json_str(&tool).map_err(|e| fault(ident, &e))?;
+    generator.add_action_from_tool_description(&tool).map_err(|e| fault(ident, &e))?;
+    let generated = serde_json::to_value(generator.get_schema()).map_err(|e| fault(ident, &e))?;
+    let Value::Object(mut generated) = generated else { return Err(fault(ident, &"no schema")) };
     for definition in generated.values_mut() {
         if let Some(kept) = definition.as_object_mut() {
             kept.insert("actions".to_owned(), json!({}));
@@ -265,25 +279,6 @@ fn generate(namespace: &str, ident: &str, members: &Members) -> Result<Map<Strin
         }
     }
     Ok(generated)
-}
-
-/// The generator makes types named after members; under these names they are identifiers and hide no type of Cedar's.
-fn encoded(name: &str) -> String {
-    if pst::Id::new(name).is_ok() && !name.starts_with("__") {
-        return format!("m_{name}");
-    }
-    let hex = name.bytes().fold(String::from("x_"), |hex, byte| format!("{hex}{byte:02x}"));
-    hex
-}
-
-fn decoded(name: &str) -> Option<String> {
-    if let Some(plain) = name.strip_prefix("m_") {
-        return Some(plain.to_owned());
-    }
-    let digits = name.strip_prefix("x_")?;
-    let bytes: Option<Vec<u8>> =
-        (0..digits.len()).step_by(2).map(|at| u8::from_str_radix(digits.get(at..at + 2)?, 16).ok()).collect();
-    String::from_utf8(bytes?).ok()
 }
 
 /// Gives the members of generated record types their own names back.
@@ -372,24 +367,4 @@ fn applies_to(input: Option<Value>) -> Value {
         "resourceTypes": ["Connector"],
         "context": {"type": "Record", "attributes": attributes},
     }})
-}
-
-/// Cedar identifiers made from ids, no two alike.
-#[derive(Default)]
-struct Names(BTreeSet<String>);
-
-impl Names {
-    fn fresh(&mut self, id: &str) -> String {
-        let mut name = id.replace(['-', '.'], "_");
-        if pst::Id::new(&name).is_err() || name.starts_with("__") {
-            name.insert_str(0, "t_");
-        }
-        let mut candidate = name.clone();
-        let mut count = 1;
-        while !self.0.insert(candidate.clone()) {
-            count += 1;
-            candidate = format!("{name}_{count}");
-        }
-        candidate
-    }
 }

@@ -8,7 +8,7 @@ use cedar_policy::{
 };
 use model::{Advice, ConnectorId, CredentialId, Digest, ServerId, Subject, ToolName};
 
-use crate::facts::{Circumstance, FactFault, context, user};
+use crate::facts::{Circumstance, FactFault, Kinds, context, user};
 use crate::lint::Reads;
 use crate::rule::{PolicyVersion, Rule, RuleId};
 use crate::schema::{Arguments, SchemaFault, ToolType, Vocabulary, action};
@@ -66,6 +66,9 @@ pub(crate) struct InForce {
     pub(crate) vocabulary: Vocabulary,
     pub(crate) servers: BTreeMap<ServerId, ServerView>,
     pub(crate) actions: Actions,
+    pub(crate) kinds: Kinds,
+    /// Whether any policy reads what is known of the user beside the groups.
+    pub(crate) claims: bool,
     pub(crate) authorizer: Authorizer,
 }
 
@@ -186,15 +189,16 @@ pub(crate) struct Case<'a> {
 }
 
 impl<'a> Case<'a> {
-    /// Adds the user to the entities that are there for everybody.
+    /// Adds the user to the entities that are there for everybody. Partial evaluation wants the whole user, read or not.
     pub(crate) fn open(
         force: &'a InForce,
         server: &'a ServerView,
         entities: &Entities,
         subject: &Subject,
         circumstance: &'a Circumstance,
+        whole: bool,
     ) -> Result<Self, FactFault> {
-        let (uid, user) = user(subject)?;
+        let (uid, user) = user(&force.kinds, subject, whole || force.claims)?;
         let entities =
             entities.clone().add_entities([user], None).map_err(|e| FactFault::Entities(e.to_string()))?;
         Ok(Self { force, server, circumstance, user: uid, entities })

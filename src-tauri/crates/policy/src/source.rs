@@ -152,7 +152,10 @@ fn statement_lines(text: &str) -> Vec<u32> {
 mod tests {
     use super::*;
 
-    fn check(text: &str) -> Result<Vec<(String, u32)>, Vec<(u32, FaultKind)>> {
+    /// The ids and lines, or the lines and faults.
+    type Found = Result<Vec<(String, u32)>, Vec<(u32, FaultKind)>>;
+
+    fn check(text: &str) -> Found {
         read(&BTreeMap::from([("a.cedar".to_owned(), text.to_owned())]))
             .map(|rules| rules.iter().map(|rule| (rule.id.to_string(), rule.line)).collect())
             .map_err(|faults| faults.into_iter().map(|fault| (fault.line, fault.kind)).collect())

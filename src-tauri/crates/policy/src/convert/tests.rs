@@ -39,9 +39,9 @@ fn check(schema: &Value, text: &str) -> Result<EvalResult, ArgumentFault> {
 
 fn member(schema: &Value, value: &str) -> Result<String, ArgumentFault> {
     let schema = json!({"type": "object", "properties": {"x": schema}, "required": ["x"]});
-    check(&schema, &format!("{{\"x\": {value}}}")).map(|input| match input {
-        EvalResult::Record(record) => record.get("x").map_or("absent".to_owned(), ToString::to_string),
-        other => panic!("{other}"),
+    check(&schema, &format!("{{\"x\": {value}}}")).map(|input| {
+        let EvalResult::Record(record) = input else { panic!("{input}") };
+        record.get("x").map_or("absent".to_owned(), ToString::to_string)
     })
 }
 
@@ -235,8 +235,15 @@ fn values(schema: &Value) -> BoxedStrategy<Value> {
     prop_oneof![15 => fitting, 1 => astray].boxed()
 }
 
+/// As many cases as a landing can afford, unless the environment (`PROPTEST_CASES`) asks for a number of its own.
+fn cases() -> ProptestConfig {
+    let usual = ProptestConfig::default();
+    let cases = if std::env::var_os("PROPTEST_CASES").is_some() { usual.cases } else { 48 };
+    ProptestConfig { cases, failure_persistence: None, ..usual }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(cases())]
 
     /// Two readings of one schema, made independently, agree on every call: the same value, or a refusal.
     #[test]

@@ -1,4 +1,5 @@
 //! The policy crate from outside, by feature.
+#![cfg(test)]
 
 mod desk;
 

@@ -219,3 +219,62 @@ fn a_personal_gateway_permits_its_user_everything() {
     let nothing_yet = Desk { connectors: [].into(), servers: [].into(), tools: [].into() };
     assert!(nothing_yet.compile(PERSONAL).is_ok());
 }
+
+#[test]
+fn a_policy_that_fails_for_one_credential_does_not_move_the_call_to_the_next() {
+    let desk = desk();
+    let policy = desk.policy(
+        r#"@id("all") permit (principal, action, resource) unless { resource == Credential::"warehouse-finance" };
+           @id("fails") permit (principal, action, resource == Credential::"warehouse-finance")
+           when { context.now.offset(duration("9223372036854775807ms")) > context.now };"#,
+    );
+    let user = user("u", &[]);
+    let denial = decide(&policy, &user, "analyst warehouse/execute_sql", "{}").expect_err("one policy fails");
+    assert_eq!(denial.kind(), DenialKind::Error);
+    assert_eq!(
+        denial.stage(),
+        Some(&Stage::UseSharedCredential("warehouse-finance".parse().expect("an id")))
+    );
+    assert!(!listed(&policy, &user, "analyst").contains(&"warehouse/execute_sql".to_owned()));
+}
+
+#[test]
+fn a_connector_that_is_named_twice_is_exposed_once() {
+    let mut desk = desk();
+    if let Some(spec) = desk.servers.get_mut(&server("desk")) {
+        spec.connectors.extend(spec.connectors.clone());
+    }
+    assert_eq!(
+        listed(&desk.policy(PERSONAL), &user("u", &[]), "desk"),
+        ["files/read_file", "mail/search", "mail/send"]
+    );
+}
+
+#[test]
+fn every_fact_can_be_decided_on() {
+    let device = "019a0000-0000-7000-8000-000000000001";
+    let policy = desk().policy(&format!(
+        r#"@id("facts") permit (principal, action, resource) when {{
+               context.server == Server::"desk" && context.now == datetime("2026-11-23T14:20:20.000Z") &&
+               context.client.id == "client-1" && context.client.name == "Assistant" &&
+               context has device && context.device == "{device}" &&
+               principal == User::"https://idp.example#u" && principal.issuer == "https://idp.example" &&
+               principal.subject == "u" && principal has email && principal.email == "u@corp.example" &&
+               principal.hasTag("department") && principal.getTag("department") == ["research"]
+           }};"#
+    ));
+    let here = |device: Option<&str>| policy::Circumstance {
+        device: device.map(|device| device.parse().expect("a device")),
+        ..circumstance()
+    };
+    assert_eq!(policy.visible_servers(&user("u", &[]), &here(Some(device))), [server("desk")]);
+    assert_eq!(policy.visible_servers(&user("u", &[]), &here(None)), []);
+    assert_eq!(policy.visible_servers(&user("v", &[]), &here(Some(device))), []);
+    assert_eq!(policy.listed(&user("u", &[]), &server("desk"), &here(Some(device))).len(), 3);
+}
+
+#[test]
+fn one_policy_serves_every_thread() {
+    fn check<T: Send + Sync>() {}
+    check::<Policy>();
+}
