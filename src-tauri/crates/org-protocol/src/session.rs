@@ -72,6 +72,8 @@ pub struct EnrolRequest {
     pub id_token: String,
     /// The random half of that nonce.
     pub nonce_seed: NonceSeed,
+    /// The id under which the device keeps its records so far. It keeps it, unless another device has it.
+    pub id: DeviceId,
     /// The device, as people know it.
     pub device: DeviceDescription,
 }
@@ -93,7 +95,7 @@ pub struct DeviceDescription {
 pub struct EnrolAnswer {
     /// The format version: [`SESSION_FORMAT`].
     pub format: u32,
-    /// The id that the organisation gave the device.
+    /// The device's id from now on; for a key that was enrolled before, the id that it got then.
     pub device: DeviceId,
 }
 

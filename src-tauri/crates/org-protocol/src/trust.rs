@@ -341,6 +341,11 @@ impl Ratchet {
         self.applied.as_ref().map(|applied| applied.bundle)
     }
 
+    /// The digest of the applied manifest's payload.
+    pub fn applied_manifest(&self) -> Option<Digest> {
+        self.applied.as_ref().map(|applied| applied.manifest.digest)
+    }
+
     /// The version of the newest root document.
     pub fn root_version(&self) -> u64 {
         self.root.version

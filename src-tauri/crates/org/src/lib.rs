@@ -1,2 +1,117 @@
-//! The only desktop client of the central URL.
+//! The only desktop client of the central URL: fetches and verifies policy, enrols the device, holds the session, makes
+//! brokered calls, follows events and delivers audit records.
+//!
+//! Nothing here decides, and nothing that comes from the network is believed before `org_protocol` has verified it. The
+//! session token stays in memory; the device's key stays in the vault.
 #![forbid(unsafe_code)]
+
+mod backoff;
+mod broker;
+mod deliver;
+mod discover;
+mod events;
+mod fault;
+mod files;
+mod keep;
+mod policy;
+mod session;
+mod sse;
+mod wire;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use model::DeviceId;
+use org_protocol::{DeviceDescription, RootFingerprint};
+use os::Clock;
+use tokio::sync::{Mutex, watch};
+use url::Url;
+use vault::Vault;
+
+pub use broker::{BrokerAnswer, BrokeredCall};
+pub use deliver::Delivery;
+pub use discover::{Discovered, discover};
+pub use fault::OrgFault;
+pub use keep::{IdToken, IdTokens, NoIdToken};
+pub use policy::{Applied, Candidate, Fetched};
+pub use session::OrgSession;
+
+use files::Files;
+use policy::Held;
+use wire::Wire;
+
+/// What the client is made of.
+pub struct OrgParts {
+    /// The configuration URL: https, or http on this machine.
+    pub config_url: Url,
+    /// What was pinned, in managed settings or by a person who compared it.
+    pub fingerprint: RootFingerprint,
+    /// Where the last good signed documents lie.
+    pub dir: PathBuf,
+    /// The id under which this device keeps its records so far.
+    pub device: DeviceId,
+    /// How the device describes itself to administrators.
+    pub description: DeviceDescription,
+    /// Holds the device's key, the ratchet and the seeds of nonces.
+    pub vault: Vault,
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// The client. Clones share everything.
+#[derive(Clone)]
+pub struct Org(Arc<Inner>);
+
+struct Inner {
+    wire: Wire,
+    fingerprint: RootFingerprint,
+    files: Files,
+    device: DeviceId,
+    description: DeviceDescription,
+    vault: Vault,
+    clock: Arc<dyn Clock>,
+    /// What is believed of the organisation. One fetch at a time.
+    held: Mutex<Held>,
+    /// The keys whose receipts are good.
+    receipt_keys: watch::Sender<Vec<org_protocol::PublicKey>>,
+    session: watch::Sender<Option<OrgSession>>,
+    /// One opening at a time.
+    opening: Mutex<()>,
+    delivery: watch::Sender<Delivery>,
+}
+
+impl Org {
+    /// A client that has not talked to anybody yet.
+    ///
+    /// # Errors
+    /// [`OrgFault::Insecure`] where the URL would be spoken to in the clear; [`OrgFault::Unreachable`] where there is
+    /// no HTTP client.
+    pub fn new(parts: OrgParts) -> Result<Self, OrgFault> {
+        let OrgParts { config_url, fingerprint, dir, device, description, vault, clock } = parts;
+        Ok(Self(Arc::new(Inner {
+            wire: Wire::new(config_url)?,
+            fingerprint,
+            files: Files::new(dir),
+            device,
+            description,
+            vault,
+            clock,
+            held: Mutex::default(),
+            receipt_keys: watch::Sender::new(Vec::new()),
+            session: watch::Sender::new(None),
+            opening: Mutex::default(),
+            delivery: watch::Sender::new(Delivery::Idle),
+        })))
+    }
+
+    /// The configuration URL.
+    pub fn config_url(&self) -> &Url {
+        self.0.wire.base()
+    }
+}
+
+impl std::fmt::Debug for Org {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Org({})", self.config_url())
+    }
+}

@@ -30,7 +30,7 @@ pub(super) async fn enrol(
     if !verified.bound {
         return Err(IdentityFault::NotBound.into());
     }
-    let description = bounded(request.device);
+    let description = bounded(&request.device);
     let device =
         NewDevice { thumbprint: &proof.thumbprint, description: &description, subject: &verified.subject };
     let now = plane.clock.now();
@@ -100,13 +100,13 @@ pub(super) fn same_person(one: &Subject, other: &Subject) -> bool {
     (&one.issuer, &one.subject) == (&other.issuer, &other.subject)
 }
 
-fn bounded(description: DeviceDescription) -> DeviceDescription {
-    let clean = |text: String| -> String {
+fn bounded(description: &DeviceDescription) -> DeviceDescription {
+    let clean = |text: &str| -> String {
         text.chars().filter(|c| !c.is_control()).take(DESCRIPTION_LIMIT).collect()
     };
     DeviceDescription {
-        name: clean(description.name),
-        platform: clean(description.platform),
-        app_version: clean(description.app_version),
+        name: clean(&description.name),
+        platform: clean(&description.platform),
+        app_version: clean(&description.app_version),
     }
 }

@@ -31,6 +31,8 @@ pub struct Device {
 pub(crate) struct NewDevice<'a> {
     /// The thumbprint of its key.
     pub thumbprint: &'a str,
+    /// The id that it proposes.
+    pub id: DeviceId,
     /// How it describes itself.
     pub description: &'a DeviceDescription,
     /// Who enrols it.
@@ -53,19 +55,30 @@ pub(crate) struct SessionRow {
 type DeviceRow = (String, String, String, String, String, i64, i64, Option<i64>);
 
 impl Store {
-    /// Knows a device by its key. The same key again keeps its id and only renews the description.
+    /// Knows a device by its key. The same key again keeps its id and only renews the description; an id that another
+    /// has is not given a second time.
     ///
     /// # Errors
     /// A [`StoreFault`].
     pub(crate) async fn enrol(&self, device: &NewDevice<'_>, now: Timestamp) -> Result<Device, StoreFault> {
         let (description, subject) = (device.description, device.subject);
+        let mut transaction = self.writer.begin_with(IMMEDIATE).await?;
+        let taken: i64 = sqlx::query_scalar(
+            "SELECT (SELECT count(*) FROM devices WHERE id = ?1 AND thumbprint <> ?2)
+                  + (SELECT count(*) FROM identity WHERE device = ?1)",
+        )
+        .bind(device.id.to_string())
+        .bind(device.thumbprint)
+        .fetch_one(&mut *transaction)
+        .await?;
+        let id = if taken == 0 { device.id } else { DeviceId::new() };
         sqlx::query(
             "INSERT INTO devices (id, thumbprint, name, platform, app_version, issuer, subject, label, enrolled_at, seen_at)
              VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
              ON CONFLICT (thumbprint) DO UPDATE
              SET name = excluded.name, platform = excluded.platform, app_version = excluded.app_version",
         )
-        .bind(DeviceId::new().to_string())
+        .bind(id.to_string())
         .bind(device.thumbprint)
         .bind(&description.name)
         .bind(&description.platform)
@@ -75,8 +88,9 @@ impl Store {
         .bind(subject.label())
         .bind(now.micros())
         .bind(now.micros())
-        .execute(&self.writer)
+        .execute(&mut *transaction)
         .await?;
+        transaction.commit().await?;
         let known = self.device_of_key(device.thumbprint).await?;
         known.ok_or_else(|| StoreFault::Unreadable { what: "device", reason: "it is not there".to_owned() })
     }
@@ -230,13 +244,17 @@ mod tests {
     const LATER: Timestamp = Timestamp::from_seconds(1_800_003_600);
 
     async fn enrolled(store: &Store, thumbprint: &str) -> Device {
+        enrolled_as(store, thumbprint, DeviceId::new()).await
+    }
+
+    async fn enrolled_as(store: &Store, thumbprint: &str, id: DeviceId) -> Device {
         let description = DeviceDescription {
             name: "laptop".to_owned(),
             platform: "linux".to_owned(),
             app_version: "0.1.0".to_owned(),
         };
         let subject = Subject::local("alice");
-        let device = NewDevice { thumbprint, description: &description, subject: &subject };
+        let device = NewDevice { thumbprint, id, description: &description, subject: &subject };
         store.enrol(&device, NOW).await.expect("enrols")
     }
 
@@ -247,6 +265,17 @@ mod tests {
         assert_eq!(enrolled(&store, "a").await.id, one.id);
         assert_ne!(enrolled(&store, "b").await.id, one.id);
         assert_eq!(store.devices().await.expect("lists").len(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_proposed_id_is_taken_unless_somebody_has_it() {
+        let (_dir, store) = store().await;
+        let id = DeviceId::new();
+        assert_eq!(enrolled_as(&store, "a", id).await.id, id);
+        assert_ne!(enrolled_as(&store, "b", id).await.id, id);
+        assert_eq!(enrolled_as(&store, "a", DeviceId::new()).await.id, id, "a key keeps its id");
+        let own = store.own_device().await.expect("an id");
+        assert_ne!(enrolled_as(&store, "c", own).await.id, own, "nobody becomes the control plane");
     }
 
     #[tokio::test]

@@ -278,6 +278,7 @@ impl<'o> Device<'o> {
             format: SESSION_FORMAT,
             id_token,
             nonce_seed: self.seed.clone(),
+            id: self.id.unwrap_or_else(DeviceId::new),
             device: DeviceDescription {
                 name: "laptop".to_owned(),
                 platform: "linux".to_owned(),

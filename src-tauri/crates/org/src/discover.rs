@@ -1,0 +1,41 @@
+//! Finding an organisation by its domain, for a person without managed settings.
+
+use org_protocol::RootFingerprint;
+use serde::Deserialize;
+use url::Url;
+
+use crate::OrgFault;
+use crate::wire::{SMALL, Wire, body};
+
+/// What a domain says about its organisation. None of it is to be trusted before a person has compared the fingerprint
+/// with what their IT department told them.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Discovered {
+    /// The organisation's id.
+    pub org: String,
+    /// Its name.
+    pub name: String,
+    /// The configuration URL.
+    pub config_url: Url,
+    /// Its identity provider.
+    pub issuer: Url,
+    /// The fingerprint to compare.
+    pub root_key_fingerprint: RootFingerprint,
+}
+
+/// Asks `place`, such as `https://acme.example`, for its `/.well-known/deskgate`.
+///
+/// # Errors
+/// An [`OrgFault`].
+pub async fn discover(place: &Url) -> Result<Discovered, OrgFault> {
+    let mut base = place.clone();
+    base.set_path("/");
+    let wire = Wire::new(base)?;
+    let answer = wire.get(".well-known/deskgate")?.send().await?;
+    let answer = body(answer, SMALL).await?;
+    let found: Discovered =
+        serde_json::from_slice(&answer).map_err(|fault| OrgFault::Unusable(fault.to_string()))?;
+    // The configuration URL must be one that can be used.
+    Wire::new(found.config_url.clone())?;
+    Ok(found)
+}

@@ -1,0 +1,129 @@
+//! Why the central URL did not do what was asked.
+
+use std::io;
+
+use model::{Advice, ForPerson};
+use org_protocol::Refusal;
+use vault::VaultFault;
+
+/// Why the central URL did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum OrgFault {
+    /// The URL would be spoken to in the clear.
+    #[error("{0} is neither https nor on this machine")]
+    Insecure(String),
+    /// No connection could be made.
+    #[error("the organisation's server is not reached: {0}")]
+    NotReached(String),
+    /// It was reached, perhaps, and did not answer.
+    #[error("the organisation's server does not answer: {0}")]
+    Unreachable(String),
+    /// It refused, and said why.
+    #[error("the organisation's server refused with status {status}: {} ({})", advice.happened, advice.code)]
+    Refused {
+        /// The HTTP status.
+        status: u16,
+        /// Its words for a person.
+        advice: Advice,
+    },
+    /// What it answered is not what it should be.
+    #[error("the organisation's server gave an answer that cannot be used: {0}")]
+    Unusable(String),
+    /// A signed document is not believed.
+    #[error(transparent)]
+    Document(#[from] Refusal),
+    /// There is no session: somebody has to sign in.
+    #[error("there is no session with the organisation")]
+    NoSession,
+    /// The vault failed.
+    #[error(transparent)]
+    Vault(#[from] VaultFault),
+    /// The documents cannot be stored.
+    #[error("the organisation's policy cannot be stored: {0}")]
+    Disk(#[from] io::Error),
+    /// The operating system has no random numbers.
+    #[error("the operating system gives no random numbers: {0}")]
+    Random(getrandom::Error),
+}
+
+impl OrgFault {
+    /// Whether the server has ended the session, so that another must be opened.
+    pub fn ends_session(&self) -> bool {
+        matches!(self, Self::Refused { advice, .. } if advice.code == "session-ended")
+    }
+
+    /// Whether the server has certainly done nothing.
+    pub fn before_effect(&self) -> bool {
+        match self {
+            Self::Insecure(_)
+            | Self::NotReached(_)
+            | Self::NoSession
+            | Self::Document(_)
+            | Self::Vault(_)
+            | Self::Disk(_)
+            | Self::Random(_) => true,
+            // A gateway fault may come after the effect; everything below was refused before it.
+            Self::Refused { status, .. } => *status < 500,
+            Self::Unreachable(_) | Self::Unusable(_) => false,
+        }
+    }
+}
+
+impl ForPerson for OrgFault {
+    fn advice(&self) -> Advice {
+        match self {
+            Self::Insecure(url) => Advice::new(
+                "config-url-insecure",
+                format!("The organisation's address {url} is not protected."),
+                "Deskgate does not talk to it.",
+                "Ask your IT department for an address that begins with https.",
+            ),
+            Self::NotReached(_) | Self::Unreachable(_) => Advice::new(
+                "org-unreachable",
+                "The organisation's server does not answer.",
+                "The last policy stays in force; shared accounts cannot be used meanwhile.",
+                "Check the network connection.",
+            ),
+            Self::Refused { advice, .. } => advice.clone(),
+            Self::Unusable(_) => Advice::new(
+                "org-unusable",
+                "The organisation's server gave an answer that cannot be used.",
+                "Something between this computer and the server may interfere.",
+                "Tell your IT department.",
+            ),
+            Self::Document(refusal) => refusal.advice(),
+            Self::NoSession => Advice::new(
+                "org-no-session",
+                "You are not signed in to your organisation.",
+                "Shared accounts cannot be used.",
+                "Sign in.",
+            ),
+            Self::Vault(fault) => fault.advice(),
+            Self::Disk(fault) => Advice::new(
+                "org-disk",
+                format!("The organisation's policy could not be stored: {fault}."),
+                "The last policy stays in force.",
+                "Check the free space and the permissions of Deskgate's data directory.",
+            ),
+            Self::Random(_) => Advice::new(
+                "no-random",
+                "The operating system gives no random numbers.",
+                "Nothing can be proved to the organisation.",
+                "Restart the computer.",
+            ),
+        }
+    }
+}
+
+impl From<reqwest::Error> for OrgFault {
+    fn from(fault: reqwest::Error) -> Self {
+        let fault = fault.without_url();
+        let mut text = fault.to_string();
+        let mut source = std::error::Error::source(&fault);
+        while let Some(cause) = source {
+            text = format!("{text}: {cause}");
+            source = cause.source();
+        }
+        if fault.is_connect() { Self::NotReached(text) } else { Self::Unreachable(text) }
+    }
+}

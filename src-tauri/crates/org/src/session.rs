@@ -1,0 +1,201 @@
+//! The session: a person's, on this device, proved with its key.
+
+use model::{DeviceId, Subject, Timestamp};
+use org_protocol::{
+    ENROL_PATH, EnrolAnswer, EnrolRequest, NonceSeed, SESSION_FORMAT, SESSION_PATH, SessionAnswer,
+    SessionRequest,
+};
+use reqwest::Method;
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+use vault::{DeviceKey, Kind};
+
+use crate::wire::{ORDINARY, SMALL, body};
+use crate::{Inner, Org, OrgFault};
+
+/// The key of the nonces' seeds in the vault.
+const SEEDS: &str = "org-nonce-seeds";
+/// How many seeds are kept: a sign-in that is under way must not spoil the session before it.
+const MOST_SEEDS: usize = 4;
+
+/// A live session. The token is not shown, and is of no use without the device's key.
+#[derive(Clone)]
+pub struct OrgSession {
+    pub(crate) token: SecretString,
+    /// When it was opened.
+    pub opened: Timestamp,
+    /// When it ends.
+    pub expires: Timestamp,
+    /// This device, as the organisation knows it.
+    pub device: DeviceId,
+    /// The person, as the organisation verified them.
+    pub subject: Subject,
+}
+
+impl std::fmt::Debug for OrgSession {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "OrgSession({} on {}, until {})", self.subject.label(), self.device, self.expires)
+    }
+}
+
+/// The random halves of the last nonces, the latest last.
+#[derive(Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Seeds {
+    format: u32,
+    seeds: Vec<NonceSeed>,
+}
+
+impl Org {
+    /// A nonce for the next sign-in (OpenID Connect Core 1.0, section 3.1.2.1). It binds the ID token to this device's
+    /// key: what [`Org::open_session`] needs.
+    ///
+    /// # Errors
+    /// [`OrgFault::Vault`] or [`OrgFault::Random`].
+    pub async fn nonce(&self) -> Result<String, OrgFault> {
+        let mut random = [0; 32];
+        getrandom::fill(&mut random).map_err(OrgFault::Random)?;
+        let seed = NonceSeed::from_bytes(random);
+        let key = self.0.vault.device_key().await?;
+        let mut seeds = self.0.seeds().await?;
+        seeds.push(seed.clone());
+        let surplus = seeds.len().saturating_sub(MOST_SEEDS);
+        seeds.drain(..surplus);
+        let json = serde_json::to_vec(&Seeds { format: 1, seeds })
+            .map_err(|fault| OrgFault::Unusable(fault.to_string()))?;
+        self.0.vault.put(Kind::Session, SEEDS, &json).await?;
+        Ok(seed.nonce(&key.thumbprint()))
+    }
+
+    /// Opens or renews the session with an ID token; enrols the device first where it is not known. `nonce` is the one
+    /// within the token; a provider may leave it out when it renews.
+    ///
+    /// # Errors
+    /// An [`OrgFault`]; a session that there was goes on until its end.
+    pub async fn open_session(
+        &self,
+        id_token: &SecretString,
+        nonce: Option<&str>,
+    ) -> Result<OrgSession, OrgFault> {
+        let _turn = self.0.opening.lock().await;
+        let key = self.0.vault.device_key().await?;
+        let seed = self.0.seed_of(nonce, &key).await?;
+        let request = SessionRequest {
+            format: SESSION_FORMAT,
+            id_token: id_token.expose_secret().to_owned(),
+            nonce_seed: seed.clone(),
+        };
+        let answer = match self.0.ask_session(&request, &key).await {
+            Err(OrgFault::Refused { advice, .. }) if advice.code == "device-unknown" => {
+                self.0.enrol(id_token, seed, &key).await?;
+                self.0.ask_session(&request, &key).await?
+            }
+            outcome => outcome?,
+        };
+        let session = OrgSession {
+            token: SecretString::from(answer.token),
+            opened: self.0.clock.now(),
+            expires: answer.expires,
+            device: answer.device,
+            subject: answer.subject,
+        };
+        self.0.session.send_replace(Some(session.clone()));
+        Ok(session)
+    }
+
+    /// The session as it changes; `None` where there is none.
+    pub fn session(&self) -> watch::Receiver<Option<OrgSession>> {
+        self.0.session.subscribe()
+    }
+
+    /// Forgets the session: the person signed out.
+    pub fn end_session(&self) {
+        self.0.session.send_replace(None);
+    }
+}
+
+impl Inner {
+    /// The live session; one that has ended is forgotten.
+    pub(crate) fn live_session(&self) -> Result<OrgSession, OrgFault> {
+        let now = self.clock.now();
+        let live = self.session.borrow().clone().filter(|session| session.expires > now);
+        if live.is_none() {
+            self.session.send_if_modified(|session| session.take().is_some());
+        }
+        live.ok_or(OrgFault::NoSession)
+    }
+
+    /// Forgets a session that the server has ended, unless another was opened meanwhile.
+    pub(crate) fn lost(&self, lost: &OrgSession) {
+        self.session.send_if_modified(|session| {
+            let same = session
+                .as_ref()
+                .is_some_and(|session| session.token.expose_secret() == lost.token.expose_secret());
+            if same {
+                *session = None;
+            }
+            same
+        });
+    }
+
+    async fn ask_session(
+        &self,
+        request: &SessionRequest,
+        key: &DeviceKey,
+    ) -> Result<SessionAnswer, OrgFault> {
+        let before = self.live_session().ok().map(|session| session.token);
+        match self.post(SESSION_PATH, request, key, before.as_ref()).await {
+            // The server has ended the session before: a token with its nonce opens another.
+            Err(fault) if before.is_some() && fault.ends_session() => {
+                self.post(SESSION_PATH, request, key, None).await
+            }
+            outcome => outcome,
+        }
+    }
+
+    async fn enrol(&self, id_token: &SecretString, seed: NonceSeed, key: &DeviceKey) -> Result<(), OrgFault> {
+        let request = EnrolRequest {
+            format: SESSION_FORMAT,
+            id_token: id_token.expose_secret().to_owned(),
+            nonce_seed: seed,
+            id: self.device,
+            device: self.description.clone(),
+        };
+        let answer: EnrolAnswer = self.post(ENROL_PATH, &request, key, None).await?;
+        tracing::info!(device = %answer.device, "enrolled");
+        Ok(())
+    }
+
+    async fn post<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        message: &impl Serialize,
+        key: &DeviceKey,
+        token: Option<&SecretString>,
+    ) -> Result<T, OrgFault> {
+        let request = self.wire.proved(Method::POST, path, key, token, self.clock.now())?;
+        let answer = request.json(message).timeout(ORDINARY).send().await?;
+        let answer = body(answer, SMALL).await?;
+        serde_json::from_slice(&answer).map_err(|fault| OrgFault::Unusable(fault.to_string()))
+    }
+
+    async fn seeds(&self) -> Result<Vec<NonceSeed>, OrgFault> {
+        let Some(stored) = self.vault.get(Kind::Session, SEEDS).await? else { return Ok(Vec::new()) };
+        // What cannot be read costs a sign-in, no more.
+        let seeds = serde_json::from_slice::<Seeds>(stored.expose_secret()).unwrap_or_default();
+        Ok(seeds.seeds)
+    }
+
+    /// The random half of a nonce. Without a nonce any will do: the session before vouches then.
+    async fn seed_of(&self, nonce: Option<&str>, key: &DeviceKey) -> Result<NonceSeed, OrgFault> {
+        let thumbprint = key.thumbprint();
+        let seeds = self.seeds().await?;
+        let found = match nonce {
+            Some(nonce) => seeds.into_iter().rev().find(|seed| seed.nonce(&thumbprint) == nonce),
+            None => Some(seeds.into_iter().next_back().unwrap_or_else(|| NonceSeed::from_bytes([0; 32]))),
+        };
+        found.ok_or(OrgFault::NoSession)
+    }
+}

@@ -1,0 +1,189 @@
+//! HTTP with the central URL: bounded answers, no redirects, and a proof of the device's key where it is asked for.
+
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bytes::Bytes;
+use model::Timestamp;
+use org_protocol::ErrorBody;
+use org_protocol::dpop::{self, Jwk, ProofFor};
+use reqwest::header::{AUTHORIZATION, HeaderValue};
+use reqwest::{Method, RequestBuilder, Response, StatusCode};
+use secrecy::{ExposeSecret as _, SecretString};
+use url::Url;
+use vault::DeviceKey;
+
+use crate::OrgFault;
+
+/// How long the server may take to connect.
+const CONNECT: Duration = Duration::from_secs(10);
+/// How long an ordinary request may take.
+pub(crate) const ORDINARY: Duration = Duration::from_secs(30);
+/// The largest answer to an ordinary request, in bytes.
+pub(crate) const SMALL: usize = 1024 * 1024;
+
+/// Talks to one central URL.
+#[derive(Debug, Clone)]
+pub(crate) struct Wire {
+    http: reqwest::Client,
+    base: Url,
+}
+
+impl Wire {
+    pub(crate) fn new(mut base: Url) -> Result<Self, OrgFault> {
+        if !is_protected(&base) {
+            return Err(OrgFault::Insecure(base.to_string()));
+        }
+        base.set_query(None);
+        base.set_fragment(None);
+        if !base.path().ends_with('/') {
+            base.set_path(&format!("{}/", base.path()));
+        }
+        let http = reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .connect_timeout(CONNECT)
+            .build()?;
+        Ok(Self { http, base })
+    }
+
+    pub(crate) fn base(&self) -> &Url {
+        &self.base
+    }
+
+    /// The address of `path`, which stays below the configuration URL whatever it says.
+    pub(crate) fn url(&self, path: &str) -> Result<Url, OrgFault> {
+        let url = self.base.join(path).ok().filter(|url| {
+            let same_place = url.origin() == self.base.origin() && url.path().starts_with(self.base.path());
+            same_place && !path.contains(['?', '#', '\\', '%']) && !path.split('/').any(|part| part == "..")
+        });
+        url.ok_or_else(|| OrgFault::Unusable(format!("the path {path:?} leads away")))
+    }
+
+    /// A request that proves nothing.
+    pub(crate) fn get(&self, path: &str) -> Result<RequestBuilder, OrgFault> {
+        Ok(self.http.get(self.url(path)?).timeout(ORDINARY))
+    }
+
+    /// A request that proves the device's key, for the session where there is one (RFC 9449).
+    pub(crate) fn proved(
+        &self,
+        method: Method,
+        path: &str,
+        key: &DeviceKey,
+        token: Option<&SecretString>,
+        now: Timestamp,
+    ) -> Result<RequestBuilder, OrgFault> {
+        let url = self.url(path)?;
+        let token = token.map(|token| token.expose_secret());
+        let proof = proof(&method, &url, key, token, now)?;
+        let request = self.http.request(method, url).header("dpop", proof);
+        Ok(match token {
+            Some(token) => {
+                let mut value = HeaderValue::from_str(&format!("DPoP {token}"))
+                    .map_err(|_| OrgFault::Unusable("the session token is no text".to_owned()))?;
+                value.set_sensitive(true);
+                request.header(AUTHORIZATION, value)
+            }
+            None => request,
+        })
+    }
+}
+
+/// The body of an answer that is a success; at most `limit` bytes.
+pub(crate) async fn body(answer: Response, limit: usize) -> Result<Bytes, OrgFault> {
+    let status = answer.status();
+    let body = read(answer, limit).await?;
+    if status.is_success() { Ok(body) } else { Err(refused(status, &body)) }
+}
+
+/// The body of an answer, whatever its status; at most `limit` bytes.
+pub(crate) async fn read(mut answer: Response, limit: usize) -> Result<Bytes, OrgFault> {
+    let mut body = Vec::new();
+    while let Some(chunk) = answer.chunk().await? {
+        if body.len() + chunk.len() > limit {
+            return Err(OrgFault::Unusable(format!("it is longer than {limit} bytes")));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body.into())
+}
+
+/// What an answer that is no success says.
+pub(crate) fn refused(status: StatusCode, body: &[u8]) -> OrgFault {
+    match serde_json::from_slice::<ErrorBody>(body) {
+        Ok(ErrorBody { error: advice }) => OrgFault::Refused { status: status.as_u16(), advice },
+        Err(_) => OrgFault::Unusable(format!("HTTP status {}", status.as_u16())),
+    }
+}
+
+fn proof(
+    method: &Method,
+    url: &Url,
+    key: &DeviceKey,
+    token: Option<&str>,
+    now: Timestamp,
+) -> Result<String, OrgFault> {
+    let jwk: Jwk = serde_json::from_value(key.public_jwk())
+        .map_err(|_| OrgFault::Unusable("the device's key has another form".to_owned()))?;
+    let mut random = [0; 16];
+    getrandom::fill(&mut random).map_err(OrgFault::Random)?;
+    let proof_for = ProofFor { method: method.as_str(), url, access_token: token };
+    let sign = |input: &[u8]| Ok::<_, OrgFault>(key.sign(input));
+    dpop::prove(&jwk, proof_for, &URL_SAFE_NO_PAD.encode(random), now, sign)
+}
+
+/// https, or http on this machine.
+fn is_protected(url: &Url) -> bool {
+    match url.host() {
+        Some(_) if url.scheme() == "https" => true,
+        Some(url::Host::Ipv4(address)) => url.scheme() == "http" && address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => url.scheme() == "http" && address.is_loopback(),
+        Some(url::Host::Domain(name)) => url.scheme() == "http" && name == "localhost",
+        None => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wire(base: &str) -> Result<Wire, OrgFault> {
+        Wire::new(base.parse().expect("a URL"))
+    }
+
+    #[test]
+    fn only_protected_addresses_are_spoken_to() {
+        for good in
+            ["https://config.acme.test", "http://127.0.0.1:7700/x", "http://localhost/", "http://[::1]:1/"]
+        {
+            assert!(wire(good).is_ok(), "{good}");
+        }
+        for bad in
+            ["http://config.acme.test/", "http://127.0.0.1.evil.test/", "file:///etc/passwd", "data:,x"]
+        {
+            assert!(matches!(wire(bad), Err(OrgFault::Insecure(_))), "{bad}");
+        }
+    }
+
+    #[test]
+    fn paths_stay_below_the_configuration_url() {
+        let wire = wire("https://config.acme.test/deskgate?x=1").expect("good");
+        assert_eq!(
+            wire.url("v1/bundles/a.json").map(String::from).ok(),
+            Some("https://config.acme.test/deskgate/v1/bundles/a.json".to_owned())
+        );
+        for bad in [
+            "/v1/x",
+            "../x",
+            "v1/../../x",
+            "https://evil.test/x",
+            "//evil.test/x",
+            "v1/%2e%2e/x",
+            "v1\\x",
+            "v1?x",
+        ] {
+            assert!(wire.url(bad).is_err(), "{bad}");
+        }
+    }
+}
