@@ -44,9 +44,6 @@ pub struct GrantsParts {
     pub rules: KeeperRules,
     /// How long a person has to sign in.
     pub sign_in_deadline: Duration,
-    /// Addresses beside the connectors' that IT named, such as the identity provider: only what somebody named may lie
-    /// inside the network.
-    pub named: Vec<Url>,
 }
 
 /// What can be seen of one connector's grant.
@@ -102,7 +99,7 @@ struct Inner {
     shared: Arc<Shared>,
     rules: KeeperRules,
     named: NamedHosts,
-    named_by_it: Vec<Url>,
+    also_named: RwLock<Vec<Url>>,
     keepers: RwLock<Keepers>,
 }
 
@@ -125,7 +122,7 @@ impl ConnectorGrants {
     /// # Errors
     /// [`FaultKind::Internal`] if TLS cannot be set up.
     pub fn new(owner: &Subject, parts: GrantsParts) -> Result<Self, FaultKind> {
-        let GrantsParts { store, person, clock, events, rules, sign_in_deadline, named: named_by_it } = parts;
+        let GrantsParts { store, person, clock, events, rules, sign_in_deadline } = parts;
         let named = NamedHosts::default();
         let http = Http::new(named.clone())?;
         let owner = Digest::of_parts(&[owner.issuer.as_bytes(), owner.subject.as_bytes()]);
@@ -135,16 +132,24 @@ impl ConnectorGrants {
             shared: Arc::new(shared),
             rules,
             named,
-            named_by_it,
+            also_named: RwLock::default(),
             keepers: RwLock::default(),
         })))
+    }
+
+    /// Names addresses beside the connectors' own, such as the organisation's identity provider. A connector's metadata may
+    /// lead inside the network only to what somebody named. Obeyed from the next [`ConnectorGrants::serve`] on.
+    pub fn name(&self, addresses: Vec<Url>) {
+        *self.0.also_named.write().unwrap_or_else(PoisonError::into_inner) = addresses;
     }
 
     /// Takes the connectors as they are now; to be called again at each change. Reads the grants that are saved. Must be
     /// called within a Tokio runtime.
     pub fn serve(&self, connectors: &BTreeMap<ConnectorId, ConnectorSpec>) {
-        let Inner { shared, rules, named, named_by_it, keepers } = &*self.0;
-        named.replace(connectors.values().filter_map(|spec| spec.url.as_ref()).chain(named_by_it));
+        let Inner { shared, rules, named, also_named, keepers } = &*self.0;
+        let also = also_named.read().unwrap_or_else(PoisonError::into_inner);
+        named.replace(connectors.values().filter_map(|spec| spec.url.as_ref()).chain(&*also));
+        drop(also);
         let mut keepers = keepers.write().unwrap_or_else(PoisonError::into_inner);
         let Keepers { serving, retired } = &mut *keepers;
         let mut old = std::mem::take(serving);

@@ -78,7 +78,6 @@ impl Desk {
             events: Arc::new(move |event: GrantEvent| events.lock().unwrap().push(event.what)),
             rules: KeeperRules { look: Duration::from_millis(20), ..KeeperRules::default() },
             sign_in_deadline: Duration::from_secs(60),
-            named: vec![],
         };
         ConnectorGrants::new(&Subject::local(owner), parts).unwrap()
     }
