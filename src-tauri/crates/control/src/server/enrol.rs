@@ -31,8 +31,12 @@ pub(super) async fn enrol(
         return Err(IdentityFault::NotBound.into());
     }
     let description = bounded(&request.device);
-    let device =
-        NewDevice { thumbprint: &proof.thumbprint, description: &description, subject: &verified.subject };
+    let device = NewDevice {
+        thumbprint: &proof.thumbprint,
+        id: request.id,
+        description: &description,
+        subject: &verified.subject,
+    };
     let now = plane.clock.now();
     let known = plane.store.device_of_key(&proof.thumbprint).await?;
     let device = plane.store.enrol(&device, now).await?;
@@ -101,9 +105,8 @@ pub(super) fn same_person(one: &Subject, other: &Subject) -> bool {
 }
 
 fn bounded(description: &DeviceDescription) -> DeviceDescription {
-    let clean = |text: &str| -> String {
-        text.chars().filter(|c| !c.is_control()).take(DESCRIPTION_LIMIT).collect()
-    };
+    let clean =
+        |text: &str| -> String { text.chars().filter(|c| !c.is_control()).take(DESCRIPTION_LIMIT).collect() };
     DeviceDescription {
         name: clean(&description.name),
         platform: clean(&description.platform),
