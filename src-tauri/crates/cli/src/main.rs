@@ -1,6 +1,10 @@
 //! The `deskgate` command line. Links no window toolkit, so that it starts anywhere and fast.
 #![forbid(unsafe_code)]
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line speaks on its standard streams")]
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command line speaks on its standard streams"
+)]
 
 mod arguments;
 mod audit;
@@ -17,7 +21,12 @@ use crate::arguments::{Arguments, AuditAction, Choice, Verb};
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     if rustls::crypto::aws_lc_rs::default_provider().install_default().is_err() {
-        return fail(&Advice::new("tls", "Another TLS library was chosen first.", "", "Report this as a fault."));
+        return fail(&Advice::new(
+            "tls",
+            "Another TLS library was chosen first.",
+            "",
+            "Report this as a fault.",
+        ));
     }
     if let Err(error) = os::harden_process() {
         eprintln!("The process could not be hardened against memory dumps: {error}");

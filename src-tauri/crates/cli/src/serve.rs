@@ -1,5 +1,6 @@
 //! `deskgate serve`: the gateway without a display.
 
+use std::io::IsTerminal as _;
 use std::process::{ExitCode, Stdio};
 use std::sync::Arc;
 
@@ -15,6 +16,7 @@ pub(crate) async fn serve(home: Home) -> ExitCode {
             tracing_subscriber::EnvFilter::try_from_env("DESKGATE_LOG")
                 .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info")),
         )
+        .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr)
         .init();
     let app = match start(Options { home, desktop: false, shell: Arc::new(Terminal) }).await {

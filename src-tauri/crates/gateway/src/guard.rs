@@ -1,10 +1,22 @@
 //! What every request must pass before anything looks at it. Loopback is hostile: any web page can reach it.
 
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use audit::{AuditEvent, EventRecord};
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use issuer::Route;
+use model::Timestamp;
+
+use crate::gate::Gate;
+
+/// At most one record of each kind of breach is written within this time: a page that tries again and again must not
+/// fill the disk.
+const RECORD_EVERY: Duration = Duration::from_secs(10);
 
 /// The hosts that name this server, for one port.
 #[derive(Debug, Clone)]
@@ -12,8 +24,16 @@ pub(crate) struct Guard {
     authorities: [String; 2],
 }
 
+/// The guard at its post: what it turns away is recorded.
+#[derive(Clone)]
+pub(crate) struct Post {
+    guard: Guard,
+    gate: Gate,
+    recorded: Arc<Mutex<BTreeMap<Breach, Timestamp>>>,
+}
+
 /// Why a request is turned away.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Breach {
     /// `Host` is absent, doubled or names another server (DNS rebinding).
     Host,
@@ -48,20 +68,44 @@ impl Guard {
     }
 }
 
-/// Turns requests away that fail the check, and forbids browsers to read or cache any answer.
-pub(crate) async fn guard(State(guard): State<Guard>, request: Request, next: Next) -> Response {
-    let navigable = request.method() == Method::GET
-        && Route::of(request.uri().path()).is_some_and(|route| route == Route::Authorize);
+impl Post {
+    pub(crate) fn new(port: u16, gate: Gate) -> Self {
+        Self { guard: Guard::new(port), gate, recorded: Arc::default() }
+    }
+
+    fn turn_away(&self, breach: Breach, path: &str) -> Response {
+        let now = self.gate.clock.now();
+        let mut recorded = self.recorded.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_due = recorded.get(&breach).is_none_or(|last| now.since(*last) >= RECORD_EVERY || now < *last);
+        if is_due {
+            recorded.insert(breach, now);
+        }
+        drop(recorded);
+        if is_due {
+            tracing::warn!(?breach, "a request was turned away");
+            let path: String = path.chars().take(200).collect();
+            let record = EventRecord::new(AuditEvent::RequestRefused)
+                .with("breach", format!("{breach:?}").to_ascii_lowercase())
+                .with("path", path);
+            if let Err(fault) = self.gate.journal.note(&record) {
+                tracing::error!(%fault, "a refused request could not be recorded");
+            }
+        }
+        refused(breach)
+    }
+}
+
+/// Turns requests away that fail the check.
+pub(crate) async fn guard(State(post): State<Post>, request: Request, next: Next) -> Response {
+    let path = request.uri().path();
+    let navigable = request.method() == Method::GET && Route::of(path) == Some(Route::Authorize);
     // An absolute-form target names a host of its own, which nothing has checked.
     if request.uri().authority().is_some() {
-        return refused(Breach::Host);
+        return post.turn_away(Breach::Host, path);
     }
-    match guard.check(request.headers(), navigable) {
+    match post.guard.check(request.headers(), navigable) {
         Ok(()) => next.run(request).await,
-        Err(breach) => {
-            tracing::warn!(?breach, "a request was turned away");
-            refused(breach)
-        }
+        Err(breach) => post.turn_away(breach, path),
     }
 }
 

@@ -13,7 +13,7 @@ use issuer::{IssuerRequest, Route};
 use model::ServerId;
 
 use crate::gate::Gate;
-use crate::guard::{Guard, guard};
+use crate::guard::{Post, guard};
 use crate::{rpc, streams};
 
 /// The longest message of an assistant, in bytes.
@@ -27,10 +27,11 @@ pub(crate) struct Ends {
 }
 
 pub(crate) fn router(gate: Gate, port: u16) -> Router {
+    let post = Post::new(port, gate.clone());
     Router::new()
         .route("/s/{server}/mcp", virtual_server())
         .fallback(any(open))
-        .layer(axum::middleware::from_fn_with_state(Guard::new(port), guard))
+        .layer(axum::middleware::from_fn_with_state(post, guard))
         .with_state(gate)
 }
 
