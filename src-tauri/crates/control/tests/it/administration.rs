@@ -3,7 +3,7 @@
 use control::admin::{Answer, Ask, AskFault, Secret, ask};
 use secrecy::SecretString;
 
-use crate::harness::{Org, data};
+use crate::harness::{Org, signed_in};
 
 fn code(outcome: Result<impl std::fmt::Debug, AskFault>) -> String {
     match outcome {
@@ -15,9 +15,10 @@ fn code(outcome: Result<impl std::fmt::Debug, AskFault>) -> String {
 #[tokio::test]
 async fn a_broken_or_older_publication_changes_nothing() {
     let mut org = Org::new().await;
-    let status = async |org: &Org| match org.ask(&Ask::Status).await.expect("answers") {
-        Answer::Published(published) => published,
-        other => panic!("{other:?}"),
+    let status = async |org: &Org| {
+        let answer = org.ask(&Ask::Status).await.expect("answers");
+        let Answer::Published(published) = answer else { panic!("{answer:?}") };
+        published
     };
     let before = status(&org).await;
     let old = org.signed(|_| ());
@@ -35,7 +36,7 @@ async fn a_broken_or_older_publication_changes_nothing() {
 #[tokio::test]
 async fn every_act_and_every_question_is_a_record() {
     let org = Org::new().await;
-    let device = org.signed_in("alice", &["analysts"]).await;
+    let device = signed_in(&org, "alice", &["analysts"]).await;
     org.ask(&Ask::RevokeDevice { id: device.id.expect("enrolled") }).await.expect("revokes");
     org.records(control::Filter { user: Some("alice".to_owned()), ..Default::default() }).await;
     org.ask(&Ask::VerifyAudit).await.expect("answers");
@@ -74,15 +75,16 @@ async fn credentials_are_listed_without_their_secrets_and_counted() {
 #[tokio::test]
 async fn the_chains_are_unbroken_and_tampering_is_found() {
     let org = Org::new().await;
-    org.signed_in("alice", &["analysts"]).await;
-    let verify = async |org: &Org| match org.ask(&Ask::VerifyAudit).await.expect("answers") {
-        Answer::Verified(verdict) => verdict,
-        other => panic!("{other:?}"),
+    signed_in(&org, "alice", &["analysts"]).await;
+    let verify = async |org: &Org| {
+        let answer = org.ask(&Ask::VerifyAudit).await.expect("answers");
+        let Answer::Verified(verdict) = answer else { panic!("{answer:?}") };
+        verdict
     };
     assert!(verify(&org).await.is_good());
     // A reader of the file cannot take a record out unseen.
     let sql = "DELETE FROM records WHERE seq = 3";
-    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(data(&org, "control.sqlite"));
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(org.data("control.sqlite"));
     let mut connection = sqlx::ConnectOptions::connect(&options).await.expect("connects");
     sqlx::query(sql).execute(&mut connection).await.expect("tampers");
     assert!(!verify(&org).await.is_good());
@@ -100,7 +102,7 @@ async fn nonsense_is_answered_and_a_second_server_is_refused() {
     assert!(answer.contains("bad-request"), "{answer}");
 
     let config = control::ServeConfig {
-        data: data(&org, ""),
+        data: org.data(""),
         listen: "127.0.0.1:0".parse().expect("an address"),
         public_url: None,
         admin_socket: None,

@@ -1,11 +1,12 @@
 //! Calls with shared accounts: decided here, recorded here, made here.
 
+use control::testing::ANALYST_SECRET;
 use model::CallId;
 use org_protocol::{BROKER_CONTEXT_HEADER, BROKER_FORMAT, BrokerContext};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::harness::{ANALYST_SECRET, Org, data, modern};
+use crate::harness::{Org, modern, signed_in};
 
 fn text(answer: &Value) -> &str {
     answer["result"]["content"][0]["text"].as_str().unwrap_or_else(|| panic!("{answer}"))
@@ -29,13 +30,13 @@ async fn eventually(org: &Org, call: CallId, count: usize) -> Vec<Value> {
 #[tokio::test]
 async fn a_call_is_made_with_the_account_that_policy_permits() {
     let org = Org::new().await;
-    let alice = org.signed_in("alice", &["analysts"]).await;
+    let alice = signed_in(&org, "alice", &["analysts"]).await;
     let (status, answer) = alice.call("query", json!({"sql": "select 1"})).await;
     assert_eq!(status, StatusCode::OK);
     assert!(text(&answer).starts_with("select 1 as [redacted] in "), "{answer}");
     assert_eq!(answer["result"]["resultType"], "complete");
 
-    let bob = org.signed_in("bob", &["analysts", "finance"]).await;
+    let bob = signed_in(&org, "bob", &["analysts", "finance"]).await;
     let call = CallId::new();
     bob.call_as(call, "query", json!({"sql": "select 2"})).await;
     let records = eventually(&org, call, 2).await;
@@ -45,7 +46,7 @@ async fn a_call_is_made_with_the_account_that_policy_permits() {
 #[tokio::test]
 async fn numbers_pass_to_the_digit() {
     let org = Org::new().await;
-    let alice = org.signed_in("alice", &["analysts"]).await;
+    let alice = signed_in(&org, "alice", &["analysts"]).await;
     let context = BrokerContext {
         format: BROKER_FORMAT,
         call: CallId::new(),
@@ -71,7 +72,7 @@ async fn numbers_pass_to_the_digit() {
 #[tokio::test]
 async fn the_control_plane_decides_again() {
     let org = Org::new().await;
-    let alice = org.signed_in("alice", &["analysts"]).await;
+    let alice = signed_in(&org, "alice", &["analysts"]).await;
     let call = CallId::new();
     let (status, answer) = alice.call_as(call, "query", json!({"sql": "drop table x"})).await;
     assert_eq!(status, StatusCode::FORBIDDEN);
@@ -80,7 +81,7 @@ async fn the_control_plane_decides_again() {
     assert_eq!(records[0]["kind"], "denial");
     assert_eq!(records[0]["body"]["rules"], json!(["no-drop"]));
 
-    let stranger = org.signed_in("eve", &["visitors"]).await;
+    let stranger = signed_in(&org, "eve", &["visitors"]).await;
     let (status, _) = stranger.call("query", json!({"sql": "select 1"})).await;
     assert_eq!(status, StatusCode::FORBIDDEN);
 }
@@ -88,7 +89,7 @@ async fn the_control_plane_decides_again() {
 #[tokio::test]
 async fn the_intent_comes_before_the_outcome_under_the_device_s_call_id() {
     let org = Org::new().await;
-    let alice = org.signed_in("alice", &["analysts"]).await;
+    let alice = signed_in(&org, "alice", &["analysts"]).await;
     let call = CallId::new();
     alice.call_as(call, "query", json!({"sql": "select 1"})).await;
     let records = eventually(&org, call, 2).await;
@@ -104,8 +105,8 @@ async fn the_intent_comes_before_the_outcome_under_the_device_s_call_id() {
 #[tokio::test]
 async fn sessions_are_shared_by_calls_of_one_person_and_by_nobody_else() {
     let org = Org::new().await;
-    let alice = org.signed_in("alice", &["analysts"]).await;
-    let bob = org.signed_in("bob", &["analysts"]).await;
+    let alice = signed_in(&org, "alice", &["analysts"]).await;
+    let bob = signed_in(&org, "bob", &["analysts"]).await;
     let process = async |device: &crate::harness::Device<'_>| {
         let (_, answer) = device.call("query", json!({"sql": "x"})).await;
         text(&answer).rsplit(' ').next().expect("a number").to_owned()
@@ -120,7 +121,7 @@ async fn sessions_are_shared_by_calls_of_one_person_and_by_nobody_else() {
 #[tokio::test]
 async fn a_connector_that_dies_is_said_and_started_again() {
     let org = Org::new().await;
-    let alice = org.signed_in("alice", &["analysts"]).await;
+    let alice = signed_in(&org, "alice", &["analysts"]).await;
     let call = CallId::new();
     let (status, answer) = alice.call_as(call, "crash", json!({})).await;
     assert_eq!(status, StatusCode::BAD_GATEWAY);
@@ -137,7 +138,7 @@ async fn a_missing_secret_and_an_unknown_connector_are_said() {
     let org = Org::new().await;
     let id = "warehouse-analyst".parse().expect("an id");
     org.ask(&control::admin::Ask::RemoveCredential { id }).await.expect("removes");
-    let alice = org.signed_in("alice", &["analysts"]).await;
+    let alice = signed_in(&org, "alice", &["analysts"]).await;
     let call = CallId::new();
     let (status, answer) = alice.call_as(call, "query", json!({"sql": "x"})).await;
     assert_eq!(
@@ -156,7 +157,7 @@ async fn a_missing_secret_and_an_unknown_connector_are_said() {
 async fn tools_are_listed_as_policy_lets_them_be_seen() {
     let org = Org::new().await;
     let list = async |user: &str, groups: &[&str]| {
-        let device = org.signed_in(user, groups).await;
+        let device = signed_in(&org, user, groups).await;
         let context = BrokerContext {
             format: BROKER_FORMAT,
             call: CallId::new(),
@@ -184,14 +185,14 @@ async fn tools_are_listed_as_policy_lets_them_be_seen() {
 #[tokio::test]
 async fn the_secret_is_nowhere_in_the_clear() {
     let org = Org::new().await;
-    let alice = org.signed_in("alice", &["analysts"]).await;
+    let alice = signed_in(&org, "alice", &["analysts"]).await;
     alice.call("query", json!({"sql": "x"})).await;
     alice.call("crash", json!({})).await;
     let records = org.records(control::Filter::default()).await;
     assert!(!format!("{records:?}").contains("password"));
     drop(alice);
     let password = b"an-analyst's-password";
-    for file in walk(&data(&org, "")) {
+    for file in walk(&org.data("")) {
         let bytes = std::fs::read(&file).unwrap_or_default();
         assert!(!bytes.windows(password.len()).any(|window| window == password), "{}", file.display());
     }

@@ -4,7 +4,7 @@ use control::admin::Ask;
 use org_protocol::{ENROL_PATH, EVENTS_PATH, SESSION_PATH};
 use reqwest::{Method, StatusCode};
 
-use crate::harness::{Device, Org, now, read};
+use crate::harness::{Device, Org, now, read, signed_in};
 
 fn code<T>(outcome: Result<T, (StatusCode, String)>) -> (u16, String) {
     match outcome {
@@ -67,7 +67,7 @@ async fn a_session_needs_an_enrolled_device() {
 #[tokio::test]
 async fn a_token_without_nonce_renews_a_session_of_the_same_person_only() {
     let org = Org::new().await;
-    let mut device = org.signed_in("alice", &["analysts"]).await;
+    let mut device = signed_in(&org, "alice", &["analysts"]).await;
     let first = device.token.clone();
     let unbound = |user: &str| org.idp.token(&org.idp.claims(user, &["analysts"], None, now().seconds()));
     device.open_session(unbound("alice")).await.expect("renews");
@@ -80,7 +80,7 @@ async fn a_token_without_nonce_renews_a_session_of_the_same_person_only() {
 #[tokio::test]
 async fn a_revoked_device_is_out_at_once_and_stays_out() {
     let org = Org::new().await;
-    let mut device = org.signed_in("alice", &["analysts"]).await;
+    let mut device = signed_in(&org, "alice", &["analysts"]).await;
     let id = device.id.expect("enrolled");
     org.ask(&Ask::RevokeDevice { id }).await.expect("revokes");
     let answer = device.request(Method::GET, EVENTS_PATH).send().await.expect("answers");
@@ -94,11 +94,12 @@ async fn a_revoked_device_is_out_at_once_and_stays_out() {
 #[tokio::test]
 async fn proofs_are_needed_fitting_and_good_once() {
     let org = Org::new().await;
-    let device = org.signed_in("alice", &["analysts"]).await;
+    let device = signed_in(&org, "alice", &["analysts"]).await;
     let token = device.token.clone().expect("a session");
     let url = org.url(EVENTS_PATH);
     let send = async |proof: Option<String>, token: &str| {
-        let request = org.http.get(url.clone()).header("authorization", format!("DPoP {token}"));
+        let request =
+            reqwest::Client::new().get(url.clone()).header("authorization", format!("DPoP {token}"));
         let request = match proof {
             Some(proof) => request.header("dpop", proof),
             None => request,
@@ -134,12 +135,12 @@ async fn proofs_are_needed_fitting_and_good_once() {
 #[tokio::test]
 async fn a_replayed_proof_is_refused_after_a_restart_too() {
     let org = Org::new().await;
-    let device = org.signed_in("alice", &["analysts"]).await;
+    let device = signed_in(&org, "alice", &["analysts"]).await;
     let proof =
         device.proof_with(&Method::GET, &org.url(EVENTS_PATH), device.token.as_deref(), "0123456789abcdef");
     let used = Device { token: device.token.clone(), key: device.key.clone(), ..Device::new(&org) };
     let send = async |org: &Org, proof: &str, token: &str| {
-        let request = org.http.get(org.url(EVENTS_PATH)).header("dpop", proof);
+        let request = reqwest::Client::new().get(org.url(EVENTS_PATH)).header("dpop", proof);
         request.header("authorization", format!("DPoP {token}")).send().await.expect("answers")
     };
     let token = used.token.clone().expect("a session");

@@ -5,7 +5,7 @@ use futures_util::StreamExt as _;
 use org_protocol::{EVENTS_PATH, Event, EventKind};
 use reqwest::Method;
 
-use crate::harness::{Device, Org};
+use crate::harness::{Device, Org, signed_in};
 
 /// The `data:` lines of a stream as events.
 struct Stream {
@@ -57,7 +57,7 @@ fn updated(version: u64) -> EventKind {
 #[tokio::test]
 async fn a_new_stream_begins_with_everything_and_goes_on_with_changes() {
     let mut org = Org::new().await;
-    let device = org.signed_in("alice", &["analysts"]).await;
+    let device = signed_in(&org, "alice", &["analysts"]).await;
     let mut stream = Stream::open(&device, None).await;
     assert_eq!(stream.kinds(1).await, [EventKind::Resync]);
     drop(device);
@@ -71,7 +71,7 @@ async fn a_resumed_stream_has_no_gap_and_nothing_twice() {
     for _ in 0..3 {
         org.publish(|_| ()).await.expect("publishes");
     }
-    let device = org.signed_in("alice", &["analysts"]).await;
+    let device = signed_in(&org, "alice", &["analysts"]).await;
     let mut stream = Stream::open(&device, Some(2)).await;
     assert_eq!(stream.kinds(2).await, [updated(3), updated(4)]);
     let mut ahead = Stream::open(&device, Some(99)).await;
@@ -81,8 +81,8 @@ async fn a_resumed_stream_has_no_gap_and_nothing_twice() {
 #[tokio::test]
 async fn a_revoked_device_hears_of_it_and_the_stream_ends() {
     let org = Org::new().await;
-    let device = org.signed_in("alice", &["analysts"]).await;
-    let other = org.signed_in("bob", &["analysts"]).await;
+    let device = signed_in(&org, "alice", &["analysts"]).await;
+    let other = signed_in(&org, "bob", &["analysts"]).await;
     let mut stream = Stream::open(&device, None).await;
     let mut others = Stream::open(&other, None).await;
     stream.kinds(1).await;
@@ -98,7 +98,7 @@ async fn a_revoked_device_hears_of_it_and_the_stream_ends() {
 #[tokio::test]
 async fn streams_end_with_the_server() {
     let org = Org::new().await;
-    let device = org.signed_in("alice", &["analysts"]).await;
+    let device = signed_in(&org, "alice", &["analysts"]).await;
     let mut stream = Stream::open(&device, None).await;
     stream.kinds(1).await;
     drop(device);

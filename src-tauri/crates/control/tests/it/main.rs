@@ -1,4 +1,5 @@
 //! The control plane as it is served: over real HTTP, with a real database, a stand-in provider and a scripted connector.
+#![expect(clippy::expect_used, clippy::panic, reason = "a test that cannot go on ends at once")]
 
 mod administration;
 mod broker;

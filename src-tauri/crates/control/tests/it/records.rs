@@ -7,7 +7,7 @@ use org_protocol::{
 };
 use reqwest::{Method, Response, StatusCode};
 
-use crate::harness::{Device, Org, read};
+use crate::harness::{Device, Org, read, signed_in};
 
 struct Chain {
     device: DeviceId,
@@ -59,7 +59,7 @@ async fn receipt(answer: Response) -> Head {
 #[tokio::test]
 async fn records_are_stored_once_and_acknowledged() {
     let org = Org::new().await;
-    let device = org.signed_in("alice", &["analysts"]).await;
+    let device = signed_in(&org, "alice", &["analysts"]).await;
     let mut chain = Chain::new(device.id.expect("enrolled"), Some("acme"), 3);
     assert_eq!(receipt(upload(&device, &chain.records[..2]).await).await, chain.records[1].link().head());
     assert_eq!(receipt(upload(&device, &chain.records).await).await, chain.head, "an overlap is passed over");
@@ -70,7 +70,7 @@ async fn records_are_stored_once_and_acknowledged() {
 #[tokio::test]
 async fn gaps_and_forks_are_refused_with_what_is_stored() {
     let org = Org::new().await;
-    let device = org.signed_in("alice", &["analysts"]).await;
+    let device = signed_in(&org, "alice", &["analysts"]).await;
     let id = device.id.expect("enrolled");
     let chain = Chain::new(id, Some("acme"), 3);
     receipt(upload(&device, &chain.records[..1]).await).await;
@@ -95,7 +95,7 @@ async fn gaps_and_forks_are_refused_with_what_is_stored() {
 #[tokio::test]
 async fn a_device_speaks_for_itself_and_for_this_organisation() {
     let org = Org::new().await;
-    let device = org.signed_in("alice", &["analysts"]).await;
+    let device = signed_in(&org, "alice", &["analysts"]).await;
     let id = device.id.expect("enrolled");
     for chain in [
         Chain::new(DeviceId::new(), Some("acme"), 0),
@@ -111,7 +111,7 @@ async fn a_device_speaks_for_itself_and_for_this_organisation() {
 #[tokio::test]
 async fn edited_and_unreadable_batches_are_refused_whole() {
     let org = Org::new().await;
-    let device = org.signed_in("alice", &["analysts"]).await;
+    let device = signed_in(&org, "alice", &["analysts"]).await;
     let chain = Chain::new(device.id.expect("enrolled"), Some("acme"), 2);
     let edited = write_batch(&chain.records).replace("\"open_calls\":0", "\"open_calls\":7");
     for body in [edited.as_str(), "", "{}\n"] {
@@ -129,7 +129,7 @@ async fn edited_and_unreadable_batches_are_refused_whole() {
 #[tokio::test]
 async fn what_was_acknowledged_is_there_after_a_restart() {
     let org = Org::new().await;
-    let device = org.signed_in("alice", &["analysts"]).await;
+    let device = signed_in(&org, "alice", &["analysts"]).await;
     let chain = Chain::new(device.id.expect("enrolled"), Some("acme"), 3);
     receipt(upload(&device, &chain.records).await).await;
     let (token, key) = (device.token.clone(), device.key.clone());

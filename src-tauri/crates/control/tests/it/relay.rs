@@ -9,7 +9,7 @@ use axum::{Json, Router};
 use serde_json::{Value, json};
 use url::Url;
 
-use crate::harness::Org;
+use crate::harness::{Org, signed_in};
 
 #[derive(Clone, Default)]
 struct Collector {
@@ -66,11 +66,11 @@ async fn records_reach_the_collector_also_after_it_was_away() {
     let url = collector.clone().start().await;
     let mut org = Org::unpublished(Some(url)).await;
     org.publish(|_| ()).await.expect("publishes");
-    org.signed_in("alice", &["analysts"]).await;
+    signed_in(&org, "alice", &["analysts"]).await;
     collector.until("alice").await;
 
     *collector.away.lock().expect("not poisoned") = true;
-    org.signed_in("bob", &["analysts"]).await;
+    signed_in(&org, "bob", &["analysts"]).await;
     let mut org = org.restart().await;
     *collector.away.lock().expect("not poisoned") = false;
     org.publish(|_| ()).await.expect("publishes");

@@ -1,5 +1,5 @@
-//! A stand-in OpenID provider for tests: discovery, keys, and ID tokens with whatever claims a test wants. It signs
-//! nobody in; whoever holds it mints.
+//! A stand-in OpenID provider: discovery, keys, and ID tokens with whatever claims a test wants. It signs nobody in;
+//! whoever holds it mints.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -1,0 +1,258 @@
+//! An organisation that is really served: its own database, journal, socket and HTTP on a free port; a warehouse as
+//! brokered connector, scripted in a shell.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use model::{Digest, Timestamp};
+use org_protocol::SigningKey;
+use os::Clock as _;
+use secrecy::SecretString;
+use serde_json::Value;
+use url::Url;
+
+use super::{CLIENT_ID, StandInProvider};
+use crate::admin::{Answer, Ask, AskFault, Secret, ask};
+use crate::author::{Documents, RootPlan, SignPlan, check, new_root, sign};
+use crate::{Filter, MasterKey, Published, Running, ServeConfig, start};
+
+/// The secret of the warehouse's analyst account.
+pub const ANALYST_SECRET: &str = "postgres://analyst:an-analyst's-password@db/warehouse";
+/// The secret of its finance account.
+pub const FINANCE_SECRET: &str = "postgres://finance:the-finance-password@db/warehouse";
+
+/// A connector in a shell. `query` tells its account, its process and the statement; `crash` ends it.
+const WAREHOUSE: &str = r#"
+while read -r line; do
+  id=$(printf %s "$line" | sed -n 's/.*"id":\([0-9]*\).*/\1/p')
+  sql=$(printf %s "$line" | sed -n 's/.*"sql":"\([^"]*\)".*/\1/p')
+  case "$line" in
+    *'"initialize"'*) printf '{"jsonrpc":"2.0","id":%s,"result":{"protocolVersion":"2025-11-25","capabilities":{"tools":{}},"serverInfo":{"name":"w","version":"1"}}}\n' "$id";;
+    *'"crash"'*) echo "dying with $DSN" >&2; exit 1;;
+    *'"query"'*) printf '{"jsonrpc":"2.0","id":%s,"result":{"content":[{"type":"text","text":"%s as %s in %s"}],"n":12345678901234567890123}}\n' "$id" "$sql" "$DSN" "$$";;
+  esac
+done
+"#;
+
+const TOOLS: &str = r#"[
+{"name":"query","inputSchema":{"type":"object","properties":{"sql":{"type":"string"}},"required":["sql"]}},
+{"name":"crash","inputSchema":{"type":"object"}}
+]"#;
+
+const POLICIES: &str = r#"
+@id("staff")
+permit (principal in Group::"analysts", action in [Action::"see_server", Action::"expose_connector", Action::"call_tool"], resource in Server::"analyst");
+
+@id("finance-account")
+permit (principal in Group::"finance", action == Action::"use_shared_credential", resource == Credential::"warehouse-finance");
+
+@id("analyst-account")
+permit (principal in Group::"analysts", action == Action::"use_shared_credential", resource == Credential::"warehouse-analyst");
+
+@id("no-drop")
+@reason("Nothing is dropped.")
+forbid (principal, action == Action::"warehouse/query", resource) when { context.input.sql like "*drop*" };
+"#;
+
+/// An organisation named `acme` that is served as long as this value lives.
+#[derive(Debug)]
+pub struct ServedOrg {
+    /// Holds the authored folder and the server's data.
+    pub dir: tempfile::TempDir,
+    /// Its identity provider.
+    pub idp: StandInProvider,
+    /// The server.
+    pub running: Running,
+    /// The root version, and what was published last.
+    root_version: u64,
+    published: Option<Vec<u8>>,
+    otlp: Option<Url>,
+}
+
+fn key(seed: u8) -> SigningKey {
+    SigningKey::from_seed(&[seed; 32])
+}
+
+impl ServedOrg {
+    /// Published, and with both accounts stored.
+    pub async fn new() -> Self {
+        let mut org = Self::unpublished(None).await;
+        org.publish(|_| ()).await.expect("publishes");
+        for (id, secret) in [("warehouse-analyst", ANALYST_SECRET), ("warehouse-finance", FINANCE_SECRET)] {
+            org.put_credential(id, secret).await;
+        }
+        org
+    }
+
+    /// Served, but nothing is published.
+    pub async fn unpublished(otlp: Option<Url>) -> Self {
+        let dir = tempfile::tempdir().expect("a directory");
+        let idp = StandInProvider::start().await.expect("a provider");
+        let running = serve(dir.path(), otlp.clone(), 0).await;
+        Self { dir, idp, running, root_version: 1, published: None, otlp }
+    }
+
+    /// Ends the server and starts it again on the same data and port.
+    #[must_use]
+    pub async fn restart(mut self) -> Self {
+        let port = self.running.address.port();
+        self.running.stop().await;
+        self.running = serve(self.dir.path(), self.otlp.clone(), port).await;
+        self
+    }
+
+    /// Writes the folder, changes it, signs and publishes it.
+    ///
+    /// # Errors
+    /// The server's refusal.
+    pub async fn publish(&mut self, change: impl FnOnce(&Path)) -> Result<Published, AskFault> {
+        let documents = self.signed(change);
+        self.publish_documents(&documents).await
+    }
+
+    /// Publishes documents as they are.
+    ///
+    /// # Errors
+    /// The server's refusal.
+    pub async fn publish_documents(
+        &self,
+        documents: &BTreeMap<String, Vec<u8>>,
+    ) -> Result<Published, AskFault> {
+        let text = |bytes: &Vec<u8>| String::from_utf8(bytes.clone()).expect("JSON");
+        let documents = documents.iter().map(|(path, bytes)| (path.clone(), text(bytes))).collect();
+        let answer = self.ask(&Ask::Publish { documents }).await?;
+        let Answer::Published(published) = answer else { panic!("{answer:?}") };
+        Ok(published)
+    }
+
+    /// Signs the next version of the folder.
+    pub fn signed(&mut self, change: impl FnOnce(&Path)) -> BTreeMap<String, Vec<u8>> {
+        let folder = self.dir.path().join("org");
+        self.write_folder(&folder);
+        change(&folder);
+        let content = check(&folder).unwrap_or_else(|faults| panic!("{}", faults[0]));
+        let plan = SignPlan {
+            roots: self.roots(),
+            previous: self.published.clone(),
+            valid_for: Duration::from_secs(86_400),
+            key: key(2),
+            now: os::SystemClock.now(),
+        };
+        let Documents(documents) = sign(&content, &plan).expect("signs");
+        self.published = documents.get("v1/manifest.json").cloned();
+        documents
+    }
+
+    /// Changes the root document from the next publication on.
+    pub fn rotate_root(&mut self) {
+        self.root_version += 1;
+    }
+
+    /// What desktops pin.
+    pub fn fingerprint(&self) -> Digest {
+        let envelope = org_protocol::Envelope::parse(&self.roots()[0]).expect("an envelope");
+        let payload = envelope.unverified_payload().expect("a payload");
+        org_protocol::Root::parse(&payload).expect("a root").fingerprint()
+    }
+
+    /// All root documents. The first has root key 1; later ones add a key each, and all before sign.
+    fn roots(&self) -> Vec<Vec<u8>> {
+        let mut previous = None;
+        let mut roots = Vec::new();
+        for version in 1..=self.root_version {
+            let added = (1..version).map(|extra| u8::try_from(100 + extra).unwrap_or(u8::MAX));
+            let keys: Vec<SigningKey> = std::iter::once(1).chain(added).map(key).collect();
+            let plan = RootPlan {
+                org: "acme".to_owned(),
+                previous: previous.clone(),
+                root_keys: keys.iter().map(SigningKey::public).collect(),
+                threshold: keys.len(),
+                manifest_keys: vec![key(2).public()],
+                receipt_keys: vec![key(3).public()],
+                new_epoch: false,
+                expires: Timestamp::from_seconds(2_000_000_000),
+            };
+            let envelope = new_root(&plan, &keys).expect("a root");
+            let payload = envelope.unverified_payload().expect("a payload");
+            previous = Some(org_protocol::Root::parse(&payload).expect("a root"));
+            roots.push(envelope.to_json());
+        }
+        roots
+    }
+
+    fn write_folder(&self, folder: &Path) {
+        let _ = std::fs::remove_dir_all(folder);
+        let write = |file: &str, text: &str| {
+            let path = folder.join(file);
+            std::fs::create_dir_all(path.parent().expect("a parent")).expect("makes folders");
+            std::fs::write(path, text).expect("writes");
+        };
+        let issuer = self.idp.issuer();
+        write(
+            "org.toml",
+            &format!(
+                "id = \"acme\"\nname = \"Acme\"\n[identity_provider]\nissuer = \"{issuer}\"\nclient_id = \"{CLIENT_ID}\"\n"
+            ),
+        );
+        write(
+            "connectors/warehouse.toml",
+            &format!(
+                "title = \"Warehouse\"\ncommand = [\"/bin/sh\", \"-c\", '''{WAREHOUSE}''']\n\
+                 environment = {{ DSN = \"${{credential}}\" }}\n\
+                 credential = {{ kind = \"brokered\", credentials = [\"warehouse-finance\", \"warehouse-analyst\"] }}\n"
+            ),
+        );
+        write("connectors/warehouse.tools.json", TOOLS);
+        write("servers/analyst.toml", "title = \"Analyst\"\nconnectors = [\"warehouse\"]\n");
+        write("policies/all.cedar", POLICIES);
+    }
+
+    /// Stores a secret.
+    pub async fn put_credential(&self, id: &str, secret: &str) {
+        let id = id.parse().expect("an id");
+        let secret = Secret(SecretString::from(secret));
+        self.ask(&Ask::PutCredential { id, secret }).await.expect("stores");
+    }
+
+    /// Asks as an administrator.
+    ///
+    /// # Errors
+    /// The server's refusal.
+    pub async fn ask(&self, question: &Ask) -> Result<Answer, AskFault> {
+        ask(&self.running.admin_socket, question).await
+    }
+
+    /// The records that the server keeps, as JSON.
+    pub async fn records(&self, filter: Filter) -> Vec<Value> {
+        let answer = self.ask(&Ask::QueryAudit { filter }).await.expect("answers");
+        let Answer::Records { lines } = answer else { panic!("{answer:?}") };
+        lines.iter().map(|line| serde_json::from_str(line).expect("JSON")).collect()
+    }
+
+    /// The address of `path`.
+    pub fn url(&self, path: &str) -> Url {
+        self.running.public_url.join(path).expect("a URL")
+    }
+
+    /// A file below the server's data directory.
+    pub fn data(&self, file: &str) -> PathBuf {
+        self.dir.path().join("data").join(file)
+    }
+}
+
+async fn serve(data: &Path, otlp_url: Option<Url>, port: u16) -> Running {
+    let config = ServeConfig {
+        data: data.join("data"),
+        listen: ([127, 0, 0, 1], port).into(),
+        public_url: None,
+        admin_socket: None,
+        master_key: MasterKey::parse(&STANDARD.encode([7; 32])).expect("a key"),
+        receipt_key: key(3),
+        otlp_url,
+    };
+    start(config, Arc::new(os::SystemClock)).await.expect("starts")
+}
