@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::Value;
-use testkit::{Browser, Employee, Gateway, Opened, Program, Setup, program};
+use testkit::{Browser, Employee, Gateway, Opened, Program, Setup, program, until};
 use url::Url;
 
 /// Long enough for a loaded machine; everything is waited for by condition.
@@ -77,6 +77,16 @@ pub(crate) async fn lets_in(opened: &mut Opened, gateway: &Gateway) -> String {
     let (shown, question) = tokio::join!(browser.open(&page), gateway.answer(true));
     shown.expect("the browser comes back");
     question.expect("the person is asked")
+}
+
+/// Waits until `deskgate status` tells the person something with these words.
+pub(crate) async fn tells(gateway: &Gateway, words: &str) -> String {
+    let told = until(words, SOON, async || {
+        let output = gateway.deskgate(&["status"]).await.ok()?;
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        text.contains(words).then_some(text)
+    });
+    told.await.expect("the person is told")
 }
 
 /// Whether an answer to a call is a refusal, in either of the forms that MCP has.

@@ -4,6 +4,7 @@
 
 mod audit;
 mod common;
+mod desktop;
 mod policy;
 mod protocol;
 mod sign_in;

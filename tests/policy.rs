@@ -2,9 +2,9 @@
 
 use serde_json::json;
 use testkit::bench::Echo;
-use testkit::{Access, Assistant, Step};
+use testkit::{Access, Assistant, Step, until};
 
-use crate::common::{Personal, is_refused, refusal_text};
+use crate::common::{Personal, SOON, is_refused, refusal_text, tells};
 
 const LIMIT: &str = r#"
 @id("no-secrets")
@@ -99,14 +99,45 @@ async fn policies_that_cannot_be_read_allow_nothing() {
         .policy("typo", "forbid (principal, action == Action::\"echo/nothing\", resource);")
         .start()
         .await;
-    let status = gateway.deskgate(&["status"]).await.expect("it runs");
-    let told = String::from_utf8_lossy(&status.stdout).into_owned();
-    assert!(told.contains('!'), "the person is told: {told}");
-    let Ok(connected) = gateway.connect("desk", "Test").await else { return };
+    tells(&gateway, "mistake").await;
+    let token = gateway.connect("desk", "Test").await.expect("let in").tokens.access_token;
     let url = gateway.url("desk").expect("a URL");
-    let assistant = Assistant::new(url, Access::Bearer(connected.tokens.access_token)).expect("an assistant");
+    let assistant = Assistant::new(url, Access::Bearer(token)).expect("an assistant");
     let steps = [Step::ListTools, Step::call("echo", json!({"message": "hello"}))];
     let transcript = assistant.run(None, &steps).await.expect("connected");
     assert!(transcript.tool_names(0).is_empty(), "{transcript:?}");
     assert!(is_refused(&transcript.answers[1]), "{transcript:?}");
+}
+
+#[tokio::test]
+async fn a_change_with_a_mistake_leaves_the_last_good_policies_in_force() {
+    let echo = Echo::start().await.expect("an upstream");
+    let upstream = format!("http://{}/mcp", echo.address());
+    let gateway = Personal::default()
+        .http("echo", &upstream)
+        .server("desk", &["echo"])
+        .policy("limit", LIMIT)
+        .start()
+        .await;
+    let token = gateway.connect("desk", "Test").await.expect("let in").tokens.access_token;
+    let url = gateway.url("desk").expect("a URL");
+    let assistant = Assistant::new(url, Access::Bearer(token)).expect("an assistant");
+
+    std::fs::write(gateway.home().join("policies/limit.cedar"), "forbid (principal, action")
+        .expect("written");
+    tells(&gateway, "mistake").await;
+    let steps = [
+        Step::call("echo", json!({"message": "hello"})),
+        Step::call("echo", json!({"message": "the secret is 42"})),
+    ];
+    let transcript = assistant.run(None, &steps).await.expect("connected");
+    assert_eq!(transcript.text(0), Some("hello"), "{transcript:?}");
+    assert!(is_refused(&transcript.answers[1]), "{transcript:?}");
+
+    std::fs::write(gateway.home().join("policies/limit.cedar"), HIDE).expect("written");
+    let taken_up = until("the corrected policies", SOON, async || {
+        let transcript = assistant.run(None, &[Step::ListTools]).await.ok()?;
+        (transcript.tool_names(0).len() == 9).then_some(())
+    });
+    taken_up.await.expect("nothing has to be restarted");
 }

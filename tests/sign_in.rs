@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use serde_json::json;
+use testkit::bench::Echo;
 use testkit::{Access, Assistant, Browser, Employee, Idp, IdpSettings, Mail, Opened, Step};
 
-use crate::common::{Personal, SOON, is_refused, signs_in};
+use crate::common::{Personal, SOON, is_refused, signs_in, tells};
 
 /// The story "mail".
 #[tokio::test]
@@ -26,7 +27,7 @@ async fn the_first_call_asks_for_the_account_and_later_ones_are_silent() {
 
     let (first, _) = tokio::join!(assistant.run(None, &call), signs_in(&mut opened, Employee::alice()));
     let first = first.expect("connected");
-    assert_eq!(first.answers[0]["structuredContent"]["account"], "alice", "{first:?}");
+    assert_eq!(first.answers[0]["structuredContent"]["account"], "alice", "{first:?}\n{}", gateway.log());
 
     let second = assistant.run(None, &call).await.expect("connected");
     assert_eq!(second.answers[0]["structuredContent"]["account"], "alice");
@@ -150,4 +151,24 @@ async fn no_token_or_secret_lies_readable_in_the_home_folder() {
         }
     }
     assert!(looked_at > 3, "there are files to look at");
+}
+
+#[tokio::test]
+async fn without_a_keychain_the_person_is_told_and_calls_go_on() {
+    let echo = Echo::start().await.expect("an upstream");
+    let upstream = format!("http://{}/mcp", echo.address());
+    let mut gateway = Personal::default().http("echo", &upstream).server("desk", &["echo"]).start().await;
+    gateway.stop();
+    gateway.session().end("gnome-keyring-daemon");
+    gateway.restart().await.expect("it starts all the same");
+
+    tells(&gateway, "keychain").await;
+    let token = gateway.connect("desk", "Test").await.expect("let in").tokens.access_token;
+    let url = gateway.url("desk").expect("a URL");
+    let assistant = Assistant::new(url, Access::Bearer(token.clone())).expect("an assistant");
+    let call = [Step::call("echo", json!({"message": "hello"}))];
+    assert_eq!(assistant.run(None, &call).await.expect("connected").text(0), Some("hello"));
+    gateway.restart().await.expect("it comes back");
+    gateway.offers("desk").await.expect("offered");
+    assistant.run(None, &call).await.expect_err("what could not be sealed was not kept");
 }

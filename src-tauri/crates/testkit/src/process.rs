@@ -92,6 +92,16 @@ impl Spec {
         self
     }
 
+    /// The program.
+    pub(crate) fn program_path(&self) -> &Path {
+        &self.program
+    }
+
+    /// The variables that were set.
+    pub(crate) fn environment(&self) -> &[(OsString, OsString)] {
+        &self.environment
+    }
+
     /// Starts the program.
     ///
     /// # Errors

@@ -33,6 +33,7 @@ const RUN: &[&str] = &[
     "scrot",
     "webkit2gtk-driver",
     "xauth",
+    "xclip",
     "xdg-utils",
     "xdotool",
     "xfce4-panel",

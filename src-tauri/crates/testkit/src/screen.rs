@@ -1,0 +1,245 @@
+//! The windows of a session as a screen reader sees them (AT-SPI over D-Bus), and a person's hands: buttons are pressed
+//! through their own action, keys are typed with `xdotool`.
+//!
+//! Texts cannot be put into a web page's fields from outside, so they are typed: ASCII only.
+
+use std::ffi::OsString;
+use std::process::Stdio;
+use std::time::Duration;
+
+use zbus::{Connection, ObjectPath, OwnedObjectPath, Proxy};
+
+use crate::{PeerFault, until};
+
+const SOON: Duration = Duration::from_secs(60);
+
+// Roles and states of AT-SPI 2.46, `atspi-constants.h`.
+const FRAME: u32 = 23;
+const PASSWORD: u32 = 40;
+const BUTTON: u32 = 43;
+const ENTRY: u32 = 79;
+const FOCUSED: u32 = 1 << 12;
+const ENABLED: u32 = 1 << 8;
+const SENSITIVE: u32 = 1 << 24;
+
+/// Deeper than any page that is looked at.
+const DEPTH: u8 = 30;
+
+/// A thing on the screen: who owns it, and where.
+type Thing = (String, OwnedObjectPath);
+
+/// The windows of a session.
+#[derive(Debug)]
+pub struct Screen {
+    bus: Connection,
+    environment: Vec<(&'static str, OsString)>,
+}
+
+impl Screen {
+    pub(crate) async fn open(
+        session: &str,
+        environment: &[(&'static str, OsString)],
+    ) -> Result<Self, PeerFault> {
+        let session = connect(session).await?;
+        let launcher =
+            Proxy::new(&session, "org.a11y.Bus", "/org/a11y/bus", "org.a11y.Bus").await.map_err(told)?;
+        let address: String = launcher.call("GetAddress", &()).await.map_err(told)?;
+        Ok(Self { bus: connect(&address).await?, environment: environment.to_vec() })
+    }
+
+    /// Waits for a button that can be pressed, in the window whose title begins so, and presses it.
+    ///
+    /// # Errors
+    /// If it does not appear in time.
+    pub async fn press(&self, window: &str, button: &str) -> Result<(), PeerFault> {
+        let what = format!("the button {button:?} of {window:?}");
+        until(&what, SOON, async || {
+            let thing = self.find(window, &[BUTTON], button).await.ok().flatten()?;
+            if self.state(&thing).await.ok()? & (ENABLED | SENSITIVE) != ENABLED | SENSITIVE {
+                return None;
+            }
+            let pressed: bool =
+                self.at(&thing, "Action").await.ok()?.call("DoAction", &(0_i32)).await.ok()?;
+            pressed.then_some(())
+        })
+        .await
+    }
+
+    /// Waits for a field, in the window whose title begins so, and types a text into it.
+    ///
+    /// # Errors
+    /// If it does not appear in time, or the text does not arrive whole.
+    pub async fn fill(&self, window: &str, field: &str, text: &str) -> Result<(), PeerFault> {
+        let what = format!("the field {field:?} of {window:?}");
+        let thing = until(&what, SOON, async || {
+            let thing = self.find(window, &[ENTRY, PASSWORD], field).await.ok().flatten()?;
+            self.xdotool(&["search", "--onlyvisible", "--name", window, "windowactivate", "--sync"])
+                .await
+                .ok()?;
+            let _focused: bool =
+                self.at(&thing, "Component").await.ok()?.call("GrabFocus", &()).await.ok()?;
+            (self.state(&thing).await.ok()? & FOCUSED != 0).then_some(thing)
+        })
+        .await?;
+        self.xdotool(&["type", "--delay", "2", text]).await?;
+        let length = i32::try_from(text.chars().count()).unwrap_or(i32::MAX);
+        until(&format!("{what} to hold {length} characters"), SOON, async || {
+            let held: i32 = self.at(&thing, "Text").await.ok()?.get_property("CharacterCount").await.ok()?;
+            (held == length).then_some(())
+        })
+        .await
+    }
+
+    /// All texts of the window whose title begins so, from top to bottom.
+    ///
+    /// # Errors
+    /// If there is no such window.
+    pub async fn texts(&self, window: &str) -> Result<Vec<String>, PeerFault> {
+        let frame = self.frame(window).await?;
+        let frame = frame.ok_or_else(|| PeerFault::answer("screen", format!("no window {window:?}")))?;
+        let mut texts = Vec::new();
+        let mut waiting = vec![(frame, DEPTH)];
+        while let Some((thing, depth)) = waiting.pop() {
+            let Ok(proxy) = self.at(&thing, "Accessible").await else { continue };
+            let text = match proxy.get_property::<String>("Name").await {
+                Ok(name) if !name.is_empty() => name,
+                Ok(_) | Err(_) => self.text(&thing).await,
+            };
+            if !text.is_empty() {
+                texts.push(text);
+            }
+            if depth > 0 {
+                let mut children = self.children(&proxy).await;
+                children.reverse();
+                waiting.extend(children.into_iter().map(|child| (child, depth - 1)));
+            }
+        }
+        Ok(texts)
+    }
+
+    /// Waits until the window whose title begins so shows this text, alone or within another.
+    ///
+    /// # Errors
+    /// If it does not in time; what it shows then is told.
+    pub async fn shows(&self, window: &str, text: &str) -> Result<(), PeerFault> {
+        let shown = until(text, SOON, async || {
+            self.texts(window).await.ok()?.iter().any(|shown| shown.contains(text)).then_some(())
+        });
+        match shown.await {
+            Ok(()) => Ok(()),
+            Err(_) => {
+                Err(PeerFault::answer("screen", format!("no {text:?} in {:#?}", self.texts(window).await)))
+            }
+        }
+    }
+
+    /// Waits until no window has a title that begins so.
+    ///
+    /// # Errors
+    /// If one stays.
+    pub async fn gone(&self, window: &str) -> Result<(), PeerFault> {
+        until(&format!("the end of the window {window:?}"), SOON, async || {
+            self.frame(window).await.is_ok_and(|frame| frame.is_none()).then_some(())
+        })
+        .await
+    }
+
+    /// Types keys, such as `Return`, into the window that is in front.
+    ///
+    /// # Errors
+    /// If they cannot be typed.
+    pub async fn key(&self, key: &str) -> Result<(), PeerFault> {
+        self.xdotool(&["key", "--clearmodifiers", key]).await
+    }
+
+    /// What a paragraph says; the places of other things in it are left out.
+    async fn text(&self, thing: &Thing) -> String {
+        let Ok(proxy) = self.at(thing, "Text").await else { return String::new() };
+        let text: String = proxy.call("GetText", &(0_i32, -1_i32)).await.unwrap_or_default();
+        text.replace('\u{fffc}', " ").trim().to_owned()
+    }
+
+    async fn find(&self, window: &str, roles: &[u32], name: &str) -> Result<Option<Thing>, PeerFault> {
+        let Some(frame) = self.frame(window).await? else { return Ok(None) };
+        let mut waiting = vec![(frame, DEPTH)];
+        while let Some((thing, depth)) = waiting.pop() {
+            // Things vanish while a page changes: those are not what is looked for.
+            let Ok(proxy) = self.at(&thing, "Accessible").await else { continue };
+            let role: u32 = proxy.call("GetRole", &()).await.unwrap_or_default();
+            let named: String = proxy.get_property("Name").await.unwrap_or_default();
+            if roles.contains(&role) && named == name {
+                return Ok(Some(thing));
+            }
+            if depth > 0 {
+                waiting.extend(self.children(&proxy).await.into_iter().map(|child| (child, depth - 1)));
+            }
+        }
+        Ok(None)
+    }
+
+    async fn frame(&self, window: &str) -> Result<Option<Thing>, PeerFault> {
+        let root = ObjectPath::try_from("/org/a11y/atspi/accessible/root").map_err(told)?;
+        let root: Thing = ("org.a11y.atspi.Registry".to_owned(), root.into());
+        let root = self.at(&root, "Accessible").await?;
+        for application in self.children(&root).await {
+            let Ok(application) = self.at(&application, "Accessible").await else { continue };
+            for frame in self.children(&application).await {
+                let Ok(proxy) = self.at(&frame, "Accessible").await else { continue };
+                let role: u32 = proxy.call("GetRole", &()).await.unwrap_or_default();
+                let title: String = proxy.get_property("Name").await.unwrap_or_default();
+                if role == FRAME && title.starts_with(window) {
+                    return Ok(Some(frame));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// One by one: asked for all at once, a GTK parent leaves the web page out.
+    async fn children(&self, parent: &Proxy<'_>) -> Vec<Thing> {
+        let count: i32 = parent.get_property("ChildCount").await.unwrap_or_default();
+        let mut children = Vec::new();
+        for at in 0..count {
+            if let Ok(child) = parent.call("GetChildAtIndex", &(at)).await {
+                children.push(child);
+            }
+        }
+        children
+    }
+
+    async fn state(&self, thing: &Thing) -> Result<u32, PeerFault> {
+        let state: Vec<u32> =
+            self.at(thing, "Accessible").await?.call("GetState", &()).await.map_err(told)?;
+        Ok(state.first().copied().unwrap_or_default())
+    }
+
+    async fn at(&self, thing: &Thing, interface: &str) -> Result<Proxy<'_>, PeerFault> {
+        zbus::proxy::Builder::new(&self.bus)
+            .destination(thing.0.clone())
+            .path(thing.1.clone())
+            .interface(format!("org.a11y.atspi.{interface}"))
+            .cache_properties(zbus::proxy::CacheProperties::No)
+            .build()
+            .await
+            .map_err(told)
+    }
+
+    async fn xdotool(&self, arguments: &[&str]) -> Result<(), PeerFault> {
+        let mut command = tokio::process::Command::new("xdotool");
+        command.args(arguments).envs(self.environment.iter().map(|(name, value)| (*name, value)));
+        let status = command.stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true).status().await?;
+        if status.success() {
+            Ok(())
+        } else {
+            Err(PeerFault::answer("xdotool", format!("{arguments:?}: {status}")))
+        }
+    }
+}
+
+async fn connect(address: &str) -> Result<Connection, PeerFault> {
+    zbus::connection::Builder::address(address).build().await.map_err(told)
+}
+
+fn told(fault: impl std::fmt::Display) -> PeerFault {
+    PeerFault::answer("accessibility bus", fault.to_string())
+}

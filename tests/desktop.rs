@@ -1,0 +1,369 @@
+//! The tray application, as a person at a desk meets it: a real panel, a real notification daemon, real windows.
+
+use serde_json::json;
+use testkit::bench::Echo;
+use testkit::{
+    Access, Assistant, Browser, Desktop, Driver, Employee, Idp, IdpSettings, Mail, OAuthClient, Program,
+    SessionParts, Step, free_port, program, until,
+};
+use url::Url;
+
+use crate::common::{Personal, SOON, is_refused};
+
+async fn start(personal: Personal) -> Desktop {
+    let program = program(Program::Desktop).expect("built");
+    Desktop::start(&program, personal.setup()).await.expect("the desktop starts")
+}
+
+async fn prepared(personal: Personal, parts: SessionParts) -> Desktop {
+    let program = program(Program::Desktop).expect("built");
+    Desktop::prepared(&program, personal.setup(), parts).await.expect("the session starts")
+}
+
+async fn echo() -> (Echo, Personal) {
+    let echo = Echo::start().await.expect("an upstream");
+    let personal = Personal::default().http("echo", &format!("http://{}/mcp", echo.address()));
+    (echo, personal.server("desk", &["echo"]))
+}
+
+/// Registers an assistant of this name at a virtual server and opens its page, as its user's browser would.
+async fn asks(url: &Url, name: &str) -> OAuthClient {
+    let client = OAuthClient::register(url, name).await.expect("registered");
+    let page = client.authorize_url(None).expect("a page");
+    tokio::spawn(async move {
+        let mut browser = Browser::new(Employee::alice()).expect("a browser");
+        // It ends when the person has answered, or with the test.
+        let _page = browser.open(&page).await;
+    });
+    client
+}
+
+async fn token(desktop: &mut Desktop, name: &str) -> String {
+    let url = desktop.offers("desk").await.expect("offered");
+    let client = asks(&url, name).await;
+    let screen = desktop.screen().await.expect("a screen");
+    let window = format!("{name} wants to use Server desk");
+    screen.press(&window, "Allow").await.expect("allowed");
+    let back = client.redirected(SOON).await.expect("redirected");
+    client.redeem(&back["code"]).await.expect("redeemed").access_token
+}
+
+#[tokio::test]
+async fn the_tray_says_how_it_is_and_does_as_it_is_told() {
+    let (_echo, personal) = echo().await;
+    let mut desktop = start(personal).await;
+    let url = desktop.offers("desk").await.expect("offered");
+    let tray = desktop.tray().await.expect("a tray");
+
+    tray.entry("Ready. 0 assistants, 1 connector.").await.expect("the status comes first");
+    let lines = tray.lines().await.expect("a menu");
+    assert!(lines[1].starts_with("Personal, "), "who is signed in: {lines:#?}");
+    assert!(lines.iter().any(|line| line.starts_with("Audit: ") && line.ends_with("on this computer only")));
+    assert_eq!(tray.tooltip().await.expect("a tooltip"), "Deskgate: Ready. 0 assistants, 1 connector.");
+
+    tray.choose("Copy URL of Server desk").await.expect("chosen");
+    until("the URL on the clipboard", SOON, async || {
+        (desktop.clipboard().await.ok()? == url.as_str()).then_some(())
+    })
+    .await
+    .expect("copied");
+
+    let open_gate = tray.picture().await.expect("a picture");
+    tray.choose("Until I resume").await.expect("chosen");
+    tray.entry("Resume").await.expect("paused");
+    let barred_gate = tray.picture().await.expect("a picture");
+    assert_ne!(open_gate, barred_gate, "a pause has an icon of its own");
+    tray.choose("Resume").await.expect("chosen");
+    tray.entry("Pause").await.expect("resumed");
+
+    tray.activate().await.expect("clicked");
+    let screen = desktop.screen().await.expect("a screen");
+    screen.shows("Deskgate", "Server desk").await.expect("a click on the icon opens the window");
+
+    tray.choose("Quit Deskgate").await.expect("chosen");
+    let status = desktop.process().expect("running").wait(SOON).await.expect("it ends");
+    assert!(status.success(), "{status}");
+}
+
+#[tokio::test]
+async fn a_paused_gateway_refuses_calls_until_it_is_resumed() {
+    let (_echo, personal) = echo().await;
+    let mut desktop = start(personal).await;
+    let token = token(&mut desktop, "Test").await;
+    let url = desktop.offers("desk").await.expect("offered");
+    let assistant = Assistant::new(url, Access::Bearer(token)).expect("an assistant");
+    let call = [Step::call("echo", json!({"message": "hello"}))];
+    let tray = desktop.tray().await.expect("a tray");
+
+    tray.choose("Until I resume").await.expect("chosen");
+    tray.entry("Resume").await.expect("paused");
+    let paused = assistant.run(None, &call).await.expect("connected");
+    assert!(is_refused(&paused.answers[0]), "{paused:?}");
+
+    tray.choose("Resume").await.expect("chosen");
+    tray.entry("Pause").await.expect("resumed");
+    let resumed = assistant.run(None, &call).await.expect("connected");
+    assert_eq!(resumed.text(0), Some("hello"));
+}
+
+#[tokio::test]
+async fn an_assistant_is_let_in_by_a_person_at_the_consent_window() {
+    let (_echo, personal) = echo().await;
+    let mut desktop = start(personal).await;
+    let url = desktop.offers("desk").await.expect("offered");
+    let client = asks(&url, "Unknown helper").await;
+    let window = "Unknown helper wants to use Server desk";
+
+    let tray = desktop.tray().await.expect("a tray");
+    tray.entry(window).await.expect("the tray says what waits");
+    let screen = desktop.screen().await.expect("a screen");
+    screen.shows(window, "end_to_end").await.expect("the program that really listens is named");
+    screen.shows(window, "does not look like Unknown helper").await.expect("and that it bears another name");
+    screen.press(window, "Allow").await.expect("allowed");
+
+    let back = client.redirected(SOON).await.expect("redirected");
+    let tokens = client.redeem(&back["code"]).await.expect("redeemed");
+    assert!(tokens.access_token.starts_with("dga_"));
+    screen.gone(window).await.expect("the window closes by itself");
+    tray.entry("Ready. 1 assistant, 1 connector.").await.expect("the assistant is counted");
+    let told = desktop.notifications().await.expect("a daemon");
+    assert!(told.contains(&window.to_owned()), "a real notification was raised: {told:?}");
+}
+
+#[tokio::test]
+async fn an_assistant_that_is_denied_gets_nothing() {
+    let (_echo, personal) = echo().await;
+    let mut desktop = start(personal).await;
+    let url = desktop.offers("desk").await.expect("offered");
+    let client = asks(&url, "Unwanted").await;
+    let screen = desktop.screen().await.expect("a screen");
+    screen.press("Unwanted wants to use Server desk", "Deny").await.expect("denied");
+
+    let back = client.redirected(SOON).await.expect("redirected");
+    assert_eq!(back.get("error").map(String::as_str), Some("access_denied"), "{back:?}");
+    assert!(!back.contains_key("code"));
+}
+
+#[tokio::test]
+async fn a_terminal_cannot_answer_for_the_person_at_the_desk() {
+    let (_echo, personal) = echo().await;
+    let mut desktop = start(personal).await;
+    let url = desktop.offers("desk").await.expect("offered");
+    let _client = asks(&url, "Sly").await;
+    let tray = desktop.tray().await.expect("a tray");
+    tray.entry("Sly wants to use Server desk").await.expect("asked");
+
+    let deskgate = program(Program::Deskgate).expect("built");
+    let run = |arguments: &[&str]| {
+        let mut command = desktop.session().command(&deskgate);
+        command.args(arguments).env("DESKGATE_HOME", desktop.home()).output().expect("it runs")
+    };
+    let pending: serde_json::Value =
+        serde_json::from_slice(&run(&["pending", "--json"]).stdout).expect("JSON");
+    let id = pending[0]["id"].as_str().expect("an id");
+    let answered = run(&["answer", id, "allow"]);
+
+    assert!(!answered.status.success(), "else an agent with a shell approves itself");
+    tray.entry("Sly wants to use Server desk").await.expect("it still waits");
+}
+
+/// The story "mail", at a desk.
+#[tokio::test]
+async fn the_first_call_opens_a_native_sign_in_window_and_later_ones_are_silent() {
+    let idp = Idp::start(&IdpSettings::default()).await.expect("the identity provider starts");
+    let mail = Mail::start(&idp).await.expect("the mail starts");
+    let mut desktop =
+        start(Personal::default().http_with_own_account("mail", mail.url()).server("desk", &["mail"])).await;
+    let token = token(&mut desktop, "Test").await;
+    let url = desktop.offers("desk").await.expect("offered");
+    let assistant = Assistant::new(url, Access::Bearer(token)).expect("an assistant");
+    let call = [Step::call("list_messages", json!({}))];
+    let (window, alice) = ("Sign in to Connector mail", Employee::alice());
+
+    let person = async {
+        desktop.sign_in(window, &alice).await.expect("signed in");
+        desktop.screen().await.expect("a screen").gone(window).await.expect("the window closes by itself");
+    };
+    let (first, ()) = tokio::join!(assistant.run(None, &call), person);
+    let first = first.expect("connected");
+    assert_eq!(first.answers[0]["structuredContent"]["account"], "alice", "{first:?}");
+    assert!(desktop.notifications().await.expect("a daemon").contains(&window.to_owned()));
+
+    let second = assistant.run(None, &call).await.expect("connected");
+    assert_eq!(second.answers[0]["structuredContent"]["account"], "alice");
+    assert_eq!(idp.sign_ins(), ["alice"], "she was asked once");
+}
+
+#[tokio::test]
+async fn a_sign_in_window_that_is_closed_gives_the_sign_in_up() {
+    let idp = Idp::start(&IdpSettings::default()).await.expect("the identity provider starts");
+    let mail = Mail::start(&idp).await.expect("the mail starts");
+    let mut desktop =
+        start(Personal::default().http_with_own_account("mail", mail.url()).server("desk", &["mail"])).await;
+    let token = token(&mut desktop, "Test").await;
+    let url = desktop.offers("desk").await.expect("offered");
+    let assistant = Assistant::new(url, Access::Bearer(token)).expect("an assistant");
+    let call = [Step::call("list_messages", json!({}))];
+    let window = "Sign in to Connector mail";
+
+    let person = async {
+        let screen = desktop.screen().await.expect("a screen");
+        screen.shows(window, "Password").await.expect("the provider's page is there");
+        desktop.close_window(window).await.expect("closed");
+    };
+    let (refused, ()) = tokio::join!(assistant.run(None, &call), person);
+    let refused = refused.expect("connected");
+    assert!(is_refused(&refused.answers[0]), "{refused:?}");
+    assert_eq!(idp.sign_ins(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn one_sign_in_at_the_provider_serves_every_connector() {
+    let idp = Idp::start(&IdpSettings::default()).await.expect("the identity provider starts");
+    let (mail, post) = (Mail::start(&idp).await.expect("mail"), Mail::start(&idp).await.expect("more mail"));
+    let personal = Personal::default()
+        .http_with_own_account("mail", mail.url())
+        .http_with_own_account("post", post.url())
+        .server("desk", &["mail", "post"]);
+    let mut desktop = start(personal).await;
+    let tray = desktop.tray().await.expect("a tray");
+
+    tray.choose("Sign in to Connector mail").await.expect("chosen");
+    desktop.sign_in("Sign in to Connector mail", &Employee::alice()).await.expect("signed in");
+    let screen = desktop.screen().await.expect("a screen");
+    screen.gone("Sign in to Connector mail").await.expect("the window closes");
+    tray.choose("Sign in to Connector post").await.expect("chosen");
+    screen.press("Sign in to Connector post", "Allow").await.expect("only asked to agree");
+    screen.gone("Sign in to Connector post").await.expect("the window closes");
+
+    assert_eq!(idp.sign_ins(), ["alice"], "the password was typed once");
+}
+
+#[tokio::test]
+async fn the_main_window_says_what_to_do_and_shows_what_happens() {
+    let desktop = prepared(Personal::default(), SessionParts::DESKTOP).await;
+    let settings = desktop.home().join("deskgate.toml");
+    let window = Driver::start(desktop.session(), desktop.spec(), &[]).await.expect("the window opens");
+
+    window.shows("Ready, but nothing is set up yet.").await.expect("the first sentence");
+    window.shows("Set it up in two steps").await.expect("what to do next");
+    let (_echo, personal) = echo().await;
+    std::fs::write(settings, personal.setup().settings).expect("written");
+    window.shows("Server desk").await.expect("the settings are read again by themselves");
+
+    window.click("Pause for 15 minutes").await.expect("clicked");
+    window.shows("Paused.").await.expect("paused");
+    window.click("Resume").await.expect("clicked");
+    window.shows("Ready. 0 assistants, 1 connector.").await.expect("resumed");
+    for (place, words) in [
+        ("Connectors", "Connector echo"),
+        ("Assistants", "No assistant is connected yet"),
+        ("Activity", "Nothing was done yet"),
+        ("Access", "echo"),
+        ("Pending", "Nothing waits for you"),
+        ("Settings", "You decide."),
+        ("About", "deskgate status"),
+    ] {
+        window.click(place).await.expect("clicked");
+        window.shows(words).await.expect("the place answers its question");
+    }
+}
+
+#[tokio::test]
+async fn a_window_can_call_what_its_capability_names_and_nothing_else() {
+    let desktop = prepared(Personal::default(), SessionParts::DESKTOP).await;
+    let window = Driver::start(desktop.session(), desktop.spec(), &[]).await.expect("the window opens");
+    window.shows("Ready").await.expect("it runs");
+    let invoke = async |command: &str| {
+        let script = format!(
+            "const done = arguments[arguments.length - 1];
+             window.__TAURI_INTERNALS__.invoke({command:?}).then((a) => done('answered'), (e) => done(String(e)));"
+        );
+        window.script_later(&script).await.expect("it answers").as_str().unwrap_or_default().to_owned()
+    };
+
+    assert_eq!(invoke("about").await, "answered");
+    for command in
+        ["question", "plugin:window|create", "plugin:webview|create_webview_window", "plugin:app|version"]
+    {
+        let answer = invoke(command).await;
+        assert!(answer.contains("not allowed"), "{command}: {answer}");
+    }
+}
+
+#[tokio::test]
+async fn a_second_start_shows_the_window_of_the_first_and_ends() {
+    let mut desktop = start(Personal::default()).await;
+    assert!(
+        !desktop.windows().await.expect("titles").contains(&"Deskgate".to_owned()),
+        "started in the tray"
+    );
+
+    let output = desktop.run(&[]).await.expect("it runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let screen = desktop.screen().await.expect("a screen");
+    screen.shows("Deskgate", "nothing is set up yet").await.expect("the first one's window");
+    desktop.close_window("^Deskgate$").await.expect("closed");
+    screen.gone("Deskgate").await.expect("destroyed");
+    desktop.tray().await.expect("the tray stays").entry("Ready").await.expect("and answers");
+}
+
+#[tokio::test]
+async fn without_a_display_it_says_so_in_a_sentence() {
+    let desktop = prepared(Personal::default(), SessionParts::HEADLESS).await;
+    let without = desktop.run(&[]).await.expect("it runs");
+    let told = String::from_utf8_lossy(&without.stderr).into_owned();
+    assert!(!without.status.success());
+    assert!(told.starts_with("Deskgate found no display"), "{told}");
+    assert!(told.contains("deskgate serve"), "what to do instead: {told}");
+    assert_eq!(told.lines().count(), 1, "{told}");
+}
+
+#[tokio::test]
+async fn a_keychain_that_is_not_there_is_said_in_tray_and_window() {
+    let parts = SessionParts { keychain: false, ..SessionParts::DESKTOP };
+    let mut desktop = prepared(Personal::default(), parts).await;
+    desktop.launch(&[]).expect("started");
+    let tray = desktop.tray().await.expect("a tray");
+    let first = until("a word about the keychain", SOON, async || {
+        let first = tray.lines().await.ok()?.into_iter().next()?;
+        first.contains("keychain").then_some(first)
+    });
+    let sentence = first.await.expect("the tray says it");
+    let screen = desktop.screen().await.expect("a screen");
+    screen.shows("Deskgate", &sentence).await.expect("the window says the same");
+    desktop.listens().await.expect("it works all the same");
+}
+
+#[tokio::test]
+async fn a_folder_that_cannot_be_used_is_said_in_the_window() {
+    let mut desktop = prepared(Personal::default(), SessionParts::DESKTOP).await;
+    let journal = desktop.home().join("journal");
+    std::fs::write(&journal, "a file where a folder has to be").expect("written");
+    desktop.launch(&["--background"]).expect("started");
+    let tray = desktop.tray().await.expect("a tray");
+
+    let screen = desktop.screen().await.expect("a screen");
+    screen.shows("Deskgate", "Stopped").await.expect("the window opens by itself and says so");
+    tray.choose("Quit Deskgate").await.expect("it can be ended");
+    let status = desktop.process().expect("running").wait(SOON).await.expect("it ends");
+    assert_eq!(status.code(), Some(1));
+}
+
+#[tokio::test]
+async fn nobody_can_inspect_the_window_from_outside() {
+    let mut desktop = prepared(Personal::default(), SessionParts::DESKTOP).await;
+    let port = free_port().expect("a port");
+    let server = format!("127.0.0.1:{port}");
+    let spec =
+        desktop.spec().env("WEBKIT_INSPECTOR_HTTP_SERVER", &server).env("WEBKIT_INSPECTOR_SERVER", &server);
+    let mut process = spec.start().expect("started");
+    let screen = desktop.screen().await.expect("a screen");
+    screen.shows("Deskgate", "nothing is set up yet").await.expect("the window is there");
+
+    let answer = tokio::net::TcpStream::connect(("127.0.0.1", port)).await;
+    assert!(answer.is_err(), "the inspector would run script in our window");
+    process.kill();
+    desktop.launch(&["--background"]).expect("a normal start works");
+    desktop.listens().await.expect("it listens");
+}
