@@ -1,11 +1,7 @@
 //! Builds the interface with Vite and prepares what Tauri compiles in.
 //!
 //! `DESKGATE_UI=skip` leaves the interface as it lies in `ui/dist`, for machines without npm that only check the code.
-#![expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "a build script speaks to cargo and to the person"
-)]
+#![expect(clippy::print_stderr, reason = "a build script speaks to the person")]
 
 use std::path::Path;
 use std::process::{Command, ExitCode};

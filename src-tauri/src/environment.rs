@@ -3,18 +3,20 @@
 
 use std::process::{Command, ExitCode};
 
-/// Obeyed by the web view; automation is kept in debug builds, where tests drive the window.
-const REMOTE_CONTROL: &[&str] = if cfg!(debug_assertions) {
-    &["WEBKIT_INSPECTOR_SERVER", "WEBKIT_INSPECTOR_HTTP_SERVER"]
-} else {
-    &["WEBKIT_INSPECTOR_SERVER", "WEBKIT_INSPECTOR_HTTP_SERVER", "TAURI_WEBVIEW_AUTOMATION"]
-};
+/// Variables that a web view obeys.
+const REMOTE_CONTROL: [&str; 3] =
+    ["WEBKIT_INSPECTOR_SERVER", "WEBKIT_INSPECTOR_HTTP_SERVER", "TAURI_WEBVIEW_AUTOMATION"];
+
+/// In debug builds tests may drive the window: WebKitWebDriver sets two of the variables.
+fn driven_by_a_test() -> bool {
+    cfg!(debug_assertions) && std::env::var_os("TAURI_WEBVIEW_AUTOMATION").is_some()
+}
 
 /// Starts the program anew without the variables if one is set, and gives the exit code of that; `None` if none is.
 ///
 /// Removing a variable from a running process is not safe in Rust; a fresh start without it is.
 pub(crate) fn without_remote_control() -> Option<ExitCode> {
-    if REMOTE_CONTROL.iter().all(|name| std::env::var_os(name).is_none()) {
+    if driven_by_a_test() || REMOTE_CONTROL.iter().all(|name| std::env::var_os(name).is_none()) {
         return None;
     }
     let Ok(program) = std::env::current_exe() else {
