@@ -36,22 +36,34 @@ impl Discovery for Discoverer {
             if unknown.is_empty() {
                 return Ok(false);
             }
-            let mut changes = self.snapshots.changes();
-            changes.mark_unchanged();
-            for (connector, title) in unknown {
+            for (connector, title) in &unknown {
                 self.connectors
-                    .refresh(&connector, &self.subject, Asking::Allowed)
+                    .refresh(connector, &self.subject, Asking::Allowed)
                     .await
-                    .map_err(|fault| fault.advice(&title))?;
+                    .map_err(|fault| fault.advice(title))?;
             }
-            // Late or not: whoever asked looks again.
-            let _ = tokio::time::timeout(IN_FORCE_WITHIN, changes.changed()).await;
+            // Other snapshots may come before the one with these tools. Late or not: whoever asked looks again.
+            let mut changes = self.snapshots.changes();
+            let in_force = async {
+                while !unknown.iter().all(|(connector, _)| self.is_in_force(server, connector))
+                    && changes.changed().await.is_ok()
+                {}
+            };
+            let _ = tokio::time::timeout(IN_FORCE_WITHIN, in_force).await;
             Ok(true)
         })
     }
 }
 
 impl Discoverer {
+    /// Whether the snapshot offers tools of this connector, or there are none to offer.
+    fn is_in_force(&self, server: &ServerId, connector: &ConnectorId) -> bool {
+        let snapshot = self.snapshots.current();
+        let view = snapshot.servers.get(server);
+        self.connectors.listing(connector).is_none_or(|listing| listing.tools.is_empty())
+            || view.is_none_or(|view| view.tools().iter().any(|tool| tool.connector == *connector))
+    }
+
     /// The virtual server's connectors with an account of the person's own, whose tools were never seen.
     fn unknown(&self, server: &ServerId) -> Vec<(ConnectorId, String)> {
         let offering = Arc::clone(&self.offerings.borrow());
