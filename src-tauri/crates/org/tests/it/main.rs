@@ -1,2 +1,9 @@
-//! x
-fn main() {}
+//! The desktop's client against a control plane that is really served.
+#![expect(clippy::expect_used, clippy::panic, reason = "a test that cannot go on ends at once")]
+
+mod broker;
+mod delivery;
+mod events;
+mod harness;
+mod policy;
+mod session;

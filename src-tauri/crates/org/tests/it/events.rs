@@ -1,0 +1,64 @@
+//! Following events: pushed within moments, taken up where they ended.
+
+use control::admin::Ask;
+use control::testing::ServedOrg;
+use org_protocol::EventKind;
+use tokio::sync::mpsc;
+
+use crate::harness::{Desktop, until};
+
+fn follow(desktop: &Desktop) -> (mpsc::UnboundedReceiver<EventKind>, tokio::task::JoinHandle<()>) {
+    let (tell, heard) = mpsc::unbounded_channel();
+    let org = desktop.org.clone();
+    let task = tokio::spawn(async move {
+        org.follow(|event| {
+            let _ = tell.send(event);
+        })
+        .await;
+    });
+    (heard, task)
+}
+
+#[tokio::test]
+async fn a_publication_is_heard_of_at_once() {
+    let mut served = ServedOrg::new().await;
+    let desktop = Desktop::new(&served).await;
+    let (mut heard, task) = follow(&desktop);
+    desktop.sign_in(&served, "alice", &["analysts"]).await;
+    assert_eq!(heard.recv().await, Some(EventKind::Resync));
+    let began = tokio::time::Instant::now();
+    served.publish(|_| ()).await.expect("publishes");
+    assert_eq!(heard.recv().await, Some(EventKind::BundleUpdated { epoch: 1, version: 2 }));
+    assert!(began.elapsed() < std::time::Duration::from_secs(2), "{:?}", began.elapsed());
+    task.abort();
+}
+
+#[tokio::test]
+async fn nothing_is_missed_while_the_server_restarts() {
+    let mut served = ServedOrg::new().await;
+    let desktop = Desktop::new(&served).await;
+    let (mut heard, task) = follow(&desktop);
+    desktop.sign_in(&served, "alice", &["analysts"]).await;
+    assert_eq!(heard.recv().await, Some(EventKind::Resync));
+    served = served.restart().await;
+    served.publish(|_| ()).await.expect("publishes");
+    assert_eq!(
+        heard.recv().await,
+        Some(EventKind::BundleUpdated { epoch: 1, version: 2 }),
+        "and no second resync"
+    );
+    task.abort();
+}
+
+#[tokio::test]
+async fn a_revoked_session_ends_at_once() {
+    let served = ServedOrg::new().await;
+    let desktop = Desktop::new(&served).await;
+    let (mut heard, task) = follow(&desktop);
+    desktop.sign_in(&served, "alice", &["analysts"]).await;
+    assert_eq!(heard.recv().await, Some(EventKind::Resync));
+    served.ask(&Ask::RevokeDevice { id: desktop.id }).await.expect("revokes");
+    assert_eq!(heard.recv().await, Some(EventKind::SessionRevoked));
+    until("the end of the session", async || desktop.org.session().borrow().is_none()).await;
+    task.abort();
+}

@@ -1,0 +1,199 @@
+//! Policy on a desktop: fetched, verified, kept, and never worse than before.
+
+use std::path::Path;
+use std::time::Duration;
+
+use control::testing::ServedOrg;
+use model::Digest;
+use org::{Fetched, OrgFault, discover};
+use org_protocol::{Freshness, Refusal};
+
+use crate::harness::Desktop;
+
+fn rename(to: &'static str) -> impl FnOnce(&Path) {
+    move |folder| {
+        let file = folder.join("org.toml");
+        let text = std::fs::read_to_string(&file).expect("reads");
+        std::fs::write(&file, text.replace("name = \"Acme\"", &format!("name = \"{to}\""))).expect("writes");
+    }
+}
+
+#[tokio::test]
+async fn policy_comes_stays_and_follows_changes() {
+    let mut served = ServedOrg::new().await;
+    let desktop = Desktop::new(&served).await;
+    assert!(desktop.org.resume().await.expect("nothing is wrong").is_none());
+    let first = desktop.update().await.expect("fetches").expect("new");
+    assert_eq!((first.content.org.name.as_str(), first.label.as_str()), ("Acme", "acme 1"));
+    assert!(desktop.update().await.expect("fetches").is_none(), "nothing is new");
+
+    served.publish(rename("Acme 2")).await.expect("publishes");
+    let second = desktop.update().await.expect("fetches").expect("new");
+    assert_eq!((second.content.org.name.as_str(), second.label.as_str()), ("Acme 2", "acme 2"));
+
+    let desktop = desktop.restart(&served).await;
+    let resumed = desktop.org.resume().await.expect("nothing is wrong").expect("in force");
+    assert_eq!((resumed.digest, resumed.label), (second.digest, second.label));
+    assert!(desktop.update().await.expect("fetches").is_none());
+    let files = std::fs::read_dir(desktop.bundle_dir()).expect("reads").count();
+    assert_eq!(files, 3, "root document, manifest, bundle; nothing old");
+}
+
+#[tokio::test]
+async fn it_stays_in_force_without_a_server() {
+    let served = ServedOrg::new().await;
+    let desktop = Desktop::new(&served).await;
+    let applied = desktop.update().await.expect("fetches").expect("new");
+    let desktop = desktop.restart(&served).await;
+    served.running.stop().await;
+    assert_eq!(
+        desktop.org.resume().await.expect("in force").map(|applied| applied.digest),
+        Some(applied.digest)
+    );
+    assert!(matches!(desktop.org.fetch().await, Err(OrgFault::NotReached(_))));
+    let grace = Duration::from_secs(3600);
+    assert!(matches!(desktop.org.freshness(grace).await, Freshness::Fresh { .. }));
+}
+
+#[tokio::test]
+async fn a_renewal_of_the_same_policy_is_told_as_one() {
+    let mut served = ServedOrg::new().await;
+    let desktop = Desktop::new(&served).await;
+    let first = desktop.update().await.expect("fetches").expect("new");
+    served.publish(|_| ()).await.expect("publishes");
+    let Fetched::New(candidate) = desktop.org.fetch().await.expect("fetches") else { panic!("not new") };
+    assert!(candidate.is_renewal(&first));
+    let second = desktop.org.apply(*candidate).await.expect("applies");
+    assert_eq!((second.digest, second.label.as_str()), (first.digest, "acme 2"));
+}
+
+#[tokio::test]
+async fn the_wrong_fingerprint_is_refused() {
+    let served = ServedOrg::new().await;
+    let desktop = Desktop::pointed(served.running.public_url.clone(), Digest::of(b"another")).await;
+    assert!(matches!(desktop.update().await, Err(OrgFault::Document(Refusal::Fingerprint { .. }))));
+    assert!(!desktop.bundle_dir().exists(), "nothing was stored");
+}
+
+#[tokio::test]
+async fn a_rejected_policy_leaves_the_old_one_and_is_not_fetched_again() {
+    let mut served = ServedOrg::new().await;
+    let desktop = Desktop::new(&served).await;
+    let good = desktop.update().await.expect("fetches").expect("new");
+    served.publish(rename("Broken")).await.expect("publishes");
+    let Fetched::New(candidate) = desktop.org.fetch().await.expect("fetches") else { panic!("not new") };
+    desktop.org.reject(*candidate).await;
+    assert!(desktop.update().await.expect("fetches").is_none());
+
+    let desktop = desktop.restart(&served).await;
+    let resumed = desktop.org.resume().await.expect("nothing is wrong").expect("in force");
+    assert_eq!(resumed.digest, good.digest);
+    served.publish(rename("Mended")).await.expect("publishes");
+    let mended = desktop.update().await.expect("fetches").expect("new");
+    assert_eq!(mended.content.org.name, "Mended");
+}
+
+#[tokio::test]
+async fn an_older_publication_is_refused_also_after_a_restart() {
+    let mut served = ServedOrg::new().await;
+    let desktop = Desktop::new(&served).await;
+    served.publish(|_| ()).await.expect("publishes");
+    desktop.update().await.expect("fetches").expect("new");
+    let desktop = desktop.restart(&served).await;
+
+    // Another server with the same keys that has only the first version: what an attacker replays.
+    let replay = ServedOrg::new().await;
+    let desktop = desktop.repointed(replay.running.public_url.clone(), replay.fingerprint()).await;
+    desktop.org.resume().await.expect("nothing is wrong").expect("in force");
+    let refused = desktop.update().await;
+    assert!(
+        matches!(refused, Err(OrgFault::Document(Refusal::Rollback { seen: 2, found: 1 }))),
+        "{refused:?}"
+    );
+}
+
+#[tokio::test]
+async fn root_documents_are_walked_and_kept() {
+    let mut served = ServedOrg::new().await;
+    let pinned = served.fingerprint();
+    let desktop = Desktop::new(&served).await;
+    desktop.update().await.expect("fetches").expect("new");
+    served.rotate_root();
+    served.rotate_root();
+    served.publish(rename("Rotated")).await.expect("publishes");
+    let applied = desktop.update().await.expect("fetches").expect("new");
+    assert_eq!(applied.content.org.name, "Rotated");
+    assert!(desktop.bundle_dir().join("root-3.json").exists());
+
+    let newcomer = Desktop::pointed(served.running.public_url.clone(), pinned).await;
+    assert_eq!(newcomer.update().await.expect("fetches").expect("new").digest, applied.digest);
+    let desktop = desktop.restart(&served).await;
+    assert!(desktop.org.resume().await.expect("nothing is wrong").is_some());
+}
+
+#[tokio::test]
+async fn documents_that_were_altered_on_disk_are_set_aside_and_fetched_again() {
+    let served = ServedOrg::new().await;
+    let desktop = Desktop::new(&served).await;
+    let applied = desktop.update().await.expect("fetches").expect("new");
+    for prefix in ["bundle-", "manifest-", "root-"] {
+        let file = std::fs::read_dir(desktop.bundle_dir())
+            .expect("reads")
+            .map(|entry| entry.expect("an entry").path())
+            .find(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(prefix)))
+            .expect("there");
+        let good = std::fs::read(&file).expect("reads");
+        std::fs::write(&file, &good[..good.len() - 1]).expect("damages");
+        let restarted = Desktop {
+            home: tempfile::tempdir().expect("a directory"),
+            keychain: desktop.keychain.clone(),
+            id: desktop.id,
+            org: desktop.org.clone(),
+        };
+        let advice = restarted.org.resume().await.expect_err("damaged");
+        assert!(!advice.happened.is_empty());
+        assert!(!desktop.bundle_dir().exists(), "set aside");
+        let again = Desktop { org: reopened(&desktop, &served).await, ..restarted };
+        assert_eq!(
+            again.update().await.expect("fetches").map(|new| new.digest),
+            Some(applied.digest),
+            "{prefix}"
+        );
+    }
+}
+
+/// The client anew on the same home.
+async fn reopened(desktop: &Desktop, served: &ServedOrg) -> org::Org {
+    let vault = vault::Vault::open(
+        &desktop.home.path().join("vault"),
+        std::sync::Arc::new(desktop.keychain.clone()),
+        std::sync::Arc::new(os::SystemClock),
+    )
+    .await;
+    org::Org::new(org::OrgParts {
+        config_url: served.running.public_url.clone(),
+        fingerprint: served.fingerprint(),
+        dir: desktop.bundle_dir(),
+        device: desktop.id,
+        description: org_protocol::DeviceDescription {
+            name: String::new(),
+            platform: String::new(),
+            app_version: String::new(),
+        },
+        vault,
+        clock: std::sync::Arc::new(os::SystemClock),
+    })
+    .expect("a client")
+}
+
+#[tokio::test]
+async fn an_organisation_is_found_by_its_address() {
+    let served = ServedOrg::new().await;
+    let found = discover(&served.running.public_url).await.expect("found");
+    assert_eq!((found.org.as_str(), found.root_key_fingerprint), ("acme", served.fingerprint()));
+    assert_eq!(found.config_url, served.running.public_url);
+    assert!(matches!(
+        discover(&"http://acme.example".parse().expect("a URL")).await,
+        Err(OrgFault::Insecure(_))
+    ));
+}
