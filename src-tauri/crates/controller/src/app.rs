@@ -6,6 +6,7 @@ mod accounts;
 mod catalog;
 mod discover;
 mod engine;
+mod follow;
 mod home;
 mod ledger;
 mod pins;

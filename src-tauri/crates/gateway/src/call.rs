@@ -290,7 +290,12 @@ fn outcome(answer: &Result<Answer, CallFault>, title: &str, took: Duration) -> (
             let status = if fault.before_effect() { OutcomeStatus::Failed } else { OutcomeStatus::Unknown };
             let end = match fault {
                 CallFault::Account(AccountFault::SignInNeeded(_)) => CallEnd::SignInNeeded,
-                _ => CallEnd::Failed { reason: advice.to_string() },
+                CallFault::Unknown(_)
+                | CallFault::Account(AccountFault::Failed(_))
+                | CallFault::Upstream(_)
+                | CallFault::Resting { .. }
+                | CallFault::Broker(_)
+                | CallFault::Credential => CallEnd::Failed { reason: advice.to_string() },
             };
             (Outcome::new(status).with_code(advice.code), end)
         }

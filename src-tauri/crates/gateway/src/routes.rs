@@ -43,7 +43,7 @@ async fn message(State(gate): State<Gate>, Path(server): Path<String>, request: 
     let Ok(server) = server.parse::<ServerId>() else { return StatusCode::NOT_FOUND.into_response() };
     let grant = match rpc::caller(&gate, &server, request.headers()) {
         Ok(grant) => grant,
-        Err(challenge) => return challenge,
+        Err(challenge) => return *challenge,
     };
     if !is_json(request.headers()) {
         return (StatusCode::UNSUPPORTED_MEDIA_TYPE, "Messages are application/json.\n").into_response();
@@ -59,7 +59,7 @@ async fn stream(State(gate): State<Gate>, Path(server): Path<String>, headers: H
     let Ok(server) = server.parse::<ServerId>() else { return StatusCode::NOT_FOUND.into_response() };
     match rpc::caller(&gate, &server, &headers) {
         Ok(grant) => streams::notices(&gate, grant),
-        Err(challenge) => challenge,
+        Err(challenge) => *challenge,
     }
 }
 
@@ -72,7 +72,7 @@ async fn no_such_method(
     let Ok(server) = server.parse::<ServerId>() else { return StatusCode::NOT_FOUND.into_response() };
     match rpc::caller(&gate, &server, &headers) {
         Ok(_) => (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "GET, POST")]).into_response(),
-        Err(challenge) => challenge,
+        Err(challenge) => *challenge,
     }
 }
 

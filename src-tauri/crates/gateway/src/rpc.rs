@@ -21,7 +21,7 @@ pub(crate) fn caller(
     gate: &Gate,
     server: &ServerId,
     headers: &HeaderMap,
-) -> Result<Arc<AccessGrant>, Response> {
+) -> Result<Arc<AccessGrant>, Box<Response>> {
     let token = headers
         .get(header::AUTHORIZATION)
         .and_then(|value| value.to_str().ok())
@@ -35,7 +35,7 @@ pub(crate) fn caller(
     outcome.map_err(|fault| {
         let challenge = gate.issuer.challenge(server, fault);
         let text = format!("{fault}\n");
-        (StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, challenge)], text).into_response()
+        Box::new((StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, challenge)], text).into_response())
     })
 }
 

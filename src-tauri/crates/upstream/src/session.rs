@@ -27,7 +27,7 @@ pub struct Session {
 #[derive(Debug)]
 enum Transport {
     Stdio(Stdio),
-    Http(Http),
+    Http(Box<Http>),
 }
 
 /// A connector's answer to a call: its result or its error object, as it wrote them.
@@ -62,7 +62,7 @@ impl Session {
         bearer: Option<&Bearer>,
         deadline: Duration,
     ) -> Result<Self, UpstreamFault> {
-        let transport = Transport::Http(Http::new(client.clone(), url)?);
+        let transport = Transport::Http(Box::new(Http::new(client.clone(), url)?));
         Self::initialize(transport, bearer, deadline).await
     }
 

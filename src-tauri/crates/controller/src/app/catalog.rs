@@ -192,13 +192,9 @@ impl Catalog {
         }
     }
 
-    fn put_in_force(
-        &self,
-        offering: &Offering,
-        offered: &Offered,
-        policy: Policy,
-    ) {
-        let freshness = policy.refuses_all().map_or(Freshness::Own, |advice| Freshness::DenyAll(advice.clone()));
+    fn put_in_force(&self, offering: &Offering, offered: &Offered, policy: Policy) {
+        let freshness =
+            policy.refuses_all().map_or(Freshness::Own, |advice| Freshness::DenyAll(advice.clone()));
         let clean = policy.refuses_all().is_none();
         let servers: BTreeMap<_, _> =
             offering.servers.iter().map(|(id, spec)| (id.clone(), view(offering, spec, offered))).collect();
@@ -262,10 +258,7 @@ const POLICY_WRONG: &str = "policy-wrong";
 /// The accepted tools of each connector.
 type Offered = BTreeMap<ConnectorId, Vec<(ToolName, Box<RawValue>)>>;
 
-fn compile(
-    offering: &Offering,
-    offered: &Offered,
-) -> Result<Policy, Vec<PolicyFault>> {
+fn compile(offering: &Offering, offered: &Offered) -> Result<Policy, Vec<PolicyFault>> {
     let tools: BTreeMap<ConnectorId, PinnedTools> = offered
         .iter()
         .map(|(id, tools)| {
@@ -281,11 +274,7 @@ fn compile(
     })
 }
 
-fn view(
-    offering: &Offering,
-    spec: &ServerSpec,
-    offered: &Offered,
-) -> ServerView {
+fn view(offering: &Offering, spec: &ServerSpec, offered: &Offered) -> ServerView {
     let offers = spec.connectors.iter().filter_map(|id| {
         let connector = offering.connectors.get(id)?;
         let tools = offered.get(id)?.iter().filter(|(name, _)| spec.offers(id, name)).cloned().collect();

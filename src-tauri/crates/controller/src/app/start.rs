@@ -1,41 +1,38 @@
 //! Starts an installation: opens its state, puts the parts together, serves.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use audit::{AuditEvent, EventRecord, Journal, JournalConfig, JournalFault};
-use connector::Connectors;
+use connector::{ConnectorGrants, Connectors};
 use gateway::{BindFault, Gate, GateConfig, Listening, Snapshots, Switch};
 use issuer::{Issuer, IssuerConfig, Limits, Resources};
-use model::{Advice, BoxFuture, DeviceId, ForPerson, ServerId, Subject};
+use model::{Advice, BoxFuture, ConnectorId, DeviceId, ForPerson, ServerId, Subject};
 use os::{Clock, InstanceLock, LockFault, SystemClock};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use upstream::HttpClient;
-use vault::{Keychain, KeychainState, SystemKeychain, Vault};
+use vault::{Keychain, SystemKeychain, Vault};
 
 use super::accounts;
 use super::catalog::{Catalog, Offering, closed};
 use super::discover::Discoverer;
 use super::engine::GatewayEngine;
+use super::follow::{follow_journal, follow_keychain, follow_settings};
 use super::home::{Home, HomeFault};
 use super::ledger::Ledger;
 use super::pins::Pins;
-use super::settings::Loaded;
 use super::socket;
 use super::tell::{Tell, issuer_event};
 use crate::effect::Shell;
 use crate::event::Event;
 use crate::pending::{Now, PendingDesk, Surface};
-use crate::state::{AppState, AuditHealth, AuditState, Session};
+use crate::state::{AppState, Session};
 
 const CALL_DEADLINE: Duration = Duration::from_secs(120);
 const OPENING_DEADLINE: Duration = Duration::from_secs(30);
 const LIST_FRESH_FOR: Duration = Duration::from_secs(60);
-/// How often the settings file is looked at.
-const SETTINGS_POLL: Duration = Duration::from_millis(500);
 /// What programs get of this program's environment.
 const PASSED_ON: [&str; 9] =
     ["PATH", "HOME", "USER", "LANG", "LC_ALL", "TMPDIR", "TZ", "SystemRoot", "USERPROFILE"];
@@ -124,7 +121,7 @@ struct Opened {
 /// A [`StartFault`]: nothing runs then. Damaged state is none; it is set aside and reported.
 pub async fn start(options: Options) -> Result<App, StartFault> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let opened = open(&options.home, Arc::new(SystemKeychain::default()), &clock).await?;
+    let opened = open(&options.home, Arc::new(SystemKeychain), &clock).await?;
     let listening = gateway::bind(options.home.kept_port()).await?;
     options.home.keep_port(listening.port())?;
     run(options, clock, opened, listening).await
@@ -155,6 +152,20 @@ async fn open(
     Ok(Opened { lock, device, vault, journal, found })
 }
 
+/// What almost every part needs.
+struct Base {
+    clock: Arc<dyn Clock>,
+    now: Now,
+    subject: Arc<Subject>,
+    vault: Vault,
+    journal: Journal,
+    tell: Tell,
+    desk: PendingDesk,
+    events: mpsc::UnboundedSender<Event>,
+    snapshots: Snapshots,
+    offerings: watch::Receiver<Arc<Offering>>,
+}
+
 async fn run(
     options: Options,
     clock: Arc<dyn Clock>,
@@ -164,120 +175,47 @@ async fn run(
     let Opened { lock, device, vault, journal, found } = opened;
     let Options { home, desktop, shell } = options;
     let (user_id, user) = os::current_user();
-    let subject = Arc::new(Subject::local(user));
     let address = format!("http://127.0.0.1:{}", listening.port());
     let (events, inbox) = mpsc::unbounded_channel();
-    let tell = Tell::new(events.clone(), Arc::clone(&clock), home.settings(), &address);
+    let subject = Arc::new(Subject::local(user));
+    let base = base(&home, desktop, clock, subject, vault, journal, events, &address);
 
-    let (loaded, offerings) = follow_settings(home.settings(), tell.clone());
-    let now = reader(&clock);
-    let surface = if desktop {
-        Surface::Desktop
-    } else {
-        Surface::Terminal { answers_allowed: loaded.settings.answer_in_terminal }
-    };
-    let desk = PendingDesk::new(surface, Arc::clone(&now), events.clone());
-
-    let starting = Advice::new("starting", "Deskgate is still starting.", "", "Try again in a moment.");
-    let snapshots = Snapshots::new(closed(starting));
-    let http = HttpClient::new().map_err(|fault| StartFault::Trust(fault.to_string()))?;
-    let grants = accounts::open(&subject, &vault, &desk, &clock, &tell, &journal)
-        .map_err(|fault| StartFault::Trust(fault.to_string()))?;
-    let connectors = Connectors::new(connector::Seams {
-        http,
-        accounts: Arc::new(grants.clone()),
-        broker: None,
-        environment: environment(),
-        opening_deadline: OPENING_DEADLINE,
-        clock: Arc::clone(&clock),
-    });
-
-    let issuer = {
-        let config = IssuerConfig {
-            port: listening.port(),
-            user_id: Some(user_id),
-            advertise_documents: false,
-            limits: Limits::default(),
-        };
-        let (tell, journal) = (tell.clone(), journal.clone());
-        let seams = issuer::Seams {
-            person: Arc::new(desk.clone()),
-            store: Arc::new(Ledger(vault.clone())),
-            resources: Arc::new(Offered { snapshots: snapshots.clone(), subject: Arc::clone(&subject) }),
-            listener: Arc::new(os::owner_of_listener),
-            now: Arc::clone(&now),
-            events: Arc::new(move |event| issuer_event(&tell, &journal, event)),
-        };
-        Arc::new(Issuer::open(config, seams).await)
-    };
-
-    let (wanted, asked) = mpsc::unbounded_channel();
+    let grants =
+        accounts::open(&base.subject, &base.vault, &base.desk, &base.clock, &base.tell, &base.journal)
+            .map_err(|fault| StartFault::Trust(fault.to_string()))?;
+    let connectors = connectors(&base, &grants)?;
+    let issuer = issuer(&base, listening.port(), user_id).await;
     let switch = Switch::default();
-    let gate = Gate::new(
-        Arc::clone(&issuer),
-        journal.clone(),
-        connectors.clone(),
-        snapshots.clone(),
-        Arc::new(tell.clone()),
-        Arc::new(Discoverer {
-            connectors: connectors.clone(),
-            snapshots: snapshots.clone(),
-            subject: Arc::clone(&subject),
-            offerings: offerings.clone(),
-            wanted: wanted.clone(),
-        }),
-        switch.clone(),
-        Arc::clone(&clock),
-        GateConfig { device, call_deadline: CALL_DEADLINE, list_fresh_for: LIST_FRESH_FOR },
-    );
+    let (wanted, asked) = mpsc::unbounded_channel();
+    let gate = gate(&base, device, &issuer, &connectors, &switch, &wanted);
 
-    accounts::follow(&grants, tell.clone(), wanted.clone());
-    let mut catalog = Catalog {
-        connectors,
-        grants: grants.clone(),
-        snapshots: snapshots.clone(),
-        pins: Pins::load(vault.clone()).await,
-        journal: journal.clone(),
-        tell: tell.clone(),
-        subject: Arc::clone(&subject),
-        offerings,
-        wanted: asked,
-        has_policy: false,
-    };
+    accounts::follow(&grants, base.tell.clone(), wanted.clone());
+    let mut catalog = catalog(&base, &grants, connectors, asked).await;
+    catalog.begin().await;
+    report_start(&base, &found, &issuer, &address);
+    follow_keychain(base.vault.clone(), base.tell.clone());
+    follow_journal(base.journal.clone(), base.tell.clone());
+
     let engine = Arc::new(GatewayEngine {
         switch,
-        issuer: Arc::clone(&issuer),
-        journal: journal.clone(),
-        tell: tell.clone(),
+        issuer,
+        journal: base.journal.clone(),
+        tell: base.tell.clone(),
         wanted,
         grants: grants.clone(),
         runtime: tokio::runtime::Handle::current(),
     });
-
-    catalog.begin().await;
-    report_start(&tell, &journal, &found, &subject, &issuer, &address);
-    follow_keychain(vault, tell.clone());
-    follow_journal(journal.clone(), tell);
-
     let (published, state) = watch::channel(Arc::new(AppState::starting(desktop)));
     let local = os::bind_local(&home.socket(), &lock).map_err(StartFault::Socket)?;
-    let socket = tokio::spawn(socket::serve(
-        local,
-        socket::Desk {
-            pending: desk.clone(),
-            events: events.clone(),
-            state: state.clone(),
-            snapshots,
-            subject,
-            clock: Arc::clone(&clock),
-        },
-    ));
+    let socket = tokio::spawn(socket::serve(local, socket_desk(&base, state.clone())));
     let (stop, stopped) = watch::channel(false);
     let catalog = tokio::spawn(catalog.run());
     let server = tokio::spawn(gateway::serve(listening, gate, stopped));
+    let Base { now, desk, events, journal, .. } = base;
     let controller = crate::run::run(AppState::starting(desktop), inbox, published, now, shell, engine);
     let ending = tokio::spawn(async move {
         controller.await;
+        // A server that has ended needs no word.
         let _ = stop.send(true);
         socket.abort();
         catalog.abort();
@@ -289,6 +227,118 @@ async fn run(
         drop(lock);
     });
     Ok(App { state, events, desk, address, ending })
+}
+
+#[expect(clippy::too_many_arguments, reason = "what was opened, and what is made of it")]
+fn base(
+    home: &Home,
+    desktop: bool,
+    clock: Arc<dyn Clock>,
+    subject: Arc<Subject>,
+    vault: Vault,
+    journal: Journal,
+    events: mpsc::UnboundedSender<Event>,
+    address: &str,
+) -> Base {
+    let tell = Tell::new(events.clone(), Arc::clone(&clock), home.settings(), address);
+    let (loaded, offerings) = follow_settings(home.settings(), tell.clone());
+    let now = reader(&clock);
+    let surface = if desktop {
+        Surface::Desktop
+    } else {
+        Surface::Terminal { answers_allowed: loaded.settings.answer_in_terminal }
+    };
+    let desk = PendingDesk::new(surface, Arc::clone(&now), events.clone());
+    let starting = Advice::new("starting", "Deskgate is still starting.", "", "Try again in a moment.");
+    let snapshots = Snapshots::new(closed(starting));
+    Base { clock, now, subject, vault, journal, tell, desk, events, snapshots, offerings }
+}
+
+fn connectors(base: &Base, grants: &ConnectorGrants) -> Result<Connectors, StartFault> {
+    let http = HttpClient::new().map_err(|fault| StartFault::Trust(fault.to_string()))?;
+    Ok(Connectors::new(connector::Seams {
+        http,
+        accounts: Arc::new(grants.clone()),
+        broker: None,
+        environment: environment(),
+        opening_deadline: OPENING_DEADLINE,
+        clock: Arc::clone(&base.clock),
+    }))
+}
+
+async fn issuer(base: &Base, port: u16, user_id: u32) -> Arc<Issuer> {
+    let config =
+        IssuerConfig { port, user_id: Some(user_id), advertise_documents: false, limits: Limits::default() };
+    let resources = Offered { snapshots: base.snapshots.clone(), subject: Arc::clone(&base.subject) };
+    let (tell, journal) = (base.tell.clone(), base.journal.clone());
+    let seams = issuer::Seams {
+        person: Arc::new(base.desk.clone()),
+        store: Arc::new(Ledger(base.vault.clone())),
+        resources: Arc::new(resources),
+        listener: Arc::new(os::owner_of_listener),
+        now: Arc::clone(&base.now),
+        events: Arc::new(move |event| issuer_event(&tell, &journal, event)),
+    };
+    Arc::new(Issuer::open(config, seams).await)
+}
+
+fn gate(
+    base: &Base,
+    device: DeviceId,
+    issuer: &Arc<Issuer>,
+    connectors: &Connectors,
+    switch: &Switch,
+    wanted: &mpsc::UnboundedSender<ConnectorId>,
+) -> Gate {
+    let discoverer = Discoverer {
+        connectors: connectors.clone(),
+        snapshots: base.snapshots.clone(),
+        subject: Arc::clone(&base.subject),
+        offerings: base.offerings.clone(),
+        wanted: wanted.clone(),
+    };
+    Gate::new(
+        Arc::clone(issuer),
+        base.journal.clone(),
+        connectors.clone(),
+        base.snapshots.clone(),
+        Arc::new(base.tell.clone()),
+        Arc::new(discoverer),
+        switch.clone(),
+        Arc::clone(&base.clock),
+        GateConfig { device, call_deadline: CALL_DEADLINE, list_fresh_for: LIST_FRESH_FOR },
+    )
+}
+
+async fn catalog(
+    base: &Base,
+    grants: &ConnectorGrants,
+    connectors: Connectors,
+    wanted: mpsc::UnboundedReceiver<ConnectorId>,
+) -> Catalog {
+    Catalog {
+        connectors,
+        grants: grants.clone(),
+        snapshots: base.snapshots.clone(),
+        pins: Pins::load(base.vault.clone()).await,
+        journal: base.journal.clone(),
+        tell: base.tell.clone(),
+        subject: Arc::clone(&base.subject),
+        offerings: base.offerings.clone(),
+        wanted,
+        has_policy: false,
+    }
+}
+
+fn socket_desk(base: &Base, state: watch::Receiver<Arc<AppState>>) -> socket::Desk {
+    socket::Desk {
+        pending: base.desk.clone(),
+        events: base.events.clone(),
+        state,
+        snapshots: base.snapshots.clone(),
+        subject: Arc::clone(&base.subject),
+        clock: Arc::clone(&base.clock),
+    }
 }
 
 impl App {
@@ -333,67 +383,8 @@ fn environment() -> BTreeMap<String, String> {
     PASSED_ON.iter().filter_map(|name| Some(((*name).to_owned(), std::env::var(name).ok()?))).collect()
 }
 
-/// Reads the settings now and whenever the file changes; wrong settings are reported, and the last right ones stay.
-fn follow_settings(path: PathBuf, tell: Tell) -> (Loaded, watch::Receiver<Arc<Offering>>) {
-    let first = read_settings(&path, &tell).unwrap_or_default();
-    let (send, receive) = watch::channel(Arc::new(Offering::personal(&first)));
-    let mut last = first.clone();
-    tokio::spawn(async move {
-        let mut seen = stamp(&path, &last);
-        while !send.is_closed() {
-            tokio::time::sleep(SETTINGS_POLL).await;
-            let stamp = stamp(&path, &last);
-            if stamp == seen {
-                continue;
-            }
-            seen = stamp;
-            if let Some(loaded) = read_settings(&path, &tell)
-                && loaded != last
-            {
-                send.send_replace(Arc::new(Offering::personal(&loaded)));
-                last = loaded;
-            }
-        }
-    });
-    (first, receive)
-}
-
-fn read_settings(path: &std::path::Path, tell: &Tell) -> Option<Loaded> {
-    match Loaded::read(path) {
-        Ok(loaded) => {
-            for code in ["settings-wrong", "settings-unreadable"] {
-                tell.event(Event::FaultCleared { code: code.to_owned() });
-            }
-            Some(loaded)
-        }
-        Err(fault) => {
-            tracing::error!(%fault, "the settings are refused");
-            tell.event(Event::FaultRaised(fault.advice()));
-            None
-        }
-    }
-}
-
-/// When the file and the policies beside it last changed.
-fn stamp(path: &std::path::Path, loaded: &Loaded) -> Vec<Option<SystemTime>> {
-    let changed = |path: &std::path::Path| std::fs::metadata(path).and_then(|data| data.modified()).ok();
-    let mut stamps = vec![changed(path)];
-    if let (Some(folder), Some(parent)) = (&loaded.settings.policies, path.parent()) {
-        let folder = parent.join(folder);
-        stamps.push(changed(&folder));
-        stamps.extend(loaded.policies.keys().map(|name| changed(&folder.join(name))));
-    }
-    stamps
-}
-
-fn report_start(
-    tell: &Tell,
-    journal: &Journal,
-    found: &[EventRecord],
-    subject: &Subject,
-    issuer: &Issuer,
-    address: &str,
-) {
+fn report_start(base: &Base, found: &[EventRecord], issuer: &Issuer, address: &str) {
+    let Base { tell, journal, subject, .. } = base;
     tell.note(journal, &EventRecord::new(AuditEvent::Start).with("version", env!("CARGO_PKG_VERSION")));
     found.iter().for_each(|record| tell.note(journal, record));
     tell.event(Event::Session(Session::Local { label: subject.label().to_owned() }));
@@ -411,59 +402,6 @@ fn report_start(
         }
     }
     tell.event(Event::Listening { address: address.to_owned() });
-}
-
-fn follow_keychain(vault: Vault, tell: Tell) {
-    tokio::spawn(async move {
-        let mut states = vault.watch();
-        loop {
-            let state = *states.borrow_and_update();
-            for other in [KeychainState::Locked, KeychainState::Denied, KeychainState::Absent] {
-                let advice = other.advice();
-                if other == state {
-                    tell.event(Event::FaultRaised(advice));
-                } else {
-                    tell.event(Event::FaultCleared { code: advice.code });
-                }
-            }
-            if states.changed().await.is_err() {
-                return;
-            }
-        }
-    });
-}
-
-fn follow_journal(journal: Journal, tell: Tell) {
-    tokio::spawn(async move {
-        let (mut heads, mut health) = (journal.watch(), journal.health());
-        let mut raised: Option<String> = None;
-        drop(journal);
-        loop {
-            let head = *heads.borrow_and_update();
-            tell.event(Event::Audit(AuditState {
-                records: head.seq,
-                receipted: None,
-                health: AuditHealth::NotChecked,
-            }));
-            let fault = match &*health.borrow_and_update() {
-                audit::Health::Writing => None,
-                audit::Health::Failed(fault) => Some(fault.advice()),
-            };
-            if let Some(code) = raised.take() {
-                tell.event(Event::FaultCleared { code });
-            }
-            if let Some(advice) = fault {
-                raised = Some(advice.code.clone());
-                tell.event(Event::FaultRaised(advice));
-            }
-            tokio::select! {
-                changed = heads.changed() => if changed.is_err() { return },
-                changed = health.changed() => if changed.is_err() { return },
-            }
-            // A thousand calls a second are not worth a thousand looks.
-            tokio::time::sleep(Duration::from_millis(200)).await;
-        }
-    });
 }
 
 async fn close(journal: Journal) {

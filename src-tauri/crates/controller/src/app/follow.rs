@@ -1,0 +1,126 @@
+//! Follows what changes by itself: the settings file, the keychain, the journal.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use audit::Journal;
+use model::ForPerson as _;
+use tokio::sync::watch;
+use vault::{KeychainState, Vault};
+
+use super::catalog::Offering;
+use super::settings::Loaded;
+use super::tell::Tell;
+use crate::event::Event;
+use crate::state::{AuditHealth, AuditState};
+
+/// How often the settings file is looked at.
+const SETTINGS_POLL: Duration = Duration::from_millis(500);
+/// Reads the settings now and whenever the file changes; wrong settings are reported, and the last right ones stay.
+pub(crate) fn follow_settings(path: PathBuf, tell: Tell) -> (Loaded, watch::Receiver<Arc<Offering>>) {
+    let first = read_settings(&path, &tell).unwrap_or_default();
+    let (send, receive) = watch::channel(Arc::new(Offering::personal(&first)));
+    let mut last = first.clone();
+    tokio::spawn(async move {
+        let mut seen = stamp(&path, &last);
+        while !send.is_closed() {
+            tokio::time::sleep(SETTINGS_POLL).await;
+            let stamp = stamp(&path, &last);
+            if stamp == seen {
+                continue;
+            }
+            seen = stamp;
+            if let Some(loaded) = read_settings(&path, &tell)
+                && loaded != last
+            {
+                send.send_replace(Arc::new(Offering::personal(&loaded)));
+                last = loaded;
+            }
+        }
+    });
+    (first, receive)
+}
+
+fn read_settings(path: &Path, tell: &Tell) -> Option<Loaded> {
+    match Loaded::read(path) {
+        Ok(loaded) => {
+            for code in ["settings-wrong", "settings-unreadable"] {
+                tell.event(Event::FaultCleared { code: code.to_owned() });
+            }
+            Some(loaded)
+        }
+        Err(fault) => {
+            tracing::error!(%fault, "the settings are refused");
+            tell.event(Event::FaultRaised(fault.advice()));
+            None
+        }
+    }
+}
+
+/// When the file and the policies beside it last changed.
+fn stamp(path: &Path, loaded: &Loaded) -> Vec<Option<SystemTime>> {
+    let changed = |path: &Path| std::fs::metadata(path).and_then(|data| data.modified()).ok();
+    let mut stamps = vec![changed(path)];
+    if let (Some(folder), Some(parent)) = (&loaded.settings.policies, path.parent()) {
+        let folder = parent.join(folder);
+        stamps.push(changed(&folder));
+        stamps.extend(loaded.policies.keys().map(|name| changed(&folder.join(name))));
+    }
+    stamps
+}
+
+/// Tells whether the keychain can be used.
+pub(crate) fn follow_keychain(vault: Vault, tell: Tell) {
+    tokio::spawn(async move {
+        let mut states = vault.watch();
+        loop {
+            let state = *states.borrow_and_update();
+            for other in [KeychainState::Locked, KeychainState::Denied, KeychainState::Absent] {
+                let advice = other.advice();
+                if other == state {
+                    tell.event(Event::FaultRaised(advice));
+                } else {
+                    tell.event(Event::FaultCleared { code: advice.code });
+                }
+            }
+            if states.changed().await.is_err() {
+                return;
+            }
+        }
+    });
+}
+
+/// Tells how far the journal is, and whether it can be written.
+pub(crate) fn follow_journal(journal: Journal, tell: Tell) {
+    tokio::spawn(async move {
+        let (mut heads, mut health) = (journal.watch(), journal.health());
+        let mut raised: Option<String> = None;
+        drop(journal);
+        loop {
+            let head = *heads.borrow_and_update();
+            tell.event(Event::Audit(AuditState {
+                records: head.seq,
+                receipted: None,
+                health: AuditHealth::NotChecked,
+            }));
+            let fault = match &*health.borrow_and_update() {
+                audit::Health::Writing => None,
+                audit::Health::Failed(fault) => Some(fault.advice()),
+            };
+            if let Some(code) = raised.take() {
+                tell.event(Event::FaultCleared { code });
+            }
+            if let Some(advice) = fault {
+                raised = Some(advice.code.clone());
+                tell.event(Event::FaultRaised(advice));
+            }
+            tokio::select! {
+                changed = heads.changed() => if changed.is_err() { return },
+                changed = health.changed() => if changed.is_err() { return },
+            }
+            // A thousand calls a second are not worth a thousand looks.
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    });
+}
