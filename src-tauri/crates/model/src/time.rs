@@ -53,7 +53,9 @@ impl std::fmt::Display for Timestamp {
         let at = OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.0) * 1000)
             .unwrap_or(OffsetDateTime::UNIX_EPOCH);
         let text = at
-            .format(format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:6]Z"))
+            .format(format_description!(
+                "[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:6]Z"
+            ))
             .map_err(|_| std::fmt::Error)?;
         f.write_str(&text)
     }
@@ -97,8 +99,10 @@ mod tests {
         let at = Timestamp::from_micros(1_795_443_620_000_001);
         assert_eq!(at.to_string().parse(), Ok(at));
         assert!(at.to_string().ends_with(".000001Z"), "{at}");
-        assert_eq!("2026-11-23T15:00:00+01:00".parse::<Timestamp>().map(|t| t.to_string()),
-            Ok("2026-11-23T14:00:00.000000Z".to_owned()));
+        assert_eq!(
+            "2026-11-23T15:00:00+01:00".parse::<Timestamp>().map(|t| t.to_string()),
+            Ok("2026-11-23T14:00:00.000000Z".to_owned())
+        );
         assert_eq!("yesterday".parse::<Timestamp>(), Err(TimestampFault));
     }
 
