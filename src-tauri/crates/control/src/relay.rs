@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ::audit::{AuditRecord, Head, Position};
-use model::{DeviceId, Timestamp};
+use model::Timestamp;
 use tokio::sync::watch;
 use url::Url;
 
@@ -24,12 +24,12 @@ const DEADLINE: Duration = Duration::from_secs(30);
 const LOOK: Duration = Duration::from_secs(30);
 
 /// Copies the control plane's own records to where the devices' are, until the server ends.
-pub(crate) async fn mirror(plane: Arc<Plane>, own: DeviceId) {
+pub(crate) async fn mirror(plane: Arc<Plane>) {
     let mut head = plane.journal.watch();
     let mut stopping = plane.stopping.clone();
     let mut pause = PAUSES.0;
     loop {
-        match copy_all(&plane, own).await {
+        match copy_all(&plane).await {
             Ok(()) => pause = PAUSES.0,
             Err(fault) => {
                 tracing::error!(%fault, "the server's own audit records are not stored yet");
@@ -47,7 +47,8 @@ pub(crate) async fn mirror(plane: Arc<Plane>, own: DeviceId) {
 }
 
 /// Copies what is there now.
-pub(crate) async fn copy_all(plane: &Arc<Plane>, own: DeviceId) -> Result<(), RelayFault> {
+pub(crate) async fn copy_all(plane: &Plane) -> Result<(), RelayFault> {
+    let own = plane.own;
     loop {
         let stored = plane.store.head(own).await?;
         let position =

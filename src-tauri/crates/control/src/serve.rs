@@ -140,6 +140,7 @@ pub async fn start(config: ServeConfig, clock: Arc<dyn Clock>) -> Result<Running
         identity: Verifier::new()?,
         receipt_key: config.receipt_key,
         journal: journal.clone(),
+        own,
         broker: Broker::new(config.master_key, HttpClient::new()?, clock),
         stopping,
     });
@@ -147,7 +148,7 @@ pub async fn start(config: ServeConfig, clock: Arc<dyn Clock>) -> Result<Running
 
     let mut tasks = vec![
         tokio::spawn(admin::listen(admins, Arc::clone(&plane))),
-        tokio::spawn(relay::mirror(Arc::clone(&plane), own)),
+        tokio::spawn(relay::mirror(Arc::clone(&plane))),
         tokio::spawn(clear_away(Arc::clone(&plane))),
     ];
     tasks.extend(collector.map(|collector| tokio::spawn(collector.follow(Arc::clone(&plane)))));

@@ -63,16 +63,15 @@ impl Org {
         let answer = request.body(call.body.to_owned()).send().await?;
         let status = answer.status();
         let body = read(answer, ANSWER_LIMIT).await?;
-        let fault = refused(status, &body);
-        match fault {
-            OrgFault::Refused { .. } if !status.is_success() => {
-                if fault.ends_session() {
-                    self.0.lost(&session);
-                }
-                Err(fault)
+        // Errors of MCP itself have a JSON-RPC body; what the control plane refuses before MCP has one of its own.
+        if !status.is_success()
+            && let fault @ OrgFault::Refused { .. } = refused(status, &body)
+        {
+            if fault.ends_session() {
+                self.0.lost(&session);
             }
-            // Errors of MCP itself have other statuses than 200, and a body that is theirs.
-            _ => Ok(BrokerAnswer { status: status.as_u16(), body }),
+            return Err(fault);
         }
+        Ok(BrokerAnswer { status: status.as_u16(), body })
     }
 }

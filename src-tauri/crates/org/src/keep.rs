@@ -7,7 +7,7 @@ use model::{Advice, BoxFuture, ForPerson as _};
 use secrecy::SecretString;
 
 use crate::backoff::Backoff;
-use crate::{Org, OrgFault, OrgSession};
+use crate::{Org, OrgSession};
 
 /// How long is waited before it is asked again whether somebody signed in.
 const ASK_AGAIN: Duration = Duration::from_secs(5);
@@ -86,11 +86,7 @@ impl Org {
         })?;
         self.open_session(&token, nonce.as_deref()).await.map_err(|fault| {
             tracing::info!(%fault, "no session was opened");
-            match fault {
-                // The token is of another sign-in than this device's: the person has to sign in again.
-                OrgFault::NoSession => Missed::Refused(OrgFault::NoSession.advice()),
-                other => Missed::Refused(other.advice()),
-            }
+            Missed::Refused(fault.advice())
         })
     }
 }

@@ -7,6 +7,7 @@ use model::{Advice, CredentialId, DeviceId, ForPerson as _};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::{Answer, Ask, Reply, Secret, verify};
+use crate::relay::{self, RelayFault};
 use crate::sealing::SealFault;
 use crate::server::Plane;
 use crate::store::{Filter, StoreFault, StoredCredential};
@@ -18,6 +19,8 @@ enum ActFault {
     Journal(#[from] JournalFault),
     #[error(transparent)]
     Store(#[from] StoreFault),
+    #[error(transparent)]
+    Relay(#[from] RelayFault),
     #[error(transparent)]
     Seal(#[from] SealFault),
     #[error("there is no such {0}")]
@@ -34,7 +37,7 @@ impl ActFault {
         match self {
             Self::Journal(fault) => fault.advice(),
             Self::Said(advice) => advice.clone(),
-            Self::Store(_) => new("server-fault", "See the server's log."),
+            Self::Store(_) | Self::Relay(_) => new("server-fault", "See the server's log."),
             Self::Seal(_) => new("seal", "Check the master key."),
             Self::Unknown(_) => new("unknown", "List them to see their ids."),
             Self::EmptySecret => new("empty-secret", "Give the secret on standard input or in a file."),
@@ -128,11 +131,13 @@ impl Plane {
     async fn query_audit(&self, filter: &Filter, uid: u32) -> Result<Answer, ActFault> {
         let asked = serde_json::to_string(filter).unwrap_or_default();
         self.record(uid, "audit-query", &[("filter", asked)]).await?;
+        relay::copy_all(self).await?;
         Ok(Answer::Records { lines: self.store.query_records(filter).await? })
     }
 
     async fn verify_audit(&self, uid: u32) -> Result<Answer, ActFault> {
         self.record(uid, "audit-verify", &[]).await?;
+        relay::copy_all(self).await?;
         Ok(Answer::Verified(verify::verify(&self.store).await?))
     }
 

@@ -16,6 +16,7 @@ use ::audit::Journal;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::routing::{get, post};
+use model::DeviceId;
 use org_protocol::{AUDIT_PATH, BATCH_BYTES, ENROL_PATH, EVENTS_PATH, SESSION_PATH, SigningKey};
 use os::Clock;
 use tokio::sync::watch;
@@ -43,6 +44,8 @@ pub(crate) struct Plane {
     pub(crate) identity: Verifier,
     pub(crate) receipt_key: SigningKey,
     pub(crate) journal: Journal,
+    /// Whose journal it is.
+    pub(crate) own: DeviceId,
     pub(crate) broker: Broker,
     /// Becomes true when the server is to end; streams end then.
     pub(crate) stopping: watch::Receiver<bool>,

@@ -3,6 +3,7 @@
 
 mod administration;
 mod broker;
+mod commands;
 mod documents;
 mod enrolment;
 mod events;
