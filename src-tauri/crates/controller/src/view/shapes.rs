@@ -1,0 +1,412 @@
+//! The shapes of what a window shows. The TypeScript bindings are made from them.
+
+use model::Timestamp;
+use serde::Serialize;
+use specta::Type;
+
+use crate::state::Status;
+
+/// Milliseconds: since 1970-01-01 UTC where it is a point in time. A whole number that JavaScript holds exactly.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Type)]
+#[serde(transparent)]
+pub struct Millis(
+    // The bindings' generator fears for 64 bits, which this never needs.
+    #[specta(type = i32)] i64,
+);
+
+/// Everything that the main window shows, except the list of calls.
+#[derive(Debug, Clone, PartialEq, Serialize, Type)]
+pub struct WindowView {
+    /// How it is, in a word.
+    pub status: Status,
+    /// That word, to read.
+    pub status_word: String,
+    /// How it is, in a sentence.
+    pub summary: String,
+    /// Who decides what may be done here.
+    pub manager: ManagerView,
+    /// Who is signed in.
+    pub session: SessionView,
+    /// Since when the organisation has not answered.
+    pub offline_since: Option<Millis>,
+    /// Where calls are taken.
+    pub address: Option<String>,
+    /// When the pause ends; `paused` says whether there is one.
+    pub paused_until: Option<Millis>,
+    /// Whether calls are refused because the person said so.
+    pub paused: bool,
+    /// What is wrong and what to do, the gravest first.
+    pub advice: Vec<AdviceView>,
+    /// What waits, the most urgent first.
+    pub pending: Vec<PendingView>,
+    /// The virtual servers.
+    pub servers: Vec<ServerView>,
+    /// The connectors.
+    pub connectors: Vec<ConnectorView>,
+    /// The assistants.
+    pub assistants: Vec<AssistantView>,
+    /// The last few calls.
+    pub recent: Vec<ActivityView>,
+    /// The audit record.
+    pub audit: AuditView,
+    /// The policy.
+    pub policy: Option<PolicyView>,
+    /// What is decided for the person, and by whom.
+    pub settings: Vec<SettingView>,
+    /// The file that a person edits in personal mode.
+    pub settings_file: String,
+}
+
+/// Who decides.
+#[derive(Debug, Clone, PartialEq, Serialize, Type)]
+pub struct ManagerView {
+    /// The organisation's name; none in personal mode.
+    pub organisation: Option<String>,
+    /// Whether it has a support page.
+    pub support: bool,
+    /// Where its settings come from.
+    pub config_url: Option<String>,
+    /// The fingerprint of its root key.
+    pub fingerprint: Option<String>,
+}
+
+/// Who is signed in.
+#[derive(Debug, Clone, PartialEq, Serialize, Type)]
+pub struct SessionView {
+    /// Which of the states it is.
+    pub state: SessionKind,
+    /// Who it is or was.
+    pub label: Option<String>,
+    /// In a line.
+    pub words: String,
+}
+
+/// The states of a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Type)]
+#[serde(rename_all = "snake_case")]
+pub enum SessionKind {
+    /// The user of this computer.
+    Local,
+    /// Nobody.
+    SignedOut,
+    /// A sign-in is going on.
+    SigningIn,
+    /// Signed in.
+    SignedIn,
+    /// The session ended.
+    Expired,
+}
+
+/// What is wrong and what to do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Type)]
+pub struct AdviceView {
+    /// A stable code.
+    pub code: String,
+    /// What happened.
+    pub happened: String,
+    /// What it means.
+    pub means: String,
+    /// What to do.
+    pub todo: String,
+}
+
+/// A question that waits.
+#[derive(Debug, Clone, PartialEq, Serialize, Type)]
+pub struct PendingView {
+    /// Its id.
+    pub id: String,
+    /// In a line.
+    pub title: String,
+    /// In a sentence.
+    pub detail: String,
+    /// When it was asked.
+    pub created: Millis,
+    /// When it is refused by itself.
+    pub deadline: Millis,
+    /// What is asked.
+    pub question: QuestionView,
+}
+
+/// What is asked.
+#[derive(Debug, Clone, PartialEq, Serialize, Type)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum QuestionView {
+    /// To sign in.
+    SignIn {
+        /// The host where the person authenticates.
+        host: String,
+    },
+    /// Whether an assistant may use a virtual server.
+    Consent(ConsentView),
+    /// Whether one call may be made.
+    Approval(ApprovalView),
+}
+
+/// What a person reads before allowing an assistant.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Type)]
+pub struct ConsentView {
+    /// The name that the assistant claims.
+    pub claimed_name: String,
+    /// The program that is really running, if it can be told.
+    pub program: Option<ProgramView>,
+    /// Whether the program's own name has nothing in common with the claimed one.
+    pub name_differs: bool,
+    /// The virtual server's title.
+    pub server_title: String,
+    /// Where the permission is sent: the host and port.
+    pub returns_to: String,
+    /// For whom the assistant will act.
+    pub acts_for: String,
+    /// What it will be able to do, a line for each connector.
+    pub reach: Vec<ReachView>,
+}
+
+/// A program that runs on this computer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Type)]
+pub struct ProgramView {
+    /// The executable's file name.
+    pub name: String,
+    /// Its absolute path.
+    pub path: String,
+    /// Its process id; none for a program that is known from before.
+    pub pid: Option<u32>,
+}
+
+/// What an assistant can reach through one connector.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Type)]
+pub struct ReachView {
+    /// The connector's title.
+    pub title: String,
+    /// As whom, in words.
+    pub credential: String,
+    /// The tools that policy lists, as far as they are known.
+    pub tools: Vec<String>,
+}
+
+/// What a person reads before allowing one call.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Type)]
+pub struct ApprovalView {
+    /// The assistant's name.
+    pub assistant: String,
+    /// The virtual server's title.
+    pub server_title: String,
+    /// The connector's title.
+    pub connector_title: String,
+    /// The tool.
+    pub tool: String,
+    /// Why a person is asked.
+    pub reason: String,
+    /// The arguments, as a form.
+    pub arguments: Vec<ArgumentView>,
+}
+
+/// One argument of a call.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Type)]
+pub struct ArgumentView {
+    /// Its path, such as `message.to`.
+    pub name: String,
+    /// Its value, whole.
+    pub value: String,
+}
+
+/// A virtual server.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Type)]
+pub struct ServerView {
+    /// Its id.
+    pub id: String,
+    /// Its title.
+    pub title: String,
+    /// What an assistant is given.
+    pub url: String,
+    /// The titles of its connectors.
+    pub connectors: Vec<String>,
+    /// What may be done with it.
+    pub tools: Vec<ToolView>,
+}
+
+/// What policy says of one tool.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Type)]
+pub struct ToolView {
+    /// The connector's title.
+    pub connector: String,
+    /// The tool.
+    pub tool: String,
+    /// What policy says.
+    pub access: AccessKind,
+    /// Why.
+    pub reason: String,
+}
+
+/// What policy says of a tool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Type)]
+#[serde(rename_all = "snake_case")]
+pub enum AccessKind {
+    /// It may be called.
+    Allowed,
+    /// The person is asked each time.
+    Asks,
+    /// It may not be called.
+    NotAllowed,
+}
+
+/// A connector.
+#[derive(Debug, Clone, PartialEq, Serialize, Type)]
+pub struct ConnectorView {
+    /// Its id.
+    pub id: String,
+    /// Its title.
+    pub title: String,
+    /// Where it runs, in words.
+    pub runs: String,
+    /// As whom it is used, in words.
+    pub credential: String,
+    /// Whether the person's own account is used, so that they can sign in and out.
+    pub own_account: bool,
+    /// The account, as the connector names it.
+    pub account: Option<String>,
+    /// How it is.
+    pub status: ConnectorKind,
+    /// What is wrong, if it does not answer.
+    pub advice: Option<AdviceView>,
+    /// How many tools it has.
+    pub tools: Option<u32>,
+    /// When it was last used.
+    pub last_used: Option<Millis>,
+}
+
+/// How a connector is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Type)]
+#[serde(rename_all = "snake_case")]
+pub enum ConnectorKind {
+    /// Not used yet.
+    Idle,
+    /// It answers.
+    Ready,
+    /// The person has to sign in.
+    SignInNeeded,
+    /// A sign-in waits.
+    SigningIn,
+    /// It does not answer.
+    Unreachable,
+}
+
+/// An assistant that was allowed to use a virtual server.
+#[derive(Debug, Clone, PartialEq, Serialize, Type)]
+pub struct AssistantView {
+    /// Its client identifier.
+    pub client_id: String,
+    /// The name it claims.
+    pub name: String,
+    /// The program that was running when it was allowed.
+    pub program: Option<ProgramView>,
+    /// The virtual server's id.
+    pub server: String,
+    /// The virtual server's title.
+    pub server_title: String,
+    /// Since when it is allowed.
+    pub allowed: Millis,
+    /// When it last called.
+    pub last_call: Option<Millis>,
+    /// How many calls it has made since this program started.
+    pub calls: u32,
+}
+
+/// One call.
+#[derive(Debug, Clone, PartialEq, Serialize, Type)]
+pub struct ActivityView {
+    /// The call's id, as in the audit record.
+    pub call: String,
+    /// When it was decided.
+    pub at: Millis,
+    /// The assistant's name.
+    pub assistant: String,
+    /// The virtual server's title.
+    pub server: String,
+    /// The connector's title.
+    pub connector: String,
+    /// The tool.
+    pub tool: String,
+    /// How it went.
+    pub outcome: OutcomeKind,
+    /// How it went, in words.
+    pub outcome_words: String,
+    /// How long it took, in milliseconds.
+    pub took: Option<Millis>,
+    /// The rules that decided.
+    pub rules: Vec<String>,
+    /// The policy's version.
+    pub policy: String,
+    /// The credential's reference; empty without one.
+    pub credential: String,
+    /// What is recorded of the arguments.
+    pub arguments: Vec<String>,
+}
+
+/// How a call went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Type)]
+#[serde(rename_all = "snake_case")]
+pub enum OutcomeKind {
+    /// It is being made.
+    Running,
+    /// It answered.
+    Done,
+    /// The tool said that it failed, or the call could not be made.
+    Failed,
+    /// It was not allowed.
+    Denied,
+    /// It needed a sign-in.
+    SignInNeeded,
+}
+
+/// The audit record.
+#[derive(Debug, Clone, PartialEq, Serialize, Type)]
+pub struct AuditView {
+    /// How many records there are on this device.
+    pub records: u32,
+    /// How many the organisation has acknowledged; none where they stay on this device.
+    pub receipted: Option<u32>,
+    /// When the chain was last found whole.
+    pub whole_at: Option<Millis>,
+    /// What is wrong with it.
+    pub broken: Option<AdviceView>,
+}
+
+/// The policy.
+#[derive(Debug, Clone, PartialEq, Serialize, Type)]
+pub struct PolicyView {
+    /// Its version.
+    pub version: String,
+    /// Its fingerprint.
+    pub digest: String,
+    /// Since when it is in force here.
+    pub since: Millis,
+    /// How fresh it is.
+    pub freshness: FreshnessKind,
+    /// Until when.
+    pub until: Option<Millis>,
+}
+
+/// How fresh a policy is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Type)]
+#[serde(rename_all = "snake_case")]
+pub enum FreshnessKind {
+    /// The person's own: it does not age.
+    Own,
+    /// In force.
+    Fresh,
+    /// Expired, and obeyed a while longer.
+    Grace,
+    /// Every call is refused.
+    DenyAll,
+}
+
+/// One setting.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Type)]
+pub struct SettingView {
+    /// What it is about.
+    pub name: String,
+    /// What it is set to, in words.
+    pub value: String,
+    /// Whether the organisation has set it.
+    pub managed: bool,
+}
