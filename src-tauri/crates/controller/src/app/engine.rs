@@ -35,8 +35,7 @@ impl Engine for GatewayEngine {
                 self.switch.pause(false);
                 self.tell.note(&self.journal, &EventRecord::new(AuditEvent::Resumed));
             }
-            // The receiving task lives as long as the application.
-            Order::SignInTo(connector) => drop(self.wanted.send(connector)),
+            Order::SignInTo(connector) => self.sign_in_to(connector),
             Order::SignOutOf(connector) => self.sign_out_of(connector),
             Order::Revoke { client_id, server } => {
                 let (issuer, tell) = (Arc::clone(&self.issuer), self.tell.clone());
@@ -54,6 +53,18 @@ impl Engine for GatewayEngine {
 }
 
 impl GatewayEngine {
+    /// The person's own wish: it is asked also where calls would not ask again so soon.
+    fn sign_in_to(&self, connector: ConnectorId) {
+        let (grants, wanted) = (self.grants.clone(), self.wanted.clone());
+        self.runtime.spawn(async move {
+            match grants.sign_in(&connector).await {
+                // The receiving task lives as long as the application.
+                Ok(()) => drop(wanted.send(connector)),
+                Err(fault) => tracing::info!(%connector, %fault, "the person was not signed in"),
+            }
+        });
+    }
+
     fn sign_out_of(&self, connector: ConnectorId) {
         let (grants, tell) = (self.grants.clone(), self.tell.clone());
         self.runtime.spawn(async move {
