@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use testkit::bench::Echo;
-use testkit::{Access, Assistant, Browser, Employee, Idp, IdpSettings, Mail, Opened, Step};
+use testkit::{Access, Assistant, Browser, Employee, Idp, IdpSettings, Mail, Opened, Step, until};
 
 use crate::common::{Personal, SOON, is_refused, signs_in, tells};
 
@@ -67,7 +67,7 @@ async fn a_grant_is_renewed_before_it_expires() {
 }
 
 #[tokio::test]
-async fn whoever_cancels_is_told_so_and_can_try_again() {
+async fn whoever_cancels_is_told_so_and_can_sign_in_later() {
     let idp = Idp::start(&IdpSettings::default()).await.expect("the identity provider starts");
     let mail = Mail::start(&idp).await.expect("the mail starts");
     let mut opened = Opened::new().expect("a browser opener");
@@ -92,8 +92,18 @@ async fn whoever_cancels_is_told_so_and_can_try_again() {
     let refused = refused.expect("connected");
     assert!(is_refused(&refused.answers[0]), "{refused:?}");
 
-    let (then, _) = tokio::join!(assistant.run(None, &call), signs_in(&mut opened, Employee::alice()));
-    assert_eq!(then.expect("connected").answers[0]["structuredContent"]["account"], "alice");
+    let again = assistant.run(None, &call).await.expect("connected");
+    assert!(is_refused(&again.answers[0]), "{again:?}");
+    assert_eq!(opened.all().len(), 1, "an assistant that insists does not pester the person");
+
+    let asked = gateway.deskgate(&["sign-in", "mail"]).await.expect("it runs");
+    assert!(asked.status.success(), "{}", String::from_utf8_lossy(&asked.stderr));
+    signs_in(&mut opened, Employee::alice()).await;
+    let signed_in = until("a call in her name", SOON, async || {
+        let transcript = assistant.run(None, &call).await.ok()?;
+        (transcript.answers[0]["structuredContent"]["account"] == "alice").then_some(())
+    });
+    signed_in.await.expect("the account is used");
 }
 
 #[tokio::test]

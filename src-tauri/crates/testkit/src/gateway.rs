@@ -83,8 +83,12 @@ impl Gateway {
     /// # Errors
     /// If it cannot be started.
     pub fn spawn(&mut self) -> Result<(), PeerFault> {
-        let spec =
-            self.session.spec("deskgate serve", &self.program).arg("serve").env("DESKGATE_HOME", self.home());
+        let spec = self
+            .session
+            .spec("deskgate serve", &self.program)
+            .arg("serve")
+            .env("DESKGATE_HOME", self.home())
+            .env("DESKGATE_LOG", "debug");
         self.process = Some(spec.env("PATH", self.path()).start()?);
         Ok(())
     }
@@ -102,6 +106,11 @@ impl Gateway {
     /// Its process, while it runs.
     pub fn process(&mut self) -> Option<&mut Process> {
         self.process.as_mut()
+    }
+
+    /// What it has printed since its last start.
+    pub fn log(&self) -> String {
+        self.process.as_ref().map(Process::log).unwrap_or_default()
     }
 
     /// The port on 127.0.0.1.
@@ -199,7 +208,8 @@ impl Gateway {
         let Some(process) = &mut self.process else { return Ok(()) };
         let address = process.ready_line("Deskgate takes calls at ", SOON).await?;
         let port = Url::parse(&address)?.port();
-        self.port = port.ok_or_else(|| PeerFault::answer("deskgate serve", format!("no port in {address}")))?;
+        self.port =
+            port.ok_or_else(|| PeerFault::answer("deskgate serve", format!("no port in {address}")))?;
         Ok(())
     }
 

@@ -53,7 +53,7 @@ pub struct Report {
     pub policies_reaching: usize,
     /// The mean size of a journal record, bytes.
     pub record_bytes: usize,
-    /// One append of a record of that size with fdatasync: median, µs.
+    /// One write of a record of that size with fdatasync, into a file of full length: median, µs.
     pub sync_us: f64,
     /// By number of callers.
     pub levels: Vec<Level>,
