@@ -6,7 +6,7 @@ mod parts;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use model::{Advice, CallId, ConnectorId, ServerId, Timestamp, ToolName};
+use model::{Advice, CallId, ConnectorId, ServerId, Timestamp};
 use org_protocol::SignInSurface;
 use url::Url;
 

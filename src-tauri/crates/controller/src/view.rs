@@ -6,14 +6,12 @@
 mod shapes;
 
 use model::{Advice, ApprovalRequest, ConnectorId, ConsentRequest, ServerId, Timestamp};
-use serde::Serialize;
 use serde_json::value::RawValue;
-use specta::Type;
 
 use crate::pending::{PendingItem, Question};
 use crate::state::{
     Access, Activity, AppState, Assistant, AuditHealth, CallOutcome, Connector, ConnectorStatus,
-    CredentialKind, Freshness, Link, Mode, Session, Status, VirtualServer,
+    CredentialKind, Freshness, Link, Mode, Session, VirtualServer,
 };
 use crate::words;
 

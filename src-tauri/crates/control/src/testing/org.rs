@@ -26,17 +26,7 @@ pub const ANALYST_SECRET: &str = "postgres://analyst:an-analyst's-password@db/wa
 pub const FINANCE_SECRET: &str = "postgres://finance:the-finance-password@db/warehouse";
 
 /// A connector in a shell. `query` tells its account, its process and the statement; `crash` ends it.
-const WAREHOUSE: &str = r#"
-while read -r line; do
-  id=$(printf %s "$line" | sed -n 's/.*"id":\([0-9]*\).*/\1/p')
-  sql=$(printf %s "$line" | sed -n 's/.*"sql":"\([^"]*\)".*/\1/p')
-  case "$line" in
-    *'"initialize"'*) printf '{"jsonrpc":"2.0","id":%s,"result":{"protocolVersion":"2025-11-25","capabilities":{"tools":{}},"serverInfo":{"name":"w","version":"1"}}}\n' "$id";;
-    *'"crash"'*) echo "dying with $DSN" >&2; exit 1;;
-    *'"query"'*) printf '{"jsonrpc":"2.0","id":%s,"result":{"content":[{"type":"text","text":"%s as %s in %s"}],"n":12345678901234567890123}}\n' "$id" "$sql" "$DSN" "$$";;
-  esac
-done
-"#;
+const WAREHOUSE: &str = include_str!("warehouse.sh");
 
 const TOOLS: &str = r#"[
 {"name":"query","inputSchema":{"type":"object","properties":{"sql":{"type":"string"}},"required":["sql"]}},

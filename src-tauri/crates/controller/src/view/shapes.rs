@@ -1,6 +1,5 @@
 //! The shapes of what a window shows. The TypeScript bindings are made from them.
 
-use model::Timestamp;
 use serde::Serialize;
 use specta::Type;
 
@@ -11,7 +10,7 @@ use crate::state::Status;
 #[serde(transparent)]
 pub struct Millis(
     // The bindings' generator fears for 64 bits, which this never needs.
-    #[specta(type = i32)] i64,
+    #[specta(type = i32)] pub(super) i64,
 );
 
 /// Everything that the main window shows, except the list of calls.

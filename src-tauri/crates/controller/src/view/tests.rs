@@ -3,6 +3,7 @@ use model::{ListeningProcess, Timestamp};
 use super::*;
 use crate::event::Event;
 use crate::pending::PendingId;
+use crate::state::Status;
 use crate::state::tests::{consent_item, managed, ready, sign_in_item};
 
 const NOW: Timestamp = Timestamp::from_seconds(1_000_000);

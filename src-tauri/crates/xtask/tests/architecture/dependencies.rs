@@ -59,6 +59,12 @@ const DIRECTIONS: &[(&str, &[&str])] = &[
 /// Crates that any of ours may use for its tests.
 const FOR_TESTS: &[&str] = &["testkit"];
 
+/// Peers against which a crate's tests run: the desktop's client against the control plane that it talks to.
+const TEST_PEERS: &[(&str, &str)] = &[("org", "control")];
+
+/// Tests that run the real counterpart of their crate.
+const COUNTERPARTS: &[(&str, &str)] = &[("org", "control")];
+
 /// Foreign crates that only some of ours may name, and why.
 const RESERVED: &[(&str, &[&str], &str)] = &[
     ("tauri", &["deskgate-desktop"], "nothing else may need a desktop's libraries"),
@@ -132,8 +138,10 @@ fn crates_depend_only_in_the_stated_direction() {
         };
         for dependency in package.dependencies.iter().filter(|dependency| dependency.path.is_some()) {
             let name = dependency.name.as_str();
-            let for_tests =
-                dependency.is_for_tests() && (FOR_TESTS.contains(&name) || package.name == "end-to-end");
+            let for_tests = dependency.is_for_tests()
+                && (FOR_TESTS.contains(&name)
+                    || COUNTERPARTS.contains(&(package.name.as_str(), name))
+                    || package.name == "end-to-end");
             // A crate whose tests use its own test doubles names itself.
             if !may.contains(&name) && !for_tests && name != package.name {
                 violations.push(format!("{} -> {name}", package.name));

@@ -31,7 +31,9 @@ fn code(text: &str) -> impl Iterator<Item = (usize, &str)> {
 }
 
 fn is_test_file(shown: &str) -> bool {
-    shown.contains("/tests/") || shown.starts_with("tests/") || shown.ends_with("tests.rs")
+    ["/tests/", "/testing/"].iter().any(|folder| shown.contains(folder))
+        || shown.starts_with("tests/")
+        || shown.ends_with("tests.rs")
 }
 
 #[test]

@@ -1,0 +1,9 @@
+while read -r line; do
+  id=$(printf %s "$line" | sed -n 's/.*"id":\([0-9]*\).*/\1/p')
+  sql=$(printf %s "$line" | sed -n 's/.*"sql":"\([^"]*\)".*/\1/p')
+  case "$line" in
+    *'"initialize"'*) printf '{"jsonrpc":"2.0","id":%s,"result":{"protocolVersion":"2025-11-25","capabilities":{"tools":{}},"serverInfo":{"name":"w","version":"1"}}}\n' "$id";;
+    *'"crash"'*) echo "dying with $DSN" >&2; exit 1;;
+    *'"query"'*) printf '{"jsonrpc":"2.0","id":%s,"result":{"content":[{"type":"text","text":"%s as %s in %s"}],"n":12345678901234567890123}}\n' "$id" "$sql" "$DSN" "$$";;
+  esac
+done
