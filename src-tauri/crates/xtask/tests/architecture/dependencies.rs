@@ -59,9 +59,6 @@ const DIRECTIONS: &[(&str, &[&str])] = &[
 /// Crates that any of ours may use for its tests.
 const FOR_TESTS: &[&str] = &["testkit"];
 
-/// Peers against which a crate's tests run: the desktop's client against the control plane that it talks to.
-const TEST_PEERS: &[(&str, &str)] = &[("org", "control")];
-
 /// Tests that run the real counterpart of their crate.
 const COUNTERPARTS: &[(&str, &str)] = &[("org", "control")];
 
