@@ -150,49 +150,20 @@ fn configuration() -> Outcome<Configuration> {
     let mut all = Configuration::empty(mode, "/home/ada/.local/share/deskgate/deskgate.toml");
     let at = |host: &str| Runs::At { host: host.to_owned() };
     let here = Runs::Here { program: "mcp-server-filesystem".to_owned() };
-    for (id, title, runs, credential, account, status, tools) in [
-        (
-            "mail",
-            "Mail",
-            at("mail.acme.example"),
-            CredentialKind::Own,
-            Some("ada@acme.example"),
-            ConnectorStatus::Ready,
-            9,
-        ),
-        (
-            "chat",
-            "Chat",
-            at("chat.acme.example"),
-            CredentialKind::Own,
-            None,
-            ConnectorStatus::SignInNeeded,
-            12,
-        ),
-        (
-            "warehouse",
-            "Warehouse",
-            Runs::AtOrganisation,
-            CredentialKind::Shared,
-            Some("analyst role"),
-            ConnectorStatus::Ready,
-            2,
-        ),
-        ("files", "Project files", here, CredentialKind::None, None, ConnectorStatus::Ready, 14),
-    ] {
-        all.connectors.insert(
-            id.parse()?,
-            Connector {
-                title: title.to_owned(),
-                runs,
-                credential,
-                account: account.map(str::to_owned),
-                status,
-                tools: Some(tools),
-                last_used: None,
-            },
-        );
-    }
+    let mut add = |id: &str, title: &str, runs, credential, account: Option<&str>, tools| -> Outcome<()> {
+        let status = match (credential, account) {
+            (CredentialKind::Own, None) => ConnectorStatus::SignInNeeded,
+            _ => ConnectorStatus::Ready,
+        };
+        let (title, account, tools) = (title.to_owned(), account.map(str::to_owned), Some(tools));
+        let connector = Connector { title, runs, credential, account, status, tools, last_used: None };
+        all.connectors.insert(id.parse()?, connector);
+        Ok(())
+    };
+    add("mail", "Mail", at("mail.acme.example"), CredentialKind::Own, Some("ada@acme.example"), 9)?;
+    add("chat", "Chat", at("chat.acme.example"), CredentialKind::Own, None, 12)?;
+    add("warehouse", "Warehouse", Runs::AtOrganisation, CredentialKind::Shared, Some("analyst role"), 2)?;
+    add("files", "Project files", here, CredentialKind::None, None, 14)?;
     for (id, title, connectors) in [
         ("analyst", "Analyst", &["mail", "chat", "warehouse"][..]),
         ("everyday", "Everyday", &["mail", "files"][..]),
@@ -223,107 +194,30 @@ fn tools() -> Outcome<Vec<ToolAccess>> {
     Ok(all)
 }
 
+/// Seconds ago, assistant, virtual server, connector, tool, rule, and the milliseconds it took or what became of it.
+const CALLS: &str = "\
+9120 a everyday files list_directory everyone-files 6
+8930 a everyday files read_text_file everyone-files 4
+4210 b analyst warehouse search_objects analysts-warehouse 212
+4150 b analyst warehouse execute_sql analysts-warehouse 1340
+2400 b analyst mail delete_message no-deletion denied
+1250 a everyday mail search_messages own-mail 431
+640 b analyst chat read_channel own-chat unsigned
+130 a everyday files read_text_file everyone-files 3
+21 b analyst warehouse execute_sql analysts-warehouse running";
+
 fn calls(ago: &dyn Fn(u64) -> Timestamp) -> Outcome<Vec<Event>> {
-    let denied = || CallOutcome::Denied { reason: "Nothing is deleted through an assistant.".to_owned() };
-    let rows: [(u64, &str, &str, &str, &str, &str, &str, CallOutcome, Option<u64>); 9] = [
-        (
-            9_120,
-            "a",
-            "Claude Code",
-            "everyday",
-            "files",
-            "list_directory",
-            "everyone-files",
-            CallOutcome::Done,
-            Some(6),
-        ),
-        (
-            8_930,
-            "a",
-            "Claude Code",
-            "everyday",
-            "files",
-            "read_text_file",
-            "everyone-files",
-            CallOutcome::Done,
-            Some(4),
-        ),
-        (
-            4_210,
-            "b",
-            "Cursor",
-            "analyst",
-            "warehouse",
-            "search_objects",
-            "analysts-warehouse",
-            CallOutcome::Done,
-            Some(212),
-        ),
-        (
-            4_150,
-            "b",
-            "Cursor",
-            "analyst",
-            "warehouse",
-            "execute_sql",
-            "analysts-warehouse",
-            CallOutcome::Done,
-            Some(1_340),
-        ),
-        (2_400, "b", "Cursor", "analyst", "mail", "delete_message", "no-deletion", denied(), None),
-        (
-            1_250,
-            "a",
-            "Claude Code",
-            "everyday",
-            "mail",
-            "search_messages",
-            "own-mail",
-            CallOutcome::Done,
-            Some(431),
-        ),
-        (
-            640,
-            "b",
-            "Cursor",
-            "analyst",
-            "chat",
-            "read_channel",
-            "own-chat",
-            CallOutcome::SignInNeeded,
-            Some(30_000),
-        ),
-        (
-            130,
-            "a",
-            "Claude Code",
-            "everyday",
-            "files",
-            "read_text_file",
-            "everyone-files",
-            CallOutcome::Done,
-            Some(3),
-        ),
-        (
-            21,
-            "b",
-            "Cursor",
-            "analyst",
-            "warehouse",
-            "execute_sql",
-            "analysts-warehouse",
-            CallOutcome::Running,
-            None,
-        ),
-    ];
     let mut events = Vec::new();
-    for (seconds, client, name, server, connector, tool, rule, outcome, took) in rows {
+    for line in CALLS.lines() {
+        let [seconds, client, server, connector, tool, rule, end] =
+            <[&str; 7]>::try_from(line.split(' ').collect::<Vec<_>>()).map_err(|_| "a line of calls")?;
         let call = CallId::new();
-        let activity = Activity {
+        let denied = "Nothing is deleted through an assistant.".to_owned();
+        events.push(Event::Call(Activity {
             call,
-            at: ago(seconds),
+            at: ago(seconds.parse()?),
             client_id: client.to_owned(),
-            client_name: name.to_owned(),
+            client_name: if client == "a" { "Claude Code" } else { "Cursor" }.to_owned(),
             server: server.parse()?,
             connector: connector.parse()?,
             tool: tool.to_owned(),
@@ -335,12 +229,19 @@ fn calls(ago: &dyn Fn(u64) -> Timestamp) -> Outcome<Vec<Event>> {
                 "read_text_file" => vec!["path: text, 31 characters".to_owned()],
                 _ => Vec::new(),
             },
-            outcome: outcome.clone(),
+            outcome: match end {
+                "denied" => CallOutcome::Denied { reason: denied },
+                "unsigned" => CallOutcome::SignInNeeded,
+                _ => CallOutcome::Running,
+            },
             took: None,
-        };
-        events.push(Event::Call(activity));
-        if let Some(took) = took {
-            events.push(Event::CallEnded { call, outcome, took: Duration::from_millis(took) });
+        }));
+        if let Ok(took) = end.parse() {
+            events.push(Event::CallEnded {
+                call,
+                outcome: CallOutcome::Done,
+                took: Duration::from_millis(took),
+            });
         }
     }
     Ok(events)

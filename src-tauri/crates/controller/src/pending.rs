@@ -3,17 +3,21 @@
 //! [`PendingDesk`] is the one implementation of [`model::Person`]. It keeps the questions, wakes whoever waits, and tells
 //! the controller through events; it opens no window and never answers by itself.
 
+mod item;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use model::{
-    Advice, Approval, ApprovalRequest, BoxFuture, Consent, ConsentRequest, ForPerson, Person, PersonFault,
-    SignInOutcome, SignInPurpose, SignInRequest, Timestamp,
+    Approval, ApprovalRequest, BoxFuture, Consent, ConsentRequest, Person, PersonFault, SignInOutcome,
+    SignInRequest, Timestamp,
 };
-use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
 use url::Url;
+
+pub use item::{Answer, AnswerFault, Ending, PendingId, PendingItem, Question, Surface};
+use item::{fits, folds, replaces};
 
 use crate::event::Event;
 use crate::redirect::{RedirectFault, RedirectListener};
@@ -23,153 +27,6 @@ pub type Now = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
 /// How many questions may wait at once. More than a person can look at is a flood, and is refused.
 pub const MOST_PENDING: usize = 24;
-
-/// The name of a pending item: six lower-case hexadecimal digits, so that it can be typed.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct PendingId(String);
-
-impl PendingId {
-    /// Takes a text as somebody typed it. Whether such an item exists is found out when it is answered.
-    pub fn typed(text: impl Into<String>) -> Self {
-        Self(text.into())
-    }
-
-    /// The id as text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    fn fresh() -> Self {
-        let random = uuid::Uuid::now_v7().simple().to_string();
-        Self(random.chars().skip(26).collect())
-    }
-}
-
-impl std::fmt::Display for PendingId {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-/// What a person is asked.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Question {
-    /// To sign in.
-    SignIn(SignInRequest),
-    /// Whether an assistant may use a virtual server.
-    Consent(ConsentRequest),
-    /// Whether one call may be made.
-    Approval(ApprovalRequest),
-}
-
-/// One question that waits.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PendingItem {
-    /// Its name.
-    pub id: PendingId,
-    /// What is asked.
-    pub question: Question,
-    /// When it was asked.
-    pub created: Timestamp,
-    /// When it is refused by itself.
-    pub deadline: Timestamp,
-}
-
-/// How a question ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ending {
-    /// Somebody answered, or the sign-in came back.
-    Answered,
-    /// Somebody cancelled or closed the window.
-    Cancelled,
-    /// Nobody answered in time.
-    Deadline,
-    /// Whoever asked has gone away.
-    Withdrawn,
-}
-
-/// Who can be asked here, and who may answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Surface {
-    /// A desktop shows windows. A terminal cannot answer: an agent with a shell would approve itself.
-    Desktop,
-    /// There is no display. Sign-ins open the system browser; consents and approvals wait for `deskgate answer`.
-    Terminal {
-        /// Whether managed or user settings allow `deskgate answer`; otherwise there is nobody to ask.
-        answers_allowed: bool,
-    },
-}
-
-/// An answer to a consent or approval, or the end of a sign-in.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Answer {
-    /// The redirect of a sign-in.
-    SignedIn(SignInOutcome),
-    /// To a consent.
-    Consent(Consent),
-    /// To an approval.
-    Approval(Approval),
-    /// Cancelled: the window was closed.
-    Cancel,
-}
-
-/// Why an answer was not taken.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum AnswerFault {
-    /// No such item waits: it never did, was answered, or ran into its deadline.
-    #[error("nothing with the id {0} is waiting")]
-    Unknown(PendingId),
-    /// The item asks for another kind of answer.
-    #[error("{0} asks for another kind of answer")]
-    Kind(PendingId),
-    /// A sign-in is finished where it was opened, not by a word.
-    #[error("{0} is a sign-in and is finished in its window or browser")]
-    InBrowser(PendingId),
-    /// A desktop owns this instance, so a terminal may not answer.
-    #[error("a desktop owns this instance; it is answered there")]
-    OnDesktop,
-    /// The settings do not allow answers from a terminal.
-    #[error("answers from a terminal are switched off")]
-    NotAllowed,
-}
-
-impl ForPerson for AnswerFault {
-    fn advice(&self) -> Advice {
-        match self {
-            Self::Unknown(id) => Advice::new(
-                "pending-unknown",
-                format!("Nothing with the id {id} is waiting."),
-                "It was answered already, ran out of time, or never existed.",
-                "See what waits with: deskgate pending",
-            ),
-            Self::Kind(id) => Advice::new(
-                "pending-kind",
-                format!("{id} asks for another kind of answer."),
-                "",
-                "See what waits with: deskgate pending",
-            ),
-            Self::InBrowser(id) => Advice::new(
-                "pending-sign-in",
-                format!("{id} is a sign-in."),
-                "It is finished in the browser that was opened for it.",
-                "To give it up, use: deskgate answer ID deny",
-            ),
-            Self::OnDesktop => Advice::new(
-                "pending-on-desktop",
-                "This has to be answered in the Deskgate window.",
-                "While the desktop application runs, a terminal cannot answer for you.",
-                "Open Deskgate from the tray and look under Pending.",
-            ),
-            Self::NotAllowed => Advice::new(
-                "pending-not-allowed",
-                "Answering from a terminal is switched off.",
-                "Otherwise a program with a shell could approve its own requests.",
-                "Use the desktop application, or allow it in the settings.",
-            ),
-        }
-    }
-}
 
 /// Keeps what waits for a person. Cheap to clone; all clones are one desk.
 #[derive(Clone)]
@@ -445,43 +302,6 @@ impl Asker {
 impl Drop for Asker {
     fn drop(&mut self) {
         self.desk.leave(&self.id, self.ticket, self.ending);
-    }
-}
-
-fn fits(question: &Question, answer: &Answer) -> bool {
-    match (question, answer) {
-        (_, Answer::Cancel)
-        | (Question::SignIn(_), Answer::SignedIn(_))
-        | (Question::Consent(_), Answer::Consent(_))
-        | (Question::Approval(_), Answer::Approval(_)) => true,
-        (Question::SignIn(_) | Question::Consent(_) | Question::Approval(_), _) => false,
-    }
-}
-
-/// Whether a new question is the very one that waits already: everything that the person sees is the same.
-///
-/// Approvals never fold: each is one call, and one permission must not be spent twice.
-fn folds(waiting: &Question, asked: &Question) -> bool {
-    match (waiting, asked) {
-        (Question::Consent(a), Question::Consent(b)) => {
-            ConsentRequest { deadline: b.deadline, ..a.clone() } == *b
-        }
-        (Question::SignIn(_) | Question::Consent(_) | Question::Approval(_), _) => false,
-    }
-}
-
-/// Whether a new sign-in takes the place of one that waits: it is for the same account, and only one attempt can end.
-fn replaces(asked: &Question, waiting: &Question) -> bool {
-    match (asked, waiting) {
-        (Question::SignIn(a), Question::SignIn(b)) => match (&a.purpose, &b.purpose) {
-            (SignInPurpose::Organisation { .. }, SignInPurpose::Organisation { .. }) => true,
-            (
-                SignInPurpose::Connector { connector: a, .. },
-                SignInPurpose::Connector { connector: b, .. },
-            ) => a == b,
-            (SignInPurpose::Organisation { .. } | SignInPurpose::Connector { .. }, _) => false,
-        },
-        (Question::SignIn(_) | Question::Consent(_) | Question::Approval(_), _) => false,
     }
 }
 

@@ -1,6 +1,6 @@
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use model::{CallId, Subject};
+use model::{CallId, SignInPurpose, Subject};
 
 use super::*;
 
