@@ -187,6 +187,18 @@ mod tests {
     }
 
     #[test]
+    fn an_envelope_of_another_implementation_is_accepted() {
+        // securesystemslib 1.6.0, `Envelope` signed by `CryptoSigner` with the key whose seed is 32 times 0x01. Its key
+        // ids are its own.
+        let envelope = Envelope::parse(
+            br#"{"payload": "eyJhIjoiw6kifQ==", "payloadType": "application/vnd.deskgate.test+json", "signatures": [{"keyid": "7ab6b86cb2c9684b0ddc10896153aa2595decf4d4327a5ff1a8ab7422c828b12", "sig": "v7B98GtzUUgPftAJY75HNcw01hDIqfyadfF4mXxvpdADExjLeP0DRd5UDFmWx5zqKwE16dO76rZCP7pdygENBg=="}]}"#,
+        )
+        .expect("reads");
+        assert_eq!(envelope.verified(KIND, &[key(1).public()], 1), Ok("{\"a\":\"é\"}".as_bytes().to_vec()));
+        assert!(envelope.verified(KIND, &[key(2).public()], 1).is_err());
+    }
+
+    #[test]
     fn k_of_n_counts_distinct_accepted_keys() {
         let (a, b, stranger) = (key(1), key(2), key(3));
         let keys = [a.public(), b.public()];

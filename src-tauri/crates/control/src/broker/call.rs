@@ -99,6 +99,10 @@ impl Broker {
     ) -> Result<Answer, BrokerFault> {
         let now = self.clock.now();
         check_fresh(asked.live, now)?;
+        let decided = asked.live.policy().version();
+        if asked.context.policy != decided.digest {
+            tracing::info!(call = %asked.context.call, device = %asked.context.policy, here = %decided, "the device decided by another policy");
+        }
         let content = asked.live.content();
         let not_brokered = || BrokerFault::NotBrokered(asked.connector.clone());
         let spec = brokered(content, asked.connector).ok_or_else(not_brokered)?;

@@ -100,7 +100,7 @@ impl Pool {
         self.lock().remove(key);
     }
 
-    /// Ends all sessions that hold a secret of the credential; calls under way fail.
+    /// Ends all sessions that hold a secret of the credential, as soon as calls under way are done.
     pub(super) fn end_credential(&self, credential: &CredentialId) {
         self.lock().retain(|key, _| key.credential != *credential);
     }
@@ -145,5 +145,80 @@ impl Pool {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Key, (Slot, Duration)>> {
         self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use os::ManualClock;
+
+    use super::*;
+
+    const SCRIPT: &str = r#"title = "S"
+command = ["/bin/sh", "-c", """
+while read -r line; do
+  case "$line" in *'"initialize"'*) echo '{"jsonrpc":"2.0","id":0,"result":{"protocolVersion":"2025-06-18","capabilities":{},"serverInfo":{"name":"s","version":"1"}}}';; esac
+done
+"""]
+"#;
+
+    fn pool() -> (Pool, Arc<ManualClock>) {
+        let clock = Arc::new(ManualClock::new(model::Timestamp::from_seconds(1_800_000_000)));
+        (Pool::new(HttpClient::new().expect("a client"), Arc::clone(&clock) as Arc<dyn Clock>), clock)
+    }
+
+    fn key(user: &str, credential: &str) -> Key {
+        let spec: ConnectorSpec = toml::from_str(SCRIPT).expect("a connector");
+        let (connector, credential) = ("s".parse().expect("an id"), credential.parse().expect("an id"));
+        Key::new(&connector, &spec, &credential, 1, &Subject::local(user))
+    }
+
+    async fn session(pool: &Pool, key: &Key) -> Arc<Session> {
+        let spec: ConnectorSpec = toml::from_str(SCRIPT).expect("a connector");
+        pool.session(key, &spec, &SecretString::from("x")).await.expect("room").expect("opens")
+    }
+
+    fn is_held(pool: &Pool, key: &Key) -> bool {
+        pool.lock().contains_key(key)
+    }
+
+    #[tokio::test]
+    async fn a_session_is_kept_while_it_is_used_and_ends_when_idle() {
+        let (pool, clock) = pool();
+        let alice = key("alice", "a");
+        let first = session(&pool, &alice).await;
+        clock.advance(IDLE - Duration::from_secs(1));
+        assert!(Arc::ptr_eq(&session(&pool, &alice).await, &first), "the same session again");
+        clock.advance(IDLE - Duration::from_secs(1));
+        pool.end_idle();
+        assert!(is_held(&pool, &alice));
+        clock.advance(Duration::from_secs(2));
+        pool.end_idle();
+        assert!(!is_held(&pool, &alice));
+    }
+
+    #[tokio::test]
+    async fn the_longest_unused_makes_room_for_another() {
+        let (pool, clock) = pool();
+        let first = key("user-0", "a");
+        session(&pool, &first).await;
+        for number in 1..MOST {
+            clock.advance(Duration::from_secs(1));
+            // A slot suffices: nobody needs so many programs.
+            pool.slot(&key(&format!("user-{number}"), "a")).expect("room");
+        }
+        session(&pool, &key("one more", "a")).await;
+        assert!(!is_held(&pool, &first));
+        assert_eq!(pool.lock().len(), MOST);
+    }
+
+    #[tokio::test]
+    async fn a_credential_s_sessions_end_with_it() {
+        let (pool, _clock) = pool();
+        let (one, other) = (key("alice", "a"), key("alice", "b"));
+        session(&pool, &one).await;
+        session(&pool, &other).await;
+        pool.end_credential(&"a".parse().expect("an id"));
+        assert!(!is_held(&pool, &one) && is_held(&pool, &other));
     }
 }

@@ -202,3 +202,67 @@ fn walk(dir: &std::path::Path) -> Vec<std::path::PathBuf> {
     let entries = std::fs::read_dir(dir).expect("reads").map(|entry| entry.expect("an entry").path());
     entries.flat_map(|path| if path.is_dir() { walk(&path) } else { vec![path] }).collect()
 }
+
+/// A connector behind a URL that tells which token it was given; `/moved` sends elsewhere.
+async fn http_connector() -> String {
+    use axum::http::HeaderMap;
+    use axum::response::{IntoResponse as _, Redirect, Response};
+    use axum::routing::post;
+
+    async fn answer(headers: HeaderMap, body: String) -> Response {
+        let request: Value = serde_json::from_str(&body).expect("JSON");
+        let told =
+            headers.get("authorization").map(|value| value.to_str().expect("text")).unwrap_or_default();
+        let result = match request["method"].as_str() {
+            Some("initialize") => json!({
+                "protocolVersion": "2025-11-25",
+                "capabilities": {"tools": {}},
+                "serverInfo": {"name": "r", "version": "1"},
+            }),
+            Some("tools/call") => json!({"content": [{"type": "text", "text": format!("I got {told}")}]}),
+            _ => return StatusCode::ACCEPTED.into_response(),
+        };
+        axum::Json(json!({"jsonrpc": "2.0", "id": request["id"], "result": result})).into_response()
+    }
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("listens");
+    let address = listener.local_addr().expect("an address");
+    let app = axum::Router::new()
+        .route("/mcp", post(answer))
+        .route("/moved", post(async || Redirect::temporary("/mcp")));
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    format!("http://{address}")
+}
+
+async fn with_http(path: &str) -> Org {
+    let url = http_connector().await + path;
+    let mut org = Org::new().await;
+    org.publish(|folder| {
+        let spec = format!(
+            "title = \"Warehouse\"\nurl = \"{url}\"\ncredential = {{ kind = \"brokered\", credentials = [\"warehouse-finance\", \"warehouse-analyst\"] }}\n"
+        );
+        std::fs::write(folder.join("connectors/warehouse.toml"), spec).expect("writes");
+    })
+    .await
+    .expect("publishes");
+    org.put_credential("warehouse-analyst", "the-token-of-the-org").await;
+    org
+}
+
+#[tokio::test]
+async fn a_connector_behind_a_url_gets_the_secret_as_its_token() {
+    let org = with_http("/mcp").await;
+    let alice = signed_in(&org, "alice", &["analysts"]).await;
+    let (status, answer) = alice.call("query", json!({"sql": "x"})).await;
+    assert_eq!((status, text(&answer)), (StatusCode::OK, "I got Bearer [redacted]"));
+}
+
+#[tokio::test]
+async fn a_redirect_never_carries_the_secret_elsewhere() {
+    let org = with_http("/moved").await;
+    let alice = signed_in(&org, "alice", &["analysts"]).await;
+    let (status, answer) = alice.call("query", json!({"sql": "x"})).await;
+    assert_eq!(
+        (status, answer["error"]["code"].as_str()),
+        (StatusCode::BAD_GATEWAY, Some("connector-failed"))
+    );
+}
