@@ -34,8 +34,8 @@ async fn acknowledged(desktop: &Desktop, journal: &Journal) {
         pending.expect("reads").is_empty()
     })
     .await;
-    let state = desktop.org.delivery().borrow().clone();
-    assert!(matches!(state, Delivery::Delivered(_)), "{state:?}");
+    let delivered = async || matches!(&*desktop.org.delivery().borrow(), Delivery::Delivered(_));
+    until("the word that it is delivered", delivered).await;
 }
 
 async fn count(served: &ServedOrg, user: &str) -> usize {
