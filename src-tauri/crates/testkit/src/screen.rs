@@ -22,6 +22,10 @@ const FOCUSED: u32 = 1 << 12;
 const ENABLED: u32 = 1 << 8;
 const SENSITIVE: u32 = 1 << 24;
 
+/// How often a text is typed before it is given up, and how long each time may take to arrive.
+const TYPED_AT_MOST: usize = 5;
+const TYPED_WITHIN: Duration = Duration::from_secs(6);
+
 /// Deeper than any page that is looked at.
 const DEPTH: u8 = 30;
 
@@ -65,29 +69,28 @@ impl Screen {
         .await
     }
 
-    /// Waits for a field, in the window whose title begins so, and types a text into it.
+    /// Waits for a field, in the window whose title begins so, and types a text into it. What does not arrive whole, as on
+    /// a machine under load, is typed again.
     ///
     /// # Errors
-    /// If it does not appear in time, or the text does not arrive whole.
+    /// If the field does not appear in time, or the text never arrives whole.
     pub async fn fill(&self, window: &str, field: &str, text: &str) -> Result<(), PeerFault> {
-        let what = format!("the field {field:?} of {window:?}");
-        let thing = until(&what, SOON, async || {
-            let thing = self.find(window, &[ENTRY, PASSWORD], field).await.ok().flatten()?;
-            self.xdotool(&["search", "--onlyvisible", "--name", window, "windowactivate", "--sync"])
-                .await
-                .ok()?;
-            let _focused: bool =
-                self.at(&thing, "Component").await.ok()?.call("GrabFocus", &()).await.ok()?;
-            (self.state(&thing).await.ok()? & FOCUSED != 0).then_some(thing)
-        })
-        .await?;
-        self.xdotool(&["type", "--delay", "2", text]).await?;
         let length = i32::try_from(text.chars().count()).unwrap_or(i32::MAX);
-        until(&format!("{what} to hold {length} characters"), SOON, async || {
-            let held: i32 = self.at(&thing, "Text").await.ok()?.get_property("CharacterCount").await.ok()?;
-            (held == length).then_some(())
-        })
-        .await
+        let what = format!("the field {field:?} of {window:?} to hold {length} characters");
+        for _ in 0..TYPED_AT_MOST {
+            let thing = self.focused(window, field).await?;
+            self.xdotool(&["key", "--clearmodifiers", "ctrl+a", "Delete"]).await?;
+            self.xdotool(&["type", "--clearmodifiers", "--delay", "4", text]).await?;
+            let arrived = until(&what, TYPED_WITHIN, async || {
+                let held: i32 =
+                    self.at(&thing, "Text").await.ok()?.get_property("CharacterCount").await.ok()?;
+                (held == length).then_some(())
+            });
+            if arrived.await.is_ok() {
+                return Ok(());
+            }
+        }
+        Err(PeerFault::answer("screen", format!("waited in vain for {what}")))
     }
 
     /// All texts of the window whose title begins so, from top to bottom.
@@ -150,6 +153,20 @@ impl Screen {
     /// If they cannot be typed.
     pub async fn key(&self, key: &str) -> Result<(), PeerFault> {
         self.xdotool(&["key", "--clearmodifiers", key]).await
+    }
+
+    /// Waits for a field and puts the cursor into it.
+    async fn focused(&self, window: &str, field: &str) -> Result<Thing, PeerFault> {
+        until(&format!("the field {field:?} of {window:?}"), SOON, async || {
+            let thing = self.find(window, &[ENTRY, PASSWORD], field).await.ok().flatten()?;
+            let title = format!("^{window}");
+            let in_front = ["search", "--onlyvisible", "--name", &title, "windowactivate", "--sync"];
+            self.xdotool(&in_front).await.ok()?;
+            let _focused: bool =
+                self.at(&thing, "Component").await.ok()?.call("GrabFocus", &()).await.ok()?;
+            (self.state(&thing).await.ok()? & FOCUSED != 0).then_some(thing)
+        })
+        .await
     }
 
     /// What a paragraph says; the places of other things in it are left out.
