@@ -104,6 +104,9 @@ async fn a_paused_gateway_refuses_calls_until_it_is_resumed() {
     tray.entry("Pause").await.expect("resumed");
     let resumed = assistant.run(None, &call).await.expect("connected");
     assert_eq!(resumed.text(0), Some("hello"));
+    tray.activate().await.expect("clicked");
+    let screen = desktop.screen().await.expect("a screen");
+    screen.shows("Deskgate", "Done").await.expect("the window shows what was done");
 }
 
 #[tokio::test]
@@ -267,6 +270,39 @@ async fn the_main_window_says_what_to_do_and_shows_what_happens() {
         window.click(place).await.expect("clicked");
         window.shows(words).await.expect("the place answers its question");
     }
+}
+
+#[tokio::test]
+async fn access_that_is_stopped_in_the_window_ends_at_once() {
+    let (_echo, personal) = echo().await;
+    let desktop = prepared(personal, SessionParts::DESKTOP).await;
+    let window = Driver::start(desktop.session(), desktop.spec(), &[]).await.expect("the window opens");
+    window.shows("Server desk").await.expect("it runs");
+    let address =
+        window.script("return document.body.innerText.match(/http:[^ ]*mcp/)[0]").await.expect("shown");
+    let url = Url::parse(address.as_str().expect("text")).expect("a URL");
+    let client = asks(&url, "Test").await;
+    let screen = desktop.screen().await.expect("a screen");
+    screen.press("Test wants to use Server desk", "Allow").await.expect("allowed");
+    let back = client.redirected(SOON).await.expect("redirected");
+    let token = client.redeem(&back["code"]).await.expect("redeemed").access_token;
+    let list = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {}});
+    let status = async || {
+        let request = reqwest::Client::new().post(url.clone()).bearer_auth(&token).json(&list);
+        request
+            .header("accept", "application/json, text/event-stream")
+            .send()
+            .await
+            .expect("answered")
+            .status()
+    };
+    assert_eq!(status().await, 200);
+
+    window.click("Assistants").await.expect("clicked");
+    window.click("Stop the access of Test to Server desk").await.expect("clicked");
+    window.click("Stop its access").await.expect("clicked");
+    window.shows("No assistant is connected yet").await.expect("it is gone");
+    assert_eq!(status().await, 401, "and its token with it");
 }
 
 #[tokio::test]
