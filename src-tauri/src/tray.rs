@@ -184,6 +184,15 @@ mod tests {
         }
     }
 
+    /// The feature that replaces GTK's tray by plain D-Bus only reaches Tauri while both mean the same version.
+    #[test]
+    fn there_is_one_tray_icon_in_the_tree() {
+        let lock = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.lock");
+        let lock = std::fs::read_to_string(lock).unwrap();
+        assert_eq!(lock.matches("name = \"tray-icon\"\n").count(), 1);
+        assert!(lock.contains("name = \"ksni\"\n"));
+    }
+
     #[test]
     fn an_ampersand_is_no_mark() {
         assert_eq!(label("R&D"), "R&&D");
