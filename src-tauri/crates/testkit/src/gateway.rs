@@ -9,7 +9,9 @@ use serde_json::Value;
 use tempfile::TempDir;
 use url::Url;
 
-use crate::{Browser, Employee, OAuthClient, PeerFault, Process, Session, SessionParts, Tokens, until};
+use crate::{
+    Browser, Employee, OAuthClient, PeerFault, Process, Session, SessionParts, Tokens, lasting_port, until,
+};
 
 const SOON: Duration = Duration::from_secs(60);
 
@@ -55,6 +57,8 @@ impl Gateway {
         let session = Session::start(SessionParts::HEADLESS).await?;
         let home = tempfile::Builder::new().prefix("deskgate-home-").tempdir()?;
         std::fs::write(home.path().join("deskgate.toml"), &setup.settings)?;
+        // Gateways of other tests begin at the same port; one that is down for a moment must not lose its own to them.
+        std::fs::write(home.path().join("port"), format!("{}\n", lasting_port()?))?;
         std::fs::create_dir(home.path().join("policies"))?;
         for (name, text) in &setup.policies {
             std::fs::write(home.path().join("policies").join(name), text)?;

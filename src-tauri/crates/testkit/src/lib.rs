@@ -45,5 +45,5 @@ pub use program::{Opened, Program, full_size, program};
 pub use screen::Screen;
 pub use session::{Session, SessionParts};
 pub use tray::{Entry, Picture, Tray};
-pub use wait::{free_port, until};
+pub use wait::{free_port, lasting_port, until};
 pub use warehouse::dbhub;

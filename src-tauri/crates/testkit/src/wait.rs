@@ -40,6 +40,24 @@ pub fn free_port() -> Result<u16, PeerFault> {
     Ok(listener.local_addr()?.port())
 }
 
+/// A free port of 127.0.0.1 below those that the system gives to outgoing connections: it stays free while the program
+/// that keeps it is down.
+///
+/// # Errors
+/// If none is found.
+pub fn lasting_port() -> Result<u16, PeerFault> {
+    for _ in 0..100 {
+        let mut bytes = [0; 2];
+        getrandom::fill(&mut bytes)
+            .map_err(|fault| PeerFault::answer("random numbers", fault.to_string()))?;
+        let port = 20_000 + u16::from_le_bytes(bytes) % 12_000;
+        if std::net::TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return Ok(port);
+        }
+    }
+    Err(PeerFault::answer("ports", "none is free"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -74,8 +74,12 @@ impl Subject {
             outcome.ok()
         })
         .await;
-        let told =
-            |fault| PeerFault::answer("gateway", format!("{fault}; last: {}", last.unwrap_or_default()));
+        let told = |fault| {
+            PeerFault::answer(
+                "gateway",
+                format!("{fault}; last: {}\n{}", last.unwrap_or_default(), self.gateway.log()),
+            )
+        };
         answered.map(drop).map_err(told)
     }
 }
