@@ -32,6 +32,9 @@ pub enum OrgFault {
     /// A signed document is not believed.
     #[error(transparent)]
     Document(#[from] Refusal),
+    /// A newer policy was seen since this one was fetched.
+    #[error("a newer policy was seen meanwhile")]
+    Superseded,
     /// There is no session: somebody has to sign in.
     #[error("there is no session with the organisation")]
     NoSession,
@@ -58,6 +61,7 @@ impl OrgFault {
             Self::Insecure(_)
             | Self::NotReached(_)
             | Self::NoSession
+            | Self::Superseded
             | Self::Document(_)
             | Self::Vault(_)
             | Self::Disk(_)
@@ -92,6 +96,12 @@ impl ForPerson for OrgFault {
                 "Tell your IT department.",
             ),
             Self::Document(refusal) => refusal.advice(),
+            Self::Superseded => Advice::new(
+                "org-superseded",
+                "The organisation has published a newer policy meanwhile.",
+                "It is fetched instead.",
+                "",
+            ),
             Self::NoSession => Advice::new(
                 "org-no-session",
                 "You are not signed in to your organisation.",

@@ -49,34 +49,37 @@ impl Org {
         let mut backoff = Backoff::usual();
         let mut told: Option<Advice> = None;
         loop {
-            let pause = match self.open_with(tokens.as_ref()).await {
-                Ok(session) => {
-                    backoff.reset();
-                    told = None;
-                    tell(Ok(&session));
-                    until_renewal(&session)
-                }
-                Err(Missed::NobodySignedIn) => ASK_AGAIN,
-                Err(Missed::Refused(advice)) => {
-                    if told.as_ref() != Some(&advice) {
-                        tell(Err(&advice));
-                        told = Some(advice);
-                    }
-                    backoff.next()
-                }
-            };
-            // Whatever happened before is done with; a session that is lost from here on ends the pause.
             sessions.mark_unchanged();
-            let lost = async {
-                while sessions.changed().await.is_ok() {
-                    if sessions.borrow_and_update().is_none() {
-                        return;
+            // Somebody else may have opened one: whoever signed the person in, for instance.
+            let mut pause = self.until_renewal();
+            if pause.is_zero() {
+                pause = match self.open_with(tokens.as_ref()).await {
+                    Ok(session) => {
+                        backoff.reset();
+                        told = None;
+                        tell(Ok(&session));
+                        continue;
                     }
-                }
-                std::future::pending::<()>().await;
-            };
-            let _ = tokio::time::timeout(pause, lost).await;
+                    Err(Missed::NobodySignedIn) => ASK_AGAIN,
+                    Err(Missed::Refused(advice)) => {
+                        if told.as_ref() != Some(&advice) {
+                            tell(Err(&advice));
+                            told = Some(advice);
+                        }
+                        backoff.next()
+                    }
+                };
+            }
+            // Another session, or the loss of the one that there was, ends the pause.
+            let _ = tokio::time::timeout(pause, sessions.changed()).await;
         }
+    }
+
+    /// How long the session is good enough as it is: four fifths of its life.
+    fn until_renewal(&self) -> Duration {
+        let Ok(session) = self.0.live_session() else { return Duration::ZERO };
+        let renewal = session.opened.plus(session.expires.since(session.opened).mul_f64(0.8));
+        renewal.since(self.0.clock.now())
     }
 
     async fn open_with(&self, tokens: &dyn IdTokens) -> Result<OrgSession, Missed> {
@@ -94,9 +97,4 @@ impl Org {
 enum Missed {
     NobodySignedIn,
     Refused(Advice),
-}
-
-/// Four fifths of its life.
-fn until_renewal(session: &OrgSession) -> Duration {
-    session.expires.since(session.opened).mul_f64(0.8)
 }

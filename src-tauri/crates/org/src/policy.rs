@@ -134,10 +134,15 @@ impl Org {
     /// Puts a candidate in force; on disk when this returns.
     ///
     /// # Errors
-    /// [`OrgFault::Disk`] or [`OrgFault::Vault`]; what was in force stays.
+    /// [`OrgFault::Superseded`] where a newer one was seen meanwhile, [`OrgFault::Disk`] or [`OrgFault::Vault`]; what was
+    /// in force stays.
     pub async fn apply(&self, candidate: Candidate) -> Result<Applied, OrgFault> {
         let Candidate { applied, trust, manifest, bundle } = candidate;
         let mut held = self.0.held.lock().await;
+        // The ratchet never goes back to an older manifest than was seen.
+        if held.trust.as_ref().map(TrustState::newest) != Some(trust.newest()) {
+            return Err(OrgFault::Superseded);
+        }
         let ratchet = trust.ratchet();
         if let Some(digest) = ratchet.applied_manifest() {
             self.0.files.write(&Name::manifest(digest), &manifest)?;

@@ -94,6 +94,17 @@ async fn a_rejected_policy_leaves_the_old_one_and_is_not_fetched_again() {
 }
 
 #[tokio::test]
+async fn a_policy_that_was_overtaken_is_not_applied() {
+    let mut served = ServedOrg::new().await;
+    let desktop = Desktop::new(&served).await;
+    let Fetched::New(old) = desktop.org.fetch().await.expect("fetches") else { panic!("not new") };
+    served.publish(rename("Newer")).await.expect("publishes");
+    let Fetched::New(newer) = desktop.org.fetch().await.expect("fetches") else { panic!("not new") };
+    assert!(matches!(desktop.org.apply(*old).await, Err(OrgFault::Superseded)));
+    assert_eq!(desktop.org.apply(*newer).await.expect("applies").content.org.name, "Newer");
+}
+
+#[tokio::test]
 async fn an_older_publication_is_refused_also_after_a_restart() {
     let mut served = ServedOrg::new().await;
     let desktop = Desktop::new(&served).await;

@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex};
 
 use control::admin::Ask;
 use control::testing::ServedOrg;
-use model::{Advice, ForPerson as _};
-use org::OrgFault;
+use model::{Advice, BoxFuture, ForPerson as _};
+use org::{IdToken, IdTokens, NoIdToken, OrgFault};
 
 use crate::harness::{Desktop, SignedIn, id_token, until};
 
@@ -70,12 +70,40 @@ async fn a_kept_session_is_opened_again_when_it_is_lost() {
     keeping.abort();
 }
 
+/// Counts how often it is asked for a token, and has none.
+#[derive(Default)]
+struct Asked(Mutex<usize>);
+
+impl IdTokens for Asked {
+    fn id_token(&self) -> BoxFuture<'_, Result<IdToken, NoIdToken>> {
+        *self.0.lock().expect("not poisoned") += 1;
+        Box::pin(async { Err(NoIdToken(Advice::new("nobody", "Nobody is signed in.", "", ""))) })
+    }
+}
+
+#[tokio::test]
+async fn a_session_that_somebody_else_opened_is_kept() {
+    let served = ServedOrg::new().await;
+    let desktop = Desktop::new(&served).await;
+    desktop.sign_in(&served, "alice", &["analysts"]).await;
+    let asked = Arc::new(Asked::default());
+    let (org, tokens) = (desktop.org.clone(), Arc::clone(&asked));
+    let keeping = tokio::spawn(async move { org.keep_session(tokens, |_| ()).await });
+    // One thread: the keeper has come to its first pause.
+    tokio::task::yield_now().await;
+    assert_eq!(*asked.0.lock().expect("not poisoned"), 0);
+    desktop.org.end_session();
+    until("another session is wanted", async || *asked.0.lock().expect("not poisoned") == 1).await;
+    keeping.abort();
+}
+
 #[tokio::test]
 async fn a_revoked_device_hears_why() {
     let served = ServedOrg::new().await;
     let desktop = Desktop::new(&served).await;
     desktop.sign_in(&served, "alice", &["analysts"]).await;
     served.ask(&Ask::RevokeDevice { id: desktop.id }).await.expect("revokes");
+    desktop.org.end_session();
     let nonce = desktop.org.nonce().await.expect("a nonce");
     let tokens = SignedIn { token: id_token(&served, "alice", &[], Some(&nonce)), nonce: Some(nonce) };
     let heard: Arc<Mutex<Vec<Advice>>> = Arc::default();
