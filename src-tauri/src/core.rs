@@ -53,7 +53,14 @@ impl Core {
     }
 }
 
-/// Passes on what the person did.
+/// Passes on what the person did. While the application still starts, they can look and they can quit.
 pub(crate) fn act(app: &AppHandle, act: Act) {
-    app.state::<Core>().tell(Event::Person(act));
+    let core = app.state::<Core>();
+    if core.running.get().is_some() {
+        core.tell(Event::Person(act));
+    } else if act == Act::Quit {
+        app.exit(0);
+    } else if let Act::Open(place) = act {
+        crate::windows::open_main(app, place);
+    }
 }

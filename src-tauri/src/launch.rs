@@ -8,7 +8,7 @@ use controller::{Act, AppState, Effect, Engine, Event, Order, Shell as _};
 use model::{Advice, ForPerson as _, Timestamp};
 use tauri::{AppHandle, Manager as _, RunEvent};
 use tauri_specta::Event as _;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::arguments::Arguments;
 use crate::bindings::{self, StateChanged};
@@ -111,11 +111,14 @@ async fn handed_over(home: &Home) -> Result<bool, LaunchFault> {
 
 async fn start(app: AppHandle, home: Home, arguments: Arguments) {
     let shell = Arc::new(DesktopShell::new(app.clone()));
+    // A keychain may take its time: until then the tray says that it starts.
+    let mut drawing = Drawing::new(app.clone());
+    drawing.draw(&AppState::starting(true)).await;
     #[cfg(debug_assertions)]
     if arguments.sample {
         let running = crate::sample::start(shell);
         app.state::<Core>().started(running.clone());
-        follow(app, running.state).await;
+        drawing.follow(running.state).await;
         return;
     }
     #[cfg(not(debug_assertions))]
@@ -127,7 +130,7 @@ async fn start(app: AppHandle, home: Home, arguments: Arguments) {
     };
     app.state::<Core>().started(running.clone());
     tauri::async_runtime::spawn(quit_when_asked(app.clone()));
-    follow(app, running.state).await;
+    drawing.follow(running.state).await;
 }
 
 /// The windows of an application that runs; the process ends with it.
@@ -177,31 +180,52 @@ impl Engine for Nothing {
     }
 }
 
-/// Draws the tray and tells the windows whenever the state has changed.
-async fn follow(app: AppHandle, mut state: watch::Receiver<Arc<AppState>>) {
-    let (report, mut no_tray) = watch::channel(false);
-    let mut retries = TRAY_RETRIES.into_iter();
-    let drawn = Arc::new(std::sync::Mutex::new(Tray::default()));
-    loop {
-        let menu = controller::tray::tray(&state.borrow_and_update());
-        let (handle, drawn, report) = (app.clone(), Arc::clone(&drawn), report.clone());
-        let drawing = app.run_on_main_thread(move || {
-            let mut drawn = drawn.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            let outcome = drawn.draw(&handle, &menu, tray::panel());
+/// Keeps tray and windows in step with the state.
+struct Drawing {
+    app: AppHandle,
+    tray: Arc<std::sync::Mutex<Tray>>,
+    /// Seconds until a tray is looked for again, where there is none.
+    retries: std::array::IntoIter<u64, 6>,
+}
+
+impl Drawing {
+    fn new(app: AppHandle) -> Self {
+        Self { app, tray: Arc::default(), retries: TRAY_RETRIES.into_iter() }
+    }
+
+    /// Draws the tray and tells the windows whenever the state has changed.
+    async fn follow(mut self, mut state: watch::Receiver<Arc<AppState>>) {
+        loop {
+            let now = Arc::clone(&state.borrow_and_update());
+            let drawn = self.draw(&now).await;
+            if let Err(error) = StateChanged.emit(&self.app) {
+                tracing::debug!(%error, "the windows have ended");
+            }
+            let retry = if drawn { None } else { self.retries.as_slice().first().copied() };
+            tokio::select! {
+                changed = state.changed() => if changed.is_err() { return },
+                () = tokio::time::sleep(Duration::from_secs(retry.unwrap_or_default())), if retry.is_some() => {
+                    self.retries.next();
+                }
+            }
+        }
+    }
+
+    /// Draws the tray. `false` if the desktop has none.
+    async fn draw(&mut self, state: &AppState) -> bool {
+        let menu = controller::tray::tray(state);
+        let (app, tray) = (self.app.clone(), Arc::clone(&self.tray));
+        let (report, reported) = oneshot::channel();
+        let drawing = self.app.run_on_main_thread(move || {
+            let mut tray = tray.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let outcome = tray.draw(&app, &menu, tray::panel());
             if let Err(error) = &outcome {
                 tracing::info!(%error, "there is no tray");
             }
-            report.send_replace(outcome.is_err());
+            // Nobody waits once the application ends.
+            let _ = report.send(outcome.is_ok());
         });
-        if let Err(error) = drawing.and_then(|()| StateChanged.emit(&app)) {
-            tracing::debug!(%error, "the windows have ended");
-        }
-        let missing = no_tray.changed().await.is_ok() && *no_tray.borrow_and_update();
-        let retry = if missing { retries.next().map(Duration::from_secs) } else { None };
-        tokio::select! {
-            changed = state.changed() => if changed.is_err() { return },
-            () = tokio::time::sleep(retry.unwrap_or_default()), if retry.is_some() => {}
-        }
+        drawing.is_ok() && reported.await.unwrap_or(false)
     }
 }
 
