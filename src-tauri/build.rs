@@ -6,10 +6,6 @@
 use std::path::Path;
 use std::process::{Command, ExitCode};
 
-/// The commands that windows may be allowed to call; each becomes the permissions `allow-…` and `deny-…`. The bindings'
-/// test compares them with the handlers.
-const COMMANDS: &[&str] = &include!("src/command_names.in");
-
 /// What the interface is built from, beside its sources.
 const UI_FILES: [&str; 6] = [
     "ui/src",
@@ -22,6 +18,7 @@ const UI_FILES: [&str; 6] = [
 
 fn main() -> ExitCode {
     println!("cargo:rerun-if-changed=src-tauri/capabilities");
+    println!("cargo:rerun-if-changed=src-tauri/permissions");
     println!("cargo:rerun-if-env-changed=DESKGATE_UI");
     for file in UI_FILES {
         println!("cargo:rerun-if-changed={file}");
@@ -30,9 +27,10 @@ fn main() -> ExitCode {
         eprintln!("The interface could not be built: {why}");
         return ExitCode::FAILURE;
     }
-    let attributes = tauri_build::Attributes::new()
-        .capabilities_path_pattern("src-tauri/capabilities/**/*")
-        .app_manifest(tauri_build::AppManifest::new().commands(COMMANDS));
+    let attributes =
+        tauri_build::Attributes::new().capabilities_path_pattern("src-tauri/capabilities/**/*").app_manifest(
+            tauri_build::AppManifest::new().permissions_path_pattern("src-tauri/permissions/*.toml"),
+        );
     if let Err(why) = tauri_build::try_build(attributes) {
         eprintln!("{why:#}");
         return ExitCode::FAILURE;
