@@ -48,6 +48,11 @@ pub enum PinFault {
     /// It needs a credential of the organisation to start, and none was given.
     #[error("connector {0} is brokered: give its secret with --credential-file or on standard input")]
     NoCredential(ConnectorId),
+    /// It lists its tools only for somebody who has signed in.
+    #[error(
+        "connector {0} refuses who has not signed in: give an access token of your own with --credential-file"
+    )]
+    NoToken(ConnectorId),
     /// It did not answer.
     #[error("the connector did not list its tools: {0}")]
     Upstream(#[from] UpstreamFault),
@@ -63,6 +68,8 @@ pub enum PinFault {
 
 /// Asks a connector for its tools and writes `connectors/<id>.tools.json`.
 ///
+/// `secret` is what a brokered connector needs, or an access token of whoever asks where each person signs in.
+///
 /// # Errors
 /// A [`PinFault`]; the file is then as it was.
 pub async fn pin(folder: &Path, id: &ConnectorId, secret: Option<&SecretString>) -> Result<Pinned, PinFault> {
@@ -71,7 +78,12 @@ pub async fn pin(folder: &Path, id: &ConnectorId, secret: Option<&SecretString>)
     if secret.is_none() && matches!(spec.credential, CredentialSpec::Brokered { .. }) {
         return Err(PinFault::NoCredential(id.clone()));
     }
-    let listed = list(spec, secret).await?;
+    let listed = list(spec, secret).await;
+    let refused = matches!(&listed, Err(PinFault::Upstream(UpstreamFault::Unauthorized { .. })));
+    if refused && secret.is_none() {
+        return Err(PinFault::NoToken(id.clone()));
+    }
+    let listed = listed?;
     let path = folder.join("connectors").join(format!("{id}.tools.json"));
     let lines: Vec<&str> = listed.tools.iter().map(|(_, definition)| definition.get()).collect();
     let text = if lines.is_empty() { "[]\n".to_owned() } else { format!("[\n{}\n]\n", lines.join(",\n")) };
@@ -190,6 +202,43 @@ done
         let dir = org(&(scripted("[]") + brokered));
         assert!(matches!(pinned(&dir, None).await, Err(PinFault::NoCredential(_))));
         assert_eq!(pinned(&dir, Some(&SecretString::from("x"))).await.expect("pins").tools, 0);
+    }
+
+    /// A Streamable HTTP connector that answers only to the bearer token `ivys-own`.
+    async fn serve_http() -> std::io::Result<String> {
+        use axum::http::{HeaderMap, StatusCode};
+        use axum::{Json, Router, routing::post};
+        use serde_json::{Value, json};
+        async fn answer(headers: HeaderMap, Json(message): Json<Value>) -> Result<Json<Value>, StatusCode> {
+            if headers.get("authorization").is_none_or(|value| value != "Bearer ivys-own") {
+                return Err(StatusCode::UNAUTHORIZED);
+            }
+            let result = match message["method"].as_str() {
+                Some("initialize") => json!({
+                    "protocolVersion": "2025-11-25",
+                    "capabilities": {"tools": {}},
+                    "serverInfo": {"name": "s", "version": "1"},
+                }),
+                Some("tools/list") => json!({"tools": [{"name": "a"}]}),
+                _ => return Err(StatusCode::ACCEPTED),
+            };
+            Ok(Json(json!({"jsonrpc": "2.0", "id": message["id"], "result": result})))
+        }
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+        let url = format!("http://{}/mcp", listener.local_addr()?);
+        tokio::spawn(async move { axum::serve(listener, Router::new().route("/mcp", post(answer))).await });
+        Ok(url)
+    }
+
+    #[tokio::test]
+    async fn where_each_person_signs_in_ones_own_token_pins() {
+        let url = serve_http().await.expect("serves");
+        let dir = org(&format!("title = \"S\"\nurl = \"{url}\"\ncredential = {{ kind = \"user_oauth\" }}\n"));
+        assert!(matches!(pinned(&dir, None).await, Err(PinFault::NoToken(_))));
+        let stale = SecretString::from("yesterdays");
+        assert!(matches!(pinned(&dir, Some(&stale)).await, Err(PinFault::Upstream(_))));
+        let own = SecretString::from("ivys-own");
+        assert_eq!(pinned(&dir, Some(&own)).await.expect("pins").added, ["a"]);
     }
 
     #[tokio::test]

@@ -166,7 +166,8 @@ enum ConnectorCommand {
         folder: PathBuf,
         /// The connector.
         connector: ConnectorId,
-        /// A file with the secret that a brokered connector needs; `-` for standard input.
+        /// A file with what the connector wants to see: the secret of a brokered one, or an access token of your own
+        /// for one where each person signs in; `-` for standard input.
         #[arg(long)]
         credential_file: Option<PathBuf>,
     },
