@@ -14,6 +14,6 @@ pub use folder::{AuthorFault, AuthorFaultKind, check, read};
 pub(crate) use keys::read_private;
 pub use keys::{KeyFileFault, new_key, read_public, read_signing};
 pub use pin::{PinFault, Pinned, pin};
-pub use root::{RootPlan, add_signature, describe_root, new_root};
+pub use root::{RootPlan, RootSummary, add_signature, describe_root, new_root};
 pub use sign::{Documents, SignFault, SignPlan, sign};
 pub(crate) use sign::{MANIFEST_PATH, root_path};

@@ -1,8 +1,11 @@
 //! The ceremony of a root document: planned once, signed by one key holder after the other.
 
+use std::fmt;
+
 use model::Timestamp;
 use org_protocol::{
-    DsseFault, Envelope, KeyId, PublicKey, ROOT_FORMAT, ROOT_TYPE, Role, Roles, Root, RootFault, SigningKey,
+    DsseFault, Envelope, KeyId, PublicKey, ROOT_FORMAT, ROOT_TYPE, Role, Roles, Root, RootFault,
+    RootFingerprint, SigningKey,
 };
 
 /// What a new root document shall say.
@@ -64,14 +67,48 @@ pub fn add_signature(envelope: &mut Envelope, key: &SigningKey) -> Result<(), Ds
     envelope.add_signature(key)
 }
 
-/// A root document for people: what it says, who has signed it, what to pin.
+/// A root document in short: what it says, who has signed it, what to pin.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct RootSummary {
+    /// The organisation's id.
+    pub org: String,
+    /// Counts the root documents, from 1.
+    pub version: u64,
+    /// Which epoch manifests must be of.
+    pub epoch: u64,
+    /// When it stops vouching for new manifests.
+    pub expires: Timestamp,
+    /// What desktops pin.
+    pub fingerprint: RootFingerprint,
+    /// How many root keys have signed it.
+    pub signed: usize,
+    /// How many root keys there are.
+    pub root_keys: usize,
+    /// How many of them must sign.
+    pub threshold: usize,
+}
+
+impl fmt::Display for RootSummary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "organisation  {}", self.org)?;
+        writeln!(f, "version       {}", self.version)?;
+        writeln!(f, "epoch         {}", self.epoch)?;
+        writeln!(f, "expires       {}", self.expires)?;
+        writeln!(f, "fingerprint   {}", self.fingerprint)?;
+        let Self { signed, root_keys, threshold, .. } = self;
+        write!(f, "signed        by {signed} of {root_keys} root keys; {threshold} are needed")?;
+        if self.version > 1 { f.write_str(", and those of the version before") } else { Ok(()) }
+    }
+}
+
+/// Tells a root document in short.
 ///
 /// # Errors
 /// A [`RootFault`] where it is none.
-pub fn describe_root(envelope: &Envelope) -> Result<String, RootFault> {
+pub fn describe_root(envelope: &Envelope) -> Result<RootSummary, RootFault> {
     let payload = envelope.unverified_payload().map_err(|fault| RootFault::Json(fault.to_string()))?;
     let root = Root::parse(&payload)?;
-    let good = envelope
+    let signed = envelope
         .signatures
         .iter()
         .filter(|one| {
@@ -81,18 +118,16 @@ pub fn describe_root(envelope: &Envelope) -> Result<String, RootFault> {
             })
         })
         .count();
-    Ok(format!(
-        "organisation  {}\nversion       {}\nepoch         {}\nexpires       {}\nfingerprint   {}\nsigned        by {} of {} root keys; {} are needed{}\n",
-        root.org,
-        root.version,
-        root.epoch,
-        root.expires,
-        root.fingerprint(),
-        good,
-        root.roles.root.keys.len(),
-        root.roles.root.threshold,
-        if root.version > 1 { ", and those of the version before" } else { "" },
-    ))
+    Ok(RootSummary {
+        fingerprint: root.fingerprint(),
+        signed,
+        root_keys: root.roles.root.keys.len(),
+        threshold: root.roles.root.threshold,
+        org: root.org,
+        version: root.version,
+        epoch: root.epoch,
+        expires: root.expires,
+    })
 }
 
 #[cfg(test)]
@@ -130,7 +165,7 @@ mod tests {
         assert!(TrustState::begin(fingerprint, &envelope.to_json(), now).is_err(), "one is too few");
         add_signature(&mut envelope, &key(2)).expect("signs");
         assert!(TrustState::begin(fingerprint, &envelope.to_json(), now).is_ok());
-        let text = describe_root(&envelope).expect("describes");
+        let text = describe_root(&envelope).expect("describes").to_string();
         assert!(text.contains("by 2 of 2 root keys") && text.contains(&fingerprint.to_string()), "{text}");
     }
 

@@ -7,6 +7,7 @@ use control::Filter;
 use control::admin::{Answer, Ask, Secret, ask};
 use control::author::Documents;
 use model::{CredentialId, DeviceId};
+use serde_json::json;
 
 use super::author::read_secret;
 use super::{Failure, QueryArgs, said, say, say_json};
@@ -55,8 +56,10 @@ pub(super) async fn list_credentials(socket: &Path, json: bool) -> Result<(), Fa
     Ok(())
 }
 
-pub(super) async fn remove_credential(id: CredentialId, socket: &Path) -> Result<(), Failure> {
-    done(&asked(socket, &Ask::RemoveCredential { id }).await?)
+pub(super) async fn remove_credential(id: CredentialId, socket: &Path, json: bool) -> Result<(), Failure> {
+    done(&asked(socket, &Ask::RemoveCredential { id: id.clone() }).await?)?;
+    said(json, &json!({"removed": id}), || format!("Removed {id}."));
+    Ok(())
 }
 
 pub(super) async fn list_devices(socket: &Path, json: bool) -> Result<(), Failure> {
@@ -73,8 +76,10 @@ pub(super) async fn list_devices(socket: &Path, json: bool) -> Result<(), Failur
     Ok(())
 }
 
-pub(super) async fn revoke_device(id: DeviceId, socket: &Path) -> Result<(), Failure> {
-    done(&asked(socket, &Ask::RevokeDevice { id }).await?)
+pub(super) async fn revoke_device(id: DeviceId, socket: &Path, json: bool) -> Result<(), Failure> {
+    done(&asked(socket, &Ask::RevokeDevice { id }).await?)?;
+    said(json, &json!({"revoked": id}), || format!("Revoked {id}."));
+    Ok(())
 }
 
 /// Records are JSON lines by themselves: they are printed as they were written.
@@ -140,7 +145,6 @@ fn answer_published(answer: &Answer, json: bool) -> Result<(), Failure> {
 
 fn done(answer: &Answer) -> Result<(), Failure> {
     let Answer::Done = answer else { return Err(unexpected()) };
-    say("Done.");
     Ok(())
 }
 

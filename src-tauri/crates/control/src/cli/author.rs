@@ -14,7 +14,7 @@ use os::Clock as _;
 use secrecy::SecretString;
 use serde_json::json;
 
-use super::{Failure, RootArgs, said, say};
+use super::{Failure, RootArgs, said};
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -43,16 +43,18 @@ pub(super) fn new_key(file: &Path, json: bool) -> Result<(), Failure> {
     Ok(())
 }
 
-pub(super) fn new_master(file: &Path) -> Result<(), Failure> {
+pub(super) fn new_master(file: &Path, json: bool) -> Result<(), Failure> {
     MasterKey::create(file).map_err(Failure::new)?;
-    say(&format!(
-        "Made a master key: {}. Without it, stored secrets cannot be opened; keep a copy apart.",
-        file.display()
-    ));
+    said(json, &json!({"master": file}), || {
+        format!(
+            "Made a master key: {}. Without it, stored secrets cannot be opened; keep a copy apart.",
+            file.display()
+        )
+    });
     Ok(())
 }
 
-pub(super) fn new_root(args: &RootArgs) -> Result<(), Failure> {
+pub(super) fn new_root(args: &RootArgs, json: bool) -> Result<(), Failure> {
     let publics = |paths: &[PathBuf]| -> Result<Vec<_>, Failure> {
         paths.iter().map(|path| read_public(path).map_err(Failure::new)).collect()
     };
@@ -74,21 +76,24 @@ pub(super) fn new_root(args: &RootArgs) -> Result<(), Failure> {
         .collect::<Result<_, _>>()?;
     let envelope = author::new_root(&plan, &keys).map_err(Failure::new)?;
     write(&args.out, &envelope.to_json())?;
-    say(&describe_root(&envelope).map_err(Failure::new)?);
-    Ok(())
+    say_root(&envelope, json)
 }
 
-pub(super) fn sign_root(file: &Path, key: &Path) -> Result<(), Failure> {
+pub(super) fn sign_root(file: &Path, key: &Path, json: bool) -> Result<(), Failure> {
     let mut envelope = Envelope::parse(&read(file)?).map_err(Failure::new)?;
     add_signature(&mut envelope, &read_signing(key).map_err(Failure::new)?).map_err(Failure::new)?;
     write(file, &envelope.to_json())?;
-    say(&describe_root(&envelope).map_err(Failure::new)?);
-    Ok(())
+    say_root(&envelope, json)
 }
 
-pub(super) fn show_root(file: &Path) -> Result<(), Failure> {
+pub(super) fn show_root(file: &Path, json: bool) -> Result<(), Failure> {
     let envelope = Envelope::parse(&read(file)?).map_err(Failure::new)?;
-    say(&describe_root(&envelope).map_err(Failure::new)?);
+    say_root(&envelope, json)
+}
+
+fn say_root(envelope: &Envelope, json: bool) -> Result<(), Failure> {
+    let summary = describe_root(envelope).map_err(Failure::new)?;
+    said(json, &summary, || summary.to_string());
     Ok(())
 }
 

@@ -303,10 +303,10 @@ pub(crate) async fn run(cli: Cli) -> Result<(), Failure> {
     match cli.command {
         Command::Init { folder } => author::init(&folder, json),
         Command::Key(KeyCommand::New { file }) => author::new_key(&file, json),
-        Command::Key(KeyCommand::Master { file }) => author::new_master(&file),
-        Command::Root(RootCommand::New(args)) => author::new_root(&args),
-        Command::Root(RootCommand::Sign { file, sign_with }) => author::sign_root(&file, &sign_with),
-        Command::Root(RootCommand::Show { file }) => author::show_root(&file),
+        Command::Key(KeyCommand::Master { file }) => author::new_master(&file, json),
+        Command::Root(RootCommand::New(args)) => author::new_root(&args, json),
+        Command::Root(RootCommand::Sign { file, sign_with }) => author::sign_root(&file, &sign_with, json),
+        Command::Root(RootCommand::Show { file }) => author::show_root(&file, json),
         Command::Bundle(BundleCommand::Check { folder }) => author::check(&folder, json),
         Command::Bundle(BundleCommand::Sign { folder, roots, key, out, days }) => {
             author::sign(&author::SignArgs { folder, roots, key, out, days }, json)
@@ -325,11 +325,11 @@ pub(crate) async fn run(cli: Cli) -> Result<(), Failure> {
             ask::list_credentials(&socket.admin_socket, json).await
         }
         Command::Credential(CredentialCommand::Remove { id, socket }) => {
-            ask::remove_credential(id, &socket.admin_socket).await
+            ask::remove_credential(id, &socket.admin_socket, json).await
         }
         Command::Device(DeviceCommand::List(socket)) => ask::list_devices(&socket.admin_socket, json).await,
         Command::Device(DeviceCommand::Revoke { id, socket }) => {
-            ask::revoke_device(id, &socket.admin_socket).await
+            ask::revoke_device(id, &socket.admin_socket, json).await
         }
         Command::Audit(AuditCommand::Query(args)) => ask::query(*args).await,
         Command::Audit(AuditCommand::Verify(socket)) => ask::verify(&socket.admin_socket, json).await,

@@ -89,7 +89,8 @@ fn from_nothing_to_a_published_organisation() {
     assert_eq!(desk.complains("status"), "Nothing is published yet.\n");
     let published: Value = serde_json::from_str(&desk.says("--json bundle publish public")).expect("JSON");
     assert_eq!((published["org"].as_str(), published["version"].as_u64()), (Some("example"), Some(1)));
-    assert!(desk.says("root show root/1.json").contains(published["fingerprint"].as_str().expect("text")));
+    let root: Value = serde_json::from_str(&desk.says("--json root show root/1.json")).expect("JSON");
+    assert_eq!((&root["fingerprint"], root["signed"].as_u64()), (&published["fingerprint"], Some(2)));
 
     desk.says("bundle sign org --root root/1.json --key manifest.pem --out public");
     desk.says("bundle publish public");
@@ -110,7 +111,8 @@ fn a_secret_comes_from_standard_input_and_is_never_shown() {
     assert!(desk.says("credential list").starts_with("reports"));
     assert!(desk.says("--json credential list").contains("\"version\":1"));
     assert!(!desk.says("audit query").contains("a-secret"));
-    desk.says("credential remove reports");
+    assert_eq!(desk.says("--json credential remove reports"), "{\"removed\":\"reports\"}\n");
+    assert!(desk.complains("credential remove reports").contains("no such credential"));
     assert_eq!(desk.says("credential list"), "No credential is stored.\n");
     assert!(desk.says("audit verify").contains("unbroken"));
     assert_eq!(desk.says("device list"), "No device is enrolled.\n");
