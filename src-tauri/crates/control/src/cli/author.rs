@@ -1,6 +1,6 @@
 //! Commands that work on files alone.
 
-use std::io::Read as _;
+use std::io::{IsTerminal as _, Read as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use os::Clock as _;
 use secrecy::SecretString;
 use serde_json::json;
 
-use super::{Failure, RootArgs, said};
+use super::{Failure, RootArgs, complain, said};
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -162,6 +162,11 @@ pub(super) async fn pin(
 /// Reads a secret; `-` is standard input. A line end at its end is not part of it.
 pub(super) fn read_secret(path: &Path) -> Result<SecretString, Failure> {
     let text = if path == Path::new("-") {
+        if std::io::stdin().is_terminal() {
+            complain(
+                "Paste the secret, press Enter, then Ctrl-D. It can be seen here; a file or a pipe hides it.",
+            );
+        }
         let mut text = String::new();
         let read = std::io::stdin().take(1024 * 1024).read_to_string(&mut text);
         read.map_err(|fault| file_failure(path, &fault))?;
