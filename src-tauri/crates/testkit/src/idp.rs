@@ -34,6 +34,11 @@ impl Employee {
         Self::new("bob", "Bob Budget", "finance")
     }
 
+    /// Ivy, of IT: she administers, and uses no gateway.
+    pub fn ivy() -> Self {
+        Self::new("ivy", "Ivy Infrastructure", "it")
+    }
+
     fn new(login: &str, name: &str, group: &str) -> Self {
         Self {
             login: login.to_owned(),
@@ -78,7 +83,7 @@ impl Default for IdpSettings {
     fn default() -> Self {
         Self {
             port: 0,
-            people: vec![Employee::alice(), Employee::bob()],
+            people: vec![Employee::alice(), Employee::bob(), Employee::ivy()],
             clients: vec![Client { id: "deskgate".to_owned(), name: "Deskgate".to_owned() }],
             access_token: Duration::from_secs(300),
             id_token: Duration::from_secs(600),

@@ -2,6 +2,8 @@
 #![forbid(unsafe_code)]
 #![expect(clippy::expect_used, clippy::panic, reason = "a test ends at its first surprise")]
 
+mod organisation;
+
 use std::time::Duration;
 
 use serde_json::{Value, json};
