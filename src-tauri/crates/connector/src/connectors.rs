@@ -13,7 +13,7 @@ use upstream::{Answer, Authority, Session, UpstreamFault};
 
 use crate::connector::{Connector, Health, Listing};
 use crate::fault::CallFault;
-use crate::seams::{AccountFault, Asking, Seams};
+use crate::seams::{AccountFault, Asking, Caller, Seams};
 
 /// All connectors. Cheap to clone; all clones are the same connectors.
 #[derive(Clone)]
@@ -82,7 +82,7 @@ impl Connectors {
         outcome
     }
 
-    /// Makes the call that `authority` permits, as this person.
+    /// Makes the call that `authority` permits, on behalf of `caller`.
     ///
     /// # Errors
     /// A [`CallFault`]. Only failures that certainly had no effect are tried again, once.
@@ -90,19 +90,19 @@ impl Connectors {
         &self,
         authority: Authority<'_>,
         params: &CallParams<'_>,
-        subject: &Subject,
+        caller: Caller<'_>,
         deadline: Duration,
     ) -> Result<Answer, CallFault> {
         let connector = self.find(authority.permit().connector())?;
         let outcome = match authority.permit().credential() {
             CredentialChoice::Shared(credential) => {
                 let broker = self.seams.broker.as_ref().ok_or(CallFault::Credential)?;
-                broker.call(authority, credential, params, deadline).await.map_err(CallFault::from)
+                broker.call(authority, credential, params, caller, deadline).await.map_err(CallFault::from)
             }
             CredentialChoice::None | CredentialChoice::UserOauth => {
-                match called(&connector, authority, params, subject, deadline).await {
+                match called(&connector, authority, params, caller.subject, deadline).await {
                     Err(CallFault::Upstream(fault)) if retry_helps(&fault) => {
-                        called(&connector, authority, params, subject, deadline).await
+                        called(&connector, authority, params, caller.subject, deadline).await
                     }
                     outcome => outcome,
                 }

@@ -15,4 +15,4 @@ pub use connector::{Health, Listing};
 pub use connectors::Connectors;
 pub use fault::CallFault;
 pub use oauth::{ConnectorGrants, GrantEvent, GrantFault, GrantHappening, GrantStatus, GrantsParts};
-pub use seams::{AccountFault, Accounts, Asking, Broker, BrokerFault, Seams};
+pub use seams::{AccountFault, Accounts, Asking, Broker, BrokerFault, Caller, Seams};

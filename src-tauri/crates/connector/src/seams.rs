@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mcp::CallParams;
-use model::{Advice, BoxFuture, ConnectorId, CredentialId};
+use model::{Advice, BoxFuture, ConnectorId, CredentialId, Subject};
 use os::Clock;
 use upstream::{Answer, Authority, Bearer, HttpClient};
 
@@ -64,6 +64,17 @@ pub enum AccountFault {
     Failed(Advice),
 }
 
+/// On whose behalf a call is made.
+#[derive(Debug, Clone, Copy)]
+pub struct Caller<'a> {
+    /// The person.
+    pub subject: &'a Subject,
+    /// The assistant's client identifier.
+    pub client_id: &'a str,
+    /// The assistant's name, as it claims.
+    pub client_name: &'a str,
+}
+
 /// Makes calls with shared credentials where the secrets are: at the control plane.
 pub trait Broker: Send + Sync {
     /// Makes one call with the credential that the permit names.
@@ -72,6 +83,7 @@ pub trait Broker: Send + Sync {
         authority: Authority<'a>,
         credential: &'a CredentialId,
         params: &'a CallParams<'a>,
+        caller: Caller<'a>,
         deadline: Duration,
     ) -> BoxFuture<'a, Result<Answer, BrokerFault>>;
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use audit::{
     ArgumentSummary, DenialRecord, IntentRecord, JournalFault, Outcome, OutcomeStatus, PolicyReference,
 };
-use connector::{AccountFault, CallFault};
+use connector::{AccountFault, CallFault, Caller};
 use issuer::AccessGrant;
 use mcp::{CallParams, RawObject};
 use model::{Advice, CallId, ForPerson as _, Timestamp};
@@ -69,7 +69,7 @@ pub(crate) async fn call_tool(gate: &Gate, grant: &AccessGrant, params: &CallPar
     let answer = match Authority::new(&permit, &intent) {
         Ok(authority) => {
             let deadline = gate.config.call_deadline;
-            gate.connectors.call(authority, params, &grant.subject, deadline).await
+            gate.connectors.call(authority, params, caller(grant), deadline).await
         }
         Err(_) => Err(CallFault::Upstream(upstream::UpstreamFault::NotPermitted)),
     };
@@ -96,6 +96,10 @@ pub(crate) fn listed<'s>(gate: &Gate, snapshot: &'s Snapshot, grant: &AccessGran
         .iter()
         .filter(|offered| listed.contains(&(offered.connector.clone(), offered.tool.clone())))
         .collect()
+}
+
+fn caller(grant: &AccessGrant) -> Caller<'_> {
+    Caller { subject: &grant.subject, client_id: &grant.client_id, client_name: &grant.client_name }
 }
 
 fn circumstance(gate: &Gate, grant: &AccessGrant) -> Circumstance {

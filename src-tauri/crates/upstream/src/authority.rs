@@ -1,6 +1,8 @@
 //! The right to cause one effect.
 
 use audit::Intent;
+use mcp::CallParams;
+use model::Digest;
 use policy::Permit;
 
 /// A permit together with the durable intent of the same call. Only a decision makes permits and only the journal makes
@@ -22,6 +24,11 @@ impl<'a> Authority<'a> {
     /// [`Mismatch`] when they are of different calls.
     pub fn new(permit: &'a Permit, intent: &'a Intent) -> Result<Self, Mismatch> {
         if permit.call() == intent.call() { Ok(Self { permit }) } else { Err(Mismatch) }
+    }
+
+    /// Whether it is these arguments that were decided on.
+    pub fn covers(&self, params: &CallParams<'_>) -> bool {
+        self.permit.arguments_digest() == Digest::of(params.arguments().as_bytes())
     }
 
     /// What was permitted.

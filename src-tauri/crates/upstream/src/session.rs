@@ -122,12 +122,11 @@ impl Session {
         bearer: Option<&Bearer>,
         deadline: Duration,
     ) -> Result<Answer, UpstreamFault> {
-        let permit = authority.permit();
-        if permit.arguments_digest() != model::Digest::of(params.arguments().as_bytes()) {
+        if !authority.covers(params) {
             return Err(UpstreamFault::NotPermitted);
         }
         let id = self.number();
-        let message = connector::call_tool(id, &params.for_connector(permit.tool().as_str()));
+        let message = connector::call_tool(id, &params.for_connector(authority.permit().tool().as_str()));
         match within(deadline, self.exchange(id, message, bearer)).await {
             Err(UpstreamFault::Deadline) => {
                 self.cancel(id);

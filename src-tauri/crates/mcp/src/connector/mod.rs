@@ -3,8 +3,12 @@
 //! The gateway declares no client capability, so that no connector asks the assistant for something that is not
 //! relayed.
 
+mod stateless;
+
 use serde_json::json;
 use serde_json::value::RawValue;
+
+pub use stateless::{StatelessRequest, call_tool_alone, read_alone};
 
 use crate::message::{Message, MessageFault};
 use crate::raw::{RawObject, raw};
