@@ -127,6 +127,8 @@ struct Inner {
     config: Arc<JournalConfig>,
     shared: Arc<Shared>,
     receipts: Mutex<Receipts>,
+    /// The last record that the organisation has acknowledged.
+    acknowledged: watch::Sender<Option<Head>>,
     running: Mutex<Option<Running>>,
 }
 
@@ -188,7 +190,9 @@ impl Journal {
             .name("audit-writer".to_owned())
             .spawn(move || writer.run())
             .map_err(|fault| JournalFault::storage(&config.dir, fault))?;
+        let last = config.org.as_deref().and_then(|org| receipts.last(config.device, org));
         let inner = Inner {
+            acknowledged: watch::Sender::new(last.map(Receipt::head)),
             config,
             shared,
             receipts: Mutex::new(receipts),
@@ -319,9 +323,12 @@ impl Journal {
 
     /// The last record that the organisation has acknowledged.
     pub fn acknowledged(&self) -> Option<Head> {
-        let Inner { config, receipts, .. } = &*self.inner;
-        let receipts = receipts.lock().unwrap_or_else(PoisonError::into_inner);
-        receipts.last(config.device, config.org.as_deref()?).map(Receipt::head)
+        *self.inner.acknowledged.borrow()
+    }
+
+    /// Follows [`Journal::acknowledged`].
+    pub fn watch_acknowledged(&self) -> watch::Receiver<Option<Head>> {
+        self.inner.acknowledged.subscribe()
     }
 
     /// Takes the organisation's receipt for stored records: durable when this returns. Blocks for the disk.
@@ -330,7 +337,7 @@ impl Journal {
     /// [`JournalFault::Receipt`] where no key of `keys` signed it, [`JournalFault::ForeignReceipt`] where it is for
     /// another history than this journal's.
     pub fn receipted(&self, signed: &SignedReceipt, keys: &[PublicKey]) -> Result<(), JournalFault> {
-        let Inner { config, receipts, .. } = &*self.inner;
+        let Inner { config, receipts, acknowledged, .. } = &*self.inner;
         let receipt = verify_receipt(signed, keys)?;
         if receipt.device != config.device || config.org.as_ref() != Some(&receipt.org) {
             return Err(JournalFault::ForeignReceipt("another device or organisation".to_owned()));
@@ -344,7 +351,11 @@ impl Journal {
                 receipt.seq, receipt.epoch
             )));
         }
-        receipts.lock().unwrap_or_else(PoisonError::into_inner).keep(&config.dir, receipt, signed.clone())
+        let mut receipts = receipts.lock().unwrap_or_else(PoisonError::into_inner);
+        receipts.keep(&config.dir, receipt, signed.clone())?;
+        let last = config.org.as_deref().and_then(|org| receipts.last(config.device, org));
+        acknowledged.send_replace(last.map(Receipt::head));
+        Ok(())
     }
 
     /// Writes what is queued and the head, and stops the writer. Blocks for the disk. Later records are refused.

@@ -14,12 +14,15 @@ use reqwest::StatusCode;
 use reqwest::header::{ETAG, HeaderValue, IF_NONE_MATCH};
 use vault::Kind;
 
+use crate::backoff::Backoff;
 use crate::files::Name;
 use crate::wire::{body, read, refused};
 use crate::{Inner, Org, OrgFault};
 
 /// The ratchet's key in the vault.
 const RATCHET: &str = "org";
+/// The longest time between two looks for what is new.
+const POLL: Duration = Duration::from_secs(60);
 /// How many root documents are looked through for the pinned one.
 const MOST_ROOTS: u64 = 64;
 
@@ -103,6 +106,20 @@ impl Org {
         }
     }
 
+    /// The organisation's id, once a root document of it was believed; also where the documents beside it are damaged.
+    pub async fn id(&self) -> Option<String> {
+        let held = self.0.held.lock().await;
+        if let Some(trust) = &held.trust {
+            return Some(trust.ratchet().org().to_owned());
+        }
+        self.0.stored_ratchet().await.ok().flatten().map(|ratchet| ratchet.org().to_owned())
+    }
+
+    /// How long to wait before asking again for what is new: about a minute, and never all devices at once.
+    pub fn poll_pause() -> Duration {
+        Backoff::new(POLL, POLL).next()
+    }
+
     /// Asks the central URL for what is new.
     ///
     /// # Errors
@@ -180,13 +197,7 @@ impl Org {
 
 impl Inner {
     async fn resumed(&self) -> Result<Option<(TrustState, Option<Content>)>, OrgFault> {
-        let Some(stored) = self.vault.get(Kind::Ratchet, RATCHET).await? else { return Ok(None) };
-        let ratchet: Ratchet = serde_json::from_slice(stored.expose_secret())
-            .map_err(|fault| OrgFault::Unusable(format!("the stored trust state: {fault}")))?;
-        if ratchet.anchor() != self.fingerprint {
-            tracing::info!("another fingerprint is pinned; the policy before is given up");
-            return Ok(None);
-        }
+        let Some(ratchet) = self.stored_ratchet().await? else { return Ok(None) };
         let missing = |document: &'static str| move |_| OrgFault::Document(Refusal::Altered { document });
         let root = self.files.read(&Name::root(ratchet.root_version())).map_err(missing("root document"))?;
         let documents = match (ratchet.applied_manifest(), ratchet.applied_bundle()) {
@@ -199,6 +210,18 @@ impl Inner {
         };
         let documents = documents.as_ref().map(|(manifest, bundle)| (manifest.as_slice(), bundle.as_slice()));
         Ok(Some(TrustState::resume(ratchet, &root, documents)?))
+    }
+
+    /// What must not move backwards, as it was when the program ended; none of another fingerprint.
+    async fn stored_ratchet(&self) -> Result<Option<Ratchet>, OrgFault> {
+        let Some(stored) = self.vault.get(Kind::Ratchet, RATCHET).await? else { return Ok(None) };
+        let ratchet: Ratchet = serde_json::from_slice(stored.expose_secret())
+            .map_err(|fault| OrgFault::Unusable(format!("the stored trust state: {fault}")))?;
+        if ratchet.anchor() != self.fingerprint {
+            tracing::info!("another fingerprint is pinned; the policy before is given up");
+            return Ok(None);
+        }
+        Ok(Some(ratchet))
     }
 
     /// The beginning of trust: the root document whose fingerprint was pinned. It need not be the first.

@@ -19,7 +19,7 @@ pub use clock::{Clock, ManualClock, SystemClock};
 pub use files::{create_private_dir, is_leftover, remove_durable, set_aside, write_durable};
 pub use harden::harden_process;
 pub use instance::{InstanceLock, LockFault, lock_instance};
-pub use local::current_user;
 #[cfg(unix)]
 pub use local::{bind_local, peer_uid};
+pub use local::{current_user, host_name};
 pub use peer::{owner_of_connection, owner_of_listener};

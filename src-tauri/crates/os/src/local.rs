@@ -50,6 +50,11 @@ pub fn current_user() -> (u32, String) {
     (id, name.unwrap_or_else(|| id.to_string()))
 }
 
+/// This machine's name, as its network knows it; `this computer` where there is none.
+pub fn host_name() -> String {
+    whoami::hostname().ok().filter(|name| !name.is_empty()).unwrap_or_else(|| "this computer".to_owned())
+}
+
 // Linux creates the socket's file with the mode that the socket itself has when it is bound.
 #[cfg(target_os = "linux")]
 fn bind_private(path: &Path) -> io::Result<std::os::unix::net::UnixListener> {
