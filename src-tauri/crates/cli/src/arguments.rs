@@ -44,15 +44,15 @@ pub(crate) enum Verb {
         #[arg(long, default_value = "{}")]
         args: String,
     },
-    /// Sign in to a connector now, before a call needs it.
+    /// Sign in to your organisation, or to a connector before a call needs it.
     SignIn {
-        /// The connector.
-        connector: ConnectorId,
+        /// The connector; your organisation if none is named.
+        connector: Option<ConnectorId>,
     },
-    /// Forget your account at a connector.
+    /// Sign out of your organisation, or forget your account at a connector.
     SignOut {
-        /// The connector.
-        connector: ConnectorId,
+        /// The connector; your organisation if none is named.
+        connector: Option<ConnectorId>,
     },
     /// Read and check the audit journal.
     Audit {

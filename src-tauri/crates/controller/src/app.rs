@@ -9,13 +9,16 @@ mod engine;
 mod follow;
 mod home;
 mod ledger;
+mod membership;
+mod offering;
 mod pins;
+mod present;
 mod settings;
 mod socket;
 mod start;
 mod tell;
 
 pub use home::Home;
-pub use settings::{Settings, SettingsFault};
+pub use settings::{OrganisationSettings, Settings, SettingsFault};
 pub use socket::{Client, ClientFault, Command, PendingLine, Report};
 pub use start::{App, Options, StartFault, start};

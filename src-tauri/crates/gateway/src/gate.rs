@@ -29,8 +29,9 @@ pub struct Gate {
 
 /// Gets to know tools that nobody could list yet, because their connector wants a sign-in first.
 pub trait Discovery: Send + Sync {
-    /// An assistant listed a virtual server's tools: it may be worth asking for sign-ins. Must not block.
-    fn listed(&self, server: &ServerId);
+    /// An assistant lists a virtual server's tools: it may be worth asking for sign-ins. Waits for connectors that are
+    /// only just starting, within bounds; never for a person.
+    fn listed<'a>(&'a self, server: &'a ServerId) -> BoxFuture<'a, ()>;
 
     /// An assistant called a tool that is not known. `true` when more tools are known now.
     ///

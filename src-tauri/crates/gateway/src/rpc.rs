@@ -68,7 +68,8 @@ async fn answer(
             }
         },
         Request::ListTools => {
-            gate.discovery.listed(&grant.server);
+            gate.discovery.listed(&grant.server).await;
+            let snapshot = gate.snapshots.current();
             let tools = listed(gate, &snapshot, &grant);
             let entries = tools.iter().map(|tool| &tool.entry);
             Answer::tools(dialect, id, entries, gate.config.list_fresh_for)

@@ -1,15 +1,24 @@
-//! The employee's own accounts: told to the journal, the controller and the catalog.
+//! The accounts of whoever is present at the connectors: told to the journal, the controller and the catalog.
+//!
+//! Each person's grants are theirs alone. When another person comes, the ones before are closed first, so that no
+//! rotated token is lost, and stay sealed until their owner is back.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use audit::{AuditEvent, EventRecord, Journal};
-use connector::{ConnectorGrants, GrantEvent, GrantHappening, GrantStatus, GrantsParts};
-use model::{ConnectorId, Subject};
+use connector::{
+    AccountFault, Accounts, Asking, ConnectorGrants, GrantEvent, GrantFault, GrantHappening, GrantStatus,
+    GrantsParts,
+};
+use model::{Advice, BoxFuture, ConnectorId, Subject};
+use org_protocol::{ConnectorSpec, CredentialSpec};
 use os::Clock;
 use signin::{FaultKind, KeeperRules};
 use tokio::sync::mpsc;
+use upstream::Bearer;
+use url::Url;
 use vault::Vault;
 
 use super::tell::Tell;
@@ -19,18 +28,119 @@ use crate::state::ConnectorStatus;
 
 const SIGN_IN_DEADLINE: Duration = Duration::from_secs(5 * 60);
 
-/// Opens the accounts of `subject`.
-pub(crate) fn open(
-    subject: &Subject,
-    vault: &Vault,
-    desk: &PendingDesk,
-    clock: &Arc<dyn Clock>,
-    tell: &Tell,
-    journal: &Journal,
-) -> Result<ConnectorGrants, FaultKind> {
-    let (tell, journal) = (tell.clone(), journal.clone());
-    ConnectorGrants::new(
-        subject,
+/// What the accounts need from outside.
+pub(crate) struct AccountParts {
+    pub(crate) vault: Vault,
+    pub(crate) desk: PendingDesk,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) tell: Tell,
+    pub(crate) journal: Journal,
+    /// Takes connectors that were just signed in to, so that their tools are listed.
+    pub(crate) list: mpsc::UnboundedSender<ConnectorId>,
+}
+
+/// The accounts of whoever is present. Cheap to clone; all clones are the same accounts.
+#[derive(Clone)]
+pub(crate) struct OwnAccounts(Arc<Inner>);
+
+struct Inner {
+    parts: AccountParts,
+    held: Mutex<Held>,
+    /// One change of person at a time.
+    changing: tokio::sync::Mutex<()>,
+}
+
+#[derive(Default)]
+struct Held {
+    owner: Option<(String, String)>,
+    grants: Option<ConnectorGrants>,
+    connectors: BTreeMap<ConnectorId, ConnectorSpec>,
+    named: Vec<Url>,
+}
+
+impl OwnAccounts {
+    /// Nobody's yet.
+    pub(crate) fn new(parts: AccountParts) -> Self {
+        Self(Arc::new(Inner { parts, held: Mutex::default(), changing: tokio::sync::Mutex::default() }))
+    }
+
+    /// Takes up the accounts of this person, or nobody's.
+    ///
+    /// # Errors
+    /// [`FaultKind::Internal`] if TLS cannot be set up; the accounts are nobody's then.
+    pub(crate) async fn belong_to(&self, person: Option<&Subject>) -> Result<(), FaultKind> {
+        let _one = self.0.changing.lock().await;
+        let owner = person.map(|person| (person.issuer.clone(), person.subject.clone()));
+        let before = {
+            let mut held = self.held();
+            if held.owner == owner {
+                return Ok(());
+            }
+            held.owner = None;
+            held.grants.take()
+        };
+        if let Some(before) = before {
+            before.close().await;
+        }
+        let grants = person.map(|person| ConnectorGrants::new(person, self.grants_parts())).transpose()?;
+        let mut held = self.held();
+        for (id, spec) in &held.connectors {
+            if matches!(spec.credential, CredentialSpec::UserOauth { .. }) {
+                told(&self.0.parts.tell, id, &GrantStatus::SignedOut);
+            }
+        }
+        if let Some(grants) = &grants {
+            grants.name(held.named.clone());
+            grants.serve(&held.connectors);
+            follow(grants, self.0.parts.tell.clone(), self.0.parts.list.clone());
+        }
+        held.owner = owner;
+        held.grants = grants;
+        Ok(())
+    }
+
+    /// Takes the connectors as they are now, and the addresses that their metadata may lead to.
+    pub(crate) fn serve(&self, connectors: &BTreeMap<ConnectorId, ConnectorSpec>, named: Vec<Url>) {
+        let mut held = self.held();
+        held.connectors.clone_from(connectors);
+        held.named = named;
+        if let Some(grants) = &held.grants {
+            grants.name(held.named.clone());
+            grants.serve(connectors);
+        }
+    }
+
+    /// Asks the person to sign in to a connector, whatever is held.
+    ///
+    /// # Errors
+    /// [`GrantFault`].
+    pub(crate) async fn sign_in(&self, connector: &ConnectorId) -> Result<(), GrantFault> {
+        self.present(connector)?.sign_in(connector).await
+    }
+
+    /// Forgets the account at a connector.
+    ///
+    /// # Errors
+    /// [`GrantFault`].
+    pub(crate) async fn sign_out(&self, connector: &ConnectorId) -> Result<(), GrantFault> {
+        self.present(connector)?.sign_out(connector).await
+    }
+
+    /// Ends the work after what is under way.
+    pub(crate) async fn close(&self) {
+        let grants = self.held().grants.take();
+        if let Some(grants) = grants {
+            grants.close().await;
+        }
+    }
+
+    fn present(&self, connector: &ConnectorId) -> Result<ConnectorGrants, GrantFault> {
+        self.held().grants.clone().ok_or_else(|| FaultKind::SignInNeeded.at(connector.as_str()))
+    }
+
+    fn grants_parts(&self) -> GrantsParts {
+        let AccountParts { vault, desk, clock, tell, journal, list: _ } = &self.0.parts;
+        let (tell, journal) = (tell.clone(), journal.clone());
         GrantsParts {
             store: Arc::new(vault.clone()),
             person: Arc::new(desk.clone()),
@@ -38,12 +148,55 @@ pub(crate) fn open(
             events: Arc::new(move |event| tell.note(&journal, &record(event))),
             rules: KeeperRules::default(),
             sign_in_deadline: SIGN_IN_DEADLINE,
-        },
+        }
+    }
+
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.0.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Accounts for OwnAccounts {
+    fn bearer<'a>(
+        &'a self,
+        connector: &'a ConnectorId,
+        asking: Asking,
+    ) -> BoxFuture<'a, Result<Bearer, AccountFault>> {
+        Box::pin(async move {
+            let grants = self.held().grants.clone();
+            match grants {
+                Some(grants) => Accounts::bearer(&grants, connector, asking).await,
+                None => Err(AccountFault::SignInNeeded(nobody())),
+            }
+        })
+    }
+
+    fn rejected<'a>(
+        &'a self,
+        connector: &'a ConnectorId,
+        bearer: &'a Bearer,
+        challenge: Option<String>,
+    ) -> BoxFuture<'a, ()> {
+        Box::pin(async move {
+            let grants = self.held().grants.clone();
+            if let Some(grants) = grants {
+                grants.rejected(connector, bearer, challenge).await;
+            }
+        })
+    }
+}
+
+fn nobody() -> Advice {
+    Advice::new(
+        "signed-out",
+        "Nobody is signed in to the organisation.",
+        "No account of your own can be used.",
+        "Sign in to your organisation first.",
     )
 }
 
-/// Tells what changes, and asks for the tools of a connector that was just signed in to.
-pub(crate) fn follow(grants: &ConnectorGrants, tell: Tell, list: mpsc::UnboundedSender<ConnectorId>) {
+/// Tells what changes, and asks for the tools of a connector that was just signed in to. Ends with the grants.
+fn follow(grants: &ConnectorGrants, tell: Tell, list: mpsc::UnboundedSender<ConnectorId>) {
     let mut states = grants.watch();
     tokio::spawn(async move {
         let mut known: BTreeMap<ConnectorId, GrantStatus> = BTreeMap::new();

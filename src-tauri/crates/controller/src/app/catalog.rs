@@ -5,16 +5,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use audit::{AuditEvent, EventRecord, Journal};
-use connector::{Asking, ConnectorGrants, Connectors, Health};
+use connector::{Asking, Connectors, Health, Listing};
 use gateway::{Offer, ServerView, Snapshot, Snapshots};
-use model::{Advice, ConnectorId, Digest, ForPerson as _, ServerId, Subject, ToolName};
-use org_protocol::{ConnectorSpec, CredentialSpec, PinnedTools, ServerSpec};
-use policy::{Policy, PolicyFault, PolicyInput, PolicyVersion};
+use model::{Advice, ConnectorId, ForPerson as _, ToolName};
+use org_protocol::{ConnectorSpec, CredentialSpec, ServerSpec};
+use policy::{Policy, PolicyFault};
 use serde_json::value::RawValue;
 use tokio::sync::{mpsc, watch};
 
+use super::accounts::OwnAccounts;
+use super::offering::{Accepted, By, Managed, Offering, Validity};
 use super::pins::Pins;
-use super::settings::Loaded;
+use super::present::Present;
 use super::tell::{Tell, configuration, connector_status};
 use crate::event::Event;
 use crate::state::{Freshness, PolicyState};
@@ -24,36 +26,6 @@ const RETRY: Duration = Duration::from_secs(30);
 /// How long changes are gathered before the policy is compiled anew.
 const GATHER: Duration = Duration::from_millis(30);
 
-/// What is offered, and under which policy: the common form of personal settings and an organisation's bundle.
-#[derive(Debug, Clone)]
-pub(crate) struct Offering {
-    pub(crate) version: PolicyVersion,
-    pub(crate) connectors: BTreeMap<ConnectorId, ConnectorSpec>,
-    pub(crate) servers: BTreeMap<ServerId, ServerSpec>,
-    pub(crate) policies: BTreeMap<String, String>,
-    pub(crate) capture_arguments: bool,
-}
-
-impl Offering {
-    /// The person's own settings, under the built-in policy and their own restrictions.
-    pub(crate) fn personal(loaded: &Loaded) -> Self {
-        let mut policies = loaded.policies.clone();
-        policies.insert("(built in)".to_owned(), policy::PERSONAL.to_owned());
-        let settings = &loaded.settings;
-        let described = serde_json::to_vec(&(&settings.connectors, &settings.servers, &policies));
-        Self {
-            version: PolicyVersion {
-                label: "personal".to_owned(),
-                digest: Digest::of(&described.unwrap_or_default()),
-            },
-            connectors: settings.connectors.clone(),
-            servers: settings.servers.clone(),
-            policies,
-            capture_arguments: settings.capture_arguments,
-        }
-    }
-}
-
 /// A snapshot that offers and permits nothing.
 pub(crate) fn closed(why: Advice) -> Snapshot {
     Snapshot { policy: Arc::new(Policy::deny_all(why)), servers: BTreeMap::new(), capture_arguments: false }
@@ -62,12 +34,12 @@ pub(crate) fn closed(why: Advice) -> Snapshot {
 /// The task that owns what was accepted and puts snapshots in force.
 pub(crate) struct Catalog {
     pub(crate) connectors: Connectors,
-    pub(crate) grants: ConnectorGrants,
+    pub(crate) accounts: OwnAccounts,
     pub(crate) snapshots: Snapshots,
     pub(crate) pins: Pins,
     pub(crate) journal: Journal,
     pub(crate) tell: Tell,
-    pub(crate) subject: Arc<Subject>,
+    pub(crate) present: Present,
     pub(crate) offerings: watch::Receiver<Arc<Offering>>,
     /// Connectors whose sign-in somebody asked for.
     pub(crate) wanted: mpsc::UnboundedReceiver<ConnectorId>,
@@ -87,9 +59,11 @@ impl Catalog {
         let mut changes = self.connectors.changes();
         let mut retry = tokio::time::interval(RETRY);
         let mut offering = Arc::clone(&self.offerings.borrow_and_update());
+        let mut present = self.present.clone();
         loop {
             self.rebuild(&offering).await;
             tokio::select! {
+                () = present.changed() => self.list_silently(&offering),
                 changed = self.offerings.changed() => {
                     if changed.is_err() {
                         return;
@@ -106,14 +80,19 @@ impl Catalog {
 
     fn take_offering(&mut self) -> Arc<Offering> {
         let offering = Arc::clone(&self.offerings.borrow_and_update());
-        self.grants.serve(&offering.connectors);
+        self.accounts.serve(&offering.connectors, offering.named_addresses());
         self.connectors.replace(&offering.connectors);
+        self.list_silently(&offering);
+        offering
+    }
+
+    /// Lists what can be listed without asking anybody.
+    fn list_silently(&self, offering: &Offering) {
         for (id, spec) in &offering.connectors {
             if !matches!(spec.credential, CredentialSpec::Brokered { .. }) {
                 self.list(id.clone(), Asking::Never);
             }
         }
-        offering
     }
 
     fn retry(&self, offering: &Offering) {
@@ -125,7 +104,9 @@ impl Catalog {
     }
 
     fn list(&self, connector: ConnectorId, asking: Asking) {
-        let (connectors, subject) = (self.connectors.clone(), Arc::clone(&self.subject));
+        // A connector is only ever used in somebody's name.
+        let Some(subject) = self.present.now() else { return };
+        let connectors = self.connectors.clone();
         tokio::spawn(async move {
             if let Err(fault) = connectors.refresh(&connector, &subject, asking).await {
                 tracing::info!(%connector, %fault, "its tools could not be listed");
@@ -136,9 +117,9 @@ impl Catalog {
     async fn rebuild(&mut self, offering: &Offering) {
         let mut offered = BTreeMap::new();
         for (id, spec) in &offering.connectors {
-            offered.insert(id.clone(), self.accepted(id, spec).await);
+            offered.insert(id.clone(), self.accepted(offering, id, spec).await);
         }
-        match compile(offering, &offered) {
+        match offering.compile(&offered) {
             Ok(policy) => {
                 self.put_in_force(offering, &offered, policy);
                 self.has_policy = true;
@@ -148,42 +129,77 @@ impl Catalog {
     }
 
     /// The connector's tools that are offered: accepted, unchanged, and still there as far as is known.
-    async fn accepted(&mut self, id: &ConnectorId, spec: &ConnectorSpec) -> Vec<(ToolName, Box<RawValue>)> {
+    async fn accepted(
+        &mut self,
+        offering: &Offering,
+        id: &ConnectorId,
+        spec: &ConnectorSpec,
+    ) -> Vec<(ToolName, Box<RawValue>)> {
         self.tell.event(Event::ConnectorStatus {
             connector: id.clone(),
             status: connector_status(&self.connectors.health(id)),
         });
-        let Some(listing) = self.connectors.listing(id) else { return self.pins.tools(id) };
-        let code = format!("tools-held-{id}");
-        match self.pins.compare(id, spec, &listing.tools).await {
-            Err(fault) => {
-                tracing::error!(connector = %id, %fault, "accepted tools could not be kept");
-                self.tell.event(Event::FaultRaised(fault.advice()));
-                Vec::new()
-            }
-            Ok(compared) => {
-                if compared.held.is_empty() {
-                    self.tell.event(Event::FaultCleared { code });
-                } else {
-                    self.hold(id, spec, &compared.held, code);
+        let listing = self.connectors.listing(id);
+        let (accepted, held) = match &offering.by {
+            By::Organisation(managed) => accepted_by_organisation(managed, id, listing.as_deref()),
+            By::Person => match self.accepted_by_person(id, spec, listing.as_deref()).await {
+                Ok(accepted) => accepted,
+                Err(advice) => {
+                    self.tell.event(Event::FaultRaised(advice));
+                    return Vec::new();
                 }
-                let tools = u32::try_from(listing.tools.len()).unwrap_or(u32::MAX);
-                self.tell.event(Event::ConnectorTools { connector: id.clone(), tools });
-                let there = |name: &ToolName| listing.tools.iter().any(|(listed, _)| listed == name);
-                let mut tools = self.pins.tools(id);
-                tools.retain(|(name, _)| there(name) && !compared.held.contains(name));
-                tools
-            }
+            },
+        };
+        let known = listing.as_ref().map_or(accepted.len(), |listing| listing.tools.len());
+        if known > 0 || listing.is_some() {
+            let tools = u32::try_from(known).unwrap_or(u32::MAX);
+            self.tell.event(Event::ConnectorTools { connector: id.clone(), tools });
         }
+        self.tell_held(offering, id, spec, &held);
+        let gone = |name: &ToolName| {
+            listing.as_ref().is_some_and(|listing| listing.tools.iter().all(|(listed, _)| listed != name))
+        };
+        accepted.into_iter().filter(|(name, _)| !gone(name) && !held.contains(name)).collect()
     }
 
-    fn hold(&self, id: &ConnectorId, spec: &ConnectorSpec, held: &[ToolName], code: String) {
+    /// Tools that were seen before; what is new is accepted now.
+    async fn accepted_by_person(
+        &mut self,
+        id: &ConnectorId,
+        spec: &ConnectorSpec,
+        listing: Option<&Listing>,
+    ) -> Result<AcceptedAndHeld, Advice> {
+        let Some(listing) = listing else { return Ok((self.pins.tools(id), Vec::new())) };
+        let compared = self.pins.compare(id, spec, &listing.tools).await.map_err(|fault| {
+            tracing::error!(connector = %id, %fault, "accepted tools could not be kept");
+            fault.advice()
+        })?;
+        Ok((self.pins.tools(id), compared.held))
+    }
+
+    /// Says which tools are held back, once for each change, and takes it back when there are none.
+    fn tell_held(&self, offering: &Offering, id: &ConnectorId, spec: &ConnectorSpec, held: &[ToolName]) {
+        let code = format!("tools-held-{id}");
+        if held.is_empty() {
+            self.tell.event(Event::FaultCleared { code });
+            return;
+        }
         let names = held.iter().map(ToolName::as_str).collect::<Vec<_>>().join(", ");
+        let todo = match &offering.by {
+            By::Person => {
+                format!(
+                    "If you expected this, remove the connector {id} from your settings and add it again."
+                )
+            }
+            By::Organisation(managed) => {
+                format!("{} has to look at the change and accept it.", managed.organisation.name)
+            }
+        };
         let advice = Advice::new(
             code.clone(),
             format!("{} changed what these tools say or accept: {names}.", spec.title),
             "They are held back, because a tool that changes after it was accepted may do something else.",
-            format!("If you expected this, remove the connector {id} from your settings and add it again."),
+            todo,
         );
         if self.tell.raise_once(&code, &advice) {
             let record =
@@ -192,9 +208,10 @@ impl Catalog {
         }
     }
 
-    fn put_in_force(&self, offering: &Offering, offered: &Offered, policy: Policy) {
-        let freshness =
-            policy.refuses_all().map_or(Freshness::Own, |advice| Freshness::DenyAll(advice.clone()));
+    fn put_in_force(&self, offering: &Offering, offered: &Accepted, policy: Policy) {
+        let freshness = policy
+            .refuses_all()
+            .map_or_else(|| freshness(&offering.validity), |advice| Freshness::DenyAll(advice.clone()));
         let clean = policy.refuses_all().is_none();
         let servers: BTreeMap<_, _> =
             offering.servers.iter().map(|(id, spec)| (id.clone(), view(offering, spec, offered))).collect();
@@ -206,7 +223,7 @@ impl Catalog {
         self.tell.event(Event::Configured(Box::new(configuration(
             offering,
             &snapshot,
-            &self.subject,
+            self.present.now().as_deref(),
             self.tell.settings(),
         ))));
         for id in offering.connectors.keys() {
@@ -227,7 +244,7 @@ impl Catalog {
 
     /// Policies that are wrong are refused as a whole. The last good ones stay; before the first good ones nothing is
     /// permitted, but assistants already find their virtual servers.
-    fn refuse(&self, offering: &Offering, offered: &Offered, faults: &[PolicyFault]) {
+    fn refuse(&self, offering: &Offering, offered: &Accepted, faults: &[PolicyFault]) {
         let texts: Vec<String> = faults.iter().take(3).map(ToString::to_string).collect();
         let advice = Advice::new(
             POLICY_WRONG,
@@ -255,26 +272,34 @@ impl Catalog {
 
 const POLICY_WRONG: &str = "policy-wrong";
 
-/// The accepted tools of each connector.
-type Offered = BTreeMap<ConnectorId, Vec<(ToolName, Box<RawValue>)>>;
+/// Accepted tools, and the names of those that are held back.
+type AcceptedAndHeld = (Vec<(ToolName, Box<RawValue>)>, Vec<ToolName>);
 
-fn compile(offering: &Offering, offered: &Offered) -> Result<Policy, Vec<PolicyFault>> {
-    let tools: BTreeMap<ConnectorId, PinnedTools> = offered
-        .iter()
-        .map(|(id, tools)| {
-            (id.clone(), PinnedTools(tools.iter().map(|(_, definition)| definition.clone()).collect()))
-        })
-        .collect();
-    Policy::compile(PolicyInput {
-        version: offering.version.clone(),
-        connectors: &offering.connectors,
-        servers: &offering.servers,
-        tools: &tools,
-        policies: &offering.policies,
-    })
+/// Tools as IT accepted them; those that the connector describes otherwise now are held.
+fn accepted_by_organisation(
+    managed: &Managed,
+    id: &ConnectorId,
+    listing: Option<&Listing>,
+) -> AcceptedAndHeld {
+    let accepted = managed.tools(id);
+    let listed = listing.map(|listing| listing.tools.as_slice()).unwrap_or_default();
+    let differs = |(name, definition): &&(ToolName, Box<RawValue>)| {
+        listed.iter().any(|(listed, now)| listed == name && mcp::canonical(now) != mcp::canonical(definition))
+    };
+    let held = accepted.iter().filter(differs).map(|(name, _)| name.clone()).collect();
+    (accepted, held)
 }
 
-fn view(offering: &Offering, spec: &ServerSpec, offered: &Offered) -> ServerView {
+fn freshness(validity: &Validity) -> Freshness {
+    match validity {
+        Validity::Own => Freshness::Own,
+        Validity::Fresh { until } => Freshness::Fresh { until: Some(*until) },
+        Validity::Grace { until } => Freshness::Grace { until: *until },
+        Validity::Denied(advice) => Freshness::DenyAll(advice.clone()),
+    }
+}
+
+fn view(offering: &Offering, spec: &ServerSpec, offered: &Accepted) -> ServerView {
     let offers = spec.connectors.iter().filter_map(|id| {
         let connector = offering.connectors.get(id)?;
         let tools = offered.get(id)?.iter().filter(|(name, _)| spec.offers(id, name)).cloned().collect();

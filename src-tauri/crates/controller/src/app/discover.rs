@@ -3,31 +3,38 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use connector::{Asking, Connectors};
+use connector::{Asking, Connectors, Health};
 use gateway::{Discovery, Snapshots};
-use model::{Advice, BoxFuture, ConnectorId, ServerId, Subject};
+use model::{Advice, BoxFuture, ConnectorId, ServerId};
 use org_protocol::CredentialSpec;
 use tokio::sync::{mpsc, watch};
 
-use super::catalog::Offering;
+use super::offering::Offering;
+use super::present::Present;
 
+/// How long an assistant that lists tools waits for connectors that are only just starting.
+const FIRST_LIST_WITHIN: Duration = Duration::from_secs(10);
 /// How long the catalog may take to put freshly listed tools in force.
 const IN_FORCE_WITHIN: Duration = Duration::from_secs(5);
 
 pub(crate) struct Discoverer {
     pub(crate) connectors: Connectors,
     pub(crate) snapshots: Snapshots,
-    pub(crate) subject: Arc<Subject>,
+    pub(crate) present: Present,
     pub(crate) offerings: watch::Receiver<Arc<Offering>>,
     pub(crate) wanted: mpsc::UnboundedSender<ConnectorId>,
 }
 
 impl Discovery for Discoverer {
-    fn listed(&self, server: &ServerId) {
-        for (connector, _) in self.unknown(server) {
-            // The receiving task lives as long as the application.
-            let _ = self.wanted.send(connector);
-        }
+    fn listed<'a>(&'a self, server: &'a ServerId) -> BoxFuture<'a, ()> {
+        Box::pin(async move {
+            for (connector, _) in self.unknown(server) {
+                // The receiving task lives as long as the application.
+                let _ = self.wanted.send(connector);
+            }
+            // An assistant may never ask again: a list without a connector that is just starting would stay its list.
+            let _ = tokio::time::timeout(FIRST_LIST_WITHIN, self.first_lists(server)).await;
+        })
     }
 
     fn discover<'a>(&'a self, server: &'a ServerId) -> BoxFuture<'a, Result<bool, Advice>> {
@@ -36,9 +43,10 @@ impl Discovery for Discoverer {
             if unknown.is_empty() {
                 return Ok(false);
             }
+            let Some(present) = self.present.now() else { return Ok(false) };
             for (connector, title) in &unknown {
                 self.connectors
-                    .refresh(connector, &self.subject, Asking::Allowed)
+                    .refresh(connector, &present, Asking::Allowed)
                     .await
                     .map_err(|fault| fault.advice(title))?;
             }
@@ -56,6 +64,34 @@ impl Discovery for Discoverer {
 }
 
 impl Discoverer {
+    /// Waits until every connector that nobody has to sign in to has been listed and is in force, or has failed.
+    async fn first_lists(&self, server: &ServerId) {
+        let (mut connectors, mut snapshots) = (self.connectors.changes(), self.snapshots.changes());
+        while self.starting(server) {
+            tokio::select! {
+                changed = connectors.changed() => if changed.is_err() { return },
+                changed = snapshots.changed() => if changed.is_err() { return },
+            }
+        }
+    }
+
+    fn starting(&self, server: &ServerId) -> bool {
+        let offering = Arc::clone(&self.offerings.borrow());
+        let Some(spec) = offering.servers.get(server) else { return false };
+        spec.connectors.iter().any(|id| {
+            let open = offering
+                .connectors
+                .get(id)
+                .is_some_and(|spec| matches!(spec.credential, CredentialSpec::None));
+            let waiting = match self.connectors.health(id) {
+                Health::Idle => true,
+                Health::Ready => !self.is_in_force(server, id),
+                Health::SignInNeeded | Health::Failed(_) => false,
+            };
+            open && waiting
+        })
+    }
+
     /// Whether the snapshot offers tools of this connector, or there are none to offer.
     fn is_in_force(&self, server: &ServerId, connector: &ConnectorId) -> bool {
         let snapshot = self.snapshots.current();

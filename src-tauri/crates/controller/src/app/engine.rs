@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use audit::{AuditEvent, EventRecord, Journal};
-use connector::ConnectorGrants;
 use gateway::Switch;
 use issuer::Issuer;
-use model::{ConnectorId, ForPerson as _};
+use model::{Advice, ConnectorId, ForPerson as _};
 use tokio::sync::mpsc;
 
+use super::accounts::OwnAccounts;
+use super::membership::SignIn;
 use super::tell::Tell;
 use crate::effect::{Engine, Order};
 use crate::event::Event;
@@ -20,7 +21,9 @@ pub(crate) struct GatewayEngine {
     pub(crate) tell: Tell,
     /// Connectors to sign in to.
     pub(crate) wanted: mpsc::UnboundedSender<ConnectorId>,
-    pub(crate) grants: ConnectorGrants,
+    pub(crate) accounts: OwnAccounts,
+    /// Signing in to the organisation, where there is one.
+    pub(crate) sign_in: Option<Arc<SignIn>>,
     pub(crate) runtime: tokio::runtime::Handle,
 }
 
@@ -46,18 +49,35 @@ impl Engine for GatewayEngine {
                     tell.event(Event::AssistantGone { client_id, server });
                 });
             }
-            // In personal mode the person is the user of this computer; there is no organisation to sign in to.
-            Order::SignIn | Order::SignOut => tracing::info!("there is no organisation to sign in to"),
+            Order::SignIn => self.organisation(|sign_in| async move { sign_in.sign_in().await }),
+            Order::SignOut => self.organisation(|sign_in| async move { sign_in.sign_out().await }),
         }
     }
 }
 
 impl GatewayEngine {
+    fn organisation<F: Future<Output = Result<(), Advice>> + Send + 'static>(
+        &self,
+        act: impl FnOnce(Arc<SignIn>) -> F,
+    ) {
+        let Some(sign_in) = &self.sign_in else {
+            // In personal mode the person is the user of this computer.
+            tracing::info!("there is no organisation to sign in to");
+            return;
+        };
+        let (act, tell) = (act(Arc::clone(sign_in)), self.tell.clone());
+        self.runtime.spawn(async move {
+            if let Err(advice) = act.await {
+                tell.event(Event::FaultRaised(advice));
+            }
+        });
+    }
+
     /// The person's own wish: it is asked also where calls would not ask again so soon.
     fn sign_in_to(&self, connector: ConnectorId) {
-        let (grants, wanted) = (self.grants.clone(), self.wanted.clone());
+        let (accounts, wanted) = (self.accounts.clone(), self.wanted.clone());
         self.runtime.spawn(async move {
-            match grants.sign_in(&connector).await {
+            match accounts.sign_in(&connector).await {
                 // The receiving task lives as long as the application.
                 Ok(()) => drop(wanted.send(connector)),
                 Err(fault) => tracing::info!(%connector, %fault, "the person was not signed in"),
@@ -66,9 +86,9 @@ impl GatewayEngine {
     }
 
     fn sign_out_of(&self, connector: ConnectorId) {
-        let (grants, tell) = (self.grants.clone(), self.tell.clone());
+        let (accounts, tell) = (self.accounts.clone(), self.tell.clone());
         self.runtime.spawn(async move {
-            if let Err(fault) = grants.sign_out(&connector).await {
+            if let Err(fault) = accounts.sign_out(&connector).await {
                 tell.event(Event::FaultRaised(fault.advice()));
             }
         });

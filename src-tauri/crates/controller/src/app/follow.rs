@@ -5,23 +5,31 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use audit::Journal;
-use model::ForPerson as _;
+use model::{Advice, ForPerson as _};
 use tokio::sync::watch;
 use vault::{KeychainState, Vault};
 
-use super::catalog::Offering;
-use super::settings::Loaded;
-use super::tell::Tell;
+use super::offering::Offering;
+use super::settings::{Loaded, SettingsFault};
+use super::tell::{Lamp, Tell};
 use crate::event::Event;
 use crate::state::{AuditHealth, AuditState};
 
 /// How often the settings file is looked at.
 const SETTINGS_POLL: Duration = Duration::from_millis(500);
-/// Reads the settings now and whenever the file changes; wrong settings are reported, and the last right ones stay.
-pub(crate) fn follow_settings(path: PathBuf, tell: Tell) -> (Loaded, watch::Receiver<Arc<Offering>>) {
-    let first = read_settings(&path, &tell).unwrap_or_default();
-    let (send, receive) = watch::channel(Arc::new(Offering::personal(&first)));
-    let mut last = first.clone();
+
+/// Offers what the person's settings say, and what they say after each change; wrong settings are reported, and the last
+/// right ones stay. `first` is what was read at the start, with what was wrong then.
+pub(crate) fn follow_settings(
+    path: PathBuf,
+    tell: Tell,
+    first: &Result<Loaded, SettingsFault>,
+) -> watch::Receiver<Arc<Offering>> {
+    if let Err(fault) = first {
+        tell.event(Event::FaultRaised(fault.advice()));
+    }
+    let mut last = first.as_ref().ok().cloned().unwrap_or_default();
+    let (send, receive) = watch::channel(Arc::new(Offering::personal(&last)));
     tokio::spawn(async move {
         let mut seen = stamp(&path, &last);
         while !send.is_closed() {
@@ -34,12 +42,24 @@ pub(crate) fn follow_settings(path: PathBuf, tell: Tell) -> (Loaded, watch::Rece
             if let Some(loaded) = read_settings(&path, &tell)
                 && loaded != last
             {
+                if loaded.settings.organisation.is_some() {
+                    tell.event(Event::FaultRaised(organisation_appeared()));
+                }
                 send.send_replace(Arc::new(Offering::personal(&loaded)));
                 last = loaded;
             }
         }
     });
-    (first, receive)
+    receive
+}
+
+fn organisation_appeared() -> Advice {
+    Advice::new(
+        "organisation-appeared",
+        "Your settings name an organisation now.",
+        "Deskgate joins it when it starts.",
+        "Quit Deskgate and start it again.",
+    )
 }
 
 fn read_settings(path: &Path, tell: &Tell) -> Option<Loaded> {
@@ -91,33 +111,34 @@ pub(crate) fn follow_keychain(vault: Vault, tell: Tell) {
     });
 }
 
-/// Tells how far the journal is, and whether it can be written.
-pub(crate) fn follow_journal(journal: Journal, tell: Tell) {
+/// Tells how far the journal is, how much of it an organisation that gets it has (`shared`), and whether it can be
+/// written.
+pub(crate) fn follow_journal(journal: Journal, shared: bool, tell: Tell) {
     tokio::spawn(async move {
         let (mut heads, mut health) = (journal.watch(), journal.health());
-        let mut raised: Option<String> = None;
+        let mut receipts = journal.watch_acknowledged();
+        let mut lamp = Lamp::new(tell.clone());
         drop(journal);
         loop {
             let head = *heads.borrow_and_update();
+            let receipted = match *receipts.borrow_and_update() {
+                Some(last) if last.epoch == head.epoch => last.seq,
+                Some(_) | None => 0,
+            };
             tell.event(Event::Audit(AuditState {
                 records: head.seq,
-                receipted: None,
+                receipted: shared.then_some(receipted),
                 health: AuditHealth::NotChecked,
             }));
             let fault = match &*health.borrow_and_update() {
                 audit::Health::Writing => None,
                 audit::Health::Failed(fault) => Some(fault.advice()),
             };
-            if let Some(code) = raised.take() {
-                tell.event(Event::FaultCleared { code });
-            }
-            if let Some(advice) = fault {
-                raised = Some(advice.code.clone());
-                tell.event(Event::FaultRaised(advice));
-            }
+            lamp.show(fault);
             tokio::select! {
                 changed = heads.changed() => if changed.is_err() { return },
                 changed = health.changed() => if changed.is_err() { return },
+                changed = receipts.changed() => if changed.is_err() { return },
             }
             // A thousand calls a second are not worth a thousand looks.
             tokio::time::sleep(Duration::from_millis(200)).await;

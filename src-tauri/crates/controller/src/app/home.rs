@@ -70,6 +70,11 @@ impl Home {
         self.0.join("vault")
     }
 
+    /// The organisation's signed documents.
+    pub fn organisation(&self) -> PathBuf {
+        self.0.join("organisation")
+    }
+
     /// Held by the one instance that owns the folder.
     pub fn lock(&self) -> PathBuf {
         self.0.join("lock")

@@ -4,13 +4,17 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use model::{Advice, ConnectorId, ForPerson, ServerId};
-use org_protocol::{ConnectorSpec, CredentialSpec, ServerSpec};
+use org_protocol::{ConnectorSpec, CredentialSpec, RootFingerprint, ServerSpec};
 use serde::Deserialize;
+use url::Url;
 
 /// What the file says. A key that is not known refuses the whole file.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
+    /// The organisation that decides here; then connectors, virtual servers and policies come from it alone.
+    #[serde(default)]
+    pub organisation: Option<OrganisationSettings>,
     /// Connectors by id.
     #[serde(default)]
     pub connectors: BTreeMap<ConnectorId, ConnectorSpec>,
@@ -27,6 +31,16 @@ pub struct Settings {
     /// Whether argument values are recorded, not only their names, types, sizes and keyed digests.
     #[serde(default)]
     pub capture_arguments: bool,
+}
+
+/// Where an organisation is found, and by what it is recognised.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OrganisationSettings {
+    /// The configuration URL: https, or http on this machine.
+    pub config_url: Url,
+    /// The fingerprint of its root keys, as IT published it.
+    pub root_key_fingerprint: RootFingerprint,
 }
 
 /// The settings and the policies beside them.
@@ -174,6 +188,20 @@ mod tests {
             "[connectors.w]\ntitle = \"W\"\ncommand = [\"x\"]\ncredential = { kind = \"brokered\", credentials = [\"a\"] }",
             "only an organisation",
         );
+    }
+
+    #[test]
+    fn an_organisation_is_named_by_url_and_fingerprint() {
+        let fingerprint = model::Digest::of(b"root");
+        let text = |more: &str| {
+            format!(
+                "[organisation]\nconfig_url = \"https://deskgate.acme.test/\"\nroot_key_fingerprint = \"{fingerprint}\"\n{more}"
+            )
+        };
+        let organisation = Settings::parse(&text("")).unwrap().organisation.unwrap();
+        assert_eq!(organisation.root_key_fingerprint, fingerprint);
+        assert!(Settings::parse(&text("pinned = false")).unwrap_err().contains("pinned"));
+        assert!(Settings::parse("[organisation]\nconfig_url = \"https://deskgate.acme.test/\"").is_err());
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gateway::Snapshots;
-use model::{Advice, CallId, ForPerson, ServerId, Subject};
+use model::{Advice, CallId, ForPerson, ServerId};
 use os::Clock;
 use policy::{Circumstance, Question};
 use serde::{Deserialize, Serialize};
@@ -17,9 +17,10 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{mpsc, watch};
 
 use super::home::Home;
+use super::present::Present;
 use crate::event::{Act, Event};
 use crate::pending::{PendingDesk, PendingId, PendingItem};
-use crate::state::AppState;
+use crate::state::{AppState, Mode};
 use crate::view;
 
 const LONGEST_REQUEST: u64 = 1024 * 1024;
@@ -49,15 +50,15 @@ pub enum Command {
         /// The arguments as JSON text.
         arguments: String,
     },
-    /// Signs in to a connector now.
+    /// Signs in now.
     SignIn {
-        /// The connector.
-        connector: model::ConnectorId,
+        /// To this connector; to the organisation where none is named.
+        connector: Option<model::ConnectorId>,
     },
-    /// Forgets the account at a connector.
+    /// Forgets a sign-in.
     SignOut {
-        /// The connector.
-        connector: model::ConnectorId,
+        /// The account at this connector; the organisation's session where none is named.
+        connector: Option<model::ConnectorId>,
     },
     /// Shows the main window, if a desktop owns the instance.
     Show,
@@ -169,7 +170,7 @@ pub(crate) struct Desk {
     pub(crate) events: mpsc::UnboundedSender<Event>,
     pub(crate) state: watch::Receiver<Arc<AppState>>,
     pub(crate) snapshots: Snapshots,
-    pub(crate) subject: Arc<Subject>,
+    pub(crate) present: Present,
     pub(crate) clock: Arc<dyn Clock>,
 }
 
@@ -228,10 +229,20 @@ impl Desk {
                 }
             }
             Command::Explain { server, tool, arguments } => self.explain(&server, &tool, &arguments),
-            Command::SignIn { connector } => self.act(Act::SignInTo(connector), "A sign-in was asked for."),
-            Command::SignOut { connector } => {
+            Command::SignIn { connector: Some(connector) } => {
+                self.act(Act::SignInTo(connector), "A sign-in was asked for.")
+            }
+            Command::SignOut { connector: Some(connector) } => {
                 self.act(Act::SignOutOf(connector), "The account is forgotten.")
             }
+            Command::SignIn { connector: None } => self.organisation(
+                Act::SignIn,
+                "A sign-in was asked for. It goes on in your browser or in a window.",
+            ),
+            Command::SignOut { connector: None } => self.organisation(
+                Act::SignOut,
+                "You are signed out. Your assistants can do nothing until you sign in.",
+            ),
             Command::Show if self.state.borrow().desktop => {
                 self.act(Act::Open(crate::effect::Place::Overview), "The window is shown.")
             }
@@ -247,6 +258,18 @@ impl Desk {
             Command::Resume => self.act(Act::Resume, "Resumed."),
             Command::Quit => self.act(Act::Quit, "Deskgate ends."),
         }
+    }
+
+    fn organisation(&self, act: Act, text: &str) -> Report {
+        if matches!(self.state.borrow().mode, Mode::Personal) {
+            return refused(Advice::new(
+                "no-organisation",
+                "This Deskgate belongs to no organisation.",
+                "There is nothing to sign in to but its connectors.",
+                "Name a connector.",
+            ));
+        }
+        self.act(act, text)
     }
 
     fn act(&self, act: Act, text: &str) -> Report {
@@ -285,6 +308,14 @@ impl Desk {
     }
 
     fn explain(&self, server: &ServerId, tool: &str, arguments: &str) -> Report {
+        let Some(subject) = self.present.now() else {
+            return refused(Advice::new(
+                "signed-out",
+                "Nobody is signed in to the organisation.",
+                "What policy decides depends on who asks.",
+                "Sign in with: deskgate sign-in",
+            ));
+        };
         let snapshot = self.snapshots.current();
         let offered = snapshot.servers.get(server).and_then(|view| view.tool(tool));
         let Some(offered) = offered else {
@@ -311,7 +342,7 @@ impl Desk {
         };
         let explanation = snapshot.policy.explain(&Question {
             call: CallId::new(),
-            subject: &self.subject,
+            subject: &subject,
             server,
             connector: &offered.connector,
             tool: &offered.tool,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use audit::{AuditEvent, EventRecord, Journal, JournalConfig, JournalFault};
-use connector::{ConnectorGrants, Connectors};
+use connector::Connectors;
 use gateway::{BindFault, Gate, GateConfig, Listening, Snapshots, Switch};
 use issuer::{Issuer, IssuerConfig, Limits, Resources};
 use model::{Advice, BoxFuture, ConnectorId, DeviceId, ForPerson, ServerId, Subject};
@@ -15,16 +15,20 @@ use tokio::task::JoinHandle;
 use upstream::HttpClient;
 use vault::{Keychain, SystemKeychain, Vault};
 
-use super::accounts;
-use super::catalog::{Catalog, Offering, closed};
+use super::accounts::{AccountParts, OwnAccounts};
+use super::catalog::{Catalog, closed};
 use super::discover::Discoverer;
 use super::engine::GatewayEngine;
 use super::follow::{follow_journal, follow_keychain, follow_settings};
 use super::home::{Home, HomeFault};
 use super::ledger::Ledger;
+use super::membership::{self, Joined, Membership, MembershipParts, OrgBroker, SignIn, Source};
+use super::offering::Offering;
 use super::pins::Pins;
+use super::present::Present;
+use super::settings::{Loaded, SettingsFault};
 use super::socket;
-use super::tell::{Tell, issuer_event};
+use super::tell::{Tell, issuer_event, visible_servers};
 use crate::effect::Shell;
 use crate::event::Event;
 use crate::pending::{Now, PendingDesk, Surface};
@@ -72,6 +76,9 @@ pub enum StartFault {
     /// The socket cannot be bound.
     #[error(transparent)]
     Bind(#[from] BindFault),
+    /// The organisation that decides here cannot be met for the first time.
+    #[error("{0}")]
+    Organisation(Advice),
     /// The audit journal cannot be written: without it no call may be made.
     #[error(transparent)]
     Journal(#[from] JournalFault),
@@ -90,6 +97,7 @@ impl ForPerson for StartFault {
             Self::Instance(fault) => fault.advice(),
             Self::Bind(fault) => fault.advice(),
             Self::Journal(fault) => fault.advice(),
+            Self::Organisation(advice) => advice.clone(),
             Self::Trust(why) => Advice::new(
                 "trust-store",
                 format!("The system's trusted certificates cannot be used: {why}."),
@@ -111,6 +119,8 @@ struct Opened {
     lock: InstanceLock,
     device: DeviceId,
     vault: Vault,
+    settings: Result<Loaded, SettingsFault>,
+    joined: Option<Joined>,
     journal: Journal,
     found: Vec<EventRecord>,
 }
@@ -136,7 +146,21 @@ async fn open(
     let lock = os::lock_instance(&home.lock())?;
     let device = home.device()?;
     let vault = Vault::open(&home.vault(), keychain, Arc::clone(clock)).await;
-    let config = JournalConfig::new(home.journal(), device, vault.mac_key("audit"));
+    let settings = Loaded::read(&home.settings());
+    let at = settings.as_ref().ok().and_then(|loaded| loaded.settings.organisation.clone());
+    let joined = match at {
+        Some(at) => Some(
+            membership::join(at, home, device, vault.clone(), Arc::clone(clock))
+                .await
+                .map_err(StartFault::Organisation)?,
+        ),
+        None => None,
+    };
+    let config = JournalConfig {
+        // Records of another organisation, or of none, are never sent to this one.
+        org: joined.as_ref().map(|joined| joined.id.clone()),
+        ..JournalConfig::new(home.journal(), device, vault.mac_key("audit"))
+    };
     let journal_clock = Arc::clone(clock);
     let (journal, recovery) = tokio::task::spawn_blocking(move || Journal::open(config, journal_clock))
         .await
@@ -149,21 +173,27 @@ async fn open(
     if !recovery.detail.is_empty() {
         found.push(EventRecord::new(AuditEvent::JournalRepaired).with("detail", recovery.detail));
     }
-    Ok(Opened { lock, device, vault, journal, found })
+    Ok(Opened { lock, device, vault, settings, joined, journal, found })
 }
 
 /// What almost every part needs.
 struct Base {
     clock: Arc<dyn Clock>,
     now: Now,
-    subject: Arc<Subject>,
     vault: Vault,
     journal: Journal,
     tell: Tell,
     desk: PendingDesk,
     events: mpsc::UnboundedSender<Event>,
     snapshots: Snapshots,
+}
+
+/// Who decides here, and who is present.
+struct Rule {
     offerings: watch::Receiver<Arc<Offering>>,
+    present: Present,
+    /// With an organisation.
+    source: Option<(Source, Arc<SignIn>)>,
 }
 
 async fn run(
@@ -172,29 +202,46 @@ async fn run(
     opened: Opened,
     listening: Listening,
 ) -> Result<App, StartFault> {
-    let Opened { lock, device, vault, journal, found } = opened;
+    let Opened { lock, device, vault, settings, joined, journal, found } = opened;
     let Options { home, desktop, shell } = options;
-    let (user_id, user) = os::current_user();
     let address = format!("http://127.0.0.1:{}", listening.port());
     let (events, inbox) = mpsc::unbounded_channel();
-    let subject = Arc::new(Subject::local(user));
-    let base = base(&home, desktop, clock, subject, vault, journal, events, &address);
+    let base = base(&home, surface(desktop, &settings), clock, vault, journal, events, &address);
+    let parts = membership_parts(&base);
+    let Rule { offerings, present, source } = rule(&home, &base, &settings, joined, &parts);
+    let shared = source.is_some();
 
-    let grants =
-        accounts::open(&base.subject, &base.vault, &base.desk, &base.clock, &base.tell, &base.journal)
-            .map_err(|fault| StartFault::Trust(fault.to_string()))?;
-    let connectors = connectors(&base, &grants)?;
-    let issuer = issuer(&base, listening.port(), user_id).await;
-    let switch = Switch::default();
     let (wanted, asked) = mpsc::unbounded_channel();
-    let gate = gate(&base, device, &issuer, &connectors, &switch, &wanted);
+    let accounts = OwnAccounts::new(account_parts(&base, &wanted));
+    let connectors = connectors(&base, &accounts, source.as_ref().map(|(source, _)| source))?;
+    let sign_in = source.as_ref().map(|(_, sign_in)| Arc::clone(sign_in));
+    let offered =
+        Offered { snapshots: base.snapshots.clone(), present: present.clone(), sign_in: sign_in.clone() };
+    let issuer = issuer(&base, listening.port(), offered).await;
+    let switch = Switch::default();
+    let discoverer = Discoverer {
+        connectors: connectors.clone(),
+        snapshots: base.snapshots.clone(),
+        present: present.clone(),
+        offerings: offerings.clone(),
+        wanted: wanted.clone(),
+    };
+    let gate = gate(&base, device, &issuer, &connectors, &switch, discoverer);
 
-    accounts::follow(&grants, base.tell.clone(), wanted.clone());
-    let mut catalog = catalog(&base, &grants, connectors, asked).await;
+    let membership = match source {
+        Some((source, sign_in)) => Some(source.begin(sign_in, &parts).await),
+        None => None,
+    };
+    let mut catalog = catalog(&base, &accounts, connectors, present.clone(), offerings, asked).await;
+    accounts
+        .belong_to(present.now().as_deref())
+        .await
+        .map_err(|fault| StartFault::Trust(fault.to_string()))?;
     catalog.begin().await;
-    report_start(&base, &found, &issuer, &address);
+    report_start(&base, &found, &issuer, &address, present.now().filter(|_| !shared));
     follow_keychain(base.vault.clone(), base.tell.clone());
-    follow_journal(base.journal.clone(), base.tell.clone());
+    follow_journal(base.journal.clone(), shared, base.tell.clone());
+    tokio::spawn(follow_present(present.clone(), accounts.clone(), base.tell.clone()));
 
     let engine = Arc::new(GatewayEngine {
         switch,
@@ -202,12 +249,13 @@ async fn run(
         journal: base.journal.clone(),
         tell: base.tell.clone(),
         wanted,
-        grants: grants.clone(),
+        accounts: accounts.clone(),
+        sign_in,
         runtime: tokio::runtime::Handle::current(),
     });
     let (published, state) = watch::channel(Arc::new(AppState::starting(desktop)));
     let local = os::bind_local(&home.socket(), &lock).map_err(StartFault::Socket)?;
-    let socket = tokio::spawn(socket::serve(local, socket_desk(&base, state.clone())));
+    let socket = tokio::spawn(socket::serve(local, socket_desk(&base, present, state.clone())));
     let (stop, stopped) = watch::channel(false);
     let catalog = tokio::spawn(catalog.run());
     let server = tokio::spawn(gateway::serve(listening, gate, stopped));
@@ -222,59 +270,127 @@ async fn run(
         if let Err(error) = server.await {
             tracing::error!(%error, "the server ended badly");
         }
-        grants.close().await;
+        accounts.close().await;
+        if let Some(Membership { sign_in, .. }) = &membership {
+            sign_in.close().await;
+        }
+        drop(membership);
         close(journal).await;
         drop(lock);
     });
     Ok(App { state, events, desk, address, ending })
 }
 
-#[expect(clippy::too_many_arguments, reason = "what was opened, and what is made of it")]
+fn surface(desktop: bool, settings: &Result<Loaded, SettingsFault>) -> Surface {
+    if desktop {
+        return Surface::Desktop;
+    }
+    let answers_allowed = settings.as_ref().is_ok_and(|loaded| loaded.settings.answer_in_terminal);
+    Surface::Terminal { answers_allowed }
+}
+
 fn base(
     home: &Home,
-    desktop: bool,
+    surface: Surface,
     clock: Arc<dyn Clock>,
-    subject: Arc<Subject>,
     vault: Vault,
     journal: Journal,
     events: mpsc::UnboundedSender<Event>,
     address: &str,
 ) -> Base {
     let tell = Tell::new(events.clone(), Arc::clone(&clock), home.settings(), address);
-    let (loaded, offerings) = follow_settings(home.settings(), tell.clone());
     let now = reader(&clock);
-    let surface = if desktop {
-        Surface::Desktop
-    } else {
-        Surface::Terminal { answers_allowed: loaded.settings.answer_in_terminal }
-    };
     let desk = PendingDesk::new(surface, Arc::clone(&now), events.clone());
     let starting = Advice::new("starting", "Deskgate is still starting.", "", "Try again in a moment.");
     let snapshots = Snapshots::new(closed(starting));
-    Base { clock, now, subject, vault, journal, tell, desk, events, snapshots, offerings }
+    Base { clock, now, vault, journal, tell, desk, events, snapshots }
 }
 
-fn connectors(base: &Base, grants: &ConnectorGrants) -> Result<Connectors, StartFault> {
+fn rule(
+    home: &Home,
+    base: &Base,
+    settings: &Result<Loaded, SettingsFault>,
+    joined: Option<Joined>,
+    parts: &MembershipParts,
+) -> Rule {
+    match joined {
+        Some(joined) => {
+            let source = Source::new(joined);
+            let sign_in = SignIn::new(source.org().clone(), parts);
+            Rule {
+                offerings: source.offerings(),
+                present: sign_in.present(),
+                source: Some((source, sign_in)),
+            }
+        }
+        None => {
+            let (_, user) = os::current_user();
+            Rule {
+                offerings: follow_settings(home.settings(), base.tell.clone(), settings),
+                present: Present::always(Subject::local(user)),
+                source: None,
+            }
+        }
+    }
+}
+
+fn membership_parts(base: &Base) -> MembershipParts {
+    MembershipParts {
+        vault: base.vault.clone(),
+        desk: base.desk.clone(),
+        clock: Arc::clone(&base.clock),
+        journal: base.journal.clone(),
+        tell: base.tell.clone(),
+    }
+}
+
+fn account_parts(base: &Base, wanted: &mpsc::UnboundedSender<ConnectorId>) -> AccountParts {
+    AccountParts {
+        vault: base.vault.clone(),
+        desk: base.desk.clone(),
+        clock: Arc::clone(&base.clock),
+        tell: base.tell.clone(),
+        journal: base.journal.clone(),
+        list: wanted.clone(),
+    }
+}
+
+/// The accounts go with the person.
+async fn follow_present(mut present: Present, accounts: OwnAccounts, tell: Tell) {
+    loop {
+        if let Err(fault) = accounts.belong_to(present.now().as_deref()).await {
+            let advice = StartFault::Trust(fault.to_string()).advice();
+            tell.event(Event::FaultRaised(advice));
+        }
+        present.changed().await;
+    }
+}
+
+fn connectors(
+    base: &Base,
+    accounts: &OwnAccounts,
+    source: Option<&Source>,
+) -> Result<Connectors, StartFault> {
     let http = HttpClient::new().map_err(|fault| StartFault::Trust(fault.to_string()))?;
     Ok(Connectors::new(connector::Seams {
         http,
-        accounts: Arc::new(grants.clone()),
-        broker: None,
+        accounts: Arc::new(accounts.clone()),
+        broker: source.map(|source| Arc::new(OrgBroker(source.org().clone())) as _),
         environment: environment(),
         opening_deadline: OPENING_DEADLINE,
         clock: Arc::clone(&base.clock),
     }))
 }
 
-async fn issuer(base: &Base, port: u16, user_id: u32) -> Arc<Issuer> {
+async fn issuer(base: &Base, port: u16, offered: Offered) -> Arc<Issuer> {
+    let (user_id, _) = os::current_user();
     let config =
         IssuerConfig { port, user_id: Some(user_id), advertise_documents: false, limits: Limits::default() };
-    let resources = Offered { snapshots: base.snapshots.clone(), subject: Arc::clone(&base.subject) };
     let (tell, journal) = (base.tell.clone(), base.journal.clone());
     let seams = issuer::Seams {
         person: Arc::new(base.desk.clone()),
         store: Arc::new(Ledger(base.vault.clone())),
-        resources: Arc::new(resources),
+        resources: Arc::new(offered),
         listener: Arc::new(os::owner_of_listener),
         now: Arc::clone(&base.now),
         events: Arc::new(move |event| issuer_event(&tell, &journal, event)),
@@ -288,15 +404,8 @@ fn gate(
     issuer: &Arc<Issuer>,
     connectors: &Connectors,
     switch: &Switch,
-    wanted: &mpsc::UnboundedSender<ConnectorId>,
+    discoverer: Discoverer,
 ) -> Gate {
-    let discoverer = Discoverer {
-        connectors: connectors.clone(),
-        snapshots: base.snapshots.clone(),
-        subject: Arc::clone(&base.subject),
-        offerings: base.offerings.clone(),
-        wanted: wanted.clone(),
-    };
     Gate::new(
         Arc::clone(issuer),
         base.journal.clone(),
@@ -312,31 +421,33 @@ fn gate(
 
 async fn catalog(
     base: &Base,
-    grants: &ConnectorGrants,
+    accounts: &OwnAccounts,
     connectors: Connectors,
+    present: Present,
+    offerings: watch::Receiver<Arc<Offering>>,
     wanted: mpsc::UnboundedReceiver<ConnectorId>,
 ) -> Catalog {
     Catalog {
         connectors,
-        grants: grants.clone(),
+        accounts: accounts.clone(),
         snapshots: base.snapshots.clone(),
         pins: Pins::load(base.vault.clone()).await,
         journal: base.journal.clone(),
         tell: base.tell.clone(),
-        subject: Arc::clone(&base.subject),
-        offerings: base.offerings.clone(),
+        present,
+        offerings,
         wanted,
         has_policy: false,
     }
 }
 
-fn socket_desk(base: &Base, state: watch::Receiver<Arc<AppState>>) -> socket::Desk {
+fn socket_desk(base: &Base, present: Present, state: watch::Receiver<Arc<AppState>>) -> socket::Desk {
     socket::Desk {
         pending: base.desk.clone(),
         events: base.events.clone(),
         state,
         snapshots: base.snapshots.clone(),
-        subject: Arc::clone(&base.subject),
+        present,
         clock: Arc::clone(&base.clock),
     }
 }
@@ -353,7 +464,8 @@ impl App {
 /// The virtual servers and the person, for the authorization server.
 struct Offered {
     snapshots: Snapshots,
-    subject: Arc<Subject>,
+    present: Present,
+    sign_in: Option<Arc<SignIn>>,
 }
 
 impl Resources for Offered {
@@ -362,15 +474,22 @@ impl Resources for Offered {
     }
 
     fn servers(&self) -> Vec<ServerId> {
-        self.snapshots.current().servers.keys().cloned().collect()
+        visible_servers(&self.snapshots.current(), self.present.now().as_deref())
     }
 
     fn current_subject(&self) -> Option<Arc<Subject>> {
-        Some(Arc::clone(&self.subject))
+        self.present.now()
     }
 
     fn signed_in(&self) -> BoxFuture<'_, Option<Arc<Subject>>> {
-        Box::pin(async { self.current_subject() })
+        Box::pin(async {
+            if let (None, Some(sign_in)) = (self.present.now(), &self.sign_in)
+                && let Err(advice) = sign_in.sign_in().await
+            {
+                tracing::info!(%advice, "nobody signed in for an assistant that asks");
+            }
+            self.present.now()
+        })
     }
 }
 
@@ -383,11 +502,19 @@ fn environment() -> BTreeMap<String, String> {
     PASSED_ON.iter().filter_map(|name| Some(((*name).to_owned(), std::env::var(name).ok()?))).collect()
 }
 
-fn report_start(base: &Base, found: &[EventRecord], issuer: &Issuer, address: &str) {
-    let Base { tell, journal, subject, .. } = base;
+fn report_start(
+    base: &Base,
+    found: &[EventRecord],
+    issuer: &Issuer,
+    address: &str,
+    local: Option<Arc<Subject>>,
+) {
+    let Base { tell, journal, .. } = base;
     tell.note(journal, &EventRecord::new(AuditEvent::Start).with("version", env!("CARGO_PKG_VERSION")));
     found.iter().for_each(|record| tell.note(journal, record));
-    tell.event(Event::Session(Session::Local { label: subject.label().to_owned() }));
+    if let Some(user) = local {
+        tell.event(Event::Session(Session::Local { label: user.label().to_owned() }));
+    }
     for assistant in issuer.assistants() {
         for grant in assistant.grants {
             tell.event(Event::AssistantAllowed(crate::state::Assistant {

@@ -7,17 +7,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 use audit::{AuditEvent, EventRecord, Journal};
 use connector::Health;
 use gateway::{CallEnd, Observation, Observer, Snapshot};
-use model::{Advice, Subject, Timestamp};
-use org_protocol::{ConnectorSpec, CredentialSpec, SignInSurface};
+use model::{Advice, ServerId, Subject, Timestamp};
+use org_protocol::{ConnectorSpec, CredentialSpec};
 use os::Clock;
 use policy::Circumstance;
 use tokio::sync::mpsc;
 
-use super::catalog::Offering;
+use super::offering::Offering;
 use crate::event::{Configuration, Event};
 use crate::state::{
-    Access, Activity, Assistant, CallOutcome, Connector, ConnectorStatus, CredentialKind, Mode, Runs,
-    ToolAccess, VirtualServer,
+    Access, Activity, Assistant, CallOutcome, Connector, ConnectorStatus, CredentialKind, Runs, ToolAccess,
+    VirtualServer,
 };
 
 /// Where events go. Cheap to clone.
@@ -67,6 +67,32 @@ impl Tell {
 
     pub(crate) fn settings(&self) -> (&PathBuf, &str) {
         (&self.settings, &self.address)
+    }
+}
+
+/// One thing that can be wrong: whatever is said of it replaces what was said before.
+pub(crate) struct Lamp {
+    tell: Tell,
+    raised: Option<String>,
+}
+
+impl Lamp {
+    /// Nothing is wrong yet.
+    pub(crate) fn new(tell: Tell) -> Self {
+        Self { tell, raised: None }
+    }
+
+    /// Says what is wrong now, or that nothing is.
+    pub(crate) fn show(&mut self, advice: Option<Advice>) {
+        let code = advice.as_ref().map(|advice| advice.code.clone());
+        if let Some(before) = std::mem::replace(&mut self.raised, code.clone())
+            && Some(&before) != code.as_ref()
+        {
+            self.tell.event(Event::FaultCleared { code: before });
+        }
+        if let Some(advice) = advice {
+            self.tell.event(Event::FaultRaised(advice));
+        }
     }
 }
 
@@ -179,41 +205,58 @@ pub(crate) fn connector_status(health: &Health) -> ConnectorStatus {
     }
 }
 
-/// What is offered, as people see it.
+/// What is offered, as people see it; to `present` where somebody is.
 pub(crate) fn configuration(
     offering: &Offering,
     snapshot: &Snapshot,
-    subject: &Subject,
+    present: Option<&Subject>,
     (settings, address): (&PathBuf, &str),
 ) -> Configuration {
-    let servers = offering.servers.iter().map(|(id, spec)| {
+    let visible = visible_servers(snapshot, present);
+    let servers = offering.servers.iter().filter(|(id, _)| visible.contains(id)).map(|(id, spec)| {
         let shown = VirtualServer {
             title: spec.title.clone(),
             url: format!("{address}/s/{id}/mcp"),
             connectors: spec.connectors.clone(),
-            tools: access(snapshot, id, subject),
+            tools: access(snapshot, id, present),
         };
         (id.clone(), shown)
     });
     let connectors = offering.connectors.iter().map(|(id, spec)| (id.clone(), connector(spec)));
     Configuration {
-        mode: Mode::Personal,
+        mode: offering.mode(),
         settings_file: settings.display().to_string(),
-        sign_in_surface: SignInSurface::Auto,
+        sign_in_surface: offering.sign_in_surface(),
         servers: servers.collect(),
         connectors: connectors.collect(),
     }
 }
 
-fn access(snapshot: &Snapshot, server: &model::ServerId, subject: &Subject) -> Vec<ToolAccess> {
-    let Some(view) = snapshot.servers.get(server) else { return Vec::new() };
-    let nobody = Circumstance {
+/// The virtual servers that policy shows this person. A policy that refuses everything hides none: then the reason is
+/// seen at each of them.
+pub(crate) fn visible_servers(snapshot: &Snapshot, present: Option<&Subject>) -> Vec<ServerId> {
+    match present {
+        Some(subject) if snapshot.policy.refuses_all().is_none() => {
+            snapshot.policy.visible_servers(subject, &nowhere())
+        }
+        Some(_) => snapshot.servers.keys().cloned().collect(),
+        None => Vec::new(),
+    }
+}
+
+/// The circumstances of a look that no assistant takes.
+fn nowhere() -> Circumstance {
+    Circumstance {
         now: Timestamp::from_micros(0),
         client_id: String::new(),
         client_name: String::new(),
         device: None,
-    };
-    let listed = snapshot.policy.listed(subject, server, &nobody);
+    }
+}
+
+fn access(snapshot: &Snapshot, server: &ServerId, present: Option<&Subject>) -> Vec<ToolAccess> {
+    let (Some(view), Some(subject)) = (snapshot.servers.get(server), present) else { return Vec::new() };
+    let listed = snapshot.policy.listed(subject, server, &nowhere());
     let of = |tool: &gateway::Offered| {
         let allowed = listed.iter().any(|(id, name)| *id == tool.connector && *name == tool.tool);
         ToolAccess {

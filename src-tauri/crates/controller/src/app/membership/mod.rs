@@ -1,0 +1,232 @@
+//! Belonging to an organisation: its policy is followed, the person signs in there, calls with its shared accounts are
+//! handed over, records are delivered.
+//!
+//! The work is done in `org` and `signin`; here it is put together and told to the controller and the journal.
+
+mod broker;
+mod policy;
+mod sign_in;
+
+use std::sync::Arc;
+
+use audit::Journal;
+use model::{Advice, DeviceId, ForPerson as _};
+use org::{Applied, Delivery, Org, OrgFault, OrgParts};
+use org_protocol::{DeviceDescription, EventKind, IdentityProvider};
+use os::Clock;
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinSet;
+use vault::Vault;
+
+use super::home::Home;
+use super::offering::{Offering, Validity};
+use super::settings::OrganisationSettings;
+use super::tell::{Lamp, Tell};
+use crate::pending::PendingDesk;
+
+pub(crate) use broker::OrgBroker;
+pub(crate) use sign_in::SignIn;
+
+use policy::Follower;
+
+/// An organisation that is believed, and what was in force when the program ended.
+pub(crate) struct Joined {
+    pub(crate) org: Org,
+    /// Its id.
+    pub(crate) id: String,
+    at: OrganisationSettings,
+    applied: Option<Applied>,
+    /// Why what was in force is not taken up.
+    trouble: Option<Advice>,
+}
+
+/// Takes up what is known of the organisation. Only where nothing is known yet, at the first start, is it asked.
+///
+/// # Errors
+/// Why it cannot be joined.
+pub(crate) async fn join(
+    at: OrganisationSettings,
+    home: &Home,
+    device: DeviceId,
+    vault: Vault,
+    clock: Arc<dyn Clock>,
+) -> Result<Joined, Advice> {
+    let org = Org::new(OrgParts {
+        config_url: at.config_url.clone(),
+        fingerprint: at.root_key_fingerprint,
+        dir: home.organisation(),
+        device,
+        description: description(),
+        vault,
+        clock,
+    })
+    .map_err(|fault| fault.advice())?;
+    let (applied, trouble) = match org.resume().await {
+        Ok(applied) => (applied, None),
+        Err(advice) => (None, Some(advice)),
+    };
+    let id = match org.id().await {
+        Some(id) => id,
+        None => first_met(&org).await?,
+    };
+    Ok(Joined { org, id, at, applied, trouble })
+}
+
+async fn first_met(org: &Org) -> Result<String, Advice> {
+    // What is found beside the root document is asked for again once everything runs.
+    let fault = org.fetch().await.err();
+    match (org.id().await, fault) {
+        (Some(id), _) => Ok(id),
+        (None, Some(OrgFault::NotReached(_) | OrgFault::Unreachable(_))) => Err(Advice::new(
+            "org-first-start",
+            format!("The server of your organisation, {}, does not answer.", shown(org)),
+            "Deskgate has not met it before, so it does not know yet what you may do.",
+            "Check the network connection, then start Deskgate again.",
+        )),
+        (None, Some(fault)) => Err(fault.advice()),
+        (None, None) => Err(OrgFault::NoSession.advice()),
+    }
+}
+
+fn shown(org: &Org) -> String {
+    org.config_url().host_str().unwrap_or_default().to_owned()
+}
+
+fn description() -> DeviceDescription {
+    DeviceDescription {
+        name: os::host_name(),
+        platform: std::env::consts::OS.to_owned(),
+        app_version: env!("CARGO_PKG_VERSION").to_owned(),
+    }
+}
+
+/// What the membership needs from outside.
+pub(crate) struct MembershipParts {
+    pub(crate) vault: Vault,
+    pub(crate) desk: PendingDesk,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) journal: Journal,
+    pub(crate) tell: Tell,
+}
+
+/// A membership that does its work until it is dropped.
+pub(crate) struct Membership {
+    pub(crate) sign_in: Arc<SignIn>,
+    _tasks: JoinSet<()>,
+}
+
+/// What an organisation offers, as it changes.
+pub(crate) struct Source {
+    joined: Joined,
+    offerings: watch::Sender<Arc<Offering>>,
+    provider: watch::Sender<Option<Provider>>,
+}
+
+/// The identity provider, under the organisation's name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Provider {
+    organisation: String,
+    settings: IdentityProvider,
+}
+
+impl Provider {
+    fn of(applied: &Applied) -> Self {
+        let org = &applied.content.org;
+        Self { organisation: org.name.clone(), settings: org.identity_provider.clone() }
+    }
+}
+
+impl Source {
+    /// Begins with what was in force; it is obeyed as soon as somebody has looked at its validity.
+    pub(crate) fn new(joined: Joined) -> Self {
+        let offering = match &joined.applied {
+            Some(applied) => Offering::managed(applied, &joined.at, Validity::Denied(policy::unchecked())),
+            None => {
+                let why = joined.trouble.clone().unwrap_or_else(policy::not_here);
+                Offering::awaited(&joined.id, &joined.at, why)
+            }
+        };
+        let provider = joined.applied.as_ref().map(Provider::of);
+        Self {
+            joined,
+            offerings: watch::Sender::new(Arc::new(offering)),
+            provider: watch::Sender::new(provider),
+        }
+    }
+
+    /// The client of the central URL.
+    pub(crate) fn org(&self) -> &Org {
+        &self.joined.org
+    }
+
+    /// What is offered now, and each change.
+    pub(crate) fn offerings(&self) -> watch::Receiver<Arc<Offering>> {
+        self.offerings.subscribe()
+    }
+
+    /// Starts the work.
+    pub(crate) async fn begin(self, sign_in: Arc<SignIn>, parts: &MembershipParts) -> Membership {
+        let Self { joined: Joined { org, at, applied, trouble, .. }, offerings, provider } = self;
+        if let Some(advice) = trouble {
+            tracing::warn!(%advice, "the stored policy of the organisation is not taken up");
+            let record = audit::EventRecord::new(audit::AuditEvent::StateSetAside).with("what", advice.code);
+            parts.tell.note(&parts.journal, &record);
+        }
+        let nudge = Arc::new(Notify::new());
+        let mut tasks = JoinSet::new();
+        tasks.spawn(Arc::clone(&sign_in).follow(provider.subscribe()));
+        tasks.spawn(keep_session(org.clone(), Arc::clone(&sign_in), parts.tell.clone()));
+        tasks.spawn(follow_events(org.clone(), Arc::clone(&nudge)));
+        tasks.spawn(notice_silence(org.clone(), Arc::clone(&nudge)));
+        let (delivering, journal) = (org.clone(), parts.journal.clone());
+        tasks.spawn(async move { delivering.deliver(journal).await });
+        let follower = Follower {
+            org,
+            at,
+            applied,
+            offerings,
+            provider,
+            tell: parts.tell.clone(),
+            journal: parts.journal.clone(),
+            lamp: Lamp::new(parts.tell.clone()),
+            nudge,
+        };
+        // What was in force is obeyed before the first call, whether or not the server answers.
+        follower.publish().await;
+        tasks.spawn(follower.run());
+        Membership { sign_in, _tasks: tasks }
+    }
+}
+
+async fn keep_session(org: Org, sign_in: Arc<SignIn>, tell: Tell) {
+    let lamp = std::sync::Mutex::new(Lamp::new(tell));
+    let told = |outcome: Result<&org::OrgSession, &Advice>| {
+        let mut lamp = lamp.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        // That the server is away is said where its policy is asked for.
+        lamp.show(outcome.err().filter(|advice| !is_silence(advice)).cloned());
+    };
+    org.keep_session(sign_in, told).await;
+}
+
+async fn follow_events(org: Org, nudge: Arc<Notify>) {
+    org.follow(|what| match what {
+        // The loss of a session is seen by whoever keeps it.
+        EventKind::SessionRevoked => {}
+        EventKind::BundleUpdated { .. } | EventKind::Resync | EventKind::Unknown => nudge.notify_one(),
+    })
+    .await;
+}
+
+/// Records that cannot be delivered are the first to notice that the server is away.
+async fn notice_silence(org: Org, nudge: Arc<Notify>) {
+    let mut delivery = org.delivery();
+    while delivery.changed().await.is_ok() {
+        if matches!(&*delivery.borrow_and_update(), Delivery::Waiting(advice) if is_silence(advice)) {
+            nudge.notify_one();
+        }
+    }
+}
+
+fn is_silence(advice: &Advice) -> bool {
+    advice.code == "org-unreachable"
+}

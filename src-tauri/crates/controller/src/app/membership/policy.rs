@@ -1,0 +1,246 @@
+//! Follows the organisation's policy: fetched, checked, put in force, and obeyed no longer than it says.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use audit::{AuditEvent, EventRecord, Journal};
+use model::{Advice, ForPerson as _, Timestamp};
+use org::{Applied, Candidate, Fetched, Org, OrgFault};
+use org_protocol::Freshness;
+use tokio::sync::{Notify, watch};
+
+use super::Provider;
+use crate::app::offering::{Offering, Validity};
+use crate::app::settings::OrganisationSettings;
+use crate::app::tell::{Lamp, Tell};
+use crate::event::Event;
+use crate::state::Link;
+
+const HOUR: u64 = 60 * 60;
+/// A server that was away is asked again this soon.
+const RETRY: Duration = Duration::from_secs(10);
+/// How many mistakes of a policy are told.
+const MOST_TOLD: usize = 3;
+
+pub(super) struct Follower {
+    pub(super) org: Org,
+    pub(super) at: OrganisationSettings,
+    /// What is in force.
+    pub(super) applied: Option<Applied>,
+    pub(super) offerings: watch::Sender<Arc<Offering>>,
+    pub(super) provider: watch::Sender<Option<Provider>>,
+    pub(super) tell: Tell,
+    pub(super) journal: Journal,
+    pub(super) lamp: Lamp,
+    /// Something may be new.
+    pub(super) nudge: Arc<Notify>,
+}
+
+impl Follower {
+    /// Runs until it is dropped.
+    pub(super) async fn run(mut self) {
+        loop {
+            let reached = self.fetch().await;
+            let aging = self.publish().await;
+            let pause = if reached { Org::poll_pause() } else { RETRY };
+            let _ = tokio::time::timeout(pause.min(aging), self.nudge.notified()).await;
+        }
+    }
+
+    /// Looks for what is new. `false` if the server does not answer.
+    async fn fetch(&mut self) -> bool {
+        let outcome = match self.org.fetch().await {
+            Ok(Fetched::Unchanged) => Ok(()),
+            Ok(Fetched::New(candidate)) => self.consider(*candidate).await,
+            Err(fault) => Err(fault.into()),
+        };
+        let reached =
+            !matches!(&outcome, Err(Refused::Org(OrgFault::NotReached(_) | OrgFault::Unreachable(_))));
+        let link = if reached { Link::Online } else { Link::Offline { since: self.tell.now() } };
+        self.tell.event(Event::Link(link));
+        match outcome {
+            Ok(()) => self.lamp.show(None),
+            // "Offline" says it already.
+            Err(_) if !reached => self.lamp.show(None),
+            Err(refused) => {
+                tracing::warn!(why = %refused.advice(), "the organisation's policy is not taken");
+                self.lamp.show(Some(refused.advice()));
+            }
+        }
+        reached
+    }
+
+    /// Puts a verified policy in force if its policies can be understood; else the last good one stays.
+    async fn consider(&mut self, candidate: Candidate) -> Result<(), Refused> {
+        let before = self.applied.as_ref();
+        let is_renewal = before.is_some_and(|before| candidate.is_renewal(before));
+        let label = candidate.applied().label.clone();
+        if !is_renewal && let Err(advice) = self.check(candidate.applied()) {
+            let record = self.record(AuditEvent::BundleRefused, candidate.applied());
+            self.org.reject(candidate).await;
+            self.tell.note(&self.journal, &record.with("why", advice.happened.clone()));
+            return Err(Refused::Policy(advice));
+        }
+        match self.org.apply(candidate).await {
+            Ok(applied) => {
+                if !is_renewal {
+                    tracing::info!(policy = label, "the organisation's policy is in force");
+                    self.tell.note(&self.journal, &self.record(AuditEvent::BundleApplied, &applied));
+                }
+                self.applied = Some(applied);
+                Ok(())
+            }
+            Err(OrgFault::Superseded) => {
+                self.nudge.notify_one();
+                Ok(())
+            }
+            Err(fault) => Err(fault.into()),
+        }
+    }
+
+    fn check(&self, applied: &Applied) -> Result<(), Advice> {
+        let faults = match Offering::managed(applied, &self.at, Validity::Own).compile(&BTreeMap::new()) {
+            Ok(_) => return Ok(()),
+            Err(faults) => faults,
+        };
+        let texts: Vec<String> = faults.iter().take(MOST_TOLD).map(ToString::to_string).collect();
+        Err(Advice::new(
+            "org-policy-wrong",
+            format!(
+                "The new policy {} of your organisation has a mistake: {}",
+                applied.label,
+                texts.join("; ")
+            ),
+            "It is refused as a whole; the last good one stays in force.",
+            "Tell your IT department.",
+        ))
+    }
+
+    fn record(&self, what: AuditEvent, applied: &Applied) -> EventRecord {
+        EventRecord::new(what)
+            .with("policy", applied.label.clone())
+            .with("digest", applied.digest.to_string())
+    }
+
+    /// Says what is offered now, and for how long that can be relied on.
+    pub(super) async fn publish(&self) -> Duration {
+        let Some(applied) = &self.applied else { return Duration::MAX };
+        let grace = Duration::from_secs(u64::from(applied.content.org.offline.grace_hours) * HOUR);
+        let validity = validity(self.org.freshness(grace).await, &applied.content.org.name);
+        let aging = aging(&validity, self.tell.now());
+        let news = {
+            let now = self.offerings.borrow();
+            now.version.digest != applied.digest || now.validity != validity
+        };
+        if news {
+            self.offerings.send_replace(Arc::new(Offering::managed(applied, &self.at, validity)));
+        }
+        let provider = Provider::of(applied);
+        self.provider.send_if_modified(|known| {
+            let changed = known.as_ref() != Some(&provider);
+            *known = Some(provider);
+            changed
+        });
+        aging
+    }
+}
+
+/// Why a policy was not taken.
+enum Refused {
+    Org(OrgFault),
+    Policy(Advice),
+}
+
+impl From<OrgFault> for Refused {
+    fn from(fault: OrgFault) -> Self {
+        Self::Org(fault)
+    }
+}
+
+impl Refused {
+    fn advice(&self) -> Advice {
+        match self {
+            Self::Org(fault) => fault.advice(),
+            Self::Policy(advice) => advice.clone(),
+        }
+    }
+}
+
+/// When a policy's validity changes by itself.
+fn aging(validity: &Validity, now: Timestamp) -> Duration {
+    match validity {
+        Validity::Fresh { until } | Validity::Grace { until } => until.since(now),
+        Validity::Own | Validity::Denied(_) => Duration::MAX,
+    }
+}
+
+fn validity(freshness: Freshness, organisation: &str) -> Validity {
+    let ask = "Connect to the network; it is renewed by itself. If it is not, tell your IT department.";
+    let denied = |code: &str, happened: String, todo: &str| {
+        Validity::Denied(Advice::new(code, happened, "Until then no call is made.", todo))
+    };
+    match freshness {
+        Freshness::Fresh { until } => Validity::Fresh { until },
+        Freshness::Grace { until } => Validity::Grace { until },
+        Freshness::Nothing => Validity::Denied(not_here()),
+        Freshness::Expired { since } => {
+            denied("policy-expired", format!("The policy of {organisation} expired at {since}."), ask)
+        }
+        Freshness::ClockBehind { known } => denied(
+            "clock-behind",
+            format!("This computer's clock is wrong: it is later than {known}."),
+            "Set the clock.",
+        ),
+        Freshness::Revoked => {
+            denied("policy-revoked", format!("{organisation} has withdrawn its policy."), ask)
+        }
+    }
+}
+
+/// The words for an organisation of which no policy is here.
+pub(super) fn not_here() -> Advice {
+    Advice::new(
+        "policy-awaited",
+        "The policy of your organisation is not here yet.",
+        "Until it is, no call is made.",
+        "Check the network connection.",
+    )
+}
+
+/// The words for a policy whose validity nobody has looked at yet.
+pub(super) fn unchecked() -> Advice {
+    Advice::new("starting", "Deskgate is still starting.", "", "Try again in a moment.")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_policy_is_obeyed_while_it_is_good_and_no_longer() {
+        let at = Timestamp::from_seconds(1_000);
+        let of = |freshness| validity(freshness, "Acme");
+        assert_eq!(of(Freshness::Fresh { until: at }), Validity::Fresh { until: at });
+        assert_eq!(of(Freshness::Grace { until: at }), Validity::Grace { until: at });
+        for (freshness, code) in [
+            (Freshness::Nothing, "policy-awaited"),
+            (Freshness::Expired { since: at }, "policy-expired"),
+            (Freshness::ClockBehind { known: at }, "clock-behind"),
+            (Freshness::Revoked, "policy-revoked"),
+        ] {
+            assert!(
+                matches!(of(freshness), Validity::Denied(advice) if advice.code == code),
+                "{freshness:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_next_look_is_no_later_than_the_end() {
+        let (now, end) = (Timestamp::from_seconds(10), Timestamp::from_seconds(15));
+        assert_eq!(aging(&Validity::Fresh { until: end }, now), Duration::from_secs(5));
+        assert_eq!(aging(&Validity::Grace { until: now }, end), Duration::ZERO, "it is over");
+        assert_eq!(aging(&Validity::Own, now), Duration::MAX);
+    }
+}

@@ -1,0 +1,203 @@
+//! What is offered, and under which policy: the common form of personal settings and an organisation's bundle.
+
+use std::collections::BTreeMap;
+
+use model::{Advice, ConnectorId, Digest, ServerId, Timestamp, ToolName};
+use org::Applied;
+use org_protocol::{ConnectorSpec, PinnedTools, ServerSpec, SignInSurface};
+use policy::{Policy, PolicyFault, PolicyInput, PolicyVersion};
+use serde_json::value::RawValue;
+use url::Url;
+
+use super::settings::{Loaded, OrganisationSettings};
+use crate::state::{Mode, Organisation};
+
+/// The accepted tools of each connector.
+pub(crate) type Accepted = BTreeMap<ConnectorId, Vec<(ToolName, Box<RawValue>)>>;
+
+/// What is offered, and under which policy.
+#[derive(Debug, Clone)]
+pub(crate) struct Offering {
+    pub(crate) version: PolicyVersion,
+    pub(crate) connectors: BTreeMap<ConnectorId, ConnectorSpec>,
+    pub(crate) servers: BTreeMap<ServerId, ServerSpec>,
+    pub(crate) policies: BTreeMap<String, String>,
+    pub(crate) capture_arguments: bool,
+    pub(crate) by: By,
+    pub(crate) validity: Validity,
+}
+
+/// Who decides what is offered.
+#[derive(Debug, Clone)]
+pub(crate) enum By {
+    /// The person. Tools are accepted at first sight.
+    Person,
+    /// An organisation, which accepted the tools beforehand.
+    Organisation(Box<Managed>),
+}
+
+/// What only an organisation says.
+#[derive(Debug, Clone)]
+pub(crate) struct Managed {
+    pub(crate) organisation: Organisation,
+    pub(crate) sign_in_surface: SignInSurface,
+    pub(crate) issuer: Option<Url>,
+    /// The tools as IT accepted them: what policies are typed against.
+    pub(crate) pinned: BTreeMap<ConnectorId, PinnedTools>,
+}
+
+/// Whether the policy is to be obeyed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Validity {
+    /// It does not age.
+    Own,
+    /// In force.
+    Fresh {
+        /// Until then.
+        until: Timestamp,
+    },
+    /// Expired, and obeyed for a while longer.
+    Grace {
+        /// Until then.
+        until: Timestamp,
+    },
+    /// Nothing is permitted.
+    Denied(Advice),
+}
+
+impl Offering {
+    /// The person's own settings, under the built-in policy and their own restrictions.
+    pub(crate) fn personal(loaded: &Loaded) -> Self {
+        let mut policies = loaded.policies.clone();
+        policies.insert("(built in)".to_owned(), policy::PERSONAL.to_owned());
+        let settings = &loaded.settings;
+        let described = serde_json::to_vec(&(&settings.connectors, &settings.servers, &policies));
+        Self {
+            version: PolicyVersion {
+                label: "personal".to_owned(),
+                digest: Digest::of(&described.unwrap_or_default()),
+            },
+            connectors: settings.connectors.clone(),
+            servers: settings.servers.clone(),
+            policies,
+            capture_arguments: settings.capture_arguments,
+            by: By::Person,
+            validity: Validity::Own,
+        }
+    }
+
+    /// What an organisation's bundle says.
+    pub(crate) fn managed(applied: &Applied, at: &OrganisationSettings, validity: Validity) -> Self {
+        let content = &applied.content;
+        let organisation = Organisation {
+            name: content.org.name.clone(),
+            support_url: content.org.support_url.clone(),
+            config_url: Some(at.config_url.clone()),
+            fingerprint: Some(at.root_key_fingerprint.to_string()),
+        };
+        Self {
+            version: PolicyVersion { label: applied.label.clone(), digest: applied.digest },
+            connectors: content.connectors.clone(),
+            servers: content.servers.clone(),
+            policies: content.policies.clone(),
+            capture_arguments: content.org.audit.capture_arguments,
+            by: By::Organisation(Box::new(Managed {
+                organisation,
+                sign_in_surface: content.org.sign_in_surface,
+                issuer: Some(content.org.identity_provider.issuer.clone()),
+                pinned: content.tools.clone(),
+            })),
+            validity,
+        }
+    }
+
+    /// An organisation whose settings are not here: nothing is offered.
+    pub(crate) fn awaited(id: &str, at: &OrganisationSettings, why: Advice) -> Self {
+        let organisation = Organisation {
+            name: id.to_owned(),
+            support_url: None,
+            config_url: Some(at.config_url.clone()),
+            fingerprint: Some(at.root_key_fingerprint.to_string()),
+        };
+        Self {
+            version: PolicyVersion { label: format!("{id} (none)"), digest: Digest::of(b"") },
+            connectors: BTreeMap::new(),
+            servers: BTreeMap::new(),
+            policies: BTreeMap::new(),
+            capture_arguments: false,
+            by: By::Organisation(Box::new(Managed {
+                organisation,
+                sign_in_surface: SignInSurface::Auto,
+                issuer: None,
+                pinned: BTreeMap::new(),
+            })),
+            validity: Validity::Denied(why),
+        }
+    }
+
+    /// The policy, checked against the tools that were accepted.
+    ///
+    /// # Errors
+    /// Every fault of the policies.
+    pub(crate) fn compile(&self, accepted: &Accepted) -> Result<Policy, Vec<PolicyFault>> {
+        if let Validity::Denied(why) = &self.validity {
+            return Ok(Policy::deny_all(why.clone()));
+        }
+        let seen;
+        let tools = match &self.by {
+            // A tool that is held for now is still what policies speak of.
+            By::Organisation(managed) => &managed.pinned,
+            By::Person => {
+                let definitions = |tools: &Vec<(ToolName, Box<RawValue>)>| {
+                    PinnedTools(tools.iter().map(|(_, definition)| definition.clone()).collect())
+                };
+                seen = accepted.iter().map(|(id, tools)| (id.clone(), definitions(tools))).collect();
+                &seen
+            }
+        };
+        Policy::compile(PolicyInput {
+            version: self.version.clone(),
+            connectors: &self.connectors,
+            servers: &self.servers,
+            tools,
+            policies: &self.policies,
+        })
+    }
+
+    /// Who decides, as people see it.
+    pub(crate) fn mode(&self) -> Mode {
+        match &self.by {
+            By::Person => Mode::Personal,
+            By::Organisation(managed) => Mode::Managed(Box::new(managed.organisation.clone())),
+        }
+    }
+
+    /// Where sign-in opens.
+    pub(crate) fn sign_in_surface(&self) -> SignInSurface {
+        match &self.by {
+            By::Person => SignInSurface::Auto,
+            By::Organisation(managed) => managed.sign_in_surface,
+        }
+    }
+
+    /// Addresses that connectors' metadata may lead to although they lie inside the network.
+    pub(crate) fn named_addresses(&self) -> Vec<Url> {
+        match &self.by {
+            By::Person => Vec::new(),
+            By::Organisation(managed) => managed.issuer.clone().into_iter().collect(),
+        }
+    }
+}
+
+impl Managed {
+    /// A connector's tools as IT accepted them.
+    pub(crate) fn tools(&self, connector: &ConnectorId) -> Vec<(ToolName, Box<RawValue>)> {
+        let pinned = self.pinned.get(connector).into_iter().flat_map(|tools| &tools.0);
+        pinned
+            .filter_map(|definition| {
+                let name = mcp::connector::tool_name(definition)?.parse().ok()?;
+                Some((name, definition.clone()))
+            })
+            .collect()
+    }
+}
