@@ -1,5 +1,6 @@
 //! What the areas share: personal settings, and the person in front of the machine.
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -87,6 +88,23 @@ pub(crate) async fn tells(gateway: &Gateway, words: &str) -> String {
         text.contains(words).then_some(text)
     });
     told.await.expect("the person is told")
+}
+
+/// Every file below a folder, with its content.
+pub(crate) fn files_below(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+    let mut folders = vec![folder.to_owned()];
+    let mut files = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+            let about = entry.metadata().expect("readable");
+            if about.is_dir() {
+                folders.push(entry.path());
+            } else if about.is_file() {
+                files.push((entry.path(), std::fs::read(entry.path()).expect("readable")));
+            }
+        }
+    }
+    files
 }
 
 /// Whether an answer to a call is a refusal, in either of the forms that MCP has.

@@ -4,11 +4,12 @@ use serde_json::json;
 use testkit::bench::Echo;
 use testkit::{
     Access, Assistant, Browser, Desktop, Driver, Employee, Idp, IdpSettings, Mail, OAuthClient, Program,
-    SessionParts, Step, free_port, program, until,
+    SessionParts, Setup, Step, free_port, program, until,
 };
 use url::Url;
 
-use crate::common::{Personal, SOON, is_refused};
+use crate::common::{Personal, SOON, files_below, is_refused};
+use crate::org::Acme;
 
 async fn start(personal: Personal) -> Desktop {
     let program = program(Program::Desktop).expect("built");
@@ -402,4 +403,60 @@ async fn nobody_can_inspect_the_window_from_outside() {
     process.kill();
     desktop.launch(&["--background"]).expect("a normal start works");
     desktop.listens().await.expect("it listens");
+}
+
+/// The employee's first morning: signed in at the organisation's own window, and at work.
+#[tokio::test]
+async fn an_employee_signs_in_at_a_native_window_and_their_assistant_works() {
+    let acme = Acme::start().await;
+    let program = program(Program::Desktop).expect("built");
+    let setup = Setup { settings: acme.organisation.settings(), ..Setup::default() };
+    let mut desktop = Desktop::start(&program, setup).await.expect("the desktop starts");
+    let tray = desktop.tray().await.expect("a tray");
+    tray.entry("Sign in to Acme to let your assistants work.").await.expect("the tray says what is needed");
+
+    tray.choose("Sign in to Acme").await.expect("chosen");
+    desktop.sign_in("Sign in to Acme", &Employee::alice()).await.expect("signed in");
+    let screen = desktop.screen().await.expect("a screen");
+    screen.gone("Sign in to Acme").await.expect("the window closes by itself");
+    tray.entry("alice@acme.test, Acme").await.expect("the tray says who is signed in");
+    let told = desktop.notifications().await.expect("a daemon");
+    assert!(told.contains(&"Sign in to Acme".to_owned()), "a real notification was raised: {told:?}");
+
+    let url = desktop.offers("analyst").await.expect("offered");
+    let client = asks(&url, "Test").await;
+    screen.press("Test wants to use Analyst", "Allow").await.expect("allowed");
+    let back = client.redirected(SOON).await.expect("redirected");
+    let token = client.redeem(&back["code"]).await.expect("redeemed").access_token;
+    let assistant = Assistant::new(url, Access::Bearer(token)).expect("an assistant");
+    let visits = Step::call("execute_sql", json!({"sql": "select sum(visits) from analytics.visits"}));
+    let answer = assistant.run(None, &[visits]).await.expect("connected");
+    assert!(answer.answers[0].to_string().contains("172"), "{answer:?}");
+
+    let mail = [Step::call("list_messages", json!({}))];
+    let person =
+        async { screen.press("Sign in to Mail", "Allow").await.expect("one sign-in serves them all") };
+    let (answer, ()) = tokio::join!(assistant.run(None, &mail), person);
+    let answer = answer.expect("connected");
+    assert_eq!(answer.answers[0]["structuredContent"]["account"], "alice", "{answer:?}");
+
+    until("the audit in sync", SOON, async || {
+        let lines = tray.lines().await.ok()?;
+        lines.iter().any(|line| line.starts_with("Audit: ") && line.ends_with("in sync")).then_some(())
+    })
+    .await
+    .expect("the receipts reach the tray");
+    tray.choose("Sign out").await.expect("chosen");
+    tray.entry("Not signed in to Acme").await.expect("signed out");
+    nothing_is_remembered_in(&desktop.home().join("sign-in-windows"));
+}
+
+/// Neither the provider's cookies nor its address are on disk.
+fn nothing_is_remembered_in(folder: &std::path::Path) {
+    for (path, bytes) in files_below(folder) {
+        for trace in [&b"_session"[..], b"_interaction", b"127.0.0.1", b"localhost"] {
+            let found = bytes.windows(trace.len()).any(|window| window == trace);
+            assert!(!found, "{} holds {}", path.display(), String::from_utf8_lossy(trace));
+        }
+    }
 }

@@ -5,6 +5,7 @@
 mod audit;
 mod common;
 mod desktop;
+mod org;
 mod policy;
 mod protocol;
 mod sign_in;

@@ -6,7 +6,7 @@ use serde_json::json;
 use testkit::bench::Echo;
 use testkit::{Access, Assistant, Browser, Employee, Idp, IdpSettings, Mail, Opened, Step, until};
 
-use crate::common::{Personal, SOON, is_refused, signs_in, tells};
+use crate::common::{Personal, SOON, files_below, is_refused, signs_in, tells};
 
 /// The story "mail".
 #[tokio::test]
@@ -143,24 +143,14 @@ async fn no_token_or_secret_lies_readable_in_the_home_folder() {
     // A JWT begins with its header's first bytes; the gateway's own tokens are known.
     let refresh = tokens.refresh_token.expect("one is issued");
     let secrets = [tokens.access_token.as_bytes(), refresh.as_bytes(), b"eyJ"];
-    let mut folders = vec![gateway.home().to_owned()];
-    let mut looked_at = 0;
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(folder).expect("readable").flatten() {
-            let about = entry.metadata().expect("readable");
-            if about.is_dir() {
-                folders.push(entry.path());
-            } else if about.is_file() {
-                let bytes = std::fs::read(entry.path()).expect("readable");
-                looked_at += 1;
-                for secret in secrets {
-                    let found = bytes.windows(secret.len()).any(|window| window == secret);
-                    assert!(!found, "{} holds {}", entry.path().display(), String::from_utf8_lossy(secret));
-                }
-            }
+    let files = files_below(gateway.home());
+    assert!(files.len() > 3, "there are files to look at");
+    for (path, bytes) in files {
+        for secret in secrets {
+            let found = bytes.windows(secret.len()).any(|window| window == secret);
+            assert!(!found, "{} holds {}", path.display(), String::from_utf8_lossy(secret));
         }
     }
-    assert!(looked_at > 3, "there are files to look at");
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@
 //! Only the main window and the question windows show our own pages and may call commands. A sign-in window shows pages
 //! from elsewhere; it has no capability, remembers nothing on disk and can do one thing for us: come back to its redirect.
 
+use controller::app::Home;
 use controller::{Answer, PendingId, Place, Question, is_redirect};
 use tauri::webview::{NewWindowResponse, PageLoadEvent};
 use tauri::{AppHandle, Manager as _, WebviewUrl, WebviewWindow, WebviewWindowBuilder, WindowEvent};
@@ -64,7 +65,7 @@ pub(crate) fn open_sign_in(app: &AppHandle, id: &PendingId, url: &Url, title: &s
         .on_download(|_, _| false)
         .on_new_window(|_, _| NewWindowResponse::Deny)
         .on_navigation(navigation(app.clone(), id.clone(), title.to_owned()));
-    let built = share_session(builder).build();
+    let built = share_session(apart(builder)).build();
     if let Ok(window) = &built {
         remember_session(window);
         let (app, id) = (app.clone(), id.clone());
@@ -78,6 +79,18 @@ pub(crate) fn open_sign_in(app: &AppHandle, id: &PendingId, url: &Url, title: &s
         });
     }
     report(&label, built);
+}
+
+/// Names the sign-in windows' context apart from that of our own pages. Nothing of a sign-in is written there; but the
+/// runtime counts the handlers of our pages' addresses by this name, and would believe that our own windows have them
+/// when only a sign-in window has.
+fn apart<'a>(
+    builder: WebviewWindowBuilder<'a, tauri::Wry, AppHandle>,
+) -> WebviewWindowBuilder<'a, tauri::Wry, AppHandle> {
+    match Home::from_environment() {
+        Some(home) => builder.data_directory(home.sign_in_windows()),
+        None => builder,
+    }
 }
 
 /// Closes the window of a pending item.

@@ -136,15 +136,7 @@ impl Tray {
     /// # Errors
     /// If there is none in time; the menu as it is then is told.
     pub async fn entry(&self, text: &str) -> Result<Entry, PeerFault> {
-        let found = until(text, SOON, async || {
-            self.menu().await.ok()?.into_iter().find(|entry| entry.text.starts_with(text))
-        });
-        match found.await {
-            Ok(entry) => Ok(entry),
-            Err(_) => {
-                Err(PeerFault::answer("tray", format!("no entry {text:?} in {:#?}", self.lines().await?)))
-            }
-        }
+        self.find_entry(text, |_| true).await
     }
 
     /// Waits for an entry that can be chosen, and chooses it.
@@ -152,14 +144,23 @@ impl Tray {
     /// # Errors
     /// If there is none in time.
     pub async fn choose(&self, text: &str) -> Result<(), PeerFault> {
-        let entry = self.entry(text).await?;
-        if !entry.enabled {
-            return Err(PeerFault::answer("tray", format!("{text:?} cannot be chosen")));
-        }
+        let entry = self.find_entry(text, |entry| entry.enabled).await?;
         let proxy = self.menu_proxy().await?;
         let event = (entry.id, "clicked", Variant::from(0_i32), 0_u32);
         // Whoever chooses "Quit" gets no reply.
         proxy.call_noreply("Event", &event).await.map_err(told)
+    }
+
+    async fn find_entry(&self, text: &str, fits: impl Fn(&Entry) -> bool) -> Result<Entry, PeerFault> {
+        let found = until(text, SOON, async || {
+            self.menu().await.ok()?.into_iter().find(|entry| entry.text.starts_with(text) && fits(entry))
+        });
+        match found.await {
+            Ok(entry) => Ok(entry),
+            Err(_) => {
+                Err(PeerFault::answer("tray", format!("no entry {text:?} in {:#?}", self.lines().await?)))
+            }
+        }
     }
 
     async fn item(&self) -> Result<Proxy<'_>, PeerFault> {

@@ -65,10 +65,10 @@ impl GatewayEngine {
             tracing::info!("there is no organisation to sign in to");
             return;
         };
-        let (act, tell) = (act(Arc::clone(sign_in)), self.tell.clone());
+        let act = act(Arc::clone(sign_in));
         self.runtime.spawn(async move {
             if let Err(advice) = act.await {
-                tell.event(Event::FaultRaised(advice));
+                tracing::info!(%advice, "the person's wish could not be fulfilled");
             }
         });
     }

@@ -75,6 +75,11 @@ impl Home {
         self.0.join("organisation")
     }
 
+    /// Where the web views of sign-in windows would keep something if they kept anything.
+    pub fn sign_in_windows(&self) -> PathBuf {
+        self.0.join("sign-in-windows")
+    }
+
     /// Held by the one instance that owns the folder.
     pub fn lock(&self) -> PathBuf {
         self.0.join("lock")

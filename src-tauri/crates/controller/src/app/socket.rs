@@ -20,7 +20,7 @@ use super::home::Home;
 use super::present::Present;
 use crate::event::{Act, Event};
 use crate::pending::{PendingDesk, PendingId, PendingItem};
-use crate::state::{AppState, Mode};
+use crate::state::AppState;
 use crate::view;
 
 const LONGEST_REQUEST: u64 = 1024 * 1024;
@@ -171,6 +171,8 @@ pub(crate) struct Desk {
     pub(crate) state: watch::Receiver<Arc<AppState>>,
     pub(crate) snapshots: Snapshots,
     pub(crate) present: Present,
+    /// Whether an organisation decides here.
+    pub(crate) managed: bool,
     pub(crate) clock: Arc<dyn Clock>,
 }
 
@@ -261,7 +263,7 @@ impl Desk {
     }
 
     fn organisation(&self, act: Act, text: &str) -> Report {
-        if matches!(self.state.borrow().mode, Mode::Personal) {
+        if !self.managed {
             return refused(Advice::new(
                 "no-organisation",
                 "This Deskgate belongs to no organisation.",

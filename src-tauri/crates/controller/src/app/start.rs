@@ -255,7 +255,7 @@ async fn run(
     });
     let (published, state) = watch::channel(Arc::new(AppState::starting(desktop)));
     let local = os::bind_local(&home.socket(), &lock).map_err(StartFault::Socket)?;
-    let socket = tokio::spawn(socket::serve(local, socket_desk(&base, present, state.clone())));
+    let socket = tokio::spawn(socket::serve(local, socket_desk(&base, present, shared, state.clone())));
     let (stop, stopped) = watch::channel(false);
     let catalog = tokio::spawn(catalog.run());
     let server = tokio::spawn(gateway::serve(listening, gate, stopped));
@@ -441,13 +441,19 @@ async fn catalog(
     }
 }
 
-fn socket_desk(base: &Base, present: Present, state: watch::Receiver<Arc<AppState>>) -> socket::Desk {
+fn socket_desk(
+    base: &Base,
+    present: Present,
+    managed: bool,
+    state: watch::Receiver<Arc<AppState>>,
+) -> socket::Desk {
     socket::Desk {
         pending: base.desk.clone(),
         events: base.events.clone(),
         state,
         snapshots: base.snapshots.clone(),
         present,
+        managed,
         clock: Arc::clone(&base.clock),
     }
 }

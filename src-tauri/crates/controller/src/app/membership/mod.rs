@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use audit::Journal;
 use model::{Advice, DeviceId, ForPerson as _};
-use org::{Applied, Delivery, Org, OrgFault, OrgParts};
+use org::{Applied, Candidate, Delivery, Fetched, Org, OrgFault, OrgParts};
 use org_protocol::{DeviceDescription, EventKind, IdentityProvider};
 use os::Clock;
 use tokio::sync::{Notify, watch};
@@ -36,6 +36,8 @@ pub(crate) struct Joined {
     pub(crate) id: String,
     at: OrganisationSettings,
     applied: Option<Applied>,
+    /// What was found when it was met for the first time.
+    first: Option<Candidate>,
     /// Why what was in force is not taken up.
     trouble: Option<Advice>,
 }
@@ -65,18 +67,22 @@ pub(crate) async fn join(
         Ok(applied) => (applied, None),
         Err(advice) => (None, Some(advice)),
     };
-    let id = match org.id().await {
-        Some(id) => id,
+    let (id, first) = match org.id().await {
+        Some(id) => (id, None),
         None => first_met(&org).await?,
     };
-    Ok(Joined { org, id, at, applied, trouble })
+    Ok(Joined { org, id, at, applied, first, trouble })
 }
 
-async fn first_met(org: &Org) -> Result<String, Advice> {
-    // What is found beside the root document is asked for again once everything runs.
-    let fault = org.fetch().await.err();
+async fn first_met(org: &Org) -> Result<(String, Option<Candidate>), Advice> {
+    let (first, fault) = match org.fetch().await {
+        Ok(Fetched::New(candidate)) => (Some(*candidate), None),
+        Ok(Fetched::Unchanged) => (None, None),
+        Err(fault) => (None, Some(fault)),
+    };
     match (org.id().await, fault) {
-        (Some(id), _) => Ok(id),
+        // Whoever follows the policy asks for the rest again.
+        (Some(id), _) => Ok((id, first)),
         (None, Some(OrgFault::NotReached(_) | OrgFault::Unreachable(_))) => Err(Advice::new(
             "org-first-start",
             format!("The server of your organisation, {}, does not answer.", shown(org)),
@@ -166,7 +172,7 @@ impl Source {
 
     /// Starts the work.
     pub(crate) async fn begin(self, sign_in: Arc<SignIn>, parts: &MembershipParts) -> Membership {
-        let Self { joined: Joined { org, at, applied, trouble, .. }, offerings, provider } = self;
+        let Self { joined: Joined { org, at, applied, first, trouble, .. }, offerings, provider } = self;
         if let Some(advice) = trouble {
             tracing::warn!(%advice, "the stored policy of the organisation is not taken up");
             let record = audit::EventRecord::new(audit::AuditEvent::StateSetAside).with("what", advice.code);
@@ -180,7 +186,7 @@ impl Source {
         tasks.spawn(notice_silence(org.clone(), Arc::clone(&nudge)));
         let (delivering, journal) = (org.clone(), parts.journal.clone());
         tasks.spawn(async move { delivering.deliver(journal).await });
-        let follower = Follower {
+        let mut follower = Follower {
             org,
             at,
             applied,
@@ -191,8 +197,8 @@ impl Source {
             lamp: Lamp::new(parts.tell.clone()),
             nudge,
         };
-        // What was in force is obeyed before the first call, whether or not the server answers.
-        follower.publish().await;
+        // Before the first call, and whether or not the server answers, what was in force is obeyed.
+        follower.begin(first).await;
         tasks.spawn(follower.run());
         Membership { sign_in, _tasks: tasks }
     }

@@ -38,6 +38,16 @@ pub(super) struct Follower {
 }
 
 impl Follower {
+    /// Puts in force what is at hand.
+    pub(super) async fn begin(&mut self, first: Option<Candidate>) {
+        if let Some(first) = first
+            && let Err(refused) = self.consider(first).await
+        {
+            self.lamp.show(Some(refused.advice()));
+        }
+        self.publish().await;
+    }
+
     /// Runs until it is dropped.
     pub(super) async fn run(mut self) {
         loop {
@@ -124,7 +134,7 @@ impl Follower {
     }
 
     /// Says what is offered now, and for how long that can be relied on.
-    pub(super) async fn publish(&self) -> Duration {
+    async fn publish(&self) -> Duration {
         let Some(applied) = &self.applied else { return Duration::MAX };
         let grace = Duration::from_secs(u64::from(applied.content.org.offline.grace_hours) * HOUR);
         let validity = validity(self.org.freshness(grace).await, &applied.content.org.name);

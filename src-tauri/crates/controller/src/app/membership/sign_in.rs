@@ -1,12 +1,13 @@
 //! Signing in to the organisation: at its identity provider, and from there at its control plane.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use audit::{AuditEvent, EventRecord, Journal};
 use model::{Advice, BoxFuture, ForPerson as _, Subject};
 use org::{IdToken, IdTokens, NoIdToken, Org};
 use os::Clock;
-use signin::{KeeperRules, SessionState, Sso, SsoParts};
+use signin::{FaultKind, KeeperRules, SessionState, SignInFault, Sso, SsoParts};
 use tokio::sync::{Mutex, watch};
 use vault::Vault;
 
@@ -16,6 +17,9 @@ use crate::app::tell::{Lamp, Tell};
 use crate::event::Event;
 use crate::pending::PendingDesk;
 use crate::state::Session;
+
+/// How long whoever wants to sign in waits for the organisation's settings, which are just being fetched.
+const SETTINGS_WITHIN: Duration = Duration::from_secs(15);
 
 /// The person's sign-in, and who is present through it.
 pub(crate) struct SignIn {
@@ -30,8 +34,10 @@ pub(crate) struct SignIn {
     seat: watch::Sender<Option<Arc<Subject>>>,
     /// Whoever asks while a person is being asked waits for the same answer.
     turn: Mutex<()>,
-    /// Ends with the program: what is renewed is saved before.
+    /// What is wrong with the session.
     lamp: Mutex<Lamp>,
+    /// What went wrong with the last attempt.
+    attempt: Mutex<Lamp>,
 }
 
 impl SignIn {
@@ -49,6 +55,7 @@ impl SignIn {
             seat: watch::Sender::new(None),
             turn: Mutex::default(),
             lamp: Mutex::new(Lamp::new(tell.clone())),
+            attempt: Mutex::new(Lamp::new(tell.clone())),
         })
     }
 
@@ -60,22 +67,31 @@ impl SignIn {
     /// Asks the person to sign in, unless somebody is signed in.
     ///
     /// # Errors
-    /// Why nobody is.
+    /// Why nobody is. It is told already.
     pub(crate) async fn sign_in(&self) -> Result<(), Advice> {
         let _turn = self.turn.lock().await;
+        let outcome = self.signed_in().await;
+        let wrong = match &outcome {
+            // Who closed the window knows that nobody is signed in.
+            Ok(()) | Err(Missed::GivenUp(_)) => None,
+            Err(Missed::Failed(advice)) => Some(advice.clone()),
+        };
+        self.attempt.lock().await.show(wrong);
+        outcome.map_err(|(Missed::GivenUp(advice) | Missed::Failed(advice))| advice)
+    }
+
+    async fn signed_in(&self) -> Result<(), Missed> {
         if self.seat.borrow().is_some() {
             return Ok(());
         }
-        let sso = self.sso.borrow().clone().ok_or_else(super::policy::not_here)?;
-        let nonce = self.org.nonce().await.map_err(|fault| fault.advice())?;
-        let session = sso.sign_in(nonce).await.map_err(|fault| {
-            let advice = fault.advice();
-            self.tell.note(
-                &self.journal,
-                &EventRecord::new(AuditEvent::SignInFailed).with("code", advice.code.clone()),
-            );
-            advice
-        })?;
+        let mut known = self.sso.subscribe();
+        let sso = match tokio::time::timeout(SETTINGS_WITHIN, known.wait_for(Option::is_some)).await {
+            Ok(Ok(sso)) => sso.clone(),
+            Ok(Err(_)) | Err(_) => None,
+        };
+        let sso = sso.ok_or_else(|| Missed::Failed(super::policy::not_here()))?;
+        let nonce = self.org.nonce().await.map_err(|fault| Missed::Failed(fault.advice()))?;
+        let session = sso.sign_in(nonce).await.map_err(|fault| self.missed(&fault))?;
         self.take_seat(session.subject());
         // Whoever keeps the session tries again where this fails, and says so.
         if let Err(fault) = self.org.open_session(session.id_token(), session.nonce()).await {
@@ -84,18 +100,30 @@ impl SignIn {
         Ok(())
     }
 
+    fn missed(&self, fault: &SignInFault) -> Missed {
+        let advice = fault.advice();
+        let record = EventRecord::new(AuditEvent::SignInFailed).with("code", advice.code.clone());
+        self.tell.note(&self.journal, &record);
+        match fault.kind {
+            FaultKind::Cancelled | FaultKind::Deadline | FaultKind::Closing => Missed::GivenUp(advice),
+            _ => Missed::Failed(advice),
+        }
+    }
+
     /// Forgets the sign-in, here and at the control plane.
     ///
     /// # Errors
-    /// Why it could not be erased.
+    /// Why it could not be erased. It is told already.
     pub(crate) async fn sign_out(&self) -> Result<(), Advice> {
         let _turn = self.turn.lock().await;
         self.org.end_session();
         let sso = self.sso.borrow().clone();
-        match sso {
+        let outcome = match sso {
             Some(sso) => sso.sign_out().await.map_err(|fault| fault.advice()),
             None => Ok(()),
-        }
+        };
+        self.attempt.lock().await.show(outcome.as_ref().err().cloned());
+        outcome
     }
 
     /// Keeps the session at whichever identity provider the organisation names. Runs until it is dropped.
@@ -224,6 +252,14 @@ impl SignIn {
         };
         self.tell.note(&self.journal, &record);
     }
+}
+
+/// Why nobody signed in.
+enum Missed {
+    /// The person did not want to.
+    GivenUp(Advice),
+    /// It was tried, and failed.
+    Failed(Advice),
 }
 
 impl IdTokens for SignIn {

@@ -1,0 +1,263 @@
+//! An organisation's desktop without a display: the story "analyst" on real counterparts.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+use testkit::{
+    Access, Assistant, Browser, Collector, Employee, Gateway, Idp, IdpSettings, Mail, Opened, Organisation,
+    OrganisationParts, Postgres, Program, Role, Setup, Step, program, until,
+};
+
+use crate::common::{SOON, files_below, is_refused, refusal_text, signs_in, tells};
+
+/// The organisation with everything that it consists of.
+pub(crate) struct Acme {
+    pub(crate) organisation: Organisation,
+    collector: Collector,
+    _warehouse: Postgres,
+    _mail: Mail,
+    idp: Idp,
+    files: tempfile::TempDir,
+}
+
+impl Acme {
+    pub(crate) async fn start() -> Self {
+        let files = tempfile::tempdir().expect("a folder");
+        std::fs::write(files.path().join("note.txt"), "buy milk").expect("written");
+        let settings = IdpSettings::default();
+        let (idp, warehouse, collector) =
+            tokio::join!(Idp::start(&settings), Postgres::start(), Collector::start());
+        let idp = idp.expect("the identity provider starts");
+        let (warehouse, collector) =
+            (warehouse.expect("the warehouse starts"), collector.expect("rotel starts"));
+        let mail = Mail::start(&idp).await.expect("the mail starts");
+        let control = program(Program::Control).expect("built");
+        let parts = OrganisationParts {
+            idp: &idp,
+            mail: &mail,
+            warehouse: &warehouse,
+            files: files.path(),
+            collector: Some(&collector),
+        };
+        let organisation = Organisation::start(&control, parts).await.expect("the organisation starts");
+        Self { organisation, collector, _warehouse: warehouse, _mail: mail, idp, files }
+    }
+
+    /// A desktop without a display that belongs to it.
+    async fn desktop(&self, opened: &Opened) -> Gateway {
+        let settings = format!("answer_in_terminal = true\n\n{}", self.organisation.settings());
+        let setup = Setup { settings, path: vec![opened.folder().to_owned()], ..Setup::default() };
+        Gateway::start(&program(Program::Deskgate).expect("built"), setup).await.expect("the gateway starts")
+    }
+}
+
+/// Signs in to the organisation, as the person in front of the browser.
+async fn signs_in_to_acme(gateway: &Gateway, opened: &mut Opened, employee: Employee) {
+    let label = employee.email.clone();
+    let asked = gateway.deskgate(&["sign-in"]).await.expect("it runs");
+    assert!(asked.status.success(), "{}", String::from_utf8_lossy(&asked.stderr));
+    let page = opened.next(SOON).await.unwrap_or_else(|fault| panic!("{fault}\n{}", gateway.log()));
+    let mut browser = Browser::new(employee).expect("a browser");
+    browser.sign_in_and_return(&page).await.expect("signed in");
+    until("somebody who is signed in", SOON, async || {
+        let status = gateway.deskgate_json(&["status"]).await.ok()?;
+        status.to_string().contains(&label).then_some(())
+    })
+    .await
+    .unwrap_or_else(|fault| panic!("{fault}\n{}", gateway.log()));
+}
+
+/// An assistant that a person let in to a virtual server.
+async fn assistant(gateway: &Gateway, server: &str) -> Assistant {
+    let token = gateway.connect(server, "Test").await.expect("let in").tokens.access_token;
+    Assistant::new(gateway.url(server).expect("a URL"), Access::Bearer(token)).expect("an assistant")
+}
+
+fn sql(statement: &str) -> Step {
+    Step::call("execute_sql", json!({"sql": statement}))
+}
+
+const VISITS: &str = "select sum(visits) as all_visits from analytics.visits";
+const SALARIES: &str = "select sum(euros) as all_euros from finance.salaries";
+
+/// The story "analyst".
+#[tokio::test]
+async fn the_analyst_works_through_one_virtual_server() {
+    let mut acme = Acme::start().await;
+    let mut opened = Opened::new().expect("a browser opener");
+    let gateway = acme.desktop(&opened).await;
+    signs_in_to_acme(&gateway, &mut opened, Employee::alice()).await;
+    let assistant = assistant(&gateway, "analyst").await;
+
+    let note = acme.files.path().join("note.txt");
+    let steps = [
+        Step::ListTools,
+        Step::call("read_text_file", json!({"path": note})),
+        Step::call("write_file", json!({"path": note, "content": "x"})),
+        sql(VISITS),
+        sql(SALARIES),
+        sql("drop table analytics.visits"),
+    ];
+    let transcript = assistant.run(None, &steps).await.expect("connected");
+    let names = transcript.tool_names(0);
+    for name in ["read_text_file", "list_messages", "execute_sql"] {
+        assert!(names.contains(&name.to_owned()), "{name}: {names:?}\n{}", gateway.log());
+    }
+    assert!(!names.contains(&"write_file".to_owned()), "hidden from analysts: {names:?}");
+    assert_eq!(transcript.text(1), Some("buy milk"));
+    assert!(is_refused(&transcript.answers[2]), "what is hidden cannot be called");
+    let [_, _, _, visits, salaries, drop] = transcript.answers.as_slice() else { panic!("{transcript:?}") };
+    assert!(visits.to_string().contains("172"), "{visits}\n{}", gateway.log());
+    assert!(salaries.to_string().contains("permission denied"), "the database holds as well: {salaries}");
+    assert!(is_refused(drop) && refusal_text(drop).contains("Policy forbids"), "{drop}");
+    let explained =
+        gateway.deskgate(&["explain", "analyst", "execute_sql", "--args", r#"{"sql": "drop table x"}"#]);
+    let explained = String::from_utf8_lossy(&explained.await.expect("it runs").stdout).into_owned();
+    assert!(explained.contains("warehouse-is-only-read"), "the deciding policy is named: {explained}");
+
+    let call = [Step::call("list_messages", json!({}))];
+    let (first, _) = tokio::join!(assistant.run(None, &call), signs_in(&mut opened, Employee::alice()));
+    let first = first.expect("connected");
+    assert_eq!(first.answers[0]["structuredContent"]["account"], "alice", "{first:?}\n{}", gateway.log());
+    let second = assistant.run(None, &call).await.expect("connected");
+    assert_eq!(second.answers[0]["structuredContent"]["account"], "alice", "silent from now on");
+
+    no_secret_lies_in(gateway.home());
+    until("everything is acknowledged", SOON, async || {
+        let status = gateway.deskgate_json(&["status"]).await.ok()?;
+        status["audit"]["receipted"].as_u64().filter(|all| status["audit"]["records"] == *all)
+    })
+    .await
+    .expect("the receipts reach the device");
+    acme.collector.receives("warehouse-analyst", SOON).await.expect("relayed to the collector");
+    let records = acme.organisation.records(&["--credential", "warehouse-analyst"]).await.expect("records");
+    let both = |record: &&Value| record["call"].is_string() || record.to_string().contains("execute_sql");
+    assert!(records.iter().filter(both).count() >= 4, "the desktop's and the control plane's: {records:#?}");
+    let verified = gateway.deskgate(&["audit", "verify"]).await.expect("it runs");
+    assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stdout));
+}
+
+/// The secrets of the service accounts never reach the device.
+fn no_secret_lies_in(home: &Path) {
+    let files = files_below(home);
+    assert!(files.len() > 3, "there are files to look at");
+    for (path, bytes) in files {
+        for secret in [Role::Analyst, Role::Finance].map(Role::password) {
+            let found = bytes.windows(secret.len()).any(|window| window == secret.as_bytes());
+            assert!(!found, "{} holds {secret}", path.display());
+        }
+    }
+}
+
+#[tokio::test]
+async fn whoever_signs_in_next_has_rights_of_their_own_and_no_others() {
+    let acme = Acme::start().await;
+    let mut opened = Opened::new().expect("a browser opener");
+    let gateway = acme.desktop(&opened).await;
+    signs_in_to_acme(&gateway, &mut opened, Employee::alice()).await;
+    let alices = assistant(&gateway, "analyst").await;
+    let visits = alices.run(None, &[sql(VISITS)]).await.expect("connected");
+    assert!(visits.answers[0].to_string().contains("172"), "{visits:?}");
+
+    let asked = gateway.deskgate(&["sign-out"]).await.expect("it runs");
+    assert!(asked.status.success(), "{}", String::from_utf8_lossy(&asked.stderr));
+    until("the end of her access", SOON, async || alices.run(None, &[sql(VISITS)]).await.err())
+        .await
+        .expect("signed out");
+
+    signs_in_to_acme(&gateway, &mut opened, Employee::bob()).await;
+    alices.run(None, &[sql(VISITS)]).await.expect_err("her assistant's token is not his");
+    let bobs = assistant(&gateway, "analyst").await;
+    let salaries = bobs.run(None, &[Step::ListTools, sql(SALARIES)]).await.expect("connected");
+    assert!(salaries.answers[1].to_string().contains("119000"), "{salaries:?}\n{}", gateway.log());
+    assert!(salaries.tool_names(0).contains(&"write_file".to_owned()), "hidden from analysts only");
+    let used = acme.organisation.records(&["--credential", "warehouse-finance"]).await.expect("records");
+    assert!(!used.is_empty());
+}
+
+/// The story "push".
+#[tokio::test]
+async fn a_change_is_followed_within_seconds_and_a_broken_one_changes_nothing() {
+    let acme = Acme::start().await;
+    let mut opened = Opened::new().expect("a browser opener");
+    let gateway = acme.desktop(&opened).await;
+    signs_in_to_acme(&gateway, &mut opened, Employee::alice()).await;
+    let assistant = assistant(&gateway, "analyst").await;
+    let names = async || assistant.run(None, &[Step::ListTools]).await.expect("connected").tool_names(0);
+    let mail = "list_messages".to_owned();
+    assert!(names().await.contains(&mail));
+
+    let closed = "@id(\"no-mail\") @reason(\"The mail is closed.\")\n\
+                  forbid (principal, action == Action::\"mail/list_messages\", resource);";
+    let file = |folder: &Path| folder.join("policies/closed.cedar");
+    let publish = acme.organisation.publish(|folder| std::fs::write(file(folder), closed).expect("written"));
+    publish.await.expect("published");
+    until("the list without mail", SOON, async || (!names().await.contains(&mail)).then_some(()))
+        .await
+        .expect("the desktop follows");
+
+    let broken = "@id(\"typo\") forbid (principal, action == Action::\"mail/nothing\", resource);";
+    let refused =
+        acme.organisation.publish(|folder| std::fs::write(file(folder), broken).expect("written")).await;
+    let told = refused.expect_err("refused").to_string();
+    assert!(told.contains("nothing"), "IT reads what is wrong: {told}");
+    assert!(!names().await.contains(&mail), "the last good policy stays");
+}
+
+/// The story "offline", and what is said then.
+#[tokio::test]
+async fn without_the_control_plane_the_last_policy_is_obeyed_and_shared_accounts_rest() {
+    let mut acme = Acme::start().await;
+    let mut opened = Opened::new().expect("a browser opener");
+    let mut gateway = acme.desktop(&opened).await;
+    signs_in_to_acme(&gateway, &mut opened, Employee::alice()).await;
+    let assistant = assistant(&gateway, "analyst").await;
+    let note = acme.files.path().join("note.txt");
+    let steps = [Step::call("read_text_file", json!({"path": note})), sql(VISITS), Step::ListTools];
+    let before = assistant.run(None, &steps).await.expect("connected");
+    assert!(before.answers[1].to_string().contains("172"), "{before:?}");
+
+    acme.organisation.stop().await.expect("stopped");
+    gateway.restart().await.expect("it starts without the server");
+    tells(&gateway, "cannot be reached").await;
+    let offline = assistant.run(None, &steps).await.expect("her token outlives the restart");
+    assert_eq!(offline.text(0), Some("buy milk"), "{offline:?}\n{}", gateway.log());
+    assert!(is_refused(&offline.answers[1]), "{offline:?}");
+    assert!(!offline.tool_names(2).contains(&"write_file".to_owned()), "the policy still holds");
+
+    acme.organisation.restart().await.expect("the server is back");
+    until("a call with the shared account", SOON, async || {
+        let again = assistant.run(None, &[sql(VISITS)]).await.ok()?;
+        again.answers[0].to_string().contains("172").then_some(())
+    })
+    .await
+    .expect("nothing has to be restarted");
+}
+
+#[tokio::test]
+async fn while_the_identity_provider_is_down_everybody_stays_who_they_are() {
+    let mut acme = Acme::start().await;
+    let mut opened = Opened::new().expect("a browser opener");
+    let mut gateway = acme.desktop(&opened).await;
+    signs_in_to_acme(&gateway, &mut opened, Employee::alice()).await;
+    let assistant = assistant(&gateway, "notes").await;
+    let read = [Step::call("read_text_file", json!({"path": acme.files.path().join("note.txt")}))];
+    assert_eq!(assistant.run(None, &read).await.expect("connected").text(0), Some("buy milk"));
+
+    acme.idp.process().kill();
+    gateway.restart().await.expect("it starts without the provider");
+    let after = assistant.run(None, &read).await.expect("connected");
+    assert_eq!(after.text(0), Some("buy milk"), "{after:?}\n{}", gateway.log());
+    assert_eq!(opened.all().len(), 1, "nobody is asked to sign in where nobody can");
+}
+
+#[tokio::test]
+async fn an_organisation_with_another_fingerprint_is_not_joined() {
+    let acme = Acme::start().await;
+    let settings = acme.organisation.settings();
+    let other = settings.replace(acme.organisation.fingerprint(), &format!("sha256:{}", "0".repeat(64)));
+    let setup = Setup { settings: other, ..Setup::default() };
+    let program = program(Program::Deskgate).expect("built");
+    let told = Gateway::start(&program, setup).await.expect_err("it does not start").to_string();
+    assert!(told.contains("fingerprint"), "one sentence says why: {told}");
+}
