@@ -249,6 +249,12 @@ async fn while_the_identity_provider_is_down_everybody_stays_who_they_are() {
     let after = assistant.run(None, &read).await.expect("connected");
     assert_eq!(after.text(0), Some("buy milk"), "{after:?}\n{}", gateway.log());
     assert_eq!(opened.all().len(), 1, "nobody is asked to sign in where nobody can");
+
+    gateway.deskgate(&["sign-out"]).await.expect("it runs");
+    tells(&gateway, "Sign in to Acme").await;
+    gateway.deskgate(&["sign-in"]).await.expect("it runs");
+    tells(&gateway, "Acme cannot be reached").await;
+    assert_eq!(opened.all().len(), 1, "and no empty page is opened");
 }
 
 #[tokio::test]

@@ -53,6 +53,6 @@ impl TestOrg {
 pub(crate) fn example() -> Content {
     let dir = tempfile::tempdir().expect("a directory");
     let org = dir.path().join("org");
-    crate::author::init(&org).expect("writes the example");
+    crate::author::init(&org, "example").expect("writes the example");
     crate::author::check(&org).map_err(|faults| faults[0].to_string()).expect("the example is good")
 }

@@ -136,7 +136,7 @@ impl ForPerson for SignInFault {
             FaultKind::Unreachable(_) => Advice::new(
                 "sign-in-unreachable",
                 format!("The sign-in service of {at} cannot be reached."),
-                "You stay signed in; nothing was lost.",
+                "Whoever is signed in stays so; nothing was lost.",
                 "Check the network and try again in a moment.",
             ),
             FaultKind::NotOffered(what) => Advice::new(

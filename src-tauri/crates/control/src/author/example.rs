@@ -12,18 +12,28 @@ const FILES: [(&str, &str); 6] = [
     ("README.md", include_str!("../../example/README.md")),
 ];
 
-/// Writes the example organisation into `folder`, which must not exist or be empty. Returns the files.
+/// The line of `org.toml` that holds the organisation's id.
+const ID_LINE: &str = "id = \"example\"";
+
+/// Writes the example organisation into `folder`, which must not exist or be empty, under `id`: letters, digits and
+/// hyphens. Returns the files.
 ///
 /// # Errors
 /// The path and what the system said.
-pub fn init(folder: &Path) -> Result<Vec<PathBuf>, (PathBuf, std::io::Error)> {
+pub fn init(folder: &Path, id: &str) -> Result<Vec<PathBuf>, (PathBuf, std::io::Error)> {
     let occupied = std::fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some());
     if occupied {
         return Err((folder.to_owned(), std::io::Error::from(std::io::ErrorKind::DirectoryNotEmpty)));
     }
+    // Ids stand in signed documents and file names: they have the form of a virtual server's.
+    if id.parse::<model::ServerId>().is_err() {
+        let fault = std::io::Error::new(std::io::ErrorKind::InvalidInput, format!("{id:?} cannot be an id"));
+        return Err((folder.to_owned(), fault));
+    }
     FILES
         .iter()
         .map(|(name, text)| {
+            let text = text.replace(ID_LINE, &format!("id = \"{id}\""));
             let path = folder.join(name);
             let written = path
                 .parent()
@@ -43,7 +53,17 @@ mod tests {
     fn a_folder_with_something_in_it_is_left_alone() {
         let dir = tempfile::tempdir().expect("a directory");
         std::fs::write(dir.path().join("mine"), "x").expect("writes");
-        let fault = init(dir.path()).expect_err("refused");
+        let fault = init(dir.path(), "acme").expect_err("refused");
         assert_eq!(fault.1.kind(), std::io::ErrorKind::DirectoryNotEmpty);
+    }
+
+    #[test]
+    fn the_organisation_has_the_id_that_was_given() {
+        let dir = tempfile::tempdir().expect("a directory");
+        init(&dir.path().join("org"), "acme").expect("writes");
+        let text = std::fs::read_to_string(dir.path().join("org/org.toml")).expect("reads");
+        assert!(text.contains("id = \"acme\""), "{text}");
+        let fault = init(&dir.path().join("other"), "Acme \"x\"").expect_err("refused");
+        assert_eq!(fault.1.kind(), std::io::ErrorKind::InvalidInput);
     }
 }

@@ -278,7 +278,7 @@ mod tests {
 
     fn example() -> tempfile::TempDir {
         let dir = tempfile::tempdir().expect("a directory");
-        init(&dir.path().join("org")).expect("writes the example");
+        init(&dir.path().join("org"), "example").expect("writes the example");
         dir
     }
 

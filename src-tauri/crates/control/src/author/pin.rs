@@ -165,7 +165,7 @@ done
 
     fn org(connector: &str) -> tempfile::TempDir {
         let dir = tempfile::tempdir().expect("a directory");
-        crate::author::init(&dir.path().join("org")).expect("writes");
+        crate::author::init(&dir.path().join("org"), "example").expect("writes");
         write(&dir, connector);
         dir
     }

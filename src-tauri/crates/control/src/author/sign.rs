@@ -214,7 +214,7 @@ mod tests {
     fn content() -> Content {
         let dir = tempfile::tempdir().expect("a directory");
         let org = dir.path().join("org");
-        init(&org).expect("writes the example");
+        init(&org, "example").expect("writes the example");
         check(&org).map_err(|faults| faults[0].to_string()).expect("the example is good")
     }
 

@@ -26,8 +26,8 @@ pub(super) struct SignArgs {
     pub(super) days: u32,
 }
 
-pub(super) fn init(folder: &Path, json: bool) -> Result<(), Failure> {
-    let files = author::init(folder).map_err(|(path, fault)| file_failure(&path, &fault))?;
+pub(super) fn init(folder: &Path, id: &str, json: bool) -> Result<(), Failure> {
+    let files = author::init(folder, id).map_err(|(path, fault)| file_failure(&path, &fault))?;
     said(json, &files, || {
         format!("Wrote {} files to {}. Begin with README.md.", files.len(), folder.display())
     });
@@ -106,13 +106,17 @@ pub(super) fn check(folder: &Path, json: bool) -> Result<(), Failure> {
     });
     said(json, &counts, || {
         format!(
-            "Good: {} connectors, {} servers, {} policy files.",
-            content.connectors.len(),
-            content.servers.len(),
-            content.policies.len()
+            "Good: {}, {}, {}.",
+            counted(content.connectors.len(), "connector"),
+            counted(content.servers.len(), "virtual server"),
+            counted(content.policies.len(), "policy file"),
         )
     });
     Ok(())
+}
+
+fn counted(count: usize, what: &str) -> String {
+    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }
 
 pub(super) fn sign(args: &SignArgs, json: bool) -> Result<(), Failure> {

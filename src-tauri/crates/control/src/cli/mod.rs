@@ -30,6 +30,9 @@ enum Command {
     Init {
         /// The folder to write; it must be empty or not exist.
         folder: PathBuf,
+        /// The organisation's id: small letters, digits and hyphens. It stands in every signed document and never changes.
+        #[arg(long, default_value = "example")]
+        id: String,
     },
     /// Make keys.
     #[command(subcommand)]
@@ -301,7 +304,7 @@ pub(crate) fn log(cli: &Cli) {
 pub(crate) async fn run(cli: Cli) -> Result<(), Failure> {
     let json = cli.json;
     match cli.command {
-        Command::Init { folder } => author::init(&folder, json),
+        Command::Init { folder, id } => author::init(&folder, &id, json),
         Command::Key(KeyCommand::New { file }) => author::new_key(&file, json),
         Command::Key(KeyCommand::Master { file }) => author::new_master(&file, json),
         Command::Root(RootCommand::New(args)) => author::new_root(&args, json),

@@ -83,7 +83,7 @@ impl Drop for Served {
 fn from_nothing_to_a_published_organisation() {
     let desk = Desk::new();
     desk.prepare();
-    assert!(desk.says("bundle check org").starts_with("Good: 1 connectors"));
+    assert!(desk.says("bundle check org").starts_with("Good: 1 connector, "));
     desk.says("bundle sign org --root root/1.json --key manifest.pem --out public");
     let served = desk.serve();
     assert_eq!(desk.complains("status"), "Nothing is published yet.\n");

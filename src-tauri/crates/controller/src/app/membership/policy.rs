@@ -18,8 +18,8 @@ use crate::event::Event;
 use crate::state::Link;
 
 const HOUR: u64 = 60 * 60;
-/// A server that was away is asked again this soon.
-const RETRY: Duration = Duration::from_secs(10);
+/// A server that was away is asked again so many times sooner.
+const SOONER: u32 = 6;
 /// How many mistakes of a policy are told.
 const MOST_TOLD: usize = 3;
 
@@ -53,7 +53,7 @@ impl Follower {
         loop {
             let reached = self.fetch().await;
             let aging = self.publish().await;
-            let pause = if reached { Org::poll_pause() } else { RETRY };
+            let pause = if reached { Org::poll_pause() } else { Org::poll_pause() / SOONER };
             let _ = tokio::time::timeout(pause.min(aging), self.nudge.notified()).await;
         }
     }
