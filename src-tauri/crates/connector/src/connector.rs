@@ -94,11 +94,13 @@ impl Connector {
         is_new
     }
 
-    /// The account's token where the connector wants one.
-    pub(crate) async fn bearer(&self, asking: Asking) -> Result<Option<Bearer>, CallFault> {
+    /// The token of this person's account where the connector wants one.
+    pub(crate) async fn bearer(&self, person: &Subject, asking: Asking) -> Result<Option<Bearer>, CallFault> {
         match &self.spec.credential {
             CredentialSpec::None => Ok(None),
-            CredentialSpec::UserOauth { .. } => Ok(Some(self.seams.accounts.bearer(&self.id, asking).await?)),
+            CredentialSpec::UserOauth { .. } => {
+                Ok(Some(self.seams.accounts.bearer(person, &self.id, asking).await?))
+            }
             CredentialSpec::Brokered { .. } => Err(CallFault::Credential),
         }
     }

@@ -121,7 +121,7 @@ impl Connectors {
         if let CredentialSpec::Brokered { .. } = connector.spec.credential {
             return Err(CallFault::Credential);
         }
-        let bearer = connector.bearer(asking).await?;
+        let bearer = connector.bearer(subject, asking).await?;
         let outcome = async {
             let session = connector.session(subject, bearer.as_ref()).await?;
             let listing = connector.list(&session, bearer.as_ref()).await;
@@ -187,7 +187,7 @@ async fn called(
     subject: &Subject,
     deadline: Duration,
 ) -> Result<Answer, CallFault> {
-    let bearer = connector.bearer(Asking::Allowed).await?;
+    let bearer = connector.bearer(subject, Asking::Allowed).await?;
     let outcome = async {
         let session = connector.session(subject, bearer.as_ref()).await?;
         let outcome = session.call_tool(authority, params, bearer.as_ref(), deadline).await;

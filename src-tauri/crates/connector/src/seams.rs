@@ -37,9 +37,11 @@ pub enum Asking {
 
 /// The employee's own accounts at connectors.
 pub trait Accounts: Send + Sync {
-    /// A token that is good now, after a silent refresh where needed.
+    /// This person's token that is good now, after a silent refresh where needed. Never another's, whoever is present
+    /// by now.
     fn bearer<'a>(
         &'a self,
+        person: &'a Subject,
         connector: &'a ConnectorId,
         asking: Asking,
     ) -> BoxFuture<'a, Result<Bearer, AccountFault>>;

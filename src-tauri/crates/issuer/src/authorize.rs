@@ -19,7 +19,6 @@ use crate::params::{Params, Repeated};
 use crate::pkce::{Challenge, ChallengeFault};
 use crate::redirect::RedirectUri;
 use crate::secret::Secret;
-use crate::table::same_person;
 use crate::{Event, IssuerRequest, IssuerResponse};
 
 /// A fault before client and redirect are known: shown to the person, never redirected.
@@ -290,7 +289,7 @@ impl Core {
             return Err(PageFault::ListenerChanged.into());
         }
         let present = self.seams.resources.current_subject();
-        if !present.is_some_and(|present| same_person(&present, &question.subject)) {
+        if !present.is_some_and(|present| present.is_same_person(&question.subject)) {
             return Err(AuthorizeFault::PersonChanged.into());
         }
         if !self.seams.resources.servers().contains(&question.server) {

@@ -12,7 +12,7 @@ use model::{Digest, ServerId, Subject, Timestamp};
 
 use crate::ledger::{FORMAT, Ledger};
 use crate::secret::{FamilyHandle, FamilyId, RandomFault, Secret, is_access};
-use crate::table::{AccessRecord, Family, GrantRecord, Table, same_person};
+use crate::table::{AccessRecord, Family, GrantRecord, Table};
 use crate::{
     AccessGrant, AssistantGrant, Event, Limits, RecordKind, RevocationCause, StoreFault, TokenFault,
 };
@@ -127,7 +127,7 @@ impl Grants {
         if Arc::ptr_eq(&access.grant.subject, present) || access.grant.subject == *present {
             return Ok(Arc::clone(&access.grant));
         }
-        if !same_person(&access.grant.subject, present) {
+        if !access.grant.subject.is_same_person(present) {
             return Err(TokenFault::OtherPerson);
         }
         drop(table);

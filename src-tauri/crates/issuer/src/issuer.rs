@@ -12,7 +12,6 @@ use crate::consents::Consents;
 use crate::grants::Grants;
 use crate::ledger::Ledger;
 use crate::metadata::{self, Origin};
-use crate::table::same_person;
 use crate::{
     AccessGrant, Assistant, IssuerConfig, IssuerRequest, IssuerResponse, RevocationCause, Route, Seams,
     StoreFault, TokenFault,
@@ -159,7 +158,7 @@ impl Issuer {
         let (core, subject) = (Arc::clone(&self.core), subject.clone());
         to_the_end(async move {
             let _writing = core.writing.lock().await;
-            core.codes.withdraw(|agreement| same_person(&agreement.subject, &subject));
+            core.codes.withdraw(|agreement| agreement.subject.is_same_person(&subject));
             let forgotten = core.consents.forget(|consented| consented.is_of(&subject)).await;
             let ended = core.grants.end_all(RevocationCause::Person, |grant| grant.is_for(&subject)).await;
             forgotten.and(ended)

@@ -36,13 +36,8 @@ pub(crate) struct AccessRecord {
 
 impl GrantRecord {
     pub(crate) fn is_for(&self, subject: &Subject) -> bool {
-        same_person(&self.subject, subject)
+        self.subject.is_same_person(subject)
     }
-}
-
-/// Whether two subjects are one person: issuer and subject identify, all else describes.
-pub(crate) fn same_person(one: &Subject, other: &Subject) -> bool {
-    one.issuer == other.issuer && one.subject == other.subject
 }
 
 /// An access token in memory.

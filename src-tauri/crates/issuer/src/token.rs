@@ -9,7 +9,6 @@ use crate::issuer::Core;
 use crate::metadata::scope_of;
 use crate::params::{Params, Repeated};
 use crate::secret::FamilyId;
-use crate::table::same_person;
 use crate::{IssuerRequest, IssuerResponse, RevocationCause};
 
 /// Why no token is issued or revoked.
@@ -189,7 +188,7 @@ impl Core {
             return Err(Fault::Target);
         }
         let present = self.seams.resources.current_subject();
-        if present.is_some_and(|present| !same_person(&present, &agreement.subject)) {
+        if present.is_some_and(|present| !present.is_same_person(&agreement.subject)) {
             return Err(Fault::OtherPerson);
         }
         Ok(())

@@ -41,6 +41,12 @@ impl Subject {
         }
     }
 
+    /// Whether it is the same person, whatever is known of them: issuer and subject identify (OpenID Connect Core 1.0,
+    /// section 5.7).
+    pub fn is_same_person(&self, other: &Self) -> bool {
+        (&self.issuer, &self.subject) == (&other.issuer, &other.subject)
+    }
+
     /// How the user is shown: e-mail, else name, else subject.
     pub fn label(&self) -> &str {
         self.email.as_deref().or(self.name.as_deref()).unwrap_or(&self.subject)

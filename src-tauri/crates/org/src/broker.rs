@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use model::ConnectorId;
+use model::{ConnectorId, Subject};
 use org_protocol::{BROKER_CONTEXT_HEADER, BrokerContext, broker_path};
 use reqwest::Method;
 use reqwest::header::CONTENT_TYPE;
@@ -19,6 +19,8 @@ const ANSWER_LIMIT: usize = 17 * 1024 * 1024;
 pub struct BrokeredCall<'a> {
     /// The connector.
     pub connector: &'a ConnectorId,
+    /// In whose name the call was decided.
+    pub subject: &'a Subject,
     /// What the device says about the call.
     pub context: &'a BrokerContext,
     /// The headers that MCP asks for, such as `mcp-protocol-version`, `mcp-method` and `mcp-name`.
@@ -46,6 +48,10 @@ impl Org {
     /// has ended is forgotten, so that [`Org::keep_session`] opens another.
     pub async fn broker(&self, call: BrokeredCall<'_>) -> Result<BrokerAnswer, OrgFault> {
         let session = self.0.live_session()?;
+        // Between the decision and now somebody else may have signed in: their session is not for this call.
+        if !session.subject.is_same_person(call.subject) {
+            return Err(OrgFault::OtherPerson);
+        }
         let key = self.0.vault.device_key().await?;
         let path = broker_path(call.connector);
         let now = self.0.clock.now();

@@ -38,6 +38,9 @@ pub enum OrgFault {
     /// There is no session: somebody has to sign in.
     #[error("there is no session with the organisation")]
     NoSession,
+    /// The session is another person's than the one in whose name a call is to be made.
+    #[error("the session with the organisation is another person's")]
+    OtherPerson,
     /// The vault failed.
     #[error(transparent)]
     Vault(#[from] VaultFault),
@@ -61,6 +64,7 @@ impl OrgFault {
             Self::Insecure(_)
             | Self::NotReached(_)
             | Self::NoSession
+            | Self::OtherPerson
             | Self::Superseded
             | Self::Document(_)
             | Self::Vault(_)
@@ -107,6 +111,12 @@ impl ForPerson for OrgFault {
                 "You are not signed in to your organisation.",
                 "Shared accounts cannot be used.",
                 "Sign in.",
+            ),
+            Self::OtherPerson => Advice::new(
+                "org-other-person",
+                "Somebody else is signed in to your organisation by now.",
+                "The call was not made.",
+                "Connect the assistant again as the person who is signed in.",
             ),
             Self::Vault(fault) => fault.advice(),
             Self::Disk(fault) => Advice::new(

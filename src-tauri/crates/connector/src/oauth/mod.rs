@@ -125,7 +125,7 @@ impl ConnectorGrants {
         let GrantsParts { store, person, clock, events, rules, sign_in_deadline } = parts;
         let named = NamedHosts::default();
         let http = Http::new(named.clone())?;
-        let owner = Digest::of_parts(&[owner.issuer.as_bytes(), owner.subject.as_bytes()]);
+        let owner = owner_of(owner);
         let status = watch::Sender::new(BTreeMap::new());
         let shared = Shared { owner, http, store, person, clock, events, status, sign_in_deadline };
         Ok(Self(Arc::new(Inner {
@@ -266,10 +266,14 @@ impl ConnectorGrants {
 impl Accounts for ConnectorGrants {
     fn bearer<'a>(
         &'a self,
+        person: &'a Subject,
         connector: &'a ConnectorId,
         asking: Asking,
     ) -> BoxFuture<'a, Result<Bearer, AccountFault>> {
         Box::pin(async move {
+            if owner_of(person) != self.0.shared.owner {
+                return Err(AccountFault::SignInNeeded(other_person()));
+            }
             Self::bearer(self, connector, asking).await.map_err(|fault| {
                 let nobody = matches!(fault.kind, FaultKind::Nobody(_));
                 if nobody || fault.kind.wants_sign_in() {
@@ -289,6 +293,20 @@ impl Accounts for ConnectorGrants {
     ) -> BoxFuture<'a, ()> {
         Box::pin(Self::rejected(self, connector, bearer, challenge))
     }
+}
+
+/// Whose the grants are: issuer and subject identify.
+fn owner_of(person: &Subject) -> Digest {
+    Digest::of_parts(&[person.issuer.as_bytes(), person.subject.as_bytes()])
+}
+
+fn other_person() -> Advice {
+    Advice::new(
+        "other-person",
+        "Somebody else is signed in by now.",
+        "Nobody's account is used in another's name.",
+        "Connect the assistant again as the person who is signed in.",
+    )
 }
 
 impl GrantStatus {

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use connector::{AccountFault, Accounts, Asking, GrantHappening, GrantStatus};
-use model::{ForPerson as _, PersonFault, SignInPurpose};
+use model::{ForPerson as _, PersonFault, SignInPurpose, Subject};
 use signin::FaultKind;
 use vault::Kind;
 
@@ -71,7 +71,8 @@ async fn a_question_that_nobody_can_answer_is_a_missing_sign_in() {
     serve(&grants, &server.url);
 
     let accounts: &dyn Accounts = &grants;
-    let fault = accounts.bearer(&mail(), Asking::Allowed).await.map(|_| ()).unwrap_err();
+    let fault =
+        accounts.bearer(&Subject::local("employee"), &mail(), Asking::Allowed).await.map(|_| ()).unwrap_err();
 
     assert!(matches!(fault, AccountFault::SignInNeeded(advice) if advice.code == "sign-in-nobody"));
     let fault = grants.bearer(&"chat".parse().unwrap(), Asking::Allowed).await.map(|_| ()).unwrap_err();
@@ -119,6 +120,11 @@ async fn another_subject_does_not_get_the_grant() {
     let fault = bob.bearer(&mail(), Asking::Never).await.map(|_| ()).unwrap_err();
 
     assert_eq!(fault.kind, FaultKind::SignInNeeded);
+    let accounts: &dyn Accounts = &bob;
+    let fault =
+        accounts.bearer(&Subject::local("alice"), &mail(), Asking::Allowed).await.map(|_| ()).unwrap_err();
+    assert!(matches!(fault, AccountFault::SignInNeeded(advice) if advice.code == "other-person"));
+    assert_eq!(person.asked(), 1, "nobody is asked to sign in for somebody else");
     bob.close().await;
     let alice = desk.grants_of("alice", &person, Arc::new(desk.vault().await));
     serve(&alice, &server.url);

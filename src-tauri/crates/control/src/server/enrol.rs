@@ -5,7 +5,7 @@ use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
-use model::{Advice, Subject};
+use model::Advice;
 use org_protocol::{DeviceDescription, EnrolAnswer, EnrolRequest, NonceSeed, SESSION_FORMAT};
 use serde::de::DeserializeOwned;
 
@@ -98,10 +98,6 @@ pub(super) fn check_format(format: u32) -> Result<(), Fault> {
 pub(super) fn parsed<T: DeserializeOwned>(body: &[u8]) -> Result<T, Fault> {
     // What the parser says could hold a part of the request, which could hold a secret.
     serde_json::from_slice(body).map_err(|_| Fault::bad_request("its body is not what it should be"))
-}
-
-pub(super) fn same_person(one: &Subject, other: &Subject) -> bool {
-    (&one.issuer, &one.subject) == (&other.issuer, &other.subject)
 }
 
 fn bounded(description: &DeviceDescription) -> DeviceDescription {

@@ -13,7 +13,7 @@ use model::Digest;
 use org_protocol::{SESSION_FORMAT, SessionAnswer, SessionRequest};
 
 use super::caller::session_token;
-use super::enrol::{check_format, parsed, revoked, same_person, unknown};
+use super::enrol::{check_format, parsed, revoked, unknown};
 use super::{Fault, Shared};
 use crate::identity::IdentityFault;
 
@@ -44,7 +44,7 @@ pub(super) async fn open(
         None => None,
     };
     let renews =
-        held.is_some_and(|held| held.device == device.id && same_person(&held.subject, &verified.subject));
+        held.is_some_and(|held| held.device == device.id && held.subject.is_same_person(&verified.subject));
     if !verified.bound && !renews {
         return Err(IdentityFault::NotBound.into());
     }

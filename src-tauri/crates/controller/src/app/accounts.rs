@@ -159,13 +159,14 @@ impl OwnAccounts {
 impl Accounts for OwnAccounts {
     fn bearer<'a>(
         &'a self,
+        person: &'a Subject,
         connector: &'a ConnectorId,
         asking: Asking,
     ) -> BoxFuture<'a, Result<Bearer, AccountFault>> {
         Box::pin(async move {
             let grants = self.held().grants.clone();
             match grants {
-                Some(grants) => Accounts::bearer(&grants, connector, asking).await,
+                Some(grants) => Accounts::bearer(&grants, person, connector, asking).await,
                 None => Err(AccountFault::SignInNeeded(nobody())),
             }
         })

@@ -4,13 +4,19 @@ use std::time::Duration;
 
 use control::admin::Ask;
 use control::testing::ServedOrg;
-use model::{CallId, Digest, ForPerson as _};
+use model::{CallId, Digest, ForPerson as _, Subject};
 use org::{BrokerAnswer, BrokeredCall, OrgFault};
 use org_protocol::{BROKER_FORMAT, BrokerContext};
 
 use crate::harness::Desktop;
 
 async fn call(desktop: &Desktop, sql: &str) -> Result<BrokerAnswer, OrgFault> {
+    let session = desktop.org.session().borrow().clone();
+    let alice = session.map_or_else(|| Subject::local("alice"), |session| session.subject);
+    call_as(desktop, &alice, sql).await
+}
+
+async fn call_as(desktop: &Desktop, subject: &Subject, sql: &str) -> Result<BrokerAnswer, OrgFault> {
     let connector = "warehouse".parse().expect("an id");
     let context = BrokerContext {
         format: BROKER_FORMAT,
@@ -33,6 +39,7 @@ async fn call(desktop: &Desktop, sql: &str) -> Result<BrokerAnswer, OrgFault> {
         .org
         .broker(BrokeredCall {
             connector: &connector,
+            subject,
             context: &context,
             headers: &headers,
             body: &body,
@@ -83,4 +90,15 @@ async fn a_server_that_is_gone_has_done_nothing() {
     let fault = call(&desktop, "select 1").await.expect_err("gone");
     assert!(matches!(fault, OrgFault::NotReached(_)), "{fault:?}");
     assert!(fault.before_effect());
+}
+
+#[tokio::test]
+async fn a_call_that_was_decided_for_one_person_is_not_made_with_anothers_session() {
+    let served = ServedOrg::new().await;
+    let desktop = Desktop::new(&served).await;
+    let alice = desktop.sign_in(&served, "alice", &["analysts"]).await.subject;
+    desktop.org.end_session();
+    desktop.sign_in(&served, "bob", &["analysts"]).await;
+    let fault = call_as(&desktop, &alice, "select 1").await.expect_err("refused");
+    assert!(matches!(fault, OrgFault::OtherPerson) && fault.before_effect(), "{fault:?}");
 }

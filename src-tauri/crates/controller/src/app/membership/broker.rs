@@ -38,6 +38,7 @@ impl Broker for OrgBroker {
                 call_tool_alone(params, permit.tool().as_str(), env!("CARGO_PKG_VERSION"));
             let call = BrokeredCall {
                 connector: permit.connector(),
+                subject: caller.subject,
                 context: &context,
                 headers: &headers,
                 body: &body,

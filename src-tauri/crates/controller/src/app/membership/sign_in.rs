@@ -221,10 +221,7 @@ impl SignIn {
     fn take_seat(&self, subject: &Subject) {
         let before = self.seat.borrow().clone();
         if before.as_deref() != Some(subject) {
-            let same = before.is_some_and(|before| {
-                (&before.issuer, &before.subject) == (&subject.issuer, &subject.subject)
-            });
-            if !same {
+            if !before.is_some_and(|before| before.is_same_person(subject)) {
                 let record = EventRecord::new(AuditEvent::SignedIn).of(subject.clone());
                 self.tell.note(&self.journal, &record);
             }
