@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use mcp::assistant::ToolEntry;
-use model::{ConnectorId, Digest, ServerId, ToolName};
+use model::{ConnectorId, ServerId, ToolName};
 use policy::Policy;
 use serde_json::value::RawValue;
 use tokio::sync::watch;
@@ -52,8 +52,6 @@ pub struct Offered {
     pub tool: ToolName,
     /// What assistants see.
     pub entry: ToolEntry,
-    /// The digest of the definition, keys sorted.
-    pub definition: Digest,
 }
 
 impl ServerView {
@@ -100,7 +98,6 @@ impl ServerView {
             connector_title: title.to_owned(),
             tool,
             entry,
-            definition: Digest::of(mcp::canonical(raw).as_bytes()),
         });
     }
 }

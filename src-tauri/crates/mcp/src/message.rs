@@ -2,10 +2,11 @@
 
 use std::borrow::Cow;
 
-use serde::Deserialize;
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-use crate::raw::RawObject;
+use crate::raw::{BorrowedText, RawObject};
 use crate::scan::{ScanFault, scan};
 
 /// One message. Ids are kept as they were written: `1` and `1.0` are not the same id to everybody.
@@ -62,20 +63,17 @@ pub enum MessageFault {
     Shape,
 }
 
-#[derive(Deserialize)]
+/// The members of a message, read in one pass. `null` is absence.
+#[derive(Default)]
 struct Members<'a> {
-    #[serde(borrow)]
-    jsonrpc: Option<Cow<'a, str>>,
-    #[serde(borrow)]
+    jsonrpc: Option<&'a RawValue>,
     id: Option<&'a RawValue>,
-    #[serde(borrow)]
-    method: Option<Cow<'a, str>>,
-    #[serde(borrow)]
+    method: Option<&'a RawValue>,
     params: Option<&'a RawValue>,
-    #[serde(borrow)]
     result: Option<&'a RawValue>,
-    #[serde(borrow)]
     error: Option<&'a RawValue>,
+    /// The first member that imitates a known one.
+    imitation: Option<String>,
 }
 
 const KNOWN: [&str; 6] = ["jsonrpc", "id", "method", "params", "result", "error"];
@@ -90,23 +88,26 @@ impl<'a> Message<'a> {
         if !text.trim_start().starts_with('{') {
             return Err(MessageFault::NotAnObject);
         }
-        refuse_imitations(text)?;
         let members: Members<'a> = serde_json::from_str(text).map_err(|_| MessageFault::Shape)?;
-        if members.jsonrpc.as_deref() != Some("2.0") {
-            return Err(MessageFault::Version);
-        }
         members.into_message()
     }
 }
 
 impl<'a> Members<'a> {
     fn into_message(self) -> Result<Message<'a>, MessageFault> {
+        if let Some(imitation) = self.imitation {
+            return Err(MessageFault::Imitation(imitation));
+        }
+        let (version, method) = (text_of(self.jsonrpc)?, text_of(self.method)?);
+        if version.as_deref() != Some("2.0") {
+            return Err(MessageFault::Version);
+        }
         let id = self.id.map(checked_id).transpose()?;
         let params = match self.params {
             None => RawObject::default(),
             Some(params) => RawObject::parse(params).ok_or(MessageFault::Params)?,
         };
-        match (self.method, id, self.result, self.error) {
+        match (method, id, self.result, self.error) {
             (Some(method), Some(id), None, None) => Ok(Message::Request { id, method, params }),
             (Some(method), None, None, None) => Ok(Message::Notification { method, params }),
             (None, Some(id), Some(result), None) => Ok(Message::Response { id, outcome: Ok(result) }),
@@ -114,16 +115,56 @@ impl<'a> Members<'a> {
             _ => Err(MessageFault::Shape),
         }
     }
+
+    fn take(&mut self, key: &str, value: &'a RawValue) {
+        let slot = match key {
+            "jsonrpc" => &mut self.jsonrpc,
+            "id" => &mut self.id,
+            "method" => &mut self.method,
+            "params" => &mut self.params,
+            "result" => &mut self.result,
+            "error" => &mut self.error,
+            _ => {
+                if self.imitation.is_none() && KNOWN.iter().any(|known| known.eq_ignore_ascii_case(key)) {
+                    self.imitation = Some(key.to_owned());
+                }
+                return;
+            }
+        };
+        *slot = Some(value).filter(|value| value.get() != "null");
+    }
 }
 
-fn refuse_imitations(text: &str) -> Result<(), MessageFault> {
-    let object: RawObject<'_> = serde_json::from_str(text).map_err(|_| MessageFault::Shape)?;
-    for key in object.keys() {
-        if !KNOWN.contains(&key) && KNOWN.iter().any(|known| known.eq_ignore_ascii_case(key)) {
-            return Err(MessageFault::Imitation(key.to_owned()));
+impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Each;
+
+        impl<'de> Visitor<'de> for Each {
+            type Value = Members<'de>;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a message")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut members = Members::default();
+                while let Some((BorrowedText(key), value)) =
+                    map.next_entry::<BorrowedText<'de>, &'de RawValue>()?
+                {
+                    members.take(&key, value);
+                }
+                Ok(members)
+            }
         }
+
+        deserializer.deserialize_map(Each)
     }
-    Ok(())
+}
+
+fn text_of(value: Option<&RawValue>) -> Result<Option<Cow<'_, str>>, MessageFault> {
+    let Some(value) = value else { return Ok(None) };
+    let BorrowedText(text) = serde_json::from_str(value.get()).map_err(|_| MessageFault::Shape)?;
+    Ok(Some(text))
 }
 
 fn checked_id(id: &RawValue) -> Result<&RawValue, MessageFault> {
@@ -160,6 +201,9 @@ mod tests {
         assert_eq!(fault(r#"{"jsonrpc":"2.0","id":{},"method":"x"}"#), MessageFault::Id);
         assert_eq!(fault(r#"{"jsonrpc":"2.0","id":1,"method":"x","params":[]}"#), MessageFault::Params);
         assert_eq!(fault(r#"{"jsonrpc":"2.0","id":1}"#), MessageFault::Shape);
+        assert_eq!(fault(r#"{"jsonrpc":"2.0","id":1,"result":null}"#), MessageFault::Shape);
+        assert_eq!(fault(r#"{"jsonrpc":2.0,"id":1,"method":"x"}"#), MessageFault::Shape);
+        assert_eq!(fault(r#"{"jsonrpc":"2.0","id":1,"method":7}"#), MessageFault::Shape);
         assert_eq!(
             fault(r#"{"jsonrpc":"2.0","id":1,"method":"a","Method":"b"}"#),
             MessageFault::Imitation("Method".to_owned())

@@ -74,8 +74,8 @@ impl<'de: 'a, 'a> Deserialize<'de> for RawObject<'a> {
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
                 let mut members = Vec::with_capacity(map.size_hint().unwrap_or(8));
-                while let Some((BorrowedKey(key), value)) =
-                    map.next_entry::<BorrowedKey<'de>, &'de RawValue>()?
+                while let Some((BorrowedText(key), value)) =
+                    map.next_entry::<BorrowedText<'de>, &'de RawValue>()?
                 {
                     members.push((key, Cow::Borrowed(value)));
                 }
@@ -89,7 +89,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for RawObject<'a> {
 
 /// `Cow<str>` that really borrows where the text has no escape.
 #[derive(Deserialize)]
-struct BorrowedKey<'a>(#[serde(borrow)] Cow<'a, str>);
+pub(crate) struct BorrowedText<'a>(#[serde(borrow)] pub(crate) Cow<'a, str>);
 
 impl Serialize for RawObject<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

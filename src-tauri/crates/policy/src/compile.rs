@@ -20,9 +20,10 @@ use crate::rule::{PolicyVersion, Rule};
 use crate::schema::{CALL_TOOL, SchemaFault, ToolType, Vocabulary, action, action_name, entity};
 use crate::scope::{EXPOSE_CONNECTOR, SEE_SERVER, Topic, USE_SHARED_CREDENTIAL};
 use crate::set::{
-    Actions, ConnectorView, CredentialView, InForce, Policy, ServerView, Slice, State, ToolView,
+    Actions, Ask, ConnectorView, CredentialView, InForce, Policy, ServerView, Slice, State, ToolView,
 };
 use crate::source::{line_of, read, words_of};
+use crate::users::{Scene, Users};
 
 /// What a policy is compiled from: a bundle's content, or a personal configuration.
 #[derive(Debug, Clone)]
@@ -138,6 +139,8 @@ struct Assembly {
     vocabulary: Vocabulary,
     actions: Actions,
     kinds: Kinds,
+    scenes: usize,
+    questions: usize,
 }
 
 impl Assembly {
@@ -158,7 +161,16 @@ impl Assembly {
         }
         let of_schema = |fault: SchemaFault| vec![PolicyFault::of_schema(&fault)];
         let (actions, kinds) = (Actions::new().map_err(of_schema)?, Kinds::new().map_err(of_schema)?);
-        Ok(Self { rules, listing, slices: HashMap::new(), vocabulary, actions, kinds })
+        Ok(Self {
+            rules,
+            listing,
+            slices: HashMap::new(),
+            vocabulary,
+            actions,
+            kinds,
+            scenes: 0,
+            questions: 0,
+        })
     }
 
     fn finish(mut self, input: &PolicyInput<'_>) -> Result<InForce, Vec<PolicyFault>> {
@@ -175,7 +187,7 @@ impl Assembly {
             places,
             vocabulary: self.vocabulary,
             servers,
-            actions: self.actions,
+            users: Users::new(self.scenes),
             authorizer: Authorizer::new(),
         })
     }
@@ -187,7 +199,8 @@ impl Assembly {
         input: &PolicyInput<'_>,
     ) -> Result<ServerView, PolicyFault> {
         let uid = named("Server", id.as_str())?;
-        let see = self.slice(SEE_SERVER, &[("Server", Some(id.as_str()))])?;
+        let slice = self.slice(SEE_SERVER, &[("Server", Some(id.as_str()))])?;
+        let see = self.ask(slice, self.actions.see.clone(), &uid);
         let mut connectors = Vec::new();
         for connector in &spec.connectors {
             let again = connectors.iter().any(|(known, _): &(ConnectorId, ConnectorView)| known == connector);
@@ -196,8 +209,9 @@ impl Assembly {
                 connectors.push((connector.clone(), view));
             }
         }
-        let entities = entities([Entity::with_uid(uid.clone())])?;
-        Ok(ServerView { uid, see, entities, connectors })
+        let steady = see.is_steady() && connectors.iter().all(|(_, connector)| connector.is_steady());
+        let scene = self.scene(entities([Entity::with_uid(uid)])?);
+        Ok(ServerView { see, scene, steady, connectors })
     }
 
     fn connector(
@@ -224,16 +238,15 @@ impl Assembly {
                     let resource = [("Credential", Some(credential.as_str())), connector, server];
                     let credential_uid = named("Credential", credential.as_str())?;
                     known.push(Entity::new_no_attrs(credential_uid.clone(), [uid.clone()].into()));
-                    shared.push((
-                        credential.clone(),
-                        credential_uid,
-                        self.slice(USE_SHARED_CREDENTIAL, &resource)?,
-                    ));
+                    let slice = self.slice(USE_SHARED_CREDENTIAL, &resource)?;
+                    let ask = self.ask(slice, self.actions.credential.clone(), &credential_uid);
+                    shared.push((credential.clone(), ask));
                 }
                 CredentialView::Shared(shared)
             }
         };
-        let expose = self.slice(EXPOSE_CONNECTOR, &above)?;
+        let slice = self.slice(EXPOSE_CONNECTOR, &above)?;
+        let expose = self.ask(slice, self.actions.expose.clone(), &uid);
         let entities = entities(known)?;
         let call_tool = action(CALL_TOOL).map_err(|fault| PolicyFault::of_schema(&fault))?;
         let mut tools = BTreeMap::new();
@@ -245,18 +258,27 @@ impl Assembly {
             .collect();
         for (name, kind) in offered {
             let action = Entity::new_no_attrs(kind.action.clone(), [call_tool.clone()].into());
-            let view = ToolView {
-                slice: self.slice(&action_name(id, &name), &above)?,
-                entities: entities
-                    .clone()
-                    .add_entities([action, Entity::with_uid(call_tool.clone())], None)
-                    .map_err(|e| internal(&e))?,
-                action: kind.action.clone(),
-                kind,
-            };
-            tools.insert(name, view);
+            let slice = self.slice(&action_name(id, &name), &above)?;
+            let entities = entities
+                .clone()
+                .add_entities([action, Entity::with_uid(call_tool.clone())], None)
+                .map_err(|e| internal(&e))?;
+            let call = self.ask(slice, kind.action.clone(), &uid);
+            tools.insert(name, ToolView { call, scene: self.scene(entities), kind });
         }
-        Ok(ConnectorView { uid, expose, entities, credential, tools })
+        Ok(ConnectorView { expose, scene: self.scene(entities), credential, tools })
+    }
+
+    fn ask(&mut self, slice: Arc<Slice>, action: EntityUid, resource: &EntityUid) -> Ask {
+        let number = self.questions;
+        self.questions += 1;
+        Ask { number, slice, action, resource: resource.clone() }
+    }
+
+    fn scene(&mut self, entities: Entities) -> Scene {
+        let place = self.scenes;
+        self.scenes += 1;
+        Scene { place, entities }
     }
 
     fn slice(&mut self, action: &str, resource: &[(&str, Option<&str>)]) -> Result<Arc<Slice>, PolicyFault> {

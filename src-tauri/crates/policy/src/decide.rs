@@ -122,19 +122,15 @@ impl<'a> Route<'a> {
                 Refusal::of(DenialKind::Error, Some(stage))
             }
         };
-        let actions = &self.force.actions;
         let mut rules = Vec::new();
         let see = Stage::SeeServer(question.server.clone());
         let case = self.case(question).map_err(failed(&see))?;
 
-        let answer =
-            case.ask(&self.server.see, &actions.see, &self.server.uid, None).map_err(failed(&see))?;
+        let answer = case.ask(&self.server.see, None).map_err(failed(&see))?;
         rules.extend(granted(answer, &see)?);
 
         let expose = Stage::ExposeConnector(question.connector.clone());
-        let answer = case
-            .ask(&self.connector.expose, &actions.expose, &self.connector.uid, None)
-            .map_err(failed(&expose))?;
+        let answer = case.ask(&self.connector.expose, None).map_err(failed(&expose))?;
         rules.extend(granted(answer, &expose)?);
 
         let call = Stage::CallTool(question.tool.clone());
@@ -156,14 +152,7 @@ impl<'a> Route<'a> {
     }
 
     pub(crate) fn case<'q>(&'q self, question: &'q Question<'_>) -> Result<Case<'q>, FactFault> {
-        Case::open(
-            self.force,
-            self.server,
-            &self.tool.entities,
-            question.subject,
-            question.circumstance,
-            false,
-        )
+        Case::open(self.force, self.server, &self.tool.scene, question.subject, question.circumstance, false)
     }
 
     /// Converts the arguments if a policy that reaches the tool reads them; else they are none of policy's business.
@@ -177,13 +166,13 @@ impl<'a> Route<'a> {
             argument: Some(fault),
             ..Refusal::of(DenialKind::Arguments, Some(stage.clone()))
         })?;
-        Ok(case.ask(&self.tool.slice, &self.tool.action, &self.connector.uid, input))
+        Ok(case.ask(&self.tool.call, input))
     }
 
     /// `context.input`, if any policy that reaches the tool reads it.
     pub(crate) fn input(&self, arguments: &str) -> Result<Option<RestrictedExpression>, ArgumentFault> {
         match self.tool.arguments() {
-            Some(declared) if self.tool.slice.reads.input => convert(arguments, declared).map(Some),
+            Some(declared) if self.tool.call.slice.reads.input => convert(arguments, declared).map(Some),
             Some(_) | None => Ok(None),
         }
     }
@@ -194,9 +183,9 @@ impl<'a> Route<'a> {
             return Err(Refusal::of(DenialKind::NoPermit, None));
         };
         let mut refused = Refusal::of(DenialKind::NoPermit, None);
-        for (id, uid, slice) in shared {
+        for (id, ask) in shared {
             let stage = Stage::UseSharedCredential(id.clone());
-            let answer = case.ask(slice, &self.force.actions.credential, uid, None).map_err(|fault| {
+            let answer = case.ask(ask, None).map_err(|fault| {
                 tracing::error!(%fault, "a question could not be put to the policies");
                 Refusal::of(DenialKind::Error, Some(stage.clone()))
             })?;

@@ -2,7 +2,7 @@
 //! decision is made again with its steps kept; nothing here permits anything.
 
 use cedar_policy::pst::Clause;
-use cedar_policy::{Context, Decision, EntityUid, Policy as CedarPolicy, PolicySet, RestrictedExpression};
+use cedar_policy::{Context, Decision, Policy as CedarPolicy, PolicySet, RestrictedExpression};
 use model::{ConnectorId, ServerId, ToolName};
 use serde::Serialize;
 
@@ -11,7 +11,7 @@ use crate::decide::Route;
 use crate::facts::{FactFault, Question};
 use crate::outcome::{CredentialChoice, DenialKind, Stage};
 use crate::rule::{PolicyVersion, Rule, RuleId};
-use crate::set::{Answer, Case, CredentialView, Policy, Slice, State};
+use crate::set::{Answer, Ask, Case, CredentialView, Policy, State};
 
 /// What a call would be answered with, and why. It holds no argument's value.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -148,23 +148,20 @@ impl Walk<'_> {
         input: Option<RestrictedExpression>,
     ) -> Result<Vec<Step>, FactFault> {
         let Self { route, .. } = self;
-        let actions = &route.force.actions;
         let (server, connector, tool) = (route.server, route.connector, route.tool);
         let mut steps = Vec::new();
         let see = Stage::SeeServer(question.server.clone());
         let expose = Stage::ExposeConnector(question.connector.clone());
         let call = Stage::CallTool(question.tool.clone());
-        for (stage, slice, action, resource, input) in [
-            (see, &server.see, &actions.see, &server.uid, None),
-            (expose, &connector.expose, &actions.expose, &connector.uid, None),
-            (call, &tool.slice, &tool.action, &connector.uid, input),
-        ] {
+        for (stage, ask, input) in
+            [(see, &server.see, None), (expose, &connector.expose, None), (call, &tool.call, input)]
+        {
             let is_call = matches!(stage, Stage::CallTool(_));
-            if is_call && input.is_none() && tool.slice.reads.input && tool.arguments().is_some() {
+            if is_call && input.is_none() && ask.slice.reads.input && tool.arguments().is_some() {
                 // The arguments could not be converted: the note says so, and no policy was asked.
                 return Ok(steps);
             }
-            let step = self.step(stage, slice, action, resource, input)?;
+            let step = self.step(stage, ask, input)?;
             let goes_on = step.permitted;
             steps.push(step);
             if !goes_on {
@@ -172,9 +169,8 @@ impl Walk<'_> {
             }
         }
         if let CredentialView::Shared(shared) = &connector.credential {
-            for (id, uid, slice) in shared {
-                let step =
-                    self.step(Stage::UseSharedCredential(id.clone()), slice, &actions.credential, uid, None)?;
+            for (id, ask) in shared {
+                let step = self.step(Stage::UseSharedCredential(id.clone()), ask, None)?;
                 let found = step.permitted;
                 steps.push(step);
                 if found {
@@ -185,21 +181,10 @@ impl Walk<'_> {
         Ok(steps)
     }
 
-    fn step(
-        &self,
-        stage: Stage,
-        slice: &Slice,
-        action: &EntityUid,
-        resource: &EntityUid,
-        input: Option<RestrictedExpression>,
-    ) -> Result<Step, FactFault> {
-        let ground = Ground {
-            case: self.case,
-            action,
-            resource,
-            context: self.case.context(slice.reads, input.clone())?,
-        };
-        let answer = self.case.ask(slice, action, resource, input)?;
+    fn step(&self, stage: Stage, ask: &Ask, input: Option<RestrictedExpression>) -> Result<Step, FactFault> {
+        let context = self.case.context(ask.slice.reads, input.clone())?;
+        let ground = Ground { case: self.case, ask, context };
+        let answer = self.case.ask(ask, input)?;
         let all = &self.route.force.rules;
         let notes = |places: &[usize]| -> Result<Vec<RuleNote>, FactFault> {
             places.iter().filter_map(|at| all.get(*at)).map(|rule| ground.note(rule)).collect()
@@ -208,7 +193,7 @@ impl Walk<'_> {
             Answer::Permitted(rules) | Answer::Forbidden(rules) | Answer::Failed(rules) => notes(rules)?,
             Answer::NoPermit => {
                 let permits =
-                    slice.rules.iter().copied().filter(|at| all.get(*at).is_some_and(Rule::permits));
+                    ask.slice.rules.iter().copied().filter(|at| all.get(*at).is_some_and(Rule::permits));
                 notes(&permits.collect::<Vec<_>>())?
             }
         };
@@ -219,8 +204,7 @@ impl Walk<'_> {
 /// What one question stands on: enough to ask it of single conditions.
 struct Ground<'a> {
     case: &'a Case<'a>,
-    action: &'a EntityUid,
-    resource: &'a EntityUid,
+    ask: &'a Ask,
     context: Context,
 }
 
@@ -266,8 +250,9 @@ impl Ground<'_> {
 
     fn holds(&self, probe: CedarPolicy) -> Result<Holds, FactFault> {
         let policies = PolicySet::from_policies([probe]).map_err(|e| FactFault::Context(e.to_string()))?;
-        let request = self.case.request(self.action, self.resource, self.context.clone())?;
-        let response = self.case.force.authorizer.is_authorized(&request, &policies, &self.case.entities);
+        let request = self.case.request(self.ask, self.context.clone())?;
+        let entities = &self.case.entered()?.entities;
+        let response = self.case.force.authorizer.is_authorized(&request, &policies, entities);
         Ok(match (response.diagnostics().errors().next(), response.decision()) {
             (Some(_), _) => Holds::Fails,
             (None, Decision::Allow) => Holds::Yes,

@@ -147,6 +147,7 @@ mod scope;
 mod set;
 mod shape;
 mod source;
+mod users;
 
 pub use compile::PolicyInput;
 pub use convert::ArgumentFault;

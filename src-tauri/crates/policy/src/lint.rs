@@ -38,6 +38,16 @@ impl Reads {
         Self { server: true, now: true, client: true, device: true, input: false, claims: true }
     }
 
+    /// Whether nothing is read but who asks and for what: then the answer is always the same.
+    pub(crate) fn is_steady(self) -> bool {
+        self.is_steady_but_for_input() && !self.input
+    }
+
+    /// The same, as long as the arguments are not known.
+    pub(crate) fn is_steady_but_for_input(self) -> bool {
+        !(self.now || self.client || self.device)
+    }
+
     /// What one expression reads.
     pub(crate) fn of_expr(expr: &Expr) -> Self {
         let mut visit = Visit { tools: &[], reads: Self::default(), faults: Vec::new() };

@@ -1,15 +1,14 @@
 //! What a user is shown: the same decision as for a call, before the arguments are known. A tool is listed unless every
 //! call of it would be refused; a tool that is not listed is refused.
 
-use cedar_policy::{
-    Decision, Entities, PartialEntities, PartialEntityUid, PartialRequest, RestrictedExpression,
-};
+use cedar_policy::{Decision, PartialEntities, PartialEntityUid, PartialRequest, RestrictedExpression};
 use model::{ConnectorId, ServerId, Subject, ToolName};
 
 use crate::decide::Route;
 use crate::facts::{Circumstance, FactFault, Question};
 use crate::lint::Reads;
 use crate::set::{Answer, Case, ConnectorView, CredentialView, InForce, Policy, ServerView, State, ToolView};
+use crate::users::Scene;
 
 impl Policy {
     /// The tools that the virtual server shows to a user, in the server's order of connectors and by name within each.
@@ -21,19 +20,12 @@ impl Policy {
     ) -> Vec<(ConnectorId, ToolName)> {
         let State::InForce(force) = &self.state else { return Vec::new() };
         let Some(server) = force.servers.get(server) else { return Vec::new() };
-        if !sees(force, server, subject, circumstance) {
-            return Vec::new();
-        }
-        let mut listed = Vec::new();
-        for (id, connector) in &server.connectors {
-            let listing = Listing { force, server, connector, subject, circumstance };
-            let found = listing.tools().unwrap_or_else(|fault| {
-                tracing::error!(%fault, connector = %id, "a connector's tools cannot be listed");
-                Vec::new()
-            });
-            listed.extend(found.into_iter().map(|tool| (id.clone(), tool.clone())));
-        }
-        listed
+        let found = Case::open(force, server, &server.scene, subject, circumstance, false)
+            .and_then(|case| shown(&case, subject));
+        found.unwrap_or_else(|fault| {
+            tracing::error!(%fault, "a virtual server's tools cannot be listed");
+            Vec::new()
+        })
     }
 
     /// The virtual servers that a user may see.
@@ -78,9 +70,35 @@ impl Route<'_> {
     }
 }
 
+/// The tools that a case before a virtual server may see: as the last time, where nothing can have changed them.
+fn shown(case: &Case<'_>, subject: &Subject) -> Result<Vec<(ConnectorId, ToolName)>, FactFault> {
+    let Case { force, server, circumstance, .. } = *case;
+    let entered = case.entered()?;
+    if let Some(listed) = entered.listed.get() {
+        return Ok(listed.clone());
+    }
+    let mut listed = Vec::new();
+    let mut whole = true;
+    if matches!(case.ask(&server.see, None)?, Answer::Permitted(_)) {
+        for (id, connector) in &server.connectors {
+            let listing = Listing { force, server, connector, subject, circumstance };
+            let found = listing.tools().unwrap_or_else(|fault| {
+                tracing::error!(%fault, connector = %id, "a connector's tools cannot be listed");
+                whole = false;
+                Vec::new()
+            });
+            listed.extend(found.into_iter().map(|tool| (id.clone(), tool.clone())));
+        }
+    }
+    if whole && server.steady {
+        return Ok(entered.listed.get_or_init(|| listed).clone());
+    }
+    Ok(listed)
+}
+
 fn sees(force: &InForce, server: &ServerView, subject: &Subject, circumstance: &Circumstance) -> bool {
-    let answer = Case::open(force, server, &server.entities, subject, circumstance, false)
-        .and_then(|case| case.ask(&server.see, &force.actions.see, &server.uid, None));
+    let answer = Case::open(force, server, &server.scene, subject, circumstance, false)
+        .and_then(|case| case.ask(&server.see, None));
     matches!(answer, Ok(Answer::Permitted(_)))
 }
 
@@ -113,21 +131,21 @@ impl<'a> Listing<'a> {
 
     /// Asks what does not depend on the tool. `None`: no tool of the connector is there for the user.
     fn open(&self) -> Result<Option<Open>, FactFault> {
-        let case = self.case(&self.connector.entities, true)?;
-        let expose =
-            case.ask(&self.connector.expose, &self.force.actions.expose, &self.connector.uid, None)?;
+        let case = self.case(&self.connector.scene, true)?;
+        let expose = case.ask(&self.connector.expose, None)?;
         if !matches!(expose, Answer::Permitted(_)) || !self.has_credential(&case)? {
             return Ok(None);
         }
-        let partial = PartialEntities::from_concrete(case.entities, self.force.vocabulary.listing())
-            .map_err(|e| FactFault::Entities(e.to_string()))?;
+        let partial =
+            PartialEntities::from_concrete(case.entered()?.entities.clone(), self.force.vocabulary.listing())
+                .map_err(|e| FactFault::Entities(e.to_string()))?;
         Ok(Some(Open { partial }))
     }
 
     fn has_credential(&self, case: &Case<'_>) -> Result<bool, FactFault> {
         let CredentialView::Shared(shared) = &self.connector.credential else { return Ok(true) };
-        for (_, uid, slice) in shared {
-            match case.ask(slice, &self.force.actions.credential, uid, None)? {
+        for (_, ask) in shared {
+            match case.ask(ask, None)? {
                 Answer::Permitted(_) => return Ok(true),
                 Answer::Failed(_) => return Ok(false),
                 Answer::NoPermit | Answer::Forbidden(_) => {}
@@ -136,19 +154,19 @@ impl<'a> Listing<'a> {
         Ok(false)
     }
 
-    fn case(&self, entities: &Entities, whole: bool) -> Result<Case<'a>, FactFault> {
-        Case::open(self.force, self.server, entities, self.subject, self.circumstance, whole)
+    fn case(&self, scene: &'a Scene, whole: bool) -> Result<Case<'a>, FactFault> {
+        Case::open(self.force, self.server, scene, self.subject, self.circumstance, whole)
     }
 
-    fn outlook(&self, open: &Open, tool: &ToolView) -> Result<Outlook, FactFault> {
-        let case = self.case(&tool.entities, false)?;
-        match (tool.arguments(), &tool.slice.listing) {
+    fn outlook(&self, open: &Open, tool: &'a ToolView) -> Result<Outlook, FactFault> {
+        let case = self.case(&tool.scene, false)?;
+        match (tool.arguments(), &tool.call.slice.listing) {
             (Some(arguments), Some(policies)) => {
                 let input = RestrictedExpression::new_entity_uid(arguments.unknown.clone());
                 let request = PartialRequest::new(
-                    PartialEntityUid::from_concrete(case.user.clone()),
-                    tool.action.clone(),
-                    PartialEntityUid::from_concrete(self.connector.uid.clone()),
+                    PartialEntityUid::from_concrete(case.user().clone()),
+                    tool.call.action.clone(),
+                    PartialEntityUid::from_concrete(tool.call.resource.clone()),
                     Some(case.context(Reads::all(), Some(input))?),
                     self.force.vocabulary.listing(),
                 )
@@ -165,7 +183,7 @@ impl<'a> Listing<'a> {
                 Ok(Outlook { possible, open: self.force.places(response.residual_permits()) })
             }
             (_, _) => {
-                let answer = case.ask(&tool.slice, &tool.action, &self.connector.uid, None)?;
+                let answer = case.ask(&tool.call, None)?;
                 Ok(Outlook { possible: matches!(answer, Answer::Permitted(_)), open: Vec::new() })
             }
         }

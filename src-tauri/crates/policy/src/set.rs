@@ -4,15 +4,16 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use cedar_policy::{
-    Authorizer, Context, Decision, Entities, EntityUid, PolicyId, PolicySet, Request, RestrictedExpression,
+    Authorizer, Context, Decision, EntityUid, PolicyId, PolicySet, Request, RestrictedExpression,
 };
 use model::{Advice, ConnectorId, CredentialId, Digest, ServerId, Subject, ToolName};
 
-use crate::facts::{Circumstance, FactFault, Kinds, context, user};
+use crate::facts::{Circumstance, FactFault, Kinds, context};
 use crate::lint::Reads;
 use crate::rule::{PolicyVersion, Rule, RuleId};
 use crate::schema::{Arguments, SchemaFault, ToolType, Vocabulary, action};
 use crate::scope::{EXPOSE_CONNECTOR, SEE_SERVER, USE_SHARED_CREDENTIAL};
+use crate::users::{Entered, Scene, User, Users};
 
 /// A policy: checked and in force, or the one that refuses everything. There is nothing in between.
 #[derive(Debug)]
@@ -65,10 +66,10 @@ pub(crate) struct InForce {
     pub(crate) places: HashMap<PolicyId, usize>,
     pub(crate) vocabulary: Vocabulary,
     pub(crate) servers: BTreeMap<ServerId, ServerView>,
-    pub(crate) actions: Actions,
     pub(crate) kinds: Kinds,
     /// Whether any policy reads what is known of the user beside the groups.
     pub(crate) claims: bool,
+    pub(crate) users: Users,
     pub(crate) authorizer: Authorizer,
 }
 
@@ -93,10 +94,11 @@ impl Actions {
 /// A virtual server with everything that can be asked through it.
 #[derive(Debug)]
 pub(crate) struct ServerView {
-    pub(crate) uid: EntityUid,
-    pub(crate) see: Arc<Slice>,
+    pub(crate) see: Ask,
     /// The server alone.
-    pub(crate) entities: Entities,
+    pub(crate) scene: Scene,
+    /// Whether the tools that a user is shown are always the same: no policy about them reads the circumstances.
+    pub(crate) steady: bool,
     /// In the order in which the server exposes them.
     pub(crate) connectors: Vec<(ConnectorId, ConnectorView)>,
 }
@@ -110,12 +112,24 @@ impl ServerView {
 /// A connector as one virtual server exposes it.
 #[derive(Debug)]
 pub(crate) struct ConnectorView {
-    pub(crate) uid: EntityUid,
-    pub(crate) expose: Arc<Slice>,
+    pub(crate) expose: Ask,
     /// The server, the connector in it and its credentials in that.
-    pub(crate) entities: Entities,
+    pub(crate) scene: Scene,
     pub(crate) credential: CredentialView,
     pub(crate) tools: BTreeMap<ToolName, ToolView>,
+}
+
+impl ConnectorView {
+    /// Whether the tools that a user is shown are always the same.
+    pub(crate) fn is_steady(&self) -> bool {
+        let shared = match &self.credential {
+            CredentialView::Shared(shared) => shared.as_slice(),
+            CredentialView::None | CredentialView::UserOauth => &[],
+        };
+        self.expose.is_steady()
+            && shared.iter().all(|(_, ask)| ask.is_steady())
+            && self.tools.values().all(|tool| tool.call.slice.reads.is_steady_but_for_input())
+    }
 }
 
 /// How calls to a connector are authenticated.
@@ -124,16 +138,15 @@ pub(crate) enum CredentialView {
     None,
     UserOauth,
     /// In order of preference.
-    Shared(Vec<(CredentialId, EntityUid, Arc<Slice>)>),
+    Shared(Vec<(CredentialId, Ask)>),
 }
 
 /// A tool as one virtual server offers it.
 #[derive(Debug)]
 pub(crate) struct ToolView {
-    pub(crate) slice: Arc<Slice>,
+    pub(crate) call: Ask,
     /// Those of the connector, and the tool's action.
-    pub(crate) entities: Entities,
-    pub(crate) action: EntityUid,
+    pub(crate) scene: Scene,
     pub(crate) kind: Arc<ToolType>,
 }
 
@@ -141,6 +154,23 @@ impl ToolView {
     /// What policy understands of the arguments; nothing for an opaque tool.
     pub(crate) fn arguments(&self) -> Option<&Arguments> {
         self.kind.arguments.as_ref().ok()
+    }
+}
+
+/// A question without its user and circumstances.
+#[derive(Debug)]
+pub(crate) struct Ask {
+    /// Its number within the policy set.
+    pub(crate) number: usize,
+    pub(crate) slice: Arc<Slice>,
+    pub(crate) action: EntityUid,
+    pub(crate) resource: EntityUid,
+}
+
+impl Ask {
+    /// Whether a user gets the same answer each time.
+    pub(crate) fn is_steady(&self) -> bool {
+        self.slice.reads.is_steady()
     }
 }
 
@@ -184,8 +214,8 @@ pub(crate) struct Case<'a> {
     pub(crate) force: &'a InForce,
     pub(crate) server: &'a ServerView,
     pub(crate) circumstance: &'a Circumstance,
-    pub(crate) user: EntityUid,
-    pub(crate) entities: Entities,
+    scene: &'a Scene,
+    user: Arc<User>,
 }
 
 impl<'a> Case<'a> {
@@ -193,15 +223,22 @@ impl<'a> Case<'a> {
     pub(crate) fn open(
         force: &'a InForce,
         server: &'a ServerView,
-        entities: &Entities,
+        scene: &'a Scene,
         subject: &Subject,
         circumstance: &'a Circumstance,
         whole: bool,
     ) -> Result<Self, FactFault> {
-        let (uid, user) = user(&force.kinds, subject, whole || force.claims)?;
-        let entities =
-            entities.clone().add_entities([user], None).map_err(|e| FactFault::Entities(e.to_string()))?;
-        Ok(Self { force, server, circumstance, user: uid, entities })
+        let user = force.users.find(&force.kinds, subject, whole || force.claims)?;
+        Ok(Self { force, server, circumstance, scene, user })
+    }
+
+    pub(crate) fn user(&self) -> &EntityUid {
+        &self.user.uid
+    }
+
+    /// The scene with the user in it.
+    pub(crate) fn entered(&self) -> Result<&Entered, FactFault> {
+        self.user.enter(self.scene)
     }
 
     pub(crate) fn context(
@@ -209,32 +246,35 @@ impl<'a> Case<'a> {
         reads: Reads,
         input: Option<RestrictedExpression>,
     ) -> Result<Context, FactFault> {
-        context(reads, &self.server.uid, self.circumstance, input)
+        context(reads, &self.server.see.resource, self.circumstance, input)
     }
 
-    pub(crate) fn request(
-        &self,
-        action: &EntityUid,
-        resource: &EntityUid,
-        context: Context,
-    ) -> Result<Request, FactFault> {
-        Request::new(self.user.clone(), action.clone(), resource.clone(), context, None)
+    pub(crate) fn request(&self, ask: &Ask, context: Context) -> Result<Request, FactFault> {
+        Request::new(self.user.uid.clone(), ask.action.clone(), ask.resource.clone(), context, None)
             .map_err(|e| FactFault::Context(e.to_string()))
     }
 
-    /// Puts one question to the policies of its slice.
-    pub(crate) fn ask(
-        &self,
-        slice: &Slice,
-        action: &EntityUid,
-        resource: &EntityUid,
-        input: Option<RestrictedExpression>,
-    ) -> Result<Answer, FactFault> {
-        if slice.rules.is_empty() {
+    /// Puts one question to the policies of its slice, unless they answered it before and nothing else can have changed
+    /// the answer.
+    pub(crate) fn ask(&self, ask: &Ask, input: Option<RestrictedExpression>) -> Result<Answer, FactFault> {
+        if ask.slice.rules.is_empty() {
             return Ok(Answer::NoPermit);
         }
-        let request = self.request(action, resource, self.context(slice.reads, input)?)?;
-        let response = self.force.authorizer.is_authorized(&request, &slice.policies, &self.entities);
+        let entered = self.entered()?;
+        if ask.is_steady() {
+            return entered.answer(ask.number, || self.put(ask, entered, None));
+        }
+        self.put(ask, entered, input)
+    }
+
+    fn put(
+        &self,
+        ask: &Ask,
+        entered: &Entered,
+        input: Option<RestrictedExpression>,
+    ) -> Result<Answer, FactFault> {
+        let request = self.request(ask, self.context(ask.slice.reads, input)?)?;
+        let response = self.force.authorizer.is_authorized(&request, &ask.slice.policies, &entered.entities);
         let failed = self.force.places(response.diagnostics().errors().map(|error| match error {
             cedar_policy::AuthorizationError::PolicyEvaluationError(error) => error.policy_id(),
         }));

@@ -24,6 +24,8 @@ pub struct Setup {
     pub policies: Vec<(String, String)>,
     /// Folders that come first in the search path, such as [`Opened::folder`](crate::Opened::folder).
     pub path: Vec<PathBuf>,
+    /// Whether the log is kept as a user's is, rather than in every detail.
+    pub usual_log: bool,
 }
 
 /// An assistant that was let in.
@@ -87,12 +89,11 @@ impl Gateway {
     /// # Errors
     /// If it cannot be started.
     pub fn spawn(&mut self) -> Result<(), PeerFault> {
-        let spec = self
-            .session
-            .spec("deskgate serve", &self.program)
-            .arg("serve")
-            .env("DESKGATE_HOME", self.home())
-            .env("DESKGATE_LOG", "debug");
+        let mut spec =
+            self.session.spec("deskgate serve", &self.program).arg("serve").env("DESKGATE_HOME", self.home());
+        if !self.setup.usual_log {
+            spec = spec.env("DESKGATE_LOG", "debug");
+        }
         self.process = Some(spec.env("PATH", self.path()).start()?);
         Ok(())
     }

@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use super::incoming::{Dialect, Refusal};
 use crate::error::RpcError;
 use crate::raw::{RawObject, raw};
-use crate::revision::{Era, Revision};
+use crate::revision::Revision;
 
 /// An HTTP answer with a JSON body.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -190,14 +190,6 @@ fn server_info(face: ServerFace<'_>) -> serde_json::Value {
 
 fn response(id: &RawValue, result: Option<&RawValue>, error: Option<&RawValue>) -> Vec<u8> {
     serde_json::to_vec(&Response { jsonrpc: "2.0", id, result, error }).unwrap_or_default()
-}
-
-impl Dialect {
-    /// The dialect of a session that was opened with `revision`.
-    pub fn of_session(revision: Revision) -> Self {
-        debug_assert_eq!(revision.era(), Era::Legacy, "only legacy revisions have sessions");
-        Self::of(revision)
-    }
 }
 
 #[cfg(test)]

@@ -159,6 +159,16 @@ pub(crate) fn with_question<T>(
     arguments: &str,
     ask: impl FnOnce(&Question<'_>) -> T,
 ) -> T {
+    with_question_at(&circumstance(), subject, what, arguments, ask)
+}
+
+pub(crate) fn with_question_at<T>(
+    circumstance: &Circumstance,
+    subject: &Subject,
+    what: &str,
+    arguments: &str,
+    ask: impl FnOnce(&Question<'_>) -> T,
+) -> T {
     let (server_id, tool) = what.split_once(' ').expect("a server and a tool");
     let (connector, tool) = tool.split_once('/').expect("a connector and a tool");
     let tool: ToolName = tool.parse().expect("a tool name");
@@ -169,7 +179,7 @@ pub(crate) fn with_question<T>(
         connector: &id(connector),
         tool: &tool,
         arguments,
-        circumstance: &circumstance(),
+        circumstance,
     })
 }
 

@@ -6,12 +6,12 @@ use std::str::FromStr;
 use cedar_policy::{
     Authorizer, Context, Decision, Entities, Entity, EntityUid, PolicySet, Request, RestrictedExpression,
 };
-use model::Subject;
-use policy::{FaultKind, Policy};
+use model::{Subject, Timestamp};
+use policy::{Circumstance, FaultKind, Policy};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use crate::desk::{Desk, decide, desk, id, listed, user};
+use crate::desk::{Desk, circumstance, decide, desk, id, listed, server, user, with_question_at};
 
 const TOOLS: [&str; 3] = ["mail/search", "mail/send", "warehouse/execute_sql"];
 
@@ -142,6 +142,37 @@ fn subject() -> impl Strategy<Value = Subject> {
     prop::sample::subsequence(vec!["a", "b"], 0..=2).prop_map(|groups| user("u", &groups))
 }
 
+/// A time before or after the one that policies ask about, and one of two assistants.
+fn moment() -> impl Strategy<Value = Circumstance> {
+    (any::<bool>(), any::<bool>()).prop_map(|(early, other)| {
+        let mut moment = circumstance();
+        if early {
+            moment.now = Timestamp::from_seconds(0);
+        }
+        if other {
+            moment.client_name = "Another".to_owned();
+        }
+        moment
+    })
+}
+
+/// Everything that a policy says of one call, but for its number.
+fn said(policy: &Policy, subject: &Subject, moment: &Circumstance, what: &str, arguments: &Value) -> String {
+    with_question_at(moment, subject, what, &arguments.to_string(), |question| {
+        match policy.decide(question) {
+            Ok(permit) => format!("{:?} {:?}", permit.rules(), permit.credential()),
+            Err(denial) => format!(
+                "{:?} {:?} {:?} {} {}",
+                denial.kind(),
+                denial.stage(),
+                denial.rules(),
+                denial.is_hidden(),
+                denial.outside_text()
+            ),
+        }
+    })
+}
+
 fn uid(text: &str) -> EntityUid {
     EntityUid::from_str(text).expect("an entity")
 }
@@ -222,6 +253,28 @@ proptest! {
                 let decided = decide(&policy, &subject, &format!("{server} {tool}"), &arguments.to_string());
                 let expected = oracle(&policies, &subject, server, tool, &arguments);
                 prop_assert_eq!(decided.is_ok(), expected, "{} {} {:?}\n{}", server, tool, decided, policies.join("\n"));
+            }
+        }
+    }
+
+    /// What was asked before, for whomever, whenever and with whatever arguments, changes no answer.
+    #[test]
+    fn answers_do_not_depend_on_earlier_ones(
+        rules in rules(),
+        calls in prop::collection::vec((subject(), moment(), arguments()), 2..6),
+    ) {
+        let policies = named(&rules);
+        let Some(asked) = compile(&policies) else { return Err(TestCaseError::reject("never applies")) };
+        for (subject, moment, arguments) in &calls {
+            let Some(fresh) = compile(&policies) else { return Err(TestCaseError::fail("it was compiled before")) };
+            for at in ["desk", "analyst"] {
+                let listed = |policy: &Policy| policy.listed(subject, &server(at), moment);
+                prop_assert_eq!(listed(&asked), listed(&fresh), "{}", policies.join("\n"));
+                for tool in TOOLS.into_iter().filter(|tool| at == "analyst" || tool.starts_with("mail/")) {
+                    let what = format!("{at} {tool}");
+                    let of = |policy: &Policy| said(policy, subject, moment, &what, arguments);
+                    prop_assert_eq!(of(&asked), of(&fresh), "{}\n{}", what, policies.join("\n"));
+                }
             }
         }
     }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::load::{Round, Target, round};
-use super::meter::{cpu_time, resident, sync_time};
+use super::meter::{SyncProbe, cpu_time, resident};
 use super::report::{Figures, Level, Report};
 use super::subject::{POLICIES, REACHING, Subject};
 use crate::{PeerFault, Process, Spec};
@@ -14,8 +14,8 @@ use crate::{PeerFault, Process, Spec};
 const CALLERS: [usize; 2] = [1, 32];
 /// How often the program is started.
 const STARTS: usize = 5;
-/// How often the disk is asked in each round.
-const SYNCS: usize = 100;
+/// How often the disk is asked before and after each sample of the gateway.
+const SYNCS: usize = 50;
 
 /// What to measure.
 #[derive(Debug, Clone)]
@@ -28,7 +28,8 @@ pub struct Plan {
     pub calls: usize,
 }
 
-/// Measures: in each round the disk, then the three ways one after the other, at each number of callers.
+/// Measures: in each round the three ways one after the other, at each number of callers. The disk is asked directly
+/// before and after the gateway: what a sync takes changes with whatever else the machine does.
 ///
 /// # Errors
 /// If a program does not start or any call is not answered as it must.
@@ -51,17 +52,12 @@ pub async fn measure(plan: &Plan, say: &mut dyn FnMut(&str)) -> Result<Report, P
         // Connections, caches and clocks warm up.
         round(target, 32, plan.calls / 2).await?;
     }
-    let mut syncs = Vec::new();
+    let mut probe = SyncProbe::prepare(subject.gateway.home(), record_bytes)?;
     let mut samples = vec![Vec::new(); CALLERS.len()];
     for number in 1..=plan.rounds {
         say(&format!("round {number} of {}", plan.rounds));
-        syncs.push(sync_time(subject.gateway.home(), record_bytes, SYNCS)?);
         for (callers, samples) in CALLERS.iter().zip(&mut samples) {
-            let mut sample = Vec::new();
-            for (target, process) in &ways {
-                sample.push(take(target, *process, *callers, plan.calls).await?);
-            }
-            samples.push(sample);
+            samples.push(Turn::take(&ways, &mut probe, *callers, plan.calls).await?);
         }
     }
     let loaded_memory_kib = resident(subject.process()?)?;
@@ -72,18 +68,50 @@ pub async fn measure(plan: &Plan, say: &mut dyn FnMut(&str)) -> Result<Report, P
     }
     drop(upstream);
     Ok(Report {
-        format: 1,
+        format: 2,
         rounds: plan.rounds,
         calls: plan.calls,
         policies: POLICIES,
         policies_reaching: REACHING,
         record_bytes,
-        sync_us: median(syncs.into_iter().map(micros)),
         levels: CALLERS.iter().zip(&samples).map(|(callers, samples)| level(*callers, samples)).collect(),
         cold_start_ms: median(starts.into_iter().map(micros)) / 1000.0,
         idle_memory_kib,
         loaded_memory_kib,
     })
+}
+
+/// Where calls go, and the process whose processor time counts.
+type Way = (Target, Option<u32>);
+
+/// The three ways in one round, at one number of callers.
+#[derive(Debug, Clone)]
+struct Turn {
+    direct: Sample,
+    pass_through: Sample,
+    gateway: Sample,
+    /// One fdatasync: the mean of what it took before and after the gateway's calls.
+    sync: Duration,
+}
+
+/// One of the three.
+type WayOf = fn(&Turn) -> &Sample;
+
+impl Turn {
+    async fn take(
+        ways: &[Way; 3],
+        probe: &mut SyncProbe,
+        callers: usize,
+        calls: usize,
+    ) -> Result<Self, PeerFault> {
+        let [direct, pass_through, gateway] = ways;
+        let direct = take(direct, callers, calls).await?;
+        let pass_through = take(pass_through, callers, calls).await?;
+        let before = probe.ask(SYNCS)?;
+        let gateway = take(gateway, callers, calls).await?;
+        let sync = (before + probe.ask(SYNCS)?) / 2;
+        Ok(Self { direct, pass_through, gateway, sync })
+    }
 }
 
 /// One way in one round.
@@ -93,12 +121,8 @@ struct Sample {
     cpu: Option<Duration>,
 }
 
-async fn take(
-    target: &Target,
-    process: Option<u32>,
-    callers: usize,
-    calls: usize,
-) -> Result<Sample, PeerFault> {
+async fn take((target, process): &Way, callers: usize, calls: usize) -> Result<Sample, PeerFault> {
+    let process = *process;
     let before = process.map(cpu_time).transpose()?;
     let round = round(target, callers, calls).await?;
     let after = process.map(cpu_time).transpose()?;
@@ -129,36 +153,36 @@ async fn record_size(subject: &Subject) -> Result<usize, PeerFault> {
     Ok(size)
 }
 
-fn level(callers: usize, samples: &[Vec<Sample>]) -> Level {
-    let of = |way: usize, figure: &dyn Fn(&Sample) -> f64| {
-        median(samples.iter().filter_map(|ways| ways.get(way)).map(figure))
+fn level(callers: usize, turns: &[Turn]) -> Level {
+    let over = |figure: &dyn Fn(&Turn) -> f64| median(turns.iter().map(figure));
+    let added = |way: WayOf, share: f64| {
+        over(&|turn| micros(way(turn).round.quantile(share)) - micros(turn.direct.round.quantile(share)))
     };
-    let figures = |way: usize| Figures {
-        p50_us: of(way, &|sample| micros(sample.round.quantile(0.5))),
-        p99_us: of(way, &|sample| micros(sample.round.quantile(0.99))),
-        calls_per_second: of(way, &|sample| sample.round.rate()),
-        cpu_us_per_call: samples
-            .iter()
-            .all(|ways| ways.get(way).is_some_and(|sample| sample.cpu.is_some()))
-            .then(|| {
-                of(way, &|sample| sample.cpu.map(micros).unwrap_or_default() / sample.round.calls() as f64)
-            }),
-    };
-    let added = |way: usize, share: f64| {
-        median(samples.iter().filter_map(|ways| {
-            let (direct, other) = (ways.first()?, ways.get(way)?);
-            Some(micros(other.round.quantile(share)) - micros(direct.round.quantile(share)))
-        }))
-    };
+    let (pass_through, gateway): (WayOf, WayOf) = (|turn| &turn.pass_through, |turn| &turn.gateway);
     Level {
         callers,
-        direct: figures(0),
-        pass_through: figures(1),
-        gateway: figures(2),
-        pass_through_added_p50_us: added(1, 0.5),
-        gateway_added_p50_us: added(2, 0.5),
-        pass_through_added_p99_us: added(1, 0.99),
-        gateway_added_p99_us: added(2, 0.99),
+        direct: figures(turns, |turn| &turn.direct),
+        pass_through: figures(turns, pass_through),
+        gateway: figures(turns, gateway),
+        pass_through_added_p50_us: added(pass_through, 0.5),
+        gateway_added_p50_us: added(gateway, 0.5),
+        pass_through_added_p99_us: added(pass_through, 0.99),
+        gateway_added_p99_us: added(gateway, 0.99),
+        sync_us: over(&|turn| micros(turn.sync)),
+    }
+}
+
+fn figures(turns: &[Turn], way: WayOf) -> Figures {
+    let over = |figure: &dyn Fn(&Sample) -> f64| median(turns.iter().map(|turn| figure(way(turn))));
+    let per_call = |sample: &Sample| sample.cpu.map(|cpu| micros(cpu) / sample.round.calls() as f64);
+    Figures {
+        p50_us: over(&|sample| micros(sample.round.quantile(0.5))),
+        p99_us: over(&|sample| micros(sample.round.quantile(0.99))),
+        calls_per_second: over(&|sample| sample.round.rate()),
+        cpu_us_per_call: turns
+            .iter()
+            .all(|turn| way(turn).cpu.is_some())
+            .then(|| over(&|sample| per_call(sample).unwrap_or_default())),
     }
 }
 

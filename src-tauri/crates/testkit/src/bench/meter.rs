@@ -1,8 +1,8 @@
 //! Reading what a process uses, and what the disk takes for one record.
 
-use std::fs::File;
-use std::io::{Seek as _, Write as _};
-use std::path::Path;
+use std::fs::{File, OpenOptions};
+use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -35,28 +35,73 @@ pub(super) fn resident(process: u32) -> Result<u64, PeerFault> {
     field.ok_or_else(|| PeerFault::answer("memory", "VmRSS is missing"))
 }
 
-/// The median time of writing `size` bytes one after the other into a file in `folder` and waiting until they are on the
-/// disk. The file has its length beforehand, as a journal's has: what is measured is the least that durability costs.
+/// What the disk takes for one record, asked as the journal asks it: a file of a segment's length, filled with zeros and
+/// synced beforehand, opened anew; then each record is written behind the last one and followed by fdatasync. The blocks
+/// are there and the length does not change, so that a sync has data to write and nothing else.
 ///
-/// # Errors
-/// If the file cannot be written.
-pub(super) fn sync_time(folder: &Path, size: usize, times: usize) -> Result<Duration, PeerFault> {
-    let path = folder.join("sync-probe");
-    let mut file = File::create(&path)?;
-    file.write_all(&vec![0; size * times])?;
-    file.sync_all()?;
-    file.rewind()?;
-    let record = vec![b'x'; size];
-    let mut taken = Vec::with_capacity(times);
-    for _ in 0..times {
-        let start = Instant::now();
-        file.write_all(&record)?;
+/// The time in which the disk was done and other programs held the processors does not count. On a busy machine it is
+/// many times that of the disk, and whoever asks without a pause waits longest.
+#[derive(Debug)]
+pub(super) struct SyncProbe {
+    path: PathBuf,
+    file: File,
+    record: Vec<u8>,
+    /// How many records still fit.
+    room: usize,
+}
+
+/// The length of a journal's segments, bytes.
+const SEGMENT: usize = 1024 * 1024;
+
+impl SyncProbe {
+    /// Prepares the file in `folder` for records of `size` bytes.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub(super) fn prepare(folder: &Path, size: usize) -> Result<Self, PeerFault> {
+        let path = folder.join("sync-probe");
+        let mut file = File::create(&path)?;
+        std::io::copy(&mut std::io::repeat(0).take(SEGMENT as u64), &mut file)?;
         file.sync_data()?;
-        taken.push(start.elapsed());
+        let file = OpenOptions::new().write(true).open(&path)?;
+        Ok(Self { path, file, record: vec![b'x'; size], room: SEGMENT / size.max(1) })
     }
-    std::fs::remove_file(&path)?;
-    taken.sort_unstable();
-    Ok(quantile(&taken, 0.5))
+
+    /// The median time of writing and syncing `times` records, one after the other.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub(super) fn ask(&mut self, times: usize) -> Result<Duration, PeerFault> {
+        let mut taken = Vec::with_capacity(times);
+        for _ in 0..times {
+            if self.room == 0 {
+                self.file.seek(SeekFrom::Start(0))?;
+                self.room = SEGMENT / self.record.len().max(1);
+            }
+            let (start, kept_waiting) = (Instant::now(), waited_for_processor()?);
+            self.file.write_all(&self.record)?;
+            self.file.sync_data()?;
+            let kept_waiting = waited_for_processor()?.saturating_sub(kept_waiting);
+            taken.push(start.elapsed().saturating_sub(kept_waiting));
+            self.room -= 1;
+        }
+        taken.sort_unstable();
+        Ok(quantile(&taken, 0.5))
+    }
+}
+
+/// The time that this thread has spent ready to run and without a processor (proc(5), `schedstat`).
+fn waited_for_processor() -> Result<Duration, PeerFault> {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat")?;
+    let field = text.split_whitespace().nth(1).and_then(|field| field.parse().ok());
+    field.map(Duration::from_nanos).ok_or_else(|| PeerFault::answer("waiting", "schedstat has no run delay"))
+}
+
+impl Drop for SyncProbe {
+    fn drop(&mut self) {
+        // Its folder goes soon, too.
+        let _ = std::fs::remove_file(&self.path);
+    }
 }
 
 /// The bytes that were written to the files under a folder. A log that fills its files with zeros beforehand, to make
@@ -96,8 +141,20 @@ mod tests {
     #[test]
     fn a_sync_takes_time_and_leaves_no_file() {
         let folder = tempfile::tempdir().expect("a folder");
-        assert!(sync_time(folder.path(), 400, 3).expect("written") > Duration::ZERO);
+        let mut probe = SyncProbe::prepare(folder.path(), 400).expect("prepared");
+        assert!(probe.ask(3).expect("written") > Duration::ZERO);
+        assert_eq!(written(folder.path()).expect("readable"), 1200);
+        drop(probe);
         assert_eq!(written(folder.path()).expect("readable"), 0);
+    }
+
+    #[test]
+    fn a_probe_never_grows_its_file() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut probe = SyncProbe::prepare(folder.path(), SEGMENT / 2 - 1).expect("prepared");
+        probe.ask(5).expect("written");
+        let length = std::fs::metadata(folder.path().join("sync-probe")).expect("there").len();
+        assert_eq!(length, SEGMENT as u64);
     }
 
     #[test]

@@ -36,6 +36,8 @@ pub struct Level {
     pub pass_through_added_p99_us: f64,
     /// What the gateway adds to the 99th percentile, µs; paired by round.
     pub gateway_added_p99_us: f64,
+    /// One record written as the journal writes it, with fdatasync, directly before and after the gateway's calls, µs.
+    pub sync_us: f64,
 }
 
 /// One whole measurement.
@@ -53,8 +55,6 @@ pub struct Report {
     pub policies_reaching: usize,
     /// The mean size of a journal record, bytes.
     pub record_bytes: usize,
-    /// One write of a record of that size with fdatasync, into a file of full length: median, µs.
-    pub sync_us: f64,
     /// By number of callers.
     pub levels: Vec<Level>,
     /// From the start of the program to the first answered call: median, ms.
@@ -87,7 +87,7 @@ impl Report {
         self.levels
             .iter()
             .flat_map(|level| {
-                let floor = level.pass_through_added_p50_us + self.sync_us;
+                let floor = level.pass_through_added_p50_us + level.sync_us;
                 let added = level.gateway_added_p50_us / floor;
                 let rate = level.gateway.calls_per_second / level.pass_through.calls_per_second;
                 let callers = level.callers;
@@ -137,7 +137,13 @@ impl fmt::Display for Report {
             }
         }
         writeln!(f)?;
-        writeln!(f, "one fdatasync of a record of {} bytes: {:.0} µs", self.record_bytes, self.sync_us)?;
+        for level in &self.levels {
+            writeln!(
+                f,
+                "one fdatasync of a record of {} bytes, around the gateway's calls at {} callers: {:.0} µs",
+                self.record_bytes, level.callers, level.sync_us
+            )?;
+        }
         writeln!(f, "cold start to the first answered call: {:.0} ms", self.cold_start_ms)?;
         writeln!(
             f,
@@ -187,13 +193,12 @@ mod tests {
 
     fn report(added: f64, rate: f64) -> Report {
         Report {
-            format: 1,
+            format: 2,
             rounds: 1,
             calls: 10,
             policies: 100,
             policies_reaching: 10,
             record_bytes: 400,
-            sync_us: 60.0,
             levels: vec![Level {
                 callers: 1,
                 direct: figures(70.0, 10_000.0),
@@ -203,6 +208,7 @@ mod tests {
                 gateway_added_p50_us: added,
                 pass_through_added_p99_us: 80.0,
                 gateway_added_p99_us: 2.0 * added,
+                sync_us: 60.0,
             }],
             cold_start_ms: 9.0,
             idle_memory_kib: 4096,

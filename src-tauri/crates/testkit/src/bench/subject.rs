@@ -28,7 +28,7 @@ impl Subject {
              [connectors.bench]\ntitle = \"Bench\"\nurl = \"http://{upstream}/mcp\"\n\n\
              [servers.bench]\ntitle = \"Bench\"\nconnectors = [\"bench\"]\n"
         );
-        let setup = Setup { settings, policies: policies(), path: Vec::new() };
+        let setup = Setup { settings, policies: policies(), usual_log: true, ..Setup::default() };
         let gateway = Gateway::start(&programs.join("deskgate"), setup).await?;
         let token = gateway.connect("bench", "Load generator").await?.tokens.access_token;
         let subject = Self { gateway, token };
