@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::{Advice, BoxFuture, ForPerson as _};
+use model::{Advice, BoxFuture, ForPerson as _, Subject};
 use secrecy::SecretString;
 
 use crate::backoff::Backoff;
@@ -24,6 +24,8 @@ pub struct IdToken {
     pub token: SecretString,
     /// The nonce within it.
     pub nonce: Option<String>,
+    /// Whose it is.
+    pub subject: Subject,
 }
 
 /// Nobody is signed in, or the provider does not answer.
@@ -38,8 +40,8 @@ impl std::fmt::Debug for IdToken {
 }
 
 impl Org {
-    /// Keeps a session for whoever is signed in. Runs until it is dropped; `tell` hears of each opening and of each
-    /// failure.
+    /// Keeps a session for whoever is signed in. Runs until it is dropped; `tell` hears of each opening, of each
+    /// failure, and of the session that is there after a failure, whoever opened it.
     pub async fn keep_session(
         &self,
         tokens: Arc<dyn IdTokens>,
@@ -50,48 +52,72 @@ impl Org {
         let mut told: Option<Advice> = None;
         loop {
             sessions.mark_unchanged();
-            // Somebody else may have opened one: whoever signed the person in, for instance.
-            let mut pause = self.until_renewal();
-            if pause.is_zero() {
-                pause = match self.open_with(tokens.as_ref()).await {
-                    Ok(session) => {
-                        backoff.reset();
-                        told = None;
+            let pause = match self.kept(tokens.as_ref()).await {
+                Ok(Kept { session, opened }) => {
+                    backoff.reset();
+                    if told.take().is_some() || opened {
                         tell(Ok(&session));
-                        continue;
                     }
-                    Err(Missed::NobodySignedIn) => ASK_AGAIN,
-                    Err(Missed::Refused(advice)) => {
-                        if told.as_ref() != Some(&advice) {
-                            tell(Err(&advice));
-                            told = Some(advice);
-                        }
-                        backoff.next()
+                    self.until_renewal(&session)
+                }
+                Err(Missed::NobodySignedIn) => ASK_AGAIN,
+                Err(Missed::Refused(advice)) => {
+                    if told.as_ref() != Some(&advice) {
+                        tell(Err(&advice));
+                        told = Some(advice);
                     }
-                };
-            }
+                    backoff.next()
+                }
+            };
             // Another session, or the loss of the one that there was, ends the pause.
             let _ = tokio::time::timeout(pause, sessions.changed()).await;
         }
     }
 
+    /// The session that there is, if it is good enough as it is and of whoever is signed in; else a new one.
+    async fn kept(&self, tokens: &dyn IdTokens) -> Result<Kept, Missed> {
+        let sign_outs = self.0.sign_outs();
+        let token = tokens.id_token().await;
+        // Whoever signed the person in, for instance, may have opened one.
+        let live = self.0.live_session().ok().filter(|session| !self.until_renewal(session).is_zero());
+        match (live, token) {
+            (Some(session), Ok(token)) if !session.subject.is_same_person(&token.subject) => {
+                self.open_with(sign_outs, &token).await
+            }
+            // Without a token nobody else is known to be there.
+            (Some(session), Ok(_) | Err(_)) => Ok(Kept { session, opened: false }),
+            (None, Ok(token)) => self.open_with(sign_outs, &token).await,
+            (None, Err(fault)) => {
+                tracing::debug!(%fault, "no session is opened");
+                Err(Missed::NobodySignedIn)
+            }
+        }
+    }
+
     /// How long the session is good enough as it is: four fifths of its life.
-    fn until_renewal(&self) -> Duration {
-        let Ok(session) = self.0.live_session() else { return Duration::ZERO };
+    fn until_renewal(&self, session: &OrgSession) -> Duration {
         let renewal = session.opened.plus(session.expires.since(session.opened).mul_f64(0.8));
         renewal.since(self.0.clock.now())
     }
 
-    async fn open_with(&self, tokens: &dyn IdTokens) -> Result<OrgSession, Missed> {
-        let IdToken { token, nonce } = tokens.id_token().await.map_err(|fault| {
-            tracing::debug!(%fault, "no session is opened");
-            Missed::NobodySignedIn
-        })?;
-        self.open_session(&token, nonce.as_deref()).await.map_err(|fault| {
+    async fn open_with(&self, sign_outs: u64, id: &IdToken) -> Result<Kept, Missed> {
+        let IdToken { token, nonce, subject } = id;
+        let opened = self.open_since(sign_outs, subject, token, nonce.as_deref()).await;
+        opened.map(|session| Kept { session, opened: true }).map_err(|fault| {
             tracing::info!(%fault, "no session was opened");
-            Missed::Refused(fault.advice())
+            if self.0.sign_outs() == sign_outs {
+                Missed::Refused(fault.advice())
+            } else {
+                Missed::NobodySignedIn
+            }
         })
     }
+}
+
+struct Kept {
+    session: OrgSession,
+    /// Whether it is a new one.
+    opened: bool,
 }
 
 enum Missed {

@@ -20,6 +20,7 @@ mod wire;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use model::DeviceId;
 use org_protocol::{DeviceDescription, RootFingerprint};
@@ -75,6 +76,8 @@ struct Inner {
     /// The keys whose receipts are good.
     receipt_keys: watch::Sender<Vec<org_protocol::PublicKey>>,
     session: watch::Sender<Option<OrgSession>>,
+    /// Counts the sign-outs. Read and changed only while `session` is locked for writing, or to be compared later.
+    sign_outs: AtomicU64,
     /// One opening at a time.
     opening: Mutex<()>,
     delivery: watch::Sender<Delivery>,
@@ -99,6 +102,7 @@ impl Org {
             held: Mutex::default(),
             receipt_keys: watch::Sender::new(Vec::new()),
             session: watch::Sender::new(None),
+            sign_outs: AtomicU64::new(0),
             opening: Mutex::default(),
             delivery: watch::Sender::new(Delivery::Idle),
         })))

@@ -1,5 +1,7 @@
 //! The session: a person's, on this device, proved with its key.
 
+use std::sync::atomic::Ordering;
+
 use model::{DeviceId, Subject, Timestamp};
 use org_protocol::{
     ENROL_PATH, EnrolAnswer, EnrolRequest, NonceSeed, SESSION_FORMAT, SESSION_PATH, SessionAnswer,
@@ -69,17 +71,31 @@ impl Org {
         Ok(seed.nonce(&key.thumbprint()))
     }
 
-    /// Opens or renews the session with an ID token; enrols the device first where it is not known. `nonce` is the one
-    /// within the token; a provider may leave it out when it renews.
+    /// Opens or renews the session of `subject` with their ID token; enrols the device first where it is not known.
+    /// `nonce` is the one within the token; a provider may leave it out when it renews. Another person's session ends.
     ///
     /// # Errors
-    /// An [`OrgFault`]; a session that there was goes on until its end.
+    /// An [`OrgFault`]; a session of the same person that there was goes on until its end. [`OrgFault::NoSession`] where
+    /// somebody signed out meanwhile: nothing is opened for who has left.
     pub async fn open_session(
         &self,
+        subject: &Subject,
+        id_token: &SecretString,
+        nonce: Option<&str>,
+    ) -> Result<OrgSession, OrgFault> {
+        self.open_since(self.0.sign_outs(), subject, id_token, nonce).await
+    }
+
+    /// As [`Org::open_session`], for a token that was got when there had been so many sign-outs.
+    pub(crate) async fn open_since(
+        &self,
+        sign_outs: u64,
+        subject: &Subject,
         id_token: &SecretString,
         nonce: Option<&str>,
     ) -> Result<OrgSession, OrgFault> {
         let _turn = self.0.opening.lock().await;
+        self.0.make_way(sign_outs, subject)?;
         let key = self.0.vault.device_key().await?;
         let seed = self.0.seed_of(nonce, &key).await?;
         let request = SessionRequest {
@@ -101,7 +117,10 @@ impl Org {
             device: answer.device,
             subject: answer.subject,
         };
-        self.0.session.send_replace(Some(session.clone()));
+        if !session.subject.is_same_person(subject) {
+            return Err(OrgFault::Unusable("the session is another person's than the ID token".to_owned()));
+        }
+        self.0.install(sign_outs, &session)?;
         Ok(session)
     }
 
@@ -110,9 +129,12 @@ impl Org {
         self.0.session.subscribe()
     }
 
-    /// Forgets the session: the person signed out.
+    /// Forgets the session, and whichever is being opened: the person signed out.
     pub fn end_session(&self) {
-        self.0.session.send_replace(None);
+        self.0.session.send_modify(|session| {
+            self.0.sign_outs.fetch_add(1, Ordering::SeqCst);
+            *session = None;
+        });
     }
 }
 
@@ -120,11 +142,48 @@ impl Inner {
     /// The live session; one that has ended is forgotten.
     pub(crate) fn live_session(&self) -> Result<OrgSession, OrgFault> {
         let now = self.clock.now();
-        let live = self.session.borrow().clone().filter(|session| session.expires > now);
-        if live.is_none() {
-            self.session.send_if_modified(|session| session.take().is_some());
+        let ended = |session: &OrgSession| session.expires <= now;
+        if self.session.borrow().as_ref().is_some_and(ended) {
+            // Another may have been opened since.
+            self.session.send_if_modified(|session| session.take_if(|session| ended(session)).is_some());
         }
-        live.ok_or(OrgFault::NoSession)
+        self.session.borrow().clone().ok_or(OrgFault::NoSession)
+    }
+
+    /// How often somebody signed out so far.
+    pub(crate) fn sign_outs(&self) -> u64 {
+        self.sign_outs.load(Ordering::SeqCst)
+    }
+
+    /// Ends another person's session before one of `subject` is opened.
+    fn make_way(&self, sign_outs: u64, subject: &Subject) -> Result<(), OrgFault> {
+        self.unless_signed_out(sign_outs, |session| {
+            session.take_if(|session| !session.subject.is_same_person(subject)).is_some()
+        })
+    }
+
+    fn install(&self, sign_outs: u64, opened: &OrgSession) -> Result<(), OrgFault> {
+        self.unless_signed_out(sign_outs, |session| {
+            *session = Some(opened.clone());
+            true
+        })
+    }
+
+    /// Lets `change` change the session and say whether it did, unless there have been more sign-outs.
+    fn unless_signed_out(
+        &self,
+        sign_outs: u64,
+        change: impl FnOnce(&mut Option<OrgSession>) -> bool,
+    ) -> Result<(), OrgFault> {
+        let mut outcome = Err(OrgFault::NoSession);
+        self.session.send_if_modified(|session| {
+            if self.sign_outs() != sign_outs {
+                return false;
+            }
+            outcome = Ok(());
+            change(session)
+        });
+        outcome
     }
 
     /// Forgets a session that the server has ended, unless another was opened meanwhile.

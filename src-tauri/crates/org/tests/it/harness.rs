@@ -5,11 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use control::testing::ServedOrg;
-use model::{BoxFuture, DeviceId};
+use model::{BoxFuture, DeviceId, Digest, Subject, Timestamp};
 use org::{Applied, Fetched, IdToken, IdTokens, NoIdToken, Org, OrgFault, OrgParts, OrgSession};
-use org_protocol::{DeviceDescription, RootFingerprint};
+use org_protocol::{DeviceDescription, RootFingerprint, SESSION_FORMAT, SessionAnswer};
 use os::{Clock as _, SystemClock};
 use secrecy::SecretString;
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
 use url::Url;
 use vault::Vault;
 use vault::testing::MemoryKeychain;
@@ -63,7 +66,8 @@ impl Desktop {
     pub(crate) async fn sign_in(&self, served: &ServedOrg, user: &str, groups: &[&str]) -> OrgSession {
         let nonce = self.org.nonce().await.expect("a nonce");
         let token = id_token(served, user, groups, Some(&nonce));
-        self.org.open_session(&token, Some(&nonce)).await.expect("opens a session")
+        let subject = person(served, user);
+        self.org.open_session(&subject, &token, Some(&nonce)).await.expect("opens a session")
     }
 
     pub(crate) fn bundle_dir(&self) -> std::path::PathBuf {
@@ -101,15 +105,22 @@ pub(crate) fn id_token(served: &ServedOrg, user: &str, groups: &[&str], nonce: O
     SecretString::from(served.idp.token(&served.idp.claims(user, groups, nonce, now)))
 }
 
+/// Somebody, as the provider knows them.
+pub(crate) fn person(served: &ServedOrg, user: &str) -> Subject {
+    Subject { issuer: served.idp.issuer(), ..Subject::local(user) }
+}
+
 /// A person who is signed in at the provider, with a fixed token.
 pub(crate) struct SignedIn {
+    pub(crate) subject: Subject,
     pub(crate) token: SecretString,
     pub(crate) nonce: Option<String>,
 }
 
 impl IdTokens for SignedIn {
     fn id_token(&self) -> BoxFuture<'_, Result<IdToken, NoIdToken>> {
-        Box::pin(async { Ok(IdToken { token: self.token.clone(), nonce: self.nonce.clone() }) })
+        let (token, nonce, subject) = (self.token.clone(), self.nonce.clone(), self.subject.clone());
+        Box::pin(async { Ok(IdToken { token, nonce, subject }) })
     }
 }
 
@@ -122,4 +133,81 @@ pub(crate) async fn until(what: &str, mut condition: impl AsyncFnMut() -> bool) 
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     panic!("not within 30 seconds: {what}");
+}
+
+/// A server that answers as a test says.
+pub(crate) struct StandIn {
+    pub(crate) url: Url,
+    serving: JoinHandle<()>,
+}
+
+/// What it was asked: the method, the path below the root, and the body.
+pub(crate) struct Asked {
+    pub(crate) what: String,
+    pub(crate) body: String,
+}
+
+impl StandIn {
+    /// Answers each request with what `answer` says: a status and JSON.
+    pub(crate) async fn new<F: Future<Output = (u16, String)> + Send + 'static>(
+        answer: impl Fn(Asked) -> F + Send + Sync + 'static,
+    ) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("listens");
+        let address = listener.local_addr().expect("an address");
+        let answer = Arc::new(answer);
+        let serving = tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let answer = Arc::clone(&answer);
+                tokio::spawn(async move { serve_one(stream, &*answer).await });
+            }
+        });
+        Self { url: format!("http://{address}/").parse().expect("a URL"), serving }
+    }
+
+    /// A desktop that is pointed at it.
+    pub(crate) async fn desktop(&self) -> Desktop {
+        Desktop::pointed(self.url.clone(), Digest::of(b"whatever")).await
+    }
+}
+
+impl Drop for StandIn {
+    fn drop(&mut self) {
+        self.serving.abort();
+    }
+}
+
+async fn serve_one<F: Future<Output = (u16, String)>>(stream: TcpStream, answer: &impl Fn(Asked) -> F) {
+    let mut stream = BufReader::new(stream);
+    let mut first = String::new();
+    stream.read_line(&mut first).await.expect("a request");
+    let mut length = 0;
+    loop {
+        let mut line = String::new();
+        stream.read_line(&mut line).await.expect("a header");
+        if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+            length = value.trim().parse().expect("a number");
+        }
+        if line.trim().is_empty() {
+            break;
+        }
+    }
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body).await.expect("a body");
+    let what = first.trim_end().trim_end_matches(" HTTP/1.1").to_owned();
+    let (status, json) = answer(Asked { what, body: String::from_utf8(body).expect("text") }).await;
+    let head = format!("HTTP/1.1 {status} x\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", json.len());
+    // Whoever asked may have gone away meanwhile.
+    let _ = stream.write_all((head + &json).as_bytes()).await;
+}
+
+/// What a server answers that opens a session.
+pub(crate) fn session_answer(subject: &Subject) -> (u16, String) {
+    let answer = SessionAnswer {
+        format: SESSION_FORMAT,
+        token: format!("dgs_{}", subject.subject),
+        expires: Timestamp::from_seconds(SystemClock.now().seconds() + 3600),
+        device: DeviceId::new(),
+        subject: subject.clone(),
+    };
+    (200, serde_json::to_string(&answer).expect("JSON"))
 }

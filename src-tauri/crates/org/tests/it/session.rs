@@ -4,10 +4,13 @@ use std::sync::{Arc, Mutex};
 
 use control::admin::Ask;
 use control::testing::ServedOrg;
-use model::{Advice, BoxFuture, ForPerson as _};
-use org::{IdToken, IdTokens, NoIdToken, OrgFault};
+use model::{Advice, BoxFuture, ForPerson as _, Subject};
+use org::{IdToken, IdTokens, NoIdToken, Org, OrgFault};
 
-use crate::harness::{Desktop, SignedIn, id_token, until};
+use secrecy::SecretString;
+use tokio::sync::Semaphore;
+
+use crate::harness::{Desktop, SignedIn, StandIn, id_token, person, session_answer, until};
 
 #[tokio::test]
 async fn a_device_is_enrolled_by_its_first_session_and_keeps_its_id() {
@@ -27,9 +30,13 @@ async fn an_id_token_of_another_sign_in_opens_nothing() {
     let (desktop, other) = (Desktop::new(&served).await, Desktop::new(&served).await);
     let nonce = other.org.nonce().await.expect("a nonce");
     let stolen = id_token(&served, "alice", &[], Some(&nonce));
-    assert!(matches!(desktop.org.open_session(&stolen, Some(&nonce)).await, Err(OrgFault::NoSession)));
+    let alice = person(&served, "alice");
+    assert!(matches!(
+        desktop.org.open_session(&alice, &stolen, Some(&nonce)).await,
+        Err(OrgFault::NoSession)
+    ));
     desktop.org.nonce().await.expect("a nonce");
-    let refused = desktop.org.open_session(&stolen, None).await.expect_err("refused");
+    let refused = desktop.org.open_session(&alice, &stolen, None).await.expect_err("refused");
     assert_eq!(refused.advice().code, "id-token-not-bound");
 }
 
@@ -39,12 +46,13 @@ async fn a_renewed_token_without_nonce_renews_and_an_old_nonce_still_fits_after_
     let desktop = Desktop::new(&served).await;
     let nonce = desktop.org.nonce().await.expect("a nonce");
     let token = id_token(&served, "alice", &["analysts"], Some(&nonce));
-    desktop.org.open_session(&token, Some(&nonce)).await.expect("opens");
+    let alice = person(&served, "alice");
+    desktop.org.open_session(&alice, &token, Some(&nonce)).await.expect("opens");
     let unbound = id_token(&served, "alice", &["analysts"], None);
-    desktop.org.open_session(&unbound, None).await.expect("renews");
+    desktop.org.open_session(&alice, &unbound, None).await.expect("renews");
     desktop.org.nonce().await.expect("a sign-in that nobody finishes");
     let desktop = desktop.restart(&served).await;
-    desktop.org.open_session(&token, Some(&nonce)).await.expect("the sign-in before is still good");
+    desktop.org.open_session(&alice, &token, Some(&nonce)).await.expect("the sign-in before is still good");
 }
 
 #[tokio::test]
@@ -53,7 +61,7 @@ async fn a_kept_session_is_opened_again_when_it_is_lost() {
     let desktop = Desktop::new(&served).await;
     let nonce = desktop.org.nonce().await.expect("a nonce");
     let token = id_token(&served, "alice", &["analysts"], Some(&nonce));
-    let tokens = Arc::new(SignedIn { token, nonce: Some(nonce) });
+    let tokens = Arc::new(SignedIn { token, nonce: Some(nonce), subject: person(&served, "alice") });
     let opened = Arc::new(Mutex::new(0));
     let count = Arc::clone(&opened);
     let org = desktop.org.clone();
@@ -89,11 +97,10 @@ async fn a_session_that_somebody_else_opened_is_kept() {
     let asked = Arc::new(Asked::default());
     let (org, tokens) = (desktop.org.clone(), Arc::clone(&asked));
     let keeping = tokio::spawn(async move { org.keep_session(tokens, |_| ()).await });
-    // One thread: the keeper has come to its first pause.
-    tokio::task::yield_now().await;
-    assert_eq!(*asked.0.lock().expect("not poisoned"), 0);
+    until("the first look", async || *asked.0.lock().expect("not poisoned") == 1).await;
+    assert!(desktop.org.session().borrow().is_some(), "nobody else is known to be there");
     desktop.org.end_session();
-    until("another session is wanted", async || *asked.0.lock().expect("not poisoned") == 1).await;
+    until("another session is wanted", async || *asked.0.lock().expect("not poisoned") == 2).await;
     keeping.abort();
 }
 
@@ -105,7 +112,8 @@ async fn a_revoked_device_hears_why() {
     served.ask(&Ask::RevokeDevice { id: desktop.id }).await.expect("revokes");
     desktop.org.end_session();
     let nonce = desktop.org.nonce().await.expect("a nonce");
-    let tokens = SignedIn { token: id_token(&served, "alice", &[], Some(&nonce)), nonce: Some(nonce) };
+    let token = id_token(&served, "alice", &[], Some(&nonce));
+    let tokens = SignedIn { token, nonce: Some(nonce), subject: person(&served, "alice") };
     let heard: Arc<Mutex<Vec<Advice>>> = Arc::default();
     let hears = Arc::clone(&heard);
     let org = desktop.org.clone();
@@ -128,9 +136,142 @@ async fn a_provider_that_is_down_is_said() {
     let desktop = Desktop::new(&served).await;
     let nonce = desktop.org.nonce().await.expect("a nonce");
     let token = id_token(&served, "alice", &[], Some(&nonce));
+    let alice = person(&served, "alice");
     let ServedOrg { idp, running, dir, .. } = served;
     drop(idp);
-    let fault = desktop.org.open_session(&token, Some(&nonce)).await.expect_err("refused");
+    let fault = desktop.org.open_session(&alice, &token, Some(&nonce)).await.expect_err("refused");
     assert_eq!(fault.advice().code, "idp-unreachable");
     drop((running, dir));
+}
+
+/// A server that opens sessions for `subject`, each after `open` gave leave; and how often it was asked.
+async fn hesitant(subject: Subject, open: &Arc<Semaphore>) -> (StandIn, Arc<Mutex<usize>>) {
+    let (open, asked) = (Arc::clone(open), Arc::<Mutex<usize>>::default());
+    let count = Arc::clone(&asked);
+    let server = StandIn::new(move |request| {
+        assert!(request.what == "POST /v1/session" && request.body.contains("id_token"));
+        *count.lock().expect("not poisoned") += 1;
+        let (open, subject) = (Arc::clone(&open), subject.clone());
+        async move {
+            open.acquire().await.expect("open").forget();
+            session_answer(&subject)
+        }
+    })
+    .await;
+    (server, asked)
+}
+
+#[tokio::test]
+async fn a_session_that_is_being_opened_during_a_sign_out_is_not_installed() {
+    let (alice, open) = (Subject::local("alice"), Arc::new(Semaphore::new(0)));
+    let (server, asked) = hesitant(alice.clone(), &open).await;
+    let desktop = server.desktop().await;
+    let org = desktop.org.clone();
+    let opening =
+        tokio::spawn(async move { org.open_session(&alice, &SecretString::from("token"), None).await });
+    until("the request", async || *asked.lock().expect("not poisoned") == 1).await;
+    desktop.org.end_session();
+    open.add_permits(1);
+    let outcome = opening.await.expect("runs");
+    assert!(matches!(outcome, Err(OrgFault::NoSession)), "{outcome:?}");
+    assert!(desktop.org.session().borrow().is_none(), "who has signed out stays signed out");
+}
+
+/// Whoever sits at the computer.
+#[derive(Default)]
+struct Seat(Mutex<Option<Subject>>);
+
+impl Seat {
+    fn take(&self, subject: Option<&Subject>) {
+        *self.0.lock().expect("not poisoned") = subject.cloned();
+    }
+}
+
+impl IdTokens for Seat {
+    fn id_token(&self) -> BoxFuture<'_, Result<IdToken, NoIdToken>> {
+        let subject = self.0.lock().expect("not poisoned").clone();
+        Box::pin(async {
+            let nobody = || NoIdToken(Advice::new("nobody", "Nobody is signed in.", "", ""));
+            Ok(IdToken { token: "token".into(), nonce: None, subject: subject.ok_or_else(nobody)? })
+        })
+    }
+}
+
+/// Keeps a session, and counts the openings and failures that are told.
+fn keep(org: &Org, tokens: Arc<dyn IdTokens>) -> (Arc<Mutex<(usize, usize)>>, tokio::task::JoinHandle<()>) {
+    let told = Arc::<Mutex<(usize, usize)>>::default();
+    let (org, tells) = (org.clone(), Arc::clone(&told));
+    let keeping = tokio::spawn(async move {
+        org.keep_session(tokens, move |outcome| {
+            let mut told = tells.lock().expect("not poisoned");
+            *told = (told.0 + usize::from(outcome.is_ok()), told.1 + usize::from(outcome.is_err()));
+        })
+        .await;
+    });
+    (told, keeping)
+}
+
+#[tokio::test]
+async fn a_keeper_s_late_answer_brings_nobody_back() {
+    let (alice, open) = (Subject::local("alice"), Arc::new(Semaphore::new(1)));
+    let (server, asked) = hesitant(alice.clone(), &open).await;
+    let desktop = server.desktop().await;
+    let seat = Arc::new(Seat::default());
+    seat.take(Some(&alice));
+    let (told, keeping) = keep(&desktop.org, Arc::clone(&seat) as Arc<dyn IdTokens>);
+    until("a session", async || desktop.org.session().borrow().is_some()).await;
+
+    // A sign-out ends the session first, and the token a moment later.
+    desktop.org.end_session();
+    until("another request", async || *asked.lock().expect("not poisoned") == 2).await;
+    seat.take(None);
+    desktop.org.end_session();
+    let mut sessions = desktop.org.session();
+    open.add_permits(1);
+    let news = tokio::time::timeout(std::time::Duration::from_millis(500), sessions.changed()).await;
+    assert!(news.is_err() && sessions.borrow().is_none(), "who has signed out stays signed out");
+    assert_eq!(*told.lock().expect("not poisoned"), (1, 0), "and that is no failure");
+    keeping.abort();
+}
+
+#[tokio::test]
+async fn the_session_of_another_person_is_not_kept() {
+    let served = ServedOrg::new().await;
+    let desktop = Desktop::new(&served).await;
+    let bob = desktop.org.nonce().await.expect("a nonce");
+    let token = id_token(&served, "bob", &["analysts"], Some(&bob));
+    let tokens = SignedIn { token, nonce: Some(bob), subject: person(&served, "bob") };
+    desktop.sign_in(&served, "alice", &["analysts"]).await;
+    let (_told, keeping) = keep(&desktop.org, Arc::new(tokens));
+    until("bob's session", async || {
+        let session = desktop.org.session().borrow().clone();
+        session.is_some_and(|session| session.subject.is_same_person(&person(&served, "bob")))
+    })
+    .await;
+    keeping.abort();
+}
+
+#[tokio::test]
+async fn a_session_of_another_person_than_was_meant_is_not_installed() {
+    let served = ServedOrg::new().await;
+    let desktop = Desktop::new(&served).await;
+    desktop.sign_in(&served, "alice", &["analysts"]).await;
+    let nonce = desktop.org.nonce().await.expect("a nonce");
+    let token = id_token(&served, "alice", &["analysts"], Some(&nonce));
+    let refused = desktop.org.open_session(&person(&served, "bob"), &token, Some(&nonce)).await;
+    assert!(matches!(refused, Err(OrgFault::Unusable(_))), "{refused:?}");
+    assert!(desktop.org.session().borrow().is_none(), "alice's session is not for bob");
+}
+
+#[tokio::test]
+async fn a_failure_is_taken_back_when_somebody_else_opens_the_session() {
+    let served = ServedOrg::new().await;
+    let desktop = Desktop::new(&served).await;
+    let unbound = id_token(&served, "alice", &["analysts"], None);
+    let tokens = SignedIn { token: unbound, nonce: None, subject: person(&served, "alice") };
+    let (told, keeping) = keep(&desktop.org, Arc::new(tokens));
+    until("a failure", async || *told.lock().expect("not poisoned") == (0, 1)).await;
+    desktop.sign_in(&served, "alice", &["analysts"]).await;
+    until("the word that it is over", async || *told.lock().expect("not poisoned") == (1, 1)).await;
+    keeping.abort();
 }

@@ -94,7 +94,9 @@ impl SignIn {
         let session = sso.sign_in(nonce).await.map_err(|fault| self.missed(&fault))?;
         self.take_seat(session.subject());
         // Whoever keeps the session tries again where this fails, and says so.
-        if let Err(fault) = self.org.open_session(session.id_token(), session.nonce()).await {
+        if let Err(fault) =
+            self.org.open_session(session.subject(), session.id_token(), session.nonce()).await
+        {
             tracing::info!(%fault, "signed in, but there is no session with the organisation yet");
         }
         Ok(())
@@ -266,7 +268,11 @@ impl IdTokens for SignIn {
             let sso = self.sso.borrow().clone();
             let Some(sso) = sso else { return Err(NoIdToken(super::policy::not_here())) };
             let session = sso.session().await.map_err(|fault| NoIdToken(fault.advice()))?;
-            Ok(IdToken { token: session.id_token().clone(), nonce: session.nonce().map(str::to_owned) })
+            Ok(IdToken {
+                token: session.id_token().clone(),
+                nonce: session.nonce().map(str::to_owned),
+                subject: session.subject().clone(),
+            })
         })
     }
 }
