@@ -307,9 +307,20 @@ impl Journal {
             .unwrap_or_else(PoisonError::into_inner)
             .last(config.device, org)
             .map_or(Position::default(), |receipt| Position::from(receipt.head()));
+        self.pending_from(receipted, limit)
+    }
+
+    /// As [`Journal::pending`], but what is after `position`, whether or not the organisation has acknowledged it: for a
+    /// server that knows less than it has signed for.
+    ///
+    /// # Errors
+    /// A [`JournalFault`] where files cannot be read.
+    pub fn pending_from(&self, position: Position, limit: usize) -> Result<Vec<AuditRecord>, JournalFault> {
+        let config = &self.inner.config;
+        let Some(org) = &config.org else { return Ok(Vec::new()) };
         let limit = Limit { records: limit, bytes: UPLOAD_BYTES };
-        for epoch in epochs_of(&config.dir, config.device, org, receipted.epoch)? {
-            let seq = if epoch == receipted.epoch { receipted.seq } else { 0 };
+        for epoch in epochs_of(&config.dir, config.device, org, position.epoch)? {
+            let seq = if epoch == position.epoch { position.seq } else { 0 };
             match read_after(&config.dir, Position { epoch, seq }, self.head(), limit, Span::Epoch) {
                 Ok(records) if records.is_empty() => {}
                 Err(JournalFault::Damaged { epoch, after, detail }) => {

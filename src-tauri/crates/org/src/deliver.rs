@@ -155,12 +155,12 @@ impl Org {
     }
 }
 
-/// The next records to deliver: those that nobody has signed for, or all after a place that the server named.
+/// The next records to deliver: those that nobody has signed for, or those after a place that the server named.
 async fn next(journal: &Journal, from: Option<Position>) -> Result<Vec<AuditRecord>, DeliverFault> {
     let journal = journal.clone();
     blocking(move || match from {
         None => journal.pending(BATCH_RECORDS),
-        Some(position) => journal.after(position, BATCH_RECORDS),
+        Some(position) => journal.pending_from(position, BATCH_RECORDS),
     })
     .await
 }

@@ -86,6 +86,35 @@ async fn personal_records_and_those_of_other_organisations_are_never_pending() {
 }
 
 #[tokio::test]
+async fn what_is_sent_again_is_the_organisation_s_only() {
+    let home = Home::new();
+    filled(&home, 3).await;
+    let (journal, _) = home.open_with(home.org_config("first"));
+    call(&journal).await;
+    drop(journal);
+    let (journal, _) = home.open_with(home.org_config("second"));
+    call(&journal).await;
+    journal.event(EventRecord::new(AuditEvent::Stop)).await.unwrap();
+    let owed = upload(&home, &journal, "second");
+    assert!(journal.pending(100).unwrap().is_empty());
+
+    let others: Vec<Position> = all(&journal).iter().map(|record| record.link().head().into()).collect();
+    let epoch = journal.head().epoch;
+    for position in others.into_iter().filter(|position| position.epoch != epoch).chain([Position::default()])
+    {
+        assert_eq!(journal.pending_from(position, 100).unwrap(), owed, "from {position:?}");
+    }
+    assert_eq!(journal.pending_from(Position { epoch, seq: 2 }, 1).unwrap(), owed[2..3]);
+    assert!(journal.pending_from(journal.head().into(), 100).unwrap().is_empty());
+    drop(journal);
+    let (journal, _) = home.open();
+    assert!(
+        journal.pending_from(Position::default(), 100).unwrap().is_empty(),
+        "personal mode sends nothing"
+    );
+}
+
+#[tokio::test]
 async fn an_upload_crosses_epochs_of_the_same_device() {
     let home = Home::new();
     let (journal, _) = home.open_with(home.org_config("example"));

@@ -1,18 +1,24 @@
 //! Delivering audit records until the organisation has signed for them.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use audit::{AuditEvent, EventRecord, Journal, JournalConfig};
 use control::testing::ServedOrg;
-use model::Subject;
+use model::{Advice, Subject};
 use org::Delivery;
+use org_protocol::UploadRefused;
 use os::SystemClock;
+use secrecy::SecretString;
 
-use crate::harness::{Desktop, until};
+use crate::harness::{Desktop, StandIn, session_answer, until};
 
 fn journal(desktop: &Desktop) -> Journal {
+    journal_for(desktop, Some("acme"))
+}
+
+fn journal_for(desktop: &Desktop, org: Option<&str>) -> Journal {
     let config = JournalConfig {
-        org: Some("acme".to_owned()),
+        org: org.map(str::to_owned),
         ..JournalConfig::new(desktop.home.path().join("journal"), desktop.id, [7; 32])
     };
     Journal::open(config, Arc::new(SystemClock)).expect("opens").0
@@ -36,6 +42,23 @@ async fn acknowledged(desktop: &Desktop, journal: &Journal) {
     .await;
     let delivered = async || matches!(&*desktop.org.delivery().borrow(), Delivery::Delivered(_));
     until("the word that it is delivered", delivered).await;
+}
+
+/// Leaves a personal epoch behind, with a record that names `user`.
+async fn personal(desktop: &Desktop, user: &str) {
+    let journal = journal_for(desktop, None);
+    note(&journal, user).await;
+    journal.close();
+}
+
+/// Makes the server forget what it has stored.
+async fn set_back(served: &ServedOrg, desktop: &Desktop) {
+    let sql = ["DELETE FROM records WHERE device = ?", "DELETE FROM heads WHERE device = ?"];
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(served.data("control.sqlite"));
+    let mut connection = sqlx::ConnectOptions::connect(&options).await.expect("connects");
+    for sql in sql {
+        sqlx::query(sql).bind(desktop.id.to_string()).execute(&mut connection).await.expect("sets back");
+    }
 }
 
 async fn count(served: &ServedOrg, user: &str) -> usize {
@@ -86,12 +109,7 @@ async fn a_server_that_was_set_back_gets_the_records_again() {
     note(&journal, "one").await;
     acknowledged(&desktop, &journal).await;
 
-    let sql = ["DELETE FROM records WHERE device = ?", "DELETE FROM heads WHERE device = ?"];
-    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(served.data("control.sqlite"));
-    let mut connection = sqlx::ConnectOptions::connect(&options).await.expect("connects");
-    for sql in sql {
-        sqlx::query(sql).bind(desktop.id.to_string()).execute(&mut connection).await.expect("sets back");
-    }
+    set_back(&served, &desktop).await;
     assert_eq!(count(&served, "one").await, 0);
     note(&journal, "two").await;
     acknowledged(&desktop, &journal).await;
@@ -116,5 +134,55 @@ async fn receipts_of_a_stranger_are_not_believed() {
     assert!(!unsigned.await.expect("runs").expect("reads").is_empty());
     desktop.update().await.expect("fetches");
     acknowledged(&desktop, &journal).await;
+    task.abort();
+}
+
+#[tokio::test]
+async fn a_server_that_was_set_back_recovers_without_what_was_recorded_in_personal_mode() {
+    let served = ServedOrg::new().await;
+    let desktop = Desktop::new(&served).await;
+    personal(&desktop, "at-home").await;
+    desktop.update().await.expect("fetches");
+    desktop.sign_in(&served, "alice", &["analysts"]).await;
+    let journal = journal(&desktop);
+    let task = deliver(&desktop, &journal);
+    note(&journal, "one").await;
+    acknowledged(&desktop, &journal).await;
+
+    set_back(&served, &desktop).await;
+    note(&journal, "two").await;
+    acknowledged(&desktop, &journal).await;
+    assert_eq!((count(&served, "one").await, count(&served, "two").await), (1, 1));
+    assert_eq!(count(&served, "at-home").await, 0);
+    task.abort();
+}
+
+#[tokio::test]
+async fn no_answer_gets_what_was_recorded_in_personal_mode_onto_the_wire() {
+    let batches = Arc::<Mutex<Vec<String>>>::default();
+    let received = Arc::clone(&batches);
+    let server = StandIn::new(move |asked| {
+        let answer = if asked.what == "POST /v1/audit" {
+            received.lock().expect("not poisoned").push(asked.body);
+            let error = Advice::new("audit-gap", "There is a gap.", "", "");
+            let refused = UploadRefused { error, stored: None };
+            (409, serde_json::to_string(&refused).expect("JSON"))
+        } else {
+            session_answer(&Subject::local("alice"))
+        };
+        async { answer }
+    })
+    .await;
+    let desktop = server.desktop().await;
+    personal(&desktop, "at-home").await;
+    let journal = journal(&desktop);
+    note(&journal, "at-work").await;
+    let token = SecretString::from("token");
+    desktop.org.open_session(&Subject::local("alice"), &token, None).await.expect("opens");
+    let task = deliver(&desktop, &journal);
+    until("a second batch", async || batches.lock().expect("not poisoned").len() >= 2).await;
+    for batch in batches.lock().expect("not poisoned").iter() {
+        assert!(batch.contains("at-work") && !batch.contains("at-home"), "{batch}");
+    }
     task.abort();
 }
