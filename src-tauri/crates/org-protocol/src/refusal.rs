@@ -31,6 +31,14 @@ pub enum Refusal {
         /// The document's.
         found: u64,
     },
+    /// The newest root document is older than one that was known before: somebody may be withholding newer ones.
+    #[error("root document {found} is older than root document {seen}")]
+    RootRollback {
+        /// The highest version known.
+        seen: u64,
+        /// The document's.
+        found: u64,
+    },
     /// The newest root document vouches for nothing any more.
     #[error("the root document expired at {at}")]
     RootExpired {
@@ -168,6 +176,7 @@ impl Refusal {
             Self::Root(_) => "root-unreadable",
             Self::Fingerprint { .. } => "root-fingerprint",
             Self::RootVersion { .. } => "root-version",
+            Self::RootRollback { .. } => "root-rollback",
             Self::RootExpired { .. } => "root-expired",
             Self::WrongOrg { .. } => "bundle-wrong-org",
             Self::EpochRollback { .. } | Self::WrongEpoch { .. } => "bundle-epoch",
@@ -216,6 +225,7 @@ impl ForPerson for Refusal {
             Self::Envelope(_)
             | Self::Root(_)
             | Self::RootVersion { .. }
+            | Self::RootRollback { .. }
             | Self::WrongOrg { .. }
             | Self::EpochRollback { .. }
             | Self::WrongEpoch { .. }

@@ -122,6 +122,22 @@ impl TrustState {
         Ok(Self { root, ratchet, seen: None, applied: None })
     }
 
+    /// Begins again where the documents of a persisted state are lost: with the root document that was pinned, and with
+    /// everything that must not move backwards. The root documents are walked again, and nothing else is taken before
+    /// they reach the one that was known ([`Self::check_root`]). Nothing is applied then.
+    ///
+    /// # Errors
+    /// As [`Self::begin`]; [`Refusal::RatchetFormat`] where the state is of another format.
+    pub fn begin_again(ratchet: Ratchet, envelope: &[u8], now: Timestamp) -> Result<Self, Refusal> {
+        if ratchet.format != RATCHET_FORMAT {
+            return Err(Refusal::RatchetFormat(ratchet.format));
+        }
+        ratchet.check_clock(now)?;
+        let begun = Self::begin(ratchet.anchor, envelope, now)?;
+        // What was applied is never newer than what was seen, which is what order is judged by.
+        Ok(Self { ratchet: Ratchet { applied: None, ..ratchet }, ..begun })
+    }
+
     /// Takes up a persisted state. The documents are held to the digests in the ratchet, so what was accepted once is
     /// accepted again, even after it expired; what was altered on disk is not.
     ///
@@ -172,17 +188,29 @@ impl TrustState {
             return Err(Refusal::EpochRollback { seen: self.root.epoch, found: root.epoch });
         }
         let mut next = self.clone();
-        next.ratchet.root = RootMark { version: root.version, digest };
+        if root.version >= self.ratchet.root.version {
+            next.ratchet.root = RootMark { version: root.version, digest };
+        }
         next.root = root;
         Ok(next)
+    }
+
+    /// Whether the newest root document is no older than the newest that was ever known.
+    ///
+    /// # Errors
+    /// [`Refusal::RootRollback`] where it is older: somebody withholds those after it.
+    pub fn check_root(&self) -> Result<(), Refusal> {
+        let (seen, found) = (self.ratchet.root.version, self.root.version);
+        if found < seen { Err(Refusal::RootRollback { seen, found }) } else { Ok(()) }
     }
 
     /// Takes a manifest. The same one again is accepted and changes nothing.
     ///
     /// # Errors
-    /// A [`Refusal`] by name: signatures, organisation, epoch, rollback, two manifests of one version, expiry, clock.
+    /// A [`Refusal`] by name: an old root document, signatures, organisation, epoch, rollback, two manifests of one version, expiry, clock.
     pub fn accept_manifest(&self, envelope: &[u8], now: Timestamp) -> Result<Self, Refusal> {
         self.ratchet.check_clock(now)?;
+        self.check_root()?;
         if self.root.expires <= now {
             return Err(Refusal::RootExpired { at: self.root.expires });
         }

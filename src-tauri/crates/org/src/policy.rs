@@ -224,12 +224,29 @@ impl Inner {
         Ok(Some(ratchet))
     }
 
-    /// The beginning of trust: the root document whose fingerprint was pinned. It need not be the first.
+    /// The stored ratchet; one that nobody can read any more is given up.
+    async fn usable_ratchet(&self) -> Result<Option<Ratchet>, OrgFault> {
+        match self.stored_ratchet().await {
+            Err(fault @ OrgFault::Unusable(_)) => {
+                tracing::warn!(%fault, "trust begins anew");
+                Ok(None)
+            }
+            outcome => outcome,
+        }
+    }
+
+    /// The beginning of trust: the root document whose fingerprint was pinned. It need not be the first. Where only the
+    /// documents were lost, what must not move backwards does not.
     async fn begin(&self, now: Timestamp) -> Result<TrustState, OrgFault> {
+        let before = self.usable_ratchet().await?;
         let mut refusal = None;
         for version in 1..=MOST_ROOTS {
             let Some(envelope) = self.root(version).await? else { break };
-            match TrustState::begin(self.fingerprint, &envelope, now) {
+            let begun = match before.clone() {
+                Some(ratchet) => TrustState::begin_again(ratchet, &envelope, now),
+                None => TrustState::begin(self.fingerprint, &envelope, now),
+            };
+            match begun {
                 Ok(trust) => {
                     self.files.write(&Name::root(version), &envelope)?;
                     self.store(trust.ratchet()).await?;
@@ -242,13 +259,14 @@ impl Inner {
             .map_or_else(|| OrgFault::Unusable("it has no root document".to_owned()), OrgFault::Document))
     }
 
-    /// Walks the root documents that are new.
+    /// Walks the root documents that are new, at least to the newest that was known before.
     async fn walk(&self, mut trust: TrustState, now: Timestamp) -> Result<TrustState, OrgFault> {
         while let Some(envelope) = self.root(trust.root().version.saturating_add(1)).await? {
             trust = trust.accept_root(&envelope, now)?;
             self.files.write(&Name::root(trust.root().version), &envelope)?;
             self.store(trust.ratchet()).await?;
         }
+        trust.check_root()?;
         Ok(trust)
     }
 

@@ -234,6 +234,41 @@ fn rollback_after_a_restart() {
 }
 
 #[test]
+fn rollback_after_the_documents_were_lost() {
+    let org = Org::new();
+    let bundle = bundle("five");
+    let before = org.applied(&bundle);
+    let begun =
+        TrustState::begin_again(before.ratchet().clone(), &org.root_envelope(), NOW).expect("begins again");
+    assert_eq!((begun.applied(), begun.applied_digest()), (None, None));
+    assert_eq!(
+        begun.accept_manifest(&org.signed(&org.manifest(4, b"x")), NOW),
+        Err(Refusal::Rollback { seen: 5, found: 4 })
+    );
+    let seen = begun.accept_manifest(&org.signed(&org.manifest(5, &bundle)), NOW).expect("the same again");
+    assert_eq!(seen.wanted(None), Ok(Some(reference(&bundle))), "it is not here any more");
+    assert_eq!(seen.accept_bundle(None, &bundle).map(|(state, _)| state), Ok(before));
+}
+
+#[test]
+fn what_was_lost_begins_again_as_it_first_began() {
+    let org = Org::new();
+    let ratchet = org.applied(&bundle("five")).ratchet().clone();
+    let stranger = Org::with_keys("acme", vec![key(3), key(4)], key(11));
+    assert_eq!(
+        TrustState::begin_again(ratchet.clone(), &stranger.root_envelope(), NOW),
+        Err(Refusal::Fingerprint { pinned: org.root.fingerprint(), found: stranger.root.fingerprint() })
+    );
+    let past = Timestamp::from_seconds(NOW.seconds() - 301);
+    assert_eq!(
+        TrustState::begin_again(ratchet.clone(), &org.root_envelope(), past),
+        Err(Refusal::ClockBehind { known: NOW, now: past })
+    );
+    let newer = Ratchet { format: 2, ..ratchet };
+    assert_eq!(TrustState::begin_again(newer, &org.root_envelope(), NOW), Err(Refusal::RatchetFormat(2)));
+}
+
+#[test]
 fn two_manifests_of_one_version() {
     let org = Org::new();
     let state = org.applied(&bundle("five"));

@@ -124,6 +124,54 @@ async fn an_older_publication_is_refused_also_after_a_restart() {
 }
 
 #[tokio::test]
+async fn an_older_publication_is_refused_also_after_the_documents_were_deleted() {
+    let mut served = ServedOrg::new().await;
+    let desktop = Desktop::new(&served).await;
+    served.publish(rename("Newer")).await.expect("publishes");
+    let newer = desktop.update().await.expect("fetches").expect("new");
+    std::fs::remove_dir_all(desktop.bundle_dir()).expect("deletes");
+
+    let replay = ServedOrg::new().await;
+    let desktop = desktop.repointed(replay.running.public_url.clone(), replay.fingerprint()).await;
+    desktop.org.resume().await.expect_err("its documents are missing");
+    let refused = desktop.update().await;
+    assert!(
+        matches!(refused, Err(OrgFault::Document(Refusal::Rollback { seen: 2, found: 1 }))),
+        "{refused:?}"
+    );
+
+    let desktop = desktop.restart(&served).await;
+    assert_eq!(desktop.org.id().await.as_deref(), Some("acme"));
+    let again = desktop.update().await.expect("fetches").expect("here again");
+    assert_eq!((again.digest, again.label), (newer.digest, newer.label));
+    let desktop = desktop.restart(&served).await;
+    assert!(desktop.org.resume().await.expect("nothing is wrong").is_some());
+}
+
+#[tokio::test]
+async fn withheld_root_documents_are_noticed_also_after_the_documents_were_deleted() {
+    let mut served = ServedOrg::new().await;
+    let pinned = served.fingerprint();
+    served.rotate_root();
+    served.publish(|_| ()).await.expect("publishes");
+    let desktop = Desktop::pointed(served.running.public_url.clone(), pinned).await;
+    desktop.update().await.expect("fetches").expect("new");
+    std::fs::remove_dir_all(desktop.bundle_dir()).expect("deletes");
+
+    let replay = ServedOrg::new().await;
+    let desktop = desktop.repointed(replay.running.public_url.clone(), pinned).await;
+    let refused = desktop.update().await;
+    assert!(
+        matches!(refused, Err(OrgFault::Document(Refusal::RootRollback { seen: 2, found: 1 }))),
+        "{refused:?}"
+    );
+    assert!(desktop.org.receipt_keys().borrow().is_empty(), "nor are its keys believed");
+
+    let desktop = desktop.repointed(served.running.public_url.clone(), pinned).await;
+    desktop.update().await.expect("fetches").expect("here again");
+}
+
+#[tokio::test]
 async fn root_documents_are_walked_and_kept() {
     let mut served = ServedOrg::new().await;
     let pinned = served.fingerprint();

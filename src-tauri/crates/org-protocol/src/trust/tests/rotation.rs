@@ -41,6 +41,27 @@ fn rotation_needs_the_old_keys_and_the_new_ones() {
 }
 
 #[test]
+fn a_walk_that_begins_again_ends_no_earlier_than_before() {
+    let org = Org::new();
+    let rotated = Org::with_keys("acme", vec![key(1), key(2)], key(12));
+    let two = Root { version: 2, ..org.root.clone() };
+    let three = Root { version: 3, ..rotated.root.clone() };
+    let walk = |state: &TrustState, root| state.accept_root(&sign_root(root, &org.root_keys), NOW);
+    let before = walk(&walk(&org.begun(), &two).expect("walks on"), &three).expect("walks on");
+
+    let begun = TrustState::begin_again(before.ratchet().clone(), &org.root_envelope(), NOW).expect("begins");
+    let stolen = org.signed(&org.manifest(1, b"x"));
+    for (state, found) in [(begun.clone(), 1), (walk(&begun, &two).expect("walks on"), 2)] {
+        let behind = Refusal::RootRollback { seen: 3, found };
+        assert_eq!(state.check_root(), Err(behind.clone()));
+        assert_eq!(state.accept_manifest(&stolen, NOW), Err(behind), "its keys may be the lost ones");
+        assert_eq!(state.ratchet().root_version(), 3, "what is persisted does not go back");
+    }
+    let caught_up = walk(&walk(&begun, &two).expect("walks on"), &three).expect("walks on");
+    assert_eq!((caught_up.check_root(), &caught_up), (Ok(()), &before));
+}
+
+#[test]
 fn an_expired_root_is_a_step_to_one_that_is_not() {
     let org = Org::new();
     let late = NOW.plus(400 * DAY);
