@@ -80,8 +80,8 @@ pub enum Fetched {
 }
 
 impl Org {
-    /// Takes up the policy that was in force when the program ended. What was altered or cannot be read is set aside
-    /// and told; nothing is in force then until something is fetched.
+    /// Takes up the policy that was in force when the program ended. Documents that were altered or cannot be read are
+    /// set aside and told; nothing is in force then until something is fetched.
     ///
     /// # Errors
     /// The words for the person, with nothing in force.
@@ -98,7 +98,10 @@ impl Org {
             Ok(None) => Ok(None),
             Err(fault) => {
                 tracing::warn!(%fault, "the stored policy is not taken up");
-                if let Err(fault) = self.0.files.set_aside() {
+                // A fault of the vault says nothing against the documents.
+                if matches!(fault, OrgFault::Document(_))
+                    && let Err(fault) = self.0.files.set_aside()
+                {
                     tracing::warn!(%fault, "the stored policy is not set aside");
                 }
                 Err(fault.advice())

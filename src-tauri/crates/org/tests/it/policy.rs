@@ -172,6 +172,30 @@ async fn withheld_root_documents_are_noticed_also_after_the_documents_were_delet
 }
 
 #[tokio::test]
+async fn a_fault_of_the_vault_leaves_the_documents_where_they_are() {
+    let served = ServedOrg::new().await;
+    let desktop = Desktop::new(&served).await;
+    let applied = desktop.update().await.expect("fetches").expect("new");
+    let ratchets = desktop.home.path().join("vault/ratchet");
+    let sealed: Vec<_> =
+        std::fs::read_dir(ratchets).expect("reads").map(|entry| entry.expect("an entry").path()).collect();
+    let desktop = desktop.restart(&served).await;
+    // A folder in its place cannot be read, which is no damage.
+    for file in &sealed {
+        std::fs::rename(file, file.with_extension("kept")).expect("moves");
+        std::fs::create_dir(file).expect("makes a folder");
+    }
+    desktop.org.resume().await.expect_err("the vault cannot be read");
+    assert!(desktop.bundle_dir().exists(), "nothing is wrong with the documents");
+    for file in &sealed {
+        std::fs::remove_dir(file).expect("removes the folder");
+        std::fs::rename(file.with_extension("kept"), file).expect("moves back");
+    }
+    let resumed = desktop.org.resume().await.expect("nothing is wrong").expect("in force");
+    assert_eq!(resumed.digest, applied.digest);
+}
+
+#[tokio::test]
 async fn root_documents_are_walked_and_kept() {
     let mut served = ServedOrg::new().await;
     let pinned = served.fingerprint();
