@@ -1,7 +1,8 @@
 //! The last good signed documents on disk.
 //!
 //! Each file is named by what it is, so that new ones never overwrite those that the ratchet still names. The ratchet
-//! in the vault decides which are current; files that it does not name are removed after it was stored.
+//! in the vault decides which are current; manifests and bundles that it does not name are removed after it was stored.
+//! Root documents stay: they are few, and the pinned one says whose documents these are.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -53,15 +54,24 @@ impl Files {
         std::fs::read(self.dir.join(&name.0))
     }
 
-    /// Removes what the ratchet does not name. What cannot be removed does no harm.
+    /// The stored root documents, in no order.
+    pub(crate) fn roots(&self) -> Vec<Vec<u8>> {
+        let Ok(entries) = std::fs::read_dir(&self.dir) else { return Vec::new() };
+        let roots = entries
+            .filter_map(Result::ok)
+            .filter(|entry| entry.file_name().to_string_lossy().starts_with("root-"));
+        roots.filter_map(|entry| std::fs::read(entry.path()).ok()).collect()
+    }
+
+    /// Removes the manifests and bundles that the ratchet does not name. What cannot be removed does no harm.
     pub(crate) fn prune(&self, ratchet: &Ratchet) {
-        let mut kept: BTreeSet<Name> = [Name::root(ratchet.root_version())].into();
+        let mut kept: BTreeSet<Name> = BTreeSet::new();
         kept.extend(ratchet.applied_manifest().map(Name::manifest));
         kept.extend(ratchet.applied_bundle().map(Name::bundle));
         let Ok(entries) = std::fs::read_dir(&self.dir) else { return };
         for entry in entries.filter_map(Result::ok) {
             let name = Name(entry.file_name().to_string_lossy().into_owned());
-            let ours = ["root-", "manifest-", "bundle-"].iter().any(|prefix| name.0.starts_with(prefix));
+            let ours = ["manifest-", "bundle-"].iter().any(|prefix| name.0.starts_with(prefix));
             if ours && !kept.contains(&name) && std::fs::remove_file(entry.path()).is_err() {
                 tracing::debug!(name = name.0, "an old document stays");
             }

@@ -109,13 +109,17 @@ impl Org {
         }
     }
 
-    /// The organisation's id, once a root document of it was believed; also where the documents beside it are damaged.
+    /// The organisation's id, once a root document of it was believed; also where the documents beside it are damaged,
+    /// or where the vault, whose keychain may be locked, has nothing of it.
     pub async fn id(&self) -> Option<String> {
         let held = self.0.held.lock().await;
         if let Some(trust) = &held.trust {
             return Some(trust.ratchet().org().to_owned());
         }
-        self.0.stored_ratchet().await.ok().flatten().map(|ratchet| ratchet.org().to_owned())
+        match self.0.stored_ratchet().await {
+            Ok(Some(ratchet)) => Some(ratchet.org().to_owned()),
+            Ok(None) | Err(_) => self.0.id_on_disk(),
+        }
     }
 
     /// How long to wait before asking again for what is new: about a minute, and never all devices at once.
@@ -169,7 +173,10 @@ impl Org {
         }
         self.0.files.write(&Name::bundle(applied.digest), &bundle)?;
         self.0.store(ratchet).await?;
-        self.0.files.prune(ratchet);
+        // Else the ratchet of an earlier run, which the vault cannot show now, may name other documents.
+        if self.0.vault.is_durable() {
+            self.0.files.prune(ratchet);
+        }
         self.0.know_keys(&trust);
         held.trust = Some(trust);
         Ok(applied)
@@ -225,6 +232,13 @@ impl Inner {
             return Ok(None);
         }
         Ok(Some(ratchet))
+    }
+
+    /// The id in a root document on disk that has the pinned fingerprint: it is as good as one that is fetched.
+    fn id_on_disk(&self) -> Option<String> {
+        let now = self.clock.now();
+        let begun = |envelope: &Vec<u8>| TrustState::begin(self.fingerprint, envelope, now).ok();
+        self.files.roots().iter().find_map(begun).map(|trust| trust.ratchet().org().to_owned())
     }
 
     /// The stored ratchet; one that nobody can read any more is given up.

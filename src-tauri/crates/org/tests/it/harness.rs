@@ -15,7 +15,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use url::Url;
 use vault::Vault;
-use vault::testing::MemoryKeychain;
+use vault::testing::{Behaviour, MemoryKeychain};
 
 pub(crate) struct Desktop {
     pub(crate) home: tempfile::TempDir,
@@ -45,6 +45,12 @@ impl Desktop {
         let url = served.running.public_url.clone();
         let org = open(home.path(), &keychain, id, url, served.fingerprint()).await;
         Self { home, keychain, id, org }
+    }
+
+    /// The same desktop after a restart with a keychain that behaves so.
+    pub(crate) async fn restart_with(self, keychain: Behaviour, served: &ServedOrg) -> Self {
+        self.keychain.set(keychain);
+        self.restart(served).await
     }
 
     /// The same desktop, pointed elsewhere.
@@ -83,7 +89,6 @@ async fn open(
     fingerprint: RootFingerprint,
 ) -> Org {
     let vault = Vault::open(&home.join("vault"), Arc::new(keychain.clone()), Arc::new(SystemClock)).await;
-    assert!(vault.is_durable(), "the keychain works");
     Org::new(OrgParts {
         config_url: url,
         fingerprint,

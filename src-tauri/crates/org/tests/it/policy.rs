@@ -8,6 +8,8 @@ use model::Digest;
 use org::{Fetched, OrgFault, discover};
 use org_protocol::{Freshness, Refusal};
 
+use vault::testing::Behaviour;
+
 use crate::harness::Desktop;
 
 fn rename(to: &'static str) -> impl FnOnce(&Path) {
@@ -267,6 +269,43 @@ async fn reopened(desktop: &Desktop, served: &ServedOrg) -> org::Org {
         clock: std::sync::Arc::new(os::SystemClock),
     })
     .expect("a client")
+}
+
+#[tokio::test]
+async fn an_organisation_that_was_met_is_known_while_the_keychain_is_locked() {
+    let mut served = ServedOrg::new().await;
+    let pinned = served.fingerprint();
+    served.rotate_root();
+    served.publish(|_| ()).await.expect("publishes");
+    let desktop = Desktop::pointed(served.running.public_url.clone(), pinned).await;
+    assert_eq!(desktop.org.id().await, None, "nobody was met yet");
+    desktop.update().await.expect("fetches").expect("new");
+
+    let desktop = desktop.restart_with(Behaviour::Locked, &served).await;
+    let url = served.running.public_url.clone();
+    served.running.stop().await;
+    assert!(desktop.org.resume().await.expect("nothing is wrong").is_none(), "what it was is not known");
+    assert_eq!(desktop.org.id().await.as_deref(), Some("acme"));
+
+    let elsewhere = desktop.repointed(url, Digest::of(b"another")).await;
+    assert_eq!(elsewhere.org.id().await, None, "another fingerprint is another organisation");
+}
+
+#[tokio::test]
+async fn a_locked_keychain_costs_no_documents() {
+    let mut served = ServedOrg::new().await;
+    let desktop = Desktop::new(&served).await;
+    let first = desktop.update().await.expect("fetches").expect("new");
+    served.publish(rename("Newer")).await.expect("publishes");
+
+    let desktop = desktop.restart_with(Behaviour::Locked, &served).await;
+    let newer = desktop.update().await.expect("fetches").expect("new");
+    let desktop = desktop.restart_with(Behaviour::Available, &served).await;
+    let resumed = desktop.org.resume().await.expect("its documents are there").expect("in force");
+    assert_eq!(resumed.digest, first.digest, "what the vault knows of");
+    assert_eq!(desktop.update().await.expect("fetches").map(|new| new.digest), Some(newer.digest));
+    let files = std::fs::read_dir(desktop.bundle_dir()).expect("reads").count();
+    assert_eq!(files, 3, "root document, manifest, bundle; nothing old");
 }
 
 #[tokio::test]
