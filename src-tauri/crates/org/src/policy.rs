@@ -142,7 +142,7 @@ impl Org {
         held.trust = Some(trust.clone());
         self.0.know_keys(&trust);
         let trust = self.0.newest_manifest(&mut held, trust, now).await?;
-        let device = self.device();
+        let device = Some(self.device());
         let Some(wanted) = trust.wanted(device)? else { return Ok(Fetched::Unchanged) };
         let version = trust.newest().map_or(0, |manifest| manifest.version);
         if held.rejected == Some((wanted.sha256, version)) {
@@ -200,8 +200,9 @@ impl Org {
         self.0.receipt_keys.subscribe()
     }
 
-    fn device(&self) -> Option<DeviceId> {
-        self.0.session.borrow().as_ref().map(|session| session.device)
+    /// This device, as the organisation knows it or will: that nobody is signed in takes it out of no rollout.
+    fn device(&self) -> DeviceId {
+        self.0.session.borrow().as_ref().map_or(self.0.device, |session| session.device)
     }
 }
 

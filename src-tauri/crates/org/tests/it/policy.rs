@@ -1,12 +1,13 @@
 //! Policy on a desktop: fetched, verified, kept, and never worse than before.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
 use control::testing::ServedOrg;
 use model::Digest;
 use org::{Fetched, OrgFault, discover};
-use org_protocol::{Freshness, Refusal};
+use org_protocol::{Envelope, Freshness, MANIFEST_TYPE, Manifest, Refusal, Rollout, SigningKey, Stage};
 
 use vault::testing::Behaviour;
 
@@ -67,6 +68,42 @@ async fn a_renewal_of_the_same_policy_is_told_as_one() {
     assert!(candidate.is_renewal(&first));
     let second = desktop.org.apply(*candidate).await.expect("applies");
     assert_eq!((second.digest, second.label.as_str()), (first.digest, "acme 2"));
+}
+
+/// A publication that rolls a policy of another name out to all devices; those in no rollout have the one before.
+fn rolled_out(served: &mut ServedOrg, name: &'static str) -> BTreeMap<String, Vec<u8>> {
+    let manifest = |documents: &BTreeMap<String, Vec<u8>>| -> Manifest {
+        let envelope = Envelope::parse(&documents["v1/manifest.json"]).expect("an envelope");
+        serde_json::from_slice(&envelope.unverified_payload().expect("a payload")).expect("a manifest")
+    };
+    let mut documents = served.signed(|_| ());
+    let base = manifest(&documents);
+    documents.extend(served.signed(rename(name)));
+    let next = manifest(&documents);
+    let stages = vec![Stage { share: 10_000, bundles: next.bundles }];
+    let rollout = Some(Rollout { salt: "s".to_owned(), stages });
+    let staged = Manifest { bundles: base.bundles, rollout, ..next };
+    let payload = serde_json::to_vec(&staged).expect("JSON");
+    let signed = Envelope::sign(MANIFEST_TYPE, &payload, &[&SigningKey::from_seed(&[2; 32])]);
+    documents.insert("v1/manifest.json".to_owned(), signed.to_json());
+    documents
+}
+
+#[tokio::test]
+async fn a_device_stays_in_its_rollout_without_a_session() {
+    let mut served = ServedOrg::new().await;
+    let desktop = Desktop::new(&served).await;
+    let staged = rolled_out(&mut served, "Staged");
+    served.publish_documents(&staged).await.expect("publishes");
+    let before = desktop.update().await.expect("fetches").expect("new");
+    assert_eq!(before.content.org.name, "Staged", "before anybody signed in");
+    desktop.sign_in(&served, "alice", &["analysts"]).await;
+    assert!(desktop.update().await.expect("fetches").is_none());
+    desktop.org.end_session();
+    assert!(desktop.update().await.expect("fetches").is_none(), "after a sign-out");
+    let desktop = desktop.restart(&served).await;
+    desktop.org.resume().await.expect("nothing is wrong");
+    assert!(desktop.update().await.expect("fetches").is_none(), "after a restart");
 }
 
 #[tokio::test]
