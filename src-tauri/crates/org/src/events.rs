@@ -15,7 +15,7 @@ const SILENCE: Duration = Duration::from_secs(3 * HEARTBEAT.as_secs());
 
 impl Org {
     /// Follows the events for as long as it runs, which is until it is dropped; `tell` hears of each. A stream that
-    /// breaks is taken up where it ended. Without a session it waits for one.
+    /// breaks is taken up where it ended. Without a session it waits for one; with another one the stream is another.
     ///
     /// An event only says that something changed: whoever hears of one fetches and verifies.
     pub async fn follow(&self, mut tell: impl FnMut(EventKind) + Send) {
@@ -30,7 +30,11 @@ impl Org {
                 continue;
             };
             let before = last;
-            match self.stream(&session, &mut last, &mut tell).await {
+            let ended = tokio::select! {
+                ended = self.stream(&session, &mut last, &mut tell) => ended,
+                () = self.0.ended(&session) => continue,
+            };
+            match ended {
                 Ok(()) => tracing::debug!("the event stream ended"),
                 Err(fault) => {
                     tracing::debug!(%fault, "the event stream broke");

@@ -36,6 +36,12 @@ pub struct OrgSession {
     pub subject: Subject,
 }
 
+impl OrgSession {
+    fn is(&self, other: &Self) -> bool {
+        self.token.expose_secret() == other.token.expose_secret()
+    }
+}
+
 impl std::fmt::Debug for OrgSession {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "OrgSession({} on {}, until {})", self.subject.label(), self.device, self.expires)
@@ -188,15 +194,14 @@ impl Inner {
 
     /// Forgets a session that the server has ended, unless another was opened meanwhile.
     pub(crate) fn lost(&self, lost: &OrgSession) {
-        self.session.send_if_modified(|session| {
-            let same = session
-                .as_ref()
-                .is_some_and(|session| session.token.expose_secret() == lost.token.expose_secret());
-            if same {
-                *session = None;
-            }
-            same
-        });
+        self.session.send_if_modified(|session| session.take_if(|session| session.is(lost)).is_some());
+    }
+
+    /// Waits until `session` is not the live one any more.
+    pub(crate) async fn ended(&self, session: &OrgSession) {
+        let is_other = |live: &Option<OrgSession>| live.as_ref().is_none_or(|live| !live.is(session));
+        // It cannot be closed while this is borrowed.
+        let _ = self.session.subscribe().wait_for(is_other).await;
     }
 
     async fn ask_session(

@@ -1,5 +1,7 @@
 //! Following events: pushed within moments, taken up where they ended.
 
+use std::time::Duration;
+
 use control::admin::Ask;
 use control::testing::ServedOrg;
 use org_protocol::EventKind;
@@ -29,7 +31,7 @@ async fn a_publication_is_heard_of_at_once() {
     let began = tokio::time::Instant::now();
     served.publish(|_| ()).await.expect("publishes");
     assert_eq!(heard.recv().await, Some(EventKind::BundleUpdated { epoch: 1, version: 2 }));
-    assert!(began.elapsed() < std::time::Duration::from_secs(2), "{:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
     task.abort();
 }
 
@@ -60,5 +62,24 @@ async fn a_revoked_session_ends_at_once() {
     served.ask(&Ask::RevokeDevice { id: desktop.id }).await.expect("revokes");
     assert_eq!(heard.recv().await, Some(EventKind::SessionRevoked));
     until("the end of the session", async || desktop.org.session().borrow().is_none()).await;
+    task.abort();
+}
+
+#[tokio::test]
+async fn a_stream_ends_with_the_session_that_it_was_opened_with() {
+    let mut served = ServedOrg::new().await;
+    let desktop = Desktop::new(&served).await;
+    let (mut heard, task) = follow(&desktop);
+    desktop.sign_in(&served, "alice", &["analysts"]).await;
+    assert_eq!(heard.recv().await, Some(EventKind::Resync));
+    desktop.org.end_session();
+    served.publish(|_| ()).await.expect("publishes");
+    let news = tokio::time::timeout(Duration::from_secs(1), heard.recv()).await;
+    assert!(news.is_err(), "nobody is signed in: {news:?}");
+
+    let began = tokio::time::Instant::now();
+    desktop.sign_in(&served, "bob", &["analysts"]).await;
+    assert_eq!(heard.recv().await, Some(EventKind::BundleUpdated { epoch: 1, version: 2 }));
+    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
     task.abort();
 }
