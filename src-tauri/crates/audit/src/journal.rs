@@ -310,8 +310,8 @@ impl Journal {
         self.pending_from(receipted, limit)
     }
 
-    /// As [`Journal::pending`], but what is after `position`, whether or not the organisation has acknowledged it: for a
-    /// server that knows less than it has signed for.
+    /// As [`Journal::pending`], but what is after `position`, whether or not the organisation has acknowledged it: for
+    /// a server that knows less than it has signed for.
     ///
     /// # Errors
     /// A [`JournalFault`] where files cannot be read.

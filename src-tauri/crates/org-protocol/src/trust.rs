@@ -207,7 +207,8 @@ impl TrustState {
     /// Takes a manifest. The same one again is accepted and changes nothing.
     ///
     /// # Errors
-    /// A [`Refusal`] by name: an old root document, signatures, organisation, epoch, rollback, two manifests of one version, expiry, clock.
+    /// A [`Refusal`] by name: an old root document, signatures, organisation, epoch, rollback, two manifests of one
+    /// version, expiry, clock.
     pub fn accept_manifest(&self, envelope: &[u8], now: Timestamp) -> Result<Self, Refusal> {
         self.ratchet.check_clock(now)?;
         self.check_root()?;

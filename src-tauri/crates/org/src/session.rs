@@ -81,8 +81,8 @@ impl Org {
     /// `nonce` is the one within the token; a provider may leave it out when it renews. Another person's session ends.
     ///
     /// # Errors
-    /// An [`OrgFault`]; a session of the same person that there was goes on until its end. [`OrgFault::NoSession`] where
-    /// somebody signed out meanwhile: nothing is opened for who has left.
+    /// An [`OrgFault`]; a session of the same person that there was goes on until its end. [`OrgFault::NoSession`]
+    /// where somebody signed out meanwhile: nothing is opened for who has left.
     pub async fn open_session(
         &self,
         subject: &Subject,
