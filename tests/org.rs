@@ -1,8 +1,10 @@
 //! An organisation's desktop without a display: the story "analyst" on real counterparts.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::json;
 use testkit::{
     Access, Assistant, Browser, Collector, Employee, Gateway, Idp, IdpSettings, Mail, Opened, Organisation,
     OrganisationParts, Postgres, Program, Role, Setup, StaticHost, Step, program, until,
@@ -131,8 +133,14 @@ async fn the_analyst_works_through_one_virtual_server() {
     .expect("the receipts reach the device");
     acme.collector.receives("warehouse-analyst", SOON).await.expect("relayed to the collector");
     let records = acme.organisation.records(&["--credential", "warehouse-analyst"]).await.expect("records");
-    let both = |record: &&Value| record["call"].is_string() || record.to_string().contains("execute_sql");
-    assert!(records.iter().filter(both).count() >= 4, "the desktop's and the control plane's: {records:#?}");
+    let intents = records.iter().filter(|record| record["kind"] == "intent");
+    let mut devices: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for record in intents {
+        let call = record["body"]["call"].as_str().expect("a call");
+        devices.entry(call).or_default().insert(record["device"].as_str().expect("a device"));
+    }
+    assert_eq!(devices.len(), 2, "two calls were made with it: {records:#?}");
+    assert!(devices.values().all(|by| by.len() == 2), "each recorded by both sides: {devices:#?}");
     let verified = gateway.deskgate(&["audit", "verify"]).await.expect("it runs");
     assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stdout));
 }
@@ -158,26 +166,41 @@ async fn whoever_signs_in_next_has_rights_of_their_own_and_no_others() {
     let alices = assistant(&gateway, "analyst").await;
     let visits = alices.run(None, &[sql(VISITS)]).await.expect("connected");
     assert!(visits.answers[0].to_string().contains("172"), "{visits:?}");
+    let mail = [Step::call("list_messages", json!({}))];
+    let (hers, _) = tokio::join!(alices.run(None, &mail), signs_in(&mut opened, Employee::alice()));
+    assert_eq!(hers.expect("connected").answers[0]["structuredContent"]["account"], "alice");
 
     let asked = gateway.deskgate(&["sign-out"]).await.expect("it runs");
     assert!(asked.status.success(), "{}", String::from_utf8_lossy(&asked.stderr));
-    until("the end of her access", SOON, async || alices.run(None, &[sql(VISITS)]).await.err())
+    let token = alices.bearer().expect("it has one").to_owned();
+    let status = async || {
+        let list = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {}});
+        let url = gateway.url("analyst").expect("a URL");
+        let asked = reqwest::Client::new().post(url).bearer_auth(&token).json(&list).send();
+        asked.await.expect("answered").status().as_u16()
+    };
+    until("the end of her access", SOON, async || (status().await == 401).then_some(()))
         .await
         .expect("signed out");
 
     signs_in_to_acme(&gateway, &mut opened, Employee::bob()).await;
-    alices.run(None, &[sql(VISITS)]).await.expect_err("her assistant's token is not his");
+    assert_eq!(status().await, 401, "her assistant's token is not his");
     let bobs = assistant(&gateway, "analyst").await;
     let salaries = bobs.run(None, &[Step::ListTools, sql(SALARIES)]).await.expect("connected");
     assert!(salaries.answers[1].to_string().contains("119000"), "{salaries:?}\n{}", gateway.log());
     assert!(salaries.tool_names(0).contains(&"write_file".to_owned()), "hidden from analysts only");
+    let (his, _) = tokio::join!(bobs.run(None, &mail), signs_in(&mut opened, Employee::bob()));
+    assert_eq!(his.expect("connected").answers[0]["structuredContent"]["account"], "bob", "not her account");
     let used = acme.organisation.records(&["--credential", "warehouse-finance"]).await.expect("records");
     assert!(!used.is_empty());
 }
 
+/// How soon a change that was pushed is in force, on a loaded machine.
+const PUSHED: Duration = Duration::from_secs(20);
+
 /// The story "push".
 #[tokio::test]
-async fn a_change_is_followed_within_seconds_and_a_broken_one_changes_nothing() {
+async fn a_change_is_followed_within_seconds_and_a_broken_one_is_not_published() {
     let acme = Acme::start().await;
     let mut opened = Opened::new().expect("a browser opener");
     let gateway = acme.desktop(&opened).await;
@@ -192,7 +215,8 @@ async fn a_change_is_followed_within_seconds_and_a_broken_one_changes_nothing() 
     let file = |folder: &Path| folder.join("policies/closed.cedar");
     let publish = acme.organisation.publish(|folder| std::fs::write(file(folder), closed).expect("written"));
     publish.await.expect("published");
-    until("the list without mail", SOON, async || (!names().await.contains(&mail)).then_some(()))
+    // Well below the shortest time between two looks: it is the event that brings the change.
+    until("the list without mail", PUSHED, async || (!names().await.contains(&mail)).then_some(()))
         .await
         .expect("the desktop follows");
 
@@ -201,7 +225,8 @@ async fn a_change_is_followed_within_seconds_and_a_broken_one_changes_nothing() 
         acme.organisation.publish(|folder| std::fs::write(file(folder), broken).expect("written")).await;
     let told = refused.expect_err("refused").to_string();
     assert!(told.contains("nothing"), "IT reads what is wrong: {told}");
-    assert!(!names().await.contains(&mail), "the last good policy stays");
+    let status = acme.organisation.control_json(&["status"]).await.expect("a status");
+    assert_eq!(status["version"], 2, "nothing was published: {status}");
 }
 
 /// The story "offline", and what is said then.
@@ -295,4 +320,23 @@ async fn a_forged_policy_changes_nothing_and_is_said() {
     gateway.restart().await.expect("it starts all the same");
     tells(&gateway, "could not be verified and was refused").await;
     assert_eq!(policy(&gateway).await, "acme 1", "the last good one is obeyed");
+    let recorded = gateway.deskgate(&["audit", "export"]).await.expect("it runs");
+    let recorded = String::from_utf8_lossy(&recorded.stdout).into_owned();
+    assert!(recorded.contains("bundle-refused"), "and the refusal is in the journal");
+}
+
+#[tokio::test]
+async fn a_mistake_in_the_settings_does_not_lead_out_of_the_organisation() {
+    let acme = Acme::start().await;
+    let opened = Opened::new().expect("a browser opener");
+    let mut gateway = acme.desktop(&opened).await;
+    tells(&gateway, "Sign in to Acme").await;
+    let path = gateway.home().join("deskgate.toml");
+    let settings = std::fs::read_to_string(&path).expect("readable");
+    let mistaken = format!("policies = \"no such folder\"\nsurprise = 1\n{settings}");
+    std::fs::write(&path, mistaken).expect("written");
+    gateway.restart().await.expect("it starts");
+    tells(&gateway, "Sign in to Acme").await;
+    let status = gateway.deskgate_json(&["status"]).await.expect("a status");
+    assert_eq!(status["policy"]["version"], "acme 1");
 }

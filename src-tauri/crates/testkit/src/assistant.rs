@@ -132,6 +132,14 @@ impl Assistant {
         memory["tokens"]["access_token"].as_str().map(str::to_owned)
     }
 
+    /// The bearer token that it was given, if it was.
+    pub fn bearer(&self) -> Option<&str> {
+        match &self.access {
+            Access::Bearer(token) => Some(token),
+            Access::None | Access::OAuth => None,
+        }
+    }
+
     fn memory(&self) -> PathBuf {
         self.home.path().join("oauth.json")
     }
