@@ -142,6 +142,16 @@ impl Desktop {
         screen.press(window, "Allow").await
     }
 
+    /// Runs `deskgate` with these arguments in the same session, on the same home.
+    ///
+    /// # Errors
+    /// If it cannot be run; how it ends is in the output.
+    pub async fn deskgate(&self, program: &Path, arguments: &[&str]) -> Result<Output, PeerFault> {
+        let mut command = self.session.command(program);
+        command.args(arguments).env("DESKGATE_HOME", self.home());
+        Ok(tokio::process::Command::from(command).kill_on_drop(true).output().await?)
+    }
+
     /// The text on the clipboard.
     ///
     /// # Errors
