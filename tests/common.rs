@@ -82,12 +82,15 @@ pub(crate) async fn lets_in(opened: &mut Opened, gateway: &Gateway) -> String {
 
 /// Waits until `deskgate status` tells the person something with these words.
 pub(crate) async fn tells(gateway: &Gateway, words: &str) -> String {
-    let told = until(words, SOON, async || {
+    let status = async || {
         let output = gateway.deskgate(&["status"]).await.ok()?;
-        let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        text.contains(words).then_some(text)
-    });
-    told.await.expect("the person is told")
+        Some(String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    let told = until(words, SOON, async || status().await.filter(|text| text.contains(words))).await;
+    match told {
+        Ok(text) => text,
+        Err(fault) => panic!("{fault}: {:?}\n{}", status().await, gateway.log()),
+    }
 }
 
 /// Every file below a folder, with its content.

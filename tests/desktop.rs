@@ -451,6 +451,32 @@ async fn an_employee_signs_in_at_a_native_window_and_their_assistant_works() {
     nothing_is_remembered_in(&desktop.home().join("sign-in-windows"));
 }
 
+#[tokio::test]
+async fn the_window_of_an_organisations_desktop_says_who_decides() {
+    let acme = Acme::start().await;
+    let program = program(Program::Desktop).expect("built");
+    let setup = Setup { settings: acme.organisation.settings(), ..Setup::default() };
+    let desktop = Desktop::prepared(&program, setup, SessionParts::DESKTOP).await.expect("a session");
+    let window = Driver::start(desktop.session(), desktop.spec(), &[]).await.expect("the window opens");
+    window.shows("Sign in to Acme to let your assistants work.").await.expect("what is needed");
+    window.shows("appears here once you have signed in").await.expect("what will be here");
+
+    window.click("Sign in").await.expect("clicked");
+    desktop.sign_in("Sign in to Acme", &Employee::alice()).await.expect("signed in");
+    window.shows("alice@acme.test").await.expect("who is signed in");
+    window.shows("Analyst").await.expect("what she may use");
+    window.shows("in sync with Acme").await.expect("the record is delivered");
+    for (place, words) in [
+        ("Connectors", "shared by IT, stays at Acme"),
+        ("Access", "Analysts read files and do not change them."),
+        ("Settings", "Managed by Acme"),
+        ("About", "acme 1"),
+    ] {
+        window.click(place).await.expect("clicked");
+        window.shows(words).await.expect("the place answers its question");
+    }
+}
+
 /// Neither the provider's cookies nor its address are on disk.
 fn nothing_is_remembered_in(folder: &std::path::Path) {
     for (path, bytes) in files_below(folder) {

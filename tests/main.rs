@@ -1,6 +1,6 @@
 //! End-to-end tests: the real programs against real counterparts, one module for each area of `cargo xtask test`.
 #![forbid(unsafe_code)]
-#![expect(clippy::expect_used, reason = "a test ends at its first surprise")]
+#![expect(clippy::expect_used, clippy::panic, reason = "a test ends at its first surprise")]
 
 mod audit;
 mod common;

@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 use testkit::{
     Access, Assistant, Browser, Collector, Employee, Gateway, Idp, IdpSettings, Mail, Opened, Organisation,
-    OrganisationParts, Postgres, Program, Role, Setup, Step, program, until,
+    OrganisationParts, Postgres, Program, Role, Setup, StaticHost, Step, program, until,
 };
 
 use crate::common::{SOON, files_below, is_refused, refusal_text, signs_in, tells};
@@ -260,4 +260,33 @@ async fn an_organisation_with_another_fingerprint_is_not_joined() {
     let program = program(Program::Deskgate).expect("built");
     let told = Gateway::start(&program, setup).await.expect_err("it does not start").to_string();
     assert!(told.contains("fingerprint"), "one sentence says why: {told}");
+}
+
+/// A policy that a stranger changed on its way changes nothing here, and the person is told in one sentence.
+#[tokio::test]
+async fn a_forged_policy_changes_nothing_and_is_said() {
+    let acme = Acme::start().await;
+    let public = acme.organisation.home().join("public");
+    let host = StaticHost::start(&public).await.expect("a static host");
+    let settings =
+        acme.organisation.settings().replace(acme.organisation.config_url().as_str(), host.url().as_str());
+    let setup = Setup { settings, ..Setup::default() };
+    let mut gateway =
+        Gateway::start(&program(Program::Deskgate).expect("built"), setup).await.expect("it starts");
+    tells(&gateway, "Sign in to Acme").await;
+    let policy = async |gateway: &Gateway| {
+        let status = gateway.deskgate_json(&["status"]).await.expect("a status");
+        status["policy"]["version"].clone()
+    };
+    assert_eq!(policy(&gateway).await, "acme 1", "a static host is enough for a policy");
+
+    let manifest = public.join("v1/manifest.json");
+    let text = std::fs::read_to_string(&manifest).expect("readable");
+    let at = text.find("\"sig\"").expect("it is signed") + 12;
+    let other = if text.as_bytes()[at] == b'A' { "B" } else { "A" };
+    let forged = format!("{}{other}{}", &text[..at], &text[at + 1..]);
+    std::fs::write(&manifest, forged).expect("written");
+    gateway.restart().await.expect("it starts all the same");
+    tells(&gateway, "could not be verified and was refused").await;
+    assert_eq!(policy(&gateway).await, "acme 1", "the last good one is obeyed");
 }

@@ -138,7 +138,15 @@ pub fn summary(state: &AppState) -> String {
                 "A connector needs you.".to_owned()
             }
         },
-        Status::Ready if state.servers.is_empty() => "Ready, but nothing is set up yet.".to_owned(),
+        Status::Ready if state.servers.is_empty() => match &state.mode {
+            Mode::Managed(organisation) if !matches!(state.session, Session::SignedIn { .. }) => {
+                format!("Signing in to {}.", organisation.name)
+            }
+            Mode::Managed(organisation) => {
+                format!("Ready, but {} offers you nothing yet.", organisation.name)
+            }
+            Mode::Personal => "Ready, but nothing is set up yet.".to_owned(),
+        },
         Status::Ready => format!(
             "Ready. {}, {}.",
             counted(assistants(state), "assistant"),

@@ -1,16 +1,16 @@
 //! Tells the controller and the journal what happens in the parts.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use audit::{AuditEvent, EventRecord, Journal};
 use connector::Health;
 use gateway::{CallEnd, Observation, Observer, Snapshot};
-use model::{Advice, ServerId, Subject, Timestamp};
+use model::{Advice, CallId, ServerId, Subject, Timestamp};
 use org_protocol::{ConnectorSpec, CredentialSpec};
 use os::Clock;
-use policy::Circumstance;
+use policy::{Circumstance, Question, RuleNote, Verdict};
 use tokio::sync::mpsc;
 
 use super::offering::Offering;
@@ -82,17 +82,18 @@ impl Lamp {
         Self { tell, raised: None }
     }
 
-    /// Says what is wrong now, or that nothing is.
-    pub(crate) fn show(&mut self, advice: Option<Advice>) {
+    /// Says what is wrong now, or that nothing is. `true` if something else was said before.
+    pub(crate) fn show(&mut self, advice: Option<Advice>) -> bool {
         let code = advice.as_ref().map(|advice| advice.code.clone());
-        if let Some(before) = std::mem::replace(&mut self.raised, code.clone())
-            && Some(&before) != code.as_ref()
-        {
+        let before = std::mem::replace(&mut self.raised, code.clone());
+        let news = before != code;
+        if let Some(before) = before.filter(|_| news) {
             self.tell.event(Event::FaultCleared { code: before });
         }
         if let Some(advice) = advice {
             self.tell.event(Event::FaultRaised(advice));
         }
+        news
     }
 }
 
@@ -263,10 +264,34 @@ fn access(snapshot: &Snapshot, server: &ServerId, present: Option<&Subject>) -> 
             connector: tool.connector.clone(),
             tool: tool.tool.clone(),
             access: if allowed { Access::Allowed } else { Access::NotAllowed },
-            reason: if allowed { String::new() } else { "No policy allows it.".to_owned() },
+            reason: if allowed { String::new() } else { why_not(snapshot, server, subject, tool) },
         }
     };
     view.tools().iter().map(of).collect()
+}
+
+/// Why a tool is not listed, in the words of whoever wrote the policy that says so.
+fn why_not(snapshot: &Snapshot, server: &ServerId, subject: &Subject, tool: &gateway::Offered) -> String {
+    let explanation = snapshot.policy.explain(&Question {
+        call: CallId::new(),
+        subject,
+        server,
+        connector: &tool.connector,
+        tool: &tool.tool,
+        arguments: "{}",
+        circumstance: &nowhere(),
+    });
+    let forbids = |note: &&RuleNote| !note.permits && note.verdict == Verdict::Applied;
+    let deciding = explanation.steps.iter().find(|step| !step.permitted);
+    let reason = deciding.and_then(|step| step.rules.iter().find(forbids)?.reason.clone());
+    reason.unwrap_or_else(|| "No policy allows it.".to_owned())
+}
+
+/// A program as people call it: without the folder that it lies in.
+fn name_of(program: &str) -> String {
+    Path::new(program)
+        .file_name()
+        .map_or_else(|| program.to_owned(), |name| name.to_string_lossy().into_owned())
 }
 
 fn connector(spec: &ConnectorSpec) -> Connector {
@@ -278,7 +303,7 @@ fn connector(spec: &ConnectorSpec) -> Connector {
     let runs = match (&spec.credential, &spec.url, spec.command.first()) {
         (CredentialSpec::Brokered { .. }, _, _) => Runs::AtOrganisation,
         (_, Some(url), _) => Runs::At { host: url.host_str().unwrap_or_default().to_owned() },
-        (_, None, program) => Runs::Here { program: program.cloned().unwrap_or_default() },
+        (_, None, program) => Runs::Here { program: program.map(|it| name_of(it)).unwrap_or_default() },
     };
     Connector {
         title: spec.title.clone(),

@@ -43,20 +43,22 @@ impl Broker for OrgBroker {
                 body: &body,
                 deadline,
             };
-            let answer = self.0.broker(call).await.map_err(refused)?;
+            let answer = self.0.broker(call).await.map_err(|fault| refused(&fault))?;
             tracing::debug!(call = %permit.call(), %credential, status = answer.status, "the control plane answered");
-            read_alone(&answer.body).map_err(|fault| refused(OrgFault::Unusable(fault.to_string())))
+            read_alone(&answer.body).map_err(|fault| refused(&OrgFault::Unusable(fault.to_string())))
         })
     }
 }
 
-fn refused(fault: OrgFault) -> BrokerFault {
+fn refused(fault: &OrgFault) -> BrokerFault {
     let advice = fault.advice();
-    match fault {
-        OrgFault::NoSession | OrgFault::NotReached(_) => BrokerFault::Unavailable(advice),
-        fault if fault.ends_session() => BrokerFault::Unavailable(advice),
-        fault if fault.before_effect() => BrokerFault::Refused(advice),
-        _ => BrokerFault::Failed(advice),
+    let away = matches!(fault, OrgFault::NoSession | OrgFault::NotReached(_)) || fault.ends_session();
+    if away {
+        BrokerFault::Unavailable(advice)
+    } else if fault.before_effect() {
+        BrokerFault::Refused(advice)
+    } else {
+        BrokerFault::Failed(advice)
     }
 }
 
@@ -74,10 +76,10 @@ mod tests {
             status,
             advice: Advice::new("policy-forbids", "Policy forbids this.", "", ""),
         };
-        assert!(matches!(refused(OrgFault::NoSession), BrokerFault::Unavailable(_)));
-        assert!(matches!(refused(OrgFault::NotReached(String::new())), BrokerFault::Unavailable(_)));
-        assert!(matches!(refused(refusal(403)), BrokerFault::Refused(_)));
-        assert!(matches!(refused(refusal(502)), BrokerFault::Failed(_)));
-        assert!(matches!(refused(OrgFault::Unreachable(String::new())), BrokerFault::Failed(_)));
+        assert!(matches!(refused(&OrgFault::NoSession), BrokerFault::Unavailable(_)));
+        assert!(matches!(refused(&OrgFault::NotReached(String::new())), BrokerFault::Unavailable(_)));
+        assert!(matches!(refused(&refusal(403)), BrokerFault::Refused(_)));
+        assert!(matches!(refused(&refusal(502)), BrokerFault::Failed(_)));
+        assert!(matches!(refused(&OrgFault::Unreachable(String::new())), BrokerFault::Failed(_)));
     }
 }

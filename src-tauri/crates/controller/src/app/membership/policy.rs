@@ -43,7 +43,7 @@ impl Follower {
         if let Some(first) = first
             && let Err(refused) = self.consider(first).await
         {
-            self.lamp.show(Some(refused.advice()));
+            self.refused(&refused);
         }
         self.publish().await;
     }
@@ -70,15 +70,25 @@ impl Follower {
         let link = if reached { Link::Online } else { Link::Offline { since: self.tell.now() } };
         self.tell.event(Event::Link(link));
         match outcome {
-            Ok(()) => self.lamp.show(None),
-            // "Offline" says it already.
-            Err(_) if !reached => self.lamp.show(None),
-            Err(refused) => {
-                tracing::warn!(why = %refused.advice(), "the organisation's policy is not taken");
-                self.lamp.show(Some(refused.advice()));
+            Err(refused) if reached => self.refused(&refused),
+            // Where it does not answer, "offline" says so already.
+            Ok(()) | Err(_) => {
+                self.lamp.show(None);
             }
         }
         reached
+    }
+
+    /// Says why what is new is not taken; in the journal once, however often it is looked at.
+    fn refused(&mut self, refused: &Refused) {
+        tracing::warn!(%refused, "the organisation's policy is not taken");
+        let news = self.lamp.show(Some(refused.advice()));
+        if let Refused::Org(OrgFault::Document(why)) = refused
+            && news
+        {
+            let record = EventRecord::new(AuditEvent::BundleRefused).with("why", why.to_string());
+            self.tell.note(&self.journal, &record);
+        }
     }
 
     /// Puts a verified policy in force if its policies can be understood; else the last good one stays.
@@ -157,15 +167,12 @@ impl Follower {
 }
 
 /// Why a policy was not taken.
+#[derive(Debug, thiserror::Error)]
 enum Refused {
-    Org(OrgFault),
+    #[error(transparent)]
+    Org(#[from] OrgFault),
+    #[error("{0}")]
     Policy(Advice),
-}
-
-impl From<OrgFault> for Refused {
-    fn from(fault: OrgFault) -> Self {
-        Self::Org(fault)
-    }
 }
 
 impl Refused {

@@ -104,9 +104,10 @@ impl SignIn {
         let advice = fault.advice();
         let record = EventRecord::new(AuditEvent::SignInFailed).with("code", advice.code.clone());
         self.tell.note(&self.journal, &record);
-        match fault.kind {
-            FaultKind::Cancelled | FaultKind::Deadline | FaultKind::Closing => Missed::GivenUp(advice),
-            _ => Missed::Failed(advice),
+        if matches!(fault.kind, FaultKind::Cancelled | FaultKind::Deadline | FaultKind::Closing) {
+            Missed::GivenUp(advice)
+        } else {
+            Missed::Failed(advice)
         }
     }
 
