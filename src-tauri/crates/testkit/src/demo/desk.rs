@@ -1,4 +1,5 @@
-//! The employee at the desk: what they see in tray, windows and notifications, and what they do there.
+//! The employee at the desk: what they see in tray, windows and notifications, and what they do there. An act fails with
+//! what was there instead.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
