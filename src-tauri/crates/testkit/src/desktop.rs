@@ -136,8 +136,7 @@ impl Desktop {
     /// If the window, or what belongs in it, does not appear.
     pub async fn sign_in(&self, window: &str, employee: &Employee) -> Result<(), PeerFault> {
         let screen = self.screen().await?;
-        screen.fill(window, "Name", &employee.login).await?;
-        screen.fill(window, "Password", &employee.password).await?;
+        screen.fill(window, &[("Name", &employee.login), ("Password", &employee.password)]).await?;
         screen.press(window, "Sign in").await?;
         screen.press(window, "Allow").await
     }
