@@ -9,7 +9,7 @@ use testkit::{
 use url::Url;
 
 use crate::common::{Personal, SOON, files_below, is_refused};
-use crate::org::Acme;
+use crate::org::acme;
 
 async fn start(personal: Personal) -> Desktop {
     let program = program(Program::Desktop).expect("built");
@@ -408,7 +408,7 @@ async fn nobody_can_inspect_the_window_from_outside() {
 /// The employee's first morning: signed in at the organisation's own window, and at work.
 #[tokio::test]
 async fn an_employee_signs_in_at_a_native_window_and_their_assistant_works() {
-    let acme = Acme::start().await;
+    let acme = acme().await;
     let program = program(Program::Desktop).expect("built");
     let setup = Setup { settings: acme.organisation.settings(), ..Setup::default() };
     let mut desktop = Desktop::start(&program, setup).await.expect("the desktop starts");
@@ -454,7 +454,7 @@ async fn an_employee_signs_in_at_a_native_window_and_their_assistant_works() {
 
 #[tokio::test]
 async fn the_window_of_an_organisations_desktop_says_who_decides() {
-    let acme = Acme::start().await;
+    let acme = acme().await;
     let program = program(Program::Desktop).expect("built");
     let setup = Setup { settings: acme.organisation.settings(), ..Setup::default() };
     let desktop = Desktop::prepared(&program, setup, SessionParts::DESKTOP).await.expect("a session");

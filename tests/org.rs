@@ -6,51 +6,22 @@ use std::time::Duration;
 
 use serde_json::json;
 use testkit::{
-    Access, Assistant, Browser, Collector, Employee, Gateway, Idp, IdpSettings, Mail, Opened, Organisation,
-    OrganisationParts, Postgres, Program, Role, Setup, StaticHost, Step, program, until,
+    Access, Acme, Assistant, Browser, Employee, Gateway, Opened, Program, Role, Setup, StaticHost, Step,
+    program, until,
 };
 
 use crate::common::{SOON, files_below, is_refused, refusal_text, signs_in, tells};
 
 /// The organisation with everything that it consists of.
-pub(crate) struct Acme {
-    pub(crate) organisation: Organisation,
-    collector: Collector,
-    _warehouse: Postgres,
-    _mail: Mail,
-    idp: Idp,
-    files: tempfile::TempDir,
+pub(crate) async fn acme() -> Acme {
+    Acme::start(&program(Program::Control).expect("built")).await.expect("the organisation starts")
 }
 
-impl Acme {
-    pub(crate) async fn start() -> Self {
-        let files = tempfile::tempdir().expect("a folder");
-        std::fs::write(files.path().join("note.txt"), "buy milk").expect("written");
-        let settings = IdpSettings::default();
-        let (idp, warehouse, collector) =
-            tokio::join!(Idp::start(&settings), Postgres::start(), Collector::start());
-        let idp = idp.expect("the identity provider starts");
-        let (warehouse, collector) =
-            (warehouse.expect("the warehouse starts"), collector.expect("rotel starts"));
-        let mail = Mail::start(&idp).await.expect("the mail starts");
-        let control = program(Program::Control).expect("built");
-        let parts = OrganisationParts {
-            idp: &idp,
-            mail: &mail,
-            warehouse: &warehouse,
-            files: files.path(),
-            collector: Some(&collector),
-        };
-        let organisation = Organisation::start(&control, parts).await.expect("the organisation starts");
-        Self { organisation, collector, _warehouse: warehouse, _mail: mail, idp, files }
-    }
-
-    /// A desktop without a display that belongs to it.
-    async fn desktop(&self, opened: &Opened) -> Gateway {
-        let settings = format!("answer_in_terminal = true\n\n{}", self.organisation.settings());
-        let setup = Setup { settings, path: vec![opened.folder().to_owned()], ..Setup::default() };
-        Gateway::start(&program(Program::Deskgate).expect("built"), setup).await.expect("the gateway starts")
-    }
+/// A desktop without a display that belongs to it.
+async fn desktop(acme: &Acme, opened: &Opened) -> Gateway {
+    let settings = format!("answer_in_terminal = true\n\n{}", acme.organisation.settings());
+    let setup = Setup { settings, path: vec![opened.folder().to_owned()], ..Setup::default() };
+    Gateway::start(&program(Program::Deskgate).expect("built"), setup).await.expect("the gateway starts")
 }
 
 /// Signs in to the organisation, as the person in front of the browser.
@@ -85,13 +56,13 @@ const SALARIES: &str = "select sum(euros) as all_euros from finance.salaries";
 /// The story "analyst".
 #[tokio::test]
 async fn the_analyst_works_through_one_virtual_server() {
-    let mut acme = Acme::start().await;
+    let mut acme = acme().await;
     let mut opened = Opened::new().expect("a browser opener");
-    let gateway = acme.desktop(&opened).await;
+    let gateway = desktop(&acme, &opened).await;
     signs_in_to_acme(&gateway, &mut opened, Employee::alice()).await;
     let assistant = assistant(&gateway, "analyst").await;
 
-    let note = acme.files.path().join("note.txt");
+    let (note, text) = acme.note();
     let steps = [
         Step::ListTools,
         Step::call("read_text_file", json!({"path": note})),
@@ -106,7 +77,7 @@ async fn the_analyst_works_through_one_virtual_server() {
         assert!(names.contains(&name.to_owned()), "{name}: {names:?}\n{}", gateway.log());
     }
     assert!(!names.contains(&"write_file".to_owned()), "hidden from analysts: {names:?}");
-    assert_eq!(transcript.text(1), Some("buy milk"));
+    assert_eq!(transcript.text(1), Some(text));
     assert!(is_refused(&transcript.answers[2]), "what is hidden cannot be called");
     let [_, _, _, visits, salaries, drop] = transcript.answers.as_slice() else { panic!("{transcript:?}") };
     assert!(visits.to_string().contains("172"), "{visits}\n{}", gateway.log());
@@ -159,9 +130,9 @@ fn no_secret_lies_in(home: &Path) {
 
 #[tokio::test]
 async fn whoever_signs_in_next_has_rights_of_their_own_and_no_others() {
-    let acme = Acme::start().await;
+    let acme = acme().await;
     let mut opened = Opened::new().expect("a browser opener");
-    let gateway = acme.desktop(&opened).await;
+    let gateway = desktop(&acme, &opened).await;
     signs_in_to_acme(&gateway, &mut opened, Employee::alice()).await;
     let alices = assistant(&gateway, "analyst").await;
     let visits = alices.run(None, &[sql(VISITS)]).await.expect("connected");
@@ -201,9 +172,9 @@ const PUSHED: Duration = Duration::from_secs(20);
 /// The story "push".
 #[tokio::test]
 async fn a_change_is_followed_within_seconds_and_a_broken_one_is_not_published() {
-    let acme = Acme::start().await;
+    let acme = acme().await;
     let mut opened = Opened::new().expect("a browser opener");
-    let gateway = acme.desktop(&opened).await;
+    let gateway = desktop(&acme, &opened).await;
     signs_in_to_acme(&gateway, &mut opened, Employee::alice()).await;
     let assistant = assistant(&gateway, "analyst").await;
     let names = async || assistant.run(None, &[Step::ListTools]).await.expect("connected").tool_names(0);
@@ -232,12 +203,12 @@ async fn a_change_is_followed_within_seconds_and_a_broken_one_is_not_published()
 /// The story "offline", and what is said then.
 #[tokio::test]
 async fn without_the_control_plane_the_last_policy_is_obeyed_and_shared_accounts_rest() {
-    let mut acme = Acme::start().await;
+    let mut acme = acme().await;
     let mut opened = Opened::new().expect("a browser opener");
-    let mut gateway = acme.desktop(&opened).await;
+    let mut gateway = desktop(&acme, &opened).await;
     signs_in_to_acme(&gateway, &mut opened, Employee::alice()).await;
     let assistant = assistant(&gateway, "analyst").await;
-    let note = acme.files.path().join("note.txt");
+    let (note, text) = acme.note();
     let steps = [Step::call("read_text_file", json!({"path": note})), sql(VISITS), Step::ListTools];
     let before = assistant.run(None, &steps).await.expect("connected");
     assert!(before.answers[1].to_string().contains("172"), "{before:?}");
@@ -246,7 +217,7 @@ async fn without_the_control_plane_the_last_policy_is_obeyed_and_shared_accounts
     gateway.restart().await.expect("it starts without the server");
     tells(&gateway, "cannot be reached").await;
     let offline = assistant.run(None, &steps).await.expect("her token outlives the restart");
-    assert_eq!(offline.text(0), Some("buy milk"), "{offline:?}\n{}", gateway.log());
+    assert_eq!(offline.text(0), Some(text), "{offline:?}\n{}", gateway.log());
     assert!(is_refused(&offline.answers[1]), "{offline:?}");
     assert!(!offline.tool_names(2).contains(&"write_file".to_owned()), "the policy still holds");
 
@@ -261,18 +232,19 @@ async fn without_the_control_plane_the_last_policy_is_obeyed_and_shared_accounts
 
 #[tokio::test]
 async fn while_the_identity_provider_is_down_everybody_stays_who_they_are() {
-    let mut acme = Acme::start().await;
+    let mut acme = acme().await;
     let mut opened = Opened::new().expect("a browser opener");
-    let mut gateway = acme.desktop(&opened).await;
+    let mut gateway = desktop(&acme, &opened).await;
     signs_in_to_acme(&gateway, &mut opened, Employee::alice()).await;
     let assistant = assistant(&gateway, "notes").await;
-    let read = [Step::call("read_text_file", json!({"path": acme.files.path().join("note.txt")}))];
-    assert_eq!(assistant.run(None, &read).await.expect("connected").text(0), Some("buy milk"));
+    let (note, text) = acme.note();
+    let read = [Step::call("read_text_file", json!({"path": note}))];
+    assert_eq!(assistant.run(None, &read).await.expect("connected").text(0), Some(text));
 
     acme.idp.process().kill();
     gateway.restart().await.expect("it starts without the provider");
     let after = assistant.run(None, &read).await.expect("connected");
-    assert_eq!(after.text(0), Some("buy milk"), "{after:?}\n{}", gateway.log());
+    assert_eq!(after.text(0), Some(text), "{after:?}\n{}", gateway.log());
     assert_eq!(opened.all().len(), 1, "nobody is asked to sign in where nobody can");
 
     gateway.deskgate(&["sign-out"]).await.expect("it runs");
@@ -284,7 +256,7 @@ async fn while_the_identity_provider_is_down_everybody_stays_who_they_are() {
 
 #[tokio::test]
 async fn an_organisation_with_another_fingerprint_is_not_joined() {
-    let acme = Acme::start().await;
+    let acme = acme().await;
     let settings = acme.organisation.settings();
     let other = settings.replace(acme.organisation.fingerprint(), &format!("sha256:{}", "0".repeat(64)));
     let setup = Setup { settings: other, ..Setup::default() };
@@ -296,7 +268,7 @@ async fn an_organisation_with_another_fingerprint_is_not_joined() {
 /// A policy that a stranger changed on its way changes nothing here, and the person is told in one sentence.
 #[tokio::test]
 async fn a_forged_policy_changes_nothing_and_is_said() {
-    let acme = Acme::start().await;
+    let acme = acme().await;
     let public = acme.organisation.home().join("public");
     let host = StaticHost::start(&public).await.expect("a static host");
     let settings =
@@ -327,9 +299,9 @@ async fn a_forged_policy_changes_nothing_and_is_said() {
 
 #[tokio::test]
 async fn a_mistake_in_the_settings_does_not_lead_out_of_the_organisation() {
-    let acme = Acme::start().await;
+    let acme = acme().await;
     let opened = Opened::new().expect("a browser opener");
-    let mut gateway = acme.desktop(&opened).await;
+    let mut gateway = desktop(&acme, &opened).await;
     tells(&gateway, "Sign in to Acme").await;
     let path = gateway.home().join("deskgate.toml");
     let settings = std::fs::read_to_string(&path).expect("readable");
