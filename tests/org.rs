@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::json;
 use testkit::{
     Access, Acme, Assistant, Browser, Employee, Gateway, Opened, Program, Role, Setup, StaticHost, Step,
-    program, until,
+    free_port, program, until,
 };
 
 use crate::common::{SOON, files_below, is_refused, refusal_text, signs_in, tells};
@@ -263,6 +263,19 @@ async fn an_organisation_with_another_fingerprint_is_not_joined() {
     let program = program(Program::Deskgate).expect("built");
     let told = Gateway::start(&program, setup).await.expect_err("it does not start").to_string();
     assert!(told.contains("fingerprint"), "one sentence says why: {told}");
+}
+
+#[tokio::test]
+async fn an_organisation_that_was_never_met_and_does_not_answer_is_said() {
+    let port = free_port().expect("a port that nobody listens at");
+    let settings = format!(
+        "[organisation]\nconfig_url = \"http://127.0.0.1:{port}/\"\nroot_key_fingerprint = \"sha256:{}\"\n",
+        "0".repeat(64)
+    );
+    let setup = Setup { settings, ..Setup::default() };
+    let program = program(Program::Deskgate).expect("built");
+    let told = Gateway::start(&program, setup).await.expect_err("it does not start").to_string();
+    assert!(told.contains("does not answer") && told.contains("start Deskgate again"), "{told}");
 }
 
 /// A policy that a stranger changed on its way changes nothing here, and the person is told in one sentence.
