@@ -1,54 +1,27 @@
 //! An organisation's desktop without a display: the story "analyst" on real counterparts.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::json;
 use testkit::{
-    Access, Assistant, Browser, Collector, Employee, Gateway, Idp, IdpSettings, Mail, Opened, Organisation,
-    OrganisationParts, Postgres, Program, Role, Setup, StaticHost, Step, program, until,
+    Access, Acme, Assistant, Browser, Employee, Gateway, Opened, Program, Role, Setup, StaticHost, Step,
+    free_port, program, until,
 };
 
 use crate::common::{SOON, files_below, is_refused, refusal_text, signs_in, tells};
 
 /// The organisation with everything that it consists of.
-pub(crate) struct Acme {
-    pub(crate) organisation: Organisation,
-    collector: Collector,
-    _warehouse: Postgres,
-    _mail: Mail,
-    idp: Idp,
-    files: tempfile::TempDir,
+pub(crate) async fn acme() -> Acme {
+    Acme::start(&program(Program::Control).expect("built")).await.expect("the organisation starts")
 }
 
-impl Acme {
-    pub(crate) async fn start() -> Self {
-        let files = tempfile::tempdir().expect("a folder");
-        std::fs::write(files.path().join("note.txt"), "buy milk").expect("written");
-        let settings = IdpSettings::default();
-        let (idp, warehouse, collector) =
-            tokio::join!(Idp::start(&settings), Postgres::start(), Collector::start());
-        let idp = idp.expect("the identity provider starts");
-        let (warehouse, collector) =
-            (warehouse.expect("the warehouse starts"), collector.expect("rotel starts"));
-        let mail = Mail::start(&idp).await.expect("the mail starts");
-        let control = program(Program::Control).expect("built");
-        let parts = OrganisationParts {
-            idp: &idp,
-            mail: &mail,
-            warehouse: &warehouse,
-            files: files.path(),
-            collector: Some(&collector),
-        };
-        let organisation = Organisation::start(&control, parts).await.expect("the organisation starts");
-        Self { organisation, collector, _warehouse: warehouse, _mail: mail, idp, files }
-    }
-
-    /// A desktop without a display that belongs to it.
-    async fn desktop(&self, opened: &Opened) -> Gateway {
-        let settings = format!("answer_in_terminal = true\n\n{}", self.organisation.settings());
-        let setup = Setup { settings, path: vec![opened.folder().to_owned()], ..Setup::default() };
-        Gateway::start(&program(Program::Deskgate).expect("built"), setup).await.expect("the gateway starts")
-    }
+/// A desktop without a display that belongs to it.
+async fn desktop(acme: &Acme, opened: &Opened) -> Gateway {
+    let settings = format!("answer_in_terminal = true\n\n{}", acme.organisation.settings());
+    let setup = Setup { settings, path: vec![opened.folder().to_owned()], ..Setup::default() };
+    Gateway::start(&program(Program::Deskgate).expect("built"), setup).await.expect("the gateway starts")
 }
 
 /// Signs in to the organisation, as the person in front of the browser.
@@ -83,13 +56,13 @@ const SALARIES: &str = "select sum(euros) as all_euros from finance.salaries";
 /// The story "analyst".
 #[tokio::test]
 async fn the_analyst_works_through_one_virtual_server() {
-    let mut acme = Acme::start().await;
+    let mut acme = acme().await;
     let mut opened = Opened::new().expect("a browser opener");
-    let gateway = acme.desktop(&opened).await;
+    let gateway = desktop(&acme, &opened).await;
     signs_in_to_acme(&gateway, &mut opened, Employee::alice()).await;
     let assistant = assistant(&gateway, "analyst").await;
 
-    let note = acme.files.path().join("note.txt");
+    let (note, text) = acme.note();
     let steps = [
         Step::ListTools,
         Step::call("read_text_file", json!({"path": note})),
@@ -104,7 +77,7 @@ async fn the_analyst_works_through_one_virtual_server() {
         assert!(names.contains(&name.to_owned()), "{name}: {names:?}\n{}", gateway.log());
     }
     assert!(!names.contains(&"write_file".to_owned()), "hidden from analysts: {names:?}");
-    assert_eq!(transcript.text(1), Some("buy milk"));
+    assert_eq!(transcript.text(1), Some(text));
     assert!(is_refused(&transcript.answers[2]), "what is hidden cannot be called");
     let [_, _, _, visits, salaries, drop] = transcript.answers.as_slice() else { panic!("{transcript:?}") };
     assert!(visits.to_string().contains("172"), "{visits}\n{}", gateway.log());
@@ -131,8 +104,14 @@ async fn the_analyst_works_through_one_virtual_server() {
     .expect("the receipts reach the device");
     acme.collector.receives("warehouse-analyst", SOON).await.expect("relayed to the collector");
     let records = acme.organisation.records(&["--credential", "warehouse-analyst"]).await.expect("records");
-    let both = |record: &&Value| record["call"].is_string() || record.to_string().contains("execute_sql");
-    assert!(records.iter().filter(both).count() >= 4, "the desktop's and the control plane's: {records:#?}");
+    let intents = records.iter().filter(|record| record["kind"] == "intent");
+    let mut devices: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for record in intents {
+        let call = record["body"]["call"].as_str().expect("a call");
+        devices.entry(call).or_default().insert(record["device"].as_str().expect("a device"));
+    }
+    assert_eq!(devices.len(), 2, "two calls were made with it: {records:#?}");
+    assert!(devices.values().all(|by| by.len() == 2), "each recorded by both sides: {devices:#?}");
     let verified = gateway.deskgate(&["audit", "verify"]).await.expect("it runs");
     assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stdout));
 }
@@ -151,36 +130,51 @@ fn no_secret_lies_in(home: &Path) {
 
 #[tokio::test]
 async fn whoever_signs_in_next_has_rights_of_their_own_and_no_others() {
-    let acme = Acme::start().await;
+    let acme = acme().await;
     let mut opened = Opened::new().expect("a browser opener");
-    let gateway = acme.desktop(&opened).await;
+    let gateway = desktop(&acme, &opened).await;
     signs_in_to_acme(&gateway, &mut opened, Employee::alice()).await;
     let alices = assistant(&gateway, "analyst").await;
     let visits = alices.run(None, &[sql(VISITS)]).await.expect("connected");
     assert!(visits.answers[0].to_string().contains("172"), "{visits:?}");
+    let mail = [Step::call("list_messages", json!({}))];
+    let (hers, _) = tokio::join!(alices.run(None, &mail), signs_in(&mut opened, Employee::alice()));
+    assert_eq!(hers.expect("connected").answers[0]["structuredContent"]["account"], "alice");
 
     let asked = gateway.deskgate(&["sign-out"]).await.expect("it runs");
     assert!(asked.status.success(), "{}", String::from_utf8_lossy(&asked.stderr));
-    until("the end of her access", SOON, async || alices.run(None, &[sql(VISITS)]).await.err())
+    let token = alices.bearer().expect("it has one").to_owned();
+    let status = async || {
+        let list = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {}});
+        let url = gateway.url("analyst").expect("a URL");
+        let asked = reqwest::Client::new().post(url).bearer_auth(&token).json(&list).send();
+        asked.await.expect("answered").status().as_u16()
+    };
+    until("the end of her access", SOON, async || (status().await == 401).then_some(()))
         .await
         .expect("signed out");
 
     signs_in_to_acme(&gateway, &mut opened, Employee::bob()).await;
-    alices.run(None, &[sql(VISITS)]).await.expect_err("her assistant's token is not his");
+    assert_eq!(status().await, 401, "her assistant's token is not his");
     let bobs = assistant(&gateway, "analyst").await;
     let salaries = bobs.run(None, &[Step::ListTools, sql(SALARIES)]).await.expect("connected");
     assert!(salaries.answers[1].to_string().contains("119000"), "{salaries:?}\n{}", gateway.log());
     assert!(salaries.tool_names(0).contains(&"write_file".to_owned()), "hidden from analysts only");
+    let (his, _) = tokio::join!(bobs.run(None, &mail), signs_in(&mut opened, Employee::bob()));
+    assert_eq!(his.expect("connected").answers[0]["structuredContent"]["account"], "bob", "not her account");
     let used = acme.organisation.records(&["--credential", "warehouse-finance"]).await.expect("records");
     assert!(!used.is_empty());
 }
 
+/// How soon a change that was pushed is in force, on a loaded machine.
+const PUSHED: Duration = Duration::from_secs(20);
+
 /// The story "push".
 #[tokio::test]
-async fn a_change_is_followed_within_seconds_and_a_broken_one_changes_nothing() {
-    let acme = Acme::start().await;
+async fn a_change_is_followed_within_seconds_and_a_broken_one_is_not_published() {
+    let acme = acme().await;
     let mut opened = Opened::new().expect("a browser opener");
-    let gateway = acme.desktop(&opened).await;
+    let gateway = desktop(&acme, &opened).await;
     signs_in_to_acme(&gateway, &mut opened, Employee::alice()).await;
     let assistant = assistant(&gateway, "analyst").await;
     let names = async || assistant.run(None, &[Step::ListTools]).await.expect("connected").tool_names(0);
@@ -192,7 +186,8 @@ async fn a_change_is_followed_within_seconds_and_a_broken_one_changes_nothing() 
     let file = |folder: &Path| folder.join("policies/closed.cedar");
     let publish = acme.organisation.publish(|folder| std::fs::write(file(folder), closed).expect("written"));
     publish.await.expect("published");
-    until("the list without mail", SOON, async || (!names().await.contains(&mail)).then_some(()))
+    // Well below the shortest time between two looks: it is the event that brings the change.
+    until("the list without mail", PUSHED, async || (!names().await.contains(&mail)).then_some(()))
         .await
         .expect("the desktop follows");
 
@@ -201,18 +196,19 @@ async fn a_change_is_followed_within_seconds_and_a_broken_one_changes_nothing() 
         acme.organisation.publish(|folder| std::fs::write(file(folder), broken).expect("written")).await;
     let told = refused.expect_err("refused").to_string();
     assert!(told.contains("nothing"), "IT reads what is wrong: {told}");
-    assert!(!names().await.contains(&mail), "the last good policy stays");
+    let status = acme.organisation.control_json(&["status"]).await.expect("a status");
+    assert_eq!(status["version"], 2, "nothing was published: {status}");
 }
 
 /// The story "offline", and what is said then.
 #[tokio::test]
 async fn without_the_control_plane_the_last_policy_is_obeyed_and_shared_accounts_rest() {
-    let mut acme = Acme::start().await;
+    let mut acme = acme().await;
     let mut opened = Opened::new().expect("a browser opener");
-    let mut gateway = acme.desktop(&opened).await;
+    let mut gateway = desktop(&acme, &opened).await;
     signs_in_to_acme(&gateway, &mut opened, Employee::alice()).await;
     let assistant = assistant(&gateway, "analyst").await;
-    let note = acme.files.path().join("note.txt");
+    let (note, text) = acme.note();
     let steps = [Step::call("read_text_file", json!({"path": note})), sql(VISITS), Step::ListTools];
     let before = assistant.run(None, &steps).await.expect("connected");
     assert!(before.answers[1].to_string().contains("172"), "{before:?}");
@@ -221,7 +217,7 @@ async fn without_the_control_plane_the_last_policy_is_obeyed_and_shared_accounts
     gateway.restart().await.expect("it starts without the server");
     tells(&gateway, "cannot be reached").await;
     let offline = assistant.run(None, &steps).await.expect("her token outlives the restart");
-    assert_eq!(offline.text(0), Some("buy milk"), "{offline:?}\n{}", gateway.log());
+    assert_eq!(offline.text(0), Some(text), "{offline:?}\n{}", gateway.log());
     assert!(is_refused(&offline.answers[1]), "{offline:?}");
     assert!(!offline.tool_names(2).contains(&"write_file".to_owned()), "the policy still holds");
 
@@ -236,18 +232,19 @@ async fn without_the_control_plane_the_last_policy_is_obeyed_and_shared_accounts
 
 #[tokio::test]
 async fn while_the_identity_provider_is_down_everybody_stays_who_they_are() {
-    let mut acme = Acme::start().await;
+    let mut acme = acme().await;
     let mut opened = Opened::new().expect("a browser opener");
-    let mut gateway = acme.desktop(&opened).await;
+    let mut gateway = desktop(&acme, &opened).await;
     signs_in_to_acme(&gateway, &mut opened, Employee::alice()).await;
     let assistant = assistant(&gateway, "notes").await;
-    let read = [Step::call("read_text_file", json!({"path": acme.files.path().join("note.txt")}))];
-    assert_eq!(assistant.run(None, &read).await.expect("connected").text(0), Some("buy milk"));
+    let (note, text) = acme.note();
+    let read = [Step::call("read_text_file", json!({"path": note}))];
+    assert_eq!(assistant.run(None, &read).await.expect("connected").text(0), Some(text));
 
     acme.idp.process().kill();
     gateway.restart().await.expect("it starts without the provider");
     let after = assistant.run(None, &read).await.expect("connected");
-    assert_eq!(after.text(0), Some("buy milk"), "{after:?}\n{}", gateway.log());
+    assert_eq!(after.text(0), Some(text), "{after:?}\n{}", gateway.log());
     assert_eq!(opened.all().len(), 1, "nobody is asked to sign in where nobody can");
 
     gateway.deskgate(&["sign-out"]).await.expect("it runs");
@@ -259,7 +256,7 @@ async fn while_the_identity_provider_is_down_everybody_stays_who_they_are() {
 
 #[tokio::test]
 async fn an_organisation_with_another_fingerprint_is_not_joined() {
-    let acme = Acme::start().await;
+    let acme = acme().await;
     let settings = acme.organisation.settings();
     let other = settings.replace(acme.organisation.fingerprint(), &format!("sha256:{}", "0".repeat(64)));
     let setup = Setup { settings: other, ..Setup::default() };
@@ -268,10 +265,23 @@ async fn an_organisation_with_another_fingerprint_is_not_joined() {
     assert!(told.contains("fingerprint"), "one sentence says why: {told}");
 }
 
+#[tokio::test]
+async fn an_organisation_that_was_never_met_and_does_not_answer_is_said() {
+    let port = free_port().expect("a port that nobody listens at");
+    let settings = format!(
+        "[organisation]\nconfig_url = \"http://127.0.0.1:{port}/\"\nroot_key_fingerprint = \"sha256:{}\"\n",
+        "0".repeat(64)
+    );
+    let setup = Setup { settings, ..Setup::default() };
+    let program = program(Program::Deskgate).expect("built");
+    let told = Gateway::start(&program, setup).await.expect_err("it does not start").to_string();
+    assert!(told.contains("does not answer") && told.contains("start Deskgate again"), "{told}");
+}
+
 /// A policy that a stranger changed on its way changes nothing here, and the person is told in one sentence.
 #[tokio::test]
 async fn a_forged_policy_changes_nothing_and_is_said() {
-    let acme = Acme::start().await;
+    let acme = acme().await;
     let public = acme.organisation.home().join("public");
     let host = StaticHost::start(&public).await.expect("a static host");
     let settings =
@@ -295,4 +305,23 @@ async fn a_forged_policy_changes_nothing_and_is_said() {
     gateway.restart().await.expect("it starts all the same");
     tells(&gateway, "could not be verified and was refused").await;
     assert_eq!(policy(&gateway).await, "acme 1", "the last good one is obeyed");
+    let recorded = gateway.deskgate(&["audit", "export"]).await.expect("it runs");
+    let recorded = String::from_utf8_lossy(&recorded.stdout).into_owned();
+    assert!(recorded.contains("bundle-refused"), "and the refusal is in the journal");
+}
+
+#[tokio::test]
+async fn a_mistake_in_the_settings_does_not_lead_out_of_the_organisation() {
+    let acme = acme().await;
+    let opened = Opened::new().expect("a browser opener");
+    let mut gateway = desktop(&acme, &opened).await;
+    tells(&gateway, "Sign in to Acme").await;
+    let path = gateway.home().join("deskgate.toml");
+    let settings = std::fs::read_to_string(&path).expect("readable");
+    let mistaken = format!("policies = \"no such folder\"\nsurprise = 1\n{settings}");
+    std::fs::write(&path, mistaken).expect("written");
+    gateway.restart().await.expect("it starts");
+    tells(&gateway, "Sign in to Acme").await;
+    let status = gateway.deskgate_json(&["status"]).await.expect("a status");
+    assert_eq!(status["policy"]["version"], "acme 1");
 }

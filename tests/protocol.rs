@@ -4,6 +4,9 @@ use serde_json::json;
 use testkit::bench::Echo;
 use testkit::{Access, Assistant, Claude, Opened, Step, filesystem_server, program, until};
 
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
 use crate::common::{Personal, SOON, is_refused, lets_in};
 
 #[tokio::test]
@@ -172,4 +175,40 @@ fn the_command_line_starts_without_a_desktop() {
     let libraries = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(libraries.contains("libc.so"), "{libraries}");
     assert!(!libraries.contains("gtk") && !libraries.contains("webkit"), "{libraries}");
+}
+
+#[tokio::test]
+async fn an_assistant_that_is_refused_can_ask_for_the_way_in_on_the_same_connection() {
+    let gateway =
+        Personal::default().http("echo", "http://127.0.0.1:9/mcp").server("desk", &["echo"]).start().await;
+    let mut connection = TcpStream::connect(("127.0.0.1", gateway.port())).await.expect("connected");
+    let (path, host) = ("/s/desk/mcp", format!("127.0.0.1:{}", gateway.port()));
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\
+         Expect: 100-continue\r\n\r\n"
+    );
+
+    connection.write_all(head.as_bytes()).await.expect("sent");
+    let asked = until_text(&mut connection, "\r\n\r\n").await;
+    assert!(asked.starts_with("HTTP/1.1 100 "), "the message is taken before it is refused: {asked}");
+    connection.write_all(b"{}").await.expect("sent");
+    let refused = until_text(&mut connection, "\r\n\r\n").await;
+    assert!(refused.starts_with("HTTP/1.1 401 "), "{refused}");
+    let about = format!(
+        "GET /.well-known/oauth-protected-resource{path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
+    );
+    connection.write_all(about.as_bytes()).await.expect("sent");
+    let told = until_text(&mut connection, "authorization_servers").await;
+    assert!(told.contains("authorization_servers"), "{told}");
+}
+
+/// Reads until this text has come, or the end.
+async fn until_text(connection: &mut TcpStream, text: &str) -> String {
+    let mut read = Vec::new();
+    while !String::from_utf8_lossy(&read).contains(text) {
+        if connection.read_buf(&mut read).await.expect("readable") == 0 {
+            break;
+        }
+    }
+    String::from_utf8_lossy(&read).into_owned()
 }

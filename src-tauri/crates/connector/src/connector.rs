@@ -57,16 +57,36 @@ struct Slot {
 }
 
 struct Known {
+    /// Counts the people: what was asked for one is not kept for the next.
+    era: u64,
     listing: Option<Arc<Listing>>,
     health: Health,
     /// The session whose change notices are followed.
     followed: Weak<Session>,
 }
 
+impl Known {
+    fn of_era(era: u64) -> Self {
+        Self { era, listing: None, health: Health::Idle, followed: Weak::new() }
+    }
+}
+
 impl Connector {
     pub(crate) fn new(id: ConnectorId, spec: ConnectorSpec, seams: Seams) -> Self {
-        let known = RwLock::new(Known { listing: None, health: Health::Idle, followed: Weak::new() });
+        let known = RwLock::new(Known::of_era(0));
         Self { id, spec, seams, slots: RwLock::default(), known }
+    }
+
+    /// Whose time it is; to be handed to [`Connector::list`].
+    pub(crate) fn era(&self) -> u64 {
+        self.known().era
+    }
+
+    /// Gives up all sessions and what was listed.
+    pub(crate) fn forget_people(&self) {
+        self.slots.write().unwrap_or_else(PoisonError::into_inner).clear();
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        *known = Known::of_era(known.era + 1);
     }
 
     pub(crate) fn listing(&self) -> Option<Arc<Listing>> {
@@ -158,16 +178,21 @@ impl Connector {
         }
     }
 
-    /// Lists the tools as this person, with `session` already open, and remembers them.
+    /// Lists the tools as this person, with `session` already open, and remembers them if nobody else has come since `era`.
     pub(crate) async fn list(
         &self,
         session: &Session,
         bearer: Option<&Bearer>,
+        era: u64,
     ) -> Result<Arc<Listing>, CallFault> {
         let listed = session.list_tools(bearer, self.deadline()).await?;
         let listing =
             Arc::new(Listing { tools: listed.tools, left_out: listed.left_out, at: self.seams.clock.now() });
-        self.known.write().unwrap_or_else(PoisonError::into_inner).listing = Some(Arc::clone(&listing));
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        if known.era == era {
+            known.listing = Some(Arc::clone(&listing));
+        }
+        drop(known);
         Ok(listing)
     }
 

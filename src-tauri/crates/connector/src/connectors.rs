@@ -43,6 +43,15 @@ impl Connectors {
         self.changed();
     }
 
+    /// Gives up what belongs to people: their sessions, with the programs behind them, and what was listed in their name.
+    /// For another person, who must find nothing of the one before.
+    pub fn forget_people(&self) {
+        for connector in self.all.read().unwrap_or_else(PoisonError::into_inner).values() {
+            connector.forget_people();
+        }
+        self.changed();
+    }
+
     /// Counts the changes of what [`Connectors::listing`] and [`Connectors::health`] say.
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.changes.subscribe()
@@ -108,7 +117,11 @@ impl Connectors {
                 }
             }
         };
-        self.note(&connector, outcome.as_ref().err());
+        // Of a connector at the organisation no more is known here than that it answered.
+        let brokered = matches!(authority.permit().credential(), CredentialChoice::Shared(_));
+        if !brokered || outcome.is_ok() {
+            self.note(&connector, outcome.as_ref().err());
+        }
         outcome
     }
 
@@ -121,10 +134,11 @@ impl Connectors {
         if let CredentialSpec::Brokered { .. } = connector.spec.credential {
             return Err(CallFault::Credential);
         }
+        let era = connector.era();
         let bearer = connector.bearer(subject, asking).await?;
         let outcome = async {
             let session = connector.session(subject, bearer.as_ref()).await?;
-            let listing = connector.list(&session, bearer.as_ref()).await;
+            let listing = connector.list(&session, bearer.as_ref(), era).await;
             if let Err(CallFault::Upstream(UpstreamFault::SessionGone | UpstreamFault::Ended { .. })) =
                 &listing
             {

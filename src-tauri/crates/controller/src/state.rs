@@ -217,6 +217,12 @@ impl AppState {
 
     fn session_is(&mut self, session: Session) -> Option<Effect> {
         let was = std::mem::replace(&mut self.session, session);
+        let gone = matches!((&was, &self.session), (Session::SignedIn { .. }, Session::SignedOut));
+        let other = matches!((was.label(), self.session.label()), (Some(was), Some(is)) if was != is);
+        if gone || other {
+            // What was done in one person's name is not the next one's to see.
+            self.activity.clear();
+        }
         let ended = matches!(self.session, Session::Expired { .. }) && was != self.session;
         ended.then(|| {
             Effect::Notify(Notice {

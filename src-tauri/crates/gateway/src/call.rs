@@ -53,7 +53,7 @@ pub(crate) async fn call_tool(gate: &Gate, grant: &AccessGrant, params: &CallPar
     if gate.switch.is_paused() {
         return call.paused(gate, offered).await;
     }
-    let permit = match snapshot.policy.decide(&call.question(offered)) {
+    let permit = match call.policy().decide(&call.question(offered)) {
         Ok(permit) => permit,
         Err(denial) => return call.denied(gate, offered, &denial).await,
     };
@@ -90,7 +90,9 @@ pub(crate) async fn call_tool(gate: &Gate, grant: &AccessGrant, params: &CallPar
 /// The tools that this person may use, at least with some arguments.
 pub(crate) fn listed<'s>(gate: &Gate, snapshot: &'s Snapshot, grant: &AccessGrant) -> Vec<&'s Offered> {
     let Some(view) = snapshot.servers.get(&grant.server) else { return Vec::new() };
-    let listed = snapshot.policy.listed(&grant.subject, &grant.server, &circumstance(gate, grant));
+    let circumstance = circumstance(gate, grant);
+    let policy = snapshot.policy_at(circumstance.now);
+    let listed = policy.listed(&grant.subject, &grant.server, &circumstance);
     let listed: std::collections::HashSet<_> = listed.into_iter().collect();
     view.tools()
         .iter()
@@ -273,7 +275,7 @@ impl<'a> Call<'a> {
     }
 
     fn policy(&self) -> &Arc<Policy> {
-        &self.snapshot.policy
+        self.snapshot.policy_at(self.circumstance.now)
     }
 }
 

@@ -1,6 +1,7 @@
 //! Every route, in one place. Only the issuer's need no token (see [`issuer::Route`]).
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -18,6 +19,9 @@ use crate::{rpc, streams};
 
 /// The longest message of an assistant, in bytes.
 pub(crate) const BODY_LIMIT: usize = 4 * 1024 * 1024;
+
+/// How long the message of an assistant that is refused is waited for.
+const DISCARD_DEADLINE: Duration = Duration::from_secs(5);
 
 /// The other end of the connection, put into each request by the server.
 #[derive(Debug, Clone, Copy)]
@@ -43,9 +47,13 @@ async fn message(State(gate): State<Gate>, Path(server): Path<String>, request: 
     let Ok(server) = server.parse::<ServerId>() else { return StatusCode::NOT_FOUND.into_response() };
     let grant = match rpc::caller(&gate, &server, request.headers()) {
         Ok(grant) => grant,
-        Err(challenge) => return *challenge,
+        Err(challenge) => {
+            discard(request.into_body()).await;
+            return *challenge;
+        }
     };
     if !is_json(request.headers()) {
+        discard(request.into_body()).await;
         return (StatusCode::UNSUPPORTED_MEDIA_TYPE, "Messages are application/json.\n").into_response();
     }
     let (parts, body) = request.into_parts();
@@ -120,6 +128,15 @@ fn is_json(headers: &HeaderMap) -> bool {
     };
     let essence = value.split(';').next().unwrap_or("").trim();
     essence.eq_ignore_ascii_case("application/json")
+}
+
+/// Takes what an assistant that is refused has still to send: a connection with an unread rest is closed, but the
+/// assistant was told nothing of that and asks on it for the way in.
+async fn discard(body: Body) {
+    let mut body = Limited::new(body, BODY_LIMIT);
+    let taken = async { while let Some(Ok(_)) = body.frame().await {} };
+    // Whoever does not send in time loses the connection.
+    let _late = tokio::time::timeout(DISCARD_DEADLINE, taken).await;
 }
 
 async fn bounded(body: Body, limit: usize) -> Option<Bytes> {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use mcp::assistant::ToolEntry;
-use model::{ConnectorId, ServerId, ToolName};
+use model::{ConnectorId, ServerId, Timestamp, ToolName};
 use policy::Policy;
 use serde_json::value::RawValue;
 use tokio::sync::watch;
@@ -13,10 +13,22 @@ use tokio::sync::watch;
 pub struct Snapshot {
     /// Who may do what.
     pub policy: Arc<Policy>,
+    /// When the policy is no longer to be obeyed, and what is obeyed from then on.
+    pub until: Option<(Timestamp, Arc<Policy>)>,
     /// The virtual servers.
     pub servers: BTreeMap<ServerId, ServerView>,
     /// Whether argument values are recorded.
     pub capture_arguments: bool,
+}
+
+impl Snapshot {
+    /// The policy to be obeyed at this time.
+    pub fn policy_at(&self, now: Timestamp) -> &Arc<Policy> {
+        match &self.until {
+            Some((until, after)) if now >= *until => after,
+            Some(_) | None => &self.policy,
+        }
+    }
 }
 
 /// A virtual server's tools under the names that assistants use.
@@ -159,6 +171,22 @@ mod tests {
         let offered = view.tool("mail_search").unwrap();
         assert_eq!((offered.connector.as_str(), offered.tool.as_str()), ("mail", "search"));
         assert!(view.tool("search").is_none(), "the bare name would be ambiguous");
+    }
+
+    #[test]
+    fn a_policy_is_obeyed_until_its_end_and_no_longer() {
+        let policy = |code: &str| Arc::new(Policy::deny_all(model::Advice::new(code, "x", "", "")));
+        let end = Timestamp::from_seconds(100);
+        let snapshot = Snapshot {
+            policy: policy("in-force"),
+            until: Some((end, policy("over"))),
+            servers: BTreeMap::new(),
+            capture_arguments: false,
+        };
+        let at = |seconds| {
+            snapshot.policy_at(Timestamp::from_seconds(seconds)).refuses_all().unwrap().code.clone()
+        };
+        assert_eq!((at(99).as_str(), at(100).as_str(), at(1_000).as_str()), ("in-force", "over", "over"));
     }
 
     #[test]

@@ -75,7 +75,8 @@ pub struct Assistant {
     url: Url,
     access: Access,
     mode: String,
-    home: TempDir,
+    memory: PathBuf,
+    _home: TempDir,
 }
 
 impl Assistant {
@@ -85,7 +86,14 @@ impl Assistant {
     /// If it gets no folder of its own.
     pub fn new(url: Url, access: Access) -> Result<Self, PeerFault> {
         let home = tempfile::Builder::new().prefix("deskgate-assistant-").tempdir()?;
-        Ok(Self { url, access, mode: "auto".to_owned(), home })
+        Ok(Self { url, access, mode: "auto".to_owned(), memory: home.path().to_owned(), _home: home })
+    }
+
+    /// Makes it keep its registration and tokens in this folder, for others after it.
+    #[must_use]
+    pub fn remembering(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.memory = folder.into();
+        self
     }
 
     /// Makes it speak `legacy` (2025-11-25 with a handshake) or one protocol revision, instead of finding out.
@@ -132,8 +140,16 @@ impl Assistant {
         memory["tokens"]["access_token"].as_str().map(str::to_owned)
     }
 
+    /// The bearer token that it was given, if it was.
+    pub fn bearer(&self) -> Option<&str> {
+        match &self.access {
+            Access::Bearer(token) => Some(token),
+            Access::None | Access::OAuth => None,
+        }
+    }
+
     fn memory(&self) -> PathBuf {
-        self.home.path().join("oauth.json")
+        self.memory.join("oauth.json")
     }
 }
 

@@ -22,9 +22,17 @@ impl Claude {
     /// # Errors
     /// If it is not installed.
     pub fn new() -> Result<Self, PeerFault> {
-        let program = npm_file("@anthropic-ai/claude-code-linux-x64/claude")?;
+        let program = Self::program()?;
         let home = tempfile::Builder::new().prefix("deskgate-claude-").tempdir()?;
         Ok(Self { program, home })
+    }
+
+    /// Where the program lies.
+    ///
+    /// # Errors
+    /// If it is not installed.
+    pub fn program() -> Result<PathBuf, PeerFault> {
+        npm_file("@anthropic-ai/claude-code-linux-x64/claude")
     }
 
     /// `claude mcp add`: makes an MCP endpoint known under a name.

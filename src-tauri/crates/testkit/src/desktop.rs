@@ -136,10 +136,19 @@ impl Desktop {
     /// If the window, or what belongs in it, does not appear.
     pub async fn sign_in(&self, window: &str, employee: &Employee) -> Result<(), PeerFault> {
         let screen = self.screen().await?;
-        screen.fill(window, "Name", &employee.login).await?;
-        screen.fill(window, "Password", &employee.password).await?;
+        screen.fill(window, &[("Name", &employee.login), ("Password", &employee.password)]).await?;
         screen.press(window, "Sign in").await?;
         screen.press(window, "Allow").await
+    }
+
+    /// Runs `deskgate` with these arguments in the same session, on the same home.
+    ///
+    /// # Errors
+    /// If it cannot be run; how it ends is in the output.
+    pub async fn deskgate(&self, program: &Path, arguments: &[&str]) -> Result<Output, PeerFault> {
+        let mut command = self.session.command(program);
+        command.args(arguments).env("DESKGATE_HOME", self.home());
+        Ok(tokio::process::Command::from(command).kill_on_drop(true).output().await?)
     }
 
     /// The text on the clipboard.

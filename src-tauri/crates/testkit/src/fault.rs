@@ -58,7 +58,7 @@ pub enum PeerFault {
 
 impl PeerFault {
     /// An unexpected answer.
-    pub(crate) fn answer(name: impl Into<String>, problem: impl Into<String>) -> Self {
+    pub fn answer(name: impl Into<String>, problem: impl Into<String>) -> Self {
         Self::Answer { name: name.into(), problem: problem.into() }
     }
 }

@@ -5,6 +5,7 @@
 //! `cargo xtask setup` installs the programs; a test without them fails and says so.
 #![forbid(unsafe_code)]
 
+mod acme;
 mod assistant;
 pub mod bench;
 mod browser;
@@ -29,6 +30,7 @@ mod tray;
 mod wait;
 mod warehouse;
 
+pub use acme::Acme;
 pub use assistant::{Access, Assistant, Step, Transcript};
 pub use browser::Browser;
 pub use claude::Claude;
@@ -44,7 +46,7 @@ pub use organisation::{Organisation, OrganisationParts};
 pub use place::{filesystem_server, tools};
 pub use postgres::{Postgres, Role};
 pub use process::{Process, Spec};
-pub use program::{Opened, Program, full_size, program};
+pub use program::{Opened, Program, beside, full_size, program};
 pub use screen::Screen;
 pub use session::{Session, SessionParts};
 pub use static_host::StaticHost;

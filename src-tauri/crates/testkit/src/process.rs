@@ -244,7 +244,7 @@ impl Process {
 
     /// Ends with this signal instead of a kill, for programs that hold what outlives them.
     #[must_use]
-    pub(crate) fn stopped_by(mut self, signal: Signal) -> Self {
+    pub fn stopped_by(mut self, signal: Signal) -> Self {
         self.stop = signal;
         self
     }

@@ -51,6 +51,20 @@ pub fn program(program: Program) -> Result<PathBuf, PeerFault> {
             return Err(PeerFault::answer(name, "it could not be built"));
         }
     }
+    existing(path, name)
+}
+
+/// The path of a program of this workspace that was built together with the program that asks, into the same folder.
+///
+/// # Errors
+/// If it is not there.
+pub fn beside(program: Program) -> Result<PathBuf, PeerFault> {
+    let (_, name) = program.package();
+    let own = std::env::current_exe()?;
+    existing(own.with_file_name(name), name)
+}
+
+fn existing(path: PathBuf, name: &str) -> Result<PathBuf, PeerFault> {
     if path.is_file() {
         Ok(path)
     } else {

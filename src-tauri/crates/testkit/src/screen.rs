@@ -58,7 +58,7 @@ impl Screen {
     pub async fn press(&self, window: &str, button: &str) -> Result<(), PeerFault> {
         let what = format!("the button {button:?} of {window:?}");
         until(&what, SOON, async || {
-            let thing = self.find(window, &[BUTTON], button).await.ok().flatten()?;
+            let thing = self.find(window, &[BUTTON], |name| name == button).await.ok().flatten()?;
             if self.state(&thing).await.ok()? & (ENABLED | SENSITIVE) != ENABLED | SENSITIVE {
                 return None;
             }
@@ -69,28 +69,25 @@ impl Screen {
         .await
     }
 
-    /// Waits for a field, in the window whose title begins so, and types a text into it. What does not arrive whole, as on
-    /// a machine under load, is typed again.
+    /// Waits for a form's fields, in the window whose title begins so, and types a text into each. What did not arrive
+    /// whole is typed again: a machine under load loses keys, and a page may move the cursor after it was shown.
     ///
     /// # Errors
-    /// If the field does not appear in time, or the text never arrives whole.
-    pub async fn fill(&self, window: &str, field: &str, text: &str) -> Result<(), PeerFault> {
-        let length = i32::try_from(text.chars().count()).unwrap_or(i32::MAX);
-        let what = format!("the field {field:?} of {window:?} to hold {length} characters");
-        for _ in 0..TYPED_AT_MOST {
-            let thing = self.focused(window, field).await?;
-            self.xdotool(&["key", "--clearmodifiers", "ctrl+a", "Delete"]).await?;
-            self.xdotool(&["type", "--clearmodifiers", "--delay", "4", text]).await?;
-            let arrived = until(&what, TYPED_WITHIN, async || {
-                let held: i32 =
-                    self.at(&thing, "Text").await.ok()?.get_property("CharacterCount").await.ok()?;
-                (held == length).then_some(())
-            });
-            if arrived.await.is_ok() {
+    /// If a field does not appear in time, or a text never arrives whole.
+    pub async fn fill(&self, window: &str, fields: &[(&str, &str)]) -> Result<(), PeerFault> {
+        for _ in 0..=TYPED_AT_MOST {
+            let mut whole = true;
+            for (field, text) in fields {
+                if !self.holds(window, field, text).await {
+                    whole = false;
+                    self.type_into(window, field, text).await?;
+                }
+            }
+            if whole {
                 return Ok(());
             }
         }
-        Err(PeerFault::answer("screen", format!("waited in vain for {what}")))
+        Err(PeerFault::answer("screen", format!("what was typed into {window:?} never arrived whole")))
     }
 
     /// All texts of the window whose title begins so, from top to bottom.
@@ -155,16 +152,43 @@ impl Screen {
         self.xdotool(&["key", "--clearmodifiers", key]).await
     }
 
+    /// Replaces what a field holds, and waits a little for the text to arrive.
+    async fn type_into(&self, window: &str, field: &str, text: &str) -> Result<(), PeerFault> {
+        self.focus(window, field).await?;
+        self.xdotool(&["key", "--clearmodifiers", "ctrl+a", "Delete"]).await?;
+        self.xdotool(&["type", "--clearmodifiers", "--delay", "4", text]).await?;
+        // What has not arrived then is typed again.
+        let _arrived =
+            until(field, TYPED_WITHIN, async || self.holds(window, field, text).await.then_some(())).await;
+        Ok(())
+    }
+
+    /// Whether a field holds as many characters as this text has; a password does not tell more.
+    async fn holds(&self, window: &str, field: &str, text: &str) -> bool {
+        let Ok(Some(thing)) = self.field(window, field).await else { return false };
+        let Ok(proxy) = self.at(&thing, "Text").await else { return false };
+        let held: i32 = proxy.get_property("CharacterCount").await.unwrap_or_default();
+        usize::try_from(held).is_ok_and(|held| held == text.chars().count())
+    }
+
+    /// A field by its label. WebKit adds what a field holds to a label that is written around it.
+    async fn field(&self, window: &str, label: &str) -> Result<Option<Thing>, PeerFault> {
+        let fits = |name: &str| {
+            name.strip_prefix(label).is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))
+        };
+        self.find(window, &[ENTRY, PASSWORD], fits).await
+    }
+
     /// Waits for a field and puts the cursor into it.
-    async fn focused(&self, window: &str, field: &str) -> Result<Thing, PeerFault> {
+    async fn focus(&self, window: &str, field: &str) -> Result<(), PeerFault> {
         until(&format!("the field {field:?} of {window:?}"), SOON, async || {
-            let thing = self.find(window, &[ENTRY, PASSWORD], field).await.ok().flatten()?;
+            let thing = self.field(window, field).await.ok().flatten()?;
             let title = format!("^{window}");
             let in_front = ["search", "--onlyvisible", "--name", &title, "windowactivate", "--sync"];
             self.xdotool(&in_front).await.ok()?;
             let _focused: bool =
                 self.at(&thing, "Component").await.ok()?.call("GrabFocus", &()).await.ok()?;
-            (self.state(&thing).await.ok()? & FOCUSED != 0).then_some(thing)
+            (self.state(&thing).await.ok()? & FOCUSED != 0).then_some(())
         })
         .await
     }
@@ -176,7 +200,12 @@ impl Screen {
         text.replace('\u{fffc}', " ").trim().to_owned()
     }
 
-    async fn find(&self, window: &str, roles: &[u32], name: &str) -> Result<Option<Thing>, PeerFault> {
+    async fn find(
+        &self,
+        window: &str,
+        roles: &[u32],
+        fits: impl Fn(&str) -> bool,
+    ) -> Result<Option<Thing>, PeerFault> {
         let Some(frame) = self.frame(window).await? else { return Ok(None) };
         let mut waiting = vec![(frame, DEPTH)];
         while let Some((thing, depth)) = waiting.pop() {
@@ -184,7 +213,7 @@ impl Screen {
             let Ok(proxy) = self.at(&thing, "Accessible").await else { continue };
             let role: u32 = proxy.call("GetRole", &()).await.unwrap_or_default();
             let named: String = proxy.get_property("Name").await.unwrap_or_default();
-            if roles.contains(&role) && named == name {
+            if roles.contains(&role) && fits(&named) {
                 return Ok(Some(thing));
             }
             if depth > 0 {

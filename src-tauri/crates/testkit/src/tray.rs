@@ -8,7 +8,7 @@ use zbus::{Connection, OwnedObjectPath, OwnedVariant, Proxy, Variant};
 
 use crate::{PeerFault, until};
 
-const SOON: Duration = Duration::from_secs(30);
+const SOON: Duration = Duration::from_secs(60);
 const ITEM: &str = "org.kde.StatusNotifierItem";
 
 /// A menu entry as it comes over the bus: id, properties, children.

@@ -1,4 +1,4 @@
-//! The project's own commands: provisioning, tests and measurements.
+//! The project's own commands: provisioning, a demo, tests and measurements.
 //!
 //! Thin and blocking: everything real lives in the crates that these commands start. This crate must never depend on
 //! them, so that it builds in seconds on a machine that has nothing yet.
@@ -6,6 +6,7 @@
 #![expect(clippy::print_stdout, reason = "a command line that talks to the person who started it")]
 
 mod bench;
+mod demo;
 mod landing;
 mod provision;
 mod run;
@@ -30,6 +31,12 @@ enum Command {
     /// Install what is missing: Debian packages, Node 22, the npm and Python programs that tests talk to.
     Setup {
         /// Install nothing; say what is missing and fail if anything is.
+        #[arg(long)]
+        check: bool,
+    },
+    /// Start a small organisation on this machine, with the tray application in your display, to try out.
+    Demo {
+        /// Play it through unattended instead, in a desktop session of its own.
         #[arg(long)]
         check: bool,
     },
@@ -59,6 +66,7 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let outcome = match arguments.command {
         Command::Setup { check } => provision::setup(check),
+        Command::Demo { check } => demo::demo(check),
         Command::Test { full, area } => landing::test(full, area),
         Command::Bench { json, calls, rounds } => bench::bench(json.as_deref(), calls, rounds),
     };

@@ -7,7 +7,7 @@ use std::time::Duration;
 use audit::{AuditEvent, EventRecord, Journal};
 use connector::{Asking, Connectors, Health, Listing};
 use gateway::{Offer, ServerView, Snapshot, Snapshots};
-use model::{Advice, ConnectorId, ForPerson as _, ToolName};
+use model::{Advice, ConnectorId, ForPerson as _, Subject, ToolName};
 use org_protocol::{ConnectorSpec, CredentialSpec, ServerSpec};
 use policy::{Policy, PolicyFault};
 use serde_json::value::RawValue;
@@ -26,9 +26,24 @@ const RETRY: Duration = Duration::from_secs(30);
 /// How long changes are gathered before the policy is compiled anew.
 const GATHER: Duration = Duration::from_millis(30);
 
+/// The words for a policy that has ended and that nobody has renewed.
+fn over() -> Advice {
+    Advice::new(
+        "policy-expired",
+        "The policy of your organisation has expired.",
+        "Until it is renewed no call is made.",
+        "Connect to the network; it is renewed by itself. If it is not, tell your IT department.",
+    )
+}
+
 /// A snapshot that offers and permits nothing.
 pub(crate) fn closed(why: Advice) -> Snapshot {
-    Snapshot { policy: Arc::new(Policy::deny_all(why)), servers: BTreeMap::new(), capture_arguments: false }
+    Snapshot {
+        policy: Arc::new(Policy::deny_all(why)),
+        until: None,
+        servers: BTreeMap::new(),
+        capture_arguments: false,
+    }
 }
 
 /// The task that owns what was accepted and puts snapshots in force.
@@ -40,6 +55,8 @@ pub(crate) struct Catalog {
     pub(crate) journal: Journal,
     pub(crate) tell: Tell,
     pub(crate) present: Present,
+    /// Whose lists and sessions the connectors have.
+    pub(crate) person: Option<Arc<Subject>>,
     pub(crate) offerings: watch::Receiver<Arc<Offering>>,
     /// Connectors whose sign-in somebody asked for.
     pub(crate) wanted: mpsc::UnboundedReceiver<ConnectorId>,
@@ -63,7 +80,7 @@ impl Catalog {
         loop {
             self.rebuild(&offering).await;
             tokio::select! {
-                () = present.changed() => self.list_silently(&offering),
+                () = present.changed() => self.person_changed(&offering),
                 changed = self.offerings.changed() => {
                     if changed.is_err() {
                         return;
@@ -86,6 +103,21 @@ impl Catalog {
         offering
     }
 
+    /// Another person finds nothing of the one before. The same person with other groups keeps everything.
+    fn person_changed(&mut self, offering: &Offering) {
+        let now = self.present.now();
+        let same = match (&self.person, &now) {
+            (Some(before), Some(now)) => before.is_same_person(now),
+            (None, None) => true,
+            (Some(_), None) | (None, Some(_)) => false,
+        };
+        if !same {
+            self.connectors.forget_people();
+            self.person = now;
+        }
+        self.list_silently(offering);
+    }
+
     /// Lists what can be listed without asking anybody.
     fn list_silently(&self, offering: &Offering) {
         for (id, spec) in &offering.connectors {
@@ -96,8 +128,9 @@ impl Catalog {
     }
 
     fn retry(&self, offering: &Offering) {
-        for id in offering.connectors.keys() {
-            if matches!(self.connectors.health(id), Health::Failed(_)) {
+        for (id, spec) in &offering.connectors {
+            let brokered = matches!(spec.credential, CredentialSpec::Brokered { .. });
+            if !brokered && matches!(self.connectors.health(id), Health::Failed(_)) {
                 self.list(id.clone(), Asking::Never);
             }
         }
@@ -218,8 +251,12 @@ impl Catalog {
         for text in servers.values().flat_map(|view| &view.left_out) {
             tracing::warn!("{text}");
         }
-        let snapshot =
-            Snapshot { policy: Arc::new(policy), servers, capture_arguments: offering.capture_arguments };
+        let snapshot = Snapshot {
+            policy: Arc::new(policy),
+            until: offering.validity.end().map(|end| (end, Arc::new(Policy::deny_all(over())))),
+            servers,
+            capture_arguments: offering.capture_arguments,
+        };
         self.tell.event(Event::Configured(Box::new(configuration(
             offering,
             &snapshot,
@@ -293,7 +330,7 @@ fn accepted_by_organisation(
 fn freshness(validity: &Validity) -> Freshness {
     match validity {
         Validity::Own => Freshness::Own,
-        Validity::Fresh { until } => Freshness::Fresh { until: Some(*until) },
+        Validity::Fresh { until, .. } => Freshness::Fresh { until: Some(*until) },
         Validity::Grace { until } => Freshness::Grace { until: *until },
         Validity::Denied(advice) => Freshness::DenyAll(advice.clone()),
     }

@@ -9,7 +9,7 @@ use model::{Advice, ForPerson as _};
 use tokio::sync::watch;
 use vault::{KeychainState, Vault};
 
-use super::offering::Offering;
+use super::offering::{Offering, Validity};
 use super::settings::{Loaded, SettingsFault};
 use super::tell::{Lamp, Tell};
 use crate::event::Event;
@@ -42,10 +42,12 @@ pub(crate) fn follow_settings(
             if let Some(loaded) = read_settings(&path, &tell)
                 && loaded != last
             {
+                let mut offering = Offering::personal(&loaded);
                 if loaded.settings.organisation.is_some() {
-                    tell.event(Event::FaultRaised(organisation_appeared()));
+                    // What an organisation decides is not for the person's own settings to decide meanwhile.
+                    offering.validity = Validity::Denied(organisation_appeared());
                 }
-                send.send_replace(Arc::new(Offering::personal(&loaded)));
+                send.send_replace(Arc::new(offering));
                 last = loaded;
             }
         }
@@ -57,7 +59,7 @@ fn organisation_appeared() -> Advice {
     Advice::new(
         "organisation-appeared",
         "Your settings name an organisation now.",
-        "Deskgate joins it when it starts.",
+        "Deskgate joins it when it starts; until then no call is made.",
         "Quit Deskgate and start it again.",
     )
 }

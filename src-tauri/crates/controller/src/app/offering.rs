@@ -55,6 +55,8 @@ pub(crate) enum Validity {
     Fresh {
         /// Until then.
         until: Timestamp,
+        /// And obeyed a while longer, until then.
+        end: Timestamp,
     },
     /// Expired, and obeyed for a while longer.
     Grace {
@@ -63,6 +65,16 @@ pub(crate) enum Validity {
     },
     /// Nothing is permitted.
     Denied(Advice),
+}
+
+impl Validity {
+    /// When nothing is permitted any more.
+    pub(crate) fn end(&self) -> Option<Timestamp> {
+        match self {
+            Self::Fresh { end, .. } | Self::Grace { until: end } => Some(*end),
+            Self::Own | Self::Denied(_) => None,
+        }
+    }
 }
 
 impl Offering {

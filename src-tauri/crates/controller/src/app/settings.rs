@@ -43,6 +43,16 @@ pub struct OrganisationSettings {
     pub root_key_fingerprint: RootFingerprint,
 }
 
+impl OrganisationSettings {
+    /// The organisation that the file at `path` names, whatever else is wrong with the file: a mistake in a connector must
+    /// not turn an organisation's desktop into a personal one.
+    pub(crate) fn find(path: &Path) -> Option<Self> {
+        let text = std::fs::read_to_string(path).ok()?;
+        let table: toml::Table = text.parse().ok()?;
+        table.get("organisation")?.clone().try_into().ok()
+    }
+}
+
 /// The settings and the policies beside them.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Loaded {
@@ -202,6 +212,20 @@ mod tests {
         assert_eq!(organisation.root_key_fingerprint, fingerprint);
         assert!(Settings::parse(&text("pinned = false")).unwrap_err().contains("pinned"));
         assert!(Settings::parse("[organisation]\nconfig_url = \"https://deskgate.acme.test/\"").is_err());
+    }
+
+    #[test]
+    fn an_organisation_is_found_beside_mistakes() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("deskgate.toml");
+        let fingerprint = model::Digest::of(b"root");
+        let organisation = format!(
+            "[organisation]\nconfig_url = \"https://x.test/\"\nroot_key_fingerprint = \"{fingerprint}\"\n"
+        );
+        std::fs::write(&path, format!("policies = \"missing\"\nsurprise = 1\n{organisation}")).unwrap();
+        assert!(Loaded::read(&path).is_err());
+        assert_eq!(OrganisationSettings::find(&path).unwrap().root_key_fingerprint, fingerprint);
+        assert_eq!(OrganisationSettings::find(&dir.path().join("none")), None);
     }
 
     #[test]

@@ -243,7 +243,7 @@ impl Desk {
             ),
             Command::SignOut { connector: None } => self.organisation(
                 Act::SignOut,
-                "You are signed out. Your assistants can do nothing until you sign in.",
+                "Signed out. Your assistants can do nothing until somebody signs in.",
             ),
             Command::Show if self.state.borrow().desktop => {
                 self.act(Act::Open(crate::effect::Place::Overview), "The window is shown.")
@@ -342,7 +342,7 @@ impl Desk {
             client_name: "deskgate explain".to_owned(),
             device: None,
         };
-        let explanation = snapshot.policy.explain(&Question {
+        let explanation = snapshot.policy_at(circumstance.now).explain(&Question {
             call: CallId::new(),
             subject: &subject,
             server,

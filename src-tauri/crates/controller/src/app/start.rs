@@ -26,7 +26,7 @@ use super::membership::{self, Joined, Membership, MembershipParts, OrgBroker, Si
 use super::offering::Offering;
 use super::pins::Pins;
 use super::present::Present;
-use super::settings::{Loaded, SettingsFault};
+use super::settings::{Loaded, OrganisationSettings, SettingsFault};
 use super::socket;
 use super::tell::{Tell, issuer_event, visible_servers};
 use crate::effect::Shell;
@@ -147,7 +147,7 @@ async fn open(
     let device = home.device()?;
     let vault = Vault::open(&home.vault(), keychain, Arc::clone(clock)).await;
     let settings = Loaded::read(&home.settings());
-    let at = settings.as_ref().ok().and_then(|loaded| loaded.settings.organisation.clone());
+    let at = OrganisationSettings::find(&home.settings());
     let joined = match at {
         Some(at) => Some(
             membership::join(at, home, device, vault.clone(), Arc::clone(clock))
@@ -434,6 +434,7 @@ async fn catalog(
         pins: Pins::load(base.vault.clone()).await,
         journal: base.journal.clone(),
         tell: base.tell.clone(),
+        person: present.now(),
         present,
         offerings,
         wanted,
@@ -490,7 +491,7 @@ impl Resources for Offered {
     fn signed_in(&self) -> BoxFuture<'_, Option<Arc<Subject>>> {
         Box::pin(async {
             if let (None, Some(sign_in)) = (self.present.now(), &self.sign_in)
-                && let Err(advice) = sign_in.sign_in().await
+                && let Err(advice) = sign_in.sign_in_for_assistant().await
             {
                 tracing::info!(%advice, "nobody signed in for an assistant that asks");
             }

@@ -125,6 +125,25 @@ fn call(state: &AppState, outcome: CallOutcome) -> Activity {
 }
 
 #[test]
+fn what_was_done_in_one_persons_name_is_not_shown_to_the_next() {
+    let signed_in = |label: &str| Event::Session(Session::SignedIn { label: label.to_owned() });
+    let mut state = managed();
+    let done = Event::Call(call(&state, CallOutcome::Done));
+    state.handle(done.clone(), NOW);
+    state.handle(signed_in("ada@acme.test"), NOW);
+    assert_eq!(state.activity.len(), 1, "her own stay");
+    state.handle(signed_in("bob@acme.test"), NOW);
+    assert!(state.activity.is_empty());
+
+    state.handle(done, NOW);
+    state.handle(Event::Session(Session::Expired { label: "bob@acme.test".to_owned() }), NOW);
+    assert_eq!(state.activity.len(), 1, "he is expected back");
+    state.handle(signed_in("bob@acme.test"), NOW);
+    state.handle(Event::Session(Session::SignedOut), NOW);
+    assert!(state.activity.is_empty());
+}
+
+#[test]
 fn the_gravest_word_wins() {
     let mut state = AppState::starting(true);
     assert_eq!(state.status(), Status::Starting);

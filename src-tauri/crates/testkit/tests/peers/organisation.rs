@@ -3,53 +3,26 @@
 use std::path::Path;
 
 use serde_json::{Value, json};
-use testkit::{
-    Browser, Collector, Employee, Idp, Mail, Organisation, OrganisationParts, Postgres, Program, Role,
-    program,
-};
+use testkit::{Acme, Browser, Employee, Program, Role, program};
 
-use super::{SOON, claims, idp};
+use super::{SOON, claims};
 
-/// An organisation with all that it stands on.
-struct Acme {
-    organisation: Organisation,
-    _mail: Mail,
-    _warehouse: Postgres,
-    idp: Idp,
-    _files: tempfile::TempDir,
+async fn start() -> Acme {
+    let control = program(Program::Control).expect("built");
+    Acme::start(&control).await.unwrap_or_else(|fault| panic!("{fault}"))
 }
 
-impl Acme {
-    async fn start(collector: Option<&Collector>) -> Self {
-        let program = program(Program::Control).expect("built");
-        let files = tempfile::tempdir().expect("a folder");
-        let idp = idp().await;
-        let (mail, warehouse) = tokio::join!(Mail::start(&idp), Postgres::start());
-        let (mail, warehouse) = (mail.expect("the mail starts"), warehouse.expect("the warehouse starts"));
-        let parts = OrganisationParts {
-            idp: &idp,
-            mail: &mail,
-            warehouse: &warehouse,
-            files: files.path(),
-            collector,
-        };
-        let organisation =
-            Organisation::start(&program, parts).await.unwrap_or_else(|fault| panic!("{fault}"));
-        Self { organisation, _mail: mail, _warehouse: warehouse, idp, _files: files }
-    }
+/// What anybody is answered under the configuration URL.
+async fn served(acme: &Acme, path: &str) -> String {
+    let url = acme.organisation.config_url().join(path).expect("a URL");
+    let answer = reqwest::get(url).await.expect("it answers");
+    assert!(answer.status().is_success(), "{}", answer.status());
+    answer.text().await.expect("text")
+}
 
-    /// What anybody is answered under the configuration URL.
-    async fn served(&self, path: &str) -> String {
-        let url = self.organisation.config_url().join(path).expect("a URL");
-        let answer = reqwest::get(url).await.expect("it answers");
-        assert!(answer.status().is_success(), "{}", answer.status());
-        answer.text().await.expect("text")
-    }
-
-    async fn version(&self) -> u64 {
-        let status = self.organisation.control_json(&["status"]).await.expect("published");
-        status["version"].as_u64().expect("a number")
-    }
+async fn version(acme: &Acme) -> u64 {
+    let status = acme.organisation.control_json(&["status"]).await.expect("published");
+    status["version"].as_u64().expect("a number")
 }
 
 fn tools(folder: &Path, connector: &str) -> Vec<String> {
@@ -60,13 +33,13 @@ fn tools(folder: &Path, connector: &str) -> Vec<String> {
 
 #[tokio::test]
 async fn the_organisation_is_served_with_the_tools_that_its_connectors_have() {
-    let acme = Acme::start(None).await;
-    let found: Value = serde_json::from_str(&acme.served(".well-known/deskgate").await).expect("JSON");
+    let acme = start().await;
+    let found: Value = serde_json::from_str(&served(&acme, ".well-known/deskgate").await).expect("JSON");
     let organisation = &acme.organisation;
     assert_eq!(found["org"], "acme");
     assert_eq!(found["config_url"], organisation.config_url().as_str());
     assert_eq!(found["root_key_fingerprint"], organisation.fingerprint());
-    assert!(acme.served("v1/manifest.json").await.contains("signatures"));
+    assert!(served(&acme, "v1/manifest.json").await.contains("signatures"));
     assert_eq!(
         organisation.settings(),
         format!(
@@ -85,7 +58,7 @@ async fn the_organisation_is_served_with_the_tools_that_its_connectors_have() {
 
 #[tokio::test]
 async fn a_stored_secret_is_never_shown() {
-    let acme = Acme::start(None).await;
+    let acme = start().await;
     let organisation = &acme.organisation;
     organisation.put_credential("warehouse-analyst", "another-s3cret").await.expect("stored");
     let listed = organisation.control_json(&["credential", "list"]).await.expect("listed");
@@ -113,9 +86,9 @@ async fn a_stored_secret_is_never_shown() {
 
 #[tokio::test]
 async fn what_is_wrong_is_refused_in_words_and_changes_nothing() {
-    let acme = Acme::start(None).await;
+    let acme = start().await;
     let organisation = &acme.organisation;
-    let before = acme.served("v1/manifest.json").await;
+    let before = served(&acme, "v1/manifest.json").await;
 
     let broken = "@id(\"typo\")\nforbid (principal, action == Action::\"mail/send_message\", resource)\n\
                   when { context.input.recipient like \"*\" };\n";
@@ -123,7 +96,7 @@ async fn what_is_wrong_is_refused_in_words_and_changes_nothing() {
     let fault = organisation.publish(|_| std::fs::write(&typo, broken).expect("written")).await;
     let words = fault.expect_err("refused").to_string();
     assert!(words.contains("policies/typo.cedar") && words.contains("recipient"), "{words}");
-    assert_eq!(acme.served("v1/manifest.json").await, before);
+    assert_eq!(served(&acme, "v1/manifest.json").await, before);
 
     let signed = organisation.publish(|_| std::fs::remove_file(&typo).expect("removed")).await;
     assert_eq!(signed.expect("mended"), 2);
@@ -135,15 +108,14 @@ async fn what_is_wrong_is_refused_in_words_and_changes_nothing() {
     assert_eq!(refused.status.code(), Some(1));
     let words = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert!(words.contains("Nothing was published"), "{words}");
-    assert_eq!(acme.version().await, 2);
+    assert_eq!(version(&acme).await, 2);
 }
 
 #[tokio::test]
 async fn what_was_published_outlives_the_server() {
-    let mut collector = Collector::start().await.expect("the collector starts");
-    let mut acme = Acme::start(Some(&collector)).await;
-    collector.receives("credential-put", SOON).await.expect("passed on");
-    let (url, manifest) = (acme.organisation.config_url().clone(), acme.served("v1/manifest.json").await);
+    let mut acme = start().await;
+    acme.collector.receives("credential-put", SOON).await.expect("passed on");
+    let (url, manifest) = (acme.organisation.config_url().clone(), served(&acme, "v1/manifest.json").await);
 
     acme.organisation.stop().await.expect("it ends");
     reqwest::get(url.clone()).await.expect_err("nobody is there");
@@ -151,18 +123,18 @@ async fn what_was_published_outlives_the_server() {
     assert!(String::from_utf8_lossy(&asked.stderr).contains("is `deskgate-control serve` running"));
     acme.organisation.restart().await.expect("it comes back");
     assert_eq!(*acme.organisation.config_url(), url);
-    assert_eq!(acme.served("v1/manifest.json").await, manifest);
+    assert_eq!(served(&acme, "v1/manifest.json").await, manifest);
 
     acme.organisation.process().expect("it runs").kill();
     acme.organisation.restart().await.expect("it comes back from a crash too");
-    assert_eq!(acme.served("v1/manifest.json").await, manifest);
+    assert_eq!(served(&acme, "v1/manifest.json").await, manifest);
     let listed = acme.organisation.control_json(&["credential", "list"]).await.expect("listed");
     assert_eq!(listed.as_array().map(Vec::len), Some(2));
 }
 
 #[tokio::test]
 async fn the_id_token_of_an_employee_names_their_groups() {
-    let acme = Acme::start(None).await;
+    let acme = start().await;
     let org = std::fs::read_to_string(acme.organisation.folder().join("org.toml")).expect("written");
     assert!(org.contains("scopes = [\"email\", \"groups\", \"profile\"]"), "{org}");
     let redirect = "http://127.0.0.1:9/callback";

@@ -140,6 +140,13 @@ impl Provider {
         let org = &applied.content.org;
         Self { organisation: org.name.clone(), settings: org.identity_provider.clone() }
     }
+
+    /// Whether whoever signed in at the other is known here as the same: issuer and client are the same.
+    fn knows_the_same_people(&self, other: &Self) -> bool {
+        let (one, other) = (&self.settings, &other.settings);
+        (&one.issuer, &one.client_id, &one.groups_claim)
+            == (&other.issuer, &other.client_id, &other.groups_claim)
+    }
 }
 
 impl Source {
@@ -172,7 +179,7 @@ impl Source {
 
     /// Starts the work.
     pub(crate) async fn begin(self, sign_in: Arc<SignIn>, parts: &MembershipParts) -> Membership {
-        let Self { joined: Joined { org, at, applied, first, trouble, .. }, offerings, provider } = self;
+        let Self { joined: Joined { org, id, at, applied, first, trouble }, offerings, provider } = self;
         if let Some(advice) = trouble {
             tracing::warn!(%advice, "the stored policy of the organisation is not taken up");
             let record = audit::EventRecord::new(audit::AuditEvent::StateSetAside).with("what", advice.code);
@@ -188,8 +195,10 @@ impl Source {
         tasks.spawn(async move { delivering.deliver(journal).await });
         let mut follower = Follower {
             org,
+            id,
             at,
             applied,
+            rejected: None,
             offerings,
             provider,
             tell: parts.tell.clone(),
@@ -199,6 +208,9 @@ impl Source {
         };
         // Before the first call, and whether or not the server answers, what was in force is obeyed.
         follower.begin(first).await;
+        if follower.applied.is_some() {
+            sign_in.settle().await;
+        }
         tasks.spawn(follower.run());
         Membership { sign_in, _tasks: tasks }
     }

@@ -25,9 +25,13 @@ const MOST_TOLD: usize = 3;
 
 pub(super) struct Follower {
     pub(super) org: Org,
+    /// The organisation's id.
+    pub(super) id: String,
     pub(super) at: OrganisationSettings,
     /// What is in force.
     pub(super) applied: Option<Applied>,
+    /// Why the newest policy is not, until another one is.
+    pub(super) rejected: Option<Advice>,
     pub(super) offerings: watch::Sender<Arc<Offering>>,
     pub(super) provider: watch::Sender<Option<Provider>>,
     pub(super) tell: Tell,
@@ -51,6 +55,8 @@ impl Follower {
     /// Runs until it is dropped.
     pub(super) async fn run(mut self) {
         loop {
+            // The server may take its time; what has aged meanwhile is not obeyed that long.
+            self.publish().await;
             let reached = self.fetch().await;
             let aging = self.publish().await;
             let pause = if reached { Org::poll_pause() } else { Org::poll_pause() / SOONER };
@@ -73,7 +79,7 @@ impl Follower {
             Err(refused) if reached => self.refused(&refused),
             // Where it does not answer, "offline" says so already.
             Ok(()) | Err(_) => {
-                self.lamp.show(None);
+                self.lamp.show(self.rejected.clone());
             }
         }
         reached
@@ -100,6 +106,7 @@ impl Follower {
             let record = self.record(AuditEvent::BundleRefused, candidate.applied());
             self.org.reject(candidate).await;
             self.tell.note(&self.journal, &record.with("why", advice.happened.clone()));
+            self.rejected = Some(advice.clone());
             return Err(Refused::Policy(advice));
         }
         match self.org.apply(candidate).await {
@@ -109,6 +116,7 @@ impl Follower {
                     self.tell.note(&self.journal, &self.record(AuditEvent::BundleApplied, &applied));
                 }
                 self.applied = Some(applied);
+                self.rejected = None;
                 Ok(())
             }
             Err(OrgFault::Superseded) => {
@@ -143,11 +151,25 @@ impl Follower {
             .with("digest", applied.digest.to_string())
     }
 
+    /// Says why nothing is offered.
+    fn publish_nothing(&self) {
+        let why = self.rejected.clone().unwrap_or_else(not_here);
+        let offering = Offering::awaited(&self.id, &self.at, why);
+        let news = self.offerings.borrow().validity != offering.validity;
+        // What was refused on disk has words of its own, which stay until there is something newer to say.
+        if news && self.rejected.is_some() {
+            self.offerings.send_replace(Arc::new(offering));
+        }
+    }
+
     /// Says what is offered now, and for how long that can be relied on.
     async fn publish(&self) -> Duration {
-        let Some(applied) = &self.applied else { return Duration::MAX };
+        let Some(applied) = &self.applied else {
+            self.publish_nothing();
+            return Duration::MAX;
+        };
         let grace = Duration::from_secs(u64::from(applied.content.org.offline.grace_hours) * HOUR);
-        let validity = validity(self.org.freshness(grace).await, &applied.content.org.name);
+        let validity = validity(self.org.freshness(grace).await, grace, &applied.content.org.name);
         let aging = aging(&validity, self.tell.now());
         let news = {
             let now = self.offerings.borrow();
@@ -187,18 +209,18 @@ impl Refused {
 /// When a policy's validity changes by itself.
 fn aging(validity: &Validity, now: Timestamp) -> Duration {
     match validity {
-        Validity::Fresh { until } | Validity::Grace { until } => until.since(now),
+        Validity::Fresh { until, .. } | Validity::Grace { until } => until.since(now),
         Validity::Own | Validity::Denied(_) => Duration::MAX,
     }
 }
 
-fn validity(freshness: Freshness, organisation: &str) -> Validity {
+fn validity(freshness: Freshness, grace: Duration, organisation: &str) -> Validity {
     let ask = "Connect to the network; it is renewed by itself. If it is not, tell your IT department.";
     let denied = |code: &str, happened: String, todo: &str| {
         Validity::Denied(Advice::new(code, happened, "Until then no call is made.", todo))
     };
     match freshness {
-        Freshness::Fresh { until } => Validity::Fresh { until },
+        Freshness::Fresh { until } => Validity::Fresh { until, end: until.plus(grace) },
         Freshness::Grace { until } => Validity::Grace { until },
         Freshness::Nothing => Validity::Denied(not_here()),
         Freshness::Expired { since } => {
@@ -237,8 +259,9 @@ mod tests {
     #[test]
     fn a_policy_is_obeyed_while_it_is_good_and_no_longer() {
         let at = Timestamp::from_seconds(1_000);
-        let of = |freshness| validity(freshness, "Acme");
-        assert_eq!(of(Freshness::Fresh { until: at }), Validity::Fresh { until: at });
+        let grace = Duration::from_secs(60);
+        let of = |freshness| validity(freshness, grace, "Acme");
+        assert_eq!(of(Freshness::Fresh { until: at }), Validity::Fresh { until: at, end: at.plus(grace) });
         assert_eq!(of(Freshness::Grace { until: at }), Validity::Grace { until: at });
         for (freshness, code) in [
             (Freshness::Nothing, "policy-awaited"),
@@ -256,7 +279,7 @@ mod tests {
     #[test]
     fn the_next_look_is_no_later_than_the_end() {
         let (now, end) = (Timestamp::from_seconds(10), Timestamp::from_seconds(15));
-        assert_eq!(aging(&Validity::Fresh { until: end }, now), Duration::from_secs(5));
+        assert_eq!(aging(&Validity::Fresh { until: end, end }, now), Duration::from_secs(5));
         assert_eq!(aging(&Validity::Grace { until: now }, end), Duration::ZERO, "it is over");
         assert_eq!(aging(&Validity::Own, now), Duration::MAX);
     }

@@ -1,11 +1,11 @@
 //! Signing in to the organisation: at its identity provider, and from there at its control plane.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use audit::{AuditEvent, EventRecord, Journal};
 use model::{Advice, BoxFuture, ForPerson as _, Subject};
-use org::{IdToken, IdTokens, NoIdToken, Org};
+use org::{IdToken, IdTokens, NoIdToken, Org, OrgFault};
 use os::Clock;
 use signin::{FaultKind, KeeperRules, SessionState, SignInFault, Sso, SsoParts};
 use tokio::sync::{Mutex, watch};
@@ -21,6 +21,11 @@ use crate::state::Session;
 /// How long whoever wants to sign in waits for the organisation's settings, which are just being fetched.
 const SETTINGS_WITHIN: Duration = Duration::from_secs(15);
 
+/// How long what was saved may take to be read.
+const SETTLED_WITHIN: Duration = Duration::from_secs(5);
+/// How long a person who did not want to sign in is left alone by assistants.
+const LEFT_ALONE: Duration = Duration::from_secs(60);
+
 /// The person's sign-in, and who is present through it.
 pub(crate) struct SignIn {
     org: Org,
@@ -32,12 +37,23 @@ pub(crate) struct SignIn {
     /// The session at the identity provider, once it is known which that is.
     sso: watch::Sender<Option<Sso>>,
     seat: watch::Sender<Option<Arc<Subject>>>,
+    /// Whether what was saved of an earlier run was looked at.
+    settled: watch::Sender<bool>,
     /// Whoever asks while a person is being asked waits for the same answer.
     turn: Mutex<()>,
-    /// What is wrong with the session.
-    lamp: Mutex<Lamp>,
+    keeping: Mutex<Keeping>,
     /// What went wrong with the last attempt.
     attempt: Mutex<Lamp>,
+    /// When the person last did not want to sign in, in boot time.
+    given_up: std::sync::Mutex<Option<Duration>>,
+}
+
+/// What whoever keeps the session knows; one change at a time.
+struct Keeping {
+    /// What is wrong with the session.
+    lamp: Lamp,
+    /// The person signs out: whatever the provider's session does until it has ended, nobody is present.
+    leaving: bool,
 }
 
 impl SignIn {
@@ -53,15 +69,42 @@ impl SignIn {
             journal: journal.clone(),
             sso: watch::Sender::new(None),
             seat: watch::Sender::new(None),
+            settled: watch::Sender::new(false),
             turn: Mutex::default(),
-            lamp: Mutex::new(Lamp::new(tell.clone())),
+            keeping: Mutex::new(Keeping { lamp: Lamp::new(tell.clone()), leaving: false }),
             attempt: Mutex::new(Lamp::new(tell.clone())),
+            given_up: std::sync::Mutex::default(),
         })
     }
 
     /// Who is present.
     pub(crate) fn present(&self) -> Present {
         Present::of(&self.seat)
+    }
+
+    /// Waits until what was saved of an earlier run was looked at, so that whoever is signed in is present; not for long.
+    pub(super) async fn settle(&self) {
+        let mut settled = self.settled.subscribe();
+        // Late or not: who comes then is told to sign in, and is signed in without being asked.
+        let _ = tokio::time::timeout(SETTLED_WITHIN, settled.wait_for(|settled| *settled)).await;
+    }
+
+    /// Asks the person to sign in because an assistant wants to work. Who has just said no is not asked again at once.
+    ///
+    /// # Errors
+    /// As [`SignIn::sign_in`].
+    pub(crate) async fn sign_in_for_assistant(&self) -> Result<(), Advice> {
+        let given_up = *self.given_up.lock().unwrap_or_else(PoisonError::into_inner);
+        let rested = |at: Duration| self.clock.boot_time().saturating_sub(at) >= LEFT_ALONE;
+        if given_up.is_none_or(rested) {
+            return self.sign_in().await;
+        }
+        Err(Advice::new(
+            "sign-in-declined",
+            "The person at this computer did not want to sign in just now.",
+            "Nothing can be used until somebody has signed in.",
+            "Sign in from the tray.",
+        ))
     }
 
     /// Asks the person to sign in, unless somebody is signed in.
@@ -71,31 +114,45 @@ impl SignIn {
     pub(crate) async fn sign_in(&self) -> Result<(), Advice> {
         let _turn = self.turn.lock().await;
         let outcome = self.signed_in().await;
-        let wrong = match &outcome {
+        let (wrong, given_up) = match &outcome {
+            Ok(()) => (None, None),
             // Who closed the window knows that nobody is signed in.
-            Ok(()) | Err(Missed::GivenUp(_)) => None,
-            Err(Missed::Failed(advice)) => Some(advice.clone()),
+            Err(Missed::GivenUp(_)) => (None, Some(self.clock.boot_time())),
+            Err(Missed::Failed(advice)) => (Some(advice.clone()), None),
         };
+        *self.given_up.lock().unwrap_or_else(PoisonError::into_inner) = given_up;
         self.attempt.lock().await.show(wrong);
         outcome.map_err(|(Missed::GivenUp(advice) | Missed::Failed(advice))| advice)
     }
 
     async fn signed_in(&self) -> Result<(), Missed> {
-        if self.seat.borrow().is_some() {
-            return Ok(());
-        }
         let mut known = self.sso.subscribe();
         let sso = match tokio::time::timeout(SETTINGS_WITHIN, known.wait_for(Option::is_some)).await {
             Ok(Ok(sso)) => sso.clone(),
             Ok(Err(_)) | Err(_) => None,
         };
         let sso = sso.ok_or_else(|| Missed::Failed(super::policy::not_here()))?;
-        let nonce = self.org.nonce().await.map_err(|fault| Missed::Failed(fault.advice()))?;
-        let session = sso.sign_in(nonce).await.map_err(|fault| self.missed(&fault))?;
-        self.take_seat(session.subject());
+        self.keeping.lock().await.leaving = false;
+        let state = sso.watch().borrow().clone();
+        self.told(state).await;
+        // What is saved of an earlier run may be just being read.
+        let session = match sso.last_known().await {
+            Some(session) => session,
+            None => {
+                let nonce = self.org.nonce().await.map_err(|fault| Missed::Failed(fault.advice()))?;
+                sso.sign_in(nonce).await.map_err(|fault| self.missed(&fault))?
+            }
+        };
+        let mut seat = self.seat.subscribe();
+        let seated = seat
+            .wait_for(|seat| seat.as_ref().is_some_and(|present| present.is_same_person(session.subject())));
+        if !matches!(tokio::time::timeout(SETTLED_WITHIN, seated).await, Ok(Ok(_))) {
+            return Err(Missed::Failed(OrgFault::NoSession.advice()));
+        }
         // Whoever keeps the session tries again where this fails, and says so.
-        if let Err(fault) =
-            self.org.open_session(session.subject(), session.id_token(), session.nonce()).await
+        if self.org.session().borrow().is_none()
+            && let Err(fault) =
+                self.org.open_session(session.subject(), session.id_token(), session.nonce()).await
         {
             tracing::info!(%fault, "signed in, but there is no session with the organisation yet");
         }
@@ -113,13 +170,17 @@ impl SignIn {
         }
     }
 
-    /// Forgets the sign-in, here and at the control plane.
+    /// Ends the person's presence at once, then forgets the sign-in.
     ///
     /// # Errors
-    /// Why it could not be erased. It is told already.
+    /// Why it could not be erased. It is told already, and nobody is present all the same.
     pub(crate) async fn sign_out(&self) -> Result<(), Advice> {
+        {
+            let mut keeping = self.keeping.lock().await;
+            keeping.leaving = true;
+            self.leave_seat(None);
+        }
         let _turn = self.turn.lock().await;
-        self.org.end_session();
         let sso = self.sso.borrow().clone();
         let outcome = match sso {
             Some(sso) => sso.sign_out().await.map_err(|fault| fault.advice()),
@@ -131,20 +192,29 @@ impl SignIn {
 
     /// Keeps the session at whichever identity provider the organisation names. Runs until it is dropped.
     pub(super) async fn follow(self: Arc<Self>, mut providers: watch::Receiver<Option<Provider>>) {
+        let mut before: Option<Provider> = None;
         loop {
             let provider = providers.borrow_and_update().clone();
+            if let (Some(before), Some(provider)) = (&before, &provider)
+                && !before.knows_the_same_people(provider)
+            {
+                self.leave_seat(Some(provider_changed(provider)));
+            }
             let opened = provider.as_ref().map(|provider| self.open(provider));
-            match opened {
+            let ended = match opened {
                 Some(Ok(sso)) => self.follow_one(&sso, provider.as_ref(), &mut providers).await,
                 Some(Err(advice)) => {
-                    self.lamp.lock().await.show(Some(advice));
-                    if providers.changed().await.is_err() {
-                        return;
-                    }
+                    self.leave_seat(Some(advice.clone()));
+                    self.keeping.lock().await.lamp.show(Some(advice));
+                    self.settled.send_replace(true);
+                    providers.changed().await.is_err()
                 }
-                None if providers.changed().await.is_err() => return,
-                None => {}
+                None => providers.changed().await.is_err(),
+            };
+            if ended {
+                return;
             }
+            before = provider;
         }
     }
 
@@ -173,50 +243,57 @@ impl SignIn {
         Sso::open(provider, parts).map_err(|fault| fault.advice())
     }
 
-    /// Until the organisation names another identity provider.
+    /// Until the organisation names another identity provider. `true` if there will be no other.
     async fn follow_one(
         &self,
         sso: &Sso,
         provider: Option<&Provider>,
         providers: &mut watch::Receiver<Option<Provider>>,
-    ) {
+    ) -> bool {
         self.sso.send_replace(Some(sso.clone()));
         let mut states = sso.watch();
-        loop {
+        let ended = loop {
             let state = states.borrow_and_update().clone();
             self.told(state).await;
             tokio::select! {
-                changed = states.changed() => if changed.is_err() { break },
+                changed = states.changed() => if changed.is_err() { break true },
                 changed = providers.changed() => {
-                    if changed.is_err() || providers.borrow().as_ref() != provider {
-                        break;
+                    if changed.is_err() {
+                        break true;
+                    }
+                    if providers.borrow().as_ref() != provider {
+                        break false;
                     }
                 }
             }
-        }
+        };
         self.sso.send_replace(None);
         sso.close().await;
+        ended
     }
 
     async fn told(&self, state: SessionState) {
-        let mut lamp = self.lamp.lock().await;
+        let mut keeping = self.keeping.lock().await;
         match state {
-            SessionState::Starting => {}
+            SessionState::Starting => return,
             SessionState::SigningIn => {
                 if self.seat.borrow().is_none() {
                     self.tell.event(Event::Session(Session::SigningIn));
                 }
             }
+            SessionState::SignedIn { .. } if keeping.leaving => {}
             SessionState::SignedIn { subject, trouble, .. } => {
                 // That the provider does not answer ends nothing: the person stays who they are.
-                lamp.show(trouble);
+                keeping.lamp.show(trouble);
                 self.take_seat(&subject);
             }
             SessionState::SignedOut { why } => {
-                lamp.show(None);
+                keeping.leaving = false;
+                keeping.lamp.show(None);
                 self.leave_seat(why);
             }
         }
+        self.settled.send_replace(true);
     }
 
     /// The same person with other groups is another value of the same person.
@@ -252,6 +329,15 @@ impl SignIn {
         };
         self.tell.note(&self.journal, &record);
     }
+}
+
+fn provider_changed(provider: &Provider) -> Advice {
+    Advice::new(
+        "provider-changed",
+        format!("{} has changed where people sign in.", provider.organisation),
+        "Who was signed in there before is not any more.",
+        "Sign in again.",
+    )
 }
 
 /// Why nobody signed in.
