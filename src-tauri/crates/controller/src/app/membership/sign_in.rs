@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use audit::{AuditEvent, EventRecord, Journal};
 use model::{Advice, BoxFuture, ForPerson as _, Subject};
-use org::{IdToken, IdTokens, NoIdToken, Org, OrgFault};
+use org::{IdToken, IdTokens, NoIdToken, Org, OrgFault, OrgSession};
 use os::Clock;
 use signin::{FaultKind, KeeperRules, SessionState, SignInFault, Sso, SsoParts};
 use tokio::sync::{Mutex, watch};
@@ -149,8 +149,10 @@ impl SignIn {
         if !matches!(tokio::time::timeout(SETTLED_WITHIN, seated).await, Ok(Ok(_))) {
             return Err(Missed::Failed(OrgFault::NoSession.advice()));
         }
+        let theirs = |open: &OrgSession| open.subject.is_same_person(session.subject());
+        let has_session = self.org.session().borrow().as_ref().is_some_and(theirs);
         // Whoever keeps the session tries again where this fails, and says so.
-        if self.org.session().borrow().is_none()
+        if !has_session
             && let Err(fault) =
                 self.org.open_session(session.subject(), session.id_token(), session.nonce()).await
         {
@@ -353,6 +355,9 @@ impl IdTokens for SignIn {
         Box::pin(async move {
             let sso = self.sso.borrow().clone();
             let Some(sso) = sso else { return Err(NoIdToken(super::policy::not_here())) };
+            if self.keeping.lock().await.leaving {
+                return Err(NoIdToken(OrgFault::NoSession.advice()));
+            }
             let session = sso.session().await.map_err(|fault| NoIdToken(fault.advice()))?;
             Ok(IdToken {
                 token: session.id_token().clone(),
