@@ -255,6 +255,23 @@ async fn while_the_identity_provider_is_down_everybody_stays_who_they_are() {
 }
 
 #[tokio::test]
+async fn when_people_are_signed_in_elsewhere_nobody_stays_who_they_were() {
+    let acme = acme().await;
+    let mut opened = Opened::new().expect("a browser opener");
+    let gateway = desktop(&acme, &opened).await;
+    signs_in_to_acme(&gateway, &mut opened, Employee::alice()).await;
+    let file = |folder: &Path| folder.join("org.toml");
+    let publish = acme.organisation.publish(|folder| {
+        let text = std::fs::read_to_string(file(folder)).expect("readable");
+        let moved = text.replace("client_id = \"deskgate\"", "client_id = \"deskgate-next\"");
+        assert_ne!(text, moved, "the client is another one now");
+        std::fs::write(file(folder), moved).expect("written");
+    });
+    publish.await.expect("published");
+    tells(&gateway, "Sign in to Acme").await;
+}
+
+#[tokio::test]
 async fn an_organisation_with_another_fingerprint_is_not_joined() {
     let acme = acme().await;
     let settings = acme.organisation.settings();

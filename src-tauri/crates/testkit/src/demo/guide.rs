@@ -6,6 +6,9 @@ use std::path::{Path, PathBuf};
 use testkit::{Acme, Claude, Employee, PeerFault};
 use url::Url;
 
+/// What takes the demo's virtual servers out of the person's own assistant again.
+const FORGET: &str = "claude mcp remove analyst; claude mcp remove notes";
+
 /// What IT types, in its own folder, to publish a rule that takes a tool away from everybody.
 pub(crate) const PUBLISH: [&str; 3] = [
     "echo '@id(\"no-mail-for-assistants\") @reason(\"Assistants do not read mail.\") \
@@ -76,6 +79,7 @@ impl Guide<'_> {
             ("Look at what happened, and why", looks()),
             ("Be IT: change what assistants may do", self.authoring()),
             ("Be IT: see every use of a shared account", queries()),
+            ("Afterwards, if you added them to your own Claude", vec![FORGET.to_owned()]),
         ] {
             let _ = write!(text, "\n{title}\n");
             for line in lines {
