@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use testkit::bench::Echo;
-use testkit::{Access, Assistant, Gateway, Step};
+use testkit::{Access, Assistant, Gateway, Program, SmallDisk, Step, program, until};
 
-use crate::common::{Personal, is_refused};
+use crate::common::{Personal, SOON, is_refused, refusal_text, tells};
 
 const LIMIT: &str = r#"
 @id("no-secrets")
@@ -95,6 +95,51 @@ async fn a_killed_gateway_comes_back_with_a_whole_journal() {
     let verified = gateway.deskgate(&["audit", "verify"]).await.expect("it runs");
     assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stdout));
     assert!(export(&gateway).await.len() >= before, "nothing that was acknowledged is lost");
+}
+
+/// A call with so many arguments that its record is long.
+async fn long_call(gateway: &Gateway, token: &str) -> Value {
+    let arguments: serde_json::Map<String, Value> =
+        (0..50).map(|at| (format!("argument-number-{at}"), json!("x"))).collect();
+    let arguments =
+        Value::Object([("message".to_owned(), json!("hello"))].into_iter().chain(arguments).collect());
+    let params = json!({"name": "echo", "arguments": arguments});
+    let answer = reqwest::Client::new()
+        .post(gateway.url("desk").expect("a URL"))
+        .bearer_auth(token)
+        .header("accept", "application/json, text/event-stream")
+        .json(&json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}))
+        .send();
+    answer.await.expect("answered").json().await.expect("JSON")
+}
+
+#[tokio::test]
+async fn a_full_disk_refuses_calls_is_said_and_needs_no_more_than_room() {
+    let echo = Echo::start().await.expect("an upstream");
+    let disk = SmallDisk::around(&program(Program::Deskgate).expect("built")).expect("a disk");
+    let upstream = format!("http://{}/mcp", echo.address());
+    let setup = Personal::default().http("echo", &upstream).server("desk", &["echo"]).setup();
+    let gateway = Gateway::start(&disk.program(), setup).await.expect("it starts");
+    let token = gateway.connect("desk", "Test").await.expect("let in").tokens.access_token;
+
+    let refused = until("the end of the room", SOON, async || {
+        let answer = long_call(&gateway, &token).await;
+        is_refused(&answer["result"]).then(|| refusal_text(&answer["result"]))
+    });
+    let refused = refused.await.expect("refused");
+    assert!(refused.contains("The disk is full"), "the assistant hears why: {refused}");
+    tells(&gateway, "The disk is full, and the audit journal cannot be written.").await;
+    let status = gateway.deskgate_json(&["status"]).await.expect("a status");
+    assert_eq!(status["status"], "attention", "{status}");
+
+    disk.grow().expect("room is made");
+    until("calls that go on", SOON, async || {
+        let answer = long_call(&gateway, &token).await;
+        (answer["result"]["content"][0]["text"] == "hello").then_some(())
+    })
+    .await
+    .expect("nothing has to be restarted");
+    tells(&gateway, "Ready.").await;
 }
 
 fn segments(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
