@@ -14,6 +14,10 @@ use crate::state::AppState;
 /// The state is published at most this often, so that a thousand calls a second do not cost a thousand copies.
 const PUBLISH_EVERY: Duration = Duration::from_millis(100);
 
+/// After news of a call the controller rests this long when there is no other: an assistant that makes thousands of calls a
+/// second does not wake it for each, and a person does not notice.
+const REST: Duration = Duration::from_millis(20);
+
 /// Runs the controller until the person quits or nobody can send events any more.
 ///
 /// `published` always ends up with the last state; it may skip states in between.
@@ -28,7 +32,11 @@ pub async fn run(
     let mut last_published = Instant::now();
     published.send_replace(Arc::new(state.clone()));
     let mut stale = false;
+    let mut called = false;
     loop {
+        if called && events.is_empty() {
+            tokio::time::sleep(REST).await;
+        }
         let event = tokio::select! {
             event = events.recv() => event,
             () = tokio::time::sleep_until(last_published + PUBLISH_EVERY), if stale => {
@@ -40,6 +48,7 @@ pub async fn run(
             () = until_change(&state, &now) => Some(Event::Tick),
         };
         let Some(event) = event else { break };
+        called = matches!(event, Event::Call(_) | Event::CallEnded { .. });
         let effects = state.handle(event, now());
         stale = true;
         if last_published.elapsed() >= PUBLISH_EVERY {
