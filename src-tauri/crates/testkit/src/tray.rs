@@ -144,11 +144,20 @@ impl Tray {
     /// # Errors
     /// If there is none in time.
     pub async fn choose(&self, text: &str) -> Result<(), PeerFault> {
-        let entry = self.find_entry(text, |entry| entry.enabled).await?;
-        let proxy = self.menu_proxy().await?;
-        let event = (entry.id, "clicked", Variant::from(0_i32), 0_u32);
-        // Whoever chooses "Quit" gets no reply.
-        proxy.call_noreply("Event", &event).await.map_err(told)
+        let fits = |entry: &Entry| entry.enabled;
+        let mut entry = self.find_entry(text, fits).await?;
+        loop {
+            let event = (entry.id, "clicked", Variant::from(0_i32), 0_u32);
+            // Whoever chooses "Quit" gets no reply.
+            self.menu_proxy().await?.call_noreply("Event", &event).await.map_err(told)?;
+            let Ok(menu) = self.menu().await else { return Ok(()) };
+            // A menu that was drawn anew between the look and the click has other ids: then nothing was clicked. A person
+            // has the menu open meanwhile, and it stays as it is.
+            match menu.into_iter().find(|now| now.text.starts_with(text) && fits(now)) {
+                Some(now) if now.id != entry.id => entry = now,
+                Some(_) | None => return Ok(()),
+            }
+        }
     }
 
     async fn find_entry(&self, text: &str, fits: impl Fn(&Entry) -> bool) -> Result<Entry, PeerFault> {
