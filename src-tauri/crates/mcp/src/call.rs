@@ -61,6 +61,11 @@ impl<'a> CallParams<'a> {
     /// The parameters for a connector that calls the tool `name`: everything as it came, but for the name and for
     /// what concerns only the hop from the assistant.
     pub fn for_connector(&self, name: &str) -> Box<RawValue> {
+        self.passed_on(name).to_raw()
+    }
+
+    /// [`CallParams::for_connector`], before it is text.
+    pub(crate) fn passed_on(&self, name: &str) -> RawObject<'_> {
         let mut object = self.object.clone();
         object.set("name", raw(name));
         let meta = self.object.member("_meta").and_then(RawObject::parse);
@@ -72,7 +77,7 @@ impl<'a> CallParams<'a> {
                 object.set("_meta", meta.to_raw());
             }
         }
-        object.to_raw()
+        object
     }
 }
 

@@ -24,8 +24,7 @@ pub struct StatelessRequest {
 /// `tools/call` of the tool `name`. Everything else of the parameters passes as it came, but for what concerns only the
 /// hop from the assistant. No client capability is declared: nothing that would need one is relayed.
 pub fn call_tool_alone(params: &CallParams<'_>, name: &str, version: &str) -> StatelessRequest {
-    let params = params.for_connector(name);
-    let mut object = RawObject::parse(&params).unwrap_or_default();
+    let mut object = params.passed_on(name);
     let passed = object.member("_meta").map(ToOwned::to_owned);
     let mut meta = passed.as_deref().and_then(RawObject::parse).unwrap_or_default();
     meta.set("io.modelcontextprotocol/protocolVersion", raw(Revision::MODERN.as_str()));
