@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use testkit::bench::Echo;
-use testkit::{Access, Assistant, Claude, Opened, Step, filesystem_server, program, until};
+use testkit::{Access, Assistant, Claude, Gateway, Opened, Program, Step, filesystem_server, program, until};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -38,6 +38,28 @@ async fn an_assistant_registers_is_let_in_and_reads_a_file_in_either_era() {
         assert_eq!(transcript.text(1), Some("buy milk"));
         assert!(assistant.token().expect("it keeps one").starts_with("dga_"));
     }
+}
+
+#[tokio::test]
+async fn a_connector_that_offers_nothing_holds_no_list_up() {
+    let echo = Echo::start().await.expect("an upstream");
+    let upstream = format!("http://{}/mcp", echo.address());
+    let mut setup = Personal::default().http("echo", &upstream).server("desk", &["echo"]).setup();
+    setup.settings += "[servers.desk.tools]\necho = []\n";
+    let gateway =
+        Gateway::start(&program(Program::Deskgate).expect("built"), setup).await.expect("it starts");
+    let token = gateway.connect("desk", "Test").await.expect("let in").tokens.access_token;
+    let list = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {}});
+    let answer = reqwest::Client::new()
+        .post(gateway.url("desk").expect("a URL"))
+        .bearer_auth(&token)
+        .header("accept", "application/json, text/event-stream")
+        .json(&list)
+        // Below the longest time that a list waits for connectors that are only just starting.
+        .timeout(std::time::Duration::from_secs(8))
+        .send();
+    let answer: serde_json::Value = answer.await.expect("at once").json().await.expect("JSON");
+    assert_eq!(answer["result"]["tools"], json!([]));
 }
 
 #[tokio::test]
@@ -184,7 +206,7 @@ async fn a_port_that_another_program_took_is_said_and_not_given_up() {
 
 #[test]
 fn the_command_line_starts_without_a_desktop() {
-    let deskgate = program(testkit::Program::Deskgate).expect("built");
+    let deskgate = program(Program::Deskgate).expect("built");
     let output = std::process::Command::new("ldd").arg(deskgate).output().expect("ldd runs");
     let libraries = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(libraries.contains("libc.so"), "{libraries}");

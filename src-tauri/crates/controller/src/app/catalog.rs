@@ -1,6 +1,6 @@
 //! Keeps the snapshot in step: settings and connector lists in, one checked policy and the offered tools out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,16 +26,6 @@ const RETRY: Duration = Duration::from_secs(30);
 /// How long changes are gathered before the policy is compiled anew.
 const GATHER: Duration = Duration::from_millis(30);
 
-/// The words for a policy that has ended and that nobody has renewed.
-fn over() -> Advice {
-    Advice::new(
-        "policy-expired",
-        "The policy of your organisation has expired.",
-        "Until it is renewed no call is made.",
-        "Connect to the network; it is renewed by itself. If it is not, tell your IT department.",
-    )
-}
-
 /// A snapshot that offers and permits nothing.
 pub(crate) fn closed(why: Advice) -> Snapshot {
     Snapshot {
@@ -59,6 +49,8 @@ pub(crate) struct Catalog {
     pub(crate) person: Option<Arc<Subject>>,
     pub(crate) offerings: watch::Receiver<Arc<Offering>>,
     /// Connectors whose sign-in somebody asked for.
+    /// Told of the connectors whose lists have been taken up.
+    pub(crate) taken: watch::Sender<BTreeSet<ConnectorId>>,
     pub(crate) wanted: mpsc::UnboundedReceiver<ConnectorId>,
     /// Whether a policy that was good is in force.
     pub(crate) has_policy: bool,
@@ -120,20 +112,12 @@ impl Catalog {
 
     /// Lists what can be listed without asking anybody.
     fn list_silently(&self, offering: &Offering) {
-        for (id, spec) in &offering.connectors {
-            if !matches!(spec.credential, CredentialSpec::Brokered { .. }) {
-                self.list(id.clone(), Asking::Never);
-            }
-        }
+        listed_here(offering).for_each(|id| self.list(id.clone(), Asking::Never));
     }
 
     fn retry(&self, offering: &Offering) {
-        for (id, spec) in &offering.connectors {
-            let brokered = matches!(spec.credential, CredentialSpec::Brokered { .. });
-            if !brokered && matches!(self.connectors.health(id), Health::Failed(_)) {
-                self.list(id.clone(), Asking::Never);
-            }
-        }
+        let failed = |id: &&ConnectorId| matches!(self.connectors.health(id), Health::Failed(_));
+        listed_here(offering).filter(failed).for_each(|id| self.list(id.clone(), Asking::Never));
     }
 
     fn list(&self, connector: ConnectorId, asking: Asking) {
@@ -148,6 +132,8 @@ impl Catalog {
     }
 
     async fn rebuild(&mut self, offering: &Offering) {
+        let known = |id: &&ConnectorId| self.connectors.listing(id).is_some();
+        let taken: BTreeSet<_> = offering.connectors.keys().filter(known).cloned().collect();
         let mut offered = BTreeMap::new();
         for (id, spec) in &offering.connectors {
             offered.insert(id.clone(), self.accepted(offering, id, spec).await);
@@ -159,6 +145,11 @@ impl Catalog {
             }
             Err(faults) => self.refuse(offering, &offered, &faults),
         }
+        self.taken.send_if_modified(|before| {
+            let changed = *before != taken;
+            *before = taken;
+            changed
+        });
     }
 
     /// The connector's tools that are offered: accepted, unchanged, and still there as far as is known.
@@ -253,7 +244,7 @@ impl Catalog {
         }
         let snapshot = Snapshot {
             policy: Arc::new(policy),
-            until: offering.validity.end().map(|end| (end, Arc::new(Policy::deny_all(over())))),
+            until: offering.end().map(|(end, why)| (end, Arc::new(Policy::deny_all(why)))),
             servers,
             capture_arguments: offering.capture_arguments,
         };
@@ -325,6 +316,12 @@ fn accepted_by_organisation(
     };
     let held = accepted.iter().filter(differs).map(|(name, _)| name.clone()).collect();
     (accepted, held)
+}
+
+/// The connectors that list their tools themselves; those at the organisation were listed by whoever pinned them.
+fn listed_here(offering: &Offering) -> impl Iterator<Item = &ConnectorId> {
+    let here = |spec: &ConnectorSpec| !matches!(spec.credential, CredentialSpec::Brokered { .. });
+    offering.connectors.iter().filter(move |(_, spec)| here(spec)).map(|(id, _)| id)
 }
 
 fn freshness(validity: &Validity) -> Freshness {

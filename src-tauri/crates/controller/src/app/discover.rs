@@ -1,5 +1,6 @@
 //! Gets to know the tools of connectors that nobody has signed in to yet, when an assistant first wants them.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,6 +23,8 @@ pub(crate) struct Discoverer {
     pub(crate) snapshots: Snapshots,
     pub(crate) present: Present,
     pub(crate) offerings: watch::Receiver<Arc<Offering>>,
+    /// The connectors whose lists the catalog has taken up, whatever came of them.
+    pub(crate) taken: watch::Receiver<BTreeSet<ConnectorId>>,
     pub(crate) wanted: mpsc::UnboundedSender<ConnectorId>,
 }
 
@@ -50,27 +53,23 @@ impl Discovery for Discoverer {
                     .await
                     .map_err(|fault| fault.advice(title))?;
             }
-            // Other snapshots may come before the one with these tools. Late or not: whoever asked looks again.
-            let mut changes = self.snapshots.changes();
-            let in_force = async {
-                while !unknown.iter().all(|(connector, _)| self.is_in_force(server, connector))
-                    && changes.changed().await.is_ok()
-                {}
-            };
-            let _ = tokio::time::timeout(IN_FORCE_WITHIN, in_force).await;
+            // Late or not: whoever asked looks again.
+            let mut taken = self.taken.clone();
+            let all = taken.wait_for(|taken| unknown.iter().all(|(connector, _)| taken.contains(connector)));
+            let _ = tokio::time::timeout(IN_FORCE_WITHIN, all).await;
             Ok(true)
         })
     }
 }
 
 impl Discoverer {
-    /// Waits until every connector that nobody has to sign in to has been listed and is in force, or has failed.
+    /// Waits until every connector that nobody has to sign in to has been listed and its list taken up, or has failed.
     async fn first_lists(&self, server: &ServerId) {
-        let (mut connectors, mut snapshots) = (self.connectors.changes(), self.snapshots.changes());
+        let (mut connectors, mut taken) = (self.connectors.changes(), self.taken.clone());
         while self.starting(server) {
             tokio::select! {
                 changed = connectors.changed() => if changed.is_err() { return },
-                changed = snapshots.changed() => if changed.is_err() { return },
+                changed = taken.changed() => if changed.is_err() { return },
             }
         }
     }
@@ -85,19 +84,11 @@ impl Discoverer {
                 .is_some_and(|spec| matches!(spec.credential, CredentialSpec::None));
             let waiting = match self.connectors.health(id) {
                 Health::Idle => true,
-                Health::Ready => !self.is_in_force(server, id),
+                Health::Ready => !self.taken.borrow().contains(id),
                 Health::SignInNeeded | Health::Failed(_) => false,
             };
             open && waiting
         })
-    }
-
-    /// Whether the snapshot offers tools of this connector, or there are none to offer.
-    fn is_in_force(&self, server: &ServerId, connector: &ConnectorId) -> bool {
-        let snapshot = self.snapshots.current();
-        let view = snapshot.servers.get(server);
-        self.connectors.listing(connector).is_none_or(|listing| listing.tools.is_empty())
-            || view.is_none_or(|view| view.tools().iter().any(|tool| tool.connector == *connector))
     }
 
     /// The virtual server's connectors with an account of the person's own, whose tools were never seen.

@@ -15,6 +15,10 @@ use crate::state::{Mode, Organisation};
 /// The accepted tools of each connector.
 pub(crate) type Accepted = BTreeMap<ConnectorId, Vec<(ToolName, Box<RawValue>)>>;
 
+/// What helps where a policy is not to be obeyed.
+pub(crate) const RENEWAL: &str =
+    "Connect to the network; it is renewed by itself. If it is not, tell your IT department.";
+
 /// What is offered, and under which policy.
 #[derive(Debug, Clone)]
 pub(crate) struct Offering {
@@ -65,16 +69,6 @@ pub(crate) enum Validity {
     },
     /// Nothing is permitted.
     Denied(Advice),
-}
-
-impl Validity {
-    /// When nothing is permitted any more.
-    pub(crate) fn end(&self) -> Option<Timestamp> {
-        match self {
-            Self::Fresh { end, .. } | Self::Grace { until: end } => Some(*end),
-            Self::Own | Self::Denied(_) => None,
-        }
-    }
 }
 
 impl Offering {
@@ -147,6 +141,17 @@ impl Offering {
         }
     }
 
+    /// When nothing is permitted any more, and why then.
+    pub(crate) fn end(&self) -> Option<(Timestamp, Advice)> {
+        let By::Organisation(managed) = &self.by else { return None };
+        match self.validity {
+            Validity::Fresh { end, .. } | Validity::Grace { until: end } => {
+                Some((end, expired(&managed.organisation.name, end)))
+            }
+            Validity::Own | Validity::Denied(_) => None,
+        }
+    }
+
     /// The policy, checked against the tools that were accepted.
     ///
     /// # Errors
@@ -199,6 +204,16 @@ impl Offering {
             By::Organisation(managed) => managed.issuer.clone().into_iter().collect(),
         }
     }
+}
+
+/// The words for a policy that nobody has renewed in time.
+pub(crate) fn expired(organisation: &str, since: Timestamp) -> Advice {
+    Advice::new(
+        "policy-expired",
+        format!("The policy of {organisation} expired at {since}."),
+        "Until it is renewed no call is made.",
+        RENEWAL,
+    )
 }
 
 impl Managed {

@@ -1,6 +1,6 @@
 //! Starts an installation: opens its state, puts the parts together, serves.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -219,11 +219,13 @@ async fn run(
         Offered { snapshots: base.snapshots.clone(), present: present.clone(), sign_in: sign_in.clone() };
     let issuer = issuer(&base, listening.port(), offered).await;
     let switch = Switch::default();
+    let taken = watch::Sender::new(BTreeSet::new());
     let discoverer = Discoverer {
         connectors: connectors.clone(),
         snapshots: base.snapshots.clone(),
         present: present.clone(),
         offerings: offerings.clone(),
+        taken: taken.subscribe(),
         wanted: wanted.clone(),
     };
     let gate = gate(&base, device, &issuer, &connectors, &switch, discoverer);
@@ -232,7 +234,9 @@ async fn run(
         Some((source, sign_in)) => Some(source.begin(sign_in, &parts).await),
         None => None,
     };
-    let mut catalog = catalog(&base, &accounts, connectors, present.clone(), offerings, asked).await;
+    let mut catalog =
+        catalog(&base, &accounts, connectors, present.clone(), offerings, Asked { wanted: asked, taken })
+            .await;
     accounts
         .belong_to(present.now().as_deref())
         .await
@@ -419,13 +423,19 @@ fn gate(
     )
 }
 
+/// What is asked of the catalog, and where it says what it has taken up.
+struct Asked {
+    wanted: mpsc::UnboundedReceiver<ConnectorId>,
+    taken: watch::Sender<BTreeSet<ConnectorId>>,
+}
+
 async fn catalog(
     base: &Base,
     accounts: &OwnAccounts,
     connectors: Connectors,
     present: Present,
     offerings: watch::Receiver<Arc<Offering>>,
-    wanted: mpsc::UnboundedReceiver<ConnectorId>,
+    Asked { wanted, taken }: Asked,
 ) -> Catalog {
     Catalog {
         connectors,
@@ -437,6 +447,7 @@ async fn catalog(
         person: present.now(),
         present,
         offerings,
+        taken,
         wanted,
         has_policy: false,
     }

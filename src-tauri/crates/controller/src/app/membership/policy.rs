@@ -11,7 +11,7 @@ use org_protocol::Freshness;
 use tokio::sync::{Notify, watch};
 
 use super::Provider;
-use crate::app::offering::{Offering, Validity};
+use crate::app::offering::{Offering, RENEWAL, Validity, expired};
 use crate::app::settings::OrganisationSettings;
 use crate::app::tell::{Lamp, Tell};
 use crate::event::Event;
@@ -215,7 +215,6 @@ fn aging(validity: &Validity, now: Timestamp) -> Duration {
 }
 
 fn validity(freshness: Freshness, grace: Duration, organisation: &str) -> Validity {
-    let ask = "Connect to the network; it is renewed by itself. If it is not, tell your IT department.";
     let denied = |code: &str, happened: String, todo: &str| {
         Validity::Denied(Advice::new(code, happened, "Until then no call is made.", todo))
     };
@@ -223,16 +222,14 @@ fn validity(freshness: Freshness, grace: Duration, organisation: &str) -> Validi
         Freshness::Fresh { until } => Validity::Fresh { until, end: until.plus(grace) },
         Freshness::Grace { until } => Validity::Grace { until },
         Freshness::Nothing => Validity::Denied(not_here()),
-        Freshness::Expired { since } => {
-            denied("policy-expired", format!("The policy of {organisation} expired at {since}."), ask)
-        }
+        Freshness::Expired { since } => Validity::Denied(expired(organisation, since)),
         Freshness::ClockBehind { known } => denied(
             "clock-behind",
             format!("This computer's clock is wrong: it is later than {known}."),
             "Set the clock.",
         ),
         Freshness::Revoked => {
-            denied("policy-revoked", format!("{organisation} has withdrawn its policy."), ask)
+            denied("policy-revoked", format!("{organisation} has withdrawn its policy."), RENEWAL)
         }
     }
 }
