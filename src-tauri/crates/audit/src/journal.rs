@@ -7,6 +7,7 @@ mod intent;
 mod queue;
 mod recovery;
 mod start;
+mod telling;
 mod writer;
 
 use std::path::{Path, PathBuf};
@@ -24,6 +25,7 @@ use tokio::sync::{oneshot, watch};
 
 pub use intent::Intent;
 use queue::{Entry, Shared, Then};
+use telling::Told;
 use writer::Writer;
 
 use crate::fault::JournalFault;
@@ -383,9 +385,9 @@ impl Journal {
         self.told(told).await
     }
 
-    async fn told<T>(&self, told: oneshot::Receiver<Result<T, JournalFault>>) -> Result<T, JournalFault> {
+    async fn told<T>(&self, told: oneshot::Receiver<Told<T>>) -> Result<T, JournalFault> {
         match tokio::time::timeout(self.inner.config.deadline, told).await {
-            Ok(Ok(answer)) => answer,
+            Ok(Ok(told)) => told.pass_on(),
             Ok(Err(_)) => Err(JournalFault::Closed),
             Err(_) => Err(JournalFault::Deadline),
         }

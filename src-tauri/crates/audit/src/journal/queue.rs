@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use model::CallId;
 use org_protocol::{CallContext, Head, Outcome, OutcomeRecord, OutcomeStatus, PreparedBody};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
 
 use super::Health;
 use super::intent::Intent;
+use super::telling::{Tell, Told};
 use crate::fault::JournalFault;
 
 /// The most records that may wait. Outcomes are beyond it: their intents were within.
@@ -63,9 +64,9 @@ pub(super) struct Entry {
 /// What is done when a record is on disk.
 pub(super) enum Then {
     /// The call may be made.
-    Open(Arc<CallContext>, oneshot::Sender<Result<Intent, JournalFault>>),
+    Open(Arc<CallContext>, Tell<Intent>),
     /// Somebody waits.
-    Tell(oneshot::Sender<Result<(), JournalFault>>),
+    Tell(Tell<()>),
     /// The call is over.
     Close(CallId),
     /// Nobody waits.
@@ -141,15 +142,15 @@ impl Shared {
     }
 
     /// Waits for work: at once for what somebody waits for, after `short` for the rest. With nothing to write, returns
-    /// after `short`, or, where `rest` is given, after that.
-    pub(super) fn next(&self, short: Duration, rest: Option<Duration>) -> Work {
+    /// after `short`, or, where `rest` is given, after that. `spare` is where the next records will be queued.
+    pub(super) fn next(&self, short: Duration, rest: Option<Duration>, spare: &mut Vec<Entry>) -> Work {
         let mut queue = self.lock();
         loop {
             if matches!(queue.state, State::Closing) {
-                return Work::Finish(queue.take());
+                return Work::Finish(queue.swap(spare));
             }
             if queue.awaited > 0 {
-                return Work::Write(queue.take());
+                return Work::Write(queue.swap(spare));
             }
             let (limit, waits) = match rest {
                 Some(rest) if queue.entries.is_empty() => (rest, WriterWaits::Long),
@@ -161,7 +162,7 @@ impl Shared {
             queue.writer = WriterWaits::No;
             if result.timed_out() && !matches!(queue.state, State::Closing) {
                 return match (queue.entries.is_empty(), rest) {
-                    (false, _) => Work::Write(queue.take()),
+                    (false, _) => Work::Write(queue.swap(spare)),
                     (true, Some(_)) => Work::Silent,
                     (true, None) => Work::Quiet,
                 };
@@ -225,8 +226,13 @@ impl Shared {
 
 impl Queue {
     fn take(&mut self) -> Vec<Entry> {
+        self.swap(&mut Vec::new())
+    }
+
+    /// As [`Queue::take`], but goes on with the list `spare`, which is empty.
+    fn swap(&mut self, spare: &mut Vec<Entry>) -> Vec<Entry> {
         self.awaited = 0;
-        std::mem::take(&mut self.entries)
+        std::mem::replace(&mut self.entries, std::mem::take(spare))
     }
 }
 
@@ -246,8 +252,8 @@ pub(super) fn unknown(code: &str) -> Outcome {
 pub(super) fn refuse(entry: Entry, fault: &JournalFault) {
     // Somebody who no longer waits has given the call up already.
     match entry.then {
-        Then::Open(_, tell) => drop(tell.send(Err(fault.clone()))),
-        Then::Tell(tell) => drop(tell.send(Err(fault.clone()))),
+        Then::Open(_, tell) => drop(tell.send(Told::alone(Err(fault.clone())))),
+        Then::Tell(tell) => drop(tell.send(Told::alone(Err(fault.clone())))),
         Then::Close(_) | Then::Nothing => {}
     }
 }

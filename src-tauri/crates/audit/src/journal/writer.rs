@@ -16,6 +16,7 @@ use super::JournalConfig;
 use super::chores::Chores;
 use super::intent::Intent;
 use super::queue::{Entry, Shared, Then, Work, refuse};
+use super::telling::{Spent, Telling, tell_all};
 use crate::fault::JournalFault;
 use crate::head_file;
 use crate::segment::{SegmentHeader, SegmentName};
@@ -82,10 +83,12 @@ impl Writer {
     /// Writes until the journal is closed.
     pub(super) fn run(mut self) {
         let mut rest = None;
+        // The list that the last batch stood in is used again for the next but one.
+        let mut spare = Vec::new();
         loop {
-            match self.shared.next(self.config.flush_within, rest) {
+            match self.shared.next(self.config.flush_within, rest, &mut spare) {
                 Work::Write(batch) => {
-                    self.commit(batch);
+                    spare = self.commit(batch);
                     rest = None;
                 }
                 Work::Quiet => {
@@ -94,7 +97,7 @@ impl Writer {
                 }
                 Work::Silent => self.beat(),
                 Work::Finish(batch) => {
-                    self.commit(batch);
+                    drop(self.commit(batch));
                     return self.finish();
                 }
             }
@@ -152,12 +155,17 @@ impl Writer {
         Ok(())
     }
 
-    fn commit(&mut self, mut batch: Vec<Entry>) {
+    /// Gives the emptied list back.
+    fn commit(&mut self, mut batch: Vec<Entry>) -> Vec<Entry> {
         if batch.is_empty() {
-            return;
+            return batch;
         }
-        if let Err(fault) = self.write(&mut batch) {
-            self.fail(&fault, batch);
+        match self.write(&mut batch) {
+            Ok(()) => batch,
+            Err(fault) => {
+                self.fail(&fault, batch);
+                Vec::new()
+            }
         }
     }
 
@@ -209,22 +217,22 @@ impl Writer {
     fn settle(&mut self, head: Head, batch: &mut Vec<Entry>) {
         self.head = head;
         self.shared.head.send_replace(head);
+        let (mut tellings, mut spent) = (Vec::new(), Spent::default());
         for entry in batch.drain(..) {
+            spent.bodies.push(entry.body);
             match entry.then {
                 Then::Open(context, tell) => {
                     self.open.insert(context.call, Arc::clone(&context));
-                    // Where nobody waits any more, the intent comes back and is dropped, which records just that.
-                    let _ = tell.send(Ok(Intent::new(context, Arc::clone(&self.shared))));
+                    tellings.push(Telling::Open(Intent::new(context, Arc::clone(&self.shared)), tell));
                 }
-                Then::Tell(tell) => {
-                    let _ = tell.send(Ok(()));
-                }
+                Then::Tell(tell) => tellings.push(Telling::Done(tell)),
                 Then::Close(call) => {
-                    self.open.remove(&call);
+                    spent.contexts.extend(self.open.remove(&call));
                 }
                 Then::Nothing => {}
             }
         }
+        tell_all(tellings, spent);
         let now = self.clock.boot_time();
         if self.headed.is_some_and(|(_, at)| now.saturating_sub(at) >= HEAD_EVERY) {
             self.ask_for_head();
@@ -277,7 +285,7 @@ impl Writer {
     fn beat(&mut self) {
         let record = HeartbeatRecord { open_calls: self.open.len() as u64 };
         match PreparedBody::heartbeat(&record) {
-            Ok(body) => self.commit(vec![Entry { body, then: Then::Nothing }]),
+            Ok(body) => drop(self.commit(vec![Entry { body, then: Then::Nothing }])),
             Err(fault) => tracing::error!(%fault, "a heartbeat was not written"),
         }
         self.ask_for_head();
