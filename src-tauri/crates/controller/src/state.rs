@@ -4,6 +4,7 @@
 mod parts;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use model::{Advice, CallId, ConnectorId, ServerId, Timestamp};
@@ -47,7 +48,7 @@ pub struct AppState {
     /// The assistants, by client identifier and virtual server.
     pub assistants: BTreeMap<(String, ServerId), Assistant>,
     /// The last calls, the newest first; at most [`ACTIVITY_KEPT`].
-    pub activity: VecDeque<Activity>,
+    pub activity: VecDeque<Arc<Activity>>,
     /// The audit journal.
     pub audit: AuditState,
     /// The policy; none until one is in force.
@@ -265,12 +266,13 @@ impl AppState {
         if !denied && let Some(connector) = self.connectors.get_mut(&activity.connector) {
             connector.last_used = connector.last_used.max(Some(activity.at));
         }
-        self.activity.push_front(activity);
+        self.activity.push_front(Arc::new(activity));
         self.activity.truncate(ACTIVITY_KEPT);
     }
 
     fn call_ended(&mut self, call: CallId, outcome: CallOutcome, took: Duration) {
         if let Some(activity) = self.activity.iter_mut().find(|activity| activity.call == call) {
+            let activity = Arc::make_mut(activity);
             activity.outcome = outcome;
             activity.took = Some(took);
         }

@@ -13,8 +13,7 @@ use os::Clock;
 use crate::observe::Observer;
 use crate::snapshot::Snapshots;
 
-/// Everything that requests need, wired at the composition root. Cheap to clone.
-#[derive(Clone)]
+/// Everything that requests need, wired at the composition root. Requests share one.
 pub struct Gate {
     pub(crate) issuer: Arc<Issuer>,
     pub(crate) journal: Journal,

@@ -25,11 +25,10 @@ pub(crate) struct Guard {
 }
 
 /// The guard at its post: what it turns away is recorded.
-#[derive(Clone)]
 pub(crate) struct Post {
     guard: Guard,
-    gate: Gate,
-    recorded: Arc<Mutex<BTreeMap<Breach, Timestamp>>>,
+    gate: Arc<Gate>,
+    recorded: Mutex<BTreeMap<Breach, Timestamp>>,
 }
 
 /// Why a request is turned away.
@@ -69,8 +68,8 @@ impl Guard {
 }
 
 impl Post {
-    pub(crate) fn new(port: u16, gate: Gate) -> Self {
-        Self { guard: Guard::new(port), gate, recorded: Arc::default() }
+    pub(crate) fn new(port: u16, gate: Arc<Gate>) -> Self {
+        Self { guard: Guard::new(port), gate, recorded: Mutex::default() }
     }
 
     fn turn_away(&self, breach: Breach, path: &str) -> Response {
@@ -96,7 +95,7 @@ impl Post {
 }
 
 /// Turns requests away that fail the check.
-pub(crate) async fn guard(State(post): State<Post>, request: Request, next: Next) -> Response {
+pub(crate) async fn guard(State(post): State<Arc<Post>>, request: Request, next: Next) -> Response {
     let path = request.uri().path();
     let navigable = request.method() == Method::GET && Route::of(path) == Some(Route::Authorize);
     // An absolute-form target names a host of its own, which nothing has checked.

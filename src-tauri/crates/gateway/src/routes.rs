@@ -1,6 +1,7 @@
 //! Every route, in one place. Only the issuer's need no token (see [`issuer::Route`]).
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -30,8 +31,8 @@ pub(crate) struct Ends {
     pub(crate) local: SocketAddr,
 }
 
-pub(crate) fn router(gate: Gate, port: u16) -> Router {
-    let post = Post::new(port, gate.clone());
+pub(crate) fn router(gate: Arc<Gate>, port: u16) -> Router {
+    let post = Arc::new(Post::new(port, Arc::clone(&gate)));
     Router::new()
         .route("/s/{server}/mcp", virtual_server())
         .fallback(any(open))
@@ -39,11 +40,11 @@ pub(crate) fn router(gate: Gate, port: u16) -> Router {
         .with_state(gate)
 }
 
-fn virtual_server() -> MethodRouter<Gate> {
+fn virtual_server() -> MethodRouter<Arc<Gate>> {
     post(message).get(stream).fallback(no_such_method)
 }
 
-async fn message(State(gate): State<Gate>, Path(server): Path<String>, request: Request) -> Response {
+async fn message(State(gate): State<Arc<Gate>>, Path(server): Path<String>, request: Request) -> Response {
     let Ok(server) = server.parse::<ServerId>() else { return StatusCode::NOT_FOUND.into_response() };
     let grant = match rpc::caller(&gate, &server, request.headers()) {
         Ok(grant) => grant,
@@ -63,7 +64,7 @@ async fn message(State(gate): State<Gate>, Path(server): Path<String>, request: 
     }
 }
 
-async fn stream(State(gate): State<Gate>, Path(server): Path<String>, headers: HeaderMap) -> Response {
+async fn stream(State(gate): State<Arc<Gate>>, Path(server): Path<String>, headers: HeaderMap) -> Response {
     let Ok(server) = server.parse::<ServerId>() else { return StatusCode::NOT_FOUND.into_response() };
     match rpc::caller(&gate, &server, &headers) {
         Ok(grant) => streams::notices(&gate, grant),
@@ -73,7 +74,7 @@ async fn stream(State(gate): State<Gate>, Path(server): Path<String>, headers: H
 
 /// There are no sessions to delete; but who has no token learns only that.
 async fn no_such_method(
-    State(gate): State<Gate>,
+    State(gate): State<Arc<Gate>>,
     Path(server): Path<String>,
     headers: HeaderMap,
 ) -> Response {
@@ -85,7 +86,7 @@ async fn no_such_method(
 }
 
 /// The authorization server, which is open by its nature; everything else does not exist.
-async fn open(State(gate): State<Gate>, request: Request) -> Response {
+async fn open(State(gate): State<Arc<Gate>>, request: Request) -> Response {
     let Some(route) = Route::of(request.uri().path()) else { return StatusCode::NOT_FOUND.into_response() };
     let peer = match (&route, request.extensions().get::<Ends>().copied()) {
         (Route::Token, Some(ends)) => {

@@ -40,7 +40,12 @@ pub(crate) fn caller(
 }
 
 /// Answers one POST of an assistant whose token is good.
-pub(crate) async fn post(gate: &Gate, grant: Arc<AccessGrant>, headers: &HeaderMap, body: Bytes) -> Response {
+pub(crate) async fn post(
+    gate: &Arc<Gate>,
+    grant: Arc<AccessGrant>,
+    headers: &HeaderMap,
+    body: Bytes,
+) -> Response {
     match assistant::read(&Headers::read(headers), &body) {
         Err(refusal) => json(Answer::refusal(&refusal)),
         Ok(Incoming::Notification | Incoming::Response) => StatusCode::ACCEPTED.into_response(),
@@ -49,7 +54,7 @@ pub(crate) async fn post(gate: &Gate, grant: Arc<AccessGrant>, headers: &HeaderM
 }
 
 async fn answer(
-    gate: &Gate,
+    gate: &Arc<Gate>,
     grant: Arc<AccessGrant>,
     id: &RawValue,
     dialect: Dialect,

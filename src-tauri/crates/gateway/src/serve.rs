@@ -107,7 +107,7 @@ impl Listening {
 
 /// Serves until `stop` becomes true, then lets requests in flight end for a moment.
 pub async fn serve(listening: Listening, gate: Gate, mut stop: watch::Receiver<bool>) {
-    let router = router(gate, listening.port());
+    let router = router(Arc::new(gate), listening.port());
     let room = Arc::new(Semaphore::new(MOST_CONNECTIONS));
     let local = listening.address;
     loop {

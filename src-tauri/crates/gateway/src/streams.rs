@@ -19,28 +19,38 @@ use crate::gate::Gate;
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 /// The stream that a `subscriptions/listen` request opens: acknowledged first, then every notice carries its id.
-pub(crate) fn subscription(gate: &Gate, grant: Arc<AccessGrant>, id: &RawValue, tools: bool) -> Response {
+pub(crate) fn subscription(
+    gate: &Arc<Gate>,
+    grant: Arc<AccessGrant>,
+    id: &RawValue,
+    tools: bool,
+) -> Response {
     let first = assistant::acknowledged(id, tools);
     let notice = tools.then(|| assistant::list_changed(Some(id)));
     events(gate, grant, Some(first), notice)
 }
 
 /// The stream that a GET opens in revisions with sessions.
-pub(crate) fn notices(gate: &Gate, grant: Arc<AccessGrant>) -> Response {
+pub(crate) fn notices(gate: &Arc<Gate>, grant: Arc<AccessGrant>) -> Response {
     events(gate, grant, None, Some(assistant::list_changed(None)))
 }
 
 struct Events {
-    gate: Gate,
+    gate: Arc<Gate>,
     grant: Arc<AccessGrant>,
     first: Option<String>,
     notice: Option<String>,
     changes: watch::Receiver<u64>,
 }
 
-fn events(gate: &Gate, grant: Arc<AccessGrant>, first: Option<String>, notice: Option<String>) -> Response {
+fn events(
+    gate: &Arc<Gate>,
+    grant: Arc<AccessGrant>,
+    first: Option<String>,
+    notice: Option<String>,
+) -> Response {
     let changes = gate.snapshots.changes();
-    let state = Events { gate: gate.clone(), grant, first, notice, changes };
+    let state = Events { gate: Arc::clone(gate), grant, first, notice, changes };
     let body = Body::from_stream(stream::unfold(state, |mut state| async {
         let text = state.next().await?;
         Some((Ok::<_, Infallible>(Bytes::from(text)), state))

@@ -14,8 +14,8 @@ const ID_LIMIT: usize = 64;
 pub(crate) const REASON_LIMIT: usize = 240;
 
 /// The `@id` of a policy: letters, digits and `-_.:/`, at most 64 of them.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(into = "String", try_from = "String")]
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
+#[serde(try_from = "String")]
 pub struct RuleId(Arc<str>);
 
 /// The text is no policy id.
@@ -50,9 +50,9 @@ impl TryFrom<String> for RuleId {
     }
 }
 
-impl From<RuleId> for String {
-    fn from(id: RuleId) -> Self {
-        id.0.as_ref().to_owned()
+impl Serialize for RuleId {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
     }
 }
 
