@@ -8,12 +8,14 @@
 mod authority;
 mod fault;
 mod http;
+mod links;
 mod session;
 mod stdio;
 
 pub use authority::{Authority, Mismatch};
 pub use fault::UpstreamFault;
-pub use http::{Bearer, HttpClient};
+pub use http::Bearer;
+pub use links::HttpClient;
 pub use session::{Answer, ListedTools, Session};
 pub use stdio::Program;
 

@@ -11,7 +11,8 @@ use url::Url;
 
 use crate::authority::Authority;
 use crate::fault::UpstreamFault;
-use crate::http::{Bearer, Http, HttpClient, shown};
+use crate::http::{Bearer, Http, shown};
+use crate::links::HttpClient;
 use crate::stdio::{Outcome, Program, Stdio};
 
 /// A list has at most this many pages: a cursor that never ends is no list.
