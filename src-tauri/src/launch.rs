@@ -62,12 +62,7 @@ pub(crate) fn launch(arguments: Arguments) -> Result<(), LaunchFault> {
     // Two providers are in the tree; rustls wants to be told before its first use. Told already is as good.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let home = Home::from_environment().ok_or_else(|| LaunchFault::Advice(homeless()))?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .thread_name("deskgate")
-        .enable_all()
-        .build()
-        .map_err(LaunchFault::Runtime)?;
+    let runtime = controller::app::runtime().map_err(LaunchFault::Runtime)?;
     if !arguments.sample && runtime.block_on(handed_over(&home))? {
         return Ok(());
     }

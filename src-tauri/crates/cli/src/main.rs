@@ -39,7 +39,7 @@ fn main() -> ExitCode {
             "Set DESKGATE_HOME to a folder of yours.",
         ));
     };
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = match controller::app::runtime() {
         Ok(runtime) => runtime,
         Err(error) => {
             return fail(&Advice::new("runtime", format!("The program cannot start: {error}."), "", ""));

@@ -13,12 +13,14 @@ mod membership;
 mod offering;
 mod pins;
 mod present;
+mod runtime;
 mod settings;
 mod socket;
 mod start;
 mod tell;
 
 pub use home::Home;
+pub use runtime::runtime;
 pub use settings::{OrganisationSettings, Settings, SettingsFault};
 pub use socket::{Client, ClientFault, Command, PendingLine, Report};
 pub use start::{App, Options, StartFault, start};

@@ -48,9 +48,9 @@ pub(crate) struct Catalog {
     /// Whose lists and sessions the connectors have.
     pub(crate) person: Option<Arc<Subject>>,
     pub(crate) offerings: watch::Receiver<Arc<Offering>>,
-    /// Connectors whose sign-in somebody asked for.
     /// Told of the connectors whose lists have been taken up.
     pub(crate) taken: watch::Sender<BTreeSet<ConnectorId>>,
+    /// Connectors whose sign-in somebody asked for.
     pub(crate) wanted: mpsc::UnboundedReceiver<ConnectorId>,
     /// Whether a policy that was good is in force.
     pub(crate) has_policy: bool,
@@ -131,14 +131,15 @@ impl Catalog {
         });
     }
 
-    async fn rebuild(&mut self, offering: &Offering) {
+    async fn rebuild(&mut self, offering: &Arc<Offering>) {
         let known = |id: &&ConnectorId| self.connectors.listing(id).is_some();
         let taken: BTreeSet<_> = offering.connectors.keys().filter(known).cloned().collect();
         let mut offered = BTreeMap::new();
         for (id, spec) in &offering.connectors {
             offered.insert(id.clone(), self.accepted(offering, id, spec).await);
         }
-        match offering.compile(&offered) {
+        let offered = Arc::new(offered);
+        match offering.compile(&offered).await {
             Ok(policy) => {
                 self.put_in_force(offering, &offered, policy);
                 self.has_policy = true;

@@ -1,6 +1,7 @@
 //! What is offered, and under which policy: the common form of personal settings and an organisation's bundle.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use model::{Advice, ConnectorId, Digest, ServerId, Timestamp, ToolName};
 use org::Applied;
@@ -152,11 +153,24 @@ impl Offering {
         }
     }
 
-    /// The policy, checked against the tools that were accepted.
+    /// The policy, checked against the tools that were accepted. Large sets take a while, so this happens beside the
+    /// runtime: calls do not wait for it.
     ///
     /// # Errors
     /// Every fault of the policies.
-    pub(crate) fn compile(&self, accepted: &Accepted) -> Result<Policy, Vec<PolicyFault>> {
+    pub(crate) async fn compile(
+        self: &Arc<Self>,
+        accepted: &Arc<Accepted>,
+    ) -> Result<Policy, Vec<PolicyFault>> {
+        let (this, accepted) = (Arc::clone(self), Arc::clone(accepted));
+        let compiled = tokio::task::spawn_blocking(move || this.compiled(&accepted)).await;
+        compiled.unwrap_or_else(|failed| match failed.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(_) => Ok(Policy::deny_all(Advice::new("stopping", "Deskgate is being ended.", "", ""))),
+        })
+    }
+
+    fn compiled(&self, accepted: &Accepted) -> Result<Policy, Vec<PolicyFault>> {
         if let Validity::Denied(why) = &self.validity {
             return Ok(Policy::deny_all(why.clone()));
         }

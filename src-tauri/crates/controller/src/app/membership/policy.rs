@@ -1,6 +1,5 @@
 //! Follows the organisation's policy: fetched, checked, put in force, and obeyed no longer than it says.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -102,7 +101,7 @@ impl Follower {
         let before = self.applied.as_ref();
         let is_renewal = before.is_some_and(|before| candidate.is_renewal(before));
         let label = candidate.applied().label.clone();
-        if !is_renewal && let Err(advice) = self.check(candidate.applied()) {
+        if !is_renewal && let Err(advice) = self.check(candidate.applied()).await {
             let record = self.record(AuditEvent::BundleRefused, candidate.applied());
             self.org.reject(candidate).await;
             self.tell.note(&self.journal, &record.with("why", advice.happened.clone()));
@@ -127,8 +126,9 @@ impl Follower {
         }
     }
 
-    fn check(&self, applied: &Applied) -> Result<(), Advice> {
-        let faults = match Offering::managed(applied, &self.at, Validity::Own).compile(&BTreeMap::new()) {
+    async fn check(&self, applied: &Applied) -> Result<(), Advice> {
+        let offering = Arc::new(Offering::managed(applied, &self.at, Validity::Own));
+        let faults = match offering.compile(&Arc::default()).await {
             Ok(_) => return Ok(()),
             Err(faults) => faults,
         };

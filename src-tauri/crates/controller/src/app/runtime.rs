@@ -1,0 +1,13 @@
+//! The runtime that Deskgate runs on.
+
+use tokio::runtime::{Builder, Runtime};
+
+/// One worker: a call waits for the disk and for the connector, not for the processor, and a second worker costs every
+/// call more in waking each other than it takes over. So nothing may hold the worker up: what takes long or blocks -
+/// the disk, the keychain, compiling policies - happens on the runtime's other threads.
+///
+/// # Errors
+/// When the system gives no thread.
+pub fn runtime() -> std::io::Result<Runtime> {
+    Builder::new_multi_thread().worker_threads(1).thread_name("deskgate").enable_all().build()
+}
