@@ -75,7 +75,7 @@ fn consent() -> Outcome<ConsentRequest> {
         server_title: "Analyst".to_owned(),
         client_name: "Claude Code".to_owned(),
         client_id: "sample".to_owned(),
-        redirect_uri: "http://localhost:51121/callback".parse()?,
+        redirect_uri: Some("http://localhost:51121/callback".parse()?),
         process: Some(ListeningProcess {
             pid: 41_873,
             executable: "/home/ada/.local/share/claude/claude".to_owned(),

@@ -223,7 +223,7 @@ export type ConsentView = {
 	name_differs: boolean,
 	/**  The virtual server's title. */
 	server_title: string,
-	/**  Where the permission is sent: the host and port. */
+	/**  Where the permission is sent: the host and port, or the program itself that asks. */
 	returns_to: string,
 	/**  For whom the assistant will act. */
 	acts_for: string,

@@ -7,6 +7,7 @@ mod shapes;
 
 use model::{Advice, ApprovalRequest, ConnectorId, ConsentRequest, ServerId, Timestamp};
 use serde_json::value::RawValue;
+use url::Url;
 
 use crate::pending::{PendingItem, Question};
 use crate::state::{
@@ -87,19 +88,25 @@ fn consent(state: &AppState, request: &ConsentRequest) -> ConsentView {
         .as_ref()
         .map(|process| ProgramView { pid: Some(process.pid), ..program(&process.executable) });
     let name_differs = program.as_ref().is_some_and(|program| !alike(&claimed_name, &program.path));
-    let place = &request.redirect_uri;
     ConsentView {
         name_differs,
         claimed_name,
         program,
         server_title: request.server_title.clone(),
-        returns_to: match (place.host_str(), place.port()) {
-            (Some(host), Some(port)) => format!("{host}:{port}"),
-            (Some(host), None) => host.to_owned(),
-            (None, _) => format!("the program that opens {}:", place.scheme()),
-        },
+        returns_to: request
+            .redirect_uri
+            .as_ref()
+            .map_or_else(|| "the program that asks".to_owned(), returns_to),
         acts_for: request.subject.label().to_owned(),
         reach: state.servers.get(&request.server).map_or_else(Vec::new, |server| reach(state, server)),
+    }
+}
+
+fn returns_to(place: &Url) -> String {
+    match (place.host_str(), place.port()) {
+        (Some(host), Some(port)) => format!("{host}:{port}"),
+        (Some(host), None) => host.to_owned(),
+        (None, _) => format!("the program that opens {}:", place.scheme()),
     }
 }
 

@@ -42,6 +42,9 @@ pub enum TokenFault {
     /// Nobody is signed in.
     #[error("nobody is signed in")]
     SignedOut,
+    /// The virtual server is not there any more.
+    #[error("the virtual server is gone")]
+    ServerGone,
 }
 
 /// An assistant, for display.

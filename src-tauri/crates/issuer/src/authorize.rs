@@ -307,25 +307,28 @@ impl Core {
     }
 
     async fn ask(&self, question: &Question) -> Result<(), AuthorizeFault> {
-        let deadline = self.config.limits.consent_deadline;
         let request = ConsentRequest {
             server: question.server.clone(),
             server_title: question.title.clone(),
             client_name: question.client.name.as_str().to_owned(),
             client_id: question.client.id.clone(),
-            redirect_uri: question.redirect.url().ok_or(AuthorizeFault::Internal)?,
+            redirect_uri: Some(question.redirect.url().ok_or(AuthorizeFault::Internal)?),
             process: question.process.clone(),
             subject: Subject::clone(&question.subject),
-            deadline,
+            deadline: self.config.limits.consent_deadline,
         };
-        // The person's side keeps the deadline; this one is for a side that does not.
-        let latest = deadline.saturating_add(Duration::from_secs(5));
-        match tokio::time::timeout(latest, self.seams.person.consent(request)).await {
-            Ok(Ok(Consent::Allow)) => Ok(()),
-            Ok(Ok(Consent::Deny)) => Err(AuthorizeFault::Denied),
-            Ok(Err(fault)) => Err(fault.into()),
-            Err(_elapsed) => Err(PersonFault::Deadline.into()),
+        match self.answer(request).await? {
+            Consent::Allow => Ok(()),
+            Consent::Deny => Err(AuthorizeFault::Denied),
         }
+    }
+
+    /// What the person says to a request, within its deadline.
+    pub(crate) async fn answer(&self, request: ConsentRequest) -> Result<Consent, PersonFault> {
+        // The person's side keeps the deadline; this one is for a side that does not.
+        let latest = request.deadline.saturating_add(Duration::from_secs(5));
+        let answered = tokio::time::timeout(latest, self.seams.person.consent(request)).await;
+        answered.unwrap_or(Err(PersonFault::Deadline))
     }
 
     fn code(&self, question: Question, challenge: Challenge) -> Result<Secret, Fault> {

@@ -139,22 +139,42 @@ impl Grants {
         self.make_room(agreement).await?;
         let handle = FamilyHandle::fresh()?;
         let (access, refresh) = (Secret::access()?, Secret::refresh(&handle)?);
-        let record = GrantRecord {
-            format: FORMAT,
-            client_id: agreement.client_id.clone(),
-            client_name: agreement.client_name.clone(),
-            server: agreement.server.clone(),
-            resource: agreement.resource.clone(),
-            subject: Subject::clone(&agreement.subject),
-            executable: agreement.executable.clone(),
-            since: now,
-            last_used: now,
-            access: vec![self.access_record(&access, now)],
-            refresh: refresh.digest(),
-            refresh_expires: now.plus(self.limits.refresh_life),
-        };
+        let mut record = self.first_record(agreement, refresh.digest(), now);
+        record.access.push(self.access_record(&access, now));
         self.keep(handle.id(), record).await?;
         Ok(self.tokens(handle.id(), agreement.server.clone(), access, refresh))
+    }
+
+    /// The grant that stands for local connections of a client to a virtual server, kept as others are; durable on return.
+    /// Nobody holds a token of it.
+    pub(crate) async fn admit(&self, agreement: &Agreement, now: Timestamp) -> Result<FamilyId, GrantFault> {
+        let known = self.families(|family| {
+            family.record.client_id == agreement.client_id
+                && family.record.server == agreement.server
+                && family.record.is_for(&agreement.subject)
+        });
+        let known = known.first().and_then(|family| Some((*family, self.record(family)?)));
+        let (family, record) = match known {
+            Some(known) => known,
+            None => {
+                let handle = FamilyHandle::fresh()?;
+                (handle.id(), self.first_record(agreement, Secret::refresh(&handle)?.digest(), now))
+            }
+        };
+        let refresh_expires = now.plus(self.limits.refresh_life);
+        self.keep(family, GrantRecord { last_used: now, refresh_expires, ..record }).await?;
+        Ok(family)
+    }
+
+    /// When a grant ends, if it has not ended yet; it is used at this moment.
+    pub(crate) fn used(&self, family: &FamilyId, now: Timestamp) -> Result<Timestamp, TokenFault> {
+        let table = self.table.read().unwrap_or_else(PoisonError::into_inner);
+        let family = table.families.get(family).ok_or(TokenFault::Unknown)?;
+        if family.record.refresh_expires <= now {
+            return Err(TokenFault::Expired);
+        }
+        family.used.fetch_max(now.micros(), Ordering::Relaxed);
+        Ok(family.record.refresh_expires)
     }
 
     /// Rotates a refresh token; durable on return. A spent token ends its grant.
@@ -307,6 +327,24 @@ impl Grants {
     fn families(&self, chosen: impl Fn(&Family) -> bool) -> Vec<FamilyId> {
         let table = self.table.read().unwrap_or_else(PoisonError::into_inner);
         table.families.iter().filter(|(_, family)| chosen(family)).map(|(id, _)| *id).collect()
+    }
+
+    /// A grant as it begins, without an access token.
+    fn first_record(&self, agreement: &Agreement, refresh: Digest, now: Timestamp) -> GrantRecord {
+        GrantRecord {
+            format: FORMAT,
+            client_id: agreement.client_id.clone(),
+            client_name: agreement.client_name.clone(),
+            server: agreement.server.clone(),
+            resource: agreement.resource.clone(),
+            subject: Subject::clone(&agreement.subject),
+            executable: agreement.executable.clone(),
+            since: now,
+            last_used: now,
+            access: Vec::new(),
+            refresh,
+            refresh_expires: now.plus(self.limits.refresh_life),
+        }
     }
 
     fn access_record(&self, access: &Secret, now: Timestamp) -> AccessRecord {

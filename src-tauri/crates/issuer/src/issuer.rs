@@ -6,6 +6,7 @@ use std::sync::Arc;
 use model::{ServerId, Subject, Timestamp};
 use tokio::sync::{Mutex, Semaphore};
 
+use crate::admission::{self, Admission, AdmissionFault, Visit};
 use crate::clients::Clients;
 use crate::codes::Codes;
 use crate::consents::Consents;
@@ -93,6 +94,16 @@ impl Issuer {
     ) -> Result<Arc<AccessGrant>, TokenFault> {
         let present = self.core.seams.resources.current_subject();
         self.core.grants.check(token, resource, present.as_ref(), now)
+    }
+
+    /// Lets a program in that came over a local connection, if the person agrees now or agreed before: the same question,
+    /// remembered and listed in the same place as for assistants that come over HTTP. Waits for the person; dropping the
+    /// future withdraws the question.
+    ///
+    /// # Errors
+    /// An [`AdmissionFault`] in words for the person.
+    pub async fn admit(&self, visit: Visit) -> Result<Admission, AdmissionFault> {
+        admission::admit(&self.core, visit).await
     }
 
     /// The resource identifier of a virtual server: the URL that the assistant connects to.
@@ -205,7 +216,7 @@ impl Core {
 }
 
 /// What a caller gets if the task that works for it ends without a result.
-trait Interrupted {
+pub(crate) trait Interrupted {
     fn interrupted() -> Self;
 }
 
@@ -222,7 +233,7 @@ impl Interrupted for Result<usize, StoreFault> {
 }
 
 /// Runs a change to its end even if whoever waits for it goes away.
-async fn to_the_end<T>(change: impl Future<Output = T> + Send + 'static) -> T
+pub(crate) async fn to_the_end<T>(change: impl Future<Output = T> + Send + 'static) -> T
 where
     T: Interrupted + Send + 'static,
 {

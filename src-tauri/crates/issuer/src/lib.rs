@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod access;
+mod admission;
 mod authorize;
 mod clients;
 mod codes;
@@ -29,9 +30,10 @@ pub mod testing;
 mod token;
 
 pub use access::{AccessGrant, Assistant, AssistantGrant, TokenFault};
+pub use admission::{Admission, AdmissionFault, Visit};
 pub use http::{IssuerRequest, IssuerResponse, Route};
 pub use issuer::Issuer;
 pub use seams::{
-    Event, IssuerConfig, Limits, ListenerLookup, Record, RecordKind, Resources, RevocationCause, Seams,
-    Store, StoreFault,
+    Event, IssuerConfig, Limits, ListenerLookup, ProgramLookup, Record, RecordKind, Resources,
+    RevocationCause, Seams, Store, StoreFault,
 };

@@ -68,6 +68,9 @@ impl Default for Limits {
     }
 }
 
+/// Finds the program that opened a local connection, as it is now.
+pub type ProgramLookup = Arc<dyn Fn() -> Option<ListeningProcess> + Send + Sync>;
+
 /// Finds the program that listens at a loopback port.
 pub type ListenerLookup = Arc<dyn Fn(u16) -> Option<ListeningProcess> + Send + Sync>;
 

@@ -90,7 +90,8 @@ impl std::fmt::Debug for SignInOutcome {
     }
 }
 
-/// The program that owns the listener at an assistant's redirect port. A claimed client name proves nothing; this does.
+/// The program that owns the listener at an assistant's redirect port, or that started an assistant's bridge. A claimed
+/// client name proves nothing; this does.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ListeningProcess {
     /// The process id.
@@ -112,9 +113,9 @@ pub struct ConsentRequest {
     pub client_name: String,
     /// The assistant's client identifier.
     pub client_id: String,
-    /// Where the code will be sent.
-    pub redirect_uri: Url,
-    /// The program that is really listening there, where it can be told.
+    /// Where the code will be sent; `None` where the connection itself is let in and there is no code.
+    pub redirect_uri: Option<Url>,
+    /// The program that is really listening there, or that opened the connection, where it can be told.
     pub process: Option<ListeningProcess>,
     /// For whom the assistant will act.
     pub subject: Subject,

@@ -42,7 +42,7 @@ fn consent(client: &str) -> ConsentRequest {
         server_title: "Analyst".to_owned(),
         client_name: client.to_owned(),
         client_id: format!("id-{client}"),
-        redirect_uri: "http://127.0.0.1:4000/callback".parse().unwrap(),
+        redirect_uri: Some("http://127.0.0.1:4000/callback".parse().unwrap()),
         process: None,
         subject: Subject::local("ada"),
         deadline: HOUR,

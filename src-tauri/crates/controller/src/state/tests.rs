@@ -66,7 +66,7 @@ pub(crate) fn consent_item(id: &str) -> PendingItem {
             server_title: "Analyst".to_owned(),
             client_name: "Claude Code".to_owned(),
             client_id: "c1".to_owned(),
-            redirect_uri: "http://127.0.0.1:4000/callback".parse().unwrap(),
+            redirect_uri: Some("http://127.0.0.1:4000/callback".parse().unwrap()),
             process: None,
             subject: Subject::local("ada"),
             deadline: Duration::from_secs(300),

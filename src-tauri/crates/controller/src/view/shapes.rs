@@ -152,7 +152,7 @@ pub struct ConsentView {
     pub name_differs: bool,
     /// The virtual server's title.
     pub server_title: String,
-    /// Where the permission is sent: the host and port.
+    /// Where the permission is sent: the host and port, or the program itself that asks.
     pub returns_to: String,
     /// For whom the assistant will act.
     pub acts_for: String,

@@ -24,7 +24,7 @@ async fn a_person_who_allows_sends_a_code_to_the_redirect() {
     let asked = asked.first().unwrap();
     assert_eq!((asked.server.as_str(), asked.server_title.as_str()), ("analyst", "The analyst"));
     assert_eq!((asked.client_name.as_str(), asked.client_id.as_str()), ("Claude Code", client.as_str()));
-    assert_eq!(asked.redirect_uri.as_str(), REDIRECT);
+    assert_eq!(asked.redirect_uri.as_ref().map(url::Url::as_str), Some(REDIRECT));
     assert_eq!(asked.process, Some(program("/opt/claude/claude")), "the program that really listens");
     assert_eq!(asked.subject, Subject::local("ada"));
     assert_eq!(asked.deadline, Duration::from_secs(300));

@@ -1,6 +1,7 @@
 //! The issuer through its public surface, feature by feature.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
 
+mod admission;
 mod authorization;
 mod concurrency;
 mod laws;
