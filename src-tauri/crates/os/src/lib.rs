@@ -20,6 +20,6 @@ pub use files::{create_private_dir, is_leftover, remove_durable, set_aside, writ
 pub use harden::harden_process;
 pub use instance::{InstanceLock, LockFault, lock_instance};
 #[cfg(unix)]
-pub use local::{bind_local, peer_uid};
+pub use local::{bind_local, peer_pid, peer_uid};
 pub use local::{current_user, host_name};
-pub use peer::{owner_of_connection, owner_of_listener};
+pub use peer::{owner_of_connection, owner_of_listener, program_of, starter_of};

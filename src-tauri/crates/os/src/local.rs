@@ -39,6 +39,13 @@ pub fn peer_uid(stream: &UnixStream) -> Option<u32> {
     stream.peer_cred().ok().map(|credentials| credentials.uid())
 }
 
+/// The process that connected, as the kernel recorded it when the connection was made. It may have ended since, or have
+/// handed the connection on.
+#[cfg(unix)]
+pub fn peer_pid(stream: &UnixStream) -> Option<u32> {
+    stream.peer_cred().ok()?.pid()?.try_into().ok()
+}
+
 /// The real user id of this process and the user's name in the system's user database; the number where there is no
 /// name. Never from the environment, which anybody may set. On Windows the id is 0: users there have no numbers.
 pub fn current_user() -> (u32, String) {
@@ -94,6 +101,7 @@ mod tests {
         let (served, _) = accepted.unwrap();
         assert_eq!(peer_uid(&served), Some(current_user().0));
         assert_eq!(peer_uid(&client.unwrap()), Some(current_user().0));
+        assert_eq!(peer_pid(&served), Some(std::process::id()));
     }
 
     #[tokio::test]

@@ -1,4 +1,5 @@
-//! Which program is at the other end of a loopback socket. A name that a program claims proves nothing; this does.
+//! Which program is at the other end of a loopback socket or of a local one, and which program started it. A name that a
+//! program claims proves nothing; this does.
 //!
 //! Linux only so far: `/proc/net/tcp{,6}` gives the socket's inode, `/proc/<pid>/fd` the process that holds it. Processes
 //! of other users and those that forbid inspection stay unknown.
@@ -20,9 +21,29 @@ pub fn owner_of_connection(peer: SocketAddr, local: SocketAddr) -> Option<Listen
     imp::owner_of_connection(peer, local)
 }
 
+/// The program that a process runs. `None` where it cannot be told: the process is gone, another user's, or forbids
+/// inspection.
+pub fn program_of(pid: u32) -> Option<ListeningProcess> {
+    imp::program_of(pid)
+}
+
+/// The program that started a process and still runs: its parent. `None` where it cannot be told, as for
+/// [`program_of`]. A process whose starter has ended belongs to whichever process adopts orphans.
+pub fn starter_of(pid: u32) -> Option<ListeningProcess> {
+    imp::starter_of(pid)
+}
+
 #[cfg(not(target_os = "linux"))]
 mod imp {
     use super::{ListeningProcess, SocketAddr};
+
+    pub(super) fn program_of(_pid: u32) -> Option<ListeningProcess> {
+        None
+    }
+
+    pub(super) fn starter_of(_pid: u32) -> Option<ListeningProcess> {
+        None
+    }
 
     pub(super) fn owner_of_listener(_port: u16) -> Option<ListeningProcess> {
         None
@@ -60,6 +81,26 @@ mod imp {
         let socket = sockets()
             .find(|socket| socket.state == ESTABLISHED && socket.local == peer && socket.remote == local)?;
         holder(socket.inode)
+    }
+
+    pub(super) fn program_of(pid: u32) -> Option<ListeningProcess> {
+        let since = stat(pid, STARTED)?;
+        let executable = std::fs::read_link(format!("/proc/{pid}/exe")).ok()?;
+        let program = ListeningProcess {
+            pid,
+            executable: executable.to_string_lossy().into_owned(),
+            user_id: owner(pid)?,
+        };
+        // The id may have been reused between two looks.
+        (stat(pid, STARTED)? == since).then_some(program)
+    }
+
+    pub(super) fn starter_of(pid: u32) -> Option<ListeningProcess> {
+        let since = stat(pid, STARTED)?;
+        let parent = stat(pid, PARENT)?;
+        let program = program_of(parent.try_into().ok()?)?;
+        // A parent that ended is replaced: as long as it is the same, the program looked at is the one that started this.
+        (stat(pid, PARENT)? == parent && stat(pid, STARTED)? == since).then_some(program)
     }
 
     struct Socket {
@@ -117,7 +158,7 @@ mod imp {
             .ok()?
             .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok())
             .filter(|pid| holds(*pid, &wanted))
-            .min_by_key(|pid| (started(*pid).unwrap_or(u64::MAX), *pid))?;
+            .min_by_key(|pid| (stat(*pid, STARTED).unwrap_or(u64::MAX), *pid))?;
         let executable = std::fs::read_link(format!("/proc/{pid}/exe")).ok()?;
         let owner = owner(pid)?;
         // The process may have ended and its id been reused since: what was read must still belong together.
@@ -135,10 +176,13 @@ mod imp {
             .any(|target| target == Path::new(wanted))
     }
 
-    // Field 22 of proc(5) stat, counted after the name, which may hold blanks and parentheses.
-    fn started(pid: u32) -> Option<u64> {
+    // Fields 4 and 22 of proc(5) stat, counted after the name, which may hold blanks and parentheses.
+    const PARENT: usize = 1;
+    const STARTED: usize = 19;
+
+    fn stat(pid: u32, field: usize) -> Option<u64> {
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        stat.rsplit_once(')')?.1.split_ascii_whitespace().nth(19)?.parse().ok()
+        stat.rsplit_once(')')?.1.split_ascii_whitespace().nth(field)?.parse().ok()
     }
 
     fn owner(pid: u32) -> Option<u32> {
@@ -216,6 +260,24 @@ mod tests {
         assert!(owner.executable.contains("python3"), "{}", owner.executable);
         drop(python.stdin.take());
         python.wait().unwrap();
+    }
+
+    #[test]
+    fn a_process_is_told_with_the_program_that_started_it() {
+        let mut child = Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        // Before that the child may still be this test's copy.
+        std::io::Write::write_all(child.stdin.as_mut().unwrap(), b"x").unwrap();
+        std::io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut [0]).unwrap();
+        let program = program_of(child.id()).unwrap();
+        assert!(program.executable.ends_with("cat") || program.executable.contains("busybox"), "{program:?}");
+        let starter = starter_of(child.id()).unwrap();
+        assert_eq!(starter.pid, std::process::id());
+        assert_eq!(starter.executable, std::env::current_exe().unwrap().to_string_lossy());
+        assert_eq!(starter.user_id, crate::current_user().0);
+        drop(child.stdin.take());
+        child.wait().unwrap();
+        assert_eq!(program_of(child.id()), None);
+        assert_eq!(starter_of(child.id()), None);
     }
 
     #[test]
