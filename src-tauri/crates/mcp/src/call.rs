@@ -48,6 +48,11 @@ impl<'a> CallParams<'a> {
         Ok(Self { object, name })
     }
 
+    /// The same parameters, with a text of their own.
+    pub fn into_owned(self) -> CallParams<'static> {
+        CallParams { object: self.object.into_owned(), name: self.name }
+    }
+
     /// The tool's name as the caller wrote it.
     pub fn name(&self) -> &str {
         &self.name

@@ -31,6 +31,11 @@ impl RpcError {
     /// The revision is not served (2026-07-28).
     pub const UNSUPPORTED_REVISION: i32 = -32022;
 
+    /// The person or policy lets nobody in here, or not any more. A code of our own, as are all positive ones.
+    pub const NOT_ADMITTED: i32 = 4_010;
+    /// More is under way than is taken at a time.
+    pub const BUSY: i32 = 4_290;
+
     /// An error without data.
     pub fn new(code: i32, message: impl Into<String>) -> Self {
         Self { code, message: message.into(), data: None }

@@ -50,6 +50,14 @@ impl<'a> RawObject<'a> {
         self.0.is_empty()
     }
 
+    /// The same object, with a text of its own.
+    pub fn into_owned(self) -> RawObject<'static> {
+        let owned = |(key, value): (Cow<'_, str>, Cow<'_, RawValue>)| {
+            (Cow::Owned(key.into_owned()), Cow::Owned(value.into_owned()))
+        };
+        RawObject(self.0.into_iter().map(owned).collect())
+    }
+
     /// The object as JSON text.
     pub fn to_raw(&self) -> Box<RawValue> {
         raw(self)

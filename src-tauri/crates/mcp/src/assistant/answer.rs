@@ -93,6 +93,14 @@ impl Answer {
         Self { status: refusal.status, body: response(id, None, Some(&refusal.error.to_raw())) }
     }
 
+    /// The answer as one line, without its end. Line breaks of a connector's own are blanks then, which JSON does not tell
+    /// apart between values, and within them there are none.
+    pub fn into_line(self) -> Vec<u8> {
+        let mut line = self.body;
+        line.iter_mut().filter(|byte| matches!(byte, b'\n' | b'\r')).for_each(|byte| *byte = b' ');
+        line
+    }
+
     /// The answer to `initialize`.
     pub fn initialized(id: &RawValue, revision: Revision, face: ServerFace<'_>) -> Self {
         let result = json!({

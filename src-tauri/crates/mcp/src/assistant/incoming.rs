@@ -59,7 +59,7 @@ impl Dialect {
     }
 }
 
-/// What came in.
+/// What came in over HTTP.
 #[derive(Debug)]
 pub enum Incoming<'a> {
     /// Wants an answer.
@@ -102,6 +102,21 @@ pub enum Request<'a> {
     Unknown(Cow<'a, str>),
 }
 
+impl Request<'_> {
+    /// The same, with a text of its own.
+    pub fn into_owned(self) -> Request<'static> {
+        match self {
+            Self::Initialize { revision } => Request::Initialize { revision },
+            Self::Discover => Request::Discover,
+            Self::Ping => Request::Ping,
+            Self::ListTools => Request::ListTools,
+            Self::CallTool(params) => Request::CallTool(params.into_owned()),
+            Self::Listen { tools } => Request::Listen { tools },
+            Self::Unknown(method) => Request::Unknown(Cow::Owned(method.into_owned())),
+        }
+    }
+}
+
 /// A message that is answered without being obeyed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
@@ -123,7 +138,8 @@ pub fn read<'a>(headers: &Headers<'_>, body: &'a [u8]) -> Result<Incoming<'a>, R
         Message::Notification { .. } => Ok(Incoming::Notification),
         Message::Request { id, method, params } => {
             let outcome = dialect(headers, &method, &params).and_then(|dialect| {
-                let request = request(dialect, headers, method, params)?;
+                let request = request(dialect, method, params)?;
+                agrees(dialect, headers, &request)?;
                 Ok(Incoming::Request { id, dialect, request })
             });
             outcome.map_err(|error| bad_request(id.get(), error))
@@ -133,22 +149,18 @@ pub fn read<'a>(headers: &Headers<'_>, body: &'a [u8]) -> Result<Incoming<'a>, R
 
 fn dialect(headers: &Headers<'_>, method: &str, params: &RawObject<'_>) -> Result<Dialect, RpcError> {
     let meta = params.member("_meta").and_then(RawObject::parse);
-    let in_body: Option<String> = meta.as_ref().and_then(|meta| meta.read(META_VERSION));
+    let in_body = stated(meta.as_ref());
     let revision = match headers.protocol_version {
         Some(date) => Revision::known(date).ok_or_else(|| unsupported(date))?,
         None if in_body.is_some() => return Err(mismatch("MCP-Protocol-Version is missing")),
         None => return Ok(Dialect(Revision::V2025_03_26)),
     };
     if revision.era() == Era::Modern {
-        let Some(in_body) = in_body else {
-            return Err(RpcError::new(RpcError::INVALID_PARAMS, format!("_meta lacks {META_VERSION}")));
-        };
+        let Some(in_body) = in_body else { return Err(lacks(META_VERSION)) };
         if in_body != revision.as_str() {
             return Err(mismatch("MCP-Protocol-Version differs from _meta"));
         }
-        if meta.as_ref().is_none_or(|meta| meta.member(META_CAPABILITIES).is_none()) {
-            return Err(RpcError::new(RpcError::INVALID_PARAMS, format!("_meta lacks {META_CAPABILITIES}")));
-        }
+        has_capabilities(meta.as_ref())?;
         if headers.method != Some(method) {
             return Err(mismatch("Mcp-Method differs from method"));
         }
@@ -156,9 +168,49 @@ fn dialect(headers: &Headers<'_>, method: &str, params: &RawObject<'_>) -> Resul
     Ok(Dialect(revision))
 }
 
-fn request<'a>(
+/// The revision that a request itself names.
+pub(super) fn stated(meta: Option<&RawObject<'_>>) -> Option<String> {
+    meta.and_then(|meta| meta.read(META_VERSION))
+}
+
+/// A request that stands alone says what its sender can.
+pub(super) fn has_capabilities(meta: Option<&RawObject<'_>>) -> Result<(), RpcError> {
+    match meta.and_then(|meta| meta.member(META_CAPABILITIES)) {
+        Some(_) => Ok(()),
+        None => Err(lacks(META_CAPABILITIES)),
+    }
+}
+
+/// A request that opens nothing and does not say how it is to be understood.
+pub(super) fn unstated() -> RpcError {
+    lacks(META_VERSION)
+}
+
+fn lacks(key: &str) -> RpcError {
+    RpcError::new(RpcError::INVALID_PARAMS, format!("_meta lacks {key}"))
+}
+
+/// The header that repeats the tool's name must agree with the body (2026-07-28).
+fn agrees(dialect: Dialect, headers: &Headers<'_>, request: &Request<'_>) -> Result<(), RpcError> {
+    match request {
+        Request::CallTool(call)
+            if dialect.is_stateless() && headers.name.and_then(decoded).as_deref() != Some(call.name()) =>
+        {
+            Err(mismatch("Mcp-Name differs from params.name"))
+        }
+        Request::CallTool(_)
+        | Request::Initialize { .. }
+        | Request::Discover
+        | Request::Ping
+        | Request::ListTools
+        | Request::Listen { .. }
+        | Request::Unknown(_) => Ok(()),
+    }
+}
+
+/// What a request asks, in its dialect.
+pub(super) fn request<'a>(
     dialect: Dialect,
-    headers: &Headers<'_>,
     method: Cow<'a, str>,
     params: RawObject<'a>,
 ) -> Result<Request<'a>, RpcError> {
@@ -168,9 +220,6 @@ fn request<'a>(
         "tools/call" => {
             let call = CallParams::read(params)
                 .map_err(|fault| RpcError::new(RpcError::INVALID_PARAMS, fault.to_string()))?;
-            if modern && headers.name.and_then(decoded).as_deref() != Some(call.name()) {
-                return Err(mismatch("Mcp-Name differs from params.name"));
-            }
             Request::CallTool(call)
         }
         "initialize" if !modern => Request::Initialize { revision: negotiated(&params) },
@@ -201,7 +250,7 @@ fn decoded(value: &str) -> Option<String> {
     }
 }
 
-fn unsupported(date: &str) -> RpcError {
+pub(super) fn unsupported(date: &str) -> RpcError {
     let supported: Vec<_> = Revision::ALL[1..].iter().map(|revision| revision.as_str()).collect();
     let data = serde_json::json!({"supported": supported, "requested": date});
     RpcError {
@@ -215,11 +264,11 @@ fn mismatch(text: &str) -> RpcError {
     RpcError::new(RpcError::HEADER_MISMATCH, text)
 }
 
-fn bad_request(id: &str, error: RpcError) -> Refusal {
+pub(super) fn bad_request(id: &str, error: RpcError) -> Refusal {
     Refusal { status: http::StatusCode::BAD_REQUEST, id: id.to_owned(), error }
 }
 
-fn unreadable(fault: &MessageFault) -> Refusal {
+pub(super) fn unreadable(fault: &MessageFault) -> Refusal {
     let code = match fault {
         MessageFault::Scan(_) => RpcError::PARSE,
         MessageFault::NotAnObject

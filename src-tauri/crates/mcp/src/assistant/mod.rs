@@ -1,7 +1,9 @@
 //! The side towards assistants: reading what they send in either era, and writing answers they understand.
 
 mod answer;
+mod conversation;
 mod incoming;
 
 pub use answer::{Answer, ServerFace, ToolEntry, acknowledged, list_changed};
+pub use conversation::{Conversation, Said, refused};
 pub use incoming::{Dialect, Headers, Incoming, Refusal, Request, read};
