@@ -1,12 +1,14 @@
 //! The loopback server and the path of a call.
 //!
-//! Read [`serve`](serve::serve) → `routes` → `rpc` → `call`: that is the whole way. Nothing here knows protocol
+//! Read [`serve`](serve::serve) → `routes` → `rpc` → `call`: that is the whole way; over standard input and output
+//! [`converse`](lines::converse) → `rpc` → `call`. Nothing here knows protocol
 //! revisions, secrets or windows; without a permit and a durable intent nothing reaches a connector.
 #![forbid(unsafe_code)]
 
 mod call;
 mod gate;
 mod guard;
+mod lines;
 mod observe;
 mod routes;
 mod rpc;
@@ -15,6 +17,7 @@ mod snapshot;
 mod streams;
 
 pub use gate::{Discovery, Gate, GateConfig, Switch};
+pub use lines::converse;
 pub use observe::{CallEnd, Observation, Observer};
 pub use serve::{BindFault, Listening, bind, serve};
 pub use snapshot::{Offer, Offered, ServerView, Snapshot, Snapshots};

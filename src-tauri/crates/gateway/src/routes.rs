@@ -60,7 +60,7 @@ async fn message(State(gate): State<Arc<Gate>>, Path(server): Path<String>, requ
     let (parts, body) = request.into_parts();
     match bounded(body, BODY_LIMIT).await {
         Some(body) => rpc::post(&gate, grant, &parts.headers, body).await,
-        None => rpc::too_large(),
+        None => rpc::json(rpc::too_large()),
     }
 }
 

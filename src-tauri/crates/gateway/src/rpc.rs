@@ -49,22 +49,39 @@ pub(crate) async fn post(
     match assistant::read(&Headers::read(headers), &body) {
         Err(refusal) => json(Answer::refusal(&refusal)),
         Ok(Incoming::Notification | Incoming::Response) => StatusCode::ACCEPTED.into_response(),
-        Ok(Incoming::Request { id, dialect, request }) => answer(gate, grant, id, dialect, request).await,
+        Ok(Incoming::Request { id, dialect, request }) => {
+            match answer(gate, &grant, id, dialect, request).await {
+                Answered::Now(answer) => json(answer),
+                Answered::Notices { tools } => streams::subscription(gate, grant, id, tools),
+            }
+        }
     }
 }
 
-async fn answer(
-    gate: &Arc<Gate>,
-    grant: Arc<AccessGrant>,
+/// How a request is answered, whatever it came by.
+pub(crate) enum Answered {
+    /// With this.
+    Now(Answer),
+    /// With a stream of change notices.
+    Notices {
+        /// Whether changes of the tool list are wanted.
+        tools: bool,
+    },
+}
+
+/// Answers one request of an assistant that was let in.
+pub(crate) async fn answer(
+    gate: &Gate,
+    grant: &AccessGrant,
     id: &RawValue,
     dialect: Dialect,
     request: Request<'_>,
-) -> Response {
+) -> Answered {
     let snapshot = gate.snapshots.current();
     let title = snapshot.servers.get(&grant.server).map_or("", |view| view.title.as_str());
     let face = ServerFace { name: grant.server.as_str(), title, version: env!("CARGO_PKG_VERSION") };
     let answer = match request {
-        Request::CallTool(params) => match call_tool(gate, &grant, &params).await {
+        Request::CallTool(params) => match call_tool(gate, grant, &params).await {
             Reply::Result(result) => Answer::result(dialect, id, &result),
             Reply::ConnectorError(error) => Answer::passed_error(id, &error),
             Reply::UnknownTool => {
@@ -75,31 +92,32 @@ async fn answer(
         Request::ListTools => {
             gate.discovery.listed(&grant.server).await;
             let snapshot = gate.snapshots.current();
-            let tools = listed(gate, &snapshot, &grant);
+            let tools = listed(gate, &snapshot, grant);
             let entries = tools.iter().map(|tool| &tool.entry);
             Answer::tools(dialect, id, entries, gate.config.list_fresh_for)
         }
         Request::Initialize { revision } => Answer::initialized(id, revision, face),
         Request::Discover => Answer::discovered(id, face),
         Request::Ping => Answer::pong(id),
-        Request::Listen { tools } => return streams::subscription(gate, grant, id, tools),
+        Request::Listen { tools } => return Answered::Notices { tools },
         Request::Unknown(method) => {
             let error = RpcError::new(RpcError::METHOD_NOT_FOUND, format!("Unknown method: {method}"));
             Answer::error(dialect, id, &error)
         }
     };
-    json(answer)
+    Answered::Now(answer)
 }
 
-/// The answer to a body that is too large.
-pub(crate) fn too_large() -> Response {
-    json(Answer::refusal(&Refusal {
+/// The answer to a message that is too large.
+pub(crate) fn too_large() -> Answer {
+    Answer::refusal(&Refusal {
         status: StatusCode::PAYLOAD_TOO_LARGE,
         id: "null".to_owned(),
         error: RpcError::new(RpcError::INVALID_REQUEST, "The message is too large."),
-    }))
+    })
 }
 
-fn json(answer: Answer) -> Response {
+/// An answer over HTTP.
+pub(crate) fn json(answer: Answer) -> Response {
     (answer.status, [(header::CONTENT_TYPE, "application/json")], answer.body).into_response()
 }

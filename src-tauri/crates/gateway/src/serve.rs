@@ -106,8 +106,8 @@ impl Listening {
 }
 
 /// Serves until `stop` becomes true, then lets requests in flight end for a moment.
-pub async fn serve(listening: Listening, gate: Gate, mut stop: watch::Receiver<bool>) {
-    let router = router(Arc::new(gate), listening.port());
+pub async fn serve(listening: Listening, gate: Arc<Gate>, mut stop: watch::Receiver<bool>) {
+    let router = router(gate, listening.port());
     let room = Arc::new(Semaphore::new(MOST_CONNECTIONS));
     let local = listening.address;
     loop {
@@ -168,7 +168,8 @@ async fn connection(stream: TcpStream, router: Router, ends: Ends, mut stop: wat
     }
 }
 
-async fn stopped(stop: &mut watch::Receiver<bool>) {
+/// Waits until it is time to end.
+pub(crate) async fn stopped(stop: &mut watch::Receiver<bool>) {
     // A sender that is gone has ended without a word, which means the same.
     let _ = stop.wait_for(|stop| *stop).await;
 }
