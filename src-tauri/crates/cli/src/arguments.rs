@@ -23,6 +23,11 @@ pub(crate) struct Arguments {
 pub(crate) enum Verb {
     /// Run the gateway without a display.
     Serve,
+    /// Connect an assistant that speaks only standard input and output; it starts this itself.
+    Bridge {
+        /// The virtual server.
+        server: ServerId,
+    },
     /// Say how the running gateway is.
     Status,
     /// List what waits for you.

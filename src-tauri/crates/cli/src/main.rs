@@ -14,12 +14,28 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use controller::app::{Client, Command, Home, Report};
-use model::{Advice, ForPerson as _};
+use model::{Advice, ForPerson as _, ServerId};
 
 use crate::arguments::{Arguments, AuditAction, Choice, Verb};
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    let home = arguments.home.map(Home::at).or_else(Home::from_environment);
+    if let Verb::Bridge { server } = &arguments.verb {
+        // It needs none of what the others need, and shows the instance which program it is before it is hardened.
+        return home.map_or_else(no_home, |home| bridge(&home, server));
+    }
+    command(home, arguments.verb, arguments.json)
+}
+
+fn bridge(home: &Home, server: &ServerId) -> ExitCode {
+    match controller::app::bridge(home, server) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(fault) => fail(&fault.advice()),
+    }
+}
+
+fn command(home: Option<Home>, verb: Verb, json: bool) -> ExitCode {
     if rustls::crypto::aws_lc_rs::default_provider().install_default().is_err() {
         return fail(&Advice::new(
             "tls",
@@ -31,26 +47,29 @@ fn main() -> ExitCode {
     if let Err(error) = os::harden_process() {
         eprintln!("The process could not be hardened against memory dumps: {error}");
     }
-    let Some(home) = arguments.home.map(Home::at).or_else(Home::from_environment) else {
-        return fail(&Advice::new(
-            "no-home",
-            "There is no place for Deskgate's data: neither DESKGATE_HOME nor HOME is set.",
-            "",
-            "Set DESKGATE_HOME to a folder of yours.",
-        ));
-    };
+    let Some(home) = home else { return no_home() };
     let runtime = match controller::app::runtime() {
         Ok(runtime) => runtime,
         Err(error) => {
             return fail(&Advice::new("runtime", format!("The program cannot start: {error}."), "", ""));
         }
     };
-    runtime.block_on(run(home, arguments.verb, arguments.json))
+    runtime.block_on(run(home, verb, json))
+}
+
+fn no_home() -> ExitCode {
+    fail(&Advice::new(
+        "no-home",
+        "There is no place for Deskgate's data: neither DESKGATE_HOME nor HOME is set.",
+        "",
+        "Set DESKGATE_HOME to a folder of yours.",
+    ))
 }
 
 async fn run(home: Home, verb: Verb, json: bool) -> ExitCode {
     match verb {
         Verb::Serve => serve::serve(home).await,
+        Verb::Bridge { server } => bridge(&home, &server),
         Verb::Audit { action: AuditAction::Verify } => audit::verify(&home, json),
         Verb::Audit { action: AuditAction::Tail { count } } => audit::tail(&home, count),
         Verb::Audit { action: AuditAction::Export } => audit::export(&home),

@@ -3,6 +3,8 @@
 //! Read [`start`](start::start) first. Everything here is wiring; what is decided is decided in the parts.
 
 mod accounts;
+mod bridge;
+mod bridges;
 mod catalog;
 mod discover;
 mod engine;
@@ -19,6 +21,7 @@ mod socket;
 mod start;
 mod tell;
 
+pub use bridge::{BridgeFault, bridge};
 pub use home::Home;
 pub use runtime::runtime;
 pub use settings::{OrganisationSettings, Settings, SettingsFault};

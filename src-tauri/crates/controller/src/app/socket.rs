@@ -1,4 +1,5 @@
-//! The local socket between the command line and the running instance: one JSON request and one JSON answer a line.
+//! The local socket between the command line and the running instance: one JSON request and one JSON answer a line. A
+//! bridge that is let in stays; what follows then is its assistant's conversation.
 //!
 //! Only the owner of the installation may speak here (peer credentials). What a terminal may answer is decided by the
 //! desk, not here.
@@ -13,9 +14,11 @@ use policy::{Circumstance, Question};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{mpsc, watch};
 
+use super::bridges::{Bridges, Guest};
 use super::home::Home;
 use super::present::Present;
 use crate::event::{Act, Event};
@@ -59,6 +62,11 @@ pub enum Command {
     SignOut {
         /// The account at this connector; the organisation's session where none is named.
         connector: Option<model::ConnectorId>,
+    },
+    /// Lets an assistant in that started `deskgate bridge` for this virtual server, and stays.
+    Bridge {
+        /// The virtual server.
+        server: ServerId,
     },
     /// Shows the main window, if a desktop owns the instance.
     Show,
@@ -171,6 +179,7 @@ pub(crate) struct Desk {
     pub(crate) state: watch::Receiver<Arc<AppState>>,
     pub(crate) snapshots: Snapshots,
     pub(crate) present: Present,
+    pub(crate) bridges: Bridges,
     /// Whether an organisation decides here.
     pub(crate) managed: bool,
     pub(crate) clock: Arc<dyn Clock>,
@@ -188,34 +197,47 @@ pub(crate) async fn serve(listener: UnixListener, desk: Desk) {
             tracing::warn!("another user of this computer tried the local socket");
             continue;
         }
-        let desk = desk.clone();
-        tokio::spawn(async move {
-            if let Err(error) = tokio::time::timeout(DEADLINE, answer(stream, desk)).await {
-                tracing::debug!(%error, "a command line was too slow");
-            }
-        });
+        tokio::spawn(answer(stream, desk.clone()));
     }
 }
 
 async fn answer(stream: UnixStream, desk: Desk) {
+    let peer = os::peer_pid(&stream);
     let (reading, mut writing) = stream.into_split();
-    let mut line = String::new();
-    if BufReader::new(reading.take(LONGEST_REQUEST)).read_line(&mut line).await.is_err() {
-        return;
+    let mut reading = BufReader::new(reading);
+    match tokio::time::timeout(DEADLINE, command(&mut reading)).await {
+        Ok(Some(Ok(Command::Bridge { server }))) => {
+            desk.bridges.receive(Guest { server, peer, reading, writing }).await;
+        }
+        Ok(Some(Ok(command))) => report(&mut writing, &desk.obey(command)).await,
+        Ok(Some(Err(advice))) => report(&mut writing, &refused(advice)).await,
+        Ok(None) => {}
+        Err(error) => tracing::debug!(%error, "a command line was too slow"),
     }
-    let report = match serde_json::from_str(&line) {
-        Ok(command) => desk.obey(command),
-        Err(fault) => refused(Advice::new(
+}
+
+/// The first line of a connection; `None` where none comes.
+async fn command(reading: &mut BufReader<OwnedReadHalf>) -> Option<Result<Command, Advice>> {
+    let mut line = String::new();
+    reading.take(LONGEST_REQUEST).read_line(&mut line).await.ok()?;
+    Some(serde_json::from_str(&line).map_err(|fault| {
+        Advice::new(
             "command-unknown",
             format!("The running Deskgate does not understand this command: {fault}."),
             "It may be of another version than the command line.",
             "Quit it and start it again.",
-        )),
-    };
-    let mut bytes = serde_json::to_vec(&report).unwrap_or_default();
+        )
+    }))
+}
+
+/// Writes an answer.
+pub(super) async fn report(writing: &mut OwnedWriteHalf, report: &Report) {
+    let mut bytes = serde_json::to_vec(report).unwrap_or_default();
     bytes.push(b'\n');
-    if let Err(error) = writing.write_all(&bytes).await {
-        tracing::debug!(%error, "a command line went away");
+    match tokio::time::timeout(DEADLINE, writing.write_all(&bytes)).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::debug!(%error, "a command line went away"),
+        Err(error) => tracing::debug!(%error, "a command line does not read"),
     }
 }
 
@@ -245,6 +267,7 @@ impl Desk {
                 Act::SignOut,
                 "Signed out. Your assistants can do nothing until somebody signs in.",
             ),
+            Command::Bridge { .. } => refused(Advice::new("bridge", "A bridge stays connected.", "", "")),
             Command::Show if self.state.borrow().desktop => {
                 self.act(Act::Open(crate::effect::Place::Overview), "The window is shown.")
             }
@@ -364,10 +387,10 @@ fn line(item: &PendingItem) -> PendingLine {
     }
 }
 
-fn done(text: &str) -> Report {
+pub(super) fn done(text: &str) -> Report {
     Report::Ok { text: text.to_owned(), json: json!({"ok": true}) }
 }
 
-fn refused(advice: Advice) -> Report {
+pub(super) fn refused(advice: Advice) -> Report {
     Report::Refused { advice }
 }

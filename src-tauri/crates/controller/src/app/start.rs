@@ -16,6 +16,7 @@ use upstream::HttpClient;
 use vault::{Keychain, SystemKeychain, Vault};
 
 use super::accounts::{AccountParts, OwnAccounts};
+use super::bridges::Bridges;
 use super::catalog::{Catalog, closed};
 use super::discover::Discoverer;
 use super::engine::GatewayEngine;
@@ -243,10 +244,7 @@ async fn run(
         .map_err(|fault| StartFault::Trust(fault.to_string()))?;
     catalog.begin().await;
     report_start(&base, &found, &issuer, &address, present.now().filter(|_| !shared));
-    follow_keychain(base.vault.clone(), base.tell.clone());
-    follow_journal(base.journal.clone(), shared, base.tell.clone());
-    tokio::spawn(follow_present(present.clone(), accounts.clone(), base.tell.clone()));
-
+    follow(&base, shared, present.clone(), accounts.clone());
     let engine = Arc::new(GatewayEngine {
         switch,
         issuer,
@@ -259,8 +257,10 @@ async fn run(
     });
     let (published, state) = watch::channel(Arc::new(AppState::starting(desktop)));
     let local = os::bind_local(&home.socket(), &lock).map_err(StartFault::Socket)?;
-    let socket = tokio::spawn(socket::serve(local, socket_desk(&base, present, shared, state.clone())));
     let (stop, stopped) = watch::channel(false);
+    let bridges = Bridges::new(Arc::clone(&gate), Arc::clone(&engine.issuer), stopped.clone());
+    let socket =
+        tokio::spawn(socket::serve(local, socket_desk(&base, present, shared, state.clone(), bridges)));
     let catalog = tokio::spawn(catalog.run());
     let server = tokio::spawn(gateway::serve(listening, gate, stopped));
     let Base { now, desk, events, journal, .. } = base;
@@ -359,6 +359,13 @@ fn account_parts(base: &Base, wanted: &mpsc::UnboundedSender<ConnectorId>) -> Ac
     }
 }
 
+/// What changes by itself is noticed from now on.
+fn follow(base: &Base, shared: bool, present: Present, accounts: OwnAccounts) {
+    follow_keychain(base.vault.clone(), base.tell.clone());
+    follow_journal(base.journal.clone(), shared, base.tell.clone());
+    tokio::spawn(follow_present(present, accounts, base.tell.clone()));
+}
+
 /// The accounts go with the person.
 async fn follow_present(mut present: Present, accounts: OwnAccounts, tell: Tell) {
     loop {
@@ -409,8 +416,8 @@ fn gate(
     connectors: &Connectors,
     switch: &Switch,
     discoverer: Discoverer,
-) -> Gate {
-    Gate::new(
+) -> Arc<Gate> {
+    Arc::new(Gate::new(
         Arc::clone(issuer),
         base.journal.clone(),
         connectors.clone(),
@@ -420,7 +427,7 @@ fn gate(
         switch.clone(),
         Arc::clone(&base.clock),
         GateConfig { device, call_deadline: CALL_DEADLINE, list_fresh_for: LIST_FRESH_FOR },
-    )
+    ))
 }
 
 /// What is asked of the catalog, and where it says what it has taken up.
@@ -458,6 +465,7 @@ fn socket_desk(
     present: Present,
     managed: bool,
     state: watch::Receiver<Arc<AppState>>,
+    bridges: Bridges,
 ) -> socket::Desk {
     socket::Desk {
         pending: base.desk.clone(),
@@ -465,6 +473,7 @@ fn socket_desk(
         state,
         snapshots: base.snapshots.clone(),
         present,
+        bridges,
         managed,
         clock: Arc::clone(&base.clock),
     }
