@@ -69,10 +69,19 @@ impl Transcript {
     }
 }
 
+/// What an assistant connects to.
+#[derive(Debug)]
+enum Server {
+    /// An MCP endpoint.
+    At(Url),
+    /// A program that it starts, with variables of its environment.
+    Started { command: Vec<String>, environment: Vec<(String, String)> },
+}
+
 /// An assistant that remembers its registration and tokens.
 #[derive(Debug)]
 pub struct Assistant {
-    url: Url,
+    server: Server,
     access: Access,
     mode: String,
     memory: PathBuf,
@@ -85,8 +94,21 @@ impl Assistant {
     /// # Errors
     /// If it gets no folder of its own.
     pub fn new(url: Url, access: Access) -> Result<Self, PeerFault> {
+        Self::of(Server::At(url), access)
+    }
+
+    /// An assistant that starts its server as a program and speaks over standard input and output.
+    ///
+    /// # Errors
+    /// If it gets no folder of its own.
+    pub fn starting(command: &[String], environment: &[(String, String)]) -> Result<Self, PeerFault> {
+        let server = Server::Started { command: command.to_vec(), environment: environment.to_vec() };
+        Self::of(server, Access::None)
+    }
+
+    fn of(server: Server, access: Access) -> Result<Self, PeerFault> {
         let home = tempfile::Builder::new().prefix("deskgate-assistant-").tempdir()?;
-        Ok(Self { url, access, mode: "auto".to_owned(), memory: home.path().to_owned(), _home: home })
+        Ok(Self { server, access, mode: "auto".to_owned(), memory: home.path().to_owned(), _home: home })
     }
 
     /// Makes it keep its registration and tokens in this folder, for others after it.
@@ -109,8 +131,17 @@ impl Assistant {
     /// # Errors
     /// If no connection came about; the answer to a step is never an error here.
     pub async fn run(&self, path: Option<OsString>, steps: &[Step]) -> Result<Transcript, PeerFault> {
+        let (url, started) = match &self.server {
+            Server::At(url) => (Some(url.as_str()), None),
+            Server::Started { command, environment } => {
+                let environment: serde_json::Map<_, _> =
+                    environment.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
+                (None, Some(json!({"command": command, "environment": environment})))
+            }
+        };
         let request = json!({
-            "url": self.url.as_str(),
+            "url": url,
+            "started": started,
             "token": match &self.access { Access::Bearer(token) => Some(token), Access::None | Access::OAuth => None },
             "oauth": (self.access == Access::OAuth).then(|| self.memory()),
             "mode": self.mode,

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 use url::Url;
 
-use crate::{Employee, PeerFault, Process, Screen, Session, SessionParts, Setup, Spec, Tray, until};
+use crate::{Bridge, Employee, PeerFault, Process, Screen, Session, SessionParts, Setup, Spec, Tray, until};
 
 const SOON: Duration = Duration::from_secs(60);
 
@@ -149,6 +149,16 @@ impl Desktop {
         let mut command = self.session.command(program);
         command.args(arguments).env("DESKGATE_HOME", self.home());
         Ok(tokio::process::Command::from(command).kill_on_drop(true).output().await?)
+    }
+
+    /// Starts `deskgate bridge` for a virtual server, as an assistant does that is this test itself.
+    ///
+    /// # Errors
+    /// If it cannot be started.
+    pub fn bridge(&self, program: &Path, server: &str) -> Result<Bridge, PeerFault> {
+        let mut command = self.session.command(program);
+        command.args(["bridge", server]).env("DESKGATE_HOME", self.home());
+        Bridge::start(command)
     }
 
     /// The text on the clipboard.

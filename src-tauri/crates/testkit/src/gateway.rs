@@ -2,7 +2,7 @@
 //! by `deskgate answer`.
 
 use std::path::{Path, PathBuf};
-use std::process::Output;
+use std::process::{Command, Output};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -10,7 +10,8 @@ use tempfile::TempDir;
 use url::Url;
 
 use crate::{
-    Browser, Employee, OAuthClient, PeerFault, Process, Session, SessionParts, Tokens, lasting_port, until,
+    Assistant, Bridge, Browser, Employee, OAuthClient, PeerFault, Process, Session, SessionParts, Tokens,
+    lasting_port, until,
 };
 
 const SOON: Duration = Duration::from_secs(60);
@@ -136,10 +137,32 @@ impl Gateway {
     /// # Errors
     /// If it cannot be run; how it ends is in the output.
     pub async fn deskgate(&self, arguments: &[&str]) -> Result<Output, PeerFault> {
+        let mut command = tokio::process::Command::from(self.command(arguments));
+        Ok(command.kill_on_drop(true).output().await?)
+    }
+
+    /// Starts `deskgate bridge` for a virtual server, as an assistant does that is this test itself.
+    ///
+    /// # Errors
+    /// If it cannot be started.
+    pub fn bridge(&self, server: &str) -> Result<Bridge, PeerFault> {
+        Bridge::start(self.command(&["bridge", server]))
+    }
+
+    /// An assistant of its own that starts `deskgate bridge` for a virtual server.
+    ///
+    /// # Errors
+    /// If it gets no folder of its own.
+    pub fn bridged(&self, server: &str) -> Result<Assistant, PeerFault> {
+        let command = [crate::place::text(&self.program), "bridge".to_owned(), server.to_owned()];
+        let home = ("DESKGATE_HOME".to_owned(), crate::place::text(self.home()));
+        Assistant::starting(&command, &[home])
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
         let mut command = self.session.command(&self.program);
         command.args(arguments).env("DESKGATE_HOME", self.home()).env("PATH", self.path());
-        let mut command = tokio::process::Command::from(command);
-        Ok(command.kill_on_drop(true).output().await?)
+        command
     }
 
     /// As [`Gateway::deskgate`], with `--json` at the end, and reads what it prints.

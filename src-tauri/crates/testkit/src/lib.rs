@@ -8,6 +8,7 @@
 mod acme;
 mod assistant;
 pub mod bench;
+mod bridge;
 mod browser;
 mod claude;
 mod collector;
@@ -33,6 +34,7 @@ mod warehouse;
 
 pub use acme::Acme;
 pub use assistant::{Access, Assistant, Step, Transcript};
+pub use bridge::Bridge;
 pub use browser::Browser;
 pub use claude::Claude;
 pub use collector::Collector;

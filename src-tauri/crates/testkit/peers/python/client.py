@@ -1,7 +1,8 @@
 """An assistant: the MCP client of the package `mcp`.
 
 Started as `python client.py REQUEST` with JSON:
-  url      the MCP endpoint
+  url      the MCP endpoint, or null
+  started  {"command": [...], "environment": {...}} of a program to speak to over stdio instead, or null
   token    a bearer token to send, or null
   oauth    a file for registration and tokens; OAuth is done where the server asks for it. Null for none
   mode     "auto", "legacy" or a protocol revision
@@ -21,6 +22,7 @@ from urllib.parse import parse_qs, urlsplit
 import httpx2
 from mcp import Client
 from mcp.client.auth import OAuthClientProvider
+from mcp.client.stdio import StdioServerParameters, stdio_client
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.auth import AuthorizationCodeResult, OAuthClientInformationFull, OAuthClientMetadata, OAuthToken
 from mcp.shared.exceptions import MCPError
@@ -119,18 +121,27 @@ async def answer(client, step):
     return result.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
+async def talk(request, transport):
+    async with Client(transport, mode=request.get("mode", "auto")) as client:
+        server = client.server_info
+        return {
+            "protocol": client.protocol_version,
+            "server": server.model_dump(mode="json", by_alias=True, exclude_none=True) if server else None,
+            "answers": [await answer(client, step) for step in request["steps"]],
+        }
+
+
 async def main(request):
+    if started := request.get("started"):
+        program, *arguments = started["command"]
+        return await talk(
+            request,
+            stdio_client(StdioServerParameters(command=program, args=arguments, env=started["environment"])),
+        )
     headers = {"authorization": f"Bearer {request['token']}"} if request.get("token") else {}
     auth = await oauth(request) if request.get("oauth") else None
     async with httpx2.AsyncClient(headers=headers, auth=auth, timeout=60) as http:
-        transport = streamable_http_client(request["url"], http_client=http)
-        async with Client(transport, mode=request.get("mode", "auto")) as client:
-            server = client.server_info
-            return {
-                "protocol": client.protocol_version,
-                "server": server.model_dump(mode="json", by_alias=True, exclude_none=True) if server else None,
-                "answers": [await answer(client, step) for step in request["steps"]],
-            }
+        return await talk(request, streamable_http_client(request["url"], http_client=http))
 
 
 def reasons(error):
