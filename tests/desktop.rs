@@ -307,6 +307,31 @@ async fn access_that_is_stopped_in_the_window_ends_at_once() {
 }
 
 #[tokio::test]
+async fn a_bridge_whose_access_is_stopped_in_the_window_ends_at_its_next_message() {
+    let (_echo, personal) = echo().await;
+    let desktop = prepared(personal, SessionParts::DESKTOP).await;
+    let window = Driver::start(desktop.session(), desktop.spec(), &[]).await.expect("the window opens");
+    window.shows("Server desk").await.expect("it runs");
+    let mut bridge = desktop.bridge(&program(Program::Deskgate).expect("built"), "desk").expect("started");
+    let ping = json!({"jsonrpc": "2.0", "id": 1, "method": "ping"});
+    bridge.say(&ping).await.expect("said");
+    let this = std::env::current_exe().expect("a path");
+    let name = this.file_name().expect("a name").to_string_lossy().into_owned();
+    let screen = desktop.screen().await.expect("a screen");
+    screen.press(&format!("{name} wants to use Server desk"), "Allow").await.expect("allowed");
+    assert_eq!(bridge.next().await.expect("answered")["result"], json!({}));
+
+    window.click("Assistants").await.expect("clicked");
+    window.click(&format!("Stop the access of {name} to Server desk")).await.expect("clicked");
+    window.click("Stop its access").await.expect("clicked");
+    window.shows("No assistant is connected yet").await.expect("it is gone");
+    let answer = bridge.ask(&ping).await.expect("answered");
+    assert_eq!(answer["error"]["code"], 4010, "{answer}");
+    let (status, told) = bridge.ended().await.expect("it ends");
+    assert!(!status.success() && told.contains("no longer let in"), "{told}");
+}
+
+#[tokio::test]
 async fn a_window_can_call_what_its_capability_names_and_nothing_else() {
     let desktop = prepared(Personal::default(), SessionParts::DESKTOP).await;
     let window = Driver::start(desktop.session(), desktop.spec(), &[]).await.expect("the window opens");

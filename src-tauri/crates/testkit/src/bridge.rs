@@ -71,13 +71,26 @@ impl Bridge {
         Ok(serde_json::from_str(&line)?)
     }
 
-    /// Sends a request and returns the next message.
+    /// The next answer; notices on the way are passed over.
     ///
     /// # Errors
-    /// As the two.
+    /// If none comes in time.
+    pub async fn answer(&mut self) -> Result<Value, PeerFault> {
+        loop {
+            let heard = self.next().await?;
+            if heard["method"].is_null() {
+                return Ok(heard);
+            }
+        }
+    }
+
+    /// Sends a request and returns the next answer.
+    ///
+    /// # Errors
+    /// If none comes in time.
     pub async fn ask(&mut self, message: &Value) -> Result<Value, PeerFault> {
         self.say(message).await?;
-        self.next().await
+        self.answer().await
     }
 
     /// Ends its input, as an assistant does that ends.
@@ -88,15 +101,17 @@ impl Bridge {
     /// Waits for its end; how it ended, and what it said on standard error.
     ///
     /// # Errors
-    /// If it does not end in time, or has still a message to give.
+    /// If it does not end in time, or has still an answer to give.
     pub async fn ended(mut self) -> Result<(ExitStatus, String), PeerFault> {
         let end = async {
             let mut told = String::new();
             if let Some(errors) = &mut self.child.stderr {
                 errors.read_to_string(&mut told).await?;
             }
-            if let Some(line) = self.output.next_line().await? {
-                return Err(PeerFault::answer("bridge", line));
+            while let Some(line) = self.output.next_line().await? {
+                if serde_json::from_str::<Value>(&line)?["method"].is_null() {
+                    return Err(PeerFault::answer("bridge", line));
+                }
             }
             Ok((self.child.wait().await?, told))
         };
