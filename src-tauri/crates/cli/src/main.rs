@@ -29,9 +29,9 @@ fn main() -> ExitCode {
 }
 
 fn bridge(home: &Home, server: &ServerId) -> ExitCode {
-    match controller::app::bridge(home, server) {
+    match controller::app::bridge(home, server, |advice| eprintln!("{advice}")) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(fault) => fail(&fault.advice()),
+        Err(_) => ExitCode::FAILURE,
     }
 }
 

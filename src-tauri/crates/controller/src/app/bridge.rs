@@ -61,14 +61,14 @@ impl ForPerson for BridgeFault {
     }
 }
 
-/// Copies between standard input and output and the running instance until the assistant ends, which is success. Before
-/// the first message of an assistant that cannot be let in is answered with the same words, it does not return.
+/// Copies between standard input and output and the running instance until the assistant ends, which is success. What is
+/// wrong is told at once; then the first request of an assistant that is not let in is answered with the same words.
 ///
 /// # Errors
-/// A [`BridgeFault`]. What is not for the assistant is never written to standard output.
-pub fn bridge(home: &Home, server: &ServerId) -> Result<(), BridgeFault> {
+/// A [`BridgeFault`], which was told already. What is not for the assistant is never written to standard output.
+pub fn bridge(home: &Home, server: &ServerId, tell: impl FnOnce(&Advice)) -> Result<(), BridgeFault> {
     let connected = UnixStream::connect(home.socket()).map_err(|_| ClientFault::NotRunning);
-    relay(connected, server, io::stdin(), io::stdout())
+    relay(connected, server, io::stdin(), io::stdout(), tell)
 }
 
 /// What the threads tell the one that decides.
@@ -85,29 +85,56 @@ enum Heard<W> {
     InstanceEnded,
 }
 
+/// A bridge that ends before its assistant does.
+struct Parting<W> {
+    fault: BridgeFault,
+    /// Where the assistant has still to be answered: its end of the bridge, and what it said so far.
+    unanswered: Option<(W, Vec<u8>)>,
+}
+
+impl<W> From<BridgeFault> for Parting<W> {
+    fn from(fault: BridgeFault) -> Self {
+        Self { fault, unanswered: None }
+    }
+}
+
 fn relay<R, W>(
     connected: Result<UnixStream, ClientFault>,
     server: &ServerId,
     input: R,
-    mut output: W,
+    output: W,
+    say: impl FnOnce(&Advice),
 ) -> Result<(), BridgeFault>
 where
     R: Read + Send + 'static,
     W: Write + Send + 'static,
 {
     let (tell, heard) = sync_channel(WAITING);
+    let to_decider = tell.clone();
     let asked = connected.and_then(|instance| {
         let answers = ask(&instance, server).map_err(ClientFault::Silent)?;
         Ok((instance, answers))
     });
-    let to_decider = tell.clone();
     std::thread::spawn(move || listen(input, &to_decider));
-    let (mut instance, answers) = match asked {
-        Ok(asked) => asked,
-        Err(fault) => return Err(refuse(fault.into(), &mut output, Vec::new(), &heard)),
+    let ended = match asked {
+        Ok((instance, answers)) => {
+            std::thread::spawn(move || follow(answers, output, &tell));
+            pump(instance, &heard)
+        }
+        Err(fault) => Err(Parting { fault: fault.into(), unanswered: Some((output, Vec::new())) }),
     };
-    std::thread::spawn(move || follow(answers, output, &tell));
+    ended.map_err(|Parting { fault, unanswered }| {
+        let advice = fault.advice();
+        say(&advice);
+        if let Some((output, said)) = unanswered {
+            refuse(&advice.to_string(), output, said, &heard);
+        }
+        fault
+    })
+}
 
+/// Copies what the assistant says, once it is let in, until either side ends.
+fn pump<W>(mut instance: UnixStream, heard: &Receiver<Heard<W>>) -> Result<(), Parting<W>> {
     let (mut early, mut admitted) = (Vec::new(), false);
     while let Ok(news) = heard.recv() {
         match news {
@@ -117,7 +144,7 @@ where
             Heard::Assistant(said) => {
                 early.extend(said);
                 if early.len() > MOST_EARLY {
-                    return Err(BridgeFault::TooEarly);
+                    return Err(BridgeFault::TooEarly.into());
                 }
             }
             Heard::Admitted => {
@@ -125,12 +152,14 @@ where
                 admitted = true;
                 instance.write_all(&std::mem::take(&mut early)).map_err(|_| BridgeFault::Ended)?;
             }
-            Heard::NotAdmitted(fault, mut output) => return Err(refuse(fault, &mut output, early, &heard)),
+            Heard::NotAdmitted(fault, output) => {
+                return Err(Parting { fault, unanswered: Some((output, early)) });
+            }
             Heard::AssistantEnded => return Ok(()),
-            Heard::InstanceEnded => return Err(BridgeFault::Ended),
+            Heard::InstanceEnded => return Err(BridgeFault::Ended.into()),
         }
     }
-    Err(BridgeFault::Ended)
+    Err(BridgeFault::Ended.into())
 }
 
 /// Says which virtual server is wanted. The answer comes when the person has given theirs.
@@ -208,22 +237,16 @@ fn copy<W: Write>(mut answers: BufReader<UnixStream>, output: &mut W) -> Heard<W
     }
 }
 
-/// Answers the assistant's first request with the words of the fault. An assistant that asks nothing gets no answer.
-fn refuse<W: Write>(
-    fault: BridgeFault,
-    output: &mut W,
-    mut said: Vec<u8>,
-    heard: &Receiver<Heard<W>>,
-) -> BridgeFault {
-    let words = fault.advice().to_string();
+/// Answers the assistant's first request with these words. An assistant that asks nothing gets no answer.
+fn refuse<W: Write>(words: &str, mut output: W, mut said: Vec<u8>, heard: &Receiver<Heard<W>>) {
     loop {
         while let Some(end) = said.iter().position(|byte| *byte == b'\n') {
             let line: Vec<u8> = said.drain(..=end).collect();
-            if let Some(mut answer) = mcp::assistant::refused(&line, &words) {
+            if let Some(mut answer) = mcp::assistant::refused(&line, words) {
                 answer.push(b'\n');
                 // An assistant that has gone needs no answer.
                 let _ = output.write_all(&answer).and_then(|()| output.flush());
-                return fault;
+                return;
             }
         }
         match heard.recv() {
@@ -235,7 +258,7 @@ fn refuse<W: Write>(
                 | Heard::NotAdmitted(..)
                 | Heard::InstanceEnded,
             )
-            | Err(_) => return fault,
+            | Err(_) => return,
         }
     }
 }
@@ -261,7 +284,7 @@ mod tests {
         let (instance, wire) = UnixStream::pair().unwrap();
         let (input, output) = (theirs.try_clone().unwrap(), theirs);
         let server: ServerId = "desk".parse().unwrap();
-        let bridge = std::thread::spawn(move || relay(Ok(wire), &server, input, output));
+        let bridge = std::thread::spawn(move || relay(Ok(wire), &server, input, output, |_| {}));
         let mut instance = BufReader::new(instance);
         assert_eq!(line(&mut instance), "{\"command\":\"bridge\",\"server\":\"desk\"}\n");
         Stage { assistant, instance, bridge }
@@ -316,7 +339,12 @@ mod tests {
         let (mut assistant, theirs) = UnixStream::pair().unwrap();
         let (input, output) = (theirs.try_clone().unwrap(), theirs);
         let server: ServerId = "desk".parse().unwrap();
-        let bridge = std::thread::spawn(move || relay(Err(ClientFault::NotRunning), &server, input, output));
+        let (told, telling) = std::sync::mpsc::channel();
+        let bridge = std::thread::spawn(move || {
+            let say = move |advice: &Advice| told.send(advice.to_string()).unwrap();
+            relay(Err(ClientFault::NotRunning), &server, input, output, say)
+        });
+        assert!(telling.recv().unwrap().contains("Deskgate is not running."), "before anything is asked");
         assistant.write_all(INITIALIZE.as_bytes()).unwrap();
         let answer = line(&mut BufReader::new(assistant.try_clone().unwrap()));
         assert!(answer.contains("Deskgate is not running."), "{answer}");

@@ -6,15 +6,18 @@ use std::sync::Arc;
 
 use gateway::Gate;
 use issuer::{Issuer, Visit};
-use model::{ForPerson as _, ListeningProcess, ServerId};
+use model::{Advice, ForPerson as _, ListeningProcess, ServerId};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use super::socket::{done, refused, report};
 
 /// The command line's file, which lies beside the desktop application's.
 const BRIDGE: &str = "deskgate";
+
+/// How many bridges are open at a time, those that wait for the person included.
+const MOST_BRIDGES: usize = 64;
 
 /// What bridges need. Cheap to clone.
 #[derive(Clone)]
@@ -23,6 +26,7 @@ pub(crate) struct Bridges {
     issuer: Arc<Issuer>,
     stop: watch::Receiver<bool>,
     own: Arc<Own>,
+    room: Arc<Semaphore>,
 }
 
 /// A connection that wants to be a bridge.
@@ -36,12 +40,22 @@ pub(crate) struct Guest {
 
 impl Bridges {
     pub(crate) fn new(gate: Arc<Gate>, issuer: Arc<Issuer>, stop: watch::Receiver<bool>) -> Self {
-        Self { gate, issuer, stop, own: Arc::new(Own::here()) }
+        let room = Arc::new(Semaphore::new(MOST_BRIDGES));
+        Self { gate, issuer, stop, own: Arc::new(Own::here()), room }
     }
 
     /// Has the person asked, and serves the assistant until either side ends.
     pub(crate) async fn receive(&self, guest: Guest) {
         let Guest { server, peer, mut reading, mut writing } = guest;
+        let Ok(_place) = self.room.try_acquire() else {
+            let advice = Advice::new(
+                "bridges-full",
+                "Too many assistants are connected by a bridge.",
+                "",
+                "Close one that you do not need.",
+            );
+            return report(&mut writing, &refused(advice)).await;
+        };
         let own = Arc::clone(&self.own);
         let program = Arc::new(move || peer.and_then(|peer| own.assistant_behind(peer)));
         let admitted = tokio::select! {

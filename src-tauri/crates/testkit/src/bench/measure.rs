@@ -61,6 +61,8 @@ pub async fn measure(plan: &Plan, say: &mut dyn FnMut(&str)) -> Result<Report, P
         }
     }
     let loaded_memory_kib = resident(subject.process()?)?;
+    say("bridges");
+    let bridges = bridges(&subject).await?;
     say("cold starts");
     let mut starts = Vec::new();
     for _ in 0..STARTS {
@@ -68,7 +70,7 @@ pub async fn measure(plan: &Plan, say: &mut dyn FnMut(&str)) -> Result<Report, P
     }
     drop(upstream);
     Ok(Report {
-        format: 2,
+        format: 3,
         rounds: plan.rounds,
         calls: plan.calls,
         policies: POLICIES,
@@ -78,7 +80,24 @@ pub async fn measure(plan: &Plan, say: &mut dyn FnMut(&str)) -> Result<Report, P
         cold_start_ms: median(starts.into_iter().map(micros)) / 1000.0,
         idle_memory_kib,
         loaded_memory_kib,
+        bridge_start_ms: median(bridges.iter().map(|(took, _)| micros(*took))) / 1000.0,
+        bridge_memory_kib: bridges.iter().map(|(_, memory)| *memory).max().unwrap_or_default(),
     })
+}
+
+/// Bridges that are let in because one was before: the time from the start of each to its first answer, and the memory that
+/// it holds then.
+async fn bridges(subject: &Subject) -> Result<Vec<(Duration, u64)>, PeerFault> {
+    let (first, asked) = tokio::join!(subject.bridge(), subject.gateway.answer(true));
+    asked?;
+    drop(first?);
+    let mut bridges = Vec::new();
+    for _ in 0..STARTS {
+        let (bridge, took) = subject.bridge().await?;
+        let process = bridge.id().ok_or_else(|| PeerFault::answer("bridge", "it has ended"))?;
+        bridges.push((took, resident(process)?));
+    }
+    Ok(bridges)
 }
 
 /// Where calls go, and the process whose processor time counts.

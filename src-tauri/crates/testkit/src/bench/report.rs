@@ -63,6 +63,10 @@ pub struct Report {
     pub idle_memory_kib: u64,
     /// Memory of the gateway after the load, KiB.
     pub loaded_memory_kib: u64,
+    /// From the start of a bridge that was let in before to its first answer: median, ms.
+    pub bridge_start_ms: f64,
+    /// Memory of a bridge then, KiB: the most of several.
+    pub bridge_memory_kib: u64,
 }
 
 /// An aim and how far it was reached.
@@ -147,9 +151,15 @@ impl fmt::Display for Report {
         writeln!(f, "cold start to the first answered call: {:.0} ms", self.cold_start_ms)?;
         writeln!(
             f,
-            "memory: {:.1} MiB idle, {:.1} MiB after the load\n",
+            "memory: {:.1} MiB idle, {:.1} MiB after the load",
             mib(self.idle_memory_kib),
             mib(self.loaded_memory_kib)
+        )?;
+        writeln!(
+            f,
+            "bridge: {:.0} ms from its start to its first answer, {:.1} MiB\n",
+            self.bridge_start_ms,
+            mib(self.bridge_memory_kib)
         )?;
         for aim in self.aims() {
             let word = if aim.reached { "reached" } else { "MISSED" };
@@ -193,7 +203,7 @@ mod tests {
 
     fn report(added: f64, rate: f64) -> Report {
         Report {
-            format: 2,
+            format: 3,
             rounds: 1,
             calls: 10,
             policies: 100,
@@ -213,6 +223,8 @@ mod tests {
             cold_start_ms: 9.0,
             idle_memory_kib: 4096,
             loaded_memory_kib: 8192,
+            bridge_start_ms: 5.0,
+            bridge_memory_kib: 5120,
         }
     }
 
@@ -228,5 +240,6 @@ mod tests {
         let text = report(300.0, 200.0).to_string();
         assert!(text.contains("MISSED     3.00  1 callers: added p50"), "{text}");
         assert!(text.contains("MISSED     0.20  1 callers: calls/s"), "{text}");
+        assert!(text.contains("bridge: 5 ms from its start to its first answer, 5.0 MiB"), "{text}");
     }
 }

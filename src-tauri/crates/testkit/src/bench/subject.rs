@@ -5,10 +5,11 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
+use serde_json::json;
 use tokio::time::Instant;
 
 use super::load::{Target, round};
-use crate::{Gateway, PeerFault, Setup, until};
+use crate::{Bridge, Gateway, PeerFault, Setup, until};
 
 /// How many policies are in force, beside the built-in one.
 pub(super) const POLICIES: usize = 100;
@@ -63,6 +64,27 @@ impl Subject {
         self.gateway.spawn()?;
         self.first_answer().await?;
         Ok(start.elapsed())
+    }
+
+    /// Starts a bridge; the time from its start to its first answer.
+    pub(super) async fn bridge(&self) -> Result<(Bridge, Duration), PeerFault> {
+        let discover = json!({
+            "jsonrpc": "2.0",
+            "id": 1,
+            "method": "server/discover",
+            "params": {"_meta": {
+                "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+                "io.modelcontextprotocol/clientCapabilities": {},
+            }},
+        });
+        let start = Instant::now();
+        let mut bridge = self.gateway.bridge("bench")?;
+        let answer = bridge.ask(&discover).await?;
+        let took = start.elapsed();
+        match answer["result"]["supportedVersions"] {
+            serde_json::Value::Array(_) => Ok((bridge, took)),
+            _ => Err(PeerFault::answer("bridge", answer.to_string())),
+        }
     }
 
     async fn first_answer(&self) -> Result<(), PeerFault> {
