@@ -81,10 +81,10 @@ impl Subject {
         let mut bridge = self.gateway.bridge("bench")?;
         let answer = bridge.ask(&discover).await?;
         let took = start.elapsed();
-        match answer["result"]["supportedVersions"] {
-            serde_json::Value::Array(_) => Ok((bridge, took)),
-            _ => Err(PeerFault::answer("bridge", answer.to_string())),
+        if answer["result"]["supportedVersions"].is_array() {
+            return Ok((bridge, took));
         }
+        Err(PeerFault::answer("bridge", answer.to_string()))
     }
 
     async fn first_answer(&self) -> Result<(), PeerFault> {
