@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
+use mcp::Dialect;
 use model::{Advice, ConnectorId, Subject, Timestamp, ToolName};
 use org_protocol::{ConnectorSpec, CredentialSpec, Transport};
 use serde_json::value::RawValue;
@@ -47,6 +48,8 @@ pub(crate) struct Connector {
     seams: Seams,
     slots: RwLock<BTreeMap<Account, Arc<Mutex<Slot>>>>,
     known: RwLock<Known>,
+    /// How it spoke the last time.
+    dialect: RwLock<Option<Dialect>>,
 }
 
 #[derive(Default)]
@@ -74,7 +77,7 @@ impl Known {
 impl Connector {
     pub(crate) fn new(id: ConnectorId, spec: ConnectorSpec, seams: Seams) -> Self {
         let known = RwLock::new(Known::of_era(0));
-        Self { id, spec, seams, slots: RwLock::default(), known }
+        Self { id, spec, seams, slots: RwLock::default(), known, dialect: RwLock::default() }
     }
 
     /// Whose time it is; to be handed to [`Connector::list`].
@@ -196,10 +199,25 @@ impl Connector {
         Ok(listing)
     }
 
+    /// Opens a session. After a failure nothing is assumed of how the connector speaks: it may have become another one.
     async fn open(&self, bearer: Option<&Bearer>) -> Result<Session, UpstreamFault> {
+        let known = *self.dialect.read().unwrap_or_else(PoisonError::into_inner);
+        let opened = self.open_as(known, bearer).await;
+        let spoken = opened.as_ref().ok().map(Session::dialect);
+        *self.dialect.write().unwrap_or_else(PoisonError::into_inner) = spoken;
+        opened
+    }
+
+    async fn open_as(
+        &self,
+        known: Option<Dialect>,
+        bearer: Option<&Bearer>,
+    ) -> Result<Session, UpstreamFault> {
         let unusable = |fault: org_protocol::ContentFault| UpstreamFault::Unreachable(fault.to_string());
         match self.spec.transport().map_err(unusable)? {
-            Transport::Http(url) => Session::open_url(&self.seams.http, url, bearer, self.deadline()).await,
+            Transport::Http(url) => {
+                Session::open_url(&self.seams.http, url, bearer, known, self.deadline()).await
+            }
             Transport::Stdio { program, arguments } => {
                 let mut environment = self.seams.environment.clone();
                 environment.extend(self.spec.environment.clone());
@@ -209,7 +227,7 @@ impl Connector {
                     environment,
                     directory: None,
                 };
-                Session::open_program(&program, self.deadline()).await
+                Session::open_program(&program, known, self.deadline()).await
             }
         }
     }

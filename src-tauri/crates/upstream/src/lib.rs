@@ -9,6 +9,7 @@ mod authority;
 mod fault;
 mod http;
 mod links;
+mod opening;
 mod session;
 mod stdio;
 
