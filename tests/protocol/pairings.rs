@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use serde_json::value::RawValue;
-use testkit::{Gateway, OddEra, OddHttp, Program, program};
+use testkit::{Gateway, OddEra, OddHttp, Program, program, until};
 
-use crate::common::Personal;
+use crate::common::{Personal, SOON};
 
 /// The eras of assistants.
 const ERAS: [OddEra; 2] = [OddEra::Legacy, OddEra::Modern];
@@ -234,4 +234,23 @@ async fn an_old_program_is_found_out_however_it_takes_an_unknown_question() {
             post(url.as_str(), Some(&token), era, "tools/call", "mirror", call(era, "mirror", "{}")).await;
         assert!(answer.contains("structuredContent"), "{manner}: {answer}");
     }
+}
+
+#[tokio::test]
+async fn a_connector_behind_a_url_tells_of_its_new_tools_in_either_era() {
+    let pairings = Pairings::start("").await;
+    let check = async |at: &Pairings, assistant, connector, server: &str| {
+        if !server.ends_with("-http") {
+            return;
+        }
+        let odd = &at.direct[name(connector)];
+        let listed = || at.through(server, assistant, "tools/list", "", body(assistant, "tools/list", ""));
+        listed().await;
+        let listens = async || (odd.listeners() > 0).then_some(());
+        until("the gateway listens", SOON, listens).await.expect("it does");
+        odd.change();
+        let is_there = async || listed().await.contains(r#""name":"late""#).then_some(());
+        until("the new tool is listed", SOON, is_there).await.expect("it is");
+    };
+    pairings.each(check).await;
 }

@@ -1,7 +1,7 @@
 //! One connector: its sessions, one for each account, and what is known of it.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, PoisonError, RwLock, Weak};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use mcp::Dialect;
@@ -64,13 +64,11 @@ struct Known {
     era: u64,
     listing: Option<Arc<Listing>>,
     health: Health,
-    /// The session whose change notices are followed.
-    followed: Weak<Session>,
 }
 
 impl Known {
     fn of_era(era: u64) -> Self {
-        Self { era, listing: None, health: Health::Idle, followed: Weak::new() }
+        Self { era, listing: None, health: Health::Idle }
     }
 }
 
@@ -106,15 +104,6 @@ impl Connector {
         let changed = known.health != health;
         known.health = health;
         changed
-    }
-
-    /// `true` for a session whose change notices nobody follows yet.
-    pub(crate) fn begins_to_follow(&self, session: &Arc<Session>) -> bool {
-        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-        let session = Arc::downgrade(session);
-        let is_new = !known.followed.ptr_eq(&session);
-        known.followed = session;
-        is_new
     }
 
     /// The token of this person's account where the connector wants one.

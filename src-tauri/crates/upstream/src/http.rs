@@ -20,6 +20,7 @@ use crate::links::{Exchange, HttpClient, Links};
 use crate::stdio::Outcome;
 
 const SESSION: &str = "mcp-session-id";
+const EVENT_STREAM: &str = "text/event-stream";
 
 /// An access token for a connector; never one of the gateway's own.
 #[derive(Clone)]
@@ -105,6 +106,39 @@ impl Http {
         }
     }
 
+    /// Asks for a stream of news; `None` where the answer is none.
+    pub(crate) async fn listen(
+        &self,
+        message: Outgoing,
+        bearer: Option<&Bearer>,
+    ) -> Result<Option<Exchange>, UpstreamFault> {
+        let exchange = self.post(message, bearer).await?;
+        self.stream_of(exchange)
+    }
+
+    /// Opens the session's own stream; `None` where the server has none.
+    pub(crate) async fn stream(
+        &self,
+        headers: Vec<(&'static str, String)>,
+        bearer: Option<&Bearer>,
+    ) -> Result<Option<Exchange>, UpstreamFault> {
+        let mut request = self.request_with(Bytes::new(), headers, bearer);
+        *request.method_mut() = Method::GET;
+        request.headers_mut().insert(header::ACCEPT, HeaderValue::from_static(EVENT_STREAM));
+        request.headers_mut().remove(header::CONTENT_TYPE);
+        let exchange = self.links.send(request).await?;
+        self.stream_of(exchange)
+    }
+
+    fn stream_of(&self, exchange: Exchange) -> Result<Option<Exchange>, UpstreamFault> {
+        match self.refusal(exchange.response()) {
+            // It says so in many ways: 405 is the one that the specification names.
+            Some(UpstreamFault::Status(status)) if (400..500).contains(&status) => Ok(None),
+            Some(fault) => Err(fault),
+            None => Ok(is_event_stream(exchange.response().headers()).then_some(exchange)),
+        }
+    }
+
     async fn reply(&self, text: String, bearer: Option<&Bearer>) -> Result<(), UpstreamFault> {
         match self.dialect.get() {
             Some(dialect) => self.notify(connector::reply(*dialect, text), bearer).await,
@@ -114,12 +148,22 @@ impl Http {
     }
 
     async fn post(&self, message: Outgoing, bearer: Option<&Bearer>) -> Result<Exchange, UpstreamFault> {
-        let mut request = Request::new(Full::new(Bytes::from(message.body)));
+        let request = self.request_with(Bytes::from(message.body), message.headers, bearer);
+        self.links.send(request).await
+    }
+
+    fn request_with(
+        &self,
+        body: Bytes,
+        extra: Vec<(&'static str, String)>,
+        bearer: Option<&Bearer>,
+    ) -> Request<Full<Bytes>> {
+        let mut request = Request::new(Full::new(body));
         *request.method_mut() = Method::POST;
         let headers = request.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(header::ACCEPT, HeaderValue::from_static("application/json, text/event-stream"));
-        for (name, value) in message.headers {
+        for (name, value) in extra {
             // What is no header value could not be sent by anybody.
             if let Ok(value) = HeaderValue::from_str(&value) {
                 headers.insert(name, value);
@@ -131,7 +175,7 @@ impl Http {
         if let Some(value) = bearer.and_then(Bearer::header) {
             headers.insert(header::AUTHORIZATION, value);
         }
-        self.links.send(request).await
+        request
     }
 
     /// What a status of failure means by itself.
@@ -201,7 +245,7 @@ fn is_event_stream(headers: &HeaderMap) -> bool {
     headers
         .get(header::CONTENT_TYPE)
         .and_then(|value| value.to_str().ok())
-        .is_some_and(|value| value.starts_with("text/event-stream"))
+        .is_some_and(|value| value.starts_with(EVENT_STREAM))
 }
 
 fn challenge(response: &Response<Incoming>) -> Option<String> {

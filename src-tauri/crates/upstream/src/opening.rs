@@ -1,11 +1,12 @@
 //! Opening a conversation with a connector: which revision it speaks, and `initialize` where it wants that (MCP
 //! 2026-07-28, basic/versioning, "Backward Compatibility with Initialization-Based Versions").
 
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::Duration;
 
 use mcp::Dialect;
 use mcp::connector::{self, Discovery};
+use tokio::sync::watch;
 use url::Url;
 
 use crate::fault::UpstreamFault;
@@ -31,7 +32,14 @@ impl Place<'_> {
             Self::Program(program) => Transport::Stdio(Stdio::start(program).await?),
             Self::Url(client, url) => Transport::Http(Box::new(Http::new((*client).clone(), url)?)),
         };
-        Ok(Session { transport, dialect: Dialect::default(), next_id: AtomicU64::new(0) })
+        Ok(Session {
+            transport,
+            dialect: Dialect::default(),
+            tells_changes: false,
+            next_id: AtomicU64::new(0),
+            followed: AtomicBool::new(false),
+            life: watch::Sender::new(()),
+        })
     }
 }
 
@@ -90,6 +98,7 @@ impl Session {
     /// Goes on without a session; follows the tool list where the connector tells of changes.
     fn stateless(mut self, dialect: Dialect, tells_changes: bool) -> Self {
         self.speak(dialect);
+        self.tells_changes = tells_changes;
         if let (Transport::Stdio(stdio), true) = (&self.transport, tells_changes) {
             stdio.send_if_room(connector::listen(self.number(), VERSION).body);
         }
@@ -104,9 +113,10 @@ impl Session {
             Transport::Http(http) => http.open_session(id, message, bearer).await,
         };
         let refused = |error: Box<_>| UpstreamFault::Refused { method: "initialize", error: shown(&error) };
-        let dialect = connector::read_initialized(&outcome?.map_err(refused)?)?;
-        self.speak(dialect);
-        let message = connector::initialized(dialect);
+        let initialized = connector::read_initialized(&outcome?.map_err(refused)?)?;
+        self.speak(initialized.dialect);
+        self.tells_changes = initialized.tells_changes;
+        let message = connector::initialized(initialized.dialect);
         match &self.transport {
             Transport::Stdio(stdio) => stdio.send(message.body).await,
             Transport::Http(http) => http.notify(message, bearer).await,

@@ -1,6 +1,6 @@
 //! One conversation with a connector, whatever the transport and the revision.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use mcp::connector::{self, Outgoing};
@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use crate::authority::Authority;
 use crate::fault::UpstreamFault;
 use crate::http::{Bearer, Http, shown};
+use crate::notices::{Changes, Notices};
 use crate::stdio::{Outcome, Stdio};
 
 /// What this program calls its version towards connectors.
@@ -23,7 +24,11 @@ const PAGE_LIMIT: usize = 100;
 pub struct Session {
     pub(crate) transport: Transport,
     pub(crate) dialect: Dialect,
+    pub(crate) tells_changes: bool,
     pub(crate) next_id: AtomicU64,
+    pub(crate) followed: AtomicBool,
+    /// Gone with the session, for those who follow it without holding it.
+    pub(crate) life: watch::Sender<()>,
 }
 
 #[derive(Debug)]
@@ -113,11 +118,42 @@ impl Session {
         }
     }
 
-    /// Counts the notices that the tool list changed, and the session's end. `None` where the transport has none.
-    pub fn tools_changed(&self) -> Option<watch::Receiver<u64>> {
+    /// `true` for the first who asks: one is enough to follow [`Session::changes`].
+    pub fn begins_to_be_followed(&self) -> bool {
+        !self.followed.swap(true, Ordering::Relaxed)
+    }
+
+    /// How the news of changes of the tool list come; `None` where none are promised. A program tells by itself.
+    pub fn changes(&self) -> Option<Changes> {
         match &self.transport {
-            Transport::Stdio(stdio) => Some(stdio.tools_changed()),
+            Transport::Stdio(stdio) => Some(Changes::Told(stdio.tools_changed())),
+            Transport::Http(_) if self.tells_changes => Some(Changes::Streamed(self.life.subscribe())),
             Transport::Http(_) => None,
+        }
+    }
+
+    /// Opens the stream of [`Changes::Streamed`]; `None` if the server has none after all.
+    ///
+    /// # Errors
+    /// An [`UpstreamFault`].
+    pub async fn notices(&self, bearer: Option<&Bearer>) -> Result<Option<Notices>, UpstreamFault> {
+        let Transport::Http(http) = &self.transport else { return Ok(None) };
+        let exchange = if self.dialect.is_stateless() {
+            http.listen(connector::listen(self.number(), VERSION), bearer).await?
+        } else {
+            http.stream(connector::stream_headers(self.dialect), bearer).await?
+        };
+        Ok(exchange.map(Notices::new))
+    }
+
+    /// Answers a question that came over [`Notices`].
+    ///
+    /// # Errors
+    /// An [`UpstreamFault`].
+    pub async fn reply(&self, reply: String, bearer: Option<&Bearer>) -> Result<(), UpstreamFault> {
+        match &self.transport {
+            Transport::Stdio(_) => Ok(()),
+            Transport::Http(http) => http.notify(connector::reply(self.dialect, reply), bearer).await,
         }
     }
 

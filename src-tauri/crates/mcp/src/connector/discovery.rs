@@ -36,11 +36,14 @@ fn of_result(result: &RawValue) -> Discovery {
     let Some(object) = RawObject::parse(result) else { return Discovery::Sessions };
     // Without the list it is no such answer, whatever it is.
     let Some(supported) = object.read::<Vec<String>>("supportedVersions") else { return Discovery::Sessions };
-    let tools = object.member("capabilities").and_then(RawObject::parse).and_then(|capabilities| {
-        let tools = RawObject::parse(capabilities.member("tools")?)?;
-        tools.read::<bool>("listChanged")
-    });
-    chosen(&supported, tools.unwrap_or(false))
+    chosen(&supported, tells_changes(&object))
+}
+
+/// Whether a server that presents itself so tells of changes of its tool list.
+pub(super) fn tells_changes(presented: &RawObject<'_>) -> bool {
+    let capabilities = presented.member("capabilities").and_then(RawObject::parse);
+    let tools = capabilities.as_ref().and_then(|all| all.member("tools")).and_then(RawObject::parse);
+    tools.and_then(|tools| tools.read("listChanged")).unwrap_or(false)
 }
 
 fn of_error(error: &RawValue) -> Discovery {

@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 pub use discovery::{Discovery, discovery};
 pub use request::{
     Outgoing, call_tool, call_tool_alone, cancelled, discover, initialize, initialized, list_tools, listen,
-    reply,
+    reply, stream_headers,
 };
 
 use crate::assistant::Dialect;
@@ -20,6 +20,15 @@ use crate::message::{Message, MessageFault};
 use crate::raw::RawObject;
 use crate::revision::{Era, Revision};
 use crate::scan::scan;
+
+/// A connector's answer to `initialize`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Initialized {
+    /// How the session is spoken.
+    pub dialect: Dialect,
+    /// Whether it tells of changes of its tool list.
+    pub tells_changes: bool,
+}
 
 /// One page of a connector's tool list.
 #[derive(Debug, Clone)]
@@ -84,15 +93,18 @@ impl FromConnector {
     }
 }
 
-/// Reads the result of `initialize`: how the session is spoken.
+/// Reads the result of `initialize`.
 ///
 /// # Errors
 /// An [`AnswerFault`].
-pub fn read_initialized(result: &RawValue) -> Result<Dialect, AnswerFault> {
+pub fn read_initialized(result: &RawValue) -> Result<Initialized, AnswerFault> {
     let object = RawObject::parse(result).ok_or(AnswerFault::Shape("initialize"))?;
     let date: String = object.read("protocolVersion").ok_or(AnswerFault::Shape("initialize"))?;
     match Revision::known(&date).filter(|revision| revision.era() == Era::Legacy) {
-        Some(revision) => Ok(Dialect::of(revision)),
+        Some(revision) => Ok(Initialized {
+            dialect: Dialect::of(revision),
+            tells_changes: discovery::tells_changes(&object),
+        }),
         None => Err(AnswerFault::Revision(date)),
     }
 }

@@ -74,6 +74,12 @@ pub fn reply(dialect: Dialect, body: String) -> Outgoing {
     Outgoing { headers: headers(dialect, "", None), body }
 }
 
+/// The headers of the GET that opens a stream of notices in a session (MCP 2025-11-25, basic/transports, "Listening for
+/// Messages from the Server").
+pub fn stream_headers(dialect: Dialect) -> Vec<(&'static str, String)> {
+    headers(dialect, "", None)
+}
+
 /// `notifications/cancelled` for a request that nobody waits for any more.
 pub fn cancelled(id: u64) -> String {
     json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": id}}).to_string()

@@ -5,6 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use clap::ValueEnum;
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use tokio::sync::watch;
 
 /// The one era that it speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -30,6 +31,8 @@ pub enum Manner {
 #[derive(Debug)]
 pub(super) struct Server {
     pub(super) era: OddEra,
+    /// Whether it tells of changes of its tool list; then counts them.
+    pub(super) changes: Option<watch::Sender<u64>>,
     called: Mutex<Vec<String>>,
 }
 
@@ -86,8 +89,18 @@ impl Message<'_> {
 }
 
 impl Server {
-    pub(super) fn new(era: OddEra) -> Self {
-        Self { era, called: Mutex::default() }
+    pub(super) fn new(era: OddEra, tells_changes: bool) -> Self {
+        Self { era, changes: tells_changes.then(|| watch::Sender::new(0)), called: Mutex::default() }
+    }
+
+    fn capabilities(&self) -> &'static str {
+        if self.changes.is_some() { r#"{"tools":{"listChanged":true}}"# } else { r#"{"tools":{}}"# }
+    }
+
+    /// A tool that is there after a change.
+    fn late(&self) -> &'static str {
+        let changed = self.changes.as_ref().is_some_and(|changes| *changes.borrow() > 0);
+        if changed { r#",{"name":"late","inputSchema":{"type":"object"}}"# } else { "" }
     }
 
     pub(super) fn reply(&self, message: &Message<'_>) -> Reply {
@@ -97,18 +110,19 @@ impl Server {
             return refusal;
         }
         match (message.method.as_str(), self.era) {
-            ("initialize", OddEra::Legacy) => Reply::Result(
-                r#"{"protocolVersion":"2025-11-25","capabilities":{"tools":{}},"serverInfo":{"name":"odd","version":"1"}}"#
-                    .to_owned(),
-            ),
+            ("initialize", OddEra::Legacy) => Reply::Result(format!(
+                r#"{{"protocolVersion":"2025-11-25","capabilities":{},"serverInfo":{{"name":"odd","version":"1"}}}}"#,
+                self.capabilities()
+            )),
             ("ping", OddEra::Legacy) => Reply::Result("{}".to_owned()),
             ("server/discover", OddEra::Modern) => Reply::Result(format!(
-                r#"{{"supportedVersions":["2026-07-28"],"capabilities":{{"tools":{{}}}},"serverInfo":{{"name":"odd","version":"1"}}{}}}"#,
+                r#"{{"supportedVersions":["2026-07-28"],"capabilities":{},"serverInfo":{{"name":"odd","version":"1"}}{}}}"#,
+                self.capabilities(),
                 self.list_end()
             )),
             ("tools/list", _) => Reply::Result(match params.cursor.as_deref() {
                 None => format!(r#"{{"tools":[{PAGE_ONE}],"nextCursor":"two"{}}}"#, self.list_end()),
-                Some(_) => format!(r#"{{"tools":[{PAGE_TWO}]{}}}"#, self.list_end()),
+                Some(_) => format!(r#"{{"tools":[{PAGE_TWO}{}]{}}}"#, self.late(), self.list_end()),
             }),
             ("tools/call", _) => self.call(&params),
             _ => Reply::Error(-32601, "Method not found"),

@@ -9,7 +9,7 @@ use super::server::{Manner, Message, OddEra, Server};
 /// # Errors
 /// If the streams fail.
 pub fn serve_stdio(era: OddEra, manner: Manner) -> std::io::Result<()> {
-    let server = Server::new(era);
+    let server = Server::new(era, false);
     let mut opened = era == OddEra::Modern;
     for line in std::io::stdin().lock().lines() {
         let line = line?;
