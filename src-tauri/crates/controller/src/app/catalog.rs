@@ -1,6 +1,6 @@
 //! Keeps the snapshot in step: settings and connector lists in, one checked policy and the offered tools out.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -181,10 +181,7 @@ impl Catalog {
             self.tell.event(Event::ConnectorTools { connector: id.clone(), tools });
         }
         self.tell_held(offering, id, spec, &held);
-        let gone = |name: &ToolName| {
-            listing.as_ref().is_some_and(|listing| listing.tools.iter().all(|(listed, _)| listed != name))
-        };
-        accepted.into_iter().filter(|(name, _)| !gone(name) && !held.contains(name)).collect()
+        in_order(accepted, listing.as_deref(), &held)
     }
 
     /// Tools that were seen before; what is new is accepted now.
@@ -303,6 +300,21 @@ const POLICY_WRONG: &str = "policy-wrong";
 
 /// Accepted tools, and the names of those that are held back.
 type AcceptedAndHeld = (Vec<(ToolName, Box<RawValue>)>, Vec<ToolName>);
+
+/// Accepted tools that are offered, in the connector's own order as far as it is known; without those that are gone.
+fn in_order(
+    mut accepted: Vec<(ToolName, Box<RawValue>)>,
+    listing: Option<&Listing>,
+    held: &[ToolName],
+) -> Vec<(ToolName, Box<RawValue>)> {
+    accepted.retain(|(name, _)| !held.contains(name));
+    let Some(listing) = listing else { return accepted };
+    let places: HashMap<&ToolName, usize> =
+        listing.tools.iter().enumerate().map(|(place, (name, _))| (name, place)).collect();
+    accepted.retain(|(name, _)| places.contains_key(name));
+    accepted.sort_by_key(|(name, _)| places.get(name).copied());
+    accepted
+}
 
 /// Tools as IT accepted them; those that the connector describes otherwise now are held.
 fn accepted_by_organisation(
