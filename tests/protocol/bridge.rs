@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use testkit::bench::Echo;
-use testkit::{Bridge, Gateway, Step, until};
+use testkit::{Bridge, Claude, Gateway, Program, Step, program, until};
 
 use crate::common::{Personal, SOON};
 
@@ -97,6 +97,26 @@ async fn an_assistant_works_through_a_bridge_in_either_era() {
         assert_eq!(transcript.text(1), Some("hello"));
     }
     recorded(&gateway, &["\"echo\"", "intent", "stdio:"]).await;
+}
+
+#[tokio::test]
+async fn claude_starts_a_bridge_and_is_asked_about_once() {
+    let echo = Echo::start().await.expect("an upstream");
+    let upstream = format!("http://{}/mcp", echo.address());
+    let gateway = Personal::default().http("echo", &upstream).server("desk", &["echo"]).start().await;
+    gateway.offers("desk").await.expect("offered");
+    let claude = Claude::new().expect("installed");
+    let deskgate = program(Program::Deskgate).expect("built");
+    let (deskgate, home) = (deskgate.to_string_lossy(), gateway.home().to_string_lossy().into_owned());
+    let command = [&*deskgate, "bridge", "desk"];
+    claude.add_program("desk", &format!("DESKGATE_HOME={home}"), &command).await.expect("added");
+
+    let (listed, question) = tokio::join!(claude.list(), gateway.answer(true));
+    let (listed, question) = (listed.expect("listed"), question.expect("the person is asked"));
+    assert!(question.contains("claude wants to use Server desk"), "{question}");
+    assert!(listed.contains("Connected"), "{listed}");
+    let again = claude.list().await.expect("listed");
+    assert!(again.contains("Connected"), "the consent is remembered for the program: {again}");
 }
 
 #[tokio::test]

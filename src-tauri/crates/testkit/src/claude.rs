@@ -40,8 +40,20 @@ impl Claude {
     /// # Errors
     /// If the command fails.
     pub async fn add(&self, name: &str, url: &Url) -> Result<(), PeerFault> {
-        let words = ["mcp", "add", "--transport", "http", "--scope", "user", name, url.as_str()];
-        let mut process = self.spec().args(words).start()?;
+        self.make_known(&["--transport", "http", name, url.as_str()]).await
+    }
+
+    /// `claude mcp add`: makes a program known under a name, which is started with a variable of its environment and
+    /// spoken to over standard input and output.
+    ///
+    /// # Errors
+    /// If the command fails.
+    pub async fn add_program(&self, name: &str, variable: &str, command: &[&str]) -> Result<(), PeerFault> {
+        self.make_known(&[&[name, "--env", variable, "--"], command].concat()).await
+    }
+
+    async fn make_known(&self, words: &[&str]) -> Result<(), PeerFault> {
+        let mut process = self.spec().args(["mcp", "add", "--scope", "user"]).args(words).start()?;
         let status = process.wait(Duration::from_secs(120)).await?;
         if status.success() { Ok(()) } else { Err(PeerFault::answer("claude mcp add", process.log())) }
     }
