@@ -1,7 +1,7 @@
 //! The loopback server and the path of a call.
 //!
 //! Read [`serve`](serve::serve) → `routes` → `rpc` → `call`: that is the whole way; over standard input and output
-//! [`converse`](lines::converse) → `rpc` → `call`. Nothing here knows protocol
+//! [`converse`] → `rpc` → `call`. Nothing here knows protocol
 //! revisions, secrets or windows; without a permit and a durable intent nothing reaches a connector.
 #![forbid(unsafe_code)]
 
