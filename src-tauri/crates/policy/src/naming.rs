@@ -6,10 +6,17 @@ use cedar_policy::pst;
 
 /// A member's name as an identifier that is no type of Cedar's: the generator makes types named after members.
 pub(crate) fn encoded(name: &str) -> String {
-    if pst::Id::new(name).is_ok() && !name.starts_with("__") {
+    if is_identifier(name) {
         return format!("m_{name}");
     }
     name.bytes().fold(String::from("x_"), |hex, byte| format!("{hex}{byte:02x}"))
+}
+
+/// Whether a name is an identifier as it stands. Cedar's own reader also takes one with white space or a comment around it,
+/// which is not the same name, and reserves those that begin with `__`.
+fn is_identifier(name: &str) -> bool {
+    let bare = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    name.bytes().all(bare) && pst::Id::new(name).is_ok() && !name.starts_with("__")
 }
 
 /// The name that was encoded.
@@ -31,7 +38,7 @@ impl Names {
     /// An identifier like the id, and unlike all before.
     pub(crate) fn fresh(&mut self, id: &str) -> String {
         let mut name = id.replace(['-', '.'], "_");
-        if pst::Id::new(&name).is_err() || name.starts_with("__") {
+        if !is_identifier(&name) {
             name.insert_str(0, "t_");
         }
         let mut candidate = name.clone();
@@ -55,6 +62,15 @@ mod tests {
         let mut names = Names::default();
         let fresh = ["mail", "my-mail", "my.mail", "if", "2fast", "__cedar"].map(|id| names.fresh(id));
         assert_eq!(fresh, ["mail", "my_mail", "my_mail_2", "t_if", "t_2fast", "t___cedar"]);
+    }
+
+    #[test]
+    fn what_only_reads_like_an_identifier_is_none() {
+        for name in [" a", "a ", "a\n", "a//b", "", "if", "__a", "\u{e9}"] {
+            assert!(encoded(name).starts_with("x_"), "{name:?}");
+            assert_eq!(decoded(&encoded(name)).as_deref(), Some(name));
+        }
+        assert_eq!(encoded("a_1"), "m_a_1");
     }
 
     proptest! {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use audit::{AuditEvent, EventRecord, Journal};
 use connector::{Asking, Connectors, Health, Listing};
 use gateway::{Offer, ServerView, Snapshot, Snapshots};
-use model::{Advice, ConnectorId, ForPerson as _, Subject, ToolName};
+use model::{Advice, ConnectorId, ForPerson as _, ServerId, Subject, ToolName};
 use org_protocol::{ConnectorSpec, CredentialSpec, ServerSpec};
 use policy::{Policy, PolicyFault};
 use serde_json::value::RawValue;
@@ -235,8 +235,11 @@ impl Catalog {
             .refuses_all()
             .map_or_else(|| freshness(&offering.validity), |advice| Freshness::DenyAll(advice.clone()));
         let clean = policy.refuses_all().is_none();
-        let servers: BTreeMap<_, _> =
-            offering.servers.iter().map(|(id, spec)| (id.clone(), view(offering, spec, offered))).collect();
+        let servers: BTreeMap<_, _> = offering
+            .servers
+            .iter()
+            .map(|(id, spec)| (id.clone(), view(offering, id, spec, offered)))
+            .collect();
         for text in servers.values().flat_map(|view| &view.left_out) {
             tracing::warn!("{text}");
         }
@@ -346,11 +349,11 @@ fn freshness(validity: &Validity) -> Freshness {
     }
 }
 
-fn view(offering: &Offering, spec: &ServerSpec, offered: &Accepted) -> ServerView {
+fn view(offering: &Offering, server: &ServerId, spec: &ServerSpec, offered: &Accepted) -> ServerView {
     let offers = spec.connectors.iter().filter_map(|id| {
         let connector = offering.connectors.get(id)?;
         let tools = offered.get(id)?.iter().filter(|(name, _)| spec.offers(id, name)).cloned().collect();
         Some(Offer { connector: id.clone(), title: connector.title.clone(), tools })
     });
-    ServerView::assemble(spec.title.clone(), offers.collect())
+    ServerView::assemble(server, spec.title.clone(), offers.collect())
 }
