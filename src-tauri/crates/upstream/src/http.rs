@@ -18,6 +18,8 @@ use crate::fault::UpstreamFault;
 use crate::links::{Exchange, HttpClient, Links};
 use crate::stdio::Outcome;
 
+/// The most that is read of a stream of events before the answer has come, in bytes.
+const STREAM_LIMIT: usize = 4 * MESSAGE_LIMIT;
 const SESSION: &str = "mcp-session-id";
 const VERSION: &str = "mcp-protocol-version";
 
@@ -102,6 +104,8 @@ impl Http {
         let headers = request.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(header::ACCEPT, HeaderValue::from_static("application/json, text/event-stream"));
+        // Without it a server may choose any encoding (RFC 9110, section 12.5.3), and none is undone here.
+        headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         if let Some(version) = self.version.get() {
             headers.insert(VERSION, HeaderValue::from_static(version));
         }
@@ -115,7 +119,10 @@ impl Http {
         }
         let exchange = self.links.send(request).await?;
         match exchange.response().status() {
-            status if status.is_success() => Ok(exchange),
+            status if status.is_success() => match encoding(exchange.response().headers()) {
+                None => Ok(exchange),
+                Some(encoding) => Err(UpstreamFault::Unusable(format!("it is encoded: {encoding}"))),
+            },
             StatusCode::UNAUTHORIZED => {
                 Err(UpstreamFault::Unauthorized { challenge: challenge(exchange.response()) })
             }
@@ -131,7 +138,12 @@ impl Http {
         bearer: Option<&Bearer>,
     ) -> Result<Outcome, UpstreamFault> {
         let mut decoder = Decoder::new(MESSAGE_LIMIT);
+        let mut received = 0;
         while let Some(chunk) = exchange.chunk().await? {
+            received += chunk.len();
+            if received > STREAM_LIMIT {
+                return Err(UpstreamFault::TooLarge);
+            }
             for event in decoder.push(&chunk).map_err(|_| UpstreamFault::TooLarge)? {
                 match FromConnector::parse(event.data.as_bytes()) {
                     Ok(FromConnector::Answer { id: answered, outcome }) if answered == id => {
@@ -154,6 +166,13 @@ fn is_event_stream(headers: &HeaderMap) -> bool {
         .get(header::CONTENT_TYPE)
         .and_then(|value| value.to_str().ok())
         .is_some_and(|value| value.starts_with("text/event-stream"))
+}
+
+/// The encoding of an answer that is not plain.
+fn encoding(headers: &HeaderMap) -> Option<String> {
+    let encoding = headers.get(header::CONTENT_ENCODING)?;
+    let plain = encoding.as_bytes().eq_ignore_ascii_case(b"identity");
+    (!plain).then(|| String::from_utf8_lossy(encoding.as_bytes()).chars().take(40).collect())
 }
 
 fn challenge(response: &Response<Incoming>) -> Option<String> {
