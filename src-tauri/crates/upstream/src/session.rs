@@ -115,7 +115,8 @@ impl Session {
     /// Calls the tool that the authority's permit names, with the parameters as they came.
     ///
     /// # Errors
-    /// An [`UpstreamFault`]; after [`UpstreamFault::Deadline`] the connector has been told that nobody waits.
+    /// An [`UpstreamFault`]; after [`UpstreamFault::Deadline`], or when dropped, the connector has been told that nobody
+    /// waits.
     pub async fn call_tool(
         &self,
         authority: Authority<'_>,
@@ -128,13 +129,10 @@ impl Session {
         }
         let id = self.number();
         let message = connector::call_tool(id, &params.for_connector(authority.permit().tool().as_str()));
-        match within(deadline, self.exchange(id, message, bearer)).await {
-            Err(UpstreamFault::Deadline) => {
-                self.cancel(id);
-                Err(UpstreamFault::Deadline)
-            }
-            outcome => outcome,
-        }
+        let mut unanswered = Unanswered { session: self, id, abandoned: true };
+        let outcome = within(deadline, self.exchange(id, message, bearer)).await;
+        unanswered.abandoned = matches!(outcome, Err(UpstreamFault::Deadline));
+        outcome
     }
 
     /// Whether the transport still works, as far as is known.
@@ -193,6 +191,21 @@ impl Session {
 
     fn number(&self) -> u64 {
         self.next_id.fetch_add(1, Ordering::Relaxed)
+    }
+}
+
+/// A call that nobody waits for any more is cancelled, be it late or the assistant gone.
+struct Unanswered<'a> {
+    session: &'a Session,
+    id: u64,
+    abandoned: bool,
+}
+
+impl Drop for Unanswered<'_> {
+    fn drop(&mut self) {
+        if self.abandoned {
+            self.session.cancel(self.id);
+        }
     }
 }
 
