@@ -5,6 +5,8 @@
 mod audit;
 mod common;
 mod desktop;
+mod hostile;
+mod limits;
 mod org;
 mod policy;
 mod protocol;
