@@ -49,13 +49,16 @@ pub(crate) async fn post(
     match assistant::read(&Headers::read(headers), &body) {
         Err(refusal) => json(Answer::refusal(&refusal)),
         Ok(Incoming::Notification | Incoming::Response) => StatusCode::ACCEPTED.into_response(),
-        Ok(Incoming::Request { id, dialect, request }) => answer(gate, grant, id, dialect, request).await,
+        Ok(Incoming::Request { id, dialect, request }) => {
+            answer(gate, grant, headers, id, dialect, request).await
+        }
     }
 }
 
 async fn answer(
     gate: &Arc<Gate>,
     grant: Arc<AccessGrant>,
+    headers: &HeaderMap,
     id: &RawValue,
     dialect: Dialect,
     request: Request<'_>,
@@ -64,9 +67,10 @@ async fn answer(
     let title = snapshot.servers.get(&grant.server).map_or("", |view| view.title.as_str());
     let face = ServerFace { name: grant.server.as_str(), title, version: env!("CARGO_PKG_VERSION") };
     let answer = match request {
-        Request::CallTool(params) => match call_tool(gate, &grant, &params).await {
+        Request::CallTool(params) => match call_tool(gate, &grant, &params, dialect, headers).await {
             Reply::Result(result) => Answer::result(dialect, id, &result),
             Reply::ConnectorError(error) => Answer::passed_error(id, &error),
+            Reply::Refused(error) => Answer::error(dialect, id, &error),
             Reply::UnknownTool => {
                 let text = format!("Unknown tool: {}", params.name());
                 Answer::error(dialect, id, &RpcError::new(RpcError::INVALID_PARAMS, text))
@@ -75,7 +79,7 @@ async fn answer(
         Request::ListTools => {
             gate.discovery.listed(&grant.server).await;
             let snapshot = gate.snapshots.current();
-            let tools = listed(gate, &snapshot, &grant);
+            let tools = listed(gate, &snapshot, &grant, dialect);
             let entries = tools.iter().map(|tool| &tool.entry);
             Answer::tools(dialect, id, entries, gate.config.list_fresh_for)
         }

@@ -206,7 +206,7 @@ fn negotiated(params: &RawObject<'_>) -> Revision {
 }
 
 /// Undoes the header encoding `=?base64?…?=` of names that are not plain ASCII.
-fn decoded(value: &str) -> Option<String> {
+pub(super) fn decoded(value: &str) -> Option<String> {
     match value.strip_prefix("=?base64?").and_then(|rest| rest.strip_suffix("?=")) {
         Some(encoded) => STANDARD.decode(encoded).ok().and_then(|bytes| String::from_utf8(bytes).ok()),
         None => Some(value.to_owned()),

@@ -2,6 +2,8 @@
 
 mod answer;
 mod incoming;
+mod mirrored;
 
 pub use answer::{Answer, ServerFace, ToolEntry, acknowledged, list_changed};
 pub use incoming::{Dialect, Headers, Incoming, Refusal, Request, read};
+pub use mirrored::{MirrorFault, Mirrored};
