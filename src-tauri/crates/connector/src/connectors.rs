@@ -9,11 +9,15 @@ use model::{ConnectorId, Subject};
 use org_protocol::{ConnectorSpec, CredentialSpec};
 use policy::CredentialChoice;
 use tokio::sync::watch;
+use tokio::time::Instant;
 use upstream::{Answer, Authority, Session, UpstreamFault};
 
 use crate::connector::{Connector, Health, Listing};
 use crate::fault::CallFault;
 use crate::seams::{AccountFault, Asking, Caller, Seams};
+
+/// The shortest time between two lists that a connector asks for by saying that its tools changed.
+const LIST_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 /// All connectors. Cheap to clone; all clones are the same connectors.
 #[derive(Clone)]
@@ -161,8 +165,15 @@ impl Connectors {
         let Some(mut notices) = session.tools_changed() else { return };
         let (this, id, subject) = (self.clone(), connector.id.clone(), subject.clone());
         let session = Arc::downgrade(session);
+        let mut listed: Option<Instant> = None;
         tokio::spawn(async move {
             while notices.changed().await.is_ok() {
+                // The first is followed at once. One that comes all the time must not keep everybody busy.
+                if let Some(last) = listed {
+                    tokio::time::sleep_until(last + LIST_AGAIN_AFTER).await;
+                    notices.mark_unchanged();
+                }
+                listed = Some(Instant::now());
                 if !session.upgrade().is_some_and(|session| session.is_alive()) {
                     return;
                 }
