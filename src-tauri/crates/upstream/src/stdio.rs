@@ -199,6 +199,8 @@ async fn read(stdout: ChildStdout, outbox: mpsc::Sender<String>, shared: &Shared
                 return;
             }
         }
+        // Lines that lie in the buffer cost no waiting: a program that never pauses would be all that is attended to.
+        tokio::task::coop::consume_budget().await;
         if line.iter().all(u8::is_ascii_whitespace) {
             continue;
         }
@@ -255,6 +257,7 @@ async fn listen_to_errors(stderr: ChildStderr, shared: Arc<Shared>) {
     let mut reader = BufReader::new(stderr);
     let mut line = Vec::new();
     loop {
+        tokio::task::coop::consume_budget().await;
         let chunk = match reader.fill_buf().await {
             Ok([]) | Err(_) => break,
             Ok(chunk) => chunk,
