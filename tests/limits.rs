@@ -523,3 +523,48 @@ async fn a_message_in_pieces_and_requests_in_a_row_are_understood() {
     assert_eq!(second.json()["result"]["content"][0]["text"], "done", "{second:?}");
     assert_eq!(upstream.calls(), 2);
 }
+
+#[tokio::test]
+async fn headers_that_repeat_arguments_must_agree_with_them() {
+    let annotated = |name: &str, property: Value| json!({"name": name, "inputSchema": {"type": "object", "properties": {"region": property}}});
+    let tools = json!([
+        annotated("query", json!({"type": "string", "x-mcp-header": "Region"})),
+        annotated("broken", json!({"type": "number", "x-mcp-header": "Region"})),
+    ]);
+    let upstream = Upstream::offering(tools, |mut stream, _, id| async move {
+        let _gone = stream.write_all(&response("200 OK", "", done(&id).as_bytes())).await;
+    })
+    .await;
+    let desk = Desk::before(&upstream).await;
+    let names = |tools: &[Value]| tools.iter().map(|tool| tool["name"].clone()).collect::<Vec<_>>();
+    assert_eq!(names(&desk.lists().await), ["broken", "query"], "sessions know no such headers");
+    let (headers, body) = modern("tools/list", json!({}));
+    let listed = desk.raw.post(&changed(&headers, "", &[]), body.to_string()).await.json();
+    let listed = listed["result"]["tools"].as_array().expect("a list").clone();
+    assert_eq!(names(&listed), ["query"], "no header can be known for the other");
+
+    let called = async |tool: &str, region: Value, values: &[&str]| {
+        let (headers, body) = modern("tools/call", json!({"name": tool, "arguments": {"region": region}}));
+        desk.raw.post(&changed(&headers, "Mcp-Param-Region", values), body.to_string()).await
+    };
+    let accepted: [(Value, &[&str]); 3] =
+        [(json!("us"), &["us"]), (json!("h\u{e9}"), &["=?base64?aMOp?="]), (Value::Null, &[])];
+    for (region, values) in &accepted {
+        let answer = called("query", region.clone(), values).await;
+        assert_eq!(answer.json()["result"]["content"][0]["text"], "done", "{region}: {answer:?}");
+    }
+    let calls = upstream.calls();
+    assert_eq!(calls, accepted.len());
+    for values in [&[] as &[&str], &["eu"], &["us", "us"], &["=?base64?dX?="], &["\u{fc}s"]] {
+        let answer = called("query", json!("us"), values).await;
+        assert_eq!((answer.status, answer.code()), (400, HEADER_MISMATCH), "{values:?}: {answer:?}");
+    }
+    let broken = called("broken", json!(1), &[]).await;
+    assert_eq!(broken.code(), -32602, "what is not listed is not there: {broken:?}");
+    assert_eq!(upstream.calls(), calls, "none of these reached the connector");
+    let audit = desk.gateway.deskgate(&["audit", "export"]).await.expect("the journal is read").stdout;
+    let audit = String::from_utf8_lossy(&audit).into_owned();
+    assert!(audit.contains("mcp-param-region"), "the contradiction is recorded: {audit:.2000}");
+    let old = desk.raw.post(&[], call("query", &json!({"region": "us"})).to_string()).await;
+    assert_eq!(old.json()["result"]["content"][0]["text"], "done", "sessions know no such headers: {old:?}");
+}

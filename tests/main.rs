@@ -6,6 +6,7 @@ mod audit;
 mod common;
 mod desktop;
 mod hostile;
+mod isolation;
 mod limits;
 mod org;
 mod policy;
