@@ -12,3 +12,4 @@ mod org;
 mod policy;
 mod protocol;
 mod sign_in;
+mod threats;
