@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::time::Instant;
 
 use serde_json::json;
 use testkit::{Gateway, Program, program, until};
+use tokio::time::Instant;
 
 use crate::common::{Personal, SOON, is_refused};
 use crate::hostile::{Answer, Raw, Upstream, call, children, handles, request, running, script, script_that};

@@ -245,6 +245,12 @@ async fn a_message_over_the_limit_is_refused_and_the_refusal_arrives() {
     let token = desk.raw.send(format!("{head}Content-Length: {length}\r\n\r\n{form}").as_bytes()).await;
     assert_eq!(token.status, 413, "{token:?}");
 
+    let long = "x".repeat(4_000_000);
+    let long = desk.raw.post(&[("X-Long", &long)], "{}").await.status;
+    assert!([0, 431].contains(&long), "refused, or cut off by a closed connection: {long}");
+    let many: Vec<_> = (0..300).map(|number| (format!("X-{number}"), "x")).collect();
+    let many: Vec<_> = many.iter().map(|(name, value)| (name.as_str(), *value)).collect();
+    assert_eq!(desk.raw.post(&many, "{}").await.status, 431);
     for nonsense in ["99999999999999999999999", "-1", "1, 2", "abc"] {
         let head = desk.raw.head(&[("Content-Length", nonsense)]);
         assert_eq!(desk.raw.send(format!("{head}\r\n{{}}").as_bytes()).await.status, 400, "{nonsense}");

@@ -184,7 +184,7 @@ async fn threat_4_without_a_token_nothing_but_the_way_in_answers() {
             }
         }
         let query = format!("{CLOSED}?access_token={}", raw.token);
-        let answer = sent(&raw, method, &query, &[own.clone()], &body).await;
+        let answer = sent(&raw, method, &query, std::slice::from_ref(&own), &body).await;
         assert_eq!(answer.status, 401, "{method}: a token in the address opens nothing");
         for path in [
             "/",
@@ -198,12 +198,12 @@ async fn threat_4_without_a_token_nothing_but_the_way_in_answers() {
             "/debug",
             "/oauth/clients",
         ] {
-            let answer = sent(&raw, method, path, &[own.clone()], &body).await;
+            let answer = sent(&raw, method, path, std::slice::from_ref(&own), &body).await;
             assert_eq!(answer.status, 404, "{method} {path}: {answer:?}");
         }
     }
     for (method, path) in OPEN {
-        let answer = sent(&raw, method, path, &[own.clone()], "").await;
+        let answer = sent(&raw, method, path, std::slice::from_ref(&own), "").await;
         assert!(![401, 404, 405].contains(&answer.status), "{method} {path} is the way in: {answer:?}");
     }
     assert_eq!(upstream.calls(), 0, "no connector was called");
