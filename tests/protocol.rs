@@ -1,5 +1,7 @@
 //! Assistants, virtual servers and connectors, as they really speak.
 
+mod pairings;
+
 use serde_json::json;
 use testkit::bench::Echo;
 use testkit::{Access, Assistant, Claude, Gateway, Opened, Program, Step, filesystem_server, program, until};

@@ -1,9 +1,10 @@
 //! One connector: its sessions, one for each account, and what is known of it.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, PoisonError, RwLock, Weak};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use mcp::Dialect;
 use model::{Advice, ConnectorId, Subject, Timestamp, ToolName};
 use org_protocol::{ConnectorSpec, CredentialSpec, Transport};
 use serde_json::value::RawValue;
@@ -47,6 +48,8 @@ pub(crate) struct Connector {
     seams: Seams,
     slots: RwLock<BTreeMap<Account, Arc<Mutex<Slot>>>>,
     known: RwLock<Known>,
+    /// How it spoke the last time.
+    dialect: RwLock<Option<Dialect>>,
 }
 
 #[derive(Default)]
@@ -61,20 +64,18 @@ struct Known {
     era: u64,
     listing: Option<Arc<Listing>>,
     health: Health,
-    /// The session whose change notices are followed.
-    followed: Weak<Session>,
 }
 
 impl Known {
     fn of_era(era: u64) -> Self {
-        Self { era, listing: None, health: Health::Idle, followed: Weak::new() }
+        Self { era, listing: None, health: Health::Idle }
     }
 }
 
 impl Connector {
     pub(crate) fn new(id: ConnectorId, spec: ConnectorSpec, seams: Seams) -> Self {
         let known = RwLock::new(Known::of_era(0));
-        Self { id, spec, seams, slots: RwLock::default(), known }
+        Self { id, spec, seams, slots: RwLock::default(), known, dialect: RwLock::default() }
     }
 
     /// Whose time it is; to be handed to [`Connector::list`].
@@ -103,15 +104,6 @@ impl Connector {
         let changed = known.health != health;
         known.health = health;
         changed
-    }
-
-    /// `true` for a session whose change notices nobody follows yet.
-    pub(crate) fn begins_to_follow(&self, session: &Arc<Session>) -> bool {
-        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-        let session = Arc::downgrade(session);
-        let is_new = !known.followed.ptr_eq(&session);
-        known.followed = session;
-        is_new
     }
 
     /// The token of this person's account where the connector wants one.
@@ -196,10 +188,25 @@ impl Connector {
         Ok(listing)
     }
 
+    /// Opens a session. After a failure nothing is assumed of how the connector speaks: it may have become another one.
     async fn open(&self, bearer: Option<&Bearer>) -> Result<Session, UpstreamFault> {
+        let known = *self.dialect.read().unwrap_or_else(PoisonError::into_inner);
+        let opened = self.open_as(known, bearer).await;
+        let spoken = opened.as_ref().ok().map(Session::dialect);
+        *self.dialect.write().unwrap_or_else(PoisonError::into_inner) = spoken;
+        opened
+    }
+
+    async fn open_as(
+        &self,
+        known: Option<Dialect>,
+        bearer: Option<&Bearer>,
+    ) -> Result<Session, UpstreamFault> {
         let unusable = |fault: org_protocol::ContentFault| UpstreamFault::Unreachable(fault.to_string());
         match self.spec.transport().map_err(unusable)? {
-            Transport::Http(url) => Session::open_url(&self.seams.http, url, bearer, self.deadline()).await,
+            Transport::Http(url) => {
+                Session::open_url(&self.seams.http, url, bearer, known, self.deadline()).await
+            }
             Transport::Stdio { program, arguments } => {
                 let mut environment = self.seams.environment.clone();
                 environment.extend(self.spec.environment.clone());
@@ -209,7 +216,7 @@ impl Connector {
                     environment,
                     directory: None,
                 };
-                Session::open_program(&program, self.deadline()).await
+                Session::open_program(&program, known, self.deadline()).await
             }
         }
     }

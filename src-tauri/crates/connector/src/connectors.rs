@@ -9,15 +9,12 @@ use model::{ConnectorId, Subject};
 use org_protocol::{ConnectorSpec, CredentialSpec};
 use policy::CredentialChoice;
 use tokio::sync::watch;
-use tokio::time::Instant;
 use upstream::{Answer, Authority, Session, UpstreamFault};
 
 use crate::connector::{Connector, Health, Listing};
 use crate::fault::CallFault;
+use crate::follower::Follower;
 use crate::seams::{AccountFault, Asking, Caller, Seams};
-
-/// The shortest time between two lists that a connector asks for by saying that its tools changed.
-const LIST_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 /// All connectors. Cheap to clone; all clones are the same connectors.
 #[derive(Clone)]
@@ -113,9 +110,9 @@ impl Connectors {
                 broker.call(authority, credential, params, caller, deadline).await.map_err(CallFault::from)
             }
             CredentialChoice::None | CredentialChoice::UserOauth => {
-                match called(&connector, authority, params, caller.subject, deadline).await {
+                match self.called(&connector, authority, params, caller.subject, deadline).await {
                     Err(CallFault::Upstream(fault)) if retry_helps(&fault) => {
-                        called(&connector, authority, params, caller.subject, deadline).await
+                        self.called(&connector, authority, params, caller.subject, deadline).await
                     }
                     outcome => outcome,
                 }
@@ -126,6 +123,29 @@ impl Connectors {
         if !brokered || outcome.is_ok() {
             self.note(&connector, outcome.as_ref().err());
         }
+        outcome
+    }
+
+    async fn called(
+        &self,
+        connector: &Arc<Connector>,
+        authority: Authority<'_>,
+        params: &CallParams<'_>,
+        subject: &Subject,
+        deadline: Duration,
+    ) -> Result<Answer, CallFault> {
+        let bearer = connector.bearer(subject, Asking::Allowed).await?;
+        let outcome = async {
+            let session = connector.session(subject, bearer.as_ref()).await?;
+            self.follow_changes(connector, subject, &session);
+            let outcome = session.call_tool(authority, params, bearer.as_ref(), deadline).await;
+            if let Err(UpstreamFault::SessionGone | UpstreamFault::Ended { .. }) = &outcome {
+                connector.discard(subject, &session).await;
+            }
+            Ok(outcome?)
+        }
+        .await;
+        connector.report_rejection(bearer.as_ref(), outcome.as_ref().err()).await;
         outcome
     }
 
@@ -159,29 +179,17 @@ impl Connectors {
 
     /// Lists again whenever the connector says that its tools changed, as long as the session lasts.
     fn follow_changes(&self, connector: &Arc<Connector>, subject: &Subject, session: &Arc<Session>) {
-        if !connector.begins_to_follow(session) {
+        if !session.begins_to_be_followed() {
             return;
         }
-        let Some(mut notices) = session.tools_changed() else { return };
-        let (this, id, subject) = (self.clone(), connector.id.clone(), subject.clone());
-        let session = Arc::downgrade(session);
-        let mut listed: Option<Instant> = None;
-        tokio::spawn(async move {
-            while notices.changed().await.is_ok() {
-                // The first is followed at once. One that comes all the time must not keep everybody busy.
-                if let Some(last) = listed {
-                    tokio::time::sleep_until(last + LIST_AGAIN_AFTER).await;
-                    notices.mark_unchanged();
-                }
-                listed = Some(Instant::now());
-                if !session.upgrade().is_some_and(|session| session.is_alive()) {
-                    return;
-                }
-                if let Err(fault) = this.refresh(&id, &subject, Asking::Never).await {
-                    tracing::warn!(connector = %id, %fault, "its changed tools could not be listed");
-                }
-            }
-        });
+        let Some(changes) = session.changes() else { return };
+        let follower = Follower {
+            connectors: self.clone(),
+            connector: Arc::clone(connector),
+            subject: subject.clone(),
+            session: Arc::downgrade(session),
+        };
+        tokio::spawn(follower.run(changes));
     }
 
     fn note(&self, connector: &Connector, fault: Option<&CallFault>) {
@@ -203,27 +211,6 @@ impl Connectors {
     fn changed(&self) {
         self.changes.send_modify(|count| *count += 1);
     }
-}
-
-async fn called(
-    connector: &Connector,
-    authority: Authority<'_>,
-    params: &CallParams<'_>,
-    subject: &Subject,
-    deadline: Duration,
-) -> Result<Answer, CallFault> {
-    let bearer = connector.bearer(subject, Asking::Allowed).await?;
-    let outcome = async {
-        let session = connector.session(subject, bearer.as_ref()).await?;
-        let outcome = session.call_tool(authority, params, bearer.as_ref(), deadline).await;
-        if let Err(UpstreamFault::SessionGone | UpstreamFault::Ended { .. }) = &outcome {
-            connector.discard(subject, &session).await;
-        }
-        Ok(outcome?)
-    }
-    .await;
-    connector.report_rejection(bearer.as_ref(), outcome.as_ref().err()).await;
-    outcome
 }
 
 /// Whether the connector certainly did nothing, and a fresh token or a fresh session may do better.

@@ -8,6 +8,7 @@ mod backoff;
 mod connector;
 mod connectors;
 mod fault;
+mod follower;
 mod oauth;
 mod seams;
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use mcp::assistant::ToolEntry;
-use model::{ConnectorId, ServerId, Timestamp, ToolName};
+use model::{ConnectorId, Digest, ServerId, Timestamp, ToolName};
 use policy::Policy;
 use serde_json::value::RawValue;
 use tokio::sync::watch;
@@ -67,20 +67,14 @@ pub struct Offered {
 }
 
 impl ServerView {
-    /// Puts a virtual server together. A tool keeps its name unless two connectors have the same one; those that collide
-    /// get their connector's id in front.
-    pub fn assemble(title: String, offers: Vec<Offer>) -> Self {
-        let mut count: HashMap<ToolName, usize> = HashMap::new();
-        for (name, _) in offers.iter().flat_map(|offer| &offer.tools) {
-            *count.entry(name.clone()).or_default() += 1;
-        }
+    /// Puts a virtual server together. A tool keeps its name unless another is called the same; those that collide get
+    /// their connector's id in front, shortened where models would not take the name.
+    pub fn assemble(id: &ServerId, title: String, offers: Vec<Offer>) -> Self {
+        let names = names(id, &offers);
         let mut view = Self { title, ..Self::default() };
-        for offer in offers {
-            for (tool, definition) in offer.tools {
-                let collides = count.get(&tool).is_some_and(|count| *count > 1);
-                let name = if collides { format!("{}_{tool}", offer.connector) } else { tool.to_string() };
-                view.add(name, &offer.connector, &offer.title, tool, &definition);
-            }
+        let tools = offers.iter().flat_map(|offer| offer.tools.iter().map(move |tool| (offer, tool)));
+        for (name, (offer, (tool, definition))) in names.into_iter().zip(tools) {
+            view.add(name, &offer.connector, &offer.title, tool.clone(), definition);
         }
         view
     }
@@ -115,6 +109,50 @@ impl ServerView {
             entry,
         });
     }
+}
+
+/// The names that assistants use, in the order of the offers' tools. Who takes the form of another's prefixed name gets a
+/// prefix too: no connector can pass its tool off as another's.
+fn names(server: &ServerId, offers: &[Offer]) -> Vec<String> {
+    let all: Vec<(&ConnectorId, &ToolName)> = offers
+        .iter()
+        .flat_map(|offer| offer.tools.iter().map(move |(tool, _)| (&offer.connector, tool)))
+        .collect();
+    let mut has_prefix = vec![false; all.len()];
+    loop {
+        let name = |(at, (connector, tool)): (usize, &(&ConnectorId, &ToolName))| {
+            if has_prefix[at] { prefixed(server, connector, tool) } else { tool.to_string() }
+        };
+        let names: Vec<String> = all.iter().enumerate().map(name).collect();
+        let mut count: HashMap<&str, usize> = HashMap::new();
+        for name in &names {
+            *count.entry(name).or_default() += 1;
+        }
+        let collides = |at: &usize| !has_prefix[*at] && count.get(names[*at].as_str()) > Some(&1);
+        let colliding: Vec<usize> = (0..all.len()).filter(collides).collect();
+        if colliding.is_empty() {
+            return names;
+        }
+        colliding.into_iter().for_each(|at| has_prefix[at] = true);
+    }
+}
+
+/// The longest name that model providers take for a tool, with what assistants put before it: `mcp__<server>__`.
+const MODEL_LIMIT: usize = 64;
+const MODEL_PREFIX: usize = "mcp____".len();
+
+/// `<connector>_<tool>`. Where that is too long, its tail with a digest of the whole in front: the tail is what tells tools
+/// apart to a reader, the digest keeps the name the same every time and different from others.
+fn prefixed(server: &ServerId, connector: &ConnectorId, tool: &ToolName) -> String {
+    const MARK: usize = 8;
+    let whole = format!("{connector}_{tool}");
+    let room = MODEL_LIMIT - MODEL_PREFIX - server.as_str().len();
+    if whole.len() <= room {
+        return whole;
+    }
+    let digest = Digest::of(whole.as_bytes()).hex();
+    // Names are ASCII throughout, so bytes are characters.
+    format!("{}_{}", &digest[..MARK], &whole[whole.len() - (room - MARK - 1)..])
 }
 
 /// The snapshot in force, and notice of the next. Cheap to clone.
@@ -166,6 +204,7 @@ mod tests {
     #[test]
     fn names_stay_unless_they_collide() {
         let view = ServerView::assemble(
+            &"desk".parse().unwrap(),
             "T".to_owned(),
             vec![offer("files", &["read", "search"]), offer("mail", &["search", "send"])],
         );
@@ -193,12 +232,37 @@ mod tests {
     }
 
     #[test]
-    fn a_made_up_collision_is_left_out_and_said() {
+    fn no_connector_takes_the_name_that_another_s_tool_is_given() {
+        for order in [["files", "mail", "x"], ["x", "files", "mail"]] {
+            let offer = |connector| match connector {
+                "x" => offer("x", &["mail_search"]),
+                other => offer(other, &["search"]),
+            };
+            let id = "desk".parse().unwrap();
+            let view = ServerView::assemble(&id, "T".to_owned(), order.into_iter().map(offer).collect());
+            let owner = |name: &str| view.tool(name).map(|offered| offered.connector.to_string());
+            assert_eq!(owner("mail_search").as_deref(), Some("mail"));
+            assert_eq!(owner("x_mail_search").as_deref(), Some("x"));
+            assert_eq!(owner("files_search").as_deref(), Some("files"));
+            assert_eq!((view.tools().len(), view.left_out.len()), (3, 0));
+        }
+    }
+
+    #[test]
+    fn names_of_ours_fit_what_models_take_and_keep_their_tail() {
+        let id: ServerId = "a-virtual-server-of-31-letters-".parse().unwrap();
+        let long = format!("{}_by_identifier", "get_customer_account_details".repeat(3));
         let view = ServerView::assemble(
+            &id,
             "T".to_owned(),
-            vec![offer("files", &["search"]), offer("mail", &["search"]), offer("x", &["mail_search"])],
+            vec![offer("crm", &[&long, "get"]), offer("erp", &[&long, "get"])],
         );
-        assert_eq!(view.tools().len(), 2);
-        assert_eq!(view.left_out.len(), 1, "{:?}", view.left_out);
+        let names: Vec<&str> = view.tools().iter().map(|tool| tool.entry.name.as_str()).collect();
+        assert_eq!(names.len(), 4, "{names:?}");
+        assert!(names.contains(&"crm_get") && names.contains(&"erp_get"), "{names:?}");
+        for name in names {
+            assert!(format!("mcp__{id}__{name}").len() <= 64, "{name}");
+            assert!(name.ends_with("_get") || name.ends_with("_by_identifier"), "{name}");
+        }
     }
 }

@@ -28,6 +28,8 @@ impl RpcError {
     pub const INTERNAL: i32 = -32603;
     /// A header contradicts the body (2026-07-28).
     pub const HEADER_MISMATCH: i32 = -32020;
+    /// The request needs a capability that was not declared (2026-07-28).
+    pub const MISSING_CAPABILITY: i32 = -32021;
     /// The revision is not served (2026-07-28).
     pub const UNSUPPORTED_REVISION: i32 = -32022;
 

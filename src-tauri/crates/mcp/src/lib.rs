@@ -19,6 +19,7 @@ mod revision;
 mod scan;
 pub mod sse;
 
+pub use assistant::Dialect;
 pub use call::{CallFault, CallParams, tool_error};
 pub use canonical::canonical;
 pub use error::RpcError;

@@ -15,6 +15,7 @@ use cedar_policy_mcp_schema_generator::{SchemaGenerator, SchemaGeneratorConfig};
 use mcp_tools_sdk::description::ToolDescription;
 use model::{ConnectorId, ToolName};
 use org_protocol::PinnedTools;
+use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use crate::naming::{Names, decoded, encoded};
@@ -201,16 +202,22 @@ fn fault(of: &str, why: &dyn std::fmt::Display) -> SchemaFault {
 fn definitions(pinned: &PinnedTools) -> BTreeMap<ToolName, Result<Members, Opaque>> {
     let mut found = BTreeMap::new();
     for raw in &pinned.0 {
-        let Ok(Value::Object(tool)) = serde_json::from_str::<Value>(raw.get()) else { continue };
-        let name = tool.get("name").and_then(Value::as_str).map(str::parse::<ToolName>);
-        let Some(Ok(name)) = name else {
+        let Ok(tool) = serde_json::from_str::<BTreeMap<String, &RawValue>>(raw.get()) else { continue };
+        let name = tool.get("name").and_then(|name| serde_json::from_str::<ToolName>(name.get()).ok());
+        let Some(name) = name else {
             tracing::warn!("a pinned tool has no name that MCP allows; it is left out");
             continue;
         };
         let known = found.contains_key(&name);
-        found.insert(name, if known { Err(Opaque::Ambiguous) } else { arguments_of(&tool) });
+        found.insert(name, if known { Err(Opaque::Ambiguous) } else { arguments(&tool) });
     }
     found
+}
+
+/// What policy understands of the arguments. The rest of a definition may be as odd as it likes.
+fn arguments(tool: &BTreeMap<String, &RawValue>) -> Result<Members, Opaque> {
+    let schema = tool.get("inputSchema").ok_or(Opaque::NoSchema)?;
+    arguments_of(&serde_json::from_str(schema.get()).map_err(|_| Opaque::Unreadable)?)
 }
 
 fn tool_type(
@@ -367,4 +374,32 @@ fn applies_to(input: Option<Value>) -> Value {
         "resourceTypes": ["Connector"],
         "context": {"type": "Record", "attributes": attributes},
     }})
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_odd_definition_spoils_neither_itself_nor_others() {
+        let definitions = [
+            r#"{"name":"huge","inputSchema":{"type":"object","x-limit":1e400}}"#,
+            r#"{"name":"odd","inputSchema":{"type":"object","properties":{}},"x-vendor":1e400}"#,
+            r#"{"name":"bare"}"#,
+            r#"{"name":"no name that MCP allows"}"#,
+            r#"{"inputSchema":{"type":"object"}}"#,
+            "7",
+        ];
+        let pinned = definitions.map(|text| serde_json::from_str::<Box<RawValue>>(text).expect("JSON"));
+        let found = definitions_of(pinned);
+        assert_eq!(found["huge"], Some(Opaque::Unreadable));
+        assert_eq!(found["odd"], None);
+        assert_eq!(found["bare"], Some(Opaque::NoSchema));
+        assert_eq!(found.len(), 3);
+    }
+
+    fn definitions_of(pinned: [Box<RawValue>; 6]) -> BTreeMap<String, Option<Opaque>> {
+        let found = definitions(&PinnedTools(pinned.into()));
+        found.into_iter().map(|(name, arguments)| (name.to_string(), arguments.err())).collect()
+    }
 }

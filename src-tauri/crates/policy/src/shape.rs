@@ -51,6 +51,8 @@ pub(crate) enum Shape {
 pub enum Opaque {
     /// The tool has no `inputSchema`.
     NoSchema,
+    /// The schema has numbers that no reader here can hold.
+    Unreadable,
     /// The schema does not describe an object.
     NotAnObject,
     /// The schema takes members that it does not declare.
@@ -69,6 +71,7 @@ impl std::fmt::Display for Opaque {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::NoSchema => "it has no input schema",
+            Self::Unreadable => "its input schema has numbers that cannot be read",
             Self::NotAnObject => "its input schema does not describe an object",
             Self::Open => "its input schema takes members that it does not declare",
             Self::Alternatives => "its members follow from alternatives or conditions",
@@ -79,12 +82,11 @@ impl std::fmt::Display for Opaque {
     }
 }
 
-/// Reads the arguments' members from a tool definition (MCP 2026-07-28, server/tools, "Tool").
+/// Reads the arguments' members from a tool's `inputSchema` (MCP 2026-07-28, server/tools, "Tool").
 ///
 /// # Errors
 /// Why the tool is opaque.
-pub(crate) fn arguments_of(tool: &Map<String, Value>) -> Result<Members, Opaque> {
-    let root = tool.get("inputSchema").ok_or(Opaque::NoSchema)?;
+pub(crate) fn arguments_of(root: &Value) -> Result<Members, Opaque> {
     let mut reading = Reading { root, open: Vec::new(), nodes: 0 };
     let mut schema = root.as_object().ok_or(Opaque::NotAnObject)?;
     while let Some(reference) = reference_of(schema) {

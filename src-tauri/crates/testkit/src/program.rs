@@ -19,6 +19,8 @@ pub enum Program {
     Control,
     /// `deskgate-desktop`, the tray application.
     Desktop,
+    /// `deskgate-odd`, the odd server on standard streams.
+    Odd,
 }
 
 impl Program {
@@ -27,6 +29,7 @@ impl Program {
             Self::Deskgate => ("cli", "deskgate"),
             Self::Control => ("control", "deskgate-control"),
             Self::Desktop => ("deskgate-desktop", "deskgate-desktop"),
+            Self::Odd => ("testkit", "deskgate-odd"),
         }
     }
 }

@@ -1,13 +1,14 @@
 //! A connector behind a URL: Streamable HTTP (MCP 2025-11-25, basic/transports).
 
-use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
-use mcp::connector::FromConnector;
+use mcp::Dialect;
+use mcp::connector::{self, FromConnector, Outgoing};
 use mcp::sse::Decoder;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::value::RawValue;
@@ -21,7 +22,7 @@ use crate::stdio::Outcome;
 /// The most that is read of a stream of events before the answer has come, in bytes.
 const STREAM_LIMIT: usize = 4 * MESSAGE_LIMIT;
 const SESSION: &str = "mcp-session-id";
-const VERSION: &str = "mcp-protocol-version";
+const EVENT_STREAM: &str = "text/event-stream";
 
 /// An access token for a connector; never one of the gateway's own.
 #[derive(Clone)]
@@ -52,36 +53,164 @@ impl std::fmt::Debug for Bearer {
     }
 }
 
-/// One session with a server.
+/// What is said to one server.
 #[derive(Debug)]
 pub(crate) struct Http {
     links: Arc<Links>,
-    /// Set by the answer to `initialize`.
-    session: RwLock<Option<HeaderValue>>,
-    version: OnceLock<&'static str>,
+    /// Set by the answer to `initialize`, where the server keeps sessions.
+    session: OnceLock<HeaderValue>,
+    /// Set as soon as it is known.
+    dialect: OnceLock<Dialect>,
 }
 
 impl Http {
     pub(crate) fn new(client: HttpClient, url: &Url) -> Result<Self, UpstreamFault> {
-        Ok(Self { links: Links::new(client, url)?, session: RwLock::new(None), version: OnceLock::new() })
+        Ok(Self { links: Links::new(client, url)?, session: OnceLock::new(), dialect: OnceLock::new() })
     }
 
-    pub(crate) fn speak(&self, version: &'static str) {
-        let _ = self.version.set(version);
+    pub(crate) fn speak(&self, dialect: Dialect) {
+        let _first_stays = self.dialect.set(dialect);
+    }
+
+    /// Sends `initialize` and remembers the session that the server may open with its answer.
+    pub(crate) async fn open_session(
+        &self,
+        id: u64,
+        message: Outgoing,
+        bearer: Option<&Bearer>,
+    ) -> Result<Outcome, UpstreamFault> {
+        let exchange = self.post(message, bearer).await?;
+        if let Some(session) = exchange.response().headers().get(SESSION) {
+            let _first_stays = self.session.set(session.clone());
+        }
+        self.answer(id, exchange, bearer).await
     }
 
     pub(crate) async fn request(
         &self,
         id: u64,
-        message: String,
+        message: Outgoing,
         bearer: Option<&Bearer>,
     ) -> Result<Outcome, UpstreamFault> {
         let exchange = self.post(message, bearer).await?;
-        let headers = exchange.response().headers();
-        if let Some(session) = headers.get(SESSION) {
-            *self.session.write().unwrap_or_else(PoisonError::into_inner) = Some(session.clone());
+        self.answer(id, exchange, bearer).await
+    }
+
+    pub(crate) async fn notify(
+        &self,
+        message: Outgoing,
+        bearer: Option<&Bearer>,
+    ) -> Result<(), UpstreamFault> {
+        let exchange = self.post(message, bearer).await?;
+        match self.refusal(exchange.response()) {
+            Some(fault) => Err(fault),
+            None => exchange.body(MESSAGE_LIMIT).await.map(drop),
         }
-        if is_event_stream(headers) {
+    }
+
+    /// Asks for a stream of news; `None` where the answer is none.
+    pub(crate) async fn listen(
+        &self,
+        message: Outgoing,
+        bearer: Option<&Bearer>,
+    ) -> Result<Option<Exchange>, UpstreamFault> {
+        let exchange = self.post(message, bearer).await?;
+        self.stream_of(exchange)
+    }
+
+    /// Opens the session's own stream; `None` where the server has none.
+    pub(crate) async fn stream(
+        &self,
+        headers: Vec<(&'static str, String)>,
+        bearer: Option<&Bearer>,
+    ) -> Result<Option<Exchange>, UpstreamFault> {
+        let mut request = self.request_with(Bytes::new(), headers, bearer);
+        *request.method_mut() = Method::GET;
+        request.headers_mut().insert(header::ACCEPT, HeaderValue::from_static(EVENT_STREAM));
+        request.headers_mut().remove(header::CONTENT_TYPE);
+        let exchange = self.links.send(request).await?;
+        self.stream_of(exchange)
+    }
+
+    fn stream_of(&self, exchange: Exchange) -> Result<Option<Exchange>, UpstreamFault> {
+        match self.refusal(exchange.response()) {
+            // It says so in many ways: 405 is the one that the specification names.
+            Some(UpstreamFault::Status(status)) if (400..500).contains(&status) => Ok(None),
+            Some(fault) => Err(fault),
+            None => Ok(is_event_stream(exchange.response().headers()).then_some(exchange)),
+        }
+    }
+
+    async fn reply(&self, text: String, bearer: Option<&Bearer>) -> Result<(), UpstreamFault> {
+        match self.dialect.get() {
+            Some(dialect) => self.notify(connector::reply(*dialect, text), bearer).await,
+            // A request before anything was agreed on has no right to an answer.
+            None => Ok(()),
+        }
+    }
+
+    async fn post(&self, message: Outgoing, bearer: Option<&Bearer>) -> Result<Exchange, UpstreamFault> {
+        let request = self.request_with(Bytes::from(message.body), message.headers, bearer);
+        self.links.send(request).await
+    }
+
+    fn request_with(
+        &self,
+        body: Bytes,
+        extra: Vec<(&'static str, String)>,
+        bearer: Option<&Bearer>,
+    ) -> Request<Full<Bytes>> {
+        let mut request = Request::new(Full::new(body));
+        *request.method_mut() = Method::POST;
+        let headers = request.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(header::ACCEPT, HeaderValue::from_static("application/json, text/event-stream"));
+        // Without it a server may choose any encoding (RFC 9110, section 12.5.3), and none is undone here.
+        headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        for (name, value) in extra {
+            // What is no header value could not be sent by anybody.
+            if let Ok(value) = HeaderValue::from_str(&value) {
+                headers.insert(name, value);
+            }
+        }
+        if let Some(session) = self.session.get() {
+            headers.insert(SESSION, session.clone());
+        }
+        if let Some(value) = bearer.and_then(Bearer::header) {
+            headers.insert(header::AUTHORIZATION, value);
+        }
+        request
+    }
+
+    /// What makes an answer none by itself: a status of failure, or an encoding that is not undone here.
+    fn refusal(&self, response: &Response<Incoming>) -> Option<UpstreamFault> {
+        match response.status() {
+            status if status.is_success() => {
+                let encoding = encoding(response.headers())?;
+                Some(UpstreamFault::Unusable(format!("it is encoded: {encoding}")))
+            }
+            StatusCode::UNAUTHORIZED => Some(UpstreamFault::Unauthorized { challenge: challenge(response) }),
+            StatusCode::NOT_FOUND if self.session.get().is_some() => Some(UpstreamFault::SessionGone),
+            status => Some(UpstreamFault::Status(status.as_u16())),
+        }
+    }
+
+    async fn answer(
+        &self,
+        id: u64,
+        exchange: Exchange,
+        bearer: Option<&Bearer>,
+    ) -> Result<Outcome, UpstreamFault> {
+        match self.refusal(exchange.response()) {
+            // The error object says more than the status.
+            Some(UpstreamFault::Status(status)) if (400..500).contains(&status) => {
+                let body = exchange.body(MESSAGE_LIMIT).await?;
+                return connector::error_of(&body).map(Err).ok_or(UpstreamFault::Status(status));
+            }
+            Some(fault) => return Err(fault),
+            None => {}
+        }
+        if is_event_stream(exchange.response().headers()) {
             return self.answer_from_events(id, exchange, bearer).await;
         }
         let bytes = exchange.body(MESSAGE_LIMIT).await?;
@@ -91,43 +220,6 @@ impl Http {
             | FromConnector::Request { .. }
             | FromConnector::ToolsChanged
             | FromConnector::Other => Err(UpstreamFault::Unusable("it answers another request".to_owned())),
-        }
-    }
-
-    pub(crate) async fn notify(&self, message: String, bearer: Option<&Bearer>) -> Result<(), UpstreamFault> {
-        self.post(message, bearer).await?.body(MESSAGE_LIMIT).await.map(drop)
-    }
-
-    async fn post(&self, message: String, bearer: Option<&Bearer>) -> Result<Exchange, UpstreamFault> {
-        let mut request = Request::new(Full::new(Bytes::from(message)));
-        *request.method_mut() = Method::POST;
-        let headers = request.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        headers.insert(header::ACCEPT, HeaderValue::from_static("application/json, text/event-stream"));
-        // Without it a server may choose any encoding (RFC 9110, section 12.5.3), and none is undone here.
-        headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-        if let Some(version) = self.version.get() {
-            headers.insert(VERSION, HeaderValue::from_static(version));
-        }
-        let session = self.session.read().unwrap_or_else(PoisonError::into_inner).clone();
-        let in_session = session.is_some();
-        if let Some(session) = session {
-            headers.insert(SESSION, session);
-        }
-        if let Some(value) = bearer.and_then(Bearer::header) {
-            headers.insert(header::AUTHORIZATION, value);
-        }
-        let exchange = self.links.send(request).await?;
-        match exchange.response().status() {
-            status if status.is_success() => match encoding(exchange.response().headers()) {
-                None => Ok(exchange),
-                Some(encoding) => Err(UpstreamFault::Unusable(format!("it is encoded: {encoding}"))),
-            },
-            StatusCode::UNAUTHORIZED => {
-                Err(UpstreamFault::Unauthorized { challenge: challenge(exchange.response()) })
-            }
-            StatusCode::NOT_FOUND if in_session => Err(UpstreamFault::SessionGone),
-            status => Err(UpstreamFault::Status(status.as_u16())),
         }
     }
 
@@ -150,7 +242,7 @@ impl Http {
                         exchange.let_go();
                         return Ok(outcome);
                     }
-                    Ok(FromConnector::Request { reply }) => self.notify(reply, bearer).await?,
+                    Ok(FromConnector::Request { reply }) => self.reply(reply, bearer).await?,
                     Ok(FromConnector::Answer { .. } | FromConnector::ToolsChanged | FromConnector::Other) => {
                     }
                     Err(fault) => tracing::debug!(%fault, "an event of a connector is no message"),
@@ -165,7 +257,7 @@ fn is_event_stream(headers: &HeaderMap) -> bool {
     headers
         .get(header::CONTENT_TYPE)
         .and_then(|value| value.to_str().ok())
-        .is_some_and(|value| value.starts_with("text/event-stream"))
+        .is_some_and(|value| value.starts_with(EVENT_STREAM))
 }
 
 /// The encoding of an answer that is not plain.

@@ -9,6 +9,8 @@ mod authority;
 mod fault;
 mod http;
 mod links;
+mod notices;
+mod opening;
 mod session;
 mod stdio;
 
@@ -16,6 +18,7 @@ pub use authority::{Authority, Mismatch};
 pub use fault::UpstreamFault;
 pub use http::Bearer;
 pub use links::HttpClient;
+pub use notices::{Changes, Notice, Notices};
 pub use session::{Answer, ListedTools, Session};
 pub use stdio::Program;
 

@@ -1,32 +1,38 @@
-//! One MCP session with a connector, whatever the transport.
+//! One conversation with a connector, whatever the transport and the revision.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use mcp::CallParams;
-use mcp::connector;
+use mcp::connector::{self, Outgoing};
+use mcp::{CallParams, Dialect};
 use serde_json::value::RawValue;
 use tokio::sync::watch;
-use url::Url;
 
 use crate::authority::Authority;
 use crate::fault::UpstreamFault;
 use crate::http::{Bearer, Http, shown};
-use crate::links::HttpClient;
-use crate::stdio::{Outcome, Program, Stdio};
+use crate::notices::{Changes, Notices};
+use crate::stdio::{Outcome, Stdio};
 
+/// What this program calls its version towards connectors.
+pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// A list has at most this many pages: a cursor that never ends is no list.
 const PAGE_LIMIT: usize = 100;
 
-/// A session: `initialize` has been answered.
+/// A conversation with a connector whose dialect is known.
 #[derive(Debug)]
 pub struct Session {
-    transport: Transport,
-    next_id: AtomicU64,
+    pub(crate) transport: Transport,
+    pub(crate) dialect: Dialect,
+    pub(crate) tells_changes: bool,
+    pub(crate) next_id: AtomicU64,
+    pub(crate) followed: AtomicBool,
+    /// Gone with the session, for those who follow it without holding it.
+    pub(crate) life: watch::Sender<()>,
 }
 
 #[derive(Debug)]
-enum Transport {
+pub(crate) enum Transport {
     Stdio(Stdio),
     Http(Box<Http>),
 }
@@ -44,48 +50,6 @@ pub struct ListedTools {
 }
 
 impl Session {
-    /// Starts a program and opens a session with it.
-    ///
-    /// # Errors
-    /// An [`UpstreamFault`]; the program has been ended.
-    pub async fn open_program(program: &Program, deadline: Duration) -> Result<Self, UpstreamFault> {
-        let transport = Transport::Stdio(Stdio::start(program).await?);
-        Self::initialize(transport, None, deadline).await
-    }
-
-    /// Opens a session with a server.
-    ///
-    /// # Errors
-    /// An [`UpstreamFault`].
-    pub async fn open_url(
-        client: &HttpClient,
-        url: &Url,
-        bearer: Option<&Bearer>,
-        deadline: Duration,
-    ) -> Result<Self, UpstreamFault> {
-        let transport = Transport::Http(Box::new(Http::new(client.clone(), url)?));
-        Self::initialize(transport, bearer, deadline).await
-    }
-
-    async fn initialize(
-        transport: Transport,
-        bearer: Option<&Bearer>,
-        deadline: Duration,
-    ) -> Result<Self, UpstreamFault> {
-        let session = Self { transport, next_id: AtomicU64::new(0) };
-        let opened = async {
-            let message = |id| connector::initialize(id, env!("CARGO_PKG_VERSION"));
-            let result = session.ask("initialize", message, bearer).await?;
-            let initialized = connector::read_initialized(&result)?;
-            if let Transport::Http(http) = &session.transport {
-                http.speak(initialized.revision.as_str());
-            }
-            session.notify(connector::initialized(), bearer).await
-        };
-        within(deadline, opened).await?;
-        Ok(session)
-    }
-
     /// Lists the connector's tools, all pages.
     ///
     /// # Errors
@@ -99,7 +63,7 @@ impl Session {
             let mut listed = ListedTools::default();
             let mut cursor = None;
             for _ in 0..PAGE_LIMIT {
-                let message = |id| connector::list_tools(id, cursor.as_deref());
+                let message = |id| connector::list_tools(self.dialect, id, cursor.as_deref(), VERSION);
                 let page = connector::read_tools(&self.ask("tools/list", message, bearer).await?)?;
                 page.tools.into_iter().for_each(|tool| listed.take(tool));
                 cursor = page.next_cursor;
@@ -128,11 +92,22 @@ impl Session {
             return Err(UpstreamFault::NotPermitted);
         }
         let id = self.number();
-        let message = connector::call_tool(id, &params.for_connector(authority.permit().tool().as_str()));
+        let tool = authority.permit().tool().as_str();
+        let message = connector::call_tool(self.dialect, id, params, tool, VERSION);
         let mut unanswered = Unanswered { session: self, id, abandoned: true };
         let outcome = within(deadline, self.exchange(id, message, bearer)).await;
         unanswered.abandoned = matches!(outcome, Err(UpstreamFault::Deadline));
-        outcome
+        match outcome {
+            Ok(Ok(result)) if !connector::is_complete(&result) => {
+                Err(UpstreamFault::Unusable("it asks for something that was not offered to it".to_owned()))
+            }
+            outcome => outcome,
+        }
+    }
+
+    /// How the connector speaks: a hint for the next session with it.
+    pub fn dialect(&self) -> Dialect {
+        self.dialect
     }
 
     /// Whether the transport still works, as far as is known.
@@ -143,18 +118,49 @@ impl Session {
         }
     }
 
-    /// Counts the notices that the tool list changed, and the session's end. `None` where the transport has none.
-    pub fn tools_changed(&self) -> Option<watch::Receiver<u64>> {
+    /// `true` for the first who asks: one is enough to follow [`Session::changes`].
+    pub fn begins_to_be_followed(&self) -> bool {
+        !self.followed.swap(true, Ordering::Relaxed)
+    }
+
+    /// How the news of changes of the tool list come; `None` where none are promised. A program tells by itself.
+    pub fn changes(&self) -> Option<Changes> {
         match &self.transport {
-            Transport::Stdio(stdio) => Some(stdio.tools_changed()),
+            Transport::Stdio(stdio) => Some(Changes::Told(stdio.tools_changed())),
+            Transport::Http(_) if self.tells_changes => Some(Changes::Streamed(self.life.subscribe())),
             Transport::Http(_) => None,
+        }
+    }
+
+    /// Opens the stream of [`Changes::Streamed`]; `None` if the server has none after all.
+    ///
+    /// # Errors
+    /// An [`UpstreamFault`].
+    pub async fn notices(&self, bearer: Option<&Bearer>) -> Result<Option<Notices>, UpstreamFault> {
+        let Transport::Http(http) = &self.transport else { return Ok(None) };
+        let exchange = if self.dialect.is_stateless() {
+            http.listen(connector::listen(self.number(), VERSION), bearer).await?
+        } else {
+            http.stream(connector::stream_headers(self.dialect), bearer).await?
+        };
+        Ok(exchange.map(Notices::new))
+    }
+
+    /// Answers a question that came over [`Notices`].
+    ///
+    /// # Errors
+    /// An [`UpstreamFault`].
+    pub async fn reply(&self, reply: String, bearer: Option<&Bearer>) -> Result<(), UpstreamFault> {
+        match &self.transport {
+            Transport::Stdio(_) => Ok(()),
+            Transport::Http(http) => http.notify(connector::reply(self.dialect, reply), bearer).await,
         }
     }
 
     async fn ask(
         &self,
         method: &'static str,
-        message: impl FnOnce(u64) -> String,
+        message: impl FnOnce(u64) -> Outgoing,
         bearer: Option<&Bearer>,
     ) -> Result<Box<RawValue>, UpstreamFault> {
         let id = self.number();
@@ -162,22 +168,15 @@ impl Session {
         outcome.map_err(|error| UpstreamFault::Refused { method, error: shown(&error) })
     }
 
-    async fn exchange(
+    pub(crate) async fn exchange(
         &self,
         id: u64,
-        message: String,
+        message: Outgoing,
         bearer: Option<&Bearer>,
     ) -> Result<Outcome, UpstreamFault> {
         match &self.transport {
-            Transport::Stdio(stdio) => stdio.request(id, message).await,
+            Transport::Stdio(stdio) => stdio.request(id, message.body).await,
             Transport::Http(http) => http.request(id, message, bearer).await,
-        }
-    }
-
-    async fn notify(&self, message: String, bearer: Option<&Bearer>) -> Result<(), UpstreamFault> {
-        match &self.transport {
-            Transport::Stdio(stdio) => stdio.send(message).await,
-            Transport::Http(http) => http.notify(message, bearer).await,
         }
     }
 
@@ -189,7 +188,7 @@ impl Session {
         }
     }
 
-    fn number(&self) -> u64 {
+    pub(crate) fn number(&self) -> u64 {
         self.next_id.fetch_add(1, Ordering::Relaxed)
     }
 }
@@ -223,7 +222,7 @@ impl ListedTools {
     }
 }
 
-async fn within<T>(
+pub(crate) async fn within<T>(
     deadline: Duration,
     work: impl Future<Output = Result<T, UpstreamFault>>,
 ) -> Result<T, UpstreamFault> {

@@ -98,9 +98,9 @@ async fn list(spec: &ConnectorSpec, secret: Option<&SecretString>) -> Result<Lis
     };
     let session = match (spec.transport()?, launch::program(spec, secret)) {
         (Transport::Http(url), _) => {
-            Session::open_url(&HttpClient::new()?, url, bearer.as_ref(), DEADLINE).await?
+            Session::open_url(&HttpClient::new()?, url, bearer.as_ref(), None, DEADLINE).await?
         }
-        (Transport::Stdio { .. }, Some(program)) => Session::open_program(&program, DEADLINE).await?,
+        (Transport::Stdio { .. }, Some(program)) => Session::open_program(&program, None, DEADLINE).await?,
         (Transport::Stdio { .. }, None) => return Err(ContentFault::Transport.into()),
     };
     Ok(session.list_tools(bearer.as_ref(), DEADLINE).await?)

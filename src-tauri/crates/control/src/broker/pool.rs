@@ -135,9 +135,9 @@ impl Pool {
     async fn open(&self, spec: &ConnectorSpec, secret: &SecretString) -> Result<Session, UpstreamFault> {
         let unusable = |fault: ContentFault| UpstreamFault::Unusable(fault.to_string());
         match (spec.transport().map_err(unusable)?, launch::program(spec, Some(secret))) {
-            (Transport::Stdio { .. }, Some(program)) => Session::open_program(&program, START).await,
+            (Transport::Stdio { .. }, Some(program)) => Session::open_program(&program, None, START).await,
             (Transport::Http(url), _) => {
-                Session::open_url(&self.http, url, Some(&Bearer::new(secret.clone())), START).await
+                Session::open_url(&self.http, url, Some(&Bearer::new(secret.clone())), None, START).await
             }
             (Transport::Stdio { .. }, None) => Err(unusable(ContentFault::Transport)),
         }
@@ -157,7 +157,8 @@ mod tests {
     const SCRIPT: &str = r#"title = "S"
 command = ["/bin/sh", "-c", """
 while read -r line; do
-  case "$line" in *'"initialize"'*) echo '{"jsonrpc":"2.0","id":0,"result":{"protocolVersion":"2025-06-18","capabilities":{},"serverInfo":{"name":"s","version":"1"}}}';; esac
+  case "$line" in *'"server/discover"'*) echo '{"jsonrpc":"2.0","id":0,"error":{"code":-32601,"message":"?"}}';;
+  *'"initialize"'*) echo '{"jsonrpc":"2.0","id":1,"result":{"protocolVersion":"2025-06-18","capabilities":{},"serverInfo":{"name":"s","version":"1"}}}';; esac
 done
 """]
 "#;

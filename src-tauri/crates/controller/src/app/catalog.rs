@@ -1,13 +1,13 @@
 //! Keeps the snapshot in step: settings and connector lists in, one checked policy and the offered tools out.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
 use audit::{AuditEvent, EventRecord, Journal};
 use connector::{Asking, Connectors, Health, Listing};
 use gateway::{Offer, ServerView, Snapshot, Snapshots};
-use model::{Advice, ConnectorId, ForPerson as _, Subject, ToolName};
+use model::{Advice, ConnectorId, ForPerson as _, ServerId, Subject, ToolName};
 use org_protocol::{ConnectorSpec, CredentialSpec, ServerSpec};
 use policy::{Policy, PolicyFault};
 use serde_json::value::RawValue;
@@ -181,10 +181,7 @@ impl Catalog {
             self.tell.event(Event::ConnectorTools { connector: id.clone(), tools });
         }
         self.tell_held(offering, id, spec, &held);
-        let gone = |name: &ToolName| {
-            listing.as_ref().is_some_and(|listing| listing.tools.iter().all(|(listed, _)| listed != name))
-        };
-        accepted.into_iter().filter(|(name, _)| !gone(name) && !held.contains(name)).collect()
+        in_order(accepted, listing.as_deref(), &held)
     }
 
     /// Tools that were seen before; what is new is accepted now.
@@ -238,8 +235,11 @@ impl Catalog {
             .refuses_all()
             .map_or_else(|| freshness(&offering.validity), |advice| Freshness::DenyAll(advice.clone()));
         let clean = policy.refuses_all().is_none();
-        let servers: BTreeMap<_, _> =
-            offering.servers.iter().map(|(id, spec)| (id.clone(), view(offering, spec, offered))).collect();
+        let servers: BTreeMap<_, _> = offering
+            .servers
+            .iter()
+            .map(|(id, spec)| (id.clone(), view(offering, id, spec, offered)))
+            .collect();
         for text in servers.values().flat_map(|view| &view.left_out) {
             tracing::warn!("{text}");
         }
@@ -304,6 +304,21 @@ const POLICY_WRONG: &str = "policy-wrong";
 /// Accepted tools, and the names of those that are held back.
 type AcceptedAndHeld = (Vec<(ToolName, Box<RawValue>)>, Vec<ToolName>);
 
+/// Accepted tools that are offered, in the connector's own order as far as it is known; without those that are gone.
+fn in_order(
+    mut accepted: Vec<(ToolName, Box<RawValue>)>,
+    listing: Option<&Listing>,
+    held: &[ToolName],
+) -> Vec<(ToolName, Box<RawValue>)> {
+    accepted.retain(|(name, _)| !held.contains(name));
+    let Some(listing) = listing else { return accepted };
+    let places: HashMap<&ToolName, usize> =
+        listing.tools.iter().enumerate().map(|(place, (name, _))| (name, place)).collect();
+    accepted.retain(|(name, _)| places.contains_key(name));
+    accepted.sort_by_key(|(name, _)| places.get(name).copied());
+    accepted
+}
+
 /// Tools as IT accepted them; those that the connector describes otherwise now are held.
 fn accepted_by_organisation(
     managed: &Managed,
@@ -334,11 +349,11 @@ fn freshness(validity: &Validity) -> Freshness {
     }
 }
 
-fn view(offering: &Offering, spec: &ServerSpec, offered: &Accepted) -> ServerView {
+fn view(offering: &Offering, server: &ServerId, spec: &ServerSpec, offered: &Accepted) -> ServerView {
     let offers = spec.connectors.iter().filter_map(|id| {
         let connector = offering.connectors.get(id)?;
         let tools = offered.get(id)?.iter().filter(|(name, _)| spec.offers(id, name)).cloned().collect();
         Some(Offer { connector: id.clone(), title: connector.title.clone(), tools })
     });
-    ServerView::assemble(spec.title.clone(), offers.collect())
+    ServerView::assemble(server, spec.title.clone(), offers.collect())
 }

@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, watch};
 use super::offering::Offering;
 use super::present::Present;
 
-/// How long an assistant that lists tools waits for connectors that are only just starting.
+/// How long an assistant that lists tools, or calls one that is not known yet, waits for connectors that are only just starting.
 const FIRST_LIST_WITHIN: Duration = Duration::from_secs(10);
 /// How long the catalog may take to put freshly listed tools in force.
 const IN_FORCE_WITHIN: Duration = Duration::from_secs(5);
@@ -42,9 +42,11 @@ impl Discovery for Discoverer {
 
     fn discover<'a>(&'a self, server: &'a ServerId) -> BoxFuture<'a, Result<bool, Advice>> {
         Box::pin(async move {
+            let waited = self.starting(server);
+            let _ = tokio::time::timeout(FIRST_LIST_WITHIN, self.first_lists(server)).await;
             let unknown = self.unknown(server);
             if unknown.is_empty() {
-                return Ok(false);
+                return Ok(waited);
             }
             let Some(present) = self.present.now() else { return Ok(false) };
             for (connector, title) in &unknown {

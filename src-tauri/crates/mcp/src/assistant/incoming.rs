@@ -43,9 +43,16 @@ impl<'a> Headers<'a> {
     }
 }
 
-/// How the assistant speaks, and so how it is answered.
+/// How the other side speaks, and so how it is spoken to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Dialect(Revision);
+
+impl Default for Dialect {
+    /// The newest with sessions: what is spoken before anything was agreed on.
+    fn default() -> Self {
+        Self(Revision::LATEST_LEGACY)
+    }
+}
 
 impl Dialect {
     /// The dialect of a revision.

@@ -3,22 +3,31 @@
 //! The gateway declares no client capability, so that no connector asks the assistant for something that is not
 //! relayed.
 
-mod stateless;
+mod discovery;
+mod request;
 
 use serde_json::json;
 use serde_json::value::RawValue;
 
-pub use stateless::{StatelessRequest, call_tool_alone, read_alone};
+pub use discovery::{Discovery, discovery};
+pub use request::{
+    Outgoing, call_tool, call_tool_alone, cancelled, discover, initialize, initialized, list_tools, listen,
+    reply, stream_headers,
+};
 
+use crate::assistant::Dialect;
 use crate::message::{Message, MessageFault};
-use crate::raw::{RawObject, raw};
+use crate::raw::RawObject;
 use crate::revision::{Era, Revision};
+use crate::scan::scan;
 
 /// A connector's answer to `initialize`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Initialized {
-    /// The revision that the session speaks.
-    pub revision: Revision,
+    /// How the session is spoken.
+    pub dialect: Dialect,
+    /// Whether it tells of changes of its tool list.
+    pub tells_changes: bool,
 }
 
 /// One page of a connector's tool list.
@@ -84,42 +93,6 @@ impl FromConnector {
     }
 }
 
-/// `initialize`, offering the newest revision with sessions.
-pub fn initialize(id: u64, version: &str) -> String {
-    request(
-        id,
-        "initialize",
-        &json!({
-            "protocolVersion": Revision::LATEST_LEGACY.as_str(),
-            "capabilities": {},
-            "clientInfo": {"name": "deskgate", "title": "Deskgate", "version": version},
-        }),
-    )
-}
-
-/// `notifications/initialized`.
-pub fn initialized() -> String {
-    json!({"jsonrpc": "2.0", "method": "notifications/initialized"}).to_string()
-}
-
-/// `tools/list`, from the start or from a cursor.
-pub fn list_tools(id: u64, cursor: Option<&str>) -> String {
-    match cursor {
-        Some(cursor) => request(id, "tools/list", &json!({"cursor": cursor})),
-        None => request(id, "tools/list", &json!({})),
-    }
-}
-
-/// `tools/call` with parameters made by [`crate::CallParams::for_connector`].
-pub fn call_tool(id: u64, params: &RawValue) -> String {
-    request(id, "tools/call", params)
-}
-
-/// `notifications/cancelled` for a request that nobody waits for any more.
-pub fn cancelled(id: u64) -> String {
-    json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": id}}).to_string()
-}
-
 /// Reads the result of `initialize`.
 ///
 /// # Errors
@@ -128,7 +101,10 @@ pub fn read_initialized(result: &RawValue) -> Result<Initialized, AnswerFault> {
     let object = RawObject::parse(result).ok_or(AnswerFault::Shape("initialize"))?;
     let date: String = object.read("protocolVersion").ok_or(AnswerFault::Shape("initialize"))?;
     match Revision::known(&date).filter(|revision| revision.era() == Era::Legacy) {
-        Some(revision) => Ok(Initialized { revision }),
+        Some(revision) => Ok(Initialized {
+            dialect: Dialect::of(revision),
+            tells_changes: discovery::tells_changes(&object),
+        }),
         None => Err(AnswerFault::Revision(date)),
     }
 }
@@ -148,15 +124,35 @@ pub fn tool_name(definition: &RawValue) -> Option<String> {
     RawObject::parse(definition)?.read("name")
 }
 
-fn request<T: serde::Serialize + ?Sized>(id: u64, method: &str, params: &T) -> String {
-    #[derive(serde::Serialize)]
-    struct Outgoing<'a, T: ?Sized> {
-        jsonrpc: &'static str,
-        id: u64,
-        method: &'a str,
-        params: &'a T,
+/// The error object of a body that came with an HTTP status of failure; such a body need not name the request
+/// (MCP 2026-07-28, basic/transports, "Streamable HTTP").
+pub fn error_of(body: &[u8]) -> Option<Box<RawValue>> {
+    let object: RawObject<'_> = serde_json::from_str(scan(body).ok()?).ok()?;
+    let error = object.member("error")?;
+    RawObject::parse(error)?.read::<i64>("code")?;
+    Some(error.to_owned())
+}
+
+/// Reads the answer to a request that travelled alone: its result or its error object.
+///
+/// # Errors
+/// [`AnswerFault::Shape`] when it is no JSON-RPC response to it.
+pub fn read_alone(body: &[u8]) -> Result<Result<Box<RawValue>, Box<RawValue>>, AnswerFault> {
+    match Message::parse(body) {
+        Ok(Message::Response { id, outcome }) if id.get().parse() == Ok(request::ALONE) => {
+            Ok(outcome.map(ToOwned::to_owned).map_err(ToOwned::to_owned))
+        }
+        Ok(Message::Response { .. } | Message::Request { .. } | Message::Notification { .. }) | Err(_) => {
+            Err(AnswerFault::Shape("tools/call"))
+        }
     }
-    raw(&Outgoing { jsonrpc: "2.0", id, method, params }).get().to_owned()
+}
+
+/// Whether a result is all there is. `input_required` and whatever else a later revision knows is not: nothing was
+/// declared that it could build on (MCP 2026-07-28, basic/patterns/mrtr).
+pub fn is_complete(result: &RawValue) -> bool {
+    let kind = RawObject::parse(result).and_then(|object| object.read::<String>("resultType"));
+    kind.is_none_or(|kind| kind == "complete")
 }
 
 fn refused(id: &RawValue, method: &str) -> String {
@@ -188,6 +184,22 @@ mod tests {
         let names: Vec<_> = page.tools.iter().map(|tool| tool_name(tool)).collect();
         assert_eq!(names, [Some("a".to_owned()), None, None]);
         assert_eq!(page.next_cursor.as_deref(), Some("c"));
+    }
+
+    #[test]
+    fn errors_are_found_without_an_id() {
+        assert!(error_of(br#"{"jsonrpc":"2.0","id":null,"error":{"code":-32020,"message":"m"}}"#).is_some());
+        for other in ["", "Not found", r#"{"error":"oauth"}"#, r#"{"id":1,"result":{}}"#] {
+            assert!(error_of(other.as_bytes()).is_none(), "{other}");
+        }
+    }
+
+    #[test]
+    fn only_complete_results_are_results() {
+        let is_complete = |text: &str| is_complete(&serde_json::from_str::<Box<RawValue>>(text).unwrap());
+        assert!(is_complete(r#"{"content":[]}"#) && is_complete(r#"{"resultType":"complete"}"#));
+        assert!(!is_complete(r#"{"resultType":"input_required","inputRequests":{}}"#));
+        assert!(!is_complete(r#"{"resultType":"task","taskId":"t"}"#));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use connector::{Broker, BrokerFault, Caller};
 use mcp::CallParams;
-use mcp::connector::{StatelessRequest, call_tool_alone, read_alone};
+use mcp::connector::{Outgoing, call_tool_alone, read_alone};
 use model::{Advice, BoxFuture, CredentialId, ForPerson as _};
 use org::{BrokeredCall, Org, OrgFault};
 use org_protocol::{BROKER_FORMAT, BrokerContext};
@@ -34,7 +34,7 @@ impl Broker for OrgBroker {
                 client_id: caller.client_id.to_owned(),
                 client_name: caller.client_name.to_owned(),
             };
-            let StatelessRequest { headers, body } =
+            let Outgoing { headers, body } =
                 call_tool_alone(params, permit.tool().as_str(), env!("CARGO_PKG_VERSION"));
             let call = BrokeredCall {
                 connector: permit.connector(),

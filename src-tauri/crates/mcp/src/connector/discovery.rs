@@ -1,0 +1,126 @@
+//! Which revision a connector speaks, told from its answer to `server/discover` (MCP 2026-07-28, basic/versioning,
+//! "Backward Compatibility").
+
+use serde_json::value::RawValue;
+
+use crate::assistant::Dialect;
+use crate::error::RpcError;
+use crate::raw::RawObject;
+use crate::revision::{Era, Revision};
+
+/// What an answer to `server/discover` says of the server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Discovery {
+    /// It speaks the stateless revision.
+    Stateless {
+        /// How to speak to it.
+        dialect: Dialect,
+        /// Whether it tells of changes of its tool list.
+        tells_changes: bool,
+    },
+    /// It wants `initialize` first.
+    Sessions,
+    /// It speaks only revisions that are not known; these.
+    Unknown(String),
+}
+
+/// Reads the answer, be it result or error.
+pub fn discovery(answer: Result<&RawValue, &RawValue>) -> Discovery {
+    match answer {
+        Ok(result) => of_result(result),
+        Err(error) => of_error(error),
+    }
+}
+
+fn of_result(result: &RawValue) -> Discovery {
+    let Some(object) = RawObject::parse(result) else { return Discovery::Sessions };
+    // Without the list it is no such answer, whatever it is.
+    let Some(supported) = object.read::<Vec<String>>("supportedVersions") else { return Discovery::Sessions };
+    chosen(&supported, tells_changes(&object))
+}
+
+/// Whether a server that presents itself so tells of changes of its tool list.
+pub(super) fn tells_changes(presented: &RawObject<'_>) -> bool {
+    let capabilities = presented.member("capabilities").and_then(RawObject::parse);
+    let tools = capabilities.as_ref().and_then(|all| all.member("tools")).and_then(RawObject::parse);
+    tools.and_then(|tools| tools.read("listChanged")).unwrap_or(false)
+}
+
+fn of_error(error: &RawValue) -> Discovery {
+    let object = RawObject::parse(error);
+    let code = object.as_ref().and_then(|object| object.read::<i32>("code"));
+    match code {
+        Some(RpcError::UNSUPPORTED_REVISION) => {
+            let data = object.as_ref().and_then(|object| object.member("data")).and_then(RawObject::parse);
+            let supported: Vec<String> = data.and_then(|data| data.read("supported")).unwrap_or_default();
+            chosen(&supported, false)
+        }
+        Some(RpcError::HEADER_MISMATCH | RpcError::MISSING_CAPABILITY) => {
+            Discovery::Stateless { dialect: Dialect::of(Revision::MODERN), tells_changes: false }
+        }
+        // Older servers answer with whatever error they have for what they do not know.
+        Some(_) | None => Discovery::Sessions,
+    }
+}
+
+fn chosen(supported: &[String], tells_changes: bool) -> Discovery {
+    let known = || supported.iter().filter_map(|date| Revision::known(date));
+    if known().any(|revision| revision == Revision::MODERN) {
+        Discovery::Stateless { dialect: Dialect::of(Revision::MODERN), tells_changes }
+    } else if known().any(|revision| revision.era() == Era::Legacy) {
+        Discovery::Sessions
+    } else {
+        Discovery::Unknown(supported.join(", "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn result(text: &str) -> Discovery {
+        discovery(Ok(&serde_json::from_str::<Box<RawValue>>(text).unwrap()))
+    }
+
+    fn error(text: &str) -> Discovery {
+        discovery(Err(&serde_json::from_str::<Box<RawValue>>(text).unwrap()))
+    }
+
+    fn stateless(tells_changes: bool) -> Discovery {
+        Discovery::Stateless { dialect: Dialect::of(Revision::MODERN), tells_changes }
+    }
+
+    #[test]
+    fn results_name_the_revisions() {
+        assert_eq!(result(r#"{"supportedVersions":["2026-07-28"],"capabilities":{}}"#), stateless(false));
+        assert_eq!(
+            result(
+                r#"{"supportedVersions":["2025-11-25","2026-07-28","2099-01-01"],"capabilities":{"tools":{"listChanged":true}}}"#
+            ),
+            stateless(true)
+        );
+        assert_eq!(result(r#"{"supportedVersions":["2025-06-18"]}"#), Discovery::Sessions);
+        assert_eq!(
+            result(r#"{"supportedVersions":["2099-01-01"]}"#),
+            Discovery::Unknown("2099-01-01".into())
+        );
+        assert_eq!(result(r#"{"ok":true}"#), Discovery::Sessions);
+    }
+
+    #[test]
+    fn only_errors_of_the_stateless_revision_speak_for_it() {
+        let unsupported = |list: &str| {
+            error(&format!(
+                r#"{{"code":-32022,"message":"m","data":{{"supported":[{list}],"requested":"x"}}}}"#
+            ))
+        };
+        assert_eq!(unsupported(r#""2026-07-28""#), stateless(false));
+        assert_eq!(unsupported(r#""2025-11-25""#), Discovery::Sessions);
+        assert_eq!(unsupported(r#""2099-01-01""#), Discovery::Unknown("2099-01-01".into()));
+        assert_eq!(error(r#"{"code":-32020,"message":"m"}"#), stateless(false));
+        for code in ["-32601", "-32602", "-32000", "-32600", "0"] {
+            let told = error(&format!(r#"{{"code":{code},"message":"m"}}"#));
+            assert_eq!(told, Discovery::Sessions, "{code}");
+        }
+    }
+}

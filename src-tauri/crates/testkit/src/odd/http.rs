@@ -1,0 +1,175 @@
+//! The odd server behind a URL.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt as _, Full, StreamBody};
+use hyper::body::{Frame, Incoming};
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::{JoinHandle, JoinSet};
+
+use super::server::{Message, OddEra, Reply, Server};
+use crate::PeerFault;
+
+/// The one session that it opens.
+const SESSION: &str = "odd-session";
+
+/// A running odd server. Ends when dropped.
+#[derive(Debug)]
+pub struct OddHttp {
+    address: SocketAddr,
+    server: Arc<Server>,
+    task: JoinHandle<()>,
+}
+
+impl OddHttp {
+    /// Starts one on a free port of 127.0.0.1.
+    ///
+    /// # Errors
+    /// If no port can be had.
+    pub async fn start(era: OddEra) -> Result<Self, PeerFault> {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+        let address = listener.local_addr()?;
+        let server = Arc::new(Server::new(era, true));
+        let served = Arc::clone(&server);
+        let task = tokio::spawn(async move {
+            // Dropped with this task, and the connections with it.
+            let mut connections = JoinSet::new();
+            while let Ok((stream, _)) = listener.accept().await {
+                let server = Arc::clone(&served);
+                let service = service_fn(move |request| answer(request, Arc::clone(&server)));
+                connections.spawn(async move {
+                    // A client that goes away is no fault.
+                    let _gone = hyper::server::conn::http1::Builder::new()
+                        .serve_connection(TokioIo::new(stream), service)
+                        .await;
+                });
+                while connections.try_join_next().is_some() {}
+            }
+        });
+        Ok(Self { address, server, task })
+    }
+
+    /// Adds the tool `late`, and tells whoever listens.
+    pub fn change(&self) {
+        if let Some(changes) = &self.server.changes {
+            changes.send_modify(|count| *count += 1);
+        }
+    }
+
+    /// How many listen for changes.
+    pub fn listeners(&self) -> usize {
+        self.server.changes.as_ref().map_or(0, watch::Sender::receiver_count)
+    }
+
+    /// Its MCP endpoint.
+    pub fn url(&self) -> String {
+        format!("http://{}/mcp", self.address)
+    }
+}
+
+impl Drop for OddHttp {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+type Answer = Response<UnsyncBoxBody<Bytes, Infallible>>;
+
+async fn answer(request: Request<Incoming>, server: Arc<Server>) -> Result<Answer, hyper::Error> {
+    if request.method() == Method::GET && server.era == OddEra::Legacy {
+        let fits = value(request.headers(), "mcp-session-id") == SESSION;
+        return Ok(if fits {
+            stream(&server, String::new(), String::new())
+        } else {
+            empty(StatusCode::BAD_REQUEST)
+        });
+    }
+    if request.method() != Method::POST {
+        return Ok(empty(StatusCode::METHOD_NOT_ALLOWED));
+    }
+    let (head, body) = request.into_parts();
+    let body = body.collect().await?.to_bytes();
+    let Ok(message) = serde_json::from_slice::<Message<'_>>(&body) else {
+        return Ok(empty(StatusCode::BAD_REQUEST));
+    };
+    let fits = match server.era {
+        OddEra::Legacy => message.method == "initialize" || value(&head.headers, "mcp-session-id") == SESSION,
+        OddEra::Modern => headers_fit(&head.headers, &message),
+    };
+    let Some(id) = message.id else {
+        return Ok(empty(if fits { StatusCode::ACCEPTED } else { StatusCode::BAD_REQUEST }));
+    };
+    if fits && message.method == "subscriptions/listen" && server.era == OddEra::Modern {
+        let tag = format!(r#""_meta":{{"io.modelcontextprotocol/subscriptionId":{id}}}"#);
+        let first = format!(
+            r#"{{"jsonrpc":"2.0","method":"notifications/subscriptions/acknowledged","params":{{{tag},"notifications":{{"toolsListChanged":true}}}}}}"#
+        );
+        return Ok(stream(&server, first, tag));
+    }
+    let reply = match (fits, server.era) {
+        (true, _) => server.reply(&message),
+        // Not even JSON, as many old servers have it.
+        (false, OddEra::Legacy) => return Ok(empty(StatusCode::BAD_REQUEST)),
+        (false, OddEra::Modern) => Reply::Error(-32020, "Headers and body differ"),
+    };
+    let status = match (&reply, server.era) {
+        (Reply::Error(-32601, _), OddEra::Modern) => StatusCode::NOT_FOUND,
+        (Reply::Error(..), OddEra::Modern) => StatusCode::BAD_REQUEST,
+        (Reply::Error(..) | Reply::Result(_) | Reply::OddError(_), _) => StatusCode::OK,
+    };
+    let mut answer = Response::new(Full::new(Bytes::from(reply.framed(id))).boxed_unsync());
+    *answer.status_mut() = status;
+    answer.headers_mut().insert("content-type", http::HeaderValue::from_static("application/json"));
+    if message.method == "initialize" && server.era == OddEra::Legacy {
+        answer.headers_mut().insert("mcp-session-id", http::HeaderValue::from_static(SESSION));
+    }
+    Ok(answer)
+}
+
+/// A stream that begins with `first`, and tells of each change.
+fn stream(server: &Server, first: String, tag: String) -> Answer {
+    let Some(changes) = server.changes.as_ref().map(watch::Sender::subscribe) else {
+        return empty(StatusCode::METHOD_NOT_ALLOWED);
+    };
+    let notice =
+        format!(r#"{{"jsonrpc":"2.0","method":"notifications/tools/list_changed","params":{{{tag}}}}}"#);
+    let first = if first.is_empty() { ": hello\n\n".to_owned() } else { format!("data: {first}\n\n") };
+    let events = futures_util::stream::unfold((Some(first), changes), move |(first, mut changes)| {
+        let notice = format!("data: {notice}\n\n");
+        async move {
+            let event = match first {
+                Some(first) => first,
+                None => changes.changed().await.ok().map(|()| notice)?,
+            };
+            Some((Ok(Frame::data(Bytes::from(event))), (None, changes)))
+        }
+    });
+    let mut answer = Response::new(StreamBody::new(events).boxed_unsync());
+    answer.headers_mut().insert("content-type", http::HeaderValue::from_static("text/event-stream"));
+    answer
+}
+
+fn headers_fit(headers: &HeaderMap, message: &Message<'_>) -> bool {
+    value(headers, "mcp-protocol-version") == "2026-07-28"
+        && value(headers, "mcp-method") == message.method
+        && !headers.contains_key("mcp-session-id")
+        && (message.method != "tools/call" || value(headers, "mcp-name") == message.name())
+}
+
+fn value<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
+    headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+}
+
+fn empty(status: StatusCode) -> Answer {
+    let mut answer = Response::new(Full::default().boxed_unsync());
+    *answer.status_mut() = status;
+    answer
+}

@@ -1,0 +1,65 @@
+//! News that a connector tells without being asked (MCP 2025-11-25, basic/transports, "Listening for Messages from the
+//! Server"; 2026-07-28, basic/patterns/subscriptions).
+
+use std::collections::VecDeque;
+
+use mcp::connector::FromConnector;
+use mcp::sse::Decoder;
+use tokio::sync::watch;
+
+use crate::MESSAGE_LIMIT;
+use crate::fault::UpstreamFault;
+use crate::links::Exchange;
+
+/// How news of changes of the tool list come.
+#[derive(Debug)]
+pub enum Changes {
+    /// They are counted here; also the end of the session.
+    Told(watch::Receiver<u64>),
+    /// Over a stream that has to be opened. The receiver ends with the session.
+    Streamed(watch::Receiver<()>),
+}
+
+/// An open stream of news. Does not keep the session alive.
+#[derive(Debug)]
+pub struct Notices {
+    exchange: Exchange,
+    decoder: Decoder,
+    waiting: VecDeque<Notice>,
+}
+
+/// One piece of news.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Notice {
+    /// The tool list changed.
+    ToolsChanged,
+    /// The connector asked something; this is the reply to be sent.
+    Reply(String),
+}
+
+impl Notices {
+    pub(crate) fn new(exchange: Exchange) -> Self {
+        Self { exchange, decoder: Decoder::new(MESSAGE_LIMIT), waiting: VecDeque::new() }
+    }
+
+    /// Waits for the next one; `None` when the server ends the stream.
+    ///
+    /// # Errors
+    /// An [`UpstreamFault`].
+    pub async fn next(&mut self) -> Result<Option<Notice>, UpstreamFault> {
+        loop {
+            if let Some(notice) = self.waiting.pop_front() {
+                return Ok(Some(notice));
+            }
+            let Some(chunk) = self.exchange.chunk().await? else { return Ok(None) };
+            for event in self.decoder.push(&chunk).map_err(|_| UpstreamFault::TooLarge)? {
+                match FromConnector::parse(event.data.as_bytes()) {
+                    Ok(FromConnector::ToolsChanged) => self.waiting.push_back(Notice::ToolsChanged),
+                    Ok(FromConnector::Request { reply }) => self.waiting.push_back(Notice::Reply(reply)),
+                    Ok(FromConnector::Answer { .. } | FromConnector::Other) => {}
+                    Err(fault) => tracing::debug!(%fault, "an event of a connector is no message"),
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! Opening a conversation with a connector: which revision it speaks, and `initialize` where it wants that (MCP
+//! 2026-07-28, basic/versioning, "Backward Compatibility with Initialization-Based Versions").
+
+use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::time::Duration;
+
+use mcp::Dialect;
+use mcp::connector::{self, Discovery};
+use tokio::sync::watch;
+use url::Url;
+
+use crate::fault::UpstreamFault;
+use crate::http::{Bearer, Http, shown};
+use crate::links::HttpClient;
+use crate::session::{Session, Transport, VERSION, within};
+use crate::stdio::{Program, Stdio};
+
+/// How long an answer to `server/discover` is waited for before the connector is taken for one with sessions. A program
+/// that takes longer to start answers `initialize` then, or is asked again if it refuses that.
+const PROBE: Duration = Duration::from_secs(2);
+
+/// Where a connector is.
+enum Place<'a> {
+    Program(&'a Program),
+    Url(&'a HttpClient, &'a Url),
+}
+
+impl Place<'_> {
+    /// A connection on which nothing was said yet.
+    async fn connect(&self) -> Result<Session, UpstreamFault> {
+        let transport = match self {
+            Self::Program(program) => Transport::Stdio(Stdio::start(program).await?),
+            Self::Url(client, url) => Transport::Http(Box::new(Http::new((*client).clone(), url)?)),
+        };
+        Ok(Session {
+            transport,
+            dialect: Dialect::default(),
+            tells_changes: false,
+            next_id: AtomicU64::new(0),
+            followed: AtomicBool::new(false),
+            life: watch::Sender::new(()),
+        })
+    }
+}
+
+/// What came of `server/discover`.
+enum Probe {
+    Answered(Discovery),
+    /// Nothing in time.
+    Silent,
+    /// The program ended over it.
+    Ended,
+}
+
+impl Session {
+    /// Starts a program and opens a conversation with it. `known`: how it spoke the last time.
+    ///
+    /// # Errors
+    /// An [`UpstreamFault`]; the program has been ended.
+    pub async fn open_program(
+        program: &Program,
+        known: Option<Dialect>,
+        deadline: Duration,
+    ) -> Result<Self, UpstreamFault> {
+        within(deadline, open(&Place::Program(program), known, None)).await
+    }
+
+    /// Opens a conversation with a server. `known`: how it spoke the last time.
+    ///
+    /// # Errors
+    /// An [`UpstreamFault`].
+    pub async fn open_url(
+        client: &HttpClient,
+        url: &Url,
+        bearer: Option<&Bearer>,
+        known: Option<Dialect>,
+        deadline: Duration,
+    ) -> Result<Self, UpstreamFault> {
+        within(deadline, open(&Place::Url(client, url), known, bearer)).await
+    }
+
+    async fn probe(&self, bearer: Option<&Bearer>) -> Result<Probe, UpstreamFault> {
+        let id = self.number();
+        let asked = self.exchange(id, connector::discover(id, VERSION), bearer);
+        let Ok(answer) = tokio::time::timeout(PROBE, asked).await else { return Ok(Probe::Silent) };
+        Ok(match answer {
+            Ok(Ok(result)) => Probe::Answered(connector::discovery(Ok(&result))),
+            Ok(Err(error)) => Probe::Answered(connector::discovery(Err(&error))),
+            Err(UpstreamFault::Ended { .. }) => Probe::Ended,
+            // An answer that is none comes from a server that does not know the question.
+            Err(UpstreamFault::Status(_) | UpstreamFault::Unusable(_)) => {
+                Probe::Answered(Discovery::Sessions)
+            }
+            Err(fault) => return Err(fault),
+        })
+    }
+
+    /// Goes on without a session; follows the tool list where the connector tells of changes.
+    fn stateless(mut self, dialect: Dialect, tells_changes: bool) -> Self {
+        self.speak(dialect);
+        self.tells_changes = tells_changes;
+        if let (Transport::Stdio(stdio), true) = (&self.transport, tells_changes) {
+            stdio.send_if_room(connector::listen(self.number(), VERSION).body);
+        }
+        self
+    }
+
+    async fn initialize(&mut self, bearer: Option<&Bearer>) -> Result<(), UpstreamFault> {
+        let id = self.number();
+        let message = connector::initialize(id, VERSION);
+        let outcome = match &self.transport {
+            Transport::Stdio(stdio) => stdio.request(id, message.body).await,
+            Transport::Http(http) => http.open_session(id, message, bearer).await,
+        };
+        let refused = |error: Box<_>| UpstreamFault::Refused { method: "initialize", error: shown(&error) };
+        let initialized = connector::read_initialized(&outcome?.map_err(refused)?)?;
+        self.speak(initialized.dialect);
+        self.tells_changes = initialized.tells_changes;
+        let message = connector::initialized(initialized.dialect);
+        match &self.transport {
+            Transport::Stdio(stdio) => stdio.send(message.body).await,
+            Transport::Http(http) => http.notify(message, bearer).await,
+        }
+    }
+
+    fn speak(&mut self, dialect: Dialect) {
+        self.dialect = dialect;
+        if let Transport::Http(http) = &self.transport {
+            http.speak(dialect);
+        }
+    }
+}
+
+async fn open(
+    place: &Place<'_>,
+    known: Option<Dialect>,
+    bearer: Option<&Bearer>,
+) -> Result<Session, UpstreamFault> {
+    let mut session = place.connect().await?;
+    let asks_first = known.is_none_or(Dialect::is_stateless);
+    let probe = if asks_first { session.probe(bearer).await? } else { Probe::Answered(Discovery::Sessions) };
+    match probe {
+        Probe::Answered(found) => settle(session, found, bearer).await,
+        Probe::Ended => anew(place, bearer).await,
+        Probe::Silent => match session.initialize(bearer).await {
+            Ok(()) => Ok(session),
+            Err(UpstreamFault::Ended { .. }) => anew(place, bearer).await,
+            // It was slow rather than old.
+            Err(refused @ UpstreamFault::Refused { .. }) => match session.probe(bearer).await? {
+                Probe::Answered(found @ Discovery::Stateless { .. }) => settle(session, found, bearer).await,
+                Probe::Answered(Discovery::Sessions | Discovery::Unknown(_))
+                | Probe::Silent
+                | Probe::Ended => Err(refused),
+            },
+            Err(fault) => Err(fault),
+        },
+    }
+}
+
+/// Once more, without the question over which a program ended.
+async fn anew(place: &Place<'_>, bearer: Option<&Bearer>) -> Result<Session, UpstreamFault> {
+    let mut session = place.connect().await?;
+    session.initialize(bearer).await?;
+    Ok(session)
+}
+
+async fn settle(
+    mut session: Session,
+    found: Discovery,
+    bearer: Option<&Bearer>,
+) -> Result<Session, UpstreamFault> {
+    match found {
+        Discovery::Stateless { dialect, tells_changes } => Ok(session.stateless(dialect, tells_changes)),
+        Discovery::Sessions => {
+            session.initialize(bearer).await?;
+            Ok(session)
+        }
+        Discovery::Unknown(revisions) => {
+            Err(UpstreamFault::Unusable(format!("it speaks only unknown protocol versions: {revisions}")))
+        }
+    }
+}
