@@ -143,6 +143,7 @@ pub(crate) fn request(method: &str, params: Value) -> Value {
 pub(crate) struct Upstream {
     address: SocketAddr,
     calls: Arc<AtomicUsize>,
+    cancelled: Arc<AtomicUsize>,
     task: JoinHandle<()>,
 }
 
@@ -167,15 +168,16 @@ impl Upstream {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("known");
         let calls = Arc::new(AtomicUsize::new(0));
-        let counted = Arc::clone(&calls);
+        let cancelled = Arc::new(AtomicUsize::new(0));
+        let counted = [Arc::clone(&calls), Arc::clone(&cancelled)];
         let act: Act = Arc::new(move |stream, head, id| Box::pin(act(stream, head, id)));
         let task = tokio::spawn(async move {
             let mut connections = tokio::task::JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
-                connections.spawn(attend(stream, tools.clone(), Arc::clone(&act), Arc::clone(&counted)));
+                connections.spawn(attend(stream, tools.clone(), Arc::clone(&act), counted.clone()));
             }
         });
-        Self { address, calls, task }
+        Self { address, calls, cancelled, task }
     }
 
     pub(crate) fn url(&self) -> String {
@@ -185,6 +187,11 @@ impl Upstream {
     /// How many calls have come.
     pub(crate) fn calls(&self) -> usize {
         self.calls.load(Ordering::SeqCst)
+    }
+
+    /// How many calls it was told that nobody waits for.
+    pub(crate) fn cancelled(&self) -> usize {
+        self.cancelled.load(Ordering::SeqCst)
     }
 }
 
@@ -198,7 +205,7 @@ pub(crate) fn tool(name: &str) -> Value {
     json!({"name": name, "description": "Acts.", "inputSchema": {"type": "object"}})
 }
 
-async fn attend(mut stream: TcpStream, tools: Value, act: Act, calls: Arc<AtomicUsize>) {
+async fn attend(mut stream: TcpStream, tools: Value, act: Act, [calls, cancelled]: [Arc<AtomicUsize>; 2]) {
     while let Some((head, message)) = received(&mut stream).await {
         let result = match message["method"].as_str().unwrap_or_default() {
             "initialize" => json!({
@@ -210,6 +217,10 @@ async fn attend(mut stream: TcpStream, tools: Value, act: Act, calls: Arc<Atomic
             "tools/call" => {
                 calls.fetch_add(1, Ordering::SeqCst);
                 return act(stream, head, message["id"].clone()).await;
+            }
+            "notifications/cancelled" => {
+                cancelled.fetch_add(1, Ordering::SeqCst);
+                Value::Null
             }
             _ => Value::Null,
         };

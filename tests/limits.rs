@@ -492,12 +492,29 @@ async fn a_call_that_the_assistant_abandons_is_cancelled() {
     // It answers nothing, and writes down what it is told next.
     let act = format!("echo called >'{0}'; read -r line; printf '%s' \"$line\" >'{0}'", told.display());
     let slow = script(folder.path(), "slow", &act);
-    let desk = Desk::start(Personal::default().stdio("slow", &slow).server("desk", &["slow"])).await;
-    let body = call("slow", &json!({})).to_string();
-    let head = desk.raw.head(&[]);
-    let mut stream = TcpStream::connect(("127.0.0.1", desk.raw.port)).await.expect("connected");
-    let sent = format!("{head}Content-Length: {}\r\n\r\n{body}", body.len());
-    stream.write_all(sent.as_bytes()).await.expect("sent");
+    let hung = Upstream::start(|stream, _, _| async move {
+        std::future::pending::<()>().await;
+        drop(stream);
+    })
+    .await;
+    let personal = Personal::default().stdio("slow", &slow).http("hung", &hung.url());
+    let desk = Desk::start(personal.server("desk", &["slow", "hung"])).await;
+    let begin = async |tool: &str| {
+        let body = call(tool, &json!({})).to_string();
+        let head = desk.raw.head(&[]);
+        let mut stream = TcpStream::connect(("127.0.0.1", desk.raw.port)).await.expect("connected");
+        let sent = format!("{head}Content-Length: {}\r\n\r\n{body}", body.len());
+        stream.write_all(sent.as_bytes()).await.expect("sent");
+        stream
+    };
+    let stream = begin("act").await;
+    until("the call", SOON, async || (hung.calls() == 1).then_some(())).await.expect("it came");
+    assert_eq!(hung.cancelled(), 0);
+    drop(stream);
+    let cancelled = until("the cancellation", SOON, async || (hung.cancelled() == 1).then_some(()));
+    cancelled.await.expect("told");
+
+    let stream = begin("slow").await;
     let read = async || std::fs::read_to_string(&told).ok();
     until("the call", SOON, async || read().await).await.expect("it came");
     drop(stream);
