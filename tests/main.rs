@@ -5,7 +5,11 @@
 mod audit;
 mod common;
 mod desktop;
+mod hostile;
+mod isolation;
+mod limits;
 mod org;
 mod policy;
 mod protocol;
 mod sign_in;
+mod threats;

@@ -18,6 +18,22 @@ const REOPEN: Duration = Duration::from_secs(1);
 /// The longest such time; a stream that lasted as long counts as a good one.
 const REOPEN_AT_MOST: Duration = Duration::from_secs(5 * 60);
 
+/// The shortest time between two lists that a connector asks for.
+const LIST_AGAIN_AFTER: Duration = Duration::from_secs(1);
+
+/// The first notice is followed at once. One that comes all the time must not keep everybody busy.
+#[derive(Default)]
+struct Pace(Option<Instant>);
+
+impl Pace {
+    async fn keep(&mut self) {
+        if let Some(last) = self.0 {
+            tokio::time::sleep_until(last + LIST_AGAIN_AFTER).await;
+        }
+        self.0 = Some(Instant::now());
+    }
+}
+
 pub(crate) struct Follower {
     pub(crate) connectors: Connectors,
     pub(crate) connector: Arc<Connector>,
@@ -40,7 +56,10 @@ impl Follower {
     }
 
     async fn told(&self, mut told: watch::Receiver<u64>) {
+        let mut pace = Pace::default();
         while told.changed().await.is_ok() {
+            pace.keep().await;
+            told.mark_unchanged();
             if !self.session.upgrade().is_some_and(|session| session.is_alive()) {
                 return;
             }
@@ -80,9 +99,13 @@ impl Follower {
     }
 
     async fn listen(&self, mut notices: Notices) {
+        let mut pace = Pace::default();
         loop {
             match notices.next().await {
-                Ok(Some(Notice::ToolsChanged)) => self.list().await,
+                Ok(Some(Notice::ToolsChanged)) => {
+                    pace.keep().await;
+                    self.list().await;
+                }
                 Ok(Some(Notice::Reply(reply))) => self.reply(reply).await,
                 Ok(None) => return,
                 Err(fault) => {

@@ -6,9 +6,11 @@ use std::time::Duration;
 use audit::{
     ArgumentSummary, DenialRecord, IntentRecord, JournalFault, Outcome, OutcomeStatus, PolicyReference,
 };
+use axum::http::HeaderMap;
 use connector::{AccountFault, CallFault, Caller};
 use issuer::AccessGrant;
-use mcp::{CallParams, RawObject};
+use mcp::assistant::Dialect;
+use mcp::{CallParams, RawObject, RpcError};
 use model::{Advice, CallId, ForPerson as _, Timestamp};
 use policy::{Circumstance, CredentialChoice, Denial, DenialKind, Permit, Policy, PolicyVersion, Question};
 use serde_json::value::RawValue;
@@ -24,6 +26,8 @@ pub(crate) enum Reply {
     Result(Box<RawValue>),
     /// The connector's error object.
     ConnectorError(Box<RawValue>),
+    /// The request contradicts itself.
+    Refused(RpcError),
     /// No tool of this name is offered to this person; a forbidden one looks the same.
     UnknownTool,
 }
@@ -38,7 +42,13 @@ struct Call<'a> {
 }
 
 /// Looks up, decides, records, calls and records again.
-pub(crate) async fn call_tool(gate: &Gate, grant: &AccessGrant, params: &CallParams<'_>) -> Reply {
+pub(crate) async fn call_tool(
+    gate: &Gate,
+    grant: &AccessGrant,
+    params: &CallParams<'_>,
+    dialect: Dialect,
+    headers: Option<&HeaderMap>,
+) -> Reply {
     let snapshot = match known(gate, grant, params).await {
         Ok(snapshot) => snapshot,
         Err(advice) => {
@@ -47,7 +57,8 @@ pub(crate) async fn call_tool(gate: &Gate, grant: &AccessGrant, params: &CallPar
         }
     };
     let call = Call::new(gate, grant, params, &snapshot);
-    let Some(offered) = snapshot.servers.get(&grant.server).and_then(|view| view.tool(params.name())) else {
+    let offered = snapshot.servers.get(&grant.server).and_then(|view| view.tool(params.name()));
+    let Some(offered) = offered.filter(|offered| offered.entry.fits(dialect)) else {
         return call.unknown(gate).await;
     };
     if gate.switch.is_paused() {
@@ -57,6 +68,12 @@ pub(crate) async fn call_tool(gate: &Gate, grant: &AccessGrant, params: &CallPar
         Ok(permit) => permit,
         Err(denial) => return call.denied(gate, offered, &denial).await,
     };
+    // Only whoever may call the tool learns what its headers have to say.
+    if let (true, Some(headers), Ok(mirrored)) = (dialect.is_stateless(), headers, &offered.entry.mirrored)
+        && let Err(error) = mirrored.check(headers, params.arguments())
+    {
+        return call.contradictory(gate, offered, error).await;
+    }
     let arguments = gate.journal.summary(params.arguments(), snapshot.capture_arguments);
     let names = argument_names(&arguments);
     let intent = match gate.journal.intent(call.intent(&permit, arguments)).await {
@@ -88,7 +105,12 @@ pub(crate) async fn call_tool(gate: &Gate, grant: &AccessGrant, params: &CallPar
 }
 
 /// The tools that this person may use, at least with some arguments.
-pub(crate) fn listed<'s>(gate: &Gate, snapshot: &'s Snapshot, grant: &AccessGrant) -> Vec<&'s Offered> {
+pub(crate) fn listed<'s>(
+    gate: &Gate,
+    snapshot: &'s Snapshot,
+    grant: &AccessGrant,
+    dialect: Dialect,
+) -> Vec<&'s Offered> {
     let Some(view) = snapshot.servers.get(&grant.server) else { return Vec::new() };
     let circumstance = circumstance(gate, grant);
     let policy = snapshot.policy_at(circumstance.now);
@@ -96,6 +118,7 @@ pub(crate) fn listed<'s>(gate: &Gate, snapshot: &'s Snapshot, grant: &AccessGran
     let listed: std::collections::HashSet<_> = listed.into_iter().collect();
     view.tools()
         .iter()
+        .filter(|offered| offered.entry.fits(dialect))
         .filter(|offered| listed.contains(&(offered.connector.clone(), offered.tool.clone())))
         .collect()
 }
@@ -174,6 +197,15 @@ impl<'a> Call<'a> {
         let record = self.denial(None, Vec::new(), "sign-in-needed", advice.happened.clone());
         match self.record_denial(gate, None, record).await {
             Ok(()) => refusal(advice),
+            Err(fault) => unrecorded(&fault),
+        }
+    }
+
+    /// Somebody on the way may have let the request pass for what its headers say.
+    async fn contradictory(&self, gate: &Gate, offered: &Offered, error: RpcError) -> Reply {
+        let record = self.denial(Some(offered), Vec::new(), "headers", error.message.clone());
+        match self.record_denial(gate, Some(offered), record).await {
+            Ok(()) => Reply::Refused(error),
             Err(fault) => unrecorded(&fault),
         }
     }

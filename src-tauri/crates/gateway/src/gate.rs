@@ -12,6 +12,7 @@ use os::Clock;
 
 use crate::observe::Observer;
 use crate::snapshot::Snapshots;
+use crate::streams::Streams;
 
 /// Everything that requests need, wired at the composition root. Requests share one.
 pub struct Gate {
@@ -24,6 +25,7 @@ pub struct Gate {
     pub(crate) switch: Switch,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) config: GateConfig,
+    pub(crate) streams: Streams,
 }
 
 /// Gets to know tools that nobody could list yet, because their connector wants a sign-in first.
@@ -80,6 +82,7 @@ impl Gate {
         clock: Arc<dyn Clock>,
         config: GateConfig,
     ) -> Self {
-        Self { issuer, journal, connectors, snapshots, observer, discovery, switch, clock, config }
+        let streams = Streams::default();
+        Self { issuer, journal, connectors, snapshots, observer, discovery, switch, clock, config, streams }
     }
 }

@@ -83,7 +83,7 @@ impl Line {
 
     /// Answers one request.
     async fn answer(&self, grant: &AccessGrant, id: &RawValue, dialect: Dialect, request: Request<'_>) {
-        match rpc::answer(&self.gate, grant, id, dialect, request).await {
+        match rpc::answer(&self.gate, grant, None, id, dialect, request).await {
             Answered::Now(answer) => self.say(answer.into_line()).await,
             Answered::Notices { tools } => {
                 let notice = tools.then(|| assistant::list_changed(Some(id)));

@@ -10,7 +10,8 @@ use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{MethodRouter, any, post};
-use http_body_util::{BodyExt as _, Limited};
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use hyper::body::Body as _;
 use issuer::{IssuerRequest, Route};
 use model::ServerId;
 
@@ -21,8 +22,17 @@ use crate::{rpc, streams};
 /// The longest message of an assistant, in bytes.
 pub(crate) const BODY_LIMIT: usize = 4 * 1024 * 1024;
 
+/// A message must have arrived within this time: connections are few, and nobody may keep them with half a message.
+const BODY_DEADLINE: Duration = Duration::from_secs(10);
 /// How long the message of an assistant that is refused is waited for.
 const DISCARD_DEADLINE: Duration = Duration::from_secs(5);
+
+/// Why a message was not read.
+enum BodyFault {
+    TooLarge,
+    Late,
+    Broken,
+}
 
 /// The other end of the connection, put into each request by the server.
 #[derive(Debug, Clone, Copy)]
@@ -57,10 +67,15 @@ async fn message(State(gate): State<Arc<Gate>>, Path(server): Path<String>, requ
         discard(request.into_body()).await;
         return (StatusCode::UNSUPPORTED_MEDIA_TYPE, "Messages are application/json.\n").into_response();
     }
+    if is_coded(request.headers()) {
+        discard(request.into_body()).await;
+        return coded();
+    }
     let (parts, body) = request.into_parts();
-    match bounded(body, BODY_LIMIT).await {
-        Some(body) => rpc::post(&gate, grant, &parts.headers, body).await,
-        None => rpc::json(rpc::too_large()),
+    match bounded(&parts.headers, body, BODY_LIMIT).await {
+        Ok(body) => rpc::post(&gate, grant, &parts.headers, body).await,
+        Err(BodyFault::TooLarge) => rpc::json(rpc::too_large()),
+        Err(fault) => unread(&fault),
     }
 }
 
@@ -80,7 +95,7 @@ async fn no_such_method(
 ) -> Response {
     let Ok(server) = server.parse::<ServerId>() else { return StatusCode::NOT_FOUND.into_response() };
     match rpc::caller(&gate, &server, &headers) {
-        Ok(_) => (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "GET, POST")]).into_response(),
+        Ok(_) => (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "GET, HEAD, POST")]).into_response(),
         Err(challenge) => *challenge,
     }
 }
@@ -88,6 +103,10 @@ async fn no_such_method(
 /// The authorization server, which is open by its nature; everything else does not exist.
 async fn open(State(gate): State<Arc<Gate>>, request: Request) -> Response {
     let Some(route) = Route::of(request.uri().path()) else { return StatusCode::NOT_FOUND.into_response() };
+    if is_coded(request.headers()) {
+        discard(request.into_body()).await;
+        return coded();
+    }
     let peer = match (&route, request.extensions().get::<Ends>().copied()) {
         (Route::Token, Some(ends)) => {
             let looked_up =
@@ -100,8 +119,9 @@ async fn open(State(gate): State<Arc<Gate>>, request: Request) -> Response {
     let text = |name: HeaderName| {
         parts.headers.get(name).and_then(|value| value.to_str().ok()).map(ToOwned::to_owned)
     };
-    let Some(body) = bounded(body, Route::BODY_LIMIT).await else {
-        return StatusCode::PAYLOAD_TOO_LARGE.into_response();
+    let body = match bounded(&parts.headers, body, Route::BODY_LIMIT).await {
+        Ok(body) => body,
+        Err(fault) => return unread(&fault),
     };
     let request = IssuerRequest {
         route,
@@ -131,15 +151,55 @@ fn is_json(headers: &HeaderMap) -> bool {
     essence.eq_ignore_ascii_case("application/json")
 }
 
-/// Takes what an assistant that is refused has still to send: a connection with an unread rest is closed, but the
-/// assistant was told nothing of that and asks on it for the way in.
-async fn discard(body: Body) {
-    let mut body = Limited::new(body, BODY_LIMIT);
+/// Whether the message is encoded in a way (RFC 9110, section 8.4) that is not undone here: a few bytes could become
+/// any number of them.
+fn is_coded(headers: &HeaderMap) -> bool {
+    let plain = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"identity");
+    !headers.get_all(header::CONTENT_ENCODING).iter().all(plain)
+}
+
+fn coded() -> Response {
+    let headers = [(header::ACCEPT_ENCODING, "identity")];
+    (StatusCode::UNSUPPORTED_MEDIA_TYPE, headers, "Messages are not compressed.\n").into_response()
+}
+
+fn unread(fault: &BodyFault) -> Response {
+    match fault {
+        BodyFault::TooLarge => StatusCode::PAYLOAD_TOO_LARGE.into_response(),
+        BodyFault::Late => {
+            (StatusCode::REQUEST_TIMEOUT, [(header::CONNECTION, "close")], "The message did not arrive.\n")
+                .into_response()
+        }
+        BodyFault::Broken => StatusCode::BAD_REQUEST.into_response(),
+    }
+}
+
+/// Takes what an assistant that is refused has still to send, and keeps none of it: a connection with an unread rest is
+/// closed, but the assistant was told nothing of that and asks on it for the way in; and who is still sending when the
+/// connection is closed never reads the answer.
+async fn discard(mut body: Body) {
     let taken = async { while let Some(Ok(_)) = body.frame().await {} };
     // Whoever does not send in time loses the connection.
     let _late = tokio::time::timeout(DISCARD_DEADLINE, taken).await;
 }
 
-async fn bounded(body: Body, limit: usize) -> Option<Bytes> {
-    Limited::new(body, limit).collect().await.ok().map(|collected| collected.to_bytes())
+async fn bounded(headers: &HeaderMap, mut body: Body, limit: usize) -> Result<Bytes, BodyFault> {
+    let declared = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
+    if declared > limit {
+        // Who asks before sending need not send at all.
+        if !headers.contains_key(header::EXPECT) {
+            discard(body).await;
+        }
+        return Err(BodyFault::TooLarge);
+    }
+    let read = Limited::new(&mut body, limit).collect();
+    match tokio::time::timeout(BODY_DEADLINE, read).await {
+        Ok(Ok(collected)) => Ok(collected.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => {
+            discard(body).await;
+            Err(BodyFault::TooLarge)
+        }
+        Ok(Err(_)) => Err(BodyFault::Broken),
+        Err(_) => Err(BodyFault::Late),
+    }
 }

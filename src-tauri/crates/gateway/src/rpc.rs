@@ -50,7 +50,7 @@ pub(crate) async fn post(
         Err(refusal) => json(Answer::refusal(&refusal)),
         Ok(Incoming::Notification | Incoming::Response) => StatusCode::ACCEPTED.into_response(),
         Ok(Incoming::Request { id, dialect, request }) => {
-            match answer(gate, &grant, id, dialect, request).await {
+            match answer(gate, &grant, Some(headers), id, dialect, request).await {
                 Answered::Now(answer) => json(answer),
                 Answered::Notices { tools } => streams::subscription(gate, grant, id, tools),
             }
@@ -69,10 +69,11 @@ pub(crate) enum Answered {
     },
 }
 
-/// Answers one request of an assistant that was let in.
+/// Answers one request of an assistant that was let in. `headers` are those that it came with, where it came by HTTP.
 pub(crate) async fn answer(
     gate: &Gate,
     grant: &AccessGrant,
+    headers: Option<&HeaderMap>,
     id: &RawValue,
     dialect: Dialect,
     request: Request<'_>,
@@ -81,9 +82,10 @@ pub(crate) async fn answer(
     let title = snapshot.servers.get(&grant.server).map_or("", |view| view.title.as_str());
     let face = ServerFace { name: grant.server.as_str(), title, version: env!("CARGO_PKG_VERSION") };
     let answer = match request {
-        Request::CallTool(params) => match call_tool(gate, grant, &params).await {
+        Request::CallTool(params) => match call_tool(gate, grant, &params, dialect, headers).await {
             Reply::Result(result) => Answer::result(dialect, id, &result),
             Reply::ConnectorError(error) => Answer::passed_error(id, &error),
+            Reply::Refused(error) => Answer::error(dialect, id, &error),
             Reply::UnknownTool => {
                 let text = format!("Unknown tool: {}", params.name());
                 Answer::error(dialect, id, &RpcError::new(RpcError::INVALID_PARAMS, text))
@@ -92,7 +94,7 @@ pub(crate) async fn answer(
         Request::ListTools => {
             gate.discovery.listed(&grant.server).await;
             let snapshot = gate.snapshots.current();
-            let tools = listed(gate, &snapshot, grant);
+            let tools = listed(gate, &snapshot, grant, dialect);
             let entries = tools.iter().map(|tool| &tool.entry);
             Answer::tools(dialect, id, entries, gate.config.list_fresh_for)
         }

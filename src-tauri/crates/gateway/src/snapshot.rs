@@ -38,7 +38,7 @@ pub struct ServerView {
     pub title: String,
     tools: Vec<Offered>,
     by_name: HashMap<String, usize>,
-    /// Descriptions of tools that could not be offered.
+    /// Descriptions of tools that could not be offered, or not to all.
     pub left_out: Vec<String>,
 }
 
@@ -98,6 +98,9 @@ impl ServerView {
             self.left_out.push(format!("{connector}: {tool} has no usable definition"));
             return;
         };
+        if let Err(fault) = &entry.mirrored {
+            self.left_out.push(format!("{connector}: {tool} is left out for newer assistants: {fault}"));
+        }
         self.by_name.insert(name, self.tools.len());
         self.tools.push(Offered {
             connector: connector.clone(),

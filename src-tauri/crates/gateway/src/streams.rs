@@ -1,11 +1,12 @@
 //! Streams of change notices: `subscriptions/listen` (2026-07-28) and the GET stream of earlier revisions.
 
+use std::collections::HashMap;
 use std::convert::Infallible;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
-use axum::http::header;
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use futures_util::stream;
 use issuer::AccessGrant;
@@ -17,6 +18,20 @@ use crate::gate::Gate;
 
 /// Comments keep the connection open, and the token is checked again with each.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+/// The most streams that one assistant has open: each holds a connection, and the others need some too.
+const MOST_STREAMS: usize = 32;
+
+/// How many streams each assistant has open.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Streams(Arc<Mutex<HashMap<String, usize>>>);
+
+/// A stream that is open, until this is dropped.
+#[derive(Debug)]
+struct Seat {
+    streams: Streams,
+    client_id: String,
+}
 
 /// The stream that a `subscriptions/listen` request opens: acknowledged first, then every notice carries its id.
 pub(crate) fn subscription(
@@ -41,6 +56,7 @@ struct Events {
     first: Option<String>,
     notice: Option<String>,
     changes: watch::Receiver<u64>,
+    _seat: Seat,
 }
 
 fn events(
@@ -49,8 +65,11 @@ fn events(
     first: Option<String>,
     notice: Option<String>,
 ) -> Response {
+    let Some(seat) = gate.streams.seat(&grant.client_id) else {
+        return (StatusCode::TOO_MANY_REQUESTS, "Close a stream before you open another.\n").into_response();
+    };
     let changes = gate.snapshots.changes();
-    let state = Events { gate: Arc::clone(gate), grant, first, notice, changes };
+    let state = Events { gate: Arc::clone(gate), grant, first, notice, changes, _seat: seat };
     let body = Body::from_stream(stream::unfold(state, |mut state| async {
         let text = state.next().await?;
         Some((Ok::<_, Infallible>(Bytes::from(text)), state))
@@ -61,6 +80,30 @@ fn events(
         (header::HeaderName::from_static("x-accel-buffering"), "no"),
     ];
     (headers, body).into_response()
+}
+
+impl Streams {
+    fn seat(&self, client_id: &str) -> Option<Seat> {
+        let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = open.entry(client_id.to_owned()).or_default();
+        if *count == MOST_STREAMS {
+            return None;
+        }
+        *count += 1;
+        Some(Seat { streams: self.clone(), client_id: client_id.to_owned() })
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let mut open = self.streams.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = open.get_mut(&self.client_id) {
+            *count -= 1;
+            if *count == 0 {
+                open.remove(&self.client_id);
+            }
+        }
+    }
 }
 
 impl Events {

@@ -1,7 +1,7 @@
 //! Programs that Deskgate runs, each with all its descendants in a process group of its own.
 //!
-//! A group never outlives its [`ChildGroup`], and its first process never outlives Deskgate, however that ends. A
-//! descendant that makes itself a new session escapes; nothing short of a container stops that.
+//! A group never outlives its [`ChildGroup`], nor Deskgate, however that ends. A descendant that makes itself a new
+//! session escapes; nothing short of a container stops that.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -141,6 +141,8 @@ fn attend(
             return;
         }
     };
+    #[cfg(unix)]
+    crate::survivors::add(child.id());
     let group = Arc::new(Group::of(&child));
     let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
     let leash = Leash(Arc::clone(&group));
@@ -199,6 +201,7 @@ mod unix {
                 while matches!(waitid(WaitId::Pid(leader), options), Err(rustix::io::Errno::INTR)) {}
             }
             self.signal(End::Kill);
+            crate::survivors::remove(child.id());
             let mut reaped = self.lock();
             let status = child.wait();
             *reaped = true;
@@ -408,7 +411,8 @@ mod tests {
         const ROLE: &str = "OS_TEST_PARENT";
         if std::env::var_os(ROLE).is_some() {
             let runtime = tokio::runtime::Runtime::new().unwrap();
-            let child = runtime.block_on(start("exec sleep 1000"));
+            let child = runtime.block_on(start("sleep 1000 & exec sleep 1000"));
+            runtime.block_on(until("both run", || members(child.pid()).len() == 2));
             #[expect(clippy::print_stdout, reason = "tells the other half of this test")]
             {
                 println!("\npid {}", child.pid());
@@ -425,11 +429,11 @@ mod tests {
         let lines = io::BufRead::lines(io::BufReader::new(parent.stdout.take().unwrap()));
         let pid: u32 =
             lines.map_while(Result::ok).find_map(|line| line.strip_prefix("pid ")?.parse().ok()).unwrap();
-        assert_eq!(members(pid).len(), 1);
+        assert_eq!(members(pid).len(), 2);
         parent.kill().unwrap();
         parent.wait().unwrap();
         let runtime = tokio::runtime::Runtime::new().unwrap();
-        runtime.block_on(until("the child is gone", || members(pid).is_empty()));
+        runtime.block_on(until("the child and its own are gone", || members(pid).is_empty()));
     }
 
     async fn first_line(child: &mut ChildGroup) -> String {

@@ -13,6 +13,8 @@ mod harden;
 mod instance;
 mod local;
 mod peer;
+#[cfg(unix)]
+mod survivors;
 
 pub use child::ChildGroup;
 pub use clock::{Clock, ManualClock, SystemClock};

@@ -25,6 +25,8 @@ pub struct Setup {
     pub policies: Vec<(String, String)>,
     /// Folders that come first in the search path, such as [`Opened::folder`](crate::Opened::folder).
     pub path: Vec<PathBuf>,
+    /// Variables of its environment beside those of the session.
+    pub environment: Vec<(String, String)>,
     /// Whether the log is kept as a user's is, rather than in every detail.
     pub usual_log: bool,
 }
@@ -92,6 +94,7 @@ impl Gateway {
     pub fn spawn(&mut self) -> Result<(), PeerFault> {
         let mut spec =
             self.session.spec("deskgate serve", &self.program).arg("serve").env("DESKGATE_HOME", self.home());
+        spec = spec.envs(self.setup.environment.iter().map(|(name, value)| (name, value)));
         if !self.setup.usual_log {
             spec = spec.env("DESKGATE_LOG", "debug");
         }

@@ -19,6 +19,8 @@ use crate::fault::UpstreamFault;
 use crate::links::{Exchange, HttpClient, Links};
 use crate::stdio::Outcome;
 
+/// The most that is read of a stream of events before the answer has come, in bytes.
+const STREAM_LIMIT: usize = 4 * MESSAGE_LIMIT;
 const SESSION: &str = "mcp-session-id";
 const EVENT_STREAM: &str = "text/event-stream";
 
@@ -163,6 +165,8 @@ impl Http {
         let headers = request.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(header::ACCEPT, HeaderValue::from_static("application/json, text/event-stream"));
+        // Without it a server may choose any encoding (RFC 9110, section 12.5.3), and none is undone here.
+        headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         for (name, value) in extra {
             // What is no header value could not be sent by anybody.
             if let Ok(value) = HeaderValue::from_str(&value) {
@@ -178,10 +182,13 @@ impl Http {
         request
     }
 
-    /// What a status of failure means by itself.
+    /// What makes an answer none by itself: a status of failure, or an encoding that is not undone here.
     fn refusal(&self, response: &Response<Incoming>) -> Option<UpstreamFault> {
         match response.status() {
-            status if status.is_success() => None,
+            status if status.is_success() => {
+                let encoding = encoding(response.headers())?;
+                Some(UpstreamFault::Unusable(format!("it is encoded: {encoding}")))
+            }
             StatusCode::UNAUTHORIZED => Some(UpstreamFault::Unauthorized { challenge: challenge(response) }),
             StatusCode::NOT_FOUND if self.session.get().is_some() => Some(UpstreamFault::SessionGone),
             status => Some(UpstreamFault::Status(status.as_u16())),
@@ -223,7 +230,12 @@ impl Http {
         bearer: Option<&Bearer>,
     ) -> Result<Outcome, UpstreamFault> {
         let mut decoder = Decoder::new(MESSAGE_LIMIT);
+        let mut received = 0;
         while let Some(chunk) = exchange.chunk().await? {
+            received += chunk.len();
+            if received > STREAM_LIMIT {
+                return Err(UpstreamFault::TooLarge);
+            }
             for event in decoder.push(&chunk).map_err(|_| UpstreamFault::TooLarge)? {
                 match FromConnector::parse(event.data.as_bytes()) {
                     Ok(FromConnector::Answer { id: answered, outcome }) if answered == id => {
@@ -246,6 +258,13 @@ fn is_event_stream(headers: &HeaderMap) -> bool {
         .get(header::CONTENT_TYPE)
         .and_then(|value| value.to_str().ok())
         .is_some_and(|value| value.starts_with(EVENT_STREAM))
+}
+
+/// The encoding of an answer that is not plain.
+fn encoding(headers: &HeaderMap) -> Option<String> {
+    let encoding = headers.get(header::CONTENT_ENCODING)?;
+    let plain = encoding.as_bytes().eq_ignore_ascii_case(b"identity");
+    (!plain).then(|| String::from_utf8_lossy(encoding.as_bytes()).chars().take(40).collect())
 }
 
 fn challenge(response: &Response<Incoming>) -> Option<String> {

@@ -1,6 +1,7 @@
 //! Opening a conversation with a connector: which revision it speaks, and `initialize` where it wants that (MCP
 //! 2026-07-28, basic/versioning, "Backward Compatibility with Initialization-Based Versions").
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::Duration;
 
@@ -30,7 +31,7 @@ impl Place<'_> {
     async fn connect(&self) -> Result<Session, UpstreamFault> {
         let transport = match self {
             Self::Program(program) => Transport::Stdio(Stdio::start(program).await?),
-            Self::Url(client, url) => Transport::Http(Box::new(Http::new((*client).clone(), url)?)),
+            Self::Url(client, url) => Transport::Http(Arc::new(Http::new((*client).clone(), url)?)),
         };
         Ok(Session {
             transport,

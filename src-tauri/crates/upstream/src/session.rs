@@ -1,5 +1,6 @@
 //! One conversation with a connector, whatever the transport and the revision.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -16,6 +17,8 @@ use crate::stdio::{Outcome, Stdio};
 
 /// What this program calls its version towards connectors.
 pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
+/// How long a connector may take to hear that nobody waits for its answer any more.
+const TOLD_WITHIN: Duration = Duration::from_secs(5);
 /// A list has at most this many pages: a cursor that never ends is no list.
 const PAGE_LIMIT: usize = 100;
 
@@ -34,7 +37,7 @@ pub struct Session {
 #[derive(Debug)]
 pub(crate) enum Transport {
     Stdio(Stdio),
-    Http(Box<Http>),
+    Http(Arc<Http>),
 }
 
 /// A connector's answer to a call: its result or its error object, as it wrote them.
@@ -79,7 +82,8 @@ impl Session {
     /// Calls the tool that the authority's permit names, with the parameters as they came.
     ///
     /// # Errors
-    /// An [`UpstreamFault`]; after [`UpstreamFault::Deadline`] the connector has been told that nobody waits.
+    /// An [`UpstreamFault`]; after [`UpstreamFault::Deadline`], or when dropped, the connector has been told that nobody
+    /// waits.
     pub async fn call_tool(
         &self,
         authority: Authority<'_>,
@@ -93,11 +97,10 @@ impl Session {
         let id = self.number();
         let tool = authority.permit().tool().as_str();
         let message = connector::call_tool(self.dialect, id, params, tool, VERSION);
-        match within(deadline, self.exchange(id, message, bearer)).await {
-            Err(UpstreamFault::Deadline) => {
-                self.cancel(id);
-                Err(UpstreamFault::Deadline)
-            }
+        let mut unanswered = Unanswered { session: self, id, bearer, abandoned: true };
+        let outcome = within(deadline, self.exchange(id, message, bearer)).await;
+        unanswered.abandoned = matches!(outcome, Err(UpstreamFault::Deadline));
+        match outcome {
             Ok(Ok(result)) if !connector::is_complete(&result) => {
                 Err(UpstreamFault::Unusable("it asks for something that was not offered to it".to_owned()))
             }
@@ -180,16 +183,42 @@ impl Session {
         }
     }
 
-    /// Over HTTP, closing the connection says as much.
-    fn cancel(&self, id: u64) {
+    /// Over HTTP without sessions, closing the connection says as much; with them it says nothing (MCP 2025-11-25,
+    /// basic/transports, "Sending Messages to the Server").
+    fn cancel(&self, id: u64, bearer: Option<&Bearer>) {
         match &self.transport {
             Transport::Stdio(stdio) => stdio.send_if_room(connector::cancelled(id)),
-            Transport::Http(_) => {}
+            Transport::Http(_) if self.dialect.is_stateless() => {}
+            Transport::Http(http) => {
+                let message = connector::reply(self.dialect, connector::cancelled(id));
+                let (http, bearer) = (Arc::clone(http), bearer.cloned());
+                tokio::spawn(async move {
+                    if let Err(fault) = within(TOLD_WITHIN, http.notify(message, bearer.as_ref())).await {
+                        tracing::debug!(%fault, "a connector does not hear that nobody waits");
+                    }
+                });
+            }
         }
     }
 
     pub(crate) fn number(&self) -> u64 {
         self.next_id.fetch_add(1, Ordering::Relaxed)
+    }
+}
+
+/// A call that nobody waits for any more is cancelled, be it late or the assistant gone.
+struct Unanswered<'a> {
+    session: &'a Session,
+    id: u64,
+    bearer: Option<&'a Bearer>,
+    abandoned: bool,
+}
+
+impl Drop for Unanswered<'_> {
+    fn drop(&mut self) {
+        if self.abandoned {
+            self.session.cancel(self.id, self.bearer);
+        }
     }
 }
 

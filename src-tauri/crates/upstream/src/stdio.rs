@@ -62,6 +62,8 @@ struct Shared {
 struct Waiting {
     answers: HashMap<u64, oneshot::Sender<Outcome>>,
     ended: bool,
+    /// It ended because of a line that does not end.
+    too_large: bool,
 }
 
 impl Stdio {
@@ -100,6 +102,7 @@ impl Stdio {
         {
             let mut waiting = lock(&self.shared.waiting);
             if waiting.ended {
+                drop(waiting);
                 return Err(self.ended());
             }
             waiting.answers.insert(id, answer);
@@ -129,6 +132,9 @@ impl Stdio {
     }
 
     fn ended(&self) -> UpstreamFault {
+        if lock(&self.shared.waiting).too_large {
+            return UpstreamFault::TooLarge;
+        }
         let lines: Vec<String> = lock(&self.shared.last_words).iter().cloned().collect();
         UpstreamFault::Ended { last_words: lines.join(" | ") }
     }
@@ -189,9 +195,12 @@ async fn read(stdout: ChildStdout, outbox: mpsc::Sender<String>, shared: &Shared
             Ok(false) => return,
             Err(error) => {
                 tracing::warn!(%error, "a connector's output cannot be read");
+                lock(&shared.waiting).too_large = error.kind() == std::io::ErrorKind::FileTooLarge;
                 return;
             }
         }
+        // Lines that lie in the buffer cost no waiting: a program that never pauses would be all that is attended to.
+        tokio::task::coop::consume_budget().await;
         if line.iter().all(u8::is_ascii_whitespace) {
             continue;
         }
@@ -234,7 +243,7 @@ async fn next_line(
         line.extend_from_slice(&chunk[..taken - usize::from(complete)]);
         reader.consume(taken);
         if line.len() > limit {
-            return Err(std::io::Error::other("a line is too long"));
+            return Err(std::io::Error::new(std::io::ErrorKind::FileTooLarge, "a line is too long"));
         }
         if complete {
             return Ok(true);
@@ -242,16 +251,40 @@ async fn next_line(
     }
 }
 
+/// Keeps the last words, however many there were. Reads to the end in any case: a program whose standard error is closed
+/// is ended by its next word, and a bar of progress is one line without end.
 async fn listen_to_errors(stderr: ChildStderr, shared: Arc<Shared>) {
-    let mut lines = BufReader::new(stderr);
+    let mut reader = BufReader::new(stderr);
     let mut line = Vec::new();
-    while let Ok(true) = next_line(&mut lines, &mut line, MESSAGE_LIMIT).await {
-        let text: String = String::from_utf8_lossy(&line[..line.len().min(LAST_LINE)]).into_owned();
-        let mut kept = lock(&shared.last_words);
+    loop {
+        tokio::task::coop::consume_budget().await;
+        let chunk = match reader.fill_buf().await {
+            Ok([]) | Err(_) => break,
+            Ok(chunk) => chunk,
+        };
+        let end = chunk.iter().position(|byte| matches!(byte, b'\n' | b'\r'));
+        let piece = &chunk[..end.unwrap_or(chunk.len())];
+        line.extend_from_slice(&piece[..piece.len().min(LAST_LINE - line.len())]);
+        let taken = end.map_or(chunk.len(), |end| end + 1);
+        reader.consume(taken);
+        if end.is_some() {
+            shared.keep(&mut line);
+        }
+    }
+    shared.keep(&mut line);
+}
+
+impl Shared {
+    fn keep(&self, line: &mut Vec<u8>) {
+        if line.is_empty() {
+            return;
+        }
+        let mut kept = lock(&self.last_words);
         if kept.len() == LAST_LINES {
             kept.pop_front();
         }
-        kept.push_back(text);
+        kept.push_back(String::from_utf8_lossy(line).into_owned());
+        line.clear();
     }
 }
 

@@ -8,6 +8,7 @@ use serde_json::json;
 use serde_json::value::RawValue;
 
 use super::incoming::{Dialect, Refusal};
+use super::mirrored::{MirrorFault, Mirrored};
 use crate::error::RpcError;
 use crate::raw::{RawObject, raw};
 use crate::revision::Revision;
@@ -39,18 +40,27 @@ pub struct ToolEntry {
     pub name: String,
     /// The definition, as the connector sent it but for the name.
     pub definition: Box<RawValue>,
+    /// The arguments that headers repeat, in the stateless revision.
+    pub mirrored: Result<Mirrored, MirrorFault>,
 }
 
 impl ToolEntry {
+    /// Whether it may be offered in this dialect: a tool whose headers cannot be known must not be in the stateless
+    /// revision.
+    pub fn fits(&self, dialect: Dialect) -> bool {
+        !dialect.is_stateless() || self.mirrored.is_ok()
+    }
+
     /// Advertises `definition` under `name`. `None` when the definition is not an object.
     pub fn new(name: String, definition: &RawValue) -> Option<Self> {
         let mut object = RawObject::parse(definition)?;
+        let mirrored = Mirrored::of(definition);
         if object.read::<String>("name").as_deref() == Some(name.as_str()) {
-            return Some(Self { name, definition: definition.to_owned() });
+            return Some(Self { name, definition: definition.to_owned(), mirrored });
         }
         object.set("name", raw(&name));
         let definition = object.to_raw();
-        Some(Self { name, definition })
+        Some(Self { name, definition, mirrored })
     }
 }
 

@@ -15,7 +15,8 @@ use crate::revision::{Era, Revision};
 const META_VERSION: &str = "io.modelcontextprotocol/protocolVersion";
 const META_CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
 
-/// The headers that carry protocol; values that are not ASCII count as absent.
+/// The headers that carry protocol. One that is there twice or is not ASCII counts as empty, and so agrees with nothing:
+/// two readers could take it for different things.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Headers<'a> {
     /// `MCP-Protocol-Version`.
@@ -29,7 +30,11 @@ pub struct Headers<'a> {
 impl<'a> Headers<'a> {
     /// Reads them from an HTTP request's headers.
     pub fn read(headers: &'a http::HeaderMap) -> Self {
-        let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+        let text = |name: &str| {
+            let mut values = headers.get_all(name).iter();
+            let value = values.next()?.to_str().unwrap_or_default();
+            Some(if values.next().is_none() { value } else { "" })
+        };
         Self {
             protocol_version: text("mcp-protocol-version"),
             method: text("mcp-method"),
@@ -142,7 +147,13 @@ pub struct Refusal {
 pub fn read<'a>(headers: &Headers<'_>, body: &'a [u8]) -> Result<Incoming<'a>, Refusal> {
     match Message::parse(body).map_err(|fault| unreadable(&fault))? {
         Message::Response { .. } => Ok(Incoming::Response),
-        Message::Notification { .. } => Ok(Incoming::Notification),
+        Message::Notification { method, .. } if method.starts_with("notifications/") => {
+            Ok(Incoming::Notification)
+        }
+        // Who forgot the id, or wrote `null`, waits for an answer.
+        Message::Notification { .. } => {
+            Err(bad_request("null", RpcError::new(RpcError::INVALID_REQUEST, "a request has an id")))
+        }
         Message::Request { id, method, params } => {
             let outcome = dialect(headers, &method, &params).and_then(|dialect| {
                 let request = request(dialect, method, params)?;
@@ -158,14 +169,17 @@ fn dialect(headers: &Headers<'_>, method: &str, params: &RawObject<'_>) -> Resul
     let meta = params.member("_meta").and_then(RawObject::parse);
     let in_body = stated(meta.as_ref());
     let revision = match headers.protocol_version {
+        Some("") => return Err(mismatch("MCP-Protocol-Version cannot be read")),
         Some(date) => Revision::known(date).ok_or_else(|| unsupported(date))?,
         None if in_body.is_some() => return Err(mismatch("MCP-Protocol-Version is missing")),
         None => return Ok(Dialect(Revision::V2025_03_26)),
     };
+    if in_body.as_ref().is_some_and(|in_body| in_body != revision.as_str()) {
+        return Err(mismatch("MCP-Protocol-Version differs from _meta"));
+    }
     if revision.era() == Era::Modern {
-        let Some(in_body) = in_body else { return Err(lacks(META_VERSION)) };
-        if in_body != revision.as_str() {
-            return Err(mismatch("MCP-Protocol-Version differs from _meta"));
+        if in_body.is_none() {
+            return Err(lacks(META_VERSION));
         }
         has_capabilities(meta.as_ref())?;
         if headers.method != Some(method) {
@@ -250,7 +264,7 @@ fn negotiated(params: &RawObject<'_>) -> Revision {
 }
 
 /// Undoes the header encoding `=?base64?…?=` of names that are not plain ASCII.
-fn decoded(value: &str) -> Option<String> {
+pub(super) fn decoded(value: &str) -> Option<String> {
     match value.strip_prefix("=?base64?").and_then(|rest| rest.strip_suffix("?=")) {
         Some(encoded) => STANDARD.decode(encoded).ok().and_then(|bytes| String::from_utf8(bytes).ok()),
         None => Some(value.to_owned()),

@@ -3,7 +3,9 @@
 mod answer;
 mod conversation;
 mod incoming;
+mod mirrored;
 
 pub use answer::{Answer, ServerFace, ToolEntry, acknowledged, list_changed};
 pub use conversation::{Conversation, Said, refused};
 pub use incoming::{Dialect, Headers, Incoming, Refusal, Request, read};
+pub use mirrored::{MirrorFault, Mirrored};
