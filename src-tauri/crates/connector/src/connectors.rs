@@ -139,7 +139,7 @@ impl Connectors {
             let session = connector.session(subject, bearer.as_ref()).await?;
             self.follow_changes(connector, subject, &session);
             let outcome = session.call_tool(authority, params, bearer.as_ref(), deadline).await;
-            if let Err(UpstreamFault::SessionGone | UpstreamFault::Ended { .. }) = &outcome {
+            if session.is_over_after(&outcome) {
                 connector.discard(subject, &session).await;
             }
             Ok(outcome?)
@@ -163,9 +163,7 @@ impl Connectors {
         let outcome = async {
             let session = connector.session(subject, bearer.as_ref()).await?;
             let listing = connector.list(&session, bearer.as_ref(), era).await;
-            if let Err(CallFault::Upstream(UpstreamFault::SessionGone | UpstreamFault::Ended { .. })) =
-                &listing
-            {
+            if matches!(&listing, Err(CallFault::Upstream(fault)) if session.is_over_with(fault)) {
                 connector.discard(subject, &session).await;
             }
             Ok((listing?, session))
@@ -185,7 +183,8 @@ impl Connectors {
         let Some(changes) = session.changes() else { return };
         let follower = Follower {
             connectors: self.clone(),
-            connector: Arc::clone(connector),
+            id: connector.id.clone(),
+            connector: Arc::downgrade(connector),
             subject: subject.clone(),
             session: Arc::downgrade(session),
         };
@@ -203,7 +202,7 @@ impl Connectors {
         }
     }
 
-    fn find(&self, id: &ConnectorId) -> Result<Arc<Connector>, CallFault> {
+    pub(crate) fn find(&self, id: &ConnectorId) -> Result<Arc<Connector>, CallFault> {
         let all = self.all.read().unwrap_or_else(PoisonError::into_inner);
         all.get(id).cloned().ok_or_else(|| CallFault::Unknown(id.clone()))
     }

@@ -1,22 +1,28 @@
-//! Follows what a connector tells of its tool list, as long as the session lasts. Holds no session: it ends with the
-//! person or the account that the session belongs to.
+//! Follows what a connector tells of its tool list, as long as the session lasts. Holds neither session nor connector: it
+//! ends with the person or the account that the session belongs to, and with the connector as it is defined now.
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use model::Subject;
+use model::{ConnectorId, Subject};
 use tokio::sync::watch;
 use tokio::time::Instant;
-use upstream::{Changes, Notice, Notices, Session, UpstreamFault};
+use upstream::{Bearer, Changes, News, Notice, Notices, Session, UpstreamFault};
 
 use crate::connector::Connector;
 use crate::connectors::Connectors;
+use crate::fault::CallFault;
 use crate::seams::Asking;
 
 /// A stream that ended is opened again after this time, and after twice as long each time that it does not last.
 const REOPEN: Duration = Duration::from_secs(1);
 /// The longest such time; a stream that lasted as long counts as a good one.
 const REOPEN_AT_MOST: Duration = Duration::from_secs(5 * 60);
+
+/// How long a server may take to open a stream or to take an answer.
+const OPENS_WITHIN: Duration = Duration::from_secs(30);
+/// A stream that was silent for so long is opened anew.
+const SILENT_AT_MOST: Duration = Duration::from_secs(10 * 60);
 
 /// The shortest time between two lists that a connector asks for.
 const LIST_AGAIN_AFTER: Duration = Duration::from_secs(1);
@@ -36,7 +42,8 @@ impl Pace {
 
 pub(crate) struct Follower {
     pub(crate) connectors: Connectors,
-    pub(crate) connector: Arc<Connector>,
+    pub(crate) id: ConnectorId,
+    pub(crate) connector: Weak<Connector>,
     pub(crate) subject: Subject,
     pub(crate) session: Weak<Session>,
 }
@@ -45,10 +52,10 @@ impl Follower {
     pub(crate) async fn run(self, changes: Changes) {
         match changes {
             Changes::Told(told) => self.told(told).await,
-            Changes::Streamed(mut life) => {
+            Changes::Streamed(news, mut life) => {
                 let gone = async { while life.changed().await.is_ok() {} };
                 tokio::select! {
-                    () = self.streamed() => {}
+                    () = self.streamed(&news) => {}
                     () = gone => {}
                 }
             }
@@ -67,22 +74,24 @@ impl Follower {
         }
     }
 
-    async fn streamed(&self) {
+    async fn streamed(&self, news: &News) {
         let mut pause = REOPEN;
         let mut first = true;
         loop {
             let opened = Instant::now();
-            match self.open().await {
-                Ok(None) | Err(UpstreamFault::SessionGone) => return,
+            match self.open(news).await {
+                Ok(None) | Err(CallFault::Unknown(_) | CallFault::Upstream(UpstreamFault::SessionGone)) => {
+                    return;
+                }
                 Ok(Some(notices)) => {
                     // What changed while nobody listened was not heard.
                     if !std::mem::take(&mut first) {
                         self.list().await;
                     }
-                    self.listen(notices).await;
+                    self.listen(news, notices).await;
                 }
                 Err(fault) => {
-                    tracing::debug!(connector = %self.connector.id, %fault, "no stream of news");
+                    tracing::debug!(connector = %self.id, %fault, "no stream of news");
                 }
             }
             pause = if opened.elapsed() >= REOPEN_AT_MOST { REOPEN } else { pause };
@@ -91,42 +100,60 @@ impl Follower {
         }
     }
 
-    /// `None` where there is nothing to follow any more.
-    async fn open(&self) -> Result<Option<Notices>, UpstreamFault> {
-        let Some(session) = self.session.upgrade() else { return Ok(None) };
-        let Ok(bearer) = self.connector.bearer(&self.subject, Asking::Never).await else { return Ok(None) };
-        session.notices(bearer.as_ref()).await
+    /// `None` where there is nothing to follow.
+    async fn open(&self, news: &News) -> Result<Option<Notices>, CallFault> {
+        let bearer = self.bearer().await?;
+        Ok(tokio::time::timeout(OPENS_WITHIN, news.open(bearer.as_ref()))
+            .await
+            .unwrap_or(Err(UpstreamFault::Deadline))?)
     }
 
-    async fn listen(&self, mut notices: Notices) {
+    /// The token to follow with: only as long as the connector is the one that the session was opened with. A server that
+    /// the connector has left must not be sent the token of the one that it went to.
+    async fn bearer(&self) -> Result<Option<Bearer>, CallFault> {
+        let unknown = || CallFault::Unknown(self.id.clone());
+        let connector = self.connector.upgrade().ok_or_else(unknown)?;
+        if !Arc::ptr_eq(&connector, &self.connectors.find(&self.id)?) {
+            return Err(unknown());
+        }
+        connector.bearer(&self.subject, Asking::Never).await
+    }
+
+    async fn listen(&self, news: &News, mut notices: Notices) {
         let mut pace = Pace::default();
         loop {
-            match notices.next().await {
+            // A connection that was lost while the computer slept is silent for ever.
+            let Ok(notice) = tokio::time::timeout(SILENT_AT_MOST, notices.next()).await else { return };
+            match notice {
                 Ok(Some(Notice::ToolsChanged)) => {
                     pace.keep().await;
                     self.list().await;
                 }
-                Ok(Some(Notice::Reply(reply))) => self.reply(reply).await,
+                Ok(Some(Notice::Reply(reply))) => self.reply(news, reply).await,
                 Ok(None) => return,
                 Err(fault) => {
-                    tracing::debug!(connector = %self.connector.id, %fault, "the stream of news broke");
+                    tracing::debug!(connector = %self.id, %fault, "the stream of news broke");
                     return;
                 }
             }
         }
     }
 
-    async fn reply(&self, reply: String) {
-        let Some(session) = self.session.upgrade() else { return };
-        let Ok(bearer) = self.connector.bearer(&self.subject, Asking::Never).await else { return };
-        if let Err(fault) = session.reply(reply, bearer.as_ref()).await {
-            tracing::debug!(connector = %self.connector.id, %fault, "a question was not answered");
+    async fn reply(&self, news: &News, reply: String) {
+        let replied = async {
+            let bearer = self.bearer().await?;
+            Ok::<_, CallFault>(news.reply(reply, bearer.as_ref()).await?)
+        };
+        match tokio::time::timeout(OPENS_WITHIN, replied).await {
+            Ok(Ok(())) => {}
+            Ok(Err(fault)) => tracing::debug!(connector = %self.id, %fault, "a question was not answered"),
+            Err(_) => tracing::debug!(connector = %self.id, "an answer was not taken"),
         }
     }
 
     async fn list(&self) {
-        if let Err(fault) = self.connectors.refresh(&self.connector.id, &self.subject, Asking::Never).await {
-            tracing::warn!(connector = %self.connector.id, %fault, "its changed tools could not be listed");
+        if let Err(fault) = self.connectors.refresh(&self.id, &self.subject, Asking::Never).await {
+            tracing::warn!(connector = %self.id, %fault, "its changed tools could not be listed");
         }
     }
 }

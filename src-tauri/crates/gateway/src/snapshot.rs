@@ -73,7 +73,15 @@ impl ServerView {
         let names = names(id, &offers);
         let mut view = Self { title, ..Self::default() };
         let tools = offers.iter().flat_map(|offer| offer.tools.iter().map(move |tool| (offer, tool)));
+        let mut count: HashMap<String, usize> = HashMap::new();
+        names.iter().for_each(|name| *count.entry(name.clone()).or_default() += 1);
         for (name, (offer, (tool, definition))) in names.into_iter().zip(tools) {
+            // Even with prefixes, which takes somebody who computes a digest to fit: neither is offered.
+            if count.get(&name) > Some(&1) {
+                view.left_out
+                    .push(format!("{}: {tool} would be called {name}, as another is", offer.connector));
+                continue;
+            }
             view.add(name, &offer.connector, &offer.title, tool.clone(), definition);
         }
         view

@@ -12,22 +12,26 @@ pub fn canonical(value: &RawValue) -> String {
     text
 }
 
+/// Whether two values are equal JSON, with scalars spelt alike.
+pub fn is_same(one: &RawValue, other: &RawValue) -> bool {
+    one.get() == other.get() || canonical(one) == canonical(other)
+}
+
 fn write(value: &RawValue, text: &mut String) {
     match value.get().as_bytes().first() {
         Some(b'{') => {
             let Some(object) = RawObject::parse(value) else { return text.push_str(value.get()) };
-            let mut keys: Vec<&str> = object.keys().collect();
-            keys.sort_unstable();
+            let mut members: Vec<(&str, &RawValue)> = object.members().collect();
+            // Stable: of two with one name the first stays the first.
+            members.sort_by_key(|(key, _)| *key);
             text.push('{');
-            for (at, key) in keys.into_iter().enumerate() {
+            for (at, (key, member)) in members.into_iter().enumerate() {
                 if at > 0 {
                     text.push(',');
                 }
                 text.push_str(crate::raw(key).get());
                 text.push(':');
-                if let Some(member) = object.member(key) {
-                    write(member, text);
-                }
+                write(member, text);
             }
             text.push('}');
         }

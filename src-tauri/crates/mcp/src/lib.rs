@@ -21,7 +21,7 @@ pub mod sse;
 
 pub use assistant::Dialect;
 pub use call::{CallFault, CallParams, tool_error};
-pub use canonical::canonical;
+pub use canonical::{canonical, is_same};
 pub use error::RpcError;
 pub use message::{Message, MessageFault};
 pub use raw::{RawObject, raw};

@@ -45,6 +45,11 @@ impl<'a> RawObject<'a> {
         self.0.iter().map(|(name, _)| name.as_ref())
     }
 
+    /// The members in order.
+    pub fn members(&self) -> impl Iterator<Item = (&str, &RawValue)> {
+        self.0.iter().map(|(name, value)| (name.as_ref(), value.as_ref()))
+    }
+
     /// Whether there is no member.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

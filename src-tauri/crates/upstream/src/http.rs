@@ -104,7 +104,11 @@ impl Http {
         let exchange = self.post(message, bearer).await?;
         match self.refusal(exchange.response()) {
             Some(fault) => Err(fault),
-            None => exchange.body(MESSAGE_LIMIT).await.map(drop),
+            None => {
+                // Nothing is said in it, and some servers never end it.
+                exchange.let_go();
+                Ok(())
+            }
         }
     }
 
@@ -134,8 +138,8 @@ impl Http {
 
     fn stream_of(&self, exchange: Exchange) -> Result<Option<Exchange>, UpstreamFault> {
         match self.refusal(exchange.response()) {
-            // It says so in many ways: 405 is the one that the specification names.
-            Some(UpstreamFault::Status(status)) if (400..500).contains(&status) => Ok(None),
+            // 405 is what the specification names; the others are how servers say that they know no such thing.
+            Some(UpstreamFault::Status(404 | 405 | 501)) => Ok(None),
             Some(fault) => Err(fault),
             None => Ok(is_event_stream(exchange.response().headers()).then_some(exchange)),
         }

@@ -18,7 +18,7 @@ pub use authority::{Authority, Mismatch};
 pub use fault::UpstreamFault;
 pub use http::Bearer;
 pub use links::HttpClient;
-pub use notices::{Changes, Notice, Notices};
+pub use notices::{Changes, News, Notice, Notices};
 pub use session::{Answer, ListedTools, Session};
 pub use stdio::Program;
 

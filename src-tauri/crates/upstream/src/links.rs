@@ -90,9 +90,8 @@ type Stream = MaybeHttpsStream<TokioIo<TcpStream>>;
 #[derive(Debug)]
 struct Link {
     sender: SendRequest<Full<Bytes>>,
-    connection: Connection<Stream, Full<Bytes>>,
-    /// It is closed, and must not be polled any more.
-    ended: bool,
+    /// `None` once it is closed: a request that it has not taken comes back when it is dropped.
+    connection: Option<Connection<Stream, Full<Bytes>>>,
 }
 
 /// An answer that is coming in, with the connection that it comes over.
@@ -157,14 +156,15 @@ impl Links {
         };
         let stream = stream.map_err(|error| UpstreamFault::Unreachable(described(error.as_ref())))?;
         let (sender, connection) = http1::handshake(stream).await.map_err(|error| unreachable(&error))?;
-        Ok(Box::new(Link { sender, connection, ended: false }))
+        Ok(Box::new(Link { sender, connection: Some(connection) }))
     }
 
     /// The connection that was used last, if the server has not closed it meanwhile.
     async fn rested(&self) -> Option<Box<Link>> {
         loop {
-            let (_, mut link) = self.idle().links.pop()?;
-            if link.is_ready().await {
+            let (since, mut link) = self.idle().links.pop()?;
+            // Servers and what lies between close older ones, and not every end is told.
+            if since.elapsed() < IDLE && link.is_ready().await {
                 return Some(link);
             }
         }
@@ -205,34 +205,38 @@ async fn sweep(links: Weak<Links>) {
 impl Link {
     /// Lets the connection do what it can now.
     fn drive(&mut self, cx: &mut Context<'_>) {
-        if !self.ended && Pin::new(&mut self.connection).poll(cx).is_ready() {
-            // What went wrong is told to whoever waits for an answer.
-            self.ended = true;
-        }
+        drive(&mut self.connection, cx);
     }
 
     /// Whether another request can be sent at once.
     async fn is_ready(&mut self) -> bool {
         poll_fn(|cx| {
             self.drive(cx);
-            Poll::Ready(!self.ended && matches!(self.sender.poll_ready(cx), Poll::Ready(Ok(()))))
+            Poll::Ready(
+                self.connection.is_some() && matches!(self.sender.poll_ready(cx), Poll::Ready(Ok(()))),
+            )
         })
         .await
     }
 
     async fn send(&mut self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, SendFault> {
         let mut sent = pin!(self.sender.try_send_request(request));
-        let (connection, ended) = (&mut self.connection, &mut self.ended);
+        let connection = &mut self.connection;
         let answer = poll_fn(|cx| {
-            if !*ended && Pin::new(&mut *connection).poll(cx).is_ready() {
-                *ended = true;
-            }
+            drive(connection, cx);
             sent.as_mut().poll(cx)
         });
         answer.await.map_err(|mut fault| match fault.take_message() {
             Some(request) => SendFault::Unsent(Box::new(request)),
             None => SendFault::Failed(unreachable(fault.error())),
         })
+    }
+}
+
+/// Lets a connection do what it can now. What goes wrong is told to whoever waits for an answer.
+fn drive(connection: &mut Option<Connection<Stream, Full<Bytes>>>, cx: &mut Context<'_>) {
+    if connection.as_mut().is_some_and(|connection| Pin::new(connection).poll(cx).is_ready()) {
+        *connection = None;
     }
 }
 

@@ -2,14 +2,18 @@
 //! Server"; 2026-07-28, basic/patterns/subscriptions).
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
-use mcp::connector::FromConnector;
+use mcp::Dialect;
+use mcp::connector::{self, FromConnector};
 use mcp::sse::Decoder;
 use tokio::sync::watch;
 
 use crate::MESSAGE_LIMIT;
 use crate::fault::UpstreamFault;
+use crate::http::{Bearer, Http};
 use crate::links::Exchange;
+use crate::session::VERSION;
 
 /// How news of changes of the tool list come.
 #[derive(Debug)]
@@ -17,10 +21,42 @@ pub enum Changes {
     /// They are counted here; also the end of the session.
     Told(watch::Receiver<u64>),
     /// Over a stream that has to be opened. The receiver ends with the session.
-    Streamed(watch::Receiver<()>),
+    Streamed(News, watch::Receiver<()>),
 }
 
-/// An open stream of news. Does not keep the session alive.
+/// Where a stream of news is opened. Does not keep the session alive, whatever the server does.
+#[derive(Debug)]
+pub struct News {
+    pub(crate) http: Arc<Http>,
+    pub(crate) dialect: Dialect,
+    /// The number of the request that opens a stream; there is one at a time.
+    pub(crate) id: u64,
+}
+
+impl News {
+    /// Opens the stream; `None` if the server has none after all.
+    ///
+    /// # Errors
+    /// An [`UpstreamFault`].
+    pub async fn open(&self, bearer: Option<&Bearer>) -> Result<Option<Notices>, UpstreamFault> {
+        let exchange = if self.dialect.is_stateless() {
+            self.http.listen(connector::listen(self.id, VERSION), bearer).await?
+        } else {
+            self.http.stream(connector::stream_headers(self.dialect), bearer).await?
+        };
+        Ok(exchange.map(Notices::new))
+    }
+
+    /// Answers a question that came over the stream.
+    ///
+    /// # Errors
+    /// An [`UpstreamFault`].
+    pub async fn reply(&self, reply: String, bearer: Option<&Bearer>) -> Result<(), UpstreamFault> {
+        self.http.notify(connector::reply(self.dialect, reply), bearer).await
+    }
+}
+
+/// An open stream of news.
 #[derive(Debug)]
 pub struct Notices {
     exchange: Exchange,

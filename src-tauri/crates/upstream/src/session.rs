@@ -1,5 +1,6 @@
 //! One conversation with a connector, whatever the transport and the revision.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -9,16 +10,19 @@ use mcp::{CallParams, Dialect};
 use serde_json::value::RawValue;
 use tokio::sync::watch;
 
+use crate::MESSAGE_LIMIT;
 use crate::authority::Authority;
 use crate::fault::UpstreamFault;
 use crate::http::{Bearer, Http, shown};
-use crate::notices::{Changes, Notices};
+use crate::notices::{Changes, News};
 use crate::stdio::{Outcome, Stdio};
 
 /// What this program calls its version towards connectors.
 pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// How long a connector may take to hear that nobody waits for its answer any more.
 const TOLD_WITHIN: Duration = Duration::from_secs(5);
+/// The most tools of one connector, all pages together.
+const MOST_TOOLS: usize = 10_000;
 /// A list has at most this many pages: a cursor that never ends is no list.
 const PAGE_LIMIT: usize = 100;
 
@@ -64,11 +68,16 @@ impl Session {
     ) -> Result<ListedTools, UpstreamFault> {
         let listed = async {
             let mut listed = ListedTools::default();
-            let mut cursor = None;
+            let mut names = HashSet::new();
+            let (mut cursor, mut bytes) = (None, 0);
             for _ in 0..PAGE_LIMIT {
                 let message = |id| connector::list_tools(self.dialect, id, cursor.as_deref(), VERSION);
                 let page = connector::read_tools(&self.ask("tools/list", message, bearer).await?)?;
-                page.tools.into_iter().for_each(|tool| listed.take(tool));
+                bytes += page.tools.iter().map(|tool| tool.get().len()).sum::<usize>();
+                if bytes > MESSAGE_LIMIT || names.len() + page.tools.len() > MOST_TOOLS {
+                    return Err(UpstreamFault::Unusable("its tool list is too long".to_owned()));
+                }
+                page.tools.into_iter().for_each(|tool| listed.take(tool, &mut names));
                 cursor = page.next_cursor;
                 if cursor.is_none() {
                     return Ok(listed);
@@ -113,6 +122,34 @@ impl Session {
         self.dialect
     }
 
+    /// Whether, after this answer to a call, another session may do better: this one has ended, or the server speaks another
+    /// revision than it did.
+    pub fn is_over_after(&self, answer: &Result<Answer, UpstreamFault>) -> bool {
+        let is_remote = matches!(self.transport, Transport::Http(_));
+        match answer {
+            Err(UpstreamFault::SessionGone | UpstreamFault::Ended { .. }) => true,
+            Err(UpstreamFault::Status(400 | 404 | 405 | 410)) => is_remote,
+            Ok(Err(error)) => is_remote && connector::is_misunderstood(self.dialect, error),
+            Ok(Ok(_)) | Err(_) => false,
+        }
+    }
+
+    /// The same after a list that failed, which every server can give.
+    pub fn is_over_with(&self, fault: &UpstreamFault) -> bool {
+        match fault {
+            UpstreamFault::SessionGone | UpstreamFault::Ended { .. } => true,
+            UpstreamFault::Refused { .. } | UpstreamFault::Status(_) | UpstreamFault::Unusable(_) => {
+                matches!(self.transport, Transport::Http(_))
+            }
+            UpstreamFault::Start { .. }
+            | UpstreamFault::Deadline
+            | UpstreamFault::Unreachable(_)
+            | UpstreamFault::Unauthorized { .. }
+            | UpstreamFault::TooLarge
+            | UpstreamFault::NotPermitted => false,
+        }
+    }
+
     /// Whether the transport still works, as far as is known.
     pub fn is_alive(&self) -> bool {
         match &self.transport {
@@ -130,33 +167,11 @@ impl Session {
     pub fn changes(&self) -> Option<Changes> {
         match &self.transport {
             Transport::Stdio(stdio) => Some(Changes::Told(stdio.tools_changed())),
-            Transport::Http(_) if self.tells_changes => Some(Changes::Streamed(self.life.subscribe())),
+            Transport::Http(http) if self.tells_changes => {
+                let news = News { http: Arc::clone(http), dialect: self.dialect, id: self.number() };
+                Some(Changes::Streamed(news, self.life.subscribe()))
+            }
             Transport::Http(_) => None,
-        }
-    }
-
-    /// Opens the stream of [`Changes::Streamed`]; `None` if the server has none after all.
-    ///
-    /// # Errors
-    /// An [`UpstreamFault`].
-    pub async fn notices(&self, bearer: Option<&Bearer>) -> Result<Option<Notices>, UpstreamFault> {
-        let Transport::Http(http) = &self.transport else { return Ok(None) };
-        let exchange = if self.dialect.is_stateless() {
-            http.listen(connector::listen(self.number(), VERSION), bearer).await?
-        } else {
-            http.stream(connector::stream_headers(self.dialect), bearer).await?
-        };
-        Ok(exchange.map(Notices::new))
-    }
-
-    /// Answers a question that came over [`Notices`].
-    ///
-    /// # Errors
-    /// An [`UpstreamFault`].
-    pub async fn reply(&self, reply: String, bearer: Option<&Bearer>) -> Result<(), UpstreamFault> {
-        match &self.transport {
-            Transport::Stdio(_) => Ok(()),
-            Transport::Http(http) => http.notify(connector::reply(self.dialect, reply), bearer).await,
         }
     }
 
@@ -223,10 +238,10 @@ impl Drop for Unanswered<'_> {
 }
 
 impl ListedTools {
-    fn take(&mut self, definition: Box<RawValue>) {
+    fn take(&mut self, definition: Box<RawValue>, names: &mut HashSet<model::ToolName>) {
         let name = connector::tool_name(&definition);
         match name.as_deref().map(str::parse::<model::ToolName>) {
-            Some(Ok(name)) if self.tools.iter().any(|(known, _)| *known == name) => {
+            Some(Ok(name)) if !names.insert(name.clone()) => {
                 self.left_out.push(format!("{name} is listed twice"));
             }
             Some(Ok(name)) => self.tools.push((name, definition)),

@@ -134,6 +134,7 @@ impl Catalog {
     async fn rebuild(&mut self, offering: &Arc<Offering>) {
         let known = |id: &&ConnectorId| self.connectors.listing(id).is_some();
         let taken: BTreeSet<_> = offering.connectors.keys().filter(known).cloned().collect();
+        let is_listing = self.is_listing(offering);
         let mut offered = BTreeMap::new();
         for (id, spec) in &offering.connectors {
             offered.insert(id.clone(), self.accepted(offering, id, spec).await);
@@ -144,7 +145,7 @@ impl Catalog {
                 self.put_in_force(offering, &offered, policy);
                 self.has_policy = true;
             }
-            Err(faults) => self.refuse(offering, &offered, &faults),
+            Err(faults) => self.refuse(offering, &offered, &faults, is_listing),
         }
         self.taken.send_if_modified(|before| {
             let changed = *before != taken;
@@ -273,7 +274,7 @@ impl Catalog {
 
     /// Policies that are wrong are refused as a whole. The last good ones stay; before the first good ones nothing is
     /// permitted, but assistants already find their virtual servers.
-    fn refuse(&self, offering: &Offering, offered: &Accepted, faults: &[PolicyFault]) {
+    fn refuse(&self, offering: &Offering, offered: &Accepted, faults: &[PolicyFault], is_listing: bool) {
         let texts: Vec<String> = faults.iter().take(3).map(ToString::to_string).collect();
         let advice = Advice::new(
             POLICY_WRONG,
@@ -285,7 +286,7 @@ impl Catalog {
             self.put_in_force(offering, offered, Policy::deny_all(advice.clone()));
         }
         // A policy may name tools of a connector that is still being listed for the first time.
-        if self.is_listing(offering) {
+        if is_listing {
             return;
         }
         tracing::error!(faults = ?texts, "the policies are refused");
@@ -328,7 +329,7 @@ fn accepted_by_organisation(
     let accepted = managed.tools(id);
     let listed = listing.map(|listing| listing.tools.as_slice()).unwrap_or_default();
     let differs = |(name, definition): &&(ToolName, Box<RawValue>)| {
-        listed.iter().any(|(listed, now)| listed == name && mcp::canonical(now) != mcp::canonical(definition))
+        listed.iter().any(|(listed, now)| listed == name && !mcp::is_same(now, definition))
     };
     let held = accepted.iter().filter(differs).map(|(name, _)| name.clone()).collect();
     (accepted, held)

@@ -88,7 +88,7 @@ impl Accepted {
         let mut compared = Compared::default();
         for (name, definition) in listed {
             match self.tools.get(name) {
-                Some(accepted) if mcp::canonical(accepted) == mcp::canonical(definition) => {}
+                Some(accepted) if mcp::is_same(accepted, definition) => {}
                 Some(_) => compared.held.push(name.clone()),
                 None => {
                     self.tools.insert(name.clone(), definition.clone());

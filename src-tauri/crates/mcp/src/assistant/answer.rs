@@ -175,14 +175,20 @@ pub fn list_changed(subscription: Option<&RawValue>) -> String {
 }
 
 fn notification(method: &str, subscription: Option<&RawValue>, filter: Option<serde_json::Value>) -> String {
-    let mut params = serde_json::Map::new();
+    let (mut params, mut meta) = (RawObject::default(), RawObject::default());
     if let Some(id) = subscription {
-        params.insert("_meta".to_owned(), json!({"io.modelcontextprotocol/subscriptionId": id}));
+        // As the assistant wrote it: not every number that JSON allows has a place elsewhere.
+        meta.set("io.modelcontextprotocol/subscriptionId", id.to_owned());
+        params.set("_meta", meta.to_raw());
     }
     if let Some(filter) = filter {
-        params.insert("notifications".to_owned(), filter);
+        params.set("notifications", raw(&filter));
     }
-    json!({"jsonrpc": "2.0", "method": method, "params": params}).to_string()
+    let mut message = RawObject::default();
+    message.set("jsonrpc", raw("2.0"));
+    message.set("method", raw(method));
+    message.set("params", params.to_raw());
+    message.to_raw().get().to_owned()
 }
 
 /// Adds what the modern era requires and drops what the legacy era does not know. `None`: nothing to do.

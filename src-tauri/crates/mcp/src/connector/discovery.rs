@@ -70,7 +70,7 @@ fn chosen(supported: &[String], tells_changes: bool) -> Discovery {
     } else if known().any(|revision| revision.era() == Era::Legacy) {
         Discovery::Sessions
     } else {
-        Discovery::Unknown(supported.join(", "))
+        Discovery::Unknown(supported.join(", ").chars().take(200).collect())
     }
 }
 

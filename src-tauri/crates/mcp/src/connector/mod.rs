@@ -6,7 +6,6 @@
 mod discovery;
 mod request;
 
-use serde_json::json;
 use serde_json::value::RawValue;
 
 pub use discovery::{Discovery, discovery};
@@ -16,6 +15,7 @@ pub use request::{
 };
 
 use crate::assistant::Dialect;
+use crate::error::RpcError;
 use crate::message::{Message, MessageFault};
 use crate::raw::RawObject;
 use crate::revision::{Era, Revision};
@@ -105,7 +105,7 @@ pub fn read_initialized(result: &RawValue) -> Result<Initialized, AnswerFault> {
             dialect: Dialect::of(revision),
             tells_changes: discovery::tells_changes(&object),
         }),
-        None => Err(AnswerFault::Revision(date)),
+        None => Err(AnswerFault::Revision(date.chars().take(64).collect())),
     }
 }
 
@@ -155,11 +155,25 @@ pub fn is_complete(result: &RawValue) -> bool {
     kind.is_none_or(|kind| kind == "complete")
 }
 
+/// The reply to a connector's own question. The id is whatever the connector wrote.
 fn refused(id: &RawValue, method: &str) -> String {
-    if method == "ping" {
-        return json!({"jsonrpc": "2.0", "id": id, "result": {}}).to_string();
+    let outcome = if method == "ping" {
+        r#""result":{}"#
+    } else {
+        r#""error":{"code":-32601,"message":"not declared"}"#
+    };
+    format!(r#"{{"jsonrpc":"2.0","id":{},{outcome}}}"#, id.get())
+}
+
+/// Whether an error object says that the server does not speak as it was spoken to.
+pub fn is_misunderstood(dialect: Dialect, error: &RawValue) -> bool {
+    let code = RawObject::parse(error).and_then(|object| object.read::<i32>("code"));
+    match code {
+        Some(RpcError::UNSUPPORTED_REVISION) => true,
+        // `tools/call` exists in every revision that can be spoken to this server.
+        Some(RpcError::METHOD_NOT_FOUND | RpcError::INVALID_REQUEST) => dialect.is_stateless(),
+        Some(_) | None => false,
     }
-    json!({"jsonrpc": "2.0", "id": id, "error": {"code": -32601, "message": "not declared"}}).to_string()
 }
 
 #[cfg(test)]
@@ -174,6 +188,7 @@ mod tests {
         };
         assert!(reply(r#"{"jsonrpc":"2.0","id":"a","method":"ping"}"#).contains(r#""result":{}"#));
         assert!(reply(r#"{"jsonrpc":"2.0","id":2,"method":"roots/list"}"#).contains("-32601"));
+        assert!(reply(r#"{"jsonrpc":"2.0","id":1e400,"method":"ping"}"#).contains(r#""id":1e400,"#));
     }
 
     #[test]
