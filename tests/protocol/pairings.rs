@@ -54,6 +54,9 @@ async fn post(url: &str, token: Option<&str>, era: OddEra, method: &str, tool: &
     if era == OddEra::Modern && !tool.is_empty() {
         request = request.header("mcp-name", tool);
     }
+    if tool == "headed" {
+        request = request.header("mcp-param-region", "eu");
+    }
     if let Some(token) = token {
         request = request.bearer_auth(token);
     }
@@ -161,7 +164,7 @@ async fn definitions_pass_to_the_digit_and_a_malformed_tool_is_left_out_alone() 
             let page = at.directly(connector, "tools/list", "", body(connector, "tools/list", cursor)).await;
             expected.extend(texts(&members(members(&page)["result"].get())["tools"]));
         }
-        assert_eq!(expected.len(), 8, "{expected:?}");
+        assert_eq!(expected.len(), 9, "{expected:?}");
         expected.retain(|tool| tool.starts_with(r#"{"name":""#));
         let list = at.through(server, assistant, "tools/list", "", body(assistant, "tools/list", "")).await;
         let result = members(members(&list)["result"].get());
@@ -252,5 +255,19 @@ async fn a_connector_behind_a_url_tells_of_its_new_tools_in_either_era() {
         let is_there = async || listed().await.contains(r#""name":"late""#).then_some(());
         until("the new tool is listed", SOON, is_there).await.expect("it is");
     };
+    pairings.each(check).await;
+}
+
+#[tokio::test]
+async fn headers_that_repeat_arguments_are_written_for_connectors_that_want_them() {
+    let mut pairings = Pairings::start("").await;
+    let check = async |at: &Pairings, assistant, _: OddEra, server: &str| {
+        let call = call(assistant, "headed", r#"{"region":"eu"}"#);
+        let answer = at.through(server, assistant, "tools/call", "headed", call).await;
+        assert!(answer.contains(r#""content":[]"#), "{assistant:?} over {server}: {answer}");
+    };
+    pairings.each(check).await;
+    // After a restart the tools are known before the connector was asked for them again.
+    pairings.gateway.restart().await.expect("it comes back");
     pairings.each(check).await;
 }

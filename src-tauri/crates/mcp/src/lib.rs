@@ -19,7 +19,7 @@ mod revision;
 mod scan;
 pub mod sse;
 
-pub use assistant::Dialect;
+pub use assistant::{Dialect, MirrorFault, Mirrored};
 pub use call::{CallFault, CallParams, tool_error};
 pub use canonical::{canonical, is_same};
 pub use error::RpcError;

@@ -154,7 +154,12 @@ impl Http {
     }
 
     async fn post(&self, message: Outgoing, bearer: Option<&Bearer>) -> Result<Exchange, UpstreamFault> {
-        let request = self.request_with(Bytes::from(message.body), message.headers, bearer);
+        let mut request = self.request_with(Bytes::from(message.body), message.headers, bearer);
+        for (name, value) in message.repeated {
+            if let Ok(value) = HeaderValue::from_str(&value) {
+                request.headers_mut().insert(name, value);
+            }
+        }
         self.links.send(request).await
     }
 

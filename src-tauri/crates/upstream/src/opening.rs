@@ -1,8 +1,8 @@
 //! Opening a conversation with a connector: which revision it speaks, and `initialize` where it wants that (MCP
 //! 2026-07-28, basic/versioning, "Backward Compatibility with Initialization-Based Versions").
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use mcp::Dialect;
@@ -38,6 +38,7 @@ impl Place<'_> {
             dialect: Dialect::default(),
             tells_changes: false,
             next_id: AtomicU64::new(0),
+            mirrored: RwLock::default(),
             followed: AtomicBool::new(false),
             life: watch::Sender::new(()),
         })

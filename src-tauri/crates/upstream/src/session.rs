@@ -1,14 +1,15 @@
 //! One conversation with a connector, whatever the transport and the revision.
 
-use std::collections::HashSet;
-use std::sync::Arc;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use mcp::connector::{self, Outgoing};
-use mcp::{CallParams, Dialect};
+use mcp::{CallParams, Dialect, Mirrored};
 use serde_json::value::RawValue;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use crate::MESSAGE_LIMIT;
 use crate::authority::Authority;
@@ -33,6 +34,8 @@ pub struct Session {
     pub(crate) dialect: Dialect,
     pub(crate) tells_changes: bool,
     pub(crate) next_id: AtomicU64,
+    /// The arguments that headers repeat, by tool; known once the tools were listed.
+    pub(crate) mirrored: RwLock<Option<HashMap<model::ToolName, Mirrored>>>,
     pub(crate) followed: AtomicBool,
     /// Gone with the session, for those who follow it without holding it.
     pub(crate) life: watch::Sender<()>,
@@ -80,6 +83,10 @@ impl Session {
                 page.tools.into_iter().for_each(|tool| listed.take(tool, &mut names));
                 cursor = page.next_cursor;
                 if cursor.is_none() {
+                    if self.repeats() {
+                        let known = listed.mirrored();
+                        *self.mirrored.write().unwrap_or_else(PoisonError::into_inner) = Some(known);
+                    }
                     return Ok(listed);
                 }
             }
@@ -103,9 +110,38 @@ impl Session {
         if !authority.covers(params) {
             return Err(UpstreamFault::NotPermitted);
         }
+        let tool = authority.permit().tool();
+        let begun = Instant::now();
+        let outcome = self.attempt(params, tool, bearer, deadline).await;
+        let contradicts =
+            matches!(&outcome, Ok(Err(error)) if connector::is_header_mismatch(error)) && self.repeats();
+        let rest = deadline.saturating_sub(begun.elapsed());
+        // Refused for its headers: nothing was done, and the tool's definition says what they should have been.
+        if contradicts && self.list_tools(bearer, rest).await.is_ok() {
+            return self.attempt(params, tool, bearer, deadline.saturating_sub(begun.elapsed())).await;
+        }
+        outcome
+    }
+
+    /// Whether headers repeat what the messages of this session say.
+    fn repeats(&self) -> bool {
+        self.dialect.is_stateless() && matches!(self.transport, Transport::Http(_))
+    }
+
+    async fn attempt(
+        &self,
+        params: &CallParams<'_>,
+        tool: &model::ToolName,
+        bearer: Option<&Bearer>,
+        deadline: Duration,
+    ) -> Result<Answer, UpstreamFault> {
         let id = self.number();
-        let tool = authority.permit().tool().as_str();
-        let message = connector::call_tool(self.dialect, id, params, tool, VERSION);
+        let mut message = connector::call_tool(self.dialect, id, params, tool.as_str(), VERSION);
+        if let Some(known) = &*self.mirrored.read().unwrap_or_else(PoisonError::into_inner)
+            && let Some(mirrored) = known.get(tool)
+        {
+            message.repeated = mirrored.headers(params.arguments());
+        }
         let mut unanswered = Unanswered { session: self, id, bearer, abandoned: true };
         let outcome = within(deadline, self.exchange(id, message, bearer)).await;
         unanswered.abandoned = matches!(outcome, Err(UpstreamFault::Deadline));
@@ -238,6 +274,25 @@ impl Drop for Unanswered<'_> {
 }
 
 impl ListedTools {
+    /// What headers repeat of which tool; a tool whose annotations are invalid is left out, as the specification asks for.
+    fn mirrored(&mut self) -> HashMap<model::ToolName, Mirrored> {
+        let mut known = HashMap::new();
+        let left_out = &mut self.left_out;
+        self.tools.retain(|(name, definition)| match Mirrored::of(definition) {
+            Ok(mirrored) => {
+                if !mirrored.is_empty() {
+                    known.insert(name.clone(), mirrored);
+                }
+                true
+            }
+            Err(fault) => {
+                left_out.push(format!("{name}: {fault}"));
+                false
+            }
+        });
+        known
+    }
+
     fn take(&mut self, definition: Box<RawValue>, names: &mut HashSet<model::ToolName>) {
         let name = connector::tool_name(&definition);
         match name.as_deref().map(str::parse::<model::ToolName>) {

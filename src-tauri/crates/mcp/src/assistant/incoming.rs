@@ -12,6 +12,9 @@ use crate::message::{Message, MessageFault};
 use crate::raw::RawObject;
 use crate::revision::{Era, Revision};
 
+/// What stands around a header's value that is not plain ASCII.
+const SENTINEL: &str = "=?base64?";
+const SENTINEL_END: &str = "?=";
 const META_VERSION: &str = "io.modelcontextprotocol/protocolVersion";
 const META_CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
 
@@ -263,9 +266,17 @@ fn negotiated(params: &RawObject<'_>) -> Revision {
         .unwrap_or(Revision::LATEST_LEGACY)
 }
 
+/// A text as a header's value: as it is where that is plain ASCII without spaces at its ends, else encoded.
+pub(super) fn encoded(text: String) -> String {
+    let is_plain = text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
+        && text.trim() == text
+        && !text.starts_with(SENTINEL);
+    if is_plain { text } else { format!("{SENTINEL}{}{SENTINEL_END}", STANDARD.encode(text)) }
+}
+
 /// Undoes the header encoding `=?base64?…?=` of names that are not plain ASCII.
 pub(super) fn decoded(value: &str) -> Option<String> {
-    match value.strip_prefix("=?base64?").and_then(|rest| rest.strip_suffix("?=")) {
+    match value.strip_prefix(SENTINEL).and_then(|rest| rest.strip_suffix(SENTINEL_END)) {
         Some(encoded) => STANDARD.decode(encoded).ok().and_then(|bytes| String::from_utf8(bytes).ok()),
         None => Some(value.to_owned()),
     }

@@ -5,7 +5,7 @@ use http::header::{HeaderMap, HeaderName};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::incoming::decoded;
+use super::incoming::{decoded, encoded};
 use crate::error::RpcError;
 use crate::raw::RawObject;
 
@@ -68,6 +68,20 @@ impl Mirrored {
             let text = format!("{} differs from the argument {}", mirror.header, mirror.path.join("."));
             Err(RpcError::new(RpcError::HEADER_MISMATCH, text))
         })
+    }
+
+    /// Whether no argument is repeated.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The headers that a call with these arguments must have.
+    pub fn headers(&self, arguments: &str) -> Vec<(HeaderName, String)> {
+        let header = |mirror: &Mirror| {
+            let text = stated(&mirror.argument(arguments)?)?;
+            Some((mirror.header.clone(), encoded(text)))
+        };
+        self.0.iter().filter_map(header).collect()
     }
 
     /// `path` is `None` where it is not certain that there is an argument.
@@ -136,6 +150,15 @@ impl Mirror {
             value = object.member(name)?.get().to_owned();
         }
         Some(value).filter(|value| value != "null")
+    }
+}
+
+/// What a header says for this JSON value; nothing for a value that none can stand for.
+fn stated(argument: &str) -> Option<String> {
+    match argument.as_bytes().first()? {
+        b'"' => serde_json::from_str(argument).ok(),
+        b't' | b'f' => Some(argument.to_owned()),
+        _ => integer(argument).map(|value| value.to_string()),
     }
 }
 
@@ -254,6 +277,33 @@ mod tests {
             assert!(!limit(argument, header), "{argument} {header}");
         }
         assert!(limit("9007199254740991", "9007199254740991"));
+    }
+
+    #[test]
+    fn what_is_written_for_a_call_agrees_with_it() {
+        let schema = json!({"properties": {
+            "region": {"type": "string", "x-mcp-header": "Region"},
+            "dry": {"type": "boolean", "x-mcp-header": "Dry"},
+            "limit": {"type": "integer", "x-mcp-header": "Limit"},
+        }});
+        let mirrored = read(&schema).unwrap();
+        for text in [
+            r#"{"region":"us","dry":false,"limit":4.20e1}"#,
+            r#"{"region":"h\u00e9","limit":null}"#,
+            r#"{"region":" padded ","dry":true}"#,
+            r#"{"region":"=?base64?dXM=?=","limit":-7}"#,
+            r#"{"region":"line\nbreak"}"#,
+            r#"{"region":""}"#,
+            "{}",
+        ] {
+            let mut map = HeaderMap::new();
+            for (name, value) in mirrored.headers(text) {
+                map.append(name, http::HeaderValue::from_str(&value).unwrap());
+            }
+            assert!(mirrored.check(&map, text).is_ok(), "{text} {map:?}");
+        }
+        let written = mirrored.headers(r#"{"region":"us","limit":42.0}"#);
+        assert_eq!(written.iter().map(|(_, value)| value.as_str()).collect::<Vec<_>>(), ["us", "42"]);
     }
 
     #[test]

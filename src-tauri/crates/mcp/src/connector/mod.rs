@@ -165,6 +165,12 @@ fn refused(id: &RawValue, method: &str) -> String {
     format!(r#"{{"jsonrpc":"2.0","id":{},{outcome}}}"#, id.get())
 }
 
+/// Whether an error object says that headers and body contradict each other; then nothing has been done.
+pub fn is_header_mismatch(error: &RawValue) -> bool {
+    let code = RawObject::parse(error).and_then(|object| object.read::<i32>("code"));
+    code == Some(RpcError::HEADER_MISMATCH)
+}
+
 /// Whether an error object says that the server does not speak as it was spoken to.
 pub fn is_misunderstood(dialect: Dialect, error: &RawValue) -> bool {
     let code = RawObject::parse(error).and_then(|object| object.read::<i32>("code"));

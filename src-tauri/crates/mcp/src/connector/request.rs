@@ -1,5 +1,6 @@
 //! What the gateway sends to connectors, in the dialect that each speaks.
 
+use http::HeaderName;
 use serde::Serialize;
 use serde_json::json;
 
@@ -16,6 +17,8 @@ pub(super) const ALONE: u64 = 1;
 pub struct Outgoing {
     /// The headers that repeat what the body says, for whoever routes without reading it. They exist over HTTP only.
     pub headers: Vec<(&'static str, String)>,
+    /// The headers that repeat arguments, as the tool's definition asks for.
+    pub repeated: Vec<(HeaderName, String)>,
     /// The JSON-RPC message, on one line.
     pub body: String,
 }
@@ -27,13 +30,13 @@ pub fn initialize(id: u64, version: &str) -> Outgoing {
         "capabilities": {},
         "clientInfo": client_info(version),
     });
-    Outgoing { headers: Vec::new(), body: request(id, "initialize", &params) }
+    Outgoing { headers: Vec::new(), repeated: Vec::new(), body: request(id, "initialize", &params) }
 }
 
 /// `notifications/initialized`.
 pub fn initialized(dialect: Dialect) -> Outgoing {
     let body = json!({"jsonrpc": "2.0", "method": "notifications/initialized"}).to_string();
-    Outgoing { headers: headers(dialect, "notifications/initialized", None), body }
+    Outgoing { headers: headers(dialect, "notifications/initialized", None), repeated: Vec::new(), body }
 }
 
 /// `server/discover`: a server of the stateless revision answers it, an older one does not.
@@ -71,7 +74,7 @@ pub fn listen(id: u64, version: &str) -> Outgoing {
 
 /// The reply to a request of the connector, as [`FromConnector::Request`](super::FromConnector) has it.
 pub fn reply(dialect: Dialect, body: String) -> Outgoing {
-    Outgoing { headers: headers(dialect, "", None), body }
+    Outgoing { headers: headers(dialect, "", None), repeated: Vec::new(), body }
 }
 
 /// The headers of the GET that opens a stream of notices in a session (MCP 2025-11-25, basic/transports, "Listening for
@@ -104,7 +107,11 @@ fn write(
         let meta = meta.to_raw();
         params.set("_meta", meta);
     }
-    Outgoing { headers: headers(dialect, method, name), body: request(id, method, &params) }
+    Outgoing {
+        headers: headers(dialect, method, name),
+        repeated: Vec::new(),
+        body: request(id, method, &params),
+    }
 }
 
 fn headers(dialect: Dialect, method: &str, name: Option<&str>) -> Vec<(&'static str, String)> {
@@ -161,7 +168,7 @@ mod tests {
             r#"{"name":"analyst_query","arguments":{"n":12345678901234567890123},"x":1.50,"_meta":{"progressToken":7,"traceparent":"00-a"}}"#,
         );
         let call = CallParams::read(RawObject::parse(&text).unwrap()).unwrap();
-        let Outgoing { headers, body } = call_tool_alone(&call, "query", "1.2.3");
+        let Outgoing { headers, body, .. } = call_tool_alone(&call, "query", "1.2.3");
         assert!(body.contains(r#""n":12345678901234567890123"#) && body.contains(r#""x":1.50"#), "{body}");
         assert!(body.contains("traceparent") && !body.contains("progressToken"), "{body}");
 

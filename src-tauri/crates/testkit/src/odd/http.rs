@@ -162,6 +162,8 @@ fn headers_fit(headers: &HeaderMap, message: &Message<'_>) -> bool {
         && value(headers, "mcp-method") == message.method
         && !headers.contains_key("mcp-session-id")
         && (message.method != "tools/call" || value(headers, "mcp-name") == message.name())
+        && (message.name() != "headed"
+            || value(headers, "mcp-param-region") == message.region().unwrap_or_default())
 }
 
 fn value<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {

@@ -78,9 +78,16 @@ pub(super) enum Reply {
 }
 
 const PAGE_ONE: &str = r##"{"name":"mirror","title":"Mirror \u00e9","description":"says what it was told","inputSchema":{"type":"object","$defs":{"n":{"$anchor":"here","type":"number","maximum":12345678901234567890123}},"properties":{"n":{"$ref":"#here"}},"x-vendor":[1.50,1e400]},"annotations":{"readOnlyHint":true,"vendorHint":{"a":null}},"execution":{"taskSupport":"forbidden"},"_meta":{"vendor/x":12345678901234567890123,"ui":{"resourceUri":"ui://mirror/view"}},"icons":[],"vendor":{"k":[]}},{"title":"no name","inputSchema":{"type":"object"}},{"name":7},"nonsense""##;
-const PAGE_TWO: &str = r#"{"name":"fail","inputSchema":{"type":"object"}},{"name":"asks","inputSchema":{"type":"object"}},{"name":"danger","inputSchema":{"type":"object"}},{"name":"called","inputSchema":{"type":"object"},"outputSchema":{"type":"object","properties":{"called":{"type":"array"}}}}"#;
+const PAGE_TWO: &str = r#"{"name":"fail","inputSchema":{"type":"object"}},{"name":"asks","inputSchema":{"type":"object"}},{"name":"headed","inputSchema":{"type":"object","properties":{"region":{"type":"string","x-mcp-header":"Region"}}}},{"name":"danger","inputSchema":{"type":"object"}},{"name":"called","inputSchema":{"type":"object"},"outputSchema":{"type":"object","properties":{"called":{"type":"array"}}}}"#;
 
 impl Message<'_> {
+    /// `params.arguments.region`, which a header repeats.
+    pub(super) fn region(&self) -> Option<String> {
+        let params = serde_json::from_str::<Params<'_>>(self.params?.get()).ok()?;
+        let arguments: serde_json::Value = serde_json::from_str(params.arguments?.get()).ok()?;
+        Some(arguments.get("region")?.as_str()?.to_owned())
+    }
+
     /// `params.name`; nothing where there is none.
     pub(super) fn name(&self) -> String {
         let params = self.params.and_then(|params| serde_json::from_str::<Params<'_>>(params.get()).ok());
@@ -156,7 +163,7 @@ impl Server {
                 r#"{"resultType":"input_required","inputRequests":{"a":{"method":"roots/list","params":{}}},"requestState":"s"}"#
                     .to_owned(),
             ),
-            "danger" => Reply::Result(format!(r#"{{"content":[]{}}}"#, self.result_end())),
+            "danger" | "headed" => Reply::Result(format!(r#"{{"content":[]{}}}"#, self.result_end())),
             "called" => {
                 let called = serde_json::to_string(&*self.called()).unwrap_or_default();
                 Reply::Result(format!(

@@ -34,7 +34,7 @@ impl Broker for OrgBroker {
                 client_id: caller.client_id.to_owned(),
                 client_name: caller.client_name.to_owned(),
             };
-            let Outgoing { headers, body } =
+            let Outgoing { headers, body, .. } =
                 call_tool_alone(params, permit.tool().as_str(), env!("CARGO_PKG_VERSION"));
             let call = BrokeredCall {
                 connector: permit.connector(),
