@@ -271,3 +271,27 @@ async fn headers_that_repeat_arguments_are_written_for_connectors_that_want_them
     pairings.gateway.restart().await.expect("it comes back");
     pairings.each(check).await;
 }
+
+#[tokio::test]
+async fn a_connector_that_is_taken_out_of_the_settings_ends_with_its_program() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let note = folder.path().join("pid");
+    let odd = program(Program::Odd).expect("built");
+    let run = format!("echo $$ > {}; exec {} --era legacy", note.display(), odd.display());
+    let command = ["/bin/sh", "-c", &run].map(str::to_owned);
+    let gateway = Personal::default().stdio("odd", &command).server("desk", &["odd"]).start().await;
+    let token = gateway.connect("desk", "Test").await.expect("let in").tokens.access_token;
+    let url = gateway.url("desk").expect("a URL");
+    let era = OddEra::Legacy;
+    let answer =
+        post(url.as_str(), Some(&token), era, "tools/call", "mirror", call(era, "mirror", "{}")).await;
+    assert!(answer.contains("structuredContent"), "{answer}");
+    let pid = std::fs::read_to_string(&note).expect("it runs");
+    let process = std::path::Path::new("/proc").join(pid.trim());
+    assert!(process.exists());
+
+    let settings = "policies = \"policies\"\nanswer_in_terminal = true\n";
+    std::fs::write(gateway.home().join("deskgate.toml"), settings).expect("written");
+    let gone = async || (!process.exists()).then_some(());
+    until("the program ends", SOON, gone).await.expect("it does");
+}
