@@ -43,10 +43,14 @@ impl Files {
         Self { dir }
     }
 
-    /// Stores a document; on disk when this returns.
-    pub(crate) fn write(&self, name: &Name, bytes: &[u8]) -> io::Result<()> {
-        os::create_private_dir(&self.dir)?;
-        os::write_durable(&self.dir.join(&name.0), bytes)
+    /// Stores a document; on disk when this returns. The disk is waited for beside the runtime: calls do not wait for it.
+    pub(crate) async fn write(&self, name: Name, bytes: Vec<u8>) -> io::Result<()> {
+        let dir = self.dir.clone();
+        let written = tokio::task::spawn_blocking(move || {
+            os::create_private_dir(&dir)?;
+            os::write_durable(&dir.join(&name.0), &bytes)
+        });
+        written.await.map_err(io::Error::other)?
     }
 
     /// A stored document.

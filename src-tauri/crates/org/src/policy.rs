@@ -169,9 +169,9 @@ impl Org {
         }
         let ratchet = trust.ratchet();
         if let Some(digest) = ratchet.applied_manifest() {
-            self.0.files.write(&Name::manifest(digest), &manifest)?;
+            self.0.files.write(Name::manifest(digest), manifest).await?;
         }
-        self.0.files.write(&Name::bundle(applied.digest), &bundle)?;
+        self.0.files.write(Name::bundle(applied.digest), bundle).await?;
         self.0.store(ratchet).await?;
         // Else the ratchet of an earlier run, which the vault cannot show now, may name other documents.
         if self.0.vault.is_durable() {
@@ -266,7 +266,7 @@ impl Inner {
             };
             match begun {
                 Ok(trust) => {
-                    self.files.write(&Name::root(version), &envelope)?;
+                    self.files.write(Name::root(version), envelope).await?;
                     self.store(trust.ratchet()).await?;
                     return Ok(trust);
                 }
@@ -281,7 +281,7 @@ impl Inner {
     async fn walk(&self, mut trust: TrustState, now: Timestamp) -> Result<TrustState, OrgFault> {
         while let Some(envelope) = self.root(trust.root().version.saturating_add(1)).await? {
             trust = trust.accept_root(&envelope, now)?;
-            self.files.write(&Name::root(trust.root().version), &envelope)?;
+            self.files.write(Name::root(trust.root().version), envelope).await?;
             self.store(trust.ratchet()).await?;
         }
         trust.check_root()?;
