@@ -52,8 +52,32 @@ pub(crate) struct Catalog {
     pub(crate) taken: watch::Sender<BTreeSet<ConnectorId>>,
     /// Connectors whose sign-in somebody asked for.
     pub(crate) wanted: mpsc::UnboundedReceiver<ConnectorId>,
-    /// Whether a policy that was good is in force.
-    pub(crate) has_policy: bool,
+    /// What the policy in force was made from, once one was good.
+    pub(crate) basis: Option<Basis>,
+}
+
+/// All that a snapshot follows from.
+pub(crate) struct Basis {
+    offering: Arc<Offering>,
+    person: Option<Arc<Subject>>,
+    offered: Arc<Accepted>,
+}
+
+impl Basis {
+    fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.offering, &other.offering)
+            && self.person == other.person
+            && is_same(&self.offered, &other.offered)
+    }
+}
+
+fn is_same(one: &Accepted, other: &Accepted) -> bool {
+    let tools_are = |one: &[(ToolName, Box<RawValue>)], other: &[(ToolName, Box<RawValue>)]| {
+        one.len() == other.len()
+            && one.iter().zip(other).all(|(one, other)| (&one.0, one.1.get()) == (&other.0, other.1.get()))
+    };
+    one.len() == other.len()
+        && one.iter().zip(other).all(|(one, other)| one.0 == other.0 && tools_are(one.1, other.1))
 }
 
 impl Catalog {
@@ -139,13 +163,17 @@ impl Catalog {
         for (id, spec) in &offering.connectors {
             offered.insert(id.clone(), self.accepted(offering, id, spec).await);
         }
-        let offered = Arc::new(offered);
-        match offering.compile(&offered).await {
-            Ok(policy) => {
-                self.put_in_force(offering, &offered, policy);
-                self.has_policy = true;
+        let basis =
+            Basis { offering: Arc::clone(offering), person: self.present.now(), offered: Arc::new(offered) };
+        // A look at a connector that brings nothing new costs nothing, and no assistant is told to list again.
+        if !self.basis.as_ref().is_some_and(|before| before.is_same(&basis)) {
+            match offering.compile(&basis.offered).await {
+                Ok(policy) => {
+                    self.put_in_force(&basis, policy);
+                    self.basis = Some(basis);
+                }
+                Err(faults) => self.refuse(&basis, &faults, is_listing),
             }
-            Err(faults) => self.refuse(offering, &offered, &faults, is_listing),
         }
         self.taken.send_if_modified(|before| {
             let changed = *before != taken;
@@ -231,7 +259,8 @@ impl Catalog {
         }
     }
 
-    fn put_in_force(&self, offering: &Offering, offered: &Accepted, policy: Policy) {
+    fn put_in_force(&self, basis: &Basis, policy: Policy) {
+        let Basis { offering, person, offered } = basis;
         let freshness = policy
             .refuses_all()
             .map_or_else(|| freshness(&offering.validity), |advice| Freshness::DenyAll(advice.clone()));
@@ -253,7 +282,7 @@ impl Catalog {
         self.tell.event(Event::Configured(Box::new(configuration(
             offering,
             &snapshot,
-            self.present.now().as_deref(),
+            person.as_deref(),
             self.tell.settings(),
         ))));
         for id in offering.connectors.keys() {
@@ -274,7 +303,7 @@ impl Catalog {
 
     /// Policies that are wrong are refused as a whole. The last good ones stay; before the first good ones nothing is
     /// permitted, but assistants already find their virtual servers.
-    fn refuse(&self, offering: &Offering, offered: &Accepted, faults: &[PolicyFault], is_listing: bool) {
+    fn refuse(&self, basis: &Basis, faults: &[PolicyFault], is_listing: bool) {
         let texts: Vec<String> = faults.iter().take(3).map(ToString::to_string).collect();
         let advice = Advice::new(
             POLICY_WRONG,
@@ -282,8 +311,8 @@ impl Catalog {
             "They are refused as a whole; the last good ones stay in force, or nothing is permitted.",
             "Correct them; they are read again by themselves.",
         );
-        if !self.has_policy {
-            self.put_in_force(offering, offered, Policy::deny_all(advice.clone()));
+        if self.basis.is_none() {
+            self.put_in_force(basis, Policy::deny_all(advice.clone()));
         }
         // A policy may name tools of a connector that is still being listed for the first time.
         if is_listing {
@@ -357,4 +386,30 @@ fn view(offering: &Offering, server: &ServerId, spec: &ServerSpec, offered: &Acc
         Some(Offer { connector: id.clone(), title: connector.title.clone(), tools })
     });
     ServerView::assemble(server, spec.title.clone(), offers.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn offered(tools: &[(&str, &str)]) -> Accepted {
+        let tool = |(name, definition): &(&str, &str)| {
+            (name.parse().unwrap(), serde_json::from_str(definition).unwrap())
+        };
+        BTreeMap::from([("files".parse().unwrap(), tools.iter().map(tool).collect())])
+    }
+
+    #[test]
+    fn only_what_is_new_is_put_in_force() {
+        let before = offered(&[("read", r#"{"n":1}"#), ("write", "{}")]);
+        assert!(is_same(&before, &offered(&[("read", r#"{"n":1}"#), ("write", "{}")])));
+        for other in [
+            offered(&[("read", r#"{"n":1.0}"#), ("write", "{}")]),
+            offered(&[("write", "{}"), ("read", r#"{"n":1}"#)]),
+            offered(&[("read", r#"{"n":1}"#)]),
+            Accepted::new(),
+        ] {
+            assert!(!is_same(&before, &other), "{other:?}");
+        }
+    }
 }

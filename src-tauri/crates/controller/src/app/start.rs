@@ -456,7 +456,7 @@ async fn catalog(
         offerings,
         taken,
         wanted,
-        has_policy: false,
+        basis: None,
     }
 }
 
