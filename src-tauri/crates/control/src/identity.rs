@@ -202,7 +202,10 @@ impl Verifier {
             Err(DiscoveryError::Validation(_)) if bare != issuer => self.discover_exactly(issuer).await,
             outcome => outcome,
         }
-        .map_err(|fault| IdentityFault::Unreachable { issuer: issuer.to_owned(), reason: told(&fault) })
+        .map_err(|fault| IdentityFault::Unreachable {
+            issuer: issuer.to_owned(),
+            reason: model::with_causes(&fault),
+        })
     }
 
     async fn discover_exactly(
@@ -258,7 +261,7 @@ fn check(
         } else if fault == no_key {
             Checked::NoKey
         } else {
-            Checked::Fault(IdentityFault::Refused(told(&fault)))
+            Checked::Fault(IdentityFault::Refused(model::with_causes(&fault)))
         }
     })?;
     let issued = Timestamp::from_seconds(claims.issue_time().timestamp());
@@ -323,17 +326,6 @@ async fn fetch(client: reqwest::Client, request: HttpRequest) -> Result<HttpResp
         body.extend_from_slice(&chunk);
     }
     Ok(response.body(body)?)
-}
-
-/// An error with its causes, for the log.
-fn told(fault: &dyn std::error::Error) -> String {
-    let mut text = fault.to_string();
-    let mut source = fault.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }
 
 #[cfg(test)]

@@ -65,11 +65,6 @@ impl<'a> CallParams<'a> {
 
     /// The parameters for a connector that calls the tool `name`: everything as it came, but for the name and for
     /// what concerns only the hop from the assistant.
-    pub fn for_connector(&self, name: &str) -> Box<RawValue> {
-        self.passed_on(name).to_raw()
-    }
-
-    /// [`CallParams::for_connector`], before it is text.
     pub(crate) fn passed_on(&self, name: &str) -> RawObject<'_> {
         let mut object = self.object.clone();
         object.set("name", raw(name));
@@ -98,7 +93,7 @@ mod tests {
     fn read(text: &str) -> Result<String, CallFault> {
         let value: Box<RawValue> = serde_json::from_str(text).unwrap();
         let object = RawObject::parse(&value).unwrap();
-        CallParams::read(object).map(|call| call.for_connector("real").get().to_owned())
+        CallParams::read(object).map(|call| call.passed_on("real").to_raw().get().to_owned())
     }
 
     #[test]

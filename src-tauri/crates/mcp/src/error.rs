@@ -2,7 +2,7 @@
 
 use serde_json::value::RawValue;
 
-use crate::raw::raw;
+use crate::raw::{RawObject, raw};
 
 /// A JSON-RPC error that the gateway itself answers with.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,6 +13,11 @@ pub struct RpcError {
     pub message: String,
     /// Further data, as JSON text.
     pub data: Option<String>,
+}
+
+/// The code of an error object that somebody sent.
+pub(crate) fn code_of(error: &RawValue) -> Option<i32> {
+    RawObject::parse(error)?.read("code")
 }
 
 impl RpcError {

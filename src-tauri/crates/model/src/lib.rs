@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 mod advice;
+mod causes;
 mod digest;
 mod id;
 mod identity;
@@ -11,6 +12,7 @@ mod person;
 mod time;
 
 pub use advice::{Advice, ForPerson};
+pub use causes::with_causes;
 pub use digest::{Digest, DigestFault};
 pub use id::{CallId, ConnectorId, CredentialId, DeviceId, IdFault, ServerId, ToolName};
 pub use identity::{AttributeValue, Subject};

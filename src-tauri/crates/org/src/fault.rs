@@ -138,12 +138,7 @@ impl ForPerson for OrgFault {
 impl From<reqwest::Error> for OrgFault {
     fn from(fault: reqwest::Error) -> Self {
         let fault = fault.without_url();
-        let mut text = fault.to_string();
-        let mut source = std::error::Error::source(&fault);
-        while let Some(cause) = source {
-            text = format!("{text}: {cause}");
-            source = cause.source();
-        }
+        let text = model::with_causes(&fault);
         if fault.is_connect() { Self::NotReached(text) } else { Self::Unreachable(text) }
     }
 }

@@ -16,6 +16,7 @@ mod desktop;
 mod driver;
 mod fault;
 mod gateway;
+mod http_loop;
 mod idp;
 mod mail;
 mod oauth;

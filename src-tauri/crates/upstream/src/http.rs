@@ -17,6 +17,7 @@ use url::Url;
 use crate::MESSAGE_LIMIT;
 use crate::fault::UpstreamFault;
 use crate::links::{Exchange, HttpClient, Links};
+use crate::session::VERSION;
 use crate::stdio::Outcome;
 
 /// The most that is read of a stream of events before the answer has come, in bytes.
@@ -112,28 +113,31 @@ impl Http {
         }
     }
 
-    /// Asks for a stream of news; `None` where the answer is none.
-    pub(crate) async fn listen(
+    /// Opens a stream of news, with a request of this number where requests open it; `None` where the server has none.
+    pub(crate) async fn news(
         &self,
-        message: Outgoing,
+        id: u64,
         bearer: Option<&Bearer>,
     ) -> Result<Option<Exchange>, UpstreamFault> {
-        let exchange = self.post(message, bearer).await?;
+        let Some(dialect) = self.dialect.get() else { return Ok(None) };
+        let exchange = if dialect.is_stateless() {
+            self.post(connector::listen(id, VERSION), bearer).await?
+        } else {
+            self.get_stream(connector::stream_headers(*dialect), bearer).await?
+        };
         self.stream_of(exchange)
     }
 
-    /// Opens the session's own stream; `None` where the server has none.
-    pub(crate) async fn stream(
+    async fn get_stream(
         &self,
         headers: Vec<(&'static str, String)>,
         bearer: Option<&Bearer>,
-    ) -> Result<Option<Exchange>, UpstreamFault> {
+    ) -> Result<Exchange, UpstreamFault> {
         let mut request = self.request_with(Bytes::new(), headers, bearer);
         *request.method_mut() = Method::GET;
         request.headers_mut().insert(header::ACCEPT, HeaderValue::from_static(EVENT_STREAM));
         request.headers_mut().remove(header::CONTENT_TYPE);
-        let exchange = self.links.send(request).await?;
-        self.stream_of(exchange)
+        self.links.send(request).await
     }
 
     fn stream_of(&self, exchange: Exchange) -> Result<Option<Exchange>, UpstreamFault> {
@@ -145,7 +149,8 @@ impl Http {
         }
     }
 
-    async fn reply(&self, text: String, bearer: Option<&Bearer>) -> Result<(), UpstreamFault> {
+    /// Answers a question of the server.
+    pub(crate) async fn reply(&self, text: String, bearer: Option<&Bearer>) -> Result<(), UpstreamFault> {
         match self.dialect.get() {
             Some(dialect) => self.notify(connector::reply(*dialect, text), bearer).await,
             // A request before anything was agreed on has no right to an answer.

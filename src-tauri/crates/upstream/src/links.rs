@@ -154,7 +154,8 @@ impl Links {
             Ok(()) => connector.call(self.server.clone()).await,
             Err(error) => Err(error),
         };
-        let stream = stream.map_err(|error| UpstreamFault::Unreachable(described(error.as_ref())))?;
+        let stream =
+            stream.map_err(|error| UpstreamFault::Unreachable(model::with_causes(error.as_ref())))?;
         let (sender, connection) = http1::handshake(stream).await.map_err(|error| unreachable(&error))?;
         Ok(Box::new(Link { sender, connection: Some(connection) }))
     }
@@ -307,18 +308,7 @@ impl Exchange {
 }
 
 fn unreachable(error: &hyper::Error) -> UpstreamFault {
-    UpstreamFault::Unreachable(described(error))
-}
-
-/// The error with its causes; hyper's own text says only that something failed.
-fn described(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        text = format!("{text}: {inner}");
-        cause = inner.source();
-    }
-    text
+    UpstreamFault::Unreachable(model::with_causes(error))
 }
 
 #[cfg(test)]

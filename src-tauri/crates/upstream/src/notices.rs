@@ -4,8 +4,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use mcp::Dialect;
-use mcp::connector::{self, FromConnector};
+use mcp::connector::FromConnector;
 use mcp::sse::Decoder;
 use tokio::sync::watch;
 
@@ -13,7 +12,6 @@ use crate::MESSAGE_LIMIT;
 use crate::fault::UpstreamFault;
 use crate::http::{Bearer, Http};
 use crate::links::Exchange;
-use crate::session::VERSION;
 
 /// How news of changes of the tool list come.
 #[derive(Debug)]
@@ -28,7 +26,6 @@ pub enum Changes {
 #[derive(Debug)]
 pub struct News {
     pub(crate) http: Arc<Http>,
-    pub(crate) dialect: Dialect,
     /// The number of the request that opens a stream; there is one at a time.
     pub(crate) id: u64,
 }
@@ -39,12 +36,7 @@ impl News {
     /// # Errors
     /// An [`UpstreamFault`].
     pub async fn open(&self, bearer: Option<&Bearer>) -> Result<Option<Notices>, UpstreamFault> {
-        let exchange = if self.dialect.is_stateless() {
-            self.http.listen(connector::listen(self.id, VERSION), bearer).await?
-        } else {
-            self.http.stream(connector::stream_headers(self.dialect), bearer).await?
-        };
-        Ok(exchange.map(Notices::new))
+        Ok(self.http.news(self.id, bearer).await?.map(Notices::new))
     }
 
     /// Answers a question that came over the stream.
@@ -52,7 +44,7 @@ impl News {
     /// # Errors
     /// An [`UpstreamFault`].
     pub async fn reply(&self, reply: String, bearer: Option<&Bearer>) -> Result<(), UpstreamFault> {
-        self.http.notify(connector::reply(self.dialect, reply), bearer).await
+        self.http.reply(reply, bearer).await
     }
 }
 

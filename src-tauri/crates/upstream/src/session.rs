@@ -204,7 +204,7 @@ impl Session {
         match &self.transport {
             Transport::Stdio(stdio) => Some(Changes::Told(stdio.tools_changed())),
             Transport::Http(http) if self.tells_changes => {
-                let news = News { http: Arc::clone(http), dialect: self.dialect, id: self.number() };
+                let news = News { http: Arc::clone(http), id: self.number() };
                 Some(Changes::Streamed(news, self.life.subscribe()))
             }
             Transport::Http(_) => None,

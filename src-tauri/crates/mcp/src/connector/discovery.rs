@@ -4,7 +4,7 @@
 use serde_json::value::RawValue;
 
 use crate::assistant::Dialect;
-use crate::error::RpcError;
+use crate::error::{RpcError, code_of};
 use crate::raw::RawObject;
 use crate::revision::{Era, Revision};
 
@@ -47,10 +47,9 @@ pub(super) fn tells_changes(presented: &RawObject<'_>) -> bool {
 }
 
 fn of_error(error: &RawValue) -> Discovery {
-    let object = RawObject::parse(error);
-    let code = object.as_ref().and_then(|object| object.read::<i32>("code"));
-    match code {
+    match code_of(error) {
         Some(RpcError::UNSUPPORTED_REVISION) => {
+            let object = RawObject::parse(error);
             let data = object.as_ref().and_then(|object| object.member("data")).and_then(RawObject::parse);
             let supported: Vec<String> = data.and_then(|data| data.read("supported")).unwrap_or_default();
             chosen(&supported, false)

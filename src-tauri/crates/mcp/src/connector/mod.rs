@@ -15,7 +15,7 @@ pub use request::{
 };
 
 use crate::assistant::Dialect;
-use crate::error::RpcError;
+use crate::error::{RpcError, code_of};
 use crate::message::{Message, MessageFault};
 use crate::raw::RawObject;
 use crate::revision::{Era, Revision};
@@ -167,14 +167,12 @@ fn refused(id: &RawValue, method: &str) -> String {
 
 /// Whether an error object says that headers and body contradict each other; then nothing has been done.
 pub fn is_header_mismatch(error: &RawValue) -> bool {
-    let code = RawObject::parse(error).and_then(|object| object.read::<i32>("code"));
-    code == Some(RpcError::HEADER_MISMATCH)
+    code_of(error) == Some(RpcError::HEADER_MISMATCH)
 }
 
 /// Whether an error object says that the server does not speak as it was spoken to.
 pub fn is_misunderstood(dialect: Dialect, error: &RawValue) -> bool {
-    let code = RawObject::parse(error).and_then(|object| object.read::<i32>("code"));
-    match code {
+    match code_of(error) {
         Some(RpcError::UNSUPPORTED_REVISION) => true,
         // `tools/call` exists in every revision that can be spoken to this server.
         Some(RpcError::METHOD_NOT_FOUND | RpcError::INVALID_REQUEST) => dialect.is_stateless(),

@@ -7,15 +7,14 @@ use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
-use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
 use serde::Deserialize;
 use serde_json::json;
 use serde_json::value::RawValue;
 use tokio::net::TcpListener;
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::JoinHandle;
 
 use crate::PeerFault;
+use crate::http_loop::serve_all;
 
 /// The newest revision with sessions.
 const LEGACY: &str = "2025-11-25";
@@ -47,22 +46,7 @@ impl Echo {
         let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?;
         let tools = Arc::new(tools());
-        let task = tokio::spawn(async move {
-            // Dropped with this task, and the connections with it.
-            let mut connections = JoinSet::new();
-            while let Ok((stream, _)) = listener.accept().await {
-                let _same_speed = stream.set_nodelay(true);
-                let tools = Arc::clone(&tools);
-                let service = service_fn(move |request| answer(request, Arc::clone(&tools)));
-                connections.spawn(async move {
-                    // A client that goes away is no fault.
-                    let _gone = hyper::server::conn::http1::Builder::new()
-                        .serve_connection(TokioIo::new(stream), service)
-                        .await;
-                });
-                while connections.try_join_next().is_some() {}
-            }
-        });
+        let task = tokio::spawn(serve_all(listener, move |request| answer(request, Arc::clone(&tools))));
         Ok(Self { address, task })
     }
 

@@ -9,14 +9,13 @@ use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Full, StreamBody};
 use hyper::body::{Frame, Incoming};
-use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::JoinHandle;
 
 use super::server::{Message, OddEra, Reply, Server};
 use crate::PeerFault;
+use crate::http_loop::serve_all;
 
 /// The one session that it opens.
 const SESSION: &str = "odd-session";
@@ -39,21 +38,7 @@ impl OddHttp {
         let address = listener.local_addr()?;
         let server = Arc::new(Server::new(era, true));
         let served = Arc::clone(&server);
-        let task = tokio::spawn(async move {
-            // Dropped with this task, and the connections with it.
-            let mut connections = JoinSet::new();
-            while let Ok((stream, _)) = listener.accept().await {
-                let server = Arc::clone(&served);
-                let service = service_fn(move |request| answer(request, Arc::clone(&server)));
-                connections.spawn(async move {
-                    // A client that goes away is no fault.
-                    let _gone = hyper::server::conn::http1::Builder::new()
-                        .serve_connection(TokioIo::new(stream), service)
-                        .await;
-                });
-                while connections.try_join_next().is_some() {}
-            }
-        });
+        let task = tokio::spawn(serve_all(listener, move |request| answer(request, Arc::clone(&served))));
         Ok(Self { address, server, task })
     }
 
