@@ -4,15 +4,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use audit::{
-    ArgumentSummary, DenialRecord, IntentRecord, JournalFault, Outcome, OutcomeStatus, PolicyReference,
+    ArgumentSummary, DenialRecord, Effect, IntentRecord, JournalFault, Outcome, OutcomeStatus,
+    PolicyReference,
 };
 use axum::http::HeaderMap;
 use connector::{AccountFault, CallFault, Caller};
 use issuer::AccessGrant;
 use mcp::assistant::Dialect;
 use mcp::{CallParams, RawObject, RpcError};
-use model::{Advice, CallId, ForPerson as _, Timestamp};
-use policy::{Circumstance, CredentialChoice, Denial, DenialKind, Permit, Policy, PolicyVersion, Question};
+use model::{Advice, CallId, ForPerson as _, Timestamp, ToolName};
+use policy::{
+    Circumstance, CredentialChoice, Denial, DenialKind, Permit, Policy, PolicyVersion, Question, Target,
+};
 use serde_json::value::RawValue;
 use upstream::{Answer, Authority};
 
@@ -159,8 +162,7 @@ impl<'a> Call<'a> {
             subject: &self.grant.subject,
             server: &self.grant.server,
             connector: &offered.connector,
-            tool: &offered.tool,
-            arguments: self.params.arguments(),
+            target: Target::Tool { name: &offered.tool, arguments: self.params.arguments() },
             circumstance: &self.circumstance,
         }
     }
@@ -171,7 +173,7 @@ impl<'a> Call<'a> {
             subject: self.grant.subject.as_ref().clone(),
             server: self.grant.server.clone(),
             connector: permit.connector().clone(),
-            tool: permit.tool().clone(),
+            effect: Effect::tool_call(permit.tool().map_or_else(|| self.params.name(), ToolName::as_str)),
             client_id: self.grant.client_id.clone(),
             client_name: self.grant.client_name.clone(),
             process: None,
@@ -250,7 +252,7 @@ impl<'a> Call<'a> {
             subject: self.grant.subject.as_ref().clone(),
             server: self.grant.server.clone(),
             connector: offered.map(|offered| offered.connector.clone()),
-            tool: bounded(self.params.name()),
+            effect: Effect::tool_call(self.params.name()),
             client_id: self.grant.client_id.clone(),
             client_name: self.grant.client_name.clone(),
             process: None,
@@ -293,7 +295,7 @@ impl<'a> Call<'a> {
             client_name: self.grant.client_name.clone(),
             server: self.grant.server.clone(),
             connector: offered.map(|offered| offered.connector.clone()),
-            tool: bounded(self.params.name()),
+            effect: Box::new(Effect::tool_call(self.params.name())),
             rules: rules.to_vec(),
             policy: self.policy().version().label.clone(),
             credential,
@@ -377,11 +379,6 @@ fn reference(version: &PolicyVersion) -> PolicyReference {
 
 fn argument_names(summary: &ArgumentSummary) -> Vec<String> {
     summary.arguments.iter().map(|argument| format!("{}: {}", argument.path, argument.kind.name())).collect()
-}
-
-/// A name of any length came from outside; the record needs no more of it.
-fn bounded(name: &str) -> String {
-    name.chars().take(128).collect()
 }
 
 fn unrecorded(fault: &JournalFault) -> Reply {

@@ -107,10 +107,9 @@ impl Session {
         bearer: Option<&Bearer>,
         deadline: Duration,
     ) -> Result<Answer, UpstreamFault> {
-        if !authority.covers(params) {
+        let Some(tool) = authority.permit().tool().filter(|_| authority.covers(params)) else {
             return Err(UpstreamFault::NotPermitted);
-        }
-        let tool = authority.permit().tool();
+        };
         let begun = Instant::now();
         let outcome = self.attempt(params, tool, bearer, deadline).await;
         let contradicts =

@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 
 use model::{DeviceId, Digest, ListeningProcess, Subject};
 use org_protocol::{
-    AuditEvent, CallContext, DenialRecord, EpochReason, EpochRecord, EventRecord, GapRecord, Head,
+    AuditEvent, CallContext, DenialRecord, Effect, EpochReason, EpochRecord, EventRecord, GapRecord, Head,
     HeartbeatRecord, IntentRecord, Outcome, OutcomeRecord, OutcomeStatus, PolicyReference, PreparedBody,
 };
 
@@ -23,7 +23,7 @@ fn intent() -> IntentRecord {
         subject: subject(),
         server: "analyst".parse().unwrap(),
         connector: "warehouse".parse().unwrap(),
-        tool: "execute_sql".parse().unwrap(),
+        effect: Effect::tool_call("execute_sql"),
         client_id: "client-1".to_owned(),
         client_name: "Assistant".to_owned(),
         process: Some(ListeningProcess {
@@ -45,7 +45,7 @@ fn denial() -> DenialRecord {
         subject,
         server,
         connector: Some(connector),
-        tool: "drop_table".to_owned(),
+        effect: Effect::tool_call("drop_table"),
         client_id,
         client_name,
         process: None,
@@ -137,9 +137,10 @@ fn a_call_says_who_did_what_with_which_credential() {
     let event = ocsf(&records()[1], "example");
     assert_eq!(event["actor"]["user"]["uid"], "employee-1");
     assert_eq!(event["actor"]["app_name"], "Assistant");
-    assert_eq!(event["api"]["operation"], "execute_sql");
+    assert_eq!(event["api"]["operation"], "tools/call");
     assert_eq!(event["api"]["service"]["name"], "warehouse");
-    assert_eq!(event["resources"][2], json!({ "type": "credential", "name": "shared:warehouse-analyst" }));
+    assert_eq!(event["resources"][2], json!({ "type": "tool", "name": "execute_sql" }));
+    assert_eq!(event["resources"][3], json!({ "type": "credential", "name": "shared:warehouse-analyst" }));
     assert_eq!(event["metadata"]["correlation_uid"], "01939a5e-0000-7000-8000-00000000000c");
     assert_eq!((&event["action_id"], &event["disposition_id"]), (&json!(1), &json!(1)));
 }

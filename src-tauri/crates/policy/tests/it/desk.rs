@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use model::{AttributeValue, CallId, ConnectorId, Digest, ServerId, Subject, Timestamp, ToolName};
 use org_protocol::{ConnectorSpec, CredentialSpec, PinnedTools, ServerSpec};
-use policy::{Circumstance, Denial, Permit, Policy, PolicyFault, PolicyInput, PolicyVersion, Question};
+use policy::{
+    Circumstance, Denial, Permit, Policy, PolicyFault, PolicyInput, PolicyVersion, Question, Target,
+};
 use serde_json::value::RawValue;
 
 /// Everything that a policy is compiled from.
@@ -177,8 +179,7 @@ pub(crate) fn with_question_at<T>(
         subject,
         server: &server(server_id),
         connector: &id(connector),
-        tool: &tool,
-        arguments,
+        target: Target::Tool { name: &tool, arguments },
         circumstance,
     })
 }
