@@ -4,19 +4,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use audit::{
-    ArgumentSummary, DenialRecord, IntentRecord, JournalFault, Outcome, OutcomeStatus, PolicyReference,
+    ArgumentSummary, DenialRecord, Effect, IntentRecord, JournalFault, Outcome, OutcomeStatus,
+    PolicyReference,
 };
 use axum::http::HeaderMap;
 use connector::{AccountFault, CallFault};
 use issuer::AccessGrant;
 use mcp::assistant::Dialect;
 use mcp::{CallParams, RawObject, RpcError};
-use model::{Advice, CallId, ForPerson as _, Timestamp};
-use policy::{Circumstance, CredentialChoice, Denial, DenialKind, Permit, Policy, PolicyVersion, Question};
+use model::{Advice, CallId, ForPerson as _, Timestamp, ToolName};
+use policy::{
+    Circumstance, CredentialChoice, Denial, DenialKind, Permit, Policy, PolicyVersion, Question, Target,
+};
 use serde_json::value::RawValue;
 use upstream::Answer;
 
-use crate::effect::{Caused, Effect, is_error};
+use crate::effect::{Caused, Causing, is_error};
 use crate::gate::Gate;
 use crate::observe::{CallEnd, Observation};
 use crate::snapshot::{Offered, Snapshot};
@@ -92,8 +95,8 @@ pub(crate) async fn call_tool(
     call.tell_decided(gate, Some(offered), &permit_rules(&permit), credential(&permit), names, None);
 
     let begun = gate.clock.boot_time();
-    let effect = Effect { gate, grant, params, voice };
-    let caused = effect.cause(permit, &intent, waiting).await;
+    let causing = Causing { gate, grant, params, voice };
+    let caused = causing.cause(permit, &intent, waiting).await;
     let took = gate.clock.boot_time().saturating_sub(begun);
 
     let (outcome, end) = outcome(&caused, &offered.connector_title, took);
@@ -161,8 +164,7 @@ impl<'a> Call<'a> {
             subject: &self.grant.subject,
             server: &self.grant.server,
             connector: &offered.connector,
-            tool: &offered.tool,
-            arguments: self.params.arguments(),
+            target: Target::Tool { name: &offered.tool, arguments: self.params.arguments() },
             circumstance: &self.circumstance,
         }
     }
@@ -173,7 +175,7 @@ impl<'a> Call<'a> {
             subject: self.grant.subject.as_ref().clone(),
             server: self.grant.server.clone(),
             connector: permit.connector().clone(),
-            tool: permit.tool().clone(),
+            effect: Effect::tool_call(permit.tool().map_or_else(|| self.params.name(), ToolName::as_str)),
             client_id: self.grant.client_id.clone(),
             client_name: self.grant.client_name.clone(),
             process: None,
@@ -248,7 +250,7 @@ impl<'a> Call<'a> {
             subject: self.grant.subject.as_ref().clone(),
             server: self.grant.server.clone(),
             connector: offered.map(|offered| offered.connector.clone()),
-            tool: bounded(self.params.name()),
+            effect: Effect::tool_call(self.params.name()),
             client_id: self.grant.client_id.clone(),
             client_name: self.grant.client_name.clone(),
             process: None,
@@ -291,7 +293,7 @@ impl<'a> Call<'a> {
             client_name: self.grant.client_name.clone(),
             server: self.grant.server.clone(),
             connector: offered.map(|offered| offered.connector.clone()),
-            tool: bounded(self.params.name()),
+            effect: Box::new(Effect::tool_call(self.params.name())),
             rules: rules.to_vec(),
             policy: self.policy().version().label.clone(),
             credential,
@@ -312,7 +314,7 @@ impl<'a> Call<'a> {
 fn outcome(caused: &Caused, title: &str, took: Duration) -> (Outcome, CallEnd) {
     let (mut outcome, end) = match caused {
         Caused::Answered(answer) => answered(answer, title),
-        Caused::Required(_) => (Outcome::new(OutcomeStatus::Ok).with_code("input-required"), CallEnd::Done),
+        Caused::Required(_) => (Outcome::new(OutcomeStatus::InputRequired), CallEnd::Done),
         Caused::Unasked(why) => {
             let advice = unasked(title, why);
             let end = CallEnd::Failed { reason: advice.to_string() };
@@ -398,11 +400,6 @@ fn reference(version: &PolicyVersion) -> PolicyReference {
 
 fn argument_names(summary: &ArgumentSummary) -> Vec<String> {
     summary.arguments.iter().map(|argument| format!("{}: {}", argument.path, argument.kind.name())).collect()
-}
-
-/// A name of any length came from outside; the record needs no more of it.
-fn bounded(name: &str) -> String {
-    name.chars().take(128).collect()
 }
 
 fn unrecorded(fault: &JournalFault) -> Reply {

@@ -2,8 +2,7 @@
 
 use audit::Intent;
 use mcp::CallParams;
-use model::Digest;
-use policy::Permit;
+use policy::{Permit, Target};
 
 /// A permit together with the durable intent of the same call. Only a decision makes permits and only the journal makes
 /// intents, so whoever holds both has been through both.
@@ -26,9 +25,10 @@ impl<'a> Authority<'a> {
         if permit.call() == intent.call() { Ok(Self { permit }) } else { Err(Mismatch) }
     }
 
-    /// Whether it is these arguments that were decided on.
+    /// Whether it is a tool's call with these arguments that was decided on.
     pub fn covers(&self, params: &CallParams<'_>) -> bool {
-        self.permit.arguments_digest() == Digest::of(params.arguments().as_bytes())
+        let arguments = params.arguments();
+        self.permit.tool().is_some_and(|name| self.permit.covers(&Target::Tool { name, arguments }))
     }
 
     /// What was permitted.

@@ -116,10 +116,10 @@ impl Session {
         deadline: Duration,
         ear: Option<&Ear>,
     ) -> Result<Answer, UpstreamFault> {
-        if !authority.covers(params) {
+        let Some(tool) = authority.permit().tool().filter(|_| authority.covers(params)) else {
             return Err(UpstreamFault::NotPermitted);
-        }
-        let effect = Effect { session: self, params, tool: authority.permit().tool(), bearer, ear };
+        };
+        let effect = Effect { session: self, params, tool, bearer, ear };
         let begun = Instant::now();
         let outcome = effect.attempt(deadline).await;
         let contradicts =
