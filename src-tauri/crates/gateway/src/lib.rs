@@ -14,6 +14,7 @@ mod lines;
 mod observe;
 mod outlet;
 mod parked;
+mod record;
 mod respond;
 mod routes;
 mod rpc;
@@ -22,6 +23,7 @@ mod sessions;
 mod snapshot;
 mod streams;
 mod voice;
+mod wanted;
 
 pub use gate::{Discovery, Gate, GateConfig, Switch};
 pub use lines::converse;

@@ -13,13 +13,14 @@ use mcp::{CallParams, Method, RpcError};
 use model::ServerId;
 use serde_json::value::RawValue;
 
-use crate::call::{Reply, call_tool, listed};
+use crate::call::{Reply, call, listed};
 use crate::end::End;
 use crate::gate::Gate;
 use crate::outlet::Outlet;
 use crate::respond::respond;
 use crate::streams;
 use crate::voice::Voice;
+use crate::wanted::unknown as unknown_target;
 
 /// Who calls, or the answer that sends them to the authorization server. Comes before every other check, because
 /// assistants find the authorization server by it.
@@ -214,9 +215,7 @@ pub(crate) async fn answer(
     let title = snapshot.servers.get(&grant.server).map_or("", |view| view.title.as_str());
     let face = ServerFace { name: grant.server.as_str(), title, version: env!("CARGO_PKG_VERSION") };
     let answer = match request {
-        Request::Effect(params) if params.method() == Method::CallTool => {
-            effect(gate, grant, headers, id, &params, voice).await
-        }
+        Request::Effect(params) => effect(gate, grant, headers, id, &params, voice).await,
         Request::ListTools => {
             gate.discovery.listed(&grant.server).await;
             let snapshot = gate.snapshots.current();
@@ -234,7 +233,6 @@ pub(crate) async fn answer(
             Answer::pong(id)
         }
         Request::Listen { tools } => return Answered::Notices { tools },
-        Request::Effect(params) => unknown(dialect, id, params.method().as_str()),
         Request::Unknown(method) => unknown(dialect, id, &method),
     };
     Answered::Now(answer)
@@ -249,7 +247,7 @@ async fn effect(
     voice: &Voice,
 ) -> Answer {
     let dialect = voice.dialect;
-    match call_tool(gate, grant, params, voice, headers).await {
+    match call(gate, grant, params, voice, headers).await {
         Reply::Result(result) => Answer::result(dialect, id, &result),
         Reply::ConnectorError(error) => Answer::passed_error(dialect, id, &error),
         Reply::Refused(error) => Answer::error(dialect, id, &error),
@@ -257,10 +255,7 @@ async fn effect(
             Answer::result(dialect, id, &mcp::tool_error(&why))
         }
         Reply::Failed(why) => Answer::error(dialect, id, &RpcError::new(RpcError::INTERNAL, why)),
-        Reply::UnknownTool => {
-            let text = format!("Unknown tool: {}", params.name());
-            Answer::error(dialect, id, &RpcError::new(RpcError::INVALID_PARAMS, text))
-        }
+        Reply::Unknown => Answer::error(dialect, id, &unknown_target(dialect, params)),
     }
 }
 

@@ -24,7 +24,7 @@ pub mod sse;
 
 pub use ask::{Ask, AskKind, InputFault, InputRequired};
 pub use assistant::{Dialect, MirrorFault, Mirrored};
-pub use call::{CallFault, CallParams, Method, Target, tool_error};
+pub use call::{CallFault, CallParams, Method, Target, begun_task, tool_error};
 pub use canonical::{canonical, is_same};
 pub use capabilities::Capabilities;
 pub use error::RpcError;

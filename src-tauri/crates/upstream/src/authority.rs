@@ -2,7 +2,7 @@
 
 use audit::Intent;
 use mcp::CallParams;
-use policy::{Permit, Target};
+use policy::{Aim, Permit, Target};
 
 /// A permit together with the durable intent of the same call. Only a decision makes permits and only the journal makes
 /// intents, so whoever holds both has been through both.
@@ -25,10 +25,23 @@ impl<'a> Authority<'a> {
         if permit.call() == intent.call() { Ok(Self { permit }) } else { Err(Mismatch) }
     }
 
-    /// Whether it is a tool's call with these arguments that was decided on.
+    /// Whether it is what this request asks for that was decided on.
     pub fn covers(&self, params: &CallParams<'_>) -> bool {
         let arguments = params.arguments();
-        self.permit.tool().is_some_and(|name| self.permit.covers(&Target::Tool { name, arguments }))
+        self.permit.covers(&match (params.target(), self.permit.aim()) {
+            (mcp::Target::Tool(_), Aim::Tool(name)) => Target::Tool { name, arguments },
+            (mcp::Target::Prompt(_), Aim::Prompt(name)) => Target::Prompt { name, arguments },
+            (mcp::Target::Resource(uri), Aim::Resource(_)) => Target::Resource { uri },
+            (mcp::Target::Tool(_) | mcp::Target::Prompt(_) | mcp::Target::Resource(_), _) => return false,
+        })
+    }
+
+    /// What the connector calls that which was permitted.
+    pub(crate) fn name(&self) -> &'a str {
+        match self.permit.aim() {
+            Aim::Tool(name) => name.as_str(),
+            Aim::Resource(name) | Aim::Prompt(name) => name,
+        }
     }
 
     /// What was permitted.

@@ -116,10 +116,10 @@ impl Session {
         deadline: Duration,
         ear: Option<&Ear>,
     ) -> Result<Answer, UpstreamFault> {
-        let Some(tool) = authority.permit().tool().filter(|_| authority.covers(params)) else {
+        if !authority.covers(params) {
             return Err(UpstreamFault::NotPermitted);
-        };
-        let effect = Effect { session: self, params, tool, bearer, ear };
+        }
+        let effect = Effect { session: self, params, authority, bearer, ear };
         let begun = Instant::now();
         let outcome = effect.attempt(deadline).await;
         let contradicts =
@@ -280,7 +280,7 @@ impl Session {
 struct Effect<'a> {
     session: &'a Session,
     params: &'a CallParams<'a>,
-    tool: &'a model::ToolName,
+    authority: Authority<'a>,
     bearer: Option<&'a Bearer>,
     ear: Option<&'a Ear>,
 }
@@ -318,7 +318,7 @@ impl Effect<'_> {
     }
 
     fn message(&self, id: u64) -> Outgoing {
-        let Self { session, params, tool, ear, .. } = *self;
+        let Self { session, params, authority, ear, .. } = *self;
         let wants = ear.map(Ear::wants);
         let nothing = Capabilities::default();
         let hop = Hop {
@@ -332,9 +332,9 @@ impl Effect<'_> {
             }),
             progress: wants.is_some_and(|wants| wants.progress),
         };
-        let mut message = connector::effect(hop, id, params, tool.as_str());
+        let mut message = connector::effect(hop, id, params, authority.name());
         if let Some(known) = &*session.mirrored.read().unwrap_or_else(PoisonError::into_inner)
-            && let Some(mirrored) = known.get(tool)
+            && let Some(mirrored) = authority.permit().tool().and_then(|tool| known.get(tool))
         {
             message.repeated = mirrored.headers(params.arguments());
         }

@@ -13,9 +13,6 @@ use crate::error::{RpcError, code_of};
 use crate::raw::{RawObject, raw};
 use crate::revision::Revision;
 
-/// What revisions with sessions say of a resource that does not exist (MCP 2025-11-25, server/resources, "Error Handling").
-const RESOURCE_NOT_FOUND: i32 = -32002;
-
 /// An HTTP answer with a JSON body.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
@@ -88,7 +85,7 @@ impl Answer {
     pub fn passed_error(dialect: Dialect, id: &RawValue, error: &RawValue) -> Self {
         let code = code_of(error);
         let code = match (dialect.is_stateless(), code) {
-            (true, Some(RESOURCE_NOT_FOUND)) => Some(RpcError::INVALID_PARAMS),
+            (true, Some(RpcError::RESOURCE_NOT_FOUND)) => Some(RpcError::INVALID_PARAMS),
             (
                 false,
                 Some(

@@ -294,11 +294,7 @@ fn lacks(key: &str) -> RpcError {
 /// The header that repeats the name or the URI must agree with the body (2026-07-28).
 fn agrees(dialect: Dialect, headers: &Headers<'_>, request: &Request<'_>) -> Result<(), RpcError> {
     let Request::Effect(params) = request else { return Ok(()) };
-    let repeated = match params.method() {
-        Method::CallTool | Method::GetPrompt | Method::ReadResource => true,
-        Method::Subscribe | Method::Unsubscribe | Method::Complete => false,
-    };
-    if !repeated || !dialect.is_stateless() {
+    if !params.method().is_repeated() || !dialect.is_stateless() {
         return Ok(());
     }
     if headers.name.and_then(decoded).as_deref() == Some(params.name()) {
@@ -307,6 +303,7 @@ fn agrees(dialect: Dialect, headers: &Headers<'_>, request: &Request<'_>) -> Res
     Err(mismatch(match params.target() {
         Target::Tool(_) | Target::Prompt(_) => "Mcp-Name differs from params.name",
         Target::Resource(_) => "Mcp-Name differs from params.uri",
+        Target::Task(_) => "Mcp-Name differs from params.taskId",
     }))
 }
 

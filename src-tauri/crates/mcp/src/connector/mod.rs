@@ -107,11 +107,11 @@ pub fn read_alone(body: &[u8]) -> Result<Result<Box<RawValue>, Box<RawValue>>, A
     }
 }
 
-/// Whether a result is of a kind that is relayed: all there is, or a question for more (MCP 2026-07-28,
-/// basic/patterns/mrtr). What a later revision or an extension knows was not declared.
-pub fn is_relayed(result: &RawValue) -> bool {
+/// Whether a result is of a kind that is relayed: all there is, a question for more (MCP 2026-07-28, basic/patterns/mrtr),
+/// or a task for an assistant that knows tasks. What a later revision or another extension knows was not declared.
+pub fn is_relayed(result: &RawValue, tasks: bool) -> bool {
     let kind = RawObject::parse(result).and_then(|object| object.read::<String>("resultType"));
-    kind.is_none_or(|kind| kind == "complete" || kind == "input_required")
+    kind.is_none_or(|kind| kind == "complete" || kind == "input_required" || (tasks && kind == "task"))
 }
 
 /// Whether an error object says that headers and body contradict each other; then nothing has been done.
@@ -153,10 +153,15 @@ mod tests {
 
     #[test]
     fn only_results_of_known_kinds_are_relayed() {
-        let is_relayed = |text: &str| is_relayed(&serde_json::from_str::<Box<RawValue>>(text).unwrap());
+        let relayed = |text: &str, tasks| {
+            is_relayed(&serde_json::from_str::<Box<RawValue>>(text).unwrap(), tasks)
+        };
+        let is_relayed = |text: &str| relayed(text, false);
         assert!(is_relayed(r#"{"content":[]}"#) && is_relayed(r#"{"resultType":"complete"}"#));
         assert!(is_relayed(r#"{"resultType":"input_required","inputRequests":{}}"#));
         assert!(!is_relayed(r#"{"resultType":"task","taskId":"t"}"#));
+        assert!(relayed(r#"{"resultType":"task","taskId":"t"}"#, true));
+        assert!(!relayed(r#"{"resultType":"later"}"#, true));
     }
 
     #[test]

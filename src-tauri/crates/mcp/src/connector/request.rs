@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::assistant::{Dialect, encoded};
-use crate::call::{CallParams, Method};
+use crate::call::CallParams;
 use crate::capabilities::Capabilities;
 use crate::level::LogLevel;
 use crate::raw::{RawObject, raw};
@@ -74,10 +74,7 @@ pub struct Hop<'a> {
 /// A request that has an effect, on what the connector knows as `name`. Everything else of the parameters passes as it
 /// came, but for what concerns only the hop from the assistant.
 pub fn effect(hop: Hop<'_>, id: u64, params: &CallParams<'_>, name: &str) -> Outgoing {
-    let repeated = match params.method() {
-        Method::CallTool | Method::GetPrompt | Method::ReadResource => Some(name),
-        Method::Subscribe | Method::Unsubscribe | Method::Complete => None,
-    };
+    let repeated = params.method().is_repeated().then_some(name);
     let object = params.passed_on(name, hop.dialect.is_stateless());
     write(hop, id, params.method().as_str(), object, repeated)
 }
@@ -206,6 +203,7 @@ mod tests {
     use super::super::{AnswerFault, read_alone};
     use super::*;
     use crate::assistant::{self, Asked, Headers, Incoming, Request};
+    use crate::call::Method;
 
     fn params(text: &str) -> Box<RawValue> {
         serde_json::from_str(text).unwrap()
