@@ -6,13 +6,17 @@
 #![forbid(unsafe_code)]
 
 mod call;
+mod changes;
 mod gate;
 mod guard;
 mod lines;
+mod lists;
 mod observe;
+mod present;
 mod routes;
 mod rpc;
 mod serve;
+mod shown;
 mod snapshot;
 mod streams;
 
@@ -20,4 +24,6 @@ pub use gate::{Discovery, Gate, GateConfig, Switch};
 pub use lines::converse;
 pub use observe::{CallEnd, Observation, Observer};
 pub use serve::{BindFault, Listening, bind, serve};
-pub use snapshot::{Offer, Offered, ServerView, Snapshot, Snapshots};
+pub use snapshot::{
+    Found, Offer, Offered, OfferedPrompt, OfferedResource, Owner, ServerView, Snapshot, Snapshots,
+};

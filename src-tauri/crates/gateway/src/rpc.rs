@@ -6,14 +6,15 @@ use axum::body::Bytes;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use issuer::{AccessGrant, TokenFault};
-use mcp::RpcError;
-use mcp::assistant::{self, Answer, Dialect, Headers, Incoming, Refusal, Request, ServerFace};
+use mcp::assistant::{self, Answer, Dialect, Headers, Incoming, Refusal, Request};
+use mcp::{Filter, RpcError};
 use model::ServerId;
 use serde_json::value::RawValue;
 
-use crate::call::{Reply, call_tool, listed};
+use crate::call::{Reply, call_tool};
 use crate::gate::Gate;
-use crate::streams;
+use crate::present::presented;
+use crate::{lists, streams};
 
 /// Who calls, or the answer that sends them to the authorization server. Comes before every other check, because
 /// assistants find the authorization server by it.
@@ -52,7 +53,7 @@ pub(crate) async fn post(
         Ok(Incoming::Request { id, dialect, request }) => {
             match answer(gate, &grant, Some(headers), id, dialect, request).await {
                 Answered::Now(answer) => json(answer),
-                Answered::Notices { tools } => streams::subscription(gate, grant, id, tools),
+                Answered::Notices(filter) => streams::subscription(gate, grant, id, &filter),
             }
         }
     }
@@ -62,11 +63,8 @@ pub(crate) async fn post(
 pub(crate) enum Answered {
     /// With this.
     Now(Answer),
-    /// With a stream of change notices.
-    Notices {
-        /// Whether changes of the tool list are wanted.
-        tools: bool,
-    },
+    /// With a stream of notices of what this names.
+    Notices(Filter),
 }
 
 /// Answers one request of an assistant that was let in. `headers` are those that it came with, where it came by HTTP.
@@ -78,9 +76,6 @@ pub(crate) async fn answer(
     dialect: Dialect,
     request: Request<'_>,
 ) -> Answered {
-    let snapshot = gate.snapshots.current();
-    let title = snapshot.servers.get(&grant.server).map_or("", |view| view.title.as_str());
-    let face = ServerFace { name: grant.server.as_str(), title, version: env!("CARGO_PKG_VERSION") };
     let answer = match request {
         Request::CallTool(params) => match call_tool(gate, grant, &params, dialect, headers).await {
             Reply::Result(result) => Answer::result(dialect, id, &result),
@@ -91,17 +86,19 @@ pub(crate) async fn answer(
                 Answer::error(dialect, id, &RpcError::new(RpcError::INVALID_PARAMS, text))
             }
         },
-        Request::ListTools => {
-            gate.discovery.listed(&grant.server).await;
-            let snapshot = gate.snapshots.current();
-            let tools = listed(gate, &snapshot, grant, dialect);
-            let entries = tools.iter().map(|tool| &tool.entry);
-            Answer::tools(dialect, id, entries, gate.config.list_fresh_for)
+        Request::List { list, cursor } => {
+            lists::answer(gate, grant, dialect, id, list, cursor.as_deref()).await
         }
-        Request::Initialize { revision } => Answer::initialized(id, revision, face),
-        Request::Discover => Answer::discovered(id, face),
+        Request::Initialize { revision } => {
+            let snapshot = gate.snapshots.current();
+            presented(gate, &snapshot, grant, dialect, |face| Answer::initialized(id, revision, face))
+        }
+        Request::Discover => {
+            let snapshot = gate.snapshots.current();
+            presented(gate, &snapshot, grant, dialect, |face| Answer::discovered(id, face))
+        }
         Request::Ping => Answer::pong(id),
-        Request::Listen { tools } => return Answered::Notices { tools },
+        Request::Listen(filter) => return Answered::Notices(filter),
         Request::Unknown(method) => {
             let error = RpcError::new(RpcError::METHOD_NOT_FOUND, format!("Unknown method: {method}"));
             Answer::error(dialect, id, &error)

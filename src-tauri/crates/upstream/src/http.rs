@@ -7,9 +7,9 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
-use mcp::Dialect;
 use mcp::connector::{self, FromConnector, Outgoing};
 use mcp::sse::Decoder;
+use mcp::{Dialect, Filter};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::value::RawValue;
 use url::Url;
@@ -113,15 +113,17 @@ impl Http {
         }
     }
 
-    /// Opens a stream of news, with a request of this number where requests open it; `None` where the server has none.
+    /// Opens a stream of news, with a request of this number for what is wanted where requests open it; `None` where the
+    /// server has none.
     pub(crate) async fn news(
         &self,
         id: u64,
+        wanted: &Filter,
         bearer: Option<&Bearer>,
     ) -> Result<Option<Exchange>, UpstreamFault> {
         let Some(dialect) = self.dialect.get() else { return Ok(None) };
         let exchange = if dialect.is_stateless() {
-            self.post(connector::listen(id, VERSION), bearer).await?
+            self.post(connector::listen(id, wanted, VERSION), bearer).await?
         } else {
             self.get_stream(connector::stream_headers(*dialect), bearer).await?
         };
@@ -232,7 +234,7 @@ impl Http {
             FromConnector::Answer { id: answered, outcome } if answered == id => Ok(outcome),
             FromConnector::Answer { .. }
             | FromConnector::Request { .. }
-            | FromConnector::ToolsChanged
+            | FromConnector::Changed(_)
             | FromConnector::Other => Err(UpstreamFault::Unusable("it answers another request".to_owned())),
         }
     }
@@ -257,8 +259,7 @@ impl Http {
                         return Ok(outcome);
                     }
                     Ok(FromConnector::Request { reply }) => self.reply(reply, bearer).await?,
-                    Ok(FromConnector::Answer { .. } | FromConnector::ToolsChanged | FromConnector::Other) => {
-                    }
+                    Ok(FromConnector::Answer { .. } | FromConnector::Changed(_) | FromConnector::Other) => {}
                     Err(fault) => tracing::debug!(%fault, "an event of a connector is no message"),
                 }
             }

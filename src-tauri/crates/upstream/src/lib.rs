@@ -9,6 +9,7 @@ mod authority;
 mod fault;
 mod http;
 mod links;
+mod lists;
 mod notices;
 mod opening;
 mod session;
@@ -18,8 +19,9 @@ pub use authority::{Authority, Mismatch};
 pub use fault::UpstreamFault;
 pub use http::Bearer;
 pub use links::HttpClient;
+pub use lists::{Entries, Listed, ListedTools};
 pub use notices::{Changes, News, Notice, Notices};
-pub use session::{Answer, ListedTools, Session};
+pub use session::{Answer, Session};
 pub use stdio::Program;
 
 /// The largest message that is read from a connector, in bytes.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use mcp::connector::FromConnector;
 use mcp::sse::Decoder;
+use mcp::{Filter, Topic};
 use tokio::sync::watch;
 
 use crate::MESSAGE_LIMIT;
@@ -13,7 +14,7 @@ use crate::fault::UpstreamFault;
 use crate::http::{Bearer, Http};
 use crate::links::Exchange;
 
-/// How news of changes of the tool list come.
+/// How news of changes of a connector's lists come.
 #[derive(Debug)]
 pub enum Changes {
     /// They are counted here; also the end of the session.
@@ -28,6 +29,8 @@ pub struct News {
     pub(crate) http: Arc<Http>,
     /// The number of the request that opens a stream; there is one at a time.
     pub(crate) id: u64,
+    /// What it is asked for, where a request opens it.
+    pub(crate) wanted: Filter,
 }
 
 impl News {
@@ -36,7 +39,7 @@ impl News {
     /// # Errors
     /// An [`UpstreamFault`].
     pub async fn open(&self, bearer: Option<&Bearer>) -> Result<Option<Notices>, UpstreamFault> {
-        Ok(self.http.news(self.id, bearer).await?.map(Notices::new))
+        Ok(self.http.news(self.id, &self.wanted, bearer).await?.map(Notices::new))
     }
 
     /// Answers a question that came over the stream.
@@ -59,8 +62,8 @@ pub struct Notices {
 /// One piece of news.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Notice {
-    /// The tool list changed.
-    ToolsChanged,
+    /// A list changed.
+    Changed(Topic),
     /// The connector asked something; this is the reply to be sent.
     Reply(String),
 }
@@ -82,7 +85,7 @@ impl Notices {
             let Some(chunk) = self.exchange.chunk().await? else { return Ok(None) };
             for event in self.decoder.push(&chunk).map_err(|_| UpstreamFault::TooLarge)? {
                 match FromConnector::parse(event.data.as_bytes()) {
-                    Ok(FromConnector::ToolsChanged) => self.waiting.push_back(Notice::ToolsChanged),
+                    Ok(FromConnector::Changed(topic)) => self.waiting.push_back(Notice::Changed(topic)),
                     Ok(FromConnector::Request { reply }) => self.waiting.push_back(Notice::Reply(reply)),
                     Ok(FromConnector::Answer { .. } | FromConnector::Other) => {}
                     Err(fault) => tracing::debug!(%fault, "an event of a connector is no message"),

@@ -55,7 +55,7 @@ pub(crate) struct Stdio {
 struct Shared {
     waiting: Mutex<Waiting>,
     last_words: Mutex<VecDeque<String>>,
-    tools_changed: watch::Sender<u64>,
+    lists_changed: watch::Sender<u64>,
 }
 
 #[derive(Debug, Default)]
@@ -89,7 +89,7 @@ impl Stdio {
         let shared = Arc::new(Shared {
             waiting: Mutex::default(),
             last_words: Mutex::default(),
-            tools_changed: watch::Sender::new(0),
+            lists_changed: watch::Sender::new(0),
         });
         tokio::spawn(listen_to_errors(stderr, Arc::clone(&shared)));
         tokio::spawn(pump(child, stdin, stdout, letters, outbox.clone(), Arc::clone(&shared), unleashed));
@@ -127,8 +127,8 @@ impl Stdio {
         !lock(&self.shared.waiting).ended
     }
 
-    pub(crate) fn tools_changed(&self) -> watch::Receiver<u64> {
-        self.shared.tools_changed.subscribe()
+    pub(crate) fn lists_changed(&self) -> watch::Receiver<u64> {
+        self.shared.lists_changed.subscribe()
     }
 
     fn ended(&self) -> UpstreamFault {
@@ -171,7 +171,7 @@ async fn pump(
         waiting.ended = true;
         waiting.answers.clear();
     }
-    shared.tools_changed.send_modify(|count| *count += 1);
+    shared.lists_changed.send_modify(|count| *count += 1);
     if let Err(error) = child.kill().await {
         tracing::warn!(%error, "a connector's program was lost sight of");
     }
@@ -216,7 +216,7 @@ async fn read(stdout: ChildStdout, outbox: mpsc::Sender<String>, shared: &Shared
                     tracing::debug!("a connector asks faster than it reads");
                 }
             }
-            Ok(FromConnector::ToolsChanged) => shared.tools_changed.send_modify(|count| *count += 1),
+            Ok(FromConnector::Changed(_)) => shared.lists_changed.send_modify(|count| *count += 1),
             Ok(FromConnector::Other) => {}
             // Programs do print to standard output by mistake; one bad line is no reason to end.
             Err(fault) => tracing::debug!(%fault, "a line of a connector is no message"),

@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 
 use crate::call::CallParams;
 use crate::error::RpcError;
+use crate::list::{Filter, List};
 use crate::message::{Message, MessageFault};
 use crate::raw::RawObject;
 use crate::revision::{Era, Revision};
@@ -104,15 +105,17 @@ pub enum Request<'a> {
     Discover,
     /// Asks for a sign of life (until 2025-11-25).
     Ping,
-    /// Lists the tools.
-    ListTools,
+    /// Asks for a list.
+    List {
+        /// Which.
+        list: List,
+        /// Where to go on, as JSON text; nothing where the list is asked for from its start.
+        cursor: Option<String>,
+    },
     /// Calls a tool.
     CallTool(CallParams<'a>),
     /// Opens a stream of change notices (2026-07-28).
-    Listen {
-        /// Whether changes of the tool list are wanted.
-        tools: bool,
-    },
+    Listen(Filter),
     /// A method that is not served.
     Unknown(Cow<'a, str>),
 }
@@ -124,9 +127,9 @@ impl Request<'_> {
             Self::Initialize { revision } => Request::Initialize { revision },
             Self::Discover => Request::Discover,
             Self::Ping => Request::Ping,
-            Self::ListTools => Request::ListTools,
+            Self::List { list, cursor } => Request::List { list, cursor },
             Self::CallTool(params) => Request::CallTool(params.into_owned()),
-            Self::Listen { tools } => Request::Listen { tools },
+            Self::Listen(filter) => Request::Listen(filter),
             Self::Unknown(method) => Request::Unknown(Cow::Owned(method.into_owned())),
         }
     }
@@ -226,8 +229,8 @@ fn agrees(dialect: Dialect, headers: &Headers<'_>, request: &Request<'_>) -> Res
         | Request::Initialize { .. }
         | Request::Discover
         | Request::Ping
-        | Request::ListTools
-        | Request::Listen { .. }
+        | Request::List { .. }
+        | Request::Listen(_)
         | Request::Unknown(_) => Ok(()),
     }
 }
@@ -239,8 +242,11 @@ pub(super) fn request<'a>(
     params: RawObject<'a>,
 ) -> Result<Request<'a>, RpcError> {
     let modern = dialect.is_stateless();
+    if let Some(list) = List::ALL.into_iter().find(|list| list.method() == method) {
+        let cursor = params.member("cursor").map(RawValue::get).filter(|cursor| *cursor != "null");
+        return Ok(Request::List { list, cursor: cursor.map(str::to_owned) });
+    }
     Ok(match method.as_ref() {
-        "tools/list" => Request::ListTools,
         "tools/call" => {
             let call = CallParams::read(params)
                 .map_err(|fault| RpcError::new(RpcError::INVALID_PARAMS, fault.to_string()))?;
@@ -249,10 +255,7 @@ pub(super) fn request<'a>(
         "initialize" if !modern => Request::Initialize { revision: negotiated(&params) },
         "ping" if !modern => Request::Ping,
         "server/discover" if modern => Request::Discover,
-        "subscriptions/listen" if modern => {
-            let filter = params.member("notifications").and_then(RawObject::parse);
-            Request::Listen { tools: filter.and_then(|f| f.read("toolsListChanged")).unwrap_or(false) }
-        }
+        "subscriptions/listen" if modern => Request::Listen(Filter::read(&params)),
         _ => Request::Unknown(method),
     })
 }

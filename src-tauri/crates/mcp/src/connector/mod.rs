@@ -3,40 +3,36 @@
 //! The gateway declares no client capability, so that no connector asks the assistant for something that is not
 //! relayed.
 
+mod about;
 mod discovery;
+mod lists;
 mod request;
 
 use serde_json::value::RawValue;
 
+pub use about::About;
 pub use discovery::{Discovery, discovery};
+pub use lists::{Page, identity, interface_of, list, read_page};
 pub use request::{
-    Outgoing, call_tool, call_tool_alone, cancelled, discover, initialize, initialized, list_tools, listen,
-    reply, stream_headers,
+    Outgoing, call_tool, call_tool_alone, cancelled, discover, initialize, initialized, listen, reply,
+    stream_headers,
 };
 
 use crate::assistant::Dialect;
 use crate::error::{RpcError, code_of};
+use crate::list::{List, Topic};
 use crate::message::{Message, MessageFault};
 use crate::raw::RawObject;
 use crate::revision::{Era, Revision};
 use crate::scan::scan;
 
 /// A connector's answer to `initialize`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Initialized {
     /// How the session is spoken.
     pub dialect: Dialect,
-    /// Whether it tells of changes of its tool list.
-    pub tells_changes: bool,
-}
-
-/// One page of a connector's tool list.
-#[derive(Debug, Clone)]
-pub struct ToolsPage {
-    /// Each definition as it was sent, whether well-formed or not.
-    pub tools: Vec<Box<RawValue>>,
-    /// Where to go on.
-    pub next_cursor: Option<String>,
+    /// What it says of itself.
+    pub about: About,
 }
 
 /// An answer that cannot be used.
@@ -65,8 +61,8 @@ pub enum FromConnector {
         /// The reply's text.
         reply: String,
     },
-    /// The tool list changed.
-    ToolsChanged,
+    /// A list changed.
+    Changed(Topic),
     /// Anything else.
     Other,
 }
@@ -85,10 +81,9 @@ impl FromConnector {
                 Err(_) => Self::Other,
             },
             Message::Request { id, method, .. } => Self::Request { reply: refused(id, &method) },
-            Message::Notification { method, .. } if method == "notifications/tools/list_changed" => {
-                Self::ToolsChanged
+            Message::Notification { method, .. } => {
+                Topic::of_notice(&method).map_or(Self::Other, Self::Changed)
             }
-            Message::Notification { .. } => Self::Other,
         })
     }
 }
@@ -101,27 +96,14 @@ pub fn read_initialized(result: &RawValue) -> Result<Initialized, AnswerFault> {
     let object = RawObject::parse(result).ok_or(AnswerFault::Shape("initialize"))?;
     let date: String = object.read("protocolVersion").ok_or(AnswerFault::Shape("initialize"))?;
     match Revision::known(&date).filter(|revision| revision.era() == Era::Legacy) {
-        Some(revision) => Ok(Initialized {
-            dialect: Dialect::of(revision),
-            tells_changes: discovery::tells_changes(&object),
-        }),
+        Some(revision) => Ok(Initialized { dialect: Dialect::of(revision), about: About::of(&object) }),
         None => Err(AnswerFault::Revision(date.chars().take(64).collect())),
     }
 }
 
-/// Reads one page of `tools/list`.
-///
-/// # Errors
-/// An [`AnswerFault`] when there is no list; a malformed tool in it is not an error here.
-pub fn read_tools(result: &RawValue) -> Result<ToolsPage, AnswerFault> {
-    let object = RawObject::parse(result).ok_or(AnswerFault::Shape("tools/list"))?;
-    let tools = object.read("tools").ok_or(AnswerFault::Shape("tools/list"))?;
-    Ok(ToolsPage { tools, next_cursor: object.read("nextCursor") })
-}
-
 /// The name in a tool's definition; `None` for a malformed one.
 pub fn tool_name(definition: &RawValue) -> Option<String> {
-    RawObject::parse(definition)?.read("name")
+    identity(List::Tools, definition)
 }
 
 /// The error object of a body that came with an HTTP status of failure; such a body need not name the request
@@ -193,16 +175,6 @@ mod tests {
         assert!(reply(r#"{"jsonrpc":"2.0","id":"a","method":"ping"}"#).contains(r#""result":{}"#));
         assert!(reply(r#"{"jsonrpc":"2.0","id":2,"method":"roots/list"}"#).contains("-32601"));
         assert!(reply(r#"{"jsonrpc":"2.0","id":1e400,"method":"ping"}"#).contains(r#""id":1e400,"#));
-    }
-
-    #[test]
-    fn a_malformed_tool_does_not_spoil_its_list() {
-        let result: Box<RawValue> =
-            serde_json::from_str(r#"{"tools":[{"name":"a"},{"nope":1},7],"nextCursor":"c"}"#).unwrap();
-        let page = read_tools(&result).unwrap();
-        let names: Vec<_> = page.tools.iter().map(|tool| tool_name(tool)).collect();
-        assert_eq!(names, [Some("a".to_owned()), None, None]);
-        assert_eq!(page.next_cursor.as_deref(), Some("c"));
     }
 
     #[test]

@@ -6,6 +6,7 @@ use serde_json::json;
 
 use crate::assistant::Dialect;
 use crate::call::CallParams;
+use crate::list::Filter;
 use crate::raw::{RawObject, raw};
 use crate::revision::Revision;
 
@@ -44,15 +45,6 @@ pub fn discover(id: u64, version: &str) -> Outgoing {
     write(Dialect::of(Revision::MODERN), id, "server/discover", RawObject::default(), None, version)
 }
 
-/// `tools/list`, from the start or from a cursor.
-pub fn list_tools(dialect: Dialect, id: u64, cursor: Option<&str>, version: &str) -> Outgoing {
-    let mut params = RawObject::default();
-    if let Some(cursor) = cursor {
-        params.set("cursor", raw(cursor));
-    }
-    write(dialect, id, "tools/list", params, None, version)
-}
-
 /// `tools/call` of the tool `name`. Everything else of the parameters passes as it came, but for what concerns only the
 /// hop from the assistant.
 pub fn call_tool(dialect: Dialect, id: u64, params: &CallParams<'_>, name: &str, version: &str) -> Outgoing {
@@ -65,10 +57,10 @@ pub fn call_tool_alone(params: &CallParams<'_>, name: &str, version: &str) -> Ou
     call_tool(Dialect::of(Revision::MODERN), ALONE, params, name, version)
 }
 
-/// `subscriptions/listen` for changes of the tool list (MCP 2026-07-28, basic/patterns/subscriptions).
-pub fn listen(id: u64, version: &str) -> Outgoing {
+/// `subscriptions/listen` for what `filter` names (MCP 2026-07-28, basic/patterns/subscriptions).
+pub fn listen(id: u64, filter: &Filter, version: &str) -> Outgoing {
     let mut params = RawObject::default();
-    params.set("notifications", raw(&json!({"toolsListChanged": true})));
+    params.set("notifications", filter.to_raw());
     write(Dialect::of(Revision::MODERN), id, "subscriptions/listen", params, None, version)
 }
 
@@ -90,7 +82,7 @@ pub fn cancelled(id: u64) -> String {
 
 /// A request with all that its dialect asks for. No client capability is declared: nothing that would need one is
 /// relayed.
-fn write(
+pub(super) fn write(
     dialect: Dialect,
     id: u64,
     method: &'static str,

@@ -1,0 +1,130 @@
+//! How a virtual server presents itself to an assistant: what it declares, and how its connectors want to be used.
+
+use std::collections::HashSet;
+
+use issuer::AccessGrant;
+use mcp::List;
+use mcp::assistant::{Declared, Dialect, ServerFace};
+use model::ConnectorId;
+use serde_json::value::RawValue;
+
+use crate::gate::Gate;
+use crate::lists::entries;
+use crate::snapshot::{ServerView, Snapshot, Voice};
+
+/// The most of one connector's instructions where there are several, in bytes.
+const LONGEST: usize = 8 * 1024;
+
+/// Hands the virtual server's face to `answer`.
+pub(crate) fn presented<T>(
+    gate: &Gate,
+    snapshot: &Snapshot,
+    grant: &AccessGrant,
+    dialect: Dialect,
+    answer: impl FnOnce(ServerFace<'_>) -> T,
+) -> T {
+    let view = snapshot.servers.get(&grant.server);
+    let nothing = Declared::default();
+    let instructions = view.and_then(|view| {
+        let visible = visible(gate, snapshot, grant, dialect);
+        instructions(view, |connector| visible.contains(connector))
+    });
+    answer(ServerFace {
+        name: grant.server.as_str(),
+        title: view.map_or("", |view| view.title.as_str()),
+        version: env!("CARGO_PKG_VERSION"),
+        declared: view.map_or(&nothing, ServerView::declared),
+        instructions: instructions.as_deref(),
+    })
+}
+
+/// The connectors of which this person is shown anything.
+fn visible<'s>(
+    gate: &Gate,
+    snapshot: &'s Snapshot,
+    grant: &AccessGrant,
+    dialect: Dialect,
+) -> HashSet<&'s ConnectorId> {
+    let of = |list| entries(gate, snapshot, grant, dialect, list).into_iter().map(|(connector, _)| connector);
+    List::ALL.into_iter().flat_map(of).collect()
+}
+
+/// A text, as JSON. One connector's own text stands alone; several stand under their titles, in the server's order.
+fn instructions(view: &ServerView, is_visible: impl Fn(&ConnectorId) -> bool) -> Option<Box<RawValue>> {
+    let visible = |voice: &&Voice| is_visible(&voice.connector);
+    match view.connectors() {
+        [one] => Some(one).filter(visible)?.instructions.clone(),
+        several => {
+            let texts: Vec<String> = several.iter().filter(visible).filter_map(under_title).collect();
+            (!texts.is_empty()).then(|| mcp::raw(&texts.join("\n\n")))
+        }
+    }
+}
+
+fn under_title(voice: &Voice) -> Option<String> {
+    let text: String = serde_json::from_str(voice.instructions.as_deref()?.get()).ok()?;
+    Some(format!("## {}\n{}", voice.title, bounded(text)))
+}
+
+fn bounded(mut text: String) -> String {
+    if text.len() > LONGEST {
+        let end = (0..=LONGEST).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
+        text.truncate(end);
+        text.push('…');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use mcp::connector::{About, read_initialized};
+
+    use super::*;
+    use crate::snapshot::Offer;
+
+    fn about(instructions: &str) -> About {
+        let text = mcp::raw(instructions);
+        let result =
+            format!(r#"{{"protocolVersion":"2025-11-25","capabilities":{{}},"instructions":{text}}}"#);
+        read_initialized(&serde_json::from_str::<Box<RawValue>>(&result).unwrap()).unwrap().about
+    }
+
+    fn told(connectors: &[(&str, &str)], visible: &[&str]) -> Option<String> {
+        let offer = |(id, text): &(&str, &str)| Offer {
+            connector: id.parse().unwrap(),
+            title: format!("The {id}"),
+            tools: Vec::new(),
+            resources: Vec::new(),
+            templates: Vec::new(),
+            prompts: Vec::new(),
+            about: Some(about(text)),
+        };
+        let offers = connectors.iter().map(offer).collect();
+        let view = ServerView::assemble(&"desk".parse().unwrap(), "T".to_owned(), offers);
+        let text = instructions(&view, |connector| visible.contains(&connector.as_str()))?;
+        Some(serde_json::from_str(text.get()).unwrap())
+    }
+
+    #[test]
+    fn one_speaks_for_itself_and_several_under_their_titles() {
+        assert_eq!(told(&[("a", "use it")], &["a"]).as_deref(), Some("use it"));
+        assert_eq!(told(&[("a", "use it")], &[]), None);
+        let three = [("a", "one"), ("b", "two"), ("c", "")];
+        assert_eq!(
+            told(&three, &["a", "b", "c"]).as_deref(),
+            Some("## The a\none\n\n## The b\ntwo"),
+            "in the server's order"
+        );
+        assert_eq!(told(&three, &["b"]).as_deref(), Some("## The b\ntwo"), "only what the person may see");
+        assert_eq!(told(&three, &["c"]), None);
+    }
+
+    #[test]
+    fn a_long_text_is_cut_between_letters() {
+        let long = "é".repeat(LONGEST);
+        let told = told(&[("a", &long), ("b", "two")], &["a", "b"]).unwrap();
+        assert!(told.contains("é…\n\n## The b"), "cut");
+        assert!(told.len() < LONGEST + 100, "{}", told.len());
+        assert_eq!(bounded("x".repeat(LONGEST)).len(), LONGEST);
+    }
+}
