@@ -3,7 +3,6 @@
 use issuer::AccessGrant;
 use mcp::assistant::{Answer, Dialect};
 use mcp::{List, RpcError};
-use model::ConnectorId;
 use serde_json::value::RawValue;
 
 use crate::call::listed;
@@ -26,39 +25,38 @@ pub(crate) async fn answer(
     gate.discovery.listed(&grant.server).await;
     let snapshot = gate.snapshots.current();
     let entries = entries(gate, &snapshot, grant, dialect, list);
-    let entries = entries.into_iter().map(|(_, entry)| entry);
     Answer::list(dialect, id, list, entries, gate.config.list_fresh_for)
 }
 
-/// The entries that this person is shown, with the connectors that they are of.
-pub(crate) fn entries<'s>(
+/// The entries that this person is shown.
+fn entries<'s>(
     gate: &Gate,
     snapshot: &'s Snapshot,
     grant: &AccessGrant,
     dialect: Dialect,
     list: List,
-) -> Vec<(&'s ConnectorId, &'s RawValue)> {
+) -> Vec<&'s RawValue> {
     let Some(view) = snapshot.servers.get(&grant.server) else { return Vec::new() };
     let shown = || Shown::to(gate, snapshot, grant);
     match list {
         List::Tools => {
             let tools = listed(gate, snapshot, grant, dialect).into_iter();
-            tools.map(|one| (&one.connector, &*one.entry.definition)).collect()
+            tools.map(|one| &*one.entry.definition).collect()
         }
         List::Resources => {
             let (shown, all) = (shown(), view.resources().iter());
             let all = all.filter(|one| shown.resource(&one.connector, &one.uri));
-            all.map(|one| (&one.connector, &*one.entry)).collect()
+            all.map(|one| &*one.entry).collect()
         }
         List::Templates => {
             let (shown, all) = (shown(), view.templates().iter());
             let all = all.filter(|one| shown.templates(&one.connector));
-            all.map(|one| (&one.connector, &*one.entry)).collect()
+            all.map(|one| &*one.entry).collect()
         }
         List::Prompts => {
             let (shown, all) = (shown(), view.prompts().iter());
             let all = all.filter(|one| shown.prompt(&one.connector, &one.prompt));
-            all.map(|one| (&one.connector, &*one.entry)).collect()
+            all.map(|one| &*one.entry).collect()
         }
     }
 }

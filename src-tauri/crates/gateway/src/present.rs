@@ -3,13 +3,13 @@
 use std::collections::HashSet;
 
 use issuer::AccessGrant;
-use mcp::List;
 use mcp::assistant::{Declared, Dialect, ServerFace};
 use model::ConnectorId;
 use serde_json::value::RawValue;
 
+use crate::call::listed;
 use crate::gate::Gate;
-use crate::lists::entries;
+use crate::shown::Shown;
 use crate::snapshot::{ServerView, Snapshot, Voice};
 
 /// The most of one connector's instructions where there are several, in bytes.
@@ -26,8 +26,9 @@ pub(crate) fn presented<T>(
     let view = snapshot.servers.get(&grant.server);
     let nothing = Declared::default();
     let instructions = view.and_then(|view| {
-        let visible = visible(gate, snapshot, grant, dialect);
-        instructions(view, |connector| visible.contains(connector))
+        let speaks = view.connectors().iter().any(|voice| voice.instructions.is_some());
+        let sight = speaks.then(|| Sight::of(gate, snapshot, view, grant, dialect))?;
+        instructions(view, |connector| sight.shows(connector))
     });
     answer(ServerFace {
         name: grant.server.as_str(),
@@ -38,15 +39,36 @@ pub(crate) fn presented<T>(
     })
 }
 
-/// The connectors of which this person is shown anything.
-fn visible<'s>(
-    gate: &Gate,
-    snapshot: &'s Snapshot,
-    grant: &AccessGrant,
-    dialect: Dialect,
-) -> HashSet<&'s ConnectorId> {
-    let of = |list| entries(gate, snapshot, grant, dialect, list).into_iter().map(|(connector, _)| connector);
-    List::ALL.into_iter().flat_map(of).collect()
+/// What one person is shown of one virtual server.
+struct Sight<'s> {
+    view: &'s ServerView,
+    tools: HashSet<&'s ConnectorId>,
+    shown: Shown,
+}
+
+impl<'s> Sight<'s> {
+    fn of(
+        gate: &Gate,
+        snapshot: &'s Snapshot,
+        view: &'s ServerView,
+        grant: &AccessGrant,
+        dialect: Dialect,
+    ) -> Self {
+        let tools = listed(gate, snapshot, grant, dialect).into_iter().map(|tool| &tool.connector).collect();
+        Self { view, tools, shown: Shown::to(gate, snapshot, grant) }
+    }
+
+    /// Whether the person is shown anything of this connector.
+    fn shows(&self, connector: &ConnectorId) -> bool {
+        let Self { view, tools, shown } = self;
+        let mut prompts = view.prompts().iter().filter(|one| one.connector == *connector);
+        let mut resources = view.resources().iter().filter(|one| one.connector == *connector);
+        let has_templates = view.templates().iter().any(|one| one.connector == *connector);
+        tools.contains(connector)
+            || prompts.any(|one| shown.prompt(connector, &one.prompt))
+            || resources.any(|one| shown.resource(connector, &one.uri))
+            || (has_templates && shown.templates(connector))
+    }
 }
 
 /// A text, as JSON. One connector's own text stands alone; several stand under their titles, in the server's order.

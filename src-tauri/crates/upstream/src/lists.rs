@@ -105,7 +105,11 @@ impl Session {
         if !self.about().gives(list) {
             return Ok(Taken::default());
         }
-        Ok(Taken::of(list, self.pages(list, bearer).await?))
+        match self.pages(list, bearer).await {
+            // Templates have no capability of their own: who has resources may know none.
+            Err(UpstreamFault::Refused { .. }) if list == List::Templates => Ok(Taken::default()),
+            entries => Ok(Taken::of(list, entries?)),
+        }
     }
 
     /// The entries of a list, whether well-formed or not.
