@@ -281,3 +281,37 @@ impl Connector {
         self.known.read().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use upstream::ListedTools;
+
+    use super::*;
+
+    fn entries(names: &[&str]) -> Entries {
+        let entry = |name: &&str| ((*name).to_owned(), mcp::raw(&serde_json::json!({"name": name})));
+        names.iter().map(entry).collect()
+    }
+
+    fn listing(prompts: Result<Entries, UpstreamFault>, before: Option<&Listing>) -> Listing {
+        let listed = Listed {
+            tools: ListedTools::default(),
+            resources: Ok(entries(&["r"])),
+            templates: Ok(Entries::new()),
+            prompts,
+            left_out: Vec::new(),
+        };
+        Listing::of(listed, About::default(), before, Timestamp::from_seconds(0))
+    }
+
+    #[test]
+    fn a_list_that_cannot_be_had_stays_as_it_was_and_is_told() {
+        let first = listing(Ok(entries(&["a"])), None);
+        let second = listing(Err(UpstreamFault::Deadline), Some(&first));
+        assert!(second.is_same_beside_tools(&first));
+        assert_eq!(second.left_out.len(), 1, "{:?}", second.left_out);
+        let third = listing(Ok(entries(&["a", "b"])), Some(&second));
+        assert!(!third.is_same_beside_tools(&second) && third.left_out.is_empty());
+        assert!(listing(Err(UpstreamFault::Deadline), None).prompts.is_empty());
+    }
+}

@@ -93,3 +93,76 @@ fn seen(snapshot: &Snapshot, server: &ServerId) -> [Seen; Topic::ALL.len()] {
         rules: snapshot.rules,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::sync::Arc;
+
+    use mcp::connector::read_initialized;
+    use policy::Policy;
+
+    use super::*;
+    use crate::snapshot::{Offer, ServerView};
+
+    fn raw(text: &str) -> Box<RawValue> {
+        serde_json::from_str(text).unwrap()
+    }
+
+    /// A virtual server over a connector that declares prompts, with these.
+    fn snapshot(prompts: &[&str], rules: u64) -> Snapshot {
+        let about = r#"{"protocolVersion":"2025-11-25","capabilities":{"tools":{},"prompts":{}}}"#;
+        let prompt = |name: &&str| ((*name).to_owned(), mcp::raw(&serde_json::json!({"name": name})));
+        let offer = Offer {
+            connector: "odd".parse().unwrap(),
+            title: "Odd".to_owned(),
+            tools: Vec::new(),
+            resources: Vec::new(),
+            templates: Vec::new(),
+            prompts: prompts.iter().map(prompt).collect(),
+            about: Some(read_initialized(&raw(about)).unwrap().about),
+        };
+        let server: ServerId = "desk".parse().unwrap();
+        let view = ServerView::assemble(&server, "Desk".to_owned(), vec![offer]);
+        Snapshot {
+            policy: Arc::new(Policy::deny_all(model::Advice::new("test", "x", "", ""))),
+            until: None,
+            servers: BTreeMap::from([(server, view)]),
+            rules,
+            capture_arguments: false,
+        }
+    }
+
+    fn topics(notices: &[String]) -> Vec<Topic> {
+        let method = |notice: &String| -> String {
+            let notice: serde_json::Value = serde_json::from_str(notice).unwrap();
+            notice["method"].as_str().unwrap().to_owned()
+        };
+        notices.iter().map(|notice| Topic::of_notice(&method(notice)).unwrap()).collect()
+    }
+
+    #[tokio::test]
+    async fn what_changed_is_told_to_those_who_want_it_and_nothing_else() {
+        let snapshots = Snapshots::new(snapshot(&["a"], 1));
+        let server = "desk".parse().unwrap();
+        let mut all = Changes::all(&snapshots, &server);
+        let asked = Filter::of(|topic| topic != Topic::Prompts);
+        let (mut some, first) = Changes::filtered(&snapshots, &server, &raw("7"), &asked);
+        assert!(
+            first.contains(r#""notifications":{"toolsListChanged":true}"#),
+            "only what is declared: {first}"
+        );
+
+        snapshots.replace(snapshot(&["a", "b"], 1));
+        assert_eq!(topics(&all.next().await.unwrap()), [Topic::Prompts]);
+        assert_eq!(topics(&some.next().await.unwrap()), [], "not asked for");
+        snapshots.replace(snapshot(&["a", "b"], 1));
+        assert_eq!(topics(&all.next().await.unwrap()), [], "nothing changed");
+        assert_eq!(topics(&some.next().await.unwrap()), []);
+        snapshots.replace(snapshot(&["a", "b"], 2));
+        let both = [Topic::Tools, Topic::Prompts];
+        assert_eq!(topics(&all.next().await.unwrap()), both, "other rules may show otherwise");
+        assert_eq!(topics(&some.next().await.unwrap()), [Topic::Tools]);
+        drop(snapshots);
+    }
+}

@@ -479,4 +479,35 @@ mod tests {
             assert!(!is_same(&before, &other), "{other:?}");
         }
     }
+
+    fn heard(prompts: &[&str]) -> Heard {
+        let prompt = |name: &&str| ((*name).to_owned(), mcp::raw(&serde_json::json!({"name": name})));
+        let listing = Listing {
+            about: About::default(),
+            tools: Vec::new(),
+            resources: Vec::new(),
+            templates: Vec::new(),
+            prompts: prompts.iter().map(prompt).collect(),
+            left_out: vec!["whatever".to_owned()],
+            at: model::Timestamp::from_seconds(0),
+        };
+        BTreeMap::from([("files".parse().unwrap(), Arc::new(listing))])
+    }
+
+    #[test]
+    fn lists_beside_the_tools_are_offered_anew_under_the_same_policy() {
+        let offering = Arc::new(Offering::personal(&super::super::settings::Loaded::default()));
+        let basis = |heard: Heard, person: &str| Basis {
+            offering: Arc::clone(&offering),
+            person: Some(Arc::new(Subject::local(person))),
+            offered: Arc::new(offered(&[("read", "{}")])),
+            heard,
+        };
+        let before = basis(heard(&["a"]), "ann");
+        assert!(before.is_same(&basis(heard(&["a"]), "ann")));
+        let other = basis(heard(&["a", "b"]), "ann");
+        assert!(!before.is_same(&other) && before.has_same_policy(&other));
+        assert!(!before.is_same(&basis(Heard::new(), "ann")), "one that is heard for the first time");
+        assert!(!before.has_same_rules(&basis(heard(&["a"]), "bob")));
+    }
 }
