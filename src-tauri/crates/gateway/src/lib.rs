@@ -7,18 +7,25 @@
 
 mod call;
 mod changes;
+mod effect;
+mod end;
 mod gate;
 mod guard;
 mod lines;
 mod lists;
 mod observe;
+mod outlet;
+mod parked;
 mod present;
+mod respond;
 mod routes;
 mod rpc;
 mod serve;
+mod sessions;
 mod shown;
 mod snapshot;
 mod streams;
+mod voice;
 
 pub use gate::{Discovery, Gate, GateConfig, Switch};
 pub use lines::converse;

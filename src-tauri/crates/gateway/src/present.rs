@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use crate::call::listed;
 use crate::gate::Gate;
 use crate::shown::Shown;
-use crate::snapshot::{ServerView, Snapshot, Voice};
+use crate::snapshot::{ServerView, Snapshot, Speaker};
 
 /// The most of one connector's instructions where there are several, in bytes.
 const LONGEST: usize = 8 * 1024;
@@ -26,7 +26,7 @@ pub(crate) fn presented<T>(
     let view = snapshot.servers.get(&grant.server);
     let nothing = Declared::default();
     let instructions = view.and_then(|view| {
-        let speaks = view.connectors().iter().any(|voice| voice.instructions.is_some());
+        let speaks = view.connectors().iter().any(|speaker| speaker.instructions.is_some());
         let sight = speaks.then(|| Sight::of(gate, snapshot, view, grant, dialect))?;
         instructions(view, |connector| sight.shows(connector))
     });
@@ -73,7 +73,7 @@ impl<'s> Sight<'s> {
 
 /// A text, as JSON. One connector's own text stands alone; several stand under their titles, in the server's order.
 fn instructions(view: &ServerView, is_visible: impl Fn(&ConnectorId) -> bool) -> Option<Box<RawValue>> {
-    let visible = |voice: &&Voice| is_visible(&voice.connector);
+    let visible = |speaker: &&Speaker| is_visible(&speaker.connector);
     match view.connectors() {
         [one] => Some(one).filter(visible)?.instructions.clone(),
         several => {
@@ -83,9 +83,9 @@ fn instructions(view: &ServerView, is_visible: impl Fn(&ConnectorId) -> bool) ->
     }
 }
 
-fn under_title(voice: &Voice) -> Option<String> {
-    let text: String = serde_json::from_str(voice.instructions.as_deref()?.get()).ok()?;
-    Some(format!("## {}\n{}", voice.title, bounded(text)))
+fn under_title(speaker: &Speaker) -> Option<String> {
+    let text: String = serde_json::from_str(speaker.instructions.as_deref()?.get()).ok()?;
+    Some(format!("## {}\n{}", speaker.title, bounded(text)))
 }
 
 fn bounded(mut text: String) -> String {

@@ -8,11 +8,14 @@
 //! * [`connector`]: what the gateway sends to connectors, and how they answer.
 #![forbid(unsafe_code)]
 
+mod ask;
 pub mod assistant;
 mod call;
 mod canonical;
+mod capabilities;
 pub mod connector;
 mod error;
+mod level;
 mod list;
 mod message;
 mod raw;
@@ -20,10 +23,13 @@ mod revision;
 mod scan;
 pub mod sse;
 
+pub use ask::{Ask, AskKind, InputFault, InputRequired};
 pub use assistant::{Dialect, MirrorFault, Mirrored};
-pub use call::{CallFault, CallParams, tool_error};
+pub use call::{CallFault, CallParams, Method, Target, tool_error};
 pub use canonical::{canonical, is_same};
+pub use capabilities::Capabilities;
 pub use error::RpcError;
+pub use level::LogLevel;
 pub use list::{Filter, List, Topic};
 pub use message::{Message, MessageFault};
 pub use raw::{RawObject, raw};

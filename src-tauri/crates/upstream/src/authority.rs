@@ -36,3 +36,23 @@ impl<'a> Authority<'a> {
         self.permit
     }
 }
+
+/// The right to cause one effect, for whoever goes on with it after the record of its beginning is closed.
+#[derive(Debug)]
+pub struct Standing(Permit);
+
+impl Standing {
+    /// Joins a permit and an intent.
+    ///
+    /// # Errors
+    /// [`Mismatch`] when they are of different calls.
+    pub fn new(permit: Permit, intent: &Intent) -> Result<Self, Mismatch> {
+        Authority::new(&permit, intent)?;
+        Ok(Self(permit))
+    }
+
+    /// The right itself.
+    pub fn authority(&self) -> Authority<'_> {
+        Authority { permit: &self.0 }
+    }
+}

@@ -4,12 +4,13 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use mcp::connector::FromConnector;
+use mcp::connector::{self, FromConnector};
 use mcp::sse::Decoder;
 use mcp::{Filter, Topic};
 use tokio::sync::watch;
 
 use crate::MESSAGE_LIMIT;
+use crate::calls::Calls;
 use crate::fault::UpstreamFault;
 use crate::http::{Bearer, Http};
 use crate::links::Exchange;
@@ -39,7 +40,8 @@ impl News {
     /// # Errors
     /// An [`UpstreamFault`].
     pub async fn open(&self, bearer: Option<&Bearer>) -> Result<Option<Notices>, UpstreamFault> {
-        Ok(self.http.news(self.id, &self.wanted, bearer).await?.map(Notices::new))
+        let exchange = self.http.news(self.id, &self.wanted, bearer).await?;
+        Ok(exchange.map(|exchange| Notices::new(exchange, Arc::clone(&self.http.calls))))
     }
 
     /// Answers a question that came over the stream.
@@ -57,6 +59,7 @@ pub struct Notices {
     exchange: Exchange,
     decoder: Decoder,
     waiting: VecDeque<Notice>,
+    calls: Arc<Calls>,
 }
 
 /// One piece of news.
@@ -69,8 +72,8 @@ pub enum Notice {
 }
 
 impl Notices {
-    pub(crate) fn new(exchange: Exchange) -> Self {
-        Self { exchange, decoder: Decoder::new(MESSAGE_LIMIT), waiting: VecDeque::new() }
+    pub(crate) fn new(exchange: Exchange, calls: Arc<Calls>) -> Self {
+        Self { exchange, decoder: Decoder::new(MESSAGE_LIMIT), waiting: VecDeque::new(), calls }
     }
 
     /// Waits for the next one; `None` when the server ends the stream.
@@ -84,13 +87,25 @@ impl Notices {
             }
             let Some(chunk) = self.exchange.chunk().await? else { return Ok(None) };
             for event in self.decoder.push(&chunk).map_err(|_| UpstreamFault::TooLarge)? {
-                match FromConnector::parse(event.data.as_bytes()) {
-                    Ok(FromConnector::Changed(topic)) => self.waiting.push_back(Notice::Changed(topic)),
-                    Ok(FromConnector::Request { reply }) => self.waiting.push_back(Notice::Reply(reply)),
-                    Ok(FromConnector::Answer { .. } | FromConnector::Other) => {}
-                    Err(fault) => tracing::debug!(%fault, "an event of a connector is no message"),
+                if !event.data.is_empty() {
+                    self.hear(&event.data);
                 }
             }
+        }
+    }
+
+    fn hear(&mut self, data: &str) {
+        match FromConnector::parse(data.as_bytes()) {
+            Ok(FromConnector::Notice(connector::Notice::Changed(topic))) => {
+                self.waiting.push_back(Notice::Changed(topic));
+            }
+            Ok(FromConnector::Notice(notice)) => self.calls.tell(notice),
+            Ok(FromConnector::Question(question)) => {
+                self.waiting.extend(self.calls.ask(question).map(Notice::Reply));
+            }
+            Ok(FromConnector::Reply(reply)) => self.waiting.push_back(Notice::Reply(reply)),
+            Ok(FromConnector::Answer { .. } | FromConnector::Other) => {}
+            Err(fault) => tracing::debug!(%fault, "an event of a connector is no message"),
         }
     }
 }

@@ -13,7 +13,7 @@ use policy::Policy;
 use tokio::sync::watch;
 
 pub use resources::{Found, OfferedResource, Owner};
-pub(crate) use view::Voice;
+pub(crate) use view::Speaker;
 pub use view::{Offer, Offered, OfferedPrompt, ServerView};
 
 /// One consistent view. A call keeps the snapshot it began with.

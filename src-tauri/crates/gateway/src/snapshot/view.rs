@@ -22,7 +22,7 @@ pub struct ServerView {
     prompts: Vec<OfferedPrompt>,
     prompts_by_name: HashMap<String, usize>,
     resources: Resources,
-    connectors: Vec<Voice>,
+    connectors: Vec<Speaker>,
     declared: Declared,
     marks: [u64; Topic::ALL.len()],
     /// Descriptions of what could not be offered, or not to all.
@@ -78,7 +78,7 @@ pub struct OfferedPrompt {
 
 /// A connector and how it wants to be used.
 #[derive(Debug)]
-pub(crate) struct Voice {
+pub(crate) struct Speaker {
     pub(crate) connector: ConnectorId,
     pub(crate) title: String,
     /// A text, as JSON.
@@ -91,7 +91,7 @@ impl ServerView {
     pub fn assemble(id: &ServerId, title: String, offers: Vec<Offer>) -> Self {
         let mut view = Self { title, ..Self::default() };
         view.declared = Declared::of(offers.iter().map(|offer| offer.about.as_ref()));
-        view.connectors = offers.iter().map(Voice::of).collect();
+        view.connectors = offers.iter().map(Speaker::of).collect();
         view.add_tools(id, &offers);
         view.add_prompts(id, &offers);
         view.resources = Resources::of(&offers, &mut view.left_out);
@@ -140,7 +140,7 @@ impl ServerView {
         &self.declared
     }
 
-    pub(crate) fn connectors(&self) -> &[Voice] {
+    pub(crate) fn connectors(&self) -> &[Speaker] {
         &self.connectors
     }
 
@@ -224,7 +224,7 @@ fn texts(all: &[OfferedResource]) -> Vec<(&ConnectorId, &RawValue)> {
     all.iter().map(|one| (&one.connector, &*one.entry)).collect()
 }
 
-impl Voice {
+impl Speaker {
     fn of(offer: &Offer) -> Self {
         let instructions = offer.about.as_ref().and_then(About::instructions).map(ToOwned::to_owned);
         Self { connector: offer.connector.clone(), title: offer.title.clone(), instructions }

@@ -5,9 +5,14 @@ mod conversation;
 mod declared;
 mod incoming;
 mod mirrored;
+mod spoken;
 
 pub use answer::{Answer, ServerFace, ToolEntry, acknowledged, list_changed, renamed};
-pub use conversation::{Conversation, Said, refused};
+pub use conversation::{Conversation, refused};
 pub use declared::Declared;
-pub use incoming::{Dialect, Headers, Incoming, Refusal, Request, read};
+pub(crate) use incoming::encoded;
+pub use incoming::{
+    Asked, Dialect, Headers, Incoming, Means, Notification, Refusal, Request, Response, read,
+};
 pub use mirrored::{MirrorFault, Mirrored};
+pub use spoken::{answers, log_message, progress, question, refusal_text, unanswered};

@@ -3,7 +3,7 @@
 use serde_json::value::RawValue;
 
 use super::AnswerFault;
-use super::request::{Outgoing, write};
+use super::request::{Outgoing, own};
 use crate::assistant::Dialect;
 use crate::list::List;
 use crate::raw::{RawObject, raw};
@@ -23,7 +23,7 @@ pub fn list(dialect: Dialect, id: u64, list: List, cursor: Option<&str>, version
     if let Some(cursor) = cursor {
         params.set("cursor", raw(cursor));
     }
-    write(dialect, id, list.method(), params, None, version)
+    own(dialect, id, list.method(), params, version)
 }
 
 /// Reads one page.
