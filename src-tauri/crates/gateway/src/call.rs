@@ -7,7 +7,7 @@ use audit::{ArgumentSummary, DenialRecord, IntentRecord, JournalFault};
 use axum::http::HeaderMap;
 use issuer::AccessGrant;
 use mcp::assistant::Dialect;
-use mcp::{CallParams, RpcError};
+use mcp::{CallParams, RpcError, Target};
 use model::{Advice, CallId, ForPerson as _, Timestamp};
 use policy::{Circumstance, Denial, Permit, Policy, Question};
 use serde_json::value::RawValue;
@@ -17,6 +17,7 @@ use crate::gate::Gate;
 use crate::observe::Observation;
 use crate::record::{argument_names, credential, kind, outcome, permit_rules, reference, unasked};
 use crate::snapshot::{Offered, Snapshot};
+use crate::tasks::Task;
 use crate::voice::Voice;
 use crate::wanted::{Wanted, recorded};
 
@@ -51,8 +52,32 @@ pub(crate) async fn call(
     voice: &Voice,
     headers: Option<&HeaderMap>,
 ) -> Reply {
+    if params.method().is_of_tasks() && !voice.knows_tasks() {
+        return Reply::Refused(RpcError::missing_tasks());
+    }
+    let task = match params.target() {
+        Target::Task(id) => gate.tasks.find(grant, id),
+        Target::Tool(_) | Target::Resource(_) | Target::Prompt(_) => None,
+    };
+    match &task {
+        Some(task) => {
+            let params = params.clone().begun_with(Arc::clone(&task.arguments));
+            called(gate, grant, &params, voice, headers, Some(task)).await
+        }
+        None => called(gate, grant, params, voice, headers, None).await,
+    }
+}
+
+async fn called(
+    gate: &Arc<Gate>,
+    grant: &Arc<AccessGrant>,
+    params: &CallParams<'_>,
+    voice: &Voice,
+    headers: Option<&HeaderMap>,
+    task: Option<&Task>,
+) -> Reply {
     let dialect = voice.dialect;
-    let snapshot = match known(gate, grant, params, dialect).await {
+    let snapshot = match known(gate, grant, params, dialect, task).await {
         Ok(snapshot) => snapshot,
         Err(advice) => {
             let snapshot = gate.snapshots.current();
@@ -61,7 +86,7 @@ pub(crate) async fn call(
     };
     let call = Call::new(gate, grant, params, &snapshot);
     let view = snapshot.servers.get(&grant.server);
-    let Some(wanted) = view.and_then(|view| Wanted::find(view, params, dialect)) else {
+    let Some(wanted) = view.and_then(|view| Wanted::find(view, params, dialect, task)) else {
         return call.unknown(gate).await;
     };
     let wanted = &wanted;
@@ -101,7 +126,13 @@ pub(crate) async fn call(
     }
     gate.observer.observe(Observation::Ended { call: call.id, end, took });
     match caused {
-        Caused::Answered(Ok(Ok(result))) | Caused::Required(result) => Reply::Result(result),
+        Caused::Answered(Ok(Ok(result))) => {
+            if let Some(task) = mcp::begun_task(&result) {
+                wanted.note_task(gate, grant, params, task);
+            }
+            Reply::Result(result)
+        }
+        Caused::Required(result) => Reply::Result(result),
         Caused::Answered(Ok(Err(error))) => Reply::ConnectorError(error),
         Caused::Answered(Err(fault)) => failed(&fault.advice(wanted.title)),
         Caused::Unasked(why) => failed(&unasked(wanted.title, &why)),
@@ -128,7 +159,8 @@ pub(crate) fn listed<'s>(
         .collect()
 }
 
-fn circumstance(gate: &Gate, grant: &AccessGrant) -> Circumstance {
+/// What is true of a request beside who asks and for what.
+pub(crate) fn circumstance(gate: &Gate, grant: &AccessGrant) -> Circumstance {
     Circumstance {
         now: gate.clock.now(),
         client_id: grant.client_id.clone(),
@@ -143,11 +175,12 @@ async fn known(
     grant: &AccessGrant,
     params: &CallParams<'_>,
     dialect: Dialect,
+    task: Option<&Task>,
 ) -> Result<Arc<Snapshot>, Advice> {
     let snapshot = gate.snapshots.current();
     let is_known = |snapshot: &Snapshot| {
         let view = snapshot.servers.get(&grant.server);
-        view.is_some_and(|view| Wanted::find(view, params, dialect).is_some())
+        view.is_some_and(|view| Wanted::find(view, params, dialect, task).is_some())
     };
     if is_known(&snapshot) || gate.switch.is_paused() || !gate.discovery.discover(&grant.server).await? {
         return Ok(snapshot);

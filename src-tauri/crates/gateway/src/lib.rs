@@ -6,14 +6,17 @@
 #![forbid(unsafe_code)]
 
 mod call;
+mod changes;
 mod effect;
 mod end;
 mod gate;
 mod guard;
 mod lines;
+mod lists;
 mod observe;
 mod outlet;
 mod parked;
+mod present;
 mod record;
 mod respond;
 mod routes;
@@ -22,6 +25,7 @@ mod serve;
 mod sessions;
 mod snapshot;
 mod streams;
+mod tasks;
 mod voice;
 mod wanted;
 
@@ -29,4 +33,6 @@ pub use gate::{Discovery, Gate, GateConfig, Switch};
 pub use lines::converse;
 pub use observe::{CallEnd, Observation, Observer};
 pub use serve::{BindFault, Listening, bind, serve};
-pub use snapshot::{Offer, Offered, ServerView, Snapshot, Snapshots};
+pub use snapshot::{
+    Found, Offer, Offered, OfferedPrompt, OfferedResource, Owner, ServerView, Snapshot, Snapshots,
+};

@@ -6,21 +6,20 @@ use axum::body::Bytes;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use issuer::{AccessGrant, TokenFault};
-use mcp::assistant::{
-    self, Answer, Asked, Dialect, Headers, Incoming, Notification, Refusal, Request, ServerFace,
-};
-use mcp::{CallParams, Method, RpcError};
+use mcp::assistant::{self, Answer, Asked, Dialect, Headers, Incoming, Notification, Refusal, Request};
+use mcp::{CallParams, Filter, Method, RpcError};
 use model::ServerId;
 use serde_json::value::RawValue;
 
-use crate::call::{Reply, call, listed};
+use crate::call::{Reply, call};
 use crate::end::End;
 use crate::gate::Gate;
 use crate::outlet::Outlet;
+use crate::present::presented;
 use crate::respond::respond;
-use crate::streams;
 use crate::voice::Voice;
 use crate::wanted::unknown as unknown_target;
+use crate::{lists, streams};
 
 /// Who calls, or the answer that sends them to the authorization server. Comes before every other check, because
 /// assistants find the authorization server by it.
@@ -150,7 +149,7 @@ async fn request(
             }
             response
         }
-        Answered::Notices { tools } => streams::subscription(gate, grant, id, tools),
+        Answered::Notices(filter) => streams::subscription(gate, grant, id, &filter),
     }
 }
 
@@ -170,7 +169,7 @@ async fn speaking(
         let answered = async {
             match answer(&gate, &grant, Some(&headers), &id, request, &voice).await {
                 Answered::Now(answer) => Some(answer),
-                Answered::Notices { .. } => None,
+                Answered::Notices(_) => None,
             }
         };
         match &begun {
@@ -194,11 +193,8 @@ fn takes_events(headers: &HeaderMap) -> bool {
 pub(crate) enum Answered {
     /// With this.
     Now(Answer),
-    /// With a stream of change notices.
-    Notices {
-        /// Whether changes of the tool list are wanted.
-        tools: bool,
-    },
+    /// With a stream of notices of what this names.
+    Notices(Filter),
 }
 
 /// Answers one request of an assistant that was let in. `headers` are those that it came with, where it came by HTTP.
@@ -211,20 +207,19 @@ pub(crate) async fn answer(
     voice: &Voice,
 ) -> Answered {
     let dialect = voice.dialect;
-    let snapshot = gate.snapshots.current();
-    let title = snapshot.servers.get(&grant.server).map_or("", |view| view.title.as_str());
-    let face = ServerFace { name: grant.server.as_str(), title, version: env!("CARGO_PKG_VERSION") };
     let answer = match request {
         Request::Effect(params) => effect(gate, grant, headers, id, &params, voice).await,
-        Request::ListTools => {
-            gate.discovery.listed(&grant.server).await;
-            let snapshot = gate.snapshots.current();
-            let tools = listed(gate, &snapshot, grant, dialect);
-            let entries = tools.iter().map(|tool| &tool.entry);
-            Answer::tools(dialect, id, entries, gate.config.list_fresh_for)
+        Request::List { list, cursor } => {
+            lists::answer(gate, grant, dialect, id, list, cursor.as_deref()).await
         }
-        Request::Initialize { revision, .. } => Answer::initialized(id, revision, face),
-        Request::Discover => Answer::discovered(id, face),
+        Request::Initialize { revision, .. } => {
+            let snapshot = gate.snapshots.current();
+            presented(gate, &snapshot, grant, dialect, |face| Answer::initialized(id, revision, face))
+        }
+        Request::Discover => {
+            let snapshot = gate.snapshots.current();
+            presented(gate, &snapshot, grant, dialect, |face| Answer::discovered(id, face))
+        }
         Request::Ping => Answer::pong(id),
         Request::SetLevel(level) => {
             if let Some(end) = &voice.end {
@@ -232,7 +227,7 @@ pub(crate) async fn answer(
             }
             Answer::pong(id)
         }
-        Request::Listen { tools } => return Answered::Notices { tools },
+        Request::Listen(filter) => return Answered::Notices(filter),
         Request::Unknown(method) => unknown(dialect, id, &method),
     };
     Answered::Now(answer)

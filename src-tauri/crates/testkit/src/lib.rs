@@ -47,7 +47,7 @@ pub use gateway::{Connected, Gateway, Setup};
 pub use idp::{Client, Employee, Idp, IdpSettings};
 pub use mail::Mail;
 pub use oauth::{OAuthClient, Tokens};
-pub use odd::{Manner, OddEra, OddHttp, serve_stdio};
+pub use odd::{Manner, OddEra, OddHttp, OddList, serve_stdio};
 pub use organisation::{Organisation, OrganisationParts};
 pub use place::{filesystem_server, tools};
 pub use postgres::{Postgres, Role};

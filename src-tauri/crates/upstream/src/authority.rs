@@ -29,16 +29,26 @@ impl<'a> Authority<'a> {
     pub fn covers(&self, params: &CallParams<'_>) -> bool {
         let arguments = params.arguments();
         self.permit.covers(&match (params.target(), self.permit.aim()) {
-            (mcp::Target::Tool(_), Aim::Tool(name)) => Target::Tool { name, arguments },
+            // What is done with a task is decided on like the call that began it.
+            (mcp::Target::Tool(_) | mcp::Target::Task(_), Aim::Tool(name)) => {
+                Target::Tool { name, arguments }
+            }
             (mcp::Target::Prompt(_), Aim::Prompt(name)) => Target::Prompt { name, arguments },
             (mcp::Target::Resource(uri), Aim::Resource(_)) => Target::Resource { uri },
-            (mcp::Target::Tool(_) | mcp::Target::Prompt(_) | mcp::Target::Resource(_), _) => return false,
+            (
+                mcp::Target::Tool(_)
+                | mcp::Target::Task(_)
+                | mcp::Target::Prompt(_)
+                | mcp::Target::Resource(_),
+                _,
+            ) => return false,
         })
     }
 
-    /// What the connector calls that which was permitted.
-    pub(crate) fn name(&self) -> &'a str {
+    /// What the connector calls that which is asked for.
+    pub(crate) fn name<'s>(&'s self, params: &'s CallParams<'_>) -> &'s str {
         match self.permit.aim() {
+            Aim::Tool(_) if matches!(params.target(), mcp::Target::Task(_)) => params.name(),
             Aim::Tool(name) => name.as_str(),
             Aim::Resource(name) | Aim::Prompt(name) => name,
         }

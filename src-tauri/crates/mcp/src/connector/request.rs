@@ -8,6 +8,7 @@ use crate::assistant::{Dialect, encoded};
 use crate::call::CallParams;
 use crate::capabilities::Capabilities;
 use crate::level::LogLevel;
+use crate::list::Filter;
 use crate::raw::{RawObject, raw};
 use crate::revision::Revision;
 
@@ -45,15 +46,6 @@ pub fn initialized(dialect: Dialect) -> Outgoing {
 /// `server/discover`: a server of the stateless revision answers it, an older one does not.
 pub fn discover(id: u64, version: &str) -> Outgoing {
     own(Dialect::of(Revision::MODERN), id, "server/discover", RawObject::default(), version)
-}
-
-/// `tools/list`, from the start or from a cursor.
-pub fn list_tools(dialect: Dialect, id: u64, cursor: Option<&str>, version: &str) -> Outgoing {
-    let mut params = RawObject::default();
-    if let Some(cursor) = cursor {
-        params.set("cursor", raw(cursor));
-    }
-    own(dialect, id, "tools/list", params, version)
 }
 
 /// What a request tells its connector of the assistant that it is made for.
@@ -98,10 +90,10 @@ pub fn set_level(dialect: Dialect, id: u64, level: LogLevel) -> Outgoing {
     Outgoing { headers: headers(dialect, "logging/setLevel", None), repeated: Vec::new(), body }
 }
 
-/// `subscriptions/listen` for changes of the tool list (MCP 2026-07-28, basic/patterns/subscriptions).
-pub fn listen(id: u64, version: &str) -> Outgoing {
+/// `subscriptions/listen` for what `filter` names (MCP 2026-07-28, basic/patterns/subscriptions).
+pub fn listen(id: u64, filter: &Filter, version: &str) -> Outgoing {
     let mut params = RawObject::default();
-    params.set("notifications", raw(&json!({"toolsListChanged": true})));
+    params.set("notifications", filter.to_raw());
     own(Dialect::of(Revision::MODERN), id, "subscriptions/listen", params, version)
 }
 
@@ -122,7 +114,13 @@ pub fn cancelled(id: u64) -> String {
 }
 
 /// A request of the gateway's own, with all that its dialect asks for.
-fn own(dialect: Dialect, id: u64, method: &'static str, params: RawObject<'_>, version: &str) -> Outgoing {
+pub(super) fn own(
+    dialect: Dialect,
+    id: u64,
+    method: &'static str,
+    params: RawObject<'_>,
+    version: &str,
+) -> Outgoing {
     let capabilities = Capabilities::default();
     write(
         Hop { dialect, version, capabilities: &capabilities, log: None, progress: false },
