@@ -13,6 +13,13 @@ forbid (principal, action == Action::"echo/echo", resource)
 when { context.input.message like "*secret*" };
 "#;
 
+const BESIDE_TOOLS: &str = r#"
+@id("public-only")
+@reason("Only what is public is read.")
+forbid (principal, action == Action::"read_resource", resource)
+unless { context.input.uri like "file:///public/*" };
+"#;
+
 const HIDE: &str = r#"
 @id("nine-is-off")
 @reason("Tool nine is retired.")
@@ -53,6 +60,32 @@ async fn an_argument_can_be_forbidden_and_the_policy_is_named() {
     assert!(denied.contains("no-secrets") && denied.contains("Secrets are not echoed."), "{denied}");
     let allowed = explain("hello").await;
     assert!(allowed.contains("personal") && !allowed.contains("no-secrets"), "{allowed}");
+}
+
+#[tokio::test]
+async fn what_policy_says_of_resources_and_prompts_is_explained() {
+    let echo = Echo::start().await.expect("an upstream");
+    let upstream = format!("http://{}/mcp", echo.address());
+    let gateway = Personal::default()
+        .http("echo", &upstream)
+        .server("desk", &["echo"])
+        .policy("beside-tools", BESIDE_TOOLS)
+        .start()
+        .await;
+    let explain = async |about: &[&str]| {
+        let words = [&["explain", "desk"], about].concat();
+        let output = gateway.deskgate(&words).await.expect("it runs");
+        (output.status.success(), String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    let (_, denied) = explain(&["--connector", "echo", "--resource", "file:///private/a"]).await;
+    assert!(denied.contains("public-only") && denied.contains("The resource is not shown."), "{denied}");
+    let (_, allowed) = explain(&["--connector", "echo", "--resource", "file:///public/a"]).await;
+    assert!(allowed.contains("may read file:///public/a on echo through desk."), "{allowed}");
+    let (_, prompt) = explain(&["--connector", "echo", "--prompt", "review"]).await;
+    assert!(prompt.contains("may get the prompt review on echo through desk."), "{prompt}");
+    for incomplete in [&[][..], &["--resource", "file:///public/a"], &["--connector", "echo"]] {
+        assert!(!explain(incomplete).await.0, "{incomplete:?}");
+    }
 }
 
 #[tokio::test]

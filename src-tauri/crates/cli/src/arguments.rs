@@ -44,10 +44,20 @@ pub(crate) enum Verb {
         /// The virtual server.
         server: ServerId,
         /// The tool, as assistants name it.
-        tool: String,
+        #[arg(required_unless_present_any = ["resource", "prompt"])]
+        tool: Option<String>,
         /// The arguments, as a JSON object.
         #[arg(long, default_value = "{}")]
         args: String,
+        /// Not a tool, but the resource of this URI.
+        #[arg(long, value_name = "URI", requires = "connector", conflicts_with_all = ["tool", "prompt"])]
+        resource: Option<String>,
+        /// Not a tool, but the prompt that the connector calls so.
+        #[arg(long, value_name = "NAME", requires = "connector", conflicts_with = "tool")]
+        prompt: Option<String>,
+        /// The connector that the resource or prompt is of.
+        #[arg(long, conflicts_with = "tool")]
+        connector: Option<ConnectorId>,
     },
     /// Sign in to your organisation, or to a connector before a call needs it.
     SignIn {

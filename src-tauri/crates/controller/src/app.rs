@@ -8,6 +8,7 @@ mod bridges;
 mod catalog;
 mod discover;
 mod engine;
+mod explain;
 mod follow;
 mod home;
 mod ledger;
@@ -22,6 +23,7 @@ mod start;
 mod tell;
 
 pub use bridge::{BridgeFault, bridge};
+pub use explain::Explained;
 pub use home::Home;
 pub use runtime::runtime;
 pub use settings::{OrganisationSettings, Settings, SettingsFault};

@@ -2,8 +2,8 @@
 //!
 //! Policies are written in [Cedar](https://docs.cedarpolicy.com) and checked, before they are ever obeyed, against the
 //! very tools that IT accepted. [`Policy::compile`] refuses the whole set for one misspelt name; [`Policy::decide`] is the
-//! only maker of a [`Permit`]; [`Policy::listed`] is the same decision before the arguments are known;
-//! [`Policy::explain`] says why. Nothing here reads a clock, a file or a socket, and nothing decides without a policy:
+//! only maker of a [`Permit`]; [`Policy::listed`] is the same decision before the arguments are known, and
+//! [`Policy::viewer`] for resources and prompts; [`Policy::explain`] says why. Nothing here reads a clock, a file or a socket, and nothing decides without a policy:
 //! what is missing, expired or broken is [`Policy::deny_all`].
 //!
 //! # What authors write
@@ -18,6 +18,8 @@
 //! | `Action::"see_server"` | the `Server` | may the user see this virtual server? |
 //! | `Action::"expose_connector"` | the `Connector` | may the server show the user this connector? |
 //! | `Action::"<connector>/<tool>"`, below `Action::"call_tool"` | the `Connector` | may the user call this tool? |
+//! | or `Action::"read_resource"` | the `Connector` | may the user read this resource, follow its changes, or complete this template of resources? |
+//! | or `Action::"get_prompt"` | the `Connector` | may the user get this prompt, or complete its arguments? |
 //! | `Action::"use_shared_credential"` | the `Credential` | may this service account be used for the user? Asked of connectors with shared credentials only: the first one permitted, in the connector's order, is used. |
 //!
 //! The **principal** is always the `User`, lying `in` each `Group::"<name>"` that the identity provider names. It has
@@ -31,7 +33,8 @@
 //!
 //! The **context** has `context.server` (the same server again, for conditions), `context.now` (a `datetime`),
 //! `context.client.id` and `context.client.name` (the assistant's own claim, so no proof), `context.device` (if known),
-//! and, for a tool, `context.input`: the arguments, typed by the tool's own schema.
+//! and `context.input`: for a resource `context.input.uri`, its URI or the template; for a prompt `context.input.name`, the
+//! connector's own name for it; for a tool the arguments, typed by the tool's own schema:
 //!
 //! | JSON Schema | in policies | |
 //! |---|---|---|
@@ -51,6 +54,10 @@
 //!
 //! Where any policy that reaches a tool reads `context.input`, the arguments must be exactly what the tool declares: no
 //! undeclared member, no key twice, nothing of another type. Where none does, they pass untouched.
+//!
+//! A URI can be written in many ways (RFC 3986, section 6.2), and policies compare texts: permit what may be read rather
+//! than forbid what may not. Where any policy that reaches a resource reads its URI, one with a segment `.` or `..`, plain
+//! or percent-encoded, is refused.
 //!
 //! A policy that cannot be evaluated for a call refuses it, whatever the others say.
 //!
@@ -81,6 +88,16 @@
 //!     @reason("At most 100 messages at a time.")
 //!     forbid (principal, action == Action::"mail/search", resource)
 //!     unless { context.input has limit && context.input.limit <= 100 };
+//!
+//!     // Resources of one connector, as far as they are public.
+//!     @id("public-files")
+//!     permit (principal, action == Action::"read_resource", resource in Connector::"files")
+//!     when { context.input.uri like "file:///public/*" };
+//!
+//!     // Prompts, but for one.
+//!     @id("prompts")
+//!     permit (principal in Group::"analysts", action == Action::"get_prompt", resource in Server::"analyst")
+//!     unless { context.input.name == "payroll" };
 //!
 //!     // A shared credential limited to a group.
 //!     @id("finance-credential")
@@ -126,6 +143,11 @@
 //! let denial = policy.decide(&question(r#"{"limit": 101}"#)).expect_err("too many");
 //! assert_eq!(denial.outside_text(), "Policy forbids this call: small-searches (At most 100 messages at a time).");
 //! assert_eq!(policy.listed(&ann, &server, &circumstance), [(connector.clone(), tool.clone())]);
+//!
+//! let (files, viewer) = ("files".parse()?, policy.viewer(&ann, &server, &circumstance));
+//! assert!(viewer.shows_resource(&files, "file:///public/a.txt"));
+//! assert!(!viewer.shows_resource(&files, "file:///private/a.txt"));
+//! assert!(viewer.shows_prompt(&files, "review") && !viewer.shows_prompt(&files, "payroll"));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 #![forbid(unsafe_code)]

@@ -8,9 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gateway::Snapshots;
-use model::{Advice, CallId, ForPerson, ServerId};
+use model::{Advice, ForPerson, ServerId};
 use os::Clock;
-use policy::{Circumstance, Question, Target};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
@@ -19,6 +18,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{mpsc, watch};
 
 use super::bridges::{Bridges, Guest};
+use super::explain::Explained;
 use super::home::Home;
 use super::present::Present;
 use crate::event::{Act, Event};
@@ -48,10 +48,8 @@ pub enum Command {
     Explain {
         /// The virtual server.
         server: ServerId,
-        /// The tool, as assistants name it.
-        tool: String,
-        /// The arguments as JSON text.
-        arguments: String,
+        /// About what.
+        about: Explained,
     },
     /// Signs in now.
     SignIn {
@@ -252,7 +250,7 @@ impl Desk {
                     Err(fault) => refused(fault.advice()),
                 }
             }
-            Command::Explain { server, tool, arguments } => self.explain(&server, &tool, &arguments),
+            Command::Explain { server, about } => self.explain(&server, &about),
             Command::SignIn { connector: Some(connector) } => {
                 self.act(Act::SignInTo(connector), "A sign-in was asked for.")
             }
@@ -332,7 +330,7 @@ impl Desk {
         Report::Ok { text, json: json!(lines) }
     }
 
-    fn explain(&self, server: &ServerId, tool: &str, arguments: &str) -> Report {
+    fn explain(&self, server: &ServerId, about: &Explained) -> Report {
         let Some(subject) = self.present.now() else {
             return refused(Advice::new(
                 "signed-out",
@@ -341,40 +339,7 @@ impl Desk {
                 "Sign in with: deskgate sign-in",
             ));
         };
-        let snapshot = self.snapshots.current();
-        let offered = snapshot.servers.get(server).and_then(|view| view.tool(tool));
-        let Some(offered) = offered else {
-            return refused(Advice::new(
-                "not-offered",
-                format!("No tool {tool} is offered by the virtual server {server}."),
-                "",
-                "See what is offered with: deskgate status --json",
-            ));
-        };
-        if let Err(fault) = mcp::scan(arguments.as_bytes()) {
-            return refused(Advice::new(
-                "arguments",
-                format!("The arguments are not JSON: {fault}."),
-                "",
-                "",
-            ));
-        }
-        let circumstance = Circumstance {
-            now: self.clock.now(),
-            client_id: "deskgate explain".to_owned(),
-            client_name: "deskgate explain".to_owned(),
-            device: None,
-        };
-        let explanation = snapshot.policy_at(circumstance.now).explain(&Question {
-            call: CallId::new(),
-            subject: &subject,
-            server,
-            connector: &offered.connector,
-            target: Target::Tool { name: &offered.tool, arguments },
-            circumstance: &circumstance,
-        });
-        let text = explanation.to_string();
-        Report::Ok { text, json: serde_json::to_value(&explanation).unwrap_or_default() }
+        super::explain::explain(&self.snapshots.current(), self.clock.now(), &subject, server, about)
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use connector::{Broker, BrokerFault, Caller};
 use mcp::CallParams;
 use mcp::connector::{Outgoing, call_tool_alone, read_alone};
-use model::{Advice, BoxFuture, CredentialId, ForPerson as _};
+use model::{Advice, BoxFuture, CredentialId, ForPerson as _, ToolName};
 use org::{BrokeredCall, Org, OrgFault};
 use org_protocol::{BROKER_FORMAT, BrokerContext};
 use policy::Permit;
@@ -24,10 +24,7 @@ impl Broker for OrgBroker {
     ) -> BoxFuture<'a, Result<Answer, BrokerFault>> {
         Box::pin(async move {
             let permit = authority.permit();
-            let Some(tool) = permit.tool() else { return Err(BrokerFault::Refused(tools_only(permit))) };
-            if !authority.covers(params) {
-                return Err(BrokerFault::Refused(not_permitted()));
-            }
+            let tool = permitted(authority, params)?;
             let context = BrokerContext {
                 format: BROKER_FORMAT,
                 call: permit.call(),
@@ -65,12 +62,19 @@ fn refused(fault: &OrgFault) -> BrokerFault {
     }
 }
 
+/// The tool, if it is a tool's call that was permitted, and this one.
+fn permitted<'a>(authority: Authority<'a>, params: &CallParams<'_>) -> Result<&'a ToolName, BrokerFault> {
+    let permit = authority.permit();
+    let tool = permit.tool().ok_or_else(|| BrokerFault::Refused(tools_only(permit)))?;
+    if authority.covers(params) { Ok(tool) } else { Err(BrokerFault::Refused(not_permitted())) }
+}
+
 /// The control plane makes calls of tools and nothing else.
 fn tools_only(permit: &Permit) -> Advice {
     Advice::new(
         "tools-only",
-        format!("A {} of {} was not asked for.", permit.aim().kind(), permit.connector()),
-        "The organisation makes calls with shared accounts, and only of tools.",
+        format!("{} was not asked for a {}.", permit.connector(), permit.aim().kind()),
+        "Shared accounts of the organisation are used for tools only.",
         "",
     )
 }
@@ -82,6 +86,82 @@ fn not_permitted() -> Advice {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// What a shared account was permitted for, with the intent of it on disk.
+    async fn decided(journal: &audit::Journal, target: policy::Target<'_>) -> (Permit, audit::Intent) {
+        let connectors = serde_json::from_str(
+            r#"{"warehouse": {"title": "W", "url": "https://w.example/mcp",
+                "credential": {"kind": "brokered", "credentials": ["analyst"]}}}"#,
+        );
+        let policy = policy::Policy::compile(policy::PolicyInput {
+            version: policy::PolicyVersion { label: "1".to_owned(), digest: model::Digest::of(b"1") },
+            connectors: &connectors.unwrap(),
+            servers: &serde_json::from_str(r#"{"desk": {"title": "D", "connectors": ["warehouse"]}}"#)
+                .unwrap(),
+            tools: &serde_json::from_str(r#"{"warehouse": [{"name": "query"}]}"#).unwrap(),
+            policies: &[("p".to_owned(), policy::PERSONAL.to_owned())].into(),
+        });
+        let subject = model::Subject::local("ann");
+        let (server, connector) = ("desk".parse().unwrap(), "warehouse".parse().unwrap());
+        let permit = policy.unwrap().decide(&policy::Question {
+            call: model::CallId::new(),
+            subject: &subject,
+            server: &server,
+            connector: &connector,
+            target,
+            circumstance: &policy::Circumstance {
+                now: model::Timestamp::from_seconds(0),
+                client_id: String::new(),
+                client_name: String::new(),
+                device: None,
+            },
+        });
+        let permit = permit.unwrap();
+        let intent = audit::IntentRecord {
+            call: permit.call(),
+            subject,
+            server: permit.server().clone(),
+            connector: permit.connector().clone(),
+            effect: audit::Effect::tool_call("query"),
+            client_id: String::new(),
+            client_name: String::new(),
+            process: None,
+            policy: audit::PolicyReference { label: "1".to_owned(), digest: permit.version().digest },
+            rules: Vec::new(),
+            credential: "shared:analyst".to_owned(),
+            arguments: journal.summary("{}", false),
+        };
+        (permit, journal.intent(intent).await.unwrap())
+    }
+
+    #[tokio::test]
+    async fn only_calls_of_tools_are_handed_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let config =
+            audit::JournalConfig::new(folder.path().join("journal"), model::DeviceId::new(), [7; 32]);
+        let (journal, _) = audit::Journal::open(config, std::sync::Arc::new(os::SystemClock)).unwrap();
+        let raw = mcp::raw(&serde_json::json!({"name": "query", "arguments": {}}));
+        let params = CallParams::read(mcp::RawObject::parse(&raw).unwrap()).unwrap();
+        let name = "query".parse().unwrap();
+        for (target, expected) in [
+            (policy::Target::Tool { name: &name, arguments: "{}" }, None),
+            (policy::Target::Tool { name: &name, arguments: "[]" }, Some("not-permitted")),
+            (policy::Target::Resource { uri: "{}" }, Some("tools-only")),
+            (policy::Target::Prompt { name: "query", arguments: "{}" }, Some("tools-only")),
+        ] {
+            let (permit, intent) = decided(&journal, target).await;
+            let authority = Authority::new(&permit, &intent).unwrap();
+            let code = match permitted(authority, &params) {
+                Ok(tool) => {
+                    assert_eq!(tool, &name);
+                    None
+                }
+                Err(BrokerFault::Refused(advice)) => Some(advice.code),
+                Err(fault) => panic!("{fault:?}"),
+            };
+            assert_eq!(code.as_deref(), expected, "{target:?}");
+        }
+    }
 
     #[test]
     fn what_may_have_happened_is_never_called_a_refusal() {
