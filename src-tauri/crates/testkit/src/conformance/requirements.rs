@@ -50,8 +50,8 @@ impl Requirements {
                     pending = Some(item.strip_prefix("scenario: ").ok_or_else(odd)?.to_owned());
                 }
                 ("not_scored", None) => match line.trim() {
-                    "leg: server" => drop(read.server.unscored.extend(pending.take())),
-                    "leg: client" => drop(read.client.unscored.extend(pending.take())),
+                    "leg: server" => read.server.unscored.extend(pending.take()),
+                    "leg: client" => read.client.unscored.extend(pending.take()),
                     // Why it is not scored, and remarks.
                     _ => {}
                 },

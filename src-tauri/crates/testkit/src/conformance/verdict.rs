@@ -129,9 +129,9 @@ impl Verdict {
         let mut verdict = Self::default();
         for (names, scored) in [(&scenarios.scored, true), (&scenarios.unscored, false)] {
             for name in names {
-                let direct = direct.map(|direct| direct.0.get(name).map(Vec::as_slice).unwrap_or_default());
+                let direct = direct.map(|direct| direct.0.get(name).map(Vec::as_slice));
                 let Some(checks) = found.0.get(name) else {
-                    verdict.missing(name, scored);
+                    verdict.missing(name, scored, direct);
                     continue;
                 };
                 for check in checks {
@@ -162,20 +162,24 @@ impl Verdict {
         if scored { &mut self.scored } else { &mut self.unscored }
     }
 
-    fn missing(&mut self, name: &str, scored: bool) {
-        self.count(scored).failed += 1;
-        let weight = if scored { Weight::Required } else { Weight::Lost };
-        self.told.push(Told { weight, check: name.to_owned(), words: "it has no result".to_owned() });
+    fn missing(&mut self, name: &str, scored: bool, direct: Direct<'_>) {
+        let broken = Check {
+            id: "result".to_owned(),
+            name: "Result".to_owned(),
+            status: Status::Failure,
+            error_message: Some("there is none: the suite broke off".to_owned()),
+        };
+        self.judge(name, scored, &broken, direct);
     }
 
-    fn judge(&mut self, name: &str, scored: bool, check: &Check, direct: Option<&[Check]>) {
+    fn judge(&mut self, name: &str, scored: bool, check: &Check, direct: Direct<'_>) {
         let weight = match check.status {
             Status::Success => return self.count(scored).passed += 1,
             Status::Info | Status::Skipped => return,
-            Status::Warning if direct.is_some_and(|direct| is_known(check, direct)) => return,
+            Status::Warning if is_known(check, direct) => return,
             Status::Warning => Weight::Advice,
             Status::Failure if scored => Weight::Required,
-            Status::Failure if direct.is_some_and(|direct| is_known(check, direct)) => Weight::AlsoDirect,
+            Status::Failure if is_known(check, direct) => Weight::AlsoDirect,
             Status::Failure => Weight::Lost,
         };
         if check.status == Status::Failure {
@@ -186,8 +190,14 @@ impl Verdict {
     }
 }
 
-/// Whether the direct run has the same: the check did not pass there, or was not reached because another failed.
-fn is_known(check: &Check, direct: &[Check]) -> bool {
+/// What there is to compare a scenario with: a direct run or none, and its checks or none.
+type Direct<'a> = Option<Option<&'a [Check]>>;
+
+/// Whether the direct run has the same: the check did not pass there, or was not reached because another failed or the
+/// suite broke off.
+fn is_known(check: &Check, direct: Direct<'_>) -> bool {
+    let Some(direct) = direct else { return false };
+    let Some(direct) = direct else { return true };
     let mut same = direct.iter().filter(|other| other.is(check)).peekable();
     if same.peek().is_some() {
         return same.any(|other| matches!(other.status, Status::Failure | Status::Warning));
@@ -268,7 +278,13 @@ mod tests {
     #[test]
     fn a_scenario_without_a_result_has_failed() {
         let verdict = Verdict::of(&scenarios(), &Findings::default(), None);
-        assert_eq!(weights(&verdict), [(Weight::Required, "ping"), (Weight::Lost, "tasks")]);
+        assert_eq!(weights(&verdict), [(Weight::Required, "ping:result"), (Weight::Lost, "tasks:result")]);
+        let none = Findings::default();
+        let verdict = Verdict::of(&scenarios(), &none, Some(&none));
+        assert_eq!(
+            weights(&verdict),
+            [(Weight::Required, "ping:result"), (Weight::AlsoDirect, "tasks:result")]
+        );
     }
 
     #[test]
