@@ -10,7 +10,7 @@ let refusal: AdviceView | null = null;
 const called = playApplication({
   view: () => view,
   copy_address: () => (refusal ? Promise.reject(refusal) : null),
-  activity: () => [sampleCall({ call: '1', tool: 'read' }), sampleCall({ call: '2', tool: 'write', outcome: 'denied' })],
+  activity: () => [sampleCall({ call: '1', target: 'read' }), sampleCall({ call: '2', target: 'write', outcome: 'denied' })],
 });
 
 afterEach(() => {

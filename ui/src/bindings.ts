@@ -81,8 +81,10 @@ export type ActivityView = {
 	server: string,
 	/**  The connector's title. */
 	connector: string,
-	/**  The tool. */
-	tool: string,
+	/**  The MCP method, such as `tools/call` or `resources/read`. */
+	method: string,
+	/**  The tool, the resource's URI or the prompt. */
+	target: string,
 	/**  How it went. */
 	outcome: OutcomeKind,
 	/**  How it went, in words. */

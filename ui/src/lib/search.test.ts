@@ -2,7 +2,7 @@ import { expect, it } from 'vitest';
 import { sampleCall } from '../testing';
 import { passes } from './search';
 
-const call = sampleCall({ tool: 'execute_sql', connector: 'Warehouse', assistant: 'Cursor', outcome: 'denied', rules: ['analysts'] });
+const call = sampleCall({ target: 'execute_sql', connector: 'Warehouse', assistant: 'Cursor', outcome: 'denied', rules: ['analysts'] });
 
 it('wants every word, wherever it stands', () => {
   expect(passes(call, { text: 'cursor ware', outcome: null })).toBe(true);

@@ -13,7 +13,7 @@ export function passes(call: ActivityView, filter: Filter): boolean {
   if (filter.outcome !== null && call.outcome !== filter.outcome) return false;
   const words = filter.text.toLowerCase().split(/\s+/).filter((word) => word !== '');
   if (words.length === 0) return true;
-  const text = [call.assistant, call.server, call.connector, call.tool, call.outcome_words, ...call.rules]
+  const text = [call.assistant, call.server, call.connector, call.method, call.target, call.outcome_words, ...call.rules]
     .join(' ')
     .toLowerCase();
   return words.every((word) => text.includes(word));

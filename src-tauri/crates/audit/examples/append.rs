@@ -11,7 +11,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use audit::{IntentRecord, Journal, JournalConfig, Outcome, OutcomeStatus, PolicyReference};
+use audit::{Effect, IntentRecord, Journal, JournalConfig, Outcome, OutcomeStatus, PolicyReference};
 use model::{CallId, DeviceId, Digest, Subject};
 use os::{Clock as _, SystemClock};
 
@@ -105,7 +105,7 @@ fn intent(journal: &Journal) -> Result<IntentRecord, Failure> {
         subject,
         server: "analyst".parse()?,
         connector: "warehouse".parse()?,
-        tool: "execute_sql".parse()?,
+        effect: Effect::tool_call("execute_sql"),
         client_id: "b1c0a2f4-measure".to_owned(),
         client_name: "Measuring assistant".to_owned(),
         process: None,

@@ -18,7 +18,7 @@ use std::time::Duration;
 use model::{CallId, DeviceId};
 use org_protocol::{
     ArgumentSummary, AuditRecord, CallContext, DenialRecord, EpochReason, EventRecord, GapRecord, Head,
-    IntentRecord, Outcome, PreparedBody, PublicKey, Receipt, SignedReceipt, verify_receipt,
+    IntentRecord, Outcome, PreparedBody, PublicKey, Receipt, RecordedUri, SignedReceipt, verify_receipt,
 };
 use os::{Clock, InstanceLock, LockFault};
 use tokio::sync::{oneshot, watch};
@@ -259,6 +259,11 @@ impl Journal {
     /// Summarises a call's arguments with the journal's key.
     pub fn summary(&self, arguments: &str, capture: bool) -> ArgumentSummary {
         ArgumentSummary::of(arguments, &self.inner.config.mac_key, capture)
+    }
+
+    /// As much of a resource's URI as a record may keep; without what can carry a secret, unless values are captured.
+    pub fn uri(&self, uri: &str, capture: bool) -> RecordedUri {
+        RecordedUri::of(uri, &self.inner.config.mac_key, capture)
     }
 
     /// The last record that is on disk.

@@ -8,7 +8,7 @@
 mod ocsf;
 
 use model::Timestamp;
-use org_protocol::{AuditRecord, RecordBody};
+use org_protocol::{AuditRecord, Effect, EffectTarget, RecordBody};
 use serde_json::{Map, Value, json};
 
 pub use ocsf::ocsf;
@@ -24,6 +24,8 @@ mod name {
     pub(super) const ORG: &str = "deskgate.org";
     pub(super) const METHOD: &str = "mcp.method.name";
     pub(super) const TOOL: &str = "gen_ai.tool.name";
+    pub(super) const RESOURCE: &str = "mcp.resource.uri";
+    pub(super) const PROMPT: &str = "gen_ai.prompt.name";
     pub(super) const USER: &str = "user.id";
     pub(super) const SERVICE: &str = "service.name";
     pub(super) const SERVICE_VERSION: &str = "service.version";
@@ -57,29 +59,26 @@ pub fn otlp_record(record: &AuditRecord, org: &str, observed: Timestamp) -> Valu
     let (number, text) = severity(record.body());
     match record.body() {
         RecordBody::Intent(intent) => {
-            named.push((name::METHOD, "tools/call".to_owned()));
+            named.extend(effect(&intent.effect));
             named.push((name::CALL, intent.call.to_string()));
             named.push((name::USER, intent.subject.subject.clone()));
             named.push((name::SERVER, intent.server.to_string()));
             named.push((name::CONNECTOR, intent.connector.to_string()));
-            named.push((name::TOOL, intent.tool.to_string()));
             named.push((name::CREDENTIAL, intent.credential.clone()));
         }
         RecordBody::Outcome(outcome) => {
-            named.push((name::METHOD, "tools/call".to_owned()));
+            named.extend(effect(&outcome.of.effect));
             named.push((name::CALL, outcome.of.call.to_string()));
             named.push((name::USER, outcome.of.subject.clone()));
             named.push((name::SERVER, outcome.of.server.to_string()));
             named.push((name::CONNECTOR, outcome.of.connector.to_string()));
-            named.push((name::TOOL, outcome.of.tool.to_string()));
         }
         RecordBody::Denial(denial) => {
-            named.push((name::METHOD, "tools/call".to_owned()));
+            named.extend(effect(&denial.effect));
             named.push((name::CALL, denial.call.to_string()));
             named.push((name::USER, denial.subject.subject.clone()));
             named.push((name::SERVER, denial.server.to_string()));
             named.extend(denial.connector.iter().map(|connector| (name::CONNECTOR, connector.to_string())));
-            named.push((name::TOOL, denial.tool.clone()));
         }
         RecordBody::Event(event) => {
             named.extend(event.subject.iter().map(|subject| (name::USER, subject.subject.clone())));
@@ -95,6 +94,16 @@ pub fn otlp_record(record: &AuditRecord, org: &str, observed: Timestamp) -> Valu
         "attributes": attributes(named.iter().map(|(name, value)| (*name, value.as_str()))),
         "body": any_value(&ocsf(record, org)),
     })
+}
+
+/// The method and what it is about.
+fn effect(effect: &Effect) -> [(&'static str, String); 2] {
+    let about = match effect.target() {
+        EffectTarget::Tool(_) => name::TOOL,
+        EffectTarget::Resource(_) => name::RESOURCE,
+        EffectTarget::Prompt(_) => name::PROMPT,
+    };
+    [(name::METHOD, effect.method().to_string()), (about, effect.target().name().to_owned())]
 }
 
 /// What names a record everywhere: device, epoch and position.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use audit::Effect;
 use model::{CallId, ConnectorId, ServerId, Timestamp};
 
 /// Somebody who is told. Must not block: calls wait for it.
@@ -25,10 +26,10 @@ pub enum Observation {
         client_name: String,
         /// The virtual server.
         server: ServerId,
-        /// The connector; `None` when no tool of that name is offered.
+        /// The connector; `None` when nothing of that name is offered.
         connector: Option<ConnectorId>,
-        /// The tool, as the assistant named it.
-        tool: String,
+        /// What was asked, as the assistant named it, and as the record has it.
+        effect: Box<Effect>,
         /// The rules that decided.
         rules: Vec<String>,
         /// The policy's version.

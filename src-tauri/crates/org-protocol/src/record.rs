@@ -6,6 +6,7 @@
 mod arguments;
 mod body;
 mod chain;
+mod effect;
 mod line;
 
 use std::borrow::Cow;
@@ -21,6 +22,7 @@ pub use body::{
     IntentRecord, Outcome, OutcomeRecord, OutcomeStatus, PolicyReference, PreparedBody, RecordBody,
 };
 pub use chain::{ChainFault, ChainReport, ChainWalk, Finding, FindingKind, Head, Known, verify_chain};
+pub use effect::{Effect, EffectMethod, EffectTarget, RecordedUri, bare_uri};
 pub use line::{seal, sealed_digest, to_one_line};
 
 /// The format version of the lines that this program writes and reads.

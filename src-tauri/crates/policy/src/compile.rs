@@ -17,10 +17,10 @@ use crate::facts::Kinds;
 use crate::fault::{FaultKind, PolicyFault};
 use crate::lint::{Known, Reads, slips};
 use crate::rule::{PolicyVersion, Rule};
-use crate::schema::{CALL_TOOL, SchemaFault, ToolType, Vocabulary, action, action_name, entity};
-use crate::scope::{EXPOSE_CONNECTOR, SEE_SERVER, Topic, USE_SHARED_CREDENTIAL};
+use crate::schema::{ActType, CALL_TOOL, SchemaFault, Vocabulary, action, action_name, entity};
+use crate::scope::{EXPOSE_CONNECTOR, GET_PROMPT, READ_RESOURCE, SEE_SERVER, Topic, USE_SHARED_CREDENTIAL};
 use crate::set::{
-    Actions, Ask, ConnectorView, CredentialView, InForce, Policy, ServerView, Slice, State, ToolView,
+    ActView, Actions, Ask, ConnectorView, CredentialView, InForce, Policy, ServerView, Slice, State,
 };
 use crate::source::{line_of, read, words_of};
 use crate::users::{Scene, Users};
@@ -62,7 +62,7 @@ fn check(rules: &[Rule], vocabulary: &Vocabulary, input: &PolicyInput<'_>) -> Re
     for rule in rules {
         faults.extend(known.check(rule).into_iter().map(|kind| fault(rule, kind)));
         faults
-            .extend(slips(&rule.body, &tools_of(rule, vocabulary)).into_iter().map(|kind| fault(rule, kind)));
+            .extend(slips(&rule.body, &acts_of(rule, vocabulary)).into_iter().map(|kind| fault(rule, kind)));
     }
     let by_id: BTreeMap<&str, &Rule> = rules.iter().map(|rule| (rule.id.as_str(), rule)).collect();
     let policies = set(rules.iter().map(|rule| rule.policy.clone())).map_err(|fault| vec![fault])?;
@@ -105,17 +105,19 @@ fn check(rules: &[Rule], vocabulary: &Vocabulary, input: &PolicyInput<'_>) -> Re
     if faults.is_empty() { Ok(()) } else { Err(faults) }
 }
 
-/// The tools that a policy can be about, on whatever server.
-fn tools_of<'a>(rule: &Rule, vocabulary: &'a Vocabulary) -> Vec<&'a ToolType> {
-    let about = |connector: &ConnectorId, action: &str| {
-        let resource = [("Connector", Some(connector.as_str())), ("Server", None)];
+/// The tools that a policy can be about, on whatever server, and whether it is about resources and prompts.
+fn acts_of<'a>(rule: &Rule, vocabulary: &'a Vocabulary) -> Vec<&'a ActType> {
+    let about = |connector: Option<&str>, action: &str| {
+        let resource = [("Connector", connector), ("Server", None)];
         Topic { action, resource: &resource }.is_reached_by(&rule.body)
     };
-    vocabulary
+    let tools = vocabulary
         .tools()
-        .filter(|(connector, name, _)| about(connector, &action_name(connector, name)))
-        .map(|(_, _, tool)| tool.as_ref())
-        .collect()
+        .filter(|(connector, name, _)| about(Some(connector.as_str()), &action_name(connector, name)))
+        .map(|(_, _, tool)| tool);
+    let fixed = [(READ_RESOURCE, &vocabulary.resource), (GET_PROMPT, &vocabulary.prompt)];
+    let fixed = fixed.into_iter().filter(|(action, _)| about(None, action)).map(|(_, act)| act);
+    tools.chain(fixed).map(AsRef::as_ref).collect()
 }
 
 fn fault(rule: &Rule, kind: FaultKind) -> PolicyFault {
@@ -250,7 +252,7 @@ impl Assembly {
         let entities = entities(known)?;
         let call_tool = action(CALL_TOOL).map_err(|fault| PolicyFault::of_schema(&fault))?;
         let mut tools = BTreeMap::new();
-        let offered: Vec<(ToolName, Arc<ToolType>)> = self
+        let offered: Vec<(ToolName, Arc<ActType>)> = self
             .vocabulary
             .tools_of(id)
             .filter(|(name, _)| offer.offers(id, name))
@@ -263,10 +265,19 @@ impl Assembly {
                 .clone()
                 .add_entities([action, Entity::with_uid(call_tool.clone())], None)
                 .map_err(|e| internal(&e))?;
-            let call = self.ask(slice, kind.action.clone(), &uid);
-            tools.insert(name, ToolView { call, scene: self.scene(entities), kind });
+            let ask = self.ask(slice, kind.action.clone(), &uid);
+            tools.insert(name, ActView { ask, scene: Arc::new(self.scene(entities)), kind });
         }
-        Ok(ConnectorView { expose, scene: self.scene(entities), credential, tools })
+        let scene = Arc::new(self.scene(entities));
+        let (resource, prompt) = (&self.vocabulary.resource, &self.vocabulary.prompt);
+        let fixed =
+            [(READ_RESOURCE, Arc::clone(resource)), (GET_PROMPT, Arc::clone(prompt))].map(|(name, kind)| {
+                let slice = self.slice(name, &above)?;
+                let ask = self.ask(slice, kind.action.clone(), &uid);
+                Ok(ActView { ask, scene: Arc::clone(&scene), kind })
+            });
+        let [resources, prompts] = fixed;
+        Ok(ConnectorView { expose, scene, credential, tools, resources: resources?, prompts: prompts? })
     }
 
     fn ask(&mut self, slice: Arc<Slice>, action: EntityUid, resource: &EntityUid) -> Ask {

@@ -7,7 +7,8 @@ use cedar_policy::{EntityId, EntityTypeName, EntityUid, RestrictedExpression};
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::schema::Arguments;
+use crate::facts::Target;
+use crate::schema::{Arguments, NAME, URI};
 use crate::shape::{Members, Shape};
 
 /// Why arguments were not put before the policies. The places are JSON Pointers (RFC 6901) made of names that the tool
@@ -45,6 +46,9 @@ pub enum ArgumentFault {
         /// The range.
         range: &'static str,
     },
+    /// A URI that leads to another one: `.` or `..` stands alone between its delimiters.
+    #[error("the URI has a segment that leads elsewhere")]
+    LeadsElsewhere,
     /// None of the fixed texts.
     #[error("{0} is none of the values that the tool declares")]
     NotAChoice(String),
@@ -52,6 +56,34 @@ pub enum ArgumentFault {
 
 fn place(at: &str) -> String {
     if at.is_empty() { String::new() } else { format!(" in {at}") }
+}
+
+/// What policies read of one call.
+///
+/// # Errors
+/// The first [`ArgumentFault`].
+pub(crate) fn input(
+    target: &Target<'_>,
+    declared: &Arguments,
+) -> Result<RestrictedExpression, ArgumentFault> {
+    match target {
+        Target::Tool { arguments, .. } => convert(arguments, declared),
+        Target::Resource { uri } if leads_elsewhere(uri) => Err(ArgumentFault::LeadsElsewhere),
+        Target::Resource { uri } => single(URI, uri),
+        Target::Prompt { name, .. } => single(NAME, name),
+    }
+}
+
+fn single(member: &str, text: &str) -> Result<RestrictedExpression, ArgumentFault> {
+    let fields = [(member.to_owned(), RestrictedExpression::new_string(text.to_owned()))];
+    RestrictedExpression::new_record(fields).map_err(|_| ArgumentFault::DuplicateKey)
+}
+
+/// Whether a URI has dot segments (RFC 3986, section 5.2.4), written plainly or percent-encoded. Who resolves
+/// `file:///public/../private` reads something else than a policy that compares texts.
+fn leads_elsewhere(uri: &str) -> bool {
+    let plain = uri.to_ascii_lowercase().replace("%2e", ".").replace("%2f", "/").replace("%5c", "\\");
+    plain.split(['/', '\\', ':', '?', '#']).any(|segment| matches!(segment, "." | ".."))
 }
 
 /// Converts the arguments of one call.

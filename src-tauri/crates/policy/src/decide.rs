@@ -3,14 +3,13 @@
 
 use std::sync::Arc;
 
-use cedar_policy::RestrictedExpression;
-use model::{CredentialId, Digest};
+use model::CredentialId;
 
-use crate::convert::{ArgumentFault, convert};
-use crate::facts::{FactFault, Question};
+use crate::convert::ArgumentFault;
+use crate::facts::{FactFault, Question, Target};
 use crate::listing::Outlook;
-use crate::outcome::{CredentialChoice, Denial, DenialKind, Permit, Refused, Stage};
-use crate::set::{Answer, Case, ConnectorView, CredentialView, InForce, Policy, ServerView, State, ToolView};
+use crate::outcome::{Aim, CredentialChoice, Denial, DenialKind, Permit, Refused, Stage};
+use crate::set::{ActView, Answer, Case, ConnectorView, CredentialView, InForce, Policy, ServerView, State};
 
 impl Policy {
     /// Decides one call.
@@ -35,15 +34,15 @@ impl Policy {
                 call: question.call,
                 server: question.server.clone(),
                 connector: question.connector.clone(),
-                tool: question.tool.clone(),
+                aim: Aim::of(&question.target),
                 rules: force.rule_ids(&granted.rules),
                 version: Arc::clone(&self.version),
                 credential: granted.credential,
-                arguments: Digest::of(question.arguments.as_bytes()),
+                digest: question.target.digest(),
             }),
             Err(refusal) => {
                 let outlook = route.outlook(question);
-                let outside = outside(force, &refusal, &outlook);
+                let outside = outside(force, &refusal, &outlook, &question.target);
                 Err(self.denial(question, refusal, !outlook.possible, outside))
             }
         }
@@ -63,7 +62,7 @@ impl Policy {
             call: question.call,
             server: question.server.clone(),
             connector: question.connector.clone(),
-            tool: question.tool.clone(),
+            aim: Aim::of(&question.target),
             kind: refusal.kind,
             // A deny-all policy hides nothing: there is no list that could be compared.
             hidden: hidden && refusal.kind != DenialKind::DenyAll,
@@ -97,21 +96,21 @@ impl Refusal {
     }
 }
 
-/// The way from a virtual server to a tool.
+/// The way from a virtual server to a tool, or to a connector's resources or prompts.
 pub(crate) struct Route<'a> {
     pub(crate) force: &'a InForce,
     pub(crate) server: &'a ServerView,
     pub(crate) connector: &'a ConnectorView,
-    pub(crate) tool: &'a ToolView,
+    pub(crate) act: &'a ActView,
 }
 
 impl<'a> Route<'a> {
-    /// `None`: the virtual server does not offer such a tool.
+    /// `None`: the virtual server does not offer such a tool or connector.
     pub(crate) fn find(force: &'a InForce, question: &Question<'_>) -> Option<Self> {
         let server = force.servers.get(question.server)?;
         let connector = server.connector(question.connector)?;
-        let tool = connector.tools.get(question.tool)?;
-        Some(Self { force, server, connector, tool })
+        let act = connector.act(&question.target)?;
+        Some(Self { force, server, connector, act })
     }
 
     fn judge(&self, question: &Question<'_>) -> Result<Granted, Refusal> {
@@ -133,9 +132,13 @@ impl<'a> Route<'a> {
         let answer = case.ask(&self.connector.expose, None).map_err(failed(&expose))?;
         rules.extend(granted(answer, &expose)?);
 
-        let call = Stage::CallTool(question.tool.clone());
-        let answer = self.ask_tool(&case, question.arguments, &call)?;
-        rules.extend(granted(answer.map_err(failed(&call))?, &call)?);
+        let act = Stage::of(&question.target);
+        let input = self.act.input(&question.target).map_err(|fault| Refusal {
+            argument: Some(fault),
+            ..Refusal::of(DenialKind::Arguments, Some(act.clone()))
+        })?;
+        let answer = case.ask(&self.act.ask, input).map_err(failed(&act))?;
+        rules.extend(granted(answer, &act)?);
 
         let credential = match &self.connector.credential {
             CredentialView::None => CredentialChoice::None,
@@ -152,29 +155,7 @@ impl<'a> Route<'a> {
     }
 
     pub(crate) fn case<'q>(&'q self, question: &'q Question<'_>) -> Result<Case<'q>, FactFault> {
-        Case::open(self.force, self.server, &self.tool.scene, question.subject, question.circumstance, false)
-    }
-
-    /// Converts the arguments if a policy that reaches the tool reads them; else they are none of policy's business.
-    fn ask_tool(
-        &self,
-        case: &Case<'_>,
-        arguments: &str,
-        stage: &Stage,
-    ) -> Result<Result<Answer, FactFault>, Refusal> {
-        let input = self.input(arguments).map_err(|fault| Refusal {
-            argument: Some(fault),
-            ..Refusal::of(DenialKind::Arguments, Some(stage.clone()))
-        })?;
-        Ok(case.ask(&self.tool.call, input))
-    }
-
-    /// `context.input`, if any policy that reaches the tool reads it.
-    pub(crate) fn input(&self, arguments: &str) -> Result<Option<RestrictedExpression>, ArgumentFault> {
-        match self.tool.arguments() {
-            Some(declared) if self.tool.call.slice.reads.input => convert(arguments, declared).map(Some),
-            Some(_) | None => Ok(None),
-        }
+        Case::open(self.force, self.server, &self.act.scene, question.subject, question.circumstance, false)
     }
 
     /// The first shared credential that the policies permit.
@@ -218,20 +199,25 @@ pub(crate) fn granted(answer: Answer, stage: &Stage) -> Result<Vec<usize>, Refus
 }
 
 /// What an assistant that sees the tool is told.
-fn outside(force: &InForce, refusal: &Refusal, outlook: &Outlook) -> String {
+fn outside(force: &InForce, refusal: &Refusal, outlook: &Outlook, target: &Target<'_>) -> String {
+    let what = match target {
+        Target::Tool { .. } => "these arguments",
+        Target::Resource { .. } => "this URI",
+        Target::Prompt { .. } => "this prompt",
+    };
     match refusal.kind {
         DenialKind::NotListed | DenialKind::DenyAll => String::new(),
         DenialKind::Arguments => refusal
             .argument
             .as_ref()
-            .map_or_else(String::new, |fault| format!("Policy cannot decide on these arguments: {fault}.")),
+            .map_or_else(String::new, |fault| format!("Policy cannot decide on {what}: {fault}.")),
         DenialKind::Forbidden => format!("Policy forbids this call{}", citations(force, &refusal.rules)),
         DenialKind::Error => {
             format!("A policy could not be evaluated for this call{}", citations(force, &refusal.rules))
         }
         // The permits that other arguments could meet: what the assistant can do something about.
         DenialKind::NoPermit => {
-            format!("No policy permits this call with these arguments{}", citations(force, &outlook.open))
+            format!("No policy permits this call with {what}{}", citations(force, &outlook.open))
         }
     }
 }

@@ -3,13 +3,13 @@
 
 use cedar_policy::pst::Clause;
 use cedar_policy::{Context, Decision, Policy as CedarPolicy, PolicySet, RestrictedExpression};
-use model::{ConnectorId, ServerId, ToolName};
+use model::{ConnectorId, ServerId};
 use serde::Serialize;
 
 use crate::conjunct::{conjuncts, probe, scope_probe};
 use crate::decide::Route;
 use crate::facts::{FactFault, Question};
-use crate::outcome::{CredentialChoice, DenialKind, Stage};
+use crate::outcome::{Aim, CredentialChoice, DenialKind, Stage};
 use crate::rule::{PolicyVersion, Rule, RuleId};
 use crate::set::{Answer, Ask, Case, CredentialView, Policy, State};
 
@@ -22,13 +22,14 @@ pub struct Explanation {
     pub server: ServerId,
     /// The connector.
     pub connector: ConnectorId,
-    /// The tool.
-    pub tool: ToolName,
+    /// The tool, resource or prompt.
+    #[serde(flatten)]
+    pub aim: Aim,
     /// Whether the call would be permitted.
     pub permitted: bool,
     /// Why not.
     pub denial: Option<DenialKind>,
-    /// Whether the tool is shown to the user.
+    /// Whether it is shown to the user.
     pub listed: bool,
     /// The credential that the call would be made with.
     pub credential: Option<CredentialChoice>,
@@ -91,7 +92,7 @@ impl Policy {
             user: question.subject.label().to_owned(),
             server: question.server.clone(),
             connector: question.connector.clone(),
-            tool: question.tool.clone(),
+            aim: Aim::of(&question.target),
             permitted: false,
             denial: None,
             listed: false,
@@ -114,7 +115,9 @@ impl Policy {
                 explanation.rules = denial.rules().to_vec();
                 explanation.note = match denial.kind() {
                     DenialKind::DenyAll | DenialKind::Arguments => Some(denial.0.outside.clone()),
-                    DenialKind::NotListed => Some("The virtual server does not offer this tool.".to_owned()),
+                    DenialKind::NotListed => {
+                        Some(format!("The virtual server does not offer this {}.", explanation.aim.kind()))
+                    }
                     DenialKind::NoPermit | DenialKind::Forbidden | DenialKind::Error => None,
                 };
             }
@@ -122,7 +125,7 @@ impl Policy {
         if let State::InForce(force) = &self.state
             && let Some(route) = Route::find(force, question)
         {
-            let input = route.input(question.arguments).ok().flatten();
+            let input = route.act.input(&question.target).ok().flatten();
             let walk = route
                 .case(question)
                 .and_then(|case| Walk { route: &route, case: &case }.steps(question, input));
@@ -148,25 +151,27 @@ impl Walk<'_> {
         input: Option<RestrictedExpression>,
     ) -> Result<Vec<Step>, FactFault> {
         let Self { route, .. } = self;
-        let (server, connector, tool) = (route.server, route.connector, route.tool);
+        let (server, connector, act) = (route.server, route.connector, route.act);
         let mut steps = Vec::new();
         let see = Stage::SeeServer(question.server.clone());
         let expose = Stage::ExposeConnector(question.connector.clone());
-        let call = Stage::CallTool(question.tool.clone());
-        for (stage, ask, input) in
-            [(see, &server.see, None), (expose, &connector.expose, None), (call, &tool.call, input)]
-        {
-            let is_call = matches!(stage, Stage::CallTool(_));
-            if is_call && input.is_none() && ask.slice.reads.input && tool.arguments().is_some() {
-                // The arguments could not be converted: the note says so, and no policy was asked.
-                return Ok(steps);
-            }
-            let step = self.step(stage, ask, input)?;
+        for (stage, ask) in [(see, &server.see), (expose, &connector.expose)] {
+            let step = self.step(stage, ask, None)?;
             let goes_on = step.permitted;
             steps.push(step);
             if !goes_on {
                 return Ok(steps);
             }
+        }
+        if input.is_none() && act.ask.slice.reads.input && act.arguments().is_some() {
+            // The arguments could not be converted: the note says so, and no policy was asked.
+            return Ok(steps);
+        }
+        let step = self.step(Stage::of(&question.target), &act.ask, input)?;
+        let goes_on = step.permitted;
+        steps.push(step);
+        if !goes_on {
+            return Ok(steps);
         }
         if let CredentialView::Shared(shared) = &connector.credential {
             for (id, ask) in shared {
@@ -263,9 +268,14 @@ impl Ground<'_> {
 
 impl std::fmt::Display for Explanation {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { user, server, connector, tool, .. } = self;
+        let Self { user, server, connector, aim, .. } = self;
         let verb = if self.permitted { "may" } else { "may not" };
-        writeln!(f, "{user} {verb} call {tool} on {connector} through {server}.")?;
+        let act = match aim {
+            Aim::Tool(_) => "call",
+            Aim::Resource(_) => "read",
+            Aim::Prompt(_) => "get the prompt",
+        };
+        writeln!(f, "{user} {verb} {act} {aim} on {connector} through {server}.")?;
         if let Some(note) = &self.note {
             writeln!(f, "{note}")?;
         }
@@ -283,7 +293,7 @@ impl std::fmt::Display for Explanation {
         }
         if !self.permitted && self.denial != Some(DenialKind::DenyAll) {
             let listed = if self.listed { "shown: other arguments may be permitted" } else { "not shown" };
-            writeln!(f, "The tool is {listed}.")?;
+            writeln!(f, "The {} is {listed}.", aim.kind())?;
         }
         write!(f, "Policy: {}", self.version)
     }

@@ -3,10 +3,45 @@
 use std::collections::HashSet;
 
 use cedar_policy::{Context, Entity, EntityId, EntityTypeName, EntityUid, RestrictedExpression};
-use model::{AttributeValue, CallId, ConnectorId, DeviceId, ServerId, Subject, Timestamp, ToolName};
+use model::{AttributeValue, CallId, ConnectorId, DeviceId, Digest, ServerId, Subject, Timestamp, ToolName};
 
 use crate::lint::Reads;
 use crate::schema::{SchemaFault, kind};
+
+/// What a call asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Target<'a> {
+    /// A tool is called (`tools/call`), or something is done with a task that such a call began.
+    Tool {
+        /// The connector's own name of the tool.
+        name: &'a ToolName,
+        /// The arguments: the text of a JSON object, exactly as it would be sent on.
+        arguments: &'a str,
+    },
+    /// A resource is read, or notice of its changes is asked for (`resources/read`, `resources/subscribe`); or values for a
+    /// template of resources are asked for (`completion/complete`).
+    Resource {
+        /// The URI, or the template, exactly as it would be sent on.
+        uri: &'a str,
+    },
+    /// A prompt is got (`prompts/get`), or values for one of its arguments are asked for (`completion/complete`).
+    Prompt {
+        /// The connector's own name of the prompt.
+        name: &'a str,
+        /// The arguments: the text of a JSON object, exactly as it would be sent on; `{}` if there are none.
+        arguments: &'a str,
+    },
+}
+
+impl Target<'_> {
+    /// The digest of what the decision is good for, beside the name of a tool or prompt.
+    pub(crate) fn digest(&self) -> Digest {
+        match self {
+            Self::Tool { arguments, .. } | Self::Prompt { arguments, .. } => Digest::of(arguments.as_bytes()),
+            Self::Resource { uri } => Digest::of(uri.as_bytes()),
+        }
+    }
+}
 
 /// One call that asks to be made.
 #[derive(Debug, Clone, Copy)]
@@ -19,10 +54,8 @@ pub struct Question<'a> {
     pub server: &'a ServerId,
     /// The connector that it goes to.
     pub connector: &'a ConnectorId,
-    /// The tool.
-    pub tool: &'a ToolName,
-    /// The arguments: the text of a JSON object, exactly as it would be sent on.
-    pub arguments: &'a str,
+    /// What it asks for.
+    pub target: Target<'a>,
     /// When and from where.
     pub circumstance: &'a Circumstance,
 }

@@ -60,7 +60,7 @@
 //! # use std::collections::BTreeMap;
 //! # use model::{CallId, Digest, Subject, Timestamp};
 //! # use org_protocol::{ConnectorSpec, PinnedTools, ServerSpec};
-//! # use policy::{Circumstance, Policy, PolicyInput, PolicyVersion, Question};
+//! # use policy::{Circumstance, Policy, PolicyInput, PolicyVersion, Question, Target};
 //! const POLICIES: &str = r#"
 //!     // Analysts and finance work through the virtual server "analyst".
 //!     @id("analyst-server")
@@ -119,8 +119,8 @@
 //! #     now: Timestamp::from_seconds(0), client_id: "c".into(), client_name: "Assistant".into(), device: None
 //! # };
 //! # let question = |arguments| Question {
-//! #     call: CallId::new(), subject: &ann, server: &server, connector: &connector, tool: &tool, arguments,
-//! #     circumstance: &circumstance,
+//! #     call: CallId::new(), subject: &ann, server: &server, connector: &connector,
+//! #     target: Target::Tool { name: &tool, arguments }, circumstance: &circumstance,
 //! # };
 //! assert!(policy.decide(&question(r#"{"limit": 100}"#)).is_ok());
 //! let denial = policy.decide(&question(r#"{"limit": 101}"#)).expect_err("too many");
@@ -152,9 +152,10 @@ mod users;
 pub use compile::PolicyInput;
 pub use convert::ArgumentFault;
 pub use explain::{Explanation, RuleNote, Step, Verdict};
-pub use facts::{Circumstance, Question};
+pub use facts::{Circumstance, Question, Target};
 pub use fault::{FaultKind, PolicyFault};
-pub use outcome::{CredentialChoice, Denial, DenialKind, Permit, Stage};
+pub use listing::Viewer;
+pub use outcome::{Aim, CredentialChoice, Denial, DenialKind, Permit, Stage};
 pub use rule::{PolicyVersion, RuleId, RuleIdFault};
 pub use schema::{SchemaFault, Vocabulary};
 pub use set::Policy;

@@ -10,7 +10,7 @@ use org_protocol::{ConnectorSpec, CredentialSpec, ServerSpec};
 
 use crate::fault::FaultKind;
 use crate::rule::Rule;
-use crate::schema::ToolType;
+use crate::schema::ActType;
 use crate::shape::{Members, Shape};
 
 /// The facts that a policy reads.
@@ -120,14 +120,14 @@ pub(crate) fn shared(spec: &CredentialSpec) -> &[CredentialId] {
 }
 
 /// The slips in a policy's conditions. `tools` are those that it can be about.
-pub(crate) fn slips(policy: &Template, tools: &[&ToolType]) -> Vec<FaultKind> {
+pub(crate) fn slips(policy: &Template, tools: &[&ActType]) -> Vec<FaultKind> {
     let mut visit = Visit { tools, reads: Reads::default(), faults: Vec::new() };
     visit.policy(policy);
     visit.faults
 }
 
 struct Visit<'a> {
-    tools: &'a [&'a ToolType],
+    tools: &'a [&'a ActType],
     reads: Reads,
     faults: Vec<FaultKind>,
 }

@@ -1,13 +1,16 @@
 //! What a user is shown: the same decision as for a call, before the arguments are known. A tool is listed unless every
-//! call of it would be refused; a tool that is not listed is refused.
+//! call of it would be refused; a tool that is not listed is refused. Of a resource or prompt everything that policy reads
+//! is known, so it is listed if and only if it would be permitted; templates are listed like tools.
+
+use std::sync::OnceLock;
 
 use cedar_policy::{Decision, PartialEntities, PartialEntityUid, PartialRequest, RestrictedExpression};
 use model::{ConnectorId, ServerId, Subject, ToolName};
 
 use crate::decide::Route;
-use crate::facts::{Circumstance, FactFault, Question};
+use crate::facts::{Circumstance, FactFault, Question, Target};
 use crate::lint::Reads;
-use crate::set::{Answer, Case, ConnectorView, CredentialView, InForce, Policy, ServerView, State, ToolView};
+use crate::set::{ActView, Answer, Case, ConnectorView, CredentialView, InForce, Policy, ServerView, State};
 use crate::users::Scene;
 
 impl Policy {
@@ -28,12 +31,103 @@ impl Policy {
         })
     }
 
+    /// What a virtual server shows a user beside its tools. Good for as long as the circumstances are.
+    pub fn viewer<'a>(
+        &'a self,
+        subject: &'a Subject,
+        server: &ServerId,
+        circumstance: &'a Circumstance,
+    ) -> Viewer<'a> {
+        let State::InForce(force) = &self.state else { return Viewer { doors: Vec::new() } };
+        let server = force.servers.get(server);
+        let Some(server) = server.filter(|server| sees(force, server, subject, circumstance)) else {
+            return Viewer { doors: Vec::new() };
+        };
+        let door = |(id, connector): &'a (ConnectorId, ConnectorView)| Door {
+            id,
+            listing: Listing { force, server, connector, subject, circumstance },
+            open: OnceLock::new(),
+        };
+        Viewer { doors: server.connectors.iter().map(door).collect() }
+    }
+
     /// The virtual servers that a user may see.
     pub fn visible_servers(&self, subject: &Subject, circumstance: &Circumstance) -> Vec<ServerId> {
         let State::InForce(force) = &self.state else { return Vec::new() };
         let visible = force.servers.iter().filter(|(_, server)| sees(force, server, subject, circumstance));
         visible.map(|(id, _)| id.clone()).collect()
     }
+}
+
+/// One user before one virtual server. What is said of a connector as such is found out once; what is not known is not
+/// shown.
+pub struct Viewer<'a> {
+    doors: Vec<Door<'a>>,
+}
+
+/// One connector, and whether it is open to the user.
+struct Door<'a> {
+    id: &'a ConnectorId,
+    listing: Listing<'a>,
+    open: OnceLock<Option<Case<'a>>>,
+}
+
+impl<'a> Viewer<'a> {
+    /// Whether the user is shown the connector's resource of this URI: whether reading it would be permitted.
+    pub fn shows_resource(&self, connector: &ConnectorId, uri: &str) -> bool {
+        self.shows(connector, &Target::Resource { uri })
+    }
+
+    /// Whether the user is shown the connector's prompt of this name: whether getting it would be permitted.
+    pub fn shows_prompt(&self, connector: &ConnectorId, name: &str) -> bool {
+        self.shows(connector, &Target::Prompt { name, arguments: "{}" })
+    }
+
+    /// Whether the user is shown the connector's templates of resources: whether reading a resource would be permitted for
+    /// some URI.
+    pub fn shows_templates(&self, connector: &ConnectorId) -> bool {
+        let Some((listing, _)) = self.opened(connector) else { return false };
+        let possible = listing.open().and_then(|open| match open {
+            Some(open) => {
+                listing.outlook(&open, &listing.connector.resources).map(|outlook| outlook.possible)
+            }
+            None => Ok(false),
+        });
+        possible.unwrap_or_else(|fault| not_known(connector, &fault))
+    }
+
+    fn shows(&self, connector: &ConnectorId, target: &Target<'_>) -> bool {
+        let Some((listing, case)) = self.opened(connector) else { return false };
+        let Some(act) = listing.connector.act(target) else { return false };
+        let Ok(input) = act.input(target) else { return false };
+        match case.ask(&act.ask, input) {
+            Ok(answer) => matches!(answer, Answer::Permitted(_)),
+            Err(fault) => not_known(connector, &fault),
+        }
+    }
+
+    fn opened(&self, connector: &ConnectorId) -> Option<(&Listing<'a>, &Case<'a>)> {
+        let door = self.doors.iter().find(|door| door.id == connector)?;
+        let case = door.open.get_or_init(|| {
+            door.listing.enter(false).unwrap_or_else(|fault| {
+                not_known(connector, &fault);
+                None
+            })
+        });
+        Some((&door.listing, case.as_ref()?))
+    }
+}
+
+impl std::fmt::Debug for Viewer<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.doors.iter().map(|door| door.id)).finish()
+    }
+}
+
+/// What cannot be decided is not shown.
+fn not_known(connector: &ConnectorId, fault: &FactFault) -> bool {
+    tracing::error!(%fault, %connector, "whether something of a connector is shown is not known");
+    false
 }
 
 /// What can become of calls of one tool.
@@ -46,9 +140,13 @@ pub(crate) struct Outlook {
 }
 
 impl Route<'_> {
-    /// What other calls of the same tool could hope for.
+    /// What other calls of the same tool could hope for. Of a resource or prompt everything was known already.
     pub(crate) fn outlook(&self, question: &Question<'_>) -> Outlook {
-        let Question { subject, circumstance, .. } = *question;
+        let Question { subject, circumstance, target, .. } = *question;
+        match target {
+            Target::Tool { .. } => {}
+            Target::Resource { .. } | Target::Prompt { .. } => return Outlook::default(),
+        }
         let listing = Listing {
             force: self.force,
             server: self.server,
@@ -57,9 +155,9 @@ impl Route<'_> {
             circumstance,
         };
         let outlook = if sees(self.force, self.server, subject, circumstance) {
-            listing.open().and_then(|open| {
-                open.map_or(Ok(Outlook::default()), |open| listing.outlook(&open, self.tool))
-            })
+            listing
+                .open()
+                .and_then(|open| open.map_or(Ok(Outlook::default()), |open| listing.outlook(&open, self.act)))
         } else {
             Ok(Outlook::default())
         };
@@ -131,15 +229,23 @@ impl<'a> Listing<'a> {
 
     /// Asks what does not depend on the tool. `None`: no tool of the connector is there for the user.
     fn open(&self) -> Result<Option<Open>, FactFault> {
-        let case = self.case(&self.connector.scene, true)?;
+        let Some(case) = self.enter(true)? else { return Ok(None) };
+        self.partial(&case).map(Some)
+    }
+
+    /// The user before the connector; `None`: nothing of it is there for the user.
+    fn enter(&self, whole: bool) -> Result<Option<Case<'a>>, FactFault> {
+        let case = self.case(&self.connector.scene, whole)?;
         let expose = case.ask(&self.connector.expose, None)?;
-        if !matches!(expose, Answer::Permitted(_)) || !self.has_credential(&case)? {
-            return Ok(None);
-        }
-        let partial =
-            PartialEntities::from_concrete(case.entered()?.entities.clone(), self.force.vocabulary.listing())
-                .map_err(|e| FactFault::Entities(e.to_string()))?;
-        Ok(Some(Open { partial }))
+        let is_open = matches!(expose, Answer::Permitted(_)) && self.has_credential(&case)?;
+        Ok(is_open.then_some(case))
+    }
+
+    fn partial(&self, case: &Case<'_>) -> Result<Open, FactFault> {
+        let entities = case.entered()?.entities.clone();
+        PartialEntities::from_concrete(entities, self.force.vocabulary.listing())
+            .map(|partial| Open { partial })
+            .map_err(|e| FactFault::Entities(e.to_string()))
     }
 
     fn has_credential(&self, case: &Case<'_>) -> Result<bool, FactFault> {
@@ -158,15 +264,15 @@ impl<'a> Listing<'a> {
         Case::open(self.force, self.server, scene, self.subject, self.circumstance, whole)
     }
 
-    fn outlook(&self, open: &Open, tool: &'a ToolView) -> Result<Outlook, FactFault> {
+    fn outlook(&self, open: &Open, tool: &'a ActView) -> Result<Outlook, FactFault> {
         let case = self.case(&tool.scene, false)?;
-        match (tool.arguments(), &tool.call.slice.listing) {
+        match (tool.arguments(), &tool.ask.slice.listing) {
             (Some(arguments), Some(policies)) => {
                 let input = RestrictedExpression::new_entity_uid(arguments.unknown.clone());
                 let request = PartialRequest::new(
                     PartialEntityUid::from_concrete(case.user().clone()),
-                    tool.call.action.clone(),
-                    PartialEntityUid::from_concrete(tool.call.resource.clone()),
+                    tool.ask.action.clone(),
+                    PartialEntityUid::from_concrete(tool.ask.resource.clone()),
                     Some(case.context(Reads::all(), Some(input))?),
                     self.force.vocabulary.listing(),
                 )
@@ -183,7 +289,7 @@ impl<'a> Listing<'a> {
                 Ok(Outlook { possible, open: self.force.places(response.residual_permits()) })
             }
             (_, _) => {
-                let answer = case.ask(&tool.call, None)?;
+                let answer = case.ask(&tool.ask, None)?;
                 Ok(Outlook { possible: matches!(answer, Answer::Permitted(_)), open: Vec::new() })
             }
         }

@@ -3,9 +3,72 @@
 use std::sync::Arc;
 
 use model::{Advice, CallId, ConnectorId, CredentialId, Digest, ForPerson, ServerId, ToolName};
+use org_protocol::bare_uri;
 use serde::{Deserialize, Serialize};
 
+use crate::facts::Target;
 use crate::rule::{PolicyVersion, RuleId};
+
+/// What a permit or a denial is about. Whoever prints it sees a URI as a record keeps it: [`bare_uri`].
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Aim {
+    /// A tool.
+    Tool(ToolName),
+    /// A resource, or a template of resources, by its URI.
+    Resource(String),
+    /// A prompt.
+    Prompt(String),
+}
+
+impl Aim {
+    /// What a target names.
+    pub fn of(target: &Target<'_>) -> Self {
+        match target {
+            Target::Tool { name, .. } => Self::Tool((*name).clone()),
+            Target::Resource { uri } => Self::Resource((*uri).to_owned()),
+            Target::Prompt { name, .. } => Self::Prompt((*name).to_owned()),
+        }
+    }
+
+    fn names(&self, target: &Target<'_>) -> bool {
+        match (self, target) {
+            (Self::Tool(own), Target::Tool { name, .. }) => own == *name,
+            (Self::Resource(own), Target::Resource { uri }) => own == uri,
+            (Self::Prompt(own), Target::Prompt { name, .. }) => own == name,
+            (Self::Tool(_) | Self::Resource(_) | Self::Prompt(_), _) => false,
+        }
+    }
+
+    /// What it is, in one word.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Tool(_) => "tool",
+            Self::Resource(_) => "resource",
+            Self::Prompt(_) => "prompt",
+        }
+    }
+}
+
+impl std::fmt::Display for Aim {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let text = match self {
+            Self::Tool(name) => return f.write_str(name.as_str()),
+            Self::Resource(uri) => bare_uri(uri),
+            Self::Prompt(name) => name.clone(),
+        };
+        text.chars().take(SHOWN).try_for_each(|c| write!(f, "{c}"))
+    }
+}
+
+impl std::fmt::Debug for Aim {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}({self})", self.kind())
+    }
+}
+
+/// How much of a name that came from outside is printed, in characters.
+const SHOWN: usize = 128;
 
 /// The right to make one call, once. Only [`crate::Policy::decide`] makes one.
 #[derive(Debug, PartialEq, Eq)]
@@ -13,11 +76,11 @@ pub struct Permit {
     pub(crate) call: CallId,
     pub(crate) server: ServerId,
     pub(crate) connector: ConnectorId,
-    pub(crate) tool: ToolName,
+    pub(crate) aim: Aim,
     pub(crate) rules: Vec<RuleId>,
     pub(crate) version: Arc<PolicyVersion>,
     pub(crate) credential: CredentialChoice,
-    pub(crate) arguments: Digest,
+    pub(crate) digest: Digest,
 }
 
 /// The credential that a permitted call is made with.
@@ -48,9 +111,17 @@ impl Permit {
         &self.connector
     }
 
-    /// The tool.
-    pub fn tool(&self) -> &ToolName {
-        &self.tool
+    /// What it is good for.
+    pub fn aim(&self) -> &Aim {
+        &self.aim
+    }
+
+    /// The tool, if it is good for one.
+    pub fn tool(&self) -> Option<&ToolName> {
+        match &self.aim {
+            Aim::Tool(name) => Some(name),
+            Aim::Resource(_) | Aim::Prompt(_) => None,
+        }
     }
 
     /// Every policy that one of the permissions rests on.
@@ -68,14 +139,14 @@ impl Permit {
         &self.credential
     }
 
-    /// The digest of the arguments that were decided on: nothing else may be sent.
-    pub fn arguments_digest(&self) -> Digest {
-        self.arguments
+    /// Whether it is this that was decided on, to the last byte: nothing else may be sent.
+    pub fn covers(&self, target: &Target<'_>) -> bool {
+        self.aim.names(target) && self.digest == target.digest()
     }
 }
 
 /// What a question was about; the four are asked in this order.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "question", content = "about", rename_all = "snake_case")]
 pub enum Stage {
     /// May the user see the virtual server?
@@ -84,8 +155,29 @@ pub enum Stage {
     ExposeConnector(ConnectorId),
     /// May the user call the tool, with these arguments?
     CallTool(ToolName),
+    /// May the user read the resource of this URI?
+    ReadResource(String),
+    /// May the user get the prompt?
+    GetPrompt(String),
     /// May the user's call be made with this shared credential?
     UseSharedCredential(CredentialId),
+}
+
+impl Stage {
+    /// The question about the act itself.
+    pub(crate) fn of(target: &Target<'_>) -> Self {
+        match Aim::of(target) {
+            Aim::Tool(name) => Self::CallTool(name),
+            Aim::Resource(uri) => Self::ReadResource(uri),
+            Aim::Prompt(name) => Self::GetPrompt(name),
+        }
+    }
+}
+
+impl std::fmt::Debug for Stage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{self}")
+    }
 }
 
 impl std::fmt::Display for Stage {
@@ -94,6 +186,8 @@ impl std::fmt::Display for Stage {
             Self::SeeServer(server) => write!(f, "see server {server}"),
             Self::ExposeConnector(connector) => write!(f, "use connector {connector}"),
             Self::CallTool(tool) => write!(f, "call tool {tool}"),
+            Self::ReadResource(uri) => write!(f, "read resource {}", Aim::Resource(uri.clone())),
+            Self::GetPrompt(name) => write!(f, "get prompt {}", Aim::Prompt(name.clone())),
             Self::UseSharedCredential(credential) => write!(f, "use shared credential {credential}"),
         }
     }
@@ -103,7 +197,7 @@ impl std::fmt::Display for Stage {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DenialKind {
-    /// The virtual server does not offer such a tool.
+    /// The virtual server does not offer such a tool, or no such connector.
     NotListed,
     /// No policy permits it.
     NoPermit,
@@ -119,7 +213,7 @@ pub enum DenialKind {
 
 /// A refusal. The `Display` of the error is for the log; [`Denial::outside_text`] is for the assistant.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("call {} of {}/{} through {} is refused ({:?}): {}", .0.call, .0.connector, .0.tool, .0.server, .0.kind, .0.detail)]
+#[error("call {} of {}/{} through {} is refused ({:?}): {}", .0.call, .0.connector, .0.aim, .0.server, .0.kind, .0.detail)]
 pub struct Denial(pub(crate) Box<Refused>);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -127,21 +221,18 @@ pub(crate) struct Refused {
     pub(crate) call: CallId,
     pub(crate) server: ServerId,
     pub(crate) connector: ConnectorId,
-    pub(crate) tool: ToolName,
+    pub(crate) aim: Aim,
     pub(crate) kind: DenialKind,
     pub(crate) stage: Option<Stage>,
     pub(crate) rules: Vec<RuleId>,
     pub(crate) version: Arc<PolicyVersion>,
-    /// Whether no arguments would help: the tool is not listed either.
+    /// Whether no arguments would help: what was asked for is not listed either.
     pub(crate) hidden: bool,
     /// What the log says.
     pub(crate) detail: String,
     /// What the assistant is told about a tool that it can see.
     pub(crate) outside: String,
 }
-
-/// What every call of a tool that is not there for the caller is answered with, whether it exists or not.
-const NO_SUCH_TOOL: &str = "There is no such tool here.";
 
 impl Denial {
     /// The call.
@@ -169,26 +260,35 @@ impl Denial {
         &self.0.version
     }
 
-    /// Whether the tool is not listed for this user either. Then the answer must not tell that it exists.
+    /// Whether what was asked for is not listed for this user either. Then the answer must not tell that it exists.
     pub fn is_hidden(&self) -> bool {
         self.0.hidden
     }
 
-    /// What the assistant is told: one or two short sentences with the policy's id and `@reason`, no values. A tool that
-    /// is hidden answers as one that does not exist.
+    /// What the assistant is told: one or two short sentences with the policy's id and `@reason`, no values. What is
+    /// hidden answers as what does not exist.
     pub fn outside_text(&self) -> String {
-        if self.0.hidden { NO_SUCH_TOOL.to_owned() } else { self.0.outside.clone() }
+        if self.0.hidden {
+            format!("There is no such {} here.", self.0.aim.kind())
+        } else {
+            self.0.outside.clone()
+        }
     }
 }
 
 impl ForPerson for Denial {
     fn advice(&self) -> Advice {
-        let Refused { connector, tool, outside, .. } = self.0.as_ref();
-        let happened = format!("A call of {tool} on {connector} was refused.");
+        let Refused { connector, aim, outside, .. } = self.0.as_ref();
+        let happened = match aim {
+            Aim::Tool(tool) => format!("A call of {tool} on {connector} was refused."),
+            Aim::Resource(_) => format!("Reading {aim} from {connector} was refused."),
+            Aim::Prompt(_) => format!("The prompt {aim} of {connector} was refused."),
+        };
         let todo = "Ask whoever writes your organisation's policies if you need this.";
         match self.0.kind {
             DenialKind::NotListed => {
-                Advice::new("tool-not-offered", happened, "The virtual server does not offer this tool.", "")
+                let why = format!("The virtual server does not offer this {}.", aim.kind());
+                Advice::new(format!("{}-not-offered", aim.kind()), happened, why, "")
             }
             DenialKind::NoPermit => Advice::new("no-policy-permits", happened, outside, todo),
             DenialKind::Forbidden => Advice::new("policy-forbids", happened, outside, todo),

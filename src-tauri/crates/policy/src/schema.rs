@@ -1,8 +1,9 @@
 //! The Cedar schema that policies are checked against, generated from the pinned tools.
 //!
-//! The entity types and the four questions are fixed ([`BASE`]); each tool adds the action
-//! `Action::"<connector>/<tool>"` below `Action::"call_tool"`, with its arguments as `context.input`. The arguments'
-//! types come out of the MCP schema generator, which is handed what [`crate::shape`] kept of the tool's own schema:
+//! The entity types and most actions are fixed ([`BASE`]); each tool adds the action
+//! `Action::"<connector>/<tool>"` below `Action::"call_tool"`, with its arguments as `context.input`. Resources and
+//! prompts have one action each, whose `context.input` is the same for all: to policy they are two more tools of every
+//! connector. The arguments' types come out of the MCP schema generator, which is handed what [`crate::shape`] kept of the tool's own schema:
 //! it knows neither connectors nor names that are no Cedar identifiers, so each tool is generated in a namespace of its
 //! connector, under names that are always identifiers, and its types are then moved below our action.
 
@@ -19,6 +20,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use crate::naming::{Names, decoded, encoded};
+use crate::scope::{GET_PROMPT, READ_RESOURCE};
 use crate::shape::{Member, Members, Opaque, Shape, arguments_of};
 
 /// The part of the schema that every policy sees.
@@ -33,6 +35,14 @@ action see_server appliesTo { principal: User, resource: Server, context: Circum
 action expose_connector appliesTo { principal: User, resource: Connector, context: Circumstance };
 action use_shared_credential appliesTo { principal: User, resource: Credential, context: Circumstance };
 "#;
+
+/// The namespace of what resources and prompts are described with; no connector's id is in capitals.
+const FIXED: &str = "MCP";
+
+/// The member of `context.input` that is the URI of a resource.
+pub(crate) const URI: &str = "uri";
+/// The member of `context.input` that is the name of a prompt.
+pub(crate) const NAME: &str = "name";
 
 /// The group of every tool's action.
 pub(crate) const CALL_TOOL: &str = "call_tool";
@@ -53,19 +63,23 @@ pub struct Vocabulary {
     source: Value,
     authoring: Schema,
     listing: Schema,
-    tools: BTreeMap<ConnectorId, BTreeMap<ToolName, Arc<ToolType>>>,
+    tools: BTreeMap<ConnectorId, BTreeMap<ToolName, Arc<ActType>>>,
+    /// The reading of a resource, on whatever connector.
+    pub(crate) resource: Arc<ActType>,
+    /// The getting of a prompt.
+    pub(crate) prompt: Arc<ActType>,
 }
 
-/// One tool, as policy knows it.
+/// What can be done at a connector - one tool, or resources or prompts as such - as policy knows it.
 #[derive(Debug)]
-pub(crate) struct ToolType {
-    /// `Action::"<connector>/<tool>"`.
+pub(crate) struct ActType {
+    /// `Action::"<connector>/<tool>"`, `Action::"read_resource"` or `Action::"get_prompt"`.
     pub(crate) action: EntityUid,
-    /// The arguments; why not, for an opaque tool.
+    /// What is known of the act: a tool's arguments; why not, for an opaque tool.
     pub(crate) arguments: Result<Arguments, Opaque>,
 }
 
-/// The arguments of a tool that is not opaque.
+/// `context.input` of an act that is not opaque.
 #[derive(Debug)]
 pub(crate) struct Arguments {
     pub(crate) members: Members,
@@ -81,8 +95,9 @@ impl Vocabulary {
     /// # Errors
     /// [`SchemaFault`], if Cedar refuses what was generated.
     pub fn of(pinned: &BTreeMap<ConnectorId, PinnedTools>) -> Result<Self, SchemaFault> {
-        let mut authoring = base()?;
-        let mut listing = authoring.clone();
+        let mut schemas = Schemas::of_base()?;
+        let resource = schemas.fixed(READ_RESOURCE, "Resource", URI)?;
+        let prompt = schemas.fixed(GET_PROMPT, "Prompt", NAME)?;
         let mut tools = BTreeMap::new();
         let mut namespaces = Names::default();
         for (connector, pinned) in pinned {
@@ -91,42 +106,25 @@ impl Vocabulary {
             let mut idents = Names::default();
             let mut types = BTreeMap::new();
             for (tool, arguments) in definitions(pinned) {
-                let ident = idents.fresh(tool.as_str());
-                let kind = tool_type(connector, &tool, arguments, &namespace, &ident)?;
-                if let Ok(arguments) = &kind.arguments {
-                    let generated = generate(generator.clone(), &ident, &arguments.members)?;
-                    merge(&mut authoring, generated.clone());
-                    merge(&mut listing, generated);
-                    declare_unknown(&mut listing, &namespace, &ident);
-                }
-                let name = action_name(connector, &tool);
-                let typed = kind.arguments.is_ok();
-                declare_action(
-                    &mut authoring,
-                    &name,
-                    typed.then(|| json!({"type": "EntityOrCommon", "name": input_type(&namespace, &ident)})),
-                );
-                declare_action(
-                    &mut listing,
-                    &name,
-                    typed.then(|| json!({"type": "Entity", "name": unknown_type(&namespace, &ident)})),
-                );
-                types.insert(tool, Arc::new(kind));
+                let (ident, name) = (idents.fresh(tool.as_str()), action_name(connector, &tool));
+                let place = Place { namespace: &namespace, ident: &ident };
+                types.insert(tool, schemas.act(&generator, place, &name, Some(CALL_TOOL), arguments)?);
             }
             tools.insert(connector.clone(), types);
         }
         // A group without members applies to nothing, and a policy about nothing is refused: before the first tool is
         // pinned, `call_tool` stands for the tools to come.
         let empty = tools.values().all(BTreeMap::is_empty);
-        for schema in [&mut authoring, &mut listing] {
-            declare(schema, "", "actions", CALL_TOOL, if empty { applies_to(None) } else { json!({}) });
-        }
-        let source = Value::Object(authoring);
+        schemas.declare_group(if empty { applies_to(None) } else { json!({}) });
+        let source = Value::Object(schemas.authoring);
         Ok(Self {
             authoring: Schema::from_json_value(source.clone()).map_err(|e| fault("the tools", &e))?,
-            listing: Schema::from_json_value(Value::Object(listing)).map_err(|e| fault("the listing", &e))?,
+            listing: Schema::from_json_value(Value::Object(schemas.listing))
+                .map_err(|e| fault("the listing", &e))?,
             source,
             tools,
+            resource,
+            prompt,
         })
     }
 
@@ -160,7 +158,7 @@ impl Vocabulary {
         &self.listing
     }
 
-    pub(crate) fn tools(&self) -> impl Iterator<Item = (&ConnectorId, &ToolName, &Arc<ToolType>)> {
+    pub(crate) fn tools(&self) -> impl Iterator<Item = (&ConnectorId, &ToolName, &Arc<ActType>)> {
         self.tools
             .iter()
             .flat_map(|(connector, tools)| tools.iter().map(move |(name, tool)| (connector, name, tool)))
@@ -169,7 +167,7 @@ impl Vocabulary {
     pub(crate) fn tools_of(
         &self,
         connector: &ConnectorId,
-    ) -> impl Iterator<Item = (&ToolName, &Arc<ToolType>)> {
+    ) -> impl Iterator<Item = (&ToolName, &Arc<ActType>)> {
         self.tools.get(connector).into_iter().flatten()
     }
 }
@@ -220,30 +218,78 @@ fn arguments(tool: &BTreeMap<String, &RawValue>) -> Result<Members, Opaque> {
     arguments_of(&serde_json::from_str(schema.get()).map_err(|_| Opaque::Unreadable)?)
 }
 
-fn tool_type(
-    connector: &ConnectorId,
-    tool: &ToolName,
-    arguments: Result<Members, Opaque>,
-    namespace: &str,
-    ident: &str,
-) -> Result<ToolType, SchemaFault> {
-    let arguments = match arguments {
-        Err(why) => Err(why),
-        Ok(members) => Ok(Arguments {
-            members,
-            unread: kind(&format!("{namespace}::Unknown"))?,
-            unknown: entity(&unknown_type(namespace, ident), "unknown")?,
-        }),
-    };
-    Ok(ToolType { action: action(&action_name(connector, tool))?, arguments })
+/// The two schemas while they are put together.
+struct Schemas {
+    authoring: Map<String, Value>,
+    listing: Map<String, Value>,
 }
 
-fn input_type(namespace: &str, ident: &str) -> String {
-    format!("{namespace}::{ident}Input")
+/// Where the types of one act are.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    namespace: &'a str,
+    ident: &'a str,
 }
 
-fn unknown_type(namespace: &str, ident: &str) -> String {
-    format!("{namespace}::{ident}Arguments")
+impl Place<'_> {
+    /// The type of what is known of the act.
+    fn input(self) -> String {
+        format!("{}::{}Input", self.namespace, self.ident)
+    }
+
+    /// The entity type that stands for it while it is not known.
+    fn unknown(self) -> String {
+        format!("{}::{}Arguments", self.namespace, self.ident)
+    }
+}
+
+impl Schemas {
+    fn of_base() -> Result<Self, SchemaFault> {
+        let base = base()?;
+        Ok(Self { authoring: base.clone(), listing: base })
+    }
+
+    /// Adds an act that every connector has, of which one text is known.
+    fn fixed(&mut self, action: &str, ident: &str, member: &str) -> Result<Arc<ActType>, SchemaFault> {
+        let members = Members::from([(member.to_owned(), Member { shape: Shape::Text, optional: false })]);
+        self.act(&generator(FIXED)?, Place { namespace: FIXED, ident }, action, None, Ok(members))
+    }
+
+    /// Adds an act below `group`.
+    fn act(
+        &mut self,
+        generator: &SchemaGenerator,
+        place: Place<'_>,
+        name: &str,
+        group: Option<&str>,
+        members: Result<Members, Opaque>,
+    ) -> Result<Arc<ActType>, SchemaFault> {
+        let (mut input, mut unknown) = (None, None);
+        let arguments = match members {
+            Err(why) => Err(why),
+            Ok(members) => {
+                let generated = generate(generator.clone(), place.ident, &members)?;
+                merge(&mut self.authoring, generated.clone());
+                merge(&mut self.listing, generated);
+                declare_unknown(&mut self.listing, place);
+                input = Some(json!({"type": "EntityOrCommon", "name": place.input()}));
+                unknown = Some(json!({"type": "Entity", "name": place.unknown()}));
+                Ok(Arguments {
+                    members,
+                    unread: kind(&format!("{}::Unknown", place.namespace))?,
+                    unknown: entity(&place.unknown(), "unknown")?,
+                })
+            }
+        };
+        declare_action(&mut self.authoring, name, group, input);
+        declare_action(&mut self.listing, name, group, unknown);
+        Ok(Arc::new(ActType { action: action(name)?, arguments }))
+    }
+
+    fn declare_group(&mut self, declaration: Value) {
+        declare(&mut self.authoring, "", "actions", CALL_TOOL, declaration.clone());
+        declare(&mut self.listing, "", "actions", CALL_TOOL, declaration);
+    }
 }
 
 fn base() -> Result<Map<String, Value>, SchemaFault> {
@@ -345,14 +391,16 @@ fn declare(schema: &mut Map<String, Value>, namespace: &str, section: &str, name
     }
 }
 
-fn declare_unknown(schema: &mut Map<String, Value>, namespace: &str, ident: &str) {
-    let shape = json!({"shape": {"type": "EntityOrCommon", "name": input_type(namespace, ident)}});
-    declare(schema, namespace, "entityTypes", &format!("{ident}Arguments"), shape);
+fn declare_unknown(schema: &mut Map<String, Value>, place: Place<'_>) {
+    let shape = json!({"shape": {"type": "EntityOrCommon", "name": place.input()}});
+    declare(schema, place.namespace, "entityTypes", &format!("{}Arguments", place.ident), shape);
 }
 
-fn declare_action(schema: &mut Map<String, Value>, name: &str, input: Option<Value>) {
+fn declare_action(schema: &mut Map<String, Value>, name: &str, group: Option<&str>, input: Option<Value>) {
     let mut declaration = applies_to(input);
-    declaration["memberOf"] = json!([{"id": CALL_TOOL}]);
+    if let Some(group) = group {
+        declaration["memberOf"] = json!([{"id": group}]);
+    }
     declare(schema, "", "actions", name, declaration);
 }
 

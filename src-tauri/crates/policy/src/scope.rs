@@ -5,9 +5,11 @@ use cedar_policy::pst::{ActionConstraint, EntityOrSlot, EntityUID, ResourceConst
 
 use crate::schema::CALL_TOOL;
 
-/// The names of the other three actions.
+/// The names of the actions that are not a tool's.
 pub(crate) const SEE_SERVER: &str = "see_server";
 pub(crate) const EXPOSE_CONNECTOR: &str = "expose_connector";
+pub(crate) const READ_RESOURCE: &str = "read_resource";
+pub(crate) const GET_PROMPT: &str = "get_prompt";
 pub(crate) const USE_SHARED_CREDENTIAL: &str = "use_shared_credential";
 
 /// A question without its user: an action, and a resource with everything that it lies in.
@@ -39,8 +41,9 @@ impl Topic<'_> {
         action.eid == self.action
     }
 
+    /// Whether it is `<connector>/<tool>`.
     fn is_tool(&self) -> bool {
-        ![SEE_SERVER, EXPOSE_CONNECTOR, USE_SHARED_CREDENTIAL].contains(&self.action)
+        self.action.contains('/')
     }
 
     fn resource_matches(&self, constraint: &ResourceConstraint) -> bool {
@@ -102,11 +105,11 @@ mod tests {
         ] {
             assert_eq!(check(scope, tool, &files), expected, "{scope}");
         }
-        assert!(!check(
-            r#"principal, action in Action::"call_tool", resource"#,
-            SEE_SERVER,
-            &[("Server", Some("desk"))]
-        ));
+        for action in [SEE_SERVER, EXPOSE_CONNECTOR, READ_RESOURCE, GET_PROMPT, USE_SHARED_CREDENTIAL] {
+            assert!(!check(r#"principal, action in Action::"call_tool", resource"#, action, &files));
+            assert!(check(&format!(r#"principal, action == Action::"{action}", resource"#), action, &files));
+            assert!(check("principal, action, resource", action, &files));
+        }
         assert!(check(
             r#"principal, action, resource in Server::"x""#,
             tool,

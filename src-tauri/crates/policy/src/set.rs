@@ -8,10 +8,11 @@ use cedar_policy::{
 };
 use model::{Advice, ConnectorId, CredentialId, Digest, ServerId, Subject, ToolName};
 
-use crate::facts::{Circumstance, FactFault, Kinds, context};
+use crate::convert::{ArgumentFault, input};
+use crate::facts::{Circumstance, FactFault, Kinds, Target, context};
 use crate::lint::Reads;
 use crate::rule::{PolicyVersion, Rule, RuleId};
-use crate::schema::{Arguments, SchemaFault, ToolType, Vocabulary, action};
+use crate::schema::{ActType, Arguments, SchemaFault, Vocabulary, action};
 use crate::scope::{EXPOSE_CONNECTOR, SEE_SERVER, USE_SHARED_CREDENTIAL};
 use crate::users::{Entered, Scene, User, Users};
 
@@ -73,7 +74,7 @@ pub(crate) struct InForce {
     pub(crate) authorizer: Authorizer,
 }
 
-/// The three actions that are not a tool's.
+/// The three actions that stand around an act.
 #[derive(Debug)]
 pub(crate) struct Actions {
     pub(crate) see: EntityUid,
@@ -114,12 +115,23 @@ impl ServerView {
 pub(crate) struct ConnectorView {
     pub(crate) expose: Ask,
     /// The server, the connector in it and its credentials in that.
-    pub(crate) scene: Scene,
+    pub(crate) scene: Arc<Scene>,
     pub(crate) credential: CredentialView,
-    pub(crate) tools: BTreeMap<ToolName, ToolView>,
+    pub(crate) tools: BTreeMap<ToolName, ActView>,
+    pub(crate) resources: ActView,
+    pub(crate) prompts: ActView,
 }
 
 impl ConnectorView {
+    /// What a call asks for, if it is there.
+    pub(crate) fn act(&self, target: &Target<'_>) -> Option<&ActView> {
+        match target {
+            Target::Tool { name, .. } => self.tools.get(*name),
+            Target::Resource { .. } => Some(&self.resources),
+            Target::Prompt { .. } => Some(&self.prompts),
+        }
+    }
+
     /// Whether the tools that a user is shown are always the same.
     pub(crate) fn is_steady(&self) -> bool {
         let shared = match &self.credential {
@@ -128,7 +140,7 @@ impl ConnectorView {
         };
         self.expose.is_steady()
             && shared.iter().all(|(_, ask)| ask.is_steady())
-            && self.tools.values().all(|tool| tool.call.slice.reads.is_steady_but_for_input())
+            && self.tools.values().all(|tool| tool.ask.slice.reads.is_steady_but_for_input())
     }
 }
 
@@ -141,19 +153,27 @@ pub(crate) enum CredentialView {
     Shared(Vec<(CredentialId, Ask)>),
 }
 
-/// A tool as one virtual server offers it.
+/// A tool as one virtual server offers it, or a connector's resources or prompts.
 #[derive(Debug)]
-pub(crate) struct ToolView {
-    pub(crate) call: Ask,
-    /// Those of the connector, and the tool's action.
-    pub(crate) scene: Scene,
-    pub(crate) kind: Arc<ToolType>,
+pub(crate) struct ActView {
+    pub(crate) ask: Ask,
+    /// Those of the connector, and a tool's action.
+    pub(crate) scene: Arc<Scene>,
+    pub(crate) kind: Arc<ActType>,
 }
 
-impl ToolView {
+impl ActView {
     /// What policy understands of the arguments; nothing for an opaque tool.
     pub(crate) fn arguments(&self) -> Option<&Arguments> {
         self.kind.arguments.as_ref().ok()
+    }
+
+    /// `context.input`, if any policy that reaches the act reads it; else what is asked for is none of policy's business.
+    pub(crate) fn input(&self, target: &Target<'_>) -> Result<Option<RestrictedExpression>, ArgumentFault> {
+        match self.arguments() {
+            Some(declared) if self.ask.slice.reads.input => input(target, declared).map(Some),
+            Some(_) | None => Ok(None),
+        }
     }
 }
 

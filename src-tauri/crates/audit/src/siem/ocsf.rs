@@ -3,8 +3,8 @@
 
 use model::Subject;
 use org_protocol::{
-    AuditEvent, AuditRecord, CallContext, DenialRecord, EventRecord, IntentRecord, OutcomeRecord,
-    OutcomeStatus, PolicyReference, RecordBody,
+    AuditEvent, AuditRecord, CallContext, DenialRecord, Effect, EffectTarget, EventRecord, IntentRecord,
+    OutcomeRecord, OutcomeStatus, PolicyReference, RecordBody,
 };
 use serde_json::{Value, json};
 
@@ -14,6 +14,8 @@ const OCSF_VERSION: &str = "1.8.0";
 const UNKNOWN: u8 = 0;
 const SUCCESS: u8 = 1;
 const FAILURE: u8 = 2;
+/// None of those: the status says it in words.
+const UNLISTED: u8 = 99;
 
 /// `activity_id` where the class has no better one.
 const OTHER: u16 = 99;
@@ -88,7 +90,7 @@ fn of_intent(intent: &IntentRecord) -> Value {
     let process = process.as_ref().map(|process| (process.pid, process.executable.as_str()));
     put(&mut event, "actor", actor(subject, client_id, client_name, process));
     put(&mut event, "api", api(&CallContext::from(intent)));
-    let mut resources = resources(intent.server.as_str(), Some(intent.connector.as_str()));
+    let mut resources = resources(intent.server.as_str(), Some(intent.connector.as_str()), &intent.effect);
     resources.push(json!({ "type": "credential", "name": intent.credential }));
     put(&mut event, "resources", json!(resources));
     status(&mut event, UNKNOWN, None);
@@ -113,10 +115,12 @@ fn of_outcome(outcome: &OutcomeRecord) -> Value {
     }
     put(&mut api, "response", response);
     put(&mut event, "api", api);
-    put(&mut event, "resources", json!(resources(of.server.as_str(), Some(of.connector.as_str()))));
+    let resources = resources(of.server.as_str(), Some(of.connector.as_str()), &of.effect);
+    put(&mut event, "resources", json!(resources));
     let id = match outcome.status {
         OutcomeStatus::Ok => SUCCESS,
         OutcomeStatus::ToolError | OutcomeStatus::Failed | OutcomeStatus::Cancelled => FAILURE,
+        OutcomeStatus::InputRequired => UNLISTED,
         OutcomeStatus::Unknown => UNKNOWN,
     };
     status(&mut event, id, outcome.code.as_deref());
@@ -139,13 +143,14 @@ fn of_denial(denial: &DenialRecord) -> Value {
     let DenialRecord { subject, client_id, client_name, process, connector, .. } = denial;
     let process = process.as_ref().map(|process| (process.pid, process.executable.as_str()));
     put(&mut event, "actor", actor(subject, client_id, client_name, process));
-    let mut api = json!({ "operation": denial.tool, "request": { "uid": denial.call.to_string() } });
+    let operation = denial.effect.method().as_str();
+    let mut api = json!({ "operation": operation, "request": { "uid": denial.call.to_string() } });
     if let Some(connector) = connector {
         put(&mut api, "service", json!({ "name": connector.as_str() }));
     }
     put(&mut event, "api", api);
     let connector = connector.as_ref().map(model::ConnectorId::as_str);
-    put(&mut event, "resources", json!(resources(denial.server.as_str(), connector)));
+    put(&mut event, "resources", json!(resources(denial.server.as_str(), connector, &denial.effect)));
     status(&mut event, FAILURE, Some(&denial.kind));
     put(&mut event, "status_detail", json!(denial.reason));
     decision(&mut event, false, &denial.policy, &denial.rules);
@@ -229,16 +234,25 @@ fn user(subject: &Subject) -> Value {
 
 fn api(of: &CallContext) -> Value {
     json!({
-        "operation": of.tool.as_str(),
+        "operation": of.effect.method().as_str(),
         "service": { "name": of.connector.as_str() },
         "request": { "uid": of.call.to_string() },
     })
 }
 
-fn resources(server: &str, connector: Option<&str>) -> Vec<Value> {
+/// Where the call goes, and last what it is about.
+fn resources(server: &str, connector: Option<&str>, effect: &Effect) -> Vec<Value> {
     let one = |kind: &str, name: &str| json!({ "type": kind, "name": name });
     let mut resources = vec![one("virtual_server", server)];
     resources.extend(connector.map(|connector| one("connector", connector)));
+    let target = effect.target();
+    let mut about = one(target.kind(), target.name());
+    match target {
+        EffectTarget::Tool(_) | EffectTarget::Prompt(_) => {}
+        // The name may be only a part of the URI; the digest is of the whole.
+        EffectTarget::Resource(uri) => put(&mut about, "uid", json!(uri.mac())),
+    }
+    resources.push(about);
     resources
 }
 
@@ -246,6 +260,7 @@ fn status(event: &mut Value, id: u8, code: Option<&str>) {
     let text = match id {
         SUCCESS => "Success",
         FAILURE => "Failure",
+        UNLISTED => "Input required",
         _ => "Unknown",
     };
     put(event, "status_id", json!(id));

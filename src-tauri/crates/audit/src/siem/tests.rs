@@ -2,8 +2,9 @@ use std::collections::BTreeSet;
 
 use model::{DeviceId, Digest, ListeningProcess, Subject};
 use org_protocol::{
-    AuditEvent, CallContext, DenialRecord, EpochReason, EpochRecord, EventRecord, GapRecord, Head,
-    HeartbeatRecord, IntentRecord, Outcome, OutcomeRecord, OutcomeStatus, PolicyReference, PreparedBody,
+    AuditEvent, CallContext, DenialRecord, Effect, EffectMethod, EffectTarget, EpochReason, EpochRecord,
+    EventRecord, GapRecord, Head, HeartbeatRecord, IntentRecord, Outcome, OutcomeRecord, OutcomeStatus,
+    PolicyReference, PreparedBody, RecordedUri,
 };
 
 use super::*;
@@ -23,7 +24,7 @@ fn intent() -> IntentRecord {
         subject: subject(),
         server: "analyst".parse().unwrap(),
         connector: "warehouse".parse().unwrap(),
-        tool: "execute_sql".parse().unwrap(),
+        effect: Effect::tool_call("execute_sql"),
         client_id: "client-1".to_owned(),
         client_name: "Assistant".to_owned(),
         process: Some(ListeningProcess {
@@ -45,7 +46,7 @@ fn denial() -> DenialRecord {
         subject,
         server,
         connector: Some(connector),
-        tool: "drop_table".to_owned(),
+        effect: Effect::tool_call("drop_table"),
         client_id,
         client_name,
         process: None,
@@ -55,6 +56,15 @@ fn denial() -> DenialRecord {
         reason: "Tables are not dropped.".to_owned(),
         arguments: None,
     }
+}
+
+fn read() -> Effect {
+    let uri = RecordedUri::of("https://host.example/a?token=canary", &[1; 32], false);
+    Effect::resource(EffectMethod::ReadResource, uri)
+}
+
+fn got() -> Effect {
+    Effect::prompt(EffectMethod::GetPrompt, "payroll")
 }
 
 fn outcome(status: OutcomeStatus) -> OutcomeRecord {
@@ -79,6 +89,9 @@ fn records() -> Vec<AuditRecord> {
         PreparedBody::event(&EventRecord::new(AuditEvent::BundleApplied).with("version", "12")),
         PreparedBody::gap(&gap),
         PreparedBody::heartbeat(&HeartbeatRecord::default()),
+        PreparedBody::intent(&IntentRecord { effect: read(), ..intent() }),
+        PreparedBody::denial(&DenialRecord { effect: got(), ..denial() }),
+        PreparedBody::outcome(&outcome(OutcomeStatus::InputRequired)),
     ];
     let mut head = Head::before(1);
     let seal = |body: Result<PreparedBody, _>| {
@@ -137,11 +150,57 @@ fn a_call_says_who_did_what_with_which_credential() {
     let event = ocsf(&records()[1], "example");
     assert_eq!(event["actor"]["user"]["uid"], "employee-1");
     assert_eq!(event["actor"]["app_name"], "Assistant");
-    assert_eq!(event["api"]["operation"], "execute_sql");
+    assert_eq!(event["api"]["operation"], "tools/call");
     assert_eq!(event["api"]["service"]["name"], "warehouse");
-    assert_eq!(event["resources"][2], json!({ "type": "credential", "name": "shared:warehouse-analyst" }));
+    assert_eq!(event["resources"][2], json!({ "type": "tool", "name": "execute_sql" }));
+    assert_eq!(event["resources"][3], json!({ "type": "credential", "name": "shared:warehouse-analyst" }));
     assert_eq!(event["metadata"]["correlation_uid"], "01939a5e-0000-7000-8000-00000000000c");
     assert_eq!((&event["action_id"], &event["disposition_id"]), (&json!(1), &json!(1)));
+}
+
+#[test]
+fn every_effect_names_its_method_and_target() {
+    let records = records();
+    let of = |at: usize| ocsf(&records[at], "example");
+    let (read, got) = (of(9), of(10));
+    assert_eq!(read["api"]["operation"], "resources/read");
+    let effect = self::read();
+    let EffectTarget::Resource(uri) = effect.target() else { panic!("a resource") };
+    assert_eq!(
+        read["resources"][2],
+        json!({ "type": "resource", "name": "https://host.example/a", "uid": uri.mac() })
+    );
+    assert!(!read.to_string().contains("canary"));
+    assert_eq!(got["api"]["operation"], "prompts/get");
+    assert_eq!(got["resources"][2], json!({ "type": "prompt", "name": "payroll" }));
+
+    let named = |at: usize| {
+        let log = otlp_record(&records[at], "example", Timestamp::from_seconds(0));
+        let pairs = log["attributes"].as_array().unwrap().iter();
+        let pair =
+            |pair: &Value| (pair["key"].as_str().unwrap().to_owned(), pair["value"]["stringValue"].clone());
+        pairs.map(pair).collect::<std::collections::BTreeMap<_, _>>()
+    };
+    assert_eq!(
+        (&named(1)["mcp.method.name"], &named(1)["gen_ai.tool.name"]),
+        (&json!("tools/call"), &json!("execute_sql"))
+    );
+    assert_eq!(
+        (&named(9)["mcp.method.name"], &named(9)["mcp.resource.uri"]),
+        (&json!("resources/read"), &json!("https://host.example/a"))
+    );
+    assert_eq!(
+        (&named(10)["mcp.method.name"], &named(10)["gen_ai.prompt.name"]),
+        (&json!("prompts/get"), &json!("payroll"))
+    );
+    assert!(!named(10).contains_key("gen_ai.tool.name"));
+}
+
+#[test]
+fn a_connector_that_asks_for_more_has_neither_succeeded_nor_failed() {
+    let event = ocsf(&records()[11], "example");
+    assert_eq!((&event["status_id"], &event["status"]), (&json!(99), &json!("Input required")));
+    assert_eq!(event["unmapped"]["outcome"], "input-required");
 }
 
 #[test]

@@ -26,6 +26,39 @@ async fn a_call_is_an_intent_and_an_outcome_in_one_chain() {
 }
 
 #[tokio::test]
+async fn a_resource_is_recorded_without_the_secret_in_its_uri() {
+    let home = Home::new();
+    let (journal, _) = home.open();
+    let uri = "https://u:canary@files.example/a?token=canary";
+    let effect = |capture| Effect::resource(EffectMethod::ReadResource, journal.uri(uri, capture));
+    let read = IntentRecord { effect: effect(false), ..intent() };
+    let refused = DenialRecord { effect: effect(true), ..denial() };
+    let begun = journal.intent(read.clone()).await.unwrap();
+    assert_eq!(begun.context().effect, read.effect);
+    journal.outcome(begun, Outcome::new(OutcomeStatus::InputRequired)).unwrap();
+    journal.denial(refused.clone()).await.unwrap();
+
+    let records = all(&journal);
+    let [_, intent, outcome, denial] = &records[..] else { panic!("{records:?}") };
+    assert_eq!(intent.body(), &RecordBody::Intent(Box::new(read)));
+    assert_eq!(denial.body(), &RecordBody::Denial(Box::new(refused)));
+    assert!(denial.line().contains(uri), "captured: {denial:?}");
+    for record in [intent, outcome] {
+        assert!(!record.line().contains("canary"), "{record:?}");
+        assert!(
+            record
+                .line()
+                .contains(r#""method":"resources/read","resource":{"uri":"https://files.example/a""#),
+            "{record:?}"
+        );
+    }
+    let RecordBody::Outcome(outcome) = outcome.body() else { panic!("{outcome:?}") };
+    assert_eq!(outcome.outcome.status, OutcomeStatus::InputRequired);
+    journal.close();
+    assert_eq!(home.findings(), []);
+}
+
+#[tokio::test]
 async fn an_intent_is_on_disk_when_it_is_returned() {
     let home = Home::new();
     let (journal, _) = home.open();

@@ -11,8 +11,8 @@ use os::ManualClock;
 
 use crate::storage::{Disk, SegmentFile, Storage};
 use crate::{
-    ArgumentSummary, AuditRecord, DenialRecord, FindingKind, IntentRecord, Journal, JournalConfig, Outcome,
-    OutcomeStatus, PolicyReference, Position, RecordBody, Recovery, verify,
+    ArgumentSummary, AuditRecord, DenialRecord, Effect, FindingKind, IntentRecord, Journal, JournalConfig,
+    Outcome, OutcomeStatus, PolicyReference, Position, RecordBody, Recovery, verify,
 };
 
 pub(super) const KEY: [u8; 32] = [9; 32];
@@ -79,7 +79,7 @@ pub(super) fn intent() -> IntentRecord {
         subject: Subject::local("employee"),
         server: "analyst".parse().unwrap(),
         connector: "warehouse".parse().unwrap(),
-        tool: "execute_sql".parse().unwrap(),
+        effect: Effect::tool_call("execute_sql"),
         client_id: "client".to_owned(),
         client_name: "Assistant".to_owned(),
         process: None,
@@ -101,7 +101,7 @@ pub(super) fn denial() -> DenialRecord {
         subject,
         server,
         connector: None,
-        tool: "drop_table".to_owned(),
+        effect: Effect::tool_call("drop_table"),
         client_id,
         client_name,
         process: None,

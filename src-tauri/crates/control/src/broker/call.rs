@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ::audit::{DenialRecord, IntentRecord, Outcome, OutcomeStatus, PolicyReference};
+use ::audit::{DenialRecord, Effect, IntentRecord, Outcome, OutcomeStatus, PolicyReference};
 use mcp::assistant::ToolEntry;
 use mcp::{CallParams, RawObject};
 use model::{ConnectorId, CredentialId, DeviceId, ForPerson as _, Subject, Timestamp, ToolName};
 use org_protocol::{BrokerContext, ConnectorSpec, Content, CredentialSpec, Freshness};
 use os::Clock;
-use policy::{Circumstance, CredentialChoice, Denial, DenialKind, Permit, PolicyVersion, Question};
+use policy::{Circumstance, CredentialChoice, Denial, DenialKind, Permit, PolicyVersion, Question, Target};
 use secrecy::SecretString;
 use upstream::{Answer, Authority, Bearer, HttpClient, UpstreamFault};
 
@@ -22,8 +22,6 @@ use crate::server::Plane;
 
 /// How long a connector may take to answer a call.
 const DEADLINE: Duration = Duration::from_secs(100);
-/// The longest name of a tool that a record keeps, in characters.
-const NAME_LIMIT: usize = 128;
 
 /// Makes calls with shared credentials.
 pub(crate) struct Broker {
@@ -119,7 +117,7 @@ impl Broker {
         let CredentialChoice::Shared(credential) = permit.credential().clone() else {
             return Err(not_brokered());
         };
-        let intent = plane.journal.intent(asked.intent(plane, params, &permit, &credential)).await?;
+        let intent = plane.journal.intent(asked.intent(plane, &tool, params, &permit, &credential)).await?;
 
         let begun = self.clock.boot_time();
         let answer = match Authority::new(&permit, &intent) {
@@ -174,7 +172,7 @@ impl Broker {
         let opened = self.pool.session(key, spec, secret).await.map_err(|Full| BrokerFault::Busy)?;
         let bearer = spec.url.as_ref().map(|_| Bearer::new(secret.clone()));
         Ok(match opened {
-            Ok(session) => session.call_tool(authority, params, bearer.as_ref(), DEADLINE).await,
+            Ok(session) => session.call(authority, params, bearer.as_ref(), DEADLINE, None).await,
             Err(fault) => Err(fault),
         })
     }
@@ -201,8 +199,7 @@ impl<'a> Asked<'a> {
             subject: self.subject,
             server: &self.context.server,
             connector: self.connector,
-            tool,
-            arguments,
+            target: Target::Tool { name: tool, arguments },
             circumstance,
         }
     }
@@ -210,6 +207,7 @@ impl<'a> Asked<'a> {
     fn intent(
         &self,
         plane: &Plane,
+        tool: &ToolName,
         params: &CallParams<'_>,
         permit: &Permit,
         credential: &CredentialId,
@@ -219,7 +217,7 @@ impl<'a> Asked<'a> {
             subject: self.subject.clone(),
             server: permit.server().clone(),
             connector: permit.connector().clone(),
-            tool: permit.tool().clone(),
+            effect: Effect::tool_call(tool.as_str()),
             client_id: self.context.client_id.clone(),
             client_name: self.context.client_name.clone(),
             process: None,
@@ -236,7 +234,7 @@ impl<'a> Asked<'a> {
             subject: self.subject.clone(),
             server: self.context.server.clone(),
             connector: Some(self.connector.clone()),
-            tool: params.name().chars().take(NAME_LIMIT).collect(),
+            effect: Effect::tool_call(params.name()),
             client_id: self.context.client_id.clone(),
             client_name: self.context.client_name.clone(),
             process: None,

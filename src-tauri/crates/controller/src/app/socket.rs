@@ -10,7 +10,7 @@ use std::time::Duration;
 use gateway::Snapshots;
 use model::{Advice, CallId, ForPerson, ServerId};
 use os::Clock;
-use policy::{Circumstance, Question};
+use policy::{Circumstance, Question, Target};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
@@ -370,8 +370,7 @@ impl Desk {
             subject: &subject,
             server,
             connector: &offered.connector,
-            tool: &offered.tool,
-            arguments,
+            target: Target::Tool { name: &offered.tool, arguments },
             circumstance: &circumstance,
         });
         let text = explanation.to_string();

@@ -10,7 +10,7 @@ use gateway::{CallEnd, Observation, Observer, Snapshot};
 use model::{Advice, CallId, ServerId, Subject, Timestamp};
 use org_protocol::{ConnectorSpec, CredentialSpec};
 use os::Clock;
-use policy::{Circumstance, Question, RuleNote, Verdict};
+use policy::{Circumstance, Question, RuleNote, Target, Verdict};
 use tokio::sync::mpsc;
 
 use super::offering::Offering;
@@ -107,7 +107,7 @@ impl Observer for Tell {
                 client_name,
                 server,
                 connector: Some(connector),
-                tool,
+                effect,
                 rules,
                 policy,
                 credential,
@@ -122,7 +122,8 @@ impl Observer for Tell {
                     client_name,
                     server,
                     connector,
-                    tool,
+                    method: effect.method().to_string(),
+                    target: effect.target().name().to_owned(),
                     rules,
                     policy,
                     credential,
@@ -277,8 +278,7 @@ fn why_not(snapshot: &Snapshot, server: &ServerId, subject: &Subject, tool: &gat
         subject,
         server,
         connector: &tool.connector,
-        tool: &tool.tool,
-        arguments: "{}",
+        target: Target::Tool { name: &tool.tool, arguments: "{}" },
         circumstance: &nowhere(),
     });
     let forbids = |note: &&RuleNote| !note.permits && note.verdict == Verdict::Applied;

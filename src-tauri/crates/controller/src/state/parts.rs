@@ -208,8 +208,10 @@ pub struct Activity {
     pub server: ServerId,
     /// The connector.
     pub connector: ConnectorId,
-    /// The tool.
-    pub tool: String,
+    /// The MCP method.
+    pub method: String,
+    /// The tool, the resource's URI as the record has it, or the prompt.
+    pub target: String,
     /// The names of the rules that decided.
     pub rules: Vec<String>,
     /// The policy's version.

@@ -323,8 +323,10 @@ pub struct ActivityView {
     pub server: String,
     /// The connector's title.
     pub connector: String,
-    /// The tool.
-    pub tool: String,
+    /// The MCP method, such as `tools/call` or `resources/read`.
+    pub method: String,
+    /// The tool, the resource's URI or the prompt.
+    pub target: String,
     /// How it went.
     pub outcome: OutcomeKind,
     /// How it went, in words.

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use model::{CallId, ConnectorId, Digest, ListeningProcess, ServerId, Subject, Timestamp, ToolName};
+use model::{CallId, ConnectorId, Digest, ListeningProcess, ServerId, Subject, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::{ArgumentSummary, Head, to_one_line};
+use super::{ArgumentSummary, Effect, Head, to_one_line};
 
 /// What a record says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -139,8 +139,9 @@ pub struct IntentRecord {
     pub server: ServerId,
     /// The connector.
     pub connector: ConnectorId,
-    /// The tool.
-    pub tool: ToolName,
+    /// What is asked of it.
+    #[serde(flatten)]
+    pub effect: Effect,
     /// The assistant's client id.
     pub client_id: String,
     /// The name that the assistant claims.
@@ -180,8 +181,9 @@ pub struct CallContext {
     pub server: ServerId,
     /// The connector.
     pub connector: ConnectorId,
-    /// The tool.
-    pub tool: ToolName,
+    /// What is asked of it.
+    #[serde(flatten)]
+    pub effect: Effect,
 }
 
 impl From<&IntentRecord> for CallContext {
@@ -192,7 +194,7 @@ impl From<&IntentRecord> for CallContext {
             subject: intent.subject.subject.clone(),
             server: intent.server.clone(),
             connector: intent.connector.clone(),
-            tool: intent.tool.clone(),
+            effect: intent.effect.clone(),
         }
     }
 }
@@ -247,6 +249,9 @@ pub enum OutcomeStatus {
     Ok,
     /// The connector answered that the tool failed (MCP, `isError`).
     ToolError,
+    /// The connector asked for more before it would go on (MCP 2026-07-28, `input_required`); another call continues.
+    #[serde(rename = "input-required")]
+    InputRequired,
     /// The connector refused, or was not reached, or broke the protocol.
     Failed,
     /// The assistant or a person ended it.
@@ -264,11 +269,12 @@ pub struct DenialRecord {
     pub subject: Subject,
     /// The virtual server.
     pub server: ServerId,
-    /// The connector; none where the tool is not known.
+    /// The connector; none where what was asked for is not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub connector: Option<ConnectorId>,
-    /// The tool, as the assistant named it.
-    pub tool: String,
+    /// What was asked, as the assistant named it.
+    #[serde(flatten)]
+    pub effect: Effect,
     /// The assistant's client id.
     pub client_id: String,
     /// The name that the assistant claims.

@@ -213,6 +213,45 @@ fn bodies_of_later_versions_do_not_break_a_chain() {
     );
 }
 
+/// As calls were written before methods were recorded.
+const BEFORE: &str = r#"{"call":"01939a5e-0000-7000-8000-00000000000c","subject":{"issuer":"i","subject":"s"},"server":"analyst","connector":"warehouse","tool":"execute_sql","client_id":"c","client_name":"A","policy":{"label":"1","digest":"DIGEST"},"rules":["all"],"REST}"#;
+
+#[test]
+fn calls_that_were_written_without_a_method_are_read_as_tool_calls() {
+    let tool = Effect::tool_call("execute_sql");
+    let before = BEFORE.replace("DIGEST", &Digest::of(b"policy").to_string());
+    let intent = before.replace("\"REST", r#""credential":"","arguments":{"bytes":2}"#);
+    let RecordBody::Intent(intent) = RecordBody::read("intent", &intent).unwrap() else {
+        panic!("an intent")
+    };
+    assert_eq!((&intent.effect, &CallContext::from(&*intent).effect), (&tool, &tool));
+    let denial = before.replace("\"REST", r#""kind":"forbidden","reason":"No.""#);
+    let RecordBody::Denial(denial) = RecordBody::read("denial", &denial).unwrap() else { panic!("a denial") };
+    assert_eq!(denial.effect, tool);
+    let outcome = r#"{"of":{"call":"01939a5e-0000-7000-8000-00000000000c","issuer":"i","subject":"s","server":"analyst","connector":"warehouse","tool":"execute_sql"},"outcome":{"status":"ok"}}"#;
+    let RecordBody::Outcome(outcome) = RecordBody::read("outcome", outcome).unwrap() else {
+        panic!("an outcome")
+    };
+    assert_eq!(outcome.of.effect, tool);
+    // Written anew it says what it always meant, between the same members.
+    let text = serde_json::to_string(&*intent).unwrap();
+    assert!(
+        text.contains(
+            r#""connector":"warehouse","method":"tools/call","tool":"execute_sql","client_id":"c""#
+        ),
+        "{text}"
+    );
+}
+
+#[test]
+fn every_status_of_an_outcome_has_its_word() {
+    let word = |status: OutcomeStatus| serde_json::to_string(&Outcome::new(status)).unwrap();
+    assert_eq!(word(OutcomeStatus::ToolError), r#"{"status":"tool_error"}"#);
+    assert_eq!(word(OutcomeStatus::InputRequired), r#"{"status":"input-required"}"#);
+    let read: Outcome = serde_json::from_str(r#"{"status":"input-required"}"#).unwrap();
+    assert_eq!(read.status, OutcomeStatus::InputRequired);
+}
+
 #[test]
 fn a_later_format_is_named_as_such() {
     let later = chain(1)[0].replace(r#""format":1"#, r#""format":2"#);

@@ -43,6 +43,18 @@ fn types_are_checked() {
         faults(r#"permit (principal, action == Action::"mail/serch", resource);"#),
         ["3: unrecognized action `Action::\"mail/serch\"` (did you mean `Action::\"mail/search\"`?)"]
     );
+    assert_eq!(
+        faults(
+            r#"permit (principal, action == Action::"read_resource", resource) when { context.input.url like "file:*" };"#
+        ),
+        ["3: attribute `input.url` in context for Action::\"read_resource\" not found (did you mean `uri`?)"]
+    );
+    assert_eq!(
+        faults(
+            r#"forbid (principal, action == Action::"get_prompt", resource) when { context.input.uri == "review" };"#
+        ),
+        ["3: attribute `input.uri` in context for Action::\"get_prompt\" not found (did you mean `name`?)"]
+    );
 }
 
 #[test]
@@ -69,6 +81,11 @@ fn slips_that_cedar_takes_are_refused() {
             r#"forbid (principal, action == Action::"mail/search", resource)
                when { if context.input has limt then true else false };"#,
             "2: nothing that this policy is about has context.input.limt",
+        ),
+        (
+            r#"forbid (principal, action == Action::"read_resource", resource)
+               when { if context.input has url then true else false };"#,
+            "2: nothing that this policy is about has context.input.url",
         ),
         (
             r#"permit (principal, action, resource) when { !(principal has emial) };"#,

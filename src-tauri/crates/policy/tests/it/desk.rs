@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use model::{AttributeValue, CallId, ConnectorId, Digest, ServerId, Subject, Timestamp, ToolName};
 use org_protocol::{ConnectorSpec, CredentialSpec, PinnedTools, ServerSpec};
-use policy::{Circumstance, Denial, Permit, Policy, PolicyFault, PolicyInput, PolicyVersion, Question};
+use policy::{
+    Circumstance, Denial, Permit, Policy, PolicyFault, PolicyInput, PolicyVersion, Question, Target,
+};
 use serde_json::value::RawValue;
 
 /// Everything that a policy is compiled from.
@@ -143,7 +145,7 @@ pub(crate) fn circumstance() -> Circumstance {
     }
 }
 
-/// Asks for `<server> <connector>/<tool>`.
+/// Asks for `<server> <connector>/<tool>`, `<server> <connector> resource <uri>` or `<server> <connector> prompt <name>`.
 pub(crate) fn decide(
     policy: &Policy,
     subject: &Subject,
@@ -169,17 +171,47 @@ pub(crate) fn with_question_at<T>(
     arguments: &str,
     ask: impl FnOnce(&Question<'_>) -> T,
 ) -> T {
-    let (server_id, tool) = what.split_once(' ').expect("a server and a tool");
-    let (connector, tool) = tool.split_once('/').expect("a connector and a tool");
-    let tool: ToolName = tool.parse().expect("a tool name");
-    ask(&Question {
-        call: CallId::new(),
-        subject,
-        server: &server(server_id),
-        connector: &id(connector),
-        tool: &tool,
-        arguments,
-        circumstance,
+    let (server_id, wanted) = what.split_once(' ').expect("a server and what is wanted of it");
+    with_target(wanted, arguments, |connector, target| {
+        ask(&Question {
+            call: CallId::new(),
+            subject,
+            server: &server(server_id),
+            connector,
+            target: *target,
+            circumstance,
+        })
+    })
+}
+
+/// Reads `<connector>/<tool>`, `<connector> resource <uri>` or `<connector> prompt <name>`.
+pub(crate) fn with_target<T>(
+    wanted: &str,
+    arguments: &str,
+    take: impl FnOnce(&ConnectorId, &Target<'_>) -> T,
+) -> T {
+    if let Some((connector, uri)) = wanted.split_once(" resource ") {
+        return take(&id(connector), &Target::Resource { uri });
+    }
+    if let Some((connector, name)) = wanted.split_once(" prompt ") {
+        return take(&id(connector), &Target::Prompt { name, arguments });
+    }
+    let (connector, tool) = wanted.split_once('/').expect("a connector and a tool");
+    let name: ToolName = tool.parse().expect("a tool name");
+    take(&id(connector), &Target::Tool { name: &name, arguments })
+}
+
+/// Whether a server shows a connector's resource or prompt.
+pub(crate) fn shown(policy: &Policy, subject: &Subject, circumstance: &Circumstance, what: &str) -> bool {
+    let (on, wanted) = what.split_once(' ').expect("a server and what is wanted of it");
+    let on = server(on);
+    let viewer = policy.viewer(subject, &on, circumstance);
+    with_target(wanted, "{}", |connector, target| match target {
+        Target::Tool { name, .. } => {
+            policy.listed(subject, &on, circumstance).contains(&(connector.clone(), (*name).clone()))
+        }
+        Target::Resource { uri } => viewer.shows_resource(connector, uri),
+        Target::Prompt { name, .. } => viewer.shows_prompt(connector, name),
     })
 }
 

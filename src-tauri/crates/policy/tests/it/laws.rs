@@ -7,13 +7,31 @@ use cedar_policy::{
     Authorizer, Context, Decision, Entities, Entity, EntityUid, PolicySet, Request, RestrictedExpression,
 };
 use model::{Subject, Timestamp};
-use policy::{Circumstance, FaultKind, Policy};
+use policy::{Circumstance, FaultKind, Policy, Target};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use crate::desk::{Desk, circumstance, decide, desk, id, listed, server, user, with_question_at};
+use crate::desk::{
+    Desk, circumstance, decide, desk, id, listed, server, shown, user, with_question_at, with_target,
+};
 
-const TOOLS: [&str; 3] = ["mail/search", "mail/send", "warehouse/execute_sql"];
+/// Tools, and what is known as a whole before it is asked for.
+const THINGS: [&str; 9] = [
+    "mail/search",
+    "mail/send",
+    "warehouse/execute_sql",
+    "mail resource file:///public/a",
+    "mail resource file:///private/b",
+    "warehouse resource file:///public/a",
+    "mail prompt review",
+    "mail prompt weekly",
+    "warehouse prompt review",
+];
+
+/// Those that a server offers.
+fn things(server: &str) -> impl Iterator<Item = &'static str> {
+    THINGS.into_iter().filter(move |thing| server == "analyst" || thing.starts_with("mail"))
+}
 
 /// Conditions that are known before the arguments are, one of which always fails.
 fn known() -> impl Strategy<Value = String> {
@@ -35,6 +53,30 @@ fn unknown() -> impl Strategy<Value = String> {
         "(context.input has limit && context.input.limit * 4611686018427387904 > 0)",
         r#"(context.input.query like "a*")"#,
         r#"(context.input has labels && context.input.labels.contains("inbox"))"#,
+    ])
+    .prop_map(str::to_owned)
+}
+
+/// Conditions on the URI of a resource, one of which always fails, and on the name of a prompt.
+fn of_uri() -> impl Strategy<Value = String> {
+    prop::sample::select(vec![
+        r#"(context.input.uri like "file:///public/*")"#,
+        r#"(context.input.uri == "file:///private/b")"#,
+        r#"(context.input.uri like "*/a" && context.now.offset(duration("9223372036854775807ms")) > context.now)"#,
+    ])
+    .prop_map(str::to_owned)
+}
+
+fn of_name() -> impl Strategy<Value = String> {
+    prop::sample::select(vec![r#"(context.input.name == "review")"#, r#"(context.input.name like "w*")"#])
+        .prop_map(str::to_owned)
+}
+
+/// Conditions that can be put to both.
+fn of_either() -> impl Strategy<Value = String> {
+    prop::sample::select(vec![
+        r#"(context.input has uri && context.input.uri like "file:///public/*")"#,
+        r#"(context.input has name && context.input.name == "review")"#,
     ])
     .prop_map(str::to_owned)
 }
@@ -62,6 +104,8 @@ fn rule(effect: impl Strategy<Value = &'static str>) -> impl Strategy<Value = St
             r#"action in [Action::"see_server", Action::"expose_connector"]"#,
             r#"action == Action::"use_shared_credential""#,
             r#"action == Action::"mail/send""#,
+            r#"action == Action::"read_resource""#,
+            r#"action in [Action::"call_tool", Action::"get_prompt"]"#,
         ]),
         prop::sample::select(vec![
             "resource",
@@ -75,7 +119,14 @@ fn rule(effect: impl Strategy<Value = &'static str>) -> impl Strategy<Value = St
         prop::sample::select(vec!["resource", r#"resource == Connector::"mail""#]),
         prop::option::of(condition(prop_oneof![known(), unknown()].boxed())),
     );
-    let about = prop_oneof![2 => anything, 3 => search];
+    let about_all = |action: &'static str, leaf: BoxedStrategy<String>| {
+        let resource = prop::sample::select(vec!["resource", r#"resource == Connector::"mail""#]);
+        (Just(action), resource, prop::option::of(condition(prop_oneof![known().boxed(), leaf].boxed())))
+    };
+    let resources = about_all(r#"action == Action::"read_resource""#, of_uri().boxed());
+    let prompts = about_all(r#"action == Action::"get_prompt""#, of_name().boxed());
+    let both = about_all(r#"action in [Action::"read_resource", Action::"get_prompt"]"#, of_either().boxed());
+    let about = prop_oneof![2 => anything, 3 => search, 2 => resources, 1 => prompts, 1 => both];
     (effect, principal, about, prop::sample::select(vec!["when", "unless"])).prop_map(
         |(effect, principal, (action, resource, condition), clause)| {
             let condition =
@@ -90,7 +141,8 @@ fn rules() -> impl Strategy<Value = Vec<String>> {
     (prop::collection::vec(one, 0..6), any::<bool>()).prop_map(|(mut rules, open)| {
         if open {
             rules.push(
-                "permit (principal, action, resource) unless { action == Action::\"mail/search\" };"
+                "permit (principal, action, resource) unless { action == Action::\"mail/search\" || \
+                 action == Action::\"read_resource\" };"
                     .to_owned(),
             );
         }
@@ -179,7 +231,13 @@ fn uid(text: &str) -> EntityUid {
 
 /// What Cedar itself says when the whole set is asked, unsliced, with every fact, and any failing policy refuses.
 fn oracle(policies: &[String], subject: &Subject, server: &str, what: &str, arguments: &Value) -> bool {
-    let (connector, _) = what.split_once('/').expect("a tool");
+    let (connector, act, input) = with_target(what, "", |connector, target| match target {
+        Target::Tool { .. } => (connector.to_string(), what.to_owned(), arguments.clone()),
+        Target::Resource { uri } => (connector.to_string(), "read_resource".to_owned(), json!({"uri": uri})),
+        Target::Prompt { name, .. } => {
+            (connector.to_string(), "get_prompt".to_owned(), json!({"name": name}))
+        }
+    });
     let set: PolicySet = policies.join("\n").parse().expect("Cedar");
     let (server, connector_id) =
         (uid(&format!("Server::\"{server}\"")), uid(&format!("Connector::\"{connector}\"")));
@@ -194,11 +252,12 @@ fn oracle(policies: &[String], subject: &Subject, server: &str, what: &str, argu
         subject.groups.iter().map(|group| uid(&format!("Group::\"{group}\""))).collect();
     let credentials =
         ["warehouse-finance", "warehouse-analyst"].map(|id| uid(&format!("Credential::\"{id}\"")));
-    let action = uid(&format!("Action::\"{what}\""));
+    let action = uid(&format!("Action::\"{act}\""));
+    let group = if what == act { HashSet::from([uid("Action::\"call_tool\"")]) } else { HashSet::new() };
     let mut entities = vec![
         Entity::new(user.clone(), attributes, groups).expect("a user"),
         Entity::new_no_attrs(connector_id.clone(), [server.clone()].into()),
-        Entity::new_no_attrs(action.clone(), [uid("Action::\"call_tool\"")].into()),
+        Entity::new_no_attrs(action.clone(), group),
     ];
     entities
         .extend(credentials.iter().map(|id| Entity::new_no_attrs(id.clone(), [connector_id.clone()].into())));
@@ -208,7 +267,7 @@ fn oracle(policies: &[String], subject: &Subject, server: &str, what: &str, argu
             "server": {"__entity": {"type": "Server", "id": server.id().unescaped()}},
             "now": {"__extn": {"fn": "datetime", "arg": "2026-11-23T14:20:20.000Z"}},
             "client": {"id": "client-1", "name": "Assistant"},
-            "input": arguments,
+            "input": input,
         });
         let context = Context::from_json_value(context, None).expect("a context");
         let request =
@@ -249,7 +308,7 @@ proptest! {
         let policies = named(&rules);
         let Some(policy) = compile(&policies) else { return Err(TestCaseError::reject("never applies")) };
         for server in ["desk", "analyst"] {
-            for tool in TOOLS.into_iter().filter(|tool| server == "analyst" || tool.starts_with("mail/")) {
+            for tool in things(server) {
                 let decided = decide(&policy, &subject, &format!("{server} {tool}"), &arguments.to_string());
                 let expected = oracle(&policies, &subject, server, tool, &arguments);
                 prop_assert_eq!(decided.is_ok(), expected, "{} {} {:?}\n{}", server, tool, decided, policies.join("\n"));
@@ -270,9 +329,11 @@ proptest! {
             for at in ["desk", "analyst"] {
                 let listed = |policy: &Policy| policy.listed(subject, &server(at), moment);
                 prop_assert_eq!(listed(&asked), listed(&fresh), "{}", policies.join("\n"));
-                for tool in TOOLS.into_iter().filter(|tool| at == "analyst" || tool.starts_with("mail/")) {
+                for tool in things(at) {
                     let what = format!("{at} {tool}");
-                    let of = |policy: &Policy| said(policy, subject, moment, &what, arguments);
+                    let of = |policy: &Policy| {
+                        (said(policy, subject, moment, &what, arguments), shown(policy, subject, moment, &what))
+                    };
                     prop_assert_eq!(of(&asked), of(&fresh), "{}\n{}", what, policies.join("\n"));
                 }
             }
@@ -290,8 +351,16 @@ proptest! {
         let Some(policy) = compile(&policies) else { return Err(TestCaseError::reject("never applies")) };
         for server in ["desk", "analyst"] {
             let listed = listed(&policy, &subject, server);
-            for tool in TOOLS.into_iter().filter(|tool| server == "analyst" || tool.starts_with("mail/")) {
-                let is_listed = listed.iter().any(|listed| listed == tool);
+            let (on, moment) = (self::server(server), circumstance());
+            let viewer = policy.viewer(&subject, &on, &moment);
+            for tool in things(server) {
+                let is_listed = shown(&policy, &subject, &moment, &format!("{server} {tool}"));
+                if tool.contains('/') && !tool.contains(' ') {
+                    prop_assert_eq!(is_listed, listed.iter().any(|listed| listed == tool));
+                }
+                if let (true, Some((connector, _))) = (is_listed, tool.split_once(" resource ")) {
+                    prop_assert!(viewer.shows_templates(&id(connector)), "{}\n{}", tool, policies.join("\n"));
+                }
                 let reads = tool == "mail/search" && policies.iter().any(|policy| policy.contains("context.input"));
                 for arguments in &calls {
                     let decided = decide(&policy, &subject, &format!("{server} {tool}"), &arguments.to_string());
@@ -324,9 +393,13 @@ proptest! {
             for tool in listed(&after, &subject, server) {
                 prop_assert!(listed_before.contains(&tool), "{}\n{}", tool, named(&more).join("\n"));
             }
-            let what = format!("{server} mail/search");
-            if decide(&after, &subject, &what, &arguments.to_string()).is_ok() {
-                prop_assert!(decide(&before, &subject, &what, &arguments.to_string()).is_ok(), "{}", named(&more).join("\n"));
+            for thing in things(server) {
+                let what = format!("{server} {thing}");
+                if decide(&after, &subject, &what, &arguments.to_string()).is_ok() {
+                    prop_assert!(decide(&before, &subject, &what, &arguments.to_string()).is_ok(), "{}\n{}", what, named(&more).join("\n"));
+                }
+                let seen = |policy: &Policy| shown(policy, &subject, &circumstance(), &what);
+                prop_assert!(!seen(&after) || seen(&before), "{}\n{}", what, named(&more).join("\n"));
             }
         }
     }
@@ -346,17 +419,20 @@ proptest! {
         let files: Vec<(&str, &str)> = files.iter().map(|(file, rule)| (file.as_str(), rule.as_str())).collect();
         let other = small().compile_files(&files).expect("the same policies");
         prop_assert_eq!(listed(&one, &subject, "desk"), listed(&other, &subject, "desk"));
-        let outcome = |policy: &Policy| {
+        let outcome = |policy: &Policy, what: &str| {
             let sorted = |rules: &[policy::RuleId]| {
                 let mut rules = rules.to_vec();
                 rules.sort();
                 rules
             };
-            match decide(policy, &subject, "desk mail/search", &arguments.to_string()) {
+            match decide(policy, &subject, what, &arguments.to_string()) {
                 Ok(permit) => (None, sorted(permit.rules()), false),
                 Err(denial) => (Some(denial.kind()), sorted(denial.rules()), denial.is_hidden()),
             }
         };
-        prop_assert_eq!(outcome(&one), outcome(&other));
+        for thing in things("desk") {
+            let what = format!("desk {thing}");
+            prop_assert_eq!(outcome(&one, &what), outcome(&other, &what), "{}", what);
+        }
     }
 }

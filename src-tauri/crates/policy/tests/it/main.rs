@@ -4,6 +4,7 @@
 mod desk;
 
 mod authoring;
+mod beside_tools;
 mod explaining;
 mod laws;
 mod listing;

@@ -1,7 +1,7 @@
 //! The stories *analyst* and *warehouse*, with the policies that tell them.
 
-use model::{Advice, Digest, ForPerson};
-use policy::{CredentialChoice, DenialKind, PERSONAL, Policy, Stage};
+use model::{Advice, ForPerson, ToolName};
+use policy::{CredentialChoice, DenialKind, PERSONAL, Policy, Stage, Target};
 
 use crate::desk::{Desk, circumstance, decide, desk, listed, server, user, with_question};
 
@@ -103,8 +103,12 @@ fn a_permit_says_what_it_is_for() {
     assert_eq!(permit.call(), call);
     assert_eq!(permit.server(), &server("analyst"));
     assert_eq!(permit.connector().as_str(), "warehouse");
-    assert_eq!(permit.tool().as_str(), "execute_sql");
-    assert_eq!(permit.arguments_digest(), Digest::of(arguments.as_bytes()));
+    assert_eq!(permit.tool().map(ToolName::as_str), Some("execute_sql"));
+    let name = "execute_sql".parse().expect("a name");
+    assert!(permit.covers(&Target::Tool { name: &name, arguments }));
+    assert!(!permit.covers(&Target::Tool { name: &name, arguments: r#"{"sql": "select 2"}"# }));
+    assert!(!permit.covers(&Target::Tool { name: &"search_objects".parse().expect("a name"), arguments }));
+    assert!(!permit.covers(&Target::Prompt { name: "execute_sql", arguments }));
     assert_eq!(permit.version().label, "7");
     let rules: Vec<&str> = permit.rules().iter().map(policy::RuleId::as_str).collect();
     assert_eq!(rules, ["analyst-server", "analyst-credential"]);

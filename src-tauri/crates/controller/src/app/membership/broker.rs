@@ -8,6 +8,7 @@ use mcp::connector::{Outgoing, call_tool_alone, read_alone};
 use model::{Advice, BoxFuture, CredentialId, ForPerson as _};
 use org::{BrokeredCall, Org, OrgFault};
 use org_protocol::{BROKER_FORMAT, BrokerContext};
+use policy::Permit;
 use upstream::{Answer, Authority};
 
 pub(crate) struct OrgBroker(pub(crate) Org);
@@ -23,6 +24,7 @@ impl Broker for OrgBroker {
     ) -> BoxFuture<'a, Result<Answer, BrokerFault>> {
         Box::pin(async move {
             let permit = authority.permit();
+            let Some(tool) = permit.tool() else { return Err(BrokerFault::Refused(tools_only(permit))) };
             if !authority.covers(params) {
                 return Err(BrokerFault::Refused(not_permitted()));
             }
@@ -35,7 +37,7 @@ impl Broker for OrgBroker {
                 client_name: caller.client_name.to_owned(),
             };
             let Outgoing { headers, body, .. } =
-                call_tool_alone(params, permit.tool().as_str(), env!("CARGO_PKG_VERSION"));
+                call_tool_alone(params, tool.as_str(), env!("CARGO_PKG_VERSION"));
             let call = BrokeredCall {
                 connector: permit.connector(),
                 subject: caller.subject,
@@ -61,6 +63,16 @@ fn refused(fault: &OrgFault) -> BrokerFault {
     } else {
         BrokerFault::Failed(advice)
     }
+}
+
+/// The control plane makes calls of tools and nothing else.
+fn tools_only(permit: &Permit) -> Advice {
+    Advice::new(
+        "tools-only",
+        format!("A {} of {} was not asked for.", permit.aim().kind(), permit.connector()),
+        "The organisation makes calls with shared accounts, and only of tools.",
+        "",
+    )
 }
 
 fn not_permitted() -> Advice {
