@@ -193,11 +193,13 @@ async fn other_types_encodings_methods_and_paths_are_named() {
         let head = head.replacen("POST /s/desk/mcp", &format!("{method} {path}"), 1);
         desk.raw.send(format!("{head}\r\n").as_bytes()).await
     };
-    for method in ["PUT", "DELETE", "PATCH", "OPTIONS", "BREW"] {
+    for method in ["PUT", "PATCH", "OPTIONS", "BREW"] {
         let answer = bare(method, "/s/desk/mcp").await;
         assert_eq!(answer.status, 405, "{method}: {answer:?}");
-        assert_eq!(answer.header("allow"), Some("GET, HEAD, POST"), "RFC 9110, section 15.5.6");
+        assert_eq!(answer.header("allow"), Some("DELETE, GET, HEAD, POST"), "RFC 9110, section 15.5.6");
     }
+    let answer = bare("DELETE", "/s/desk/mcp").await;
+    assert_eq!(answer.status, 400, "it names no session to end: {answer:?}");
     for (path, allowed) in [
         ("/oauth/token", "POST"),
         ("/oauth/register", "POST"),

@@ -213,33 +213,48 @@ async fn threat_4_without_a_token_nothing_but_the_way_in_answers() {
 }
 
 #[tokio::test]
-async fn threat_16_a_session_s_id_opens_nothing_and_none_is_given() {
+async fn threat_16_a_session_s_id_opens_nothing_without_its_token() {
     let upstream = acting().await;
-    let (_gateway, raw) = in_front_of(&upstream).await;
+    let (gateway, raw) = in_front_of(&upstream).await;
     let own = format!("Host: 127.0.0.1:{}\r\nContent-Type: application/json\r\n", raw.port);
-    let credential = format!("Authorization: Bearer {}\r\n", raw.token);
-    let session = "Mcp-Session-Id: 6f1c9e0a-5d0b-4c39-9f7a-2f1d9d3b7c11\r\n";
+    let credential = |token: &str| format!("Authorization: Bearer {token}\r\n");
+    let mine = credential(&raw.token);
     let opened = json!({"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "x", "version": "1"}});
+    let body = request("initialize", opened).to_string();
+    let answer = sent(&raw, "POST", CLOSED, &[own.clone(), mine.clone()], &body).await;
+    let id = answer.header("mcp-session-id").expect("a session").to_owned();
+    let session = format!("Mcp-Session-Id: {id}\r\n");
+    let act = call("act", &json!({})).to_string();
+
+    let nobody = sent(&raw, "POST", CLOSED, &[own.clone(), session.clone()], &act).await;
+    assert_eq!(nobody.status, 401, "a session is no token: {nobody:?}");
+    let somebody = sent(&raw, "POST", CLOSED, &[own.clone(), mine.clone(), session.clone()], &act).await;
+    assert_eq!(somebody.status, 200, "{somebody:?}");
+    for guessed in ["6f1c9e0a-5d0b-4c39-9f7a-2f1d9d3b7c11", "1.AAAA", "\"", ""] {
+        let guessed = format!("Mcp-Session-Id: {guessed}\r\n");
+        let unknown = sent(&raw, "POST", CLOSED, &[own.clone(), mine.clone(), guessed.clone()], &act).await;
+        assert_eq!(unknown.status, 404, "{guessed}: {unknown:?}");
+    }
+
+    // What another assistant does with the id is of its own session and not of this one.
+    let other = credential(&gateway.connect("desk", "Other").await.expect("let in").tokens.access_token);
+    let theirs = [own.clone(), other, session.clone()];
+    assert_eq!(sent(&raw, "DELETE", CLOSED, &theirs, "").await.status, 204);
+    assert_eq!(sent(&raw, "POST", CLOSED, &theirs, &act).await.status, 404, "it has ended");
+    let still = sent(&raw, "POST", CLOSED, &[own.clone(), mine.clone(), session.clone()], &act).await;
+    assert_eq!(still.status, 200, "{still:?}");
+
     let (headers, discovered) = modern("server/discover", json!({}));
     let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
-    let bodies = [
-        (String::new(), request("initialize", opened).to_string()),
-        (String::new(), call("act", &json!({})).to_string()),
-        (headers, discovered.to_string()),
-    ];
-    for (more, body) in &bodies {
-        for session in ["", session] {
-            let lines = [own.clone(), more.clone(), session.to_owned()];
-            let nobody = sent(&raw, "POST", CLOSED, &lines, body).await;
-            assert_eq!(nobody.status, 401, "a session is no token: {nobody:?}");
-            let lines = [own.clone(), credential.clone(), more.clone(), session.to_owned()];
-            let somebody = sent(&raw, "POST", CLOSED, &lines, body).await;
-            assert_eq!(somebody.status, 200, "{body}: {somebody:?}");
-            assert_eq!(somebody.header("mcp-session-id"), None, "{body}: none is given or repeated");
-        }
-    }
-    let ended = sent(&raw, "DELETE", CLOSED, &[own, credential, session.to_owned()], "").await;
-    assert_eq!(ended.status, 405, "there is none to end");
+    let alone = [own.clone(), mine.clone(), headers, "Mcp-Session-Id: x\r\n".to_owned()];
+    let alone = sent(&raw, "POST", CLOSED, &alone, &discovered.to_string()).await;
+    assert_eq!((alone.status, alone.header("mcp-session-id")), (200, None), "it stands alone");
+
+    assert_eq!(
+        sent(&raw, "DELETE", CLOSED, &[own.clone(), mine.clone(), session.clone()], "").await.status,
+        204
+    );
+    assert_eq!(sent(&raw, "POST", CLOSED, &[own, mine, session], &act).await.status, 404, "it has ended");
 }
 
 #[tokio::test]

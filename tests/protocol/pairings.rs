@@ -47,7 +47,10 @@ async fn post(url: &str, token: Option<&str>, era: OddEra, method: &str, tool: &
         .body(body);
     request = match era {
         OddEra::Legacy => {
-            request.header("mcp-protocol-version", "2025-11-25").header("mcp-session-id", "odd-session")
+            // Each end of the gateway has sessions of its own.
+            let request =
+                if token.is_none() { request.header("mcp-session-id", "odd-session") } else { request };
+            request.header("mcp-protocol-version", "2025-11-25")
         }
         OddEra::Modern => request.header("mcp-protocol-version", "2026-07-28").header("mcp-method", method),
     };

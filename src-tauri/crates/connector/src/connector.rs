@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use mcp::Dialect;
+use mcp::{Capabilities, Dialect};
 use model::{Advice, ConnectorId, Subject, Timestamp, ToolName};
 use org_protocol::{ConnectorSpec, CredentialSpec, Transport};
 use serde_json::value::RawValue;
@@ -39,6 +39,9 @@ pub enum Health {
     Failed(Advice),
 }
 
+/// The most sessions of one account: assistants that can be asked different things have their own.
+const MOST_SESSIONS: usize = 8;
+
 /// Whose session it is. Two people, or two accounts, never share one.
 type Account = (String, String);
 
@@ -54,7 +57,8 @@ pub(crate) struct Connector {
 
 #[derive(Default)]
 struct Slot {
-    session: Option<Arc<Session>>,
+    /// The one opened last is at the end.
+    sessions: Vec<Arc<Session>>,
     backoff: Backoff,
     last_failure: Option<UpstreamFault>,
 }
@@ -64,6 +68,27 @@ struct Known {
     era: u64,
     listing: Option<Arc<Listing>>,
     health: Health,
+}
+
+impl Slot {
+    /// A live session for an assistant that can be asked this; any will do where nobody is asked.
+    fn find(&mut self, capabilities: Option<&Capabilities>) -> Option<Arc<Session>> {
+        self.sessions.retain(|session| session.is_alive());
+        let suits = |session: &&Arc<Session>| capabilities.is_none_or(|wanted| session.suits(wanted));
+        self.sessions.iter().rev().find(suits).cloned()
+    }
+
+    /// Keeps a session. One that was opened for nobody in particular is given up for it, and the oldest of too many: calls
+    /// in flight end on them.
+    fn keep(&mut self, session: &Arc<Session>) {
+        if !session.is_plain() {
+            self.sessions.retain(|other| !other.is_plain());
+        }
+        if self.sessions.len() == MOST_SESSIONS {
+            self.sessions.remove(0);
+        }
+        self.sessions.push(Arc::clone(session));
+    }
 }
 
 impl Known {
@@ -126,28 +151,29 @@ impl Connector {
         }
     }
 
-    /// A live session of this person, opened if need be. Concurrent callers share one opening.
+    /// A live session of this person, opened if need be, for an assistant that can be asked what `capabilities` says; any
+    /// for what the gateway does by itself. Concurrent callers share one opening.
     pub(crate) async fn session(
         &self,
         subject: &Subject,
         bearer: Option<&Bearer>,
+        capabilities: Option<&Capabilities>,
     ) -> Result<Arc<Session>, CallFault> {
         let slot = self.slot(subject);
         let mut slot = slot.lock().await;
-        if let Some(session) = slot.session.as_ref().filter(|session| session.is_alive()) {
-            return Ok(Arc::clone(session));
+        if let Some(session) = slot.find(capabilities) {
+            return Ok(session);
         }
-        slot.session = None;
         if let (Some(wait), Some(last)) =
             (slot.backoff.remaining(self.seams.clock.now()), slot.last_failure.clone())
         {
             return Err(CallFault::Resting { seconds: wait.as_secs(), last });
         }
-        match self.open(bearer).await {
+        match self.open(bearer, &capabilities.cloned().unwrap_or_default()).await {
             Ok(session) => {
                 let session = Arc::new(session);
                 slot.backoff.succeeded();
-                slot.session = Some(Arc::clone(&session));
+                slot.keep(&session);
                 Ok(session)
             }
             Err(fault) => {
@@ -165,9 +191,7 @@ impl Connector {
     pub(crate) async fn discard(&self, subject: &Subject, useless: &Arc<Session>) {
         let slot = self.slot(subject);
         let mut slot = slot.lock().await;
-        if slot.session.as_ref().is_some_and(|held| Arc::ptr_eq(held, useless)) {
-            slot.session = None;
-        }
+        slot.sessions.retain(|held| !Arc::ptr_eq(held, useless));
     }
 
     /// Lists the tools as this person, with `session` already open, and remembers them if nobody else has come since `era`.
@@ -189,9 +213,13 @@ impl Connector {
     }
 
     /// Opens a session. After a failure nothing is assumed of how the connector speaks: it may have become another one.
-    async fn open(&self, bearer: Option<&Bearer>) -> Result<Session, UpstreamFault> {
+    async fn open(
+        &self,
+        bearer: Option<&Bearer>,
+        capabilities: &Capabilities,
+    ) -> Result<Session, UpstreamFault> {
         let known = *self.dialect.read().unwrap_or_else(PoisonError::into_inner);
-        let opened = self.open_as(known, bearer).await;
+        let opened = self.open_as(known, bearer, capabilities).await;
         let spoken = opened.as_ref().ok().map(Session::dialect);
         *self.dialect.write().unwrap_or_else(PoisonError::into_inner) = spoken;
         opened
@@ -201,11 +229,13 @@ impl Connector {
         &self,
         known: Option<Dialect>,
         bearer: Option<&Bearer>,
+        capabilities: &Capabilities,
     ) -> Result<Session, UpstreamFault> {
         let unusable = |fault: org_protocol::ContentFault| UpstreamFault::Unreachable(fault.to_string());
         match self.spec.transport().map_err(unusable)? {
             Transport::Http(url) => {
-                Session::open_url(&self.seams.http, url, bearer, known, self.deadline()).await
+                let http = &self.seams.http;
+                Session::open_url(http, url, bearer, capabilities, known, self.deadline()).await
             }
             Transport::Stdio { program, arguments } => {
                 let mut environment = self.seams.environment.clone();
@@ -216,7 +246,7 @@ impl Connector {
                     environment,
                     directory: None,
                 };
-                Session::open_program(&program, known, self.deadline()).await
+                Session::open_program(&program, capabilities, known, self.deadline()).await
             }
         }
     }

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use mcp::CallParams;
+use mcp::{CallParams, Capabilities};
 use model::{ConnectorId, Subject};
 use org_protocol::{ConnectorSpec, CredentialSpec};
 use policy::CredentialChoice;
 use tokio::sync::watch;
-use upstream::{Answer, Authority, Session, UpstreamFault};
+use upstream::{Answer, Authority, Ear, Session, UpstreamFault};
 
 use crate::connector::{Connector, Health, Listing};
 use crate::fault::CallFault;
@@ -92,7 +92,8 @@ impl Connectors {
         outcome
     }
 
-    /// Makes the call that `authority` permits, on behalf of `caller`.
+    /// Makes the call that `authority` permits, on behalf of `caller`. What the connector says until its answer comes, `ear`
+    /// hears.
     ///
     /// # Errors
     /// A [`CallFault`]. Only failures that certainly had no effect are tried again, once.
@@ -102,6 +103,7 @@ impl Connectors {
         params: &CallParams<'_>,
         caller: Caller<'_>,
         deadline: Duration,
+        ear: Option<&Ear>,
     ) -> Result<Answer, CallFault> {
         let connector = self.find(authority.permit().connector())?;
         let outcome = match authority.permit().credential() {
@@ -110,9 +112,9 @@ impl Connectors {
                 broker.call(authority, credential, params, caller, deadline).await.map_err(CallFault::from)
             }
             CredentialChoice::None | CredentialChoice::UserOauth => {
-                match self.called(&connector, authority, params, caller.subject, deadline).await {
+                match self.called(&connector, authority, params, caller.subject, deadline, ear).await {
                     Err(CallFault::Upstream(fault)) if retry_helps(&fault) => {
-                        self.called(&connector, authority, params, caller.subject, deadline).await
+                        self.called(&connector, authority, params, caller.subject, deadline, ear).await
                     }
                     outcome => outcome,
                 }
@@ -133,12 +135,15 @@ impl Connectors {
         params: &CallParams<'_>,
         subject: &Subject,
         deadline: Duration,
+        ear: Option<&Ear>,
     ) -> Result<Answer, CallFault> {
         let bearer = connector.bearer(subject, Asking::Allowed).await?;
+        let nothing = Capabilities::default();
+        let capabilities = ear.map_or(&nothing, |ear| &ear.wants().capabilities);
         let outcome = async {
-            let session = connector.session(subject, bearer.as_ref()).await?;
+            let session = connector.session(subject, bearer.as_ref(), Some(capabilities)).await?;
             self.follow_changes(connector, subject, &session);
-            let outcome = session.call_tool(authority, params, bearer.as_ref(), deadline).await;
+            let outcome = session.call(authority, params, bearer.as_ref(), deadline, ear).await;
             if session.is_over_after(&outcome) {
                 connector.discard(subject, &session).await;
             }
@@ -161,7 +166,7 @@ impl Connectors {
         let era = connector.era();
         let bearer = connector.bearer(subject, asking).await?;
         let outcome = async {
-            let session = connector.session(subject, bearer.as_ref()).await?;
+            let session = connector.session(subject, bearer.as_ref(), None).await?;
             let listing = connector.list(&session, bearer.as_ref(), era).await;
             if matches!(&listing, Err(CallFault::Upstream(fault)) if session.is_over_with(fault)) {
                 connector.discard(subject, &session).await;

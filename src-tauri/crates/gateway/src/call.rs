@@ -1,14 +1,13 @@
-//! One tool call, from the checked request to the reply. The steps are those of ARCHITECTURE.md.
+//! One call, from the checked request to the reply. The steps are those of ARCHITECTURE.md.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use audit::{
-    ArgumentSummary, DenialRecord, Effect, IntentRecord, JournalFault, Outcome, OutcomeStatus,
-    PolicyReference,
+    ArgumentSummary, DenialRecord, IntentRecord, JournalFault, Outcome, OutcomeStatus, PolicyReference,
 };
 use axum::http::HeaderMap;
-use connector::{AccountFault, CallFault, Caller};
+use connector::{AccountFault, CallFault};
 use issuer::AccessGrant;
 use mcp::assistant::Dialect;
 use mcp::{CallParams, RawObject, RpcError};
@@ -17,11 +16,13 @@ use policy::{
     Circumstance, CredentialChoice, Denial, DenialKind, Permit, Policy, PolicyVersion, Question, Target,
 };
 use serde_json::value::RawValue;
-use upstream::{Answer, Authority};
+use upstream::Answer;
 
+use crate::effect::{Caused, Effect, is_error};
 use crate::gate::Gate;
 use crate::observe::{CallEnd, Observation};
 use crate::snapshot::{Offered, Snapshot};
+use crate::voice::Voice;
 
 /// How a call is answered.
 pub(crate) enum Reply {
@@ -29,8 +30,10 @@ pub(crate) enum Reply {
     Result(Box<RawValue>),
     /// The connector's error object.
     ConnectorError(Box<RawValue>),
-    /// The request contradicts itself.
+    /// The request contradicts itself, or more is under way than is taken.
     Refused(RpcError),
+    /// There is no result; why, in words.
+    Failed(String),
     /// No tool of this name is offered to this person; a forbidden one looks the same.
     UnknownTool,
 }
@@ -46,12 +49,13 @@ struct Call<'a> {
 
 /// Looks up, decides, records, calls and records again.
 pub(crate) async fn call_tool(
-    gate: &Gate,
-    grant: &AccessGrant,
+    gate: &Arc<Gate>,
+    grant: &Arc<AccessGrant>,
     params: &CallParams<'_>,
-    dialect: Dialect,
+    voice: &Voice,
     headers: Option<&HeaderMap>,
 ) -> Reply {
+    let dialect = voice.dialect;
     let snapshot = match known(gate, grant, params).await {
         Ok(snapshot) => snapshot,
         Err(advice) => {
@@ -75,8 +79,12 @@ pub(crate) async fn call_tool(
     if let (true, Some(headers), Ok(mirrored)) = (dialect.is_stateless(), headers, &offered.entry.mirrored)
         && let Err(error) = mirrored.check(headers, params.arguments())
     {
-        return call.contradictory(gate, offered, error).await;
+        return call.refused(gate, offered, "headers", error).await;
     }
+    let waiting = match gate.parked.take(grant, params).transpose() {
+        Ok(waiting) => waiting,
+        Err(error) => return call.refused(gate, offered, "request-state", error).await,
+    };
     let arguments = gate.journal.summary(params.arguments(), snapshot.capture_arguments);
     let names = argument_names(&arguments);
     let intent = match gate.journal.intent(call.intent(&permit, arguments)).await {
@@ -86,24 +94,21 @@ pub(crate) async fn call_tool(
     call.tell_decided(gate, Some(offered), &permit_rules(&permit), credential(&permit), names, None);
 
     let begun = gate.clock.boot_time();
-    let answer = match Authority::new(&permit, &intent) {
-        Ok(authority) => {
-            let deadline = gate.config.call_deadline;
-            gate.connectors.call(authority, params, caller(grant), deadline).await
-        }
-        Err(_) => Err(CallFault::Upstream(upstream::UpstreamFault::NotPermitted)),
-    };
+    let effect = Effect { gate, grant, params, voice };
+    let caused = effect.cause(permit, &intent, waiting).await;
     let took = gate.clock.boot_time().saturating_sub(begun);
 
-    let (outcome, end) = outcome(&answer, &offered.connector_title, took);
+    let (outcome, end) = outcome(&caused, &offered.connector_title, took);
     if let Err(fault) = gate.journal.outcome(intent, outcome) {
         tracing::error!(%fault, call = %call.id, "the outcome of a call could not be recorded");
     }
     gate.observer.observe(Observation::Ended { call: call.id, end, took });
-    match answer {
-        Ok(Ok(result)) => Reply::Result(result),
-        Ok(Err(error)) => Reply::ConnectorError(error),
-        Err(fault) => refusal(&fault.advice(&offered.connector_title)),
+    match caused {
+        Caused::Answered(Ok(Ok(result))) | Caused::Required(result) => Reply::Result(result),
+        Caused::Answered(Ok(Err(error))) => Reply::ConnectorError(error),
+        Caused::Answered(Err(fault)) => failed(&fault.advice(&offered.connector_title)),
+        Caused::Unasked(why) => failed(&unasked(&offered.connector_title, &why)),
+        Caused::Refused(error) => Reply::Refused(error),
     }
 }
 
@@ -124,10 +129,6 @@ pub(crate) fn listed<'s>(
         .filter(|offered| offered.entry.fits(dialect))
         .filter(|offered| listed.contains(&(offered.connector.clone(), offered.tool.clone())))
         .collect()
-}
-
-fn caller(grant: &AccessGrant) -> Caller<'_> {
-    Caller { subject: &grant.subject, client_id: &grant.client_id, client_name: &grant.client_name }
 }
 
 fn circumstance(gate: &Gate, grant: &AccessGrant) -> Circumstance {
@@ -173,7 +174,9 @@ impl<'a> Call<'a> {
             subject: self.grant.subject.as_ref().clone(),
             server: self.grant.server.clone(),
             connector: permit.connector().clone(),
-            effect: Effect::tool_call(permit.tool().map_or_else(|| self.params.name(), ToolName::as_str)),
+            effect: audit::Effect::tool_call(
+                permit.tool().map_or_else(|| self.params.name(), ToolName::as_str),
+            ),
             client_id: self.grant.client_id.clone(),
             client_name: self.grant.client_name.clone(),
             process: None,
@@ -198,14 +201,14 @@ impl<'a> Call<'a> {
     async fn undiscovered(&self, gate: &Gate, advice: &Advice) -> Reply {
         let record = self.denial(None, Vec::new(), "sign-in-needed", advice.happened.clone());
         match self.record_denial(gate, None, record).await {
-            Ok(()) => refusal(advice),
+            Ok(()) => failed(advice),
             Err(fault) => unrecorded(&fault),
         }
     }
 
-    /// Somebody on the way may have let the request pass for what its headers say.
-    async fn contradictory(&self, gate: &Gate, offered: &Offered, error: RpcError) -> Reply {
-        let record = self.denial(Some(offered), Vec::new(), "headers", error.message.clone());
+    /// Somebody on the way may have let the request pass for what its headers say; or it goes on with what is not its own.
+    async fn refused(&self, gate: &Gate, offered: &Offered, kind: &str, error: RpcError) -> Reply {
+        let record = self.denial(Some(offered), Vec::new(), kind, error.message.clone());
         match self.record_denial(gate, Some(offered), record).await {
             Ok(()) => Reply::Refused(error),
             Err(fault) => unrecorded(&fault),
@@ -221,7 +224,7 @@ impl<'a> Call<'a> {
         );
         let record = self.denial(Some(offered), Vec::new(), "paused", advice.happened.clone());
         match self.record_denial(gate, Some(offered), record).await {
-            Ok(()) => refusal(&advice),
+            Ok(()) => failed(&advice),
             Err(fault) => unrecorded(&fault),
         }
     }
@@ -233,11 +236,7 @@ impl<'a> Call<'a> {
         if let Err(fault) = self.record_denial(gate, Some(offered), record).await {
             return unrecorded(&fault);
         }
-        if denial.is_hidden() {
-            Reply::UnknownTool
-        } else {
-            Reply::Result(mcp::tool_error(&denial.outside_text()))
-        }
+        if denial.is_hidden() { Reply::UnknownTool } else { Reply::Failed(denial.outside_text()) }
     }
 
     fn denial(
@@ -252,7 +251,7 @@ impl<'a> Call<'a> {
             subject: self.grant.subject.as_ref().clone(),
             server: self.grant.server.clone(),
             connector: offered.map(|offered| offered.connector.clone()),
-            effect: Effect::tool_call(self.params.name()),
+            effect: audit::Effect::tool_call(self.params.name()),
             client_id: self.grant.client_id.clone(),
             client_name: self.grant.client_name.clone(),
             process: None,
@@ -295,7 +294,7 @@ impl<'a> Call<'a> {
             client_name: self.grant.client_name.clone(),
             server: self.grant.server.clone(),
             connector: offered.map(|offered| offered.connector.clone()),
-            effect: Box::new(Effect::tool_call(self.params.name())),
+            effect: Box::new(audit::Effect::tool_call(self.params.name())),
             rules: rules.to_vec(),
             policy: self.policy().version().label.clone(),
             credential,
@@ -313,10 +312,34 @@ impl<'a> Call<'a> {
     }
 }
 
-fn outcome(answer: &Result<Answer, CallFault>, title: &str, took: Duration) -> (Outcome, CallEnd) {
-    let (mut outcome, end) = match answer {
+fn outcome(caused: &Caused, title: &str, took: Duration) -> (Outcome, CallEnd) {
+    let (mut outcome, end) = match caused {
+        Caused::Answered(answer) => answered(answer, title),
+        Caused::Required(_) => (Outcome::new(OutcomeStatus::InputRequired), CallEnd::Done),
+        Caused::Unasked(why) => {
+            let advice = unasked(title, why);
+            let end = CallEnd::Failed { reason: advice.to_string() };
+            (Outcome::new(OutcomeStatus::Failed).with_code(advice.code), end)
+        }
+        Caused::Refused(error) => {
+            let end = CallEnd::Failed { reason: error.message.clone() };
+            (Outcome::new(OutcomeStatus::Failed).with_code(format!("rpc-error {}", error.code)), end)
+        }
+    };
+    outcome.duration_micros = u64::try_from(took.as_micros()).ok();
+    outcome.response_bytes = match caused {
+        Caused::Answered(Ok(Ok(value) | Err(value))) | Caused::Required(value) => {
+            u64::try_from(value.get().len()).ok()
+        }
+        Caused::Answered(Err(_)) | Caused::Unasked(_) | Caused::Refused(_) => None,
+    };
+    (outcome, end)
+}
+
+fn answered(answer: &Result<Answer, CallFault>, title: &str) -> (Outcome, CallEnd) {
+    match answer {
         Ok(Ok(result)) => {
-            let failed = RawObject::parse(result).and_then(|object| object.read("isError")).unwrap_or(false);
+            let failed = is_error(result);
             let status = if failed { OutcomeStatus::ToolError } else { OutcomeStatus::Ok };
             (Outcome::new(status), if failed { CallEnd::ToolError } else { CallEnd::Done })
         }
@@ -339,13 +362,12 @@ fn outcome(answer: &Result<Answer, CallFault>, title: &str, took: Duration) -> (
             };
             (Outcome::new(status).with_code(advice.code), end)
         }
-    };
-    outcome.duration_micros = u64::try_from(took.as_micros()).ok();
-    outcome.response_bytes = match answer {
-        Ok(Ok(value) | Err(value)) => u64::try_from(value.get().len()).ok(),
-        Err(_) => None,
-    };
-    (outcome, end)
+    }
+}
+
+/// The words for a connector that cannot go on without the assistant's answers.
+fn unasked(title: &str, why: &str) -> Advice {
+    Advice::new("connector-unanswered", format!("{title} needs an answer to go on: {why}."), "", "")
 }
 
 fn permit_rules(permit: &Permit) -> Vec<String> {
@@ -383,9 +405,9 @@ fn argument_names(summary: &ArgumentSummary) -> Vec<String> {
 
 fn unrecorded(fault: &JournalFault) -> Reply {
     tracing::error!(%fault, "a call was refused because it could not be recorded");
-    refusal(&fault.advice())
+    failed(&fault.advice())
 }
 
-fn refusal(advice: &Advice) -> Reply {
-    Reply::Result(mcp::tool_error(&advice.to_string()))
+fn failed(advice: &Advice) -> Reply {
+    Reply::Failed(advice.to_string())
 }

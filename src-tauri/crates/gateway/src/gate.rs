@@ -11,6 +11,8 @@ use model::{Advice, BoxFuture, DeviceId, ServerId};
 use os::Clock;
 
 use crate::observe::Observer;
+use crate::parked::Parked;
+use crate::sessions::Sessions;
 use crate::snapshot::Snapshots;
 use crate::streams::Streams;
 
@@ -26,6 +28,8 @@ pub struct Gate {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) config: GateConfig,
     pub(crate) streams: Streams,
+    pub(crate) sessions: Sessions,
+    pub(crate) parked: Parked,
 }
 
 /// Gets to know tools that nobody could list yet, because their connector wants a sign-in first.
@@ -82,7 +86,19 @@ impl Gate {
         clock: Arc<dyn Clock>,
         config: GateConfig,
     ) -> Self {
-        let streams = Streams::default();
-        Self { issuer, journal, connectors, snapshots, observer, discovery, switch, clock, config, streams }
+        Self {
+            issuer,
+            journal,
+            connectors,
+            snapshots,
+            observer,
+            discovery,
+            switch,
+            clock,
+            config,
+            streams: Streams::default(),
+            sessions: Sessions::default(),
+            parked: Parked::default(),
+        }
     }
 }

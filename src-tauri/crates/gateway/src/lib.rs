@@ -6,15 +6,22 @@
 #![forbid(unsafe_code)]
 
 mod call;
+mod effect;
+mod end;
 mod gate;
 mod guard;
 mod lines;
 mod observe;
+mod outlet;
+mod parked;
+mod respond;
 mod routes;
 mod rpc;
 mod serve;
+mod sessions;
 mod snapshot;
 mod streams;
+mod voice;
 
 pub use gate::{Discovery, Gate, GateConfig, Switch};
 pub use lines::converse;

@@ -10,16 +10,19 @@ use std::time::Duration;
 
 use issuer::{AccessGrant, Admission, TokenFault};
 use mcp::RpcError;
-use mcp::assistant::{self, Answer, Conversation, Dialect, Request, Said};
+use mcp::assistant::{self, Answer, Asked, Conversation, Dialect, Incoming, Notification, Request};
 use serde_json::value::RawValue;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::{AbortHandle, JoinSet};
 
+use crate::end::End;
 use crate::gate::Gate;
+use crate::outlet::Outlet;
 use crate::routes::BODY_LIMIT;
 use crate::rpc::{self, Answered};
 use crate::serve::stopped;
+use crate::voice::Voice;
 
 /// How many requests of one assistant are under way at a time, streams of notices included.
 const MOST_UNDER_WAY: usize = 32;
@@ -47,6 +50,7 @@ pub async fn converse<R, W>(
     let mut talk = Talk {
         line: Arc::clone(&line),
         conversation: Conversation::default(),
+        end: None,
         under_way: UnderWay::default(),
     };
     tokio::select! {
@@ -82,8 +86,8 @@ impl Line {
     }
 
     /// Answers one request.
-    async fn answer(&self, grant: &AccessGrant, id: &RawValue, dialect: Dialect, request: Request<'_>) {
-        match rpc::answer(&self.gate, grant, None, id, dialect, request).await {
+    async fn answer(&self, grant: &Arc<AccessGrant>, id: &RawValue, voice: &Voice, request: Request<'_>) {
+        match rpc::answer(&self.gate, grant, None, id, request, voice).await {
             Answered::Now(answer) => self.say(answer.into_line()).await,
             Answered::Notices { tools } => {
                 let notice = tools.then(|| assistant::list_changed(Some(id)));
@@ -114,6 +118,8 @@ impl Line {
 struct Talk {
     line: Arc<Line>,
     conversation: Conversation,
+    /// What was agreed on at the beginning of a session.
+    end: Option<Arc<End>>,
     under_way: UnderWay,
 }
 
@@ -140,23 +146,37 @@ impl Talk {
         }
         match self.conversation.read(text) {
             Err(refusal) => self.line.say(Answer::refusal(&refusal).into_line()).await,
-            Ok(Said::Nothing) => {}
-            Ok(Said::Ready) => {
+            Ok(Incoming::Notification(Notification::Other)) => {}
+            Ok(Incoming::Notification(Notification::Initialized)) => {
                 let line = Arc::clone(&self.line);
                 let notices = async move { line.tell(None, Some(assistant::list_changed(None))).await };
                 self.under_way.begin_notices(notices);
             }
-            Ok(Said::Cancelled(id)) => self.under_way.cancel(&id),
-            Ok(Said::Request { id, dialect, request }) => match self.under_way.room_for(id) {
-                Ok(()) => {
-                    let (line, id, request) = (Arc::clone(&self.line), id.to_owned(), request.into_owned());
-                    let key = id.clone();
-                    let work = async move { line.answer(&grant, &id, dialect, request).await };
-                    self.under_way.begin(&key, work);
+            Ok(Incoming::Notification(Notification::Cancelled(id))) => self.under_way.cancel(&id),
+            Ok(Incoming::Response(response)) => {
+                if let Some(end) = &self.end {
+                    end.answer(&response);
                 }
-                Err(error) => self.line.say(Answer::error(dialect, id, &error).into_line()).await,
-            },
+            }
+            Ok(Incoming::Request(asked)) => self.obey(asked, grant).await,
         }
+    }
+
+    async fn obey(&mut self, asked: Asked<'_>, grant: Arc<AccessGrant>) {
+        let Asked { id, dialect, means, request } = asked;
+        if let Err(error) = self.under_way.room_for(id) {
+            return self.line.say(Answer::error(dialect, id, &error).into_line()).await;
+        }
+        if let Request::Initialize { revision, capabilities } = &request {
+            let owner = format!("{:p}", Arc::as_ptr(&self.line));
+            let end = End::new(owner.into(), Dialect::of(*revision), capabilities.clone());
+            self.end = Some(Arc::new(end));
+        }
+        let outlet = Outlet::Lines(self.line.answers.clone());
+        let voice = Voice::new(dialect, means, self.end.clone().filter(|_| !dialect.is_stateless()), outlet);
+        let (line, id, request) = (Arc::clone(&self.line), id.to_owned(), request.into_owned());
+        let key = id.clone();
+        self.under_way.begin(&key, async move { line.answer(&grant, &id, &voice, request).await });
     }
 
     /// The last answer to somebody who is not let in any more.

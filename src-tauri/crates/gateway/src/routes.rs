@@ -51,7 +51,7 @@ pub(crate) fn router(gate: Arc<Gate>, port: u16) -> Router {
 }
 
 fn virtual_server() -> MethodRouter<Arc<Gate>> {
-    post(message).get(stream).fallback(no_such_method)
+    post(message).get(stream).delete(end).fallback(no_such_method)
 }
 
 async fn message(State(gate): State<Arc<Gate>>, Path(server): Path<String>, request: Request) -> Response {
@@ -87,7 +87,16 @@ async fn stream(State(gate): State<Arc<Gate>>, Path(server): Path<String>, heade
     }
 }
 
-/// There are no sessions to delete; but who has no token learns only that.
+/// Ends a session.
+async fn end(State(gate): State<Arc<Gate>>, Path(server): Path<String>, headers: HeaderMap) -> Response {
+    let Ok(server) = server.parse::<ServerId>() else { return StatusCode::NOT_FOUND.into_response() };
+    match rpc::caller(&gate, &server, &headers) {
+        Ok(grant) => rpc::end(&gate, &grant, &headers),
+        Err(challenge) => *challenge,
+    }
+}
+
+/// Who has no token learns only that.
 async fn no_such_method(
     State(gate): State<Arc<Gate>>,
     Path(server): Path<String>,
@@ -95,7 +104,9 @@ async fn no_such_method(
 ) -> Response {
     let Ok(server) = server.parse::<ServerId>() else { return StatusCode::NOT_FOUND.into_response() };
     match rpc::caller(&gate, &server, &headers) {
-        Ok(_) => (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "GET, HEAD, POST")]).into_response(),
+        Ok(_) => {
+            (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "DELETE, GET, HEAD, POST")]).into_response()
+        }
         Err(challenge) => *challenge,
     }
 }

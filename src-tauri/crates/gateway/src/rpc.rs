@@ -3,17 +3,23 @@
 use std::sync::Arc;
 
 use axum::body::Bytes;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use issuer::{AccessGrant, TokenFault};
-use mcp::RpcError;
-use mcp::assistant::{self, Answer, Dialect, Headers, Incoming, Refusal, Request, ServerFace};
+use mcp::assistant::{
+    self, Answer, Asked, Dialect, Headers, Incoming, Notification, Refusal, Request, ServerFace,
+};
+use mcp::{CallParams, Method, RpcError};
 use model::ServerId;
 use serde_json::value::RawValue;
 
 use crate::call::{Reply, call_tool, listed};
+use crate::end::End;
 use crate::gate::Gate;
+use crate::outlet::Outlet;
+use crate::respond::respond;
 use crate::streams;
+use crate::voice::Voice;
 
 /// Who calls, or the answer that sends them to the authorization server. Comes before every other check, because
 /// assistants find the authorization server by it.
@@ -46,16 +52,141 @@ pub(crate) async fn post(
     headers: &HeaderMap,
     body: Bytes,
 ) -> Response {
-    match assistant::read(&Headers::read(headers), &body) {
-        Err(refusal) => json(Answer::refusal(&refusal)),
-        Ok(Incoming::Notification | Incoming::Response) => StatusCode::ACCEPTED.into_response(),
-        Ok(Incoming::Request { id, dialect, request }) => {
-            match answer(gate, &grant, Some(headers), id, dialect, request).await {
-                Answered::Now(answer) => json(answer),
-                Answered::Notices { tools } => streams::subscription(gate, grant, id, tools),
-            }
+    let protocol = Headers::read(headers);
+    let incoming = match assistant::read(&protocol, &body) {
+        Ok(incoming) => incoming,
+        Err(refusal) => return json(Answer::refusal(&refusal)),
+    };
+    let end = match session(gate, &grant, &incoming, protocol.session) {
+        Ok(end) => end,
+        Err(gone) => return json(gone),
+    };
+    match (incoming, end) {
+        (Incoming::Request(asked), end) => request(gate, grant, headers, asked, end).await,
+        (Incoming::Response(response), Some(end)) => {
+            end.answer(&response);
+            StatusCode::ACCEPTED.into_response()
         }
+        (Incoming::Notification(Notification::Cancelled(id)), Some(end)) => {
+            end.cancel(&id);
+            StatusCode::ACCEPTED.into_response()
+        }
+        (Incoming::Notification(_) | Incoming::Response(_), _) => StatusCode::ACCEPTED.into_response(),
     }
+}
+
+/// Ends the session that the headers name.
+pub(crate) fn end(gate: &Gate, grant: &AccessGrant, headers: &HeaderMap) -> Response {
+    match Headers::read(headers).session {
+        None => (StatusCode::BAD_REQUEST, "The request names no session.\n").into_response(),
+        Some(id) if gate.sessions.end(grant, id, gate.clock.now()) => StatusCode::NO_CONTENT.into_response(),
+        Some(_) => StatusCode::NOT_FOUND.into_response(),
+    }
+}
+
+/// The session that a message belongs to; the answer when it names one that is none. Requests that stand alone have no
+/// session, whatever they say.
+fn session(
+    gate: &Gate,
+    grant: &AccessGrant,
+    incoming: &Incoming<'_>,
+    id: Option<&str>,
+) -> Result<Option<Arc<End>>, Answer> {
+    let needs_none = match incoming {
+        Incoming::Request(asked) => {
+            asked.dialect.is_stateless() || matches!(asked.request, Request::Initialize { .. })
+        }
+        Incoming::Notification(_) | Incoming::Response(_) => false,
+    };
+    let Some(id) = id.filter(|_| !needs_none) else { return Ok(None) };
+    match gate.sessions.find(grant, id, gate.clock.now()) {
+        Some(end) => Ok(Some(end)),
+        None => Err(no_session(incoming)),
+    }
+}
+
+fn no_session(incoming: &Incoming<'_>) -> Answer {
+    let id = match incoming {
+        Incoming::Request(asked) => asked.id.get(),
+        Incoming::Notification(_) | Incoming::Response(_) => "null",
+    };
+    Answer::refusal(&Refusal {
+        status: StatusCode::NOT_FOUND,
+        id: id.to_owned(),
+        error: RpcError::new(RpcError::INVALID_REQUEST, "There is no such session. Begin a new one."),
+    })
+}
+
+async fn request(
+    gate: &Arc<Gate>,
+    grant: Arc<AccessGrant>,
+    headers: &HeaderMap,
+    asked: Asked<'_>,
+    end: Option<Arc<End>>,
+) -> Response {
+    let Asked { id, mut dialect, means, request } = asked;
+    if let (Some(end), false) = (&end, headers.contains_key("mcp-protocol-version")) {
+        dialect = end.dialect;
+    }
+    let opened = match &request {
+        Request::Initialize { revision, capabilities } => {
+            gate.sessions.open(&grant, *revision, capabilities, gate.clock.now())
+        }
+        _ => None,
+    };
+    let outlet = if takes_events(headers) { Outlet::frames() } else { Outlet::Closed };
+    let voice = Voice::new(dialect, means, end, outlet.clone());
+    // Within a session a request can be cancelled by its id.
+    if let (Request::Effect(_), true) = (&request, voice.end.is_some() || voice.speaks()) {
+        return speaking(gate, grant, headers, id, request.into_owned(), voice, outlet).await;
+    }
+    match answer(gate, &grant, Some(headers), id, request, &voice).await {
+        Answered::Now(answer) => {
+            let session = opened.and_then(|id| HeaderValue::from_str(&id).ok());
+            let mut response = json(answer);
+            if let Some(session) = session {
+                response.headers_mut().insert("mcp-session-id", session);
+            }
+            response
+        }
+        Answered::Notices { tools } => streams::subscription(gate, grant, id, tools),
+    }
+}
+
+/// Answers a request that may have something to say before its end.
+async fn speaking(
+    gate: &Arc<Gate>,
+    grant: Arc<AccessGrant>,
+    headers: &HeaderMap,
+    id: &RawValue,
+    request: Request<'static>,
+    voice: Voice,
+    outlet: Outlet,
+) -> Response {
+    let (gate, headers, id) = (Arc::clone(gate), headers.clone(), id.to_owned());
+    let begun = voice.end.as_ref().map(|end| end.begins(&id));
+    let work = async move {
+        let answered = async {
+            match answer(&gate, &grant, Some(&headers), &id, request, &voice).await {
+                Answered::Now(answer) => Some(answer),
+                Answered::Notices { .. } => None,
+            }
+        };
+        match &begun {
+            None => answered.await,
+            Some(begun) => tokio::select! {
+                answer = answered => answer,
+                () = begun.cancelled() => None,
+            },
+        }
+    };
+    respond(Box::pin(work), outlet).await
+}
+
+/// Whether a stream of events is accepted as an answer.
+fn takes_events(headers: &HeaderMap) -> bool {
+    let mut accepted = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    accepted.any(|value| value.contains("text/event-stream") || value.contains("*/*"))
 }
 
 /// How a request is answered, whatever it came by.
@@ -71,26 +202,21 @@ pub(crate) enum Answered {
 
 /// Answers one request of an assistant that was let in. `headers` are those that it came with, where it came by HTTP.
 pub(crate) async fn answer(
-    gate: &Gate,
-    grant: &AccessGrant,
+    gate: &Arc<Gate>,
+    grant: &Arc<AccessGrant>,
     headers: Option<&HeaderMap>,
     id: &RawValue,
-    dialect: Dialect,
     request: Request<'_>,
+    voice: &Voice,
 ) -> Answered {
+    let dialect = voice.dialect;
     let snapshot = gate.snapshots.current();
     let title = snapshot.servers.get(&grant.server).map_or("", |view| view.title.as_str());
     let face = ServerFace { name: grant.server.as_str(), title, version: env!("CARGO_PKG_VERSION") };
     let answer = match request {
-        Request::CallTool(params) => match call_tool(gate, grant, &params, dialect, headers).await {
-            Reply::Result(result) => Answer::result(dialect, id, &result),
-            Reply::ConnectorError(error) => Answer::passed_error(id, &error),
-            Reply::Refused(error) => Answer::error(dialect, id, &error),
-            Reply::UnknownTool => {
-                let text = format!("Unknown tool: {}", params.name());
-                Answer::error(dialect, id, &RpcError::new(RpcError::INVALID_PARAMS, text))
-            }
-        },
+        Request::Effect(params) if params.method() == Method::CallTool => {
+            effect(gate, grant, headers, id, &params, voice).await
+        }
         Request::ListTools => {
             gate.discovery.listed(&grant.server).await;
             let snapshot = gate.snapshots.current();
@@ -98,16 +224,49 @@ pub(crate) async fn answer(
             let entries = tools.iter().map(|tool| &tool.entry);
             Answer::tools(dialect, id, entries, gate.config.list_fresh_for)
         }
-        Request::Initialize { revision } => Answer::initialized(id, revision, face),
+        Request::Initialize { revision, .. } => Answer::initialized(id, revision, face),
         Request::Discover => Answer::discovered(id, face),
         Request::Ping => Answer::pong(id),
-        Request::Listen { tools } => return Answered::Notices { tools },
-        Request::Unknown(method) => {
-            let error = RpcError::new(RpcError::METHOD_NOT_FOUND, format!("Unknown method: {method}"));
-            Answer::error(dialect, id, &error)
+        Request::SetLevel(level) => {
+            if let Some(end) = &voice.end {
+                end.set_level(level);
+            }
+            Answer::pong(id)
         }
+        Request::Listen { tools } => return Answered::Notices { tools },
+        Request::Effect(params) => unknown(dialect, id, params.method().as_str()),
+        Request::Unknown(method) => unknown(dialect, id, &method),
     };
     Answered::Now(answer)
+}
+
+async fn effect(
+    gate: &Arc<Gate>,
+    grant: &Arc<AccessGrant>,
+    headers: Option<&HeaderMap>,
+    id: &RawValue,
+    params: &CallParams<'_>,
+    voice: &Voice,
+) -> Answer {
+    let dialect = voice.dialect;
+    match call_tool(gate, grant, params, voice, headers).await {
+        Reply::Result(result) => Answer::result(dialect, id, &result),
+        Reply::ConnectorError(error) => Answer::passed_error(dialect, id, &error),
+        Reply::Refused(error) => Answer::error(dialect, id, &error),
+        Reply::Failed(why) if params.method() == Method::CallTool => {
+            Answer::result(dialect, id, &mcp::tool_error(&why))
+        }
+        Reply::Failed(why) => Answer::error(dialect, id, &RpcError::new(RpcError::INTERNAL, why)),
+        Reply::UnknownTool => {
+            let text = format!("Unknown tool: {}", params.name());
+            Answer::error(dialect, id, &RpcError::new(RpcError::INVALID_PARAMS, text))
+        }
+    }
+}
+
+fn unknown(dialect: Dialect, id: &RawValue, method: &str) -> Answer {
+    let error = RpcError::new(RpcError::METHOD_NOT_FOUND, format!("Unknown method: {method}"));
+    Answer::error(dialect, id, &error)
 }
 
 /// The answer to a message that is too large.

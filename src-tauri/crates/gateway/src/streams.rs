@@ -17,7 +17,7 @@ use tokio::sync::watch;
 use crate::gate::Gate;
 
 /// Comments keep the connection open, and the token is checked again with each.
-const KEEP_ALIVE: Duration = Duration::from_secs(15);
+pub(crate) const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 /// The most streams that one assistant has open: each holds a connection, and the others need some too.
 const MOST_STREAMS: usize = 32;

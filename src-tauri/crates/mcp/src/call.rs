@@ -1,61 +1,156 @@
-//! The parameters of `tools/call`, which policy reads and connectors receive.
+//! The parameters of requests that have an effect at a connector, which policy reads and connectors receive.
+
+use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
 use crate::raw::{RawObject, raw};
 
-/// Keys of `_meta` that belong to one hop and are not passed on: the modern era's own, and the progress token, whose
-/// notifications are not relayed.
-const HOP_META: [&str; 1] = ["progressToken"];
+/// The key of `_meta` under which progress is asked for (MCP 2026-07-28, basic/utilities/progress).
+const PROGRESS_TOKEN: &str = "progressToken";
 const MODERN_META: &str = "io.modelcontextprotocol/";
+/// What comes with a request that is made again (MCP 2026-07-28, basic/patterns/mrtr).
+const RESPONSES: &str = "inputResponses";
+const STATE: &str = "requestState";
 
-/// Checked parameters of a `tools/call` request (MCP 2026-07-28, server/tools, "Calling Tools").
+/// A method that has an effect at a connector.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Method {
+    /// `tools/call`.
+    CallTool,
+    /// `resources/read`.
+    ReadResource,
+    /// `resources/subscribe` (until 2025-11-25).
+    Subscribe,
+    /// `resources/unsubscribe` (until 2025-11-25).
+    Unsubscribe,
+    /// `prompts/get`.
+    GetPrompt,
+    /// `completion/complete`.
+    Complete,
+}
+
+/// What a request is about, by the name that the assistant uses.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// A tool.
+    Tool(String),
+    /// A resource, by its URI, or a template of such.
+    Resource(String),
+    /// A prompt.
+    Prompt(String),
+}
+
+impl Method {
+    /// The method as it stands on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::CallTool => "tools/call",
+            Self::ReadResource => "resources/read",
+            Self::Subscribe => "resources/subscribe",
+            Self::Unsubscribe => "resources/unsubscribe",
+            Self::GetPrompt => "prompts/get",
+            Self::Complete => "completion/complete",
+        }
+    }
+
+    /// The method of this name that has an effect; subscriptions of a single resource are of revisions with sessions.
+    pub(crate) fn known(name: &str, stateless: bool) -> Option<Self> {
+        let all = [
+            Self::CallTool,
+            Self::ReadResource,
+            Self::Subscribe,
+            Self::Unsubscribe,
+            Self::GetPrompt,
+            Self::Complete,
+        ];
+        all.into_iter()
+            .find(|method| method.as_str() == name)
+            .filter(|method| !stateless || !matches!(method, Self::Subscribe | Self::Unsubscribe))
+    }
+
+    /// Whether the answer may be `input_required` (MCP 2026-07-28, basic/patterns/mrtr).
+    pub const fn may_require_input(self) -> bool {
+        matches!(self, Self::CallTool | Self::ReadResource | Self::GetPrompt)
+    }
+}
+
+impl Target {
+    /// The name or URI.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Tool(name) | Self::Resource(name) | Self::Prompt(name) => name,
+        }
+    }
+}
+
+/// Checked parameters of a request that has an effect.
 #[derive(Debug, Clone)]
 pub struct CallParams<'a> {
+    method: Method,
+    target: Target,
     object: RawObject<'a>,
-    name: String,
 }
 
 /// Why parameters are refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum CallFault {
-    /// `name` is missing or no string.
-    #[error("a tool call has a name")]
+    /// What it is about is missing or no string.
+    #[error("the request does not name what it is about")]
     Name,
     /// `arguments` is there but no object.
-    #[error("the arguments of a tool call are an object")]
+    #[error("the arguments are an object")]
     Arguments,
     /// A member differs from a known one only by the case of its letters.
-    #[error("a member of the call imitates a known one")]
+    #[error("a member of the parameters imitates a known one")]
     Imitation,
+    /// `ref` is neither a prompt nor a resource.
+    #[error("a completion refers to a prompt or a resource")]
+    Reference,
 }
 
 impl<'a> CallParams<'a> {
-    /// Reads the parameters.
+    /// Reads the parameters of `method`.
     ///
     /// # Errors
     /// A [`CallFault`].
-    pub fn read(object: RawObject<'a>) -> Result<Self, CallFault> {
-        let known = ["name", "arguments", "_meta"];
+    pub fn read(method: Method, object: RawObject<'a>) -> Result<Self, CallFault> {
+        let known = ["name", "uri", "ref", "arguments", "argument", "_meta", RESPONSES, STATE];
         if object.keys().any(|key| !known.contains(&key) && known.iter().any(|k| k.eq_ignore_ascii_case(key)))
         {
             return Err(CallFault::Imitation);
         }
-        let name: String = object.read("name").ok_or(CallFault::Name)?;
+        let named = |key| object.read::<String>(key).ok_or(CallFault::Name);
+        let target = match method {
+            Method::CallTool => Target::Tool(named("name")?),
+            Method::GetPrompt => Target::Prompt(named("name")?),
+            Method::ReadResource | Method::Subscribe | Method::Unsubscribe => Target::Resource(named("uri")?),
+            Method::Complete => reference(&object)?,
+        };
         if object.member("arguments").is_some_and(|value| !value.get().starts_with('{')) {
             return Err(CallFault::Arguments);
         }
-        Ok(Self { object, name })
+        Ok(Self { method, target, object })
     }
 
     /// The same parameters, with a text of their own.
     pub fn into_owned(self) -> CallParams<'static> {
-        CallParams { object: self.object.into_owned(), name: self.name }
+        CallParams { method: self.method, target: self.target, object: self.object.into_owned() }
     }
 
-    /// The tool's name as the caller wrote it.
+    /// What is to be done.
+    pub fn method(&self) -> Method {
+        self.method
+    }
+
+    /// What it is about.
+    pub fn target(&self) -> &Target {
+        &self.target
+    }
+
+    /// The name or URI of what it is about, as the caller wrote it.
     pub fn name(&self) -> &str {
-        &self.name
+        self.target.name()
     }
 
     /// The arguments as JSON text; `{}` when absent.
@@ -63,14 +158,49 @@ impl<'a> CallParams<'a> {
         self.object.member("arguments").map_or("{}", RawValue::get)
     }
 
-    /// The parameters for a connector that calls the tool `name`: everything as it came, but for the name and for
-    /// what concerns only the hop from the assistant.
-    pub(crate) fn passed_on(&self, name: &str) -> RawObject<'_> {
+    /// What the request carries from the round before; the connector gave it out.
+    pub fn state(&self) -> Option<String> {
+        self.object.read(STATE)
+    }
+
+    /// The answer under this key to a question of the round before.
+    pub fn response(&self, key: &str) -> Option<Box<RawValue>> {
+        let responses = self.object.member(RESPONSES).and_then(RawObject::parse)?;
+        responses.member(key).map(ToOwned::to_owned)
+    }
+
+    /// The same request once more, with answers to what the connector asked.
+    pub fn again(&self, responses: &[(String, Box<RawValue>)], state: Option<&str>) -> CallParams<'_> {
+        let mut answers = RawObject::default();
+        for (key, answer) in responses {
+            answers.set(key, answer.clone());
+        }
         let mut object = self.object.clone();
-        object.set("name", raw(name));
+        object.retain(|key| key != RESPONSES && key != STATE);
+        object.set(RESPONSES, answers.to_raw());
+        if let Some(state) = state {
+            object.set(STATE, raw(state));
+        }
+        CallParams { method: self.method, target: self.target.clone(), object }
+    }
+
+    /// The parameters for a connector that knows the target as `name`: everything as it came, but for the name and for
+    /// what concerns only the hop from the assistant. `stateless`: whether the connector understands rounds.
+    pub(crate) fn passed_on(&self, name: &str, stateless: bool) -> RawObject<'_> {
+        let mut object = self.object.clone();
+        if self.target.name() != name {
+            match (&self.method, &self.target) {
+                (Method::Complete, target) => object.set("ref", renamed(object.member("ref"), target, name)),
+                (_, Target::Resource(_)) => object.set("uri", raw(name)),
+                (_, Target::Tool(_) | Target::Prompt(_)) => object.set("name", raw(name)),
+            }
+        }
+        if !stateless {
+            object.retain(|key| key != RESPONSES && key != STATE);
+        }
         let meta = self.object.member("_meta").and_then(RawObject::parse);
         if let Some(mut meta) = meta {
-            meta.retain(|key| !HOP_META.contains(&key) && !key.starts_with(MODERN_META));
+            meta.retain(|key| key != PROGRESS_TOKEN && !key.starts_with(MODERN_META));
             if meta.is_empty() {
                 object.retain(|key| key != "_meta");
             } else {
@@ -79,6 +209,23 @@ impl<'a> CallParams<'a> {
         }
         object
     }
+}
+
+fn reference(object: &RawObject<'_>) -> Result<Target, CallFault> {
+    let reference = object.member("ref").and_then(RawObject::parse).ok_or(CallFault::Reference)?;
+    let kind: Cow<'_, str> = reference.read("type").ok_or(CallFault::Reference)?;
+    let named = |key| reference.read::<String>(key).ok_or(CallFault::Name);
+    match kind.as_ref() {
+        "ref/prompt" => Ok(Target::Prompt(named("name")?)),
+        "ref/resource" => Ok(Target::Resource(named("uri")?)),
+        _ => Err(CallFault::Reference),
+    }
+}
+
+fn renamed(reference: Option<&RawValue>, target: &Target, name: &str) -> Box<RawValue> {
+    let mut reference = reference.and_then(RawObject::parse).unwrap_or_default();
+    reference.set(if matches!(target, Target::Resource(_)) { "uri" } else { "name" }, raw(name));
+    reference.to_raw()
 }
 
 /// A tool result that says, to the model and the person reading along, why there is no other.
@@ -90,10 +237,15 @@ pub fn tool_error(text: &str) -> Box<RawValue> {
 mod tests {
     use super::*;
 
-    fn read(text: &str) -> Result<String, CallFault> {
+    fn passed(method: Method, text: &str, name: &str, stateless: bool) -> Result<String, CallFault> {
         let value: Box<RawValue> = serde_json::from_str(text).unwrap();
         let object = RawObject::parse(&value).unwrap();
-        CallParams::read(object).map(|call| call.passed_on("real").to_raw().get().to_owned())
+        let params = CallParams::read(method, object)?;
+        Ok(params.passed_on(name, stateless).to_raw().get().to_owned())
+    }
+
+    fn read(text: &str) -> Result<String, CallFault> {
+        passed(Method::CallTool, text, "real", false)
     }
 
     #[test]
@@ -117,5 +269,44 @@ mod tests {
         assert_eq!(read(r#"{"name":1}"#), Err(CallFault::Name));
         assert_eq!(read(r#"{"name":"a","arguments":[]}"#), Err(CallFault::Arguments));
         assert_eq!(read(r#"{"name":"a","Arguments":{}}"#), Err(CallFault::Imitation));
+    }
+
+    #[test]
+    fn targets_are_named_in_each_method_s_way() {
+        let prompt = r#"{"name":"a_x","arguments":{"q":"1"}}"#;
+        assert_eq!(
+            passed(Method::GetPrompt, prompt, "x", false).as_deref(),
+            Ok(r#"{"name":"x","arguments":{"q":"1"}}"#)
+        );
+        let read = r#"{"uri":"test://a","vendor":1.50}"#;
+        assert_eq!(passed(Method::ReadResource, read, "test://a", true).as_deref(), Ok(read));
+        let complete =
+            r#"{"ref":{"type":"ref/prompt","name":"a_x","v":1.0},"argument":{"name":"q","value":""}}"#;
+        assert_eq!(
+            passed(Method::Complete, complete, "x", false).as_deref(),
+            Ok(r#"{"ref":{"type":"ref/prompt","name":"x","v":1.0},"argument":{"name":"q","value":""}}"#)
+        );
+        let fault = |method, text| passed(method, text, "x", false).unwrap_err();
+        assert_eq!(fault(Method::ReadResource, "{}"), CallFault::Name);
+        assert_eq!(fault(Method::Complete, "{}"), CallFault::Reference);
+        assert_eq!(fault(Method::Complete, r#"{"ref":{"type":"ref/tool"}}"#), CallFault::Reference);
+        assert_eq!(fault(Method::ReadResource, r#"{"uri":"a","URI":"b"}"#), CallFault::Imitation);
+    }
+
+    #[test]
+    fn rounds_are_passed_on_only_to_who_understands_them() {
+        let text = r#"{"name":"a","inputResponses":{"k":{"n":1.50}},"requestState":"s"}"#;
+        assert_eq!(passed(Method::CallTool, text, "a", true).as_deref(), Ok(text));
+        assert_eq!(passed(Method::CallTool, text, "a", false).as_deref(), Ok(r#"{"name":"a"}"#));
+        let value: Box<RawValue> = serde_json::from_str(text).unwrap();
+        let params = CallParams::read(Method::CallTool, RawObject::parse(&value).unwrap()).unwrap();
+        assert_eq!(params.state().as_deref(), Some("s"));
+        assert_eq!(params.response("k").unwrap().get(), r#"{"n":1.50}"#);
+        assert!(params.response("j").is_none());
+        let answers = [("j".to_owned(), raw(&1))];
+        assert_eq!(
+            params.again(&answers, None).passed_on("a", true).to_raw().get(),
+            r#"{"name":"a","inputResponses":{"j":1}}"#
+        );
     }
 }

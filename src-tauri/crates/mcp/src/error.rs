@@ -2,6 +2,7 @@
 
 use serde_json::value::RawValue;
 
+use crate::ask::AskKind;
 use crate::raw::{RawObject, raw};
 
 /// A JSON-RPC error that the gateway itself answers with.
@@ -46,6 +47,21 @@ impl RpcError {
     /// An error without data.
     pub fn new(code: i32, message: impl Into<String>) -> Self {
         Self { code, message: message.into(), data: None }
+    }
+
+    /// The connector needs to ask something that the assistant did not declare (MCP 2026-07-28, basic, "Error Codes").
+    pub fn missing_capability(kind: AskKind) -> Self {
+        let (capability, text) = match kind {
+            AskKind::Sampling => (r#"{"sampling":{}}"#, "sampling"),
+            AskKind::Roots => (r#"{"roots":{}}"#, "roots"),
+            AskKind::Form => (r#"{"elicitation":{"form":{}}}"#, "elicitation"),
+            AskKind::Url => (r#"{"elicitation":{"url":{}}}"#, "elicitation at URLs"),
+        };
+        Self {
+            code: Self::MISSING_CAPABILITY,
+            message: format!("The connector needs an assistant that declares {text}."),
+            data: Some(format!(r#"{{"requiredCapabilities":{capability}}}"#)),
+        }
     }
 
     /// The error object.

@@ -8,21 +8,27 @@
 //! * [`connector`]: what the gateway sends to connectors, and how they answer.
 #![forbid(unsafe_code)]
 
+mod ask;
 pub mod assistant;
 mod call;
 mod canonical;
+mod capabilities;
 pub mod connector;
 mod error;
+mod level;
 mod message;
 mod raw;
 mod revision;
 mod scan;
 pub mod sse;
 
+pub use ask::{Ask, AskKind, InputFault, InputRequired};
 pub use assistant::{Dialect, MirrorFault, Mirrored};
-pub use call::{CallFault, CallParams, tool_error};
+pub use call::{CallFault, CallParams, Method, Target, tool_error};
 pub use canonical::{canonical, is_same};
+pub use capabilities::Capabilities;
 pub use error::RpcError;
+pub use level::LogLevel;
 pub use message::{Message, MessageFault};
 pub use raw::{RawObject, raw};
 pub use revision::{Era, Revision};

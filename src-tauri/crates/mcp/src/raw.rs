@@ -22,6 +22,14 @@ impl<'a> RawObject<'a> {
         self.0.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_ref())
     }
 
+    /// The member's value as it lies in the text that was parsed; `None` also for one that was set since.
+    pub fn borrowed(&self, key: &str) -> Option<&'a RawValue> {
+        self.0.iter().find_map(|(name, value)| match value {
+            Cow::Borrowed(value) if name == key => Some(*value),
+            Cow::Borrowed(_) | Cow::Owned(_) => None,
+        })
+    }
+
     /// The member's value, read as `T`; `None` when absent or of another type.
     pub fn read<T: for<'de> Deserialize<'de>>(&self, key: &str) -> Option<T> {
         serde_json::from_str(self.member(key)?.get()).ok()

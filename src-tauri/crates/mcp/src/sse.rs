@@ -1,12 +1,16 @@
 //! Server-sent events (WHATWG HTML, section 9.2), as far as Streamable HTTP uses them.
 
+use std::time::Duration;
+
 /// One event.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Event {
     /// The last event id, where one was sent.
     pub id: Option<String>,
-    /// The data lines, joined.
+    /// The data lines, joined; empty for an event that only says where the stream is, or when to come back.
     pub data: String,
+    /// How long to wait before a stream that broke off is taken up again.
+    pub retry: Option<Duration>,
 }
 
 /// Reads events from a byte stream, whatever the chunks.
@@ -54,7 +58,8 @@ impl Decoder {
         let line = std::mem::take(&mut self.line);
         if line.is_empty() {
             let event = std::mem::take(&mut self.event);
-            return std::mem::take(&mut self.has_data).then_some(event);
+            let has_data = std::mem::take(&mut self.has_data);
+            return (has_data || event.id.is_some() || event.retry.is_some()).then_some(event);
         }
         let text = String::from_utf8_lossy(&line);
         let (field, value) = text.split_once(':').unwrap_or((&text, ""));
@@ -67,7 +72,10 @@ impl Decoder {
                 self.event.data.push_str(value);
             }
             "id" => self.event.id = Some(value.to_owned()),
-            // Comments, `event` (always "message" in MCP), `retry` and unknown fields.
+            "retry" if value.bytes().all(|byte| byte.is_ascii_digit()) => {
+                self.event.retry = value.parse().ok().map(Duration::from_millis);
+            }
+            // Comments, `event` (always "message" in MCP) and unknown fields.
             _ => {}
         }
         None
@@ -98,13 +106,21 @@ mod tests {
     #[test]
     fn fields_comments_and_line_ends() {
         let mut decoder = Decoder::new(1000);
-        let text = ": hello\r\nid: 7\r\nevent: message\ndata: {\"a\":\r\ndata:1}\n\ndata\n\n\n: end\n\n";
+        let text = concat!(
+            ": hello\r\nid: 7\r\nevent: message\ndata: {\"a\":\r\ndata:1}\n\ndata\n\n\n: end\n\n",
+            "id: 8\nretry: 250\n\nretry: soon\n\n"
+        );
         let events = decoder.push(text.as_bytes());
         assert_eq!(
             events,
             Ok(vec![
-                Event { id: Some("7".to_owned()), data: "{\"a\":\n1}".to_owned() },
-                Event { id: None, data: String::new() },
+                Event { id: Some("7".to_owned()), data: "{\"a\":\n1}".to_owned(), retry: None },
+                Event::default(),
+                Event {
+                    id: Some("8".to_owned()),
+                    data: String::new(),
+                    retry: Some(Duration::from_millis(250))
+                },
             ])
         );
     }

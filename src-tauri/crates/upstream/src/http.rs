@@ -1,6 +1,7 @@
 //! A connector behind a URL: Streamable HTTP (MCP 2025-11-25, basic/transports).
 
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::Full;
@@ -8,20 +9,29 @@ use hyper::body::Incoming;
 use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 use mcp::Dialect;
-use mcp::connector::{self, FromConnector, Outgoing};
+use mcp::connector::{self, FromConnector, Outgoing, Question};
 use mcp::sse::Decoder;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::value::RawValue;
 use url::Url;
 
 use crate::MESSAGE_LIMIT;
+use crate::calls::{Calls, Replier, answered};
+use crate::ear::Ear;
 use crate::fault::UpstreamFault;
 use crate::links::{Exchange, HttpClient, Links};
-use crate::session::VERSION;
+use crate::session::{VERSION, within};
 use crate::stdio::Outcome;
 
 /// The most that is read of a stream of events before the answer has come, in bytes.
 const STREAM_LIMIT: usize = 4 * MESSAGE_LIMIT;
+/// How long a server may take to take an answer to a question of its own.
+const REPLIED_WITHIN: Duration = Duration::from_secs(30);
+/// A stream that broke off is taken up again after this time, where the server names no other.
+const RETRY: Duration = Duration::from_secs(1);
+const LONGEST_RETRY: Duration = Duration::from_secs(60);
+/// How often one answer's stream is taken up again.
+const MOST_RESUMED: usize = 100;
 const SESSION: &str = "mcp-session-id";
 const EVENT_STREAM: &str = "text/event-stream";
 
@@ -62,11 +72,14 @@ pub(crate) struct Http {
     session: OnceLock<HeaderValue>,
     /// Set as soon as it is known.
     dialect: OnceLock<Dialect>,
+    /// Who hears what is said on no call's own stream.
+    pub(crate) calls: Arc<Calls>,
 }
 
 impl Http {
-    pub(crate) fn new(client: HttpClient, url: &Url) -> Result<Self, UpstreamFault> {
-        Ok(Self { links: Links::new(client, url)?, session: OnceLock::new(), dialect: OnceLock::new() })
+    pub(crate) fn new(client: HttpClient, url: &Url, calls: Arc<Calls>) -> Result<Self, UpstreamFault> {
+        let links = Links::new(client, url)?;
+        Ok(Self { links, session: OnceLock::new(), dialect: OnceLock::new(), calls })
     }
 
     pub(crate) fn speak(&self, dialect: Dialect) {
@@ -75,7 +88,7 @@ impl Http {
 
     /// Sends `initialize` and remembers the session that the server may open with its answer.
     pub(crate) async fn open_session(
-        &self,
+        self: &Arc<Self>,
         id: u64,
         message: Outgoing,
         bearer: Option<&Bearer>,
@@ -84,17 +97,34 @@ impl Http {
         if let Some(session) = exchange.response().headers().get(SESSION) {
             let _first_stays = self.session.set(session.clone());
         }
-        self.answer(id, exchange, bearer).await
+        self.answer(id, exchange, bearer, None).await
     }
 
+    /// Sends a request. What the server says until its answer comes, `ear` hears.
     pub(crate) async fn request(
-        &self,
+        self: &Arc<Self>,
         id: u64,
         message: Outgoing,
         bearer: Option<&Bearer>,
+        ear: Option<&Ear>,
     ) -> Result<Outcome, UpstreamFault> {
         let exchange = self.post(message, bearer).await?;
-        self.answer(id, exchange, bearer).await
+        self.answer(id, exchange, bearer, ear).await
+    }
+
+    /// What sends replies to the server.
+    pub(crate) fn replier(self: &Arc<Self>, bearer: Option<&Bearer>) -> Replier {
+        let (http, bearer) = (Arc::clone(self), bearer.cloned());
+        Arc::new(move |reply| {
+            let (http, bearer) = (Arc::clone(&http), bearer.clone());
+            tokio::spawn(async move { http.reply_in_time(reply, bearer.as_ref()).await });
+        })
+    }
+
+    async fn reply_in_time(&self, reply: String, bearer: Option<&Bearer>) {
+        if let Err(fault) = within(REPLIED_WITHIN, self.reply(reply, bearer)).await {
+            tracing::debug!(%fault, "a server does not take an answer");
+        }
     }
 
     pub(crate) async fn notify(
@@ -126,6 +156,16 @@ impl Http {
             self.get_stream(connector::stream_headers(*dialect), bearer).await?
         };
         self.stream_of(exchange)
+    }
+
+    /// The stream that broke off after the event `last`.
+    async fn resumed(&self, last: &str, bearer: Option<&Bearer>) -> Result<Option<Exchange>, UpstreamFault> {
+        let Some(dialect) = self.dialect.get().filter(|dialect| !dialect.is_stateless()) else {
+            return Ok(None);
+        };
+        let mut headers = connector::stream_headers(*dialect);
+        headers.push(("last-event-id", last.to_owned()));
+        self.stream_of(self.get_stream(headers, bearer).await?)
     }
 
     async fn get_stream(
@@ -210,10 +250,11 @@ impl Http {
     }
 
     async fn answer(
-        &self,
+        self: &Arc<Self>,
         id: u64,
         exchange: Exchange,
         bearer: Option<&Bearer>,
+        ear: Option<&Ear>,
     ) -> Result<Outcome, UpstreamFault> {
         match self.refusal(exchange.response()) {
             // The error object says more than the status.
@@ -225,45 +266,105 @@ impl Http {
             None => {}
         }
         if is_event_stream(exchange.response().headers()) {
-            return self.answer_from_events(id, exchange, bearer).await;
+            return Stream::new(self, id, bearer, ear).answer(exchange).await;
         }
         let bytes = exchange.body(MESSAGE_LIMIT).await?;
         match FromConnector::parse(&bytes).map_err(|fault| UpstreamFault::Unusable(fault.to_string()))? {
             FromConnector::Answer { id: answered, outcome } if answered == id => Ok(outcome),
             FromConnector::Answer { .. }
-            | FromConnector::Request { .. }
-            | FromConnector::ToolsChanged
+            | FromConnector::Question(_)
+            | FromConnector::Reply(_)
+            | FromConnector::Notice(_)
             | FromConnector::Other => Err(UpstreamFault::Unusable("it answers another request".to_owned())),
         }
     }
+}
 
-    async fn answer_from_events(
-        &self,
-        id: u64,
-        mut exchange: Exchange,
-        bearer: Option<&Bearer>,
-    ) -> Result<Outcome, UpstreamFault> {
+/// The stream of events that a request is answered with.
+struct Stream<'a> {
+    http: &'a Arc<Http>,
+    id: u64,
+    bearer: Option<&'a Bearer>,
+    ear: Option<&'a Ear>,
+    received: usize,
+    /// The event after which the stream goes on elsewhere, where the server lets it.
+    last: Option<String>,
+    retry: Duration,
+}
+
+impl<'a> Stream<'a> {
+    fn new(http: &'a Arc<Http>, id: u64, bearer: Option<&'a Bearer>, ear: Option<&'a Ear>) -> Self {
+        Self { http, id, bearer, ear, received: 0, last: None, retry: RETRY }
+    }
+
+    /// Reads until the answer comes. A stream that broke off is taken up again after its last event, in revisions with
+    /// sessions (MCP 2025-11-25, basic/transports, "Resumability and Redelivery").
+    async fn answer(mut self, exchange: Exchange) -> Result<Outcome, UpstreamFault> {
+        let mut exchange = exchange;
+        for _ in 0..MOST_RESUMED {
+            let before = self.last.clone();
+            let broke = match self.read(exchange).await {
+                Ok(Some(outcome)) => return Ok(outcome),
+                Ok(None) => UpstreamFault::Unusable("the stream ended without the answer".to_owned()),
+                Err(fault @ UpstreamFault::Unreachable(_)) => fault,
+                Err(fault) => return Err(fault),
+            };
+            let Some(last) = self.last.clone().filter(|last| before.as_ref() != Some(last)) else {
+                return Err(broke);
+            };
+            tokio::time::sleep(self.retry).await;
+            exchange = self.http.resumed(&last, self.bearer).await?.ok_or(broke)?;
+        }
+        Err(UpstreamFault::Unusable("the stream breaks off again and again".to_owned()))
+    }
+
+    async fn read(&mut self, mut exchange: Exchange) -> Result<Option<Outcome>, UpstreamFault> {
         let mut decoder = Decoder::new(MESSAGE_LIMIT);
-        let mut received = 0;
         while let Some(chunk) = exchange.chunk().await? {
-            received += chunk.len();
-            if received > STREAM_LIMIT {
+            self.received += chunk.len();
+            if self.received > STREAM_LIMIT {
                 return Err(UpstreamFault::TooLarge);
             }
             for event in decoder.push(&chunk).map_err(|_| UpstreamFault::TooLarge)? {
-                match FromConnector::parse(event.data.as_bytes()) {
-                    Ok(FromConnector::Answer { id: answered, outcome }) if answered == id => {
-                        exchange.let_go();
-                        return Ok(outcome);
-                    }
-                    Ok(FromConnector::Request { reply }) => self.reply(reply, bearer).await?,
-                    Ok(FromConnector::Answer { .. } | FromConnector::ToolsChanged | FromConnector::Other) => {
-                    }
-                    Err(fault) => tracing::debug!(%fault, "an event of a connector is no message"),
+                self.last = event.id.or(self.last.take());
+                self.retry = event.retry.map_or(self.retry, |retry| retry.min(LONGEST_RETRY));
+                if let Some(outcome) = self.event(&event.data) {
+                    exchange.let_go();
+                    return Ok(Some(outcome));
                 }
             }
         }
-        Err(UpstreamFault::Unusable("the stream ended without the answer".to_owned()))
+        Ok(None)
+    }
+
+    fn event(&self, data: &str) -> Option<Outcome> {
+        if data.is_empty() {
+            return None;
+        }
+        match FromConnector::parse(data.as_bytes()) {
+            Ok(FromConnector::Answer { id, outcome }) if id == self.id => return Some(outcome),
+            Ok(FromConnector::Question(question)) => self.ask(question),
+            Ok(FromConnector::Reply(reply)) => self.http.replier(self.bearer)(reply),
+            Ok(FromConnector::Notice(notice)) => {
+                if let Some(ear) = self.ear {
+                    ear.tell(notice);
+                }
+            }
+            Ok(FromConnector::Answer { .. } | FromConnector::Other) => {}
+            Err(fault) => tracing::debug!(%fault, "an event of a connector is no message"),
+        }
+        None
+    }
+
+    /// The answer goes by a way of its own, so that the stream is read on meanwhile.
+    fn ask(&self, question: Question) {
+        let replier = self.http.replier(self.bearer);
+        match self.ear.cloned() {
+            Some(ear) => {
+                tokio::spawn(async move { replier(answered(&ear, question).await) });
+            }
+            None => replier(question.refusal("nobody can be asked")),
+        }
     }
 }
 

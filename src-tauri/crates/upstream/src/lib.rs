@@ -6,6 +6,8 @@
 #![forbid(unsafe_code)]
 
 mod authority;
+mod calls;
+mod ear;
 mod fault;
 mod http;
 mod links;
@@ -14,7 +16,8 @@ mod opening;
 mod session;
 mod stdio;
 
-pub use authority::{Authority, Mismatch};
+pub use authority::{Authority, Mismatch, Standing};
+pub use ear::{Asked, Ear, Event, Hearing, LogWish, Wants, ear};
 pub use fault::UpstreamFault;
 pub use http::Bearer;
 pub use links::HttpClient;

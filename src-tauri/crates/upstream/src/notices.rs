@@ -4,11 +4,12 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use mcp::connector::FromConnector;
+use mcp::connector::{self, FromConnector};
 use mcp::sse::Decoder;
 use tokio::sync::watch;
 
 use crate::MESSAGE_LIMIT;
+use crate::calls::Calls;
 use crate::fault::UpstreamFault;
 use crate::http::{Bearer, Http};
 use crate::links::Exchange;
@@ -36,7 +37,8 @@ impl News {
     /// # Errors
     /// An [`UpstreamFault`].
     pub async fn open(&self, bearer: Option<&Bearer>) -> Result<Option<Notices>, UpstreamFault> {
-        Ok(self.http.news(self.id, bearer).await?.map(Notices::new))
+        let exchange = self.http.news(self.id, bearer).await?;
+        Ok(exchange.map(|exchange| Notices::new(exchange, Arc::clone(&self.http.calls))))
     }
 
     /// Answers a question that came over the stream.
@@ -54,6 +56,7 @@ pub struct Notices {
     exchange: Exchange,
     decoder: Decoder,
     waiting: VecDeque<Notice>,
+    calls: Arc<Calls>,
 }
 
 /// One piece of news.
@@ -66,8 +69,8 @@ pub enum Notice {
 }
 
 impl Notices {
-    pub(crate) fn new(exchange: Exchange) -> Self {
-        Self { exchange, decoder: Decoder::new(MESSAGE_LIMIT), waiting: VecDeque::new() }
+    pub(crate) fn new(exchange: Exchange, calls: Arc<Calls>) -> Self {
+        Self { exchange, decoder: Decoder::new(MESSAGE_LIMIT), waiting: VecDeque::new(), calls }
     }
 
     /// Waits for the next one; `None` when the server ends the stream.
@@ -81,13 +84,25 @@ impl Notices {
             }
             let Some(chunk) = self.exchange.chunk().await? else { return Ok(None) };
             for event in self.decoder.push(&chunk).map_err(|_| UpstreamFault::TooLarge)? {
-                match FromConnector::parse(event.data.as_bytes()) {
-                    Ok(FromConnector::ToolsChanged) => self.waiting.push_back(Notice::ToolsChanged),
-                    Ok(FromConnector::Request { reply }) => self.waiting.push_back(Notice::Reply(reply)),
-                    Ok(FromConnector::Answer { .. } | FromConnector::Other) => {}
-                    Err(fault) => tracing::debug!(%fault, "an event of a connector is no message"),
+                if !event.data.is_empty() {
+                    self.hear(&event.data);
                 }
             }
+        }
+    }
+
+    fn hear(&mut self, data: &str) {
+        match FromConnector::parse(data.as_bytes()) {
+            Ok(FromConnector::Notice(connector::Notice::ToolsChanged)) => {
+                self.waiting.push_back(Notice::ToolsChanged);
+            }
+            Ok(FromConnector::Notice(notice)) => self.calls.tell(notice),
+            Ok(FromConnector::Question(question)) => {
+                self.waiting.extend(self.calls.ask(question).map(Notice::Reply));
+            }
+            Ok(FromConnector::Reply(reply)) => self.waiting.push_back(Notice::Reply(reply)),
+            Ok(FromConnector::Answer { .. } | FromConnector::Other) => {}
+            Err(fault) => tracing::debug!(%fault, "an event of a connector is no message"),
         }
     }
 }

@@ -2,14 +2,15 @@
 //! 2026-07-28, basic/versioning, "Backward Compatibility with Initialization-Based Versions").
 
 use std::sync::atomic::{AtomicBool, AtomicU64};
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 
-use mcp::Dialect;
 use mcp::connector::{self, Discovery};
+use mcp::{Capabilities, Dialect};
 use tokio::sync::watch;
 use url::Url;
 
+use crate::calls::Calls;
 use crate::fault::UpstreamFault;
 use crate::http::{Bearer, Http, shown};
 use crate::links::HttpClient;
@@ -28,14 +29,20 @@ enum Place<'a> {
 
 impl Place<'_> {
     /// A connection on which nothing was said yet.
-    async fn connect(&self) -> Result<Session, UpstreamFault> {
+    async fn connect(&self, capabilities: &Capabilities) -> Result<Session, UpstreamFault> {
+        let calls = Arc::new(Calls::default());
         let transport = match self {
-            Self::Program(program) => Transport::Stdio(Stdio::start(program).await?),
-            Self::Url(client, url) => Transport::Http(Arc::new(Http::new((*client).clone(), url)?)),
+            Self::Program(program) => Transport::Stdio(Stdio::start(program, Arc::clone(&calls)).await?),
+            Self::Url(client, url) => {
+                Transport::Http(Arc::new(Http::new((*client).clone(), url, Arc::clone(&calls))?))
+            }
         };
         Ok(Session {
             transport,
+            calls,
             dialect: Dialect::default(),
+            capabilities: capabilities.clone(),
+            level: Mutex::default(),
             tells_changes: false,
             next_id: AtomicU64::new(0),
             mirrored: RwLock::default(),
@@ -55,19 +62,22 @@ enum Probe {
 }
 
 impl Session {
-    /// Starts a program and opens a conversation with it. `known`: how it spoke the last time.
+    /// Starts a program and opens a conversation with it, for assistants that can be asked what `capabilities` says.
+    /// `known`: how it spoke the last time.
     ///
     /// # Errors
     /// An [`UpstreamFault`]; the program has been ended.
     pub async fn open_program(
         program: &Program,
+        capabilities: &Capabilities,
         known: Option<Dialect>,
         deadline: Duration,
     ) -> Result<Self, UpstreamFault> {
-        within(deadline, open(&Place::Program(program), known, None)).await
+        within(deadline, open(&Place::Program(program), capabilities, known, None)).await
     }
 
-    /// Opens a conversation with a server. `known`: how it spoke the last time.
+    /// Opens a conversation with a server, for assistants that can be asked what `capabilities` says. `known`: how it spoke
+    /// the last time.
     ///
     /// # Errors
     /// An [`UpstreamFault`].
@@ -75,15 +85,16 @@ impl Session {
         client: &HttpClient,
         url: &Url,
         bearer: Option<&Bearer>,
+        capabilities: &Capabilities,
         known: Option<Dialect>,
         deadline: Duration,
     ) -> Result<Self, UpstreamFault> {
-        within(deadline, open(&Place::Url(client, url), known, bearer)).await
+        within(deadline, open(&Place::Url(client, url), capabilities, known, bearer)).await
     }
 
     async fn probe(&self, bearer: Option<&Bearer>) -> Result<Probe, UpstreamFault> {
         let id = self.number();
-        let asked = self.exchange(id, connector::discover(id, VERSION), bearer);
+        let asked = self.exchange(id, connector::discover(id, VERSION), bearer, None);
         let Ok(answer) = tokio::time::timeout(PROBE, asked).await else { return Ok(Probe::Silent) };
         Ok(match answer {
             Ok(Ok(result)) => Probe::Answered(connector::discovery(Ok(&result))),
@@ -109,7 +120,7 @@ impl Session {
 
     async fn initialize(&mut self, bearer: Option<&Bearer>) -> Result<(), UpstreamFault> {
         let id = self.number();
-        let message = connector::initialize(id, VERSION);
+        let message = connector::initialize(id, &self.capabilities, VERSION);
         let outcome = match &self.transport {
             Transport::Stdio(stdio) => stdio.request(id, message.body).await,
             Transport::Http(http) => http.open_session(id, message, bearer).await,
@@ -135,18 +146,19 @@ impl Session {
 
 async fn open(
     place: &Place<'_>,
+    capabilities: &Capabilities,
     known: Option<Dialect>,
     bearer: Option<&Bearer>,
 ) -> Result<Session, UpstreamFault> {
-    let mut session = place.connect().await?;
+    let mut session = place.connect(capabilities).await?;
     let asks_first = known.is_none_or(Dialect::is_stateless);
     let probe = if asks_first { session.probe(bearer).await? } else { Probe::Answered(Discovery::Sessions) };
     match probe {
         Probe::Answered(found) => settle(session, found, bearer).await,
-        Probe::Ended => anew(place, bearer).await,
+        Probe::Ended => anew(place, capabilities, bearer).await,
         Probe::Silent => match session.initialize(bearer).await {
             Ok(()) => Ok(session),
-            Err(UpstreamFault::Ended { .. }) => anew(place, bearer).await,
+            Err(UpstreamFault::Ended { .. }) => anew(place, capabilities, bearer).await,
             // It was slow rather than old.
             Err(refused @ UpstreamFault::Refused { .. }) => match session.probe(bearer).await? {
                 Probe::Answered(found @ Discovery::Stateless { .. }) => settle(session, found, bearer).await,
@@ -160,8 +172,12 @@ async fn open(
 }
 
 /// Once more, without the question over which a program ended.
-async fn anew(place: &Place<'_>, bearer: Option<&Bearer>) -> Result<Session, UpstreamFault> {
-    let mut session = place.connect().await?;
+async fn anew(
+    place: &Place<'_>,
+    capabilities: &Capabilities,
+    bearer: Option<&Bearer>,
+) -> Result<Session, UpstreamFault> {
+    let mut session = place.connect(capabilities).await?;
     session.initialize(bearer).await?;
     Ok(session)
 }

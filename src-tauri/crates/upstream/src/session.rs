@@ -2,17 +2,19 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
-use mcp::connector::{self, Outgoing};
-use mcp::{CallParams, Dialect, Mirrored};
+use mcp::connector::{self, Hop, Outgoing};
+use mcp::{CallParams, Capabilities, Dialect, LogLevel, Mirrored};
 use serde_json::value::RawValue;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::MESSAGE_LIMIT;
 use crate::authority::Authority;
+use crate::calls::{Calls, Replier};
+use crate::ear::{Ear, LogWish};
 use crate::fault::UpstreamFault;
 use crate::http::{Bearer, Http, shown};
 use crate::notices::{Changes, News};
@@ -31,7 +33,12 @@ const PAGE_LIMIT: usize = 100;
 #[derive(Debug)]
 pub struct Session {
     pub(crate) transport: Transport,
+    pub(crate) calls: Arc<Calls>,
     pub(crate) dialect: Dialect,
+    /// What the assistants that it is for can be asked.
+    pub(crate) capabilities: Capabilities,
+    /// The gravity of log messages from which on the connector was asked to send them.
+    pub(crate) level: Mutex<Option<LogLevel>>,
     pub(crate) tells_changes: bool,
     pub(crate) next_id: AtomicU64,
     /// The arguments that headers repeat, by tool; known once the tools were listed.
@@ -95,61 +102,66 @@ impl Session {
         within(deadline, listed).await
     }
 
-    /// Calls the tool that the authority's permit names, with the parameters as they came.
+    /// Has the effect that the authority's permit names, with the parameters as they came. What the connector says until
+    /// its answer comes, `ear` hears.
     ///
     /// # Errors
     /// An [`UpstreamFault`]; after [`UpstreamFault::Deadline`], or when dropped, the connector has been told that nobody
     /// waits.
-    pub async fn call_tool(
+    pub async fn call(
         &self,
         authority: Authority<'_>,
         params: &CallParams<'_>,
         bearer: Option<&Bearer>,
         deadline: Duration,
+        ear: Option<&Ear>,
     ) -> Result<Answer, UpstreamFault> {
         let Some(tool) = authority.permit().tool().filter(|_| authority.covers(params)) else {
             return Err(UpstreamFault::NotPermitted);
         };
+        let effect = Effect { session: self, params, tool, bearer, ear };
         let begun = Instant::now();
-        let outcome = self.attempt(params, tool, bearer, deadline).await;
+        let outcome = effect.attempt(deadline).await;
         let contradicts =
             matches!(&outcome, Ok(Err(error)) if connector::is_header_mismatch(error)) && self.repeats();
         let rest = deadline.saturating_sub(begun.elapsed());
         // Refused for its headers: nothing was done, and the tool's definition says what they should have been.
         if contradicts && self.list_tools(bearer, rest).await.is_ok() {
-            return self.attempt(params, tool, bearer, deadline.saturating_sub(begun.elapsed())).await;
+            return effect.attempt(deadline.saturating_sub(begun.elapsed())).await;
         }
         outcome
+    }
+
+    /// Whether it serves an assistant that can be asked this: without sessions each request says so anew.
+    pub fn suits(&self, capabilities: &Capabilities) -> bool {
+        self.dialect.is_stateless() || self.capabilities == *capabilities
+    }
+
+    /// Whether it was opened for nobody who could be asked anything.
+    pub fn is_plain(&self) -> bool {
+        self.capabilities.is_empty()
+    }
+
+    /// Has the connector send log messages from this level on, unless it does already. What it does not know it refuses.
+    async fn raise_level(&self, wanted: LogLevel, bearer: Option<&Bearer>) -> Result<(), UpstreamFault> {
+        {
+            let mut level = self.level.lock().unwrap_or_else(PoisonError::into_inner);
+            if level.is_some_and(|level| level <= wanted) {
+                return Ok(());
+            }
+            *level = Some(wanted);
+        }
+        let id = self.number();
+        let answer = self.exchange(id, connector::set_level(self.dialect, id, wanted), bearer, None).await?;
+        if let Err(error) = answer {
+            tracing::debug!(error = shown(&error), "a connector sets no log level");
+        }
+        Ok(())
     }
 
     /// Whether headers repeat what the messages of this session say.
     fn repeats(&self) -> bool {
         self.dialect.is_stateless() && matches!(self.transport, Transport::Http(_))
-    }
-
-    async fn attempt(
-        &self,
-        params: &CallParams<'_>,
-        tool: &model::ToolName,
-        bearer: Option<&Bearer>,
-        deadline: Duration,
-    ) -> Result<Answer, UpstreamFault> {
-        let id = self.number();
-        let mut message = connector::call_tool(self.dialect, id, params, tool.as_str(), VERSION);
-        if let Some(known) = &*self.mirrored.read().unwrap_or_else(PoisonError::into_inner)
-            && let Some(mirrored) = known.get(tool)
-        {
-            message.repeated = mirrored.headers(params.arguments());
-        }
-        let mut unanswered = Unanswered { session: self, id, bearer, abandoned: true };
-        let outcome = within(deadline, self.exchange(id, message, bearer)).await;
-        unanswered.abandoned = matches!(outcome, Err(UpstreamFault::Deadline));
-        match outcome {
-            Ok(Ok(result)) if !connector::is_complete(&result) => {
-                Err(UpstreamFault::Unusable("it asks for something that was not offered to it".to_owned()))
-            }
-            outcome => outcome,
-        }
     }
 
     /// How the connector speaks: a hint for the next session with it.
@@ -217,7 +229,7 @@ impl Session {
         bearer: Option<&Bearer>,
     ) -> Result<Box<RawValue>, UpstreamFault> {
         let id = self.number();
-        let outcome = self.exchange(id, message(id), bearer).await?;
+        let outcome = self.exchange(id, message(id), bearer, None).await?;
         outcome.map_err(|error| UpstreamFault::Refused { method, error: shown(&error) })
     }
 
@@ -226,10 +238,18 @@ impl Session {
         id: u64,
         message: Outgoing,
         bearer: Option<&Bearer>,
+        ear: Option<&Ear>,
     ) -> Result<Outcome, UpstreamFault> {
         match &self.transport {
             Transport::Stdio(stdio) => stdio.request(id, message.body).await,
-            Transport::Http(http) => http.request(id, message, bearer).await,
+            Transport::Http(http) => http.request(id, message, bearer, ear).await,
+        }
+    }
+
+    fn replier(&self, bearer: Option<&Bearer>) -> Replier {
+        match &self.transport {
+            Transport::Stdio(stdio) => stdio.replier(),
+            Transport::Http(http) => http.replier(bearer),
         }
     }
 
@@ -253,6 +273,72 @@ impl Session {
 
     pub(crate) fn number(&self) -> u64 {
         self.next_id.fetch_add(1, Ordering::Relaxed)
+    }
+}
+
+/// One effect that a session is used for.
+struct Effect<'a> {
+    session: &'a Session,
+    params: &'a CallParams<'a>,
+    tool: &'a model::ToolName,
+    bearer: Option<&'a Bearer>,
+    ear: Option<&'a Ear>,
+}
+
+impl Effect<'_> {
+    async fn attempt(&self, deadline: Duration) -> Result<Answer, UpstreamFault> {
+        let work = self.exchange();
+        let outcome = match self.ear {
+            Some(ear) => ear.within(deadline, work).await,
+            None => within(deadline, work).await,
+        };
+        match outcome {
+            Ok(Ok(result)) if !connector::is_relayed(&result) => {
+                Err(UpstreamFault::Unusable("it answers in a way that was not offered to it".to_owned()))
+            }
+            outcome => outcome,
+        }
+    }
+
+    async fn exchange(&self) -> Result<Answer, UpstreamFault> {
+        let Self { session, bearer, ear, .. } = *self;
+        if let (Some(LogWish::From(level)), false) =
+            (ear.map(|ear| ear.wants().log), session.dialect.is_stateless())
+        {
+            session.raise_level(level, bearer).await?;
+        }
+        let id = session.number();
+        let message = self.message(id);
+        let heard = ear.map(|ear| (ear, session.replier(bearer)));
+        let _under_way = session.calls.register(id, heard);
+        let mut unanswered = Unanswered { session, id, bearer, abandoned: true };
+        let outcome = session.exchange(id, message, bearer, ear).await;
+        unanswered.abandoned = false;
+        outcome
+    }
+
+    fn message(&self, id: u64) -> Outgoing {
+        let Self { session, params, tool, ear, .. } = *self;
+        let wants = ear.map(Ear::wants);
+        let nothing = Capabilities::default();
+        let hop = Hop {
+            dialect: session.dialect,
+            version: VERSION,
+            capabilities: wants.map_or(&nothing, |wants| &wants.capabilities),
+            log: wants.and_then(|wants| match wants.log {
+                LogWish::Nothing => None,
+                LogWish::Whatever => Some(LogLevel::Info),
+                LogWish::From(level) => Some(level),
+            }),
+            progress: wants.is_some_and(|wants| wants.progress),
+        };
+        let mut message = connector::effect(hop, id, params, tool.as_str());
+        if let Some(known) = &*session.mirrored.read().unwrap_or_else(PoisonError::into_inner)
+            && let Some(mirrored) = known.get(tool)
+        {
+            message.repeated = mirrored.headers(params.arguments());
+        }
+        message
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use mcp::connector::FromConnector;
+use mcp::connector::{FromConnector, Notice};
 use os::ChildGroup;
 use serde_json::value::RawValue;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
@@ -13,6 +13,7 @@ use tokio::process::{ChildStderr, ChildStdin, ChildStdout};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::MESSAGE_LIMIT;
+use crate::calls::Calls;
 use crate::fault::UpstreamFault;
 
 /// How many messages may wait to be written before a writer waits.
@@ -56,6 +57,7 @@ struct Shared {
     waiting: Mutex<Waiting>,
     last_words: Mutex<VecDeque<String>>,
     tools_changed: watch::Sender<u64>,
+    calls: Arc<Calls>,
 }
 
 #[derive(Debug, Default)]
@@ -67,7 +69,8 @@ struct Waiting {
 }
 
 impl Stdio {
-    pub(crate) async fn start(program: &Program) -> Result<Self, UpstreamFault> {
+    /// Starts the program. What it says without saying to whom, `calls` hear.
+    pub(crate) async fn start(program: &Program, calls: Arc<Calls>) -> Result<Self, UpstreamFault> {
         let failed = |error: std::io::Error| UpstreamFault::Start {
             program: program.program.clone(),
             reason: error.to_string(),
@@ -90,6 +93,7 @@ impl Stdio {
             waiting: Mutex::default(),
             last_words: Mutex::default(),
             tools_changed: watch::Sender::new(0),
+            calls,
         });
         tokio::spawn(listen_to_errors(stderr, Arc::clone(&shared)));
         tokio::spawn(pump(child, stdin, stdout, letters, outbox.clone(), Arc::clone(&shared), unleashed));
@@ -121,6 +125,12 @@ impl Stdio {
         if self.outbox.try_send(message).is_err() {
             tracing::debug!("a notification was dropped");
         }
+    }
+
+    /// What sends replies to the program.
+    pub(crate) fn replier(&self) -> crate::calls::Replier {
+        let outbox = self.outbox.clone();
+        Arc::new(move |reply| reply_to(&outbox, reply))
     }
 
     pub(crate) fn is_alive(&self) -> bool {
@@ -211,16 +221,26 @@ async fn read(stdout: ChildStdout, outbox: mpsc::Sender<String>, shared: &Shared
                     let _ = answer.send(outcome);
                 }
             }
-            Ok(FromConnector::Request { reply }) => {
-                if outbox.try_send(reply).is_err() {
-                    tracing::debug!("a connector asks faster than it reads");
+            Ok(FromConnector::Question(question)) => {
+                if let Some(refusal) = shared.calls.ask(question) {
+                    reply_to(&outbox, refusal);
                 }
             }
-            Ok(FromConnector::ToolsChanged) => shared.tools_changed.send_modify(|count| *count += 1),
+            Ok(FromConnector::Reply(reply)) => reply_to(&outbox, reply),
+            Ok(FromConnector::Notice(Notice::ToolsChanged)) => {
+                shared.tools_changed.send_modify(|count| *count += 1);
+            }
+            Ok(FromConnector::Notice(notice)) => shared.calls.tell(notice),
             Ok(FromConnector::Other) => {}
             // Programs do print to standard output by mistake; one bad line is no reason to end.
             Err(fault) => tracing::debug!(%fault, "a line of a connector is no message"),
         }
+    }
+}
+
+fn reply_to(outbox: &mpsc::Sender<String>, reply: String) {
+    if outbox.try_send(reply).is_err() {
+        tracing::debug!("a connector asks faster than it reads");
     }
 }
 

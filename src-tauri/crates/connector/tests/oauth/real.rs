@@ -17,7 +17,15 @@ use crate::support::{Desk, bearer, mail, serve, status};
 /// Whether the connector takes the token: it lists its tools only then.
 async fn tools(url: &Url, bearer: &Bearer) -> Result<usize, UpstreamFault> {
     let deadline = Duration::from_secs(30);
-    let session = Session::open_url(&HttpClient::new().unwrap(), url, Some(bearer), None, deadline).await?;
+    let session = Session::open_url(
+        &HttpClient::new().unwrap(),
+        url,
+        Some(bearer),
+        &mcp::Capabilities::default(),
+        None,
+        deadline,
+    )
+    .await?;
     Ok(session.list_tools(Some(bearer), deadline).await?.tools.len())
 }
 

@@ -96,11 +96,14 @@ async fn list(spec: &ConnectorSpec, secret: Option<&SecretString>) -> Result<Lis
         (Transport::Http(_), Some(secret)) => Some(Bearer::new(secret.clone())),
         (Transport::Http(_) | Transport::Stdio { .. }, _) => None,
     };
+    let nobody = mcp::Capabilities::default();
     let session = match (spec.transport()?, launch::program(spec, secret)) {
         (Transport::Http(url), _) => {
-            Session::open_url(&HttpClient::new()?, url, bearer.as_ref(), None, DEADLINE).await?
+            Session::open_url(&HttpClient::new()?, url, bearer.as_ref(), &nobody, None, DEADLINE).await?
         }
-        (Transport::Stdio { .. }, Some(program)) => Session::open_program(&program, None, DEADLINE).await?,
+        (Transport::Stdio { .. }, Some(program)) => {
+            Session::open_program(&program, &nobody, None, DEADLINE).await?
+        }
         (Transport::Stdio { .. }, None) => return Err(ContentFault::Transport.into()),
     };
     Ok(session.list_tools(bearer.as_ref(), DEADLINE).await?)

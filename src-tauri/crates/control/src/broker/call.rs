@@ -172,7 +172,7 @@ impl Broker {
         let opened = self.pool.session(key, spec, secret).await.map_err(|Full| BrokerFault::Busy)?;
         let bearer = spec.url.as_ref().map(|_| Bearer::new(secret.clone()));
         Ok(match opened {
-            Ok(session) => session.call_tool(authority, params, bearer.as_ref(), DEADLINE).await,
+            Ok(session) => session.call(authority, params, bearer.as_ref(), DEADLINE, None).await,
             Err(fault) => Err(fault),
         })
     }

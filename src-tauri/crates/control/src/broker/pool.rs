@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use mcp::Capabilities;
 use model::{ConnectorId, CredentialId, Digest, Subject};
 use org_protocol::{ConnectorSpec, ContentFault, Transport};
 use os::Clock;
@@ -135,9 +136,12 @@ impl Pool {
     async fn open(&self, spec: &ConnectorSpec, secret: &SecretString) -> Result<Session, UpstreamFault> {
         let unusable = |fault: ContentFault| UpstreamFault::Unusable(fault.to_string());
         match (spec.transport().map_err(unusable)?, launch::program(spec, Some(secret))) {
-            (Transport::Stdio { .. }, Some(program)) => Session::open_program(&program, None, START).await,
+            (Transport::Stdio { .. }, Some(program)) => {
+                Session::open_program(&program, &Capabilities::default(), None, START).await
+            }
             (Transport::Http(url), _) => {
-                Session::open_url(&self.http, url, Some(&Bearer::new(secret.clone())), None, START).await
+                let bearer = Bearer::new(secret.clone());
+                Session::open_url(&self.http, url, Some(&bearer), &Capabilities::default(), None, START).await
             }
             (Transport::Stdio { .. }, None) => Err(unusable(ContentFault::Transport)),
         }

@@ -7,8 +7,9 @@ use axum::extract::{Path, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
+use mcp::Method as Effect;
 use mcp::RpcError;
-use mcp::assistant::{Answer, Headers, Incoming, Request, ServerFace, ToolEntry, read};
+use mcp::assistant::{Answer, Asked as Question, Headers, Incoming, Request, ServerFace, ToolEntry, read};
 use model::{ConnectorId, ForPerson as _};
 use org_protocol::{BROKER_CONTEXT_HEADER, BrokerContext};
 
@@ -25,11 +26,11 @@ pub(super) async fn call(
 ) -> Result<Response, Fault> {
     let connector: ConnectorId = connector.parse().map_err(|_| Fault::not_found())?;
     let caller = plane.caller(&method, uri.path(), &headers).await?;
-    let (id, dialect, request) = match read(&Headers::read(&headers), &body) {
-        Ok(Incoming::Request { id, dialect, request }) if dialect.is_stateless() => (id, dialect, request),
-        Ok(Incoming::Request { .. }) => return Err(Fault::bad_request("MCP 2026-07-28 is spoken here")),
-        Ok(Incoming::Notification) => return Ok(StatusCode::ACCEPTED.into_response()),
-        Ok(Incoming::Response) => return Err(Fault::bad_request("nothing was asked of this device")),
+    let Question { id, dialect, request, .. } = match read(&Headers::read(&headers), &body) {
+        Ok(Incoming::Request(question)) if question.dialect.is_stateless() => question,
+        Ok(Incoming::Request(_)) => return Err(Fault::bad_request("MCP 2026-07-28 is spoken here")),
+        Ok(Incoming::Notification(_)) => return Ok(StatusCode::ACCEPTED.into_response()),
+        Ok(Incoming::Response(_)) => return Err(Fault::bad_request("nothing was asked of this device")),
         Err(refusal) => return Ok(written(Answer::refusal(&refusal))),
     };
     let context = headers
@@ -47,10 +48,12 @@ pub(super) async fn call(
         device: caller.device,
     };
     let answer = match request {
-        Request::CallTool(params) => match plane.broker.call(&plane, &asked, &params).await? {
-            Ok(result) => Answer::result(dialect, id, &result),
-            Err(error) => Answer::passed_error(id, &error),
-        },
+        Request::Effect(params) if params.method() == Effect::CallTool => {
+            match plane.broker.call(&plane, &asked, &params).await? {
+                Ok(result) => Answer::result(dialect, id, &result),
+                Err(error) => Answer::passed_error(dialect, id, &error),
+            }
+        }
         Request::ListTools => {
             let entries: Vec<ToolEntry> = plane.broker.listed(&asked, plane.clock.now());
             Answer::tools(dialect, id, &entries, Duration::ZERO)
@@ -60,7 +63,12 @@ pub(super) async fn call(
             let version = env!("CARGO_PKG_VERSION");
             Answer::discovered(id, ServerFace { name: connector.as_str(), title, version })
         }
-        Request::Initialize { .. } | Request::Ping | Request::Listen { .. } | Request::Unknown(_) => {
+        Request::Initialize { .. }
+        | Request::Ping
+        | Request::SetLevel(_)
+        | Request::Effect(_)
+        | Request::Listen { .. }
+        | Request::Unknown(_) => {
             let error = RpcError::new(RpcError::METHOD_NOT_FOUND, "this method is not served here");
             Answer::error(dialect, id, &error)
         }

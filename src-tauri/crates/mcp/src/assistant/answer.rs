@@ -9,9 +9,12 @@ use serde_json::value::RawValue;
 
 use super::incoming::{Dialect, Refusal};
 use super::mirrored::{MirrorFault, Mirrored};
-use crate::error::RpcError;
+use crate::error::{RpcError, code_of};
 use crate::raw::{RawObject, raw};
 use crate::revision::Revision;
+
+/// What revisions with sessions say of a resource that does not exist (MCP 2025-11-25, server/resources, "Error Handling").
+const RESOURCE_NOT_FOUND: i32 = -32002;
 
 /// An HTTP answer with a JSON body.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,9 +84,30 @@ impl Answer {
         Self::ok(id, shaped.as_deref().unwrap_or(result))
     }
 
-    /// An error that came from a connector, passed on as it is.
-    pub fn passed_error(id: &RawValue, error: &RawValue) -> Self {
-        Self { status: StatusCode::OK, body: response(id, None, Some(error)) }
+    /// An error that came from a connector, passed on as it is but for codes that the assistant's revision does not have.
+    pub fn passed_error(dialect: Dialect, id: &RawValue, error: &RawValue) -> Self {
+        let code = code_of(error);
+        let code = match (dialect.is_stateless(), code) {
+            (true, Some(RESOURCE_NOT_FOUND)) => Some(RpcError::INVALID_PARAMS),
+            (
+                false,
+                Some(
+                    RpcError::HEADER_MISMATCH | RpcError::MISSING_CAPABILITY | RpcError::UNSUPPORTED_REVISION,
+                ),
+            ) => Some(RpcError::INVALID_PARAMS),
+            (true | false, _) => None,
+        };
+        let recoded = code.and_then(|code| {
+            let mut error = RawObject::parse(error)?;
+            error.set("code", raw(&code));
+            Some(error.to_raw())
+        });
+        let error = recoded.as_deref().unwrap_or(error);
+        let status = match code_of(error) {
+            Some(RpcError::MISSING_CAPABILITY) => StatusCode::BAD_REQUEST,
+            Some(_) | None => StatusCode::OK,
+        };
+        Self { status, body: response(id, None, Some(error)) }
     }
 
     /// An error of the gateway.
@@ -91,7 +115,11 @@ impl Answer {
         let modern = dialect.is_stateless();
         let status = match error.code {
             RpcError::METHOD_NOT_FOUND if modern => StatusCode::NOT_FOUND,
-            RpcError::HEADER_MISMATCH | RpcError::UNSUPPORTED_REVISION if modern => StatusCode::BAD_REQUEST,
+            RpcError::HEADER_MISMATCH | RpcError::MISSING_CAPABILITY | RpcError::UNSUPPORTED_REVISION
+                if modern =>
+            {
+                StatusCode::BAD_REQUEST
+            }
             _ => StatusCode::OK,
         };
         Self { status, body: response(id, None, Some(&error.to_raw())) }

@@ -2,12 +2,10 @@
 //! likewise): one message a line, both ways. There are no headers, so what they would say is in the message itself, or
 //! was agreed on when the conversation began.
 
-use serde_json::value::RawValue;
-
 use super::answer::Answer;
 use super::incoming::{
-    Dialect, Refusal, Request, bad_request, has_capabilities, request, stated, unreadable, unstated,
-    unsupported,
+    Asked, Dialect, Incoming, Notification, Refusal, Request, Response, bad_request, has_capabilities, means,
+    notification, request, stated, unreadable, unstated, unsupported,
 };
 use crate::error::RpcError;
 use crate::message::Message;
@@ -20,61 +18,40 @@ pub struct Conversation {
     revision: Option<Revision>,
 }
 
-/// What was said.
-#[derive(Debug)]
-pub enum Said<'a> {
-    /// A question.
-    Request {
-        /// The id to answer to.
-        id: &'a RawValue,
-        /// How to answer.
-        dialect: Dialect,
-        /// What is asked.
-        request: Request<'a>,
-    },
-    /// The assistant is ready for notices (until 2025-11-25).
-    Ready,
-    /// The assistant waits no longer for the answer to the request with this id.
-    Cancelled(Box<RawValue>),
-    /// Something that changes nothing: another notification, or an answer to a question that nobody asked.
-    Nothing,
-}
-
 impl Conversation {
     /// Reads one line.
     ///
     /// # Errors
     /// A [`Refusal`] to be sent back; nothing has had an effect.
-    pub fn read<'a>(&mut self, line: &'a [u8]) -> Result<Said<'a>, Refusal> {
+    pub fn read<'a>(&mut self, line: &'a [u8]) -> Result<Incoming<'a>, Refusal> {
         match Message::parse(line).map_err(|fault| unreadable(&fault))? {
-            Message::Response { .. } => Ok(Said::Nothing),
+            Message::Response { id, outcome } => Ok(Incoming::Response(Response { id, outcome })),
             Message::Notification { method, params } => {
-                Ok(match (method.as_ref(), params.member("requestId")) {
-                    ("notifications/initialized", _) if self.revision.is_some() => Said::Ready,
-                    ("notifications/cancelled", Some(id)) => Said::Cancelled(id.to_owned()),
-                    _ => Said::Nothing,
-                })
+                Ok(Incoming::Notification(match notification(&method, &params) {
+                    Notification::Initialized if self.revision.is_none() => Notification::Other,
+                    told => told,
+                }))
             }
             Message::Request { id, method, params } => {
-                let read = self.dialect(&method, &params).and_then(|dialect| {
+                let meta = params.borrowed("_meta").and_then(RawObject::parse);
+                let read = self.dialect(&method, meta.as_ref()).and_then(|dialect| {
                     let request = request(dialect, method, params)?;
-                    Ok((dialect, request))
+                    Ok(Asked { id, dialect, means: means(dialect, meta.as_ref()), request })
                 });
-                let (dialect, request) = read.map_err(|error| bad_request(id.get(), error))?;
-                if let Request::Initialize { revision } = request {
+                let asked = read.map_err(|error| bad_request(id.get(), error))?;
+                if let Request::Initialize { revision, .. } = asked.request {
                     self.revision = Some(revision);
                 }
-                Ok(Said::Request { id, dialect, request })
+                Ok(Incoming::Request(asked))
             }
         }
     }
 
-    fn dialect(&self, method: &str, params: &RawObject<'_>) -> Result<Dialect, RpcError> {
-        let meta = params.member("_meta").and_then(RawObject::parse);
-        if let Some(date) = stated(meta.as_ref()) {
+    fn dialect(&self, method: &str, meta: Option<&RawObject<'_>>) -> Result<Dialect, RpcError> {
+        if let Some(date) = stated(meta) {
             let revision = Revision::known(&date).ok_or_else(|| unsupported(&date))?;
             if revision.era() == Era::Modern {
-                has_capabilities(meta.as_ref())?;
+                has_capabilities(meta)?;
             }
             return Ok(Dialect::of(revision));
         }
@@ -93,7 +70,7 @@ pub fn refused(line: &[u8], words: &str) -> Option<Vec<u8>> {
     match Message::parse(line) {
         Ok(Message::Request { id, .. }) => {
             let error = RpcError::new(RpcError::NOT_ADMITTED, words);
-            Some(Answer::passed_error(id, &error.to_raw()).into_line())
+            Some(Answer::passed_error(Dialect::default(), id, &error.to_raw()).into_line())
         }
         Ok(Message::Notification { .. } | Message::Response { .. }) | Err(_) => None,
     }
@@ -101,6 +78,8 @@ pub fn refused(line: &[u8], words: &str) -> Option<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::value::RawValue;
+
     use super::*;
 
     const META: &str = r#""_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}"#;
@@ -109,7 +88,7 @@ mod tests {
 
     fn dialect(conversation: &mut Conversation, line: &str) -> String {
         match conversation.read(line.as_bytes()) {
-            Ok(Said::Request { dialect, .. }) => dialect.revision().to_owned(),
+            Ok(Incoming::Request(Asked { dialect, .. })) => dialect.revision().to_owned(),
             other => panic!("{line}: {other:?}"),
         }
     }
@@ -152,7 +131,10 @@ mod tests {
         for method in ["initialize", "ping"] {
             let line = modern(method);
             let said = conversation.read(line.as_bytes()).expect(method);
-            assert!(matches!(said, Said::Request { request: Request::Unknown(_), .. }), "{method}: {said:?}");
+            assert!(
+                matches!(said, Incoming::Request(Asked { request: Request::Unknown(_), .. })),
+                "{method}: {said:?}"
+            );
         }
         assert_eq!(conversation, Conversation::default());
     }
@@ -161,14 +143,21 @@ mod tests {
     fn notifications_are_told_apart() {
         let mut conversation = Conversation::default();
         let ready = br#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
-        assert!(matches!(conversation.read(ready), Ok(Said::Nothing)), "nothing was begun");
+        let told = |told| matches!(told, Ok(Incoming::Notification(Notification::Other)));
+        assert!(told(conversation.read(ready)), "nothing was begun");
         dialect(&mut conversation, INITIALIZE);
-        assert!(matches!(conversation.read(ready), Ok(Said::Ready)));
+        assert!(matches!(conversation.read(ready), Ok(Incoming::Notification(Notification::Initialized))));
         let cancelled =
             br#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":"x 1"}}"#;
-        assert!(matches!(conversation.read(cancelled), Ok(Said::Cancelled(id)) if id.get() == r#""x 1""#));
+        assert!(matches!(
+            conversation.read(cancelled),
+            Ok(Incoming::Notification(Notification::Cancelled(id))) if id.get() == r#""x 1""#
+        ));
         let response = br#"{"jsonrpc":"2.0","id":1,"result":{}}"#;
-        assert!(matches!(conversation.read(response), Ok(Said::Nothing)));
+        assert!(matches!(
+            conversation.read(response),
+            Ok(Incoming::Response(Response { outcome: Ok(_), .. }))
+        ));
     }
 
     #[test]

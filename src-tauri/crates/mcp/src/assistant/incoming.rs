@@ -6,8 +6,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::value::RawValue;
 
-use crate::call::CallParams;
+use crate::call::{CallParams, Method, Target};
+use crate::capabilities::Capabilities;
 use crate::error::RpcError;
+use crate::level::LogLevel;
 use crate::message::{Message, MessageFault};
 use crate::raw::RawObject;
 use crate::revision::{Era, Revision};
@@ -17,6 +19,7 @@ const SENTINEL: &str = "=?base64?";
 const SENTINEL_END: &str = "?=";
 const META_VERSION: &str = "io.modelcontextprotocol/protocolVersion";
 const META_CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
+const META_LOG_LEVEL: &str = "io.modelcontextprotocol/logLevel";
 
 /// The headers that carry protocol. One that is there twice or is not ASCII counts as empty, and so agrees with nothing:
 /// two readers could take it for different things.
@@ -28,6 +31,8 @@ pub struct Headers<'a> {
     pub method: Option<&'a str>,
     /// `Mcp-Name`.
     pub name: Option<&'a str>,
+    /// `Mcp-Session-Id`.
+    pub session: Option<&'a str>,
 }
 
 impl<'a> Headers<'a> {
@@ -42,6 +47,7 @@ impl<'a> Headers<'a> {
             protocol_version: text("mcp-protocol-version"),
             method: text("mcp-method"),
             name: text("mcp-name"),
+            session: text("mcp-session-id"),
         }
     }
 }
@@ -68,6 +74,11 @@ impl Dialect {
         self.0.era() == Era::Modern
     }
 
+    /// Whether it is older than this revision.
+    pub fn is_before(self, revision: Revision) -> bool {
+        self.0 < revision
+    }
+
     /// The revision's date, for the record.
     pub fn revision(self) -> &'static str {
         self.0.as_str()
@@ -78,18 +89,55 @@ impl Dialect {
 #[derive(Debug)]
 pub enum Incoming<'a> {
     /// Wants an answer.
-    Request {
-        /// The id to answer to.
-        id: &'a RawValue,
-        /// How to answer.
-        dialect: Dialect,
-        /// What is asked.
-        request: Request<'a>,
-    },
-    /// Wants none; nothing that assistants notify of changes what the gateway does.
-    Notification,
-    /// An answer to a request; the gateway asks assistants nothing.
-    Response,
+    Request(Asked<'a>),
+    /// Wants none.
+    Notification(Notification),
+    /// An answer to a question of the gateway.
+    Response(Response<'a>),
+}
+
+/// A request, with all that is needed to answer it.
+#[derive(Debug)]
+pub struct Asked<'a> {
+    /// The id to answer to.
+    pub id: &'a RawValue,
+    /// How to answer.
+    pub dialect: Dialect,
+    /// What its sender takes beside the answer.
+    pub means: Means,
+    /// What is asked.
+    pub request: Request<'a>,
+}
+
+/// What the sender of a request takes beside its answer.
+#[derive(Debug, Clone, Default)]
+pub struct Means {
+    /// What it calls the request when it wants to hear of its progress; a number or a text, as it was written.
+    pub progress: Option<Box<RawValue>>,
+    /// Which log messages it wants to hear.
+    pub log: Option<LogLevel>,
+    /// What it can be asked.
+    pub capabilities: Capabilities,
+}
+
+/// What an assistant tells without being asked.
+#[derive(Debug)]
+pub enum Notification {
+    /// It is ready for notices (until 2025-11-25).
+    Initialized,
+    /// It waits no longer for the answer to the request with this id.
+    Cancelled(Box<RawValue>),
+    /// Nothing that changes what the gateway does.
+    Other,
+}
+
+/// An answer to a question of the gateway.
+#[derive(Debug, Clone, Copy)]
+pub struct Response<'a> {
+    /// The question's id.
+    pub id: &'a RawValue,
+    /// The result, or the error object.
+    pub outcome: Result<&'a RawValue, &'a RawValue>,
 }
 
 /// What an assistant asks, whatever the revision.
@@ -99,15 +147,19 @@ pub enum Request<'a> {
     Initialize {
         /// The revision that the session will speak.
         revision: Revision,
+        /// What the assistant can be asked.
+        capabilities: Capabilities,
     },
     /// Asks what the server is (2026-07-28).
     Discover,
     /// Asks for a sign of life (until 2025-11-25).
     Ping,
+    /// Says which log messages are wanted in the session (until 2025-11-25).
+    SetLevel(LogLevel),
     /// Lists the tools.
     ListTools,
-    /// Calls a tool.
-    CallTool(CallParams<'a>),
+    /// Has an effect at a connector.
+    Effect(CallParams<'a>),
     /// Opens a stream of change notices (2026-07-28).
     Listen {
         /// Whether changes of the tool list are wanted.
@@ -121,11 +173,12 @@ impl Request<'_> {
     /// The same, with a text of its own.
     pub fn into_owned(self) -> Request<'static> {
         match self {
-            Self::Initialize { revision } => Request::Initialize { revision },
+            Self::Initialize { revision, capabilities } => Request::Initialize { revision, capabilities },
             Self::Discover => Request::Discover,
             Self::Ping => Request::Ping,
+            Self::SetLevel(level) => Request::SetLevel(level),
             Self::ListTools => Request::ListTools,
-            Self::CallTool(params) => Request::CallTool(params.into_owned()),
+            Self::Effect(params) => Request::Effect(params.into_owned()),
             Self::Listen { tools } => Request::Listen { tools },
             Self::Unknown(method) => Request::Unknown(Cow::Owned(method.into_owned())),
         }
@@ -149,28 +202,52 @@ pub struct Refusal {
 /// A [`Refusal`] to be sent back; nothing has had an effect.
 pub fn read<'a>(headers: &Headers<'_>, body: &'a [u8]) -> Result<Incoming<'a>, Refusal> {
     match Message::parse(body).map_err(|fault| unreadable(&fault))? {
-        Message::Response { .. } => Ok(Incoming::Response),
-        Message::Notification { method, .. } if method.starts_with("notifications/") => {
-            Ok(Incoming::Notification)
+        Message::Response { id, outcome } => Ok(Incoming::Response(Response { id, outcome })),
+        Message::Notification { method, params } if method.starts_with("notifications/") => {
+            Ok(Incoming::Notification(notification(&method, &params)))
         }
         // Who forgot the id, or wrote `null`, waits for an answer.
         Message::Notification { .. } => {
             Err(bad_request("null", RpcError::new(RpcError::INVALID_REQUEST, "a request has an id")))
         }
         Message::Request { id, method, params } => {
-            let outcome = dialect(headers, &method, &params).and_then(|dialect| {
+            let meta = params.borrowed("_meta").and_then(RawObject::parse);
+            let read = dialect(headers, &method, meta.as_ref()).and_then(|dialect| {
                 let request = request(dialect, method, params)?;
                 agrees(dialect, headers, &request)?;
-                Ok(Incoming::Request { id, dialect, request })
+                let means = means(dialect, meta.as_ref());
+                Ok(Incoming::Request(Asked { id, dialect, means, request }))
             });
-            outcome.map_err(|error| bad_request(id.get(), error))
+            read.map_err(|error| bad_request(id.get(), error))
         }
     }
 }
 
-fn dialect(headers: &Headers<'_>, method: &str, params: &RawObject<'_>) -> Result<Dialect, RpcError> {
-    let meta = params.member("_meta").and_then(RawObject::parse);
-    let in_body = stated(meta.as_ref());
+/// What a notification tells.
+pub(super) fn notification(method: &str, params: &RawObject<'_>) -> Notification {
+    match (method, params.member("requestId")) {
+        ("notifications/initialized", _) => Notification::Initialized,
+        ("notifications/cancelled", Some(id)) => Notification::Cancelled(id.to_owned()),
+        _ => Notification::Other,
+    }
+}
+
+/// What a request says that its sender takes beside the answer. In a session the rest was said at its beginning.
+pub(super) fn means(dialect: Dialect, meta: Option<&RawObject<'_>>) -> Means {
+    let Some(meta) = meta else { return Means::default() };
+    let progress = meta.member("progressToken").map(ToOwned::to_owned);
+    if !dialect.is_stateless() {
+        return Means { progress, ..Means::default() };
+    }
+    Means {
+        progress,
+        log: meta.read(META_LOG_LEVEL),
+        capabilities: Capabilities::read(meta.member(META_CAPABILITIES)),
+    }
+}
+
+fn dialect(headers: &Headers<'_>, method: &str, meta: Option<&RawObject<'_>>) -> Result<Dialect, RpcError> {
+    let in_body = stated(meta);
     let revision = match headers.protocol_version {
         Some("") => return Err(mismatch("MCP-Protocol-Version cannot be read")),
         Some(date) => Revision::known(date).ok_or_else(|| unsupported(date))?,
@@ -184,7 +261,7 @@ fn dialect(headers: &Headers<'_>, method: &str, params: &RawObject<'_>) -> Resul
         if in_body.is_none() {
             return Err(lacks(META_VERSION));
         }
-        has_capabilities(meta.as_ref())?;
+        has_capabilities(meta)?;
         if headers.method != Some(method) {
             return Err(mismatch("Mcp-Method differs from method"));
         }
@@ -214,22 +291,23 @@ fn lacks(key: &str) -> RpcError {
     RpcError::new(RpcError::INVALID_PARAMS, format!("_meta lacks {key}"))
 }
 
-/// The header that repeats the tool's name must agree with the body (2026-07-28).
+/// The header that repeats the name or the URI must agree with the body (2026-07-28).
 fn agrees(dialect: Dialect, headers: &Headers<'_>, request: &Request<'_>) -> Result<(), RpcError> {
-    match request {
-        Request::CallTool(call)
-            if dialect.is_stateless() && headers.name.and_then(decoded).as_deref() != Some(call.name()) =>
-        {
-            Err(mismatch("Mcp-Name differs from params.name"))
-        }
-        Request::CallTool(_)
-        | Request::Initialize { .. }
-        | Request::Discover
-        | Request::Ping
-        | Request::ListTools
-        | Request::Listen { .. }
-        | Request::Unknown(_) => Ok(()),
+    let Request::Effect(params) = request else { return Ok(()) };
+    let repeated = match params.method() {
+        Method::CallTool | Method::GetPrompt | Method::ReadResource => true,
+        Method::Subscribe | Method::Unsubscribe | Method::Complete => false,
+    };
+    if !repeated || !dialect.is_stateless() {
+        return Ok(());
     }
+    if headers.name.and_then(decoded).as_deref() == Some(params.name()) {
+        return Ok(());
+    }
+    Err(mismatch(match params.target() {
+        Target::Tool(_) | Target::Prompt(_) => "Mcp-Name differs from params.name",
+        Target::Resource(_) => "Mcp-Name differs from params.uri",
+    }))
 }
 
 /// What a request asks, in its dialect.
@@ -239,15 +317,22 @@ pub(super) fn request<'a>(
     params: RawObject<'a>,
 ) -> Result<Request<'a>, RpcError> {
     let modern = dialect.is_stateless();
+    let invalid = |text: String| RpcError::new(RpcError::INVALID_PARAMS, text);
+    if let Some(effect) = Method::known(&method, modern) {
+        let params = CallParams::read(effect, params).map_err(|fault| invalid(fault.to_string()))?;
+        return Ok(Request::Effect(params));
+    }
     Ok(match method.as_ref() {
         "tools/list" => Request::ListTools,
-        "tools/call" => {
-            let call = CallParams::read(params)
-                .map_err(|fault| RpcError::new(RpcError::INVALID_PARAMS, fault.to_string()))?;
-            Request::CallTool(call)
-        }
-        "initialize" if !modern => Request::Initialize { revision: negotiated(&params) },
+        "initialize" if !modern => Request::Initialize {
+            revision: negotiated(&params),
+            capabilities: Capabilities::read(params.member("capabilities")),
+        },
         "ping" if !modern => Request::Ping,
+        "logging/setLevel" if !modern => {
+            let level = params.read("level").ok_or_else(|| invalid("level is no log level".to_owned()))?;
+            Request::SetLevel(level)
+        }
         "server/discover" if modern => Request::Discover,
         "subscriptions/listen" if modern => {
             let filter = params.member("notifications").and_then(RawObject::parse);
@@ -267,7 +352,7 @@ fn negotiated(params: &RawObject<'_>) -> Revision {
 }
 
 /// A text as a header's value: as it is where that is plain ASCII without spaces at its ends, else encoded.
-pub(super) fn encoded(text: String) -> String {
+pub(crate) fn encoded(text: String) -> String {
     let is_plain = text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
         && text.trim() == text
         && !text.starts_with(SENTINEL);
@@ -320,7 +405,7 @@ mod tests {
     const META: &str = r#""_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}"#;
 
     fn modern<'a>(method: &'a str, name: Option<&'a str>) -> Headers<'a> {
-        Headers { protocol_version: Some("2026-07-28"), method: Some(method), name }
+        Headers { protocol_version: Some("2026-07-28"), method: Some(method), name, session: None }
     }
 
     fn code(headers: &Headers<'_>, body: &str) -> i32 {
@@ -332,14 +417,18 @@ mod tests {
         let body =
             format!(r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"name":"a",{META}}}}}"#);
         let incoming = read(&modern("tools/call", Some("a")), body.as_bytes());
-        assert!(matches!(incoming, Ok(Incoming::Request { dialect, request: Request::CallTool(call), .. })
-            if dialect.is_stateless() && call.name() == "a" && call.arguments() == "{}"));
+        assert!(
+            matches!(incoming, Ok(Incoming::Request(Asked { dialect, request: Request::Effect(call), .. }))
+            if dialect.is_stateless() && call.name() == "a" && call.arguments() == "{}")
+        );
 
         let body =
             r#"{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2099-01-01"}}"#;
         let incoming = read(&Headers::default(), body.as_bytes());
-        assert!(matches!(incoming, Ok(Incoming::Request { request: Request::Initialize { revision }, .. })
-            if revision == Revision::LATEST_LEGACY));
+        assert!(
+            matches!(incoming, Ok(Incoming::Request(Asked { request: Request::Initialize { revision, .. }, .. }))
+            if revision == Revision::LATEST_LEGACY)
+        );
     }
 
     #[test]
@@ -368,12 +457,12 @@ mod tests {
         let body = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"ping","params":{{{META}}}}}"#);
         assert!(matches!(
             read(&modern("ping", None), body.as_bytes()),
-            Ok(Incoming::Request { request: Request::Unknown(_), .. })
+            Ok(Incoming::Request(Asked { request: Request::Unknown(_), .. }))
         ));
         let body = br#"{"jsonrpc":"2.0","id":1,"method":"server/discover"}"#;
         assert!(matches!(
             read(&Headers::default(), body),
-            Ok(Incoming::Request { request: Request::Unknown(_), .. })
+            Ok(Incoming::Request(Asked { request: Request::Unknown(_), .. }))
         ));
     }
 

@@ -4,8 +4,13 @@ mod answer;
 mod conversation;
 mod incoming;
 mod mirrored;
+mod spoken;
 
 pub use answer::{Answer, ServerFace, ToolEntry, acknowledged, list_changed};
-pub use conversation::{Conversation, Said, refused};
-pub use incoming::{Dialect, Headers, Incoming, Refusal, Request, read};
+pub use conversation::{Conversation, refused};
+pub(crate) use incoming::encoded;
+pub use incoming::{
+    Asked, Dialect, Headers, Incoming, Means, Notification, Refusal, Request, Response, read,
+};
 pub use mirrored::{MirrorFault, Mirrored};
+pub use spoken::{answers, log_message, progress, question, refusal_text, unanswered};

@@ -1,22 +1,24 @@
 //! The side towards connectors: requests of the gateway and what connectors answer.
 //!
-//! The gateway declares no client capability, so that no connector asks the assistant for something that is not
-//! relayed.
+//! Connectors are told what the assistant that they are used by can be asked, and nothing more.
 
 mod discovery;
+mod heard;
 mod request;
 
 use serde_json::value::RawValue;
 
 pub use discovery::{Discovery, discovery};
+pub(crate) use heard::progress_of;
+pub use heard::{FromConnector, Notice, Question};
 pub use request::{
-    Outgoing, call_tool, call_tool_alone, cancelled, discover, initialize, initialized, list_tools, listen,
-    reply, stream_headers,
+    Hop, Outgoing, call_tool_alone, cancelled, discover, effect, initialize, initialized, list_tools, listen,
+    reply, set_level, stream_headers,
 };
 
 use crate::assistant::Dialect;
 use crate::error::{RpcError, code_of};
-use crate::message::{Message, MessageFault};
+use crate::message::Message;
 use crate::raw::RawObject;
 use crate::revision::{Era, Revision};
 use crate::scan::scan;
@@ -48,49 +50,6 @@ pub enum AnswerFault {
     /// The result has not the shape that the method asks for.
     #[error("the connector's answer to {0} has the wrong shape")]
     Shape(&'static str),
-}
-
-/// What a connector sent.
-#[derive(Debug)]
-pub enum FromConnector {
-    /// The answer to the request with this number.
-    Answer {
-        /// The request's number.
-        id: u64,
-        /// Result or error object.
-        outcome: Result<Box<RawValue>, Box<RawValue>>,
-    },
-    /// A request, and the reply to send: `ping` is answered, all else is refused, for nothing was declared.
-    Request {
-        /// The reply's text.
-        reply: String,
-    },
-    /// The tool list changed.
-    ToolsChanged,
-    /// Anything else.
-    Other,
-}
-
-impl FromConnector {
-    /// Reads one message.
-    ///
-    /// # Errors
-    /// A [`MessageFault`] when it is none.
-    pub fn parse(bytes: &[u8]) -> Result<Self, MessageFault> {
-        Ok(match Message::parse(bytes)? {
-            Message::Response { id, outcome } => match id.get().parse() {
-                Ok(id) => {
-                    Self::Answer { id, outcome: outcome.map(ToOwned::to_owned).map_err(ToOwned::to_owned) }
-                }
-                Err(_) => Self::Other,
-            },
-            Message::Request { id, method, .. } => Self::Request { reply: refused(id, &method) },
-            Message::Notification { method, .. } if method == "notifications/tools/list_changed" => {
-                Self::ToolsChanged
-            }
-            Message::Notification { .. } => Self::Other,
-        })
-    }
 }
 
 /// Reads the result of `initialize`.
@@ -148,21 +107,11 @@ pub fn read_alone(body: &[u8]) -> Result<Result<Box<RawValue>, Box<RawValue>>, A
     }
 }
 
-/// Whether a result is all there is. `input_required` and whatever else a later revision knows is not: nothing was
-/// declared that it could build on (MCP 2026-07-28, basic/patterns/mrtr).
-pub fn is_complete(result: &RawValue) -> bool {
+/// Whether a result is of a kind that is relayed: all there is, or a question for more (MCP 2026-07-28,
+/// basic/patterns/mrtr). What a later revision or an extension knows was not declared.
+pub fn is_relayed(result: &RawValue) -> bool {
     let kind = RawObject::parse(result).and_then(|object| object.read::<String>("resultType"));
-    kind.is_none_or(|kind| kind == "complete")
-}
-
-/// The reply to a connector's own question. The id is whatever the connector wrote.
-fn refused(id: &RawValue, method: &str) -> String {
-    let outcome = if method == "ping" {
-        r#""result":{}"#
-    } else {
-        r#""error":{"code":-32601,"message":"not declared"}"#
-    };
-    format!(r#"{{"jsonrpc":"2.0","id":{},{outcome}}}"#, id.get())
+    kind.is_none_or(|kind| kind == "complete" || kind == "input_required")
 }
 
 /// Whether an error object says that headers and body contradict each other; then nothing has been done.
@@ -185,17 +134,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn requests_of_connectors_are_refused_but_pings_answered() {
-        let reply = |text: &str| match FromConnector::parse(text.as_bytes()) {
-            Ok(FromConnector::Request { reply }) => reply,
-            other => panic!("{other:?}"),
-        };
-        assert!(reply(r#"{"jsonrpc":"2.0","id":"a","method":"ping"}"#).contains(r#""result":{}"#));
-        assert!(reply(r#"{"jsonrpc":"2.0","id":2,"method":"roots/list"}"#).contains("-32601"));
-        assert!(reply(r#"{"jsonrpc":"2.0","id":1e400,"method":"ping"}"#).contains(r#""id":1e400,"#));
-    }
-
-    #[test]
     fn a_malformed_tool_does_not_spoil_its_list() {
         let result: Box<RawValue> =
             serde_json::from_str(r#"{"tools":[{"name":"a"},{"nope":1},7],"nextCursor":"c"}"#).unwrap();
@@ -214,11 +152,11 @@ mod tests {
     }
 
     #[test]
-    fn only_complete_results_are_results() {
-        let is_complete = |text: &str| is_complete(&serde_json::from_str::<Box<RawValue>>(text).unwrap());
-        assert!(is_complete(r#"{"content":[]}"#) && is_complete(r#"{"resultType":"complete"}"#));
-        assert!(!is_complete(r#"{"resultType":"input_required","inputRequests":{}}"#));
-        assert!(!is_complete(r#"{"resultType":"task","taskId":"t"}"#));
+    fn only_results_of_known_kinds_are_relayed() {
+        let is_relayed = |text: &str| is_relayed(&serde_json::from_str::<Box<RawValue>>(text).unwrap());
+        assert!(is_relayed(r#"{"content":[]}"#) && is_relayed(r#"{"resultType":"complete"}"#));
+        assert!(is_relayed(r#"{"resultType":"input_required","inputRequests":{}}"#));
+        assert!(!is_relayed(r#"{"resultType":"task","taskId":"t"}"#));
     }
 
     #[test]

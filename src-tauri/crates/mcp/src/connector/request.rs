@@ -4,8 +4,10 @@ use http::HeaderName;
 use serde::Serialize;
 use serde_json::json;
 
-use crate::assistant::Dialect;
-use crate::call::CallParams;
+use crate::assistant::{Dialect, encoded};
+use crate::call::{CallParams, Method};
+use crate::capabilities::Capabilities;
+use crate::level::LogLevel;
 use crate::raw::{RawObject, raw};
 use crate::revision::Revision;
 
@@ -23,11 +25,12 @@ pub struct Outgoing {
     pub body: String,
 }
 
-/// `initialize`, offering the newest revision with sessions. `version` is this program's.
-pub fn initialize(id: u64, version: &str) -> Outgoing {
+/// `initialize`, offering the newest revision with sessions, for assistants that can be asked what `capabilities` says.
+/// `version` is this program's.
+pub fn initialize(id: u64, capabilities: &Capabilities, version: &str) -> Outgoing {
     let params = json!({
         "protocolVersion": Revision::LATEST_LEGACY.as_str(),
-        "capabilities": {},
+        "capabilities": capabilities.to_raw(),
         "clientInfo": client_info(version),
     });
     Outgoing { headers: Vec::new(), repeated: Vec::new(), body: request(id, "initialize", &params) }
@@ -41,7 +44,7 @@ pub fn initialized(dialect: Dialect) -> Outgoing {
 
 /// `server/discover`: a server of the stateless revision answers it, an older one does not.
 pub fn discover(id: u64, version: &str) -> Outgoing {
-    write(Dialect::of(Revision::MODERN), id, "server/discover", RawObject::default(), None, version)
+    own(Dialect::of(Revision::MODERN), id, "server/discover", RawObject::default(), version)
 }
 
 /// `tools/list`, from the start or from a cursor.
@@ -50,26 +53,59 @@ pub fn list_tools(dialect: Dialect, id: u64, cursor: Option<&str>, version: &str
     if let Some(cursor) = cursor {
         params.set("cursor", raw(cursor));
     }
-    write(dialect, id, "tools/list", params, None, version)
+    own(dialect, id, "tools/list", params, version)
 }
 
-/// `tools/call` of the tool `name`. Everything else of the parameters passes as it came, but for what concerns only the
-/// hop from the assistant.
-pub fn call_tool(dialect: Dialect, id: u64, params: &CallParams<'_>, name: &str, version: &str) -> Outgoing {
-    write(dialect, id, "tools/call", params.passed_on(name), Some(name), version)
+/// What a request tells its connector of the assistant that it is made for.
+#[derive(Debug, Clone, Copy)]
+pub struct Hop<'a> {
+    /// How the connector speaks.
+    pub dialect: Dialect,
+    /// This program's version.
+    pub version: &'a str,
+    /// What the assistant can be asked. A session was told at its beginning.
+    pub capabilities: &'a Capabilities,
+    /// Which log messages the assistant wants to hear. A session was told by itself.
+    pub log: Option<LogLevel>,
+    /// Whether it wants to hear of the request's progress.
+    pub progress: bool,
 }
 
-/// [`call_tool`] in the stateless revision, under a number of its own, for an answer that is read with
-/// [`read_alone`](super::read_alone).
+/// A request that has an effect, on what the connector knows as `name`. Everything else of the parameters passes as it
+/// came, but for what concerns only the hop from the assistant.
+pub fn effect(hop: Hop<'_>, id: u64, params: &CallParams<'_>, name: &str) -> Outgoing {
+    let repeated = match params.method() {
+        Method::CallTool | Method::GetPrompt | Method::ReadResource => Some(name),
+        Method::Subscribe | Method::Unsubscribe | Method::Complete => None,
+    };
+    let object = params.passed_on(name, hop.dialect.is_stateless());
+    write(hop, id, params.method().as_str(), object, repeated)
+}
+
+/// `tools/call` of the tool `name` in the stateless revision, under a number of its own and for nobody who could be asked
+/// anything, for an answer that is read with [`read_alone`](super::read_alone).
 pub fn call_tool_alone(params: &CallParams<'_>, name: &str, version: &str) -> Outgoing {
-    call_tool(Dialect::of(Revision::MODERN), ALONE, params, name, version)
+    let capabilities = Capabilities::default();
+    let dialect = Dialect::of(Revision::MODERN);
+    effect(
+        Hop { dialect, version, capabilities: &capabilities, log: None, progress: false },
+        ALONE,
+        params,
+        name,
+    )
+}
+
+/// `logging/setLevel` in a session.
+pub fn set_level(dialect: Dialect, id: u64, level: LogLevel) -> Outgoing {
+    let body = request(id, "logging/setLevel", &json!({"level": level}));
+    Outgoing { headers: headers(dialect, "logging/setLevel", None), repeated: Vec::new(), body }
 }
 
 /// `subscriptions/listen` for changes of the tool list (MCP 2026-07-28, basic/patterns/subscriptions).
 pub fn listen(id: u64, version: &str) -> Outgoing {
     let mut params = RawObject::default();
     params.set("notifications", raw(&json!({"toolsListChanged": true})));
-    write(Dialect::of(Revision::MODERN), id, "subscriptions/listen", params, None, version)
+    own(Dialect::of(Revision::MODERN), id, "subscriptions/listen", params, version)
 }
 
 /// The reply to a request of the connector, as [`FromConnector::Request`](super::FromConnector) has it.
@@ -88,27 +124,46 @@ pub fn cancelled(id: u64) -> String {
     json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": id}}).to_string()
 }
 
-/// A request with all that its dialect asks for. No client capability is declared: nothing that would need one is
-/// relayed.
+/// A request of the gateway's own, with all that its dialect asks for.
+fn own(dialect: Dialect, id: u64, method: &'static str, params: RawObject<'_>, version: &str) -> Outgoing {
+    let capabilities = Capabilities::default();
+    write(
+        Hop { dialect, version, capabilities: &capabilities, log: None, progress: false },
+        id,
+        method,
+        params,
+        None,
+    )
+}
+
 fn write(
-    dialect: Dialect,
+    hop: Hop<'_>,
     id: u64,
     method: &'static str,
     mut params: RawObject<'_>,
     name: Option<&str>,
-    version: &str,
 ) -> Outgoing {
     let passed = params.member("_meta").map(ToOwned::to_owned);
-    if dialect.is_stateless() {
+    let stateless = hop.dialect.is_stateless();
+    if stateless || hop.progress {
         let mut meta = passed.as_deref().and_then(RawObject::parse).unwrap_or_default();
-        meta.set("io.modelcontextprotocol/protocolVersion", raw(dialect.revision()));
-        meta.set("io.modelcontextprotocol/clientCapabilities", raw(&json!({})));
-        meta.set("io.modelcontextprotocol/clientInfo", raw(&client_info(version)));
+        if hop.progress {
+            // The request's own number: an assistant's token could be another's too.
+            meta.set("progressToken", raw(&id));
+        }
+        if stateless {
+            meta.set("io.modelcontextprotocol/protocolVersion", raw(hop.dialect.revision()));
+            meta.set("io.modelcontextprotocol/clientCapabilities", hop.capabilities.to_raw());
+            meta.set("io.modelcontextprotocol/clientInfo", raw(&client_info(hop.version)));
+            if let Some(level) = hop.log {
+                meta.set("io.modelcontextprotocol/logLevel", raw(&level));
+            }
+        }
         let meta = meta.to_raw();
         params.set("_meta", meta);
     }
     Outgoing {
-        headers: headers(dialect, method, name),
+        headers: headers(hop.dialect, method, name),
         repeated: Vec::new(),
         body: request(id, method, &params),
     }
@@ -118,7 +173,7 @@ fn headers(dialect: Dialect, method: &str, name: Option<&str>) -> Vec<(&'static 
     let mut headers = vec![("mcp-protocol-version", dialect.revision().to_owned())];
     if dialect.is_stateless() {
         headers.push(("mcp-method", method.to_owned()));
-        headers.extend(name.map(|name| ("mcp-name", name.to_owned())));
+        headers.extend(name.map(|name| ("mcp-name", encoded(name.to_owned()))));
     }
     headers
 }
@@ -150,7 +205,7 @@ mod tests {
 
     use super::super::{AnswerFault, read_alone};
     use super::*;
-    use crate::assistant::{self, Headers, Incoming, Request};
+    use crate::assistant::{self, Asked, Headers, Incoming, Request};
 
     fn params(text: &str) -> Box<RawValue> {
         serde_json::from_str(text).unwrap()
@@ -158,8 +213,10 @@ mod tests {
 
     fn call(dialect: Dialect, text: &str) -> Outgoing {
         let text = params(text);
-        let call = CallParams::read(RawObject::parse(&text).unwrap()).unwrap();
-        call_tool(dialect, 7, &call, "query", "1.2.3")
+        let call = CallParams::read(Method::CallTool, RawObject::parse(&text).unwrap()).unwrap();
+        let capabilities = Capabilities::default();
+        let hop = Hop { dialect, version: "1.2.3", capabilities: &capabilities, log: None, progress: false };
+        effect(hop, 7, &call, "query")
     }
 
     #[test]
@@ -167,7 +224,7 @@ mod tests {
         let text = params(
             r#"{"name":"analyst_query","arguments":{"n":12345678901234567890123},"x":1.50,"_meta":{"progressToken":7,"traceparent":"00-a"}}"#,
         );
-        let call = CallParams::read(RawObject::parse(&text).unwrap()).unwrap();
+        let call = CallParams::read(Method::CallTool, RawObject::parse(&text).unwrap()).unwrap();
         let Outgoing { headers, body, .. } = call_tool_alone(&call, "query", "1.2.3");
         assert!(body.contains(r#""n":12345678901234567890123"#) && body.contains(r#""x":1.50"#), "{body}");
         assert!(body.contains("traceparent") && !body.contains("progressToken"), "{body}");
@@ -178,8 +235,9 @@ mod tests {
             protocol_version: value("mcp-protocol-version"),
             method: value("mcp-method"),
             name: value("mcp-name"),
+            session: None,
         };
-        let Ok(Incoming::Request { dialect, request: Request::CallTool(read), .. }) =
+        let Ok(Incoming::Request(Asked { dialect, request: Request::Effect(read), .. })) =
             assistant::read(&headers, body.as_bytes())
         else {
             panic!("{body}")
@@ -196,6 +254,41 @@ mod tests {
         );
         assert_eq!(outgoing.headers, [("mcp-protocol-version", "2025-06-18".to_owned())]);
         assert!(outgoing.body.contains(r#""_meta":{"traceparent":"00-a"}"#), "{}", outgoing.body);
+    }
+
+    #[test]
+    fn a_connector_is_told_of_the_assistant_what_it_declared() {
+        let text = params(r#"{"name":"a","_meta":{"progressToken":"mine","traceparent":"00-a"}}"#);
+        let call = CallParams::read(Method::CallTool, RawObject::parse(&text).unwrap()).unwrap();
+        let capabilities = Capabilities::read(Some(&params(r#"{"sampling":{}}"#)));
+        let hop = |revision| Hop {
+            dialect: Dialect::of(revision),
+            version: "1.2.3",
+            capabilities: &capabilities,
+            log: Some(LogLevel::Warning),
+            progress: true,
+        };
+        let legacy = effect(hop(Revision::V2025_06_18), 7, &call, "a").body;
+        assert!(legacy.contains(r#""_meta":{"traceparent":"00-a","progressToken":7}"#), "{legacy}");
+        let stateless = effect(hop(Revision::MODERN), 7, &call, "a").body;
+        for part in [
+            r#""progressToken":7"#,
+            r#""io.modelcontextprotocol/clientCapabilities":{"sampling":{}}"#,
+            r#""io.modelcontextprotocol/logLevel":"warning""#,
+        ] {
+            assert!(stateless.contains(part), "{stateless}");
+        }
+    }
+
+    #[test]
+    fn names_that_are_no_header_are_encoded() {
+        let text = params(r#"{"uri":"test://caf\u00e9"}"#);
+        let call = CallParams::read(Method::ReadResource, RawObject::parse(&text).unwrap()).unwrap();
+        let capabilities = Capabilities::default();
+        let dialect = Dialect::of(Revision::MODERN);
+        let hop = Hop { dialect, version: "1", capabilities: &capabilities, log: None, progress: false };
+        let Outgoing { headers, .. } = effect(hop, 7, &call, call.name());
+        assert!(headers.contains(&("mcp-name", "=?base64?dGVzdDovL2NhZsOp?=".to_owned())), "{headers:?}");
     }
 
     #[test]

@@ -1,0 +1,185 @@
+//! From a permit and a durable intent to what came of the effect: with the connector's questions on the way, in whichever
+//! form its revision and the assistant's put them (MCP 2026-07-28, basic/patterns/mrtr).
+
+use std::sync::Arc;
+
+use audit::Intent;
+use connector::{CallFault, Caller};
+use futures_util::future::join_all;
+use issuer::AccessGrant;
+use mcp::assistant::refusal_text;
+use mcp::{AskKind, CallParams, InputRequired, RawObject, RpcError};
+use policy::Permit;
+use serde_json::value::RawValue;
+use upstream::{Answer, Ear, Hearing, Standing, UpstreamFault, Wants, ear};
+
+use crate::gate::Gate;
+use crate::parked::{Running, Step, Waiting};
+use crate::voice::Voice;
+
+/// How often a connector may ask for more before it answers.
+const MOST_ROUNDS: usize = 16;
+
+/// What came of an effect.
+pub(crate) enum Caused {
+    /// The connector answered, or there is no answer.
+    Answered(Result<Answer, CallFault>),
+    /// The assistant has to come back with answers.
+    Required(Box<RawValue>),
+    /// The assistant did not give the answers that the connector needs; why not, in words.
+    Unasked(String),
+    /// More is under way than is taken.
+    Refused(RpcError),
+}
+
+/// One permitted and recorded effect.
+pub(crate) struct Effect<'a> {
+    pub(crate) gate: &'a Arc<Gate>,
+    pub(crate) grant: &'a Arc<AccessGrant>,
+    pub(crate) params: &'a CallParams<'a>,
+    pub(crate) voice: &'a Voice,
+}
+
+impl Effect<'_> {
+    /// Causes it, or takes up the call that waits for the answers in this request.
+    pub(crate) async fn cause(&self, permit: Permit, intent: &Intent, waiting: Option<Waiting>) -> Caused {
+        let Ok(standing) = Standing::new(permit, intent) else {
+            return Caused::Answered(Err(UpstreamFault::NotPermitted.into()));
+        };
+        let wants = self.voice.wants(self.grant);
+        match (waiting, wants) {
+            (Some(waiting), _) => self.resume(&standing, waiting).await,
+            (None, None) => self.in_rounds(&standing, None).await,
+            (None, Some(wants)) if self.is_parkable() => self.begin(standing, wants).await,
+            (None, Some(wants)) => {
+                let (ear, hearing) = ear(wants);
+                self.in_rounds(&standing, Some((ear, hearing))).await
+            }
+        }
+    }
+
+    fn is_parkable(&self) -> bool {
+        self.voice.is_asked_in_rounds() && self.params.method().may_require_input()
+    }
+
+    async fn resume(&self, standing: &Standing, waiting: Waiting) -> Caused {
+        match waiting.answer(standing.authority(), self.params) {
+            Ok(Ok(running)) => self.run(running).await,
+            Ok(Err(still_open)) => self.park(still_open),
+            Err(fault) => Caused::Answered(Err(fault)),
+        }
+    }
+
+    /// Begins a call that may have to wait for the assistant's next request.
+    async fn begin(&self, standing: Standing, wants: Wants) -> Caused {
+        let (ear, hearing) = ear(wants);
+        let (gate, grant) = (Arc::clone(self.gate), Arc::clone(self.grant));
+        let params = self.params.clone().into_owned();
+        let work = async move {
+            let deadline = gate.config.call_deadline;
+            gate.connectors.call(standing.authority(), &params, caller(&grant), deadline, Some(&ear)).await
+        };
+        self.run(Running::new(work, hearing)).await
+    }
+
+    async fn run(&self, running: Running) -> Caused {
+        match running.go_on(self.voice, self.params).await {
+            Step::Done(answer, undeclared) => self.relayed(answer, undeclared),
+            Step::Asks(waiting) => self.park(waiting),
+        }
+    }
+
+    fn park(&self, waiting: Waiting) -> Caused {
+        match self.gate.parked.park(self.grant, self.params, waiting) {
+            Ok(required) => Caused::Required(required),
+            Err(error) => Caused::Refused(error),
+        }
+    }
+
+    /// Makes the call, for an assistant with sessions again with its answers as often as the connector asks in results.
+    async fn in_rounds(&self, standing: &Standing, mut heard: Option<(Ear, Hearing)>) -> Caused {
+        let mut answer = self.call(standing, self.params, heard.as_mut()).await;
+        if self.voice.dialect.is_stateless() {
+            return self.relayed(answer, heard.and_then(|(_, hearing)| hearing.undeclared()));
+        }
+        for _ in 0..MOST_ROUNDS {
+            let Ok(Ok(result)) = &answer else { return Caused::Answered(answer) };
+            let Some(required) = InputRequired::read(result) else { return Caused::Answered(answer) };
+            let asked = match required {
+                Ok(required) => self.ask(&required).await.map(|answers| (answers, required.state)),
+                Err(fault) => Err(fault.to_string()),
+            };
+            match asked {
+                Ok((answers, state)) => {
+                    let again = self.params.again(&answers, state.as_deref());
+                    answer = self.call(standing, &again, heard.as_mut()).await;
+                }
+                Err(why) => return Caused::Unasked(why),
+            }
+        }
+        Caused::Unasked("it asks for more again and again".to_owned())
+    }
+
+    /// An answer for an assistant that is asked in rounds: it must be asked nothing but what it declared, and it is told
+    /// when a connector failed because it was asked in vain.
+    fn relayed(&self, answer: Result<Answer, CallFault>, undeclared: Option<AskKind>) -> Caused {
+        let required = match (&answer, undeclared) {
+            (Ok(Err(_)), Some(kind)) => return Caused::Refused(RpcError::missing_capability(kind)),
+            (Ok(Ok(result)), Some(kind)) if is_error(result) => {
+                return Caused::Refused(RpcError::missing_capability(kind));
+            }
+            (Ok(Ok(result)), _) => InputRequired::read(result),
+            (Ok(Err(_)) | Err(_), _) => None,
+        };
+        let fault = match required {
+            None => return Caused::Answered(answer),
+            Some(Ok(required)) if required.asks.iter().all(|(_, ask)| self.voice.allows(ask)) => {
+                return Caused::Answered(answer);
+            }
+            Some(Ok(_)) => "it asks for something that was not offered to it".to_owned(),
+            Some(Err(fault)) => fault.to_string(),
+        };
+        Caused::Answered(Err(UpstreamFault::Unusable(fault).into()))
+    }
+
+    async fn call(
+        &self,
+        standing: &Standing,
+        params: &CallParams<'_>,
+        heard: Option<&mut (Ear, Hearing)>,
+    ) -> Result<Answer, CallFault> {
+        let Self { gate, grant, voice, .. } = self;
+        let deadline = gate.config.call_deadline;
+        let authority = standing.authority();
+        match heard {
+            None => gate.connectors.call(authority, params, caller(grant), deadline, None).await,
+            Some((ear, hearing)) => {
+                let work = gate.connectors.call(authority, params, caller(grant), deadline, Some(ear));
+                voice.carry(work, hearing).await
+            }
+        }
+    }
+
+    /// The assistant's answers by key; why there are not all, in words.
+    async fn ask(&self, required: &InputRequired) -> Result<Vec<(String, Box<RawValue>)>, String> {
+        let asks = required.asks.iter().map(|(_, ask)| self.voice.ask(ask));
+        let answers = join_all(asks).await;
+        let keys = required.asks.iter().map(|(key, _)| key.clone());
+        keys.zip(answers)
+            .map(|(key, answer)| match answer {
+                Some(Ok(answer)) => Ok((key, answer)),
+                Some(Err(error)) => Err(format!("the assistant refused: {}", refusal_text(&error))),
+                None => Err("the assistant cannot be asked, or did not answer".to_owned()),
+            })
+            .collect()
+    }
+}
+
+/// Whether a tool's result says that it failed.
+pub(crate) fn is_error(result: &RawValue) -> bool {
+    RawObject::parse(result).and_then(|object| object.read("isError")).unwrap_or(false)
+}
+
+fn caller(grant: &AccessGrant) -> Caller<'_> {
+    Caller { subject: &grant.subject, client_id: &grant.client_id, client_name: &grant.client_name }
+}

@@ -1,0 +1,123 @@
+//! How an assistant is spoken to while a request of it is under way, whatever its revision.
+
+use std::sync::Arc;
+
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+use issuer::AccessGrant;
+use mcp::assistant::{self, Dialect, Means};
+use mcp::{Ask, Capabilities};
+use upstream::{Event, Hearing, LogWish, Wants};
+
+use crate::end::{Answered, End};
+use crate::outlet::Outlet;
+
+/// The way to the assistant behind one request.
+pub(crate) struct Voice {
+    /// How it speaks.
+    pub(crate) dialect: Dialect,
+    /// Its end of the conversation, where there is one; it can be asked over that.
+    pub(crate) end: Option<Arc<End>>,
+    means: Means,
+    outlet: Outlet,
+}
+
+impl Voice {
+    pub(crate) fn new(dialect: Dialect, means: Means, end: Option<Arc<End>>, outlet: Outlet) -> Self {
+        Self { dialect, end, means, outlet }
+    }
+
+    /// What a connector learns of the assistant; `None` when there is nothing to learn.
+    pub(crate) fn wants(&self, grant: &AccessGrant) -> Option<Wants> {
+        // Who stands alone has to be told when it was asked in vain.
+        if !self.dialect.is_stateless() && !self.speaks() {
+            return None;
+        }
+        let owner = match &self.end {
+            Some(end) => Arc::clone(&end.owner),
+            None => format!("{} {}", grant.client_id, grant.server).into(),
+        };
+        let is_open = self.outlet.is_open();
+        let log = self.log().filter(|_| is_open).unwrap_or(LogWish::Nothing);
+        let progress = is_open && self.means.progress.is_some();
+        let capabilities = self.capabilities().cloned().unwrap_or_default();
+        Some(Wants { owner, capabilities, log, progress })
+    }
+
+    /// Whether there may be something to say before the answer.
+    pub(crate) fn speaks(&self) -> bool {
+        let asks = !self.dialect.is_stateless() && self.capabilities().is_some_and(Capabilities::any_asks);
+        self.outlet.is_open() && (asks || self.means.progress.is_some() || self.log().is_some())
+    }
+
+    /// What it can be asked, as far as there is a way to ask it.
+    fn capabilities(&self) -> Option<&Capabilities> {
+        if self.dialect.is_stateless() {
+            return Some(&self.means.capabilities);
+        }
+        self.end.as_ref().filter(|_| self.outlet.is_open()).map(|end| &end.capabilities)
+    }
+
+    fn log(&self) -> Option<LogWish> {
+        if self.dialect.is_stateless() {
+            return self.means.log.map(LogWish::From);
+        }
+        self.end.as_ref().map(|end| end.level().map_or(LogWish::Whatever, LogWish::From))
+    }
+
+    /// Whether it declared that it can be asked this.
+    pub(crate) fn allows(&self, ask: &Ask) -> bool {
+        self.capabilities().is_some_and(|capabilities| capabilities.allow(ask.kind()))
+    }
+
+    /// Whether questions end the request, to be answered with the next one (MCP 2026-07-28, basic/patterns/mrtr).
+    pub(crate) fn is_asked_in_rounds(&self) -> bool {
+        self.dialect.is_stateless() && self.means.capabilities.any_asks()
+    }
+
+    /// Asks the assistant over its end of the conversation. `None` when nobody answers.
+    pub(crate) async fn ask(&self, ask: &Ask) -> Option<Answered> {
+        self.end.as_ref()?.ask(ask, &self.outlet).await
+    }
+
+    /// Carries what is said between connector and assistant until `work` is done.
+    pub(crate) async fn carry<T>(&self, work: impl Future<Output = T>, hearing: &mut Hearing) -> T {
+        tokio::pin!(work);
+        let mut asking = FuturesUnordered::new();
+        loop {
+            tokio::select! {
+                biased;
+                event = hearing.next() => match event {
+                    Event::Asked(asked) => asking.push(async move {
+                        let answer = self.ask(&asked.ask).await;
+                        asked.answer(answer.unwrap_or_else(|| Err(assistant::unanswered())));
+                    }),
+                    notice => self.tell(&notice).await,
+                },
+                Some(()) = asking.next(), if !asking.is_empty() => {}
+                done = &mut work => {
+                    self.tell_rest(hearing).await;
+                    return done;
+                }
+            }
+        }
+    }
+
+    /// Tells a notice.
+    pub(crate) async fn tell(&self, event: &Event) {
+        match (event, &self.means.progress) {
+            (Event::Progress(params), Some(token)) => {
+                self.outlet.say(assistant::progress(token, params)).await;
+            }
+            (Event::Log(params), _) => self.outlet.say(assistant::log_message(params)).await,
+            (Event::Progress(_), None) | (Event::Asked(_), _) => {}
+        }
+    }
+
+    /// What came before the answer is told before it.
+    pub(crate) async fn tell_rest(&self, hearing: &mut Hearing) {
+        while let Some(event) = hearing.take() {
+            self.tell(&event).await;
+        }
+    }
+}

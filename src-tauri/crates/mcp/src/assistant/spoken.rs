@@ -1,0 +1,95 @@
+//! What is said to an assistant while a request of it is under way: notices, and questions of the connector.
+
+use serde_json::value::RawValue;
+
+use super::incoming::{Dialect, Response};
+use crate::ask::Ask;
+use crate::connector::progress_of;
+use crate::error::RpcError;
+use crate::raw::{RawObject, raw};
+
+/// `notifications/progress` for the request that the assistant calls `token`, as the connector told of it.
+pub fn progress(token: &RawValue, params: &RawValue) -> String {
+    notification("notifications/progress", progress_of(params, token))
+}
+
+/// `notifications/message`, as the connector sent it.
+pub fn log_message(params: &RawValue) -> String {
+    notification("notifications/message", params.to_owned())
+}
+
+/// A question as a request of the gateway with this number (until 2025-11-25). `None` when the assistant's revision does
+/// not know such a question.
+pub fn question(dialect: Dialect, id: u64, ask: &Ask) -> Option<String> {
+    let mut message = RawObject::default();
+    message.set("jsonrpc", raw("2.0"));
+    message.set("id", raw(&id));
+    message.set("method", raw(ask.method()));
+    message.set("params", ask.params(dialect, &format!("deskgate-{id}"))?);
+    Some(message.to_raw().get().to_owned())
+}
+
+/// The number of the question that this answers.
+pub fn answers(response: &Response<'_>) -> Option<u64> {
+    response.id.get().parse().ok()
+}
+
+/// The words of an assistant that answered with an error.
+pub fn refusal_text(error: &RawValue) -> String {
+    let text = RawObject::parse(error).and_then(|error| error.read::<String>("message"));
+    text.unwrap_or_default().chars().take(200).collect()
+}
+
+/// The error object for a question that nobody answered.
+pub fn unanswered() -> Box<RawValue> {
+    RpcError::new(RpcError::INTERNAL, "nobody answered").to_raw()
+}
+
+fn notification(method: &str, params: Box<RawValue>) -> String {
+    let mut message = RawObject::default();
+    message.set("jsonrpc", raw("2.0"));
+    message.set("method", raw(method));
+    message.set("params", params);
+    let mut text = message.to_raw().get().to_owned();
+    // One message is one line; between values line breaks mean nothing, and within texts there are none.
+    text.retain(|c| !matches!(c, '\n' | '\r'));
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::revision::Revision;
+
+    fn value(text: &str) -> Box<RawValue> {
+        serde_json::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn notices_pass_to_the_digit_on_one_line() {
+        let said = progress(&value("\"t\""), &value("{\"progressToken\":7,\n\"progress\": 1.50}"));
+        assert_eq!(
+            said,
+            r#"{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":"t","progress":1.50}}"#
+        );
+        let said = log_message(&value("{\"level\":\"info\",\n\"data\":{\"n\":12345678901234567890123}}"));
+        assert!(
+            said.ends_with(r#""params":{"level":"info","data":{"n":12345678901234567890123}}}"#),
+            "{said}"
+        );
+    }
+
+    #[test]
+    fn questions_are_requests_of_the_gateway() {
+        let params = value(r#"{"messages":[],"maxTokens":1.0}"#);
+        let ask = Ask::read("sampling/createMessage", &RawObject::parse(&params).unwrap()).unwrap();
+        assert_eq!(
+            question(Dialect::of(Revision::V2025_03_26), 3, &ask).as_deref(),
+            Some(
+                r#"{"jsonrpc":"2.0","id":3,"method":"sampling/createMessage","params":{"messages":[],"maxTokens":1.0}}"#
+            )
+        );
+        let form = Ask::read("elicitation/create", &RawObject::default()).unwrap();
+        assert!(question(Dialect::of(Revision::V2025_03_26), 3, &form).is_none(), "not known then");
+    }
+}
