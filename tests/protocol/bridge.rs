@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use testkit::bench::Echo;
-use testkit::{Bridge, Claude, Gateway, Program, Step, program, until};
+use testkit::{Bridge, Claude, Gateway, OddEra, OddHttp, OddList, Program, Step, program, until};
 
 use crate::common::{Personal, SOON};
 
@@ -258,4 +258,43 @@ async fn a_changed_tool_list_is_told_through_a_bridge_in_either_era() {
         (answer["result"]["tools"].as_array()?.len() == 1).then_some(())
     };
     until("the shorter list", SOON, tools).await.expect("listed");
+}
+
+#[tokio::test]
+async fn changes_of_prompts_and_resources_are_told_through_a_bridge_in_either_era() {
+    let odd = OddHttp::start(OddEra::Legacy).await.expect("a server");
+    let mut setup = Personal::default().http("odd", &odd.url()).server("desk", &["odd"]).setup();
+    // The others are described with numbers that cannot be read here.
+    setup.settings += "[servers.desk.tools]\nodd = [\"fail\"]\n";
+    let deskgate = program(Program::Deskgate).expect("built");
+    let gateway = Gateway::start(&deskgate, setup).await.expect("it starts");
+    let (mut bridge, _) = let_in(&gateway, "desk").await;
+    let listens = async || (odd.listeners() > 0).then_some(());
+    until("the gateway listens", SOON, listens).await.expect("it does");
+    let meta = json!({
+        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientCapabilities": {},
+    });
+    let listen = json!({"notifications": {"promptsListChanged": true}, "_meta": meta});
+    let id_of =
+        |message: &Value| message["params"]["_meta"]["io.modelcontextprotocol/subscriptionId"].clone();
+    bridge.say(&request(5, "subscriptions/listen", listen)).await.expect("said");
+    let mut message = bridge.next().await.expect("answered");
+    while message["method"] != "notifications/subscriptions/acknowledged" {
+        message = bridge.next().await.expect("answered");
+    }
+    assert_eq!(message["params"]["notifications"], json!({"promptsListChanged": true}));
+
+    odd.change_of(OddList::Prompts);
+    let mut told = Vec::new();
+    while told.len() < 2 {
+        let notice = bridge.next().await.expect("told");
+        assert_eq!(notice["method"], "notifications/prompts/list_changed", "{notice}");
+        told.push(id_of(&notice));
+    }
+    assert!(told.contains(&json!(5)) && told.contains(&Value::Null), "each once: {told:?}");
+    odd.change_of(OddList::Resources);
+    let notice = bridge.next().await.expect("told");
+    assert_eq!(notice["method"], "notifications/resources/list_changed", "{notice}");
+    assert_eq!(id_of(&notice), Value::Null, "the other asked for prompts only");
 }

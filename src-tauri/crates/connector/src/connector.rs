@@ -4,23 +4,32 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use mcp::{Capabilities, Dialect};
+use mcp::connector::About;
+use mcp::{Capabilities, Dialect, List};
 use model::{Advice, ConnectorId, Subject, Timestamp, ToolName};
 use org_protocol::{ConnectorSpec, CredentialSpec, Transport};
 use serde_json::value::RawValue;
 use tokio::sync::Mutex;
-use upstream::{Bearer, Program, Session, UpstreamFault};
+use upstream::{Bearer, Entries, Listed, Program, Session, UpstreamFault};
 
 use crate::backoff::Backoff;
 use crate::fault::CallFault;
 use crate::seams::{Asking, Seams};
 
-/// What is known of a connector's tools.
+/// What is known of what a connector offers, each entry as the connector sent it.
 #[derive(Debug, Clone)]
 pub struct Listing {
-    /// Well-formed definitions by name, as the connector sent them.
+    /// What it says of itself.
+    pub about: About,
+    /// Well-formed definitions of tools, by name.
     pub tools: Vec<(ToolName, Box<RawValue>)>,
-    /// Descriptions of malformed tools that were left out.
+    /// Its resources, by URI.
+    pub resources: Entries,
+    /// Its resource templates, by template (RFC 6570).
+    pub templates: Entries,
+    /// Its prompts, by name.
+    pub prompts: Entries,
+    /// Descriptions of malformed entries that were left out, and of lists that could not be had.
     pub left_out: Vec<String>,
     /// When it was listed.
     pub at: Timestamp,
@@ -68,6 +77,36 @@ struct Known {
     era: u64,
     listing: Option<Arc<Listing>>,
     health: Health,
+}
+
+impl Listing {
+    /// Takes what was listed. A list that could not be had this time stays as it was `before`.
+    fn of(listed: Listed, about: About, before: Option<&Self>, at: Timestamp) -> Self {
+        let Listed { tools, resources, templates, prompts, left_out: mut others } = listed;
+        let mut left_out = tools.left_out;
+        left_out.append(&mut others);
+        let mut had = |list: List, entries: Result<Entries, UpstreamFault>, before: Option<&Entries>| {
+            entries.unwrap_or_else(|fault| {
+                left_out.push(format!("{}: {fault}", list.method()));
+                before.cloned().unwrap_or_default()
+            })
+        };
+        let resources = had(List::Resources, resources, before.map(|before| &before.resources));
+        let templates = had(List::Templates, templates, before.map(|before| &before.templates));
+        let prompts = had(List::Prompts, prompts, before.map(|before| &before.prompts));
+        Self { about, tools: tools.tools, resources, templates, prompts, left_out, at }
+    }
+
+    /// Whether both say the same, but for the tools.
+    pub fn is_same_beside_tools(&self, other: &Self) -> bool {
+        let are = |one: &Entries, other: &Entries| {
+            one.len() == other.len() && one.iter().zip(other).all(|(one, other)| one.1.get() == other.1.get())
+        };
+        self.about == other.about
+            && are(&self.resources, &other.resources)
+            && are(&self.templates, &other.templates)
+            && are(&self.prompts, &other.prompts)
+    }
 }
 
 impl Slot {
@@ -194,21 +233,25 @@ impl Connector {
         slot.sessions.retain(|held| !Arc::ptr_eq(held, useless));
     }
 
-    /// Lists the tools as this person, with `session` already open, and remembers them if nobody else has come since `era`.
+    /// Lists what the connector offers as this person, with `session` already open, and remembers it if nobody else has come
+    /// since `era`.
     pub(crate) async fn list(
         &self,
         session: &Session,
         bearer: Option<&Bearer>,
         era: u64,
     ) -> Result<Arc<Listing>, CallFault> {
-        let listed = session.list_tools(bearer, self.deadline()).await?;
-        let listing =
-            Arc::new(Listing { tools: listed.tools, left_out: listed.left_out, at: self.seams.clock.now() });
+        let listed = session.list_all(bearer, self.deadline()).await?;
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        let before = known.listing.as_deref().filter(|_| known.era == era);
+        let listing = Arc::new(Listing::of(listed, session.about().clone(), before, self.seams.clock.now()));
         if known.era == era {
             known.listing = Some(Arc::clone(&listing));
         }
         drop(known);
+        for text in &listing.left_out {
+            tracing::warn!(connector = %self.id, "left out: {text}");
+        }
         Ok(listing)
     }
 
@@ -266,5 +309,39 @@ impl Connector {
 
     fn known(&self) -> std::sync::RwLockReadGuard<'_, Known> {
         self.known.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use upstream::ListedTools;
+
+    use super::*;
+
+    fn entries(names: &[&str]) -> Entries {
+        let entry = |name: &&str| ((*name).to_owned(), mcp::raw(&serde_json::json!({"name": name})));
+        names.iter().map(entry).collect()
+    }
+
+    fn listing(prompts: Result<Entries, UpstreamFault>, before: Option<&Listing>) -> Listing {
+        let listed = Listed {
+            tools: ListedTools::default(),
+            resources: Ok(entries(&["r"])),
+            templates: Ok(Entries::new()),
+            prompts,
+            left_out: Vec::new(),
+        };
+        Listing::of(listed, About::default(), before, Timestamp::from_seconds(0))
+    }
+
+    #[test]
+    fn a_list_that_cannot_be_had_stays_as_it_was_and_is_told() {
+        let first = listing(Ok(entries(&["a"])), None);
+        let second = listing(Err(UpstreamFault::Deadline), Some(&first));
+        assert!(second.is_same_beside_tools(&first));
+        assert_eq!(second.left_out.len(), 1, "{:?}", second.left_out);
+        let third = listing(Ok(entries(&["a", "b"])), Some(&second));
+        assert!(!third.is_same_beside_tools(&second) && third.left_out.is_empty());
+        assert!(listing(Err(UpstreamFault::Deadline), None).prompts.is_empty());
     }
 }

@@ -58,7 +58,7 @@ impl Connectors {
         self.changes.subscribe()
     }
 
-    /// What is known of a connector's tools; `None` until they were listed.
+    /// What is known of what a connector offers; `None` until it was listed.
     pub fn listing(&self, connector: &ConnectorId) -> Option<Arc<Listing>> {
         self.find(connector).ok()?.listing()
     }
@@ -68,7 +68,7 @@ impl Connectors {
         self.find(connector).map_or(Health::Idle, |connector| connector.health())
     }
 
-    /// Lists a connector's tools as this person. Brokered connectors are listed by whoever pinned them, not here.
+    /// Lists what a connector offers as this person. Brokered connectors are listed by whoever pinned them, not here.
     ///
     /// # Errors
     /// A [`CallFault`]; what was known before stays known.
@@ -180,7 +180,7 @@ impl Connectors {
         Ok(listing)
     }
 
-    /// Lists again whenever the connector says that its tools changed, as long as the session lasts.
+    /// Lists again whenever the connector says that a list changed, as long as the session lasts.
     fn follow_changes(&self, connector: &Arc<Connector>, subject: &Subject, session: &Arc<Session>) {
         if !session.begins_to_be_followed() {
             return;

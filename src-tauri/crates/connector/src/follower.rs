@@ -1,4 +1,4 @@
-//! Follows what a connector tells of its tool list, as long as the session lasts. Holds neither session nor connector: it
+//! Follows what a connector tells of its lists, as long as the session lasts. Holds neither session nor connector: it
 //! ends with the person or the account that the session belongs to, and with the connector as it is defined now.
 
 use std::sync::{Arc, Weak};
@@ -125,7 +125,7 @@ impl Follower {
             // A connection that was lost while the computer slept is silent for ever.
             let Ok(notice) = tokio::time::timeout(SILENT_AT_MOST, notices.next()).await else { return };
             match notice {
-                Ok(Some(Notice::ToolsChanged)) => {
+                Ok(Some(Notice::Changed(_))) => {
                     pace.keep().await;
                     self.list().await;
                 }
@@ -153,7 +153,7 @@ impl Follower {
 
     async fn list(&self) {
         if let Err(fault) = self.connectors.refresh(&self.id, &self.subject, Asking::Never).await {
-            tracing::warn!(connector = %self.id, %fault, "its changed tools could not be listed");
+            tracing::warn!(connector = %self.id, %fault, "its changed lists could not be had");
         }
     }
 }

@@ -1,28 +1,25 @@
 //! One call, from the checked request to the reply. The steps are those of ARCHITECTURE.md.
 
+use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::Duration;
 
-use audit::{
-    ArgumentSummary, DenialRecord, IntentRecord, JournalFault, Outcome, OutcomeStatus, PolicyReference,
-};
+use audit::{ArgumentSummary, DenialRecord, IntentRecord, JournalFault};
 use axum::http::HeaderMap;
-use connector::{AccountFault, CallFault};
 use issuer::AccessGrant;
 use mcp::assistant::Dialect;
-use mcp::{CallParams, RawObject, RpcError};
-use model::{Advice, CallId, ForPerson as _, Timestamp, ToolName};
-use policy::{
-    Circumstance, CredentialChoice, Denial, DenialKind, Permit, Policy, PolicyVersion, Question, Target,
-};
+use mcp::{CallParams, RpcError, Target};
+use model::{Advice, CallId, ForPerson as _, Timestamp};
+use policy::{Circumstance, Denial, Permit, Policy, Question};
 use serde_json::value::RawValue;
-use upstream::Answer;
 
-use crate::effect::{Caused, Effect, is_error};
+use crate::effect::{Caused, Causing};
 use crate::gate::Gate;
-use crate::observe::{CallEnd, Observation};
+use crate::observe::Observation;
+use crate::record::{argument_names, credential, kind, outcome, permit_rules, reference, unasked};
 use crate::snapshot::{Offered, Snapshot};
+use crate::tasks::Task;
 use crate::voice::Voice;
+use crate::wanted::{Wanted, recorded};
 
 /// How a call is answered.
 pub(crate) enum Reply {
@@ -34,8 +31,8 @@ pub(crate) enum Reply {
     Refused(RpcError),
     /// There is no result; why, in words.
     Failed(String),
-    /// No tool of this name is offered to this person; a forbidden one looks the same.
-    UnknownTool,
+    /// No such thing is offered to this person; what is forbidden looks the same.
+    Unknown,
 }
 
 /// One call under way.
@@ -48,15 +45,39 @@ struct Call<'a> {
 }
 
 /// Looks up, decides, records, calls and records again.
-pub(crate) async fn call_tool(
+pub(crate) async fn call(
     gate: &Arc<Gate>,
     grant: &Arc<AccessGrant>,
     params: &CallParams<'_>,
     voice: &Voice,
     headers: Option<&HeaderMap>,
 ) -> Reply {
+    if params.method().is_of_tasks() && !voice.knows_tasks() {
+        return Reply::Refused(RpcError::missing_tasks());
+    }
+    let task = match params.target() {
+        Target::Task(id) => gate.tasks.find(grant, id),
+        Target::Tool(_) | Target::Resource(_) | Target::Prompt(_) => None,
+    };
+    match &task {
+        Some(task) => {
+            let params = params.clone().begun_with(Arc::clone(&task.arguments));
+            called(gate, grant, &params, voice, headers, Some(task)).await
+        }
+        None => called(gate, grant, params, voice, headers, None).await,
+    }
+}
+
+async fn called(
+    gate: &Arc<Gate>,
+    grant: &Arc<AccessGrant>,
+    params: &CallParams<'_>,
+    voice: &Voice,
+    headers: Option<&HeaderMap>,
+    task: Option<&Task>,
+) -> Reply {
     let dialect = voice.dialect;
-    let snapshot = match known(gate, grant, params).await {
+    let snapshot = match known(gate, grant, params, dialect, task).await {
         Ok(snapshot) => snapshot,
         Err(advice) => {
             let snapshot = gate.snapshots.current();
@@ -64,50 +85,57 @@ pub(crate) async fn call_tool(
         }
     };
     let call = Call::new(gate, grant, params, &snapshot);
-    let offered = snapshot.servers.get(&grant.server).and_then(|view| view.tool(params.name()));
-    let Some(offered) = offered.filter(|offered| offered.entry.fits(dialect)) else {
+    let view = snapshot.servers.get(&grant.server);
+    let Some(wanted) = view.and_then(|view| Wanted::find(view, params, dialect, task)) else {
         return call.unknown(gate).await;
     };
+    let wanted = &wanted;
     if gate.switch.is_paused() {
-        return call.paused(gate, offered).await;
+        return call.paused(gate, wanted).await;
     }
-    let permit = match call.policy().decide(&call.question(offered)) {
+    let permit = match call.policy().decide(&call.question(wanted)) {
         Ok(permit) => permit,
-        Err(denial) => return call.denied(gate, offered, &denial).await,
+        Err(denial) => return call.denied(gate, wanted, &denial).await,
     };
     // Only whoever may call the tool learns what its headers have to say.
-    if let (true, Some(headers), Ok(mirrored)) = (dialect.is_stateless(), headers, &offered.entry.mirrored)
+    if let (true, Some(headers), Some(mirrored)) = (dialect.is_stateless(), headers, wanted.mirrored())
         && let Err(error) = mirrored.check(headers, params.arguments())
     {
-        return call.refused(gate, offered, "headers", error).await;
+        return call.refused(gate, wanted, "headers", error).await;
     }
     let waiting = match gate.parked.take(grant, params).transpose() {
         Ok(waiting) => waiting,
-        Err(error) => return call.refused(gate, offered, "request-state", error).await,
+        Err(error) => return call.refused(gate, wanted, "request-state", error).await,
     };
     let arguments = gate.journal.summary(params.arguments(), snapshot.capture_arguments);
     let names = argument_names(&arguments);
-    let intent = match gate.journal.intent(call.intent(&permit, arguments)).await {
+    let intent = match gate.journal.intent(call.intent(gate, wanted, &permit, arguments)).await {
         Ok(intent) => intent,
         Err(fault) => return unrecorded(&fault),
     };
-    call.tell_decided(gate, Some(offered), &permit_rules(&permit), credential(&permit), names, None);
+    call.tell_decided(gate, Some(wanted), &permit_rules(&permit), credential(&permit), names, None);
 
     let begun = gate.clock.boot_time();
-    let effect = Effect { gate, grant, params, voice };
-    let caused = effect.cause(permit, &intent, waiting).await;
+    let causing = Causing { gate, grant, params, voice };
+    let caused = causing.cause(permit, &intent, waiting).await;
     let took = gate.clock.boot_time().saturating_sub(begun);
 
-    let (outcome, end) = outcome(&caused, &offered.connector_title, took);
+    let (outcome, end) = outcome(&caused, wanted.title, took);
     if let Err(fault) = gate.journal.outcome(intent, outcome) {
         tracing::error!(%fault, call = %call.id, "the outcome of a call could not be recorded");
     }
     gate.observer.observe(Observation::Ended { call: call.id, end, took });
     match caused {
-        Caused::Answered(Ok(Ok(result))) | Caused::Required(result) => Reply::Result(result),
+        Caused::Answered(Ok(Ok(result))) => {
+            if let Some(task) = mcp::begun_task(&result) {
+                wanted.note_task(gate, grant, params, task);
+            }
+            Reply::Result(result)
+        }
+        Caused::Required(result) => Reply::Result(result),
         Caused::Answered(Ok(Err(error))) => Reply::ConnectorError(error),
-        Caused::Answered(Err(fault)) => failed(&fault.advice(&offered.connector_title)),
-        Caused::Unasked(why) => failed(&unasked(&offered.connector_title, &why)),
+        Caused::Answered(Err(fault)) => failed(&fault.advice(wanted.title)),
+        Caused::Unasked(why) => failed(&unasked(wanted.title, &why)),
         Caused::Refused(error) => Reply::Refused(error),
     }
 }
@@ -123,7 +151,7 @@ pub(crate) fn listed<'s>(
     let circumstance = circumstance(gate, grant);
     let policy = snapshot.policy_at(circumstance.now);
     let listed = policy.listed(&grant.subject, &grant.server, &circumstance);
-    let listed: std::collections::HashSet<_> = listed.into_iter().collect();
+    let listed: HashSet<_> = listed.into_iter().collect();
     view.tools()
         .iter()
         .filter(|offered| offered.entry.fits(dialect))
@@ -131,7 +159,8 @@ pub(crate) fn listed<'s>(
         .collect()
 }
 
-fn circumstance(gate: &Gate, grant: &AccessGrant) -> Circumstance {
+/// What is true of a request beside who asks and for what.
+pub(crate) fn circumstance(gate: &Gate, grant: &AccessGrant) -> Circumstance {
     Circumstance {
         now: gate.clock.now(),
         client_id: grant.client_id.clone(),
@@ -140,11 +169,18 @@ fn circumstance(gate: &Gate, grant: &AccessGrant) -> Circumstance {
     }
 }
 
-/// The snapshot in force, after asking for the sign-in that would make the tool known.
-async fn known(gate: &Gate, grant: &AccessGrant, params: &CallParams<'_>) -> Result<Arc<Snapshot>, Advice> {
+/// The snapshot in force, after asking for the sign-in that would make known what is wanted.
+async fn known(
+    gate: &Gate,
+    grant: &AccessGrant,
+    params: &CallParams<'_>,
+    dialect: Dialect,
+    task: Option<&Task>,
+) -> Result<Arc<Snapshot>, Advice> {
     let snapshot = gate.snapshots.current();
     let is_known = |snapshot: &Snapshot| {
-        snapshot.servers.get(&grant.server).is_some_and(|view| view.tool(params.name()).is_some())
+        let view = snapshot.servers.get(&grant.server);
+        view.is_some_and(|view| Wanted::find(view, params, dialect, task).is_some())
     };
     if is_known(&snapshot) || gate.switch.is_paused() || !gate.discovery.discover(&grant.server).await? {
         return Ok(snapshot);
@@ -157,26 +193,30 @@ impl<'a> Call<'a> {
         Self { id: CallId::new(), grant, snapshot, params, circumstance: circumstance(gate, grant) }
     }
 
-    fn question(&'a self, offered: &'a Offered) -> Question<'a> {
+    fn question(&'a self, wanted: &'a Wanted<'_>) -> Question<'a> {
         Question {
             call: self.id,
             subject: &self.grant.subject,
             server: &self.grant.server,
-            connector: &offered.connector,
-            target: Target::Tool { name: &offered.tool, arguments: self.params.arguments() },
+            connector: wanted.connector,
+            target: wanted.target(self.params),
             circumstance: &self.circumstance,
         }
     }
 
-    fn intent(&self, permit: &Permit, arguments: ArgumentSummary) -> IntentRecord {
+    fn intent(
+        &self,
+        gate: &Gate,
+        wanted: &Wanted<'_>,
+        permit: &Permit,
+        arguments: ArgumentSummary,
+    ) -> IntentRecord {
         IntentRecord {
             call: self.id,
             subject: self.grant.subject.as_ref().clone(),
             server: self.grant.server.clone(),
             connector: permit.connector().clone(),
-            effect: audit::Effect::tool_call(
-                permit.tool().map_or_else(|| self.params.name(), ToolName::as_str),
-            ),
+            effect: wanted.recorded(gate, self.params, self.snapshot.capture_arguments),
             client_id: self.grant.client_id.clone(),
             client_name: self.grant.client_name.clone(),
             process: None,
@@ -187,19 +227,19 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// A tool that does not exist, or not for this person: both answer alike.
+    /// Something that does not exist, or not for this person: both answer alike.
     async fn unknown(&self, gate: &Gate) -> Reply {
         let record =
-            self.denial(None, Vec::new(), "not-listed", "No tool of this name is offered.".to_owned());
+            self.denial(gate, None, Vec::new(), "not-listed", "Nothing of this name is offered.".to_owned());
         match self.record_denial(gate, None, record).await {
-            Ok(()) => Reply::UnknownTool,
+            Ok(()) => Reply::Unknown,
             Err(fault) => unrecorded(&fault),
         }
     }
 
-    /// The tool may exist behind a sign-in that did not happen.
+    /// It may exist behind a sign-in that did not happen.
     async fn undiscovered(&self, gate: &Gate, advice: &Advice) -> Reply {
-        let record = self.denial(None, Vec::new(), "sign-in-needed", advice.happened.clone());
+        let record = self.denial(gate, None, Vec::new(), "sign-in-needed", advice.happened.clone());
         match self.record_denial(gate, None, record).await {
             Ok(()) => failed(advice),
             Err(fault) => unrecorded(&fault),
@@ -207,41 +247,42 @@ impl<'a> Call<'a> {
     }
 
     /// Somebody on the way may have let the request pass for what its headers say; or it goes on with what is not its own.
-    async fn refused(&self, gate: &Gate, offered: &Offered, kind: &str, error: RpcError) -> Reply {
-        let record = self.denial(Some(offered), Vec::new(), kind, error.message.clone());
-        match self.record_denial(gate, Some(offered), record).await {
+    async fn refused(&self, gate: &Gate, wanted: &Wanted<'_>, kind: &str, error: RpcError) -> Reply {
+        let record = self.denial(gate, Some(wanted), Vec::new(), kind, error.message.clone());
+        match self.record_denial(gate, Some(wanted), record).await {
             Ok(()) => Reply::Refused(error),
             Err(fault) => unrecorded(&fault),
         }
     }
 
-    async fn paused(&self, gate: &Gate, offered: &Offered) -> Reply {
+    async fn paused(&self, gate: &Gate, wanted: &Wanted<'_>) -> Reply {
         let advice = Advice::new(
             "paused",
             "Deskgate is paused.",
             "No call is made until the person at this computer resumes it.",
             "",
         );
-        let record = self.denial(Some(offered), Vec::new(), "paused", advice.happened.clone());
-        match self.record_denial(gate, Some(offered), record).await {
+        let record = self.denial(gate, Some(wanted), Vec::new(), "paused", advice.happened.clone());
+        match self.record_denial(gate, Some(wanted), record).await {
             Ok(()) => failed(&advice),
             Err(fault) => unrecorded(&fault),
         }
     }
 
-    /// A denial that hangs on the arguments says so; one that does not looks like a tool that does not exist.
-    async fn denied(&self, gate: &Gate, offered: &Offered, denial: &Denial) -> Reply {
+    /// A denial that hangs on the arguments says so; one that does not looks like something that does not exist.
+    async fn denied(&self, gate: &Gate, wanted: &Wanted<'_>, denial: &Denial) -> Reply {
         let rules = denial.rules().iter().map(ToString::to_string).collect();
-        let record = self.denial(Some(offered), rules, kind(denial.kind()), denial.advice().to_string());
-        if let Err(fault) = self.record_denial(gate, Some(offered), record).await {
+        let record = self.denial(gate, Some(wanted), rules, kind(denial.kind()), denial.advice().to_string());
+        if let Err(fault) = self.record_denial(gate, Some(wanted), record).await {
             return unrecorded(&fault);
         }
-        if denial.is_hidden() { Reply::UnknownTool } else { Reply::Failed(denial.outside_text()) }
+        if denial.is_hidden() { Reply::Unknown } else { Reply::Failed(denial.outside_text()) }
     }
 
     fn denial(
         &self,
-        offered: Option<&Offered>,
+        gate: &Gate,
+        wanted: Option<&Wanted<'_>>,
         rules: Vec<String>,
         kind: &str,
         reason: String,
@@ -250,8 +291,8 @@ impl<'a> Call<'a> {
             call: self.id,
             subject: self.grant.subject.as_ref().clone(),
             server: self.grant.server.clone(),
-            connector: offered.map(|offered| offered.connector.clone()),
-            effect: audit::Effect::tool_call(self.params.name()),
+            connector: wanted.map(|wanted| wanted.connector.clone()),
+            effect: recorded(gate, self.params, self.snapshot.capture_arguments),
             client_id: self.grant.client_id.clone(),
             client_name: self.grant.client_name.clone(),
             process: None,
@@ -266,7 +307,7 @@ impl<'a> Call<'a> {
     async fn record_denial(
         &self,
         gate: &Gate,
-        offered: Option<&Offered>,
+        wanted: Option<&Wanted<'_>>,
         mut record: DenialRecord,
     ) -> Result<(), JournalFault> {
         let arguments = gate.journal.summary(self.params.arguments(), self.snapshot.capture_arguments);
@@ -274,14 +315,14 @@ impl<'a> Call<'a> {
         let (rules, reason) = (record.rules.clone(), record.reason.clone());
         record.arguments = Some(arguments);
         gate.journal.denial(record).await?;
-        self.tell_decided(gate, offered, &rules, String::new(), names, Some(reason));
+        self.tell_decided(gate, wanted, &rules, String::new(), names, Some(reason));
         Ok(())
     }
 
     fn tell_decided(
         &self,
         gate: &Gate,
-        offered: Option<&Offered>,
+        wanted: Option<&Wanted<'_>>,
         rules: &[String],
         credential: String,
         arguments: Vec<String>,
@@ -293,8 +334,8 @@ impl<'a> Call<'a> {
             client_id: self.grant.client_id.clone(),
             client_name: self.grant.client_name.clone(),
             server: self.grant.server.clone(),
-            connector: offered.map(|offered| offered.connector.clone()),
-            effect: Box::new(audit::Effect::tool_call(self.params.name())),
+            connector: wanted.map(|wanted| wanted.connector.clone()),
+            effect: Box::new(recorded(gate, self.params, self.snapshot.capture_arguments)),
             rules: rules.to_vec(),
             policy: self.policy().version().label.clone(),
             credential,
@@ -310,97 +351,6 @@ impl<'a> Call<'a> {
     fn policy(&self) -> &Arc<Policy> {
         self.snapshot.policy_at(self.circumstance.now)
     }
-}
-
-fn outcome(caused: &Caused, title: &str, took: Duration) -> (Outcome, CallEnd) {
-    let (mut outcome, end) = match caused {
-        Caused::Answered(answer) => answered(answer, title),
-        Caused::Required(_) => (Outcome::new(OutcomeStatus::InputRequired), CallEnd::Done),
-        Caused::Unasked(why) => {
-            let advice = unasked(title, why);
-            let end = CallEnd::Failed { reason: advice.to_string() };
-            (Outcome::new(OutcomeStatus::Failed).with_code(advice.code), end)
-        }
-        Caused::Refused(error) => {
-            let end = CallEnd::Failed { reason: error.message.clone() };
-            (Outcome::new(OutcomeStatus::Failed).with_code(format!("rpc-error {}", error.code)), end)
-        }
-    };
-    outcome.duration_micros = u64::try_from(took.as_micros()).ok();
-    outcome.response_bytes = match caused {
-        Caused::Answered(Ok(Ok(value) | Err(value))) | Caused::Required(value) => {
-            u64::try_from(value.get().len()).ok()
-        }
-        Caused::Answered(Err(_)) | Caused::Unasked(_) | Caused::Refused(_) => None,
-    };
-    (outcome, end)
-}
-
-fn answered(answer: &Result<Answer, CallFault>, title: &str) -> (Outcome, CallEnd) {
-    match answer {
-        Ok(Ok(result)) => {
-            let failed = is_error(result);
-            let status = if failed { OutcomeStatus::ToolError } else { OutcomeStatus::Ok };
-            (Outcome::new(status), if failed { CallEnd::ToolError } else { CallEnd::Done })
-        }
-        Ok(Err(error)) => {
-            let code = RawObject::parse(error).and_then(|object| object.read::<i64>("code"));
-            let text = code.map_or_else(|| "rpc-error".to_owned(), |code| format!("rpc-error {code}"));
-            (Outcome::new(OutcomeStatus::Failed).with_code(text), CallEnd::ToolError)
-        }
-        Err(fault) => {
-            let advice = fault.advice(title);
-            let status = if fault.before_effect() { OutcomeStatus::Failed } else { OutcomeStatus::Unknown };
-            let end = match fault {
-                CallFault::Account(AccountFault::SignInNeeded(_)) => CallEnd::SignInNeeded,
-                CallFault::Unknown(_)
-                | CallFault::Account(AccountFault::Failed(_))
-                | CallFault::Upstream(_)
-                | CallFault::Resting { .. }
-                | CallFault::Broker(_)
-                | CallFault::Credential => CallEnd::Failed { reason: advice.to_string() },
-            };
-            (Outcome::new(status).with_code(advice.code), end)
-        }
-    }
-}
-
-/// The words for a connector that cannot go on without the assistant's answers.
-fn unasked(title: &str, why: &str) -> Advice {
-    Advice::new("connector-unanswered", format!("{title} needs an answer to go on: {why}."), "", "")
-}
-
-fn permit_rules(permit: &Permit) -> Vec<String> {
-    permit.rules().iter().map(ToString::to_string).collect()
-}
-
-/// The credential's reference, never the secret.
-fn credential(permit: &Permit) -> String {
-    match permit.credential() {
-        CredentialChoice::None => String::new(),
-        CredentialChoice::UserOauth => "user".to_owned(),
-        CredentialChoice::Shared(credential) => format!("shared:{credential}"),
-    }
-}
-
-/// The kind of denial, as the journal has it.
-fn kind(kind: DenialKind) -> &'static str {
-    match kind {
-        DenialKind::NotListed => "not-listed",
-        DenialKind::NoPermit => "no-permit",
-        DenialKind::Forbidden => "forbidden",
-        DenialKind::Error => "evaluation-error",
-        DenialKind::DenyAll => "deny-all",
-        DenialKind::Arguments => "arguments",
-    }
-}
-
-fn reference(version: &PolicyVersion) -> PolicyReference {
-    PolicyReference { label: version.label.clone(), digest: version.digest }
-}
-
-fn argument_names(summary: &ArgumentSummary) -> Vec<String> {
-    summary.arguments.iter().map(|argument| format!("{}: {}", argument.path, argument.kind.name())).collect()
 }
 
 fn unrecorded(fault: &JournalFault) -> Reply {

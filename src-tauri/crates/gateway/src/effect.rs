@@ -33,14 +33,14 @@ pub(crate) enum Caused {
 }
 
 /// One permitted and recorded effect.
-pub(crate) struct Effect<'a> {
+pub(crate) struct Causing<'a> {
     pub(crate) gate: &'a Arc<Gate>,
     pub(crate) grant: &'a Arc<AccessGrant>,
     pub(crate) params: &'a CallParams<'a>,
     pub(crate) voice: &'a Voice,
 }
 
-impl Effect<'_> {
+impl Causing<'_> {
     /// Causes it, or takes up the call that waits for the answers in this request.
     pub(crate) async fn cause(&self, permit: Permit, intent: &Intent, waiting: Option<Waiting>) -> Caused {
         let Ok(standing) = Standing::new(permit, intent) else {

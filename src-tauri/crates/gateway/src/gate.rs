@@ -15,6 +15,7 @@ use crate::parked::Parked;
 use crate::sessions::Sessions;
 use crate::snapshot::Snapshots;
 use crate::streams::Streams;
+use crate::tasks::Tasks;
 
 /// Everything that requests need, wired at the composition root. Requests share one.
 pub struct Gate {
@@ -30,6 +31,7 @@ pub struct Gate {
     pub(crate) streams: Streams,
     pub(crate) sessions: Sessions,
     pub(crate) parked: Parked,
+    pub(crate) tasks: Tasks,
 }
 
 /// Gets to know tools that nobody could list yet, because their connector wants a sign-in first.
@@ -99,6 +101,7 @@ impl Gate {
             streams: Streams::default(),
             sessions: Sessions::default(),
             parked: Parked::default(),
+            tasks: Tasks::default(),
         }
     }
 }

@@ -6,14 +6,18 @@
 #![forbid(unsafe_code)]
 
 mod call;
+mod changes;
 mod effect;
 mod end;
 mod gate;
 mod guard;
 mod lines;
+mod lists;
 mod observe;
 mod outlet;
 mod parked;
+mod present;
+mod record;
 mod respond;
 mod routes;
 mod rpc;
@@ -21,10 +25,14 @@ mod serve;
 mod sessions;
 mod snapshot;
 mod streams;
+mod tasks;
 mod voice;
+mod wanted;
 
 pub use gate::{Discovery, Gate, GateConfig, Switch};
 pub use lines::converse;
 pub use observe::{CallEnd, Observation, Observer};
 pub use serve::{BindFault, Listening, bind, serve};
-pub use snapshot::{Offer, Offered, ServerView, Snapshot, Snapshots};
+pub use snapshot::{
+    Found, Offer, Offered, OfferedPrompt, OfferedResource, Owner, ServerView, Snapshot, Snapshots,
+};

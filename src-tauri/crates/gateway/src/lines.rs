@@ -16,6 +16,7 @@ use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, AsyncWrite, AsyncWriteExt as
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::{AbortHandle, JoinSet};
 
+use crate::changes::Changes;
 use crate::end::End;
 use crate::gate::Gate;
 use crate::outlet::Outlet;
@@ -89,26 +90,24 @@ impl Line {
     async fn answer(&self, grant: &Arc<AccessGrant>, id: &RawValue, voice: &Voice, request: Request<'_>) {
         match rpc::answer(&self.gate, grant, None, id, request, voice).await {
             Answered::Now(answer) => self.say(answer.into_line()).await,
-            Answered::Notices { tools } => {
-                let notice = tools.then(|| assistant::list_changed(Some(id)));
-                self.tell(Some(assistant::acknowledged(id, tools)), notice).await;
+            Answered::Notices(asked) => {
+                let (changes, first) =
+                    Changes::filtered(&self.gate.snapshots, &self.admission.server(), id, &asked);
+                self.say(first.into_bytes()).await;
+                self.tell(changes).await;
             }
         }
     }
 
     /// Tells of changes until told to stop, as long as the connection is let in.
-    async fn tell(&self, first: Option<String>, notice: Option<String>) {
-        let mut changes = self.gate.snapshots.changes();
-        if let Some(first) = first {
-            self.say(first.into_bytes()).await;
-        }
-        while changes.changed().await.is_ok() {
+    async fn tell(&self, mut changes: Changes) {
+        while let Some(notices) = changes.next().await {
             if self.admitted().is_err() {
                 self.over.notify_one();
                 return;
             }
-            if let Some(notice) = &notice {
-                self.say(notice.clone().into_bytes()).await;
+            for notice in notices {
+                self.say(notice.into_bytes()).await;
             }
         }
     }
@@ -149,8 +148,8 @@ impl Talk {
             Ok(Incoming::Notification(Notification::Other)) => {}
             Ok(Incoming::Notification(Notification::Initialized)) => {
                 let line = Arc::clone(&self.line);
-                let notices = async move { line.tell(None, Some(assistant::list_changed(None))).await };
-                self.under_way.begin_notices(notices);
+                let changes = Changes::all(&line.gate.snapshots, &line.admission.server());
+                self.under_way.begin_notices(async move { line.tell(changes).await });
             }
             Ok(Incoming::Notification(Notification::Cancelled(id))) => self.under_way.cancel(&id),
             Ok(Incoming::Response(response)) => {

@@ -6,20 +6,20 @@ use axum::body::Bytes;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use issuer::{AccessGrant, TokenFault};
-use mcp::assistant::{
-    self, Answer, Asked, Dialect, Headers, Incoming, Notification, Refusal, Request, ServerFace,
-};
-use mcp::{CallParams, Method, RpcError};
+use mcp::assistant::{self, Answer, Asked, Dialect, Headers, Incoming, Notification, Refusal, Request};
+use mcp::{CallParams, Filter, Method, RpcError};
 use model::ServerId;
 use serde_json::value::RawValue;
 
-use crate::call::{Reply, call_tool, listed};
+use crate::call::{Reply, call};
 use crate::end::End;
 use crate::gate::Gate;
 use crate::outlet::Outlet;
+use crate::present::presented;
 use crate::respond::respond;
-use crate::streams;
 use crate::voice::Voice;
+use crate::wanted::unknown as unknown_target;
+use crate::{lists, streams};
 
 /// Who calls, or the answer that sends them to the authorization server. Comes before every other check, because
 /// assistants find the authorization server by it.
@@ -149,7 +149,7 @@ async fn request(
             }
             response
         }
-        Answered::Notices { tools } => streams::subscription(gate, grant, id, tools),
+        Answered::Notices(filter) => streams::subscription(gate, grant, id, &filter),
     }
 }
 
@@ -169,7 +169,7 @@ async fn speaking(
         let answered = async {
             match answer(&gate, &grant, Some(&headers), &id, request, &voice).await {
                 Answered::Now(answer) => Some(answer),
-                Answered::Notices { .. } => None,
+                Answered::Notices(_) => None,
             }
         };
         match &begun {
@@ -193,11 +193,8 @@ fn takes_events(headers: &HeaderMap) -> bool {
 pub(crate) enum Answered {
     /// With this.
     Now(Answer),
-    /// With a stream of change notices.
-    Notices {
-        /// Whether changes of the tool list are wanted.
-        tools: bool,
-    },
+    /// With a stream of notices of what this names.
+    Notices(Filter),
 }
 
 /// Answers one request of an assistant that was let in. `headers` are those that it came with, where it came by HTTP.
@@ -210,22 +207,19 @@ pub(crate) async fn answer(
     voice: &Voice,
 ) -> Answered {
     let dialect = voice.dialect;
-    let snapshot = gate.snapshots.current();
-    let title = snapshot.servers.get(&grant.server).map_or("", |view| view.title.as_str());
-    let face = ServerFace { name: grant.server.as_str(), title, version: env!("CARGO_PKG_VERSION") };
     let answer = match request {
-        Request::Effect(params) if params.method() == Method::CallTool => {
-            effect(gate, grant, headers, id, &params, voice).await
+        Request::Effect(params) => effect(gate, grant, headers, id, &params, voice).await,
+        Request::List { list, cursor } => {
+            lists::answer(gate, grant, dialect, id, list, cursor.as_deref()).await
         }
-        Request::ListTools => {
-            gate.discovery.listed(&grant.server).await;
+        Request::Initialize { revision, .. } => {
             let snapshot = gate.snapshots.current();
-            let tools = listed(gate, &snapshot, grant, dialect);
-            let entries = tools.iter().map(|tool| &tool.entry);
-            Answer::tools(dialect, id, entries, gate.config.list_fresh_for)
+            presented(gate, &snapshot, grant, dialect, |face| Answer::initialized(id, revision, face))
         }
-        Request::Initialize { revision, .. } => Answer::initialized(id, revision, face),
-        Request::Discover => Answer::discovered(id, face),
+        Request::Discover => {
+            let snapshot = gate.snapshots.current();
+            presented(gate, &snapshot, grant, dialect, |face| Answer::discovered(id, face))
+        }
         Request::Ping => Answer::pong(id),
         Request::SetLevel(level) => {
             if let Some(end) = &voice.end {
@@ -233,8 +227,7 @@ pub(crate) async fn answer(
             }
             Answer::pong(id)
         }
-        Request::Listen { tools } => return Answered::Notices { tools },
-        Request::Effect(params) => unknown(dialect, id, params.method().as_str()),
+        Request::Listen(filter) => return Answered::Notices(filter),
         Request::Unknown(method) => unknown(dialect, id, &method),
     };
     Answered::Now(answer)
@@ -249,7 +242,7 @@ async fn effect(
     voice: &Voice,
 ) -> Answer {
     let dialect = voice.dialect;
-    match call_tool(gate, grant, params, voice, headers).await {
+    match call(gate, grant, params, voice, headers).await {
         Reply::Result(result) => Answer::result(dialect, id, &result),
         Reply::ConnectorError(error) => Answer::passed_error(dialect, id, &error),
         Reply::Refused(error) => Answer::error(dialect, id, &error),
@@ -257,10 +250,7 @@ async fn effect(
             Answer::result(dialect, id, &mcp::tool_error(&why))
         }
         Reply::Failed(why) => Answer::error(dialect, id, &RpcError::new(RpcError::INTERNAL, why)),
-        Reply::UnknownTool => {
-            let text = format!("Unknown tool: {}", params.name());
-            Answer::error(dialect, id, &RpcError::new(RpcError::INVALID_PARAMS, text))
-        }
+        Reply::Unknown => Answer::error(dialect, id, &unknown_target(dialect, params)),
     }
 }
 

@@ -10,10 +10,10 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use futures_util::stream;
 use issuer::AccessGrant;
-use mcp::{assistant, sse};
+use mcp::{Filter, sse};
 use serde_json::value::RawValue;
-use tokio::sync::watch;
 
+use crate::changes::Changes;
 use crate::gate::Gate;
 
 /// Comments keep the connection open, and the token is checked again with each.
@@ -38,38 +38,31 @@ pub(crate) fn subscription(
     gate: &Arc<Gate>,
     grant: Arc<AccessGrant>,
     id: &RawValue,
-    tools: bool,
+    asked: &Filter,
 ) -> Response {
-    let first = assistant::acknowledged(id, tools);
-    let notice = tools.then(|| assistant::list_changed(Some(id)));
-    events(gate, grant, Some(first), notice)
+    let (changes, first) = Changes::filtered(&gate.snapshots, &grant.server, id, asked);
+    events(gate, grant, Some(first), changes)
 }
 
 /// The stream that a GET opens in revisions with sessions.
 pub(crate) fn notices(gate: &Arc<Gate>, grant: Arc<AccessGrant>) -> Response {
-    events(gate, grant, None, Some(assistant::list_changed(None)))
+    let changes = Changes::all(&gate.snapshots, &grant.server);
+    events(gate, grant, None, changes)
 }
 
 struct Events {
     gate: Arc<Gate>,
     grant: Arc<AccessGrant>,
     first: Option<String>,
-    notice: Option<String>,
-    changes: watch::Receiver<u64>,
+    changes: Changes,
     _seat: Seat,
 }
 
-fn events(
-    gate: &Arc<Gate>,
-    grant: Arc<AccessGrant>,
-    first: Option<String>,
-    notice: Option<String>,
-) -> Response {
+fn events(gate: &Arc<Gate>, grant: Arc<AccessGrant>, first: Option<String>, changes: Changes) -> Response {
     let Some(seat) = gate.streams.seat(&grant.client_id) else {
         return (StatusCode::TOO_MANY_REQUESTS, "Close a stream before you open another.\n").into_response();
     };
-    let changes = gate.snapshots.changes();
-    let state = Events { gate: Arc::clone(gate), grant, first, notice, changes, _seat: seat };
+    let state = Events { gate: Arc::clone(gate), grant, first, changes, _seat: seat };
     let body = Body::from_stream(stream::unfold(state, |mut state| async {
         let text = state.next().await?;
         Some((Ok::<_, Infallible>(Bytes::from(text)), state))
@@ -111,14 +104,16 @@ impl Events {
         if let Some(first) = self.first.take() {
             return Some(sse::encode(&first));
         }
-        let changed = tokio::time::timeout(KEEP_ALIVE, self.changes.changed()).await;
+        let notices = tokio::time::timeout(KEEP_ALIVE, self.changes.next()).await;
         if !self.is_still_welcome() {
             return None;
         }
-        match (changed, &self.notice) {
-            (Ok(Err(_)), _) => None,
-            (Ok(Ok(())), Some(notice)) => Some(sse::encode(notice)),
-            (Ok(Ok(())), None) | (Err(_), _) => Some(sse::KEEP_ALIVE.to_owned()),
+        match notices {
+            Ok(None) => None,
+            Ok(Some(notices)) if !notices.is_empty() => {
+                Some(notices.iter().map(|notice| sse::encode(notice)).collect())
+            }
+            Ok(Some(_)) | Err(_) => Some(sse::KEEP_ALIVE.to_owned()),
         }
     }
 

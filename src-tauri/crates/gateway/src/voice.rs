@@ -65,6 +65,11 @@ impl Voice {
         self.end.as_ref().map(|end| end.level().map_or(LogWish::Whatever, LogWish::From))
     }
 
+    /// Whether a call of it may begin a task.
+    pub(crate) fn knows_tasks(&self) -> bool {
+        self.capabilities().is_some_and(Capabilities::tasks)
+    }
+
     /// Whether it declared that it can be asked this.
     pub(crate) fn allows(&self, ask: &Ask) -> bool {
         self.capabilities().is_some_and(|capabilities| capabilities.allow(ask.kind()))

@@ -1,6 +1,7 @@
 //! The parameters of requests that have an effect at a connector, which policy reads and connectors receive.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use serde_json::value::RawValue;
 
@@ -28,6 +29,12 @@ pub enum Method {
     GetPrompt,
     /// `completion/complete`.
     Complete,
+    /// `tasks/get` (extension `io.modelcontextprotocol/tasks`, as the following).
+    GetTask,
+    /// `tasks/update`.
+    UpdateTask,
+    /// `tasks/cancel`.
+    CancelTask,
 }
 
 /// What a request is about, by the name that the assistant uses.
@@ -39,6 +46,8 @@ pub enum Target {
     Resource(String),
     /// A prompt.
     Prompt(String),
+    /// A task that a tool's call began, by its id.
+    Task(String),
 }
 
 impl Method {
@@ -51,10 +60,14 @@ impl Method {
             Self::Unsubscribe => "resources/unsubscribe",
             Self::GetPrompt => "prompts/get",
             Self::Complete => "completion/complete",
+            Self::GetTask => "tasks/get",
+            Self::UpdateTask => "tasks/update",
+            Self::CancelTask => "tasks/cancel",
         }
     }
 
-    /// The method of this name that has an effect; subscriptions of a single resource are of revisions with sessions.
+    /// The method of this name that has an effect. Subscriptions of a single resource are of revisions with sessions, the
+    /// extension is not.
     pub(crate) fn known(name: &str, stateless: bool) -> Option<Self> {
         let all = [
             Self::CallTool,
@@ -63,10 +76,33 @@ impl Method {
             Self::Unsubscribe,
             Self::GetPrompt,
             Self::Complete,
+            Self::GetTask,
+            Self::UpdateTask,
+            Self::CancelTask,
         ];
-        all.into_iter()
-            .find(|method| method.as_str() == name)
-            .filter(|method| !stateless || !matches!(method, Self::Subscribe | Self::Unsubscribe))
+        all.into_iter().find(|method| method.as_str() == name).filter(|method| match method {
+            Self::Subscribe | Self::Unsubscribe => !stateless,
+            Self::GetTask | Self::UpdateTask | Self::CancelTask => stateless,
+            Self::CallTool | Self::ReadResource | Self::GetPrompt | Self::Complete => true,
+        })
+    }
+
+    /// Whether it is about a task.
+    pub const fn is_of_tasks(self) -> bool {
+        matches!(self, Self::GetTask | Self::UpdateTask | Self::CancelTask)
+    }
+
+    /// Whether a header repeats what it is about (2026-07-28).
+    pub const fn is_repeated(self) -> bool {
+        match self {
+            Self::CallTool
+            | Self::GetPrompt
+            | Self::ReadResource
+            | Self::GetTask
+            | Self::UpdateTask
+            | Self::CancelTask => true,
+            Self::Subscribe | Self::Unsubscribe | Self::Complete => false,
+        }
     }
 
     /// Whether the answer may be `input_required` (MCP 2026-07-28, basic/patterns/mrtr).
@@ -79,7 +115,7 @@ impl Target {
     /// The name or URI.
     pub fn name(&self) -> &str {
         match self {
-            Self::Tool(name) | Self::Resource(name) | Self::Prompt(name) => name,
+            Self::Tool(name) | Self::Resource(name) | Self::Prompt(name) | Self::Task(name) => name,
         }
     }
 }
@@ -90,6 +126,8 @@ pub struct CallParams<'a> {
     method: Method,
     target: Target,
     object: RawObject<'a>,
+    /// For a task: the arguments of the call that began it.
+    begun_with: Option<Arc<str>>,
 }
 
 /// Why parameters are refused.
@@ -115,7 +153,7 @@ impl<'a> CallParams<'a> {
     /// # Errors
     /// A [`CallFault`].
     pub fn read(method: Method, object: RawObject<'a>) -> Result<Self, CallFault> {
-        let known = ["name", "uri", "ref", "arguments", "argument", "_meta", RESPONSES, STATE];
+        let known = ["name", "uri", "ref", "taskId", "arguments", "argument", "_meta", RESPONSES, STATE];
         if object.keys().any(|key| !known.contains(&key) && known.iter().any(|k| k.eq_ignore_ascii_case(key)))
         {
             return Err(CallFault::Imitation);
@@ -126,16 +164,27 @@ impl<'a> CallParams<'a> {
             Method::GetPrompt => Target::Prompt(named("name")?),
             Method::ReadResource | Method::Subscribe | Method::Unsubscribe => Target::Resource(named("uri")?),
             Method::Complete => reference(&object)?,
+            Method::GetTask | Method::UpdateTask | Method::CancelTask => Target::Task(named("taskId")?),
         };
         if object.member("arguments").is_some_and(|value| !value.get().starts_with('{')) {
             return Err(CallFault::Arguments);
         }
-        Ok(Self { method, target, object })
+        Ok(Self { method, target, object, begun_with: None })
+    }
+
+    /// The same request about a task, which is decided on like the call with these arguments that began it.
+    pub fn begun_with(self, arguments: Arc<str>) -> Self {
+        Self { begun_with: Some(arguments), ..self }
     }
 
     /// The same parameters, with a text of their own.
     pub fn into_owned(self) -> CallParams<'static> {
-        CallParams { method: self.method, target: self.target, object: self.object.into_owned() }
+        CallParams {
+            method: self.method,
+            target: self.target,
+            object: self.object.into_owned(),
+            begun_with: self.begun_with,
+        }
     }
 
     /// What is to be done.
@@ -155,6 +204,9 @@ impl<'a> CallParams<'a> {
 
     /// The arguments as JSON text; `{}` when absent.
     pub fn arguments(&self) -> &str {
+        if let Some(arguments) = &self.begun_with {
+            return arguments;
+        }
         self.object.member("arguments").map_or("{}", RawValue::get)
     }
 
@@ -181,7 +233,7 @@ impl<'a> CallParams<'a> {
         if let Some(state) = state {
             object.set(STATE, raw(state));
         }
-        CallParams { method: self.method, target: self.target.clone(), object }
+        CallParams { object, ..self.clone() }
     }
 
     /// The parameters for a connector that knows the target as `name`: everything as it came, but for the name and for
@@ -193,6 +245,7 @@ impl<'a> CallParams<'a> {
                 (Method::Complete, target) => object.set("ref", renamed(object.member("ref"), target, name)),
                 (_, Target::Resource(_)) => object.set("uri", raw(name)),
                 (_, Target::Tool(_) | Target::Prompt(_)) => object.set("name", raw(name)),
+                (_, Target::Task(_)) => object.set("taskId", raw(name)),
             }
         }
         if !stateless {
@@ -226,6 +279,16 @@ fn renamed(reference: Option<&RawValue>, target: &Target, name: &str) -> Box<Raw
     let mut reference = reference.and_then(RawObject::parse).unwrap_or_default();
     reference.set(if matches!(target, Target::Resource(_)) { "uri" } else { "name" }, raw(name));
     reference.to_raw()
+}
+
+/// The id of the task that a call began instead of answering (extension `io.modelcontextprotocol/tasks`).
+pub fn begun_task(result: &RawValue) -> Option<String> {
+    if !result.get().contains("\"task\"") {
+        return None;
+    }
+    let object = RawObject::parse(result)?;
+    let is_task = object.read::<Cow<'_, str>>("resultType")? == "task";
+    is_task.then(|| object.read("taskId"))?
 }
 
 /// A tool result that says, to the model and the person reading along, why there is no other.
@@ -291,6 +354,20 @@ mod tests {
         assert_eq!(fault(Method::Complete, "{}"), CallFault::Reference);
         assert_eq!(fault(Method::Complete, r#"{"ref":{"type":"ref/tool"}}"#), CallFault::Reference);
         assert_eq!(fault(Method::ReadResource, r#"{"uri":"a","URI":"b"}"#), CallFault::Imitation);
+    }
+
+    #[test]
+    fn a_task_is_decided_on_like_the_call_that_began_it() {
+        let text = r#"{"taskId":"t 1","inputResponses":{"k":1.50},"x":1e3}"#;
+        assert_eq!(passed(Method::UpdateTask, text, "t 1", true).as_deref(), Ok(text));
+        let value: Box<RawValue> = serde_json::from_str(text).unwrap();
+        let params = CallParams::read(Method::GetTask, RawObject::parse(&value).unwrap()).unwrap();
+        assert_eq!(params.arguments(), "{}");
+        assert_eq!(params.begun_with(r#"{"n":1}"#.into()).arguments(), r#"{"n":1}"#);
+        let begun = |text: &str| begun_task(&serde_json::from_str::<Box<RawValue>>(text).unwrap());
+        assert_eq!(begun(r#"{"resultType":"task","taskId":"t"}"#).as_deref(), Some("t"));
+        assert_eq!(begun(r#"{"resultType":"complete","taskId":"task"}"#), None);
+        assert_eq!(begun(r#"{"content":["task"]}"#), None);
     }
 
     #[test]

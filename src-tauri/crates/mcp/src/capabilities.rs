@@ -18,6 +18,7 @@ const TASKS_EXTENSION: &str = "io.modelcontextprotocol/tasks";
 pub struct Capabilities {
     text: Arc<str>,
     asks: Asks,
+    tasks: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -31,7 +32,7 @@ struct Asks {
 impl Default for Capabilities {
     fn default() -> Self {
         static NONE: LazyLock<Arc<str>> = LazyLock::new(|| "{}".into());
-        Self { text: Arc::clone(&NONE), asks: Asks::default() }
+        Self { text: Arc::clone(&NONE), asks: Asks::default(), tasks: false }
     }
 }
 
@@ -45,20 +46,21 @@ impl Capabilities {
         if object.is_empty() {
             return Self::default();
         }
-        // Tasks are not relayed. That roots changed is not told: whoever wants them asks each time.
+        // Tasks as they were in revisions with sessions are not relayed. That roots changed is not told: whoever wants them
+        // asks each time.
         object.retain(|key| key != "tasks");
         if object.member("roots").is_some() {
             object.set("roots", raw(&serde_json::json!({})));
         }
-        let extensions = object.member("extensions").and_then(RawObject::parse).map(|mut extensions| {
-            extensions.retain(|key| key != TASKS_EXTENSION);
-            extensions.to_raw()
-        });
-        if let Some(extensions) = extensions {
-            object.set("extensions", extensions);
-        }
+        let extensions = object.member("extensions").and_then(RawObject::parse);
+        let tasks = extensions.is_some_and(|extensions| extensions.member(TASKS_EXTENSION).is_some());
         let asks = Asks::of(&object);
-        Self { text: canonical(&object.to_raw()).into(), asks }
+        Self { text: canonical(&object.to_raw()).into(), asks, tasks }
+    }
+
+    /// Whether a call may begin a task instead of being answered.
+    pub fn tasks(&self) -> bool {
+        self.tasks
     }
 
     /// Whether it can be asked this.
@@ -114,8 +116,10 @@ mod tests {
     fn what_is_declared_is_passed_on_but_for_what_is_not_relayed() {
         let declared = read(
             r#"{"sampling":{"tools":{}},"roots":{"listChanged":true},"tasks":{"list":{}},"vendor":1.50,
-                "extensions":{"io.modelcontextprotocol/tasks":{},"io.modelcontextprotocol/ui":{"mimeTypes":["a"]}}}"#,
+                "extensions":{"io.modelcontextprotocol/ui":{"mimeTypes":["a"]}}}"#,
         );
+        assert!(!declared.tasks());
+        assert!(read(r#"{"extensions":{"io.modelcontextprotocol/tasks":{}}}"#).tasks());
         assert_eq!(
             declared.to_raw().get(),
             concat!(

@@ -3,6 +3,7 @@
 use serde_json::value::RawValue;
 
 use crate::ask::AskKind;
+use crate::assistant::Dialect;
 use crate::raw::{RawObject, raw};
 
 /// A JSON-RPC error that the gateway itself answers with.
@@ -32,6 +33,8 @@ impl RpcError {
     pub const INVALID_PARAMS: i32 = -32602;
     /// The gateway or a connector failed.
     pub const INTERNAL: i32 = -32603;
+    /// There is no such resource (until 2025-11-25).
+    pub const RESOURCE_NOT_FOUND: i32 = -32002;
     /// A header contradicts the body (2026-07-28).
     pub const HEADER_MISMATCH: i32 = -32020;
     /// The request needs a capability that was not declared (2026-07-28).
@@ -49,6 +52,15 @@ impl RpcError {
         Self { code, message: message.into(), data: None }
     }
 
+    /// There is no such resource, or not for this person (MCP 2026-07-28, server/resources, "Error Handling").
+    pub fn no_resource(dialect: Dialect, uri: &str) -> Self {
+        Self {
+            code: if dialect.is_stateless() { Self::INVALID_PARAMS } else { Self::RESOURCE_NOT_FOUND },
+            message: "Resource not found".to_owned(),
+            data: Some(raw(&serde_json::json!({"uri": uri})).get().to_owned()),
+        }
+    }
+
     /// The connector needs to ask something that the assistant did not declare (MCP 2026-07-28, basic, "Error Codes").
     pub fn missing_capability(kind: AskKind) -> Self {
         let (capability, text) = match kind {
@@ -61,6 +73,17 @@ impl RpcError {
             code: Self::MISSING_CAPABILITY,
             message: format!("The connector needs an assistant that declares {text}."),
             data: Some(format!(r#"{{"requiredCapabilities":{capability}}}"#)),
+        }
+    }
+
+    /// The request is about a task, and its sender did not declare that it knows tasks.
+    pub fn missing_tasks() -> Self {
+        Self {
+            code: Self::MISSING_CAPABILITY,
+            message: "This is for assistants that declare the tasks extension.".to_owned(),
+            data: Some(
+                r#"{"requiredCapabilities":{"extensions":{"io.modelcontextprotocol/tasks":{}}}}"#.to_owned(),
+            ),
         }
     }
 

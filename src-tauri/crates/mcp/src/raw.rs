@@ -43,6 +43,11 @@ impl<'a> RawObject<'a> {
         }
     }
 
+    /// Appends a member whose name comes from elsewhere.
+    pub(crate) fn add(&mut self, key: String, value: Box<RawValue>) {
+        self.0.push((Cow::Owned(key), Cow::Owned(value)));
+    }
+
     /// Drops the members that `keep` refuses.
     pub fn retain(&mut self, mut keep: impl FnMut(&str) -> bool) {
         self.0.retain(|(name, _)| keep(name));

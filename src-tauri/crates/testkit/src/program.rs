@@ -21,6 +21,8 @@ pub enum Program {
     Desktop,
     /// `deskgate-odd`, the odd server on standard streams.
     Odd,
+    /// `deskgate-fixture`, the connector for the conformance suite.
+    Fixture,
 }
 
 impl Program {
@@ -30,6 +32,7 @@ impl Program {
             Self::Control => ("control", "deskgate-control"),
             Self::Desktop => ("deskgate-desktop", "deskgate-desktop"),
             Self::Odd => ("testkit", "deskgate-odd"),
+            Self::Fixture => ("testkit", "deskgate-fixture"),
         }
     }
 }

@@ -25,17 +25,33 @@ impl<'a> Authority<'a> {
         if permit.call() == intent.call() { Ok(Self { permit }) } else { Err(Mismatch) }
     }
 
-    /// Whether it is this that was decided on. Tools and prompts go to the connector by the permit's name, whatever the
-    /// assistant calls them.
+    /// Whether it is what this request asks for that was decided on.
     pub fn covers(&self, params: &CallParams<'_>) -> bool {
         let arguments = params.arguments();
-        let target = match (params.target(), self.permit.aim()) {
-            (mcp::Target::Tool(_), Aim::Tool(name)) => Target::Tool { name, arguments },
+        self.permit.covers(&match (params.target(), self.permit.aim()) {
+            // What is done with a task is decided on like the call that began it.
+            (mcp::Target::Tool(_) | mcp::Target::Task(_), Aim::Tool(name)) => {
+                Target::Tool { name, arguments }
+            }
             (mcp::Target::Prompt(_), Aim::Prompt(name)) => Target::Prompt { name, arguments },
             (mcp::Target::Resource(uri), Aim::Resource(_)) => Target::Resource { uri },
-            (mcp::Target::Tool(_) | mcp::Target::Prompt(_) | mcp::Target::Resource(_), _) => return false,
-        };
-        self.permit.covers(&target)
+            (
+                mcp::Target::Tool(_)
+                | mcp::Target::Task(_)
+                | mcp::Target::Prompt(_)
+                | mcp::Target::Resource(_),
+                _,
+            ) => return false,
+        })
+    }
+
+    /// What the connector calls that which is asked for.
+    pub(crate) fn name<'s>(&'s self, params: &'s CallParams<'_>) -> &'s str {
+        match self.permit.aim() {
+            Aim::Tool(_) if matches!(params.target(), mcp::Target::Task(_)) => params.name(),
+            Aim::Tool(name) => name.as_str(),
+            Aim::Resource(name) | Aim::Prompt(name) => name,
+        }
     }
 
     /// What was permitted.

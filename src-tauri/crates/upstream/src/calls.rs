@@ -60,7 +60,7 @@ impl Calls {
         let heard = match &notice {
             Notice::Progress { of, .. } => self.lock().calls.get(of).cloned().flatten(),
             Notice::Log { .. } => self.lock().only(),
-            Notice::ToolsChanged => None,
+            Notice::Changed(_) => None,
         };
         if let Some(heard) = heard {
             heard.ear.tell(notice);

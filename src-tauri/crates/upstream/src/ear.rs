@@ -165,7 +165,7 @@ impl Ear {
                     self.0.say(Event::Log(params));
                 }
             }
-            Notice::ToolsChanged => {}
+            Notice::Changed(_) => {}
         }
     }
 

@@ -8,9 +8,9 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
-use mcp::Dialect;
 use mcp::connector::{self, FromConnector, Outgoing, Question};
 use mcp::sse::Decoder;
+use mcp::{Dialect, Filter};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::value::RawValue;
 use url::Url;
@@ -143,15 +143,17 @@ impl Http {
         }
     }
 
-    /// Opens a stream of news, with a request of this number where requests open it; `None` where the server has none.
+    /// Opens a stream of news, with a request of this number for what is wanted where requests open it; `None` where the
+    /// server has none.
     pub(crate) async fn news(
         &self,
         id: u64,
+        wanted: &Filter,
         bearer: Option<&Bearer>,
     ) -> Result<Option<Exchange>, UpstreamFault> {
         let Some(dialect) = self.dialect.get() else { return Ok(None) };
         let exchange = if dialect.is_stateless() {
-            self.post(connector::listen(id, VERSION), bearer).await?
+            self.post(connector::listen(id, wanted, VERSION), bearer).await?
         } else {
             self.get_stream(connector::stream_headers(*dialect), bearer).await?
         };

@@ -11,6 +11,7 @@ mod ear;
 mod fault;
 mod http;
 mod links;
+mod lists;
 mod notices;
 mod opening;
 mod session;
@@ -21,8 +22,9 @@ pub use ear::{Asked, Ear, Event, Hearing, LogWish, Wants, ear};
 pub use fault::UpstreamFault;
 pub use http::Bearer;
 pub use links::HttpClient;
+pub use lists::{Entries, Listed, ListedTools};
 pub use notices::{Changes, News, Notice, Notices};
-pub use session::{Answer, ListedTools, Session};
+pub use session::{Answer, Session};
 pub use stdio::Program;
 
 /// The largest message that is read from a connector, in bytes.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use mcp::connector::{self, FromConnector};
 use mcp::sse::Decoder;
+use mcp::{Filter, Topic};
 use tokio::sync::watch;
 
 use crate::MESSAGE_LIMIT;
@@ -14,7 +15,7 @@ use crate::fault::UpstreamFault;
 use crate::http::{Bearer, Http};
 use crate::links::Exchange;
 
-/// How news of changes of the tool list come.
+/// How news of changes of a connector's lists come.
 #[derive(Debug)]
 pub enum Changes {
     /// They are counted here; also the end of the session.
@@ -29,6 +30,8 @@ pub struct News {
     pub(crate) http: Arc<Http>,
     /// The number of the request that opens a stream; there is one at a time.
     pub(crate) id: u64,
+    /// What it is asked for, where a request opens it.
+    pub(crate) wanted: Filter,
 }
 
 impl News {
@@ -37,7 +40,7 @@ impl News {
     /// # Errors
     /// An [`UpstreamFault`].
     pub async fn open(&self, bearer: Option<&Bearer>) -> Result<Option<Notices>, UpstreamFault> {
-        let exchange = self.http.news(self.id, bearer).await?;
+        let exchange = self.http.news(self.id, &self.wanted, bearer).await?;
         Ok(exchange.map(|exchange| Notices::new(exchange, Arc::clone(&self.http.calls))))
     }
 
@@ -62,8 +65,8 @@ pub struct Notices {
 /// One piece of news.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Notice {
-    /// The tool list changed.
-    ToolsChanged,
+    /// A list changed.
+    Changed(Topic),
     /// The connector asked something; this is the reply to be sent.
     Reply(String),
 }
@@ -93,8 +96,8 @@ impl Notices {
 
     fn hear(&mut self, data: &str) {
         match FromConnector::parse(data.as_bytes()) {
-            Ok(FromConnector::Notice(connector::Notice::ToolsChanged)) => {
-                self.waiting.push_back(Notice::ToolsChanged);
+            Ok(FromConnector::Notice(connector::Notice::Changed(topic))) => {
+                self.waiting.push_back(Notice::Changed(topic));
             }
             Ok(FromConnector::Notice(notice)) => self.calls.tell(notice),
             Ok(FromConnector::Question(question)) => {

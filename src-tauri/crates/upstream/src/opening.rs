@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 
-use mcp::connector::{self, Discovery};
+use mcp::connector::{self, About, Discovery};
 use mcp::{Capabilities, Dialect};
 use tokio::sync::watch;
 use url::Url;
@@ -43,7 +43,7 @@ impl Place<'_> {
             dialect: Dialect::default(),
             capabilities: capabilities.clone(),
             level: Mutex::default(),
-            tells_changes: false,
+            about: About::default(),
             next_id: AtomicU64::new(0),
             mirrored: RwLock::default(),
             followed: AtomicBool::new(false),
@@ -108,12 +108,13 @@ impl Session {
         })
     }
 
-    /// Goes on without a session; follows the tool list where the connector tells of changes.
-    fn stateless(mut self, dialect: Dialect, tells_changes: bool) -> Self {
+    /// Goes on without a session; follows the lists of which the connector tells changes.
+    fn stateless(mut self, dialect: Dialect, about: About) -> Self {
         self.speak(dialect);
-        self.tells_changes = tells_changes;
-        if let (Transport::Stdio(stdio), true) = (&self.transport, tells_changes) {
-            stdio.send_if_room(connector::listen(self.number(), VERSION).body);
+        self.about = about;
+        let wanted = self.about.tells();
+        if let (Transport::Stdio(stdio), false) = (&self.transport, wanted.is_empty()) {
+            stdio.send_if_room(connector::listen(self.number(), &wanted, VERSION).body);
         }
         self
     }
@@ -128,7 +129,7 @@ impl Session {
         let refused = |error: Box<_>| UpstreamFault::Refused { method: "initialize", error: shown(&error) };
         let initialized = connector::read_initialized(&outcome?.map_err(refused)?)?;
         self.speak(initialized.dialect);
-        self.tells_changes = initialized.tells_changes;
+        self.about = initialized.about;
         let message = connector::initialized(initialized.dialect);
         match &self.transport {
             Transport::Stdio(stdio) => stdio.send(message.body).await,
@@ -188,7 +189,7 @@ async fn settle(
     bearer: Option<&Bearer>,
 ) -> Result<Session, UpstreamFault> {
     match found {
-        Discovery::Stateless { dialect, tells_changes } => Ok(session.stateless(dialect, tells_changes)),
+        Discovery::Stateless { dialect, about } => Ok(session.stateless(dialect, about)),
         Discovery::Sessions => {
             session.initialize(bearer).await?;
             Ok(session)

@@ -1,17 +1,16 @@
 //! One conversation with a connector, whatever the transport and the revision.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
-use mcp::connector::{self, Hop, Outgoing};
+use mcp::connector::{self, About, Hop, Outgoing};
 use mcp::{CallParams, Capabilities, Dialect, LogLevel, Mirrored};
 use serde_json::value::RawValue;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::MESSAGE_LIMIT;
 use crate::authority::Authority;
 use crate::calls::{Calls, Replier};
 use crate::ear::{Ear, LogWish};
@@ -24,11 +23,6 @@ use crate::stdio::{Outcome, Stdio};
 pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// How long a connector may take to hear that nobody waits for its answer any more.
 const TOLD_WITHIN: Duration = Duration::from_secs(5);
-/// The most tools of one connector, all pages together.
-const MOST_TOOLS: usize = 10_000;
-/// A list has at most this many pages: a cursor that never ends is no list.
-const PAGE_LIMIT: usize = 100;
-
 /// A conversation with a connector whose dialect is known.
 #[derive(Debug)]
 pub struct Session {
@@ -39,7 +33,7 @@ pub struct Session {
     pub(crate) capabilities: Capabilities,
     /// The gravity of log messages from which on the connector was asked to send them.
     pub(crate) level: Mutex<Option<LogLevel>>,
-    pub(crate) tells_changes: bool,
+    pub(crate) about: About,
     pub(crate) next_id: AtomicU64,
     /// The arguments that headers repeat, by tool; known once the tools were listed.
     pub(crate) mirrored: RwLock<Option<HashMap<model::ToolName, Mirrored>>>,
@@ -57,51 +51,7 @@ pub(crate) enum Transport {
 /// A connector's answer to a call: its result or its error object, as it wrote them.
 pub type Answer = Result<Box<RawValue>, Box<RawValue>>;
 
-/// A connector's tools.
-#[derive(Debug, Clone, Default)]
-pub struct ListedTools {
-    /// Well-formed definitions with their names, in the connector's order.
-    pub tools: Vec<(model::ToolName, Box<RawValue>)>,
-    /// Descriptions of those left out, for the person in charge.
-    pub left_out: Vec<String>,
-}
-
 impl Session {
-    /// Lists the connector's tools, all pages.
-    ///
-    /// # Errors
-    /// An [`UpstreamFault`].
-    pub async fn list_tools(
-        &self,
-        bearer: Option<&Bearer>,
-        deadline: Duration,
-    ) -> Result<ListedTools, UpstreamFault> {
-        let listed = async {
-            let mut listed = ListedTools::default();
-            let mut names = HashSet::new();
-            let (mut cursor, mut bytes) = (None, 0);
-            for _ in 0..PAGE_LIMIT {
-                let message = |id| connector::list_tools(self.dialect, id, cursor.as_deref(), VERSION);
-                let page = connector::read_tools(&self.ask("tools/list", message, bearer).await?)?;
-                bytes += page.tools.iter().map(|tool| tool.get().len()).sum::<usize>();
-                if bytes > MESSAGE_LIMIT || names.len() + page.tools.len() > MOST_TOOLS {
-                    return Err(UpstreamFault::Unusable("its tool list is too long".to_owned()));
-                }
-                page.tools.into_iter().for_each(|tool| listed.take(tool, &mut names));
-                cursor = page.next_cursor;
-                if cursor.is_none() {
-                    if self.repeats() {
-                        let known = listed.mirrored();
-                        *self.mirrored.write().unwrap_or_else(PoisonError::into_inner) = Some(known);
-                    }
-                    return Ok(listed);
-                }
-            }
-            Err(UpstreamFault::Unusable("its tool list does not end".to_owned()))
-        };
-        within(deadline, listed).await
-    }
-
     /// Has the effect that the authority's permit names, with the parameters as they came. What the connector says until
     /// its answer comes, `ear` hears.
     ///
@@ -116,10 +66,10 @@ impl Session {
         deadline: Duration,
         ear: Option<&Ear>,
     ) -> Result<Answer, UpstreamFault> {
-        let Some(tool) = authority.permit().tool().filter(|_| authority.covers(params)) else {
+        if !authority.covers(params) {
             return Err(UpstreamFault::NotPermitted);
-        };
-        let effect = Effect { session: self, params, tool, bearer, ear };
+        }
+        let effect = Effect { session: self, params, authority, bearer, ear };
         let begun = Instant::now();
         let outcome = effect.attempt(deadline).await;
         let contradicts =
@@ -160,8 +110,13 @@ impl Session {
     }
 
     /// Whether headers repeat what the messages of this session say.
-    fn repeats(&self) -> bool {
+    pub(crate) fn repeats(&self) -> bool {
         self.dialect.is_stateless() && matches!(self.transport, Transport::Http(_))
+    }
+
+    /// What the connector said of itself.
+    pub fn about(&self) -> &About {
+        &self.about
     }
 
     /// How the connector speaks: a hint for the next session with it.
@@ -210,19 +165,19 @@ impl Session {
         !self.followed.swap(true, Ordering::Relaxed)
     }
 
-    /// How the news of changes of the tool list come; `None` where none are promised. A program tells by itself.
+    /// How the news of changes of its lists come; `None` where none are promised. A program tells by itself.
     pub fn changes(&self) -> Option<Changes> {
         match &self.transport {
-            Transport::Stdio(stdio) => Some(Changes::Told(stdio.tools_changed())),
-            Transport::Http(http) if self.tells_changes => {
-                let news = News { http: Arc::clone(http), id: self.number() };
-                Some(Changes::Streamed(news, self.life.subscribe()))
+            Transport::Stdio(stdio) => Some(Changes::Told(stdio.lists_changed())),
+            Transport::Http(http) => {
+                let wanted = self.about.tells();
+                let news = || News { http: Arc::clone(http), id: self.number(), wanted: wanted.clone() };
+                (!wanted.is_empty()).then(|| Changes::Streamed(news(), self.life.subscribe()))
             }
-            Transport::Http(_) => None,
         }
     }
 
-    async fn ask(
+    pub(crate) async fn ask(
         &self,
         method: &'static str,
         message: impl FnOnce(u64) -> Outgoing,
@@ -280,7 +235,7 @@ impl Session {
 struct Effect<'a> {
     session: &'a Session,
     params: &'a CallParams<'a>,
-    tool: &'a model::ToolName,
+    authority: Authority<'a>,
     bearer: Option<&'a Bearer>,
     ear: Option<&'a Ear>,
 }
@@ -288,12 +243,13 @@ struct Effect<'a> {
 impl Effect<'_> {
     async fn attempt(&self, deadline: Duration) -> Result<Answer, UpstreamFault> {
         let work = self.exchange();
+        let tasks = self.ear.is_some_and(|ear| ear.wants().capabilities.tasks());
         let outcome = match self.ear {
             Some(ear) => ear.within(deadline, work).await,
             None => within(deadline, work).await,
         };
         match outcome {
-            Ok(Ok(result)) if !connector::is_relayed(&result) => {
+            Ok(Ok(result)) if !connector::is_relayed(&result, tasks) => {
                 Err(UpstreamFault::Unusable("it answers in a way that was not offered to it".to_owned()))
             }
             outcome => outcome,
@@ -318,7 +274,7 @@ impl Effect<'_> {
     }
 
     fn message(&self, id: u64) -> Outgoing {
-        let Self { session, params, tool, ear, .. } = *self;
+        let Self { session, params, authority, ear, .. } = *self;
         let wants = ear.map(Ear::wants);
         let nothing = Capabilities::default();
         let hop = Hop {
@@ -332,9 +288,9 @@ impl Effect<'_> {
             }),
             progress: wants.is_some_and(|wants| wants.progress),
         };
-        let mut message = connector::effect(hop, id, params, tool.as_str());
+        let mut message = connector::effect(hop, id, params, authority.name(params));
         if let Some(known) = &*session.mirrored.read().unwrap_or_else(PoisonError::into_inner)
-            && let Some(mirrored) = known.get(tool)
+            && let Some(mirrored) = authority.permit().tool().and_then(|tool| known.get(tool))
         {
             message.repeated = mirrored.headers(params.arguments());
         }
@@ -354,39 +310,6 @@ impl Drop for Unanswered<'_> {
     fn drop(&mut self) {
         if self.abandoned {
             self.session.cancel(self.id, self.bearer);
-        }
-    }
-}
-
-impl ListedTools {
-    /// What headers repeat of which tool; a tool whose annotations are invalid is left out, as the specification asks for.
-    fn mirrored(&mut self) -> HashMap<model::ToolName, Mirrored> {
-        let mut known = HashMap::new();
-        let left_out = &mut self.left_out;
-        self.tools.retain(|(name, definition)| match Mirrored::of(definition) {
-            Ok(mirrored) => {
-                if !mirrored.is_empty() {
-                    known.insert(name.clone(), mirrored);
-                }
-                true
-            }
-            Err(fault) => {
-                left_out.push(format!("{name}: {fault}"));
-                false
-            }
-        });
-        known
-    }
-
-    fn take(&mut self, definition: Box<RawValue>, names: &mut HashSet<model::ToolName>) {
-        let name = connector::tool_name(&definition);
-        match name.as_deref().map(str::parse::<model::ToolName>) {
-            Some(Ok(name)) if !names.insert(name.clone()) => {
-                self.left_out.push(format!("{name} is listed twice"));
-            }
-            Some(Ok(name)) => self.tools.push((name, definition)),
-            Some(Err(fault)) => self.left_out.push(format!("{}: {fault}", shown(&definition))),
-            None => self.left_out.push(format!("{}: no name", shown(&definition))),
         }
     }
 }

@@ -56,7 +56,7 @@ pub(crate) struct Stdio {
 struct Shared {
     waiting: Mutex<Waiting>,
     last_words: Mutex<VecDeque<String>>,
-    tools_changed: watch::Sender<u64>,
+    lists_changed: watch::Sender<u64>,
     calls: Arc<Calls>,
 }
 
@@ -92,7 +92,7 @@ impl Stdio {
         let shared = Arc::new(Shared {
             waiting: Mutex::default(),
             last_words: Mutex::default(),
-            tools_changed: watch::Sender::new(0),
+            lists_changed: watch::Sender::new(0),
             calls,
         });
         tokio::spawn(listen_to_errors(stderr, Arc::clone(&shared)));
@@ -137,8 +137,8 @@ impl Stdio {
         !lock(&self.shared.waiting).ended
     }
 
-    pub(crate) fn tools_changed(&self) -> watch::Receiver<u64> {
-        self.shared.tools_changed.subscribe()
+    pub(crate) fn lists_changed(&self) -> watch::Receiver<u64> {
+        self.shared.lists_changed.subscribe()
     }
 
     fn ended(&self) -> UpstreamFault {
@@ -181,7 +181,7 @@ async fn pump(
         waiting.ended = true;
         waiting.answers.clear();
     }
-    shared.tools_changed.send_modify(|count| *count += 1);
+    shared.lists_changed.send_modify(|count| *count += 1);
     if let Err(error) = child.kill().await {
         tracing::warn!(%error, "a connector's program was lost sight of");
     }
@@ -227,8 +227,8 @@ async fn read(stdout: ChildStdout, outbox: mpsc::Sender<String>, shared: &Shared
                 }
             }
             Ok(FromConnector::Reply(reply)) => reply_to(&outbox, reply),
-            Ok(FromConnector::Notice(Notice::ToolsChanged)) => {
-                shared.tools_changed.send_modify(|count| *count += 1);
+            Ok(FromConnector::Notice(Notice::Changed(_))) => {
+                shared.lists_changed.send_modify(|count| *count += 1);
             }
             Ok(FromConnector::Notice(notice)) => shared.calls.tell(notice),
             Ok(FromConnector::Other) => {}

@@ -77,16 +77,16 @@ impl Tier {
         if self.full {
             tally.check(step("licences and banned crates", || deny().map(|()| true)));
         }
-        if self.build(&["--workspace"], tally) {
+        if build(&["--workspace"], tally) {
             tally.add(self.tests("tests", &["--workspace", "--exclude", "xtask"]));
         }
     }
 
     fn area(&self, area: Area, tally: &mut Tally) {
         let (packages, module) = area.scope();
-        let build: Vec<&str> =
+        let selected: Vec<&str> =
             packages.iter().chain(&["end-to-end"]).flat_map(|name| ["--package", name]).collect();
-        if !self.build(&["--workspace"], tally) {
+        if !build(&["--workspace"], tally) {
             return;
         }
         if has_nextest() {
@@ -94,17 +94,8 @@ impl Tier {
             let filter = format!("{} | (package(end-to-end) & test(/^{module}::/))", own.join(" | "));
             tally.add(self.tests("tests", &["--workspace", "--filterset", &filter]));
         } else {
-            tally.add(self.tests("tests", &build));
+            tally.add(self.tests("tests", &selected));
         }
-    }
-
-    /// Builds programs and tests together, so that the end-to-end tests find programs of the same build.
-    fn build(&self, what: &[&str], tally: &mut Tally) -> bool {
-        let built = step("build", || {
-            run(cargo().args(["build", "--locked", "--bins", "--tests"]).args(what)).map(|()| true)
-        });
-        tally.check(built);
-        built
     }
 
     fn tests(&self, title: &str, what: &[&str]) -> Tally {
@@ -128,6 +119,15 @@ impl Tier {
         }
         counted
     }
+}
+
+/// Builds programs and tests together, so that the end-to-end tests find programs of the same build.
+pub(crate) fn build(what: &[&str], tally: &mut Tally) -> bool {
+    let built = step("build", || {
+        run(cargo().args(["build", "--locked", "--bins", "--tests"]).args(what)).map(|()| true)
+    });
+    tally.check(built);
+    built
 }
 
 /// One line before and one after, the latter with the time. An error counts as a failure.

@@ -6,6 +6,7 @@
 #![expect(clippy::print_stdout, reason = "a command line that talks to the person who started it")]
 
 mod bench;
+mod conformance;
 mod demo;
 mod landing;
 mod provision;
@@ -48,6 +49,12 @@ enum Command {
         /// Only the tests of one area, without the checks around them.
         area: Option<landing::Area>,
     },
+    /// Run the protocol's conformance suite through the gateway, in front of and behind it, and print what it finds.
+    Conformance {
+        /// Only the runs whose name contains this, such as `server 2026-07-28` or `client`.
+        #[arg(long, default_value = "")]
+        only: String,
+    },
     /// Measure one call through the gateway against the same call made directly and through a bare pass-through.
     Bench {
         /// Also write the figures to this file.
@@ -68,6 +75,7 @@ fn main() -> ExitCode {
         Command::Setup { check } => provision::setup(check),
         Command::Demo { check } => demo::demo(check),
         Command::Test { full, area } => landing::test(full, area),
+        Command::Conformance { only } => conformance::conformance(&only),
         Command::Bench { json, calls, rounds } => bench::bench(json.as_deref(), calls, rounds),
     };
     match outcome {

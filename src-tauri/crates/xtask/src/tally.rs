@@ -30,12 +30,15 @@ impl Tally {
         self.skipped += other.skipped;
     }
 
-    /// Reads a line of nextest (`Summary [ 0.1s] 3 tests run: 2 passed, 1 failed, 4 skipped`) or of libtest
-    /// (`test result: ok. 2 passed; 1 failed; 4 ignored; ...`). `None` for every other line.
+    /// Reads a line of nextest (`Summary [ 0.1s] 3 tests run: 2 passed, 1 failed, 4 skipped`), of libtest
+    /// (`test result: ok. 2 passed; 1 failed; 4 ignored; ...`) or of our own harnesses (`conformance: 2 passed, 1 failed`).
+    /// `None` for every other line.
     pub(crate) fn of_line(line: &str) -> Option<Self> {
         let line = line.trim_start();
         let counts = if let Some(rest) = line.strip_prefix("Summary [") {
             rest.split_once(" run: ")?.1
+        } else if let Some(rest) = line.strip_prefix("conformance: ") {
+            rest
         } else {
             line.strip_prefix("test result: ")?.split_once(". ")?.1
         };
@@ -91,6 +94,11 @@ mod tests {
     fn closing_lines_of_libtest_are_read() {
         let line = "test result: FAILED. 2 passed; 1 failed; 4 ignored; 0 measured; 3 filtered out; finished in 0.00s";
         assert_eq!(Tally::of_line(line), tally(2, 1, 4));
+    }
+
+    #[test]
+    fn the_closing_line_of_our_own_harness_is_read() {
+        assert_eq!(Tally::of_line("conformance: 700 passed, 2 failed, 30 skipped"), tally(700, 2, 30));
     }
 
     #[test]

@@ -7,9 +7,10 @@ use axum::extract::{Path, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
-use mcp::Method as Effect;
-use mcp::RpcError;
-use mcp::assistant::{Answer, Asked as Question, Headers, Incoming, Request, ServerFace, ToolEntry, read};
+use mcp::assistant::{
+    Answer, Asked as Question, Declared, Headers, Incoming, Request, ServerFace, ToolEntry, read,
+};
+use mcp::{List, Method as Effect, RpcError};
 use model::{ConnectorId, ForPerson as _};
 use org_protocol::{BROKER_CONTEXT_HEADER, BrokerContext};
 
@@ -54,20 +55,27 @@ pub(super) async fn call(
                 Err(error) => Answer::passed_error(dialect, id, &error),
             }
         }
-        Request::ListTools => {
+        Request::List { list: List::Tools, .. } => {
             let entries: Vec<ToolEntry> = plane.broker.listed(&asked, plane.clock.now());
-            Answer::tools(dialect, id, &entries, Duration::ZERO)
+            let entries = entries.iter().map(|tool| &*tool.definition);
+            Answer::list(dialect, id, List::Tools, entries, Duration::ZERO)
         }
         Request::Discover => {
             let title = live.content().connectors.get(&connector).map_or("", |spec| spec.title.as_str());
             let version = env!("CARGO_PKG_VERSION");
-            Answer::discovered(id, ServerFace { name: connector.as_str(), title, version })
+            let declared = Declared::default();
+            let name = connector.as_str();
+            Answer::discovered(
+                id,
+                ServerFace { name, title, version, declared: &declared, instructions: None },
+            )
         }
-        Request::Initialize { .. }
+        Request::List { list: List::Resources | List::Templates | List::Prompts, .. }
+        | Request::Initialize { .. }
         | Request::Ping
         | Request::SetLevel(_)
         | Request::Effect(_)
-        | Request::Listen { .. }
+        | Request::Listen(_)
         | Request::Unknown(_) => {
             let error = RpcError::new(RpcError::METHOD_NOT_FOUND, "this method is not served here");
             Answer::error(dialect, id, &error)

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use audit::{AuditEvent, EventRecord, Journal};
-use connector::{Asking, Connectors, Health, Listing};
+use connector::{Asking, Connectors, Entries, Health, Listing};
 use gateway::{Offer, ServerView, Snapshot, Snapshots};
+use mcp::connector::About;
 use model::{Advice, ConnectorId, ForPerson as _, ServerId, Subject, ToolName};
 use org_protocol::{ConnectorSpec, CredentialSpec, ServerSpec};
 use policy::{Policy, PolicyFault};
@@ -32,6 +33,7 @@ pub(crate) fn closed(why: Advice) -> Snapshot {
         policy: Arc::new(Policy::deny_all(why)),
         until: None,
         servers: BTreeMap::new(),
+        rules: 0,
         capture_arguments: false,
     }
 }
@@ -61,14 +63,34 @@ pub(crate) struct Basis {
     offering: Arc<Offering>,
     person: Option<Arc<Subject>>,
     offered: Arc<Accepted>,
+    /// What connectors list and say of themselves; of this, policies need nothing but the tools.
+    heard: Heard,
 }
+
+/// What was last heard of each connector.
+type Heard = BTreeMap<ConnectorId, Arc<Listing>>;
 
 impl Basis {
     fn is_same(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.offering, &other.offering)
-            && self.person == other.person
-            && is_same(&self.offered, &other.offered)
+        self.has_same_policy(other) && is_same_beside_tools(&self.heard, &other.heard)
     }
+
+    /// Whether the same policy comes of both.
+    fn has_same_policy(&self, other: &Self) -> bool {
+        self.has_same_rules(other) && is_same(&self.offered, &other.offered)
+    }
+
+    /// Whether both show the same person the same of what is offered.
+    fn has_same_rules(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.offering, &other.offering) && self.person == other.person
+    }
+}
+
+fn is_same_beside_tools(one: &Heard, other: &Heard) -> bool {
+    one.len() == other.len()
+        && one.iter().zip(other).all(|((id, one), (other_id, other))| {
+            id == other_id && (Arc::ptr_eq(one, other) || one.is_same_beside_tools(other))
+        })
 }
 
 fn is_same(one: &Accepted, other: &Accepted) -> bool {
@@ -163,23 +185,33 @@ impl Catalog {
         for (id, spec) in &offering.connectors {
             offered.insert(id.clone(), self.accepted(offering, id, spec).await);
         }
-        let basis =
-            Basis { offering: Arc::clone(offering), person: self.present.now(), offered: Arc::new(offered) };
+        let (offering, offered) = (Arc::clone(offering), Arc::new(offered));
+        let heard = self.heard(&offering);
+        let basis = Basis { offering, person: self.present.now(), offered, heard };
         // A look at a connector that brings nothing new costs nothing, and no assistant is told to list again.
-        if !self.basis.as_ref().is_some_and(|before| before.is_same(&basis)) {
-            match offering.compile(&basis.offered).await {
+        match self.basis.as_ref() {
+            Some(before) if before.is_same(&basis) => {}
+            Some(before) if before.has_same_policy(&basis) => {
+                self.offer_anew(&basis);
+                self.basis = Some(basis);
+            }
+            Some(_) | None => match basis.offering.compile(&basis.offered).await {
                 Ok(policy) => {
                     self.put_in_force(&basis, policy);
                     self.basis = Some(basis);
                 }
                 Err(faults) => self.refuse(&basis, &faults, is_listing),
-            }
+            },
         }
         self.taken.send_if_modified(|before| {
             let changed = *before != taken;
             *before = taken;
             changed
         });
+    }
+
+    fn heard(&self, offering: &Offering) -> Heard {
+        listed_here(offering).filter_map(|id| Some((id.clone(), self.connectors.listing(id)?))).collect()
     }
 
     /// The connector's tools that are offered: accepted, unchanged, and still there as far as is known.
@@ -259,24 +291,31 @@ impl Catalog {
         }
     }
 
+    /// Offers what connectors list now, under the policy in force.
+    fn offer_anew(&self, basis: &Basis) {
+        let before = self.snapshots.current();
+        self.snapshots.replace(Snapshot {
+            policy: Arc::clone(&before.policy),
+            until: before.until.clone(),
+            servers: views(basis),
+            rules: before.rules,
+            capture_arguments: before.capture_arguments,
+        });
+    }
+
     fn put_in_force(&self, basis: &Basis, policy: Policy) {
-        let Basis { offering, person, offered } = basis;
+        let Basis { offering, person, .. } = basis;
         let freshness = policy
             .refuses_all()
             .map_or_else(|| freshness(&offering.validity), |advice| Freshness::DenyAll(advice.clone()));
         let clean = policy.refuses_all().is_none();
-        let servers: BTreeMap<_, _> = offering
-            .servers
-            .iter()
-            .map(|(id, spec)| (id.clone(), view(offering, id, spec, offered)))
-            .collect();
-        for text in servers.values().flat_map(|view| &view.left_out) {
-            tracing::warn!("{text}");
-        }
+        let before = self.snapshots.current().rules;
+        let is_same = self.basis.as_ref().is_some_and(|before| before.has_same_rules(basis));
         let snapshot = Snapshot {
             policy: Arc::new(policy),
             until: offering.end().map(|(end, why)| (end, Arc::new(Policy::deny_all(why)))),
-            servers,
+            servers: views(basis),
+            rules: if is_same { before } else { before + 1 },
             capture_arguments: offering.capture_arguments,
         };
         self.tell.event(Event::Configured(Box::new(configuration(
@@ -331,8 +370,11 @@ impl Catalog {
 
 const POLICY_WRONG: &str = "policy-wrong";
 
+/// Tools in order.
+type Tools = Vec<(ToolName, Box<RawValue>)>;
+
 /// Accepted tools, and the names of those that are held back.
-type AcceptedAndHeld = (Vec<(ToolName, Box<RawValue>)>, Vec<ToolName>);
+type AcceptedAndHeld = (Tools, Vec<ToolName>);
 
 /// Accepted tools that are offered, in the connector's own order as far as it is known; without those that are gone.
 fn in_order(
@@ -379,13 +421,38 @@ fn freshness(validity: &Validity) -> Freshness {
     }
 }
 
-fn view(offering: &Offering, server: &ServerId, spec: &ServerSpec, offered: &Accepted) -> ServerView {
+fn views(basis: &Basis) -> BTreeMap<ServerId, ServerView> {
+    let servers = basis.offering.servers.iter();
+    let views: BTreeMap<_, _> = servers.map(|(id, spec)| (id.clone(), view(basis, id, spec))).collect();
+    for text in views.values().flat_map(|view| &view.left_out) {
+        tracing::warn!("{text}");
+    }
+    views
+}
+
+fn view(basis: &Basis, server: &ServerId, spec: &ServerSpec) -> ServerView {
     let offers = spec.connectors.iter().filter_map(|id| {
-        let connector = offering.connectors.get(id)?;
-        let tools = offered.get(id)?.iter().filter(|(name, _)| spec.offers(id, name)).cloned().collect();
-        Some(Offer { connector: id.clone(), title: connector.title.clone(), tools })
+        let connector = basis.offering.connectors.get(id)?;
+        let offered = basis.offered.get(id)?.iter();
+        let tools = offered.filter(|(name, _)| spec.offers(id, name)).cloned().collect();
+        Some(offer(id, connector, tools, basis.heard.get(id).map(Arc::as_ref)))
     });
     ServerView::assemble(server, spec.title.clone(), offers.collect())
+}
+
+/// What a connector contributes; nothing but tools where it is at the organisation.
+fn offer(id: &ConnectorId, spec: &ConnectorSpec, tools: Tools, heard: Option<&Listing>) -> Offer {
+    let is_elsewhere = matches!(spec.credential, CredentialSpec::Brokered { .. });
+    let entries = |of: fn(&Listing) -> &Entries| heard.map(of).cloned().unwrap_or_default();
+    Offer {
+        connector: id.clone(),
+        title: spec.title.clone(),
+        tools,
+        resources: entries(|heard| &heard.resources),
+        templates: entries(|heard| &heard.templates),
+        prompts: entries(|heard| &heard.prompts),
+        about: heard.map(|heard| heard.about.clone()).or_else(|| is_elsewhere.then(About::default)),
+    }
 }
 
 #[cfg(test)]
@@ -411,5 +478,36 @@ mod tests {
         ] {
             assert!(!is_same(&before, &other), "{other:?}");
         }
+    }
+
+    fn heard(prompts: &[&str]) -> Heard {
+        let prompt = |name: &&str| ((*name).to_owned(), mcp::raw(&serde_json::json!({"name": name})));
+        let listing = Listing {
+            about: About::default(),
+            tools: Vec::new(),
+            resources: Vec::new(),
+            templates: Vec::new(),
+            prompts: prompts.iter().map(prompt).collect(),
+            left_out: vec!["whatever".to_owned()],
+            at: model::Timestamp::from_seconds(0),
+        };
+        BTreeMap::from([("files".parse().unwrap(), Arc::new(listing))])
+    }
+
+    #[test]
+    fn lists_beside_the_tools_are_offered_anew_under_the_same_policy() {
+        let offering = Arc::new(Offering::personal(&super::super::settings::Loaded::default()));
+        let basis = |heard: Heard, person: &str| Basis {
+            offering: Arc::clone(&offering),
+            person: Some(Arc::new(Subject::local(person))),
+            offered: Arc::new(offered(&[("read", "{}")])),
+            heard,
+        };
+        let before = basis(heard(&["a"]), "ann");
+        assert!(before.is_same(&basis(heard(&["a"]), "ann")));
+        let other = basis(heard(&["a", "b"]), "ann");
+        assert!(!before.is_same(&other) && before.has_same_policy(&other));
+        assert!(!before.is_same(&basis(Heard::new(), "ann")), "one that is heard for the first time");
+        assert!(!before.has_same_rules(&basis(heard(&["a"]), "bob")));
     }
 }

@@ -7,14 +7,13 @@ use serde::Serialize;
 use serde_json::json;
 use serde_json::value::RawValue;
 
+use super::declared::Declared;
 use super::incoming::{Dialect, Refusal};
 use super::mirrored::{MirrorFault, Mirrored};
 use crate::error::{RpcError, code_of};
+use crate::list::{Filter, List, Topic};
 use crate::raw::{RawObject, raw};
 use crate::revision::Revision;
-
-/// What revisions with sessions say of a resource that does not exist (MCP 2025-11-25, server/resources, "Error Handling").
-const RESOURCE_NOT_FOUND: i32 = -32002;
 
 /// An HTTP answer with a JSON body.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +33,10 @@ pub struct ServerFace<'a> {
     pub title: &'a str,
     /// This program's version.
     pub version: &'a str,
+    /// What it can do.
+    pub declared: &'a Declared,
+    /// How it is used, in its connectors' words: a text, as JSON.
+    pub instructions: Option<&'a RawValue>,
 }
 
 /// A tool as it is advertised.
@@ -56,15 +59,20 @@ impl ToolEntry {
 
     /// Advertises `definition` under `name`. `None` when the definition is not an object.
     pub fn new(name: String, definition: &RawValue) -> Option<Self> {
-        let mut object = RawObject::parse(definition)?;
         let mirrored = Mirrored::of(definition);
-        if object.read::<String>("name").as_deref() == Some(name.as_str()) {
-            return Some(Self { name, definition: definition.to_owned(), mirrored });
-        }
-        object.set("name", raw(&name));
-        let definition = object.to_raw();
+        let definition = renamed(&name, definition)?;
         Some(Self { name, definition, mirrored })
     }
+}
+
+/// An entry under another name, and else as it was. `None` when it is not an object.
+pub fn renamed(name: &str, entry: &RawValue) -> Option<Box<RawValue>> {
+    let mut object = RawObject::parse(entry)?;
+    if object.read::<String>("name").as_deref() == Some(name) {
+        return Some(entry.to_owned());
+    }
+    object.set("name", raw(name));
+    Some(object.to_raw())
 }
 
 #[derive(Serialize)]
@@ -88,7 +96,7 @@ impl Answer {
     pub fn passed_error(dialect: Dialect, id: &RawValue, error: &RawValue) -> Self {
         let code = code_of(error);
         let code = match (dialect.is_stateless(), code) {
-            (true, Some(RESOURCE_NOT_FOUND)) => Some(RpcError::INVALID_PARAMS),
+            (true, Some(RpcError::RESOURCE_NOT_FOUND)) => Some(RpcError::INVALID_PARAMS),
             (
                 false,
                 Some(
@@ -141,26 +149,30 @@ impl Answer {
 
     /// The answer to `initialize`.
     pub fn initialized(id: &RawValue, revision: Revision, face: ServerFace<'_>) -> Self {
-        let result = json!({
-            "protocolVersion": revision.as_str(),
-            "capabilities": {"tools": {"listChanged": true}},
-            "serverInfo": server_info(face),
-        });
-        Self::ok(id, &raw(&result))
+        let mut result = RawObject::default();
+        result.set("protocolVersion", raw(revision.as_str()));
+        result.set("capabilities", face.declared.to_raw(Dialect::of(revision)));
+        result.set("serverInfo", raw(&server_info(face)));
+        if let Some(instructions) = face.instructions {
+            result.set("instructions", instructions.to_owned());
+        }
+        Self::ok(id, &result.to_raw())
     }
 
     /// The answer to `server/discover`.
     pub fn discovered(id: &RawValue, face: ServerFace<'_>) -> Self {
         let served: Vec<_> = Revision::ALL[1..].iter().rev().map(|revision| revision.as_str()).collect();
-        let result = json!({
-            "resultType": "complete",
-            "supportedVersions": served,
-            "capabilities": {"tools": {"listChanged": true}},
-            "ttlMs": 0,
-            "cacheScope": "private",
-            "_meta": {"io.modelcontextprotocol/serverInfo": server_info(face)},
-        });
-        Self::ok(id, &raw(&result))
+        let mut result = RawObject::default();
+        result.set("resultType", raw("complete"));
+        result.set("supportedVersions", raw(&served));
+        result.set("capabilities", face.declared.to_raw(Dialect::of(Revision::MODERN)));
+        if let Some(instructions) = face.instructions {
+            result.set("instructions", instructions.to_owned());
+        }
+        result.set("ttlMs", raw(&0));
+        result.set("cacheScope", raw("private"));
+        result.set("_meta", raw(&json!({"io.modelcontextprotocol/serverInfo": server_info(face)})));
+        Self::ok(id, &result.to_raw())
     }
 
     /// The answer to `ping`.
@@ -168,16 +180,18 @@ impl Answer {
         Self::ok(id, &raw(&json!({})))
     }
 
-    /// The answer to `tools/list`. What policy shows differs by user, so the list is private to its authorization.
-    pub fn tools<'t>(
+    /// The answer to a request for a list, on one page. What policy shows differs by user, so the list is private to its
+    /// authorization.
+    pub fn list<'e>(
         dialect: Dialect,
         id: &RawValue,
-        tools: impl IntoIterator<Item = &'t ToolEntry>,
+        list: List,
+        entries: impl IntoIterator<Item = &'e RawValue>,
         fresh_for: Duration,
     ) -> Self {
-        let tools: Vec<&RawValue> = tools.into_iter().map(|tool| tool.definition.as_ref()).collect();
+        let entries: Vec<&RawValue> = entries.into_iter().collect();
         let mut object = RawObject::default();
-        object.set("tools", raw(&tools));
+        object.set(list.member(), raw(&entries));
         if dialect.is_stateless() {
             object.set("resultType", raw("complete"));
             object.set("ttlMs", raw(&u64::try_from(fresh_for.as_millis()).unwrap_or(u64::MAX)));
@@ -191,18 +205,17 @@ impl Answer {
     }
 }
 
-/// The first event on a `subscriptions/listen` stream.
-pub fn acknowledged(subscription: &RawValue, tools: bool) -> String {
-    let filter = if tools { json!({"toolsListChanged": true}) } else { json!({}) };
-    notification("notifications/subscriptions/acknowledged", Some(subscription), Some(filter))
+/// The first event on a `subscriptions/listen` stream: what of the filter was granted.
+pub fn acknowledged(subscription: &RawValue, granted: &Filter) -> String {
+    notification("notifications/subscriptions/acknowledged", Some(subscription), Some(granted))
 }
 
-/// The notice that the tool list changed; `subscription` on streams of the stateless revision.
-pub fn list_changed(subscription: Option<&RawValue>) -> String {
-    notification("notifications/tools/list_changed", subscription, None)
+/// The notice that a list changed; `subscription` on streams of the stateless revision.
+pub fn list_changed(topic: Topic, subscription: Option<&RawValue>) -> String {
+    notification(topic.notice(), subscription, None)
 }
 
-fn notification(method: &str, subscription: Option<&RawValue>, filter: Option<serde_json::Value>) -> String {
+fn notification(method: &str, subscription: Option<&RawValue>, filter: Option<&Filter>) -> String {
     let (mut params, mut meta) = (RawObject::default(), RawObject::default());
     if let Some(id) = subscription {
         // As the assistant wrote it: not every number that JSON allows has a place elsewhere.
@@ -210,7 +223,7 @@ fn notification(method: &str, subscription: Option<&RawValue>, filter: Option<se
         params.set("_meta", meta.to_raw());
     }
     if let Some(filter) = filter {
-        params.set("notifications", raw(&filter));
+        params.set("notifications", filter.to_raw());
     }
     let mut message = RawObject::default();
     message.set("jsonrpc", raw("2.0"));

@@ -10,6 +10,7 @@ use crate::call::{CallParams, Method, Target};
 use crate::capabilities::Capabilities;
 use crate::error::RpcError;
 use crate::level::LogLevel;
+use crate::list::{Filter, List};
 use crate::message::{Message, MessageFault};
 use crate::raw::RawObject;
 use crate::revision::{Era, Revision};
@@ -156,15 +157,17 @@ pub enum Request<'a> {
     Ping,
     /// Says which log messages are wanted in the session (until 2025-11-25).
     SetLevel(LogLevel),
-    /// Lists the tools.
-    ListTools,
+    /// Asks for a list.
+    List {
+        /// Which.
+        list: List,
+        /// Where to go on, as JSON text; nothing where the list is asked for from its start.
+        cursor: Option<String>,
+    },
     /// Has an effect at a connector.
     Effect(CallParams<'a>),
     /// Opens a stream of change notices (2026-07-28).
-    Listen {
-        /// Whether changes of the tool list are wanted.
-        tools: bool,
-    },
+    Listen(Filter),
     /// A method that is not served.
     Unknown(Cow<'a, str>),
 }
@@ -177,9 +180,9 @@ impl Request<'_> {
             Self::Discover => Request::Discover,
             Self::Ping => Request::Ping,
             Self::SetLevel(level) => Request::SetLevel(level),
-            Self::ListTools => Request::ListTools,
+            Self::List { list, cursor } => Request::List { list, cursor },
             Self::Effect(params) => Request::Effect(params.into_owned()),
-            Self::Listen { tools } => Request::Listen { tools },
+            Self::Listen(filter) => Request::Listen(filter),
             Self::Unknown(method) => Request::Unknown(Cow::Owned(method.into_owned())),
         }
     }
@@ -294,11 +297,7 @@ fn lacks(key: &str) -> RpcError {
 /// The header that repeats the name or the URI must agree with the body (2026-07-28).
 fn agrees(dialect: Dialect, headers: &Headers<'_>, request: &Request<'_>) -> Result<(), RpcError> {
     let Request::Effect(params) = request else { return Ok(()) };
-    let repeated = match params.method() {
-        Method::CallTool | Method::GetPrompt | Method::ReadResource => true,
-        Method::Subscribe | Method::Unsubscribe | Method::Complete => false,
-    };
-    if !repeated || !dialect.is_stateless() {
+    if !params.method().is_repeated() || !dialect.is_stateless() {
         return Ok(());
     }
     if headers.name.and_then(decoded).as_deref() == Some(params.name()) {
@@ -307,6 +306,7 @@ fn agrees(dialect: Dialect, headers: &Headers<'_>, request: &Request<'_>) -> Res
     Err(mismatch(match params.target() {
         Target::Tool(_) | Target::Prompt(_) => "Mcp-Name differs from params.name",
         Target::Resource(_) => "Mcp-Name differs from params.uri",
+        Target::Task(_) => "Mcp-Name differs from params.taskId",
     }))
 }
 
@@ -322,8 +322,11 @@ pub(super) fn request<'a>(
         let params = CallParams::read(effect, params).map_err(|fault| invalid(fault.to_string()))?;
         return Ok(Request::Effect(params));
     }
+    if let Some(list) = List::ALL.into_iter().find(|list| list.method() == method) {
+        let cursor = params.member("cursor").map(RawValue::get).filter(|cursor| *cursor != "null");
+        return Ok(Request::List { list, cursor: cursor.map(str::to_owned) });
+    }
     Ok(match method.as_ref() {
-        "tools/list" => Request::ListTools,
         "initialize" if !modern => Request::Initialize {
             revision: negotiated(&params),
             capabilities: Capabilities::read(params.member("capabilities")),
@@ -334,10 +337,7 @@ pub(super) fn request<'a>(
             Request::SetLevel(level)
         }
         "server/discover" if modern => Request::Discover,
-        "subscriptions/listen" if modern => {
-            let filter = params.member("notifications").and_then(RawObject::parse);
-            Request::Listen { tools: filter.and_then(|f| f.read("toolsListChanged")).unwrap_or(false) }
-        }
+        "subscriptions/listen" if modern => Request::Listen(Filter::read(&params)),
         _ => Request::Unknown(method),
     })
 }

@@ -2,12 +2,14 @@
 
 mod answer;
 mod conversation;
+mod declared;
 mod incoming;
 mod mirrored;
 mod spoken;
 
-pub use answer::{Answer, ServerFace, ToolEntry, acknowledged, list_changed};
+pub use answer::{Answer, ServerFace, ToolEntry, acknowledged, list_changed, renamed};
 pub use conversation::{Conversation, refused};
+pub use declared::Declared;
 pub(crate) use incoming::encoded;
 pub use incoming::{
     Asked, Dialect, Headers, Incoming, Means, Notification, Refusal, Request, Response, read,

@@ -3,6 +3,7 @@
 
 use serde_json::value::RawValue;
 
+use super::about::About;
 use crate::assistant::Dialect;
 use crate::error::{RpcError, code_of};
 use crate::raw::RawObject;
@@ -15,8 +16,8 @@ pub enum Discovery {
     Stateless {
         /// How to speak to it.
         dialect: Dialect,
-        /// Whether it tells of changes of its tool list.
-        tells_changes: bool,
+        /// What it says of itself.
+        about: About,
     },
     /// It wants `initialize` first.
     Sessions,
@@ -36,14 +37,7 @@ fn of_result(result: &RawValue) -> Discovery {
     let Some(object) = RawObject::parse(result) else { return Discovery::Sessions };
     // Without the list it is no such answer, whatever it is.
     let Some(supported) = object.read::<Vec<String>>("supportedVersions") else { return Discovery::Sessions };
-    chosen(&supported, tells_changes(&object))
-}
-
-/// Whether a server that presents itself so tells of changes of its tool list.
-pub(super) fn tells_changes(presented: &RawObject<'_>) -> bool {
-    let capabilities = presented.member("capabilities").and_then(RawObject::parse);
-    let tools = capabilities.as_ref().and_then(|all| all.member("tools")).and_then(RawObject::parse);
-    tools.and_then(|tools| tools.read("listChanged")).unwrap_or(false)
+    chosen(&supported, About::of(&object))
 }
 
 fn of_error(error: &RawValue) -> Discovery {
@@ -52,20 +46,20 @@ fn of_error(error: &RawValue) -> Discovery {
             let object = RawObject::parse(error);
             let data = object.as_ref().and_then(|object| object.member("data")).and_then(RawObject::parse);
             let supported: Vec<String> = data.and_then(|data| data.read("supported")).unwrap_or_default();
-            chosen(&supported, false)
+            chosen(&supported, About::default())
         }
         Some(RpcError::HEADER_MISMATCH | RpcError::MISSING_CAPABILITY) => {
-            Discovery::Stateless { dialect: Dialect::of(Revision::MODERN), tells_changes: false }
+            Discovery::Stateless { dialect: Dialect::of(Revision::MODERN), about: About::default() }
         }
         // Older servers answer with whatever error they have for what they do not know.
         Some(_) | None => Discovery::Sessions,
     }
 }
 
-fn chosen(supported: &[String], tells_changes: bool) -> Discovery {
+fn chosen(supported: &[String], about: About) -> Discovery {
     let known = || supported.iter().filter_map(|date| Revision::known(date));
     if known().any(|revision| revision == Revision::MODERN) {
-        Discovery::Stateless { dialect: Dialect::of(Revision::MODERN), tells_changes }
+        Discovery::Stateless { dialect: Dialect::of(Revision::MODERN), about }
     } else if known().any(|revision| revision.era() == Era::Legacy) {
         Discovery::Sessions
     } else {
@@ -85,18 +79,23 @@ mod tests {
         discovery(Err(&serde_json::from_str::<Box<RawValue>>(text).unwrap()))
     }
 
-    fn stateless(tells_changes: bool) -> Discovery {
-        Discovery::Stateless { dialect: Dialect::of(Revision::MODERN), tells_changes }
+    fn stateless(about: &str) -> Discovery {
+        let about: Box<RawValue> = serde_json::from_str(about).unwrap();
+        let about = About::of(&RawObject::parse(&about).unwrap());
+        Discovery::Stateless { dialect: Dialect::of(Revision::MODERN), about }
     }
 
     #[test]
     fn results_name_the_revisions() {
-        assert_eq!(result(r#"{"supportedVersions":["2026-07-28"],"capabilities":{}}"#), stateless(false));
+        assert_eq!(
+            result(r#"{"supportedVersions":["2026-07-28"],"capabilities":{}}"#),
+            stateless(r#"{"capabilities":{}}"#)
+        );
         assert_eq!(
             result(
                 r#"{"supportedVersions":["2025-11-25","2026-07-28","2099-01-01"],"capabilities":{"tools":{"listChanged":true}}}"#
             ),
-            stateless(true)
+            stateless(r#"{"capabilities":{"tools":{"listChanged":true}}}"#)
         );
         assert_eq!(result(r#"{"supportedVersions":["2025-06-18"]}"#), Discovery::Sessions);
         assert_eq!(
@@ -113,10 +112,10 @@ mod tests {
                 r#"{{"code":-32022,"message":"m","data":{{"supported":[{list}],"requested":"x"}}}}"#
             ))
         };
-        assert_eq!(unsupported(r#""2026-07-28""#), stateless(false));
+        assert_eq!(unsupported(r#""2026-07-28""#), stateless("{}"));
         assert_eq!(unsupported(r#""2025-11-25""#), Discovery::Sessions);
         assert_eq!(unsupported(r#""2099-01-01""#), Discovery::Unknown("2099-01-01".into()));
-        assert_eq!(error(r#"{"code":-32020,"message":"m"}"#), stateless(false));
+        assert_eq!(error(r#"{"code":-32020,"message":"m"}"#), stateless("{}"));
         for code in ["-32601", "-32602", "-32000", "-32600", "0"] {
             let told = error(&format!(r#"{{"code":{code},"message":"m"}}"#));
             assert_eq!(told, Discovery::Sessions, "{code}");

@@ -5,6 +5,7 @@ use serde_json::value::RawValue;
 use crate::ask::Ask;
 use crate::error::RpcError;
 use crate::level::LogLevel;
+use crate::list::Topic;
 use crate::message::{Message, MessageFault};
 use crate::raw::{RawObject, raw};
 
@@ -54,8 +55,8 @@ pub enum Notice {
         /// The parameters, as they were sent.
         params: Box<RawValue>,
     },
-    /// The tool list changed.
-    ToolsChanged,
+    /// A list changed.
+    Changed(Topic),
 }
 
 impl Question {
@@ -122,8 +123,7 @@ fn notice(method: &str, params: &RawObject<'_>) -> Option<Notice> {
             let level = params.read("level").unwrap_or(LogLevel::Emergency);
             Some(Notice::Log { level, params: params.to_raw() })
         }
-        "notifications/tools/list_changed" => Some(Notice::ToolsChanged),
-        _ => None,
+        _ => Topic::of_notice(method).map(Notice::Changed),
     }
 }
 

@@ -2,43 +2,39 @@
 //!
 //! Connectors are told what the assistant that they are used by can be asked, and nothing more.
 
+mod about;
 mod discovery;
 mod heard;
+mod lists;
 mod request;
 
 use serde_json::value::RawValue;
 
+pub use about::About;
 pub use discovery::{Discovery, discovery};
 pub(crate) use heard::progress_of;
 pub use heard::{FromConnector, Notice, Question};
+pub use lists::{Page, identity, interface_of, list, read_page};
 pub use request::{
-    Hop, Outgoing, call_tool_alone, cancelled, discover, effect, initialize, initialized, list_tools, listen,
-    reply, set_level, stream_headers,
+    Hop, Outgoing, call_tool_alone, cancelled, discover, effect, initialize, initialized, listen, reply,
+    set_level, stream_headers,
 };
 
 use crate::assistant::Dialect;
 use crate::error::{RpcError, code_of};
+use crate::list::List;
 use crate::message::Message;
 use crate::raw::RawObject;
 use crate::revision::{Era, Revision};
 use crate::scan::scan;
 
 /// A connector's answer to `initialize`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Initialized {
     /// How the session is spoken.
     pub dialect: Dialect,
-    /// Whether it tells of changes of its tool list.
-    pub tells_changes: bool,
-}
-
-/// One page of a connector's tool list.
-#[derive(Debug, Clone)]
-pub struct ToolsPage {
-    /// Each definition as it was sent, whether well-formed or not.
-    pub tools: Vec<Box<RawValue>>,
-    /// Where to go on.
-    pub next_cursor: Option<String>,
+    /// What it says of itself.
+    pub about: About,
 }
 
 /// An answer that cannot be used.
@@ -60,27 +56,14 @@ pub fn read_initialized(result: &RawValue) -> Result<Initialized, AnswerFault> {
     let object = RawObject::parse(result).ok_or(AnswerFault::Shape("initialize"))?;
     let date: String = object.read("protocolVersion").ok_or(AnswerFault::Shape("initialize"))?;
     match Revision::known(&date).filter(|revision| revision.era() == Era::Legacy) {
-        Some(revision) => Ok(Initialized {
-            dialect: Dialect::of(revision),
-            tells_changes: discovery::tells_changes(&object),
-        }),
+        Some(revision) => Ok(Initialized { dialect: Dialect::of(revision), about: About::of(&object) }),
         None => Err(AnswerFault::Revision(date.chars().take(64).collect())),
     }
 }
 
-/// Reads one page of `tools/list`.
-///
-/// # Errors
-/// An [`AnswerFault`] when there is no list; a malformed tool in it is not an error here.
-pub fn read_tools(result: &RawValue) -> Result<ToolsPage, AnswerFault> {
-    let object = RawObject::parse(result).ok_or(AnswerFault::Shape("tools/list"))?;
-    let tools = object.read("tools").ok_or(AnswerFault::Shape("tools/list"))?;
-    Ok(ToolsPage { tools, next_cursor: object.read("nextCursor") })
-}
-
 /// The name in a tool's definition; `None` for a malformed one.
 pub fn tool_name(definition: &RawValue) -> Option<String> {
-    RawObject::parse(definition)?.read("name")
+    identity(List::Tools, definition)
 }
 
 /// The error object of a body that came with an HTTP status of failure; such a body need not name the request
@@ -107,11 +90,11 @@ pub fn read_alone(body: &[u8]) -> Result<Result<Box<RawValue>, Box<RawValue>>, A
     }
 }
 
-/// Whether a result is of a kind that is relayed: all there is, or a question for more (MCP 2026-07-28,
-/// basic/patterns/mrtr). What a later revision or an extension knows was not declared.
-pub fn is_relayed(result: &RawValue) -> bool {
+/// Whether a result is of a kind that is relayed: all there is, a question for more (MCP 2026-07-28, basic/patterns/mrtr),
+/// or a task for an assistant that knows tasks. What a later revision or another extension knows was not declared.
+pub fn is_relayed(result: &RawValue, tasks: bool) -> bool {
     let kind = RawObject::parse(result).and_then(|object| object.read::<String>("resultType"));
-    kind.is_none_or(|kind| kind == "complete" || kind == "input_required")
+    kind.is_none_or(|kind| kind == "complete" || kind == "input_required" || (tasks && kind == "task"))
 }
 
 /// Whether an error object says that headers and body contradict each other; then nothing has been done.
@@ -134,16 +117,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_malformed_tool_does_not_spoil_its_list() {
-        let result: Box<RawValue> =
-            serde_json::from_str(r#"{"tools":[{"name":"a"},{"nope":1},7],"nextCursor":"c"}"#).unwrap();
-        let page = read_tools(&result).unwrap();
-        let names: Vec<_> = page.tools.iter().map(|tool| tool_name(tool)).collect();
-        assert_eq!(names, [Some("a".to_owned()), None, None]);
-        assert_eq!(page.next_cursor.as_deref(), Some("c"));
-    }
-
-    #[test]
     fn errors_are_found_without_an_id() {
         assert!(error_of(br#"{"jsonrpc":"2.0","id":null,"error":{"code":-32020,"message":"m"}}"#).is_some());
         for other in ["", "Not found", r#"{"error":"oauth"}"#, r#"{"id":1,"result":{}}"#] {
@@ -153,10 +126,14 @@ mod tests {
 
     #[test]
     fn only_results_of_known_kinds_are_relayed() {
-        let is_relayed = |text: &str| is_relayed(&serde_json::from_str::<Box<RawValue>>(text).unwrap());
+        let relayed =
+            |text: &str, tasks| is_relayed(&serde_json::from_str::<Box<RawValue>>(text).unwrap(), tasks);
+        let is_relayed = |text: &str| relayed(text, false);
         assert!(is_relayed(r#"{"content":[]}"#) && is_relayed(r#"{"resultType":"complete"}"#));
         assert!(is_relayed(r#"{"resultType":"input_required","inputRequests":{}}"#));
         assert!(!is_relayed(r#"{"resultType":"task","taskId":"t"}"#));
+        assert!(relayed(r#"{"resultType":"task","taskId":"t"}"#, true));
+        assert!(!relayed(r#"{"resultType":"later"}"#, true));
     }
 
     #[test]

@@ -5,9 +5,10 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::assistant::{Dialect, encoded};
-use crate::call::{CallParams, Method};
+use crate::call::CallParams;
 use crate::capabilities::Capabilities;
 use crate::level::LogLevel;
+use crate::list::Filter;
 use crate::raw::{RawObject, raw};
 use crate::revision::Revision;
 
@@ -47,15 +48,6 @@ pub fn discover(id: u64, version: &str) -> Outgoing {
     own(Dialect::of(Revision::MODERN), id, "server/discover", RawObject::default(), version)
 }
 
-/// `tools/list`, from the start or from a cursor.
-pub fn list_tools(dialect: Dialect, id: u64, cursor: Option<&str>, version: &str) -> Outgoing {
-    let mut params = RawObject::default();
-    if let Some(cursor) = cursor {
-        params.set("cursor", raw(cursor));
-    }
-    own(dialect, id, "tools/list", params, version)
-}
-
 /// What a request tells its connector of the assistant that it is made for.
 #[derive(Debug, Clone, Copy)]
 pub struct Hop<'a> {
@@ -74,10 +66,7 @@ pub struct Hop<'a> {
 /// A request that has an effect, on what the connector knows as `name`. Everything else of the parameters passes as it
 /// came, but for what concerns only the hop from the assistant.
 pub fn effect(hop: Hop<'_>, id: u64, params: &CallParams<'_>, name: &str) -> Outgoing {
-    let repeated = match params.method() {
-        Method::CallTool | Method::GetPrompt | Method::ReadResource => Some(name),
-        Method::Subscribe | Method::Unsubscribe | Method::Complete => None,
-    };
+    let repeated = params.method().is_repeated().then_some(name);
     let object = params.passed_on(name, hop.dialect.is_stateless());
     write(hop, id, params.method().as_str(), object, repeated)
 }
@@ -101,10 +90,10 @@ pub fn set_level(dialect: Dialect, id: u64, level: LogLevel) -> Outgoing {
     Outgoing { headers: headers(dialect, "logging/setLevel", None), repeated: Vec::new(), body }
 }
 
-/// `subscriptions/listen` for changes of the tool list (MCP 2026-07-28, basic/patterns/subscriptions).
-pub fn listen(id: u64, version: &str) -> Outgoing {
+/// `subscriptions/listen` for what `filter` names (MCP 2026-07-28, basic/patterns/subscriptions).
+pub fn listen(id: u64, filter: &Filter, version: &str) -> Outgoing {
     let mut params = RawObject::default();
-    params.set("notifications", raw(&json!({"toolsListChanged": true})));
+    params.set("notifications", filter.to_raw());
     own(Dialect::of(Revision::MODERN), id, "subscriptions/listen", params, version)
 }
 
@@ -125,7 +114,13 @@ pub fn cancelled(id: u64) -> String {
 }
 
 /// A request of the gateway's own, with all that its dialect asks for.
-fn own(dialect: Dialect, id: u64, method: &'static str, params: RawObject<'_>, version: &str) -> Outgoing {
+pub(super) fn own(
+    dialect: Dialect,
+    id: u64,
+    method: &'static str,
+    params: RawObject<'_>,
+    version: &str,
+) -> Outgoing {
     let capabilities = Capabilities::default();
     write(
         Hop { dialect, version, capabilities: &capabilities, log: None, progress: false },
@@ -206,6 +201,7 @@ mod tests {
     use super::super::{AnswerFault, read_alone};
     use super::*;
     use crate::assistant::{self, Asked, Headers, Incoming, Request};
+    use crate::call::Method;
 
     fn params(text: &str) -> Box<RawValue> {
         serde_json::from_str(text).unwrap()

@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
@@ -13,6 +13,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use super::lists::{OddList, notices};
 use super::server::{Message, OddEra, Reply, Server};
 use crate::PeerFault;
 use crate::http_loop::serve_all;
@@ -44,14 +45,22 @@ impl OddHttp {
 
     /// Adds the tool `late`, and tells whoever listens.
     pub fn change(&self) {
-        if let Some(changes) = &self.server.changes {
-            changes.send_modify(|count| *count += 1);
-        }
+        self.change_of(OddList::Tools);
+    }
+
+    /// Adds a late entry to this list, and tells whoever listens.
+    pub fn change_of(&self, list: OddList) {
+        self.server.lists.change(list);
+    }
+
+    /// What was last asked for with `subscriptions/listen`, as JSON text.
+    pub fn wanted(&self) -> String {
+        self.server.lists.wanted.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// How many listen for changes.
     pub fn listeners(&self) -> usize {
-        self.server.changes.as_ref().map_or(0, watch::Sender::receiver_count)
+        self.server.lists.changes.as_ref().map_or(0, watch::Sender::receiver_count)
     }
 
     /// Its MCP endpoint.
@@ -71,11 +80,7 @@ type Answer = Response<UnsyncBoxBody<Bytes, Infallible>>;
 async fn answer(request: Request<Incoming>, server: Arc<Server>) -> Result<Answer, hyper::Error> {
     if request.method() == Method::GET && server.era == OddEra::Legacy {
         let fits = value(request.headers(), "mcp-session-id") == SESSION;
-        return Ok(if fits {
-            stream(&server, String::new(), String::new())
-        } else {
-            empty(StatusCode::BAD_REQUEST)
-        });
+        return Ok(if fits { stream(&server, None) } else { empty(StatusCode::BAD_REQUEST) });
     }
     if request.method() != Method::POST {
         return Ok(empty(StatusCode::METHOD_NOT_ALLOWED));
@@ -93,11 +98,8 @@ async fn answer(request: Request<Incoming>, server: Arc<Server>) -> Result<Answe
         return Ok(empty(if fits { StatusCode::ACCEPTED } else { StatusCode::BAD_REQUEST }));
     };
     if fits && message.method == "subscriptions/listen" && server.era == OddEra::Modern {
-        let tag = format!(r#""_meta":{{"io.modelcontextprotocol/subscriptionId":{id}}}"#);
-        let first = format!(
-            r#"{{"jsonrpc":"2.0","method":"notifications/subscriptions/acknowledged","params":{{{tag},"notifications":{{"toolsListChanged":true}}}}}}"#
-        );
-        return Ok(stream(&server, first, tag));
+        let granted = server.lists.grant(message.params);
+        return Ok(stream(&server, Some(Subscription { id: id.to_string(), granted })));
     }
     let reply = match (fits, server.era) {
         (true, _) => server.reply(&message),
@@ -119,27 +121,49 @@ async fn answer(request: Request<Incoming>, server: Arc<Server>) -> Result<Answe
     Ok(answer)
 }
 
-/// A stream that begins with `first`, and tells of each change.
-fn stream(server: &Server, first: String, tag: String) -> Answer {
-    let Some(changes) = server.changes.as_ref().map(watch::Sender::subscribe) else {
+/// A request for notices, and what of it is granted.
+struct Subscription {
+    id: String,
+    granted: String,
+}
+
+/// A stream that tells of each change; a subscription's begins with its acknowledgement.
+fn stream(server: &Server, subscription: Option<Subscription>) -> Answer {
+    let Some(mut changes) = server.lists.changes.as_ref().map(watch::Sender::subscribe) else {
         return empty(StatusCode::METHOD_NOT_ALLOWED);
     };
-    let notice =
-        format!(r#"{{"jsonrpc":"2.0","method":"notifications/tools/list_changed","params":{{{tag}}}}}"#);
-    let first = if first.is_empty() { ": hello\n\n".to_owned() } else { format!("data: {first}\n\n") };
-    let events = futures_util::stream::unfold((Some(first), changes), move |(first, mut changes)| {
-        let notice = format!("data: {notice}\n\n");
-        async move {
-            let event = match first {
-                Some(first) => first,
-                None => changes.changed().await.ok().map(|()| notice)?,
-            };
-            Some((Ok(Frame::data(Bytes::from(event))), (None, changes)))
-        }
+    let seen = *changes.borrow_and_update();
+    let first = subscription.as_ref().map_or(": hello\n\n".to_owned(), |subscription| {
+        let tagged = format!(r#"{},"notifications":{}"#, subscription.tag(), subscription.granted);
+        event("notifications/subscriptions/acknowledged", &tagged)
     });
+    let events = futures_util::stream::unfold(
+        (Some(first), changes, seen, subscription),
+        |(first, mut changes, seen, subscription)| async move {
+            if let Some(first) = first {
+                return Some((Ok(Frame::data(Bytes::from(first))), (None, changes, seen, subscription)));
+            }
+            changes.changed().await.ok()?;
+            let now = *changes.borrow_and_update();
+            let wanted = subscription.as_ref().map(|subscription| subscription.granted.as_str());
+            let tag = subscription.as_ref().map(Subscription::tag).unwrap_or_default();
+            let told: String = notices(seen, now, wanted).iter().map(|notice| event(notice, &tag)).collect();
+            Some((Ok(Frame::data(Bytes::from(told))), (None, changes, now, subscription)))
+        },
+    );
     let mut answer = Response::new(StreamBody::new(events).boxed_unsync());
     answer.headers_mut().insert("content-type", http::HeaderValue::from_static("text/event-stream"));
     answer
+}
+
+impl Subscription {
+    fn tag(&self) -> String {
+        format!(r#""_meta":{{"io.modelcontextprotocol/subscriptionId":{}}}"#, self.id)
+    }
+}
+
+fn event(method: &str, params: &str) -> String {
+    format!("data: {{\"jsonrpc\":\"2.0\",\"method\":\"{method}\",\"params\":{{{params}}}}}\n\n")
 }
 
 fn headers_fit(headers: &HeaderMap, message: &Message<'_>) -> bool {

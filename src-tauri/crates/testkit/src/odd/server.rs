@@ -5,7 +5,8 @@ use std::sync::{Mutex, PoisonError};
 use clap::ValueEnum;
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use tokio::sync::watch;
+
+use super::lists::{INSTRUCTIONS, Lists, OddList};
 
 /// The one era that it speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -31,8 +32,7 @@ pub enum Manner {
 #[derive(Debug)]
 pub(super) struct Server {
     pub(super) era: OddEra,
-    /// Whether it tells of changes of its tool list; then counts them.
-    pub(super) changes: Option<watch::Sender<u64>>,
+    pub(super) lists: Lists,
     called: Mutex<Vec<String>>,
 }
 
@@ -42,7 +42,7 @@ pub(super) struct Message<'a> {
     pub(super) id: Option<&'a RawValue>,
     pub(super) method: String,
     #[serde(borrow, default)]
-    params: Option<&'a RawValue>,
+    pub(super) params: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize, Default)]
@@ -80,6 +80,8 @@ pub(super) enum Reply {
 const PAGE_ONE: &str = r##"{"name":"mirror","title":"Mirror \u00e9","description":"says what it was told","inputSchema":{"type":"object","$defs":{"n":{"$anchor":"here","type":"number","maximum":12345678901234567890123}},"properties":{"n":{"$ref":"#here"}},"x-vendor":[1.50,1e400]},"annotations":{"readOnlyHint":true,"vendorHint":{"a":null}},"execution":{"taskSupport":"forbidden"},"_meta":{"vendor/x":12345678901234567890123,"ui":{"resourceUri":"ui://mirror/view"}},"icons":[],"vendor":{"k":[]}},{"title":"no name","inputSchema":{"type":"object"}},{"name":7},"nonsense""##;
 const PAGE_TWO: &str = r#"{"name":"fail","inputSchema":{"type":"object"}},{"name":"asks","inputSchema":{"type":"object"}},{"name":"headed","inputSchema":{"type":"object","properties":{"region":{"type":"string","x-mcp-header":"Region"}}}},{"name":"danger","inputSchema":{"type":"object"}},{"name":"called","inputSchema":{"type":"object"},"outputSchema":{"type":"object","properties":{"called":{"type":"array"}}}}"#;
 
+const LATE: &str = r#",{"name":"late","inputSchema":{"type":"object"}}"#;
+
 impl Message<'_> {
     /// `params.arguments.region`, which a header repeats.
     pub(super) fn region(&self) -> Option<String> {
@@ -97,17 +99,7 @@ impl Message<'_> {
 
 impl Server {
     pub(super) fn new(era: OddEra, tells_changes: bool) -> Self {
-        Self { era, changes: tells_changes.then(|| watch::Sender::new(0)), called: Mutex::default() }
-    }
-
-    fn capabilities(&self) -> &'static str {
-        if self.changes.is_some() { r#"{"tools":{"listChanged":true}}"# } else { r#"{"tools":{}}"# }
-    }
-
-    /// A tool that is there after a change.
-    fn late(&self) -> &'static str {
-        let changed = self.changes.as_ref().is_some_and(|changes| *changes.borrow() > 0);
-        if changed { r#",{"name":"late","inputSchema":{"type":"object"}}"# } else { "" }
+        Self { era, lists: Lists::new(tells_changes), called: Mutex::default() }
     }
 
     pub(super) fn reply(&self, message: &Message<'_>) -> Reply {
@@ -118,21 +110,27 @@ impl Server {
         }
         match (message.method.as_str(), self.era) {
             ("initialize", OddEra::Legacy) => Reply::Result(format!(
-                r#"{{"protocolVersion":"2025-11-25","capabilities":{},"serverInfo":{{"name":"odd","version":"1"}}}}"#,
-                self.capabilities()
+                r#"{{"protocolVersion":"2025-11-25","capabilities":{},"serverInfo":{{"name":"odd","version":"1"}},"instructions":{INSTRUCTIONS}}}"#,
+                self.lists.capabilities(self.era)
             )),
             ("ping", OddEra::Legacy) => Reply::Result("{}".to_owned()),
             ("server/discover", OddEra::Modern) => Reply::Result(format!(
-                r#"{{"supportedVersions":["2026-07-28"],"capabilities":{},"serverInfo":{{"name":"odd","version":"1"}}{}}}"#,
-                self.capabilities(),
+                r#"{{"supportedVersions":["2026-07-28"],"capabilities":{},"serverInfo":{{"name":"odd","version":"1"}},"instructions":{INSTRUCTIONS}{}}}"#,
+                self.lists.capabilities(self.era),
                 self.list_end()
             )),
             ("tools/list", _) => Reply::Result(match params.cursor.as_deref() {
                 None => format!(r#"{{"tools":[{PAGE_ONE}],"nextCursor":"two"{}}}"#, self.list_end()),
-                Some(_) => format!(r#"{{"tools":[{PAGE_TWO}{}]{}}}"#, self.late(), self.list_end()),
+                Some(_) => {
+                    let late = self.lists.late(OddList::Tools, LATE);
+                    format!(r#"{{"tools":[{PAGE_TWO}{late}]{}}}"#, self.list_end())
+                }
             }),
             ("tools/call", _) => self.call(&params),
-            _ => Reply::Error(-32601, "Method not found"),
+            (method, _) => match self.lists.page(method, params.cursor.as_deref()) {
+                Some(page) => Reply::Result(format!("{{{page}{}}}", self.list_end())),
+                None => Reply::Error(-32601, "Method not found"),
+            },
         }
     }
 

@@ -24,6 +24,11 @@ pub(super) fn need_peers() -> Result<Need, Fault> {
     need_folder("npm", "identity provider, connectors and assistants for tests")
 }
 
+/// Whether the protocol's conformance suite has to be installed.
+pub(super) fn need_conformance() -> Result<Need, Fault> {
+    need_folder("conformance", "the protocol's own checks")
+}
+
 /// The search path with the project's own Node first, where the system's is too old.
 pub(crate) fn node_path() -> OsString {
     let system = std::env::var_os("PATH").unwrap_or_default();

@@ -77,7 +77,7 @@ const RESERVED: &[(&str, &[&str], &str)] = &[
     ("zbus-secret-service-keyring-store", &["vault"], "nothing but the vault knows the keychain"),
     ("sled", &["cache"], "it loses data in a crash: only what can be rebuilt may lie in it"),
     ("sqlx", &["control"], "the desktop has no database"),
-    ("rmcp", &["connector"], "its typed models would drop what they do not know"),
+    ("rmcp", &["connector", "testkit"], "its typed models would drop what they do not know"),
     ("cedar-policy", &["policy"], "there is one decision"),
     ("chacha20poly1305", &["vault", "control"], "sealing happens in one place on each side"),
     ("openidconnect", &["signin", "control"], "single sign-on is one crate's business on each side"),

@@ -1,0 +1,63 @@
+//! Answers to requests for lists: what policy shows to whoever asks, on one page.
+
+use issuer::AccessGrant;
+use mcp::assistant::{Answer, Dialect};
+use mcp::{List, RpcError};
+use serde_json::value::RawValue;
+
+use crate::call::{circumstance, listed};
+use crate::gate::Gate;
+use crate::snapshot::Snapshot;
+
+/// Answers a request for a list. A cursor is never one of ours: there is no second page.
+pub(crate) async fn answer(
+    gate: &Gate,
+    grant: &AccessGrant,
+    dialect: Dialect,
+    id: &RawValue,
+    list: List,
+    cursor: Option<&str>,
+) -> Answer {
+    if cursor.is_some() {
+        return Answer::error(dialect, id, &RpcError::new(RpcError::INVALID_PARAMS, "Unknown cursor"));
+    }
+    gate.discovery.listed(&grant.server).await;
+    let snapshot = gate.snapshots.current();
+    let entries = entries(gate, &snapshot, grant, dialect, list);
+    Answer::list(dialect, id, list, entries, gate.config.list_fresh_for)
+}
+
+/// The entries that this person is shown.
+fn entries<'s>(
+    gate: &Gate,
+    snapshot: &'s Snapshot,
+    grant: &AccessGrant,
+    dialect: Dialect,
+    list: List,
+) -> Vec<&'s RawValue> {
+    let Some(view) = snapshot.servers.get(&grant.server) else { return Vec::new() };
+    let circumstance = circumstance(gate, grant);
+    let policy = snapshot.policy_at(circumstance.now);
+    let viewer = || policy.viewer(&grant.subject, &grant.server, &circumstance);
+    match list {
+        List::Tools => {
+            let tools = listed(gate, snapshot, grant, dialect).into_iter();
+            tools.map(|one| &*one.entry.definition).collect()
+        }
+        List::Resources => {
+            let (viewer, all) = (viewer(), view.resources().iter());
+            let all = all.filter(|one| viewer.shows_resource(&one.connector, &one.uri));
+            all.map(|one| &*one.entry).collect()
+        }
+        List::Templates => {
+            let (viewer, all) = (viewer(), view.templates().iter());
+            let all = all.filter(|one| viewer.shows_templates(&one.connector));
+            all.map(|one| &*one.entry).collect()
+        }
+        List::Prompts => {
+            let (viewer, all) = (viewer(), view.prompts().iter());
+            let all = all.filter(|one| viewer.shows_prompt(&one.connector, &one.prompt));
+            all.map(|one| &*one.entry).collect()
+        }
+    }
+}

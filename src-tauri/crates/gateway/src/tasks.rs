@@ -1,0 +1,119 @@
+//! Tasks that calls of tools have begun (extension `io.modelcontextprotocol/tasks`): which connector has which, and what
+//! call began it. Whatever is done with a task is decided on like that call.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use issuer::AccessGrant;
+use model::{ConnectorId, ServerId, Timestamp, ToolName};
+
+/// The most tasks that are remembered; the oldest is forgotten first.
+const MOST: usize = 4096;
+
+/// All tasks.
+#[derive(Debug, Default)]
+pub(crate) struct Tasks(Mutex<HashMap<Key, Arc<Task>>>);
+
+/// Whose task it is, and its id. A connector's ids are its own; another assistant's are none of this one's business.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Key {
+    client_id: String,
+    server: ServerId,
+    subject: (String, String),
+    id: String,
+}
+
+/// One task.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Task {
+    pub(crate) connector: ConnectorId,
+    pub(crate) tool: ToolName,
+    /// The arguments of the call that began it.
+    pub(crate) arguments: Arc<str>,
+    begun: Timestamp,
+}
+
+impl Tasks {
+    /// Remembers a task that a call of this tool began.
+    pub(crate) fn began(
+        &self,
+        grant: &AccessGrant,
+        id: String,
+        connector: &ConnectorId,
+        tool: &ToolName,
+        arguments: &str,
+        begun: Timestamp,
+    ) {
+        let task =
+            Task { connector: connector.clone(), tool: tool.clone(), arguments: arguments.into(), begun };
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if all.len() >= MOST {
+            let oldest = all.iter().min_by_key(|(_, task)| task.begun).map(|(key, _)| key.clone());
+            oldest.map(|oldest| all.remove(&oldest));
+        }
+        // An id that another connector of the same virtual server has given out stays with that one.
+        all.entry(Key::new(grant, id)).or_insert_with(|| Arc::new(task));
+    }
+
+    /// The task of this id.
+    pub(crate) fn find(&self, grant: &AccessGrant, id: &str) -> Option<Arc<Task>> {
+        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.get(&Key::new(grant, id.to_owned())).cloned()
+    }
+}
+
+impl Key {
+    fn new(grant: &AccessGrant, id: String) -> Self {
+        Self {
+            client_id: grant.client_id.clone(),
+            server: grant.server.clone(),
+            subject: (grant.subject.issuer.clone(), grant.subject.subject.clone()),
+            id,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use model::Subject;
+
+    use super::*;
+
+    fn grant(client: &str, person: &str, server: &str) -> AccessGrant {
+        AccessGrant {
+            client_id: client.to_owned(),
+            client_name: client.to_owned(),
+            subject: Arc::new(Subject::local(person)),
+            server: server.parse().unwrap(),
+            expires: Timestamp::from_seconds(1_000),
+            executable: None,
+        }
+    }
+
+    #[test]
+    fn a_task_is_its_beginner_s_and_its_connector_s() {
+        let (tasks, ann) = (Tasks::default(), grant("a", "ann", "desk"));
+        let began = |connector: &str| {
+            let (connector, tool) = (connector.parse().unwrap(), "slow".parse().unwrap());
+            tasks.began(&ann, "t".to_owned(), &connector, &tool, "{}", Timestamp::from_seconds(1));
+        };
+        began("jobs");
+        began("other");
+        assert_eq!(tasks.find(&ann, "t").unwrap().connector.as_str(), "jobs", "nobody takes it over");
+        for other in [grant("b", "ann", "desk"), grant("a", "bob", "desk"), grant("a", "ann", "other")] {
+            assert_eq!(tasks.find(&other, "t"), None);
+        }
+    }
+
+    #[test]
+    fn the_oldest_of_too_many_is_forgotten() {
+        let (tasks, ann) = (Tasks::default(), grant("a", "ann", "desk"));
+        for number in 0..=MOST {
+            let at = Timestamp::from_seconds(i64::try_from(number).unwrap());
+            let (connector, tool) = ("jobs".parse().unwrap(), "slow".parse().unwrap());
+            tasks.began(&ann, number.to_string(), &connector, &tool, "{}", at);
+        }
+        assert_eq!(tasks.find(&ann, "0"), None);
+        assert!(tasks.find(&ann, "1").is_some() && tasks.find(&ann, &MOST.to_string()).is_some());
+    }
+}

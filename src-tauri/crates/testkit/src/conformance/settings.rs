@@ -1,0 +1,50 @@
+//! A gateway with a virtual server over each of some connectors.
+
+use std::fmt::Write as _;
+
+use testkit::{Gateway, PeerFault, Program, Setup, beside};
+use url::Url;
+
+/// A connector, by the id that its virtual server has too.
+pub(crate) struct Connector {
+    /// The id.
+    pub(crate) id: String,
+    /// How it is reached.
+    pub(crate) way: Way,
+}
+
+/// How a connector is reached.
+pub(crate) enum Way {
+    /// At an address.
+    Url(Url),
+    /// By starting a program.
+    Command(Vec<String>),
+}
+
+/// Starts a gateway over them.
+///
+/// # Errors
+/// If it does not start.
+pub(crate) async fn gateway(connectors: &[Connector]) -> Result<Gateway, PeerFault> {
+    let mut settings = "answer_in_terminal = true\n\n".to_owned();
+    for Connector { id, way } in connectors {
+        let way = match way {
+            Way::Url(url) => format!("url = {:?}", url.as_str()),
+            Way::Command(command) => format!("command = {command:?}"),
+        };
+        // Writing to a text cannot fail.
+        let _written = write!(
+            settings,
+            "[connectors.{id}]\ntitle = \"{id}\"\n{way}\n\n[servers.{id}]\ntitle = \"{id}\"\nconnectors = [\"{id}\"]\n\n"
+        );
+    }
+    Gateway::start(&beside(Program::Deskgate)?, Setup { settings, ..Setup::default() }).await
+}
+
+/// Lets an assistant in and returns its token.
+///
+/// # Errors
+/// If it is not let in.
+pub(crate) async fn token(gateway: &Gateway, server: &str) -> Result<String, PeerFault> {
+    Ok(gateway.connect(server, "Conformance").await?.tokens.access_token)
+}
