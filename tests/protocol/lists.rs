@@ -107,7 +107,8 @@ async fn what_a_connector_says_of_itself_is_said_in_either_era() {
         if assistant == OddEra::Modern {
             expected.push(("experimental", r#"{"vendor/odd":{"n":12345678901234567890123}}"#));
             if connector == OddEra::Modern {
-                expected.push(("extensions", r#"{"vendor/ext":{"n":1.50}}"#));
+                let extensions = r#"{"vendor/ext":{"n":1.50},"io.modelcontextprotocol/tasks":{}}"#;
+                expected.push(("extensions", extensions));
             }
         }
         expected.sort_unstable();

@@ -141,7 +141,7 @@ mod tests {
             audit::JournalConfig::new(folder.path().join("journal"), model::DeviceId::new(), [7; 32]);
         let (journal, _) = audit::Journal::open(config, std::sync::Arc::new(os::SystemClock)).unwrap();
         let raw = mcp::raw(&serde_json::json!({"name": "query", "arguments": {}}));
-        let params = CallParams::read(mcp::RawObject::parse(&raw).unwrap()).unwrap();
+        let params = CallParams::read(mcp::Method::CallTool, mcp::RawObject::parse(&raw).unwrap()).unwrap();
         let name = "query".parse().unwrap();
         for (target, expected) in [
             (policy::Target::Tool { name: &name, arguments: "{}" }, None),
