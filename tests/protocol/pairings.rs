@@ -8,12 +8,12 @@ use testkit::{Gateway, OddEra, OddHttp, Program, program, until};
 use crate::common::{Personal, SOON};
 
 /// The eras of assistants.
-const ERAS: [OddEra; 2] = [OddEra::Legacy, OddEra::Modern];
+pub(super) const ERAS: [OddEra; 2] = [OddEra::Legacy, OddEra::Modern];
 
 /// Arguments that a typed relay changes.
 const ARGUMENTS: &str = r#"{"n":12345678901234567890123,"x":1.50,"t":"caf\u00e9 \ud83d\ude00","deep":{"a":[1e400,-0.0]},"":null}"#;
 
-fn name(era: OddEra) -> &'static str {
+pub(super) fn name(era: OddEra) -> &'static str {
     match era {
         OddEra::Legacy => "legacy",
         OddEra::Modern => "modern",
@@ -21,7 +21,7 @@ fn name(era: OddEra) -> &'static str {
 }
 
 /// The text of a request in one of the eras.
-fn body(era: OddEra, method: &str, params: &str) -> String {
+pub(super) fn body(era: OddEra, method: &str, params: &str) -> String {
     let meta = match era {
         OddEra::Legacy => r#""_meta":{"traceparent":"00-trace"}"#.to_owned(),
         OddEra::Modern => concat!(
@@ -39,7 +39,14 @@ fn call(era: OddEra, tool: &str, arguments: &str) -> String {
 }
 
 /// Sends a request and gives the text of the answer.
-async fn post(url: &str, token: Option<&str>, era: OddEra, method: &str, tool: &str, body: String) -> String {
+pub(super) async fn post(
+    url: &str,
+    token: Option<&str>,
+    era: OddEra,
+    method: &str,
+    tool: &str,
+    body: String,
+) -> String {
     let mut request = reqwest::Client::new()
         .post(url)
         .header("content-type", "application/json")
@@ -67,14 +74,14 @@ async fn post(url: &str, token: Option<&str>, era: OddEra, method: &str, tool: &
 }
 
 /// A gateway over the odd server of each era and transport, each behind a virtual server of its own.
-struct Pairings {
-    gateway: Gateway,
-    direct: BTreeMap<&'static str, OddHttp>,
-    tokens: BTreeMap<String, String>,
+pub(super) struct Pairings {
+    pub(super) gateway: Gateway,
+    pub(super) direct: BTreeMap<&'static str, OddHttp>,
+    pub(super) tokens: BTreeMap<String, String>,
 }
 
 impl Pairings {
-    async fn start(policy: &str) -> Self {
+    pub(super) async fn start(policy: &str) -> Self {
         let odd = program(Program::Odd).expect("built");
         let odd = odd.to_str().expect("text").to_owned();
         let mut personal = Personal::default();
@@ -105,17 +112,24 @@ impl Pairings {
         Self { gateway, direct, tokens }
     }
 
-    async fn through(&self, server: &str, era: OddEra, method: &str, tool: &str, body: String) -> String {
+    pub(super) async fn through(
+        &self,
+        server: &str,
+        era: OddEra,
+        method: &str,
+        tool: &str,
+        body: String,
+    ) -> String {
         let url = self.gateway.url(server).expect("a URL");
         post(url.as_str(), Some(&self.tokens[server]), era, method, tool, body).await
     }
 
-    async fn directly(&self, era: OddEra, method: &str, tool: &str, body: String) -> String {
+    pub(super) async fn directly(&self, era: OddEra, method: &str, tool: &str, body: String) -> String {
         post(&self.direct[name(era)].url(), None, era, method, tool, body).await
     }
 
     /// Does the same with an assistant of each era and a connector of each era and transport.
-    async fn each(&self, mut check: impl AsyncFnMut(&Self, OddEra, OddEra, &str)) {
+    pub(super) async fn each(&self, mut check: impl AsyncFnMut(&Self, OddEra, OddEra, &str)) {
         for connector in ERAS {
             for transport in ["http", "stdio"] {
                 for assistant in ERAS {
@@ -132,11 +146,11 @@ fn common(answer: &str) -> String {
     answer.replace(r#","resultType":"complete""#, "")
 }
 
-fn members(text: &str) -> BTreeMap<String, Box<RawValue>> {
+pub(super) fn members(text: &str) -> BTreeMap<String, Box<RawValue>> {
     serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
 }
 
-fn texts(list: &RawValue) -> Vec<String> {
+pub(super) fn texts(list: &RawValue) -> Vec<String> {
     let entries: Vec<Box<RawValue>> = serde_json::from_str(list.get()).expect("a list");
     entries.iter().map(|entry| entry.get().to_owned()).collect()
 }
