@@ -24,19 +24,34 @@ const OPENS_WITHIN: Duration = Duration::from_secs(30);
 /// A stream that was silent for so long is opened anew.
 const SILENT_AT_MOST: Duration = Duration::from_secs(10 * 60);
 
-/// The shortest time between two lists that a connector asks for.
-const LIST_AGAIN_AFTER: Duration = Duration::from_secs(1);
+/// How many lists a connector may ask for at once, and how long it takes until it may ask for one more.
+const LISTS_AT_ONCE: u32 = 4;
+const ONE_MORE_AFTER: Duration = Duration::from_secs(1);
 
-/// The first notice is followed at once. One that comes all the time must not keep everybody busy.
-#[derive(Default)]
-struct Pace(Option<Instant>);
+/// The first notices are followed at once. Those that come all the time must not keep everybody busy.
+struct Pace {
+    left: u32,
+    since: Instant,
+}
 
 impl Pace {
+    fn new() -> Self {
+        Self { left: LISTS_AT_ONCE, since: Instant::now() }
+    }
+
     async fn keep(&mut self) {
-        if let Some(last) = self.0 {
-            tokio::time::sleep_until(last + LIST_AGAIN_AFTER).await;
+        let earned = self.since.elapsed().as_secs() / ONE_MORE_AFTER.as_secs();
+        if earned > 0 {
+            self.left = LISTS_AT_ONCE.min(self.left.saturating_add(u32::try_from(earned).unwrap_or(u32::MAX)));
+            self.since = Instant::now();
         }
-        self.0 = Some(Instant::now());
+        match self.left.checked_sub(1) {
+            Some(left) => self.left = left,
+            None => {
+                tokio::time::sleep_until(self.since + ONE_MORE_AFTER).await;
+                self.since = Instant::now();
+            }
+        }
     }
 }
 
@@ -63,7 +78,7 @@ impl Follower {
     }
 
     async fn told(&self, mut told: watch::Receiver<u64>) {
-        let mut pace = Pace::default();
+        let mut pace = Pace::new();
         while told.changed().await.is_ok() {
             pace.keep().await;
             told.mark_unchanged();
@@ -120,7 +135,7 @@ impl Follower {
     }
 
     async fn listen(&self, news: &News, mut notices: Notices) {
-        let mut pace = Pace::default();
+        let mut pace = Pace::new();
         loop {
             // A connection that was lost while the computer slept is silent for ever.
             let Ok(notice) = tokio::time::timeout(SILENT_AT_MOST, notices.next()).await else { return };

@@ -243,6 +243,9 @@ async fn effect(
 ) -> Answer {
     let dialect = voice.dialect;
     match call(gate, grant, params, voice, headers).await {
+        Reply::Result(result) if params.method() == Method::ReadResource => {
+            Answer::content(dialect, id, &result)
+        }
         Reply::Result(result) => Answer::result(dialect, id, &result),
         Reply::ConnectorError(error) => Answer::passed_error(dialect, id, &error),
         Reply::Refused(error) => Answer::error(dialect, id, &error),

@@ -63,7 +63,7 @@ impl Calls {
             Notice::Changed(_) => None,
         };
         if let Some(heard) = heard {
-            heard.ear.tell(notice);
+            heard.ear.tell_aside(notice);
         }
     }
 
@@ -91,14 +91,19 @@ impl Calls {
 }
 
 impl UnderWay {
-    /// The oldest call, if all are made for the same assistant: one must never hear what was meant for another.
+    /// The call that something without an address most likely concerns, if all are made for the same assistant: one must
+    /// never hear what was meant for another. It is the newest that does not wait for an answer already.
     fn only(&self) -> Option<Heard> {
         let mut calls = self.calls.values();
-        let first = calls.next()?.as_ref()?;
-        let owner = &first.ear.wants().owner;
-        let same =
-            |other: &Option<Heard>| other.as_ref().is_some_and(|other| other.ear.wants().owner == *owner);
-        calls.all(same).then(|| first.clone())
+        let owner = &calls.next()?.as_ref()?.ear.wants().owner;
+        let same = |other: &Option<Heard>| {
+            other.as_ref().is_some_and(|other| other.ear.wants().owner == *owner)
+        };
+        if !calls.all(same) {
+            return None;
+        }
+        let newest = || self.calls.values().rev().flatten();
+        newest().find(|heard| !heard.ear.is_asked()).or_else(|| newest().next()).cloned()
     }
 }
 
@@ -128,5 +133,70 @@ impl Drop for Registered<'_> {
 impl std::fmt::Debug for Calls {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_tuple("Calls").field(&self.lock().calls.len()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mcp::Capabilities;
+    use mcp::connector::FromConnector;
+
+    use super::*;
+    use crate::ear::{Event, Hearing, LogWish, Wants, ear};
+
+    fn opened(owner: &str) -> (Ear, Hearing) {
+        let roots = serde_json::from_str(r#"{"roots":{}}"#).unwrap();
+        let capabilities = Capabilities::read(Some(roots));
+        ear(Wants { owner: owner.into(), capabilities, log: LogWish::Nothing, progress: true })
+    }
+
+    fn question() -> Question {
+        let text = br#"{"jsonrpc":"2.0","id":1,"method":"roots/list"}"#;
+        match FromConnector::parse(text) {
+            Ok(FromConnector::Question(question)) => question,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn nowhere() -> Replier {
+        Arc::new(|_| {})
+    }
+
+    #[tokio::test]
+    async fn what_has_no_address_goes_to_nobody_where_it_could_be_another_s() {
+        let calls = Calls::default();
+        let ((ann, mut hears), (bob, _hearing)) = (opened("ann"), opened("bob"));
+        let _one = calls.register(1, Some((&ann, nowhere())));
+        assert!(calls.ask(question()).is_none());
+        assert!(matches!(hears.next().await, Event::Asked(_)));
+        let two = calls.register(2, Some((&bob, nowhere())));
+        assert!(calls.ask(question()).is_some_and(|refusal| refusal.contains("-32601")));
+        drop(two);
+        let _three = calls.register(3, None);
+        assert!(calls.ask(question()).is_some(), "a call that hears nothing may be the one");
+    }
+
+    #[tokio::test]
+    async fn a_call_that_waits_for_an_answer_already_is_not_asked_again() {
+        let calls = Calls::default();
+        let ((old, mut old_hears), (new, mut new_hears)) = (opened("ann"), opened("ann"));
+        let _old = calls.register(1, Some((&old, nowhere())));
+        calls.ask(question());
+        let Event::Asked(_open) = old_hears.next().await else { panic!("a question") };
+        let _new = calls.register(2, Some((&new, nowhere())));
+        calls.ask(question());
+        assert!(matches!(new_hears.next().await, Event::Asked(_)));
+        assert!(old_hears.take().is_none());
+    }
+
+    #[tokio::test]
+    async fn who_asks_before_there_is_a_call_asks_the_first_one() {
+        let calls = Calls::default();
+        assert!((0..MOST_EARLY).all(|_| calls.ask(question()).is_none()));
+        assert!(calls.ask(question()).is_some(), "bounded");
+        let (ear, mut hearing) = opened("ann");
+        let _call = calls.register(1, Some((&ear, nowhere())));
+        let Event::Asked(asked) = hearing.next().await else { panic!("a question") };
+        asked.answer(Ok(mcp::raw(&1)));
     }
 }

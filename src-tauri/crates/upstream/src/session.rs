@@ -23,6 +23,11 @@ use crate::stdio::{Outcome, Stdio};
 pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// How long a connector may take to hear that nobody waits for its answer any more.
 const TOLD_WITHIN: Duration = Duration::from_secs(5);
+/// How long what was said before an answer may take to come by another way.
+const STRAGGLERS: Duration = Duration::from_millis(30);
+/// How long a call waits for the stream over which it may be asked something.
+const STREAM_WITHIN: Duration = Duration::from_secs(2);
+
 /// A conversation with a connector whose dialect is known.
 #[derive(Debug)]
 pub struct Session {
@@ -171,9 +176,24 @@ impl Session {
             Transport::Stdio(stdio) => Some(Changes::Told(stdio.lists_changed())),
             Transport::Http(http) => {
                 let wanted = self.about.tells();
-                let news = || News { http: Arc::clone(http), id: self.number(), wanted: wanted.clone() };
-                (!wanted.is_empty()).then(|| Changes::Streamed(news(), self.life.subscribe()))
+                let has_news = !wanted.is_empty() || self.is_asked_over_stream();
+                let news = || News { http: Arc::clone(http), id: self.number(), wanted };
+                has_news.then(|| Changes::Streamed(news(), self.life.subscribe()))
             }
+        }
+    }
+
+    /// Whether the server may put its questions on a stream of their own, rather than on the one of the call.
+    fn is_asked_over_stream(&self) -> bool {
+        !self.dialect.is_stateless() && self.capabilities.any_asks()
+    }
+
+    /// Waits until it is heard what may be asked during a call, for as long as is sensible.
+    async fn hears(&self) {
+        if let (Transport::Http(http), true) = (&self.transport, self.is_asked_over_stream()) {
+            let mut listens = http.listens.subscribe();
+            let heard = listens.wait_for(|listens| *listens);
+            let _silent = tokio::time::timeout(STREAM_WITHIN, heard).await;
         }
     }
 
@@ -263,6 +283,7 @@ impl Effect<'_> {
         {
             session.raise_level(level, bearer).await?;
         }
+        session.hears().await;
         let id = session.number();
         let message = self.message(id);
         let heard = ear.map(|ear| (ear, session.replier(bearer)));
@@ -270,6 +291,9 @@ impl Effect<'_> {
         let mut unanswered = Unanswered { session, id, bearer, abandoned: true };
         let outcome = session.exchange(id, message, bearer, ear).await;
         unanswered.abandoned = false;
+        if ear.is_some_and(Ear::heard_aside) {
+            tokio::time::sleep(STRAGGLERS).await;
+        }
         outcome
     }
 
