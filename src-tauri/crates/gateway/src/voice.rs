@@ -10,6 +10,7 @@ use mcp::{Ask, Capabilities};
 use upstream::{Event, Hearing, LogWish, Wants};
 
 use crate::end::{Answered, End};
+use crate::followed::Followed;
 use crate::outlet::Outlet;
 
 /// The way to the assistant behind one request.
@@ -20,11 +21,12 @@ pub(crate) struct Voice {
     pub(crate) end: Option<Arc<End>>,
     means: Means,
     outlet: Outlet,
+    followed: Option<Arc<Followed>>,
 }
 
 impl Voice {
     pub(crate) fn new(dialect: Dialect, means: Means, end: Option<Arc<End>>, outlet: Outlet) -> Self {
-        Self { dialect, end, means, outlet }
+        Self { dialect, end, means, outlet, followed: None }
     }
 
     /// What a connector learns of the assistant; `None` when there is nothing to learn.
@@ -78,6 +80,22 @@ impl Voice {
     /// Whether questions end the request, to be answered with the next one (MCP 2026-07-28, basic/patterns/mrtr).
     pub(crate) fn is_asked_in_rounds(&self) -> bool {
         self.dialect.is_stateless() && self.means.capabilities.any_asks()
+    }
+
+    /// Where it follows resources.
+    pub(crate) fn followed(&self) -> Option<&Arc<Followed>> {
+        self.followed.as_ref().or_else(|| self.end.as_ref().map(|end| &end.followed))
+    }
+
+    /// The same voice, for a stream that follows resources.
+    pub(crate) fn of_stream(&self, followed: Arc<Followed>) -> Self {
+        Self {
+            dialect: self.dialect,
+            end: None,
+            means: Means::default(),
+            outlet: Outlet::Closed,
+            followed: Some(followed),
+        }
     }
 
     /// Asks the assistant over its end of the conversation. `None` when nobody answers.

@@ -82,7 +82,13 @@ pub(crate) struct Http {
 impl Http {
     pub(crate) fn new(client: HttpClient, url: &Url, calls: Arc<Calls>) -> Result<Self, UpstreamFault> {
         let links = Links::new(client, url)?;
-        Ok(Self { links, session: OnceLock::new(), dialect: OnceLock::new(), calls, listens: watch::Sender::new(false) })
+        Ok(Self {
+            links,
+            session: OnceLock::new(),
+            dialect: OnceLock::new(),
+            calls,
+            listens: watch::Sender::new(false),
+        })
     }
 
     pub(crate) fn speak(&self, dialect: Dialect) {
@@ -144,6 +150,11 @@ impl Http {
                 Ok(())
             }
         }
+    }
+
+    /// Whether requests stand alone, as far as is known.
+    pub(crate) fn is_stateless(&self) -> bool {
+        self.dialect.get().is_some_and(|dialect| dialect.is_stateless())
     }
 
     /// Opens a stream of news, with a request of this number for what is wanted where requests open it; `None` where the

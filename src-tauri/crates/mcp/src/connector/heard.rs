@@ -41,6 +41,13 @@ pub struct Question {
 /// Something that a connector tells.
 #[derive(Debug, Clone)]
 pub enum Notice {
+    /// A resource that was subscribed to changed.
+    Updated {
+        /// Its URI.
+        uri: String,
+        /// The parameters, as they were sent.
+        params: Box<RawValue>,
+    },
     /// How far a request has come.
     Progress {
         /// The request's number.
@@ -118,6 +125,9 @@ fn notice(method: &str, params: &RawObject<'_>) -> Option<Notice> {
     match method {
         "notifications/progress" => {
             Some(Notice::Progress { of: params.read("progressToken")?, params: params.to_raw() })
+        }
+        "notifications/resources/updated" => {
+            Some(Notice::Updated { uri: params.read("uri")?, params: params.to_raw() })
         }
         "notifications/message" => {
             let level = params.read("level").unwrap_or(LogLevel::Emergency);
