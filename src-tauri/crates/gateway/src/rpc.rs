@@ -140,11 +140,10 @@ async fn request(
     if let (Some(end), false) = (&end, headers.contains_key("mcp-protocol-version")) {
         dialect = end.dialect;
     }
-    let opened = match &request {
-        Request::Initialize { revision, capabilities } => {
-            gate.sessions.open(&grant, *revision, capabilities, gate.clock.now())
-        }
-        _ => None,
+    let opened = if let Request::Initialize { revision, capabilities } = &request {
+        gate.sessions.open(&grant, *revision, capabilities, gate.clock.now())
+    } else {
+        None
     };
     let outlet = if takes_events(headers) { Outlet::frames() } else { Outlet::Closed };
     let voice = Voice::new(dialect, means, end, outlet.clone());

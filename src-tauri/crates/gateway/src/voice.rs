@@ -115,7 +115,7 @@ impl Voice {
                         let answer = self.ask(&asked.ask).await;
                         asked.answer(answer.unwrap_or_else(|| Err(assistant::unanswered())));
                     }),
-                    notice => self.tell(&notice).await,
+                    notice @ (Event::Progress(_) | Event::Log(_)) => self.tell(&notice).await,
                 },
                 Some(()) = asking.next(), if !asking.is_empty() => {}
                 done = &mut work => {

@@ -179,10 +179,8 @@ mod tests {
 
     fn question() -> Question {
         let text = br#"{"jsonrpc":"2.0","id":1,"method":"roots/list"}"#;
-        match FromConnector::parse(text) {
-            Ok(FromConnector::Question(question)) => question,
-            other => panic!("{other:?}"),
-        }
+        let Ok(FromConnector::Question(question)) = FromConnector::parse(text) else { panic!("a question") };
+        question
     }
 
     fn nowhere() -> Replier {

@@ -155,9 +155,9 @@ mod tests {
 
     #[test]
     fn pings_are_answered_and_unknown_requests_refused() {
-        let reply = |text: &str| match parse(text) {
-            FromConnector::Reply(reply) => reply,
-            other => panic!("{other:?}"),
+        let reply = |text: &str| {
+            let FromConnector::Reply(reply) = parse(text) else { panic!("{text}") };
+            reply
         };
         assert!(reply(r#"{"jsonrpc":"2.0","id":"a","method":"ping"}"#).contains(r#""result":{}"#));
         assert!(reply(r#"{"jsonrpc":"2.0","id":2,"method":"tools/call"}"#).contains("-32601"));
