@@ -24,20 +24,45 @@ const OPENS_WITHIN: Duration = Duration::from_secs(30);
 /// A stream that was silent for so long is opened anew.
 const SILENT_AT_MOST: Duration = Duration::from_secs(10 * 60);
 
-/// The shortest time between two lists that a connector asks for.
-const LIST_AGAIN_AFTER: Duration = Duration::from_secs(1);
+/// How many lists a connector may ask for at once, and how long it takes until it may ask for one more.
+const LISTS_AT_ONCE: u32 = 4;
+const ONE_MORE_AFTER: Duration = Duration::from_secs(1);
 
-/// The first notice is followed at once. One that comes all the time must not keep everybody busy.
-#[derive(Default)]
-struct Pace(Option<Instant>);
+/// The first notices are followed at once. Those that come all the time must not keep everybody busy.
+struct Pace {
+    left: u32,
+    since: Instant,
+}
 
 impl Pace {
-    async fn keep(&mut self) {
-        if let Some(last) = self.0 {
-            tokio::time::sleep_until(last + LIST_AGAIN_AFTER).await;
-        }
-        self.0 = Some(Instant::now());
+    fn new() -> Self {
+        Self { left: LISTS_AT_ONCE, since: Instant::now() }
     }
+
+    async fn keep(&mut self) {
+        let earned = self.since.elapsed().as_secs() / ONE_MORE_AFTER.as_secs();
+        if earned > 0 {
+            self.left =
+                LISTS_AT_ONCE.min(self.left.saturating_add(u32::try_from(earned).unwrap_or(u32::MAX)));
+            self.since = Instant::now();
+        }
+        match self.left.checked_sub(1) {
+            Some(left) => self.left = left,
+            None => {
+                tokio::time::sleep_until(self.since + ONE_MORE_AFTER).await;
+                self.since = Instant::now();
+            }
+        }
+    }
+}
+
+/// Why a stream is not listened to any more.
+#[derive(PartialEq, Eq)]
+enum Heard {
+    /// It ended.
+    End,
+    /// Another is to be opened in its place.
+    Outdated,
 }
 
 pub(crate) struct Follower {
@@ -52,10 +77,10 @@ impl Follower {
     pub(crate) async fn run(self, changes: Changes) {
         match changes {
             Changes::Told(told) => self.told(told).await,
-            Changes::Streamed(news, mut life) => {
+            Changes::Streamed(mut news, mut life) => {
                 let gone = async { while life.changed().await.is_ok() {} };
                 tokio::select! {
-                    () = self.streamed(&news) => {}
+                    () = self.streamed(&mut news) => {}
                     () = gone => {}
                 }
             }
@@ -63,7 +88,7 @@ impl Follower {
     }
 
     async fn told(&self, mut told: watch::Receiver<u64>) {
-        let mut pace = Pace::default();
+        let mut pace = Pace::new();
         while told.changed().await.is_ok() {
             pace.keep().await;
             told.mark_unchanged();
@@ -74,7 +99,7 @@ impl Follower {
         }
     }
 
-    async fn streamed(&self, news: &News) {
+    async fn streamed(&self, news: &mut News) {
         let mut pause = REOPEN;
         let mut first = true;
         loop {
@@ -88,7 +113,10 @@ impl Follower {
                     if !std::mem::take(&mut first) {
                         self.list().await;
                     }
-                    self.listen(news, notices).await;
+                    if self.listen(news, notices).await == Heard::Outdated {
+                        // Nothing went wrong, so nothing is waited for.
+                        continue;
+                    }
                 }
                 Err(fault) => {
                     tracing::debug!(connector = %self.id, %fault, "no stream of news");
@@ -101,7 +129,7 @@ impl Follower {
     }
 
     /// `None` where there is nothing to follow.
-    async fn open(&self, news: &News) -> Result<Option<Notices>, CallFault> {
+    async fn open(&self, news: &mut News) -> Result<Option<Notices>, CallFault> {
         let bearer = self.bearer().await?;
         Ok(tokio::time::timeout(OPENS_WITHIN, news.open(bearer.as_ref()))
             .await
@@ -119,21 +147,24 @@ impl Follower {
         connector.bearer(&self.subject, Asking::Never).await
     }
 
-    async fn listen(&self, news: &News, mut notices: Notices) {
-        let mut pace = Pace::default();
+    async fn listen(&self, news: &mut News, mut notices: Notices) -> Heard {
+        let mut pace = Pace::new();
         loop {
             // A connection that was lost while the computer slept is silent for ever.
-            let Ok(notice) = tokio::time::timeout(SILENT_AT_MOST, notices.next()).await else { return };
-            match notice {
-                Ok(Some(Notice::Changed(_))) => {
+            let next = tokio::select! {
+                next = tokio::time::timeout(SILENT_AT_MOST, notices.next()) => next,
+                () = news.outdated() => return Heard::Outdated,
+            };
+            match next {
+                Ok(Ok(Some(Notice::Changed(_)))) => {
                     pace.keep().await;
                     self.list().await;
                 }
-                Ok(Some(Notice::Reply(reply))) => self.reply(news, reply).await,
-                Ok(None) => return,
-                Err(fault) => {
+                Ok(Ok(Some(Notice::Reply(reply)))) => self.reply(news, reply).await,
+                Ok(Ok(None)) | Err(_) => return Heard::End,
+                Ok(Err(fault)) => {
                     tracing::debug!(connector = %self.id, %fault, "the stream of news broke");
-                    return;
+                    return Heard::End;
                 }
             }
         }

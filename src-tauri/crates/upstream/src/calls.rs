@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use mcp::connector::{Notice, Question};
 use serde_json::value::RawValue;
+use tokio::sync::broadcast;
 
 use crate::ear::Ear;
 
@@ -15,9 +16,26 @@ const NOBODY: &str = "there is nobody who could be asked this";
 /// Sends a reply back to the connector.
 pub(crate) type Replier = Arc<dyn Fn(String) + Send + Sync>;
 
-/// The calls of one session.
-#[derive(Default)]
-pub(crate) struct Calls(Mutex<UnderWay>);
+/// How many updates of resources may wait for whoever follows them.
+const MOST_UPDATES: usize = 256;
+
+/// A resource that was subscribed to changed.
+#[derive(Debug, Clone)]
+pub(crate) struct Update {
+    /// Its URI.
+    pub(crate) uri: String,
+    /// The parameters of the notification, as they were sent.
+    pub(crate) params: Arc<RawValue>,
+}
+
+/// The calls of one session, and whoever follows resources over it.
+pub(crate) struct Calls(Mutex<UnderWay>, broadcast::Sender<Update>);
+
+impl Default for Calls {
+    fn default() -> Self {
+        Self(Mutex::default(), broadcast::Sender::new(MOST_UPDATES))
+    }
+}
 
 #[derive(Default)]
 struct UnderWay {
@@ -55,15 +73,25 @@ impl Calls {
         Registered { calls: self, id }
     }
 
-    /// Hands a notice to the call that it concerns.
+    /// The updates of resources from now on.
+    pub(crate) fn updates(&self) -> broadcast::Receiver<Update> {
+        self.1.subscribe()
+    }
+
+    /// Hands a notice to whom it concerns.
     pub(crate) fn tell(&self, notice: Notice) {
         let heard = match &notice {
+            Notice::Updated { uri, params } => {
+                // Nobody may follow any more.
+                let _ = self.1.send(Update { uri: uri.clone(), params: params.clone().into() });
+                return;
+            }
             Notice::Progress { of, .. } => self.lock().calls.get(of).cloned().flatten(),
             Notice::Log { .. } => self.lock().only(),
             Notice::Changed(_) => None,
         };
         if let Some(heard) = heard {
-            heard.ear.tell(notice);
+            heard.ear.tell_aside(notice);
         }
     }
 
@@ -91,14 +119,18 @@ impl Calls {
 }
 
 impl UnderWay {
-    /// The oldest call, if all are made for the same assistant: one must never hear what was meant for another.
+    /// The call that something without an address most likely concerns, if all are made for the same assistant: one must
+    /// never hear what was meant for another. It is the newest that does not wait for an answer already.
     fn only(&self) -> Option<Heard> {
         let mut calls = self.calls.values();
-        let first = calls.next()?.as_ref()?;
-        let owner = &first.ear.wants().owner;
+        let owner = &calls.next()?.as_ref()?.ear.wants().owner;
         let same =
             |other: &Option<Heard>| other.as_ref().is_some_and(|other| other.ear.wants().owner == *owner);
-        calls.all(same).then(|| first.clone())
+        if !calls.all(same) {
+            return None;
+        }
+        let newest = || self.calls.values().rev().flatten();
+        newest().find(|heard| !heard.ear.is_asked()).or_else(|| newest().next()).cloned()
     }
 }
 
@@ -128,5 +160,68 @@ impl Drop for Registered<'_> {
 impl std::fmt::Debug for Calls {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_tuple("Calls").field(&self.lock().calls.len()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mcp::Capabilities;
+    use mcp::connector::FromConnector;
+
+    use super::*;
+    use crate::ear::{Event, Hearing, LogWish, Wants, ear};
+
+    fn opened(owner: &str) -> (Ear, Hearing) {
+        let roots = serde_json::from_str(r#"{"roots":{}}"#).unwrap();
+        let capabilities = Capabilities::read(Some(roots));
+        ear(Wants { owner: owner.into(), capabilities, log: LogWish::Nothing, progress: true })
+    }
+
+    fn question() -> Question {
+        let text = br#"{"jsonrpc":"2.0","id":1,"method":"roots/list"}"#;
+        let Ok(FromConnector::Question(question)) = FromConnector::parse(text) else { panic!("a question") };
+        question
+    }
+
+    fn nowhere() -> Replier {
+        Arc::new(|_| {})
+    }
+
+    #[tokio::test]
+    async fn what_has_no_address_goes_to_nobody_where_it_could_be_another_s() {
+        let calls = Calls::default();
+        let ((ann, mut hears), (bob, _hearing)) = (opened("ann"), opened("bob"));
+        let _one = calls.register(1, Some((&ann, nowhere())));
+        assert!(calls.ask(question()).is_none());
+        assert!(matches!(hears.next().await, Event::Asked(_)));
+        let two = calls.register(2, Some((&bob, nowhere())));
+        assert!(calls.ask(question()).is_some_and(|refusal| refusal.contains("-32601")));
+        drop(two);
+        let _three = calls.register(3, None);
+        assert!(calls.ask(question()).is_some(), "a call that hears nothing may be the one");
+    }
+
+    #[tokio::test]
+    async fn a_call_that_waits_for_an_answer_already_is_not_asked_again() {
+        let calls = Calls::default();
+        let ((old, mut old_hears), (new, mut new_hears)) = (opened("ann"), opened("ann"));
+        let _old = calls.register(1, Some((&old, nowhere())));
+        calls.ask(question());
+        let Event::Asked(_open) = old_hears.next().await else { panic!("a question") };
+        let _new = calls.register(2, Some((&new, nowhere())));
+        calls.ask(question());
+        assert!(matches!(new_hears.next().await, Event::Asked(_)));
+        assert!(old_hears.take().is_none());
+    }
+
+    #[tokio::test]
+    async fn who_asks_before_there_is_a_call_asks_the_first_one() {
+        let calls = Calls::default();
+        assert!((0..MOST_EARLY).all(|_| calls.ask(question()).is_none()));
+        assert!(calls.ask(question()).is_some(), "bounded");
+        let (ear, mut hearing) = opened("ann");
+        let _call = calls.register(1, Some((&ear, nowhere())));
+        let Event::Asked(asked) = hearing.next().await else { panic!("a question") };
+        asked.answer(Ok(mcp::raw(&1)));
     }
 }

@@ -96,14 +96,22 @@ struct State {
     /// When the call last showed that it goes on.
     alive: Instant,
     deaf: bool,
+    /// Whether anything was said elsewhere than where the answer comes.
+    aside: bool,
     /// What was asked that the assistant had not declared.
     undeclared: Option<AskKind>,
 }
 
 /// Opens an ear for a call made for this assistant.
 pub fn ear(wants: Wants) -> (Ear, Hearing) {
-    let state =
-        State { waiting: VecDeque::new(), open: 0, alive: Instant::now(), deaf: false, undeclared: None };
+    let state = State {
+        waiting: VecDeque::new(),
+        open: 0,
+        alive: Instant::now(),
+        deaf: false,
+        aside: false,
+        undeclared: None,
+    };
     let inner = Arc::new(Inner { wants, state: Mutex::new(state), said: Notify::new() });
     (Ear(Arc::clone(&inner)), Hearing(inner))
 }
@@ -146,6 +154,22 @@ impl Ear {
         &self.0.wants
     }
 
+    /// Tells something that came by another way than the answer will.
+    pub(crate) fn tell_aside(&self, notice: Notice) {
+        self.0.state().aside = true;
+        self.tell(notice);
+    }
+
+    /// Whether something came by another way than the answer, so that more may be on it.
+    pub(crate) fn heard_aside(&self) -> bool {
+        self.0.state().aside
+    }
+
+    /// Whether a question is not answered yet.
+    pub(crate) fn is_asked(&self) -> bool {
+        self.0.state().open > 0
+    }
+
     /// Tells something that concerns this call.
     pub(crate) fn tell(&self, notice: Notice) {
         match notice {
@@ -165,7 +189,7 @@ impl Ear {
                     self.0.say(Event::Log(params));
                 }
             }
-            Notice::Changed(_) => {}
+            Notice::Changed(_) | Notice::Updated { .. } => {}
         }
     }
 

@@ -13,6 +13,7 @@ use mcp::sse::Decoder;
 use mcp::{Dialect, Filter};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::value::RawValue;
+use tokio::sync::watch;
 use url::Url;
 
 use crate::MESSAGE_LIMIT;
@@ -74,12 +75,20 @@ pub(crate) struct Http {
     dialect: OnceLock<Dialect>,
     /// Who hears what is said on no call's own stream.
     pub(crate) calls: Arc<Calls>,
+    /// Whether that stream is open, or is known not to be had.
+    pub(crate) listens: watch::Sender<bool>,
 }
 
 impl Http {
     pub(crate) fn new(client: HttpClient, url: &Url, calls: Arc<Calls>) -> Result<Self, UpstreamFault> {
         let links = Links::new(client, url)?;
-        Ok(Self { links, session: OnceLock::new(), dialect: OnceLock::new(), calls })
+        Ok(Self {
+            links,
+            session: OnceLock::new(),
+            dialect: OnceLock::new(),
+            calls,
+            listens: watch::Sender::new(false),
+        })
     }
 
     pub(crate) fn speak(&self, dialect: Dialect) {
@@ -143,6 +152,11 @@ impl Http {
         }
     }
 
+    /// Whether requests stand alone, as far as is known.
+    pub(crate) fn is_stateless(&self) -> bool {
+        self.dialect.get().is_some_and(|dialect| dialect.is_stateless())
+    }
+
     /// Opens a stream of news, with a request of this number for what is wanted where requests open it; `None` where the
     /// server has none.
     pub(crate) async fn news(
@@ -157,7 +171,9 @@ impl Http {
         } else {
             self.get_stream(connector::stream_headers(*dialect), bearer).await?
         };
-        self.stream_of(exchange)
+        let stream = self.stream_of(exchange);
+        self.listens.send_replace(true);
+        stream
     }
 
     /// The stream that broke off after the event `last`.

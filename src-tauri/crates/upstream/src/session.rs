@@ -18,11 +18,17 @@ use crate::fault::UpstreamFault;
 use crate::http::{Bearer, Http, shown};
 use crate::notices::{Changes, News};
 use crate::stdio::{Outcome, Stdio};
+use crate::subscription::FollowedResources;
 
 /// What this program calls its version towards connectors.
 pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// How long a connector may take to hear that nobody waits for its answer any more.
 const TOLD_WITHIN: Duration = Duration::from_secs(5);
+/// How long what was said before an answer may take to come by another way.
+const STRAGGLERS: Duration = Duration::from_millis(30);
+/// How long a call waits for the stream over which it may be asked something.
+const STREAM_WITHIN: Duration = Duration::from_secs(2);
+
 /// A conversation with a connector whose dialect is known.
 #[derive(Debug)]
 pub struct Session {
@@ -38,6 +44,10 @@ pub struct Session {
     /// The arguments that headers repeat, by tool; known once the tools were listed.
     pub(crate) mirrored: RwLock<Option<HashMap<model::ToolName, Mirrored>>>,
     pub(crate) followed: AtomicBool,
+    /// The resources that are followed over it.
+    pub(crate) resources: FollowedResources,
+    /// The number of the request that a program tells news under.
+    pub(crate) listening: AtomicU64,
     /// Gone with the session, for those who follow it without holding it.
     pub(crate) life: watch::Sender<()>,
 }
@@ -170,10 +180,31 @@ impl Session {
         match &self.transport {
             Transport::Stdio(stdio) => Some(Changes::Told(stdio.lists_changed())),
             Transport::Http(http) => {
-                let wanted = self.about.tells();
-                let news = || News { http: Arc::clone(http), id: self.number(), wanted: wanted.clone() };
-                (!wanted.is_empty()).then(|| Changes::Streamed(news(), self.life.subscribe()))
+                let (lists, resources) = (self.about.tells(), self.resources.subscribe());
+                let has_news = !lists.is_empty() || self.about.subscribes() || self.is_asked_over_stream();
+                let news = || News {
+                    http: Arc::clone(http),
+                    id: self.number(),
+                    lists,
+                    resources,
+                    asked: Vec::new(),
+                };
+                has_news.then(|| Changes::Streamed(news(), self.life.subscribe()))
             }
+        }
+    }
+
+    /// Whether the server may put its questions on a stream of their own, rather than on the one of the call.
+    fn is_asked_over_stream(&self) -> bool {
+        !self.dialect.is_stateless() && self.capabilities.any_asks()
+    }
+
+    /// Waits until it is heard what may be asked during a call, for as long as is sensible.
+    async fn hears(&self) {
+        if let (Transport::Http(http), true) = (&self.transport, self.is_asked_over_stream()) {
+            let mut listens = http.listens.subscribe();
+            let heard = listens.wait_for(|listens| *listens);
+            let _silent = tokio::time::timeout(STREAM_WITHIN, heard).await;
         }
     }
 
@@ -263,6 +294,7 @@ impl Effect<'_> {
         {
             session.raise_level(level, bearer).await?;
         }
+        session.hears().await;
         let id = session.number();
         let message = self.message(id);
         let heard = ear.map(|ear| (ear, session.replier(bearer)));
@@ -270,6 +302,9 @@ impl Effect<'_> {
         let mut unanswered = Unanswered { session, id, bearer, abandoned: true };
         let outcome = session.exchange(id, message, bearer, ear).await;
         unanswered.abandoned = false;
+        if ear.is_some_and(Ear::heard_aside) {
+            tokio::time::sleep(STRAGGLERS).await;
+        }
         outcome
     }
 

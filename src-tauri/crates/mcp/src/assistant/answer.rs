@@ -1,5 +1,6 @@
 //! Writing answers in the assistant's dialect.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use http::StatusCode;
@@ -90,6 +91,22 @@ impl Answer {
     pub fn result(dialect: Dialect, id: &RawValue, result: &RawValue) -> Self {
         let shaped = RawObject::parse(result).and_then(|object| shaped(dialect, object));
         Self::ok(id, shaped.as_deref().unwrap_or(result))
+    }
+
+    /// The content of a resource. A connector of a revision with sessions says nothing of how long it stays true, so it is
+    /// not kept.
+    pub fn content(dialect: Dialect, id: &RawValue, result: &RawValue) -> Self {
+        let kept = RawObject::parse(result).filter(|object| {
+            let is_whole = object.read::<Cow<'_, str>>("resultType").is_none_or(|kind| kind == "complete");
+            dialect.is_stateless() && is_whole
+        });
+        let Some(mut object) = kept else { return Self::result(dialect, id, result) };
+        for (key, value) in [("ttlMs", raw(&0)), ("cacheScope", raw("private"))] {
+            if object.member(key).is_none() {
+                object.set(key, value);
+            }
+        }
+        Self::result(dialect, id, &object.to_raw())
     }
 
     /// An error that came from a connector, passed on as it is but for codes that the assistant's revision does not have.

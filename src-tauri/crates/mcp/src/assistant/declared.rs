@@ -41,9 +41,13 @@ impl Declared {
         }
     }
 
-    /// What of an assistant's filter is granted.
+    /// What of an assistant's filter can be granted; each resource has still to be asked for.
     pub fn accepted(&self, asked: &Filter) -> Filter {
-        Filter::of(|topic| self.has(topic) && asked.topics.contains(&topic))
+        let mut accepted = Filter::of(|topic| self.has(topic) && asked.topics.contains(&topic));
+        if self.subscribe {
+            accepted.resources.clone_from(&asked.resources);
+        }
+        accepted
     }
 
     /// The capabilities as they are sent. Those without sessions know extensions.
@@ -138,13 +142,13 @@ mod tests {
     #[test]
     fn extensions_are_united_as_they_were_written_and_only_for_those_who_know_them() {
         let one = about(
-            r#"{"extensions":{"a/b":{"n":1.50},"io.modelcontextprotocol/tasks":{}},"experimental":{"x":[1e400]}}"#,
+            r#"{"extensions":{"a/b":{"n":1.50},"io.modelcontextprotocol/tasks":{}},"experimental":{"tasks":{},"x":[1e400]}}"#,
         );
         let other = about(r#"{"extensions":{"a/b":{"n":2},"c/d":{}}}"#);
         let both = [Some(&one), Some(&other)];
         assert_eq!(
             declared(&both, Revision::MODERN),
-            r#"{"tools":{"listChanged":true},"extensions":{"a/b":{"n":1.50},"c/d":{}},"experimental":{"x":[1e400]}}"#
+            r#"{"tools":{"listChanged":true},"extensions":{"a/b":{"n":1.50},"io.modelcontextprotocol/tasks":{},"c/d":{}},"experimental":{"x":[1e400]}}"#
         );
         assert_eq!(declared(&both, Revision::V2025_11_25), r#"{"tools":{"listChanged":true}}"#);
     }
