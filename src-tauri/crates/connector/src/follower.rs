@@ -42,7 +42,8 @@ impl Pace {
     async fn keep(&mut self) {
         let earned = self.since.elapsed().as_secs() / ONE_MORE_AFTER.as_secs();
         if earned > 0 {
-            self.left = LISTS_AT_ONCE.min(self.left.saturating_add(u32::try_from(earned).unwrap_or(u32::MAX)));
+            self.left =
+                LISTS_AT_ONCE.min(self.left.saturating_add(u32::try_from(earned).unwrap_or(u32::MAX)));
             self.since = Instant::now();
         }
         match self.left.checked_sub(1) {

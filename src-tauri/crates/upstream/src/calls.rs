@@ -96,9 +96,8 @@ impl UnderWay {
     fn only(&self) -> Option<Heard> {
         let mut calls = self.calls.values();
         let owner = &calls.next()?.as_ref()?.ear.wants().owner;
-        let same = |other: &Option<Heard>| {
-            other.as_ref().is_some_and(|other| other.ear.wants().owner == *owner)
-        };
+        let same =
+            |other: &Option<Heard>| other.as_ref().is_some_and(|other| other.ear.wants().owner == *owner);
         if !calls.all(same) {
             return None;
         }

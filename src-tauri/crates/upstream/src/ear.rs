@@ -104,8 +104,14 @@ struct State {
 
 /// Opens an ear for a call made for this assistant.
 pub fn ear(wants: Wants) -> (Ear, Hearing) {
-    let state =
-        State { waiting: VecDeque::new(), open: 0, alive: Instant::now(), deaf: false, aside: false, undeclared: None };
+    let state = State {
+        waiting: VecDeque::new(),
+        open: 0,
+        alive: Instant::now(),
+        deaf: false,
+        aside: false,
+        undeclared: None,
+    };
     let inner = Arc::new(Inner { wants, state: Mutex::new(state), said: Notify::new() });
     (Ear(Arc::clone(&inner)), Hearing(inner))
 }

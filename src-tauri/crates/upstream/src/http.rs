@@ -82,7 +82,13 @@ pub(crate) struct Http {
 impl Http {
     pub(crate) fn new(client: HttpClient, url: &Url, calls: Arc<Calls>) -> Result<Self, UpstreamFault> {
         let links = Links::new(client, url)?;
-        Ok(Self { links, session: OnceLock::new(), dialect: OnceLock::new(), calls, listens: watch::Sender::new(false) })
+        Ok(Self {
+            links,
+            session: OnceLock::new(),
+            dialect: OnceLock::new(),
+            calls,
+            listens: watch::Sender::new(false),
+        })
     }
 
     pub(crate) fn speak(&self, dialect: Dialect) {

@@ -8,9 +8,11 @@ use mcp::connector::About;
 use mcp::{List, Topic};
 use model::{ConnectorId, ServerId, ToolName};
 use serde_json::value::RawValue;
+use tokio::sync::OnceCell;
 
 use super::names::names;
 use super::resources::{OfferedResource, Owner, Resources};
+use crate::search::Index;
 
 /// What a virtual server offers.
 #[derive(Debug, Default)]
@@ -25,6 +27,8 @@ pub struct ServerView {
     connectors: Vec<Speaker>,
     declared: Declared,
     marks: [u64; Topic::ALL.len()],
+    /// Where tools are searched for: what they are found by, made by the first search.
+    index: Option<OnceCell<Index>>,
     /// Descriptions of what could not be offered, or not to all.
     pub left_out: Vec<String>,
 }
@@ -97,6 +101,24 @@ impl ServerView {
         view.resources = Resources::of(&offers, &mut view.left_out);
         view.marks = Topic::ALL.map(|topic| view.mark(topic));
         view
+    }
+
+    /// Has the tools searched for instead of listed.
+    #[must_use]
+    pub fn searched(mut self) -> Self {
+        self.index = Some(OnceCell::new());
+        // What is listed then never changes.
+        self.marks[Topic::Tools as usize] = 0;
+        self
+    }
+
+    /// Whether the tools are searched for instead of listed.
+    pub fn is_searched(&self) -> bool {
+        self.index.is_some()
+    }
+
+    pub(crate) fn index(&self) -> Option<&OnceCell<Index>> {
+        self.index.as_ref()
     }
 
     /// The tools in order.
