@@ -8,8 +8,9 @@ use mcp::{CallParams, Capabilities};
 use model::{ConnectorId, Subject};
 use org_protocol::{ConnectorSpec, CredentialSpec};
 use policy::CredentialChoice;
+use serde_json::value::RawValue;
 use tokio::sync::watch;
-use upstream::{Answer, Authority, Ear, Session, UpstreamFault};
+use upstream::{Answer, Authority, Ear, Session, Subscription, UpstreamFault};
 
 use crate::connector::{Connector, Health, Listing};
 use crate::fault::CallFault;
@@ -125,6 +126,31 @@ impl Connectors {
         if !brokered || outcome.is_ok() {
             self.note(&connector, outcome.as_ref().err());
         }
+        outcome
+    }
+
+    /// Begins to follow the resource that `authority` permits, on behalf of `caller`. The connector's error object when it
+    /// does not want that.
+    ///
+    /// # Errors
+    /// A [`CallFault`].
+    pub async fn subscribe(
+        &self,
+        authority: Authority<'_>,
+        params: &CallParams<'_>,
+        caller: Caller<'_>,
+        deadline: Duration,
+    ) -> Result<Result<Subscription, Box<RawValue>>, CallFault> {
+        let connector = self.find(authority.permit().connector())?;
+        let bearer = connector.bearer(caller.subject, Asking::Allowed).await?;
+        let outcome = async {
+            let session = connector.session(caller.subject, bearer.as_ref(), None).await?;
+            self.follow_changes(&connector, caller.subject, &session);
+            Ok(session.subscribe(authority, params, bearer.as_ref(), deadline).await?)
+        }
+        .await;
+        connector.report_rejection(bearer.as_ref(), outcome.as_ref().err()).await;
+        self.note(&connector, outcome.as_ref().err());
         outcome
     }
 

@@ -56,6 +56,15 @@ impl Pace {
     }
 }
 
+/// Why a stream is not listened to any more.
+#[derive(PartialEq, Eq)]
+enum Heard {
+    /// It ended.
+    End,
+    /// Another is to be opened in its place.
+    Outdated,
+}
+
 pub(crate) struct Follower {
     pub(crate) connectors: Connectors,
     pub(crate) id: ConnectorId,
@@ -68,10 +77,10 @@ impl Follower {
     pub(crate) async fn run(self, changes: Changes) {
         match changes {
             Changes::Told(told) => self.told(told).await,
-            Changes::Streamed(news, mut life) => {
+            Changes::Streamed(mut news, mut life) => {
                 let gone = async { while life.changed().await.is_ok() {} };
                 tokio::select! {
-                    () = self.streamed(&news) => {}
+                    () = self.streamed(&mut news) => {}
                     () = gone => {}
                 }
             }
@@ -90,7 +99,7 @@ impl Follower {
         }
     }
 
-    async fn streamed(&self, news: &News) {
+    async fn streamed(&self, news: &mut News) {
         let mut pause = REOPEN;
         let mut first = true;
         loop {
@@ -104,7 +113,10 @@ impl Follower {
                     if !std::mem::take(&mut first) {
                         self.list().await;
                     }
-                    self.listen(news, notices).await;
+                    if self.listen(news, notices).await == Heard::Outdated {
+                        // Nothing went wrong, so nothing is waited for.
+                        continue;
+                    }
                 }
                 Err(fault) => {
                     tracing::debug!(connector = %self.id, %fault, "no stream of news");
@@ -117,7 +129,7 @@ impl Follower {
     }
 
     /// `None` where there is nothing to follow.
-    async fn open(&self, news: &News) -> Result<Option<Notices>, CallFault> {
+    async fn open(&self, news: &mut News) -> Result<Option<Notices>, CallFault> {
         let bearer = self.bearer().await?;
         Ok(tokio::time::timeout(OPENS_WITHIN, news.open(bearer.as_ref()))
             .await
@@ -135,21 +147,24 @@ impl Follower {
         connector.bearer(&self.subject, Asking::Never).await
     }
 
-    async fn listen(&self, news: &News, mut notices: Notices) {
+    async fn listen(&self, news: &mut News, mut notices: Notices) -> Heard {
         let mut pace = Pace::new();
         loop {
             // A connection that was lost while the computer slept is silent for ever.
-            let Ok(notice) = tokio::time::timeout(SILENT_AT_MOST, notices.next()).await else { return };
-            match notice {
-                Ok(Some(Notice::Changed(_))) => {
+            let next = tokio::select! {
+                next = tokio::time::timeout(SILENT_AT_MOST, notices.next()) => next,
+                () = news.outdated() => return Heard::Outdated,
+            };
+            match next {
+                Ok(Ok(Some(Notice::Changed(_)))) => {
                     pace.keep().await;
                     self.list().await;
                 }
-                Ok(Some(Notice::Reply(reply))) => self.reply(news, reply).await,
-                Ok(None) => return,
-                Err(fault) => {
+                Ok(Ok(Some(Notice::Reply(reply)))) => self.reply(news, reply).await,
+                Ok(Ok(None)) | Err(_) => return Heard::End,
+                Ok(Err(fault)) => {
                     tracing::debug!(connector = %self.id, %fault, "the stream of news broke");
-                    return;
+                    return Heard::End;
                 }
             }
         }

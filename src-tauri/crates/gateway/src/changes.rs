@@ -1,11 +1,15 @@
 //! Which lists of a virtual server have changed, for the assistants that are told.
 
-use mcp::assistant::{acknowledged, list_changed};
+use std::sync::Arc;
+
+use mcp::assistant::{list_changed, resource_updated};
 use mcp::{Filter, Topic};
 use model::ServerId;
 use serde_json::value::RawValue;
-use tokio::sync::watch;
+use tokio::sync::{broadcast, watch};
 
+use crate::end::End;
+use crate::followed::Followed;
 use crate::snapshot::{Snapshot, Snapshots};
 
 /// What one listener is told of changes: nothing that it did not ask for, and nothing that the virtual server does not
@@ -15,6 +19,8 @@ pub(crate) struct Changes {
     replaced: watch::Receiver<u64>,
     server: ServerId,
     wanted: Wanted,
+    /// The resources that are followed, and their updates.
+    followed: Option<(Arc<Followed>, broadcast::Receiver<Arc<RawValue>>)>,
     seen: [Seen; Topic::ALL.len()],
 }
 
@@ -35,35 +41,55 @@ struct Seen {
 }
 
 impl Changes {
-    /// For an assistant with a session.
-    pub(crate) fn all(snapshots: &Snapshots, server: &ServerId) -> Self {
-        Self::new(snapshots, server, Wanted::Everything)
+    /// For an assistant of a revision with sessions.
+    pub(crate) fn all(snapshots: &Snapshots, server: &ServerId, end: Option<&Arc<End>>) -> Self {
+        let followed = end.map(|end| Arc::clone(&end.followed));
+        Self::new(snapshots, server, Wanted::Everything, followed)
     }
 
-    /// For a `subscriptions/listen` request, with its acknowledgement.
+    /// For a `subscriptions/listen` request, of whose filter this was granted.
     pub(crate) fn filtered(
         snapshots: &Snapshots,
         server: &ServerId,
         id: &RawValue,
-        asked: &Filter,
-    ) -> (Self, String) {
-        let snapshot = snapshots.current();
-        let view = snapshot.servers.get(server);
-        let filter = view.map(|view| view.declared().accepted(asked)).unwrap_or_default();
-        let first = acknowledged(id, &filter);
-        (Self::new(snapshots, server, Wanted::Filtered { id: id.to_owned(), filter }), first)
+        granted: Filter,
+        followed: Arc<Followed>,
+    ) -> Self {
+        Self::new(snapshots, server, Wanted::Filtered { id: id.to_owned(), filter: granted }, Some(followed))
     }
 
-    fn new(snapshots: &Snapshots, server: &ServerId, wanted: Wanted) -> Self {
+    fn new(
+        snapshots: &Snapshots,
+        server: &ServerId,
+        wanted: Wanted,
+        followed: Option<Arc<Followed>>,
+    ) -> Self {
         let replaced = snapshots.changes();
         let seen = seen(&snapshots.current(), server);
-        Self { snapshots: snapshots.clone(), replaced, server: server.clone(), wanted, seen }
+        let followed = followed.map(|followed| {
+            let updates = followed.updates();
+            (followed, updates)
+        });
+        Self { snapshots: snapshots.clone(), replaced, server: server.clone(), wanted, followed, seen }
     }
 
-    /// Waits for the next snapshot and gives the notices that follow from it, which may be none; `None` at the end of all.
-    /// Nothing is lost when it is dropped while it waits.
+    /// Waits for the next snapshot or update and gives the notices that follow from it, which may be none; `None` at the end
+    /// of all. Nothing is lost when it is dropped while it waits.
     pub(crate) async fn next(&mut self) -> Option<Vec<String>> {
-        self.replaced.changed().await.ok()?;
+        let updated = async {
+            match &mut self.followed {
+                Some((_, updates)) => updates.recv().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            replaced = self.replaced.changed() => replaced.ok()?,
+            update = updated => return Some(match update {
+                Ok(params) => vec![self.wanted.update(&params)],
+                // What was missed is told with the next one.
+                Err(_) => Vec::new(),
+            }),
+        }
         let now = seen(&self.snapshots.current(), &self.server);
         let before = std::mem::replace(&mut self.seen, now);
         let changed =
@@ -75,6 +101,13 @@ impl Changes {
 }
 
 impl Wanted {
+    fn update(&self, params: &RawValue) -> String {
+        match self {
+            Self::Everything => resource_updated(params, None),
+            Self::Filtered { id, .. } => resource_updated(params, Some(id)),
+        }
+    }
+
     fn notice(&self, topic: Topic) -> Option<String> {
         match self {
             Self::Everything => Some(list_changed(topic, None)),
@@ -145,13 +178,9 @@ mod tests {
     async fn what_changed_is_told_to_those_who_want_it_and_nothing_else() {
         let snapshots = Snapshots::new(snapshot(&["a"], 1));
         let server = "desk".parse().unwrap();
-        let mut all = Changes::all(&snapshots, &server);
-        let asked = Filter::of(|topic| topic != Topic::Prompts);
-        let (mut some, first) = Changes::filtered(&snapshots, &server, &raw("7"), &asked);
-        assert!(
-            first.contains(r#""notifications":{"toolsListChanged":true}"#),
-            "only what is declared: {first}"
-        );
+        let mut all = Changes::all(&snapshots, &server, None);
+        let granted = Filter::of(|topic| topic != Topic::Prompts);
+        let mut some = Changes::filtered(&snapshots, &server, &raw("7"), granted, Arc::default());
 
         snapshots.replace(snapshot(&["a", "b"], 1));
         assert_eq!(topics(&all.next().await.unwrap()), [Topic::Prompts]);

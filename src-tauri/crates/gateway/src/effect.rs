@@ -8,11 +8,12 @@ use connector::{CallFault, Caller};
 use futures_util::future::join_all;
 use issuer::AccessGrant;
 use mcp::assistant::refusal_text;
-use mcp::{AskKind, CallParams, InputRequired, RawObject, RpcError};
+use mcp::{AskKind, CallParams, InputRequired, Method, RawObject, RpcError};
 use policy::Permit;
 use serde_json::value::RawValue;
 use upstream::{Answer, Ear, Hearing, Standing, UpstreamFault, Wants, ear};
 
+use crate::followed::Following;
 use crate::gate::Gate;
 use crate::parked::{Running, Step, Waiting};
 use crate::voice::Voice;
@@ -46,6 +47,9 @@ impl Causing<'_> {
         let Ok(standing) = Standing::new(permit, intent) else {
             return Caused::Answered(Err(UpstreamFault::NotPermitted.into()));
         };
+        if self.params.method() == Method::Subscribe {
+            return self.subscribe(standing).await;
+        }
         let wants = self.voice.wants(self.grant);
         match (waiting, wants) {
             (Some(waiting), _) => self.resume(&standing, waiting).await,
@@ -55,6 +59,27 @@ impl Causing<'_> {
                 let (ear, hearing) = ear(wants);
                 self.in_rounds(&standing, Some((ear, hearing))).await
             }
+        }
+    }
+
+    /// Follows a resource, for as long as the assistant's end or stream is there.
+    async fn subscribe(&self, standing: Standing) -> Caused {
+        let Some(followed) = self.voice.followed().filter(|followed| followed.has_room()) else {
+            return Caused::Unasked("a subscription needs a session, and room in it".to_owned());
+        };
+        let following = Following {
+            gate: Arc::clone(self.gate),
+            grant: Arc::clone(self.grant),
+            params: self.params.clone().into_owned(),
+            standing,
+        };
+        match following.subscribe().await {
+            Ok(Ok(subscription)) => {
+                followed.follow(following, subscription);
+                Caused::Answered(Ok(Ok(mcp::raw(&serde_json::json!({})))))
+            }
+            Ok(Err(error)) => Caused::Answered(Ok(Err(error))),
+            Err(fault) => Caused::Answered(Err(fault)),
         }
     }
 

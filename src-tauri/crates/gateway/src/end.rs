@@ -11,6 +11,7 @@ use mcp::{Ask, Capabilities, LogLevel};
 use serde_json::value::RawValue;
 use tokio::sync::{Notify, oneshot};
 
+use crate::followed::Followed;
 use crate::outlet::Outlet;
 
 /// How long a person may think about an answer.
@@ -33,6 +34,8 @@ pub(crate) struct End {
     level: Mutex<Option<LogLevel>>,
     asked: Mutex<HashMap<u64, oneshot::Sender<Answered>>>,
     next: AtomicU64,
+    /// The resources that it follows.
+    pub(crate) followed: Arc<Followed>,
     /// Requests that are not answered yet, by id as it was written.
     under_way: Mutex<HashMap<String, Arc<Notify>>>,
 }
@@ -46,6 +49,7 @@ impl End {
             level: Mutex::default(),
             asked: Mutex::default(),
             next: AtomicU64::new(1),
+            followed: Arc::default(),
             under_way: Mutex::default(),
         }
     }

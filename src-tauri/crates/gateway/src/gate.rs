@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use audit::Journal;
 use connector::Connectors;
-use issuer::Issuer;
+use issuer::{AccessGrant, Issuer};
 use model::{Advice, BoxFuture, DeviceId, ServerId};
 use os::Clock;
 
@@ -75,6 +75,15 @@ impl Switch {
 }
 
 impl Gate {
+    /// Whether an assistant may still use its virtual server, be its token the newest or not.
+    pub(crate) fn welcomes(&self, grant: &AccessGrant) -> bool {
+        self.snapshots.current().servers.contains_key(&grant.server)
+            && self.issuer.assistants().iter().any(|assistant| {
+                assistant.client_id == grant.client_id
+                    && assistant.grants.iter().any(|other| other.server == grant.server)
+            })
+    }
+
     /// Puts the parts together.
     #[expect(clippy::too_many_arguments, reason = "the one place where all parts meet")]
     pub fn new(

@@ -9,6 +9,7 @@ mod call;
 mod changes;
 mod effect;
 mod end;
+mod followed;
 mod gate;
 mod guard;
 mod lines;

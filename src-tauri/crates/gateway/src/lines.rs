@@ -23,6 +23,7 @@ use crate::outlet::Outlet;
 use crate::routes::BODY_LIMIT;
 use crate::rpc::{self, Answered};
 use crate::serve::stopped;
+use crate::streams;
 use crate::voice::Voice;
 
 /// How many requests of one assistant are under way at a time, streams of notices included.
@@ -91,8 +92,7 @@ impl Line {
         match rpc::answer(&self.gate, grant, None, id, request, voice).await {
             Answered::Now(answer) => self.say(answer.into_line()).await,
             Answered::Notices(asked) => {
-                let (changes, first) =
-                    Changes::filtered(&self.gate.snapshots, &self.admission.server(), id, &asked);
+                let (changes, first) = streams::listen(&self.gate, grant, id, &asked, voice).await;
                 self.say(first.into_bytes()).await;
                 self.tell(changes).await;
             }
@@ -148,7 +148,7 @@ impl Talk {
             Ok(Incoming::Notification(Notification::Other)) => {}
             Ok(Incoming::Notification(Notification::Initialized)) => {
                 let line = Arc::clone(&self.line);
-                let changes = Changes::all(&line.gate.snapshots, &line.admission.server());
+                let changes = Changes::all(&line.gate.snapshots, &line.admission.server(), self.end.as_ref());
                 self.under_way.begin_notices(async move { line.tell(changes).await });
             }
             Ok(Incoming::Notification(Notification::Cancelled(id))) => self.under_way.cancel(&id),

@@ -100,7 +100,7 @@ impl Running {
                             None => open.push((key, asked)),
                         }
                     }
-                    notice => voice.tell(&notice).await,
+                    notice @ (Event::Progress(_) | Event::Log(_)) => voice.tell(&notice).await,
                 },
                 done = &mut self.work => {
                     voice.tell_rest(&mut self.hearing).await;

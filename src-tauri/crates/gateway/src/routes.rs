@@ -17,7 +17,7 @@ use model::ServerId;
 
 use crate::gate::Gate;
 use crate::guard::{Post, guard};
-use crate::{rpc, streams};
+use crate::rpc;
 
 /// The longest message of an assistant, in bytes.
 pub(crate) const BODY_LIMIT: usize = 4 * 1024 * 1024;
@@ -82,7 +82,7 @@ async fn message(State(gate): State<Arc<Gate>>, Path(server): Path<String>, requ
 async fn stream(State(gate): State<Arc<Gate>>, Path(server): Path<String>, headers: HeaderMap) -> Response {
     let Ok(server) = server.parse::<ServerId>() else { return StatusCode::NOT_FOUND.into_response() };
     match rpc::caller(&gate, &server, &headers) {
-        Ok(grant) => streams::notices(&gate, grant),
+        Ok(grant) => rpc::notices(&gate, grant, &headers),
         Err(challenge) => *challenge,
     }
 }

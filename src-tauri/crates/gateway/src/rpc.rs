@@ -85,6 +85,18 @@ pub(crate) fn end(gate: &Gate, grant: &AccessGrant, headers: &HeaderMap) -> Resp
     }
 }
 
+/// Opens the stream of notices that a GET asks for, in the session that the headers name.
+pub(crate) fn notices(gate: &Arc<Gate>, grant: Arc<AccessGrant>, headers: &HeaderMap) -> Response {
+    let end = match Headers::read(headers).session {
+        None => None,
+        Some(id) => match gate.sessions.find(&grant, id, gate.clock.now()) {
+            Some(end) => Some(end),
+            None => return StatusCode::NOT_FOUND.into_response(),
+        },
+    };
+    streams::notices(gate, grant, end.as_ref())
+}
+
 /// The session that a message belongs to; the answer when it names one that is none. Requests that stand alone have no
 /// session, whatever they say.
 fn session(
@@ -129,11 +141,10 @@ async fn request(
     if let (Some(end), false) = (&end, headers.contains_key("mcp-protocol-version")) {
         dialect = end.dialect;
     }
-    let opened = match &request {
-        Request::Initialize { revision, capabilities } => {
-            gate.sessions.open(&grant, *revision, capabilities, gate.clock.now())
-        }
-        _ => None,
+    let opened = if let Request::Initialize { revision, capabilities } = &request {
+        gate.sessions.open(&grant, *revision, capabilities, gate.clock.now())
+    } else {
+        None
     };
     let outlet = if takes_events(headers) { Outlet::frames() } else { Outlet::Closed };
     let voice = Voice::new(dialect, means, end, outlet.clone());
@@ -150,7 +161,7 @@ async fn request(
             }
             response
         }
-        Answered::Notices(filter) => streams::subscription(gate, grant, id, &filter),
+        Answered::Notices(filter) => streams::subscription(gate, grant, id, &filter, &voice).await,
     }
 }
 
@@ -209,6 +220,12 @@ pub(crate) async fn answer(
 ) -> Answered {
     let dialect = voice.dialect;
     let answer = match request {
+        Request::Effect(params) if params.method() == Method::Unsubscribe => {
+            if let Some(followed) = voice.followed() {
+                followed.leave(params.name());
+            }
+            Answer::pong(id)
+        }
         Request::Effect(params) => effect(gate, grant, headers, id, &params, voice).await,
         Request::List { list, cursor } => {
             lists::answer(gate, grant, dialect, id, list, cursor.as_deref()).await

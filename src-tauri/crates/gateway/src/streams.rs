@@ -10,11 +10,15 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use futures_util::stream;
 use issuer::AccessGrant;
-use mcp::{Filter, sse};
+use mcp::assistant::acknowledged;
+use mcp::{CallParams, Filter, sse};
 use serde_json::value::RawValue;
 
+use crate::call::{Reply, call};
 use crate::changes::Changes;
+use crate::end::End;
 use crate::gate::Gate;
+use crate::voice::Voice;
 
 /// Comments keep the connection open, and the token is checked again with each.
 pub(crate) const KEEP_ALIVE: Duration = Duration::from_secs(15);
@@ -34,19 +38,49 @@ struct Seat {
 }
 
 /// The stream that a `subscriptions/listen` request opens: acknowledged first, then every notice carries its id.
-pub(crate) fn subscription(
+pub(crate) async fn subscription(
     gate: &Arc<Gate>,
     grant: Arc<AccessGrant>,
     id: &RawValue,
     asked: &Filter,
+    voice: &Voice,
 ) -> Response {
-    let (changes, first) = Changes::filtered(&gate.snapshots, &grant.server, id, asked);
+    let (changes, first) = listen(gate, &grant, id, asked, voice).await;
     events(gate, grant, Some(first), changes)
 }
 
+/// What a `subscriptions/listen` request is told from now on, and its acknowledgement.
+pub(crate) async fn listen(
+    gate: &Arc<Gate>,
+    grant: &Arc<AccessGrant>,
+    id: &RawValue,
+    asked: &Filter,
+    voice: &Voice,
+) -> (Changes, String) {
+    let followed = Arc::default();
+    let mut granted = gate
+        .snapshots
+        .current()
+        .servers
+        .get(&grant.server)
+        .map(|view| view.declared().accepted(asked))
+        .unwrap_or_default();
+    let voice = voice.of_stream(Arc::clone(&followed));
+    let mut resources = Vec::new();
+    for uri in std::mem::take(&mut granted.resources) {
+        let params = CallParams::subscription(&uri);
+        if let Reply::Result(_) = call(gate, grant, &params, &voice, None).await {
+            resources.push(uri);
+        }
+    }
+    granted.resources = resources;
+    let first = acknowledged(id, &granted);
+    (Changes::filtered(&gate.snapshots, &grant.server, id, granted, followed), first)
+}
+
 /// The stream that a GET opens in revisions with sessions.
-pub(crate) fn notices(gate: &Arc<Gate>, grant: Arc<AccessGrant>) -> Response {
-    let changes = Changes::all(&gate.snapshots, &grant.server);
+pub(crate) fn notices(gate: &Arc<Gate>, grant: Arc<AccessGrant>, end: Option<&Arc<End>>) -> Response {
+    let changes = Changes::all(&gate.snapshots, &grant.server, end);
     events(gate, grant, None, changes)
 }
 
@@ -120,12 +154,6 @@ impl Events {
     /// Whether the assistant may still use the virtual server. Access tokens outlive no stream: assistants come back
     /// with a fresh one.
     fn is_still_welcome(&self) -> bool {
-        let now = self.gate.clock.now();
-        now < self.grant.expires
-            && self.gate.snapshots.current().servers.contains_key(&self.grant.server)
-            && self.gate.issuer.assistants().iter().any(|assistant| {
-                assistant.client_id == self.grant.client_id
-                    && assistant.grants.iter().any(|grant| grant.server == self.grant.server)
-            })
+        self.gate.clock.now() < self.grant.expires && self.gate.welcomes(&self.grant)
     }
 }

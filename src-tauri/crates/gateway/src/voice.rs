@@ -10,6 +10,7 @@ use mcp::{Ask, Capabilities};
 use upstream::{Event, Hearing, LogWish, Wants};
 
 use crate::end::{Answered, End};
+use crate::followed::Followed;
 use crate::outlet::Outlet;
 
 /// The way to the assistant behind one request.
@@ -20,11 +21,12 @@ pub(crate) struct Voice {
     pub(crate) end: Option<Arc<End>>,
     means: Means,
     outlet: Outlet,
+    followed: Option<Arc<Followed>>,
 }
 
 impl Voice {
     pub(crate) fn new(dialect: Dialect, means: Means, end: Option<Arc<End>>, outlet: Outlet) -> Self {
-        Self { dialect, end, means, outlet }
+        Self { dialect, end, means, outlet, followed: None }
     }
 
     /// What a connector learns of the assistant; `None` when there is nothing to learn.
@@ -80,6 +82,22 @@ impl Voice {
         self.dialect.is_stateless() && self.means.capabilities.any_asks()
     }
 
+    /// Where it follows resources.
+    pub(crate) fn followed(&self) -> Option<&Arc<Followed>> {
+        self.followed.as_ref().or_else(|| self.end.as_ref().map(|end| &end.followed))
+    }
+
+    /// The same voice, for a stream that follows resources.
+    pub(crate) fn of_stream(&self, followed: Arc<Followed>) -> Self {
+        Self {
+            dialect: self.dialect,
+            end: None,
+            means: Means::default(),
+            outlet: Outlet::Closed,
+            followed: Some(followed),
+        }
+    }
+
     /// Asks the assistant over its end of the conversation. `None` when nobody answers.
     pub(crate) async fn ask(&self, ask: &Ask) -> Option<Answered> {
         self.end.as_ref()?.ask(ask, &self.outlet).await
@@ -97,7 +115,7 @@ impl Voice {
                         let answer = self.ask(&asked.ask).await;
                         asked.answer(answer.unwrap_or_else(|| Err(assistant::unanswered())));
                     }),
-                    notice => self.tell(&notice).await,
+                    notice @ (Event::Progress(_) | Event::Log(_)) => self.tell(&notice).await,
                 },
                 Some(()) = asking.next(), if !asking.is_empty() => {}
                 done = &mut work => {

@@ -176,6 +176,19 @@ impl<'a> CallParams<'a> {
         Ok(Self { method, target, object, begun_with: None, nested: false })
     }
 
+    /// A subscription to the resource of this URI, for whoever asks for it otherwise.
+    pub fn subscription(uri: &str) -> CallParams<'static> {
+        let mut object = RawObject::default();
+        object.set("uri", raw(uri));
+        let target = Target::Resource(uri.to_owned());
+        CallParams { method: Method::Subscribe, target, object, begun_with: None }
+    }
+
+    /// The end of such a subscription.
+    pub fn unsubscription(uri: &str) -> CallParams<'static> {
+        CallParams { method: Method::Unsubscribe, ..Self::subscription(uri) }
+    }
+
     /// The same request about a task, which is decided on like the call with these arguments that began it.
     pub fn begun_with(self, arguments: Arc<str>) -> Self {
         Self { begun_with: Some(arguments), ..self }

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use mcp::connector::{Notice, Question};
 use serde_json::value::RawValue;
+use tokio::sync::broadcast;
 
 use crate::ear::Ear;
 
@@ -15,9 +16,26 @@ const NOBODY: &str = "there is nobody who could be asked this";
 /// Sends a reply back to the connector.
 pub(crate) type Replier = Arc<dyn Fn(String) + Send + Sync>;
 
-/// The calls of one session.
-#[derive(Default)]
-pub(crate) struct Calls(Mutex<UnderWay>);
+/// How many updates of resources may wait for whoever follows them.
+const MOST_UPDATES: usize = 256;
+
+/// A resource that was subscribed to changed.
+#[derive(Debug, Clone)]
+pub(crate) struct Update {
+    /// Its URI.
+    pub(crate) uri: String,
+    /// The parameters of the notification, as they were sent.
+    pub(crate) params: Arc<RawValue>,
+}
+
+/// The calls of one session, and whoever follows resources over it.
+pub(crate) struct Calls(Mutex<UnderWay>, broadcast::Sender<Update>);
+
+impl Default for Calls {
+    fn default() -> Self {
+        Self(Mutex::default(), broadcast::Sender::new(MOST_UPDATES))
+    }
+}
 
 #[derive(Default)]
 struct UnderWay {
@@ -55,9 +73,19 @@ impl Calls {
         Registered { calls: self, id }
     }
 
-    /// Hands a notice to the call that it concerns.
+    /// The updates of resources from now on.
+    pub(crate) fn updates(&self) -> broadcast::Receiver<Update> {
+        self.1.subscribe()
+    }
+
+    /// Hands a notice to whom it concerns.
     pub(crate) fn tell(&self, notice: Notice) {
         let heard = match &notice {
+            Notice::Updated { uri, params } => {
+                // Nobody may follow any more.
+                let _ = self.1.send(Update { uri: uri.clone(), params: params.clone().into() });
+                return;
+            }
             Notice::Progress { of, .. } => self.lock().calls.get(of).cloned().flatten(),
             Notice::Log { .. } => self.lock().only(),
             Notice::Changed(_) => None,
@@ -151,10 +179,8 @@ mod tests {
 
     fn question() -> Question {
         let text = br#"{"jsonrpc":"2.0","id":1,"method":"roots/list"}"#;
-        match FromConnector::parse(text) {
-            Ok(FromConnector::Question(question)) => question,
-            other => panic!("{other:?}"),
-        }
+        let Ok(FromConnector::Question(question)) = FromConnector::parse(text) else { panic!("a question") };
+        question
     }
 
     fn nowhere() -> Replier {

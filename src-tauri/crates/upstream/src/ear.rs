@@ -189,7 +189,7 @@ impl Ear {
                     self.0.say(Event::Log(params));
                 }
             }
-            Notice::Changed(_) => {}
+            Notice::Changed(_) | Notice::Updated { .. } => {}
         }
     }
 

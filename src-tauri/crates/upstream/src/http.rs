@@ -152,6 +152,11 @@ impl Http {
         }
     }
 
+    /// Whether requests stand alone, as far as is known.
+    pub(crate) fn is_stateless(&self) -> bool {
+        self.dialect.get().is_some_and(|dialect| dialect.is_stateless())
+    }
+
     /// Opens a stream of news, with a request of this number for what is wanted where requests open it; `None` where the
     /// server has none.
     pub(crate) async fn news(

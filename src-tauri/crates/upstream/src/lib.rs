@@ -16,6 +16,7 @@ mod notices;
 mod opening;
 mod session;
 mod stdio;
+mod subscription;
 
 pub use authority::{Authority, Mismatch, Standing};
 pub use ear::{Asked, Ear, Event, Hearing, LogWish, Wants, ear};
@@ -26,6 +27,7 @@ pub use lists::{Entries, Listed, ListedTools};
 pub use notices::{Changes, News, Notice, Notices};
 pub use session::{Answer, Session};
 pub use stdio::Program;
+pub use subscription::Subscription;
 
 /// The largest message that is read from a connector, in bytes.
 pub const MESSAGE_LIMIT: usize = 16 * 1024 * 1024;

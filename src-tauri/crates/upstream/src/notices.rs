@@ -1,7 +1,7 @@
 //! News that a connector tells without being asked (MCP 2025-11-25, basic/transports, "Listening for Messages from the
 //! Server"; 2026-07-28, basic/patterns/subscriptions).
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use mcp::connector::{self, FromConnector};
@@ -30,8 +30,12 @@ pub struct News {
     pub(crate) http: Arc<Http>,
     /// The number of the request that opens a stream; there is one at a time.
     pub(crate) id: u64,
-    /// What it is asked for, where a request opens it.
-    pub(crate) wanted: Filter,
+    /// The lists whose changes it is asked for, where a request opens it.
+    pub(crate) lists: Filter,
+    /// The resources likewise.
+    pub(crate) resources: watch::Receiver<BTreeMap<String, usize>>,
+    /// Those that the last stream was asked for.
+    pub(crate) asked: Vec<String>,
 }
 
 impl News {
@@ -39,9 +43,25 @@ impl News {
     ///
     /// # Errors
     /// An [`UpstreamFault`].
-    pub async fn open(&self, bearer: Option<&Bearer>) -> Result<Option<Notices>, UpstreamFault> {
-        let exchange = self.http.news(self.id, &self.wanted, bearer).await?;
+    pub async fn open(&mut self, bearer: Option<&Bearer>) -> Result<Option<Notices>, UpstreamFault> {
+        let mut wanted = self.lists.clone();
+        self.asked = self.resources.borrow_and_update().keys().cloned().collect();
+        wanted.resources.clone_from(&self.asked);
+        let exchange = self.http.news(self.id, &wanted, bearer).await?;
         Ok(exchange.map(|exchange| Notices::new(exchange, Arc::clone(&self.http.calls))))
+    }
+
+    /// Returns when a stream has to be opened anew, because it was asked for too little or too much.
+    pub async fn outdated(&mut self) {
+        if !self.http.is_stateless() {
+            // Sessions are told by requests.
+            return std::future::pending().await;
+        }
+        while self.resources.borrow_and_update().keys().eq(&self.asked) {
+            if self.resources.changed().await.is_err() {
+                return std::future::pending().await;
+            }
+        }
     }
 
     /// Answers a question that came over the stream.

@@ -47,6 +47,8 @@ impl Place<'_> {
             next_id: AtomicU64::new(0),
             mirrored: RwLock::default(),
             followed: AtomicBool::new(false),
+            resources: watch::Sender::default(),
+            listening: AtomicU64::new(0),
             life: watch::Sender::new(()),
         })
     }
@@ -114,7 +116,9 @@ impl Session {
         self.about = about;
         let wanted = self.about.tells();
         if let (Transport::Stdio(stdio), false) = (&self.transport, wanted.is_empty()) {
-            stdio.send_if_room(connector::listen(self.number(), &wanted, VERSION).body);
+            let id = self.number();
+            self.listening = AtomicU64::new(id);
+            stdio.send_if_room(connector::listen(id, &wanted, VERSION).body);
         }
         self
     }

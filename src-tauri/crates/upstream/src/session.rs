@@ -18,6 +18,7 @@ use crate::fault::UpstreamFault;
 use crate::http::{Bearer, Http, shown};
 use crate::notices::{Changes, News};
 use crate::stdio::{Outcome, Stdio};
+use crate::subscription::FollowedResources;
 
 /// What this program calls its version towards connectors.
 pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -43,6 +44,10 @@ pub struct Session {
     /// The arguments that headers repeat, by tool; known once the tools were listed.
     pub(crate) mirrored: RwLock<Option<HashMap<model::ToolName, Mirrored>>>,
     pub(crate) followed: AtomicBool,
+    /// The resources that are followed over it.
+    pub(crate) resources: FollowedResources,
+    /// The number of the request that a program tells news under.
+    pub(crate) listening: AtomicU64,
     /// Gone with the session, for those who follow it without holding it.
     pub(crate) life: watch::Sender<()>,
 }
@@ -175,9 +180,15 @@ impl Session {
         match &self.transport {
             Transport::Stdio(stdio) => Some(Changes::Told(stdio.lists_changed())),
             Transport::Http(http) => {
-                let wanted = self.about.tells();
-                let has_news = !wanted.is_empty() || self.is_asked_over_stream();
-                let news = || News { http: Arc::clone(http), id: self.number(), wanted };
+                let (lists, resources) = (self.about.tells(), self.resources.subscribe());
+                let has_news = !lists.is_empty() || self.about.subscribes() || self.is_asked_over_stream();
+                let news = || News {
+                    http: Arc::clone(http),
+                    id: self.number(),
+                    lists,
+                    resources,
+                    asked: Vec::new(),
+                };
                 has_news.then(|| Changes::Streamed(news(), self.life.subscribe()))
             }
         }

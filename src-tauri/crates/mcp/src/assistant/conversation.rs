@@ -29,7 +29,9 @@ impl Conversation {
             Message::Notification { method, params } => {
                 Ok(Incoming::Notification(match notification(&method, &params) {
                     Notification::Initialized if self.revision.is_none() => Notification::Other,
-                    told => told,
+                    told @ (Notification::Initialized | Notification::Cancelled(_) | Notification::Other) => {
+                        told
+                    }
                 }))
             }
             Message::Request { id, method, params } => {

@@ -41,9 +41,13 @@ impl Declared {
         }
     }
 
-    /// What of an assistant's filter is granted.
+    /// What of an assistant's filter can be granted; each resource has still to be asked for.
     pub fn accepted(&self, asked: &Filter) -> Filter {
-        Filter::of(|topic| self.has(topic) && asked.topics.contains(&topic))
+        let mut accepted = Filter::of(|topic| self.has(topic) && asked.topics.contains(&topic));
+        if self.subscribe {
+            accepted.resources.clone_from(&asked.resources);
+        }
+        accepted
     }
 
     /// The capabilities as they are sent. Those without sessions know extensions.

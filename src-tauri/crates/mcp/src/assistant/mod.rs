@@ -15,4 +15,4 @@ pub use incoming::{
     Asked, Dialect, Headers, Incoming, Means, Notification, Refusal, Request, Response, read,
 };
 pub use mirrored::{MirrorFault, Mirrored};
-pub use spoken::{answers, log_message, progress, question, refusal_text, unanswered};
+pub use spoken::{answers, log_message, progress, question, refusal_text, resource_updated, unanswered};

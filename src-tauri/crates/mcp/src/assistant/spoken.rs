@@ -8,6 +8,9 @@ use crate::connector::progress_of;
 use crate::error::RpcError;
 use crate::raw::{RawObject, raw};
 
+/// The key under which a stream's notices name the request that opened it (MCP 2026-07-28, basic/patterns/subscriptions).
+const SUBSCRIPTION_ID: &str = "io.modelcontextprotocol/subscriptionId";
+
 /// `notifications/progress` for the request that the assistant calls `token`, as the connector told of it.
 pub fn progress(token: &RawValue, params: &RawValue) -> String {
     notification("notifications/progress", progress_of(params, token))
@@ -16,6 +19,26 @@ pub fn progress(token: &RawValue, params: &RawValue) -> String {
 /// `notifications/message`, as the connector sent it.
 pub fn log_message(params: &RawValue) -> String {
     notification("notifications/message", params.to_owned())
+}
+
+/// `notifications/resources/updated`, as the connector sent it; `subscription` on streams of the stateless revision.
+pub fn resource_updated(params: &RawValue, subscription: Option<&RawValue>) -> String {
+    let mut object = RawObject::parse(params).unwrap_or_default();
+    let mut meta = params_meta(&object);
+    meta.retain(|key| key != SUBSCRIPTION_ID);
+    if let Some(id) = subscription {
+        meta.set(SUBSCRIPTION_ID, id.to_owned());
+    }
+    let meta = (!meta.is_empty()).then(|| meta.to_raw());
+    object.retain(|key| key != "_meta");
+    if let Some(meta) = meta {
+        object.set("_meta", meta);
+    }
+    notification("notifications/resources/updated", object.to_raw())
+}
+
+fn params_meta(params: &RawObject<'_>) -> RawObject<'static> {
+    params.member("_meta").and_then(RawObject::parse).unwrap_or_default().into_owned()
 }
 
 /// A question as a request of the gateway with this number (until 2025-11-25). `None` when the assistant's revision does
@@ -77,6 +100,17 @@ mod tests {
             said.ends_with(r#""params":{"level":"info","data":{"n":12345678901234567890123}}}"#),
             "{said}"
         );
+    }
+
+    #[test]
+    fn updates_are_told_under_the_listener_s_own_name() {
+        let params = value(
+            r#"{"uri":"test://a","x":1.50,"_meta":{"io.modelcontextprotocol/subscriptionId":7,"vendor":1e3}}"#,
+        );
+        let told = |id: Option<&RawValue>| resource_updated(&params, id);
+        assert!(told(None).ends_with(r#""params":{"uri":"test://a","x":1.50,"_meta":{"vendor":1e3}}}"#));
+        let tagged = r#""_meta":{"vendor":1e3,"io.modelcontextprotocol/subscriptionId":"s"}}}"#;
+        assert!(told(Some(&value("\"s\""))).ends_with(tagged));
     }
 
     #[test]

@@ -41,6 +41,13 @@ pub struct Question {
 /// Something that a connector tells.
 #[derive(Debug, Clone)]
 pub enum Notice {
+    /// A resource that was subscribed to changed.
+    Updated {
+        /// Its URI.
+        uri: String,
+        /// The parameters, as they were sent.
+        params: Box<RawValue>,
+    },
     /// How far a request has come.
     Progress {
         /// The request's number.
@@ -119,6 +126,9 @@ fn notice(method: &str, params: &RawObject<'_>) -> Option<Notice> {
         "notifications/progress" => {
             Some(Notice::Progress { of: params.read("progressToken")?, params: params.to_raw() })
         }
+        "notifications/resources/updated" => {
+            Some(Notice::Updated { uri: params.read("uri")?, params: params.to_raw() })
+        }
         "notifications/message" => {
             let level = params.read("level").unwrap_or(LogLevel::Emergency);
             Some(Notice::Log { level, params: params.to_raw() })
@@ -145,9 +155,9 @@ mod tests {
 
     #[test]
     fn pings_are_answered_and_unknown_requests_refused() {
-        let reply = |text: &str| match parse(text) {
-            FromConnector::Reply(reply) => reply,
-            other => panic!("{other:?}"),
+        let reply = |text: &str| {
+            let FromConnector::Reply(reply) = parse(text) else { panic!("{text}") };
+            reply
         };
         assert!(reply(r#"{"jsonrpc":"2.0","id":"a","method":"ping"}"#).contains(r#""result":{}"#));
         assert!(reply(r#"{"jsonrpc":"2.0","id":2,"method":"tools/call"}"#).contains("-32601"));
