@@ -3,6 +3,7 @@
 mod bridge;
 mod lists;
 mod pairings;
+mod search;
 
 use serde_json::json;
 use testkit::bench::Echo;

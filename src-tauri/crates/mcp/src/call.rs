@@ -181,7 +181,7 @@ impl<'a> CallParams<'a> {
         let mut object = RawObject::default();
         object.set("uri", raw(uri));
         let target = Target::Resource(uri.to_owned());
-        CallParams { method: Method::Subscribe, target, object, begun_with: None }
+        CallParams { method: Method::Subscribe, target, object, begun_with: None, nested: false }
     }
 
     /// The end of such a subscription.
