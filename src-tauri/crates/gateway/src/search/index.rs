@@ -1,22 +1,47 @@
 //! What tools are found by.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use bm25::{Embedder, EmbedderBuilder, Scorer};
+use tokio::sync::OnceCell;
 
 use super::definition::Definition;
 use super::words::Words;
 use crate::snapshot::Offered;
 
-/// The words of all tools of a virtual server. Whom a tool is shown is not its business.
-pub(crate) struct Index {
+/// How many indexes of one virtual server are kept; the one that was not asked for longest is made again.
+const MOST_KEPT: usize = 4;
+
+/// The indexes of one virtual server: one for each choice of its tools that people are shown.
+#[derive(Debug, Default)]
+pub(crate) struct Indexes(Mutex<Vec<(Vec<usize>, Arc<OnceCell<Index>>)>>);
+
+/// The words of some tools.
+pub(super) struct Index {
     embedder: Embedder<u64, Words>,
-    /// By place in the virtual server's order.
+    /// By place among them.
     scorer: Scorer<usize, u64>,
+}
+
+impl Indexes {
+    /// The index of the tools at these places, to be made by whoever asks first.
+    pub(super) fn of(&self, places: &[usize]) -> Arc<OnceCell<Index>> {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = kept.iter().position(|(these, _)| these == places);
+        let entry = known.map_or_else(|| (places.to_vec(), Arc::default()), |at| kept.remove(at));
+        let index = Arc::clone(&entry.1);
+        kept.push(entry);
+        if kept.len() > MOST_KEPT {
+            kept.remove(0);
+        }
+        index
+    }
 }
 
 impl Index {
     /// An index of these tools.
-    pub(crate) fn of(tools: &[Offered]) -> Self {
-        let texts: Vec<String> = tools.iter().map(text).collect();
+    pub(super) fn of<'a>(tools: impl IntoIterator<Item = &'a Offered>) -> Self {
+        let texts: Vec<String> = tools.into_iter().map(text).collect();
         let corpus: Vec<&str> = texts.iter().map(String::as_str).collect();
         let embedder =
             EmbedderBuilder::<u64, Words>::with_tokenizer_and_fit_to_corpus(Words::default(), &corpus)
@@ -29,7 +54,7 @@ impl Index {
     }
 
     /// The places of all tools that have a word of the query, best first, and in order where they are equally good.
-    pub(crate) fn ranked(&self, query: &str) -> Vec<usize> {
+    pub(super) fn ranked(&self, query: &str) -> Vec<usize> {
         let mut words = self.embedder.embed(query);
         words.0.sort_unstable_by_key(|word| word.index);
         words.0.dedup_by_key(|word| word.index);
@@ -56,4 +81,26 @@ fn text(tool: &Offered) -> String {
         .chain(rest.iter().map(String::as_str))
         .collect::<Vec<_>>()
         .join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_index_is_kept_for_those_who_are_shown_the_same() {
+        let indexes = Indexes::default();
+        let first = indexes.of(&[0, 1]);
+        assert!(Arc::ptr_eq(&first, &indexes.of(&[0, 1])));
+        assert!(!Arc::ptr_eq(&first, &indexes.of(&[0])));
+        for at in 0..MOST_KEPT - 1 {
+            indexes.of(&[at, 9]);
+            indexes.of(&[0, 1]);
+        }
+        assert!(Arc::ptr_eq(&first, &indexes.of(&[0, 1])), "it was asked for");
+        for at in 0..MOST_KEPT {
+            indexes.of(&[at, 8]);
+        }
+        assert!(!Arc::ptr_eq(&first, &indexes.of(&[0, 1])), "it was not");
+    }
 }

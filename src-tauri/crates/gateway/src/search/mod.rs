@@ -7,6 +7,7 @@
 //!
 //! The ranking is Okapi BM25 by the crate `bm25`: of the maintained ones the smallest, two crates where a search engine
 //! such as tantivy brings more than a hundred, since everything is in memory and the index is made anew with the tools.
+//! It counts only what the person is shown, so that not even the order of what is found tells of anything else.
 
 mod definition;
 mod index;
@@ -14,7 +15,6 @@ mod meta;
 mod wish;
 mod words;
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use issuer::AccessGrant;
@@ -28,10 +28,11 @@ use crate::call::listed;
 use crate::gate::Gate;
 use crate::snapshot::{Offered, ServerView, Snapshot};
 
-pub(crate) use index::Index;
+pub(crate) use index::Indexes;
 pub(crate) use meta::definitions;
 
 use definition::Definition;
+use index::Index;
 use meta::MetaTool;
 use wish::{Described, Sought};
 
@@ -95,15 +96,9 @@ fn meta_tool(gate: &Gate, grant: &AccessGrant, params: &CallParams<'_>) -> Optio
 async fn found(gate: &Gate, grant: &AccessGrant, dialect: Dialect, sought: &Sought) -> Box<RawValue> {
     gate.discovery.listed(&grant.server).await;
     let snapshot = gate.snapshots.current();
-    let ranked = match index(&snapshot, &grant.server).await {
-        Some(index) => index.ranked(&sought.query),
-        None => Vec::new(),
-    };
     let listed = listed(gate, &snapshot, grant, dialect);
-    let shown: HashSet<&str> = listed.iter().map(|tool| tool.entry.name.as_str()).collect();
-    let tools = snapshot.servers.get(&grant.server).map(ServerView::tools).unwrap_or_default();
-    let found = ranked.into_iter().filter_map(|at| tools.get(at));
-    let mut found: Vec<&Offered> = found.filter(|tool| shown.contains(tool.entry.name.as_str())).collect();
+    let ranked = ranked(&snapshot, &grant.server, &listed, &sought.query).await;
+    let mut found: Vec<&Offered> = ranked.into_iter().filter_map(|at| listed.get(at).copied()).collect();
     let matching = found.len();
     found.truncate(sought.limit);
     let is_one_connectors = listed.iter().all(|tool| tool.connector == listed[0].connector);
@@ -143,21 +138,24 @@ async fn described(
     Ok(texts(definitions))
 }
 
-/// What the tools are found by, made where that takes no call's time.
-async fn index<'s>(snapshot: &'s Arc<Snapshot>, server: &ServerId) -> Option<&'s Index> {
-    let index = snapshot.servers.get(server)?.index()?;
+/// The places among the listed tools of those that fit, best first. The index is made where that takes no call's time.
+async fn ranked(snapshot: &Arc<Snapshot>, server: &ServerId, listed: &[&Offered], query: &str) -> Vec<usize> {
+    let Some(view) = snapshot.servers.get(server) else { return Vec::new() };
+    let Some(indexes) = view.indexes() else { return Vec::new() };
+    let places: Vec<usize> = listed.iter().filter_map(|tool| view.place(&tool.entry.name)).collect();
+    let index = indexes.of(&places);
     let make = || {
         let (snapshot, server) = (Arc::clone(snapshot), server.clone());
         tokio::task::spawn_blocking(move || {
-            let tools = snapshot.servers.get(&server).map(ServerView::tools);
-            Index::of(tools.unwrap_or_default())
+            let tools = snapshot.servers.get(&server).map(ServerView::tools).unwrap_or_default();
+            Index::of(places.iter().filter_map(|at| tools.get(*at)))
         })
     };
     match index.get_or_try_init(make).await {
-        Ok(index) => Some(index),
+        Ok(index) => index.ranked(query),
         Err(fault) => {
             tracing::error!(%fault, %server, "the tools cannot be searched");
-            None
+            Vec::new()
         }
     }
 }

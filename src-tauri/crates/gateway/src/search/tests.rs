@@ -66,7 +66,7 @@ fn tools_are_found_by_what_they_are_called_and_what_is_said_of_them() {
     assert!(of_connector.len() == 4 && !of_connector.contains(&"odd".to_owned()), "{of_connector:?}");
     assert_eq!(ranked("github"), of_connector, "equally good ones stay in order");
     assert_eq!(ranked("payroll"), [""; 0]);
-    assert_eq!(Index::of(&[]).ranked("anything"), [0; 0]);
+    assert_eq!(Index::of([]).ranked("anything"), [0; 0]);
 }
 
 #[test]
