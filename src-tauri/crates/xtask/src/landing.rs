@@ -6,13 +6,13 @@ use clap::ValueEnum;
 
 use crate::run::{Fault, Watch, follow, run, say};
 use crate::tally::Tally;
-use crate::{provision, ui, workspace};
+use crate::{conformance, provision, ui, workspace};
 
 /// A part of the product whose tests can be run alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 #[value(rename_all = "snake_case")]
 pub(crate) enum Area {
-    /// The MCP wire, the loopback server and the connectors' transports.
+    /// The MCP wire, the loopback server, the connectors' transports, and the protocol's conformance suite.
     Protocol,
     /// Sign-in, the issuer and the connectors' grants.
     SignIn,
@@ -79,6 +79,7 @@ impl Tier {
         }
         if build(&["--workspace"], tally) {
             tally.add(self.tests("tests", &["--workspace", "--exclude", "xtask"]));
+            tally.add(conformance::matrix(""));
         }
     }
 
@@ -95,6 +96,9 @@ impl Tier {
             tally.add(self.tests("tests", &["--workspace", "--filterset", &filter]));
         } else {
             tally.add(self.tests("tests", &selected));
+        }
+        if matches!(area, Area::Protocol) {
+            tally.add(conformance::matrix(""));
         }
     }
 

@@ -12,13 +12,15 @@ use crate::verdict::Verdict;
 /// # Errors
 /// If the suite cannot be run.
 pub(crate) async fn run(suite: &Suite, only: &str, matrix: &mut Matrix) -> Result<(), PeerFault> {
-    let own = std::env::current_exe()?.to_string_lossy().into_owned();
+    // The suite hands this to a shell.
+    let (own, turns) = (std::env::current_exe()?, suite.file("turns"));
+    let client = format!("'{}' client --turns '{}'", own.display(), turns.display());
     for revision in REVISIONS {
         let name = format!("client {revision}");
         if !name.contains(only) {
             continue;
         }
-        let found = suite.client(&name, revision, &format!("{own} client")).await?;
+        let found = suite.client(&name, revision, &client).await?;
         let requirements = suite.requirements(revision)?;
         let scenarios = without_sign_in(requirements.of(Leg::Client));
         matrix.add(name, Kind::Through, Verdict::of(&scenarios, &found, None));

@@ -42,6 +42,9 @@ enum Command {
     },
     /// Is the client of one scenario, whose name and context are in the environment; started by the suite.
     Client {
+        /// A folder in which clients take turns.
+        #[arg(long)]
+        turns: PathBuf,
         /// The suite's server.
         url: Url,
     },
@@ -51,7 +54,7 @@ enum Command {
 async fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Run { results, only } => run(results, &only).await,
-        Command::Client { url } => driver::perform(&url).await.map(|()| true),
+        Command::Client { turns, url } => driver::perform(&turns, &url).await.map(|()| true),
     };
     match outcome {
         Ok(true) => ExitCode::SUCCESS,
