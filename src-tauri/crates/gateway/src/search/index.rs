@@ -14,7 +14,10 @@ const MOST_KEPT: usize = 4;
 
 /// The indexes of one virtual server: one for each choice of its tools that people are shown.
 #[derive(Debug, Default)]
-pub(crate) struct Indexes(Mutex<Vec<(Vec<usize>, Arc<OnceCell<Index>>)>>);
+pub(crate) struct Indexes(Mutex<Vec<Kept>>);
+
+/// An index, and the places of its tools.
+type Kept = (Vec<usize>, Arc<OnceCell<Index>>);
 
 /// The words of some tools.
 pub(super) struct Index {
