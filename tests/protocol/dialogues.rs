@@ -174,7 +174,8 @@ fn said_to(question: &Value) -> Value {
         }
         "elicitation/create" => {
             let fields = question["params"]["requestedSchema"]["properties"].as_object().expect("fields");
-            let value = |name: &String| (name.clone(), json!(if name == "color" { "green" } else { "Alice" }));
+            let value =
+                |name: &String| (name.clone(), json!(if name == "color" { "green" } else { "Alice" }));
             let mut content: serde_json::Map<_, _> = fields.keys().map(value).collect();
             content.insert("name".to_owned(), json!("Alice"));
             json!({"action": "accept", "content": content})

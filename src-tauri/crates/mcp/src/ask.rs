@@ -53,6 +53,11 @@ impl Ask {
         self.kind
     }
 
+    /// How long its parameters are, in bytes.
+    pub fn bytes(&self) -> usize {
+        self.params.get().len()
+    }
+
     /// The method.
     pub fn method(&self) -> &'static str {
         match self.kind {

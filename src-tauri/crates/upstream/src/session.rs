@@ -208,8 +208,10 @@ impl Session {
     pub(crate) async fn hears(&self) {
         if let (Transport::Http(http), true) = (&self.transport, self.is_asked_over_stream()) {
             let mut listens = http.listens.subscribe();
-            let heard = listens.wait_for(|listens| *listens);
-            let _silent = tokio::time::timeout(STREAM_WITHIN, heard).await;
+            if tokio::time::timeout(STREAM_WITHIN, listens.wait_for(|listens| *listens)).await.is_err() {
+                // Some servers say nothing until they have something to say. It is waited for once.
+                http.listens.send_replace(true);
+            }
         }
     }
 
