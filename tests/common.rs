@@ -36,6 +36,14 @@ impl Personal {
         self
     }
 
+    /// A virtual server whose tools are searched for.
+    pub(crate) fn searched(mut self, id: &str, connectors: &[&str]) -> Self {
+        self.servers += &format!(
+            "[servers.{id}]\ntitle = \"Server {id}\"\nconnectors = {connectors:?}\ntool_list = \"search\"\n\n"
+        );
+        self
+    }
+
     pub(crate) fn policy(mut self, name: &str, text: &str) -> Self {
         self.setup.policies.push((format!("{name}.cedar"), text.to_owned()));
         self

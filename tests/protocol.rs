@@ -4,6 +4,7 @@ mod bridge;
 mod dialogues;
 mod lists;
 mod pairings;
+mod search;
 
 use serde_json::json;
 use testkit::bench::Echo;

@@ -99,7 +99,7 @@ async fn called(
     };
     // Only whoever may call the tool learns what its headers have to say.
     if let (true, Some(headers), Some(mirrored)) = (dialect.is_stateless(), headers, wanted.mirrored())
-        && let Err(error) = mirrored.check(headers, params.arguments())
+        && let Err(error) = mirrored.check(headers, params)
     {
         return call.refused(gate, wanted, "headers", error).await;
     }
@@ -151,11 +151,11 @@ pub(crate) fn listed<'s>(
     let circumstance = circumstance(gate, grant);
     let policy = snapshot.policy_at(circumstance.now);
     let listed = policy.listed(&grant.subject, &grant.server, &circumstance);
-    let listed: HashSet<_> = listed.into_iter().collect();
+    let listed: HashSet<_> = listed.iter().map(|(connector, tool)| (connector, tool)).collect();
     view.tools()
         .iter()
         .filter(|offered| offered.entry.fits(dialect))
-        .filter(|offered| listed.contains(&(offered.connector.clone(), offered.tool.clone())))
+        .filter(|offered| listed.contains(&(&offered.connector, &offered.tool)))
         .collect()
 }
 

@@ -22,6 +22,7 @@ mod record;
 mod respond;
 mod routes;
 mod rpc;
+mod search;
 mod serve;
 mod sessions;
 mod snapshot;

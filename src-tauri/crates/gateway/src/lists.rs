@@ -7,7 +7,8 @@ use serde_json::value::RawValue;
 
 use crate::call::{circumstance, listed};
 use crate::gate::Gate;
-use crate::snapshot::Snapshot;
+use crate::search;
+use crate::snapshot::{ServerView, Snapshot};
 
 /// Answers a request for a list. A cursor is never one of ours: there is no second page.
 pub(crate) async fn answer(
@@ -21,10 +22,18 @@ pub(crate) async fn answer(
     if cursor.is_some() {
         return Answer::error(dialect, id, &RpcError::new(RpcError::INVALID_PARAMS, "Unknown cursor"));
     }
-    gate.discovery.listed(&grant.server).await;
-    let snapshot = gate.snapshots.current();
+    let mut snapshot = gate.snapshots.current();
+    // Whoever searches waits then; the list of what there is to search with is there.
+    if !(list == List::Tools && is_searched(&snapshot, grant)) {
+        gate.discovery.listed(&grant.server).await;
+        snapshot = gate.snapshots.current();
+    }
     let entries = entries(gate, &snapshot, grant, dialect, list);
     Answer::list(dialect, id, list, entries, gate.config.list_fresh_for)
+}
+
+fn is_searched(snapshot: &Snapshot, grant: &AccessGrant) -> bool {
+    snapshot.servers.get(&grant.server).is_some_and(ServerView::is_searched)
 }
 
 /// The entries that this person is shown.
@@ -40,6 +49,7 @@ fn entries<'s>(
     let policy = snapshot.policy_at(circumstance.now);
     let viewer = || policy.viewer(&grant.subject, &grant.server, &circumstance);
     match list {
+        List::Tools if view.is_searched() => search::definitions().collect(),
         List::Tools => {
             let tools = listed(gate, snapshot, grant, dialect).into_iter();
             tools.map(|one| one.entry.shown(dialect)).collect()

@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 
 use crate::call::{circumstance, listed};
 use crate::gate::Gate;
+use crate::search;
 use crate::snapshot::{ServerView, Snapshot, Speaker};
 
 /// The most of one connector's instructions where there are several, in bytes.
@@ -26,15 +27,16 @@ pub(crate) fn presented<T>(
     let view = snapshot.servers.get(&grant.server);
     let nothing = Declared::default();
     let instructions = view.and_then(|view| {
+        let searching = view.is_searched().then_some(search::INSTRUCTIONS);
         if view.connectors().iter().all(|voice| voice.instructions.is_none()) {
-            return None;
+            return searching.map(mcp::raw);
         }
         let circumstance = circumstance(gate, grant);
         let policy = snapshot.policy_at(circumstance.now);
         let tools = listed(gate, snapshot, grant, dialect).into_iter().map(|tool| &tool.connector).collect();
         let viewer = policy.viewer(&grant.subject, &grant.server, &circumstance);
         let sight = Sight { view, tools, viewer };
-        instructions(view, |connector| sight.shows(connector))
+        led_by(searching, instructions(view, |connector| sight.shows(connector)))
     });
     answer(ServerFace {
         name: grant.server.as_str(),
@@ -64,6 +66,16 @@ impl Sight<'_> {
             || resources.any(|one| viewer.shows_resource(connector, &one.uri))
             || (has_templates && viewer.shows_templates(connector))
     }
+}
+
+/// What the gateway has to say of the virtual server itself comes first.
+fn led_by(first: Option<&str>, rest: Option<Box<RawValue>>) -> Option<Box<RawValue>> {
+    let Some(first) = first else { return rest };
+    let rest: Option<String> = rest.and_then(|rest| serde_json::from_str(rest.get()).ok());
+    Some(match rest {
+        Some(rest) => mcp::raw(&format!("{first}\n\n{rest}")),
+        None => mcp::raw(first),
+    })
 }
 
 /// A text, as JSON. One connector's own text stands alone; several stand under their titles, in the server's order.
@@ -134,6 +146,18 @@ mod tests {
         );
         assert_eq!(told(&three, &["b"]).as_deref(), Some("## The b\ntwo"), "only what the person may see");
         assert_eq!(told(&three, &["c"]), None);
+    }
+
+    #[test]
+    fn what_the_gateway_says_itself_comes_first() {
+        let led = |first, rest: Option<&str>| {
+            let text = led_by(first, rest.map(mcp::raw))?;
+            Some(serde_json::from_str::<String>(text.get()).unwrap())
+        };
+        assert_eq!(led(Some("search"), Some("use it")).as_deref(), Some("search\n\nuse it"));
+        assert_eq!(led(Some("search"), None).as_deref(), Some("search"));
+        assert_eq!(led(None, Some("use it")).as_deref(), Some("use it"));
+        assert_eq!(led(None, None), None);
     }
 
     #[test]

@@ -17,6 +17,7 @@ use crate::gate::Gate;
 use crate::outlet::Outlet;
 use crate::present::presented;
 use crate::respond::respond;
+use crate::search::{self, Turned};
 use crate::voice::Voice;
 use crate::wanted::unknown as unknown_target;
 use crate::{lists, streams};
@@ -259,6 +260,15 @@ async fn effect(
     voice: &Voice,
 ) -> Answer {
     let dialect = voice.dialect;
+    let within;
+    let params = match search::turned(gate, grant, dialect, id, params).await {
+        Turned::Itself => params,
+        Turned::Within(call) => {
+            within = call;
+            &within
+        }
+        Turned::Answered(answer) => return answer,
+    };
     match call(gate, grant, params, voice, headers).await {
         Reply::Result(result) if params.method() == Method::ReadResource => {
             Answer::content(dialect, id, &result)

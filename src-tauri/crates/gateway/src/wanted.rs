@@ -119,7 +119,7 @@ pub(crate) fn recorded(gate: &Gate, params: &CallParams<'_>, capture: bool) -> E
 /// The error for what is not offered; what is forbidden looks the same.
 pub(crate) fn unknown(dialect: Dialect, params: &CallParams<'_>) -> RpcError {
     match params.target() {
-        mcp::Target::Tool(name) => RpcError::new(RpcError::INVALID_PARAMS, format!("Unknown tool: {name}")),
+        mcp::Target::Tool(name) => RpcError::unknown_tool(name),
         mcp::Target::Prompt(name) => {
             RpcError::new(RpcError::INVALID_PARAMS, format!("Unknown prompt: {name}"))
         }

@@ -128,6 +128,7 @@ pub struct CallParams<'a> {
     object: RawObject<'a>,
     /// For a task: the arguments of the call that began it.
     begun_with: Option<Arc<str>>,
+    nested: bool,
 }
 
 /// Why parameters are refused.
@@ -142,6 +143,9 @@ pub enum CallFault {
     /// A member differs from a known one only by the case of its letters.
     #[error("a member of the parameters imitates a known one")]
     Imitation,
+    /// The arguments of a call that names another have a member that says nothing of it.
+    #[error("a call within a call has a name and arguments, and nothing else")]
+    Surplus,
     /// `ref` is neither a prompt nor a resource.
     #[error("a completion refers to a prompt or a resource")]
     Reference,
@@ -169,7 +173,7 @@ impl<'a> CallParams<'a> {
         if object.member("arguments").is_some_and(|value| !value.get().starts_with('{')) {
             return Err(CallFault::Arguments);
         }
-        Ok(Self { method, target, object, begun_with: None })
+        Ok(Self { method, target, object, begun_with: None, nested: false })
     }
 
     /// A subscription to the resource of this URI, for whoever asks for it otherwise.
@@ -177,7 +181,7 @@ impl<'a> CallParams<'a> {
         let mut object = RawObject::default();
         object.set("uri", raw(uri));
         let target = Target::Resource(uri.to_owned());
-        CallParams { method: Method::Subscribe, target, object, begun_with: None }
+        CallParams { method: Method::Subscribe, target, object, begun_with: None, nested: false }
     }
 
     /// The end of such a subscription.
@@ -190,6 +194,32 @@ impl<'a> CallParams<'a> {
         Self { begun_with: Some(arguments), ..self }
     }
 
+    /// The call of a tool that the arguments of this call are: a name and arguments. Whatever else came with the request
+    /// belongs to that call as if it had been made itself.
+    ///
+    /// # Errors
+    /// A [`CallFault`].
+    pub fn nested(&self) -> Result<CallParams<'a>, CallFault> {
+        let arguments = self.object.member("arguments").ok_or(CallFault::Name)?;
+        let within = RawObject::parse(arguments).ok_or(CallFault::Arguments)?;
+        if within.keys().any(|key| !matches!(key, "name" | "arguments")) {
+            return Err(CallFault::Surplus);
+        }
+        let mut object = self.object.clone();
+        object.set("name", within.member("name").ok_or(CallFault::Name)?.to_owned());
+        match within.member("arguments") {
+            Some(arguments) => object.set("arguments", arguments.to_owned()),
+            None => object.retain(|key| key != "arguments"),
+        }
+        let call = Self::read(Method::CallTool, object)?;
+        Ok(Self { nested: true, ..call })
+    }
+
+    /// Whether the request's headers are about another call, which this one came in.
+    pub fn is_nested(&self) -> bool {
+        self.nested
+    }
+
     /// The same parameters, with a text of their own.
     pub fn into_owned(self) -> CallParams<'static> {
         CallParams {
@@ -197,6 +227,7 @@ impl<'a> CallParams<'a> {
             target: self.target,
             object: self.object.into_owned(),
             begun_with: self.begun_with,
+            nested: self.nested,
         }
     }
 
@@ -353,6 +384,41 @@ mod tests {
         assert_eq!(read(r#"{"name":1}"#), Err(CallFault::Name));
         assert_eq!(read(r#"{"name":"a","arguments":[]}"#), Err(CallFault::Arguments));
         assert_eq!(read(r#"{"name":"a","Arguments":{}}"#), Err(CallFault::Imitation));
+    }
+
+    #[test]
+    fn a_call_within_a_call_is_that_call() {
+        let nested = |text: &str| {
+            let value: Box<RawValue> = serde_json::from_str(text).unwrap();
+            let outer = CallParams::read(Method::CallTool, RawObject::parse(&value).unwrap()).unwrap();
+            assert!(!outer.is_nested());
+            let inner = outer.nested()?;
+            assert!(inner.is_nested() && inner.clone().into_owned().is_nested());
+            Ok(inner.passed_on("real", true).to_raw().get().to_owned())
+        };
+        assert_eq!(
+            nested(
+                r#"{"name":"call_tool","arguments":{"name":"a\u0062","arguments":{"n":12345678901234567890123,"x":1.50}},
+                "vendor":[1e3],"_meta":{"traceparent":"00-x"},"inputResponses":{"k":1.0},"requestState":"s"}"#
+            ),
+            Ok(concat!(
+                r#"{"name":"real","arguments":{"n":12345678901234567890123,"x":1.50},"vendor":[1e3],"#,
+                r#""_meta":{"traceparent":"00-x"},"inputResponses":{"k":1.0},"requestState":"s"}"#
+            )
+            .to_owned())
+        );
+        assert_eq!(
+            nested(r#"{"name":"call_tool","arguments":{"name":"a"}}"#).as_deref(),
+            Ok(r#"{"name":"real"}"#)
+        );
+        let fault = |arguments: &str| {
+            nested(&format!(r#"{{"name":"call_tool","arguments":{arguments}}}"#)).unwrap_err()
+        };
+        assert_eq!(nested(r#"{"name":"call_tool"}"#), Err(CallFault::Name));
+        assert_eq!(fault("{}"), CallFault::Name);
+        assert_eq!(fault(r#"{"name":1}"#), CallFault::Name);
+        assert_eq!(fault(r#"{"name":"a","arguments":"{}"}"#), CallFault::Arguments);
+        assert_eq!(fault(r#"{"name":"a","Arguments":{}}"#), CallFault::Surplus);
     }
 
     #[test]

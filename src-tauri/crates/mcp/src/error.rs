@@ -52,6 +52,11 @@ impl RpcError {
         Self { code, message: message.into(), data: None }
     }
 
+    /// There is no such tool, or not for this person (MCP 2026-07-28, server/tools, "Error Handling").
+    pub fn unknown_tool(name: &str) -> Self {
+        Self::new(Self::INVALID_PARAMS, format!("Unknown tool: {name}"))
+    }
+
     /// There is no such resource, or not for this person (MCP 2026-07-28, server/resources, "Error Handling").
     pub fn no_resource(dialect: Dialect, uri: &str) -> Self {
         Self {

@@ -197,6 +197,27 @@ pub struct ServerSpec {
     /// The tools that it offers of each connector; all where a connector is not named.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub tools: BTreeMap<ConnectorId, BTreeSet<ToolName>>,
+    /// How assistants get to know them.
+    #[serde(default, skip_serializing_if = "ToolList::is_whole")]
+    pub tool_list: ToolList,
+}
+
+/// How assistants get to know a virtual server's tools. It changes nothing in who may call what.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ToolList {
+    /// All are listed.
+    #[default]
+    Whole,
+    /// Three are listed, by which the others are searched for, described and called: for servers with so many tools that
+    /// their list leaves an assistant little room for anything else.
+    Search,
+}
+
+impl ToolList {
+    fn is_whole(&self) -> bool {
+        *self == Self::Whole
+    }
 }
 
 impl ServerSpec {
@@ -261,5 +282,25 @@ impl Content {
             }
         }
         Ok(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tool_list_is_whole_unless_it_says_otherwise_in_known_words() {
+        let server = |more: &str| {
+            serde_json::from_str::<ServerSpec>(&format!(r#"{{"title":"T","connectors":[]{more}}}"#))
+        };
+        assert_eq!(server("").unwrap().tool_list, ToolList::Whole);
+        assert_eq!(server(r#","tool_list":"search""#).unwrap().tool_list, ToolList::Search);
+        for wrong in [r#","tool_list":"Search""#, r#","tool_list":true"#, r#","tool_lists":"search""#] {
+            assert!(server(wrong).is_err(), "{wrong}");
+        }
+        let written = |more: &str| serde_json::to_string(&server(more).unwrap()).unwrap();
+        assert!(!written("").contains("tool_list"), "older readers know nothing of it");
+        assert!(written(r#","tool_list":"search""#).contains(r#""tool_list":"search""#));
     }
 }

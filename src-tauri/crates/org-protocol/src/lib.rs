@@ -22,7 +22,7 @@ pub use broker::{BROKER_CONTEXT_HEADER, BROKER_FORMAT, BrokerContext, ContextFau
 pub use content::{
     AuditSettings, CONTENT_FORMAT, CREDENTIAL_PLACEHOLDER, ConnectorSpec, Content, ContentFault,
     CredentialSpec, IdentityProvider, OfflineRules, OrgSettings, PinnedTools, ServerSpec, SignInSurface,
-    Transport,
+    ToolList, Transport,
 };
 pub use dsse::{DsseFault, Envelope, EnvelopeSignature, MOST_SIGNATURES};
 pub use event::{EVENTS_PATH, Event, EventKind, HEARTBEAT};

@@ -9,7 +9,7 @@ use connector::{Asking, Connectors, Entries, Health, Listing};
 use gateway::{Offer, ServerView, Snapshot, Snapshots};
 use mcp::connector::About;
 use model::{Advice, ConnectorId, ForPerson as _, ServerId, Subject, ToolName};
-use org_protocol::{ConnectorSpec, CredentialSpec, ServerSpec};
+use org_protocol::{ConnectorSpec, CredentialSpec, ServerSpec, ToolList};
 use policy::{Policy, PolicyFault};
 use serde_json::value::RawValue;
 use tokio::sync::{mpsc, watch};
@@ -437,7 +437,11 @@ fn view(basis: &Basis, server: &ServerId, spec: &ServerSpec) -> ServerView {
         let tools = offered.filter(|(name, _)| spec.offers(id, name)).cloned().collect();
         Some(offer(id, connector, tools, basis.heard.get(id).map(Arc::as_ref)))
     });
-    ServerView::assemble(server, spec.title.clone(), offers.collect())
+    let view = ServerView::assemble(server, spec.title.clone(), offers.collect());
+    match spec.tool_list {
+        ToolList::Whole => view,
+        ToolList::Search => view.searched(),
+    }
 }
 
 /// What a connector contributes; nothing but tools where it is at the organisation.

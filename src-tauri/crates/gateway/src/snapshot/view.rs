@@ -11,6 +11,7 @@ use serde_json::value::RawValue;
 
 use super::names::names;
 use super::resources::{OfferedResource, Owner, Resources};
+use crate::search::Indexes;
 
 /// What a virtual server offers.
 #[derive(Debug, Default)]
@@ -25,6 +26,8 @@ pub struct ServerView {
     connectors: Vec<Speaker>,
     declared: Declared,
     marks: [u64; Topic::ALL.len()],
+    /// Where tools are searched for: what they are found by.
+    indexes: Option<Indexes>,
     /// Descriptions of what could not be offered, or not to all.
     pub left_out: Vec<String>,
 }
@@ -99,6 +102,24 @@ impl ServerView {
         view
     }
 
+    /// Has the tools searched for instead of listed.
+    #[must_use]
+    pub fn searched(mut self) -> Self {
+        self.indexes = Some(Indexes::default());
+        // What is listed then never changes.
+        self.marks[Topic::Tools as usize] = 0;
+        self
+    }
+
+    /// Whether the tools are searched for instead of listed.
+    pub fn is_searched(&self) -> bool {
+        self.indexes.is_some()
+    }
+
+    pub(crate) fn indexes(&self) -> Option<&Indexes> {
+        self.indexes.as_ref()
+    }
+
     /// The tools in order.
     pub fn tools(&self) -> &[Offered] {
         &self.tools
@@ -107,6 +128,11 @@ impl ServerView {
     /// The tool that assistants call by this name.
     pub fn tool(&self, name: &str) -> Option<&Offered> {
         self.by_name.get(name).map(|&at| &self.tools[at])
+    }
+
+    /// Where among the tools the one of this name is.
+    pub(crate) fn place(&self, name: &str) -> Option<usize> {
+        self.by_name.get(name).copied()
     }
 
     /// The prompts in order.

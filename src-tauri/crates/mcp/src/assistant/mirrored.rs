@@ -6,6 +6,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::incoming::{decoded, encoded};
+use crate::call::CallParams;
 use crate::error::RpcError;
 use crate::raw::RawObject;
 
@@ -56,13 +57,15 @@ impl Mirrored {
         Ok(mirrored)
     }
 
-    /// Checks that the headers say what the arguments do.
+    /// Checks that the headers say what the call's arguments do. Of a call within another they need say nothing, but
+    /// nothing else either.
     ///
     /// # Errors
     /// The error to answer with.
-    pub fn check(&self, headers: &HeaderMap, arguments: &str) -> Result<(), RpcError> {
+    pub fn check(&self, headers: &HeaderMap, call: &CallParams<'_>) -> Result<(), RpcError> {
+        let is_silent = |mirror: &Mirror| call.is_nested() && !headers.contains_key(&mirror.header);
         self.0.iter().try_for_each(|mirror| {
-            if mirror.agrees(headers, arguments) {
+            if is_silent(mirror) || mirror.agrees(headers, call.arguments()) {
                 return Ok(());
             }
             let text = format!("{} differs from the argument {}", mirror.header, mirror.path.join("."));
@@ -198,6 +201,8 @@ fn integer(text: &str) -> Option<i128> {
 mod tests {
     use serde_json::json;
 
+    use crate::call::Method;
+
     use super::*;
 
     fn read(schema: &Value) -> Result<Mirrored, MirrorFault> {
@@ -216,7 +221,14 @@ mod tests {
         for (name, value) in headers {
             map.append(*name, http::HeaderValue::from_bytes(value).unwrap());
         }
-        read(&schema).unwrap().check(&map, &arguments.to_string()).is_ok()
+        is_good(&read(&schema).unwrap(), &map, &arguments.to_string())
+    }
+
+    fn is_good(mirrored: &Mirrored, headers: &HeaderMap, arguments: &str) -> bool {
+        let params: Box<RawValue> =
+            serde_json::from_str(&format!(r#"{{"name":"a","arguments":{arguments}}}"#)).unwrap();
+        let call = CallParams::read(Method::CallTool, RawObject::parse(&params).unwrap()).unwrap();
+        mirrored.check(headers, &call).is_ok()
     }
 
     #[test]
@@ -280,6 +292,25 @@ mod tests {
     }
 
     #[test]
+    fn of_a_call_within_another_headers_say_nothing_or_the_truth() {
+        let mirrored = read(&json!({"properties": {
+            "region": {"type": "string", "x-mcp-header": "Region"},
+        }}))
+        .unwrap();
+        let says = |header: Option<&'static str>| {
+            let params = r#"{"name":"call_tool","arguments":{"name":"a","arguments":{"region":"us"}}}"#;
+            let params: Box<RawValue> = serde_json::from_str(params).unwrap();
+            let outer = CallParams::read(Method::CallTool, RawObject::parse(&params).unwrap()).unwrap();
+            let header = header.map(|value| {
+                (HeaderName::from_static("mcp-param-region"), http::HeaderValue::from_static(value))
+            });
+            mirrored.check(&header.into_iter().collect(), &outer.nested().unwrap()).is_ok()
+        };
+        assert!(says(None) && says(Some("us")));
+        assert!(!says(Some("eu")), "somebody on the way may have gone by it");
+    }
+
+    #[test]
     fn what_is_written_for_a_call_agrees_with_it() {
         let schema = json!({"properties": {
             "region": {"type": "string", "x-mcp-header": "Region"},
@@ -300,7 +331,7 @@ mod tests {
             for (name, value) in mirrored.headers(text) {
                 map.append(name, http::HeaderValue::from_str(&value).unwrap());
             }
-            assert!(mirrored.check(&map, text).is_ok(), "{text} {map:?}");
+            assert!(is_good(&mirrored, &map, text), "{text} {map:?}");
         }
         let written = mirrored.headers(r#"{"region":"us","limit":42.0}"#);
         assert_eq!(written.iter().map(|(_, value)| value.as_str()).collect::<Vec<_>>(), ["us", "42"]);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use model::{AttributeValue, CallId, ConnectorId, Digest, ServerId, Subject, Timestamp, ToolName};
-use org_protocol::{ConnectorSpec, CredentialSpec, PinnedTools, ServerSpec};
+use org_protocol::{ConnectorSpec, CredentialSpec, PinnedTools, ServerSpec, ToolList};
 use policy::{
     Circumstance, Denial, Permit, Policy, PolicyFault, PolicyInput, PolicyVersion, Question, Target,
 };
@@ -31,6 +31,7 @@ pub(crate) fn desk() -> Desk {
         title: "A server".to_owned(),
         connectors: connectors.iter().map(|connector| id(connector)).collect(),
         tools: BTreeMap::new(),
+        tool_list: ToolList::Whole,
     };
     let mut desk = offered(&["files", "mail"]);
     desk.tools.insert(id("files"), ["read_file".parse().expect("a tool")].into());

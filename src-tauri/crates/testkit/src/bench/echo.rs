@@ -43,9 +43,22 @@ impl Echo {
     /// # Errors
     /// If the port is taken.
     pub async fn start_at(address: SocketAddr) -> Result<Self, PeerFault> {
+        Self::with(address, tools()).await
+    }
+
+    /// Starts one with tools of these definitions instead.
+    ///
+    /// # Errors
+    /// If no port can be had.
+    pub async fn offering(tools: Vec<serde_json::Value>) -> Result<Self, PeerFault> {
+        Self::with(SocketAddr::from(([127, 0, 0, 1], 0)), tools).await
+    }
+
+    async fn with(address: SocketAddr, tools: Vec<serde_json::Value>) -> Result<Self, PeerFault> {
         let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?;
-        let tools = Arc::new(tools());
+        let tools = json!({"tools": tools, "resultType": "complete", "ttlMs": 0, "cacheScope": "public"});
+        let tools = Arc::new(tools.to_string());
         let task = tokio::spawn(serve_all(listener, move |request| answer(request, Arc::clone(&tools))));
         Ok(Self { address, task })
     }
@@ -138,9 +151,9 @@ fn discovered() -> serde_json::Value {
     })
 }
 
-fn tools() -> String {
+fn tools() -> Vec<serde_json::Value> {
     let names = std::iter::once("echo".to_owned()).chain((1..10).map(|number| format!("tool-{number}")));
-    let tools: Vec<_> = names
+    names
         .map(|name| {
             json!({
                 "name": name,
@@ -152,8 +165,7 @@ fn tools() -> String {
                 },
             })
         })
-        .collect();
-    json!({"tools": tools, "resultType": "complete", "ttlMs": 0, "cacheScope": "public"}).to_string()
+        .collect()
 }
 
 fn json_reply(status: StatusCode, body: String) -> Reply {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::load::{Round, Target, round};
 use super::meter::{SyncProbe, cpu_time, resident};
 use super::report::{Figures, Level, Report};
+use super::search::search;
 use super::subject::{POLICIES, REACHING, Subject};
 use crate::{PeerFault, Process, Spec};
 
@@ -68,9 +69,11 @@ pub async fn measure(plan: &Plan, say: &mut dyn FnMut(&str)) -> Result<Report, P
     for _ in 0..STARTS {
         starts.push(subject.cold_start().await?);
     }
-    drop(upstream);
+    drop((subject, upstream));
+    say("searches");
+    let search = search(&plan.programs).await?;
     Ok(Report {
-        format: 3,
+        format: 4,
         rounds: plan.rounds,
         calls: plan.calls,
         policies: POLICIES,
@@ -82,6 +85,7 @@ pub async fn measure(plan: &Plan, say: &mut dyn FnMut(&str)) -> Result<Report, P
         loaded_memory_kib,
         bridge_start_ms: median(bridges.iter().map(|(took, _)| micros(*took))) / 1000.0,
         bridge_memory_kib: bridges.iter().map(|(_, memory)| *memory).max().unwrap_or_default(),
+        search,
     })
 }
 

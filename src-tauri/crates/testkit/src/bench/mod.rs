@@ -10,10 +10,13 @@ mod measure;
 mod meter;
 mod pass_through;
 mod report;
+mod search;
 mod subject;
+mod toolbox;
 
 pub use echo::Echo;
 pub use load::{Round, Target, round};
 pub use measure::{Plan, measure};
 pub use pass_through::PassThrough;
 pub use report::Report;
+pub use search::SearchFigures;

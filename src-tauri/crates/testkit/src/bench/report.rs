@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::Serialize;
 
+use super::search::SearchFigures;
+
 /// Latencies and rate of one way to make calls, at one number of callers. The medians over all rounds.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Figures {
@@ -67,13 +69,15 @@ pub struct Report {
     pub bridge_start_ms: f64,
     /// Memory of a bridge then, KiB: the most of several.
     pub bridge_memory_kib: u64,
+    /// Searching among a thousand tools.
+    pub search: SearchFigures,
 }
 
 /// An aim and how far it was reached.
-struct Aim {
-    text: String,
-    ratio: f64,
-    reached: bool,
+pub(super) struct Aim {
+    pub(super) text: String,
+    pub(super) ratio: f64,
+    pub(super) reached: bool,
 }
 
 /// Added p50 at most this many times what the relay and one sync add.
@@ -110,6 +114,7 @@ impl Report {
                     },
                 ]
             })
+            .chain(self.search.aims())
             .collect()
     }
 }
@@ -161,6 +166,7 @@ impl fmt::Display for Report {
             self.bridge_start_ms,
             mib(self.bridge_memory_kib)
         )?;
+        writeln!(f, "{}", self.search)?;
         for aim in self.aims() {
             let word = if aim.reached { "reached" } else { "MISSED" };
             writeln!(f, "{word:<8} {:>6.2}  {}", aim.ratio, aim.text)?;
@@ -196,6 +202,7 @@ fn mib(kib: u64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bench::search;
 
     fn figures(p50_us: f64, calls_per_second: f64) -> Figures {
         Figures { p50_us, p99_us: 2.0 * p50_us, calls_per_second, cpu_us_per_call: None }
@@ -203,7 +210,7 @@ mod tests {
 
     fn report(added: f64, rate: f64) -> Report {
         Report {
-            format: 3,
+            format: 4,
             rounds: 1,
             calls: 10,
             policies: 100,
@@ -225,6 +232,7 @@ mod tests {
             loaded_memory_kib: 8192,
             bridge_start_ms: 5.0,
             bridge_memory_kib: 5120,
+            search: search::tests::figures(),
         }
     }
 
