@@ -6,6 +6,7 @@
 mod client_leg;
 mod driver;
 mod era;
+mod findings;
 mod matrix;
 mod requirements;
 mod server_leg;

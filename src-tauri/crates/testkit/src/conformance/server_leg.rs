@@ -9,11 +9,12 @@ use tokio::sync::Semaphore;
 use url::Url;
 
 use crate::era::Era;
+use crate::findings::Findings;
 use crate::matrix::{Kind, Matrix};
 use crate::requirements::Leg;
 use crate::settings::{Connector, Way, gateway, token};
 use crate::suite::Suite;
-use crate::verdict::{Findings, Verdict};
+use crate::verdict::Verdict;
 
 const SOON: Duration = Duration::from_secs(30);
 

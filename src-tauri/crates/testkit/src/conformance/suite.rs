@@ -7,8 +7,8 @@ use testkit::{PeerFault, conformance_suite};
 use tokio::process::Command;
 use url::Url;
 
+use crate::findings::Findings;
 use crate::requirements::Requirements;
-use crate::verdict::Findings;
 
 /// What a scenario may take, in milliseconds. All of them are done in a fraction, if nothing is waited for in vain.
 const SCENARIO: &str = "20000";
