@@ -20,6 +20,8 @@ use crate::stdio::{Program, Stdio};
 /// How long an answer to `server/discover` is waited for before the connector is taken for one with sessions. A program
 /// that takes longer to start answers `initialize` then, or is asked again if it refuses that.
 const PROBE: Duration = Duration::from_secs(2);
+/// The same for a server: one that is slow to answer was reached all the same, and older ones answer with an error.
+const PROBE_URL: Duration = Duration::from_secs(6);
 
 /// Where a connector is.
 enum Place<'a> {
@@ -96,9 +98,13 @@ impl Session {
     }
 
     async fn probe(&self, bearer: Option<&Bearer>) -> Result<Probe, UpstreamFault> {
+        let patience = match &self.transport {
+            Transport::Stdio(_) => PROBE,
+            Transport::Http(_) => PROBE_URL,
+        };
         let id = self.number();
         let asked = self.exchange(id, connector::discover(id, VERSION), bearer, None);
-        let Ok(answer) = tokio::time::timeout(PROBE, asked).await else { return Ok(Probe::Silent) };
+        let Ok(answer) = tokio::time::timeout(patience, asked).await else { return Ok(Probe::Silent) };
         Ok(match answer {
             Ok(Ok(result)) => Probe::Answered(connector::discovery(Ok(&result))),
             Ok(Err(error)) => Probe::Answered(connector::discovery(Err(&error))),

@@ -282,7 +282,8 @@ fn shaped(dialect: Dialect, mut object: RawObject<'_>) -> Option<Box<RawValue>> 
     } else {
         // Before, it was an object or not there.
         let odd = object.member("structuredContent").is_some_and(|content| !content.get().starts_with('{'));
-        if !odd && !object.keys().any(modern_member) {
+        let is_known = !object.keys().any(modern_member);
+        if is_known && !odd {
             return None;
         }
         object.retain(|key| !modern_member(key) && !(odd && key == "structuredContent"));
