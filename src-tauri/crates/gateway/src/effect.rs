@@ -8,7 +8,7 @@ use connector::{CallFault, Caller};
 use futures_util::future::join_all;
 use issuer::AccessGrant;
 use mcp::assistant::refusal_text;
-use mcp::{AskKind, CallParams, InputRequired, Method, RawObject, RpcError};
+use mcp::{AskKind, CallParams, InputRequired, Method, RawObject, Revision, RpcError};
 use policy::Permit;
 use serde_json::value::RawValue;
 use upstream::{Answer, Ear, Hearing, Standing, UpstreamFault, Wants, ear};
@@ -128,7 +128,7 @@ impl Causing<'_> {
             return self.relayed(answer, heard.and_then(|(_, hearing)| hearing.undeclared()));
         }
         for _ in 0..MOST_ROUNDS {
-            let Ok(Ok(result)) = &answer else { return Caused::Answered(answer) };
+            let Ok(Ok(result)) = &answer else { return self.known_error(answer) };
             let Some(required) = InputRequired::read(result) else { return Caused::Answered(answer) };
             let asked = match required {
                 Ok(required) => self.ask(&required).await.map(|answers| (answers, required.state)),
@@ -154,6 +154,9 @@ impl Causing<'_> {
                 return Caused::Refused(RpcError::missing_capability(kind));
             }
             (Ok(Ok(result)), _) => InputRequired::read(result),
+            (Ok(Err(error)), None) if InputRequired::of_error(error).is_some() => {
+                return self.to_be_visited(answer);
+            }
             (Ok(Err(_)) | Err(_), _) => None,
         };
         let fault = match required {
@@ -165,6 +168,21 @@ impl Causing<'_> {
             Some(Err(fault)) => fault.to_string(),
         };
         Caused::Answered(Err(UpstreamFault::Unusable(fault).into()))
+    }
+
+    /// An error that says that the person has to visit URLs first, for an assistant that does not know such errors.
+    fn to_be_visited(&self, answer: Result<Answer, CallFault>) -> Caused {
+        let required = match &answer {
+            Ok(Err(error)) => InputRequired::of_error(error),
+            Ok(Ok(_)) | Err(_) => None,
+        };
+        match required {
+            Some(required) if required.asks.iter().all(|(_, ask)| self.voice.allows(ask)) => {
+                Caused::Required(required.to_raw())
+            }
+            Some(required) => Caused::Unasked(visit(&required)),
+            None => Caused::Answered(answer),
+        }
     }
 
     async fn call(
@@ -194,10 +212,26 @@ impl Causing<'_> {
             .map(|(key, answer)| match answer {
                 Some(Ok(answer)) => Ok((key, answer)),
                 Some(Err(error)) => Err(format!("the assistant refused: {}", refusal_text(&error))),
-                None => Err("the assistant cannot be asked, or did not answer".to_owned()),
+                None if required.urls().is_empty() => {
+                    Err("the assistant cannot be asked, or did not answer".to_owned())
+                }
+                None => Err(visit(required)),
             })
             .collect()
     }
+
+    /// An error for an assistant with a session: what its revision does not know is said in words.
+    fn known_error(&self, answer: Result<Answer, CallFault>) -> Caused {
+        if self.voice.dialect.is_before(Revision::V2025_11_25) {
+            return self.to_be_visited(answer);
+        }
+        Caused::Answered(answer)
+    }
+}
+
+/// What a person does for whom nobody else opens the URL.
+fn visit(required: &InputRequired) -> String {
+    format!("open {} in a browser, then ask again", required.urls().join(" and "))
 }
 
 /// Whether a tool's result says that it failed.

@@ -52,7 +52,7 @@ fn entries<'s>(
         List::Tools if view.is_searched() => search::definitions().collect(),
         List::Tools => {
             let tools = listed(gate, snapshot, grant, dialect).into_iter();
-            tools.map(|one| &*one.entry.definition).collect()
+            tools.map(|one| one.entry.shown(dialect)).collect()
         }
         List::Resources => {
             let (viewer, all) = (viewer(), view.resources().iter());

@@ -17,6 +17,7 @@ use mcp::{Ask, AskKind, CallParams, InputRequired, RpcError};
 use model::Digest;
 use serde_json::value::RawValue;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 use upstream::{Answer, Asked, Authority, Event, Hearing};
 
 use crate::end::THOUGHT_ABOUT;
@@ -60,6 +61,7 @@ pub(crate) struct Parked(Arc<Mutex<HashMap<Digest, Entry>>>);
 
 struct Entry {
     bound: Bound,
+    since: Instant,
     waiting: Waiting,
 }
 
@@ -159,7 +161,7 @@ impl Parked {
     /// nobody comes back.
     ///
     /// # Errors
-    /// Too many wait, or there is no randomness.
+    /// There is no randomness.
     pub(crate) fn park(
         &self,
         grant: &AccessGrant,
@@ -170,16 +172,12 @@ impl Parked {
         let state = name()?;
         let required = waiting.required(&state).to_raw();
         let mut parked = self.lock();
-        let of_assistant = |entry: &&Entry| entry.bound.client_id == bound.client_id;
-        if parked.values().filter(of_assistant).count() >= MOST_PARKED {
-            let text = format!("{MOST_PARKED} calls wait for answers of yours. Answer those first.");
-            return Err(RpcError::new(RpcError::BUSY, text));
-        }
+        drop_oldest(&mut parked, &bound.client_id);
         let key = Digest::of(state.as_bytes());
         let Waiting { running: Running { work, hearing, .. }, open } = waiting;
         let work = Driven(tokio::spawn(work));
         let running = Running::new(async move { work.outcome().await }, hearing);
-        parked.insert(key, Entry { bound, waiting: Waiting { running, open } });
+        parked.insert(key, Entry { bound, since: Instant::now(), waiting: Waiting { running, open } });
         drop(parked);
         self.forget_later(key);
         Ok(required)
@@ -219,6 +217,17 @@ impl Parked {
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Digest, Entry>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Makes room for one more call of an assistant: what it has left unanswered for the longest time it has most likely
+/// forgotten.
+fn drop_oldest(parked: &mut HashMap<Digest, Entry>, client_id: &str) {
+    let of_client = || parked.iter().filter(|(_, entry)| entry.bound.client_id == client_id);
+    if of_client().count() < MOST_PARKED {
+        return;
+    }
+    let oldest = of_client().min_by_key(|(_, entry)| entry.since).map(|(key, _)| *key);
+    oldest.map(|oldest| parked.remove(&oldest));
 }
 
 impl Bound {

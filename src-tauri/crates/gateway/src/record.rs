@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use audit::{ArgumentSummary, Outcome, OutcomeStatus, PolicyReference};
 use connector::{AccountFault, CallFault};
-use mcp::RawObject;
+use mcp::{InputRequired, RawObject};
 use model::Advice;
 use policy::{CredentialChoice, DenialKind, Permit, PolicyVersion};
 use upstream::Answer;
@@ -39,6 +39,9 @@ pub(crate) fn outcome(caused: &Caused, title: &str, took: Duration) -> (Outcome,
 
 fn answered(answer: &Result<Answer, CallFault>, title: &str) -> (Outcome, CallEnd) {
     match answer {
+        Ok(Ok(result)) if InputRequired::read(result).is_some() => {
+            (Outcome::new(OutcomeStatus::InputRequired), CallEnd::Done)
+        }
         Ok(Ok(result)) => {
             let failed = is_error(result);
             let status = if failed { OutcomeStatus::ToolError } else { OutcomeStatus::Ok };

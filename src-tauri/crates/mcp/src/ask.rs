@@ -53,6 +53,11 @@ impl Ask {
         self.kind
     }
 
+    /// How long its parameters are, in bytes.
+    pub fn bytes(&self) -> usize {
+        self.params.get().len()
+    }
+
     /// The method.
     pub fn method(&self) -> &'static str {
         match self.kind {
@@ -71,6 +76,11 @@ impl Ask {
             AskKind::Form => return self.only_field().unwrap_or_else(|| "elicitation".to_owned()),
         };
         other.to_owned()
+    }
+
+    /// The URL that the person is asked to visit.
+    pub fn url(&self) -> Option<String> {
+        (self.kind == AskKind::Url).then(|| RawObject::parse(&self.params)?.read("url"))?
     }
 
     fn only_field(&self) -> Option<String> {
@@ -113,6 +123,10 @@ pub struct InputRequired {
     pub state: Option<String>,
 }
 
+/// The code with which servers with sessions say that the person has to visit a URL first (MCP 2025-11-25,
+/// client/elicitation, "URL Elicitation Required Error").
+const URL_REQUIRED: i32 = -32042;
+
 /// An `input_required` result that cannot be obeyed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InputFault {
@@ -138,6 +152,29 @@ impl InputRequired {
         }
         let object = RawObject::parse(result)?;
         (object.read::<Cow<'_, str>>("resultType")? == KIND).then(|| Self::of(&object))
+    }
+
+    /// Reads an error that says that the person has to visit URLs before the request is made again; `None` for others.
+    pub fn of_error(error: &RawValue) -> Option<Self> {
+        let error = RawObject::parse(error)?;
+        if error.read::<i32>("code")? != URL_REQUIRED {
+            return None;
+        }
+        let data = error.member("data").and_then(RawObject::parse)?;
+        let visits: Vec<&RawValue> = serde_json::from_str(data.member("elicitations")?.get()).ok()?;
+        let mut required = Self::default();
+        for visit in visits.into_iter().take(MOST_QUESTIONS) {
+            let mut params = RawObject::parse(visit)?;
+            params.set("mode", raw("url"));
+            let number = required.asks.len() + 1;
+            required.asks.push((format!("url_{number}"), Ask::read("elicitation/create", &params)?));
+        }
+        (!required.asks.is_empty()).then_some(required)
+    }
+
+    /// The URLs that the person has to visit, for words that say so.
+    pub fn urls(&self) -> Vec<String> {
+        self.asks.iter().filter_map(|(_, ask)| ask.url()).collect()
     }
 
     fn of(object: &RawObject<'_>) -> Result<Self, InputFault> {
@@ -171,7 +208,9 @@ impl InputRequired {
         }
         let mut result = RawObject::default();
         result.set("resultType", raw(KIND));
-        result.set("inputRequests", requests.to_raw());
+        if !self.asks.is_empty() {
+            result.set("inputRequests", requests.to_raw());
+        }
         if let Some(state) = &self.state {
             result.set("requestState", raw(state));
         }
@@ -205,6 +244,23 @@ mod tests {
         assert_eq!(required(text).unwrap().to_raw().get(), text);
         assert!(InputRequired::read(&value(r#"{"resultType":"complete"}"#)).is_none());
         assert!(InputRequired::read(&value("7")).is_none());
+    }
+
+    #[test]
+    fn an_error_that_wants_a_visit_is_a_question() {
+        let error = |code: i32| {
+            value(&format!(
+                r#"{{"code":{code},"message":"m","data":{{"elicitations":[
+                    {{"mode":"url","elicitationId":"e","url":"https://a.example/x","message":"m"}}]}}}}"#
+            ))
+        };
+        let required = InputRequired::of_error(&error(-32042)).unwrap();
+        assert_eq!(required.urls(), ["https://a.example/x"]);
+        let text = required.to_raw();
+        assert!(text.get().contains(r#""url_1":{"method":"elicitation/create""#), "{text}");
+        assert!(!text.get().contains("elicitationId") && !text.get().contains("requestState"), "{text}");
+        assert!(InputRequired::of_error(&error(-32602)).is_none());
+        assert!(InputRequired::of_error(&value(r#"{"code":-32042}"#)).is_none());
     }
 
     #[test]

@@ -280,6 +280,14 @@ impl<'a> CallParams<'a> {
         CallParams { object, ..self.clone() }
     }
 
+    /// The same call as a task of revisions with sessions (MCP 2025-11-25, basic/utilities/tasks): some tools are called in
+    /// no other way.
+    pub fn as_task(&self) -> CallParams<'_> {
+        let mut object = self.object.clone();
+        object.set("task", raw(&serde_json::json!({})));
+        CallParams { object, ..self.clone() }
+    }
+
     /// The parameters for a connector that knows the target as `name`: everything as it came, but for the name and for
     /// what concerns only the hop from the assistant. `stateless`: whether the connector understands rounds.
     pub(crate) fn passed_on(&self, name: &str, stateless: bool) -> RawObject<'_> {

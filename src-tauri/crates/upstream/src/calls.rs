@@ -18,6 +18,8 @@ pub(crate) type Replier = Arc<dyn Fn(String) + Send + Sync>;
 
 /// How many updates of resources may wait for whoever follows them.
 const MOST_UPDATES: usize = 256;
+/// The longest update, in bytes; it says little more than a URI.
+const LONGEST_UPDATE: usize = 16 * 1024;
 
 /// A resource that was subscribed to changed.
 #[derive(Debug, Clone)]
@@ -81,6 +83,7 @@ impl Calls {
     /// Hands a notice to whom it concerns.
     pub(crate) fn tell(&self, notice: Notice) {
         let heard = match &notice {
+            Notice::Updated { params, .. } if params.get().len() > LONGEST_UPDATE => return,
             Notice::Updated { uri, params } => {
                 // Nobody may follow any more.
                 let _ = self.1.send(Update { uri: uri.clone(), params: params.clone().into() });

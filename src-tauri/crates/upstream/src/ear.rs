@@ -12,8 +12,9 @@ use tokio::time::Instant;
 
 use crate::fault::UpstreamFault;
 
-/// How much may wait to be heard. Notices beyond are dropped, questions are refused.
+/// How much may wait to be heard, in number and in bytes. Notices beyond are dropped, questions are refused.
 const MOST_UNHEARD: usize = 256;
+const MOST_UNHEARD_BYTES: usize = 4 * 1024 * 1024;
 /// The longest that a call may take which shows signs of life, in multiples of its deadline.
 const LONGEST: u32 = 15;
 /// How often it is looked at whether a person still thinks about an answer.
@@ -54,6 +55,15 @@ pub enum Event {
     Asked(Asked),
 }
 
+impl Event {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Progress(params) | Self::Log(params) => params.get().len(),
+            Self::Asked(asked) => asked.ask.bytes(),
+        }
+    }
+}
+
 /// A question that waits for its answer. Dropping it refuses the answer.
 #[derive(Debug)]
 pub struct Asked {
@@ -91,6 +101,7 @@ struct Inner {
 #[derive(Debug)]
 struct State {
     waiting: VecDeque<Event>,
+    waiting_bytes: usize,
     /// Questions that are not answered yet.
     open: usize,
     /// When the call last showed that it goes on.
@@ -106,6 +117,7 @@ struct State {
 pub fn ear(wants: Wants) -> (Ear, Hearing) {
     let state = State {
         waiting: VecDeque::new(),
+        waiting_bytes: 0,
         open: 0,
         alive: Instant::now(),
         deaf: false,
@@ -121,7 +133,7 @@ impl Hearing {
     pub async fn next(&mut self) -> Event {
         loop {
             let said = self.0.said.notified();
-            if let Some(event) = self.0.state().waiting.pop_front() {
+            if let Some(event) = self.0.take() {
                 return event;
             }
             said.await;
@@ -135,7 +147,7 @@ impl Hearing {
 
     /// What was said and not taken yet.
     pub fn take(&mut self) -> Option<Event> {
-        self.0.state().waiting.pop_front()
+        self.0.take()
     }
 }
 
@@ -235,11 +247,20 @@ impl Ear {
 }
 
 impl Inner {
+    fn take(&self) -> Option<Event> {
+        let mut state = self.state();
+        let event = state.waiting.pop_front()?;
+        state.waiting_bytes = state.waiting_bytes.saturating_sub(event.bytes());
+        Some(event)
+    }
+
     fn say(&self, event: Event) -> bool {
         let mut state = self.state();
-        if state.deaf || state.waiting.len() >= MOST_UNHEARD {
+        let bytes = state.waiting_bytes + event.bytes();
+        if state.deaf || state.waiting.len() >= MOST_UNHEARD || bytes > MOST_UNHEARD_BYTES {
             return false;
         }
+        state.waiting_bytes = bytes;
         state.waiting.push_back(event);
         drop(state);
         self.said.notify_one();
@@ -315,6 +336,19 @@ mod tests {
             heard.push(params.get().to_owned());
         }
         assert_eq!(heard, [r#""warning""#, r#""emergency""#]);
+    }
+
+    #[tokio::test]
+    async fn whoever_does_not_listen_is_told_within_bounds() {
+        let (ear, mut hearing) = ear(wants("{}"));
+        let long = mcp::raw(&"x".repeat(MOST_UNHEARD_BYTES / 2));
+        for _ in 0..4 {
+            ear.tell(Notice::Progress { of: 1, params: long.clone() });
+        }
+        let heard = std::iter::from_fn(|| hearing.take()).count();
+        assert_eq!(heard, 1, "two are more than the bound");
+        ear.tell(Notice::Progress { of: 1, params: long });
+        assert!(hearing.take().is_some(), "there is room again");
     }
 
     #[tokio::test(start_paused = true)]

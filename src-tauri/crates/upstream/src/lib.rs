@@ -8,6 +8,7 @@
 mod authority;
 mod calls;
 mod ear;
+mod effect;
 mod fault;
 mod http;
 mod links;

@@ -48,6 +48,7 @@ impl Place<'_> {
             mirrored: RwLock::default(),
             followed: AtomicBool::new(false),
             resources: watch::Sender::default(),
+            jobs: Mutex::default(),
             listening: AtomicU64::new(0),
             life: watch::Sender::new(()),
         })

@@ -1,11 +1,11 @@
 //! One conversation with a connector, whatever the transport and the revision.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
-use mcp::connector::{self, About, Hop, Outgoing};
+use mcp::connector::{self, About, Outgoing};
 use mcp::{CallParams, Capabilities, Dialect, LogLevel, Mirrored};
 use serde_json::value::RawValue;
 use tokio::sync::watch;
@@ -13,7 +13,8 @@ use tokio::time::Instant;
 
 use crate::authority::Authority;
 use crate::calls::{Calls, Replier};
-use crate::ear::{Ear, LogWish};
+use crate::ear::Ear;
+use crate::effect::Effect;
 use crate::fault::UpstreamFault;
 use crate::http::{Bearer, Http, shown};
 use crate::notices::{Changes, News};
@@ -24,8 +25,6 @@ use crate::subscription::FollowedResources;
 pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// How long a connector may take to hear that nobody waits for its answer any more.
 const TOLD_WITHIN: Duration = Duration::from_secs(5);
-/// How long what was said before an answer may take to come by another way.
-const STRAGGLERS: Duration = Duration::from_millis(30);
 /// How long a call waits for the stream over which it may be asked something.
 const STREAM_WITHIN: Duration = Duration::from_secs(2);
 
@@ -48,6 +47,8 @@ pub struct Session {
     pub(crate) resources: FollowedResources,
     /// The number of the request that a program tells news under.
     pub(crate) listening: AtomicU64,
+    /// Tools that have to be called as tasks.
+    pub(crate) jobs: Mutex<HashSet<model::ToolName>>,
     /// Gone with the session, for those who follow it without holding it.
     pub(crate) life: watch::Sender<()>,
 }
@@ -103,7 +104,11 @@ impl Session {
     }
 
     /// Has the connector send log messages from this level on, unless it does already. What it does not know it refuses.
-    async fn raise_level(&self, wanted: LogLevel, bearer: Option<&Bearer>) -> Result<(), UpstreamFault> {
+    pub(crate) async fn raise_level(
+        &self,
+        wanted: LogLevel,
+        bearer: Option<&Bearer>,
+    ) -> Result<(), UpstreamFault> {
         {
             let mut level = self.level.lock().unwrap_or_else(PoisonError::into_inner);
             if level.is_some_and(|level| level <= wanted) {
@@ -200,11 +205,13 @@ impl Session {
     }
 
     /// Waits until it is heard what may be asked during a call, for as long as is sensible.
-    async fn hears(&self) {
+    pub(crate) async fn hears(&self) {
         if let (Transport::Http(http), true) = (&self.transport, self.is_asked_over_stream()) {
             let mut listens = http.listens.subscribe();
-            let heard = listens.wait_for(|listens| *listens);
-            let _silent = tokio::time::timeout(STREAM_WITHIN, heard).await;
+            if tokio::time::timeout(STREAM_WITHIN, listens.wait_for(|listens| *listens)).await.is_err() {
+                // Some servers say nothing until they have something to say. It is waited for once.
+                http.listens.send_replace(true);
+            }
         }
     }
 
@@ -232,7 +239,7 @@ impl Session {
         }
     }
 
-    fn replier(&self, bearer: Option<&Bearer>) -> Replier {
+    pub(crate) fn replier(&self, bearer: Option<&Bearer>) -> Replier {
         match &self.transport {
             Transport::Stdio(stdio) => stdio.replier(),
             Transport::Http(http) => http.replier(bearer),
@@ -241,12 +248,21 @@ impl Session {
 
     /// Over HTTP without sessions, closing the connection says as much; with them it says nothing (MCP 2025-11-25,
     /// basic/transports, "Sending Messages to the Server").
-    fn cancel(&self, id: u64, bearer: Option<&Bearer>) {
+    pub(crate) fn cancel(&self, id: u64, bearer: Option<&Bearer>) {
         match &self.transport {
             Transport::Stdio(stdio) => stdio.send_if_room(connector::cancelled(id)),
             Transport::Http(_) if self.dialect.is_stateless() => {}
+            Transport::Http(_) => {
+                self.tell(connector::reply(self.dialect, connector::cancelled(id)), bearer);
+            }
+        }
+    }
+
+    /// Sends something whose answer nobody waits for.
+    pub(crate) fn tell(&self, message: Outgoing, bearer: Option<&Bearer>) {
+        match &self.transport {
+            Transport::Stdio(stdio) => stdio.send_if_room(message.body),
             Transport::Http(http) => {
-                let message = connector::reply(self.dialect, connector::cancelled(id));
                 let (http, bearer) = (Arc::clone(http), bearer.cloned());
                 tokio::spawn(async move {
                     if let Err(fault) = within(TOLD_WITHIN, http.notify(message, bearer.as_ref())).await {
@@ -262,83 +278,12 @@ impl Session {
     }
 }
 
-/// One effect that a session is used for.
-struct Effect<'a> {
-    session: &'a Session,
-    params: &'a CallParams<'a>,
-    authority: Authority<'a>,
-    bearer: Option<&'a Bearer>,
-    ear: Option<&'a Ear>,
-}
-
-impl Effect<'_> {
-    async fn attempt(&self, deadline: Duration) -> Result<Answer, UpstreamFault> {
-        let work = self.exchange();
-        let tasks = self.ear.is_some_and(|ear| ear.wants().capabilities.tasks());
-        let outcome = match self.ear {
-            Some(ear) => ear.within(deadline, work).await,
-            None => within(deadline, work).await,
-        };
-        match outcome {
-            Ok(Ok(result)) if !connector::is_relayed(&result, tasks) => {
-                Err(UpstreamFault::Unusable("it answers in a way that was not offered to it".to_owned()))
-            }
-            outcome => outcome,
-        }
-    }
-
-    async fn exchange(&self) -> Result<Answer, UpstreamFault> {
-        let Self { session, bearer, ear, .. } = *self;
-        if let (Some(LogWish::From(level)), false) =
-            (ear.map(|ear| ear.wants().log), session.dialect.is_stateless())
-        {
-            session.raise_level(level, bearer).await?;
-        }
-        session.hears().await;
-        let id = session.number();
-        let message = self.message(id);
-        let heard = ear.map(|ear| (ear, session.replier(bearer)));
-        let _under_way = session.calls.register(id, heard);
-        let mut unanswered = Unanswered { session, id, bearer, abandoned: true };
-        let outcome = session.exchange(id, message, bearer, ear).await;
-        unanswered.abandoned = false;
-        if ear.is_some_and(Ear::heard_aside) {
-            tokio::time::sleep(STRAGGLERS).await;
-        }
-        outcome
-    }
-
-    fn message(&self, id: u64) -> Outgoing {
-        let Self { session, params, authority, ear, .. } = *self;
-        let wants = ear.map(Ear::wants);
-        let nothing = Capabilities::default();
-        let hop = Hop {
-            dialect: session.dialect,
-            version: VERSION,
-            capabilities: wants.map_or(&nothing, |wants| &wants.capabilities),
-            log: wants.and_then(|wants| match wants.log {
-                LogWish::Nothing => None,
-                LogWish::Whatever => Some(LogLevel::Info),
-                LogWish::From(level) => Some(level),
-            }),
-            progress: wants.is_some_and(|wants| wants.progress),
-        };
-        let mut message = connector::effect(hop, id, params, authority.name(params));
-        if let Some(known) = &*session.mirrored.read().unwrap_or_else(PoisonError::into_inner)
-            && let Some(mirrored) = authority.permit().tool().and_then(|tool| known.get(tool))
-        {
-            message.repeated = mirrored.headers(params.arguments());
-        }
-        message
-    }
-}
-
 /// A call that nobody waits for any more is cancelled, be it late or the assistant gone.
-struct Unanswered<'a> {
-    session: &'a Session,
-    id: u64,
-    bearer: Option<&'a Bearer>,
-    abandoned: bool,
+pub(crate) struct Unanswered<'a> {
+    pub(crate) session: &'a Session,
+    pub(crate) id: u64,
+    pub(crate) bearer: Option<&'a Bearer>,
+    pub(crate) abandoned: bool,
 }
 
 impl Drop for Unanswered<'_> {

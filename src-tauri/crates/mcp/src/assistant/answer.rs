@@ -47,6 +47,8 @@ pub struct ToolEntry {
     pub name: String,
     /// The definition, as the connector sent it but for the name.
     pub definition: Box<RawValue>,
+    /// The same for revisions with sessions, where it differs.
+    earlier: Option<Box<RawValue>>,
     /// The arguments that headers repeat, in the stateless revision.
     pub mirrored: Result<Mirrored, MirrorFault>,
 }
@@ -62,8 +64,28 @@ impl ToolEntry {
     pub fn new(name: String, definition: &RawValue) -> Option<Self> {
         let mirrored = Mirrored::of(definition);
         let definition = renamed(&name, definition)?;
-        Some(Self { name, definition, mirrored })
+        let earlier = earlier(&definition);
+        Some(Self { name, definition, earlier, mirrored })
     }
+
+    /// What an assistant that speaks `dialect` is shown.
+    pub fn shown(&self, dialect: Dialect) -> &RawValue {
+        match &self.earlier {
+            Some(earlier) if !dialect.is_stateless() => earlier,
+            Some(_) | None => &self.definition,
+        }
+    }
+}
+
+/// A tool without what revisions with sessions do not allow: results that are no objects.
+fn earlier(definition: &RawValue) -> Option<Box<RawValue>> {
+    let mut object = RawObject::parse(definition)?;
+    let schema = object.member("outputSchema").and_then(RawObject::parse)?;
+    if schema.read::<Cow<'_, str>>("type").as_deref() == Some("object") {
+        return None;
+    }
+    object.retain(|key| key != "outputSchema");
+    Some(object.to_raw())
 }
 
 /// An entry under another name, and else as it was. `None` when it is not an object.
@@ -258,10 +280,12 @@ fn shaped(dialect: Dialect, mut object: RawObject<'_>) -> Option<Box<RawValue>> 
         }
         object.set("resultType", raw("complete"));
     } else {
-        if !object.keys().any(modern_member) {
+        // Before, it was an object or not there.
+        let odd = object.member("structuredContent").is_some_and(|content| !content.get().starts_with('{'));
+        if !odd && !object.keys().any(modern_member) {
             return None;
         }
-        object.retain(|key| !modern_member(key));
+        object.retain(|key| !modern_member(key) && !(odd && key == "structuredContent"));
     }
     Some(object.to_raw())
 }
@@ -285,6 +309,25 @@ mod tests {
     fn result(revision: Revision, text: &str) -> String {
         let answer = Answer::result(Dialect::of(revision), &value("7"), &value(text));
         String::from_utf8(answer.body).unwrap()
+    }
+
+    #[test]
+    fn results_that_are_no_objects_are_for_those_who_know_them() {
+        let text = r#"{"content":[],"structuredContent":[1.50]}"#;
+        assert!(result(Revision::MODERN, text).contains(r#""structuredContent":[1.50]"#));
+        assert!(!result(Revision::V2025_11_25, text).contains("structuredContent"));
+        let object = r#"{"content":[],"structuredContent":{"n":1.50}}"#;
+        assert!(result(Revision::V2025_11_25, object).contains(r#""structuredContent":{"n":1.50}"#));
+
+        let tool = |schema: &str| {
+            let tool = format!(r#"{{"name":"a","inputSchema":{{}},"outputSchema":{schema},"x":1e3}}"#);
+            ToolEntry::new("a".to_owned(), &value(&tool)).unwrap()
+        };
+        let shown = |tool: &ToolEntry, revision| tool.shown(Dialect::of(revision)).get().to_owned();
+        let list = tool(r#"{"type":"array"}"#);
+        assert!(shown(&list, Revision::MODERN).contains("outputSchema"));
+        assert_eq!(shown(&list, Revision::V2025_11_25), r#"{"name":"a","inputSchema":{},"x":1e3}"#);
+        assert!(shown(&tool(r#"{"type":"object"}"#), Revision::V2025_06_18).contains("outputSchema"));
     }
 
     #[test]

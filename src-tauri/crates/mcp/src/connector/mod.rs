@@ -5,6 +5,7 @@
 mod about;
 mod discovery;
 mod heard;
+mod jobs;
 mod lists;
 mod request;
 
@@ -14,6 +15,7 @@ pub use about::About;
 pub use discovery::{Discovery, discovery};
 pub(crate) use heard::progress_of;
 pub use heard::{FromConnector, Notice, Question};
+pub use jobs::{cancel_task, takes_tasks, task_of, task_result, without_task};
 pub use lists::{Page, identity, interface_of, list, read_page};
 pub use request::{
     Hop, Outgoing, call_tool_alone, cancelled, discover, effect, initialize, initialized, listen, reply,
@@ -95,6 +97,11 @@ pub fn read_alone(body: &[u8]) -> Result<Result<Box<RawValue>, Box<RawValue>>, A
 pub fn is_relayed(result: &RawValue, tasks: bool) -> bool {
     let kind = RawObject::parse(result).and_then(|object| object.read::<String>("resultType"));
     kind.is_none_or(|kind| kind == "complete" || kind == "input_required" || (tasks && kind == "task"))
+}
+
+/// Whether an error object says that there is no such method.
+pub fn is_no_method(error: &RawValue) -> bool {
+    code_of(error) == Some(RpcError::METHOD_NOT_FOUND)
 }
 
 /// Whether an error object says that headers and body contradict each other; then nothing has been done.

@@ -86,8 +86,13 @@ pub fn call_tool_alone(params: &CallParams<'_>, name: &str, version: &str) -> Ou
 
 /// `logging/setLevel` in a session.
 pub fn set_level(dialect: Dialect, id: u64, level: LogLevel) -> Outgoing {
-    let body = request(id, "logging/setLevel", &json!({"level": level}));
-    Outgoing { headers: headers(dialect, "logging/setLevel", None), repeated: Vec::new(), body }
+    in_session(dialect, id, "logging/setLevel", &json!({"level": level}))
+}
+
+/// A request of the gateway's own that only revisions with sessions have.
+pub(super) fn in_session(dialect: Dialect, id: u64, method: &str, params: &serde_json::Value) -> Outgoing {
+    let body = request(id, method, params);
+    Outgoing { headers: headers(dialect, method, None), repeated: Vec::new(), body }
 }
 
 /// `subscriptions/listen` for what `filter` names (MCP 2026-07-28, basic/patterns/subscriptions).

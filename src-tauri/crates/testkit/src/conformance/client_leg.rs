@@ -1,10 +1,11 @@
-//! The suite as a connector: behind a gateway that an assistant of ours calls.
+//! The suite as a connector: behind a gateway that an assistant of ours calls, of the same era and of the other.
 
 use testkit::PeerFault;
 
+use crate::era::Era;
 use crate::matrix::{Kind, Matrix};
 use crate::requirements::{Leg, Scenarios};
-use crate::suite::{REVISIONS, Suite};
+use crate::suite::Suite;
 use crate::verdict::Verdict;
 
 /// Runs the leg, without the scenarios about signing in at a connector.
@@ -12,17 +13,17 @@ use crate::verdict::Verdict;
 /// # Errors
 /// If the suite cannot be run.
 pub(crate) async fn run(suite: &Suite, only: &str, matrix: &mut Matrix) -> Result<(), PeerFault> {
-    // The suite hands this to a shell.
     let (own, turns) = (std::env::current_exe()?, suite.file("turns"));
-    let client = format!("'{}' client --turns '{}'", own.display(), turns.display());
-    for revision in REVISIONS {
-        let name = format!("client {revision}");
+    for (connector, assistant) in Era::BOTH.into_iter().flat_map(|era| Era::BOTH.map(|other| (era, other))) {
+        let revision = connector.revision();
+        let name = format!("client {revision} {assistant} assistant");
         if !name.contains(only) {
             continue;
         }
+        // The suite hands this to a shell.
+        let client = format!("'{}' client --era {assistant} --turns '{}'", own.display(), turns.display());
         let found = suite.client(&name, revision, &client).await?;
-        let requirements = suite.requirements(revision)?;
-        let scenarios = without_sign_in(requirements.of(Leg::Client));
+        let scenarios = without_sign_in(suite.requirements(revision)?.of(Leg::Client));
         matrix.add(name, Kind::Through, Verdict::of(&scenarios, &found, None));
     }
     Ok(())

@@ -5,6 +5,7 @@
 
 mod client_leg;
 mod driver;
+mod era;
 mod matrix;
 mod requirements;
 mod server_leg;
@@ -19,6 +20,7 @@ use clap::{Parser, Subcommand};
 use testkit::PeerFault;
 use url::Url;
 
+use crate::era::Era;
 use crate::matrix::Matrix;
 use crate::suite::Suite;
 
@@ -42,6 +44,9 @@ enum Command {
     },
     /// Is the client of one scenario, whose name and context are in the environment; started by the suite.
     Client {
+        /// The era of the assistant before the gateway.
+        #[arg(long)]
+        era: Era,
         /// A folder in which clients take turns.
         #[arg(long)]
         turns: PathBuf,
@@ -54,7 +59,7 @@ enum Command {
 async fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Run { results, only } => run(results, &only).await,
-        Command::Client { turns, url } => driver::perform(&turns, &url).await.map(|()| true),
+        Command::Client { era, turns, url } => driver::perform(era, &turns, &url).await.map(|()| true),
     };
     match outcome {
         Ok(true) => ExitCode::SUCCESS,

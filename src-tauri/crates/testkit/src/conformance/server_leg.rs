@@ -8,14 +8,14 @@ use testkit::{Gateway, Injector, PeerFault, Process, Program, Spec, beside};
 use tokio::sync::Semaphore;
 use url::Url;
 
+use crate::era::Era;
 use crate::matrix::{Kind, Matrix};
 use crate::requirements::Leg;
 use crate::settings::{Connector, Way, gateway, token};
-use crate::suite::{REVISIONS, Suite};
+use crate::suite::Suite;
 use crate::verdict::{Findings, Verdict};
 
 const SOON: Duration = Duration::from_secs(30);
-const ERAS: [&str; 2] = ["legacy", "modern"];
 
 /// Runs wait more than they work; more at once would make each other late, and the suite waits less than a second for some
 /// things.
@@ -23,17 +23,20 @@ const AT_ONCE: usize = 3;
 
 /// One connector and what the suite asks of it.
 struct Cell {
+    /// What the suite speaks.
     revision: &'static str,
-    era: &'static str,
+    /// What the connector speaks.
+    era: Era,
     transport: &'static str,
 }
 
 impl Cell {
     fn all() -> impl Iterator<Item = Self> {
-        let eras = || ERAS.into_iter().flat_map(|era| ["http", "stdio"].map(|transport| (era, transport)));
-        REVISIONS
-            .into_iter()
-            .flat_map(move |revision| eras().map(move |(era, transport)| Self { revision, era, transport }))
+        let ways =
+            || Era::BOTH.into_iter().flat_map(|era| ["http", "stdio"].map(|transport| (era, transport)));
+        Era::BOTH.into_iter().flat_map(move |suite| {
+            ways().map(move |(era, transport)| Self { revision: suite.revision(), era, transport })
+        })
     }
 
     fn id(&self) -> String {
@@ -59,7 +62,7 @@ pub(crate) async fn run(suite: &Suite, only: &str, matrix: &mut Matrix) -> Resul
     let (direct, through) = (direct?, through?);
     for (revision, era, found) in &direct {
         let scenarios = suite.requirements(revision)?;
-        let kind = if speaks(era, revision) { Kind::Clean } else { Kind::Compared };
+        let kind = if era.revision() == *revision { Kind::Clean } else { Kind::Compared };
         let verdict = Verdict::of(scenarios.of(Leg::Server), found, None);
         matrix.add(format!("direct {revision} {era} http"), kind, verdict);
     }
@@ -72,16 +75,10 @@ pub(crate) async fn run(suite: &Suite, only: &str, matrix: &mut Matrix) -> Resul
     Ok(())
 }
 
-/// Whether a connector of that era speaks the revision itself.
-fn speaks(era: &str, revision: &str) -> bool {
-    let own = if era == "modern" { REVISIONS.last() } else { REVISIONS.first() };
-    own.is_some_and(|own| *own == revision)
-}
-
-type Direct = Vec<(&'static str, &'static str, Findings)>;
+type Direct = Vec<(&'static str, Era, Findings)>;
 
 async fn directly(suite: &Suite, turns: &Semaphore) -> Result<Direct, PeerFault> {
-    let runs = REVISIONS.into_iter().flat_map(|revision| ERAS.map(|era| (revision, era)));
+    let runs = Era::BOTH.into_iter().flat_map(|suite| Era::BOTH.map(|era| (suite.revision(), era)));
     try_join_all(runs.map(async |(revision, era)| {
         let _turn = turns.acquire().await;
         let (_fixture, url) = fixture(era).await?;
@@ -100,7 +97,8 @@ async fn through(suite: &Suite, cells: &[Cell], turns: &Semaphore) -> Result<Vec
             Way::Url(url)
         } else {
             let program = beside(Program::Fixture)?.to_string_lossy().into_owned();
-            let arguments = ["--era", cell.era, "--transport", "stdio"].map(str::to_owned);
+            let arguments =
+                ["--era".to_owned(), cell.era.to_string(), "--transport".to_owned(), "stdio".to_owned()];
             Way::Command(std::iter::once(program).chain(arguments).collect())
         };
         connectors.push(Connector { id: cell.id(), way });
@@ -128,9 +126,9 @@ async fn door(gateway: &Gateway, server: &str) -> Result<(Injector, Url), PeerFa
     Ok((injector, url))
 }
 
-async fn fixture(era: &str) -> Result<(Process, Url), PeerFault> {
+async fn fixture(era: Era) -> Result<(Process, Url), PeerFault> {
     let mut process = Spec::new(format!("fixture ({era})"), beside(Program::Fixture)?)
-        .args(["--era", era, "--transport", "http"])
+        .args(["--era", &era.to_string(), "--transport", "http"])
         .start()?;
     let address = process.ready_line("ready ", SOON).await?;
     Ok((process, Url::parse(&address)?))

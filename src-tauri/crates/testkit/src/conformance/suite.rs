@@ -10,9 +10,6 @@ use url::Url;
 use crate::requirements::Requirements;
 use crate::verdict::Findings;
 
-/// The revisions that have a list of requirements, oldest first.
-pub(crate) const REVISIONS: [&str; 2] = ["2025-11-25", "2026-07-28"];
-
 /// What a scenario may take, in milliseconds. All of them are done in a fraction, if nothing is waited for in vain.
 const SCENARIO: &str = "20000";
 

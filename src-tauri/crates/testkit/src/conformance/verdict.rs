@@ -57,7 +57,8 @@ impl Findings {
             let name = format!("{prefix}{}", entry.file_name().to_string_lossy());
             let checks = entry.path().join("checks.json");
             if checks.is_file() {
-                let read: Vec<Check> = serde_json::from_slice(&std::fs::read(checks)?)?;
+                let mut read: Vec<Check> = serde_json::from_slice(&std::fs::read(checks)?)?;
+                read.extend(complaint(&entry.path()));
                 self.0.insert(scenario(&name).to_owned(), read);
             } else if entry.path().is_dir() {
                 // Names of scenarios may have a slash.
@@ -66,6 +67,14 @@ impl Findings {
         }
         Ok(())
     }
+}
+
+/// What the client of a scenario said, where there was one: it only speaks when it could not do what it should. The suite
+/// looks at what it did and not at what it got.
+fn complaint(folder: &Path) -> Option<Check> {
+    let said = std::fs::read_to_string(folder.join("stdout.txt")).ok().filter(|said| !said.is_empty())?;
+    let (id, name) = ("assistant".to_owned(), "Assistant".to_owned());
+    Some(Check { id, name, status: Status::Failure, error_message: said.lines().next().map(str::to_owned) })
 }
 
 /// The scenario of a folder `server-ping-2026-11-26T02-53-35-493Z`.
@@ -308,7 +317,11 @@ mod tests {
             std::fs::write(scenario.join("checks.json"), checks).expect("written");
         }
         std::fs::write(folder.path().join("log.txt"), "").expect("written");
+        let said = folder.path().join("auth/dpop-2026-11-26T02-53-35-493Z/stdout.txt");
+        std::fs::write(said, "refused\nand why").expect("written");
         let read = Findings::read(folder.path()).expect("readable");
         assert_eq!(read.0.keys().collect::<Vec<_>>(), ["auth/dpop", "server-initialize"]);
+        assert_eq!(read.0["auth/dpop"].len(), 2, "what the client said is a failure: {read:?}");
+        assert_eq!(read.0["auth/dpop"][1].error_message.as_deref(), Some("refused"));
     }
 }

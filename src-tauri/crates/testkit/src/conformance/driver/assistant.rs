@@ -8,6 +8,7 @@ use url::Url;
 
 use super::headers;
 use super::stream::Messages;
+use crate::era::Era;
 
 /// A connector that asks again and again is not followed further.
 const ROUNDS: usize = 5;
@@ -17,8 +18,7 @@ pub(crate) struct Assistant {
     http: reqwest::Client,
     url: Url,
     token: String,
-    revision: String,
-    modern: bool,
+    era: Era,
     session: Option<String>,
     sent: u64,
     tools: BTreeMap<String, Value>,
@@ -26,9 +26,9 @@ pub(crate) struct Assistant {
 
 impl Assistant {
     /// One that has not said anything yet.
-    pub(crate) fn new(url: Url, token: String, revision: String, modern: bool) -> Self {
+    pub(crate) fn new(url: Url, token: String, era: Era) -> Self {
         let (session, tools) = (None, BTreeMap::new());
-        Self { http: reqwest::Client::new(), url, token, revision, modern, session, sent: 0, tools }
+        Self { http: reqwest::Client::new(), url, token, era, session, sent: 0, tools }
     }
 
     /// Opens the conversation.
@@ -36,11 +36,11 @@ impl Assistant {
     /// # Errors
     /// If it is refused.
     pub(crate) async fn open(&mut self) -> Result<Value, PeerFault> {
-        if self.modern {
+        if self.era == Era::Modern {
             return self.request("server/discover", json!({})).await;
         }
         let params = json!({
-            "protocolVersion": self.revision,
+            "protocolVersion": self.era.revision(),
             "capabilities": capabilities(),
             "clientInfo": {"name": "conformance", "version": "1"},
         });
@@ -122,7 +122,7 @@ impl Assistant {
     }
 
     fn headers(&self, method: &str, params: &Value) -> Vec<(String, String)> {
-        if !self.modern {
+        if self.era == Era::Legacy {
             return Vec::new();
         }
         let mut all = vec![("Mcp-Method".to_owned(), method.to_owned())];
@@ -134,9 +134,9 @@ impl Assistant {
     }
 
     fn with_meta(&self, mut params: Value) -> Value {
-        if self.modern {
+        if self.era == Era::Modern {
             params["_meta"] = json!({
-                "io.modelcontextprotocol/protocolVersion": self.revision,
+                "io.modelcontextprotocol/protocolVersion": self.era.revision(),
                 "io.modelcontextprotocol/clientInfo": {"name": "conformance", "version": "1"},
                 "io.modelcontextprotocol/clientCapabilities": capabilities(),
             });
@@ -157,7 +157,7 @@ impl Assistant {
             .header("accept", "application/json, text/event-stream")
             .body(message.to_string());
         if message["method"] != "initialize" {
-            request = request.header("mcp-protocol-version", &self.revision);
+            request = request.header("mcp-protocol-version", self.era.revision());
         }
         if let Some(session) = &self.session {
             request = request.header("mcp-session-id", session);

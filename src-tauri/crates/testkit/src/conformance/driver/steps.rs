@@ -45,8 +45,10 @@ async fn rounds(assistant: &mut Assistant) -> Result<(), PeerFault> {
     let params = json!({"name": "test_mrtr_echo_state", "arguments": {}});
     let asked = assistant.request("tools/call", params.clone()).await?;
     call(assistant, "test_mrtr_unrelated", json!({})).await?;
-    let again = retry(&params, &asked).ok_or_else(|| PeerFault::answer("first round", asked.to_string()))?;
-    assistant.request("tools/call", again).await?;
+    // In the older era it was asked and has answered while the call was under way.
+    if let Some(again) = retry(&params, &asked) {
+        assistant.request("tools/call", again).await?;
+    }
     call(assistant, "test_mrtr_no_state", json!({})).await?;
     call(assistant, "test_mrtr_no_result_type", json!({})).await
 }
