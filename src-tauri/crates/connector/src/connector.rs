@@ -66,7 +66,7 @@ pub(crate) struct Connector {
 
 #[derive(Default)]
 struct Slot {
-    /// The one opened last is at the end.
+    /// The one used last is at the end.
     sessions: Vec<Arc<Session>>,
     backoff: Backoff,
     last_failure: Option<UpstreamFault>,
@@ -113,12 +113,15 @@ impl Slot {
     /// A live session for an assistant that can be asked this; any will do where nobody is asked.
     fn find(&mut self, capabilities: Option<&Capabilities>) -> Option<Arc<Session>> {
         self.sessions.retain(|session| session.is_alive());
-        let suits = |session: &&Arc<Session>| capabilities.is_none_or(|wanted| session.suits(wanted));
-        self.sessions.iter().rev().find(suits).cloned()
+        let suits = |session: &Arc<Session>| capabilities.is_none_or(|wanted| session.suits(wanted));
+        let found = self.sessions.iter().rposition(suits)?;
+        let session = self.sessions.remove(found);
+        self.sessions.push(Arc::clone(&session));
+        Some(session)
     }
 
-    /// Keeps a session. One that was opened for nobody in particular is given up for it, and the oldest of too many: calls
-    /// in flight end on them.
+    /// Keeps a session. One that was opened for nobody in particular is given up for it, and of too many the one
+    /// that was not used for the longest time: calls in flight end on them.
     fn keep(&mut self, session: &Arc<Session>) {
         if !session.is_plain() {
             self.sessions.retain(|other| !other.is_plain());

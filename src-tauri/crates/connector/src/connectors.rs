@@ -140,9 +140,10 @@ impl Connectors {
         params: &CallParams<'_>,
         caller: Caller<'_>,
         deadline: Duration,
+        asking: Asking,
     ) -> Result<Result<Subscription, Box<RawValue>>, CallFault> {
         let connector = self.find(authority.permit().connector())?;
-        let bearer = connector.bearer(caller.subject, Asking::Allowed).await?;
+        let bearer = connector.bearer(caller.subject, asking).await?;
         let outcome = async {
             let session = connector.session(caller.subject, bearer.as_ref(), None).await?;
             self.follow_changes(&connector, caller.subject, &session);

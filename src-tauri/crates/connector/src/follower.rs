@@ -105,16 +105,16 @@ impl Follower {
         loop {
             let opened = Instant::now();
             match self.open(news).await {
-                Ok(None) | Err(CallFault::Unknown(_) | CallFault::Upstream(UpstreamFault::SessionGone)) => {
-                    return;
-                }
+                Ok(None) | Err(CallFault::Unknown(_)) => return,
+                Err(CallFault::Upstream(UpstreamFault::SessionGone)) => return self.discard().await,
                 Ok(Some(notices)) => {
                     // What changed while nobody listened was not heard.
                     if !std::mem::take(&mut first) {
                         self.list().await;
                     }
                     if self.listen(news, notices).await == Heard::Outdated {
-                        // Nothing went wrong, so nothing is waited for.
+                        // Nothing went wrong, so nothing is waited for, nor looked for.
+                        first = true;
                         continue;
                     }
                 }
@@ -125,6 +125,13 @@ impl Follower {
             pause = if opened.elapsed() >= REOPEN_AT_MOST { REOPEN } else { pause };
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(REOPEN_AT_MOST);
+        }
+    }
+
+    /// The server has forgotten the session, and with it what was followed over it.
+    async fn discard(&self) {
+        if let (Some(connector), Some(session)) = (self.connector.upgrade(), self.session.upgrade()) {
+            connector.discard(&self.subject, &session).await;
         }
     }
 

@@ -6,10 +6,10 @@ use mcp::assistant::{list_changed, resource_updated};
 use mcp::{Filter, Topic};
 use model::ServerId;
 use serde_json::value::RawValue;
-use tokio::sync::{broadcast, watch};
+use tokio::sync::watch;
 
 use crate::end::End;
-use crate::followed::Followed;
+use crate::followed::Updates;
 use crate::snapshot::{Snapshot, Snapshots};
 
 /// What one listener is told of changes: nothing that it did not ask for, and nothing that the virtual server does not
@@ -19,8 +19,8 @@ pub(crate) struct Changes {
     replaced: watch::Receiver<u64>,
     server: ServerId,
     wanted: Wanted,
-    /// The resources that are followed, and their updates.
-    followed: Option<(Arc<Followed>, broadcast::Receiver<Arc<RawValue>>)>,
+    /// The updates of the resources that are followed.
+    updates: Option<Updates>,
     seen: [Seen; Topic::ALL.len()],
 }
 
@@ -43,8 +43,8 @@ struct Seen {
 impl Changes {
     /// For an assistant of a revision with sessions.
     pub(crate) fn all(snapshots: &Snapshots, server: &ServerId, end: Option<&Arc<End>>) -> Self {
-        let followed = end.map(|end| Arc::clone(&end.followed));
-        Self::new(snapshots, server, Wanted::Everything, followed)
+        let updates = end.map(|end| end.followed.updates());
+        Self::new(snapshots, server, Wanted::Everything, updates)
     }
 
     /// For a `subscriptions/listen` request, of whose filter this was granted.
@@ -53,42 +53,29 @@ impl Changes {
         server: &ServerId,
         id: &RawValue,
         granted: Filter,
-        followed: Arc<Followed>,
+        updates: Updates,
     ) -> Self {
-        Self::new(snapshots, server, Wanted::Filtered { id: id.to_owned(), filter: granted }, Some(followed))
+        Self::new(snapshots, server, Wanted::Filtered { id: id.to_owned(), filter: granted }, Some(updates))
     }
 
-    fn new(
-        snapshots: &Snapshots,
-        server: &ServerId,
-        wanted: Wanted,
-        followed: Option<Arc<Followed>>,
-    ) -> Self {
+    fn new(snapshots: &Snapshots, server: &ServerId, wanted: Wanted, updates: Option<Updates>) -> Self {
         let replaced = snapshots.changes();
         let seen = seen(&snapshots.current(), server);
-        let followed = followed.map(|followed| {
-            let updates = followed.updates();
-            (followed, updates)
-        });
-        Self { snapshots: snapshots.clone(), replaced, server: server.clone(), wanted, followed, seen }
+        Self { snapshots: snapshots.clone(), replaced, server: server.clone(), wanted, updates, seen }
     }
 
     /// Waits for the next snapshot or update and gives the notices that follow from it, which may be none; `None` at the end
     /// of all. Nothing is lost when it is dropped while it waits.
     pub(crate) async fn next(&mut self) -> Option<Vec<String>> {
         let updated = async {
-            match &mut self.followed {
-                Some((_, updates)) => updates.recv().await,
+            match &mut self.updates {
+                Some(updates) => updates.next().await,
                 None => std::future::pending().await,
             }
         };
         tokio::select! {
             replaced = self.replaced.changed() => replaced.ok()?,
-            update = updated => return Some(match update {
-                Ok(params) => vec![self.wanted.update(&params)],
-                // What was missed is told with the next one.
-                Err(_) => Vec::new(),
-            }),
+            update = updated => return Some(vec![self.wanted.update(&update?)]),
         }
         let now = seen(&self.snapshots.current(), &self.server);
         let before = std::mem::replace(&mut self.seen, now);
@@ -136,6 +123,7 @@ mod tests {
     use policy::Policy;
 
     use super::*;
+    use crate::followed::Followed;
     use crate::snapshot::{Offer, ServerView};
 
     fn raw(text: &str) -> Box<RawValue> {
@@ -180,7 +168,8 @@ mod tests {
         let server = "desk".parse().unwrap();
         let mut all = Changes::all(&snapshots, &server, None);
         let granted = Filter::of(|topic| topic != Topic::Prompts);
-        let mut some = Changes::filtered(&snapshots, &server, &raw("7"), granted, Arc::default());
+        let mut some =
+            Changes::filtered(&snapshots, &server, &raw("7"), granted, Arc::<Followed>::default().updates());
 
         snapshots.replace(snapshot(&["a", "b"], 1));
         assert_eq!(topics(&all.next().await.unwrap()), [Topic::Prompts]);

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use audit::Intent;
-use connector::{CallFault, Caller};
+use connector::{Asking, CallFault, Caller};
 use futures_util::future::join_all;
 use issuer::AccessGrant;
 use mcp::assistant::refusal_text;
@@ -15,7 +15,7 @@ use upstream::{Answer, Ear, Hearing, Standing, UpstreamFault, Wants, ear};
 
 use crate::followed::Following;
 use crate::gate::Gate;
-use crate::parked::{Running, Step, Waiting};
+use crate::parked::{Right, Running, Step, Waiting};
 use crate::voice::Voice;
 
 /// How often a connector may ask for more before it answers.
@@ -71,9 +71,11 @@ impl Causing<'_> {
             gate: Arc::clone(self.gate),
             grant: Arc::clone(self.grant),
             params: self.params.clone().into_owned(),
+            dialect: self.voice.dialect,
             standing,
         };
-        match following.subscribe().await {
+        let asking = if self.voice.is_waited_for { Asking::Allowed } else { Asking::Never };
+        match following.subscribe(asking).await {
             Ok(Ok(subscription)) => {
                 followed.follow(following, subscription);
                 Caused::Answered(Ok(Ok(mcp::raw(&serde_json::json!({})))))
@@ -100,11 +102,12 @@ impl Causing<'_> {
         let (ear, hearing) = ear(wants);
         let (gate, grant) = (Arc::clone(self.gate), Arc::clone(self.grant));
         let params = self.params.clone().into_owned();
+        let right = Right::of(standing.authority().permit());
         let work = async move {
             let deadline = gate.config.call_deadline;
             gate.connectors.call(standing.authority(), &params, caller(&grant), deadline, Some(&ear)).await
         };
-        self.run(Running::new(work, hearing)).await
+        self.run(Running::new(work, hearing, right)).await
     }
 
     async fn run(&self, running: Running) -> Caused {
@@ -149,7 +152,11 @@ impl Causing<'_> {
     /// when a connector failed because it was asked in vain.
     fn relayed(&self, answer: Result<Answer, CallFault>, undeclared: Option<AskKind>) -> Caused {
         let required = match (&answer, undeclared) {
-            (Ok(Err(_)), Some(kind)) => return Caused::Refused(RpcError::missing_capability(kind)),
+            (Ok(Err(error)), Some(kind)) => {
+                let mut refused = RpcError::missing_capability(kind);
+                refused.message = format!("{} It said: {}", refused.message, refusal_text(error));
+                return Caused::Refused(refused);
+            }
             (Ok(Ok(result)), Some(kind)) if is_error(result) => {
                 return Caused::Refused(RpcError::missing_capability(kind));
             }

@@ -107,9 +107,9 @@ impl End {
         }
     }
 
-    /// Whether a request is under way.
+    /// Whether a request is under way, or a stream of notices open.
     pub(crate) fn is_busy(&self) -> bool {
-        !lock(&self.under_way).is_empty()
+        !lock(&self.under_way).is_empty() || self.followed.is_heard()
     }
 }
 

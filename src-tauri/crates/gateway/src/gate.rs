@@ -75,9 +75,10 @@ impl Switch {
 }
 
 impl Gate {
-    /// Whether an assistant may still use its virtual server, be its token the newest or not.
+    /// Whether an assistant may still use its virtual server, be its token the newest or not: for the person who is present.
     pub(crate) fn welcomes(&self, grant: &AccessGrant) -> bool {
-        self.snapshots.current().servers.contains_key(&grant.server)
+        self.issuer.present().is_some_and(|present| present.is_same_person(&grant.subject))
+            && self.snapshots.current().servers.contains_key(&grant.server)
             && self.issuer.assistants().iter().any(|assistant| {
                 assistant.client_id == grant.client_id
                     && assistant.grants.iter().any(|other| other.server == grant.server)

@@ -23,7 +23,10 @@ impl Outlet {
     }
 
     /// Says one message.
-    pub(crate) async fn say(&self, message: String) {
+    pub(crate) async fn say(&self, mut message: String) {
+        // What connectors wrote may have line breaks between its values, where they mean nothing; a line or an event of its
+        // own would be taken for a message of the gateway's.
+        message.retain(|c| !matches!(c, '\n' | '\r'));
         match self {
             Self::Closed => {}
             Self::Frames(frames) => {
@@ -45,5 +48,24 @@ impl Outlet {
     /// Whether anything is heard of what is said.
     pub(crate) fn is_open(&self) -> bool {
         !matches!(self, Self::Closed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn nothing_in_a_message_becomes_a_message_of_its_own() {
+        let (sender, mut lines) = mpsc::channel(1);
+        let message = "{\"a\":\n{\"jsonrpc\":\"2.0\",\"id\":7}\r\n}";
+        for outlet in [Outlet::frames(), Outlet::Lines(sender)] {
+            outlet.say(message.to_owned()).await;
+            let said = match outlet.take() {
+                Some(said) => said,
+                None => String::from_utf8(lines.recv().await.unwrap()).unwrap(),
+            };
+            assert_eq!(said, r#"{"a":{"jsonrpc":"2.0","id":7}}"#);
+        }
     }
 }

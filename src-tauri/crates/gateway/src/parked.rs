@@ -14,7 +14,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use connector::CallFault;
 use issuer::AccessGrant;
 use mcp::{Ask, AskKind, CallParams, InputRequired, RpcError};
-use model::Digest;
+use model::{ConnectorId, Digest};
+use policy::{Aim, CredentialChoice, Permit};
 use serde_json::value::RawValue;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -27,6 +28,8 @@ use crate::voice::Voice;
 const MARK: &str = "dgp_";
 /// What a connector asks within this time after a question is asked together with it.
 const ASKED_TOGETHER: Duration = Duration::from_millis(25);
+/// The most questions of one round.
+const MOST_QUESTIONS: usize = 32;
 /// The most calls that wait for one assistant.
 const MOST_PARKED: usize = 32;
 
@@ -36,8 +39,28 @@ type Work = Pin<Box<dyn Future<Output = Result<Answer, CallFault>> + Send>>;
 pub(crate) struct Running {
     work: Work,
     hearing: Hearing,
+    /// What was permitted when it began.
+    right: Right,
     /// The keys of this request's answers that were handed on: a question that comes again is a new one.
     answered: HashSet<String>,
+}
+
+/// Where a permitted call goes, and with which credential.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Right {
+    connector: ConnectorId,
+    aim: Aim,
+    credential: CredentialChoice,
+}
+
+impl Right {
+    pub(crate) fn of(permit: &Permit) -> Self {
+        Self {
+            connector: permit.connector().clone(),
+            aim: permit.aim().clone(),
+            credential: permit.credential().clone(),
+        }
+    }
 }
 
 /// How far a call has come.
@@ -78,28 +101,34 @@ impl Running {
     pub(crate) fn new(
         work: impl Future<Output = Result<Answer, CallFault>> + Send + 'static,
         hearing: Hearing,
+        right: Right,
     ) -> Self {
-        Self { work: Box::pin(work), hearing, answered: HashSet::new() }
+        Self { work: Box::pin(work), hearing, right, answered: HashSet::new() }
     }
 
     /// Goes on until the end, or until the connector asks what the request has no answer to.
     pub(crate) async fn go_on(mut self, voice: &Voice, params: &CallParams<'_>) -> Step {
         let mut open: Vec<(String, Asked)> = Vec::new();
+        let mut until = None;
         loop {
-            let silence = async {
-                match open.is_empty() {
-                    true => std::future::pending().await,
-                    false => tokio::time::sleep(ASKED_TOGETHER).await,
+            let together = async {
+                match until {
+                    Some(until) => tokio::time::sleep_until(until).await,
+                    None => std::future::pending().await,
                 }
             };
             tokio::select! {
-                biased;
                 event = self.hearing.next() => match event {
+                    // Nobody answers so many; what is dropped is refused.
+                    Event::Asked(_) if open.len() >= MOST_QUESTIONS => {}
                     Event::Asked(asked) => {
                         let key = key(&asked.ask, &open);
                         match params.response(&key).filter(|_| self.answered.insert(key.clone())) {
                             Some(answer) => asked.answer(Ok(answer)),
-                            None => open.push((key, asked)),
+                            None => {
+                                open.push((key, asked));
+                                until.get_or_insert_with(|| Instant::now() + ASKED_TOGETHER);
+                            }
                         }
                     }
                     notice @ (Event::Progress(_) | Event::Log(_)) => voice.tell(&notice).await,
@@ -108,7 +137,7 @@ impl Running {
                     voice.tell_rest(&mut self.hearing).await;
                     return Step::Done(done, self.hearing.undeclared());
                 }
-                () = silence => return Step::Asks(Waiting { running: self, open }),
+                () = together => return Step::Asks(Waiting { running: self, open }),
             }
         }
     }
@@ -139,7 +168,8 @@ impl Waiting {
         authority: Authority<'_>,
         params: &CallParams<'_>,
     ) -> Result<Result<Running, Self>, CallFault> {
-        if !authority.covers(params) {
+        // What a round continues must be what this one was permitted, whatever is offered under the name by now.
+        if !authority.covers(params) || self.running.right != Right::of(authority.permit()) {
             return Err(CallFault::Upstream(upstream::UpstreamFault::NotPermitted));
         }
         self.running.answered.clear();
@@ -174,9 +204,9 @@ impl Parked {
         let mut parked = self.lock();
         drop_oldest(&mut parked, &bound.client_id);
         let key = Digest::of(state.as_bytes());
-        let Waiting { running: Running { work, hearing, .. }, open } = waiting;
+        let Waiting { running: Running { work, hearing, right, .. }, open } = waiting;
         let work = Driven(tokio::spawn(work));
-        let running = Running::new(async move { work.outcome().await }, hearing);
+        let running = Running::new(async move { work.outcome().await }, hearing, right);
         parked.insert(key, Entry { bound, since: Instant::now(), waiting: Waiting { running, open } });
         drop(parked);
         self.forget_later(key);

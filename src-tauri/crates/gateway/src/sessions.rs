@@ -6,6 +6,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -24,6 +25,8 @@ const LONGEST: usize = 2048;
 const MOST_OF_CLIENT: usize = 64;
 /// The most sessions.
 const MOST: usize = 1024;
+/// What was not used for so long is forgotten. Its id brings it back.
+const IDLE: Duration = Duration::from_secs(24 * 60 * 60);
 /// How many ended sessions are remembered.
 const MOST_ENDED: usize = 1024;
 
@@ -93,7 +96,9 @@ impl Sessions {
         let was_there = self.find(grant, id, now).is_some();
         let key = Key::new(grant, id);
         let mut known = self.lock();
-        known.live.remove(&key);
+        if let Some(session) = known.live.remove(&key) {
+            session.end.followed.end();
+        }
         if was_there {
             known.remember_ended(key);
         }
@@ -107,6 +112,7 @@ impl Sessions {
 
 impl Known {
     fn begin(&mut self, key: Key, dialect: Dialect, capabilities: Capabilities, now: Timestamp) -> Arc<End> {
+        self.live.retain(|_, session| now.since(session.used) < IDLE || session.end.is_busy());
         let of_client = self.live.keys().filter(|other| other.client_id == key.client_id).count();
         if of_client >= MOST_OF_CLIENT {
             self.drop_oldest(|other| other.client_id == key.client_id);
@@ -158,7 +164,7 @@ fn declared(id: &str) -> Option<(Revision, Capabilities)> {
     let text = mcp::scan(&bytes).ok()?;
     let raw = serde_json::from_str(text).ok()?;
     RawObject::parse(raw)?;
-    Some((revision, Capabilities::read(Some(raw))))
+    Some((revision, Capabilities::of_session(Some(raw))))
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ use serde_json::value::RawValue;
 use crate::call::{Reply, call};
 use crate::changes::Changes;
 use crate::end::End;
+use crate::followed::{Followed, MOST};
 use crate::gate::Gate;
 use crate::voice::Voice;
 
@@ -45,8 +46,9 @@ pub(crate) async fn subscription(
     asked: &Filter,
     voice: &Voice,
 ) -> Response {
+    let Some(seat) = gate.streams.seat(&grant.client_id) else { return full() };
     let (changes, first) = listen(gate, &grant, id, asked, voice).await;
-    events(gate, grant, Some(first), changes)
+    events(gate, grant, Some(first), changes, seat)
 }
 
 /// What a `subscriptions/listen` request is told from now on, and its acknowledgement.
@@ -57,7 +59,9 @@ pub(crate) async fn listen(
     asked: &Filter,
     voice: &Voice,
 ) -> (Changes, String) {
-    let followed = Arc::default();
+    let followed: Arc<Followed> = Arc::default();
+    // Before anything is asked for: what happens from then on is heard.
+    let updates = followed.updates();
     let mut granted = gate
         .snapshots
         .current()
@@ -67,7 +71,7 @@ pub(crate) async fn listen(
         .unwrap_or_default();
     let voice = voice.of_stream(Arc::clone(&followed));
     let mut resources = Vec::new();
-    for uri in std::mem::take(&mut granted.resources) {
+    for uri in std::mem::take(&mut granted.resources).into_iter().take(MOST) {
         let params = CallParams::subscription(&uri);
         if let Reply::Result(_) = call(gate, grant, &params, &voice, None).await {
             resources.push(uri);
@@ -75,13 +79,14 @@ pub(crate) async fn listen(
     }
     granted.resources = resources;
     let first = acknowledged(id, &granted);
-    (Changes::filtered(&gate.snapshots, &grant.server, id, granted, followed), first)
+    (Changes::filtered(&gate.snapshots, &grant.server, id, granted, updates), first)
 }
 
 /// The stream that a GET opens in revisions with sessions.
 pub(crate) fn notices(gate: &Arc<Gate>, grant: Arc<AccessGrant>, end: Option<&Arc<End>>) -> Response {
+    let Some(seat) = gate.streams.seat(&grant.client_id) else { return full() };
     let changes = Changes::all(&gate.snapshots, &grant.server, end);
-    events(gate, grant, None, changes)
+    events(gate, grant, None, changes, seat)
 }
 
 struct Events {
@@ -92,10 +97,17 @@ struct Events {
     _seat: Seat,
 }
 
-fn events(gate: &Arc<Gate>, grant: Arc<AccessGrant>, first: Option<String>, changes: Changes) -> Response {
-    let Some(seat) = gate.streams.seat(&grant.client_id) else {
-        return (StatusCode::TOO_MANY_REQUESTS, "Close a stream before you open another.\n").into_response();
-    };
+fn full() -> Response {
+    (StatusCode::TOO_MANY_REQUESTS, "Close a stream before you open another.\n").into_response()
+}
+
+fn events(
+    gate: &Arc<Gate>,
+    grant: Arc<AccessGrant>,
+    first: Option<String>,
+    changes: Changes,
+    seat: Seat,
+) -> Response {
     let state = Events { gate: Arc::clone(gate), grant, first, changes, _seat: seat };
     let body = Body::from_stream(stream::unfold(state, |mut state| async {
         let text = state.next().await?;

@@ -7,8 +7,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use issuer::AccessGrant;
 use model::{ConnectorId, ServerId, Timestamp, ToolName};
 
-/// The most tasks that are remembered; the oldest is forgotten first.
+/// The most tasks of one assistant that are remembered; its oldest is forgotten first.
+const MOST_OF_CLIENT: usize = 128;
+/// The most tasks in all.
 const MOST: usize = 4096;
+/// The longest arguments that a task is remembered with, in bytes.
+const LONGEST: usize = 64 * 1024;
 
 /// All tasks.
 #[derive(Debug, Default)]
@@ -44,15 +48,29 @@ impl Tasks {
         arguments: &str,
         begun: Timestamp,
     ) {
+        if arguments.len() > LONGEST {
+            return tracing::warn!(%connector, "a task is not remembered: its call was too long");
+        }
         let task =
             Task { connector: connector.clone(), tool: tool.clone(), arguments: arguments.into(), begun };
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if all.len() >= MOST {
-            let oldest = all.iter().min_by_key(|(_, task)| task.begun).map(|(key, _)| key.clone());
-            oldest.map(|oldest| all.remove(&oldest));
+        let of_client = all.keys().filter(|key| key.client_id == grant.client_id).count();
+        if of_client >= MOST_OF_CLIENT {
+            drop_oldest(&mut all, |key| key.client_id == grant.client_id);
+        } else if all.len() >= MOST {
+            drop_oldest(&mut all, |_| true);
         }
-        // An id that another connector of the same virtual server has given out stays with that one.
-        all.entry(Key::new(grant, id)).or_insert_with(|| Arc::new(task));
+        let key = Key::new(grant, id);
+        match all.get(&key) {
+            // Whose it is cannot be told, and one of them would be told what is meant for the other.
+            Some(other) if other.connector != *connector => {
+                tracing::warn!(%connector, other = %other.connector, "two tasks have the same id");
+                all.remove(&key);
+            }
+            Some(_) | None => {
+                all.insert(key, Arc::new(task));
+            }
+        }
     }
 
     /// The task of this id.
@@ -60,6 +78,12 @@ impl Tasks {
         let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         all.get(&Key::new(grant, id.to_owned())).cloned()
     }
+}
+
+fn drop_oldest(all: &mut HashMap<Key, Arc<Task>>, which: impl Fn(&Key) -> bool) {
+    let oldest = all.iter().filter(|(key, _)| which(key)).min_by_key(|(_, task)| task.begun);
+    let oldest = oldest.map(|(key, _)| key.clone());
+    oldest.map(|oldest| all.remove(&oldest));
 }
 
 impl Key {
@@ -98,22 +122,24 @@ mod tests {
             tasks.began(&ann, "t".to_owned(), &connector, &tool, "{}", Timestamp::from_seconds(1));
         };
         began("jobs");
-        began("other");
-        assert_eq!(tasks.find(&ann, "t").unwrap().connector.as_str(), "jobs", "nobody takes it over");
+        began("jobs");
+        assert_eq!(tasks.find(&ann, "t").unwrap().connector.as_str(), "jobs");
         for other in [grant("b", "ann", "desk"), grant("a", "bob", "desk"), grant("a", "ann", "other")] {
             assert_eq!(tasks.find(&other, "t"), None);
         }
+        began("other");
+        assert_eq!(tasks.find(&ann, "t"), None, "nobody takes it over");
     }
 
     #[test]
     fn the_oldest_of_too_many_is_forgotten() {
         let (tasks, ann) = (Tasks::default(), grant("a", "ann", "desk"));
-        for number in 0..=MOST {
+        for number in 0..=MOST_OF_CLIENT {
             let at = Timestamp::from_seconds(i64::try_from(number).unwrap());
             let (connector, tool) = ("jobs".parse().unwrap(), "slow".parse().unwrap());
             tasks.began(&ann, number.to_string(), &connector, &tool, "{}", at);
         }
         assert_eq!(tasks.find(&ann, "0"), None);
-        assert!(tasks.find(&ann, "1").is_some() && tasks.find(&ann, &MOST.to_string()).is_some());
+        assert!(tasks.find(&ann, "1").is_some() && tasks.find(&ann, &MOST_OF_CLIENT.to_string()).is_some());
     }
 }

@@ -22,11 +22,13 @@ pub(crate) struct Voice {
     means: Means,
     outlet: Outlet,
     followed: Option<Arc<Followed>>,
+    /// Whether somebody waits, who may be asked to sign in.
+    pub(crate) is_waited_for: bool,
 }
 
 impl Voice {
     pub(crate) fn new(dialect: Dialect, means: Means, end: Option<Arc<End>>, outlet: Outlet) -> Self {
-        Self { dialect, end, means, outlet, followed: None }
+        Self { dialect, end, means, outlet, followed: None, is_waited_for: true }
     }
 
     /// What a connector learns of the assistant; `None` when there is nothing to learn.
@@ -89,18 +91,24 @@ impl Voice {
 
     /// The same voice, for a stream that follows resources.
     pub(crate) fn of_stream(&self, followed: Arc<Followed>) -> Self {
+        Self { is_waited_for: true, ..Self::in_background(self.dialect, followed) }
+    }
+
+    /// A voice for what nobody waits for.
+    pub(crate) fn in_background(dialect: Dialect, followed: Arc<Followed>) -> Self {
         Self {
-            dialect: self.dialect,
+            dialect,
             end: None,
             means: Means::default(),
             outlet: Outlet::Closed,
             followed: Some(followed),
+            is_waited_for: false,
         }
     }
 
     /// Asks the assistant over its end of the conversation. `None` when nobody answers.
     pub(crate) async fn ask(&self, ask: &Ask) -> Option<Answered> {
-        self.end.as_ref()?.ask(ask, &self.outlet).await
+        self.end.as_ref().filter(|_| self.outlet.is_open())?.ask(ask, &self.outlet).await
     }
 
     /// Carries what is said between connector and assistant until `work` is done.

@@ -96,6 +96,11 @@ impl Issuer {
         self.core.grants.check(token, resource, present.as_ref(), now)
     }
 
+    /// Who is present, with the groups they have now.
+    pub fn present(&self) -> Option<Arc<Subject>> {
+        self.core.seams.resources.current_subject()
+    }
+
     /// Lets a program in that came over a local connection, if the person agrees now or agreed before: the same question,
     /// remembered and listed in the same place as for assistants that come over HTTP. Waits for the person; dropping the
     /// future withdraws the question.

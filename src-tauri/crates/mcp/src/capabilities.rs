@@ -58,6 +58,19 @@ impl Capabilities {
         Self { text: canonical(&object.to_raw()).into(), asks, tasks }
     }
 
+    /// What a session is opened with: the extension of tasks needs requests that stand alone.
+    pub fn of_session(declared: Option<&RawValue>) -> Self {
+        let mut object = declared.and_then(RawObject::parse).unwrap_or_default();
+        let extensions = object.member("extensions").and_then(RawObject::parse).map(|mut extensions| {
+            extensions.retain(|key| key != TASKS_EXTENSION);
+            extensions.to_raw()
+        });
+        if let Some(extensions) = extensions {
+            object.set("extensions", extensions);
+        }
+        Self::read(Some(&object.to_raw()))
+    }
+
     /// Whether a call may begin a task instead of being answered.
     pub fn tasks(&self) -> bool {
         self.tasks
@@ -119,7 +132,9 @@ mod tests {
                 "extensions":{"io.modelcontextprotocol/ui":{"mimeTypes":["a"]}}}"#,
         );
         assert!(!declared.tasks());
-        assert!(read(r#"{"extensions":{"io.modelcontextprotocol/tasks":{}}}"#).tasks());
+        let tasks = serde_json::from_str(r#"{"extensions":{"io.modelcontextprotocol/tasks":{}}}"#).unwrap();
+        assert!(Capabilities::read(Some(tasks)).tasks());
+        assert!(!Capabilities::of_session(Some(tasks)).tasks());
         assert_eq!(
             declared.to_raw().get(),
             concat!(

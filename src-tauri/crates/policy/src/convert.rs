@@ -82,6 +82,10 @@ fn single(member: &str, text: &str) -> Result<RestrictedExpression, ArgumentFaul
 /// Whether a URI has dot segments (RFC 3986, section 5.2.4), written plainly or percent-encoded. Who resolves
 /// `file:///public/../private` reads something else than a policy that compares texts.
 fn leads_elsewhere(uri: &str) -> bool {
+    // Some readers drop white space and control characters, also within dot segments (WHATWG URL, section 4.4).
+    if uri.chars().any(|c| c.is_whitespace() || c.is_control()) {
+        return true;
+    }
     let plain = uri.to_ascii_lowercase().replace("%2e", ".").replace("%2f", "/").replace("%5c", "\\");
     plain.split(['/', '\\', ':', '?', '#']).any(|segment| matches!(segment, "." | ".."))
 }

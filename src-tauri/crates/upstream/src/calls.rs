@@ -43,7 +43,9 @@ impl Default for Calls {
 struct UnderWay {
     /// By the request's number.
     calls: BTreeMap<u64, Option<Heard>>,
+    /// Questions that came before there was any call.
     early: Vec<Question>,
+    begun: bool,
 }
 
 #[derive(Clone)]
@@ -65,6 +67,7 @@ impl Calls {
         let early = {
             let mut under_way = self.lock();
             under_way.calls.insert(id, heard.clone());
+            under_way.begun = true;
             if heard.is_some() { std::mem::take(&mut under_way.early) } else { Vec::new() }
         };
         for (question, heard) in early.into_iter().zip(std::iter::repeat(heard)) {
@@ -101,7 +104,8 @@ impl Calls {
     /// Puts a question to whoever the connector works for. The reply when that is nobody, or cannot be told.
     pub(crate) fn ask(&self, question: Question) -> Option<String> {
         let mut under_way = self.lock();
-        if under_way.calls.is_empty() && under_way.early.len() < MOST_EARLY {
+        // The session was opened for the first call. Later there may be another's any moment.
+        if !under_way.begun && under_way.early.len() < MOST_EARLY {
             under_way.early.push(question);
             return None;
         }
@@ -223,8 +227,10 @@ mod tests {
         assert!((0..MOST_EARLY).all(|_| calls.ask(question()).is_none()));
         assert!(calls.ask(question()).is_some(), "bounded");
         let (ear, mut hearing) = opened("ann");
-        let _call = calls.register(1, Some((&ear, nowhere())));
+        let call = calls.register(1, Some((&ear, nowhere())));
         let Event::Asked(asked) = hearing.next().await else { panic!("a question") };
         asked.answer(Ok(mcp::raw(&1)));
+        drop(call);
+        assert!(calls.ask(question()).is_some(), "the next call may be another's");
     }
 }

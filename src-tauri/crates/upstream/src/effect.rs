@@ -103,7 +103,7 @@ impl Effect<'_> {
         let _under_way = session.calls.register(id, heard);
         let mut abandoned = Abandoned { session, bearer, task: Some(&task) };
         let message = connector::task_result(session.dialect, id, &task);
-        let answer = session.exchange(id, message, bearer, ear).await?;
+        let answer = session.exchange(id, message, bearer, ear).await.map_err(UpstreamFault::after_effect)?;
         abandoned.task = None;
         Ok(answer.map(|result| connector::without_task(&result)))
     }

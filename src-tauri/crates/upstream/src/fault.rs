@@ -63,6 +63,11 @@ impl From<AnswerFault> for UpstreamFault {
 }
 
 impl UpstreamFault {
+    /// The same where the connector may have done what it was asked for.
+    pub(crate) fn after_effect(self) -> Self {
+        if self.before_effect() { Self::Unusable(self.to_string()) } else { self }
+    }
+
     /// Whether the connector certainly did nothing, so that trying again causes the effect once.
     pub fn before_effect(&self) -> bool {
         match self {

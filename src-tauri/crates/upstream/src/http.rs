@@ -8,12 +8,12 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
-use mcp::connector::{self, FromConnector, Outgoing, Question};
+use mcp::connector::{self, FromConnector, Notice, Outgoing, Question};
 use mcp::sse::Decoder;
 use mcp::{Dialect, Filter};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::value::RawValue;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use url::Url;
 
 use crate::MESSAGE_LIMIT;
@@ -26,6 +26,8 @@ use crate::stdio::Outcome;
 
 /// The most that is read of a stream of events before the answer has come, in bytes.
 const STREAM_LIMIT: usize = 4 * MESSAGE_LIMIT;
+/// The most replies that are on their way to one server: each takes a connection.
+const MOST_REPLIES: usize = 16;
 /// How long a server may take to take an answer to a question of its own.
 const REPLIED_WITHIN: Duration = Duration::from_secs(30);
 /// A stream that broke off is taken up again after this time, where the server names no other.
@@ -75,6 +77,8 @@ pub(crate) struct Http {
     dialect: OnceLock<Dialect>,
     /// Who hears what is said on no call's own stream.
     pub(crate) calls: Arc<Calls>,
+    /// Replies that are on their way to the server.
+    replies: Arc<Semaphore>,
     /// Whether that stream is open, or is known not to be had.
     pub(crate) listens: watch::Sender<bool>,
 }
@@ -87,6 +91,7 @@ impl Http {
             session: OnceLock::new(),
             dialect: OnceLock::new(),
             calls,
+            replies: Arc::new(Semaphore::new(MOST_REPLIES)),
             listens: watch::Sender::new(false),
         })
     }
@@ -125,8 +130,14 @@ impl Http {
     pub(crate) fn replier(self: &Arc<Self>, bearer: Option<&Bearer>) -> Replier {
         let (http, bearer) = (Arc::clone(self), bearer.cloned());
         Arc::new(move |reply| {
+            let Ok(turn) = Arc::clone(&http.replies).try_acquire_owned() else {
+                return tracing::debug!("a server asks faster than it takes answers");
+            };
             let (http, bearer) = (Arc::clone(&http), bearer.clone());
-            tokio::spawn(async move { http.reply_in_time(reply, bearer.as_ref()).await });
+            tokio::spawn(async move {
+                http.reply_in_time(reply, bearer.as_ref()).await;
+                drop(turn);
+            });
         })
     }
 
@@ -331,7 +342,11 @@ impl<'a> Stream<'a> {
                 return Err(broke);
             };
             tokio::time::sleep(self.retry).await;
-            exchange = self.http.resumed(&last, self.bearer).await?.ok_or(broke)?;
+            // Whatever comes of it, the request was taken before: it must not be made again.
+            exchange = match self.http.resumed(&last, self.bearer).await {
+                Ok(resumed) => resumed.ok_or(broke)?,
+                Err(fault) => return Err(fault.after_effect()),
+            };
         }
         Err(UpstreamFault::Unusable("the stream breaks off again and again".to_owned()))
     }
@@ -363,6 +378,7 @@ impl<'a> Stream<'a> {
             Ok(FromConnector::Answer { id, outcome }) if id == self.id => return Some(outcome),
             Ok(FromConnector::Question(question)) => self.ask(question),
             Ok(FromConnector::Reply(reply)) => self.http.replier(self.bearer)(reply),
+            Ok(FromConnector::Notice(notice @ Notice::Updated { .. })) => self.http.calls.tell(notice),
             Ok(FromConnector::Notice(notice)) => {
                 if let Some(ear) = self.ear {
                     ear.tell(notice);

@@ -109,15 +109,13 @@ impl Session {
         wanted: LogLevel,
         bearer: Option<&Bearer>,
     ) -> Result<(), UpstreamFault> {
-        {
-            let mut level = self.level.lock().unwrap_or_else(PoisonError::into_inner);
-            if level.is_some_and(|level| level <= wanted) {
-                return Ok(());
-            }
-            *level = Some(wanted);
+        let known = *self.level.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.is_some_and(|level| level <= wanted) || !self.about.declares("logging") {
+            return Ok(());
         }
         let id = self.number();
         let answer = self.exchange(id, connector::set_level(self.dialect, id, wanted), bearer, None).await?;
+        *self.level.lock().unwrap_or_else(PoisonError::into_inner) = Some(wanted);
         if let Err(error) = answer {
             tracing::debug!(error = shown(&error), "a connector sets no log level");
         }

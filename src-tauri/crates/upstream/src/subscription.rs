@@ -50,6 +50,9 @@ impl Session {
         if !authority.covers(params) {
             return Err(UpstreamFault::NotPermitted);
         }
+        if !self.about.subscribes() {
+            return Ok(Err(connector::no_method("resources/subscribe")));
+        }
         let subscription = Subscription {
             session: Arc::downgrade(self),
             life: self.life.subscribe(),
@@ -127,8 +130,11 @@ impl Subscription {
             tokio::select! {
                 update = self.updates.recv() => match update {
                     Ok(update) if update.uri == self.uri => return Some(update.params),
-                    // What was missed is an update like the one that comes.
-                    Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => {}
+                    Ok(_) => {}
+                    // What was missed may have been about this resource.
+                    Err(broadcast::error::RecvError::Lagged(_)) => {
+                        return Some(mcp::raw(&serde_json::json!({"uri": self.uri})).into());
+                    }
                     Err(broadcast::error::RecvError::Closed) => return None,
                 },
                 changed = self.life.changed() => changed.ok()?,

@@ -329,7 +329,7 @@ pub(super) fn request<'a>(
     Ok(match method.as_ref() {
         "initialize" if !modern => Request::Initialize {
             revision: negotiated(&params),
-            capabilities: Capabilities::read(params.member("capabilities")),
+            capabilities: Capabilities::of_session(params.member("capabilities")),
         },
         "ping" if !modern => Request::Ping,
         "logging/setLevel" if !modern => {

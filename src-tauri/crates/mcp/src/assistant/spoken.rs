@@ -49,7 +49,7 @@ pub fn question(dialect: Dialect, id: u64, ask: &Ask) -> Option<String> {
     message.set("id", raw(&id));
     message.set("method", raw(ask.method()));
     message.set("params", ask.params(dialect, &format!("deskgate-{id}"))?);
-    Some(message.to_raw().get().to_owned())
+    Some(one_line(&message))
 }
 
 /// The number of the question that this answers.
@@ -73,8 +73,12 @@ fn notification(method: &str, params: Box<RawValue>) -> String {
     message.set("jsonrpc", raw("2.0"));
     message.set("method", raw(method));
     message.set("params", params);
+    one_line(&message)
+}
+
+/// One message is one line; between values line breaks mean nothing, and within texts there are none.
+fn one_line(message: &RawObject<'_>) -> String {
     let mut text = message.to_raw().get().to_owned();
-    // One message is one line; between values line breaks mean nothing, and within texts there are none.
     text.retain(|c| !matches!(c, '\n' | '\r'));
     text
 }
@@ -123,6 +127,10 @@ mod tests {
                 r#"{"jsonrpc":"2.0","id":3,"method":"sampling/createMessage","params":{"messages":[],"maxTokens":1.0}}"#
             )
         );
+        let broken = value("{\"messages\":\n{\"id\":1}\r\n}");
+        let ask = Ask::read("sampling/createMessage", &RawObject::parse(&broken).unwrap()).unwrap();
+        let said = question(Dialect::of(Revision::V2025_11_25), 3, &ask).unwrap();
+        assert!(!said.contains(['\n', '\r']) && said.contains(r#"{"messages":{"id":1}}"#), "{said}");
         let form = Ask::read("elicitation/create", &RawObject::default()).unwrap();
         assert!(question(Dialect::of(Revision::V2025_03_26), 3, &form).is_none(), "not known then");
     }

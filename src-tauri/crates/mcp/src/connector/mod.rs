@@ -99,6 +99,11 @@ pub fn is_relayed(result: &RawValue, tasks: bool) -> bool {
     kind.is_none_or(|kind| kind == "complete" || kind == "input_required" || (tasks && kind == "task"))
 }
 
+/// The error object for a method that a connector does not have.
+pub fn no_method(method: &str) -> Box<RawValue> {
+    RpcError::new(RpcError::METHOD_NOT_FOUND, format!("the connector has no {method}")).to_raw()
+}
+
 /// Whether an error object says that there is no such method.
 pub fn is_no_method(error: &RawValue) -> bool {
     code_of(error) == Some(RpcError::METHOD_NOT_FOUND)
