@@ -63,17 +63,18 @@ impl SearchFigures {
         let p99_ms = self.p99_us / 1000.0;
         [
             Aim {
-                text: format!("ms at most for 99 of 100 searches among {} tools <= 10", self.tools),
+                text: format!("ms: p99 of a search among {} tools <= 10", self.tools),
                 ratio: p99_ms,
                 reached: self.p99_us <= LONGEST_US,
             },
             Aim {
-                text: "% of the whole list's tokens for the three tools <= 2".to_owned(),
+                text: "% of the whole list's tokens: the three tools <= 2".to_owned(),
                 ratio: three * 100.0,
                 reached: three <= MOST_READ,
             },
             Aim {
-                text: "% of them for the three tools, a search and a description <= 2".to_owned(),
+                text: "% of the whole list's tokens: the three tools, a search and a description <= 2"
+                    .to_owned(),
                 ratio: session * 100.0,
                 reached: session <= MOST_READ,
             },
