@@ -280,13 +280,14 @@ fn shaped(dialect: Dialect, mut object: RawObject<'_>) -> Option<Box<RawValue>> 
         }
         object.set("resultType", raw("complete"));
     } else {
-        // Before, it was an object or not there.
-        let odd = object.member("structuredContent").is_some_and(|content| !content.get().starts_with('{'));
-        let is_known = !object.keys().any(modern_member);
-        if is_known && !odd {
+        // Results were objects then, or not there.
+        let is_object = |content: &RawValue| content.get().starts_with('{');
+        let odd = object.member("structuredContent").is_some_and(|content| !is_object(content));
+        let unknown = |key: &str| modern_member(key) || (odd && key == "structuredContent");
+        if !object.keys().any(unknown) {
             return None;
         }
-        object.retain(|key| !modern_member(key) && !(odd && key == "structuredContent"));
+        object.retain(|key| !unknown(key));
     }
     Some(object.to_raw())
 }
