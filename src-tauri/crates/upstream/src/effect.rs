@@ -12,8 +12,8 @@ use crate::fault::UpstreamFault;
 use crate::http::Bearer;
 use crate::session::{Answer, Session, Unanswered, VERSION, within};
 
-/// How long what was said before an answer may take to come by another way.
-const STRAGGLERS: Duration = Duration::from_millis(30);
+/// How long what a server said before its answer may take to come by another stream. A program has but one way.
+const STRAGGLERS: Duration = Duration::from_millis(150);
 
 /// One effect that a session is used for.
 pub(crate) struct Effect<'a> {
@@ -59,7 +59,7 @@ impl Effect<'_> {
                 answer => answer,
             }
         };
-        if ear.is_some_and(Ear::heard_aside) {
+        if ear.is_some_and(Ear::heard_aside) && session.has_streams() {
             tokio::time::sleep(STRAGGLERS).await;
         }
         Ok(answer)

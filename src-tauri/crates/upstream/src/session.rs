@@ -202,6 +202,11 @@ impl Session {
         !self.dialect.is_stateless() && self.capabilities.any_asks()
     }
 
+    /// Whether what it says may come by several ways.
+    pub(crate) fn has_streams(&self) -> bool {
+        matches!(self.transport, Transport::Http(_))
+    }
+
     /// Waits until it is heard what may be asked during a call, for as long as is sensible.
     pub(crate) async fn hears(&self) {
         if let (Transport::Http(http), true) = (&self.transport, self.is_asked_over_stream()) {
