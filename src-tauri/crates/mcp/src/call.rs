@@ -343,6 +343,11 @@ pub fn begun_task(result: &RawValue) -> Option<String> {
     is_task.then(|| object.read("taskId"))?
 }
 
+/// Whether a tool's result says that it failed.
+pub fn is_tool_error(result: &RawValue) -> bool {
+    RawObject::parse(result).and_then(|object| object.read("isError")).unwrap_or(false)
+}
+
 /// A tool result that says, to the model and the person reading along, why there is no other.
 pub fn tool_error(text: &str) -> Box<RawValue> {
     raw(&serde_json::json!({"content": [{"type": "text", "text": text}], "isError": true}))

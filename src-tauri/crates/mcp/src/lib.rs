@@ -25,13 +25,13 @@ pub mod sse;
 
 pub use ask::{Ask, AskKind, InputFault, InputRequired};
 pub use assistant::{Dialect, MirrorFault, Mirrored};
-pub use call::{CallFault, CallParams, Method, Target, begun_task, tool_error};
+pub use call::{CallFault, CallParams, Method, Target, begun_task, is_tool_error, tool_error};
 pub use canonical::{canonical, is_same};
 pub use capabilities::Capabilities;
 pub use error::RpcError;
 pub use level::LogLevel;
 pub use list::{Filter, List, Topic};
 pub use message::{Message, MessageFault};
-pub use raw::{RawObject, raw};
+pub use raw::{RawObject, one_line, raw};
 pub use revision::{Era, Revision};
 pub use scan::{DEPTH_LIMIT, NUMBER_LIMIT, ScanFault, scan};

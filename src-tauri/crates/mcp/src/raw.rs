@@ -87,6 +87,15 @@ pub fn raw<T: Serialize + ?Sized>(value: &T) -> Box<RawValue> {
     serde_json::value::to_raw_value(value).unwrap_or_else(|_| RawValue::NULL.to_owned())
 }
 
+/// A message on one line, as it travels over standard streams and in events. Between values line breaks mean nothing, and
+/// within texts JSON does not allow them; but what follows one would be taken for a message of its own.
+pub fn one_line(mut text: String) -> String {
+    if text.contains(['\n', '\r']) {
+        text.retain(|c| !matches!(c, '\n' | '\r'));
+    }
+    text
+}
+
 impl<'de: 'a, 'a> Deserialize<'de> for RawObject<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Members;

@@ -4,9 +4,10 @@ use std::sync::PoisonError;
 use std::time::Duration;
 
 use mcp::connector::{self, Hop, Outgoing};
-use mcp::{CallParams, Capabilities, LogLevel, Method};
+use mcp::{CallParams, LogLevel, Method};
 
 use crate::authority::Authority;
+use crate::calls::Registered;
 use crate::ear::{Ear, LogWish};
 use crate::fault::UpstreamFault;
 use crate::http::Bearer;
@@ -68,12 +69,17 @@ impl Effect<'_> {
     async fn sent(&self, params: &CallParams<'_>) -> Result<Answer, UpstreamFault> {
         let Self { session, bearer, ear, .. } = *self;
         let id = session.number();
-        let heard = ear.map(|ear| (ear, session.replier(bearer)));
-        let _under_way = session.calls.register(id, heard);
+        let _under_way = self.registered(id);
         let mut unanswered = Unanswered { session, id, bearer, abandoned: true };
         let outcome = session.exchange(id, self.message(id, params), bearer, ear).await;
         unanswered.abandoned = false;
         outcome
+    }
+
+    /// Has the ear hear what is said while the request of this number is under way.
+    fn registered(&self, id: u64) -> Registered<'_> {
+        let Self { session, bearer, ear, .. } = *self;
+        session.calls.register(id, ear.map(|ear| (ear, session.replier(bearer))))
     }
 
     fn may_be_job(&self) -> bool {
@@ -99,8 +105,7 @@ impl Effect<'_> {
             session.jobs.lock().unwrap_or_else(PoisonError::into_inner).insert(tool.clone());
         }
         let id = session.number();
-        let heard = ear.map(|ear| (ear, session.replier(bearer)));
-        let _under_way = session.calls.register(id, heard);
+        let _under_way = self.registered(id);
         let mut abandoned = Abandoned { session, bearer, task: Some(&task) };
         let message = connector::task_result(session.dialect, id, &task);
         let answer = session.exchange(id, message, bearer, ear).await.map_err(UpstreamFault::after_effect)?;
@@ -111,11 +116,10 @@ impl Effect<'_> {
     fn message(&self, id: u64, params: &CallParams<'_>) -> Outgoing {
         let Self { session, authority, ear, .. } = *self;
         let wants = ear.map(Ear::wants);
-        let nothing = Capabilities::default();
         let hop = Hop {
             dialect: session.dialect,
             version: VERSION,
-            capabilities: wants.map_or(&nothing, |wants| &wants.capabilities),
+            capabilities: wants.map(|wants| &wants.capabilities),
             log: wants.and_then(|wants| match wants.log {
                 LogWish::Nothing => None,
                 LogWish::Whatever => Some(LogLevel::Info),

@@ -94,7 +94,7 @@ impl Session {
         let mut listed = ListedTools::default();
         let mut names = HashSet::new();
         entries.into_iter().for_each(|tool| listed.take(tool, &mut names));
-        if self.repeats() {
+        if self.stands_alone() {
             let known = listed.mirrored();
             *self.mirrored.write().unwrap_or_else(PoisonError::into_inner) = Some(known);
         }

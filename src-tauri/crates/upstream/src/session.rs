@@ -84,7 +84,7 @@ impl Session {
         let begun = Instant::now();
         let outcome = effect.attempt(deadline).await;
         let contradicts =
-            matches!(&outcome, Ok(Err(error)) if connector::is_header_mismatch(error)) && self.repeats();
+            matches!(&outcome, Ok(Err(error)) if connector::is_header_mismatch(error)) && self.stands_alone();
         let rest = deadline.saturating_sub(begun.elapsed());
         // Refused for its headers: nothing was done, and the tool's definition says what they should have been.
         if contradicts && self.list_tools(bearer, rest).await.is_ok() {
@@ -122,9 +122,9 @@ impl Session {
         Ok(())
     }
 
-    /// Whether headers repeat what the messages of this session say.
-    pub(crate) fn repeats(&self) -> bool {
-        self.dialect.is_stateless() && matches!(self.transport, Transport::Http(_))
+    /// Whether headers repeat what the messages of this session say: each request has a connection to itself.
+    pub(crate) fn stands_alone(&self) -> bool {
+        self.dialect.is_stateless() && self.has_streams()
     }
 
     /// What the connector said of itself.
@@ -252,12 +252,8 @@ impl Session {
     /// Over HTTP without sessions, closing the connection says as much; with them it says nothing (MCP 2025-11-25,
     /// basic/transports, "Sending Messages to the Server").
     pub(crate) fn cancel(&self, id: u64, bearer: Option<&Bearer>) {
-        match &self.transport {
-            Transport::Stdio(stdio) => stdio.send_if_room(connector::cancelled(id)),
-            Transport::Http(_) if self.dialect.is_stateless() => {}
-            Transport::Http(_) => {
-                self.tell(connector::reply(self.dialect, connector::cancelled(id)), bearer);
-            }
+        if !self.stands_alone() {
+            self.tell(connector::reply(self.dialect, connector::cancelled(id)), bearer);
         }
     }
 

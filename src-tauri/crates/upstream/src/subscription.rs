@@ -6,7 +6,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use mcp::connector::{self, Hop};
-use mcp::{CallParams, Capabilities, Filter};
+use mcp::{CallParams, Filter};
 use serde_json::value::RawValue;
 use tokio::sync::{broadcast, watch};
 
@@ -110,14 +110,7 @@ impl Session {
     }
 
     async fn unsubscribe(&self, uri: &str, bearer: Option<&Bearer>) -> Result<(), UpstreamFault> {
-        let (id, nothing) = (self.number(), Capabilities::default());
-        let hop = Hop {
-            dialect: self.dialect,
-            version: VERSION,
-            capabilities: &nothing,
-            log: None,
-            progress: false,
-        };
+        let (id, hop) = (self.number(), Hop::plain(self.dialect, VERSION));
         let message = connector::effect(hop, id, &CallParams::unsubscription(uri), uri);
         self.exchange(id, message, bearer, None).await.map(|_| ())
     }

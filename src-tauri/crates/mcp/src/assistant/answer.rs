@@ -12,7 +12,7 @@ use super::declared::Declared;
 use super::incoming::{Dialect, Refusal};
 use super::mirrored::{MirrorFault, Mirrored};
 use crate::error::{RpcError, code_of};
-use crate::list::{Filter, List, Topic};
+use crate::list::List;
 use crate::raw::{RawObject, raw};
 use crate::revision::Revision;
 
@@ -242,33 +242,6 @@ impl Answer {
     fn ok(id: &RawValue, result: &RawValue) -> Self {
         Self { status: StatusCode::OK, body: response(id, Some(result), None) }
     }
-}
-
-/// The first event on a `subscriptions/listen` stream: what of the filter was granted.
-pub fn acknowledged(subscription: &RawValue, granted: &Filter) -> String {
-    notification("notifications/subscriptions/acknowledged", Some(subscription), Some(granted))
-}
-
-/// The notice that a list changed; `subscription` on streams of the stateless revision.
-pub fn list_changed(topic: Topic, subscription: Option<&RawValue>) -> String {
-    notification(topic.notice(), subscription, None)
-}
-
-fn notification(method: &str, subscription: Option<&RawValue>, filter: Option<&Filter>) -> String {
-    let (mut params, mut meta) = (RawObject::default(), RawObject::default());
-    if let Some(id) = subscription {
-        // As the assistant wrote it: not every number that JSON allows has a place elsewhere.
-        meta.set("io.modelcontextprotocol/subscriptionId", id.to_owned());
-        params.set("_meta", meta.to_raw());
-    }
-    if let Some(filter) = filter {
-        params.set("notifications", filter.to_raw());
-    }
-    let mut message = RawObject::default();
-    message.set("jsonrpc", raw("2.0"));
-    message.set("method", raw(method));
-    message.set("params", params.to_raw());
-    message.to_raw().get().to_owned()
 }
 
 /// Adds what the modern era requires and drops what the legacy era does not know. `None`: nothing to do.

@@ -7,7 +7,7 @@ mod incoming;
 mod mirrored;
 mod spoken;
 
-pub use answer::{Answer, ServerFace, ToolEntry, acknowledged, list_changed, renamed};
+pub use answer::{Answer, ServerFace, ToolEntry, renamed};
 pub use conversation::{Conversation, refused};
 pub use declared::Declared;
 pub(crate) use incoming::encoded;
@@ -15,4 +15,7 @@ pub use incoming::{
     Asked, Dialect, Headers, Incoming, Means, Notification, Refusal, Request, Response, read,
 };
 pub use mirrored::{MirrorFault, Mirrored};
-pub use spoken::{answers, log_message, progress, question, refusal_text, resource_updated, unanswered};
+pub use spoken::{
+    acknowledged, answers, list_changed, log_message, progress, question, refusal_text, resource_updated,
+    unanswered,
+};

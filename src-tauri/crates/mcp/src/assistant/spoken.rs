@@ -6,7 +6,8 @@ use super::incoming::{Dialect, Response};
 use crate::ask::Ask;
 use crate::connector::progress_of;
 use crate::error::RpcError;
-use crate::raw::{RawObject, raw};
+use crate::list::{Filter, Topic};
+use crate::raw::{RawObject, one_line, raw};
 
 /// The key under which a stream's notices name the request that opened it (MCP 2026-07-28, basic/patterns/subscriptions).
 const SUBSCRIPTION_ID: &str = "io.modelcontextprotocol/subscriptionId";
@@ -19,6 +20,30 @@ pub fn progress(token: &RawValue, params: &RawValue) -> String {
 /// `notifications/message`, as the connector sent it.
 pub fn log_message(params: &RawValue) -> String {
     notification("notifications/message", params.to_owned())
+}
+
+/// The first event on a `subscriptions/listen` stream: what of the filter was granted.
+pub fn acknowledged(subscription: &RawValue, granted: &Filter) -> String {
+    let mut params = on_stream(Some(subscription));
+    params.set("notifications", granted.to_raw());
+    notification("notifications/subscriptions/acknowledged", params.to_raw())
+}
+
+/// The notice that a list changed; `subscription` on streams of the stateless revision.
+pub fn list_changed(topic: Topic, subscription: Option<&RawValue>) -> String {
+    notification(topic.notice(), on_stream(subscription).to_raw())
+}
+
+/// The parameters of a notice that has nothing to say but on which stream it is told.
+fn on_stream(subscription: Option<&RawValue>) -> RawObject<'static> {
+    let mut params = RawObject::default();
+    if let Some(id) = subscription {
+        let mut meta = RawObject::default();
+        // As the assistant wrote it: not every number that JSON allows has a place elsewhere.
+        meta.set(SUBSCRIPTION_ID, id.to_owned());
+        params.set("_meta", meta.to_raw());
+    }
+    params
 }
 
 /// `notifications/resources/updated`, as the connector sent it; `subscription` on streams of the stateless revision.
@@ -49,7 +74,7 @@ pub fn question(dialect: Dialect, id: u64, ask: &Ask) -> Option<String> {
     message.set("id", raw(&id));
     message.set("method", raw(ask.method()));
     message.set("params", ask.params(dialect, &format!("deskgate-{id}"))?);
-    Some(one_line(&message))
+    Some(one_line(message.to_raw().get().to_owned()))
 }
 
 /// The number of the question that this answers.
@@ -73,14 +98,7 @@ fn notification(method: &str, params: Box<RawValue>) -> String {
     message.set("jsonrpc", raw("2.0"));
     message.set("method", raw(method));
     message.set("params", params);
-    one_line(&message)
-}
-
-/// One message is one line; between values line breaks mean nothing, and within texts there are none.
-fn one_line(message: &RawObject<'_>) -> String {
-    let mut text = message.to_raw().get().to_owned();
-    text.retain(|c| !matches!(c, '\n' | '\r'));
-    text
+    one_line(message.to_raw().get().to_owned())
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use crate::error::RpcError;
 use crate::level::LogLevel;
 use crate::list::Topic;
 use crate::message::{Message, MessageFault};
-use crate::raw::{RawObject, raw};
+use crate::raw::{RawObject, one_line, raw};
 
 /// What a connector sent.
 #[derive(Debug)]
@@ -73,10 +73,7 @@ impl Question {
             Ok(result) => ("result", result),
             Err(error) => ("error", error),
         };
-        let mut text = format!(r#"{{"jsonrpc":"2.0","id":{},"{member}":{}}}"#, self.id.get(), value.get());
-        // A message is one line; between values line breaks mean nothing, and within texts there are none.
-        text.retain(|c| !matches!(c, '\n' | '\r'));
-        text
+        one_line(format!(r#"{{"jsonrpc":"2.0","id":{},"{member}":{}}}"#, self.id.get(), value.get()))
     }
 
     /// The reply when nobody can be asked.

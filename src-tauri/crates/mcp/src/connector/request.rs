@@ -9,7 +9,7 @@ use crate::call::CallParams;
 use crate::capabilities::Capabilities;
 use crate::level::LogLevel;
 use crate::list::Filter;
-use crate::raw::{RawObject, raw};
+use crate::raw::{RawObject, one_line, raw};
 use crate::revision::Revision;
 
 /// The number of a request that travels alone.
@@ -55,12 +55,19 @@ pub struct Hop<'a> {
     pub dialect: Dialect,
     /// This program's version.
     pub version: &'a str,
-    /// What the assistant can be asked. A session was told at its beginning.
-    pub capabilities: &'a Capabilities,
+    /// What the assistant can be asked, if anything. A session was told at its beginning.
+    pub capabilities: Option<&'a Capabilities>,
     /// Which log messages the assistant wants to hear. A session was told by itself.
     pub log: Option<LogLevel>,
     /// Whether it wants to hear of the request's progress.
     pub progress: bool,
+}
+
+impl<'a> Hop<'a> {
+    /// For nobody who could be asked or told anything.
+    pub fn plain(dialect: Dialect, version: &'a str) -> Self {
+        Self { dialect, version, capabilities: None, log: None, progress: false }
+    }
 }
 
 /// A request that has an effect, on what the connector knows as `name`. Everything else of the parameters passes as it
@@ -74,14 +81,7 @@ pub fn effect(hop: Hop<'_>, id: u64, params: &CallParams<'_>, name: &str) -> Out
 /// `tools/call` of the tool `name` in the stateless revision, under a number of its own and for nobody who could be asked
 /// anything, for an answer that is read with [`read_alone`](super::read_alone).
 pub fn call_tool_alone(params: &CallParams<'_>, name: &str, version: &str) -> Outgoing {
-    let capabilities = Capabilities::default();
-    let dialect = Dialect::of(Revision::MODERN);
-    effect(
-        Hop { dialect, version, capabilities: &capabilities, log: None, progress: false },
-        ALONE,
-        params,
-        name,
-    )
+    effect(Hop::plain(Dialect::of(Revision::MODERN), version), ALONE, params, name)
 }
 
 /// `logging/setLevel` in a session.
@@ -126,14 +126,7 @@ pub(super) fn own(
     params: RawObject<'_>,
     version: &str,
 ) -> Outgoing {
-    let capabilities = Capabilities::default();
-    write(
-        Hop { dialect, version, capabilities: &capabilities, log: None, progress: false },
-        id,
-        method,
-        params,
-        None,
-    )
+    write(Hop::plain(dialect, version), id, method, params, None)
 }
 
 fn write(
@@ -153,7 +146,8 @@ fn write(
         }
         if stateless {
             meta.set("io.modelcontextprotocol/protocolVersion", raw(hop.dialect.revision()));
-            meta.set("io.modelcontextprotocol/clientCapabilities", hop.capabilities.to_raw());
+            let declared = hop.capabilities.map_or_else(|| raw(&json!({})), Capabilities::to_raw);
+            meta.set("io.modelcontextprotocol/clientCapabilities", declared);
             meta.set("io.modelcontextprotocol/clientInfo", raw(&client_info(hop.version)));
             if let Some(level) = hop.log {
                 meta.set("io.modelcontextprotocol/logLevel", raw(&level));
@@ -190,13 +184,7 @@ fn request<T: Serialize + ?Sized>(id: u64, method: &str, params: &T) -> String {
         method: &'a str,
         params: &'a T,
     }
-    // A line is a message over standard streams, so a payload that came with line breaks must lose them; between values
-    // they mean nothing, and within texts JSON does not allow them.
-    let mut body = raw(&Request { jsonrpc: "2.0", id, method, params }).get().to_owned();
-    if body.contains(['\n', '\r']) {
-        body.retain(|c| !matches!(c, '\n' | '\r'));
-    }
-    body
+    one_line(raw(&Request { jsonrpc: "2.0", id, method, params }).get().to_owned())
 }
 
 #[cfg(test)]
@@ -215,9 +203,7 @@ mod tests {
     fn call(dialect: Dialect, text: &str) -> Outgoing {
         let text = params(text);
         let call = CallParams::read(Method::CallTool, RawObject::parse(&text).unwrap()).unwrap();
-        let capabilities = Capabilities::default();
-        let hop = Hop { dialect, version: "1.2.3", capabilities: &capabilities, log: None, progress: false };
-        effect(hop, 7, &call, "query")
+        effect(Hop::plain(dialect, "1.2.3"), 7, &call, "query")
     }
 
     #[test]
@@ -265,7 +251,7 @@ mod tests {
         let hop = |revision| Hop {
             dialect: Dialect::of(revision),
             version: "1.2.3",
-            capabilities: &capabilities,
+            capabilities: Some(&capabilities),
             log: Some(LogLevel::Warning),
             progress: true,
         };
@@ -285,9 +271,7 @@ mod tests {
     fn names_that_are_no_header_are_encoded() {
         let text = params(r#"{"uri":"test://caf\u00e9"}"#);
         let call = CallParams::read(Method::ReadResource, RawObject::parse(&text).unwrap()).unwrap();
-        let capabilities = Capabilities::default();
-        let dialect = Dialect::of(Revision::MODERN);
-        let hop = Hop { dialect, version: "1", capabilities: &capabilities, log: None, progress: false };
+        let hop = Hop::plain(Dialect::of(Revision::MODERN), "1");
         let Outgoing { headers, .. } = effect(hop, 7, &call, call.name());
         assert!(headers.contains(&("mcp-name", "=?base64?dGVzdDovL2NhZsOp?=".to_owned())), "{headers:?}");
     }
