@@ -68,6 +68,28 @@ async fn let_in(gateway: &Gateway, server: &str) -> (Bridge, String) {
     (bridge, question)
 }
 
+/// Asks for notices under the id 5, in the stateless revision; the acknowledgement.
+async fn listen(bridge: &mut Bridge, filter: Value) -> Value {
+    let meta = json!({
+        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientCapabilities": {},
+    });
+    let params = json!({"notifications": filter, "_meta": meta});
+    bridge.say(&request(5, "subscriptions/listen", params)).await.expect("said");
+    loop {
+        // A session on the same line may be told of the connector's first list just before.
+        let message = bridge.next().await.expect("answered");
+        if message["method"] == "notifications/subscriptions/acknowledged" {
+            return message;
+        }
+    }
+}
+
+/// The stream that a notice is told on.
+fn id_of(message: &Value) -> Value {
+    message["params"]["_meta"]["io.modelcontextprotocol/subscriptionId"].clone()
+}
+
 /// Waits until the journal has a record with all of these texts.
 async fn recorded(gateway: &Gateway, texts: &[&str]) {
     let what = format!("{texts:?} in the journal");
@@ -228,19 +250,7 @@ async fn a_line_that_a_bridge_cannot_take_is_answered_and_the_next_one_works() {
 async fn a_changed_tool_list_is_told_through_a_bridge_in_either_era() {
     let gateway = Personal::default().stdio("slow", &slow()).server("desk", &["slow"]).start().await;
     let (mut bridge, _) = let_in(&gateway, "desk").await;
-    let meta = json!({
-        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
-        "io.modelcontextprotocol/clientCapabilities": {},
-    });
-    let listen = json!({"notifications": {"toolsListChanged": true}, "_meta": meta});
-    let id_of =
-        |message: &Value| message["params"]["_meta"]["io.modelcontextprotocol/subscriptionId"].clone();
-    bridge.say(&request(5, "subscriptions/listen", listen)).await.expect("said");
-    let mut message = bridge.next().await.expect("answered");
-    // The connector's first list may be told of just before.
-    while message["method"] != "notifications/subscriptions/acknowledged" {
-        message = bridge.next().await.expect("answered");
-    }
+    let message = listen(&mut bridge, json!({"toolsListChanged": true})).await;
     assert_eq!(id_of(&message), 5);
 
     let settings = gateway.home().join("deskgate.toml");
@@ -271,18 +281,7 @@ async fn changes_of_prompts_and_resources_are_told_through_a_bridge_in_either_er
     let (mut bridge, _) = let_in(&gateway, "desk").await;
     let listens = async || (odd.listeners() > 0).then_some(());
     until("the gateway listens", SOON, listens).await.expect("it does");
-    let meta = json!({
-        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
-        "io.modelcontextprotocol/clientCapabilities": {},
-    });
-    let listen = json!({"notifications": {"promptsListChanged": true}, "_meta": meta});
-    let id_of =
-        |message: &Value| message["params"]["_meta"]["io.modelcontextprotocol/subscriptionId"].clone();
-    bridge.say(&request(5, "subscriptions/listen", listen)).await.expect("said");
-    let mut message = bridge.next().await.expect("answered");
-    while message["method"] != "notifications/subscriptions/acknowledged" {
-        message = bridge.next().await.expect("answered");
-    }
+    let message = listen(&mut bridge, json!({"promptsListChanged": true})).await;
     assert_eq!(message["params"]["notifications"], json!({"promptsListChanged": true}));
 
     odd.change_of(OddList::Prompts);
