@@ -15,7 +15,7 @@ use serde_json::value::RawValue;
 use crate::effect::{Caused, Causing};
 use crate::gate::Gate;
 use crate::observe::Observation;
-use crate::record::{argument_names, credential, kind, outcome, permit_rules, reference, unasked};
+use crate::record::{argument_names, credential, outcome, permit_rules, unasked};
 use crate::snapshot::{Offered, Snapshot};
 use crate::tasks::Task;
 use crate::voice::Voice;
@@ -220,7 +220,7 @@ impl<'a> Call<'a> {
             client_id: self.grant.client_id.clone(),
             client_name: self.grant.client_name.clone(),
             process: None,
-            policy: reference(permit.version()),
+            policy: permit.version().into(),
             rules: permit_rules(permit),
             credential: credential(permit),
             arguments,
@@ -272,7 +272,8 @@ impl<'a> Call<'a> {
     /// A denial that hangs on the arguments says so; one that does not looks like something that does not exist.
     async fn denied(&self, gate: &Gate, wanted: &Wanted<'_>, denial: &Denial) -> Reply {
         let rules = denial.rules().iter().map(ToString::to_string).collect();
-        let record = self.denial(gate, Some(wanted), rules, kind(denial.kind()), denial.advice().to_string());
+        let record =
+            self.denial(gate, Some(wanted), rules, denial.kind().as_str(), denial.advice().to_string());
         if let Err(fault) = self.record_denial(gate, Some(wanted), record).await {
             return unrecorded(&fault);
         }
@@ -296,7 +297,7 @@ impl<'a> Call<'a> {
             client_id: self.grant.client_id.clone(),
             client_name: self.grant.client_name.clone(),
             process: None,
-            policy: reference(self.policy().version()),
+            policy: self.policy().version().into(),
             rules,
             kind: kind.to_owned(),
             reason,

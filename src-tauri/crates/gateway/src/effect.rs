@@ -8,7 +8,7 @@ use connector::{Asking, CallFault, Caller};
 use futures_util::future::join_all;
 use issuer::AccessGrant;
 use mcp::assistant::refusal_text;
-use mcp::{AskKind, CallParams, InputRequired, Method, RawObject, Revision, RpcError};
+use mcp::{AskKind, CallParams, InputRequired, Method, Revision, RpcError};
 use policy::Permit;
 use serde_json::value::RawValue;
 use upstream::{Answer, Ear, Hearing, Standing, UpstreamFault, Wants, ear};
@@ -157,14 +157,12 @@ impl Causing<'_> {
                 refused.message = format!("{} It said: {}", refused.message, refusal_text(error));
                 return Caused::Refused(refused);
             }
-            (Ok(Ok(result)), Some(kind)) if is_error(result) => {
+            (Ok(Ok(result)), Some(kind)) if mcp::is_tool_error(result) => {
                 return Caused::Refused(RpcError::missing_capability(kind));
             }
             (Ok(Ok(result)), _) => InputRequired::read(result),
-            (Ok(Err(error)), None) if InputRequired::of_error(error).is_some() => {
-                return self.to_be_visited(answer);
-            }
-            (Ok(Err(_)) | Err(_), _) => None,
+            (Ok(Err(_)), None) => return self.to_be_visited(answer),
+            (Err(_), _) => None,
         };
         let fault = match required {
             None => return Caused::Answered(answer),
@@ -241,11 +239,7 @@ fn visit(required: &InputRequired) -> String {
     format!("open {} in a browser, then ask again", required.urls().join(" and "))
 }
 
-/// Whether a tool's result says that it failed.
-pub(crate) fn is_error(result: &RawValue) -> bool {
-    RawObject::parse(result).and_then(|object| object.read("isError")).unwrap_or(false)
-}
-
-fn caller(grant: &AccessGrant) -> Caller<'_> {
+/// On whose behalf the assistant's calls are made.
+pub(crate) fn caller(grant: &AccessGrant) -> Caller<'_> {
     Caller { subject: &grant.subject, client_id: &grant.client_id, client_name: &grant.client_name }
 }

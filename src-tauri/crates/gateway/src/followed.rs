@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use connector::{Asking, CallFault, Caller};
+use connector::{Asking, CallFault};
 use issuer::AccessGrant;
 use mcp::CallParams;
 use mcp::assistant::Dialect;
@@ -15,6 +15,7 @@ use tokio::task::AbortHandle;
 use upstream::{Standing, Subscription};
 
 use crate::call::{Reply, call, circumstance};
+use crate::effect::caller;
 use crate::gate::Gate;
 use crate::voice::Voice;
 
@@ -137,10 +138,8 @@ impl Following {
         asking: Asking,
     ) -> Result<Result<Subscription, Box<RawValue>>, CallFault> {
         let Self { gate, grant, params, standing, .. } = self;
-        let caller =
-            Caller { subject: &grant.subject, client_id: &grant.client_id, client_name: &grant.client_name };
         let deadline = gate.config.call_deadline;
-        gate.connectors.subscribe(standing.authority(), params, caller, deadline, asking).await
+        gate.connectors.subscribe(standing.authority(), params, caller(grant), deadline, asking).await
     }
 
     async fn run(self, listener: Weak<Followed>, mut subscription: Subscription) {

@@ -30,6 +30,7 @@ mod streams;
 mod tasks;
 mod voice;
 mod wanted;
+mod whose;
 
 pub use gate::{Discovery, Gate, GateConfig, Switch};
 pub use lines::converse;

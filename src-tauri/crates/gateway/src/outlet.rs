@@ -23,10 +23,8 @@ impl Outlet {
     }
 
     /// Says one message.
-    pub(crate) async fn say(&self, mut message: String) {
-        // What connectors wrote may have line breaks between its values, where they mean nothing; a line or an event of its
-        // own would be taken for a message of the gateway's.
-        message.retain(|c| !matches!(c, '\n' | '\r'));
+    pub(crate) async fn say(&self, message: String) {
+        let message = mcp::one_line(message);
         match self {
             Self::Closed => {}
             Self::Frames(frames) => {

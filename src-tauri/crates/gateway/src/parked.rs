@@ -23,6 +23,7 @@ use upstream::{Answer, Asked, Authority, Event, Hearing};
 
 use crate::end::THOUGHT_ABOUT;
 use crate::voice::Voice;
+use crate::whose::{Whose, make_room};
 
 /// What request states of the gateway's own begin with.
 const MARK: &str = "dgp_";
@@ -91,9 +92,7 @@ struct Entry {
 /// What a request state is good for.
 #[derive(PartialEq, Eq)]
 struct Bound {
-    client_id: String,
-    server: model::ServerId,
-    subject: (String, String),
+    whose: Whose,
     request: Digest,
 }
 
@@ -202,7 +201,9 @@ impl Parked {
         let state = name()?;
         let required = waiting.required(&state).to_raw();
         let mut parked = self.lock();
-        drop_oldest(&mut parked, &bound.client_id);
+        // What an assistant has left unanswered for the longest time it has most likely forgotten.
+        let of_client = |_: &Digest, entry: &Entry| entry.bound.whose.is_client(&bound.whose);
+        make_room(&mut parked, MOST_PARKED, of_client, |_| true, |entry| entry.since);
         let key = Digest::of(state.as_bytes());
         let Waiting { running: Running { work, hearing, right, .. }, open } = waiting;
         let work = Driven(tokio::spawn(work));
@@ -249,26 +250,10 @@ impl Parked {
     }
 }
 
-/// Makes room for one more call of an assistant: what it has left unanswered for the longest time it has most likely
-/// forgotten.
-fn drop_oldest(parked: &mut HashMap<Digest, Entry>, client_id: &str) {
-    let of_client = || parked.iter().filter(|(_, entry)| entry.bound.client_id == client_id);
-    if of_client().count() < MOST_PARKED {
-        return;
-    }
-    let oldest = of_client().min_by_key(|(_, entry)| entry.since).map(|(key, _)| *key);
-    oldest.map(|oldest| parked.remove(&oldest));
-}
-
 impl Bound {
     fn to(grant: &AccessGrant, params: &CallParams<'_>) -> Self {
         let request = [params.method().as_str(), params.name(), params.arguments()].join("\n");
-        Self {
-            client_id: grant.client_id.clone(),
-            server: grant.server.clone(),
-            subject: (grant.subject.issuer.clone(), grant.subject.subject.clone()),
-            request: Digest::of(request.as_bytes()),
-        }
+        Self { whose: Whose::of(grant), request: Digest::of(request.as_bytes()) }
     }
 }
 

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use audit::{ArgumentSummary, Outcome, OutcomeStatus, PolicyReference};
+use audit::{ArgumentSummary, Outcome, OutcomeStatus};
 use connector::{AccountFault, CallFault};
 use mcp::{InputRequired, RawObject};
 use model::Advice;
-use policy::{CredentialChoice, DenialKind, Permit, PolicyVersion};
+use policy::{CredentialChoice, Permit};
 use upstream::Answer;
 
-use crate::effect::{Caused, is_error};
+use crate::effect::Caused;
 use crate::observe::CallEnd;
 
 /// How a call ended.
@@ -43,7 +43,7 @@ fn answered(answer: &Result<Answer, CallFault>, title: &str) -> (Outcome, CallEn
             (Outcome::new(OutcomeStatus::InputRequired), CallEnd::Done)
         }
         Ok(Ok(result)) => {
-            let failed = is_error(result);
+            let failed = mcp::is_tool_error(result);
             let status = if failed { OutcomeStatus::ToolError } else { OutcomeStatus::Ok };
             (Outcome::new(status), if failed { CallEnd::ToolError } else { CallEnd::Done })
         }
@@ -85,22 +85,6 @@ pub(crate) fn credential(permit: &Permit) -> String {
         CredentialChoice::UserOauth => "user".to_owned(),
         CredentialChoice::Shared(credential) => format!("shared:{credential}"),
     }
-}
-
-/// The kind of denial, as the journal has it.
-pub(crate) fn kind(kind: DenialKind) -> &'static str {
-    match kind {
-        DenialKind::NotListed => "not-listed",
-        DenialKind::NoPermit => "no-permit",
-        DenialKind::Forbidden => "forbidden",
-        DenialKind::Error => "evaluation-error",
-        DenialKind::DenyAll => "deny-all",
-        DenialKind::Arguments => "arguments",
-    }
-}
-
-pub(crate) fn reference(version: &PolicyVersion) -> PolicyReference {
-    PolicyReference { label: version.label.clone(), digest: version.digest }
 }
 
 pub(crate) fn argument_names(summary: &ArgumentSummary) -> Vec<String> {

@@ -38,7 +38,7 @@ pub(crate) async fn respond(mut work: Work, outlet: Outlet) -> Response {
         Some(answer) => Rest::Answer(answer),
         None => Rest::Work(work),
     };
-    stream(Speaking { first, outlet, rest, alive: alive() })
+    event_stream(Speaking { first, outlet, rest, alive: alive() })
 }
 
 /// What is still to come.
@@ -55,13 +55,17 @@ struct Speaking {
     alive: Interval,
 }
 
-fn stream(speaking: Speaking) -> Response {
+/// A stream of events.
+pub(crate) fn event_stream<S>(events: S) -> Response
+where
+    S: Stream<Item = Result<Bytes, Infallible>> + Send + 'static,
+{
     let headers = [
         (header::CONTENT_TYPE, "text/event-stream"),
         (header::CACHE_CONTROL, "no-store"),
         (header::HeaderName::from_static("x-accel-buffering"), "no"),
     ];
-    (headers, Body::from_stream(speaking)).into_response()
+    (headers, Body::from_stream(events)).into_response()
 }
 
 /// Proxies and assistants give up connections on which nothing happens.

@@ -13,9 +13,10 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use issuer::AccessGrant;
 use mcp::assistant::Dialect;
 use mcp::{Capabilities, RawObject, Revision};
-use model::{ServerId, Timestamp};
+use model::Timestamp;
 
 use crate::end::End;
+use crate::whose::{Whose, make_room};
 
 /// The form of ids.
 const FORMAT: &str = "1";
@@ -41,13 +42,7 @@ struct Known {
 }
 
 /// Whose session it is, and its id.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Key {
-    client_id: String,
-    server: ServerId,
-    subject: (String, String),
-    id: String,
-}
+type Key = (Whose, String);
 
 #[derive(Debug)]
 struct Session {
@@ -71,14 +66,14 @@ impl Sessions {
         if declared.get().len() <= LONGEST {
             id.push_str(&format!(".{}.{}", revision.as_str(), URL_SAFE_NO_PAD.encode(declared.get())));
         }
-        let key = Key::new(grant, &id);
+        let key = (Whose::of(grant), id.clone());
         self.lock().begin(key, Dialect::of(revision), capabilities.clone(), now);
         Some(id)
     }
 
     /// The assistant's end of the session. `None` when it has ended or never was.
     pub(crate) fn find(&self, grant: &AccessGrant, id: &str, now: Timestamp) -> Option<Arc<End>> {
-        let key = Key::new(grant, id);
+        let key = (Whose::of(grant), id.to_owned());
         let mut known = self.lock();
         if let Some(session) = known.live.get_mut(&key) {
             session.used = now;
@@ -94,7 +89,7 @@ impl Sessions {
     /// Ends a session. `false` when there is none.
     pub(crate) fn end(&self, grant: &AccessGrant, id: &str, now: Timestamp) -> bool {
         let was_there = self.find(grant, id, now).is_some();
-        let key = Key::new(grant, id);
+        let key = (Whose::of(grant), id.to_owned());
         let mut known = self.lock();
         if let Some(session) = known.live.remove(&key) {
             session.end.followed.end();
@@ -113,24 +108,15 @@ impl Sessions {
 impl Known {
     fn begin(&mut self, key: Key, dialect: Dialect, capabilities: Capabilities, now: Timestamp) -> Arc<End> {
         self.live.retain(|_, session| now.since(session.used) < IDLE || session.end.is_busy());
-        let of_client = self.live.keys().filter(|other| other.client_id == key.client_id).count();
-        if of_client >= MOST_OF_CLIENT {
-            self.drop_oldest(|other| other.client_id == key.client_id);
-        } else if self.live.len() >= MOST {
-            self.drop_oldest(|_| true);
-        }
-        let end = Arc::new(End::new(key.id.as_str().into(), dialect, capabilities));
+        let live = &mut self.live;
+        let is_idle = |session: &Session| !session.end.is_busy();
+        let used = |session: &Session| session.used;
+        // What is dropped is forgotten and not ended: its id brings it back.
+        make_room(live, MOST_OF_CLIENT, |(whose, _), _| whose.is_client(&key.0), is_idle, used);
+        make_room(live, MOST, |_, _| true, is_idle, used);
+        let end = Arc::new(End::new(key.1.as_str().into(), dialect, capabilities));
         self.live.insert(key, Session { end: Arc::clone(&end), used: now });
         end
-    }
-
-    /// Forgets the session that was not used for the longest time. Its id brings it back.
-    fn drop_oldest(&mut self, which: impl Fn(&Key) -> bool) {
-        let idle = self.live.iter().filter(|(key, session)| which(key) && !session.end.is_busy());
-        let oldest = idle.min_by_key(|(_, session)| session.used).map(|(key, _)| key.clone());
-        if let Some(oldest) = oldest {
-            self.live.remove(&oldest);
-        }
     }
 
     fn remember_ended(&mut self, key: Key) {
@@ -138,17 +124,6 @@ impl Known {
             self.ended.pop_front();
         }
         self.ended.push_back(key);
-    }
-}
-
-impl Key {
-    fn new(grant: &AccessGrant, id: &str) -> Self {
-        Self {
-            client_id: grant.client_id.clone(),
-            server: grant.server.clone(),
-            subject: (grant.subject.issuer.clone(), grant.subject.subject.clone()),
-            id: id.to_owned(),
-        }
     }
 }
 

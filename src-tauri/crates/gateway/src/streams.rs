@@ -1,12 +1,11 @@
 //! Streams of change notices: `subscriptions/listen` (2026-07-28) and the GET stream of earlier revisions.
 
 use std::collections::HashMap;
-use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use axum::body::{Body, Bytes};
-use axum::http::{StatusCode, header};
+use axum::body::Bytes;
+use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use futures_util::stream;
 use issuer::AccessGrant;
@@ -19,6 +18,7 @@ use crate::changes::Changes;
 use crate::end::End;
 use crate::followed::{Followed, MOST};
 use crate::gate::Gate;
+use crate::respond::event_stream;
 use crate::voice::Voice;
 
 /// Comments keep the connection open, and the token is checked again with each.
@@ -109,16 +109,10 @@ fn events(
     seat: Seat,
 ) -> Response {
     let state = Events { gate: Arc::clone(gate), grant, first, changes, _seat: seat };
-    let body = Body::from_stream(stream::unfold(state, |mut state| async {
+    event_stream(stream::unfold(state, |mut state| async {
         let text = state.next().await?;
-        Some((Ok::<_, Infallible>(Bytes::from(text)), state))
-    }));
-    let headers = [
-        (header::CONTENT_TYPE, "text/event-stream"),
-        (header::CACHE_CONTROL, "no-store"),
-        (header::HeaderName::from_static("x-accel-buffering"), "no"),
-    ];
-    (headers, body).into_response()
+        Some((Ok(Bytes::from(text)), state))
+    }))
 }
 
 impl Streams {

@@ -5,7 +5,9 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use issuer::AccessGrant;
-use model::{ConnectorId, ServerId, Timestamp, ToolName};
+use model::{ConnectorId, Timestamp, ToolName};
+
+use crate::whose::{Whose, make_room};
 
 /// The most tasks of one assistant that are remembered; its oldest is forgotten first.
 const MOST_OF_CLIENT: usize = 128;
@@ -19,13 +21,7 @@ const LONGEST: usize = 64 * 1024;
 pub(crate) struct Tasks(Mutex<HashMap<Key, Arc<Task>>>);
 
 /// Whose task it is, and its id. A connector's ids are its own; another assistant's are none of this one's business.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Key {
-    client_id: String,
-    server: ServerId,
-    subject: (String, String),
-    id: String,
-}
+type Key = (Whose, String);
 
 /// One task.
 #[derive(Debug, PartialEq, Eq)]
@@ -54,13 +50,15 @@ impl Tasks {
         let task =
             Task { connector: connector.clone(), tool: tool.clone(), arguments: arguments.into(), begun };
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let of_client = all.keys().filter(|key| key.client_id == grant.client_id).count();
-        if of_client >= MOST_OF_CLIENT {
-            drop_oldest(&mut all, |key| key.client_id == grant.client_id);
-        } else if all.len() >= MOST {
-            drop_oldest(&mut all, |_| true);
-        }
-        let key = Key::new(grant, id);
+        let key = (Whose::of(grant), id);
+        make_room(
+            &mut all,
+            MOST_OF_CLIENT,
+            |(whose, _), _| whose.is_client(&key.0),
+            |_| true,
+            |task| task.begun,
+        );
+        make_room(&mut all, MOST, |_, _| true, |_| true, |task| task.begun);
         match all.get(&key) {
             // Whose it is cannot be told, and one of them would be told what is meant for the other.
             Some(other) if other.connector != *connector => {
@@ -76,24 +74,7 @@ impl Tasks {
     /// The task of this id.
     pub(crate) fn find(&self, grant: &AccessGrant, id: &str) -> Option<Arc<Task>> {
         let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        all.get(&Key::new(grant, id.to_owned())).cloned()
-    }
-}
-
-fn drop_oldest(all: &mut HashMap<Key, Arc<Task>>, which: impl Fn(&Key) -> bool) {
-    let oldest = all.iter().filter(|(key, _)| which(key)).min_by_key(|(_, task)| task.begun);
-    let oldest = oldest.map(|(key, _)| key.clone());
-    oldest.map(|oldest| all.remove(&oldest));
-}
-
-impl Key {
-    fn new(grant: &AccessGrant, id: String) -> Self {
-        Self {
-            client_id: grant.client_id.clone(),
-            server: grant.server.clone(),
-            subject: (grant.subject.issuer.clone(), grant.subject.subject.clone()),
-            id,
-        }
+        all.get(&(Whose::of(grant), id.to_owned())).cloned()
     }
 }
 

@@ -211,6 +211,20 @@ pub enum DenialKind {
     Arguments,
 }
 
+impl DenialKind {
+    /// The kind, as the journal has it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NotListed => "not-listed",
+            Self::NoPermit => "no-permit",
+            Self::Forbidden => "forbidden",
+            Self::Error => "evaluation-error",
+            Self::DenyAll => "deny-all",
+            Self::Arguments => "arguments",
+        }
+    }
+}
+
 /// A refusal. The `Display` of the error is for the log; [`Denial::outside_text`] is for the assistant.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("call {} of {}/{} through {} is refused ({:?}): {}", .0.call, .0.connector, .0.aim, .0.server, .0.kind, .0.detail)]

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use cedar_policy::{Effect, Policy as CedarPolicy, pst};
 use model::Digest;
+use org_protocol::PolicyReference;
 use serde::{Deserialize, Serialize};
 
 use crate::lint::Reads;
@@ -75,6 +76,13 @@ pub struct PolicyVersion {
     pub label: String,
     /// The digest of what it was compiled from.
     pub digest: Digest,
+}
+
+impl From<&PolicyVersion> for PolicyReference {
+    /// The version as the journal refers to it.
+    fn from(version: &PolicyVersion) -> Self {
+        Self { label: version.label.clone(), digest: version.digest }
+    }
 }
 
 impl std::fmt::Display for PolicyVersion {

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ::audit::{DenialRecord, Effect, IntentRecord, Outcome, OutcomeStatus, PolicyReference};
+use ::audit::{DenialRecord, Effect, IntentRecord, Outcome, OutcomeStatus};
 use mcp::assistant::ToolEntry;
 use mcp::{CallParams, RawObject};
 use model::{ConnectorId, CredentialId, DeviceId, ForPerson as _, Subject, Timestamp, ToolName};
 use org_protocol::{BrokerContext, ConnectorSpec, Content, CredentialSpec, Freshness};
 use os::Clock;
-use policy::{Circumstance, CredentialChoice, Denial, DenialKind, Permit, PolicyVersion, Question, Target};
+use policy::{Circumstance, CredentialChoice, Denial, Permit, Question, Target};
 use secrecy::SecretString;
 use upstream::{Answer, Authority, Bearer, HttpClient, UpstreamFault};
 
@@ -221,7 +221,7 @@ impl<'a> Asked<'a> {
             client_id: self.context.client_id.clone(),
             client_name: self.context.client_name.clone(),
             process: None,
-            policy: reference(permit.version()),
+            policy: permit.version().into(),
             rules: permit.rules().iter().map(ToString::to_string).collect(),
             credential: format!("shared:{credential}"),
             arguments: plane.journal.summary(params.arguments(), self.captures()),
@@ -238,9 +238,9 @@ impl<'a> Asked<'a> {
             client_id: self.context.client_id.clone(),
             client_name: self.context.client_name.clone(),
             process: None,
-            policy: reference(denial.version()),
+            policy: denial.version().into(),
             rules: denial.rules().iter().map(ToString::to_string).collect(),
-            kind: kind(denial.kind()).to_owned(),
+            kind: denial.kind().as_str().to_owned(),
             reason: denial.advice().to_string(),
             arguments: Some(plane.journal.summary(params.arguments(), self.captures())),
         }
@@ -269,7 +269,7 @@ fn brokered<'c>(content: &'c Content, connector: &ConnectorId) -> Option<&'c Con
 fn outcome(answer: &Result<Answer, BrokerFault>, took: Duration) -> Outcome {
     let mut outcome = match answer {
         Ok(Ok(result)) => {
-            let failed = RawObject::parse(result).and_then(|object| object.read("isError")).unwrap_or(false);
+            let failed = mcp::is_tool_error(result);
             Outcome::new(if failed { OutcomeStatus::ToolError } else { OutcomeStatus::Ok })
         }
         Ok(Err(_)) => Outcome::new(OutcomeStatus::Failed).with_code("rpc-error"),
@@ -284,20 +284,4 @@ fn outcome(answer: &Result<Answer, BrokerFault>, took: Duration) -> Outcome {
         Err(_) => None,
     };
     outcome
-}
-
-/// The kind of denial, as the journal has it.
-fn kind(kind: DenialKind) -> &'static str {
-    match kind {
-        DenialKind::NotListed => "not-listed",
-        DenialKind::NoPermit => "no-permit",
-        DenialKind::Forbidden => "forbidden",
-        DenialKind::Error => "evaluation-error",
-        DenialKind::DenyAll => "deny-all",
-        DenialKind::Arguments => "arguments",
-    }
-}
-
-fn reference(version: &PolicyVersion) -> PolicyReference {
-    PolicyReference { label: version.label.clone(), digest: version.digest }
 }
