@@ -41,9 +41,11 @@ pub(crate) struct End {
 }
 
 impl End {
-    pub(crate) fn new(owner: Arc<str>, dialect: Dialect, capabilities: Capabilities) -> Self {
+    pub(crate) fn new(dialect: Dialect, capabilities: Capabilities) -> Self {
+        // Ids of sessions are words of assistants, and memory is used again: neither tells two ends apart.
+        static COUNT: AtomicU64 = AtomicU64::new(0);
         Self {
-            owner,
+            owner: format!("end {}", COUNT.fetch_add(1, Ordering::Relaxed)).into(),
             dialect,
             capabilities,
             level: Mutex::default(),
@@ -165,7 +167,7 @@ mod tests {
     #[tokio::test]
     async fn answers_find_their_question_and_others_none() {
         let capabilities = Capabilities::read(Some(&value(r#"{"roots":{}}"#)));
-        let end = End::new("a".into(), Dialect::default(), capabilities);
+        let end = End::new(Dialect::default(), capabilities);
         let outlet = Outlet::frames();
         let ask = Ask::read("roots/list", &RawObject::default()).unwrap();
         let answered = async {
@@ -183,9 +185,15 @@ mod tests {
         assert!(outlet.take().is_none(), "nor said");
     }
 
+    #[test]
+    fn no_two_ends_are_the_same_owner() {
+        let owner = || End::new(Dialect::default(), Capabilities::default()).owner;
+        assert_ne!(owner(), owner(), "not even one after the other");
+    }
+
     #[tokio::test]
     async fn a_request_is_cancelled_by_its_own_id() {
-        let end = Arc::new(End::new("a".into(), Dialect::default(), Capabilities::default()));
+        let end = Arc::new(End::new(Dialect::default(), Capabilities::default()));
         let begun = end.begins(&value("7"));
         end.cancel(&value("\"7\""));
         end.cancel(&value("7"));

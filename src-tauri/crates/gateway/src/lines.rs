@@ -167,8 +167,7 @@ impl Talk {
             return self.line.say(Answer::error(dialect, id, &error).into_line()).await;
         }
         if let Request::Initialize { revision, capabilities } = &request {
-            let owner = format!("{:p}", Arc::as_ptr(&self.line));
-            let end = End::new(owner.into(), Dialect::of(*revision), capabilities.clone());
+            let end = End::new(Dialect::of(*revision), capabilities.clone());
             self.end = Some(Arc::new(end));
         }
         let outlet = Outlet::Lines(self.line.answers.clone());

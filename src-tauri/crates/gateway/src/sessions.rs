@@ -114,7 +114,7 @@ impl Known {
         // What is dropped is forgotten and not ended: its id brings it back.
         make_room(live, MOST_OF_CLIENT, |(whose, _), _| whose.is_client(&key.0), is_idle, used);
         make_room(live, MOST, |_, _| true, is_idle, used);
-        let end = Arc::new(End::new(key.1.as_str().into(), dialect, capabilities));
+        let end = Arc::new(End::new(dialect, capabilities));
         self.live.insert(key, Session { end: Arc::clone(&end), used: now });
         end
     }
