@@ -57,6 +57,20 @@ pub struct OrgSettings {
     /// What is recorded of payloads.
     #[serde(default)]
     pub audit: AuditSettings,
+    /// Assistants that need not register, by client id.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub assistants: BTreeMap<String, AssistantSpec>,
+}
+
+/// An assistant that is known beforehand: a public client (RFC 6749, section 2.1). Its client id may be the URL of a Client
+/// ID Metadata Document, which is then never fetched.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AssistantSpec {
+    /// Its name, as people read it.
+    pub title: String,
+    /// Where its authorization codes may go: loopback URIs, whose port is any, or known custom-scheme ones.
+    pub redirect_uris: Vec<String>,
 }
 
 /// An OpenID provider (OpenID Connect Discovery 1.0).

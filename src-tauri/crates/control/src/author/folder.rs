@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use issuer::{NamedClient, NamedFault};
 use model::{ConnectorId, Digest, IdFault};
 use org_protocol::{
     CONTENT_FORMAT, CREDENTIAL_PLACEHOLDER, ConnectorSpec, Content, ContentFault, CredentialSpec,
@@ -56,6 +57,14 @@ pub enum AuthorFaultKind {
     /// A brokered command never gets its secret.
     #[error("the command is brokered, but no environment variable has {CREDENTIAL_PLACEHOLDER}")]
     NoPlaceholder,
+    /// An assistant cannot be named so.
+    #[error("assistant {id:?}: {fault}")]
+    Assistant {
+        /// Its client id.
+        id: String,
+        /// What is wrong.
+        fault: NamedFault,
+    },
     /// The policies do not compile.
     #[error("{}{reason}", if id.is_empty() { String::new() } else { format!("policy {id:?}: ") })]
     Policy {
@@ -116,6 +125,10 @@ pub fn check(folder: &Path) -> Result<Content, Vec<AuthorFault>> {
     let content = read(folder)?;
     let mut faults: Vec<AuthorFault> =
         content.connectors.iter().flat_map(|(id, spec)| connector_faults(&content, id, spec)).collect();
+    faults.extend(content.org.assistants.iter().filter_map(|(id, spec)| {
+        let fault = NamedClient::new(id, &spec.title, &spec.redirect_uris).err()?;
+        Some(fault_in("org.toml", AuthorFaultKind::Assistant { id: id.clone(), fault }))
+    }));
     for id in content.tools.keys().filter(|id| !content.connectors.contains_key(*id)) {
         faults.push(fault_in(&format!("connectors/{id}.tools.json"), AuthorFaultKind::ToolsOfNobody));
     }
