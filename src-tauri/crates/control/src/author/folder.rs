@@ -342,6 +342,26 @@ mod tests {
     }
 
     #[test]
+    fn an_assistant_is_named_with_redirects_that_code_may_go_to() {
+        let named = |redirect: &str| {
+            let dir = example();
+            let path = dir.path().join("org/org.toml");
+            let mut text = std::fs::read_to_string(&path).expect("reads");
+            text += &format!("[assistants.agent]\ntitle = \"Agent\"\nredirect_uris = [\"{redirect}\"]\n");
+            write(&dir.path().join("org"), "org.toml", &text);
+            check(&dir.path().join("org")).map_err(|faults| faults[0].to_string())
+        };
+        assert!(named("http://127.0.0.1/callback").expect("good").org.assistants.contains_key("agent"));
+        let fault = named("https://agent.example/callback").expect_err("refused");
+        assert!(
+            fault.starts_with(
+                "org.toml: assistant \"agent\": the redirect URI https://agent.example/callback is refused"
+            ),
+            "{fault}"
+        );
+    }
+
+    #[test]
     fn a_placeholder_elsewhere_is_refused() {
         let found = faults(|org| {
             let spec = "title = \"W\"\ncommand = [\"w\"]\nenvironment = { X = \"${credential}\" }\n";
