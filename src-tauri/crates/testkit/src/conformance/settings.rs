@@ -21,11 +21,11 @@ pub(crate) enum Way {
     Command(Vec<String>),
 }
 
-/// Starts a gateway over them.
+/// Starts a gateway over them, with more at the end of its settings.
 ///
 /// # Errors
 /// If it does not start.
-pub(crate) async fn gateway(connectors: &[Connector]) -> Result<Gateway, PeerFault> {
+pub(crate) async fn gateway(connectors: &[Connector], more: &str) -> Result<Gateway, PeerFault> {
     let mut settings = "answer_in_terminal = true\n\n".to_owned();
     for Connector { id, way } in connectors {
         let way = match way {
@@ -38,6 +38,7 @@ pub(crate) async fn gateway(connectors: &[Connector]) -> Result<Gateway, PeerFau
             "[connectors.{id}]\ntitle = \"{id}\"\n{way}\n\n[servers.{id}]\ntitle = \"{id}\"\nconnectors = [\"{id}\"]\n\n"
         );
     }
+    settings += more;
     Gateway::start(&beside(Program::Deskgate)?, Setup { settings, ..Setup::default() }).await
 }
 

@@ -39,7 +39,7 @@ pub(crate) async fn perform(era: Era, turns: &Path, url: &Url) -> Result<(), Pee
     let context = std::env::var("MCP_CONFORMANCE_CONTEXT").unwrap_or_default();
     let context: Value = serde_json::from_str(&context).unwrap_or(Value::Null);
     let connector = Connector { id: SERVER.to_owned(), way: Way::Url(url.clone()) };
-    let gateway = gateway(&[connector]).await?;
+    let gateway = gateway(&[connector], "").await?;
     let bearer = token(&gateway, SERVER).await?;
     let mut assistant = Assistant::new(gateway.url(SERVER)?, bearer, era);
     let outcome = steps::perform(&scenario, &context, &mut assistant).await;
