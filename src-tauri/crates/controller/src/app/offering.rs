@@ -6,7 +6,7 @@ use std::sync::Arc;
 use issuer::NamedClient;
 use model::{Advice, ConnectorId, Digest, ServerId, Timestamp, ToolName};
 use org::Applied;
-use org_protocol::{AssistantSpec, ConnectorSpec, PinnedTools, ServerSpec, SignInSurface};
+use org_protocol::{AssistantSpec, ClientMetadataUrl, ConnectorSpec, PinnedTools, ServerSpec, SignInSurface};
 use policy::{Policy, PolicyFault, PolicyInput, PolicyVersion};
 use serde_json::value::RawValue;
 use url::Url;
@@ -29,6 +29,8 @@ pub(crate) struct Offering {
     pub(crate) servers: BTreeMap<ServerId, ServerSpec>,
     pub(crate) policies: BTreeMap<String, String>,
     pub(crate) assistants: BTreeMap<String, AssistantSpec>,
+    /// Who Deskgate is at connectors that take a document for it.
+    pub(crate) client_metadata_url: Option<ClientMetadataUrl>,
     pub(crate) capture_arguments: bool,
     pub(crate) by: By,
     pub(crate) validity: Validity,
@@ -90,6 +92,7 @@ impl Offering {
             servers: settings.servers.clone(),
             policies,
             assistants: settings.assistants.clone(),
+            client_metadata_url: settings.client_metadata_url.clone(),
             capture_arguments: settings.capture_arguments,
             by: By::Person,
             validity: Validity::Own,
@@ -111,6 +114,7 @@ impl Offering {
             servers: content.servers.clone(),
             policies: content.policies.clone(),
             assistants: content.org.assistants.clone(),
+            client_metadata_url: content.org.client_metadata_url.clone(),
             capture_arguments: content.org.audit.capture_arguments,
             by: By::Organisation(Box::new(Managed {
                 organisation,
@@ -136,6 +140,7 @@ impl Offering {
             servers: BTreeMap::new(),
             policies: BTreeMap::new(),
             assistants: BTreeMap::new(),
+            client_metadata_url: None,
             capture_arguments: false,
             by: By::Organisation(Box::new(Managed {
                 organisation,

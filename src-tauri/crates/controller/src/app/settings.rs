@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 
 use issuer::NamedClient;
 use model::{Advice, ConnectorId, ForPerson, ServerId};
-use org_protocol::{AssistantSpec, ConnectorSpec, CredentialSpec, RootFingerprint, ServerSpec};
+use org_protocol::{
+    AssistantSpec, ClientMetadataUrl, ConnectorSpec, CredentialSpec, RootFingerprint, ServerSpec,
+};
 use serde::Deserialize;
 use url::Url;
 
@@ -22,6 +24,9 @@ pub struct Settings {
     /// Virtual servers by id.
     #[serde(default)]
     pub servers: BTreeMap<ServerId, ServerSpec>,
+    /// Where a Client ID Metadata Document of this Deskgate is published, which is then its client id at connectors.
+    #[serde(default)]
+    pub client_metadata_url: Option<ClientMetadataUrl>,
     /// Assistants that need not register, by client id.
     #[serde(default)]
     pub assistants: BTreeMap<String, AssistantSpec>,

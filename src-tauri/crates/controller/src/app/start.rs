@@ -214,8 +214,9 @@ async fn run(
     let shared = source.is_some();
 
     let (wanted, asked) = mpsc::unbounded_channel();
-    let accounts = OwnAccounts::new(account_parts(&base, &wanted));
-    let connectors = connectors(&base, &accounts, source.as_ref().map(|(source, _)| source))?;
+    let http = HttpClient::new().map_err(|fault| StartFault::Trust(fault.to_string()))?;
+    let accounts = OwnAccounts::new(account_parts(&base, http.clone(), &wanted));
+    let connectors = connectors(&base, http, &accounts, source.as_ref().map(|(source, _)| source));
     let sign_in = source.as_ref().map(|(_, sign_in)| Arc::clone(sign_in));
     let offered = Offered {
         snapshots: base.snapshots.clone(),
@@ -353,11 +354,16 @@ fn membership_parts(base: &Base) -> MembershipParts {
     }
 }
 
-fn account_parts(base: &Base, wanted: &mpsc::UnboundedSender<ConnectorId>) -> AccountParts {
+fn account_parts(
+    base: &Base,
+    connections: HttpClient,
+    wanted: &mpsc::UnboundedSender<ConnectorId>,
+) -> AccountParts {
     AccountParts {
         vault: base.vault.clone(),
         desk: base.desk.clone(),
         clock: Arc::clone(&base.clock),
+        connections,
         tell: base.tell.clone(),
         journal: base.journal.clone(),
         list: wanted.clone(),
@@ -382,20 +388,15 @@ async fn follow_present(mut present: Present, accounts: OwnAccounts, tell: Tell)
     }
 }
 
-fn connectors(
-    base: &Base,
-    accounts: &OwnAccounts,
-    source: Option<&Source>,
-) -> Result<Connectors, StartFault> {
-    let http = HttpClient::new().map_err(|fault| StartFault::Trust(fault.to_string()))?;
-    Ok(Connectors::new(connector::Seams {
+fn connectors(base: &Base, http: HttpClient, accounts: &OwnAccounts, source: Option<&Source>) -> Connectors {
+    Connectors::new(connector::Seams {
         http,
         accounts: Arc::new(accounts.clone()),
         broker: source.map(|source| Arc::new(OrgBroker(source.org().clone())) as _),
         environment: environment(),
         opening_deadline: OPENING_DEADLINE,
         clock: Arc::clone(&base.clock),
-    }))
+    })
 }
 
 async fn issuer(base: &Base, port: u16, offered: Offered) -> Result<Arc<Issuer>, StartFault> {

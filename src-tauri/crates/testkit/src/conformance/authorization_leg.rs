@@ -33,7 +33,7 @@ pub(crate) async fn run(suite: &Suite, only: &str, matrix: &mut Matrix) -> Resul
         return Ok(());
     }
     let way = Way::Command(vec!["/bin/false".to_owned()]);
-    let gateway = gateway(&[Connector { id: SERVER.to_owned(), way }], NAMED).await?;
+    let gateway = gateway(&[Connector { id: SERVER.to_owned(), way, credential: None }], NAMED).await?;
     gateway.offers(SERVER).await?;
     let resource = gateway.url(SERVER)?;
     let issuer = Url::parse(&format!("http://127.0.0.1:{}", gateway.port()))?;
