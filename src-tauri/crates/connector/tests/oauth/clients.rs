@@ -107,8 +107,7 @@ async fn scopes_are_those_of_it_else_those_of_the_challenge_and_offline_access_w
     grants.serve(&[(mail(), spec(&server.url, None, &["mail.send"]))].into());
     bearer(&grants).await.unwrap();
 
-    let asked: Vec<_> =
-        person.requests().iter().map(|r| parameters(&r.authorize_url)).collect();
+    let asked: Vec<_> = person.requests().iter().map(|r| parameters(&r.authorize_url)).collect();
     assert_eq!(asked[0]["scope"], "mail.read offline_access");
     assert_eq!(asked[0]["prompt"], "consent", "OpenID Connect Core 1.0, section 11");
     assert_eq!(asked[1]["scope"], "mail.send offline_access", "IT asks for more: the person is asked again");
