@@ -5,6 +5,7 @@ mod dialogues;
 mod lists;
 mod pairings;
 mod search;
+mod visits;
 
 use serde_json::json;
 use testkit::bench::Echo;

@@ -2,7 +2,9 @@
 //! either era and transport.
 
 use serde_json::{Value, json};
-use testkit::{Bridge, Gateway, Process, Program, Spec, program, until};
+use testkit::{Bridge, Browser, Employee, Gateway, Process, Program, Spec, program, until};
+
+use url::Url;
 
 use crate::common::{Personal, SOON};
 
@@ -13,7 +15,7 @@ fn capabilities() -> Value {
 
 /// The eras of assistants and connectors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Era {
+pub(super) enum Era {
     Legacy,
     Modern,
 }
@@ -50,34 +52,39 @@ impl Desk {
     }
 
     async fn talk(&self, server: &str, era: Era) -> Talk {
-        self.gateway.offers(server).await.expect("offered");
-        let mut bridge = self.gateway.bridge(server).expect("started");
-        let first = match era {
-            Era::Legacy => {
-                let params = json!({
-                    "protocolVersion": "2025-11-25", "capabilities": capabilities(),
-                    "clientInfo": {"name": "talker", "version": "1"},
-                });
-                json!({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": params})
-            }
-            Era::Modern => message(Era::Modern, 0, "server/discover", json!({})),
-        };
-        // Once a program was let in to a virtual server it is not asked about again.
-        let lets_in = async {
-            let _not_asked = self.gateway.answer(true).await;
-            std::future::pending::<()>().await;
-        };
-        let answer = tokio::select! {
-            answer = bridge.ask(&first) => answer,
-            () = lets_in => return Box::pin(self.talk(server, era)).await,
-        };
-        assert!(answer.expect("answered")["result"]["capabilities"]["tools"].is_object());
-        if era == Era::Legacy {
-            let ready = json!({"jsonrpc": "2.0", "method": "notifications/initialized"});
-            bridge.say(&ready).await.expect("said");
-        }
-        Talk { bridge, era, next: 1, told: Vec::new() }
+        talk(&self.gateway, server, era).await
     }
+}
+
+/// Starts a bridge to a virtual server and opens a conversation over it.
+pub(super) async fn talk(gateway: &Gateway, server: &str, era: Era) -> Talk {
+    gateway.offers(server).await.expect("offered");
+    let mut bridge = gateway.bridge(server).expect("started");
+    let first = match era {
+        Era::Legacy => {
+            let params = json!({
+                "protocolVersion": "2025-11-25", "capabilities": capabilities(),
+                "clientInfo": {"name": "talker", "version": "1"},
+            });
+            json!({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": params})
+        }
+        Era::Modern => message(Era::Modern, 0, "server/discover", json!({})),
+    };
+    // Once a program was let in to a virtual server it is not asked about again.
+    let lets_in = async {
+        let _not_asked = gateway.answer(true).await;
+        std::future::pending::<()>().await;
+    };
+    let answer = tokio::select! {
+        answer = bridge.ask(&first) => answer,
+        () = lets_in => return Box::pin(talk(gateway, server, era)).await,
+    };
+    assert!(answer.expect("answered")["result"]["capabilities"]["tools"].is_object());
+    if era == Era::Legacy {
+        let ready = json!({"jsonrpc": "2.0", "method": "notifications/initialized"});
+        bridge.say(&ready).await.expect("said");
+    }
+    Talk { bridge, era, next: 1, told: Vec::new(), visited: Vec::new() }
 }
 
 fn message(era: Era, id: u64, method: &str, mut params: Value) -> Value {
@@ -90,16 +97,18 @@ fn message(era: Era, id: u64, method: &str, mut params: Value) -> Value {
 }
 
 /// An assistant behind a bridge, and all that it was told.
-struct Talk {
+pub(super) struct Talk {
     bridge: Bridge,
     era: Era,
     next: u64,
     told: Vec<Value>,
+    /// The URLs that the person was asked to visit, and did.
+    pub(super) visited: Vec<Url>,
 }
 
 impl Talk {
     /// Makes a request and answers whatever is asked, in the way of the era; the result.
-    async fn does(&mut self, method: &str, params: Value) -> Value {
+    pub(super) async fn does(&mut self, method: &str, params: Value) -> Value {
         let mut rounds = params.clone();
         loop {
             let result = self.asks(method, rounds.clone()).await;
@@ -113,7 +122,7 @@ impl Talk {
             }
             let asked = result["inputRequests"].as_object().expect("questions");
             for (key, question) in asked {
-                rounds["inputResponses"][key] = said_to(question);
+                rounds["inputResponses"][key] = self.says_to(question).await;
             }
         }
     }
@@ -127,7 +136,8 @@ impl Talk {
             match (heard.get("method"), heard.get("id")) {
                 (Some(_), Some(question)) => {
                     assert_eq!(self.era, Era::Legacy, "requests are not for the stateless: {heard}");
-                    let answer = json!({"jsonrpc": "2.0", "id": question, "result": said_to(&heard)});
+                    let answer =
+                        json!({"jsonrpc": "2.0", "id": question, "result": self.says_to(&heard).await});
                     self.bridge.say(&answer).await.expect("said");
                 }
                 (Some(_), None) => self.told.push(heard),
@@ -138,6 +148,20 @@ impl Talk {
                 }
             }
         }
+    }
+
+    /// The assistant's answer to a question. Whoever is asked to visit a URL signs in there first.
+    async fn says_to(&mut self, question: &Value) -> Value {
+        let Some(url) = question["params"]["url"].as_str() else { return said_to(question) };
+        let url = Url::parse(url).expect("a URL");
+        self.visited.push(url.clone());
+        let http =
+            reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().expect("HTTP");
+        let answer = http.get(url).send().await.expect("it answers");
+        let page = answer.headers().get("location").and_then(|page| page.to_str().ok()).expect("a page");
+        let mut browser = Browser::new(Employee::alice()).expect("a browser");
+        browser.sign_in_and_return(&Url::parse(page).expect("a URL")).await.expect("signed in");
+        json!({"action": "accept"})
     }
 
     async fn calls(&mut self, tool: &str, arguments: Value) -> String {

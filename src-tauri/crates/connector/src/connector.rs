@@ -57,7 +57,7 @@ type Account = (String, String);
 pub(crate) struct Connector {
     pub(crate) id: ConnectorId,
     pub(crate) spec: ConnectorSpec,
-    seams: Seams,
+    pub(crate) seams: Seams,
     slots: RwLock<BTreeMap<Account, Arc<Mutex<Slot>>>>,
     known: RwLock<Known>,
     /// How it spoke the last time.
@@ -190,11 +190,12 @@ impl Connector {
         person: &Subject,
         bearer: Option<&Bearer>,
         fault: Option<&CallFault>,
+        asking: Asking,
     ) -> Result<(), CallFault> {
         if let (Some(bearer), Some(CallFault::Upstream(UpstreamFault::InsufficientScope { challenge }))) =
             (bearer, fault)
         {
-            self.seams.accounts.step_up(person, &self.id, bearer, challenge).await?;
+            self.seams.accounts.step_up(person, &self.id, bearer, challenge, asking).await?;
         }
         Ok(())
     }

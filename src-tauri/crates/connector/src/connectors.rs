@@ -81,7 +81,9 @@ impl Connectors {
     ) -> Result<Arc<Listing>, CallFault> {
         let connector = self.find(id)?;
         let outcome = match self.refreshed(&connector, subject, asking).await {
-            Err(CallFault::Upstream(fault)) if retry_helps(&fault) => {
+            Err(CallFault::Upstream(fault))
+                if retry_helps(&fault) || matches!(fault, UpstreamFault::InsufficientScope { .. }) =>
+            {
                 self.refreshed(&connector, subject, asking).await
             }
             outcome => outcome,
@@ -107,26 +109,24 @@ impl Connectors {
         ear: Option<&Ear>,
     ) -> Result<Answer, CallFault> {
         let connector = self.find(authority.permit().connector())?;
+        let mut tries = Tries::default();
         let outcome = match authority.permit().credential() {
             CredentialChoice::Shared(credential) => {
                 let broker = self.seams.broker.as_ref().ok_or(CallFault::Credential)?;
                 broker.call(authority, credential, params, caller, deadline).await.map_err(CallFault::from)
             }
-            CredentialChoice::None | CredentialChoice::UserOauth => {
-                let mut tries = Tries::default();
-                loop {
-                    let outcome =
-                        self.called(&connector, authority, params, caller.subject, deadline, ear).await;
-                    match &outcome {
-                        Err(CallFault::Upstream(fault)) if tries.again(fault) => {}
-                        _ => break outcome,
-                    }
+            CredentialChoice::None | CredentialChoice::UserOauth => loop {
+                let outcome = self.called(&connector, authority, params, caller.subject, deadline, ear).await;
+                match &outcome {
+                    Err(CallFault::Upstream(fault)) if tries.again(&connector, fault) => {}
+                    _ => break outcome,
                 }
-            }
+            },
         };
         // Of a connector at the organisation no more is known here than that it answered.
         let brokered = matches!(authority.permit().credential(), CredentialChoice::Shared(_));
-        if !brokered || outcome.is_ok() {
+        // One call that needs more than the person allowed says nothing about the others.
+        if (!brokered && tries.stepped_up == 0) || outcome.is_ok() {
             self.note(&connector, outcome.as_ref().err());
         }
         outcome
@@ -154,6 +154,7 @@ impl Connectors {
         }
         .await;
         connector.report_rejection(bearer.as_ref(), outcome.as_ref().err()).await;
+        connector.step_up(caller.subject, bearer.as_ref(), outcome.as_ref().err(), Asking::Never).await?;
         self.note(&connector, outcome.as_ref().err());
         outcome
     }
@@ -167,7 +168,7 @@ impl Connectors {
         deadline: Duration,
         ear: Option<&Ear>,
     ) -> Result<Answer, CallFault> {
-        let bearer = connector.bearer(subject, Asking::Allowed).await?;
+        let bearer = connector.invite(ear, connector.bearer(subject, Asking::Allowed)).await?;
         let nothing = Capabilities::default();
         let capabilities = ear.map_or(&nothing, |ear| &ear.wants().capabilities);
         let outcome = async {
@@ -181,7 +182,8 @@ impl Connectors {
         }
         .await;
         connector.report_rejection(bearer.as_ref(), outcome.as_ref().err()).await;
-        connector.step_up(subject, bearer.as_ref(), outcome.as_ref().err()).await?;
+        let step_up = connector.step_up(subject, bearer.as_ref(), outcome.as_ref().err(), Asking::Allowed);
+        connector.invite(ear, step_up).await?;
         outcome
     }
 
@@ -206,6 +208,7 @@ impl Connectors {
         }
         .await;
         connector.report_rejection(bearer.as_ref(), outcome.as_ref().err()).await;
+        connector.step_up(subject, bearer.as_ref(), outcome.as_ref().err(), asking).await?;
         let (listing, session) = outcome?;
         self.follow_changes(connector, subject, &session);
         Ok(listing)
@@ -261,10 +264,11 @@ const MOST_STEPS: u8 = 2;
 
 impl Tries {
     /// Whether to try once more: with a fresh token or session once, and after each time that the person allowed more.
-    fn again(&mut self, fault: &UpstreamFault) -> bool {
+    fn again(&mut self, connector: &Connector, fault: &UpstreamFault) -> bool {
         if let UpstreamFault::InsufficientScope { .. } = fault {
             self.stepped_up += 1;
-            return self.stepped_up <= MOST_STEPS;
+            let accounts = matches!(connector.spec.credential, CredentialSpec::UserOauth { .. });
+            return accounts && self.stepped_up <= MOST_STEPS;
         }
         retry_helps(fault) && !std::mem::replace(&mut self.afresh, true)
     }

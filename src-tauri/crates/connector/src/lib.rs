@@ -9,6 +9,7 @@ mod connector;
 mod connectors;
 mod fault;
 mod follower;
+mod invite;
 mod oauth;
 mod seams;
 

@@ -8,6 +8,7 @@ use mcp::CallParams;
 use model::{Advice, BoxFuture, ConnectorId, CredentialId, Subject};
 use os::Clock;
 use upstream::{Answer, Authority, Bearer, HttpClient};
+use url::Url;
 
 /// What every connector shares.
 #[derive(Clone)]
@@ -46,14 +47,22 @@ pub trait Accounts: Send + Sync {
         asking: Asking,
     ) -> BoxFuture<'a, Result<Bearer, AccountFault>>;
 
+    /// An address at which the person can go on with a sign-in to this connector: as soon as one is under way. Until then,
+    /// and where there is none, it is waited for in vain.
+    fn visit<'a>(&'a self, connector: &'a ConnectorId) -> BoxFuture<'a, Url> {
+        let _ = connector;
+        Box::pin(std::future::pending())
+    }
+
     /// The connector refused a token because it does not cover enough, and said so in `challenge`: this person is asked to
-    /// allow more. What is returned is not the token; it is asked for anew.
+    /// allow more, or will be at the next sign-in. What is returned is not the token; it is asked for anew.
     fn step_up<'a>(
         &'a self,
         person: &'a Subject,
         connector: &'a ConnectorId,
         bearer: &'a Bearer,
         challenge: &'a str,
+        asking: Asking,
     ) -> BoxFuture<'a, Result<(), AccountFault>>;
 
     /// The connector refused a token: it is not handed out again.

@@ -4,6 +4,7 @@
 //! the controller through events; it opens no window and never answers by itself.
 
 mod item;
+mod visit;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,7 +14,7 @@ use model::{
     Approval, ApprovalRequest, BoxFuture, Consent, ConsentRequest, Person, PersonFault, SignInOutcome,
     SignInRequest, Timestamp,
 };
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use url::Url;
 
 pub use item::{Answer, AnswerFault, Ending, PendingId, PendingItem, Question, Surface};
@@ -39,6 +40,8 @@ struct Shared {
     now: Now,
     events: mpsc::UnboundedSender<Event>,
     waiting: Mutex<Waiting>,
+    /// Counts the questions that were put.
+    put: watch::Sender<u64>,
 }
 
 #[derive(Default)]
@@ -49,13 +52,23 @@ struct Waiting {
 
 struct Entry {
     item: PendingItem,
+    /// The name of a sign-in in the address that leads to it; nobody can guess it.
+    visit: Option<String>,
     askers: BTreeMap<u64, oneshot::Sender<Answer>>,
 }
 
 impl PendingDesk {
     /// An empty desk. What happens on it is told to the controller through `events`.
     pub fn new(surface: Surface, now: Now, events: mpsc::UnboundedSender<Event>) -> Self {
-        Self { shared: Arc::new(Shared { surface, now, events, waiting: Mutex::default() }) }
+        Self {
+            shared: Arc::new(Shared {
+                surface,
+                now,
+                events,
+                waiting: Mutex::default(),
+                put: watch::Sender::default(),
+            }),
+        }
     }
 
     /// What waits, the earliest deadline first.
@@ -193,11 +206,12 @@ impl PendingDesk {
         while waiting.items.contains_key(&id) {
             id = PendingId::fresh();
         }
+        let visit = visit::name_of(&question);
         let item = PendingItem { id: id.clone(), question, created: now, deadline: now.plus(deadline) };
-        waiting
-            .items
-            .insert(id.clone(), Entry { item: item.clone(), askers: BTreeMap::from([(ticket, send)]) });
+        let entry = Entry { item: item.clone(), visit, askers: BTreeMap::from([(ticket, send)]) };
+        waiting.items.insert(id.clone(), entry);
         drop(waiting);
+        self.shared.put.send_modify(|count| *count += 1);
         told.push(Event::PendingAdded(item));
         told.into_iter().for_each(|event| self.tell(event));
         Ok((Asker::new(self, id, ticket), receive))

@@ -9,6 +9,7 @@ use connector::Connectors;
 use issuer::{AccessGrant, Issuer};
 use model::{Advice, BoxFuture, DeviceId, ServerId};
 use os::Clock;
+use url::Url;
 
 use crate::observe::Observer;
 use crate::parked::Parked;
@@ -25,6 +26,7 @@ pub struct Gate {
     pub(crate) snapshots: Snapshots,
     pub(crate) observer: Arc<dyn Observer>,
     pub(crate) discovery: Arc<dyn Discovery>,
+    pub(crate) visits: Arc<dyn Visits>,
     pub(crate) switch: Switch,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) config: GateConfig,
@@ -45,6 +47,21 @@ pub trait Discovery: Send + Sync {
     /// # Errors
     /// Why not, in words for the person.
     fn discover<'a>(&'a self, server: &'a ServerId) -> BoxFuture<'a, Result<bool, Advice>>;
+}
+
+/// Sign-ins to which an assistant may show the person the way.
+pub trait Visits: Send + Sync {
+    /// What is to be found at an address whose last part is `name`; `None` when nothing of this name waits any more.
+    fn visit(&self, name: &str) -> Option<Visit>;
+}
+
+/// What a person finds who follows an assistant's link to a sign-in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Visit {
+    /// It was brought before them.
+    Shown,
+    /// The page of whoever signs them in.
+    Page(Url),
 }
 
 /// The gateway's own settings.
@@ -94,6 +111,7 @@ impl Gate {
         snapshots: Snapshots,
         observer: Arc<dyn Observer>,
         discovery: Arc<dyn Discovery>,
+        visits: Arc<dyn Visits>,
         switch: Switch,
         clock: Arc<dyn Clock>,
         config: GateConfig,
@@ -105,6 +123,7 @@ impl Gate {
             snapshots,
             observer,
             discovery,
+            visits,
             switch,
             clock,
             config,

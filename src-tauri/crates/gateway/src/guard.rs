@@ -13,6 +13,7 @@ use issuer::Route;
 use model::Timestamp;
 
 use crate::gate::Gate;
+use crate::routes::VISIT;
 
 /// At most one record of each kind of breach is written within this time: a page that tries again and again must not
 /// fill the disk.
@@ -61,7 +62,7 @@ impl Guard {
         }
         match headers.get("sec-fetch-site").map(|value| value.as_bytes()) {
             None | Some(b"none" | b"same-origin") => Ok(()),
-            Some(_) if navigable => Ok(()),
+            Some(_) if navigable && is_navigation(headers) => Ok(()),
             Some(_) => Err(Breach::Site),
         }
     }
@@ -97,7 +98,8 @@ impl Post {
 /// Turns requests away that fail the check.
 pub(crate) async fn guard(State(post): State<Arc<Post>>, request: Request, next: Next) -> Response {
     let path = request.uri().path();
-    let navigable = request.method() == Method::GET && Route::of(path) == Some(Route::Authorize);
+    let is_page = Route::of(path) == Some(Route::Authorize) || path.starts_with(VISIT);
+    let navigable = request.method() == Method::GET && is_page;
     // An absolute-form target names a host of its own, which nothing has checked.
     if request.uri().authority().is_some() {
         return post.turn_away(Breach::Host, path);
@@ -106,6 +108,11 @@ pub(crate) async fn guard(State(post): State<Arc<Post>>, request: Request, next:
         Ok(()) => next.run(request).await,
         Err(breach) => post.turn_away(breach, path),
     }
+}
+
+/// Whether a browser shows what it asks for, rather than taking it for a picture or a script of a page (Fetch Metadata).
+fn is_navigation(headers: &HeaderMap) -> bool {
+    headers.get("sec-fetch-mode").is_none_or(|mode| mode == "navigate")
 }
 
 fn refused(breach: Breach) -> Response {

@@ -32,7 +32,7 @@ mod voice;
 mod wanted;
 mod whose;
 
-pub use gate::{Discovery, Gate, GateConfig, Switch};
+pub use gate::{Discovery, Gate, GateConfig, Switch, Visit, Visits};
 pub use lines::converse;
 pub use observe::{CallEnd, Observation, Observer};
 pub use serve::{BindFault, Listening, bind, serve};

@@ -1,4 +1,5 @@
-//! Every route, in one place. Only the issuer's need no token (see [`issuer::Route`]).
+//! Every route, in one place. Only the issuer's need no token (see [`issuer::Route`]), and those to a sign-in, which are one
+//! themselves.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -9,13 +10,13 @@ use axum::body::{Body, Bytes};
 use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::{MethodRouter, any, post};
+use axum::routing::{MethodRouter, any, get, post};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::body::Body as _;
 use issuer::{IssuerRequest, Route};
 use model::ServerId;
 
-use crate::gate::Gate;
+use crate::gate::{Gate, Visit};
 use crate::guard::{Post, guard};
 use crate::rpc;
 
@@ -45,9 +46,30 @@ pub(crate) fn router(gate: Arc<Gate>, port: u16) -> Router {
     let post = Arc::new(Post::new(port, Arc::clone(&gate)));
     Router::new()
         .route("/s/{server}/mcp", virtual_server())
+        .route(&format!("{VISIT}{{name}}"), get(visit))
         .fallback(any(open))
         .layer(axum::middleware::from_fn_with_state(post, guard))
         .with_state(gate)
+}
+
+/// Where addresses begin at which a person goes on with a sign-in. What follows is the only token that is needed: nobody can
+/// guess it, and it is good for being shown one sign-in.
+pub(crate) const VISIT: &str = "/sign-in/";
+
+async fn visit(State(gate): State<Arc<Gate>>, Path(name): Path<String>) -> Response {
+    let headers = [(header::CACHE_CONTROL, "no-store"), (header::REFERRER_POLICY, "no-referrer")];
+    match gate.visits.visit(&name) {
+        Some(Visit::Shown) => (headers, "The sign-in is open on your desktop. You can close this page.\n").into_response(),
+        Some(Visit::Page(url)) => {
+            (StatusCode::FOUND, headers, [(header::LOCATION, url.to_string())]).into_response()
+        }
+        None => (
+            StatusCode::NOT_FOUND,
+            headers,
+            "Nothing waits here any more: the sign-in is done, was cancelled or took too long. Ask the assistant to try again.\n",
+        )
+            .into_response(),
+    }
 }
 
 fn virtual_server() -> MethodRouter<Arc<Gate>> {

@@ -19,7 +19,7 @@ use crate::params::{Params, Repeated};
 use crate::pkce::{Challenge, ChallengeFault};
 use crate::redirect::RedirectUri;
 use crate::secret::Secret;
-use crate::{Event, IssuerRequest, IssuerResponse, NamedClient};
+use crate::{Event, IssuerRequest, IssuerResponse, Named, NamedClient};
 
 /// A fault before client and redirect are known: shown to the person, never redirected.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -35,13 +35,17 @@ enum PageFault {
     UnknownClient,
     #[error(
         "The document that this assistant names itself by {0}. Nothing was allowed. Set the assistant to register \
-         dynamically, or have its client id named in the settings of Deskgate."
+         dynamically, or ask whoever looks after Deskgate here to name its client id in the settings."
     )]
     Document(DocumentFault),
     #[error(
         "Too many assistants that nobody knows asked to be let in. Nothing was allowed; try again in a few minutes."
     )]
     Crowd,
+    #[error(
+        "No program of yours waits for the answer, so this assistant was not looked up. Nothing was allowed."
+    )]
+    NobodyListens,
     #[error("The assistant asked for an answer at an address that it did not register. Nothing was allowed.")]
     Redirect,
     #[error(
@@ -192,7 +196,7 @@ impl Core {
         let id = params.one("client_id").map_err(|_| PageFault::Parameters)?.ok_or(PageFault::Parameters)?;
         let text = params.one("redirect_uri").map_err(|_| PageFault::Redirect)?.ok_or(PageFault::Redirect)?;
         let redirect: RedirectUri = text.parse().map_err(|_| PageFault::Redirect)?;
-        let client = self.client(id).await?;
+        let client = self.client(id, &redirect).await?;
         if !client.redirects_to(&redirect) {
             return Err(PageFault::Redirect);
         }
@@ -200,9 +204,11 @@ impl Core {
     }
 
     /// The client of an id. Whoever decides here has the first word; a document that nobody knows is fetched.
-    async fn client(&self, id: &str) -> Result<Client, PageFault> {
-        let named = || self.seams.resources.named(id).map(|NamedClient(client)| client);
-        if let Some(known) = named().or_else(|| self.clients.registered(id)).or_else(|| pinned(id)) {
+    async fn client(&self, id: &str, redirect: &RedirectUri) -> Result<Client, PageFault> {
+        if let Named::Client(NamedClient(client)) = self.seams.resources.named(id) {
+            return Ok(client);
+        }
+        if let Some(known) = self.clients.registered(id).or_else(|| pinned(id)) {
             return Ok(known);
         }
         if !is_document(id) {
@@ -213,8 +219,13 @@ impl Core {
             return Ok(client);
         }
         let url = documents::address(id).map_err(PageFault::Document)?;
-        // Any page that a browser shows can have this asked for.
-        self.clients.check_rate(now).map_err(|_| PageFault::Crowd)?;
+        // Any page that a browser shows can have this asked for, but no page has a program that listens here.
+        if self.config.user_id.is_some() && self.listener(redirect)?.is_none() {
+            return Err(PageFault::NobodyListens);
+        }
+        if !self.fetched.may_fetch(&self.config.limits, now) {
+            return Err(PageFault::Crowd);
+        }
         let body = self.seams.documents.fetch(url).await.map_err(|why| {
             // The words may repeat what a stranger wrote, so they do not go to the page.
             tracing::warn!(client = id, why, "the document of an assistant could not be fetched");

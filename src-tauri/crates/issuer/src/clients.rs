@@ -126,11 +126,7 @@ impl Clients {
         self.ledger.delete(RecordKind::Client, key(id)).await
     }
 
-    /// Counts one more stranger, or refuses to.
-    ///
-    /// # Errors
-    /// [`CrowdFault::Rate`].
-    pub(crate) fn check_rate(&self, now: Timestamp) -> Result<(), CrowdFault> {
+    fn check_rate(&self, now: Timestamp) -> Result<(), CrowdFault> {
         let window = self.limits.registration_window;
         let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
         recent.retain(|at| now.since(*at) < window);

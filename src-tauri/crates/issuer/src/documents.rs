@@ -5,7 +5,7 @@
 //! fetched when they are first named, and kept for an hour. What is fetched is the document's own claim: where code may
 //! be sent to is still loopback only, and a person is still asked.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -13,12 +13,15 @@ use model::{BoxFuture, Timestamp};
 use serde::Deserialize;
 use url::Url;
 
+use crate::Limits;
 use crate::clients::Client;
 use crate::name::ClientName;
-use crate::redirect::acceptable;
+use crate::register::{MetadataFault, acceptable};
 
 /// The largest document that is read, in bytes. The draft recommends five thousand; some list many redirects.
 pub(crate) const LARGEST: usize = 16 * 1024;
+/// The longest client id, in bytes.
+const LONGEST_ID: usize = 512;
 /// How long a document holds once it was fetched.
 const LIFE: Duration = Duration::from_secs(60 * 60);
 /// How many fetched documents are kept.
@@ -89,20 +92,16 @@ pub(crate) enum DocumentFault {
     OtherClient,
     #[error("asks for a client secret, which no program on a desktop can keep")]
     Secret,
-    #[error("names no redirect URI on loopback")]
-    Redirect,
-    #[error("bears a name that could deceive")]
+    #[error("cannot be accepted ({0})")]
+    Metadata(MetadataFault),
+    #[error("bears the name of another assistant")]
     Name,
 }
 
-/// The metadata that matters here (RFC 7591, section 2).
+/// What a document says beside the metadata that registrations have too (RFC 7591, section 2).
 #[derive(Deserialize)]
-struct Metadata {
+struct Own {
     client_id: String,
-    #[serde(default)]
-    client_name: Option<String>,
-    #[serde(default)]
-    redirect_uris: Vec<String>,
     #[serde(default)]
     token_endpoint_auth_method: Option<String>,
     #[serde(default)]
@@ -130,7 +129,8 @@ pub(crate) fn pinned(client_id: &str) -> Option<Client> {
 /// "Client Identifier" of the draft).
 pub(crate) fn address(client_id: &str) -> Result<Url, DocumentFault> {
     let url = Url::parse(client_id).map_err(|_| DocumentFault::Address)?;
-    let plain = url.scheme() == "https"
+    let plain = client_id.len() <= LONGEST_ID
+        && url.scheme() == "https"
         && url.username().is_empty()
         && url.password().is_none()
         && url.fragment().is_none()
@@ -145,38 +145,52 @@ fn read(client_id: &str, body: &[u8]) -> Result<Client, DocumentFault> {
     if body.len() > LARGEST {
         return Err(DocumentFault::Length);
     }
-    let metadata: Metadata = serde_json::from_slice(body).map_err(|_| DocumentFault::Form)?;
-    if metadata.client_id != client_id {
+    let own: Own = serde_json::from_slice(body).map_err(|_| DocumentFault::Form)?;
+    if own.client_id != client_id {
         return Err(DocumentFault::OtherClient);
     }
-    let secret = metadata.client_secret.is_some()
-        || metadata.token_endpoint_auth_method.is_some_and(|method| method.starts_with("client_secret"));
+    let secret = own.client_secret.is_some()
+        || own.token_endpoint_auth_method.is_some_and(|method| method.starts_with("client_secret"));
     if secret {
         return Err(DocumentFault::Secret);
     }
-    let name = match metadata.client_name {
-        Some(name) => name.parse().map_err(|_| DocumentFault::Name)?,
-        None => ClientName::unnamed(),
-    };
-    let redirects = acceptable(&metadata.redirect_uris).map_err(|_| DocumentFault::Redirect)?;
+    let (name, redirects) = acceptable(body).map_err(DocumentFault::Metadata)?;
+    // A well-known name belongs to its own document.
+    if DOCUMENTS.iter().any(|known| known.client_name.eq_ignore_ascii_case(name.as_str())) {
+        return Err(DocumentFault::Name);
+    }
     Ok(Client { id: client_id.to_owned(), name, redirects, registered: None, last_used: None })
 }
 
 /// The documents that were fetched.
 #[derive(Debug, Default)]
-pub(crate) struct Fetched(Mutex<BTreeMap<String, (Timestamp, Client)>>);
+pub(crate) struct Fetched {
+    known: Mutex<BTreeMap<String, (Timestamp, Client)>>,
+    recent: Mutex<VecDeque<Timestamp>>,
+}
 
 impl Fetched {
     /// The client of a document that was fetched within the hour.
     pub(crate) fn find(&self, client_id: &str, now: Timestamp) -> Option<Client> {
-        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.get(client_id).filter(|(at, _)| now.since(*at) < LIFE).map(|(_, client)| client.clone())
+    }
+
+    /// Whether one more may be fetched now.
+    pub(crate) fn may_fetch(&self, limits: &Limits, now: Timestamp) -> bool {
+        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        recent.retain(|at| now.since(*at) < limits.registration_window);
+        let may = recent.len() < limits.registrations;
+        if may {
+            recent.push_back(now);
+        }
+        may
     }
 
     /// Reads what was fetched and keeps it; faults are not kept.
     pub(crate) fn keep(&self, client_id: &str, body: &[u8], now: Timestamp) -> Result<Client, DocumentFault> {
         let client = read(client_id, body)?;
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.retain(|_, (at, _)| now.since(*at) < LIFE);
         if known.len() >= MOST
             && let Some(oldest) = known.iter().min_by_key(|(_, (at, _))| *at).map(|(id, _)| id.clone())
@@ -229,7 +243,6 @@ mod tests {
         let client = of(r#","logo_uri":"https://assistant.example/logo.png""#).unwrap();
         assert_eq!((client.id.as_str(), client.name.as_str()), (ID, "Example"));
         assert!(client.redirects_to(&"http://127.0.0.1:50123/callback".parse().unwrap()));
-        assert!(of(r#","token_endpoint_auth_method":"private_key_jwt""#).is_ok(), "the key is not asked for");
     }
 
     #[test]
@@ -240,12 +253,18 @@ mod tests {
         assert_eq!(of_body(&format!(r#"{{"client_id":"{ID}/"}}"#)), DocumentFault::OtherClient);
         assert_eq!(of(r#","client_secret":"x""#), Err(DocumentFault::Secret));
         assert_eq!(of(r#","token_endpoint_auth_method":"client_secret_basic""#), Err(DocumentFault::Secret));
-        assert_eq!(redirects(""), DocumentFault::Redirect);
-        assert_eq!(redirects(r#""https://assistant.example/callback""#), DocumentFault::Redirect);
-        assert_eq!(
-            of_body(&format!(r#"{{"client_id":"{ID}","client_name":"Cl\u0430ude","redirect_uris":[]}}"#)),
-            DocumentFault::Name
-        );
+        let key = of(r#","token_endpoint_auth_method":"private_key_jwt""#);
+        assert!(matches!(key, Err(DocumentFault::Metadata(MetadataFault::AuthMethod))));
+        assert!(matches!(redirects(""), DocumentFault::Metadata(MetadataFault::RedirectCount)));
+        let web = redirects(r#""https://assistant.example/callback""#);
+        assert!(matches!(web, DocumentFault::Metadata(MetadataFault::Redirect(_))));
+        let named = |name: &str| {
+            of_body(&format!(
+                r#"{{"client_id":"{ID}","client_name":"{name}","redirect_uris":["http://127.0.0.1/"]}}"#
+            ))
+        };
+        assert!(matches!(named("Cl\\u0430ude"), DocumentFault::Metadata(MetadataFault::Name(_))));
+        assert_eq!(named("claude code"), DocumentFault::Name, "that is somebody else's");
         assert_eq!(of_body(&format!("{:>1$}", "", LARGEST + 1)), DocumentFault::Length);
     }
 

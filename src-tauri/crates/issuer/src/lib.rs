@@ -35,7 +35,7 @@ pub use admission::{Admission, AdmissionFault, Visit};
 pub use documents::Documents;
 pub use http::{IssuerRequest, IssuerResponse, Route};
 pub use issuer::Issuer;
-pub use named::{NamedClient, NamedFault};
+pub use named::{Named, NamedClient, NamedFault};
 pub use seams::{
     Event, IssuerConfig, Limits, ListenerLookup, ProgramLookup, Record, RecordKind, Resources,
     RevocationCause, Seams, Store, StoreFault,

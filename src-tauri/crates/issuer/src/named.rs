@@ -9,6 +9,17 @@ use crate::redirect::{RedirectFault, RedirectUri};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NamedClient(pub(crate) Client);
 
+/// What whoever decides here says of a client id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Named {
+    /// It is this assistant's.
+    Client(NamedClient),
+    /// It is nobody's.
+    Nobody,
+    /// Nothing yet: what was decided is not here.
+    NotKnown,
+}
+
 /// Why an assistant cannot be named so.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NamedFault {

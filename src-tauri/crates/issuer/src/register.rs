@@ -27,7 +27,7 @@ struct Metadata {
 
 /// Why a registration is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-enum MetadataFault {
+pub(crate) enum MetadataFault {
     #[error("the body is not a JSON object of client metadata")]
     Form,
     #[error("redirect_uris must hold 1 to {REDIRECT_LIMIT} entries")]
@@ -89,7 +89,7 @@ impl Core {
 }
 
 /// The parts of the metadata that are kept. A wish for a client secret is not (RFC 7591, section 3.2.1).
-fn acceptable(body: &[u8]) -> Result<(ClientName, Vec<RedirectUri>), MetadataFault> {
+pub(crate) fn acceptable(body: &[u8]) -> Result<(ClientName, Vec<RedirectUri>), MetadataFault> {
     let metadata: Metadata = serde_json::from_slice(body).map_err(|_| MetadataFault::Form)?;
     if metadata.redirect_uris.is_empty() || metadata.redirect_uris.len() > REDIRECT_LIMIT {
         return Err(MetadataFault::RedirectCount);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use model::{BoxFuture, ListeningProcess, Person, ServerId, Subject, Timestamp};
 
 use crate::documents::Documents;
-use crate::named::NamedClient;
+use crate::named::Named;
 
 /// Where and within what bounds the issuer works.
 #[derive(Debug, Clone)]
@@ -24,8 +24,7 @@ pub struct IssuerConfig {
 pub struct Limits {
     /// How many registered clients are kept.
     pub clients: usize,
-    /// How many strangers are taken note of within [`Limits::registration_window`]: registrations, and documents that are
-    /// fetched.
+    /// How many registrations are taken within [`Limits::registration_window`], and how many documents are fetched.
     pub registrations: usize,
     /// See [`Limits::registrations`].
     pub registration_window: Duration,
@@ -104,9 +103,9 @@ pub trait Resources: Send + Sync {
     fn current_subject(&self) -> Option<Arc<Subject>>;
 
     /// The assistant of this client id, if whoever decides here named it beforehand.
-    fn named(&self, client_id: &str) -> Option<NamedClient> {
+    fn named(&self, client_id: &str) -> Named {
         let _ = client_id;
-        None
+        Named::Nobody
     }
 
     /// Who is signed in, asking for a sign-in first where that is possible.

@@ -10,7 +10,7 @@ use crate::issuer::Core;
 use crate::metadata::scope_of;
 use crate::params::{Params, Repeated};
 use crate::secret::FamilyId;
-use crate::{IssuerRequest, IssuerResponse, RevocationCause};
+use crate::{IssuerRequest, IssuerResponse, Named, RevocationCause};
 
 /// Why no token is issued or revoked.
 #[derive(Debug, thiserror::Error)]
@@ -27,6 +27,8 @@ enum Fault {
     Authenticated,
     #[error("the client is not known")]
     Client,
+    #[error("it is not known yet which clients there are; try again later")]
+    NotKnown,
     #[error("the code is not known or expired")]
     Code,
     #[error("the code was used before; what was issued from it has ended")]
@@ -57,6 +59,7 @@ impl Fault {
             Self::GrantType => (400, "unsupported_grant_type"),
             Self::Authenticated => (401, "invalid_client"),
             Self::Client => (400, "invalid_client"),
+            Self::NotKnown => (503, "temporarily_unavailable"),
             Self::TokenClient => (400, "unauthorized_client"),
             Self::Target | Self::Grant(GrantFault::OtherResource) => (400, "invalid_target"),
             Self::Grant(GrantFault::Random(_) | GrantFault::Store(_)) => (500, "server_error"),
@@ -118,9 +121,12 @@ impl Core {
         self.grants.sweep(now).await;
         let client_id = required(params, "client_id")?;
         // A client that did not register has no record; its codes and grants bear its id.
-        let unregistered = is_document(client_id) || self.seams.resources.named(client_id).is_some();
-        if !unregistered && self.clients.registered(client_id).is_none() {
-            return Err(Fault::Client);
+        if !is_document(client_id) && self.clients.registered(client_id).is_none() {
+            match self.seams.resources.named(client_id) {
+                Named::Client(_) => {}
+                Named::Nobody => return Err(Fault::Client),
+                Named::NotKnown => return Err(Fault::NotKnown),
+            }
         }
         match required(params, "grant_type")? {
             "authorization_code" => self.redeem(params, client_id, peer).await,

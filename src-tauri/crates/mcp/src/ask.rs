@@ -48,6 +48,18 @@ impl Ask {
         Some(Self { kind, params: params.to_raw() })
     }
 
+    /// Asks the person to do something at a URL, and says what (MCP 2026-07-28, client/elicitation, "URL Mode").
+    pub fn visit(url: &str, message: &str) -> Self {
+        let params = raw(&json!({"mode": "url", "url": url, "message": message}));
+        Self { kind: AskKind::Url, params }
+    }
+
+    /// Whether an answer says that the person does not want to.
+    pub fn is_declined(answer: &RawValue) -> bool {
+        let action = RawObject::parse(answer).and_then(|answer| answer.read::<String>("action"));
+        matches!(action.as_deref(), Some("decline" | "cancel"))
+    }
+
     /// What kind of question it is.
     pub fn kind(&self) -> AskKind {
         self.kind

@@ -217,6 +217,13 @@ impl ConnectorSpec {
     }
 }
 
+impl CredentialSpec {
+    /// Whether there is a client secret without the client id that it belongs to.
+    pub fn has_secret_of_nobody(&self) -> bool {
+        matches!(self, Self::UserOauth { client_id: None, client_secret: Some(_), .. })
+    }
+}
+
 /// How calls to a connector are authenticated.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
@@ -311,6 +318,9 @@ pub enum ContentFault {
     /// A brokered connector has no credential.
     #[error("connector {0} is brokered but names no credential")]
     NoCredential(ConnectorId),
+    /// A client secret is nobody's.
+    #[error("connector {0} has a client_secret but no client_id")]
+    SecretOfNobody(ConnectorId),
 }
 
 impl Content {
@@ -327,6 +337,9 @@ impl Content {
             if matches!(&connector.credential, CredentialSpec::Brokered { credentials } if credentials.is_empty())
             {
                 return Err(ContentFault::NoCredential(id.clone()));
+            }
+            if connector.credential.has_secret_of_nobody() {
+                return Err(ContentFault::SecretOfNobody(id.clone()));
             }
         }
         for (server, spec) in &self.servers {

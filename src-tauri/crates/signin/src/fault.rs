@@ -36,6 +36,9 @@ pub enum FaultKind {
     /// The connector wants more scopes than were asked for by whoever decides, or the same again although it got them; which.
     #[error("it wants the scopes {0}")]
     Scopes(String),
+    /// The person signed in and did not allow what the connector wants.
+    #[error("the person did not allow what it wants")]
+    NotAllowedByPerson,
     /// The server cannot be reached, or answers that it is out of order.
     #[error("the server cannot be reached: {0}")]
     Unreachable(String),
@@ -71,7 +74,12 @@ impl FaultKind {
     /// Whether signing in (again) is what helps.
     pub fn wants_sign_in(&self) -> bool {
         match self {
-            Self::SignInNeeded | Self::Ended(_) | Self::Cancelled | Self::Deadline | Self::Refused(_) => true,
+            Self::SignInNeeded
+            | Self::Ended(_)
+            | Self::Cancelled
+            | Self::Deadline
+            | Self::Refused(_)
+            | Self::NotAllowedByPerson => true,
             Self::Nobody(_)
             | Self::Scopes(_)
             | Self::Unreachable(_)
@@ -139,9 +147,15 @@ impl ForPerson for SignInFault {
             ),
             FaultKind::Scopes(scopes) => Advice::new(
                 "sign-in-scopes",
-                format!("{at} wants more than your account there was allowed ({scopes})."),
+                format!("{at} wants more than your account there was allowed: {scopes}."),
                 "Signing in again does not help: it was asked for already, or goes beyond what is set for this connector.",
                 "Ask your IT whether you may do this.",
+            ),
+            FaultKind::NotAllowedByPerson => Advice::new(
+                "sign-in-not-all",
+                format!("You signed in to {at}, and did not allow all that this needs."),
+                "What needed it was not done.",
+                "Try again and allow it, or leave it at that.",
             ),
             FaultKind::Unreachable(_) => Advice::new(
                 "sign-in-unreachable",

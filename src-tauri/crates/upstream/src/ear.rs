@@ -205,9 +205,14 @@ impl Ear {
         }
     }
 
+    /// Whether the assistant can be asked this.
+    pub fn allows(&self, kind: AskKind) -> bool {
+        self.0.wants.capabilities.allow(kind)
+    }
+
     /// Asks, and waits for the answer. `None` when there is nobody who answers.
-    pub(crate) async fn ask(&self, ask: Ask) -> Option<Answered> {
-        if !self.0.wants.capabilities.allow(ask.kind()) {
+    pub async fn ask(&self, ask: Ask) -> Option<Answered> {
+        if !self.allows(ask.kind()) {
             self.0.state().undeclared = Some(ask.kind());
             return None;
         }

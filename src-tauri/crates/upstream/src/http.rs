@@ -419,13 +419,17 @@ fn encoding(headers: &HeaderMap) -> Option<String> {
     (!plain).then(|| String::from_utf8_lossy(encoding.as_bytes()).chars().take(40).collect())
 }
 
+/// All challenges, as one list (RFC 9110, section 11.6.1).
 fn challenge(response: &Response<Incoming>) -> Option<String> {
-    response.headers().get(header::WWW_AUTHENTICATE)?.to_str().ok().map(ToOwned::to_owned)
+    let values = response.headers().get_all(header::WWW_AUTHENTICATE).iter();
+    let all: Vec<&str> = values.filter_map(|value| value.to_str().ok()).collect();
+    (!all.is_empty()).then(|| all.join(", "))
 }
 
 /// The challenge of a server that wants a token with more scopes.
 fn wants_scopes(response: &Response<Incoming>) -> Option<String> {
-    challenge(response).filter(|challenge| challenge.contains("insufficient_scope"))
+    let says = ["error=\"insufficient_scope\"", "error=insufficient_scope"];
+    challenge(response).filter(|challenge| says.iter().any(|says| challenge.contains(says)))
 }
 
 /// A raw value as text, for faults.

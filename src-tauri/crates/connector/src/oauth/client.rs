@@ -74,9 +74,14 @@ pub(super) async fn doubt(store: &dyn SecretStore, issuer: &str, client: &Client
     if client.hopeful { remember(store, issuer, None, true).await } else { Ok(()) }
 }
 
-/// Forgets a registration that the server no longer knows.
-pub(super) async fn forget(store: &dyn SecretStore, issuer: &str) -> Result<(), FaultKind> {
-    store.remove(Kind::Client, &key(issuer)).await
+/// Forgets the registration of this client id, which the server no longer knows.
+pub(super) async fn forget(store: &dyn SecretStore, issuer: &str, client_id: &str) -> Result<(), FaultKind> {
+    let known = remembered(store, issuer).await?.and_then(|known| known.client_id);
+    if known.is_none_or(|known| known == client_id) {
+        store.remove(Kind::Client, &key(issuer)).await
+    } else {
+        Ok(())
+    }
 }
 
 async fn remembered(store: &dyn SecretStore, issuer: &str) -> Result<Option<Registration>, FaultKind> {

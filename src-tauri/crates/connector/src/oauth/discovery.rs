@@ -18,6 +18,8 @@ const OFFLINE_ACCESS: &str = "offline_access";
 
 /// How many scopes of a challenge are read.
 const MOST_SCOPES: usize = 64;
+/// The longest of them, in bytes.
+const LONGEST_SCOPE: usize = 128;
 
 /// A connector's authorization server.
 pub(super) struct Found {
@@ -156,9 +158,21 @@ impl Found {
 
 /// The scopes that a challenge names, as far as they are scopes (RFC 6749, section 3.3).
 pub(super) fn scopes_in(challenge: &str, server: &Url) -> BTreeSet<String> {
-    let is_scope = |scope: &&str| scope.bytes().all(|byte| matches!(byte, 0x21 | 0x23..=0x5b | 0x5d..=0x7e));
+    let is_scope = |scope: &&str| {
+        scope.len() <= LONGEST_SCOPE
+            && scope.bytes().all(|byte| matches!(byte, 0x21 | 0x23..=0x5b | 0x5d..=0x7e))
+    };
     let named = WWWAuthenticateParams::parse(challenge, server).scope.unwrap_or_default();
     named.split_whitespace().filter(is_scope).take(MOST_SCOPES).map(str::to_owned).collect()
+}
+
+/// Scopes as a person may read them. They are a stranger's words: what does not look like a scope is not repeated.
+pub(super) fn shown(scopes: &BTreeSet<String>) -> String {
+    let plain = |scope: &&String| {
+        scope.len() <= 80 && scope.bytes().all(|b| b.is_ascii_alphanumeric() || b"._:/-".contains(&b))
+    };
+    let named: Vec<_> = scopes.iter().filter(plain).take(5).map(|scope| format!("\"{scope}\"")).collect();
+    if named.is_empty() { "more scopes".to_owned() } else { named.join(", ") }
 }
 
 /// What the specification demands of a server beyond having metadata.

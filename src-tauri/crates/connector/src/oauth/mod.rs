@@ -10,7 +10,7 @@ mod grant;
 mod place;
 mod target;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -217,34 +217,70 @@ impl ConnectorGrants {
         Ok(Bearer::new(grant.access().clone()))
     }
 
-    /// The connector wants more scopes than the token has: asks the person to sign in for those and what was asked for
-    /// before (MCP 2026-07-28, basic/authorization, "Step-Up Authorization Flow"). Calls that come together ask once.
+    /// The connector wants more scopes than the token has: asks the person to sign in for those beside what was asked for
+    /// before (MCP 2026-07-28, basic/authorization, "Step-Up Authorization Flow"). Calls that come together ask once. Where
+    /// nobody may be asked, they are asked for at the next sign-in.
     ///
     /// # Errors
-    /// [`GrantFault`]; at once if the token was made for these scopes already, or if more than IT's scopes are wanted.
+    /// [`GrantFault`]; at once if the token was made for these scopes already, if more than IT's scopes are wanted, or if
+    /// the person has just refused.
     pub async fn step_up(
         &self,
         connector: &ConnectorId,
         bearer: &Bearer,
         challenge: &str,
+        asking: Asking,
     ) -> Result<(), GrantFault> {
-        let Inner { shared, rules, .. } = &*self.0;
         let Kept { place, keeper } = self.find(connector)?;
         let title = place.target().title.clone();
-        let mut declined = place.stepping.lock().await;
-        let Status::SignedIn { kept, .. } = keeper.status() else { return Ok(()) };
+        self.stepped_up(&place, &keeper, bearer, challenge, asking).await.map_err(|fault| fault.at(&title))
+    }
+
+    async fn stepped_up(
+        &self,
+        place: &GrantPlace,
+        keeper: &Keeper<GrantPlace>,
+        bearer: &Bearer,
+        challenge: &str,
+        asking: Asking,
+    ) -> Result<(), FaultKind> {
+        let Inner { shared, rules, .. } = &*self.0;
+        let mut refused = place.stepping.lock().await;
+        let kept = match keeper.status() {
+            Status::SignedIn { kept, .. } => kept,
+            // Somebody signs in just now, and what comes of it is waited for.
+            Status::SigningIn if asking == Asking::Allowed => keeper.token(Some(())).await?,
+            Status::SigningIn | Status::Unknown | Status::SignedOut { .. } => {
+                return Err(FaultKind::SignInNeeded);
+            }
+        };
         if !Bearer::new(kept.access().clone()).same_as(bearer) {
             // Somebody else was faster.
             return Ok(());
         }
-        let now = shared.clock.boot_time();
-        if declined.is_some_and(|at| now.saturating_sub(at) < rules.machine.cool_down) {
-            return Err(FaultKind::Cancelled.at(&title));
+        let wanted = place.beyond(&kept, challenge)?;
+        if asking == Asking::Never {
+            place.want(wanted);
+            return Err(FaultKind::SignInNeeded);
         }
-        place.widen(&kept, challenge).map_err(|fault| fault.at(&title))?;
+        let now = shared.clock.boot_time();
+        if let Some((at, fault)) = &*refused
+            && now.saturating_sub(*at) < rules.machine.cool_down
+        {
+            return Err(fault.clone());
+        }
+        // Whoever stops waiting leaves the window open; what comes of it is not known here then.
+        *refused = Some((now, FaultKind::Cancelled));
+        place.want(wanted.clone());
         let signed_in = keeper.sign_in(()).await;
-        *declined = signed_in.is_err().then_some(shared.clock.boot_time());
-        signed_in.map(|_| ()).map_err(|fault| fault.at(&title))
+        place.want(BTreeSet::new());
+        let outcome = match signed_in {
+            Ok(grant) if wanted.is_subset(&grant.bound().wider) => Ok(()),
+            Ok(_) => Err(FaultKind::NotAllowedByPerson),
+            Err(fault) => Err(fault),
+        };
+        *refused = outcome.as_ref().err().map(|fault| (shared.clock.boot_time(), fault.clone()));
+        outcome
     }
 
     /// The connector refused a token although it seemed good: it is not handed out again, and the next call renews it,
@@ -322,12 +358,15 @@ impl Accounts for ConnectorGrants {
         connector: &'a ConnectorId,
         bearer: &'a Bearer,
         challenge: &'a str,
+        asking: Asking,
     ) -> BoxFuture<'a, Result<(), AccountFault>> {
         Box::pin(async move {
             if owner_of(person) != self.0.shared.owner {
                 return Err(AccountFault::SignInNeeded(other_person()));
             }
-            Self::step_up(self, connector, bearer, challenge).await.map_err(|fault| account_fault(&fault))
+            Self::step_up(self, connector, bearer, challenge, asking)
+                .await
+                .map_err(|fault| account_fault(&fault))
         })
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use mcp::Capabilities;
@@ -11,10 +11,11 @@ use model::{
     SignInRequest,
 };
 use os::Clock;
+use secrecy::SecretString;
 use signin::answer::{self, Expected};
 use signin::{
     FaultKind, Http, Keeper, Moment, Place, Reach, Redemption, RenewFault, SecretStore, Status,
-    loopback_redirect,
+    TokenEndpoint, loopback_redirect,
 };
 use tokio::sync::watch;
 use upstream::{HttpClient, Session, UpstreamFault};
@@ -22,10 +23,13 @@ use url::Url;
 use vault::Kind;
 
 use super::client::{self, Client};
-use super::discovery::{Found, Request, scopes_in};
+use super::discovery::{Found, Request, scopes_in, shown};
 use super::grant::{Bound, Grant, key};
 use super::target::Target;
 use super::{GrantEvent, GrantHappening, GrantStatus};
+
+/// How many scopes are asked for beside those of IT or of the connector.
+const MOST_SCOPES: usize = 64;
 
 /// How long a connector has to say where one signs in.
 const ASKED_FOR: Duration = Duration::from_secs(10);
@@ -46,6 +50,15 @@ pub(super) struct Shared {
     pub(super) sign_in_deadline: Duration,
 }
 
+/// The scopes that a connector wanted beside those of the first sign-in.
+#[derive(Debug, Default)]
+struct Wider {
+    /// What the grant was made for.
+    allowed: BTreeSet<String>,
+    /// What it wants now.
+    wanted: BTreeSet<String>,
+}
+
 /// One connector, where a person has one account.
 pub(super) struct GrantPlace {
     shared: Arc<Shared>,
@@ -53,10 +66,11 @@ pub(super) struct GrantPlace {
     key: String,
     target: RwLock<Arc<Target>>,
     challenge: Mutex<Option<String>>,
-    /// The scopes that the connector wanted beside those of the first sign-in.
-    wider: Mutex<BTreeSet<String>>,
-    /// Held by whoever has the person allow more; when they last did not, in time since the start of the computer.
-    pub(super) stepping: tokio::sync::Mutex<Option<Duration>>,
+    wider: Mutex<Wider>,
+    /// Held by whoever has the person allow more; when that last failed, in time since the start of the computer, and why.
+    pub(super) stepping: tokio::sync::Mutex<Option<(Duration, FaultKind)>>,
+    /// Whether a sign-in ever came back here: then the way there is good.
+    proven: AtomicBool,
     /// Whoever kept this grant before, and may still be saving it.
     predecessor: Mutex<Option<Keeper<Self>>>,
     /// The connector is gone: nothing is shown of it any more.
@@ -86,6 +100,7 @@ impl GrantPlace {
             challenge: Mutex::default(),
             wider: Mutex::default(),
             stepping: tokio::sync::Mutex::default(),
+            proven: AtomicBool::new(false),
             predecessor: Mutex::new(predecessor),
             retired: AtomicBool::new(false),
         }
@@ -106,7 +121,7 @@ impl GrantPlace {
         if current.url != target.url {
             // What was learnt of another server.
             *self.challenge.lock().unwrap_or_else(PoisonError::into_inner) = None;
-            self.wider.lock().unwrap_or_else(PoisonError::into_inner).clear();
+            *self.wider() = Wider::default();
         }
         *current = Arc::new(target);
         differs
@@ -116,38 +131,47 @@ impl GrantPlace {
         *self.challenge.lock().unwrap_or_else(PoisonError::into_inner) = Some(challenge);
     }
 
-    /// Takes up the scopes of a challenge, to be asked for from the next sign-in on.
+    /// The scopes of a challenge, if a sign-in for them can help.
     ///
     /// # Errors
-    /// [`FaultKind::Scopes`] if that would change nothing, or go beyond what IT asks for.
-    pub(super) fn widen(&self, grant: &Grant, challenge: &str) -> Result<(), FaultKind> {
+    /// [`FaultKind::Scopes`] if the grant was made for them already, or they go beyond what IT asks for.
+    pub(super) fn beyond(&self, grant: &Grant, challenge: &str) -> Result<BTreeSet<String>, FaultKind> {
         let target = self.target();
         let wanted = scopes_in(challenge, &target.url);
         let beyond = !target.scopes.is_empty() && !wanted.is_subset(&target.scopes);
         if beyond || wanted.is_subset(&grant.bound().wider) {
-            return Err(FaultKind::Scopes(wanted.into_iter().collect::<Vec<_>>().join(" ")));
+            return Err(FaultKind::Scopes(shown(&wanted)));
         }
-        self.wider.lock().unwrap_or_else(PoisonError::into_inner).extend(wanted);
-        Ok(())
+        Ok(wanted)
     }
 
-    fn wider(&self) -> BTreeSet<String> {
-        self.wider.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// Has the next sign-in ask for these scopes too.
+    pub(super) fn want(&self, scopes: BTreeSet<String>) {
+        self.wider().wanted = scopes;
+    }
+
+    /// The scopes to ask for beside those of IT or of the connector. IT's are never gone beyond.
+    fn more_scopes(&self, target: &Target) -> BTreeSet<String> {
+        if !target.scopes.is_empty() {
+            return BTreeSet::new();
+        }
+        let wider = self.wider();
+        wider.allowed.union(&wider.wanted).take(MOST_SCOPES).cloned().collect()
+    }
+
+    fn wider(&self) -> MutexGuard<'_, Wider> {
+        self.wider.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What the connector says to whoever comes without a token: there it names its authorization server and the scopes
     /// (RFC 9728, section 5.1).
     async fn challenge(&self, target: &Target) -> Option<String> {
-        let known = self.challenge.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if known.is_some() {
-            return known;
-        }
         let nothing = Capabilities::default();
         let opened =
             Session::open_url(&self.shared.connections, &target.url, None, &nothing, None, ASKED_FOR).await;
         match opened {
-            Err(UpstreamFault::Unauthorized { challenge }) => challenge,
-            Ok(_) | Err(_) => None,
+            Err(UpstreamFault::Unauthorized { challenge: Some(challenge) }) => Some(challenge),
+            Ok(_) | Err(_) => self.challenge.lock().unwrap_or_else(PoisonError::into_inner).clone(),
         }
     }
 
@@ -157,7 +181,7 @@ impl GrantPlace {
         reach.allows(&target.url)?;
         let challenge = self.challenge(&target).await;
         let mut found = Found::discover(&reach, &target.url, challenge.as_deref()).await?;
-        let wider = self.wider();
+        let wider = self.more_scopes(&target);
         let Answered { client, request, redirect_uri, outcome } =
             self.ask(&mut found, &target, &wider).await?;
         let expected = Expected {
@@ -176,11 +200,16 @@ impl GrantPlace {
         };
         let tokens = match endpoint.redeem(&reach, redemption).await {
             Err(FaultKind::Refused(code)) if code == "invalid_client" => {
-                client::forget(&*self.shared.store, &found.issuer).await?;
+                client::forget(&*self.shared.store, &found.issuer, &client.id).await?;
                 return Err(FaultKind::Refused(code));
             }
             other => other?,
         };
+        // A server that says what it granted may have granted less.
+        let granted = |scope: &String| tokens.scopes.as_ref().is_none_or(|granted| granted.contains(scope));
+        let wider: BTreeSet<String> = wider.into_iter().filter(granted).collect();
+        self.wider().allowed.clone_from(&wider);
+        self.proven.store(true, Ordering::SeqCst);
         let bound = Bound {
             server: target.url.clone(),
             scopes: target.scopes.clone(),
@@ -217,7 +246,8 @@ impl GrantPlace {
                 Ok(outcome) => return Ok(Answered { client, request, redirect_uri, outcome }),
                 Err(PersonFault::PortTaken) => {}
                 Err(fault) => {
-                    if matches!(fault, PersonFault::Cancelled | PersonFault::Deadline) {
+                    let proven = self.proven.load(Ordering::SeqCst);
+                    if !proven && matches!(fault, PersonFault::Cancelled | PersonFault::Deadline) {
                         client::doubt(store, &found.issuer, &client).await?;
                     }
                     return Err(fault.into());
@@ -235,11 +265,12 @@ impl GrantPlace {
         let mark = grant.seal(use_number).map_err(RenewFault::NotDone)?;
         self.shared.store.put(Kind::Grant, &self.key, &mark).await.map_err(RenewFault::NotDone)?;
         let reach = self.reach(bound);
-        match bound.endpoint.renew(&reach, refresh, Some(&bound.resource)).await {
+        match self.endpoint(bound).renew(&reach, refresh, Some(&bound.resource)).await {
             Ok(tokens) => Ok(grant.renewed(tokens, Moment::of(&*self.shared.clock))),
             Err(RenewFault::Ended(code)) => {
                 if code == "invalid_client"
-                    && let Err(fault) = client::forget(&*self.shared.store, &bound.issuer).await
+                    && let Err(fault) =
+                        client::forget(&*self.shared.store, &bound.issuer, &bound.endpoint.client_id).await
                 {
                     tracing::warn!(connector = %self.connector, %fault, "an unknown registration was not forgotten");
                 }
@@ -248,6 +279,16 @@ impl GrantPlace {
             }
             Err(fault) => Err(fault),
         }
+    }
+
+    /// The token endpoint, with the secret that IT names now: it may have been changed since the sign-in.
+    fn endpoint(&self, bound: &Bound) -> TokenEndpoint {
+        let target = self.target();
+        let mut endpoint = bound.endpoint.clone();
+        if target.client_id.as_ref() == Some(&endpoint.client_id) {
+            endpoint.client_secret = target.client_secret.clone().map(SecretString::from);
+        }
+        endpoint
     }
 
     fn reach(&self, bound: &Bound) -> Reach {
@@ -272,8 +313,8 @@ impl Place for GrantPlace {
             let found = self.shared.store.fetch(Kind::Grant, &self.key).await?;
             let grant = found.and_then(|bytes| Grant::unseal(&bytes, &self.target()));
             if let Some(grant) = &grant {
-                let wider = grant.bound().wider.iter().cloned();
-                self.wider.lock().unwrap_or_else(PoisonError::into_inner).extend(wider);
+                self.wider().allowed.clone_from(&grant.bound().wider);
+                self.proven.store(true, Ordering::SeqCst);
             }
             Ok(grant)
         })
@@ -304,7 +345,7 @@ impl Place for GrantPlace {
     fn erase(&self, grant: Grant, revoke: bool) -> BoxFuture<'_, Result<(), FaultKind>> {
         Box::pin(async move {
             self.shared.store.remove(Kind::Grant, &self.key).await?;
-            self.wider.lock().unwrap_or_else(PoisonError::into_inner).clear();
+            *self.wider() = Wider::default();
             if revoke {
                 self.tell(GrantHappening::SignedOut);
                 let reach = self.reach(grant.bound());

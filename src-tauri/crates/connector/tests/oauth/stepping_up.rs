@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use connector::ConnectorGrants;
+use connector::{Asking, ConnectorGrants};
 use model::PersonFault;
 use signin::FaultKind;
 use upstream::Bearer;
@@ -17,7 +17,7 @@ use crate::support::{Desk, bearer, mail, serve, spec};
 const WANTS: &str = "Bearer error=\"insufficient_scope\", scope=\"mail.read mail.send\"";
 
 async fn step_up(grants: &ConnectorGrants, refused: &Bearer, challenge: &str) -> Result<(), FaultKind> {
-    grants.step_up(&mail(), refused, challenge).await.map_err(|fault| fault.kind)
+    grants.step_up(&mail(), refused, challenge, Asking::Allowed).await.map_err(|fault| fault.kind)
 }
 
 /// The scopes of the request that was made as the n-th.
@@ -62,9 +62,9 @@ async fn a_connector_that_is_never_content_is_not_asked_for_again_and_again() {
 
     let second = bearer(&grants).await.unwrap();
     let again = step_up(&grants, &second, WANTS).await;
-    assert_eq!(again, Err(FaultKind::Scopes("mail.read mail.send".to_owned())));
+    assert_eq!(again, Err(FaultKind::Scopes("\"mail.read\", \"mail.send\"".to_owned())));
     let nothing = step_up(&grants, &second, "Bearer error=\"insufficient_scope\"").await;
-    assert_eq!(nothing, Err(FaultKind::Scopes(String::new())), "it does not say what it wants");
+    assert_eq!(nothing, Err(FaultKind::Scopes("more scopes".to_owned())), "it does not say what it wants");
     assert_eq!(person.asked(), 2);
 }
 
@@ -101,7 +101,7 @@ async fn no_connector_gets_more_than_it_asks_for() {
     let first = bearer(&grants).await.unwrap();
     assert_eq!(
         step_up(&grants, &first, WANTS).await,
-        Err(FaultKind::Scopes("mail.read mail.send".to_owned()))
+        Err(FaultKind::Scopes("\"mail.read\", \"mail.send\"".to_owned()))
     );
     assert_eq!(person.asked(), 1);
 }
@@ -127,5 +127,56 @@ async fn whoever_does_not_allow_more_is_left_alone_for_a_while_and_keeps_the_acc
     assert!(bearer(&grants).await.unwrap().same_as(&first), "other calls go on");
     willing.store(true, Ordering::SeqCst);
     desk.clock.advance(Duration::from_secs(30));
+    grants.sign_in(&mail()).await.unwrap();
+    assert_eq!(asked_for(&person, 2), ["mail.read"], "what was refused is not asked for by the way");
+    let second = bearer(&grants).await.unwrap();
+    step_up(&grants, &second, WANTS).await.unwrap();
+}
+
+#[tokio::test]
+async fn whoever_unticks_a_scope_is_told_that_this_is_why() {
+    let less = |answer: &mut serde_json::Value| answer["scope"] = "mail.read".into();
+    let server = Server::start(Bend { response: less, ..Bend::default() }).await;
+    let desk = Desk::new();
+    let person = Arc::new(Someone::who(server.authorize()));
+    let grants = desk.grants(&person).await;
+    serve(&grants, &server.url);
+    let first = bearer(&grants).await.unwrap();
+    assert_eq!(step_up(&grants, &first, WANTS).await, Err(FaultKind::NotAllowedByPerson));
+    let second = bearer(&grants).await.unwrap();
+    assert_eq!(
+        step_up(&grants, &second, WANTS).await,
+        Err(FaultKind::NotAllowedByPerson),
+        "and left alone a while"
+    );
+    assert_eq!(person.asked(), 2);
+}
+
+#[tokio::test]
+async fn scopes_that_it_takes_away_are_not_asked_for_again() {
+    let server = Server::start(Bend::default()).await;
+    let desk = Desk::new();
+    let person = Arc::new(Someone::who(server.authorize()));
+    let grants = desk.grants(&person).await;
+    serve(&grants, &server.url);
+    let first = bearer(&grants).await.unwrap();
     step_up(&grants, &first, WANTS).await.unwrap();
+    grants.serve(&BTreeMap::from([(mail(), spec(&server.url, None, &["mail.read"]))]));
+    grants.sign_in(&mail()).await.unwrap();
+    assert_eq!(asked_for(&person, 2), ["mail.read"]);
+}
+
+#[tokio::test]
+async fn what_a_list_needs_is_asked_for_at_the_next_sign_in() {
+    let server = Server::start(Bend::default()).await;
+    let desk = Desk::new();
+    let person = Arc::new(Someone::who(server.authorize()));
+    let grants = desk.grants(&person).await;
+    serve(&grants, &server.url);
+    let first = bearer(&grants).await.unwrap();
+    let listed = grants.step_up(&mail(), &first, WANTS, Asking::Never).await.map_err(|fault| fault.kind);
+    assert_eq!(listed, Err(FaultKind::SignInNeeded));
+    assert_eq!(person.asked(), 1, "nobody waits, so nobody is asked");
+    grants.sign_in(&mail()).await.unwrap();
+    assert_eq!(asked_for(&person, 1), ["mail.read", "mail.send"]);
 }

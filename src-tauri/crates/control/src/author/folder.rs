@@ -182,7 +182,9 @@ fn connector_faults(content: &Content, id: &ConnectorId, spec: &ConnectorSpec) -
 fn content_file(fault: &ContentFault) -> PathBuf {
     match fault {
         ContentFault::UnknownConnector { server, .. } => format!("servers/{server}.toml").into(),
-        ContentFault::NoCredential(connector) => format!("connectors/{connector}.toml").into(),
+        ContentFault::NoCredential(connector) | ContentFault::SecretOfNobody(connector) => {
+            format!("connectors/{connector}.toml").into()
+        }
         ContentFault::Transport => PathBuf::from("connectors"),
         ContentFault::Format(_) => PathBuf::from("org.toml"),
     }

@@ -36,6 +36,8 @@ pub(crate) struct AccountParts {
     pub(crate) connections: HttpClient,
     pub(crate) tell: Tell,
     pub(crate) journal: Journal,
+    /// Where this gateway is, such as `http://127.0.0.1:7717`.
+    pub(crate) address: String,
     /// Takes connectors that were just signed in to, so that their tools are listed.
     pub(crate) list: mpsc::UnboundedSender<ConnectorId>,
 }
@@ -149,7 +151,8 @@ impl OwnAccounts {
     }
 
     fn grants_parts(&self) -> GrantsParts {
-        let AccountParts { vault, desk, clock, connections, tell, journal, list: _ } = &self.0.parts;
+        let AccountParts { vault, desk, clock, connections, tell, journal, address: _, list: _ } =
+            &self.0.parts;
         let (tell, journal) = (tell.clone(), journal.clone());
         GrantsParts {
             store: Arc::new(vault.clone()),
@@ -183,17 +186,31 @@ impl Accounts for OwnAccounts {
         })
     }
 
+    fn visit<'a>(&'a self, connector: &'a ConnectorId) -> BoxFuture<'a, Url> {
+        Box::pin(async move {
+            let AccountParts { desk, address, .. } = &self.0.parts;
+            let name = desk.sign_in_to(connector).await;
+            match Url::parse(&format!("{address}/sign-in/{name}")) {
+                Ok(url) => url,
+                Err(_) => std::future::pending().await,
+            }
+        })
+    }
+
     fn step_up<'a>(
         &'a self,
         person: &'a Subject,
         connector: &'a ConnectorId,
         bearer: &'a Bearer,
         challenge: &'a str,
+        asking: Asking,
     ) -> BoxFuture<'a, Result<(), AccountFault>> {
         Box::pin(async move {
             let grants = self.held().grants.clone();
             match grants {
-                Some(grants) => Accounts::step_up(&grants, person, connector, bearer, challenge).await,
+                Some(grants) => {
+                    Accounts::step_up(&grants, person, connector, bearer, challenge, asking).await
+                }
                 None => Err(AccountFault::SignInNeeded(nobody())),
             }
         })

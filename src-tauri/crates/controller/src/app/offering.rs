@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use issuer::NamedClient;
+use issuer::{Named, NamedClient};
 use model::{Advice, ConnectorId, Digest, ServerId, Timestamp, ToolName};
 use org::Applied;
 use org_protocol::{AssistantSpec, ClientMetadataUrl, ConnectorSpec, PinnedTools, ServerSpec, SignInSurface};
@@ -206,10 +206,18 @@ impl Offering {
     }
 
     /// The assistant of this client id, if it is named here.
-    pub(crate) fn assistant(&self, client_id: &str) -> Option<NamedClient> {
-        let spec = self.assistants.get(client_id)?;
-        let named = NamedClient::new(client_id, &spec.title, &spec.redirect_uris);
-        named.inspect_err(|fault| tracing::warn!(client_id, %fault, "a named assistant is left out")).ok()
+    pub(crate) fn assistant(&self, client_id: &str) -> Named {
+        if matches!(&self.by, By::Organisation(managed) if managed.issuer.is_none()) {
+            return Named::NotKnown;
+        }
+        let Some(spec) = self.assistants.get(client_id) else { return Named::Nobody };
+        match NamedClient::new(client_id, &spec.title, &spec.redirect_uris) {
+            Ok(named) => Named::Client(named),
+            Err(fault) => {
+                tracing::warn!(client_id, %fault, "a named assistant is left out");
+                Named::Nobody
+            }
+        }
     }
 
     /// Who decides, as people see it.

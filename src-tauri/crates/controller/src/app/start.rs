@@ -7,7 +7,7 @@ use std::time::Duration;
 use audit::{AuditEvent, EventRecord, Journal, JournalConfig, JournalFault};
 use connector::Connectors;
 use gateway::{BindFault, Gate, GateConfig, Listening, Snapshots, Switch};
-use issuer::{Issuer, IssuerConfig, Limits, NamedClient, Resources};
+use issuer::{Issuer, IssuerConfig, Limits, Named, Resources};
 use model::{Advice, BoxFuture, ConnectorId, DeviceId, ForPerson, ServerId, Subject};
 use os::{Clock, InstanceLock, LockFault, SystemClock};
 use tokio::sync::{mpsc, watch};
@@ -215,7 +215,7 @@ async fn run(
 
     let (wanted, asked) = mpsc::unbounded_channel();
     let http = HttpClient::new().map_err(|fault| StartFault::Trust(fault.to_string()))?;
-    let accounts = OwnAccounts::new(account_parts(&base, http.clone(), &wanted));
+    let accounts = OwnAccounts::new(account_parts(&base, http.clone(), &address, &wanted));
     let connectors = connectors(&base, http, &accounts, source.as_ref().map(|(source, _)| source));
     let sign_in = source.as_ref().map(|(_, sign_in)| Arc::clone(sign_in));
     let offered = Offered {
@@ -357,6 +357,7 @@ fn membership_parts(base: &Base) -> MembershipParts {
 fn account_parts(
     base: &Base,
     connections: HttpClient,
+    address: &str,
     wanted: &mpsc::UnboundedSender<ConnectorId>,
 ) -> AccountParts {
     AccountParts {
@@ -366,6 +367,7 @@ fn account_parts(
         connections,
         tell: base.tell.clone(),
         journal: base.journal.clone(),
+        address: address.to_owned(),
         list: wanted.clone(),
     }
 }
@@ -430,6 +432,7 @@ fn gate(
         base.snapshots.clone(),
         Arc::new(base.tell.clone()),
         Arc::new(discoverer),
+        Arc::new(base.desk.clone()),
         switch.clone(),
         Arc::clone(&base.clock),
         GateConfig { device, call_deadline: CALL_DEADLINE, list_fresh_for: LIST_FRESH_FOR },
@@ -515,7 +518,7 @@ impl Resources for Offered {
         self.present.now()
     }
 
-    fn named(&self, client_id: &str) -> Option<NamedClient> {
+    fn named(&self, client_id: &str) -> Named {
         self.offerings.borrow().assistant(client_id)
     }
 

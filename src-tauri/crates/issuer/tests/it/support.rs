@@ -1,7 +1,7 @@
 //! A world around the issuer: a person who answers as the test says, servers, a clock, a process table.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -9,8 +9,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use issuer::testing::MemoryStore;
 use issuer::{
-    AccessGrant, Documents, Event, Issuer, IssuerConfig, IssuerRequest, IssuerResponse, Limits, NamedClient,
-    Resources, Route, Seams, TokenFault,
+    AccessGrant, Documents, Event, Issuer, IssuerConfig, IssuerRequest, IssuerResponse, Limits, Named,
+    NamedClient, Resources, Route, Seams, TokenFault,
 };
 use model::{
     Approval, ApprovalRequest, BoxFuture, Consent, ConsentRequest, Digest, ListeningProcess, Person,
@@ -63,6 +63,7 @@ pub(crate) struct Servers {
     pub(crate) hidden: Mutex<BTreeSet<ServerId>>,
     pub(crate) present: Mutex<Option<Arc<Subject>>>,
     pub(crate) named: Mutex<BTreeMap<String, NamedClient>>,
+    pub(crate) awaited: AtomicBool,
 }
 
 impl Resources for Servers {
@@ -79,8 +80,11 @@ impl Resources for Servers {
         self.present.lock().unwrap().clone()
     }
 
-    fn named(&self, client_id: &str) -> Option<NamedClient> {
-        self.named.lock().unwrap().get(client_id).cloned()
+    fn named(&self, client_id: &str) -> Named {
+        if self.awaited.load(Ordering::SeqCst) {
+            return Named::NotKnown;
+        }
+        self.named.lock().unwrap().get(client_id).cloned().map_or(Named::Nobody, Named::Client)
     }
 }
 
@@ -167,6 +171,7 @@ pub(crate) async fn world_with(limits: Limits, servers: &[&str]) -> World {
         hidden: Mutex::default(),
         present: Mutex::new(Some(Arc::new(Subject::local("ada")))),
         named: Mutex::default(),
+        awaited: AtomicBool::new(false),
     });
     let processes: Arc<Mutex<BTreeMap<u16, ListeningProcess>>> = Arc::default();
     let events: Arc<Mutex<Vec<Event>>> = Arc::default();

@@ -1,5 +1,7 @@
 //! Assistants that do not register: those of a metadata document, and those that were named beforehand.
 
+use std::sync::atomic::Ordering;
+
 use issuer::{Limits, NamedClient};
 use serde_json::json;
 
@@ -8,6 +10,11 @@ use crate::support::*;
 const CLAUDE: &str = "https://claude.ai/oauth/claude-code-client-metadata";
 /// A document that is not pinned.
 const UNKNOWN: &str = "https://assistant.example/oauth/client.json";
+
+/// Where the redirects of these tests go, a program of the person listens.
+fn listening(world: &World) {
+    world.listen(40000, program("/opt/example/assistant"));
+}
 
 fn published(world: &World) {
     let body = json!({
@@ -22,6 +29,7 @@ fn published(world: &World) {
 #[tokio::test]
 async fn a_document_that_is_not_known_is_fetched_once_and_its_tokens_outlive_it() {
     let mut world = world().await;
+    listening(&world);
     published(&world);
     let code = world.code(UNKNOWN, "analyst").await;
     let tokens = world.redeem(UNKNOWN, &code).await;
@@ -41,6 +49,7 @@ async fn a_document_that_is_not_known_is_fetched_once_and_its_tokens_outlive_it(
 #[tokio::test]
 async fn a_document_that_cannot_be_had_or_trusted_asks_nobody() {
     let world = world().await;
+    listening(&world);
     let (challenge, resource) = (challenge(VERIFIER), resource("analyst"));
     let good = ask(UNKNOWN, &challenge, &resource);
     assert_page(&world.authorize(&good).await, "nobody answers");
@@ -66,11 +75,15 @@ async fn no_page_makes_this_program_fetch_without_end() {
     let limits = Limits { registrations: 2, ..Limits::default() };
     let world = world_with(limits, &["analyst"]).await;
     let (challenge, resource) = (challenge(VERIFIER), resource("analyst"));
+    assert_page(&world.authorize(&ask(UNKNOWN, &challenge, &resource)).await, "nobody listens there");
+    assert!(world.network.asked.lock().unwrap().is_empty(), "a page alone has nothing fetched");
+    listening(&world);
     for number in 0..5 {
         let id = format!("https://assistant.example/{number}");
         assert_page(&world.authorize(&ask(&id, &challenge, &resource)).await, &id);
     }
     assert_eq!(world.network.asked.lock().unwrap().len(), 2);
+    world.register().await;
     world.pass(limits.registration_window);
     published(&world);
     world.code(UNKNOWN, "analyst").await;
@@ -89,6 +102,15 @@ async fn an_assistant_that_was_named_beforehand_does_not_register() {
     assert_eq!(tokens.status, 200, "{}", text(&tokens));
     assert_eq!(world.person.asked.lock().unwrap()[0].client_name, "Acme agent");
 
+    world.servers.awaited.store(true, Ordering::SeqCst);
+    let refresh = document(&tokens)["refresh_token"].as_str().unwrap().to_owned();
+    let early = world.refresh("acme-agent", &refresh).await;
+    assert_eq!(
+        (early.status, error(&early).as_str()),
+        (503, "temporarily_unavailable"),
+        "nothing is thrown away"
+    );
+    world.servers.awaited.store(false, Ordering::SeqCst);
     world.servers.named.lock().unwrap().clear();
     let refresh = document(&tokens)["refresh_token"].as_str().unwrap().to_owned();
     assert_eq!(error(&world.refresh("acme-agent", &refresh).await), "invalid_client");

@@ -1,0 +1,43 @@
+//! An assistant is told where the person can sign in, while a call of it waits for that.
+
+use mcp::{Ask, AskKind};
+use model::ForPerson as _;
+use signin::FaultKind;
+use upstream::Ear;
+
+use crate::connector::Connector;
+use crate::fault::CallFault;
+use crate::seams::AccountFault;
+
+impl Connector {
+    /// Waits for what may need a sign-in. While one is under way, an assistant that can be asked to have a URL visited is asked
+    /// that too: the person may be looking there. Whoever declines there has nothing done in their name.
+    pub(crate) async fn invite<T>(
+        &self,
+        ear: Option<&Ear>,
+        work: impl Future<Output = Result<T, CallFault>>,
+    ) -> Result<T, CallFault> {
+        let Some(ear) = ear.filter(|ear| ear.allows(AskKind::Url)) else { return work.await };
+        let title = &self.spec.title;
+        let invited = async {
+            let url = self.seams.accounts.visit(&self.id).await;
+            let words = format!("Sign in to {title}. The call goes on by itself when you have.");
+            ear.ask(Ask::visit(url.as_str(), &words)).await
+        };
+        tokio::pin!(work);
+        tokio::select! {
+            biased;
+            done = &mut work => done,
+            answer = invited => match answer {
+                Some(Ok(answer)) if Ask::is_declined(&answer) => Err(declined(title).into()),
+                // Accepted is not done; and whoever cannot be asked may sign in all the same.
+                Some(_) | None => work.await,
+            },
+        }
+    }
+}
+
+/// The person said so to the assistant.
+fn declined(title: &str) -> AccountFault {
+    AccountFault::SignInNeeded(FaultKind::Cancelled.at(title).advice())
+}

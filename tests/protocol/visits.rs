@@ -1,0 +1,49 @@
+//! A call that needs a sign-in: the assistant is asked to send the person there.
+
+use serde_json::json;
+use testkit::{Employee, Idp, IdpSettings, Mail, Opened, until};
+
+use super::dialogues::{Era, talk};
+use crate::common::{Personal, SOON, signs_in};
+
+#[tokio::test]
+async fn an_assistant_of_either_era_sends_the_person_to_the_sign_in_that_its_call_waits_for() {
+    let idp = Idp::start(&IdpSettings::default()).await.expect("the identity provider starts");
+    let mail = Mail::start(&idp).await.expect("the mail starts");
+    let mut opened = Opened::new().expect("a browser opener");
+    let personal = Personal::default().http_with_own_account("mail", mail.url()).server("desk", &["mail"]);
+    let gateway = personal.browser(&opened).start().await;
+
+    for era in [Era::Legacy, Era::Modern] {
+        let mut talk = talk(&gateway, "desk", era).await;
+        // Its tools are known once somebody has signed in to it.
+        let (signed_in, _) =
+            tokio::join!(gateway.deskgate(&["sign-in", "mail"]), signs_in(&mut opened, Employee::alice()));
+        assert!(signed_in.expect("it runs").status.success());
+        // Each list waits for connectors that are only just starting.
+        while !talk.does("tools/list", json!({})).await.to_string().contains("list_messages") {}
+        let signed_out = gateway.deskgate(&["sign-out", "mail"]).await.expect("it runs");
+        assert!(signed_out.status.success(), "{signed_out:?}");
+        until("the account to be forgotten", SOON, async || {
+            let status = gateway.deskgate_json(&["status"]).await.ok()?;
+            status.to_string().contains("sign_in_needed").then_some(())
+        })
+        .await
+        .expect("forgotten");
+
+        let called = talk.does("tools/call", json!({"name": "list_messages", "arguments": {}}));
+        let result = called.await;
+        assert_eq!(
+            result["structuredContent"]["account"],
+            "alice",
+            "{era:?}: {result} {:?}\n{}",
+            talk.visited,
+            gateway.log()
+        );
+        opened.next(SOON).await.expect("the browser was opened as well");
+        let [visited] = talk.visited.as_slice() else { panic!("{era:?}: {:?}", talk.visited) };
+        assert!(visited.path().starts_with("/sign-in/"), "{visited}");
+        let again = reqwest::get(visited.clone()).await.expect("it answers");
+        assert_eq!(again.status(), 404, "what is done waits no more");
+    }
+}
