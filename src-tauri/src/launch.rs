@@ -134,6 +134,7 @@ fn ends_with(app: AppHandle, started: App) -> Running {
         state: started.state.clone(),
         events: started.events.clone(),
         desk: Some(started.desk.clone()),
+        logs: Some(started.logs.clone()),
     };
     let mut state = running.state.clone();
     tauri::async_runtime::spawn(async move {
@@ -163,7 +164,7 @@ fn without_gateway(app: &AppHandle, home: &Home, shell: Arc<DesktopShell>, fault
         controller::run(state, inbox, published, now, shell, Arc::new(Nothing)).await;
         app.exit(1);
     });
-    Running { state: seen, events, desk: None }
+    Running { state: seen, events, desk: None, logs: None }
 }
 
 /// The gateway that did not start.

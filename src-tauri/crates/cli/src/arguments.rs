@@ -69,6 +69,14 @@ pub(crate) enum Verb {
         /// The connector; your organisation if none is named.
         connector: Option<ConnectorId>,
     },
+    /// Show what a connector prints to its standard error, and what failed on the way to it. Kept in memory only.
+    Logs {
+        /// The connector.
+        connector: ConnectorId,
+        /// Go on until interrupted.
+        #[arg(short, long)]
+        follow: bool,
+    },
     /// Read and check the audit journal.
     Audit {
         #[command(subcommand)]

@@ -10,7 +10,7 @@ use model::{Advice, ConnectorId, Subject, Timestamp, ToolName};
 use org_protocol::{ConnectorSpec, CredentialSpec, Transport};
 use serde_json::value::RawValue;
 use tokio::sync::Mutex;
-use upstream::{Bearer, Entries, Listed, Program, Session, UpstreamFault};
+use upstream::{Bearer, Entries, Listed, Log, Program, Session, UpstreamFault};
 
 use crate::backoff::Backoff;
 use crate::fault::CallFault;
@@ -57,6 +57,7 @@ type Account = (String, String);
 pub(crate) struct Connector {
     pub(crate) id: ConnectorId,
     pub(crate) spec: ConnectorSpec,
+    pub(crate) log: Log,
     seams: Seams,
     slots: RwLock<BTreeMap<Account, Arc<Mutex<Slot>>>>,
     known: RwLock<Known>,
@@ -140,9 +141,9 @@ impl Known {
 }
 
 impl Connector {
-    pub(crate) fn new(id: ConnectorId, spec: ConnectorSpec, seams: Seams) -> Self {
+    pub(crate) fn new(id: ConnectorId, spec: ConnectorSpec, log: Log, seams: Seams) -> Self {
         let known = RwLock::new(Known::of_era(0));
-        Self { id, spec, seams, slots: RwLock::default(), known, dialect: RwLock::default() }
+        Self { id, spec, log, seams, slots: RwLock::default(), known, dialect: RwLock::default() }
     }
 
     /// Whose time it is; to be handed to [`Connector::list`].
@@ -150,8 +151,9 @@ impl Connector {
         self.known().era
     }
 
-    /// Gives up all sessions and what was listed.
+    /// Gives up all sessions, what was listed and what was said.
     pub(crate) fn forget_people(&self) {
+        self.log.forget();
         self.slots.write().unwrap_or_else(PoisonError::into_inner).clear();
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
         *known = Known::of_era(known.era + 1);
@@ -292,7 +294,8 @@ impl Connector {
                     environment,
                     directory: None,
                 };
-                Session::open_program(&program, capabilities, known, self.deadline()).await
+                let log = self.log.writer();
+                Session::open_program(&program, &log, capabilities, known, self.deadline()).await
             }
         }
     }

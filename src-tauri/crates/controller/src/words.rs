@@ -4,7 +4,8 @@
 
 use std::time::Duration;
 
-use model::{SignInPurpose, Timestamp};
+use connector::{LogEvent, LogPage};
+use model::{SignInPurpose, Timestamp, is_deceiving};
 
 use crate::effect::{Notice, Place};
 use crate::pending::{PendingItem, Question};
@@ -37,18 +38,13 @@ pub fn foreign(text: &str, limit: usize) -> String {
         if !words.is_empty() {
             words.push(' ');
         }
-        words.extend(word.chars().filter(|c| !invisible(*c)));
+        words.extend(word.chars().filter(|c| !is_deceiving(*c)));
     }
     if words.chars().count() > limit {
         words = words.chars().take(limit.saturating_sub(1)).collect();
         words.push('…');
     }
     words
-}
-
-/// Formatting characters (Unicode category Cf) that hide text or turn its direction.
-fn invisible(c: char) -> bool {
-    matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}')
 }
 
 /// The longest name of an assistant that is shown in a title.
@@ -187,6 +183,37 @@ pub fn runs(state: &AppState, runs: &Runs) -> String {
 /// `1 assistant`, `3 assistants`.
 pub fn counted(number: usize, thing: &str) -> String {
     if number == 1 { format!("1 {thing}") } else { format!("{number} {thing}s") }
+}
+
+/// What happened, as a connector's log says it.
+pub fn log_event(event: &LogEvent) -> String {
+    match event {
+        LogEvent::Started { program } => format!("{program} started"),
+        LogEvent::Printed(text) => text.to_string(),
+        LogEvent::Ended { status: Some(status) } => format!("ended by itself ({status})"),
+        LogEvent::Ended { status: None } => "Deskgate ended it".to_owned(),
+        LogEvent::Failed(why) => why.to_string(),
+    }
+}
+
+/// A connector's log as lines of text. The bar stands before what a program printed and nowhere else, so that no program
+/// can say what only Deskgate says.
+pub fn log(page: &LogPage) -> String {
+    let missed = match page.missed {
+        0 => None,
+        1 => Some("(1 earlier entry is no longer kept)".to_owned()),
+        many => Some(format!("({many} earlier entries are no longer kept)")),
+    };
+    let lines = page.entries.iter().map(|entry| {
+        let mark = match entry.event {
+            LogEvent::Printed(_) => '|',
+            LogEvent::Started { .. } | LogEvent::Ended { .. } => '*',
+            LogEvent::Failed(_) => '!',
+        };
+        let process = entry.process.map_or_else(|| "-".to_owned(), |process| process.to_string());
+        format!("{} {process:>7} {mark} {}", entry.at, log_event(&entry.event))
+    });
+    missed.into_iter().chain(lines).collect::<Vec<_>>().join("\n")
 }
 
 /// How long ago, roughly: `just now`, `2 minutes ago`.

@@ -144,6 +144,16 @@ impl Gateway {
         Ok(command.kill_on_drop(true).output().await?)
     }
 
+    /// Starts `deskgate` with these arguments in the same session, on the same home, and leaves it running.
+    ///
+    /// # Errors
+    /// If it cannot be started.
+    pub fn starting(&self, arguments: &[&str]) -> Result<Process, PeerFault> {
+        let name = format!("deskgate {}", arguments.join(" "));
+        let spec = self.session.spec(&name, &self.program).args(arguments);
+        spec.env("DESKGATE_HOME", self.home()).env("PATH", self.path()).start()
+    }
+
     /// Starts `deskgate bridge` for a virtual server, as an assistant does that is this test itself.
     ///
     /// # Errors

@@ -172,7 +172,9 @@ impl Catalog {
         let connectors = self.connectors.clone();
         tokio::spawn(async move {
             if let Err(fault) = connectors.refresh(&connector, &subject, asking).await {
-                tracing::info!(%connector, %fault, "its tools could not be listed");
+                // Not more: a program's last words may hold a secret. The connector's own log has them.
+                let why = fault.advice(connector.as_str()).code;
+                tracing::info!(%connector, why, "its tools could not be listed");
             }
         });
     }

@@ -23,6 +23,7 @@ use super::engine::GatewayEngine;
 use super::follow::{follow_journal, follow_keychain, follow_settings};
 use super::home::{Home, HomeFault};
 use super::ledger::Ledger;
+use super::logs::Logs;
 use super::membership::{self, Joined, Membership, MembershipParts, OrgBroker, SignIn, Source};
 use super::offering::Offering;
 use super::pins::Pins;
@@ -60,6 +61,8 @@ pub struct App {
     pub events: mpsc::UnboundedSender<Event>,
     /// What waits for the person.
     pub desk: PendingDesk,
+    /// What connectors print.
+    pub logs: Logs,
     /// Where assistants connect: `http://127.0.0.1:<port>`.
     pub address: String,
     ending: JoinHandle<()>,
@@ -231,6 +234,7 @@ async fn run(
     };
     let gate = gate(&base, device, &issuer, &connectors, &switch, discoverer);
 
+    let logs = Logs::of(connectors.clone());
     let membership = match source {
         Some((source, sign_in)) => Some(source.begin(sign_in, &parts).await),
         None => None,
@@ -259,30 +263,51 @@ async fn run(
     let local = os::bind_local(&home.socket(), &lock).map_err(StartFault::Socket)?;
     let (stop, stopped) = watch::channel(false);
     let bridges = Bridges::new(Arc::clone(&gate), Arc::clone(&engine.issuer), stopped.clone());
-    let socket =
-        tokio::spawn(socket::serve(local, socket_desk(&base, present, shared, state.clone(), bridges)));
+    let socket = tokio::spawn(socket::serve(
+        local,
+        socket_desk(&base, present, shared, state.clone(), bridges, logs.clone()),
+    ));
     let catalog = tokio::spawn(catalog.run());
     let server = tokio::spawn(gateway::serve(listening, gate, stopped));
     let Base { now, desk, events, journal, .. } = base;
     let controller = crate::run::run(AppState::starting(desktop), inbox, published, now, shell, engine);
+    let last = Last { stop, socket, catalog, server, accounts, membership, journal, lock };
     let ending = tokio::spawn(async move {
         controller.await;
+        last.end().await;
+    });
+    Ok(App { state, events, desk, logs, address, ending })
+}
+
+/// What is ended at the end, in this order.
+struct Last {
+    stop: watch::Sender<bool>,
+    socket: JoinHandle<()>,
+    catalog: JoinHandle<()>,
+    server: JoinHandle<()>,
+    accounts: OwnAccounts,
+    membership: Option<Membership>,
+    journal: Journal,
+    lock: InstanceLock,
+}
+
+impl Last {
+    async fn end(self) {
         // A server that has ended needs no word.
-        let _ = stop.send(true);
-        socket.abort();
-        catalog.abort();
-        if let Err(error) = server.await {
+        let _ = self.stop.send(true);
+        self.socket.abort();
+        self.catalog.abort();
+        if let Err(error) = self.server.await {
             tracing::error!(%error, "the server ended badly");
         }
-        accounts.close().await;
-        if let Some(Membership { sign_in, .. }) = &membership {
+        self.accounts.close().await;
+        if let Some(Membership { sign_in, .. }) = &self.membership {
             sign_in.close().await;
         }
-        drop(membership);
-        close(journal).await;
-        drop(lock);
-    });
-    Ok(App { state, events, desk, address, ending })
+        drop(self.membership);
+        close(self.journal).await;
+        drop(self.lock);
+    }
 }
 
 fn surface(desktop: bool, settings: &Result<Loaded, SettingsFault>) -> Surface {
@@ -466,6 +491,7 @@ fn socket_desk(
     managed: bool,
     state: watch::Receiver<Arc<AppState>>,
     bridges: Bridges,
+    logs: Logs,
 ) -> socket::Desk {
     socket::Desk {
         pending: base.desk.clone(),
@@ -474,6 +500,7 @@ fn socket_desk(
         snapshots: base.snapshots.clone(),
         present,
         bridges,
+        logs,
         managed,
         clock: Arc::clone(&base.clock),
     }
