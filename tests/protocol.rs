@@ -3,6 +3,7 @@
 mod bridge;
 mod dialogues;
 mod lists;
+mod outages;
 mod pairings;
 mod search;
 

@@ -137,6 +137,21 @@ describe('Connectors', () => {
     expect(await screen.findByRole('button', { name: 'Show the log of Files' })).toBeTruthy();
   });
 
+  it('says since when a connector does not answer, and what that means for its tools', async () => {
+    const silent_since = Date.UTC(2026, 10, 23, 12, 0, 0);
+    const down = { status: 'unreachable', silent_since } as const;
+    await open({
+      connectors: [
+        sampleConnector({ ...down, list: 'kept' }),
+        sampleConnector({ ...down, id: 'mail', title: 'Mail', list: 'withdrawn' }),
+      ],
+    });
+    const rows = (await screen.findAllByRole('listitem')).map((row) => row.textContent?.replaceAll(/\s+/g, ' '));
+    expect(rows.find((row) => row?.includes('Files'))).toMatch(/Does not answer since .*, 14 tools, as last listed/);
+    expect(rows.find((row) => row?.includes('Mail'))).toMatch(/Does not answer since .*, 14 tools, withdrawn until it answers/);
+    expect(document.querySelector('time')?.getAttribute('datetime')).toBe('2026-11-23T12:00:00.000Z');
+  });
+
   it('says what will appear in an empty log', async () => {
     log = { entries: [], next: 0, missed: 0, begun: 0 };
     await open({ connectors: [sampleConnector({ log: 'connection', title: 'Mail' })] });

@@ -215,6 +215,10 @@ export type ConnectorView = {
 	advice: AdviceView | null,
 	/**  How many tools it has. */
 	tools: number | null,
+	/**  How what it lists stands. */
+	list: ListKind,
+	/**  Since when it does not answer. */
+	silent_since: Millis | null,
 	/**  When it was last used. */
 	last_used: Millis | null,
 };
@@ -253,6 +257,15 @@ export type FreshnessKind =
 
 /**  The main window should show a place. */
 export type GoTo = Place;
+
+/**  How what a connector lists stands. */
+export type ListKind = 
+/**  It is what the connector says. */
+"current" | 
+/**  It is what the connector listed last. */
+"kept" | 
+/**  Nothing of it is offered until the connector answers. */
+"withdrawn";
 
 /**  One entry of a log. */
 export type LogEntryView = {

@@ -40,6 +40,8 @@ export function sampleConnector(changes: Partial<ConnectorView> = {}): Connector
     log: 'program',
     advice: null,
     tools: 14,
+    list: 'current',
+    silent_since: null,
     last_used: null,
     ...changes,
   };

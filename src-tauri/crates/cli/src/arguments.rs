@@ -22,7 +22,11 @@ pub(crate) struct Arguments {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
     /// Run the gateway without a display.
-    Serve,
+    Serve {
+        /// How long what a connector listed last stays offered while it does not answer; short in tests.
+        #[arg(long, value_name = "SECONDS", hide = true)]
+        list_grace: Option<u64>,
+    },
     /// Connect an assistant that speaks only standard input and output; it starts this itself.
     Bridge {
         /// The virtual server.

@@ -69,7 +69,7 @@ fn no_home() -> ExitCode {
 
 async fn run(home: Home, verb: Verb, json: bool) -> ExitCode {
     match verb {
-        Verb::Serve => serve::serve(home).await,
+        Verb::Serve { list_grace } => serve::serve(home, list_grace).await,
         Verb::Bridge { server } => bridge(&home, &server),
         Verb::Audit { action: AuditAction::Verify } => audit::verify(&home, json),
         Verb::Audit { action: AuditAction::Tail { count } } => audit::tail(&home, count),

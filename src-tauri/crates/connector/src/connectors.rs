@@ -15,7 +15,7 @@ use upstream::{Answer, Authority, Ear, Log, LogWriter, Session, Subscription, Up
 use crate::connector::{Connector, Health, Listing};
 use crate::fault::CallFault;
 use crate::follower::Follower;
-use crate::seams::{AccountFault, Asking, Caller, Seams};
+use crate::seams::{Asking, Caller, Seams};
 
 /// All connectors. Cheap to clone; all clones are the same connectors.
 #[derive(Clone)]
@@ -243,12 +243,7 @@ impl Connectors {
         {
             log.failed(&fault.to_string());
         }
-        let health = match fault {
-            None => Health::Ready,
-            Some(CallFault::Account(AccountFault::SignInNeeded(_))) => Health::SignInNeeded,
-            Some(fault) => Health::Failed(fault.advice(&connector.spec.title)),
-        };
-        if connector.note(health) {
+        if connector.note(fault) {
             self.changed();
         }
     }

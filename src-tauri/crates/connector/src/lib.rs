@@ -12,7 +12,7 @@ mod follower;
 mod oauth;
 mod seams;
 
-pub use connector::{Health, Listing};
+pub use connector::{Health, Listing, Outage};
 pub use connectors::Connectors;
 pub use fault::CallFault;
 pub use oauth::{ConnectorGrants, GrantEvent, GrantFault, GrantHappening, GrantStatus, GrantsParts};

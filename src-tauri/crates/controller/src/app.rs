@@ -24,6 +24,7 @@ mod start;
 mod tell;
 
 pub use bridge::{BridgeFault, bridge};
+pub use catalog::LIST_GRACE;
 pub use explain::Explained;
 pub use home::Home;
 pub use logs::Logs;

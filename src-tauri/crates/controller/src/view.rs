@@ -13,14 +13,14 @@ use url::Url;
 use crate::pending::{PendingItem, Question};
 use crate::state::{
     Access, Activity, AppState, Assistant, AuditHealth, CallOutcome, Connector, ConnectorStatus,
-    CredentialKind, Freshness, Link, Mode, Runs, Session, VirtualServer,
+    CredentialKind, Freshness, Link, ListState, Mode, Runs, Session, VirtualServer,
 };
 use crate::words;
 
 pub use shapes::{
     AccessKind, ActivityView, AdviceView, ApprovalView, ArgumentView, AssistantView, AuditView,
-    ConnectorKind, ConnectorView, ConsentView, Count, FreshnessKind, LogEntryView, LogKind, LogOf, LogView,
-    ManagerView, Millis, OutcomeKind, PendingView, PolicyView, ProgramView, QuestionView, ReachView,
+    ConnectorKind, ConnectorView, ConsentView, Count, FreshnessKind, ListKind, LogEntryView, LogKind, LogOf,
+    LogView, ManagerView, Millis, OutcomeKind, PendingView, PolicyView, ProgramView, QuestionView, ReachView,
     ServerView, SessionKind, SessionView, SettingView, ToolView, WindowView,
 };
 
@@ -275,6 +275,11 @@ fn connector(state: &AppState, id: &ConnectorId, connector: &Connector) -> Conne
         ConnectorStatus::SigningIn => (ConnectorKind::SigningIn, None),
         ConnectorStatus::Unreachable(wrong) => (ConnectorKind::Unreachable, Some(advice(wrong))),
     };
+    let (list, silent_since) = match connector.list {
+        ListState::Current => (ListKind::Current, None),
+        ListState::Kept { since, .. } => (ListKind::Kept, Some(millis(since))),
+        ListState::Withdrawn { since } => (ListKind::Withdrawn, Some(millis(since))),
+    };
     ConnectorView {
         id: id.to_string(),
         title: connector.title.clone(),
@@ -290,6 +295,8 @@ fn connector(state: &AppState, id: &ConnectorId, connector: &Connector) -> Conne
         },
         advice: wrong,
         tools: connector.tools,
+        list,
+        silent_since,
         last_used: connector.last_used.map(millis),
     }
 }

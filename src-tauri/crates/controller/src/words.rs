@@ -9,7 +9,9 @@ use model::{SignInPurpose, Timestamp, is_deceiving};
 
 use crate::effect::{Notice, Place};
 use crate::pending::{PendingItem, Question};
-use crate::state::{AppState, CredentialKind, Mode, Runs, Session, Status};
+use crate::state::{
+    AppState, Connector, ConnectorStatus, CredentialKind, ListState, Mode, Runs, Session, Status,
+};
 
 /// What a sign-in is for, as a window's title.
 pub fn sign_in_title(purpose: &SignInPurpose) -> String {
@@ -131,7 +133,7 @@ pub fn summary(state: &AppState) -> String {
                 format!("Sign in to {} to let your assistants work.", organisation(state))
             }
             (None, None, Session::Local { .. } | Session::SigningIn | Session::SignedIn { .. }) => {
-                "A connector needs you.".to_owned()
+                silent(state).unwrap_or_else(|| "A connector needs you.".to_owned())
             }
         },
         Status::Ready if state.servers.is_empty() => match &state.mode {
@@ -149,6 +151,35 @@ pub fn summary(state: &AppState) -> String {
             counted(state.connectors.len(), "connector")
         ),
     }
+}
+
+/// Which connectors do not answer, in a sentence.
+fn silent(state: &AppState) -> Option<String> {
+    let is_silent = |it: &&Connector| matches!(it.status, ConnectorStatus::Unreachable(_));
+    let mut silent = state.connectors.values().filter(is_silent);
+    let first = silent.next()?;
+    match silent.count() {
+        0 => Some(format!("{} does not answer.", first.title)),
+        more => Some(format!("{} connectors do not answer.", more + 1)),
+    }
+}
+
+/// What is to be said of what a connector lists while it does not answer; nothing where it does.
+pub fn outage(connector: &Connector, now: Timestamp) -> Option<String> {
+    let title = &connector.title;
+    let tools = connector.tools.filter(|tools| *tools > 0);
+    Some(match (connector.list, tools) {
+        (ListState::Current, _) => return None,
+        (ListState::Kept { since, .. }, Some(_)) => {
+            format!("{title} stopped answering {}. Its tools are the last known ones.", ago(since, now))
+        }
+        (ListState::Withdrawn { since }, Some(_)) => {
+            format!("{title} stopped answering {}. Its tools are withdrawn until it does.", ago(since, now))
+        }
+        (ListState::Kept { since, .. } | ListState::Withdrawn { since }, None) => {
+            format!("{title} stopped answering {}.", ago(since, now))
+        }
+    })
 }
 
 /// The organisation's name, or what stands for it.

@@ -27,6 +27,8 @@ pub struct Setup {
     pub path: Vec<PathBuf>,
     /// Variables of its environment beside those of the session.
     pub environment: Vec<(String, String)>,
+    /// What `deskgate serve` is told beside.
+    pub arguments: Vec<String>,
     /// Whether the log is kept as a user's is, rather than in every detail.
     pub usual_log: bool,
 }
@@ -95,6 +97,7 @@ impl Gateway {
         let mut spec =
             self.session.spec("deskgate serve", &self.program).arg("serve").env("DESKGATE_HOME", self.home());
         spec = spec.envs(self.setup.environment.iter().map(|(name, value)| (name, value)));
+        spec = spec.args(&self.setup.arguments);
         if !self.setup.usual_log {
             spec = spec.env("DESKGATE_LOG", "debug");
         }

@@ -356,6 +356,10 @@ impl Desk {
         for server in state.servers.values() {
             text.push_str(&format!("\n  {}: {}", server.title, server.url));
         }
+        let now = self.clock.now();
+        for outage in state.connectors.values().filter_map(|it| crate::words::outage(it, now)) {
+            text.push_str(&format!("\n! {outage}"));
+        }
         for advice in state.advice() {
             text.push_str(&format!("\n! {advice}"));
         }

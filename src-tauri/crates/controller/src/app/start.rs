@@ -51,6 +51,9 @@ pub struct Options {
     pub desktop: bool,
     /// Shows windows, notifications and the browser.
     pub shell: Arc<dyn Shell>,
+    /// How long what a connector listed last stays offered while it does not answer: [`LIST_GRACE`](super::LIST_GRACE), but
+    /// for tests.
+    pub list_grace: Duration,
 }
 
 /// A running application.
@@ -207,7 +210,7 @@ async fn run(
     listening: Listening,
 ) -> Result<App, StartFault> {
     let Opened { lock, device, vault, settings, joined, journal, found } = opened;
-    let Options { home, desktop, shell } = options;
+    let Options { home, desktop, shell, list_grace } = options;
     let address = format!("http://127.0.0.1:{}", listening.port());
     let (events, inbox) = mpsc::unbounded_channel();
     let base = base(&home, surface(desktop, &settings), clock, vault, journal, events, &address);
@@ -239,9 +242,15 @@ async fn run(
         Some((source, sign_in)) => Some(source.begin(sign_in, &parts).await),
         None => None,
     };
-    let mut catalog =
-        catalog(&base, &accounts, connectors, present.clone(), offerings, Asked { wanted: asked, taken })
-            .await;
+    let mut catalog = catalog(
+        &base,
+        &accounts,
+        connectors,
+        present.clone(),
+        offerings,
+        Asked { wanted: asked, taken, list_grace },
+    )
+    .await;
     accounts
         .belong_to(present.now().as_deref())
         .await
@@ -459,6 +468,7 @@ fn gate(
 struct Asked {
     wanted: mpsc::UnboundedReceiver<ConnectorId>,
     taken: watch::Sender<BTreeSet<ConnectorId>>,
+    list_grace: Duration,
 }
 
 async fn catalog(
@@ -467,7 +477,7 @@ async fn catalog(
     connectors: Connectors,
     present: Present,
     offerings: watch::Receiver<Arc<Offering>>,
-    Asked { wanted, taken }: Asked,
+    Asked { wanted, taken, list_grace }: Asked,
 ) -> Catalog {
     Catalog {
         connectors,
@@ -476,6 +486,8 @@ async fn catalog(
         pins: Pins::load(base.vault.clone()).await,
         journal: base.journal.clone(),
         tell: base.tell.clone(),
+        clock: Arc::clone(&base.clock),
+        list_grace,
         person: present.now(),
         present,
         offerings,

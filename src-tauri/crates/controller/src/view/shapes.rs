@@ -279,6 +279,10 @@ pub struct ConnectorView {
     pub advice: Option<AdviceView>,
     /// How many tools it has.
     pub tools: Option<u32>,
+    /// How what it lists stands.
+    pub list: ListKind,
+    /// Since when it does not answer.
+    pub silent_since: Option<Millis>,
     /// When it was last used.
     pub last_used: Option<Millis>,
 }
@@ -297,6 +301,18 @@ pub enum ConnectorKind {
     SigningIn,
     /// It does not answer.
     Unreachable,
+}
+
+/// How what a connector lists stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Type)]
+#[serde(rename_all = "snake_case")]
+pub enum ListKind {
+    /// It is what the connector says.
+    Current,
+    /// It is what the connector listed last.
+    Kept,
+    /// Nothing of it is offered until the connector answers.
+    Withdrawn,
 }
 
 /// What a connector's log holds from some entry on.
