@@ -139,7 +139,8 @@ describe('Connectors', () => {
 
   it('says since when a connector does not answer, and what that means for its tools', async () => {
     const silent_since = Date.UTC(2026, 10, 23, 12, 0, 0);
-    const down = { status: 'unreachable', silent_since } as const;
+    const advice = { code: 'x', happened: 'It cannot be reached.', means: '', todo: 'Check the network.' };
+    const down = { status: 'unreachable', silent_since, advice } as const;
     await open({
       connectors: [
         sampleConnector({ ...down, list: 'kept' }),
@@ -147,8 +148,8 @@ describe('Connectors', () => {
       ],
     });
     const rows = (await screen.findAllByRole('listitem')).map((row) => row.textContent?.replaceAll(/\s+/g, ' '));
-    expect(rows.find((row) => row?.includes('Files'))).toMatch(/Does not answer since .*, 14 tools, as last listed/);
-    expect(rows.find((row) => row?.includes('Mail'))).toMatch(/Does not answer since .*, 14 tools, withdrawn until it answers/);
+    expect(rows.find((row) => row?.includes('Files'))).toMatch(/Does not answer since .*, 14 tools.*What it offers is what it listed last\. Check/);
+    expect(rows.find((row) => row?.includes('Mail'))).toMatch(/Does not answer since .*Nothing of it is offered until it answers\. Check/);
     expect(document.querySelector('time')?.getAttribute('datetime')).toBe('2026-11-23T12:00:00.000Z');
   });
 

@@ -194,10 +194,10 @@ impl Connector {
             // It was left alone, which is no news.
             (Some(CallFault::Resting { .. }), Health::Failed(_)) => return false,
             (Some(fault), Health::Failed(outage)) => {
-                Health::Failed(Outage { advice: fault.advice(&self.spec.title), ..outage.clone() })
+                Health::Failed(Outage { advice: self.standing(fault), ..outage.clone() })
             }
             (Some(fault), Health::Idle | Health::Ready | Health::SignInNeeded) => Health::Failed(Outage {
-                advice: fault.advice(&self.spec.title),
+                advice: self.standing(fault),
                 since: self.seams.clock.now(),
                 begun: self.seams.clock.boot_time(),
             }),
@@ -205,6 +205,17 @@ impl Connector {
         let changed = known.health != health;
         known.health = health;
         changed
+    }
+
+    /// The words for how it is since then, without those for the call that found out.
+    fn standing(&self, fault: &CallFault) -> Advice {
+        let advice = fault.advice(&self.spec.title);
+        match fault {
+            CallFault::Upstream(_) | CallFault::Resting { .. } => Advice { means: String::new(), ..advice },
+            CallFault::Unknown(_) | CallFault::Account(_) | CallFault::Broker(_) | CallFault::Credential => {
+                advice
+            }
+        }
     }
 
     /// The token of this person's account where the connector wants one.
@@ -414,6 +425,7 @@ mod tests {
         clock.advance(Duration::from_secs(60));
         assert!(connector.note(Some(&UpstreamFault::Deadline.into())), "another reason");
         assert_eq!((outage().since, outage().advice.code.as_str()), (begun, "connector-slow"));
+        assert_eq!(outage().advice.means, "", "nothing of the call that was too slow");
         let resting = CallFault::Resting { seconds: 1, last: UpstreamFault::SessionGone };
         assert!(!connector.note(Some(&resting)), "it was not even tried");
         assert_eq!(outage().advice.code, "connector-slow");

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use audit::{AuditEvent, EventRecord, Journal, JournalConfig, JournalFault};
 use connector::Connectors;
-use gateway::{BindFault, Gate, GateConfig, Listening, Snapshots, Switch};
+use gateway::{Gate, GateConfig, Listening, Snapshots, Switch};
 use issuer::{Issuer, IssuerConfig, Limits, Resources};
 use model::{Advice, BoxFuture, ConnectorId, DeviceId, ForPerson, ServerId, Subject};
-use os::{Clock, InstanceLock, LockFault, SystemClock};
+use os::{Clock, InstanceLock, SystemClock};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use upstream::HttpClient;
@@ -20,8 +20,9 @@ use super::bridges::Bridges;
 use super::catalog::{Catalog, closed};
 use super::discover::Discoverer;
 use super::engine::GatewayEngine;
+use super::fault::StartFault;
 use super::follow::{follow_journal, follow_keychain, follow_settings};
-use super::home::{Home, HomeFault};
+use super::home::Home;
 use super::ledger::Ledger;
 use super::logs::Logs;
 use super::membership::{self, Joined, Membership, MembershipParts, OrgBroker, SignIn, Source};
@@ -69,56 +70,6 @@ pub struct App {
     /// Where assistants connect: `http://127.0.0.1:<port>`.
     pub address: String,
     ending: JoinHandle<()>,
-}
-
-/// Why nothing could be started.
-#[derive(Debug, thiserror::Error)]
-pub enum StartFault {
-    /// The folder cannot be used.
-    #[error(transparent)]
-    Home(#[from] HomeFault),
-    /// Another instance owns the folder.
-    #[error(transparent)]
-    Instance(#[from] LockFault),
-    /// The socket cannot be bound.
-    #[error(transparent)]
-    Bind(#[from] BindFault),
-    /// The organisation that decides here cannot be met for the first time.
-    #[error("{0}")]
-    Organisation(Advice),
-    /// The audit journal cannot be written: without it no call may be made.
-    #[error(transparent)]
-    Journal(#[from] JournalFault),
-    /// The system's trust store cannot be used.
-    #[error("no trust store: {0}")]
-    Trust(String),
-    /// The local socket cannot be made.
-    #[error("the local socket cannot be made")]
-    Socket(#[source] std::io::Error),
-}
-
-impl ForPerson for StartFault {
-    fn advice(&self) -> Advice {
-        match self {
-            Self::Home(fault) => fault.advice(),
-            Self::Instance(fault) => fault.advice(),
-            Self::Bind(fault) => fault.advice(),
-            Self::Journal(fault) => fault.advice(),
-            Self::Organisation(advice) => advice.clone(),
-            Self::Trust(why) => Advice::new(
-                "trust-store",
-                format!("The system's trusted certificates cannot be used: {why}."),
-                "No secure connection could be made.",
-                "Install the package ca-certificates.",
-            ),
-            Self::Socket(error) => Advice::new(
-                "local-socket",
-                format!("The local socket cannot be made: {error}."),
-                "The command line could not reach Deskgate.",
-                "Check the folder's permissions, or set DESKGATE_HOME to a shorter path.",
-            ),
-        }
-    }
 }
 
 /// The parts that hold state on disk, opened.
