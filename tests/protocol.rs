@@ -1,6 +1,7 @@
 //! Assistants, virtual servers and connectors, as they really speak.
 
 mod bridge;
+mod content;
 mod dialogues;
 mod lists;
 mod outages;
