@@ -211,6 +211,9 @@ impl Connector {
     fn standing(&self, fault: &CallFault) -> Advice {
         let advice = fault.advice(&self.spec.title);
         match fault {
+            CallFault::Upstream(UpstreamFault::Ended { .. }) => {
+                Advice { means: String::new(), todo: "It is tried again by itself.".to_owned(), ..advice }
+            }
             CallFault::Upstream(_) | CallFault::Resting { .. } => Advice { means: String::new(), ..advice },
             CallFault::Unknown(_) | CallFault::Account(_) | CallFault::Broker(_) | CallFault::Credential => {
                 advice
