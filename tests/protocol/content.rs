@@ -36,8 +36,8 @@ impl Said {
         let message = if answer.starts_with('{') {
             answer
         } else {
-            let data = answer.lines().filter_map(|line| line.strip_prefix("data:")).map(str::trim_start);
-            data.filter(|data| data.contains(r#""id":7"#)).next_back().unwrap_or_else(|| panic!("{answer}"))
+            let mut data = answer.lines().filter_map(|line| line.strip_prefix("data:")).map(str::trim_start);
+            data.rfind(|data| data.contains(r#""id":7"#)).unwrap_or_else(|| panic!("{answer}"))
         };
         let mut outcome =
             in_order(message).into_iter().filter(|(name, _)| name == "result" || name == "error");

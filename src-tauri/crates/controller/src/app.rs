@@ -18,6 +18,7 @@ mod membership;
 mod offering;
 mod pins;
 mod present;
+mod published;
 mod runtime;
 mod settings;
 mod socket;

@@ -178,9 +178,11 @@ impl Session {
     }
 
     async fn start_bus(&mut self) -> Result<(), PeerFault> {
+        // Its own address would be a socket in the system's temporary folder, which stays when the bus is killed.
+        let address = format!("--address=unix:dir={}", crate::place::text(self.folder.path()));
         let mut bus = self
             .spec("dbus-daemon", debian("dbus-daemon")?)
-            .args(["--session", "--nofork", "--nopidfile", "--print-address=1"])
+            .args(["--session", "--nofork", "--nopidfile", "--print-address=1", &address])
             .start()?;
         let address = bus.ready_line("unix:", START).await?;
         self.environment.push(("DBUS_SESSION_BUS_ADDRESS", format!("unix:{address}").into()));

@@ -13,16 +13,15 @@ use serde_json::value::RawValue;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
+use super::{LEGACY, MODERN};
 use crate::PeerFault;
 use crate::http_loop::serve_all;
 
-/// The newest revision with sessions.
-const LEGACY: &str = "2025-11-25";
-/// The revision without.
-const MODERN: &str = "2026-07-28";
+/// How many tools there are where the path does not say.
+pub(super) const TOOLS: usize = 10;
 
-/// A running echo server: tools `echo` (takes `message`, answers it) and `tool-1` to `tool-9` (the same). Ends when
-/// dropped.
+/// A running echo server: tools `echo` (takes `message`, answers it) and `tool-1` to `tool-9` (the same). Below
+/// [`many`] there are more, below [`another`] they have other names. Ends when dropped.
 #[derive(Debug)]
 pub struct Echo {
     address: SocketAddr,
@@ -43,22 +42,21 @@ impl Echo {
     /// # Errors
     /// If the port is taken.
     pub async fn start_at(address: SocketAddr) -> Result<Self, PeerFault> {
-        Self::with(address, tools()).await
+        Self::with(address, None).await
     }
 
-    /// Starts one with tools of these definitions instead.
+    /// Starts one with tools of these definitions instead, whatever the path.
     ///
     /// # Errors
     /// If no port can be had.
     pub async fn offering(tools: Vec<serde_json::Value>) -> Result<Self, PeerFault> {
-        Self::with(SocketAddr::from(([127, 0, 0, 1], 0)), tools).await
+        Self::with(SocketAddr::from(([127, 0, 0, 1], 0)), Some(tools)).await
     }
 
-    async fn with(address: SocketAddr, tools: Vec<serde_json::Value>) -> Result<Self, PeerFault> {
+    async fn with(address: SocketAddr, tools: Option<Vec<serde_json::Value>>) -> Result<Self, PeerFault> {
         let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?;
-        let tools = json!({"tools": tools, "resultType": "complete", "ttlMs": 0, "cacheScope": "public"});
-        let tools = Arc::new(tools.to_string());
+        let tools = Arc::new(tools);
         let task = tokio::spawn(serve_all(listener, move |request| answer(request, Arc::clone(&tools))));
         Ok(Self { address, task })
     }
@@ -103,11 +101,15 @@ struct Arguments<'a> {
 
 type Reply = Response<Full<Bytes>>;
 
-async fn answer(request: Request<Incoming>, tools: Arc<String>) -> Result<Reply, hyper::Error> {
+async fn answer(
+    request: Request<Incoming>,
+    fixed: Arc<Option<Vec<serde_json::Value>>>,
+) -> Result<Reply, hyper::Error> {
     if request.method() != Method::POST {
         return Ok(empty(StatusCode::METHOD_NOT_ALLOWED));
     }
     let modern = request.headers().get("mcp-protocol-version").is_some_and(|version| version == MODERN);
+    let path = request.uri().path().to_owned();
     let body = request.into_body().collect().await?.to_bytes();
     let Ok(message) = serde_json::from_slice::<Message<'_>>(&body) else {
         return Ok(empty(StatusCode::BAD_REQUEST));
@@ -115,7 +117,10 @@ async fn answer(request: Request<Incoming>, tools: Arc<String>) -> Result<Reply,
     let Some(id) = message.id else { return Ok(empty(StatusCode::ACCEPTED)) };
     let (status, outcome) = match message.method {
         "tools/call" => (StatusCode::OK, called(message.params, modern)),
-        "tools/list" => (StatusCode::OK, format!(r#""result":{tools}"#)),
+        "tools/list" => {
+            let tools = fixed.as_ref().clone().unwrap_or_else(|| tools_at(&path));
+            (StatusCode::OK, format!(r#""result":{}"#, listed(&tools)))
+        }
         "initialize" if !modern => (StatusCode::OK, format!(r#""result":{}"#, initialized())),
         "ping" if !modern => (StatusCode::OK, r#""result":{}"#.to_owned()),
         "server/discover" if modern => (StatusCode::OK, format!(r#""result":{}"#, discovered())),
@@ -151,21 +156,40 @@ fn discovered() -> serde_json::Value {
     })
 }
 
-fn tools() -> Vec<serde_json::Value> {
-    let names = std::iter::once("echo".to_owned()).chain((1..10).map(|number| format!("tool-{number}")));
-    names
-        .map(|name| {
-            json!({
-                "name": name,
-                "description": "Answers the message.",
-                "inputSchema": {
-                    "type": "object",
-                    "properties": {"message": {"type": "string"}},
-                    "required": ["message"],
-                },
-            })
-        })
-        .collect()
+fn listed(tools: &[serde_json::Value]) -> serde_json::Value {
+    json!({"tools": tools, "resultType": "complete", "ttlMs": 0, "cacheScope": "public"})
+}
+
+/// The path below which there are so many tools.
+pub(super) fn many(tools: usize) -> String {
+    format!("/many/{tools}")
+}
+
+/// The path below which the tools have names of their own.
+pub(super) fn another(number: usize) -> String {
+    format!("/another/{number}")
+}
+
+fn tools_at(path: &str) -> Vec<serde_json::Value> {
+    let after = |start: &str| path.strip_prefix(start).and_then(|rest| rest.parse::<usize>().ok());
+    if let Some(number) = after("/another/") {
+        return (0..TOOLS).map(|tool| definition(&format!("tool-{tool}-of-{number}"))).collect();
+    }
+    let tools = after("/many/").unwrap_or(TOOLS);
+    let others = (1..tools).map(|number| format!("tool-{number}"));
+    std::iter::once("echo".to_owned()).chain(others).map(|name| definition(&name)).collect()
+}
+
+fn definition(name: &str) -> serde_json::Value {
+    json!({
+        "name": name,
+        "description": "Answers the message.",
+        "inputSchema": {
+            "type": "object",
+            "properties": {"message": {"type": "string"}},
+            "required": ["message"],
+        },
+    })
 }
 
 fn json_reply(status: StatusCode, body: String) -> Reply {

@@ -14,6 +14,7 @@ use serde::Deserialize;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
+use super::{LEGACY, MODERN};
 use crate::PeerFault;
 
 /// Where calls go.
@@ -25,8 +26,17 @@ pub struct Target {
     pub address: SocketAddr,
     /// The path of the MCP endpoint.
     pub path: String,
+    /// Those in whose names calls are made, in turn; nobody in particular if there are none.
+    pub speakers: Vec<Speaker>,
+}
+
+/// Somebody in whose name calls are made.
+#[derive(Debug, Clone, Default)]
+pub struct Speaker {
     /// The bearer token, where one is needed.
     pub token: Option<String>,
+    /// The session (2025-11-25); without one, calls stand alone (2026-07-28).
+    pub session: Option<String>,
 }
 
 /// What one round gave.
@@ -62,7 +72,7 @@ pub(super) fn quantile(sorted: &[Duration], share: f64) -> Duration {
     sorted.get(rank).copied().unwrap_or_default()
 }
 
-/// Makes `calls` calls of the tool `echo` with `callers` callers (2026-07-28, without a session) and checks each answer.
+/// Makes `calls` calls of the tool `echo` with `callers` callers and checks each answer.
 ///
 /// # Errors
 /// If a connection fails or an answer is not the one to its call.
@@ -76,7 +86,7 @@ pub async fn round(target: &Target, callers: usize, calls: usize) -> Result<Roun
     let mut tasks = Vec::with_capacity(callers);
     for (caller, connection) in connections.into_iter().enumerate() {
         let share = calls / callers + usize::from(caller < calls % callers);
-        tasks.push(tokio::spawn(call_in_turn(Arc::clone(&target), connection, caller, share)));
+        tasks.push(tokio::spawn(call_in_turn(Arc::clone(&target), connection, (caller, callers), share)));
     }
     let mut latencies = Vec::with_capacity(calls);
     for task in tasks {
@@ -103,13 +113,14 @@ async fn connect(target: &Target) -> Result<Connection, PeerFault> {
 async fn call_in_turn(
     target: Arc<Target>,
     mut connection: Connection,
-    caller: usize,
+    (caller, callers): (usize, usize),
     calls: usize,
 ) -> Result<Vec<Duration>, PeerFault> {
     let mut latencies = Vec::with_capacity(calls);
     for number in 0..calls {
         let message = format!("caller {caller:02} says number {number:08} to the echo");
-        let request = request(&target, number, &message)?;
+        let speaker = speaker(&target, caller + number * callers);
+        let request = request(&target, &speaker, number, &message)?;
         let failed = |fault: hyper::Error| PeerFault::answer(target.name, fault.to_string());
         let start = Instant::now();
         connection.ready().await.map_err(failed)?;
@@ -125,25 +136,48 @@ async fn call_in_turn(
     Ok(latencies)
 }
 
-fn request(target: &Target, number: usize, message: &str) -> Result<Request<Full<Bytes>>, PeerFault> {
+/// Whose turn it is.
+fn speaker(target: &Target, turn: usize) -> Cow<'_, Speaker> {
+    let speaker = target.speakers.get(turn % target.speakers.len().max(1));
+    speaker.map_or_else(|| Cow::Owned(Speaker::default()), Cow::Borrowed)
+}
+
+/// What each request says of itself where requests stand alone.
+const ALONE: &str = concat!(
+    r#","_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","#,
+    r#""io.modelcontextprotocol/clientCapabilities":{}}"#
+);
+
+fn request(
+    target: &Target,
+    speaker: &Speaker,
+    number: usize,
+    message: &str,
+) -> Result<Request<Full<Bytes>>, PeerFault> {
+    let meta = if speaker.session.is_some() { "" } else { ALONE };
     let body = format!(
         concat!(
             r#"{{"jsonrpc":"2.0","id":{number},"method":"tools/call","params":{{"name":"echo","#,
-            r#""arguments":{{"message":"{message}"}},"_meta":{{"#,
-            r#""io.modelcontextprotocol/protocolVersion":"2026-07-28","#,
-            r#""io.modelcontextprotocol/clientCapabilities":{{}}}}}}}}"#
+            r#""arguments":{{"message":"{message}"}}{meta}}}}}"#
         ),
         number = number,
-        message = message
+        message = message,
+        meta = meta
     );
     let mut request = Request::post(&target.path)
         .header("host", target.address.to_string())
         .header("content-type", "application/json")
-        .header("accept", "application/json, text/event-stream")
-        .header("mcp-protocol-version", "2026-07-28")
-        .header("mcp-method", "tools/call")
-        .header("mcp-name", "echo");
-    if let Some(token) = &target.token {
+        .header("accept", "application/json, text/event-stream");
+    request = match &speaker.session {
+        Some(session) => {
+            request.header("mcp-protocol-version", LEGACY).header("mcp-session-id", session.as_str())
+        }
+        None => request
+            .header("mcp-protocol-version", MODERN)
+            .header("mcp-method", "tools/call")
+            .header("mcp-name", "echo"),
+    };
+    if let Some(token) = &speaker.token {
         request = request.header("authorization", format!("Bearer {token}"));
     }
     request
@@ -194,7 +228,7 @@ mod tests {
     use crate::bench::{Echo, PassThrough};
 
     fn target(address: SocketAddr) -> Target {
-        Target { name: "test", address, path: "/mcp".to_owned(), token: None }
+        Target { name: "test", address, path: "/mcp".to_owned(), speakers: Vec::new() }
     }
 
     #[tokio::test]

@@ -7,8 +7,9 @@ use std::time::Duration;
 use super::load::{Round, Target, round};
 use super::meter::{SyncProbe, cpu_time, resident};
 use super::report::{Figures, Level, Report};
+use super::scale::scale;
 use super::search::search;
-use super::subject::{POLICIES, REACHING, Subject};
+use super::subject::{POLICIES, REACHING, Size, Subject};
 use crate::{PeerFault, Process, Spec};
 
 /// The numbers of callers that are measured.
@@ -39,11 +40,11 @@ pub async fn measure(plan: &Plan, say: &mut dyn FnMut(&str)) -> Result<Report, P
     let to = ["pass-through".to_owned(), "--to".to_owned(), upstream_address.to_string()];
     let (relay, relay_address) = peer(plan, &to).await?;
     say("starting the gateway");
-    let mut subject = Subject::start(&plan.programs, upstream_address).await?;
+    let mut subject = Subject::start(&plan.programs, upstream_address, Size::LEAST).await?;
     let idle_memory_kib = resident(subject.process()?)?;
     let record_bytes = record_size(&subject).await?;
 
-    let plain = |name, address| Target { name, address, path: "/mcp".to_owned(), token: None };
+    let plain = |name, address| Target { name, address, path: "/mcp".to_owned(), speakers: Vec::new() };
     let ways = [
         (plain("direct", upstream_address), None),
         (plain("pass-through", relay_address), Some(relay.id())),
@@ -69,11 +70,13 @@ pub async fn measure(plan: &Plan, say: &mut dyn FnMut(&str)) -> Result<Report, P
     for _ in 0..STARTS {
         starts.push(subject.cold_start().await?);
     }
-    drop((subject, upstream));
+    drop(subject);
+    let growth = scale(plan, upstream_address, say).await?;
+    drop(upstream);
     say("searches");
     let search = search(&plan.programs).await?;
     Ok(Report {
-        format: 4,
+        format: 5,
         rounds: plan.rounds,
         calls: plan.calls,
         policies: POLICIES,
@@ -85,6 +88,7 @@ pub async fn measure(plan: &Plan, say: &mut dyn FnMut(&str)) -> Result<Report, P
         loaded_memory_kib,
         bridge_start_ms: median(bridges.iter().map(|(took, _)| micros(*took))) / 1000.0,
         bridge_memory_kib: bridges.iter().map(|(_, memory)| *memory).max().unwrap_or_default(),
+        growth,
         search,
     })
 }
@@ -105,7 +109,7 @@ async fn bridges(subject: &Subject) -> Result<Vec<(Duration, u64)>, PeerFault> {
 }
 
 /// Where calls go, and the process whose processor time counts.
-type Way = (Target, Option<u32>);
+pub(super) type Way = (Target, Option<u32>);
 
 /// The three ways in one round, at one number of callers.
 #[derive(Debug, Clone)]
@@ -139,12 +143,19 @@ impl Turn {
 
 /// One way in one round.
 #[derive(Debug, Clone)]
-struct Sample {
-    round: Round,
-    cpu: Option<Duration>,
+pub(super) struct Sample {
+    pub(super) round: Round,
+    pub(super) cpu: Option<Duration>,
 }
 
-async fn take((target, process): &Way, callers: usize, calls: usize) -> Result<Sample, PeerFault> {
+impl Sample {
+    /// Processor time of the process in the middle, µs per call.
+    pub(super) fn cpu_per_call(&self) -> Option<f64> {
+        self.cpu.map(|cpu| micros(cpu) / self.round.calls() as f64)
+    }
+}
+
+pub(super) async fn take((target, process): &Way, callers: usize, calls: usize) -> Result<Sample, PeerFault> {
     let process = *process;
     let before = process.map(cpu_time).transpose()?;
     let round = round(target, callers, calls).await?;
@@ -197,7 +208,6 @@ fn level(callers: usize, turns: &[Turn]) -> Level {
 
 fn figures(turns: &[Turn], way: WayOf) -> Figures {
     let over = |figure: &dyn Fn(&Sample) -> f64| median(turns.iter().map(|turn| figure(way(turn))));
-    let per_call = |sample: &Sample| sample.cpu.map(|cpu| micros(cpu) / sample.round.calls() as f64);
     Figures {
         p50_us: over(&|sample| micros(sample.round.quantile(0.5))),
         p99_us: over(&|sample| micros(sample.round.quantile(0.99))),
@@ -205,15 +215,15 @@ fn figures(turns: &[Turn], way: WayOf) -> Figures {
         cpu_us_per_call: turns
             .iter()
             .all(|turn| way(turn).cpu.is_some())
-            .then(|| over(&|sample| per_call(sample).unwrap_or_default())),
+            .then(|| over(&|sample| sample.cpu_per_call().unwrap_or_default())),
     }
 }
 
-fn micros(duration: Duration) -> f64 {
+pub(super) fn micros(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1e6
 }
 
-fn median(values: impl Iterator<Item = f64>) -> f64 {
+pub(super) fn median(values: impl Iterator<Item = f64>) -> f64 {
     let mut values: Vec<f64> = values.collect();
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or_default()

@@ -10,13 +10,21 @@ mod measure;
 mod meter;
 mod pass_through;
 mod report;
+mod scale;
 mod search;
 mod subject;
 mod toolbox;
 
 pub use echo::Echo;
-pub use load::{Round, Target, round};
+pub use load::{Round, Speaker, Target, round};
 pub use measure::{Plan, measure};
 pub use pass_through::PassThrough;
 pub use report::Report;
+pub use scale::Growth;
 pub use search::SearchFigures;
+pub use subject::Size;
+
+/// The newest revision with sessions.
+const LEGACY: &str = "2025-11-25";
+/// The revision without.
+const MODERN: &str = "2026-07-28";

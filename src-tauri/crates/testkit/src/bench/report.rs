@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
+use super::scale::Growth;
 use super::search::SearchFigures;
 
 /// Latencies and rate of one way to make calls, at one number of callers. The medians over all rounds.
@@ -69,6 +70,8 @@ pub struct Report {
     pub bridge_start_ms: f64,
     /// Memory of a bridge then, KiB: the most of several.
     pub bridge_memory_kib: u64,
+    /// What a call costs where a gateway has to know more.
+    pub growth: Vec<Growth>,
     /// Searching among a thousand tools.
     pub search: SearchFigures,
 }
@@ -114,6 +117,7 @@ impl Report {
                     },
                 ]
             })
+            .chain(self.growth.iter().map(Growth::aim))
             .chain(self.search.aims())
             .collect()
     }
@@ -166,7 +170,11 @@ impl fmt::Display for Report {
             self.bridge_start_ms,
             mib(self.bridge_memory_kib)
         )?;
-        writeln!(f, "{}", self.search)?;
+        Growth::write_head(f)?;
+        for growth in &self.growth {
+            writeln!(f, "{growth}")?;
+        }
+        writeln!(f, "\n{}", self.search)?;
         for aim in self.aims() {
             let word = if aim.reached { "reached" } else { "MISSED" };
             writeln!(f, "{word:<8} {:>6.2}  {}", aim.ratio, aim.text)?;
@@ -202,7 +210,7 @@ fn mib(kib: u64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bench::search;
+    use crate::bench::{scale, search};
 
     fn figures(p50_us: f64, calls_per_second: f64) -> Figures {
         Figures { p50_us, p99_us: 2.0 * p50_us, calls_per_second, cpu_us_per_call: None }
@@ -210,7 +218,7 @@ mod tests {
 
     fn report(added: f64, rate: f64) -> Report {
         Report {
-            format: 4,
+            format: 5,
             rounds: 1,
             calls: 10,
             policies: 100,
@@ -232,6 +240,7 @@ mod tests {
             loaded_memory_kib: 8192,
             bridge_start_ms: 5.0,
             bridge_memory_kib: 5120,
+            growth: vec![scale::tests::growth(1.0)],
             search: search::tests::figures(),
         }
     }

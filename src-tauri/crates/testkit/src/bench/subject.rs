@@ -5,10 +5,13 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use serde_json::json;
+use serde::Serialize;
+use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::load::{Target, round};
+use super::echo::{TOOLS, another, many};
+use super::load::{Speaker, Target, round};
+use super::{LEGACY, MODERN};
 use crate::{Bridge, Gateway, PeerFault, Setup, until};
 
 /// How many policies are in force, beside the built-in one.
@@ -16,25 +19,101 @@ pub(super) const POLICIES: usize = 100;
 /// How many of them are about the tool that is called.
 pub(super) const REACHING: usize = 10;
 
+/// How much a gateway has to know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Size {
+    /// Connectors of the virtual server; all but the first have ten tools.
+    pub connectors: usize,
+    /// Tools of the first connector.
+    pub tools: usize,
+    /// Sessions that are open; none where requests stand alone.
+    pub sessions: usize,
+}
+
+impl Size {
+    /// The least that can be measured.
+    pub(super) const LEAST: Self = Self { connectors: 1, tools: TOOLS, sessions: 0 };
+}
+
+/// The most sessions that one client of several opens.
+const SESSIONS_EACH: usize = 50;
+
 /// A gateway that has let the load generator in.
 pub(super) struct Subject {
     pub(super) gateway: Gateway,
-    token: String,
+    speakers: Vec<Speaker>,
 }
 
 impl Subject {
-    pub(super) async fn start(programs: &Path, upstream: SocketAddr) -> Result<Self, PeerFault> {
-        let settings = format!(
-            "policies = \"policies\"\nanswer_in_terminal = true\n\n\
-             [connectors.bench]\ntitle = \"Bench\"\nurl = \"http://{upstream}/mcp\"\n\n\
-             [servers.bench]\ntitle = \"Bench\"\nconnectors = [\"bench\"]\n"
-        );
-        let setup = Setup { settings, policies: policies(), usual_log: true, ..Setup::default() };
+    pub(super) async fn start(programs: &Path, upstream: SocketAddr, size: Size) -> Result<Self, PeerFault> {
+        let setup = Setup {
+            settings: settings(upstream, size),
+            policies: policies(),
+            usual_log: true,
+            ..Setup::default()
+        };
         let gateway = Gateway::start(&programs.join("deskgate"), setup).await?;
-        let token = gateway.connect("bench", "Load generator").await?.tokens.access_token;
-        let subject = Self { gateway, token };
+        let mut subject = Self { gateway, speakers: Vec::new() };
+        for client in 0..size.sessions.div_ceil(SESSIONS_EACH).max(1) {
+            subject.let_in(SESSIONS_EACH.min(size.sessions - client * SESSIONS_EACH)).await?;
+        }
         subject.first_answer().await?;
+        subject.offers(TOOLS * (size.connectors - 1) + size.tools).await?;
         Ok(subject)
+    }
+
+    /// Lets one more client in, with so many sessions.
+    async fn let_in(&mut self, sessions: usize) -> Result<(), PeerFault> {
+        let token = self.gateway.connect("bench", "Load generator").await?.tokens.access_token;
+        if sessions == 0 {
+            self.speakers.push(Speaker { token: Some(token), session: None });
+            return Ok(());
+        }
+        for _ in 0..sessions {
+            let session = Some(self.open(&token).await?);
+            self.speakers.push(Speaker { token: Some(token.clone()), session });
+        }
+        Ok(())
+    }
+
+    /// Opens a session (MCP 2025-11-25, basic/lifecycle).
+    async fn open(&self, token: &str) -> Result<String, PeerFault> {
+        let params = json!({
+            "protocolVersion": LEGACY,
+            "capabilities": {},
+            "clientInfo": {"name": "load generator", "version": "1.0.0"},
+        });
+        let answer = self.post(token, "initialize", &params).await?;
+        let session = answer.headers().get("mcp-session-id").and_then(|id| id.to_str().ok());
+        session.map(str::to_owned).ok_or_else(|| PeerFault::answer("initialize", "there is no session id"))
+    }
+
+    /// Waits until so many tools are listed.
+    async fn offers(&self, wanted: usize) -> Result<(), PeerFault> {
+        let token = self.speakers.first().and_then(|speaker| speaker.token.as_deref()).unwrap_or_default();
+        let params = json!({"_meta": {
+            "io.modelcontextprotocol/protocolVersion": MODERN,
+            "io.modelcontextprotocol/clientCapabilities": {},
+        }});
+        let mut last = 0;
+        let listed = until("all tools", Duration::from_secs(300), async || {
+            let answer = self.post(token, "tools/list", &params).await.ok()?;
+            last = answer.json::<Value>().await.ok()?["result"]["tools"].as_array()?.len();
+            (last == wanted).then_some(())
+        });
+        listed.await.map_err(|fault| PeerFault::answer("gateway", format!("{fault}: {last} of {wanted}")))
+    }
+
+    async fn post(&self, token: &str, method: &str, params: &Value) -> Result<reqwest::Response, PeerFault> {
+        let mut request = reqwest::Client::new()
+            .post(self.gateway.url("bench")?)
+            .bearer_auth(token)
+            .header("accept", "application/json, text/event-stream");
+        if method != "initialize" {
+            request = request.header("mcp-protocol-version", MODERN).header("mcp-method", method);
+        }
+        let body = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params});
+        Ok(request.json(&body).send().await?.error_for_status()?)
     }
 
     pub(super) fn target(&self) -> Target {
@@ -42,7 +121,7 @@ impl Subject {
             name: "gateway",
             address: ([127, 0, 0, 1], self.gateway.port()).into(),
             path: "/s/bench/mcp".to_owned(),
-            token: Some(self.token.clone()),
+            speakers: self.speakers.clone(),
         }
     }
 
@@ -104,6 +183,24 @@ impl Subject {
         };
         answered.map(drop).map_err(told)
     }
+}
+
+/// One virtual server over as many connectors as asked for.
+fn settings(upstream: SocketAddr, size: Size) -> String {
+    let mut text = "policies = \"policies\"\nanswer_in_terminal = true\n\n".to_owned();
+    let mut ids = Vec::new();
+    for number in 0..size.connectors {
+        let (id, path) = if number == 0 {
+            ("bench".to_owned(), many(size.tools))
+        } else {
+            (format!("c{number}"), another(number))
+        };
+        let _infallible =
+            write!(text, "[connectors.{id}]\ntitle = \"{id}\"\nurl = \"http://{upstream}{path}\"\n\n");
+        ids.push(format!("\"{id}\""));
+    }
+    let _infallible = write!(text, "[servers.bench]\ntitle = \"Bench\"\nconnectors = [{}]\n", ids.join(", "));
+    text
 }
 
 /// One file for each tool: ten policies that look at an argument.
