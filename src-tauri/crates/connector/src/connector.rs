@@ -411,6 +411,16 @@ mod tests {
         ) -> BoxFuture<'a, ()> {
             Box::pin(async {})
         }
+
+        fn step_up<'a>(
+            &'a self,
+            _person: &'a Subject,
+            _connector: &'a ConnectorId,
+            _bearer: &'a Bearer,
+            _challenge: &'a str,
+        ) -> BoxFuture<'a, Result<(), AccountFault>> {
+            Box::pin(async { Err(needed()) })
+        }
     }
 
     fn needed() -> AccountFault {

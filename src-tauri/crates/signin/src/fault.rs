@@ -137,12 +137,7 @@ impl ForPerson for SignInFault {
                 "",
                 "If you did not refuse it yourself, ask your IT whether you may use it.",
             ),
-            FaultKind::Scopes(scopes) => Advice::new(
-                "sign-in-scopes",
-                format!("{at} wants more than your account there was allowed ({scopes})."),
-                "Signing in again does not help: it was asked for already, or goes beyond what is set for this connector.",
-                "Ask your IT whether you may do this.",
-            ),
+            FaultKind::Scopes(scopes) => scopes_refused(at, scopes),
             FaultKind::Unreachable(_) => Advice::new(
                 "sign-in-unreachable",
                 format!("The sign-in service of {at} cannot be reached."),
@@ -183,4 +178,13 @@ impl ForPerson for SignInFault {
             ),
         }
     }
+}
+
+fn scopes_refused(at: &str, scopes: &str) -> Advice {
+    Advice::new(
+        "sign-in-scopes",
+        format!("{at} wants more than your account there was allowed ({scopes})."),
+        "Signing in again does not help: it was asked for already, or goes beyond what is set for this connector.",
+        "Ask your IT whether you may do this.",
+    )
 }

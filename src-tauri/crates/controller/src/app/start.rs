@@ -199,15 +199,8 @@ async fn run(
         Some((source, sign_in)) => Some(source.begin(sign_in, &parts).await),
         None => None,
     };
-    let mut catalog = catalog(
-        &base,
-        &accounts,
-        connectors,
-        present.clone(),
-        offerings,
-        Asked { wanted: asked, taken, list_grace },
-    )
-    .await;
+    let asked = Asked { wanted: asked, taken, list_grace };
+    let mut catalog = catalog(&base, &accounts, connectors, present.clone(), offerings, asked).await;
     accounts
         .belong_to(present.now().as_deref())
         .await
