@@ -9,6 +9,7 @@ use testkit::{
 use url::Url;
 
 use crate::common::{Personal, SOON, files_below, is_refused};
+use crate::hostile::script_that;
 use crate::org::acme;
 
 async fn start(personal: Personal) -> Desktop {
@@ -271,6 +272,30 @@ async fn the_main_window_says_what_to_do_and_shows_what_happens() {
         window.click(place).await.expect("clicked");
         window.shows(words).await.expect("the place answers its question");
     }
+}
+
+#[tokio::test]
+async fn the_window_shows_what_a_connector_prints() {
+    let (_echo, personal) = echo().await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let noisy =
+        script_that(folder.path(), "noisy", "printf 'ready \\033[1mto\\033[0m serve\\n' >&2", "done_");
+    let desktop = prepared(personal.stdio("noisy", &noisy), SessionParts::DESKTOP).await;
+    let window = Driver::start(desktop.session(), desktop.spec(), &[]).await.expect("the window opens");
+    window.shows("Server desk").await.expect("it runs");
+
+    window.click("Connectors").await.expect("clicked");
+    window.click("Show the log of Connector echo").await.expect("clicked");
+    window.shows("What fails on the way to it appears here.").await.expect("nothing failed");
+    window.click("Back to the connectors").await.expect("clicked");
+    window.click("Show the log of Connector noisy").await.expect("clicked");
+    window.shows("ready to serve").await.expect("what it printed");
+    window.shows("/bin/sh started").await.expect("its start");
+    window.click("Copy Log").await.expect("clicked");
+    let copied = until("the log on the clipboard", SOON, async || {
+        desktop.clipboard().await.ok().filter(|text| text.contains("| ready to serve"))
+    });
+    copied.await.expect("copied");
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ mod desktop;
 mod hostile;
 mod isolation;
 mod limits;
+mod logs;
 mod org;
 mod policy;
 mod protocol;

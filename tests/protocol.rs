@@ -1,8 +1,10 @@
 //! Assistants, virtual servers and connectors, as they really speak.
 
 mod bridge;
+mod content;
 mod dialogues;
 mod lists;
+mod outages;
 mod pairings;
 mod search;
 mod visits;

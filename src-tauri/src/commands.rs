@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use controller::view::{self, ActivityView, AdviceView, PendingView, WindowView};
+use controller::view::{self, ActivityView, AdviceView, Count, LogView, PendingView, WindowView};
 use controller::{Act, Answer, PauseFor, PendingId};
 use model::{Advice, Approval, Consent, ForPerson as _};
 use serde::{Deserialize, Serialize};
@@ -56,6 +56,19 @@ pub(crate) fn activity(core: State<'_, Core>) -> Vec<ActivityView> {
 pub(crate) fn question(core: State<'_, Core>, id: String) -> Option<PendingView> {
     let state = core.state();
     state.pending.get(&PendingId::typed(id)).map(|item| view::pending(&state, item))
+}
+
+/// What a connector's log holds from the entry of this number on.
+#[tauri::command]
+#[specta::specta]
+pub(crate) fn connector_log(
+    core: State<'_, Core>,
+    connector: String,
+    after: Count,
+) -> Result<LogView, AdviceView> {
+    let logs = core.logs().ok_or_else(not_running)?;
+    let id = connector.parse().map_err(|_| unknown(&connector))?;
+    logs.view(&id, after.0).ok_or_else(|| unknown(&connector))
 }
 
 /// Allows or denies an assistant the use of a virtual server.

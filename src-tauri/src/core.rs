@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
+use controller::app::Logs;
 use controller::{Act, AppState, Event, PendingDesk};
 use tauri::{AppHandle, Manager as _};
 use tokio::sync::{mpsc, watch};
@@ -21,6 +22,8 @@ pub(crate) struct Running {
     pub(crate) events: mpsc::UnboundedSender<Event>,
     /// What waits for the person; none when the application could not start.
     pub(crate) desk: Option<PendingDesk>,
+    /// What connectors print; none where no gateway runs.
+    pub(crate) logs: Option<Logs>,
 }
 
 impl Core {
@@ -42,6 +45,11 @@ impl Core {
     /// The desk of pending items, once there is one.
     pub(crate) fn desk(&self) -> Option<&PendingDesk> {
         self.running.get()?.desk.as_ref()
+    }
+
+    /// What connectors print, where a gateway runs.
+    pub(crate) fn logs(&self) -> Option<&Logs> {
+        self.running.get()?.logs.as_ref()
     }
 
     /// Passes on what happened.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use controller::app::{App, Client, Command, Home, Options, Report, StartFault};
+use controller::app::{App, Client, Command, Home, LIST_GRACE, Options, Report, StartFault};
 use controller::{Act, AppState, Effect, Engine, Event, Order, Shell as _};
 use model::{Advice, ForPerson as _, Timestamp};
 use tauri::{AppHandle, Manager as _, RunEvent};
@@ -118,7 +118,8 @@ async fn start(app: AppHandle, home: Home, arguments: Arguments) {
     }
     #[cfg(not(debug_assertions))]
     let _ = arguments;
-    let options = Options { home: home.clone(), desktop: true, shell: Arc::clone(&shell) as _ };
+    let options =
+        Options { home: home.clone(), desktop: true, shell: Arc::clone(&shell) as _, list_grace: LIST_GRACE };
     let running = match controller::app::start(options).await {
         Ok(started) => ends_with(app.clone(), started),
         Err(fault) => without_gateway(&app, &home, shell, &fault),
@@ -134,6 +135,7 @@ fn ends_with(app: AppHandle, started: App) -> Running {
         state: started.state.clone(),
         events: started.events.clone(),
         desk: Some(started.desk.clone()),
+        logs: Some(started.logs.clone()),
     };
     let mut state = running.state.clone();
     tauri::async_runtime::spawn(async move {
@@ -163,7 +165,7 @@ fn without_gateway(app: &AppHandle, home: &Home, shell: Arc<DesktopShell>, fault
         controller::run(state, inbox, published, now, shell, Arc::new(Nothing)).await;
         app.exit(1);
     });
-    Running { state: seen, events, desk: None }
+    Running { state: seen, events, desk: None, logs: None }
 }
 
 /// The gateway that did not start.
@@ -208,7 +210,7 @@ impl Drawing {
 
     /// Draws the tray. `false` if the desktop has none.
     async fn draw(&mut self, state: &AppState) -> bool {
-        let menu = controller::tray::tray(state);
+        let menu = controller::tray::tray(state, os::Clock::now(&os::SystemClock));
         let (app, tray) = (self.app.clone(), Arc::clone(&self.tray));
         let (report, reported) = oneshot::channel();
         let drawing = self.app.run_on_main_thread(move || {

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use controller::{
     Access, Activity, AppState, Assistant, AuditHealth, AuditState, CallOutcome, Configuration, Connector,
-    ConnectorStatus, CredentialKind, Engine, Event, Freshness, Link, Mode, Now, Order, Organisation,
-    PendingDesk, PolicyState, Runs, Session, Surface, ToolAccess, VirtualServer,
+    ConnectorStatus, CredentialKind, Engine, Event, Freshness, Link, ListState, Mode, Now, Order,
+    Organisation, PendingDesk, PolicyState, Runs, Session, Surface, ToolAccess, VirtualServer,
 };
 use model::{ApprovalRequest, CallId, ConsentRequest, ListeningProcess, Person as _, Subject, Timestamp};
 use tokio::sync::{mpsc, watch};
@@ -36,7 +36,7 @@ pub(crate) fn start(shell: Arc<DesktopShell>) -> Running {
     if std::env::var_os("DESKGATE_SAMPLE_QUIET").is_none() {
         ask(&desk);
     }
-    Running { state: seen, events, desk: Some(desk) }
+    Running { state: seen, events, desk: Some(desk), logs: None }
 }
 
 struct Deaf;
@@ -156,7 +156,8 @@ fn configuration() -> Outcome<Configuration> {
             _ => ConnectorStatus::Ready,
         };
         let (title, account, tools) = (title.to_owned(), account.map(str::to_owned), Some(tools));
-        let connector = Connector { title, runs, credential, account, status, tools, last_used: None };
+        let list = ListState::Current;
+        let connector = Connector { title, runs, credential, account, status, tools, list, last_used: None };
         all.connectors.insert(id.parse()?, connector);
         Ok(())
     };

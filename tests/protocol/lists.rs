@@ -219,14 +219,18 @@ async fn a_list_that_fails_does_not_spoil_the_tools() {
 }
 
 /// A stream of notices, as an assistant reads it.
-struct Stream {
+pub(super) struct Stream {
     response: reqwest::Response,
     read: String,
 }
 
 impl Stream {
     async fn open(at: &Pairings, server: &str, era: OddEra) -> Self {
-        let url = at.gateway.url(server).expect("a URL");
+        let filter = r#"{"promptsListChanged":true,"resourcesListChanged":true,"vendor":true}"#;
+        Self::of(at.gateway.url(server).expect("a URL"), &at.tokens[server], era, filter).await
+    }
+
+    pub(super) async fn of(url: url::Url, token: &str, era: OddEra, filter: &str) -> Self {
         let client = reqwest::Client::new();
         let request = match era {
             OddEra::Legacy => client
@@ -239,19 +243,15 @@ impl Stream {
                 .header("content-type", "application/json")
                 .header("mcp-protocol-version", "2026-07-28")
                 .header("mcp-method", "subscriptions/listen")
-                .body(body(
-                    era,
-                    "subscriptions/listen",
-                    r#""notifications":{"promptsListChanged":true,"resourcesListChanged":true,"vendor":true}"#,
-                )),
+                .body(body(era, "subscriptions/listen", &format!(r#""notifications":{filter}"#))),
         };
-        let response = request.bearer_auth(&at.tokens[server]).send().await.expect("answered");
+        let response = request.bearer_auth(token).send().await.expect("answered");
         assert!(response.status().is_success(), "{response:?}");
         Self { response, read: String::new() }
     }
 
     /// The next message.
-    async fn next(&mut self) -> Value {
+    pub(super) async fn next(&mut self) -> Value {
         loop {
             if let Some((event, rest)) = self.read.split_once("\n\n") {
                 let message =

@@ -2,14 +2,16 @@ import { emit } from '@tauri-apps/api/event';
 import { cleanup, fireEvent, render, screen, waitFor } from '@testing-library/svelte';
 import { afterEach, describe, expect, it } from 'vitest';
 import App from './App.svelte';
-import type { AdviceView, WindowView } from './bindings';
-import { playApplication, sampleCall, sampleConsent, sampleView } from './testing';
+import type { AdviceView, LogView, WindowView } from './bindings';
+import { playApplication, sampleCall, sampleConnector, sampleConsent, sampleView } from './testing';
 
 let view: WindowView = sampleView();
 let refusal: AdviceView | null = null;
+let log: LogView = { entries: [], next: 0, missed: 0, begun: 0 };
 const called = playApplication({
   view: () => view,
   copy_address: () => (refusal ? Promise.reject(refusal) : null),
+  connector_log: () => (refusal ? Promise.reject(refusal) : log),
   activity: () => [sampleCall({ call: '1', target: 'read' }), sampleCall({ call: '2', target: 'write', outcome: 'denied' })],
 });
 
@@ -102,6 +104,71 @@ describe('the window', () => {
       await fireEvent.click(screen.getByRole('button', { name: place }));
       expect(await screen.findByText(words)).toBeTruthy();
     }
+  });
+});
+
+describe('Connectors', () => {
+  async function open(changes: Partial<WindowView>) {
+    show(changes);
+    await fireEvent.click(await screen.findByRole('button', { name: 'Connectors' }));
+  }
+
+  it('shows what a connector prints, who says it, and copies it', async () => {
+    const at = Date.UTC(2026, 10, 23, 12, 0, 0);
+    log = {
+      entries: [
+        { number: 7, at, process: 42, kind: 'life', text: 'server started' },
+        { number: 8, at, process: 42, kind: 'printed', text: 'ready' },
+        { number: 9, at, process: null, kind: 'failed', text: 'no answer within the deadline' },
+      ],
+      next: 10,
+      missed: 7,
+      begun: 0,
+    };
+    await open({ connectors: [sampleConnector()] });
+    await fireEvent.click(await screen.findByRole('button', { name: 'Show the log of Files' }));
+    const shown = await screen.findByRole('log');
+    expect(shown.textContent).toContain('What was before is no longer kept.');
+    expect(shown.textContent).toContain('server started, process 42');
+    await fireEvent.click(screen.getByRole('button', { name: 'Copy Log' }));
+    const copied = called.find((call) => call.command === 'copy_text')?.given as { text: string };
+    expect(copied.text).toContain('42 | ready');
+    await fireEvent.keyDown(window, { key: 'Escape' });
+    expect(await screen.findByRole('button', { name: 'Show the log of Files' })).toBeTruthy();
+  });
+
+  it('says since when a connector does not answer, and what that means for its tools', async () => {
+    const silent_since = Date.UTC(2026, 10, 23, 12, 0, 0);
+    const advice = { code: 'x', happened: 'It cannot be reached.', means: '', todo: 'Check the network.' };
+    const down = { status: 'unreachable', silent_since, advice } as const;
+    await open({
+      connectors: [
+        sampleConnector({ ...down, list: 'kept' }),
+        sampleConnector({ ...down, id: 'mail', title: 'Mail', list: 'withdrawn' }),
+        sampleConnector({ ...down, id: 'new', title: 'New', list: 'kept', tools: null }),
+      ],
+    });
+    const rows = (await screen.findAllByRole('listitem')).map((row) => row.textContent?.replaceAll(/\s+/g, ' '));
+    expect(rows.find((row) => row?.includes('Files'))).toMatch(/Does not answer, 14 tools.*It has not answered since \S.*\. What it listed last is still offered\. Check/);
+    expect(rows.find((row) => row?.includes('Mail'))).toMatch(/It has not answered since \S.*\. Nothing of it is offered until it answers\. Check/);
+    expect(rows.find((row) => row?.includes('New'))).not.toContain('listed last');
+  });
+
+  it('says what will appear in an empty log', async () => {
+    log = { entries: [], next: 0, missed: 0, begun: 0 };
+    await open({ connectors: [sampleConnector({ log: 'connection', title: 'Mail' })] });
+    await fireEvent.click(await screen.findByRole('button', { name: 'Show the log of Mail' }));
+    expect(await screen.findByText(/What fails on the way to it appears here/)).toBeTruthy();
+  });
+
+  it('offers no log of what runs elsewhere, and leaves that of a connector that is gone', async () => {
+    await open({ connectors: [sampleConnector({ id: 'w', log: null, title: 'Warehouse' }), sampleConnector()] });
+    expect(await screen.findByText('Warehouse')).toBeTruthy();
+    expect(screen.queryByRole('button', { name: 'Show the log of Warehouse' })).toBeNull();
+    refusal = { code: 'unknown', happened: 'There is nothing called files any more.', means: '', todo: '' };
+    await fireEvent.click(screen.getByRole('button', { name: 'Show the log of Files' }));
+    expect(await screen.findByText(refusal.happened)).toBeTruthy();
+    expect(screen.getByRole('button', { name: 'Show the log of Files' })).toBeTruthy();
   });
 });
 

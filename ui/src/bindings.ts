@@ -15,6 +15,8 @@ export const commands = {
 	answerConsent: (id: string, allow: boolean) => typedError<null, AdviceView>(__TAURI_INVOKE("answer_consent", { id, allow })),
 	/**  Gives up a sign-in. */
 	cancel: (id: string) => typedError<null, AdviceView>(__TAURI_INVOKE("cancel", { id })),
+	/**  What a connector's log holds from the entry of this number on. */
+	connectorLog: (connector: string, after: Count) => typedError<LogView, AdviceView>(__TAURI_INVOKE("connector_log", { connector, after })),
 	/**  Copies the URL of a virtual server. */
 	copyAddress: (server: string) => typedError<null, AdviceView>(__TAURI_INVOKE("copy_address", { server })),
 	/**  Copies a text that the window shows. */
@@ -207,10 +209,16 @@ export type ConnectorView = {
 	account: string | null,
 	/**  How it is. */
 	status: ConnectorKind,
+	/**  What its log is of; none where it has none here. */
+	log: LogOf | null,
 	/**  What is wrong, if it does not answer. */
 	advice: AdviceView | null,
 	/**  How many tools it has. */
 	tools: number | null,
+	/**  How what it lists stands. */
+	list: ListKind,
+	/**  Since when it does not answer. */
+	silent_since: Millis | null,
 	/**  When it was last used. */
 	last_used: Millis | null,
 };
@@ -233,6 +241,9 @@ export type ConsentView = {
 	reach: ReachView[],
 };
 
+/**  A whole number that JavaScript holds exactly. */
+export type Count = number;
+
 /**  How fresh a policy is. */
 export type FreshnessKind = 
 /**  The person's own: it does not age. */
@@ -246,6 +257,57 @@ export type FreshnessKind =
 
 /**  The main window should show a place. */
 export type GoTo = Place;
+
+/**  How what a connector lists stands. */
+export type ListKind = 
+/**  It is what the connector says. */
+"current" | 
+/**  It is what the connector listed last. */
+"kept" | 
+/**  Nothing of it is offered until the connector answers. */
+"withdrawn";
+
+/**  One entry of a log. */
+export type LogEntryView = {
+	/**  Its number. */
+	number: Count,
+	/**  When. */
+	at: Millis,
+	/**  The process that it is of. */
+	process: number | null,
+	/**  Who says it. */
+	kind: LogKind,
+	/**  What. */
+	text: string,
+};
+
+/**  Who says what is in a log. */
+export type LogKind = 
+/**  The program. */
+"printed" | 
+/**  Deskgate, of a start or an end. */
+"life" | 
+/**  Deskgate, of something that failed. */
+"failed";
+
+/**  What a connector's log is of. */
+export type LogOf = 
+/**  The programs that are run for it on this computer. */
+"program" | 
+/**  The connection to it. */
+"connection";
+
+/**  What a connector's log holds from some entry on. */
+export type LogView = {
+	/**  The entries, the oldest first. */
+	entries: LogEntryView[],
+	/**  The number of the entry that comes next, to go on from. */
+	next: Count,
+	/**  How many were asked for and are no longer kept. */
+	missed: Count,
+	/**  Entries before this one were another person's, and are not to be shown any more. */
+	begun: Count,
+};
 
 /**  Who decides. */
 export type ManagerView = {

@@ -1,7 +1,7 @@
 // What tests need: views as the application would send them, and its side of the calls. Not part of the windows.
 import { clearMocks, mockIPC } from '@tauri-apps/api/mocks';
 import { afterEach, beforeEach } from 'vitest';
-import type { ActivityView, PendingView, WindowView } from './bindings';
+import type { ActivityView, ConnectorView, PendingView, WindowView } from './bindings';
 
 /** A fixed time: 2026-11-23, 12:00 UTC. */
 export const NOW = Date.UTC(2026, 10, 23, 12, 0, 0);
@@ -23,6 +23,26 @@ export function sampleCall(changes: Partial<ActivityView> = {}): ActivityView {
     policy: 'personal',
     credential: '',
     arguments: [],
+    ...changes,
+  };
+}
+
+/** A connector that answers. */
+export function sampleConnector(changes: Partial<ConnectorView> = {}): ConnectorView {
+  return {
+    id: 'files',
+    title: 'Files',
+    runs: 'mcp-server-filesystem, on this computer',
+    credential: 'no account needed',
+    own_account: false,
+    account: null,
+    status: 'ready',
+    log: 'program',
+    advice: null,
+    tools: 14,
+    list: 'current',
+    silent_since: null,
+    last_used: null,
     ...changes,
   };
 }

@@ -3,6 +3,7 @@
 const relative = new Intl.RelativeTimeFormat(undefined, { numeric: 'auto' });
 const exactTime = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'medium' });
 const clockTime = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit' });
+const secondTime = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit', second: '2-digit' });
 const dayTime = new Intl.DateTimeFormat(undefined, { day: 'numeric', month: 'short', hour: '2-digit', minute: '2-digit' });
 const numbers = new Intl.NumberFormat();
 
@@ -28,6 +29,11 @@ export function exact(at: number): string {
 /** The time in a list: the clock today, the day before that. */
 export function listed(at: number, now: number): string {
   return new Date(at).toDateString() === new Date(now).toDateString() ? clockTime.format(at) : dayTime.format(at);
+}
+
+/** The clock to the second, for a log. */
+export function clock(at: number): string {
+  return secondTime.format(at);
 }
 
 /** How long is left: "4:05". Never less than nothing. */

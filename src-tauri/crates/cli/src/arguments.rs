@@ -22,7 +22,11 @@ pub(crate) struct Arguments {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
     /// Run the gateway without a display.
-    Serve,
+    Serve {
+        /// How long what a connector listed last stays offered while it does not answer; short in tests.
+        #[arg(long, value_name = "SECONDS", hide = true)]
+        list_grace: Option<u64>,
+    },
     /// Connect an assistant that speaks only standard input and output; it starts this itself.
     Bridge {
         /// The virtual server.
@@ -68,6 +72,14 @@ pub(crate) enum Verb {
     SignOut {
         /// The connector; your organisation if none is named.
         connector: Option<ConnectorId>,
+    },
+    /// Show what a connector prints to its standard error, and what failed on the way to it. Kept in memory only.
+    Logs {
+        /// The connector.
+        connector: ConnectorId,
+        /// Go on until interrupted.
+        #[arg(short, long)]
+        follow: bool,
     },
     /// Read and check the audit journal.
     Audit {

@@ -8,6 +8,7 @@
 
 mod arguments;
 mod audit;
+mod logs;
 mod serve;
 
 use std::process::ExitCode;
@@ -68,7 +69,7 @@ fn no_home() -> ExitCode {
 
 async fn run(home: Home, verb: Verb, json: bool) -> ExitCode {
     match verb {
-        Verb::Serve => serve::serve(home).await,
+        Verb::Serve { list_grace } => serve::serve(home, list_grace).await,
         Verb::Bridge { server } => bridge(&home, &server),
         Verb::Audit { action: AuditAction::Verify } => audit::verify(&home, json),
         Verb::Audit { action: AuditAction::Tail { count } } => audit::tail(&home, count),
@@ -89,6 +90,7 @@ async fn run(home: Home, verb: Verb, json: bool) -> ExitCode {
         }
         Verb::SignIn { connector } => ask(home, Command::SignIn { connector }, json).await,
         Verb::SignOut { connector } => ask(home, Command::SignOut { connector }, json).await,
+        Verb::Logs { connector, follow } => logs::show(home, connector, follow, json).await,
         Verb::Pause => ask(home, Command::Pause, json).await,
         Verb::Resume => ask(home, Command::Resume, json).await,
         Verb::Quit => ask(home, Command::Quit, json).await,

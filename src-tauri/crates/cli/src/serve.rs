@@ -3,14 +3,15 @@
 use std::io::IsTerminal as _;
 use std::process::{ExitCode, Stdio};
 use std::sync::Arc;
+use std::time::Duration;
 
-use controller::app::{Home, Options, start};
+use controller::app::{Home, LIST_GRACE, Options, start};
 use controller::{Act, Effect, Event, Shell};
 use model::ForPerson as _;
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Runs until told to end by a signal or by `deskgate quit`.
-pub(crate) async fn serve(home: Home) -> ExitCode {
+pub(crate) async fn serve(home: Home, list_grace: Option<u64>) -> ExitCode {
     tracing_subscriber::fmt()
         .with_env_filter(
             tracing_subscriber::EnvFilter::try_from_env("DESKGATE_LOG")
@@ -19,7 +20,8 @@ pub(crate) async fn serve(home: Home) -> ExitCode {
         .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr)
         .init();
-    let app = match start(Options { home, desktop: false, shell: Arc::new(Terminal) }).await {
+    let list_grace = list_grace.map_or(LIST_GRACE, Duration::from_secs);
+    let app = match start(Options { home, desktop: false, shell: Arc::new(Terminal), list_grace }).await {
         Ok(app) => app,
         Err(fault) => {
             tracing::error!(%fault, "the gateway did not start");

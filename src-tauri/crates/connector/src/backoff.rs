@@ -5,9 +5,10 @@ use std::time::Duration;
 use model::Timestamp;
 
 const FIRST: Duration = Duration::from_millis(500);
-const LONGEST: Duration = Duration::from_secs(60);
+/// Below the half minute after which the application looks at connectors that failed, so that each look is one.
+const LONGEST: Duration = Duration::from_secs(25);
 
-/// Doubles from half a second to a minute with each failure in a row.
+/// Doubles from half a second to [`LONGEST`] with each failure in a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Backoff {
     failures: u32,
@@ -37,7 +38,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn waits_double_up_to_a_minute_and_end_with_success() {
+    fn waits_double_up_to_the_longest_and_end_with_success() {
         let now = Timestamp::from_seconds(1000);
         let mut backoff = Backoff::default();
         assert_eq!(backoff.remaining(now), None);
@@ -49,7 +50,7 @@ mod tests {
             .collect();
         assert_eq!(
             waits,
-            [500, 1000, 2000, 4000, 8000, 16000, 32000, 60000, 60000].map(Some),
+            [500, 1000, 2000, 4000, 8000, 16000, 25000, 25000, 25000].map(Some),
             "doubling, then the cap"
         );
         assert_eq!(backoff.remaining(now.plus(LONGEST)), None, "over");

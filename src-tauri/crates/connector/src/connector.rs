@@ -10,11 +10,11 @@ use model::{Advice, ConnectorId, Subject, Timestamp, ToolName};
 use org_protocol::{ConnectorSpec, CredentialSpec, Transport};
 use serde_json::value::RawValue;
 use tokio::sync::Mutex;
-use upstream::{Bearer, Entries, Listed, Program, Session, UpstreamFault};
+use upstream::{Bearer, Entries, Listed, Log, Program, Session, UpstreamFault};
 
 use crate::backoff::Backoff;
 use crate::fault::CallFault;
-use crate::seams::{Asking, Seams};
+use crate::seams::{AccountFault, Asking, Seams};
 
 /// What is known of what a connector offers, each entry as the connector sent it.
 #[derive(Debug, Clone)]
@@ -45,7 +45,25 @@ pub enum Health {
     /// The person has to sign in first.
     SignInNeeded,
     /// The last attempt failed; the next call tries again.
-    Failed(Advice),
+    Failed(Outage),
+}
+
+/// A connector that does not answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outage {
+    /// Why the last attempt failed.
+    pub advice: Advice,
+    /// When the first of the attempts failed that have failed ever since.
+    pub since: Timestamp,
+    /// The same on the clock that nobody sets.
+    begun: Duration,
+}
+
+impl Outage {
+    /// How long it has lasted at this time since the machine's start ([`os::Clock::boot_time`]).
+    pub fn lasted(&self, boot_time: Duration) -> Duration {
+        boot_time.saturating_sub(self.begun)
+    }
 }
 
 /// The most sessions of one account: assistants that can be asked different things have their own.
@@ -57,6 +75,7 @@ type Account = (String, String);
 pub(crate) struct Connector {
     pub(crate) id: ConnectorId,
     pub(crate) spec: ConnectorSpec,
+    pub(crate) log: Log,
     pub(crate) seams: Seams,
     slots: RwLock<BTreeMap<Account, Arc<Mutex<Slot>>>>,
     known: RwLock<Known>,
@@ -140,9 +159,9 @@ impl Known {
 }
 
 impl Connector {
-    pub(crate) fn new(id: ConnectorId, spec: ConnectorSpec, seams: Seams) -> Self {
+    pub(crate) fn new(id: ConnectorId, spec: ConnectorSpec, log: Log, seams: Seams) -> Self {
         let known = RwLock::new(Known::of_era(0));
-        Self { id, spec, seams, slots: RwLock::default(), known, dialect: RwLock::default() }
+        Self { id, spec, log, seams, slots: RwLock::default(), known, dialect: RwLock::default() }
     }
 
     /// Whose time it is; to be handed to [`Connector::list`].
@@ -150,8 +169,9 @@ impl Connector {
         self.known().era
     }
 
-    /// Gives up all sessions and what was listed.
+    /// Gives up all sessions, what was listed and what was said.
     pub(crate) fn forget_people(&self) {
+        self.log.forget();
         self.slots.write().unwrap_or_else(PoisonError::into_inner).clear();
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
         *known = Known::of_era(known.era + 1);
@@ -166,11 +186,39 @@ impl Connector {
     }
 
     /// Notes how it went. `true` when that changed what is known.
-    pub(crate) fn note(&self, health: Health) -> bool {
+    pub(crate) fn note(&self, fault: Option<&CallFault>) -> bool {
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        let health = match (fault, &known.health) {
+            (None, _) => Health::Ready,
+            (Some(CallFault::Account(AccountFault::SignInNeeded(_))), _) => Health::SignInNeeded,
+            // It was left alone, which is no news.
+            (Some(CallFault::Resting { .. }), Health::Failed(_)) => return false,
+            (Some(fault), Health::Failed(outage)) => {
+                Health::Failed(Outage { advice: self.standing(fault), ..outage.clone() })
+            }
+            (Some(fault), Health::Idle | Health::Ready | Health::SignInNeeded) => Health::Failed(Outage {
+                advice: self.standing(fault),
+                since: self.seams.clock.now(),
+                begun: self.seams.clock.boot_time(),
+            }),
+        };
         let changed = known.health != health;
         known.health = health;
         changed
+    }
+
+    /// The words for how it is since then, without those for the call that found out.
+    fn standing(&self, fault: &CallFault) -> Advice {
+        let advice = fault.advice(&self.spec.title);
+        match fault {
+            CallFault::Upstream(UpstreamFault::Ended { .. }) => {
+                Advice { means: String::new(), todo: "It is tried again by itself.".to_owned(), ..advice }
+            }
+            CallFault::Upstream(_) | CallFault::Resting { .. } => Advice { means: String::new(), ..advice },
+            CallFault::Unknown(_) | CallFault::Account(_) | CallFault::Broker(_) | CallFault::Credential => {
+                advice
+            }
+        }
     }
 
     /// The token of this person's account where the connector wants one.
@@ -311,7 +359,8 @@ impl Connector {
                     environment,
                     directory: None,
                 };
-                Session::open_program(&program, capabilities, known, self.deadline()).await
+                let log = self.log.writer();
+                Session::open_program(&program, &log, capabilities, known, self.deadline()).await
             }
         }
     }
@@ -336,9 +385,97 @@ impl Connector {
 
 #[cfg(test)]
 mod tests {
-    use upstream::ListedTools;
+    use model::BoxFuture;
+    use os::{Clock as _, ManualClock};
+    use upstream::{HttpClient, ListedTools};
 
     use super::*;
+    use crate::seams::Accounts;
+
+    struct NoAccounts;
+
+    impl Accounts for NoAccounts {
+        fn bearer<'a>(
+            &'a self,
+            _person: &'a Subject,
+            _connector: &'a ConnectorId,
+            _asking: Asking,
+        ) -> BoxFuture<'a, Result<Bearer, AccountFault>> {
+            Box::pin(async { Err(needed()) })
+        }
+
+        fn rejected<'a>(
+            &'a self,
+            _connector: &'a ConnectorId,
+            _bearer: &'a Bearer,
+            _challenge: Option<String>,
+        ) -> BoxFuture<'a, ()> {
+            Box::pin(async {})
+        }
+
+        fn step_up<'a>(
+            &'a self,
+            _person: &'a Subject,
+            _connector: &'a ConnectorId,
+            _bearer: &'a Bearer,
+            _challenge: &'a str,
+            _asking: Asking,
+        ) -> BoxFuture<'a, Result<(), AccountFault>> {
+            Box::pin(async { Err(needed()) })
+        }
+    }
+
+    fn needed() -> AccountFault {
+        AccountFault::SignInNeeded(Advice::new("sign-in", "Sign in.", "", ""))
+    }
+
+    fn connector(clock: &Arc<ManualClock>) -> Connector {
+        let clock = Arc::<ManualClock>::clone(clock) as Arc<dyn os::Clock>;
+        let seams = Seams {
+            http: HttpClient::new().unwrap(),
+            accounts: Arc::new(NoAccounts),
+            broker: None,
+            environment: BTreeMap::new(),
+            opening_deadline: Duration::from_secs(1),
+            clock: Arc::clone(&clock),
+        };
+        let spec: ConnectorSpec =
+            serde_json::from_str(r#"{"title":"Odd","url":"http://127.0.0.1:9/"}"#).unwrap();
+        Connector::new("odd".parse().unwrap(), spec, Log::new(clock), seams)
+    }
+
+    #[test]
+    fn an_outage_lasts_from_the_first_failure_to_the_first_sign_of_life() {
+        let clock = Arc::<ManualClock>::default();
+        let connector = connector(&clock);
+        let outage = || match connector.health() {
+            Health::Failed(outage) => outage,
+            other @ (Health::Idle | Health::Ready | Health::SignInNeeded) => panic!("{other:?}"),
+        };
+        let unreachable = CallFault::from(UpstreamFault::Unreachable("gone".to_owned()));
+        let begun = clock.now();
+        assert!(connector.note(Some(&unreachable)));
+        clock.advance(Duration::from_secs(60));
+        assert!(connector.note(Some(&UpstreamFault::Deadline.into())), "another reason");
+        assert_eq!((outage().since, outage().advice.code.as_str()), (begun, "connector-slow"));
+        assert_eq!(outage().advice.means, "", "nothing of the call that was too slow");
+        let resting = CallFault::Resting { seconds: 1, last: UpstreamFault::SessionGone };
+        assert!(!connector.note(Some(&resting)), "it was not even tried");
+        assert_eq!(outage().advice.code, "connector-slow");
+        clock.set(Timestamp::from_seconds(0));
+        assert_eq!(
+            outage().lasted(clock.boot_time()),
+            Duration::from_secs(60),
+            "whatever somebody sets the clock to"
+        );
+
+        for sign_of_life in [None, Some(CallFault::from(needed()))] {
+            assert!(connector.note(sign_of_life.as_ref()));
+            clock.advance(Duration::from_secs(60));
+            assert!(connector.note(Some(&unreachable)));
+            assert_eq!(outage().since, clock.now(), "it begins anew");
+        }
+    }
 
     fn entries(names: &[&str]) -> Entries {
         let entry = |name: &&str| ((*name).to_owned(), mcp::raw(&serde_json::json!({"name": name})));

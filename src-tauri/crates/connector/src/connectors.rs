@@ -10,12 +10,12 @@ use org_protocol::{ConnectorSpec, CredentialSpec};
 use policy::CredentialChoice;
 use serde_json::value::RawValue;
 use tokio::sync::watch;
-use upstream::{Answer, Authority, Ear, Session, Subscription, UpstreamFault};
+use upstream::{Answer, Authority, Ear, Log, LogWriter, Session, Subscription, UpstreamFault};
 
 use crate::connector::{Connector, Health, Listing};
 use crate::fault::CallFault;
 use crate::follower::Follower;
-use crate::seams::{AccountFault, Asking, Caller, Seams};
+use crate::seams::{Asking, Caller, Seams};
 
 /// All connectors. Cheap to clone; all clones are the same connectors.
 #[derive(Clone)]
@@ -31,14 +31,20 @@ impl Connectors {
         Self { seams, all: Arc::default(), changes: Arc::new(watch::Sender::new(0)) }
     }
 
-    /// Takes a new set. Connectors whose definition did not change keep their sessions; calls in flight end as they were.
+    /// Takes a new set. Connectors whose definition did not change keep their sessions, those that stay under another one
+    /// their log; calls in flight end as they were.
     pub fn replace(&self, specs: &BTreeMap<ConnectorId, ConnectorSpec>) {
         let mut all = self.all.write().unwrap_or_else(PoisonError::into_inner);
         let old = std::mem::take(&mut *all);
         for (id, spec) in specs {
-            let kept = old.get(id).filter(|connector| connector.spec == *spec).cloned();
-            let connector = kept
-                .unwrap_or_else(|| Arc::new(Connector::new(id.clone(), spec.clone(), self.seams.clone())));
+            let connector = match old.get(id) {
+                Some(kept) if kept.spec == *spec => Arc::clone(kept),
+                other => {
+                    let log =
+                        other.map_or_else(|| Log::new(Arc::clone(&self.seams.clock)), |old| old.log.clone());
+                    Arc::new(Connector::new(id.clone(), spec.clone(), log, self.seams.clone()))
+                }
+            };
             all.insert(id.clone(), connector);
         }
         drop(all);
@@ -69,6 +75,11 @@ impl Connectors {
         self.find(connector).map_or(Health::Idle, |connector| connector.health())
     }
 
+    /// What a connector's programs print, and what failed on the way to it; `None` where there is no such connector.
+    pub fn log(&self, connector: &ConnectorId) -> Option<Log> {
+        Some(self.find(connector).ok()?.log.clone())
+    }
+
     /// Lists what a connector offers as this person. Brokered connectors are listed by whoever pinned them, not here.
     ///
     /// # Errors
@@ -80,6 +91,7 @@ impl Connectors {
         asking: Asking,
     ) -> Result<Arc<Listing>, CallFault> {
         let connector = self.find(id)?;
+        let log = connector.log.writer();
         let outcome = match self.refreshed(&connector, subject, asking).await {
             Err(CallFault::Upstream(fault))
                 if retry_helps(&fault) || matches!(fault, UpstreamFault::InsufficientScope { .. }) =>
@@ -88,7 +100,7 @@ impl Connectors {
             }
             outcome => outcome,
         };
-        self.note(&connector, outcome.as_ref().err());
+        self.note(&connector, &log, outcome.as_ref().err());
         if outcome.is_ok() {
             self.changed();
         }
@@ -110,6 +122,7 @@ impl Connectors {
     ) -> Result<Answer, CallFault> {
         let connector = self.find(authority.permit().connector())?;
         let mut tries = Tries::default();
+        let log = connector.log.writer();
         let outcome = match authority.permit().credential() {
             CredentialChoice::Shared(credential) => {
                 let broker = self.seams.broker.as_ref().ok_or(CallFault::Credential)?;
@@ -127,7 +140,7 @@ impl Connectors {
         let brokered = matches!(authority.permit().credential(), CredentialChoice::Shared(_));
         // One call that needs more than the person allowed says nothing about the others.
         if (!brokered && tries.stepped_up == 0) || outcome.is_ok() {
-            self.note(&connector, outcome.as_ref().err());
+            self.note(&connector, &log, outcome.as_ref().err());
         }
         outcome
     }
@@ -146,6 +159,7 @@ impl Connectors {
         asking: Asking,
     ) -> Result<Result<Subscription, Box<RawValue>>, CallFault> {
         let connector = self.find(authority.permit().connector())?;
+        let log = connector.log.writer();
         let bearer = connector.bearer(caller.subject, asking).await?;
         let outcome = async {
             let session = connector.session(caller.subject, bearer.as_ref(), None).await?;
@@ -155,7 +169,7 @@ impl Connectors {
         .await;
         connector.report_rejection(bearer.as_ref(), outcome.as_ref().err()).await;
         connector.step_up(caller.subject, bearer.as_ref(), outcome.as_ref().err(), Asking::Never).await?;
-        self.note(&connector, outcome.as_ref().err());
+        self.note(&connector, &log, outcome.as_ref().err());
         outcome
     }
 
@@ -230,13 +244,13 @@ impl Connectors {
         tokio::spawn(follower.run(changes));
     }
 
-    fn note(&self, connector: &Connector, fault: Option<&CallFault>) {
-        let health = match fault {
-            None => Health::Ready,
-            Some(CallFault::Account(AccountFault::SignInNeeded(_))) => Health::SignInNeeded,
-            Some(fault) => Health::Failed(fault.advice(&connector.spec.title)),
-        };
-        if connector.note(health) {
+    fn note(&self, connector: &Connector, log: &LogWriter, fault: Option<&CallFault>) {
+        if let Some(CallFault::Upstream(fault)) = fault
+            && is_news(fault)
+        {
+            log.failed(&fault.to_string());
+        }
+        if connector.note(fault) {
             self.changed();
         }
     }
@@ -277,4 +291,9 @@ impl Tries {
 /// Whether the connector certainly did nothing, and a fresh token or a fresh session may do better.
 fn retry_helps(fault: &UpstreamFault) -> bool {
     fault.before_effect() && matches!(fault, UpstreamFault::Unauthorized { .. } | UpstreamFault::SessionGone)
+}
+
+/// Whether a connector's log does not say as much already: a program's end is in it.
+fn is_news(fault: &UpstreamFault) -> bool {
+    !matches!(fault, UpstreamFault::Ended { .. } | UpstreamFault::NotPermitted)
 }

@@ -13,9 +13,9 @@ mod invite;
 mod oauth;
 mod seams;
 
-pub use connector::{Health, Listing};
+pub use connector::{Health, Listing, Outage};
 pub use connectors::Connectors;
 pub use fault::CallFault;
 pub use oauth::{ConnectorGrants, GrantEvent, GrantFault, GrantHappening, GrantStatus, GrantsParts};
 pub use seams::{AccountFault, Accounts, Asking, Broker, BrokerFault, Caller, Seams};
-pub use upstream::Entries;
+pub use upstream::{Entries, Log, LogEntry, LogEvent, LogPage};

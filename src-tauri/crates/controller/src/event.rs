@@ -7,8 +7,8 @@ use model::{Advice, CallId, ConnectorId, ServerId};
 use crate::effect::{PauseFor, Place};
 use crate::pending::{Ending, PendingId, PendingItem};
 use crate::state::{
-    Activity, Assistant, AuditState, CallOutcome, Connector, ConnectorStatus, Link, Mode, PolicyState,
-    Session, VirtualServer,
+    Activity, Assistant, AuditState, CallOutcome, Connector, ConnectorStatus, Link, ListState, Mode,
+    PolicyState, Session, VirtualServer,
 };
 
 /// Something that happened.
@@ -53,6 +53,13 @@ pub enum Event {
         connector: ConnectorId,
         /// The number.
         tools: u32,
+    },
+    /// How what a connector lists stands.
+    ConnectorList {
+        /// The connector.
+        connector: ConnectorId,
+        /// How.
+        list: ListState,
     },
     /// An assistant was allowed to use a virtual server, or was known from before.
     AssistantAllowed(Assistant),

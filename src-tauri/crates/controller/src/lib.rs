@@ -21,6 +21,6 @@ pub use redirect::{RedirectFault, RedirectListener, is_redirect};
 pub use run::run;
 pub use state::{
     ACTIVITY_KEPT, Access, Activity, AppState, Assistant, AuditHealth, AuditState, CallOutcome, Connector,
-    ConnectorStatus, CredentialKind, Freshness, Link, Mode, Organisation, Paused, PolicyState, Runs, Session,
-    Status, ToolAccess, VirtualServer,
+    ConnectorStatus, CredentialKind, Freshness, Link, ListState, Mode, Organisation, Paused, PolicyState,
+    Runs, Session, Status, ToolAccess, VirtualServer,
 };

@@ -17,8 +17,8 @@ use crate::pending::{PendingId, PendingItem, Question};
 
 pub use parts::{
     Access, Activity, Assistant, AuditHealth, AuditState, CallOutcome, Connector, ConnectorStatus,
-    CredentialKind, Freshness, Link, Mode, Organisation, PolicyState, Runs, Session, Status, ToolAccess,
-    VirtualServer,
+    CredentialKind, Freshness, Link, ListState, Mode, Organisation, PolicyState, Runs, Session, Status,
+    ToolAccess, VirtualServer,
 };
 
 /// How many calls are kept for the Activity place; the journal keeps all.
@@ -153,6 +153,9 @@ impl AppState {
             }
             Event::ConnectorTools { connector, tools } => {
                 self.with_connector(&connector, |it| it.tools = Some(tools));
+            }
+            Event::ConnectorList { connector, list } => {
+                self.with_connector(&connector, |it| it.list = list);
             }
             Event::AssistantAllowed(assistant) => self.allowed(assistant),
             Event::AssistantGone { client_id, server } => {

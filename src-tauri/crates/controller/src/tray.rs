@@ -4,7 +4,7 @@
 use std::str::FromStr;
 use std::time::Duration;
 
-use model::{ConnectorId, ServerId};
+use model::{ConnectorId, ServerId, Timestamp};
 
 use crate::effect::{PauseFor, Place};
 use crate::event::Act;
@@ -12,6 +12,8 @@ use crate::pending::PendingId;
 use crate::state::{AppState, AuditHealth, AuditState, ConnectorStatus, Mode, Session, Status};
 use crate::words;
 
+/// At most this many connectors that do not answer are listed.
+const OUTAGES_LISTED: usize = 3;
 /// At most this many questions are listed; the window has all.
 const QUESTIONS_LISTED: usize = 5;
 
@@ -148,11 +150,12 @@ impl FromStr for TrayAction {
 }
 
 /// Derives the tray from the state. What waits for the person comes first.
-pub fn tray(state: &AppState) -> TrayMenu {
+pub fn tray(state: &AppState, now: Timestamp) -> TrayMenu {
     let mut items = vec![TrayItem::Text { id: "status", text: words::summary(state) }];
     items.push(TrayItem::Text { id: "user", text: words::user(state) });
     group(&mut items, questions(state));
     group(&mut items, sign_ins(state));
+    group(&mut items, outages(state, now));
     group(&mut items, vec![servers(state), TrayItem::Text { id: "audit", text: audit(&state.audit) }]);
     group(&mut items, vec![pause(state), action(TrayAction::Open(Place::Overview), "Open Deskgate")]);
     let mut last = Vec::new();
@@ -205,6 +208,17 @@ fn sign_ins(state: &AppState) -> Vec<TrayItem> {
         if connector.status == ConnectorStatus::SignInNeeded {
             items.push(action(TrayAction::SignInTo(id.clone()), format!("Sign in to {}…", connector.title)));
         }
+    }
+    items
+}
+
+fn outages(state: &AppState, now: Timestamp) -> Vec<TrayItem> {
+    let open = |text| action(TrayAction::Open(Place::Connectors), text);
+    let all: Vec<_> = state.connectors.values().filter_map(|it| words::outage(it, now)).collect();
+    let more = all.len().saturating_sub(OUTAGES_LISTED);
+    let mut items: Vec<_> = all.into_iter().take(OUTAGES_LISTED).map(open).collect();
+    if more > 0 {
+        items.push(open(format!("{} not answering", words::counted(more, "more connector"))));
     }
     items
 }

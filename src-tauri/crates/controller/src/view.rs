@@ -5,6 +5,7 @@
 
 mod shapes;
 
+use connector::{LogEvent, LogPage};
 use model::{Advice, ApprovalRequest, ConnectorId, ConsentRequest, ServerId, Timestamp};
 use serde_json::value::RawValue;
 use url::Url;
@@ -12,15 +13,15 @@ use url::Url;
 use crate::pending::{PendingItem, Question};
 use crate::state::{
     Access, Activity, AppState, Assistant, AuditHealth, CallOutcome, Connector, ConnectorStatus,
-    CredentialKind, Freshness, Link, Mode, Session, VirtualServer,
+    CredentialKind, Freshness, Link, ListState, Mode, Runs, Session, VirtualServer,
 };
 use crate::words;
 
 pub use shapes::{
     AccessKind, ActivityView, AdviceView, ApprovalView, ArgumentView, AssistantView, AuditView,
-    ConnectorKind, ConnectorView, ConsentView, FreshnessKind, ManagerView, Millis, OutcomeKind, PendingView,
-    PolicyView, ProgramView, QuestionView, ReachView, ServerView, SessionKind, SessionView, SettingView,
-    ToolView, WindowView,
+    ConnectorKind, ConnectorView, ConsentView, Count, FreshnessKind, ListKind, LogEntryView, LogKind, LogOf,
+    LogView, ManagerView, Millis, OutcomeKind, PendingView, PolicyView, ProgramView, QuestionView, ReachView,
+    ServerView, SessionKind, SessionView, SettingView, ToolView, WindowView,
 };
 
 /// How many calls the Overview shows.
@@ -274,6 +275,11 @@ fn connector(state: &AppState, id: &ConnectorId, connector: &Connector) -> Conne
         ConnectorStatus::SigningIn => (ConnectorKind::SigningIn, None),
         ConnectorStatus::Unreachable(wrong) => (ConnectorKind::Unreachable, Some(advice(wrong))),
     };
+    let (list, silent_since) = match connector.list {
+        ListState::Current => (ListKind::Current, None),
+        ListState::Kept { since, .. } => (ListKind::Kept, Some(millis(since))),
+        ListState::Withdrawn { since } => (ListKind::Withdrawn, Some(millis(since))),
+    };
     ConnectorView {
         id: id.to_string(),
         title: connector.title.clone(),
@@ -282,9 +288,37 @@ fn connector(state: &AppState, id: &ConnectorId, connector: &Connector) -> Conne
         own_account: connector.credential == CredentialKind::Own,
         account: connector.account.clone(),
         status,
+        log: match connector.runs {
+            Runs::Here { .. } => Some(LogOf::Program),
+            Runs::At { .. } => Some(LogOf::Connection),
+            Runs::AtOrganisation => None,
+        },
         advice: wrong,
         tools: connector.tools,
+        list,
+        silent_since,
         last_used: connector.last_used.map(millis),
+    }
+}
+
+/// Makes the view of a connector's log.
+pub fn log(page: &LogPage) -> LogView {
+    let entries = page.entries.iter().map(|entry| LogEntryView {
+        number: Count(entry.number),
+        at: millis(entry.at),
+        process: entry.process,
+        kind: match entry.event {
+            LogEvent::Printed(_) => LogKind::Printed,
+            LogEvent::Started { .. } | LogEvent::Ended { .. } => LogKind::Life,
+            LogEvent::Failed(_) => LogKind::Failed,
+        },
+        text: words::log_event(&entry.event),
+    });
+    LogView {
+        entries: entries.collect(),
+        next: Count(page.next),
+        missed: Count(page.missed),
+        begun: Count(page.begun),
     }
 }
 

@@ -4,11 +4,14 @@
 
 use std::time::Duration;
 
-use model::{SignInPurpose, Timestamp};
+use connector::{LogEvent, LogPage};
+use model::{SignInPurpose, Timestamp, is_deceiving};
 
 use crate::effect::{Notice, Place};
 use crate::pending::{PendingItem, Question};
-use crate::state::{AppState, CredentialKind, Mode, Runs, Session, Status};
+use crate::state::{
+    AppState, Connector, ConnectorStatus, CredentialKind, ListState, Mode, Runs, Session, Status,
+};
 
 /// What a sign-in is for, as a window's title.
 pub fn sign_in_title(purpose: &SignInPurpose) -> String {
@@ -37,18 +40,13 @@ pub fn foreign(text: &str, limit: usize) -> String {
         if !words.is_empty() {
             words.push(' ');
         }
-        words.extend(word.chars().filter(|c| !invisible(*c)));
+        words.extend(word.chars().filter(|c| !is_deceiving(*c)));
     }
     if words.chars().count() > limit {
         words = words.chars().take(limit.saturating_sub(1)).collect();
         words.push('…');
     }
     words
-}
-
-/// Formatting characters (Unicode category Cf) that hide text or turn its direction.
-fn invisible(c: char) -> bool {
-    matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}')
 }
 
 /// The longest name of an assistant that is shown in a title.
@@ -135,7 +133,7 @@ pub fn summary(state: &AppState) -> String {
                 format!("Sign in to {} to let your assistants work.", organisation(state))
             }
             (None, None, Session::Local { .. } | Session::SigningIn | Session::SignedIn { .. }) => {
-                "A connector needs you.".to_owned()
+                silent(state).unwrap_or_else(|| "A connector needs you.".to_owned())
             }
         },
         Status::Ready if state.servers.is_empty() => match &state.mode {
@@ -153,6 +151,35 @@ pub fn summary(state: &AppState) -> String {
             counted(state.connectors.len(), "connector")
         ),
     }
+}
+
+/// Which connectors do not answer, in a sentence.
+fn silent(state: &AppState) -> Option<String> {
+    let is_silent = |it: &&Connector| matches!(it.status, ConnectorStatus::Unreachable(_));
+    let mut silent = state.connectors.values().filter(is_silent);
+    let first = silent.next()?;
+    match silent.count() {
+        0 => Some(format!("{} does not answer.", first.title)),
+        more => Some(format!("{} connectors do not answer.", more + 1)),
+    }
+}
+
+/// What is to be said of what a connector lists while it does not answer; nothing where it does.
+pub fn outage(connector: &Connector, now: Timestamp) -> Option<String> {
+    let title = &connector.title;
+    let tools = connector.tools.filter(|tools| *tools > 0);
+    Some(match (connector.list, tools) {
+        (ListState::Current, _) => return None,
+        (ListState::Kept { since, .. }, Some(_)) => {
+            format!("{title} stopped answering {}. Its tools are the last known ones.", ago(since, now))
+        }
+        (ListState::Withdrawn { since }, Some(_)) => {
+            format!("{title} stopped answering {}. Its tools are withdrawn until it does.", ago(since, now))
+        }
+        (ListState::Kept { since, .. } | ListState::Withdrawn { since }, None) => {
+            format!("{title} stopped answering {}.", ago(since, now))
+        }
+    })
 }
 
 /// The organisation's name, or what stands for it.
@@ -187,6 +214,37 @@ pub fn runs(state: &AppState, runs: &Runs) -> String {
 /// `1 assistant`, `3 assistants`.
 pub fn counted(number: usize, thing: &str) -> String {
     if number == 1 { format!("1 {thing}") } else { format!("{number} {thing}s") }
+}
+
+/// What happened, as a connector's log says it.
+pub fn log_event(event: &LogEvent) -> String {
+    match event {
+        LogEvent::Started { program } => format!("{program} started"),
+        LogEvent::Printed(text) => text.to_string(),
+        LogEvent::Ended { status: Some(status) } => format!("ended by itself ({status})"),
+        LogEvent::Ended { status: None } => "Deskgate ended it".to_owned(),
+        LogEvent::Failed(why) => why.to_string(),
+    }
+}
+
+/// A connector's log as lines of text. The bar stands before what a program printed and nowhere else, so that no program
+/// can say what only Deskgate says.
+pub fn log(page: &LogPage) -> String {
+    let missed = match page.missed {
+        0 => None,
+        1 => Some("(1 earlier entry is no longer kept)".to_owned()),
+        many => Some(format!("({many} earlier entries are no longer kept)")),
+    };
+    let lines = page.entries.iter().map(|entry| {
+        let mark = match entry.event {
+            LogEvent::Printed(_) => '|',
+            LogEvent::Started { .. } | LogEvent::Ended { .. } => '*',
+            LogEvent::Failed(_) => '!',
+        };
+        let process = entry.process.map_or_else(|| "-".to_owned(), |process| process.to_string());
+        format!("{} {process:>7} {mark} {}", entry.at, log_event(&entry.event))
+    });
+    missed.into_iter().chain(lines).collect::<Vec<_>>().join("\n")
 }
 
 /// How long ago, roughly: `just now`, `2 minutes ago`.

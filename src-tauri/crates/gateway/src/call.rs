@@ -103,6 +103,9 @@ async fn called(
     {
         return call.refused(gate, wanted, "headers", error).await;
     }
+    if let Some(why) = view.and_then(|view| view.withdrawn(wanted.connector)) {
+        return call.withdrawn(gate, wanted, why).await;
+    }
     let waiting = match gate.parked.take(grant, params).transpose() {
         Ok(waiting) => waiting,
         Err(error) => return call.refused(gate, wanted, "request-state", error).await,
@@ -154,6 +157,7 @@ pub(crate) fn listed<'s>(
     let listed: HashSet<_> = listed.iter().map(|(connector, tool)| (connector, tool)).collect();
     view.tools()
         .iter()
+        .filter(|offered| view.withdrawn(&offered.connector).is_none())
         .filter(|offered| offered.entry.fits(dialect))
         .filter(|offered| listed.contains(&(&offered.connector, &offered.tool)))
         .collect()
@@ -251,6 +255,16 @@ impl<'a> Call<'a> {
         let record = self.denial(gate, Some(wanted), Vec::new(), kind, error.message.clone());
         match self.record_denial(gate, Some(wanted), record).await {
             Ok(()) => Reply::Refused(error),
+            Err(fault) => unrecorded(&fault),
+        }
+    }
+
+    /// Nothing of its connector is listed, because it does not answer.
+    async fn withdrawn(&self, gate: &Gate, wanted: &Wanted<'_>, why: &Advice) -> Reply {
+        gate.discovery.missed(wanted.connector);
+        let record = self.denial(gate, Some(wanted), Vec::new(), "withdrawn", why.happened.clone());
+        match self.record_denial(gate, Some(wanted), record).await {
+            Ok(()) => failed(why),
             Err(fault) => unrecorded(&fault),
         }
     }

@@ -142,6 +142,7 @@ mod tests {
             templates: Vec::new(),
             prompts: prompts.iter().map(prompt).collect(),
             about: Some(read_initialized(&raw(about)).unwrap().about),
+            withdrawn: None,
         };
         let server: ServerId = "desk".parse().unwrap();
         let view = ServerView::assemble(&server, "Desk".to_owned(), vec![offer]);

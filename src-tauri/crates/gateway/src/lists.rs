@@ -3,6 +3,7 @@
 use issuer::AccessGrant;
 use mcp::assistant::{Answer, Dialect};
 use mcp::{List, RpcError};
+use model::ConnectorId;
 use serde_json::value::RawValue;
 
 use crate::call::{circumstance, listed};
@@ -48,6 +49,7 @@ fn entries<'s>(
     let circumstance = circumstance(gate, grant);
     let policy = snapshot.policy_at(circumstance.now);
     let viewer = || policy.viewer(&grant.subject, &grant.server, &circumstance);
+    let is_there = |connector: &ConnectorId| view.withdrawn(connector).is_none();
     match list {
         List::Tools if view.is_searched() => search::definitions().collect(),
         List::Tools => {
@@ -56,17 +58,19 @@ fn entries<'s>(
         }
         List::Resources => {
             let (viewer, all) = (viewer(), view.resources().iter());
-            let all = all.filter(|one| viewer.shows_resource(&one.connector, &one.uri));
+            let all =
+                all.filter(|one| is_there(&one.connector) && viewer.shows_resource(&one.connector, &one.uri));
             all.map(|one| &*one.entry).collect()
         }
         List::Templates => {
             let (viewer, all) = (viewer(), view.templates().iter());
-            let all = all.filter(|one| viewer.shows_templates(&one.connector));
+            let all = all.filter(|one| is_there(&one.connector) && viewer.shows_templates(&one.connector));
             all.map(|one| &*one.entry).collect()
         }
         List::Prompts => {
             let (viewer, all) = (viewer(), view.prompts().iter());
-            let all = all.filter(|one| viewer.shows_prompt(&one.connector, &one.prompt));
+            let all = all
+                .filter(|one| is_there(&one.connector) && viewer.shows_prompt(&one.connector, &one.prompt));
             all.map(|one| &*one.entry).collect()
         }
     }

@@ -58,6 +58,9 @@ impl Sight<'_> {
     /// Whether the person is shown anything of this connector.
     fn shows(&self, connector: &ConnectorId) -> bool {
         let Self { view, tools, viewer } = self;
+        if view.withdrawn(connector).is_some() {
+            return false;
+        }
         let mut prompts = view.prompts().iter().filter(|one| one.connector == *connector);
         let mut resources = view.resources().iter().filter(|one| one.connector == *connector);
         let has_templates = view.templates().iter().any(|one| one.connector == *connector);
@@ -127,6 +130,7 @@ mod tests {
             templates: Vec::new(),
             prompts: Vec::new(),
             about: Some(about(text)),
+            withdrawn: None,
         };
         let offers = connectors.iter().map(offer).collect();
         let view = ServerView::assemble(&"desk".parse().unwrap(), "T".to_owned(), offers);

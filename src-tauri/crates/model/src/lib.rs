@@ -9,6 +9,7 @@ mod digest;
 mod id;
 mod identity;
 mod person;
+mod text;
 mod time;
 
 pub use advice::{Advice, ForPerson};
@@ -20,4 +21,5 @@ pub use person::{
     Approval, ApprovalRequest, BoxFuture, Consent, ConsentRequest, ListeningProcess, Person, PersonFault,
     SignInOutcome, SignInPurpose, SignInRequest,
 };
+pub use text::is_deceiving;
 pub use time::{Timestamp, TimestampFault};

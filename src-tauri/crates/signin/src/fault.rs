@@ -145,18 +145,8 @@ impl ForPerson for SignInFault {
                 "",
                 "If you did not refuse it yourself, ask your IT whether you may use it.",
             ),
-            FaultKind::Scopes(scopes) => Advice::new(
-                "sign-in-scopes",
-                format!("{at} wants more than your account there was allowed: {scopes}."),
-                "Signing in again does not help: it was asked for already, or goes beyond what is set for this connector.",
-                "Ask your IT whether you may do this.",
-            ),
-            FaultKind::NotAllowedByPerson => Advice::new(
-                "sign-in-not-all",
-                format!("You signed in to {at}, and did not allow all that this needs."),
-                "What needed it was not done.",
-                "Try again and allow it, or leave it at that.",
-            ),
+            FaultKind::Scopes(scopes) => scopes_refused(at, scopes),
+            FaultKind::NotAllowedByPerson => not_all_allowed(at),
             FaultKind::Unreachable(_) => Advice::new(
                 "sign-in-unreachable",
                 format!("The sign-in service of {at} cannot be reached."),
@@ -197,4 +187,22 @@ impl ForPerson for SignInFault {
             ),
         }
     }
+}
+
+fn scopes_refused(at: &str, scopes: &str) -> Advice {
+    Advice::new(
+        "sign-in-scopes",
+        format!("{at} wants more than your account there was allowed: {scopes}."),
+        "Signing in again does not help: it was asked for already, or goes beyond what is set for this connector.",
+        "Ask your IT whether you may do this.",
+    )
+}
+
+fn not_all_allowed(at: &str) -> Advice {
+    Advice::new(
+        "sign-in-not-all",
+        format!("You signed in to {at}, and did not allow all that this needs."),
+        "What needed it was not done.",
+        "Try again and allow it, or leave it at that.",
+    )
 }

@@ -27,6 +27,8 @@ pub struct Setup {
     pub path: Vec<PathBuf>,
     /// Variables of its environment beside those of the session.
     pub environment: Vec<(String, String)>,
+    /// What `deskgate serve` is told beside.
+    pub arguments: Vec<String>,
     /// Whether the log is kept as a user's is, rather than in every detail.
     pub usual_log: bool,
 }
@@ -95,6 +97,7 @@ impl Gateway {
         let mut spec =
             self.session.spec("deskgate serve", &self.program).arg("serve").env("DESKGATE_HOME", self.home());
         spec = spec.envs(self.setup.environment.iter().map(|(name, value)| (name, value)));
+        spec = spec.args(&self.setup.arguments);
         if !self.setup.usual_log {
             spec = spec.env("DESKGATE_LOG", "debug");
         }
@@ -142,6 +145,16 @@ impl Gateway {
     pub async fn deskgate(&self, arguments: &[&str]) -> Result<Output, PeerFault> {
         let mut command = tokio::process::Command::from(self.command(arguments));
         Ok(command.kill_on_drop(true).output().await?)
+    }
+
+    /// Starts `deskgate` with these arguments in the same session, on the same home, and leaves it running.
+    ///
+    /// # Errors
+    /// If it cannot be started.
+    pub fn starting(&self, arguments: &[&str]) -> Result<Process, PeerFault> {
+        let name = format!("deskgate {}", arguments.join(" "));
+        let spec = self.session.spec(&name, &self.program).args(arguments);
+        spec.env("DESKGATE_HOME", self.home()).env("PATH", self.path()).start()
     }
 
     /// Starts `deskgate bridge` for a virtual server, as an assistant does that is this test itself.

@@ -14,6 +14,7 @@ use crate::calls::Calls;
 use crate::fault::UpstreamFault;
 use crate::http::{Bearer, Http, shown};
 use crate::links::HttpClient;
+use crate::log::LogWriter;
 use crate::session::{Session, Transport, VERSION, within};
 use crate::stdio::{Program, Stdio};
 
@@ -25,7 +26,7 @@ const PROBE_URL: Duration = Duration::from_secs(6);
 
 /// Where a connector is.
 enum Place<'a> {
-    Program(&'a Program),
+    Program(&'a Program, &'a LogWriter),
     Url(&'a HttpClient, &'a Url),
 }
 
@@ -34,7 +35,9 @@ impl Place<'_> {
     async fn connect(&self, capabilities: &Capabilities) -> Result<Session, UpstreamFault> {
         let calls = Arc::new(Calls::default());
         let transport = match self {
-            Self::Program(program) => Transport::Stdio(Stdio::start(program, Arc::clone(&calls)).await?),
+            Self::Program(program, log) => {
+                Transport::Stdio(Stdio::start(program, log, Arc::clone(&calls)).await?)
+            }
             Self::Url(client, url) => {
                 Transport::Http(Arc::new(Http::new((*client).clone(), url, Arc::clone(&calls))?))
             }
@@ -68,17 +71,18 @@ enum Probe {
 
 impl Session {
     /// Starts a program and opens a conversation with it, for assistants that can be asked what `capabilities` says.
-    /// `known`: how it spoke the last time.
+    /// `log`: where it is kept what the program prints. `known`: how it spoke the last time.
     ///
     /// # Errors
     /// An [`UpstreamFault`]; the program has been ended.
     pub async fn open_program(
         program: &Program,
+        log: &LogWriter,
         capabilities: &Capabilities,
         known: Option<Dialect>,
         deadline: Duration,
     ) -> Result<Self, UpstreamFault> {
-        within(deadline, open(&Place::Program(program), capabilities, known, None)).await
+        within(deadline, open(&Place::Program(program, log), capabilities, known, None)).await
     }
 
     /// Opens a conversation with a server, for assistants that can be asked what `capabilities` says. `known`: how it spoke

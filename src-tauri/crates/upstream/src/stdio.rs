@@ -1,9 +1,10 @@
 //! A connector that is a program: one JSON message a line on its standard streams (MCP 2025-11-25, basic/transports,
 //! "stdio").
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use mcp::connector::{FromConnector, Notice};
 use os::ChildGroup;
@@ -11,16 +12,23 @@ use serde_json::value::RawValue;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::process::{ChildStderr, ChildStdin, ChildStdout};
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use crate::MESSAGE_LIMIT;
 use crate::calls::Calls;
 use crate::fault::UpstreamFault;
+use crate::log::{LOG_LIMIT, Line, LogWriter};
 
 /// How many messages may wait to be written before a writer waits.
 const OUTBOX: usize = 64;
-/// How much of the program's standard error is kept for the log, in lines of at most [`LAST_LINE`] bytes.
-const LAST_LINES: usize = 8;
-const LAST_LINE: usize = 400;
+/// How long a program that closed its output may take to end by itself, so that it is known how it did.
+const ENDS_WITHIN: Duration = Duration::from_millis(200);
+/// How long the rest of what an ended program printed is read; something that it started may hold on to the pipe.
+const LAST_WORDS_WITHIN: Duration = Duration::from_secs(1);
+/// A program may fill the log once in this time. It waits then: nobody could read it anyway, and to read it would keep
+/// everybody else waiting.
+const LOG_FILLS_IN: Duration = Duration::from_millis(64);
 
 /// A program to run as a connector; no shell is involved.
 #[derive(Clone, PartialEq, Eq)]
@@ -55,7 +63,7 @@ pub(crate) struct Stdio {
 #[derive(Debug)]
 struct Shared {
     waiting: Mutex<Waiting>,
-    last_words: Mutex<VecDeque<String>>,
+    log: LogWriter,
     lists_changed: watch::Sender<u64>,
     calls: Arc<Calls>,
 }
@@ -69,8 +77,12 @@ struct Waiting {
 }
 
 impl Stdio {
-    /// Starts the program. What it says without saying to whom, `calls` hear.
-    pub(crate) async fn start(program: &Program, calls: Arc<Calls>) -> Result<Self, UpstreamFault> {
+    /// Starts the program. What it says without saying to whom, `calls` hear; what it prints beside, `log` keeps.
+    pub(crate) async fn start(
+        program: &Program,
+        log: &LogWriter,
+        calls: Arc<Calls>,
+    ) -> Result<Self, UpstreamFault> {
         let failed = |error: std::io::Error| UpstreamFault::Start {
             program: program.program.clone(),
             reason: error.to_string(),
@@ -91,12 +103,13 @@ impl Stdio {
         let (leash, unleashed) = oneshot::channel();
         let shared = Arc::new(Shared {
             waiting: Mutex::default(),
-            last_words: Mutex::default(),
+            log: log.started(&program.program, child.pid()),
             lists_changed: watch::Sender::new(0),
             calls,
         });
-        tokio::spawn(listen_to_errors(stderr, Arc::clone(&shared)));
-        tokio::spawn(pump(child, stdin, stdout, letters, outbox.clone(), Arc::clone(&shared), unleashed));
+        let errors = tokio::spawn(listen_to_errors(stderr, shared.log.clone()));
+        let streams = Streams { stdin, stdout, errors };
+        tokio::spawn(pump(child, streams, letters, outbox.clone(), Arc::clone(&shared), unleashed));
         Ok(Self { outbox, shared, _leash: leash })
     }
 
@@ -145,8 +158,7 @@ impl Stdio {
         if lock(&self.shared.waiting).too_large {
             return UpstreamFault::TooLarge;
         }
-        let lines: Vec<String> = lock(&self.shared.last_words).iter().cloned().collect();
-        UpstreamFault::Ended { last_words: lines.join(" | ") }
+        UpstreamFault::Ended { last_words: self.shared.log.last_words() }
     }
 }
 
@@ -161,30 +173,44 @@ impl Drop for Forget<'_> {
     }
 }
 
+/// The standard streams of a running program.
+struct Streams {
+    stdin: ChildStdin,
+    stdout: ChildStdout,
+    /// Reads the third.
+    errors: JoinHandle<()>,
+}
+
 /// Moves messages until the program ends, sends nonsense, or nobody holds the connection any more.
 async fn pump(
     mut child: ChildGroup,
-    stdin: ChildStdin,
-    stdout: ChildStdout,
+    Streams { stdin, stdout, errors }: Streams,
     letters: mpsc::Receiver<String>,
     outbox: mpsc::Sender<String>,
     shared: Arc<Shared>,
     unleashed: oneshot::Receiver<()>,
 ) {
-    tokio::select! {
-        () = write(stdin, letters) => {}
-        () = read(stdout, outbox, &shared) => {}
-        _ = unleashed => {}
-    }
+    let is_closed = tokio::select! {
+        () = write(stdin, letters) => true,
+        () = read(stdout, outbox, &shared) => true,
+        _ = unleashed => false,
+    };
     {
         let mut waiting = lock(&shared.waiting);
         waiting.ended = true;
         waiting.answers.clear();
     }
     shared.lists_changed.send_modify(|count| *count += 1);
+    if is_closed {
+        // Whether it does is seen below.
+        let _ = tokio::time::timeout(ENDS_WITHIN, child.wait()).await;
+    }
+    let status = child.exited();
     if let Err(error) = child.kill().await {
         tracing::warn!(%error, "a connector's program was lost sight of");
     }
+    let _ = tokio::time::timeout(LAST_WORDS_WITHIN, errors).await;
+    shared.log.ended(status.map(|status| status.to_string()));
 }
 
 async fn write(mut stdin: ChildStdin, mut letters: mpsc::Receiver<String>) {
@@ -271,41 +297,28 @@ async fn next_line(
     }
 }
 
-/// Keeps the last words, however many there were. Reads to the end in any case: a program whose standard error is closed
-/// is ended by its next word, and a bar of progress is one line without end.
-async fn listen_to_errors(stderr: ChildStderr, shared: Arc<Shared>) {
+/// Keeps the last of what the program prints beside its messages. Reads to the end in any case: a program whose standard
+/// error is closed is ended by its next word, and a bar of progress is one line without end.
+async fn listen_to_errors(stderr: ChildStderr, log: LogWriter) {
     let mut reader = BufReader::new(stderr);
-    let mut line = Vec::new();
+    let mut line = Line::default();
+    let (mut written, mut since) = (0, Instant::now());
     loop {
-        tokio::task::coop::consume_budget().await;
         let chunk = match reader.fill_buf().await {
             Ok([]) | Err(_) => break,
             Ok(chunk) => chunk,
         };
-        let end = chunk.iter().position(|byte| matches!(byte, b'\n' | b'\r'));
-        let piece = &chunk[..end.unwrap_or(chunk.len())];
-        line.extend_from_slice(&piece[..piece.len().min(LAST_LINE - line.len())]);
-        let taken = end.map_or(chunk.len(), |end| end + 1);
+        written += line.take(chunk, &log);
+        let taken = chunk.len();
         reader.consume(taken);
-        if end.is_some() {
-            shared.keep(&mut line);
+        if written >= LOG_LIMIT {
+            tokio::time::sleep_until(since + LOG_FILLS_IN).await;
+            (written, since) = (0, Instant::now());
         }
+        // There is always more of a flood, and everybody else's work is to go on in between.
+        tokio::task::yield_now().await;
     }
-    shared.keep(&mut line);
-}
-
-impl Shared {
-    fn keep(&self, line: &mut Vec<u8>) {
-        if line.is_empty() {
-            return;
-        }
-        let mut kept = lock(&self.last_words);
-        if kept.len() == LAST_LINES {
-            kept.pop_front();
-        }
-        kept.push_back(String::from_utf8_lossy(line).into_owned());
-        line.clear();
-    }
+    line.end(&log);
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use model::ConnectorId;
 use org_protocol::{ConnectorSpec, ContentFault, CredentialSpec, PinnedTools, Transport};
+use os::SystemClock;
 use secrecy::SecretString;
 use serde_json::value::RawValue;
-use upstream::{Bearer, HttpClient, ListedTools, Session, UpstreamFault};
+use upstream::{Bearer, HttpClient, ListedTools, Log, Session, UpstreamFault};
 
 use super::folder::{self, AuthorFault};
 use crate::launch;
@@ -102,7 +104,8 @@ async fn list(spec: &ConnectorSpec, secret: Option<&SecretString>) -> Result<Lis
             Session::open_url(&HttpClient::new()?, url, bearer.as_ref(), &nobody, None, DEADLINE).await?
         }
         (Transport::Stdio { .. }, Some(program)) => {
-            Session::open_program(&program, &nobody, None, DEADLINE).await?
+            let log = Log::new(Arc::new(SystemClock)).writer();
+            Session::open_program(&program, &log, &nobody, None, DEADLINE).await?
         }
         (Transport::Stdio { .. }, None) => return Err(ContentFault::Transport.into()),
     };

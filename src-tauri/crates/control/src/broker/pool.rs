@@ -12,7 +12,7 @@ use model::{ConnectorId, CredentialId, Digest, Subject};
 use org_protocol::{ConnectorSpec, ContentFault, Transport};
 use os::Clock;
 use secrecy::SecretString;
-use upstream::{Bearer, HttpClient, Session, UpstreamFault};
+use upstream::{Bearer, HttpClient, Log, Session, UpstreamFault};
 
 use crate::launch;
 
@@ -137,7 +137,8 @@ impl Pool {
         let unusable = |fault: ContentFault| UpstreamFault::Unusable(fault.to_string());
         match (spec.transport().map_err(unusable)?, launch::program(spec, Some(secret))) {
             (Transport::Stdio { .. }, Some(program)) => {
-                Session::open_program(&program, &Capabilities::default(), None, START).await
+                let log = Log::new(Arc::clone(&self.clock)).writer();
+                Session::open_program(&program, &log, &Capabilities::default(), None, START).await
             }
             (Transport::Http(url), _) => {
                 let bearer = Bearer::new(secret.clone());

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use audit::{AuditEvent, EventRecord, Journal};
-use connector::{Asking, Connectors, Entries, Health, Listing};
+use connector::{Asking, Connectors, Entries, Health, Listing, Outage};
 use gateway::{Offer, ServerView, Snapshot, Snapshots};
 use mcp::connector::About;
 use model::{Advice, ConnectorId, ForPerson as _, ServerId, Subject, ToolName};
 use org_protocol::{ConnectorSpec, CredentialSpec, ServerSpec, ToolList};
+use os::Clock;
 use policy::{Policy, PolicyFault};
 use serde_json::value::RawValue;
 use tokio::sync::{mpsc, watch};
@@ -20,10 +21,14 @@ use super::pins::Pins;
 use super::present::Present;
 use super::tell::{Tell, configuration, connector_status};
 use crate::event::Event;
-use crate::state::{Freshness, PolicyState};
+use crate::state::{Freshness, ListState, PolicyState};
 
 /// How often connectors that failed are tried again when nobody calls them.
 const RETRY: Duration = Duration::from_secs(30);
+/// How long what a connector listed last stays offered while it does not answer: longer than a restart, an update or a change
+/// of networks takes, so that assistants need not list again for nothing; short enough that nobody plans with tools that
+/// are gone.
+pub const LIST_GRACE: Duration = Duration::from_secs(10 * 60);
 /// How long changes are gathered before the policy is compiled anew.
 const GATHER: Duration = Duration::from_millis(30);
 
@@ -46,6 +51,9 @@ pub(crate) struct Catalog {
     pub(crate) pins: Pins,
     pub(crate) journal: Journal,
     pub(crate) tell: Tell,
+    pub(crate) clock: Arc<dyn Clock>,
+    /// As [`LIST_GRACE`].
+    pub(crate) list_grace: Duration,
     pub(crate) present: Present,
     /// Whose lists and sessions the connectors have.
     pub(crate) person: Option<Arc<Subject>>,
@@ -65,14 +73,20 @@ pub(crate) struct Basis {
     offered: Arc<Accepted>,
     /// What connectors list and say of themselves; of this, policies need nothing but the tools.
     heard: Heard,
+    /// The connectors of which nothing is offered for now, and why.
+    withdrawn: Withdrawn,
 }
+
+type Withdrawn = BTreeMap<ConnectorId, Advice>;
 
 /// What was last heard of each connector.
 type Heard = BTreeMap<ConnectorId, Arc<Listing>>;
 
 impl Basis {
     fn is_same(&self, other: &Self) -> bool {
-        self.has_same_policy(other) && is_same_beside_tools(&self.heard, &other.heard)
+        self.has_same_policy(other)
+            && self.withdrawn == other.withdrawn
+            && is_same_beside_tools(&self.heard, &other.heard)
     }
 
     /// Whether the same policy comes of both.
@@ -117,6 +131,7 @@ impl Catalog {
         let mut present = self.present.clone();
         loop {
             self.rebuild(&offering).await;
+            let withdrawal = self.next_withdrawal(&offering);
             tokio::select! {
                 () = present.changed() => self.person_changed(&offering),
                 changed = self.offerings.changed() => {
@@ -126,6 +141,7 @@ impl Catalog {
                     offering = self.take_offering();
                 }
                 _ = changes.changed() => tokio::time::sleep(GATHER).await,
+                () = tokio::time::sleep(withdrawal.unwrap_or_default()), if withdrawal.is_some() => {}
                 _ = retry.tick() => self.retry(&offering),
                 Some(connector) = self.wanted.recv() => self.list(connector, Asking::Allowed),
             }
@@ -173,7 +189,9 @@ impl Catalog {
         let connectors = self.connectors.clone();
         tokio::spawn(async move {
             if let Err(fault) = connectors.refresh(&connector, &subject, asking).await {
-                tracing::info!(%connector, %fault, "its tools could not be listed");
+                // Not more: a program's last words may hold a secret. The connector's own log has them.
+                let why = fault.advice(connector.as_str()).code;
+                tracing::info!(%connector, why, "its tools could not be listed");
             }
         });
     }
@@ -187,8 +205,8 @@ impl Catalog {
             offered.insert(id.clone(), self.accepted(offering, id, spec).await);
         }
         let (offering, offered) = (Arc::clone(offering), Arc::new(offered));
-        let heard = self.heard(&offering);
-        let basis = Basis { offering, person: self.present.now(), offered, heard };
+        let (heard, withdrawn) = (self.heard(&offering), self.withdrawn(&offering));
+        let basis = Basis { offering, person: self.present.now(), offered, heard, withdrawn };
         // A look at a connector that brings nothing new costs nothing, and no assistant is told to list again.
         match self.basis.as_ref() {
             Some(before) if before.is_same(&basis) => {}
@@ -215,6 +233,47 @@ impl Catalog {
         listed_here(offering).filter_map(|id| Some((id.clone(), self.connectors.listing(id)?))).collect()
     }
 
+    /// How what a connector lists stands.
+    fn list_state(&self, id: &ConnectorId) -> ListState {
+        let Health::Failed(Outage { since, .. }) = self.connectors.health(id) else {
+            return ListState::Current;
+        };
+        match self.grace_left(id) {
+            Some(left) if !left.is_zero() => ListState::Kept { since, until: since.plus(self.list_grace) },
+            Some(_) | None => ListState::Withdrawn { since },
+        }
+    }
+
+    /// How long what a connector that does not answer listed last stays offered; `None` where it answers.
+    fn grace_left(&self, id: &ConnectorId) -> Option<Duration> {
+        match self.connectors.health(id) {
+            Health::Failed(outage) => {
+                Some(self.list_grace.saturating_sub(outage.lasted(self.clock.boot_time())))
+            }
+            Health::Idle | Health::Ready | Health::SignInNeeded => None,
+        }
+    }
+
+    fn withdrawn(&self, offering: &Offering) -> Withdrawn {
+        let why = |id: &ConnectorId| match (self.list_state(id), self.connectors.health(id)) {
+            (ListState::Withdrawn { .. }, Health::Failed(outage)) => Some((id.clone(), withdrawal(&outage))),
+            (_, _) => None,
+        };
+        listed_here(offering).filter_map(why).collect()
+    }
+
+    /// When the next list is withdrawn.
+    fn next_withdrawal(&self, offering: &Offering) -> Option<Duration> {
+        let left = listed_here(offering).filter_map(|id| self.grace_left(id));
+        left.filter(|left| !left.is_zero()).min()
+    }
+
+    fn tell_status(&self, id: &ConnectorId) {
+        let status = connector_status(&self.connectors.health(id));
+        self.tell.event(Event::ConnectorStatus { connector: id.clone(), status });
+        self.tell.event(Event::ConnectorList { connector: id.clone(), list: self.list_state(id) });
+    }
+
     /// The connector's tools that are offered: accepted, unchanged, and still there as far as is known.
     async fn accepted(
         &mut self,
@@ -222,10 +281,7 @@ impl Catalog {
         id: &ConnectorId,
         spec: &ConnectorSpec,
     ) -> Vec<(ToolName, Box<RawValue>)> {
-        self.tell.event(Event::ConnectorStatus {
-            connector: id.clone(),
-            status: connector_status(&self.connectors.health(id)),
-        });
+        self.tell_status(id);
         let listing = self.connectors.listing(id);
         let (accepted, held) = match &offering.by {
             By::Organisation(managed) => accepted_by_organisation(managed, id, listing.as_deref()),
@@ -326,8 +382,7 @@ impl Catalog {
             self.tell.settings(),
         ))));
         for id in offering.connectors.keys() {
-            let status = connector_status(&self.connectors.health(id));
-            self.tell.event(Event::ConnectorStatus { connector: id.clone(), status });
+            self.tell_status(id);
         }
         self.tell.event(Event::Policy(PolicyState {
             version: offering.version.label.clone(),
@@ -422,6 +477,16 @@ fn freshness(validity: &Validity) -> Freshness {
     }
 }
 
+/// The words for a connector of which nothing is offered for now.
+fn withdrawal(outage: &Outage) -> Advice {
+    Advice::new(
+        "connector-withdrawn",
+        outage.advice.happened.clone(),
+        format!("It has not answered since {}. What it offers is withdrawn until it does.", outage.since),
+        "It is tried again by itself.",
+    )
+}
+
 fn views(basis: &Basis) -> BTreeMap<ServerId, ServerView> {
     let servers = basis.offering.servers.iter();
     let views: BTreeMap<_, _> = servers.map(|(id, spec)| (id.clone(), view(basis, id, spec))).collect();
@@ -436,7 +501,8 @@ fn view(basis: &Basis, server: &ServerId, spec: &ServerSpec) -> ServerView {
         let connector = basis.offering.connectors.get(id)?;
         let offered = basis.offered.get(id)?.iter();
         let tools = offered.filter(|(name, _)| spec.offers(id, name)).cloned().collect();
-        Some(offer(id, connector, tools, basis.heard.get(id).map(Arc::as_ref)))
+        let withdrawn = basis.withdrawn.get(id).cloned();
+        Some(Offer { withdrawn, ..offer(id, connector, tools, basis.heard.get(id).map(Arc::as_ref)) })
     });
     let view = ServerView::assemble(server, spec.title.clone(), offers.collect());
     match spec.tool_list {
@@ -457,6 +523,7 @@ fn offer(id: &ConnectorId, spec: &ConnectorSpec, tools: Tools, heard: Option<&Li
         templates: entries(|heard| &heard.templates),
         prompts: entries(|heard| &heard.prompts),
         about: heard.map(|heard| heard.about.clone()).or_else(|| is_elsewhere.then(About::default)),
+        withdrawn: None,
     }
 }
 
@@ -507,6 +574,7 @@ mod tests {
             person: Some(Arc::new(Subject::local(person))),
             offered: Arc::new(offered(&[("read", "{}")])),
             heard,
+            withdrawn: Withdrawn::new(),
         };
         let before = basis(heard(&["a"]), "ann");
         assert!(before.is_same(&basis(heard(&["a"]), "ann")));
@@ -514,5 +582,9 @@ mod tests {
         assert!(!before.is_same(&other) && before.has_same_policy(&other));
         assert!(!before.is_same(&basis(Heard::new(), "ann")), "one that is heard for the first time");
         assert!(!before.has_same_rules(&basis(heard(&["a"]), "bob")));
+        let down = Advice::new("down", "It is down.", "", "");
+        let withdrawn = Withdrawn::from([("files".parse().unwrap(), down)]);
+        let down = Basis { withdrawn, ..basis(heard(&["a"]), "ann") };
+        assert!(!before.is_same(&down) && before.has_same_policy(&down), "policies speak of it all the same");
     }
 }

@@ -62,6 +62,11 @@ impl Discovery for Discoverer {
             Ok(true)
         })
     }
+
+    fn missed(&self, connector: &ConnectorId) {
+        // As above.
+        let _ = self.wanted.send(connector.clone());
+    }
 }
 
 impl Discoverer {

@@ -20,14 +20,17 @@ use tokio::sync::{mpsc, watch};
 use super::bridges::{Bridges, Guest};
 use super::explain::Explained;
 use super::home::Home;
+use super::logs::Logs;
 use super::present::Present;
 use crate::event::{Act, Event};
 use crate::pending::{PendingDesk, PendingId, PendingItem};
-use crate::state::AppState;
+use crate::state::{AppState, Runs};
 use crate::view;
 
 const LONGEST_REQUEST: u64 = 1024 * 1024;
 const DEADLINE: Duration = Duration::from_secs(10);
+/// How long a command line that follows a log waits for the next entry before it is answered that there is none.
+const NEXT_ENTRY_WITHIN: Duration = Duration::from_secs(5);
 
 /// What the command line asks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,6 +63,15 @@ pub enum Command {
     SignOut {
         /// The account at this connector; the organisation's session where none is named.
         connector: Option<model::ConnectorId>,
+    },
+    /// What a connector's programs print, and what failed on the way to it.
+    Logs {
+        /// The connector.
+        connector: model::ConnectorId,
+        /// From the entry of this number on.
+        after: u64,
+        /// Whether to wait a moment for that entry.
+        wait: bool,
     },
     /// Lets an assistant in that started `deskgate bridge` for this virtual server, and stays.
     Bridge {
@@ -178,6 +190,7 @@ pub(crate) struct Desk {
     pub(crate) snapshots: Snapshots,
     pub(crate) present: Present,
     pub(crate) bridges: Bridges,
+    pub(crate) logs: Logs,
     /// Whether an organisation decides here.
     pub(crate) managed: bool,
     pub(crate) clock: Arc<dyn Clock>,
@@ -206,6 +219,14 @@ async fn answer(stream: UnixStream, desk: Desk) {
     match tokio::time::timeout(DEADLINE, command(&mut reading)).await {
         Ok(Some(Ok(Command::Bridge { server }))) => {
             desk.bridges.receive(Guest { server, peer, reading, writing }).await;
+        }
+        Ok(Some(Ok(Command::Logs { connector, after, wait }))) => {
+            if wait {
+                // Whether it came in time is seen in the answer.
+                let entry = desk.logs.reaches(&connector, after);
+                let _ = tokio::time::timeout(NEXT_ENTRY_WITHIN, entry).await;
+            }
+            report(&mut writing, &desk.log(&connector, after)).await;
         }
         Ok(Some(Ok(command))) => report(&mut writing, &desk.obey(command)).await,
         Ok(Some(Err(advice))) => report(&mut writing, &refused(advice)).await,
@@ -265,6 +286,7 @@ impl Desk {
                 Act::SignOut,
                 "Signed out. Your assistants can do nothing until somebody signs in.",
             ),
+            Command::Logs { connector, after, wait: _ } => self.log(&connector, after),
             Command::Bridge { .. } => refused(Advice::new("bridge", "A bridge stays connected.", "", "")),
             Command::Show if self.state.borrow().desktop => {
                 self.act(Act::Open(crate::effect::Place::Overview), "The window is shown.")
@@ -280,6 +302,31 @@ impl Desk {
             }
             Command::Resume => self.act(Act::Resume, "Resumed."),
             Command::Quit => self.act(Act::Quit, "Deskgate ends."),
+        }
+    }
+
+    fn log(&self, connector: &model::ConnectorId, after: u64) -> Report {
+        let state = Arc::clone(&self.state.borrow());
+        if let Some(elsewhere) = state.connectors.get(connector).filter(|it| it.runs == Runs::AtOrganisation)
+        {
+            return refused(Advice::new(
+                "log-elsewhere",
+                format!("{} runs at {}.", elsewhere.title, crate::words::organisation(&state)),
+                "What it prints stays there.",
+                "",
+            ));
+        }
+        let Some(page) = self.logs.page(connector, after) else {
+            return refused(Advice::new(
+                "connector-unknown",
+                format!("There is no connector {connector}."),
+                "",
+                "Name it as the settings do.",
+            ));
+        };
+        match serde_json::to_value(view::log(&page)) {
+            Ok(json) => Report::Ok { text: crate::words::log(&page), json },
+            Err(fault) => refused(Advice::new("log", format!("The log cannot be shown: {fault}."), "", "")),
         }
     }
 
@@ -308,6 +355,10 @@ impl Desk {
         let mut text = window.summary.clone();
         for server in state.servers.values() {
             text.push_str(&format!("\n  {}: {}", server.title, server.url));
+        }
+        let now = self.clock.now();
+        for outage in state.connectors.values().filter_map(|it| crate::words::outage(it, now)) {
+            text.push_str(&format!("\n! {outage}"));
         }
         for advice in state.advice() {
             text.push_str(&format!("\n! {advice}"));

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use audit::{AuditEvent, EventRecord, Journal, JournalConfig, JournalFault};
 use connector::Connectors;
-use gateway::{BindFault, Gate, GateConfig, Listening, Snapshots, Switch};
+use gateway::{Gate, GateConfig, Listening, Snapshots, Switch};
 use issuer::{Issuer, IssuerConfig, Limits, Named, Resources};
 use model::{Advice, BoxFuture, ConnectorId, DeviceId, ForPerson, ServerId, Subject};
-use os::{Clock, InstanceLock, LockFault, SystemClock};
+use os::{Clock, InstanceLock, SystemClock};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use upstream::HttpClient;
@@ -20,9 +20,11 @@ use super::bridges::Bridges;
 use super::catalog::{Catalog, closed};
 use super::discover::Discoverer;
 use super::engine::GatewayEngine;
+use super::fault::StartFault;
 use super::follow::{follow_journal, follow_keychain, follow_settings};
-use super::home::{Home, HomeFault};
+use super::home::Home;
 use super::ledger::Ledger;
+use super::logs::Logs;
 use super::membership::{self, Joined, Membership, MembershipParts, OrgBroker, SignIn, Source};
 use super::offering::Offering;
 use super::pins::Pins;
@@ -51,6 +53,9 @@ pub struct Options {
     pub desktop: bool,
     /// Shows windows, notifications and the browser.
     pub shell: Arc<dyn Shell>,
+    /// How long what a connector listed last stays offered while it does not answer: [`LIST_GRACE`](super::LIST_GRACE), but
+    /// for tests.
+    pub list_grace: Duration,
 }
 
 /// A running application.
@@ -61,59 +66,11 @@ pub struct App {
     pub events: mpsc::UnboundedSender<Event>,
     /// What waits for the person.
     pub desk: PendingDesk,
+    /// What connectors print.
+    pub logs: Logs,
     /// Where assistants connect: `http://127.0.0.1:<port>`.
     pub address: String,
     ending: JoinHandle<()>,
-}
-
-/// Why nothing could be started.
-#[derive(Debug, thiserror::Error)]
-pub enum StartFault {
-    /// The folder cannot be used.
-    #[error(transparent)]
-    Home(#[from] HomeFault),
-    /// Another instance owns the folder.
-    #[error(transparent)]
-    Instance(#[from] LockFault),
-    /// The socket cannot be bound.
-    #[error(transparent)]
-    Bind(#[from] BindFault),
-    /// The organisation that decides here cannot be met for the first time.
-    #[error("{0}")]
-    Organisation(Advice),
-    /// The audit journal cannot be written: without it no call may be made.
-    #[error(transparent)]
-    Journal(#[from] JournalFault),
-    /// The system's trust store cannot be used.
-    #[error("no trust store: {0}")]
-    Trust(String),
-    /// The local socket cannot be made.
-    #[error("the local socket cannot be made")]
-    Socket(#[source] std::io::Error),
-}
-
-impl ForPerson for StartFault {
-    fn advice(&self) -> Advice {
-        match self {
-            Self::Home(fault) => fault.advice(),
-            Self::Instance(fault) => fault.advice(),
-            Self::Bind(fault) => fault.advice(),
-            Self::Journal(fault) => fault.advice(),
-            Self::Organisation(advice) => advice.clone(),
-            Self::Trust(why) => Advice::new(
-                "trust-store",
-                format!("The system's trusted certificates cannot be used: {why}."),
-                "No secure connection could be made.",
-                "Install the package ca-certificates.",
-            ),
-            Self::Socket(error) => Advice::new(
-                "local-socket",
-                format!("The local socket cannot be made: {error}."),
-                "The command line could not reach Deskgate.",
-                "Check the folder's permissions, or set DESKGATE_HOME to a shorter path.",
-            ),
-        }
-    }
 }
 
 /// The parts that hold state on disk, opened.
@@ -205,7 +162,7 @@ async fn run(
     listening: Listening,
 ) -> Result<App, StartFault> {
     let Opened { lock, device, vault, settings, joined, journal, found } = opened;
-    let Options { home, desktop, shell } = options;
+    let Options { home, desktop, shell, list_grace } = options;
     let address = format!("http://127.0.0.1:{}", listening.port());
     let (events, inbox) = mpsc::unbounded_channel();
     let base = base(&home, surface(desktop, &settings), clock, vault, journal, events, &address);
@@ -237,13 +194,13 @@ async fn run(
     };
     let gate = gate(&base, device, &issuer, &connectors, &switch, discoverer);
 
+    let logs = Logs::of(connectors.clone());
     let membership = match source {
         Some((source, sign_in)) => Some(source.begin(sign_in, &parts).await),
         None => None,
     };
-    let mut catalog =
-        catalog(&base, &accounts, connectors, present.clone(), offerings, Asked { wanted: asked, taken })
-            .await;
+    let asked = Asked { wanted: asked, taken, list_grace };
+    let mut catalog = catalog(&base, &accounts, connectors, present.clone(), offerings, asked).await;
     accounts
         .belong_to(present.now().as_deref())
         .await
@@ -265,30 +222,51 @@ async fn run(
     let local = os::bind_local(&home.socket(), &lock).map_err(StartFault::Socket)?;
     let (stop, stopped) = watch::channel(false);
     let bridges = Bridges::new(Arc::clone(&gate), Arc::clone(&engine.issuer), stopped.clone());
-    let socket =
-        tokio::spawn(socket::serve(local, socket_desk(&base, present, shared, state.clone(), bridges)));
+    let socket = tokio::spawn(socket::serve(
+        local,
+        socket_desk(&base, present, shared, state.clone(), bridges, logs.clone()),
+    ));
     let catalog = tokio::spawn(catalog.run());
     let server = tokio::spawn(gateway::serve(listening, gate, stopped));
     let Base { now, desk, events, journal, .. } = base;
     let controller = crate::run::run(AppState::starting(desktop), inbox, published, now, shell, engine);
+    let last = Last { stop, socket, catalog, server, accounts, membership, journal, lock };
     let ending = tokio::spawn(async move {
         controller.await;
+        last.end().await;
+    });
+    Ok(App { state, events, desk, logs, address, ending })
+}
+
+/// What is ended at the end, in this order.
+struct Last {
+    stop: watch::Sender<bool>,
+    socket: JoinHandle<()>,
+    catalog: JoinHandle<()>,
+    server: JoinHandle<()>,
+    accounts: OwnAccounts,
+    membership: Option<Membership>,
+    journal: Journal,
+    lock: InstanceLock,
+}
+
+impl Last {
+    async fn end(self) {
         // A server that has ended needs no word.
-        let _ = stop.send(true);
-        socket.abort();
-        catalog.abort();
-        if let Err(error) = server.await {
+        let _ = self.stop.send(true);
+        self.socket.abort();
+        self.catalog.abort();
+        if let Err(error) = self.server.await {
             tracing::error!(%error, "the server ended badly");
         }
-        accounts.close().await;
-        if let Some(Membership { sign_in, .. }) = &membership {
+        self.accounts.close().await;
+        if let Some(Membership { sign_in, .. }) = &self.membership {
             sign_in.close().await;
         }
-        drop(membership);
-        close(journal).await;
-        drop(lock);
-    });
-    Ok(App { state, events, desk, address, ending })
+        drop(self.membership);
+        close(self.journal).await;
+        drop(self.lock);
+    }
 }
 
 fn surface(desktop: bool, settings: &Result<Loaded, SettingsFault>) -> Surface {
@@ -443,6 +421,7 @@ fn gate(
 struct Asked {
     wanted: mpsc::UnboundedReceiver<ConnectorId>,
     taken: watch::Sender<BTreeSet<ConnectorId>>,
+    list_grace: Duration,
 }
 
 async fn catalog(
@@ -451,7 +430,7 @@ async fn catalog(
     connectors: Connectors,
     present: Present,
     offerings: watch::Receiver<Arc<Offering>>,
-    Asked { wanted, taken }: Asked,
+    Asked { wanted, taken, list_grace }: Asked,
 ) -> Catalog {
     Catalog {
         connectors,
@@ -460,6 +439,8 @@ async fn catalog(
         pins: Pins::load(base.vault.clone()).await,
         journal: base.journal.clone(),
         tell: base.tell.clone(),
+        clock: Arc::clone(&base.clock),
+        list_grace,
         person: present.now(),
         present,
         offerings,
@@ -475,6 +456,7 @@ fn socket_desk(
     managed: bool,
     state: watch::Receiver<Arc<AppState>>,
     bridges: Bridges,
+    logs: Logs,
 ) -> socket::Desk {
     socket::Desk {
         pending: base.desk.clone(),
@@ -483,6 +465,7 @@ fn socket_desk(
         snapshots: base.snapshots.clone(),
         present,
         bridges,
+        logs,
         managed,
         clock: Arc::clone(&base.clock),
     }

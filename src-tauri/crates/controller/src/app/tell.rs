@@ -16,8 +16,8 @@ use tokio::sync::mpsc;
 use super::offering::Offering;
 use crate::event::{Configuration, Event};
 use crate::state::{
-    Access, Activity, Assistant, CallOutcome, Connector, ConnectorStatus, CredentialKind, Runs, ToolAccess,
-    VirtualServer,
+    Access, Activity, Assistant, CallOutcome, Connector, ConnectorStatus, CredentialKind, ListState, Runs,
+    ToolAccess, VirtualServer,
 };
 
 /// Where events go. Cheap to clone.
@@ -203,7 +203,7 @@ pub(crate) fn connector_status(health: &Health) -> ConnectorStatus {
         Health::Idle => ConnectorStatus::Idle,
         Health::Ready => ConnectorStatus::Ready,
         Health::SignInNeeded => ConnectorStatus::SignInNeeded,
-        Health::Failed(advice) => ConnectorStatus::Unreachable(advice.clone()),
+        Health::Failed(outage) => ConnectorStatus::Unreachable(outage.advice.clone()),
     }
 }
 
@@ -312,6 +312,7 @@ fn connector(spec: &ConnectorSpec) -> Connector {
         account: None,
         status: ConnectorStatus::Idle,
         tools: None,
+        list: ListState::Current,
         last_used: None,
     }
 }

@@ -127,6 +127,8 @@ pub struct Connector {
     pub status: ConnectorStatus,
     /// How many tools it has, once known.
     pub tools: Option<u32>,
+    /// How what it lists stands.
+    pub list: ListState,
     /// When it was last used.
     pub last_used: Option<Timestamp>,
 }
@@ -172,6 +174,26 @@ pub enum ConnectorStatus {
     SigningIn,
     /// It does not answer and is tried again by itself.
     Unreachable(Advice),
+}
+
+/// How what a connector lists stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ListState {
+    /// It is what the connector says.
+    #[default]
+    Current,
+    /// The connector does not answer: what is offered is what it listed last.
+    Kept {
+        /// Since when it does not answer.
+        since: Timestamp,
+        /// Until when it is still offered.
+        until: Timestamp,
+    },
+    /// The connector has not answered for so long that nothing of it is offered until it does.
+    Withdrawn {
+        /// Since when it does not answer.
+        since: Timestamp,
+    },
 }
 
 /// An assistant that was allowed to use a virtual server.

@@ -54,6 +54,7 @@ fn connector(title: &str, credential: CredentialKind) -> Connector {
         account: None,
         status: ConnectorStatus::Idle,
         tools: None,
+        list: ListState::Current,
         last_used: None,
     }
 }

@@ -3,6 +3,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::event::Event;
+use crate::state::ListState;
 use crate::state::tests::{consent_item, managed, ready, sign_in_item};
 
 const NOW: Timestamp = Timestamp::from_seconds(1_000_000);
@@ -30,7 +31,7 @@ fn lines(menu: &TrayMenu) -> Vec<String> {
 
 #[test]
 fn a_personal_gateway_that_is_ready() {
-    let menu = tray(&ready());
+    let menu = tray(&ready(), NOW);
     assert_eq!(menu.icon, Status::Ready);
     assert_eq!(menu.tooltip, "Deskgate: Ready. 0 assistants, 2 connectors.");
     assert_eq!(
@@ -59,7 +60,7 @@ fn what_waits_comes_first_and_the_most_urgent_on_top() {
     state.handle(Event::PendingAdded(consent_item("a1")), NOW);
     state.handle(Event::PendingAdded(sign_in_item("b1", "https://idp.test/?state=1")), NOW);
     state.session = Session::Expired { label: "ada@acme.test".to_owned() };
-    let menu = tray(&state);
+    let menu = tray(&state, NOW);
     assert_eq!(menu.icon, Status::Attention);
     assert_eq!(
         lines(&menu)[..7],
@@ -79,7 +80,7 @@ fn what_waits_comes_first_and_the_most_urgent_on_top() {
 fn a_pause_offers_only_its_end() {
     let mut state = ready();
     state.handle(Event::Person(Act::Pause(PauseFor::Open)), NOW);
-    let menu = tray(&state);
+    let menu = tray(&state, NOW);
     assert_eq!(menu.icon, Status::Paused);
     let pauses: Vec<_> =
         lines(&menu).into_iter().filter(|line| line.contains("ause") || line.contains("esume [")).collect();
@@ -95,9 +96,37 @@ fn many_questions_do_not_fill_the_menu() {
     for number in 0..9 {
         state.handle(Event::PendingAdded(consent_item(&format!("q{number}"))), NOW);
     }
-    let asked: Vec<_> = lines(&tray(&state)).into_iter().filter(|line| line.contains('…')).collect();
+    let asked: Vec<_> = lines(&tray(&state, NOW)).into_iter().filter(|line| line.contains('…')).collect();
     assert_eq!(asked.len(), 6);
     assert_eq!(asked[5], "4 more requests… [open:pending]");
+}
+
+#[test]
+fn a_connector_that_does_not_answer_is_named_with_what_became_of_its_tools() {
+    let mut state = ready();
+    let tell = |state: &mut AppState, id: &str, list: ListState| {
+        let connector: ConnectorId = id.parse().unwrap();
+        let status = ConnectorStatus::Unreachable(Advice::new("x", "It is down.", "", ""));
+        state.handle(Event::ConnectorStatus { connector: connector.clone(), status }, NOW);
+        state.handle(Event::ConnectorTools { connector: connector.clone(), tools: 3 }, NOW);
+        state.handle(Event::ConnectorList { connector, list }, NOW);
+    };
+    let later = NOW.plus(Duration::from_secs(300));
+    tell(&mut state, "files", ListState::Kept { since: NOW, until: later });
+    let of = |state: &AppState| {
+        lines(&tray(state, later)).into_iter().filter(|line| line.contains("answer")).collect::<Vec<_>>()
+    };
+    let kept = "Files stopped answering 5 minutes ago. Its tools are the last known ones. [open:connectors]";
+    assert_eq!(of(&state), ["(Files does not answer.)", kept]);
+
+    tell(&mut state, "mail", ListState::Withdrawn { since: NOW });
+    let gone =
+        "Mail stopped answering 5 minutes ago. Its tools are withdrawn until it does. [open:connectors]";
+    assert_eq!(of(&state), ["(2 connectors do not answer.)", kept, gone]);
+
+    let connector = "files".parse().unwrap();
+    state.handle(Event::ConnectorList { connector, list: ListState::Current }, NOW);
+    assert_eq!(of(&state)[1..], [gone], "it answers again");
 }
 
 #[test]
@@ -112,7 +141,7 @@ fn the_audit_line_says_how_far_it_is() {
 
 #[test]
 fn the_same_state_gives_the_same_menu() {
-    assert_eq!(tray(&managed()), tray(&managed()));
+    assert_eq!(tray(&managed(), NOW), tray(&managed(), NOW));
 }
 
 fn any_action() -> impl Strategy<Value = TrayAction> {

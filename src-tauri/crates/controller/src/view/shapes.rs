@@ -1,6 +1,6 @@
 //! The shapes of what a window shows. The TypeScript bindings are made from them.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use specta::Type;
 
 use crate::state::Status;
@@ -11,6 +11,14 @@ use crate::state::Status;
 pub struct Millis(
     // The bindings' generator fears for 64 bits, which this never needs.
     #[specta(type = i32)] pub(super) i64,
+);
+
+/// A whole number that JavaScript holds exactly.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Type)]
+#[serde(transparent)]
+pub struct Count(
+    // As above.
+    #[specta(type = i32)] pub u64,
 );
 
 /// Everything that the main window shows, except the list of calls.
@@ -265,10 +273,16 @@ pub struct ConnectorView {
     pub account: Option<String>,
     /// How it is.
     pub status: ConnectorKind,
+    /// What its log is of; none where it has none here.
+    pub log: Option<LogOf>,
     /// What is wrong, if it does not answer.
     pub advice: Option<AdviceView>,
     /// How many tools it has.
     pub tools: Option<u32>,
+    /// How what it lists stands.
+    pub list: ListKind,
+    /// Since when it does not answer.
+    pub silent_since: Option<Millis>,
     /// When it was last used.
     pub last_used: Option<Millis>,
 }
@@ -287,6 +301,68 @@ pub enum ConnectorKind {
     SigningIn,
     /// It does not answer.
     Unreachable,
+}
+
+/// How what a connector lists stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Type)]
+#[serde(rename_all = "snake_case")]
+pub enum ListKind {
+    /// It is what the connector says.
+    Current,
+    /// It is what the connector listed last.
+    Kept,
+    /// Nothing of it is offered until the connector answers.
+    Withdrawn,
+}
+
+/// What a connector's log holds from some entry on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Type)]
+pub struct LogView {
+    /// The entries, the oldest first.
+    pub entries: Vec<LogEntryView>,
+    /// The number of the entry that comes next, to go on from.
+    pub next: Count,
+    /// How many were asked for and are no longer kept.
+    pub missed: Count,
+    /// Entries before this one were another person's, and are not to be shown any more.
+    pub begun: Count,
+}
+
+/// What a connector's log is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Type)]
+#[serde(rename_all = "snake_case")]
+pub enum LogOf {
+    /// The programs that are run for it on this computer.
+    Program,
+    /// The connection to it.
+    Connection,
+}
+
+/// One entry of a log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Type)]
+pub struct LogEntryView {
+    /// Its number.
+    pub number: Count,
+    /// When.
+    pub at: Millis,
+    /// The process that it is of.
+    pub process: Option<u32>,
+    /// Who says it.
+    pub kind: LogKind,
+    /// What.
+    pub text: String,
+}
+
+/// Who says what is in a log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Type)]
+#[serde(rename_all = "snake_case")]
+pub enum LogKind {
+    /// The program.
+    Printed,
+    /// Deskgate, of a start or an end.
+    Life,
+    /// Deskgate, of something that failed.
+    Failed,
 }
 
 /// An assistant that was allowed to use a virtual server.

@@ -25,3 +25,29 @@ fn foreign_texts_fit_one_line() {
     assert_eq!(foreign("abcdef", 4), "abc…");
     assert_eq!(foreign("", 4), "");
 }
+
+#[test]
+fn no_program_can_print_a_line_of_deskgate_s_own() {
+    let entry = |number, process, event| connector::LogEntry { number, at: THEN, process, event };
+    let page = LogPage {
+        entries: vec![
+            entry(3, Some(7), LogEvent::Started { program: "server".into() }),
+            entry(4, Some(7), LogEvent::Printed("* ended by itself (exit status: 0)".into())),
+            entry(5, Some(7), LogEvent::Ended { status: Some("exit status: 1".into()) }),
+            entry(6, Some(8), LogEvent::Ended { status: None }),
+            entry(7, None, LogEvent::Failed("the server cannot be reached".into())),
+        ],
+        next: 8,
+        missed: 3,
+        begun: 0,
+    };
+    let lines = [
+        "(3 earlier entries are no longer kept)",
+        "1970-01-12T13:46:40.000000Z       7 * server started",
+        "1970-01-12T13:46:40.000000Z       7 | * ended by itself (exit status: 0)",
+        "1970-01-12T13:46:40.000000Z       7 * ended by itself (exit status: 1)",
+        "1970-01-12T13:46:40.000000Z       8 * Deskgate ended it",
+        "1970-01-12T13:46:40.000000Z       - ! the server cannot be reached",
+    ];
+    assert_eq!(log(&page), lines.join("\n"));
+}

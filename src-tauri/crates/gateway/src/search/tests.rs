@@ -32,6 +32,7 @@ fn view() -> ServerView {
         templates: Vec::new(),
         prompts: Vec::new(),
         about: None,
+        withdrawn: None,
     };
     let offers = CONNECTORS.into_iter().map(offer).collect();
     ServerView::assemble(&"desk".parse().unwrap(), "Desk".to_owned(), offers).searched()

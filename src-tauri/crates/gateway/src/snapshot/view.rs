@@ -6,7 +6,7 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use mcp::assistant::{Declared, ToolEntry, renamed};
 use mcp::connector::About;
 use mcp::{List, Topic};
-use model::{ConnectorId, ServerId, ToolName};
+use model::{Advice, ConnectorId, ServerId, ToolName};
 use serde_json::value::RawValue;
 
 use super::names::names;
@@ -24,6 +24,7 @@ pub struct ServerView {
     prompts_by_name: HashMap<String, usize>,
     resources: Resources,
     connectors: Vec<Speaker>,
+    withdrawn: HashMap<ConnectorId, Advice>,
     declared: Declared,
     marks: [u64; Topic::ALL.len()],
     /// Where tools are searched for: what they are found by.
@@ -49,6 +50,8 @@ pub struct Offer {
     pub prompts: Vec<(String, Box<RawValue>)>,
     /// What it says of itself; `None` where it was not heard yet.
     pub about: Option<About>,
+    /// Why nothing of it is listed or called for now, although it is known; names and URIs stay its own meanwhile.
+    pub withdrawn: Option<Advice>,
 }
 
 /// A tool that a virtual server offers.
@@ -95,6 +98,8 @@ impl ServerView {
         let mut view = Self { title, ..Self::default() };
         view.declared = Declared::of(offers.iter().map(|offer| offer.about.as_ref()));
         view.connectors = offers.iter().map(Speaker::of).collect();
+        let withdrawn = |offer: &Offer| Some((offer.connector.clone(), offer.withdrawn.clone()?));
+        view.withdrawn = offers.iter().filter_map(withdrawn).collect();
         view.add_tools(id, &offers);
         view.add_prompts(id, &offers);
         view.resources = Resources::of(&offers, &mut view.left_out);
@@ -120,7 +125,12 @@ impl ServerView {
         self.indexes.as_ref()
     }
 
-    /// The tools in order.
+    /// Why nothing of a connector is listed or called for now; `None` where it is.
+    pub fn withdrawn(&self, connector: &ConnectorId) -> Option<&Advice> {
+        self.withdrawn.get(connector)
+    }
+
+    /// The tools in order, those that are withdrawn among them.
     pub fn tools(&self) -> &[Offered] {
         &self.tools
     }
@@ -135,7 +145,7 @@ impl ServerView {
         self.by_name.get(name).copied()
     }
 
-    /// The prompts in order.
+    /// The prompts in order, those that are withdrawn among them.
     pub fn prompts(&self) -> &[OfferedPrompt] {
         &self.prompts
     }
@@ -145,12 +155,12 @@ impl ServerView {
         self.prompts_by_name.get(name).map(|&at| &self.prompts[at])
     }
 
-    /// The resources in order.
+    /// The resources in order, those that are withdrawn among them.
     pub fn resources(&self) -> &[OfferedResource] {
         &self.resources.listed
     }
 
-    /// The resource templates in order.
+    /// The resource templates in order, those that are withdrawn among them.
     pub fn templates(&self) -> &[OfferedResource] {
         &self.resources.templates
     }
@@ -228,7 +238,8 @@ impl ServerView {
     fn mark(&self, topic: Topic) -> u64 {
         let mut hasher = DefaultHasher::new();
         for list in List::ALL.into_iter().filter(|list| list.topic() == topic) {
-            for (connector, entry) in self.entries(list) {
+            let entries = self.entries(list).into_iter();
+            for (connector, entry) in entries.filter(|(connector, _)| self.withdrawn(connector).is_none()) {
                 (connector.as_str(), entry.get()).hash(&mut hasher);
             }
             list.hash(&mut hasher);

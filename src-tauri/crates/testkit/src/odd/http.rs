@@ -170,7 +170,7 @@ fn headers_fit(headers: &HeaderMap, message: &Message<'_>) -> bool {
     value(headers, "mcp-protocol-version") == "2026-07-28"
         && value(headers, "mcp-method") == message.method
         && !headers.contains_key("mcp-session-id")
-        && (message.method != "tools/call" || value(headers, "mcp-name") == message.name())
+        && message.subject().is_none_or(|subject| value(headers, "mcp-name") == subject)
         && (message.name() != "headed"
             || value(headers, "mcp-param-region") == message.region().unwrap_or_default())
 }

@@ -6,6 +6,7 @@ use clap::ValueEnum;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::content::Asked;
 use super::lists::{INSTRUCTIONS, Lists, OddList};
 
 /// The one era that it speaks.
@@ -90,6 +91,11 @@ impl Message<'_> {
         Some(arguments.get("region")?.as_str()?.to_owned())
     }
 
+    /// What the header `Mcp-Name` repeats, where it has to.
+    pub(super) fn subject(&self) -> Option<String> {
+        Asked::read(self.params).subject(&self.method)
+    }
+
     /// `params.name`; nothing where there is none.
     pub(super) fn name(&self) -> String {
         let params = self.params.and_then(|params| serde_json::from_str::<Params<'_>>(params.get()).ok());
@@ -127,9 +133,12 @@ impl Server {
                 }
             }),
             ("tools/call", _) => self.call(&params),
-            (method, _) => match self.lists.page(method, params.cursor.as_deref()) {
+            (method, era) => match self.lists.page(method, params.cursor.as_deref()) {
                 Some(page) => Reply::Result(format!("{{{page}{}}}", self.list_end())),
-                None => Reply::Error(-32601, "Method not found"),
+                None => {
+                    let reply = Asked::read(message.params).reply(method, era);
+                    reply.unwrap_or(Reply::Error(-32601, "Method not found"))
+                }
             },
         }
     }

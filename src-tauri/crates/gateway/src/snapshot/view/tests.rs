@@ -20,6 +20,7 @@ fn offer(connector: &str, tools: &[&str]) -> Offer {
         templates: Vec::new(),
         prompts: Vec::new(),
         about: Some(about(r#"{"tools":{}}"#)),
+        withdrawn: None,
     }
 }
 
@@ -215,4 +216,33 @@ proptest! {
             Some((_, Found::Template)) | None => {}
         }
     }
+}
+
+#[test]
+fn what_is_withdrawn_keeps_its_names_and_uris_from_others() {
+    let offers = |withdrawn: Option<Advice>| {
+        let both = |id| Offer {
+            tools: offer(id, &["find"]).tools,
+            prompts: prompting(id, &["p"]).prompts,
+            ..resourceful(id, &["a:one"], &["a:{x}"])
+        };
+        vec![Offer { withdrawn, ..both("a") }, both("b")]
+    };
+    let known = view(offers(None));
+    let down = view(offers(Some(Advice::new("down", "It is down.", "", ""))));
+    for name in ["a_find", "b_find"] {
+        assert_eq!(down.tool(name).unwrap().connector, known.tool(name).unwrap().connector, "{name}");
+    }
+    assert_eq!(owner(&down, "a:one"), owner(&known, "a:one"), "it is not asked of another connector");
+    assert!(
+        down.withdrawn(&"a".parse().unwrap()).is_some() && down.withdrawn(&"b".parse().unwrap()).is_none()
+    );
+    for topic in Topic::ALL {
+        assert_ne!(down.mark_of(topic), known.mark_of(topic), "{topic:?}: assistants are told");
+        assert!(down.declared().has(topic) == known.declared().has(topic), "what is declared stays");
+    }
+    let again = view(offers(None));
+    assert_eq!(Topic::ALL.map(|topic| again.mark_of(topic)), Topic::ALL.map(|topic| known.mark_of(topic)));
+    let other = view(offers(Some(Advice::new("down", "It is still down.", "", ""))));
+    assert_eq!(other.mark_of(Topic::Tools), down.mark_of(Topic::Tools), "other words change no list");
 }
