@@ -37,6 +37,13 @@ const approval = (value: string): PendingView =>
   });
 
 describe('a consent', () => {
+  it('says whose document an assistant names itself by', async () => {
+    const sample = sampleConsent();
+    if (sample.question.kind !== 'consent') throw new Error('a consent');
+    await ask({ ...sample, question: { ...sample.question, described_at: 'assistant.example' } });
+    expect(screen.getByText('as assistant.example describes it')).toBeTruthy();
+  });
+
   it('takes no answer before half a second, then both alike', async () => {
     const deny = await ask(sampleConsent());
     const allow = screen.getByRole('button', { name: 'Allow' }) as HTMLButtonElement;

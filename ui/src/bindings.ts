@@ -227,6 +227,8 @@ export type ConnectorView = {
 export type ConsentView = {
 	/**  The name that the assistant claims. */
 	claimed_name: string,
+	/**  The host where the document lies by which it names itself, if it does. */
+	described_at: string | null,
 	/**  The program that is really running, if it can be told. */
 	program: ProgramView | null,
 	/**  Whether the program's own name has nothing in common with the claimed one. */

@@ -84,6 +84,7 @@ export function sampleConsent(changes: Partial<PendingView> = {}): PendingView {
     question: {
       kind: 'consent',
       claimed_name: 'Claude Code',
+      described_at: null,
       program: { name: 'claude', path: '/opt/claude/claude', pid: 42 },
       name_differs: false,
       server_title: 'Everyday',

@@ -89,9 +89,11 @@ fn consent(state: &AppState, request: &ConsentRequest) -> ConsentView {
         .as_ref()
         .map(|process| ProgramView { pid: Some(process.pid), ..program(&process.executable) });
     let name_differs = program.as_ref().is_some_and(|program| !alike(&claimed_name, &program.path));
+    let document = Url::parse(&request.client_id).ok().filter(|id| id.scheme() == "https");
     ConsentView {
         name_differs,
         claimed_name,
+        described_at: document.and_then(|document| document.host_str().map(str::to_owned)),
         program,
         server_title: request.server_title.clone(),
         returns_to: request

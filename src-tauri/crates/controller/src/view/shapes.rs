@@ -154,6 +154,8 @@ pub enum QuestionView {
 pub struct ConsentView {
     /// The name that the assistant claims.
     pub claimed_name: String,
+    /// The host where the document lies by which it names itself, if it does.
+    pub described_at: Option<String>,
     /// The program that is really running, if it can be told.
     pub program: Option<ProgramView>,
     /// Whether the program's own name has nothing in common with the claimed one.

@@ -38,6 +38,23 @@ fn a_consent_says_who_really_asks_and_what_for() {
 }
 
 #[test]
+fn a_consent_says_whose_document_the_assistant_names_itself_by() {
+    let described_at = |client_id: &str| {
+        let mut item = consent_item("a1");
+        if let Question::Consent(request) = &mut item.question {
+            client_id.clone_into(&mut request.client_id);
+        }
+        match pending(&ready(), &item).question {
+            QuestionView::Consent(view) => view.described_at,
+            other @ (QuestionView::SignIn { .. } | QuestionView::Approval(_)) => panic!("{other:?}"),
+        }
+    };
+    let document = described_at("https://assistant.example/oauth/client.json");
+    assert_eq!(document.as_deref(), Some("assistant.example"));
+    assert_eq!(described_at("dgr_0123"), None, "it registered");
+}
+
+#[test]
 fn a_name_that_the_program_does_not_bear_is_marked() {
     for (claimed, path, differs) in [
         ("Claude Code", "/opt/claude/claude", false),
