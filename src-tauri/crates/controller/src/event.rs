@@ -29,6 +29,8 @@ pub enum Event {
     // The organisation.
     /// Who is signed in, or why nobody is.
     Session(Session),
+    /// What the sign-in windows remember is of no use any more.
+    SignInsEnded,
     /// Whether the organisation can be reached.
     Link(Link),
 

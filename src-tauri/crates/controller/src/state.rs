@@ -121,7 +121,13 @@ impl AppState {
             AuditHealth::Broken(advice) => Some(advice),
             AuditHealth::NotChecked | AuditHealth::Whole { .. } => None,
         };
-        policy.chain(audit).chain(self.faults.values()).collect()
+        let session = match &self.session {
+            Session::Expired { why, .. } => Some(why),
+            Session::Local { .. } | Session::SignedOut | Session::SigningIn | Session::SignedIn { .. } => {
+                None
+            }
+        };
+        policy.chain(audit).chain(session).chain(self.faults.values()).collect()
     }
 
     /// What waits, the most urgent first.
@@ -144,6 +150,7 @@ impl AppState {
             Event::Listening { address } => self.address = Some(address),
             Event::Policy(policy) => self.policy = Some(policy),
             Event::Session(session) => effects.extend(self.session_is(session)),
+            Event::SignInsEnded => effects.push(Effect::ForgetSignIns),
             Event::Link(link) => self.link_is(link),
             Event::ConnectorStatus { connector, status } => {
                 self.with_connector(&connector, |it| it.status = status);
@@ -224,15 +231,14 @@ impl AppState {
             // What was done in one person's name is not the next one's to see.
             self.activity.clear();
         }
-        let ended = matches!(self.session, Session::Expired { .. }) && was != self.session;
-        ended.then(|| {
-            Effect::Notify(Notice {
-                about: None,
-                title: "Please sign in again".to_owned(),
-                body: "Your session has ended. Your assistants wait until you have signed in.".to_owned(),
-                place: Place::Overview,
-            })
-        })
+        match &self.session {
+            Session::Expired { why, .. } if was != self.session => Some(told(why)),
+            Session::Local { .. }
+            | Session::SignedOut
+            | Session::SigningIn
+            | Session::SignedIn { .. }
+            | Session::Expired { .. } => None,
+        }
     }
 
     fn link_is(&mut self, link: Link) {
@@ -279,10 +285,9 @@ impl AppState {
     }
 
     fn fault(&mut self, advice: Advice) -> Option<Effect> {
-        let title = advice.happened.clone();
-        let body = [advice.means.as_str(), advice.todo.as_str()].join(" ").trim().to_owned();
+        let notice = told(&advice);
         let known = self.faults.insert(advice.code.clone(), advice).is_some();
-        (!known).then_some(Effect::Notify(Notice { about: None, title, body, place: Place::Overview }))
+        (!known).then_some(notice)
     }
 
     fn asked(&mut self, item: PendingItem) -> Vec<Effect> {
@@ -388,6 +393,12 @@ impl AppState {
             Effect::Order(Order::Resume)
         })
     }
+}
+
+/// The notification of something that is wrong.
+fn told(advice: &Advice) -> Effect {
+    let body = [advice.means.as_str(), advice.todo.as_str()].join(" ").trim().to_owned();
+    Effect::Notify(Notice { about: None, title: advice.happened.clone(), body, place: Place::Overview })
 }
 
 fn connector_of(item: &PendingItem) -> Option<ConnectorId> {

@@ -25,7 +25,7 @@ pub fn user(state: &AppState) -> String {
         Session::SignedIn { label } => format!("{label}, {}", organisation(state)),
         Session::SignedOut => format!("Not signed in to {}", organisation(state)),
         Session::SigningIn => format!("Signing in to {}", organisation(state)),
-        Session::Expired { label } => format!("{label}, session ended"),
+        Session::Expired { label, .. } => format!("{label}, signed out"),
     }
 }
 

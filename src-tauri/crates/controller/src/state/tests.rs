@@ -137,7 +137,7 @@ fn what_was_done_in_one_persons_name_is_not_shown_to_the_next() {
     assert!(state.activity.is_empty());
 
     state.handle(done, NOW);
-    state.handle(Event::Session(Session::Expired { label: "bob@acme.test".to_owned() }), NOW);
+    state.handle(Event::Session(expired("bob@acme.test")), NOW);
     assert_eq!(state.activity.len(), 1, "he is expected back");
     state.handle(signed_in("bob@acme.test"), NOW);
     state.handle(Event::Session(Session::SignedOut), NOW);
@@ -328,13 +328,31 @@ fn offline_counts_from_the_first_silence() {
     assert_eq!(state.link, Link::Offline { since: NOW });
 }
 
+/// Somebody whose sign-in was ended.
+pub(crate) fn expired(label: &str) -> Session {
+    let why = Advice::new(
+        "sign-in-revoked",
+        "Acme has ended your sign-in.",
+        "Your assistants wait.",
+        "Sign in again.",
+    );
+    Session::Expired { label: label.to_owned(), why }
+}
+
 #[test]
 fn an_ended_session_is_announced_once() {
     let mut state = managed();
-    let expired = || Event::Session(Session::Expired { label: "ada@acme.test".to_owned() });
-    assert!(matches!(&state.handle(expired(), NOW)[..], [Effect::Notify(_)]));
+    let expired = || Event::Session(expired("ada@acme.test"));
+    let told = state.handle(expired(), NOW);
+    let [Effect::Notify(notice)] = &told[..] else { panic!("{told:?}") };
+    assert_eq!(notice.title, "Acme has ended your sign-in.");
+    assert_eq!(notice.body, "Your assistants wait. Sign in again.");
     assert_eq!(state.handle(expired(), NOW), []);
     assert_eq!(state.status(), Status::Attention);
+    assert_eq!(crate::words::summary(&state), "Acme has ended your sign-in.");
+    assert_eq!(state.handle(Event::SignInsEnded, NOW), [Effect::ForgetSignIns], "no page is still signed in");
+    state.handle(Event::Session(Session::SignedIn { label: "ada@acme.test".to_owned() }), NOW);
+    assert_eq!(state.advice(), Vec::<&Advice>::new(), "it is over once she has signed in");
 }
 
 proptest! {

@@ -3,7 +3,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::event::Event;
-use crate::state::tests::{consent_item, managed, ready, sign_in_item};
+use crate::state::tests::{consent_item, expired, managed, ready, sign_in_item};
 
 const NOW: Timestamp = Timestamp::from_seconds(1_000_000);
 
@@ -58,14 +58,14 @@ fn what_waits_comes_first_and_the_most_urgent_on_top() {
     let mut state = managed();
     state.handle(Event::PendingAdded(consent_item("a1")), NOW);
     state.handle(Event::PendingAdded(sign_in_item("b1", "https://idp.test/?state=1")), NOW);
-    state.session = Session::Expired { label: "ada@acme.test".to_owned() };
+    state.session = expired("ada@acme.test");
     let menu = tray(&state);
     assert_eq!(menu.icon, Status::Attention);
     assert_eq!(
         lines(&menu)[..7],
         [
             "(2 requests are waiting for you.)",
-            "(ada@acme.test, session ended)",
+            "(ada@acme.test, signed out)",
             "---",
             "Sign in to Mail… [look:b1]",
             "Claude Code wants to use Analyst… [look:a1]",

@@ -39,6 +39,17 @@ pub struct Sso {
     organisation: String,
 }
 
+/// How somebody is to sign in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wish {
+    /// Comes back in the ID token (OpenID Connect Core 1.0, section 2): whoever wants the session bound to something puts
+    /// its digest there.
+    pub nonce: String,
+    /// Whether the person has to prove who they are, although the provider may still know (section 3.1.2.1:
+    /// `prompt=login`).
+    pub anew: bool,
+}
+
 /// What can be seen of the session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SessionState {
@@ -85,13 +96,12 @@ impl Sso {
         Ok(Self { keeper: Keeper::start(Arc::new(place), clock, rules), state, organisation })
     }
 
-    /// Asks the person to sign in, whoever is signed in now. `nonce` comes back in the ID token (OpenID Connect Core 1.0,
-    /// section 2): whoever wants the session bound to something puts its digest there.
+    /// Asks the person to sign in, whoever is signed in now.
     ///
     /// # Errors
     /// [`SignInFault`]. Who was signed in before still is.
-    pub async fn sign_in(&self, nonce: String) -> Result<Session, SignInFault> {
-        self.keeper.sign_in(nonce).await.map_err(|fault| fault.at(&self.organisation))
+    pub async fn sign_in(&self, wish: Wish) -> Result<Session, SignInFault> {
+        self.keeper.sign_in(wish).await.map_err(|fault| fault.at(&self.organisation))
     }
 
     /// The session with an ID token that is still valid, renewed if need be. Never asks a person.
