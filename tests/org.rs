@@ -24,13 +24,19 @@ async fn desktop(acme: &Acme, opened: &Opened) -> Gateway {
     Gateway::start(&program(Program::Deskgate).expect("built"), setup).await.expect("the gateway starts")
 }
 
-/// Signs in to the organisation, as the person in front of the browser.
-async fn signs_in_to_acme(gateway: &Gateway, opened: &mut Opened, employee: Employee) {
+/// Signs in to the organisation, as the person in front of the browser, which is theirs.
+async fn signs_in_to_acme(gateway: &Gateway, opened: &mut Opened, employee: Employee) -> Browser {
+    let mut browser = Browser::new(employee.clone()).expect("a browser");
+    signs_in_again(gateway, opened, &mut browser, &employee).await;
+    browser
+}
+
+/// As [`signs_in_to_acme`], in a browser that may still know the person.
+async fn signs_in_again(gateway: &Gateway, opened: &mut Opened, browser: &mut Browser, employee: &Employee) {
     let label = employee.email.clone();
     let asked = gateway.deskgate(&["sign-in"]).await.expect("it runs");
     assert!(asked.status.success(), "{}", String::from_utf8_lossy(&asked.stderr));
     let page = opened.next(SOON).await.unwrap_or_else(|fault| panic!("{fault}\n{}", gateway.log()));
-    let mut browser = Browser::new(employee).expect("a browser");
     browser.sign_in_and_return(&page).await.expect("signed in");
     until("somebody who is signed in", SOON, async || {
         let status = gateway.deskgate_json(&["status"]).await.ok()?;
@@ -133,7 +139,7 @@ async fn whoever_signs_in_next_has_rights_of_their_own_and_no_others() {
     let acme = acme().await;
     let mut opened = Opened::new().expect("a browser opener");
     let gateway = desktop(&acme, &opened).await;
-    signs_in_to_acme(&gateway, &mut opened, Employee::alice()).await;
+    let mut browser = signs_in_to_acme(&gateway, &mut opened, Employee::alice()).await;
     let alices = assistant(&gateway, "analyst").await;
     let visits = alices.run(None, &[sql(VISITS)]).await.expect("connected");
     assert!(visits.answers[0].to_string().contains("172"), "{visits:?}");
@@ -141,8 +147,7 @@ async fn whoever_signs_in_next_has_rights_of_their_own_and_no_others() {
     let (hers, _) = tokio::join!(alices.run(None, &mail), signs_in(&mut opened, Employee::alice()));
     assert_eq!(hers.expect("connected").answers[0]["structuredContent"]["account"], "alice");
 
-    let asked = gateway.deskgate(&["sign-out"]).await.expect("it runs");
-    assert!(asked.status.success(), "{}", String::from_utf8_lossy(&asked.stderr));
+    signs_out(&gateway, &mut opened, &mut browser).await;
     let token = alices.bearer().expect("it has one").to_owned();
     let status = async || {
         let list = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {}});
@@ -164,6 +169,59 @@ async fn whoever_signs_in_next_has_rights_of_their_own_and_no_others() {
     assert_eq!(his.expect("connected").answers[0]["structuredContent"]["account"], "bob", "not her account");
     let used = acme.organisation.records(&["--credential", "warehouse-finance"]).await.expect("records");
     assert!(!used.is_empty());
+}
+
+/// Signs out, here and on the page of the provider that is opened.
+async fn signs_out(gateway: &Gateway, opened: &mut Opened, browser: &mut Browser) {
+    let asked = gateway.deskgate(&["sign-out"]).await.expect("it runs");
+    assert!(asked.status.success(), "{}", String::from_utf8_lossy(&asked.stderr));
+    let page = opened.next(SOON).await.unwrap_or_else(|fault| panic!("{fault}\n{}", gateway.log()));
+    assert!(
+        page.path().starts_with("/sign-out/") && page.query().is_none(),
+        "no token is shown to others: {page}"
+    );
+    let shown = browser.sign_out(&page).await.expect("the provider lets her go");
+    assert!(shown.contains("You are signed out"), "{shown}");
+}
+
+#[tokio::test]
+async fn who_signs_out_is_out_at_the_provider_and_the_control_plane_and_keeps_their_assistants() {
+    let mut acme = acme().await;
+    let mut opened = Opened::new().expect("a browser opener");
+    let gateway = desktop(&acme, &opened).await;
+    let alice = Employee::alice();
+    let mut browser = signs_in_to_acme(&gateway, &mut opened, alice.clone()).await;
+    let notes = assistant(&gateway, "notes").await;
+    let token = notes.bearer().expect("it has one").to_owned();
+    let (note, text) = acme.note();
+    let read = [Step::call("read_text_file", json!({"path": note}))];
+    assert_eq!(notes.run(None, &read).await.expect("connected").text(0), Some(text));
+
+    signs_out(&gateway, &mut opened, &mut browser).await;
+    assert_eq!(answers(&gateway, "notes", &token).await, 401);
+    assert_eq!(acme.idp.sign_outs(), 1, "the provider's own session has ended");
+    until("the end of her session at the control plane", SOON, async || {
+        let told = acme.organisation.records(&["--user", "alice@acme.test"]).await.ok()?;
+        told.iter().any(|record| record["body"]["event"] == "signed-out").then_some(())
+    })
+    .await
+    .expect("the control plane is told");
+    let status = gateway.deskgate(&["status"]).await.expect("it runs");
+    let status = String::from_utf8_lossy(&status.stdout).into_owned();
+    assert!(status.starts_with("Sign in to Acme") && !status.contains("could not be told"), "{status}");
+
+    signs_in_again(&gateway, &mut opened, &mut browser, &alice).await;
+    assert_eq!(acme.idp.sign_ins(), ["ivy", "alice", "alice"], "with her password");
+    let back = until("the virtual server", SOON, async || notes.run(None, &read).await.ok()).await;
+    let back = back.unwrap_or_else(|fault| panic!("let in as before, unasked: {fault}\n{}", gateway.log()));
+    assert_eq!(back.text(0), Some(text), "{back:?}");
+
+    acme.idp.process().kill();
+    let pages = opened.all().len();
+    gateway.deskgate(&["sign-out"]).await.expect("it runs");
+    tells(&gateway, "You are signed out on this computer, but where you sign in could not be told.").await;
+    assert_eq!(answers(&gateway, "notes", &token).await, 401, "she is out all the same");
+    assert_eq!(opened.all().len(), pages, "no page is opened that cannot come");
 }
 
 /// How soon a sign-in that was ended is of no use on a desktop that hears of it: what is promised.

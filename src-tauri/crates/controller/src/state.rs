@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::{Advice, CallId, ConnectorId, ServerId, Timestamp};
+use model::{Advice, CallId, ConnectorId, ServerId, SignInRequest, Timestamp};
 use org_protocol::SignInSurface;
 use url::Url;
 
@@ -130,9 +130,9 @@ impl AppState {
         policy.chain(audit).chain(session).chain(self.faults.values()).collect()
     }
 
-    /// What waits, the most urgent first.
+    /// What waits for the person, the most urgent first. A page on which they are signing out does not: they are done here.
     pub fn waiting(&self) -> Vec<&PendingItem> {
-        let mut items: Vec<_> = self.pending.values().collect();
+        let mut items: Vec<_> = self.pending.values().filter(|item| !item.is_sign_out()).collect();
         items.sort_by(|a, b| (a.deadline, &a.id).cmp(&(b.deadline, &b.id)));
         items
     }
@@ -193,7 +193,7 @@ impl AppState {
             .values()
             .any(|connector| matches!(connector.status, ConnectorStatus::Unreachable(_)));
         let audit = matches!(self.audit.health, AuditHealth::Broken(_));
-        session || grace || connector || audit || !self.pending.is_empty() || !self.faults.is_empty()
+        session || grace || connector || audit || !self.waiting().is_empty() || !self.faults.is_empty()
     }
 
     fn configure(&mut self, new: Configuration) {
@@ -298,8 +298,10 @@ impl AppState {
         if let Some(connector) = connector_of(&item) {
             self.with_connector(&connector, |it| it.status = ConnectorStatus::SigningIn);
         }
-        vec![Effect::Notify(crate::words::notice(&item)), self.show(&item)]
+        let notice = (!item.is_sign_out()).then(|| Effect::Notify(crate::words::notice(&item)));
+        notice
             .into_iter()
+            .chain([self.show(&item)])
             .filter(|effect| self.desktop || matches!(effect, Effect::OpenBrowser(_) | Effect::Notify(_)))
             .collect()
     }
@@ -326,11 +328,11 @@ impl AppState {
         let id = item.id.clone();
         match &item.question {
             Question::SignIn(request) if self.in_browser(&request.authorize_url) => {
-                Effect::OpenBrowser(request.authorize_url.clone())
+                Effect::OpenBrowser(opened_at(request).clone())
             }
             Question::SignIn(request) => Effect::OpenSignInWindow {
                 id,
-                url: request.authorize_url.clone(),
+                url: opened_at(request).clone(),
                 redirect_uri: request.redirect_uri.clone(),
                 title: crate::words::sign_in_title(&request.purpose),
             },
@@ -363,7 +365,7 @@ impl AppState {
                 .into_iter()
                 .collect(),
             Act::SignIn => order(Order::SignIn),
-            Act::SignOut => vec![Effect::Order(Order::SignOut), Effect::ForgetSignIns],
+            Act::SignOut => order(Order::SignOut),
             Act::SignInTo(connector) => order(Order::SignInTo(connector)),
             Act::SignOutOf(connector) => order(Order::SignOutOf(connector)),
             Act::Revoke { client_id, server } => order(Order::Revoke { client_id, server }),
@@ -395,6 +397,10 @@ impl AppState {
     }
 }
 
+fn opened_at(request: &SignInRequest) -> &Url {
+    request.entrance.as_ref().unwrap_or(&request.authorize_url)
+}
+
 /// The notification of something that is wrong.
 fn told(advice: &Advice) -> Effect {
     let body = [advice.means.as_str(), advice.todo.as_str()].join(" ").trim().to_owned();
@@ -405,7 +411,7 @@ fn connector_of(item: &PendingItem) -> Option<ConnectorId> {
     match &item.question {
         Question::SignIn(request) => match &request.purpose {
             model::SignInPurpose::Connector { connector, .. } => Some(connector.clone()),
-            model::SignInPurpose::Organisation { .. } => None,
+            model::SignInPurpose::Organisation { .. } | model::SignInPurpose::SignOut { .. } => None,
         },
         Question::Consent(_) | Question::Approval(_) => None,
     }

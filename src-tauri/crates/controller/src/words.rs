@@ -14,6 +14,7 @@ use crate::state::{AppState, CredentialKind, Mode, Runs, Session, Status};
 pub fn sign_in_title(purpose: &SignInPurpose) -> String {
     match purpose {
         SignInPurpose::Organisation { name } => format!("Sign in to {name}"),
+        SignInPurpose::SignOut { name } => format!("Sign out of {name}"),
         SignInPurpose::Connector { title, .. } => format!("Sign in to {title}"),
     }
 }
@@ -76,6 +77,11 @@ pub fn detail(item: &PendingItem) -> String {
     match &item.question {
         Question::SignIn(request) => match &request.purpose {
             SignInPurpose::Organisation { .. } => "Your assistants wait until you have signed in.".to_owned(),
+            SignInPurpose::SignOut { name } => {
+                format!(
+                    "Deskgate has signed you out. The page that was opened signs you out of {name} as well."
+                )
+            }
             SignInPurpose::Connector { title, .. } => {
                 format!("An assistant called {title}, which needs your own account. It is waiting.")
             }
@@ -126,7 +132,7 @@ pub fn summary(state: &AppState) -> String {
             format!("{} cannot be reached. What was allowed before still works.", organisation(state))
         }
         Status::Attention => match (state.waiting().first(), advice.first(), &state.session) {
-            (Some(_), _, _) => match state.pending.len() {
+            (Some(_), _, _) => match state.waiting().len() {
                 1 => "One request is waiting for you.".to_owned(),
                 many => format!("{many} requests are waiting for you."),
             },

@@ -85,6 +85,7 @@ pub(crate) fn sign_in_item(id: &str, url: &str) -> PendingItem {
                 title: "Mail".to_owned(),
             },
             authorize_url: url.parse().unwrap(),
+            entrance: None,
             redirect_uri: "http://127.0.0.1:4001/callback".parse().unwrap(),
             deadline: Duration::from_secs(120),
         }),
@@ -326,6 +327,42 @@ fn offline_counts_from_the_first_silence() {
     state.handle(Event::Link(Link::Offline { since: NOW }), NOW);
     state.handle(Event::Link(Link::Offline { since: NOW.plus(Duration::from_secs(9)) }), NOW);
     assert_eq!(state.link, Link::Offline { since: NOW });
+}
+
+#[test]
+fn a_page_to_sign_out_opens_by_its_entrance_and_asks_for_nothing() {
+    let mut state = managed();
+    let Question::SignIn(request) = sign_in_item("s1", "https://idp.test/end?id_token_hint=eyJ").question
+    else {
+        panic!("a sign-in")
+    };
+    let entrance: Url = "http://127.0.0.1:4000/sign-out/x".parse().unwrap();
+    let request = SignInRequest {
+        purpose: SignInPurpose::SignOut { name: "Acme".to_owned() },
+        entrance: Some(entrance.clone()),
+        ..request
+    };
+    let item = PendingItem { question: Question::SignIn(request), ..sign_in_item("s1", "https://idp.test/") };
+    let status = state.status();
+    let shown = state.handle(Event::PendingAdded(item.clone()), NOW);
+    let [Effect::OpenSignInWindow { url, title, .. }] = &shown[..] else { panic!("{shown:?}") };
+    assert_eq!(
+        (url, title.as_str()),
+        (&entrance, "Sign out of Acme"),
+        "no notification, no token in the address"
+    );
+    assert_eq!(state.status(), status);
+    assert!(state.waiting().is_empty());
+    let mut google = item;
+    if let Question::SignIn(request) = &mut google.question {
+        request.authorize_url = "https://accounts.google.com/end".parse().unwrap();
+    }
+    google.id = PendingId::typed("s2");
+    assert_eq!(
+        state.handle(Event::PendingAdded(google), NOW),
+        [Effect::OpenBrowser(entrance)],
+        "where it was"
+    );
 }
 
 /// Somebody whose sign-in was ended.

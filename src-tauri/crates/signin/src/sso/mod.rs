@@ -1,6 +1,7 @@
 //! The organisation's session: OpenID Connect with code and PKCE, kept alive, verified each time it is renewed.
 
 mod claims;
+mod end_session;
 mod place;
 mod provider;
 mod session;
@@ -35,6 +36,7 @@ pub struct SsoParts {
 #[derive(Clone)]
 pub struct Sso {
     keeper: Keeper<SsoPlace>,
+    place: Arc<SsoPlace>,
     state: watch::Receiver<SessionState>,
     organisation: String,
 }
@@ -93,7 +95,8 @@ impl Sso {
         let (show, state) = watch::channel(SessionState::Starting);
         let place =
             SsoPlace { reach: http.from(&issuer), provider, store, person, clock: Arc::clone(&clock), show };
-        Ok(Self { keeper: Keeper::start(Arc::new(place), clock, rules), state, organisation })
+        let place = Arc::new(place);
+        Ok(Self { keeper: Keeper::start(Arc::clone(&place), clock, rules), place, state, organisation })
     }
 
     /// Asks the person to sign in, whoever is signed in now.
@@ -127,6 +130,16 @@ impl Sso {
     /// [`SignInFault`] if it could not be erased.
     pub async fn sign_out(&self) -> Result<(), SignInFault> {
         self.keeper.sign_out().await.map_err(|fault| fault.at(&self.organisation))
+    }
+
+    /// Lets the person end the provider's own session as well, where it offers that (OpenID Connect RP-Initiated Logout
+    /// 1.0). Returns when its page has come back, was closed, or was not gone on with. `session` is the one that was
+    /// forgotten.
+    ///
+    /// # Errors
+    /// [`SignInFault`] if the provider cannot be reached, or nobody can be shown its page.
+    pub async fn end_session(&self, session: &Session) -> Result<(), SignInFault> {
+        self.place.end_session(session).await.map_err(|fault| fault.at(&self.organisation))
     }
 
     /// What can be seen of the session, now and at each change.

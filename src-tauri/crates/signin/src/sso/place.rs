@@ -29,7 +29,7 @@ const KEY: &str = "sign-in";
 const DEADLINE: Duration = Duration::from_secs(5 * 60);
 
 /// How often another program may be faster at the redirect port before the attempt ends.
-const MOST_PORTS: usize = 3;
+pub(super) const MOST_PORTS: usize = 3;
 
 /// When a provider that renews without an ID token says nothing about time either, it is asked again after this.
 const UNSAID_LIFE: Duration = Duration::from_secs(5 * 60);
@@ -124,6 +124,7 @@ impl SsoPlace {
             let request = SignInRequest {
                 purpose: SignInPurpose::Organisation { name: self.provider.organisation.clone() },
                 authorize_url,
+                entrance: None,
                 redirect_uri: redirect_uri.clone(),
                 deadline: DEADLINE,
             };

@@ -54,6 +54,7 @@ pub(crate) fn provider(issuer: &str) -> Provider {
         client_id: "deskgate".to_owned(),
         scopes: BTreeSet::from(["email", "groups", "profile"].map(str::to_owned)),
         groups_claim: "groups".to_owned(),
+        sign_out_returns: true,
     }
 }
 

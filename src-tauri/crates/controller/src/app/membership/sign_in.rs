@@ -10,6 +10,7 @@ use org::{IdToken, IdTokens, NoIdToken, Org, OrgFault, OrgSession};
 use os::Clock;
 use signin::{FaultKind, KeeperRules, SessionState, SignInFault, Sso, SsoParts, Wish};
 use tokio::sync::{Mutex, watch};
+use tokio::task::AbortHandle;
 use vault::Vault;
 
 use super::{MembershipParts, Provider};
@@ -49,6 +50,8 @@ pub(crate) struct SignIn {
     given_up: std::sync::Mutex<Option<Duration>>,
     /// Whether the next sign-in has to be one with a password or the like, since the last was ended by others.
     anew: AtomicBool,
+    /// Tells of the last sign-out.
+    farewell: std::sync::Mutex<Option<AbortHandle>>,
 }
 
 /// What whoever keeps the session knows; one change at a time.
@@ -80,6 +83,7 @@ impl SignIn {
             attempt: Mutex::new(Lamp::new(tell.clone())),
             given_up: std::sync::Mutex::default(),
             anew: AtomicBool::new(false),
+            farewell: std::sync::Mutex::default(),
         })
     }
 
@@ -140,6 +144,7 @@ impl SignIn {
             Ok(Err(_)) | Err(_) => None,
         };
         let sso = sso.ok_or_else(|| Missed::Failed(super::policy::not_here()))?;
+        self.cut_farewell_short();
         let anew = self.anew.load(Ordering::Relaxed);
         self.keeping.lock().await.leaving = false;
         let kept = if anew {
@@ -196,17 +201,60 @@ impl SignIn {
     ///
     /// # Errors
     /// Why it could not be erased. It is told already, and nobody is present all the same.
-    pub(crate) async fn sign_out(&self) -> Result<(), Advice> {
-        {
+    pub(crate) async fn sign_out(self: &Arc<Self>) -> Result<(), Advice> {
+        let session = {
             let mut keeping = self.keeping.lock().await;
             keeping.leaving = true;
             keeping.expired = None;
-            self.leave_seat(&mut keeping, None);
-        }
+            self.leave_seat(&mut keeping, None)
+        };
         let _turn = self.turn.lock().await;
+        let sso = self.sso.borrow().clone();
+        let kept = match &sso {
+            Some(sso) => sso.last_known().await,
+            None => None,
+        };
         let outcome = self.forget().await;
         self.attempt.lock().await.show(outcome.as_ref().err().cloned());
+        let farewell = tokio::spawn(Arc::clone(self).farewell(session, sso.zip(kept)));
+        *self.farewell.lock().unwrap_or_else(PoisonError::into_inner) = Some(farewell.abort_handle());
         outcome
+    }
+
+    /// Tells the control plane and the identity provider that the person has signed out here. They are out here whether or
+    /// not anybody hears of it.
+    async fn farewell(self: Arc<Self>, session: Option<OrgSession>, kept: Option<(Sso, signin::Session)>) {
+        let organisation = async {
+            match &session {
+                Some(session) => self.org.close_session(session).await.map_err(|fault| fault.to_string()),
+                None => Ok(()),
+            }
+        };
+        let provider = async {
+            match &kept {
+                Some((sso, kept)) => sso.end_session(kept).await.map_err(|fault| fault.to_string()),
+                None => Ok(()),
+            }
+        };
+        let (organisation, provider) = tokio::join!(organisation, provider);
+        self.tell.event(Event::SignInsEnded);
+        for (what, outcome) in [("the organisation", &organisation), ("the identity provider", &provider)] {
+            if let Err(fault) = outcome {
+                tracing::info!(%fault, "{what} was not told of the sign-out");
+            }
+        }
+        if let Some(advice) = not_told(organisation.is_ok(), provider.is_ok()) {
+            self.attempt.lock().await.show(Some(advice));
+        }
+    }
+
+    /// Whoever signs in now does not wait for the sign-out before to be told.
+    fn cut_farewell_short(&self) {
+        let farewell = self.farewell.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(farewell) = farewell.filter(|farewell| !farewell.is_finished()) {
+            farewell.abort();
+            self.tell.event(Event::SignInsEnded);
+        }
     }
 
     /// Ends the sign-in because the organisation did. Does not wait.
@@ -287,6 +335,7 @@ impl SignIn {
             client_id: settings.client_id.clone(),
             scopes: settings.scopes.clone(),
             groups_claim: settings.groups_claim.clone(),
+            sign_out_returns: settings.sign_out_returns,
         };
         let parts = SsoParts {
             store: Arc::new(self.vault.clone()),
@@ -364,9 +413,9 @@ impl SignIn {
         self.tell.event(Event::Session(Session::SignedIn { label: subject.label().to_owned() }));
     }
 
-    fn leave_seat(&self, keeping: &mut Keeping, why: Option<Advice>) {
+    fn leave_seat(&self, keeping: &mut Keeping, why: Option<Advice>) -> Option<OrgSession> {
         let before = self.seat.send_replace(None);
-        self.org.end_session();
+        let open = self.org.end_session();
         if let (Some(before), Some(why)) = (&before, &why) {
             keeping.expired = Some((before.label().to_owned(), why.clone()));
         }
@@ -376,13 +425,33 @@ impl SignIn {
             None => Session::SignedOut,
         };
         self.tell.event(Event::Session(session));
-        let Some(before) = before else { return };
+        let Some(before) = before else { return open };
         let record = match why {
             Some(why) => EventRecord::new(AuditEvent::SessionEnded).with("code", why.code),
             None => EventRecord::new(AuditEvent::SignedOut),
         };
         self.tell.note(&self.journal, &record.of(before.as_ref().clone()));
+        open
     }
+}
+
+/// What a person is told who has signed out while somebody who should hear of it did not answer.
+fn not_told(organisation: bool, provider: bool) -> Option<Advice> {
+    let (who, means) = match (organisation, provider) {
+        (true, true) => return None,
+        (true, false) => ("where you sign in", "You may still be signed in there, in your browser."),
+        (false, true) => ("your organisation's server", "Your session there ends by itself within the hour."),
+        (false, false) => (
+            "your organisation",
+            "You may still be signed in in your browser; your session at its server ends by itself within the hour.",
+        ),
+    };
+    Some(Advice::new(
+        "signed-out-here-only",
+        format!("You are signed out on this computer, but {who} could not be told."),
+        means,
+        "If others use this computer, sign out in your browser too.",
+    ))
 }
 
 fn provider_changed(provider: &Provider) -> Advice {
