@@ -224,6 +224,47 @@ async fn who_signs_out_is_out_at_the_provider_and_the_control_plane_and_keeps_th
     assert_eq!(opened.all().len(), pages, "no page is opened that cannot come");
 }
 
+#[tokio::test]
+async fn accounts_at_connectors_stay_locked_or_are_forgotten_as_the_person_wishes() {
+    let acme = acme().await;
+    let mut opened = Opened::new().expect("a browser opener");
+    let gateway = desktop(&acme, &opened).await;
+    let alice = Employee::alice();
+    let mut browser = signs_in_to_acme(&gateway, &mut opened, alice.clone()).await;
+    let analyst = assistant(&gateway, "analyst").await;
+    let mail = [Step::call("list_messages", json!({}))];
+    let account = |transcript: &testkit::Transcript| {
+        transcript.answers[0]["structuredContent"]["account"].as_str().map(str::to_owned)
+    };
+    let (first, _) = tokio::join!(analyst.run(None, &mail), signs_in(&mut opened, alice.clone()));
+    assert_eq!(account(&first.expect("connected")).as_deref(), Some("alice"));
+
+    signs_out(&gateway, &mut opened, &mut browser).await;
+    signs_in_again(&gateway, &mut opened, &mut browser, &alice).await;
+    let pages = opened.all().len();
+    let again = until("the mail", SOON, async || account(&analyst.run(None, &mail).await.ok()?)).await;
+    assert_eq!(again.expect("her account waited for her"), "alice");
+    assert_eq!(opened.all().len(), pages, "silently");
+
+    let asked = gateway.deskgate(&["sign-out", "--forget-accounts"]).await.expect("it runs");
+    let said = String::from_utf8_lossy(&asked.stdout).into_owned();
+    for words in
+        ["Signed out of Acme.", "Your assistant stays connected", "accounts at connectors are forgotten"]
+    {
+        assert!(said.contains(words), "{words}: {said}");
+    }
+    let page = opened.next(SOON).await.expect("the provider's page");
+    browser.sign_out(&page).await.expect("signed out there");
+    signs_in_again(&gateway, &mut opened, &mut browser, &alice).await;
+    let person = async {
+        let page = opened.next(SOON).await.unwrap_or_else(|fault| panic!("{fault}\n{}", gateway.log()));
+        browser.sign_in_and_return(&page).await.expect("allowed");
+    };
+    let calls = until("the mail", SOON, async || account(&analyst.run(None, &mail).await.ok()?));
+    let (anew, ()) = tokio::join!(calls, person);
+    assert_eq!(anew.expect("she is asked for her account anew"), "alice");
+}
+
 /// How soon a sign-in that was ended is of no use on a desktop that hears of it: what is promised.
 const ENDED: Duration = Duration::from_secs(2);
 

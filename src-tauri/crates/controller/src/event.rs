@@ -119,7 +119,10 @@ pub enum Act {
     /// Sign in to the organisation.
     SignIn,
     /// Sign out of the organisation.
-    SignOut,
+    SignOut {
+        /// Whether the person's accounts at connectors are forgotten too.
+        forget_accounts: bool,
+    },
     /// Sign in to a connector.
     SignInTo(ConnectorId),
     /// Forget the account at a connector.
@@ -135,6 +138,8 @@ pub enum Act {
     Pause(PauseFor),
     /// Take calls again.
     Resume,
+    /// Try the keychain again.
+    TryKeychain,
     /// Open the organisation's support page.
     Support,
     /// End the program.

@@ -7,9 +7,10 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::{Advice, CallId, ConnectorId, ServerId, SignInRequest, Timestamp};
+use model::{Advice, CallId, ConnectorId, ForPerson as _, ServerId, SignInRequest, Timestamp};
 use org_protocol::SignInSurface;
 use url::Url;
+use vault::KeychainState;
 
 use crate::effect::{Effect, Notice, Order, PauseFor, Place};
 use crate::event::{Act, Configuration, Event};
@@ -179,6 +180,12 @@ impl AppState {
         }
         effects.extend(self.end_pause(now));
         effects
+    }
+
+    /// Whether the keychain does not keep Deskgate's secrets, and could be tried again.
+    pub fn wants_keychain(&self) -> bool {
+        let states = [KeychainState::Locked, KeychainState::Denied, KeychainState::Absent];
+        states.iter().any(|state| self.faults.contains_key(&state.advice().code))
     }
 
     fn needs_person(&self) -> bool {
@@ -365,7 +372,7 @@ impl AppState {
                 .into_iter()
                 .collect(),
             Act::SignIn => order(Order::SignIn),
-            Act::SignOut => order(Order::SignOut),
+            Act::SignOut { forget_accounts } => order(Order::SignOut { forget_accounts }),
             Act::SignInTo(connector) => order(Order::SignInTo(connector)),
             Act::SignOutOf(connector) => order(Order::SignOutOf(connector)),
             Act::Revoke { client_id, server } => order(Order::Revoke { client_id, server }),
@@ -380,6 +387,7 @@ impl AppState {
                 }
             }
             Act::Resume => self.paused.take().map(|_| Effect::Order(Order::Resume)).into_iter().collect(),
+            Act::TryKeychain => order(Order::TryKeychain),
             Act::Support => match &self.mode {
                 Mode::Managed(org) => org.support_url.clone().map(Effect::OpenBrowser).into_iter().collect(),
                 Mode::Personal => Vec::new(),

@@ -24,7 +24,7 @@ use super::present::Present;
 use crate::event::{Act, Event};
 use crate::pending::{PendingDesk, PendingId, PendingItem};
 use crate::state::AppState;
-use crate::view;
+use crate::{view, words};
 
 const LONGEST_REQUEST: u64 = 1024 * 1024;
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -60,6 +60,9 @@ pub enum Command {
     SignOut {
         /// The account at this connector; the organisation's session where none is named.
         connector: Option<model::ConnectorId>,
+        /// With the organisation's session, the person's accounts at connectors too.
+        #[serde(default)]
+        forget_accounts: bool,
     },
     /// Lets an assistant in that started `deskgate bridge` for this virtual server, and stays.
     Bridge {
@@ -68,6 +71,8 @@ pub enum Command {
     },
     /// Shows the main window, if a desktop owns the instance.
     Show,
+    /// Tries the keychain again.
+    TryKeychain,
     /// Refuses calls.
     Pause,
     /// Takes calls again.
@@ -254,17 +259,17 @@ impl Desk {
             Command::SignIn { connector: Some(connector) } => {
                 self.act(Act::SignInTo(connector), "A sign-in was asked for.")
             }
-            Command::SignOut { connector: Some(connector) } => {
+            Command::SignOut { connector: Some(connector), .. } => {
                 self.act(Act::SignOutOf(connector), "The account is forgotten.")
             }
             Command::SignIn { connector: None } => self.organisation(
                 Act::SignIn,
                 "A sign-in was asked for. It goes on in your browser or in a window.",
             ),
-            Command::SignOut { connector: None } => self.organisation(
-                Act::SignOut,
-                "Signed out. Your assistants can do nothing until somebody signs in.",
-            ),
+            Command::SignOut { connector: None, forget_accounts } => {
+                let words = words::signed_out(&self.state.borrow(), forget_accounts);
+                self.organisation(Act::SignOut { forget_accounts }, &words)
+            }
             Command::Bridge { .. } => refused(Advice::new("bridge", "A bridge stays connected.", "", "")),
             Command::Show if self.state.borrow().desktop => {
                 self.act(Act::Open(crate::effect::Place::Overview), "The window is shown.")
@@ -275,6 +280,10 @@ impl Desk {
                 "",
                 "End it with: deskgate quit. Then start the desktop application.",
             )),
+            Command::TryKeychain => self.act(
+                Act::TryKeychain,
+                "The keychain is tried again; it may ask you for its password. See: deskgate status",
+            ),
             Command::Pause => {
                 self.act(Act::Pause(crate::effect::PauseFor::Open), "Paused: every call is refused.")
             }
@@ -346,7 +355,7 @@ impl Desk {
 fn line(item: &PendingItem) -> PendingLine {
     PendingLine {
         id: item.id.to_string(),
-        question: format!("{}: {}", crate::words::title(item), crate::words::detail(item)),
+        question: format!("{}: {}", words::title(item), words::detail(item)),
         deadline: item.deadline,
     }
 }

@@ -76,6 +76,23 @@ fn what_waits_comes_first_and_the_most_urgent_on_top() {
 }
 
 #[test]
+fn a_keychain_that_does_not_keep_secrets_can_be_tried_again() {
+    let entry = |state: &AppState| lines(&tray(state)).iter().any(|line| line.ends_with("[try-keychain]"));
+    let mut state = ready();
+    assert!(!entry(&state), "nothing is wrong with it");
+    for wrong in [vault::KeychainState::Locked, vault::KeychainState::Denied, vault::KeychainState::Absent] {
+        let advice = model::ForPerson::advice(&wrong);
+        let code = advice.code.clone();
+        state.handle(Event::FaultRaised(advice), NOW);
+        assert!(entry(&state), "{wrong:?}");
+        let effects = state.handle(Event::Person(TrayAction::TryKeychain.act()), NOW);
+        assert_eq!(effects, [crate::effect::Effect::Order(crate::effect::Order::TryKeychain)]);
+        state.handle(Event::FaultCleared { code }, NOW);
+    }
+    assert!(!entry(&state));
+}
+
+#[test]
 fn a_pause_offers_only_its_end() {
     let mut state = ready();
     state.handle(Event::Person(Act::Pause(PauseFor::Open)), NOW);
@@ -127,6 +144,7 @@ fn any_action() -> impl Strategy<Value = TrayAction> {
         Just(TrayAction::PauseShort),
         Just(TrayAction::PauseOpen),
         Just(TrayAction::Resume),
+        Just(TrayAction::TryKeychain),
         Just(TrayAction::Support),
         Just(TrayAction::Quit),
     ]
