@@ -66,9 +66,10 @@ pub fn farewell(state: &AppState) -> Farewell {
             format!("The record of what was done in your name stays, here and at {name}."),
         ],
         accounts: (!signed_in.is_empty()).then(|| {
-            let accounts = if signed_in.len() == 1 { "account" } else { "accounts" };
+            let (accounts, stay, them) =
+                if signed_in.len() == 1 { ("account", "stays", "it") } else { ("accounts", "stay", "them") };
             format!(
-                "Your {accounts} at {} stay here, locked: nobody can use them until you have signed in again.",
+                "Your {accounts} at {} {stay} here, locked: nobody can use {them} until you have signed in again.",
                 listed(&signed_in)
             )
         }),
