@@ -8,7 +8,9 @@ mod search;
 
 use serde_json::json;
 use testkit::bench::Echo;
-use testkit::{Access, Assistant, Claude, Gateway, Opened, Program, Step, filesystem_server, program, until};
+use testkit::{
+    Access, Assistant, Claude, Codex, Gateway, Opened, Program, Step, filesystem_server, program, until,
+};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -83,6 +85,32 @@ async fn claude_connects_after_one_consent() {
     assert!(status.success(), "{}", login.log());
     let listed = claude.list().await.expect("listed");
     assert!(listed.contains("Connected"), "{listed}");
+}
+
+#[tokio::test]
+async fn codex_signs_in_at_one_of_two_virtual_servers() {
+    let echo = Echo::start().await.expect("an upstream");
+    let upstream = format!("http://{}/mcp", echo.address());
+    let personal = Personal::default().http("echo", &upstream);
+    let gateway = personal.server("desk", &["echo"]).server("lab", &["echo"]).start().await;
+    let servers = ["desk", "lab"].map(|name| (name, gateway.url(name).expect("a URL")));
+    let codex = Codex::knowing(&servers).expect("installed");
+    let mut opened = Opened::new().expect("a browser opener");
+
+    let mut login = codex.start_login("lab", &opened).expect("started");
+    let question = lets_in(&mut opened, &gateway).await;
+    assert!(
+        question.contains("Codex") && question.contains("lab"),
+        "the person reads who asks for what: {question}"
+    );
+    let status = login.wait(SOON).await.expect("it ends");
+    assert!(status.success(), "{}", login.log());
+    let listed = codex.list().await.expect("listed");
+    let state = |name: &str| {
+        let server = listed.as_array().and_then(|all| all.iter().find(|server| server["name"] == name));
+        server.map(|server| server["auth_status"].clone()).unwrap_or_default()
+    };
+    assert_eq!((state("lab"), state("desk")), (json!("o_auth"), json!("not_logged_in")), "{listed}");
 }
 
 #[tokio::test]

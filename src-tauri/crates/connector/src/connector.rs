@@ -184,6 +184,21 @@ impl Connector {
         }
     }
 
+    /// Has the person allow what the connector wants beside what the token covers, if that is why it refused.
+    pub(crate) async fn step_up(
+        &self,
+        person: &Subject,
+        bearer: Option<&Bearer>,
+        fault: Option<&CallFault>,
+    ) -> Result<(), CallFault> {
+        if let (Some(bearer), Some(CallFault::Upstream(UpstreamFault::InsufficientScope { challenge }))) =
+            (bearer, fault)
+        {
+            self.seams.accounts.step_up(person, &self.id, bearer, challenge).await?;
+        }
+        Ok(())
+    }
+
     /// Tells the accounts when the connector refused the token that was used.
     pub(crate) async fn report_rejection(&self, bearer: Option<&Bearer>, fault: Option<&CallFault>) {
         if let (Some(bearer), Some(CallFault::Upstream(UpstreamFault::Unauthorized { challenge }))) =
@@ -220,7 +235,10 @@ impl Connector {
             }
             Err(fault) => {
                 // A missing sign-in is nobody's failure.
-                if !matches!(fault, UpstreamFault::Unauthorized { .. }) {
+                if !matches!(
+                    fault,
+                    UpstreamFault::Unauthorized { .. } | UpstreamFault::InsufficientScope { .. }
+                ) {
                     slot.backoff.failed(self.seams.clock.now());
                     slot.last_failure = Some(fault.clone());
                 }

@@ -113,11 +113,14 @@ impl Connectors {
                 broker.call(authority, credential, params, caller, deadline).await.map_err(CallFault::from)
             }
             CredentialChoice::None | CredentialChoice::UserOauth => {
-                match self.called(&connector, authority, params, caller.subject, deadline, ear).await {
-                    Err(CallFault::Upstream(fault)) if retry_helps(&fault) => {
-                        self.called(&connector, authority, params, caller.subject, deadline, ear).await
+                let mut tries = Tries::default();
+                loop {
+                    let outcome =
+                        self.called(&connector, authority, params, caller.subject, deadline, ear).await;
+                    match &outcome {
+                        Err(CallFault::Upstream(fault)) if tries.again(fault) => {}
+                        _ => break outcome,
                     }
-                    outcome => outcome,
                 }
             }
         };
@@ -178,6 +181,7 @@ impl Connectors {
         }
         .await;
         connector.report_rejection(bearer.as_ref(), outcome.as_ref().err()).await;
+        connector.step_up(subject, bearer.as_ref(), outcome.as_ref().err()).await?;
         outcome
     }
 
@@ -241,6 +245,28 @@ impl Connectors {
 
     fn changed(&self) {
         self.changes.send_modify(|count| *count += 1);
+    }
+}
+
+/// How often a call that had no effect was tried again.
+#[derive(Debug, Default)]
+struct Tries {
+    afresh: bool,
+    stepped_up: u8,
+}
+
+/// How often a connector may want more scopes for one call (MCP 2026-07-28, basic/authorization, "Step-Up Authorization
+/// Flow": a few attempts at most).
+const MOST_STEPS: u8 = 2;
+
+impl Tries {
+    /// Whether to try once more: with a fresh token or session once, and after each time that the person allowed more.
+    fn again(&mut self, fault: &UpstreamFault) -> bool {
+        if let UpstreamFault::InsufficientScope { .. } = fault {
+            self.stepped_up += 1;
+            return self.stepped_up <= MOST_STEPS;
+        }
+        retry_helps(fault) && !std::mem::replace(&mut self.afresh, true)
     }
 }
 

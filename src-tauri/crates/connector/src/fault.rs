@@ -109,6 +109,12 @@ fn upstream_advice(fault: &UpstreamFault, title: &str) -> Advice {
             "",
             "Sign in to it again.",
         ),
+        UpstreamFault::InsufficientScope { .. } => new(
+            "connector-wants-scopes",
+            format!("{title} wants your account to allow more than it does."),
+            "The call was not made.",
+            "Sign in to it again, and allow what it asks for.",
+        ),
         UpstreamFault::SessionGone | UpstreamFault::Status(_) | UpstreamFault::Refused { .. } => {
             new("connector-failed", format!("{title} failed."), "", "")
         }

@@ -46,6 +46,16 @@ pub trait Accounts: Send + Sync {
         asking: Asking,
     ) -> BoxFuture<'a, Result<Bearer, AccountFault>>;
 
+    /// The connector refused a token because it does not cover enough, and said so in `challenge`: this person is asked to
+    /// allow more. What is returned is not the token; it is asked for anew.
+    fn step_up<'a>(
+        &'a self,
+        person: &'a Subject,
+        connector: &'a ConnectorId,
+        bearer: &'a Bearer,
+        challenge: &'a str,
+    ) -> BoxFuture<'a, Result<(), AccountFault>>;
+
     /// The connector refused a token: it is not handed out again.
     fn rejected<'a>(
         &'a self,

@@ -16,6 +16,7 @@ mod membership;
 mod offering;
 mod pins;
 mod present;
+mod published;
 mod runtime;
 mod settings;
 mod socket;

@@ -11,7 +11,7 @@ use model::{Consent, ConsentRequest, ListeningProcess, PersonFault, ServerId, Su
 use crate::clients::Client;
 use crate::codes::Binding;
 use crate::consents::Consented;
-use crate::documents::is_document;
+use crate::documents::{self, DocumentFault, is_document, pinned};
 use crate::grants::Agreement;
 use crate::issuer::Core;
 use crate::metadata::server_of_scope;
@@ -19,10 +19,10 @@ use crate::params::{Params, Repeated};
 use crate::pkce::{Challenge, ChallengeFault};
 use crate::redirect::RedirectUri;
 use crate::secret::Secret;
-use crate::{Event, IssuerRequest, IssuerResponse};
+use crate::{Event, IssuerRequest, IssuerResponse, NamedClient};
 
 /// A fault before client and redirect are known: shown to the person, never redirected.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 enum PageFault {
     #[error(
         "The link that the assistant opened is not well formed. Start the sign-in again in the assistant."
@@ -34,10 +34,14 @@ enum PageFault {
     )]
     UnknownClient,
     #[error(
-        "Deskgate does not know the document that this assistant names itself by, and fetches none. Set the assistant \
-         to register dynamically, or to use a registered client id."
+        "The document that this assistant names itself by {0}. Nothing was allowed. Set the assistant to register \
+         dynamically, or have its client id named in the settings of Deskgate."
     )]
-    UnknownDocument,
+    Document(DocumentFault),
+    #[error(
+        "Too many assistants that nobody knows asked to be let in. Nothing was allowed; try again in a few minutes."
+    )]
+    Crowd,
     #[error("The assistant asked for an answer at an address that it did not register. Nothing was allowed.")]
     Redirect,
     #[error(
@@ -164,7 +168,7 @@ impl Core {
     pub(crate) async fn authorize(&self, request: &IssuerRequest) -> IssuerResponse {
         let query = request.query.as_deref().unwrap_or_default();
         let Ok(params) = Params::parse(query.as_bytes()) else { return page(PageFault::Parameters) };
-        let (client, redirect) = match self.identify(&params) {
+        let (client, redirect) = match self.identify(&params).await {
             Ok(identified) => identified,
             Err(fault) => return page(fault),
         };
@@ -184,17 +188,39 @@ impl Core {
     }
 
     /// The client and the redirect that it may name.
-    fn identify(&self, params: &Params) -> Result<(Client, RedirectUri), PageFault> {
+    async fn identify(&self, params: &Params) -> Result<(Client, RedirectUri), PageFault> {
         let id = params.one("client_id").map_err(|_| PageFault::Parameters)?.ok_or(PageFault::Parameters)?;
-        let client = self.clients.find(id).ok_or_else(|| {
-            if is_document(id) { PageFault::UnknownDocument } else { PageFault::UnknownClient }
-        })?;
         let text = params.one("redirect_uri").map_err(|_| PageFault::Redirect)?.ok_or(PageFault::Redirect)?;
         let redirect: RedirectUri = text.parse().map_err(|_| PageFault::Redirect)?;
+        let client = self.client(id).await?;
         if !client.redirects_to(&redirect) {
             return Err(PageFault::Redirect);
         }
         Ok((client, redirect))
+    }
+
+    /// The client of an id. Whoever decides here has the first word; a document that nobody knows is fetched.
+    async fn client(&self, id: &str) -> Result<Client, PageFault> {
+        let named = || self.seams.resources.named(id).map(|NamedClient(client)| client);
+        if let Some(known) = named().or_else(|| self.clients.registered(id)).or_else(|| pinned(id)) {
+            return Ok(known);
+        }
+        if !is_document(id) {
+            return Err(PageFault::UnknownClient);
+        }
+        let now = self.now();
+        if let Some(client) = self.fetched.find(id, now) {
+            return Ok(client);
+        }
+        let url = documents::address(id).map_err(PageFault::Document)?;
+        // Any page that a browser shows can have this asked for.
+        self.clients.check_rate(now).map_err(|_| PageFault::Crowd)?;
+        let body = self.seams.documents.fetch(url).await.map_err(|why| {
+            // The words may repeat what a stranger wrote, so they do not go to the page.
+            tracing::warn!(client = id, why, "the document of an assistant could not be fetched");
+            DocumentFault::Unreachable
+        });
+        body.and_then(|body| self.fetched.keep(id, &body, now)).map_err(PageFault::Document)
     }
 
     /// From a request of a known client to a code.

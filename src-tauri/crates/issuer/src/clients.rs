@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::ledger::{FORMAT, Ledger};
 use crate::name::ClientName;
 use crate::redirect::RedirectUri;
-use crate::{Event, Limits, RecordKind, StoreFault, documents};
+use crate::{Event, Limits, RecordKind, StoreFault};
 
 /// A client that registered so recently may be in the middle of its first sign-in: it is not evicted.
 const SETTLING: Duration = Duration::from_secs(15 * 60);
@@ -21,7 +21,7 @@ pub(crate) struct Client {
     pub(crate) id: String,
     pub(crate) name: ClientName,
     pub(crate) redirects: Vec<RedirectUri>,
-    /// `None` for a client of a pinned metadata document.
+    /// `None` for a client that did not register: one that was named beforehand, or names itself by a document.
     pub(crate) registered: Option<Timestamp>,
     /// When a person last consented to it.
     pub(crate) last_used: Option<Timestamp>,
@@ -82,10 +82,9 @@ impl Clients {
         Self { ledger, limits, known: RwLock::new(known), recent: Mutex::default() }
     }
 
-    /// The client of an id: a registered one, or one of a pinned metadata document.
-    pub(crate) fn find(&self, id: &str) -> Option<Client> {
-        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
-        known.get(id).cloned().or_else(|| documents::client(id))
+    /// The client that registered under this id.
+    pub(crate) fn registered(&self, id: &str) -> Option<Client> {
+        self.known.read().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
     }
 
     /// All registered clients.
@@ -108,10 +107,9 @@ impl Clients {
         Ok(())
     }
 
-    /// Notes that a person consented to the client. Clients of pinned documents are not noted.
+    /// Notes that a person consented to the client, if it registered.
     pub(crate) async fn consented(&self, id: &str, now: Timestamp) -> Result<(), StoreFault> {
-        let client = self.known.read().unwrap_or_else(PoisonError::into_inner).get(id).cloned();
-        match client {
+        match self.registered(id) {
             Some(client) => self.write(Client { last_used: Some(now), ..client }).await,
             None => Ok(()),
         }
@@ -128,7 +126,11 @@ impl Clients {
         self.ledger.delete(RecordKind::Client, key(id)).await
     }
 
-    fn check_rate(&self, now: Timestamp) -> Result<(), CrowdFault> {
+    /// Counts one more stranger, or refuses to.
+    ///
+    /// # Errors
+    /// [`CrowdFault::Rate`].
+    pub(crate) fn check_rate(&self, now: Timestamp) -> Result<(), CrowdFault> {
         let window = self.limits.registration_window;
         let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
         recent.retain(|at| now.since(*at) < window);

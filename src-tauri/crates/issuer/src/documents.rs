@@ -1,11 +1,35 @@
-//! Client ID Metadata Documents that are known here (draft-ietf-oauth-client-id-metadata-document; MCP 2026-07-28,
-//! basic/authorization).
+//! Client ID Metadata Documents: an assistant that names itself by the URL of a document about it
+//! (draft-ietf-oauth-client-id-metadata-document; MCP 2026-07-28, basic/authorization).
 //!
-//! The documents are pinned, never fetched: a desktop's fetches are often blocked, and a loopback server that fetches
-//! addresses it is given is a way into the network. A client whose document is not pinned registers dynamically instead.
+//! The documents of well-known assistants are pinned here, because a desktop's way to them is often blocked. Others are
+//! fetched when they are first named, and kept for an hour. What is fetched is the document's own claim: where code may
+//! be sent to is still loopback only, and a person is still asked.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use model::{BoxFuture, Timestamp};
+use serde::Deserialize;
+use url::Url;
 
 use crate::clients::Client;
 use crate::name::ClientName;
+use crate::redirect::acceptable;
+
+/// The largest document that is read, in bytes. The draft recommends five thousand; some list many redirects.
+pub(crate) const LARGEST: usize = 16 * 1024;
+/// How long a document holds once it was fetched.
+const LIFE: Duration = Duration::from_secs(60 * 60);
+/// How many fetched documents are kept.
+const MOST: usize = 64;
+
+/// Fetches documents over the network.
+pub trait Documents: Send + Sync {
+    /// What lies at an `https` URL: the body of a successful answer, without following redirects, from public addresses
+    /// only. The reason in words, for the log, if there is none.
+    fn fetch(&self, url: Url) -> BoxFuture<'_, Result<Vec<u8>, String>>;
+}
 
 struct Document {
     client_id: &'static str,
@@ -50,13 +74,48 @@ const DOCUMENTS: &[Document] = &[
     },
 ];
 
+/// Why a document makes no client. The texts go on after "the document that this assistant names itself by".
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum DocumentFault {
+    #[error("is at an address that no such document may have")]
+    Address,
+    #[error("could not be fetched")]
+    Unreachable,
+    #[error("is too long")]
+    Length,
+    #[error("is no JSON object of client metadata")]
+    Form,
+    #[error("is about another client")]
+    OtherClient,
+    #[error("asks for a client secret, which no program on a desktop can keep")]
+    Secret,
+    #[error("names no redirect URI on loopback")]
+    Redirect,
+    #[error("bears a name that could deceive")]
+    Name,
+}
+
+/// The metadata that matters here (RFC 7591, section 2).
+#[derive(Deserialize)]
+struct Metadata {
+    client_id: String,
+    #[serde(default)]
+    client_name: Option<String>,
+    #[serde(default)]
+    redirect_uris: Vec<String>,
+    #[serde(default)]
+    token_endpoint_auth_method: Option<String>,
+    #[serde(default)]
+    client_secret: Option<serde::de::IgnoredAny>,
+}
+
 /// Whether a client id has the form of a metadata document's URL.
 pub(crate) fn is_document(client_id: &str) -> bool {
     client_id.starts_with("https://")
 }
 
 /// The client of a pinned document.
-pub(crate) fn client(client_id: &str) -> Option<Client> {
+pub(crate) fn pinned(client_id: &str) -> Option<Client> {
     let document = DOCUMENTS.iter().find(|document| document.client_id == client_id)?;
     Some(Client {
         id: document.client_id.to_owned(),
@@ -67,6 +126,68 @@ pub(crate) fn client(client_id: &str) -> Option<Client> {
     })
 }
 
+/// The address of a document: `https` with a path, and nothing in it that two readers could read differently (section
+/// "Client Identifier" of the draft).
+pub(crate) fn address(client_id: &str) -> Result<Url, DocumentFault> {
+    let url = Url::parse(client_id).map_err(|_| DocumentFault::Address)?;
+    let plain = url.scheme() == "https"
+        && url.username().is_empty()
+        && url.password().is_none()
+        && url.fragment().is_none()
+        && url.path() != "/"
+        // A URL that is not written as it is sent has dot segments, capitals in its host, or worse.
+        && url.as_str() == client_id;
+    if plain { Ok(url) } else { Err(DocumentFault::Address) }
+}
+
+/// The client that a fetched document describes.
+fn read(client_id: &str, body: &[u8]) -> Result<Client, DocumentFault> {
+    if body.len() > LARGEST {
+        return Err(DocumentFault::Length);
+    }
+    let metadata: Metadata = serde_json::from_slice(body).map_err(|_| DocumentFault::Form)?;
+    if metadata.client_id != client_id {
+        return Err(DocumentFault::OtherClient);
+    }
+    let secret = metadata.client_secret.is_some()
+        || metadata.token_endpoint_auth_method.is_some_and(|method| method.starts_with("client_secret"));
+    if secret {
+        return Err(DocumentFault::Secret);
+    }
+    let name = match metadata.client_name {
+        Some(name) => name.parse().map_err(|_| DocumentFault::Name)?,
+        None => ClientName::unnamed(),
+    };
+    let redirects = acceptable(&metadata.redirect_uris).map_err(|_| DocumentFault::Redirect)?;
+    Ok(Client { id: client_id.to_owned(), name, redirects, registered: None, last_used: None })
+}
+
+/// The documents that were fetched.
+#[derive(Debug, Default)]
+pub(crate) struct Fetched(Mutex<BTreeMap<String, (Timestamp, Client)>>);
+
+impl Fetched {
+    /// The client of a document that was fetched within the hour.
+    pub(crate) fn find(&self, client_id: &str, now: Timestamp) -> Option<Client> {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.get(client_id).filter(|(at, _)| now.since(*at) < LIFE).map(|(_, client)| client.clone())
+    }
+
+    /// Reads what was fetched and keeps it; faults are not kept.
+    pub(crate) fn keep(&self, client_id: &str, body: &[u8], now: Timestamp) -> Result<Client, DocumentFault> {
+        let client = read(client_id, body)?;
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.retain(|_, (at, _)| now.since(*at) < LIFE);
+        if known.len() >= MOST
+            && let Some(oldest) = known.iter().min_by_key(|(_, (at, _))| *at).map(|(id, _)| id.clone())
+        {
+            known.remove(&oldest);
+        }
+        known.insert(client_id.to_owned(), (now, client.clone()));
+        Ok(client)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -74,7 +195,7 @@ mod tests {
     #[test]
     fn every_pinned_document_is_whole() {
         for document in DOCUMENTS {
-            let client = client(document.client_id).unwrap();
+            let client = pinned(document.client_id).unwrap();
             assert_eq!(client.name.as_str(), document.client_name);
             assert_eq!(client.redirects.len(), document.redirect_uris.len(), "{}", document.client_id);
         }
@@ -89,7 +210,77 @@ mod tests {
             "https://claude.ai.evil.example/oauth/claude-code-client-metadata",
             "https://CLAUDE.ai/oauth/claude-code-client-metadata",
         ] {
-            assert!(client(id).is_none(), "{id}");
+            assert!(pinned(id).is_none(), "{id}");
         }
+    }
+
+    const ID: &str = "https://assistant.example/oauth/client.json";
+    const NOW: Timestamp = Timestamp::from_seconds(1_000_000);
+
+    fn of(more: &str) -> Result<Client, DocumentFault> {
+        let body = format!(
+            r#"{{"client_id":"{ID}","client_name":"Example","redirect_uris":["http://127.0.0.1/callback"]{more}}}"#
+        );
+        read(ID, body.as_bytes())
+    }
+
+    #[test]
+    fn a_document_makes_a_client() {
+        let client = of(r#","logo_uri":"https://assistant.example/logo.png""#).unwrap();
+        assert_eq!((client.id.as_str(), client.name.as_str()), (ID, "Example"));
+        assert!(client.redirects_to(&"http://127.0.0.1:50123/callback".parse().unwrap()));
+        assert!(of(r#","token_endpoint_auth_method":"private_key_jwt""#).is_ok(), "the key is not asked for");
+    }
+
+    #[test]
+    fn a_document_that_cannot_be_trusted_is_refused() {
+        let of_body = |body: &str| read(ID, body.as_bytes()).unwrap_err();
+        let redirects = |uris: &str| of_body(&format!(r#"{{"client_id":"{ID}","redirect_uris":[{uris}]}}"#));
+        assert_eq!(of_body("[]"), DocumentFault::Form);
+        assert_eq!(of_body(&format!(r#"{{"client_id":"{ID}/"}}"#)), DocumentFault::OtherClient);
+        assert_eq!(of(r#","client_secret":"x""#), Err(DocumentFault::Secret));
+        assert_eq!(of(r#","token_endpoint_auth_method":"client_secret_basic""#), Err(DocumentFault::Secret));
+        assert_eq!(redirects(""), DocumentFault::Redirect);
+        assert_eq!(redirects(r#""https://assistant.example/callback""#), DocumentFault::Redirect);
+        assert_eq!(
+            of_body(&format!(r#"{{"client_id":"{ID}","client_name":"Cl\u0430ude","redirect_uris":[]}}"#)),
+            DocumentFault::Name
+        );
+        assert_eq!(of_body(&format!("{:>1$}", "", LARGEST + 1)), DocumentFault::Length);
+    }
+
+    #[test]
+    fn an_address_is_written_as_it_is_sent() {
+        assert_eq!(address(ID).map(String::from).as_deref(), Ok(ID));
+        assert!(address("https://assistant.example/client?v=2").is_ok(), "discouraged, not forbidden");
+        for wrong in [
+            "https://assistant.example",
+            "https://assistant.example/",
+            "http://assistant.example/client.json",
+            "https://Assistant.example/client.json",
+            "https://assistant.example:443/client.json",
+            "https://user@assistant.example/client.json",
+            "https://assistant.example/client.json#x",
+            "https://assistant.example/a/../client.json",
+            "https://assistant.example/%2e/client.json",
+            "https://assistant.example\\client.json",
+            "https:// assistant.example/client.json",
+        ] {
+            assert_eq!(address(wrong), Err(DocumentFault::Address), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_fetched_document_holds_for_an_hour_and_not_for_everybody() {
+        let fetched = Fetched::default();
+        let body = |id: &str| format!(r#"{{"client_id":"{id}","redirect_uris":["http://127.0.0.1/"]}}"#);
+        fetched.keep(ID, body(ID).as_bytes(), NOW).unwrap();
+        assert!(fetched.find(ID, NOW.plus(LIFE - Duration::from_secs(1))).is_some());
+        assert!(fetched.find(ID, NOW.plus(LIFE)).is_none());
+        for number in 0..MOST {
+            let id = format!("https://assistant.example/{number}");
+            fetched.keep(&id, body(&id).as_bytes(), NOW.plus(Duration::from_secs(1))).unwrap();
+        }
+        assert!(fetched.find(ID, NOW).is_none(), "the oldest gave way");
     }
 }

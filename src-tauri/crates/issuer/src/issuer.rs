@@ -10,6 +10,7 @@ use crate::admission::{self, Admission, AdmissionFault, Visit};
 use crate::clients::Clients;
 use crate::codes::Codes;
 use crate::consents::Consents;
+use crate::documents::Fetched;
 use crate::grants::Grants;
 use crate::ledger::Ledger;
 use crate::metadata::{self, Origin};
@@ -31,6 +32,7 @@ pub(crate) struct Core {
     pub(crate) seams: Seams,
     pub(crate) ledger: Ledger,
     pub(crate) clients: Clients,
+    pub(crate) fetched: Fetched,
     pub(crate) consents: Consents,
     pub(crate) grants: Grants,
     pub(crate) codes: Codes,
@@ -47,6 +49,7 @@ impl Issuer {
         let now = (seams.now)();
         let core = Core {
             clients: Clients::open(ledger.clone(), limits).await,
+            fetched: Fetched::default(),
             consents: Consents::open(ledger.clone()).await,
             grants: Grants::open(ledger.clone(), limits, now, |server| origin.resource(server)).await,
             codes: Codes::default(),
@@ -231,8 +234,7 @@ impl Core {
     }
 
     fn authorization_server(&self) -> IssuerResponse {
-        let documents = self.config.advertise_documents;
-        IssuerResponse::json(200, &metadata::authorization_server(&self.origin, documents))
+        IssuerResponse::json(200, &metadata::authorization_server(&self.origin))
     }
 
     fn protected_resource(&self, server: &ServerId) -> IssuerResponse {

@@ -19,6 +19,7 @@ mod issuer;
 mod ledger;
 mod metadata;
 mod name;
+mod named;
 mod params;
 mod pkce;
 mod redirect;
@@ -31,8 +32,10 @@ mod token;
 
 pub use access::{AccessGrant, Assistant, AssistantGrant, TokenFault};
 pub use admission::{Admission, AdmissionFault, Visit};
+pub use documents::Documents;
 pub use http::{IssuerRequest, IssuerResponse, Route};
 pub use issuer::Issuer;
+pub use named::{NamedClient, NamedFault};
 pub use seams::{
     Event, IssuerConfig, Limits, ListenerLookup, ProgramLookup, Record, RecordKind, Resources,
     RevocationCause, Seams, Store, StoreFault,

@@ -45,9 +45,7 @@ pub(crate) fn server_of_scope(scope: &str) -> Option<ServerId> {
 }
 
 /// RFC 8414, section 2, with RFC 9207 and the client metadata documents of MCP 2026-07-28.
-///
-/// `documents` says whether clients may name themselves by a metadata document.
-pub(crate) fn authorization_server(origin: &Origin, documents: bool) -> Value {
+pub(crate) fn authorization_server(origin: &Origin) -> Value {
     json!({
         "issuer": origin.issuer(),
         "authorization_endpoint": origin.url(&Route::Authorize),
@@ -61,7 +59,7 @@ pub(crate) fn authorization_server(origin: &Origin, documents: bool) -> Value {
         "revocation_endpoint_auth_methods_supported": ["none"],
         "code_challenge_methods_supported": ["S256"],
         "authorization_response_iss_parameter_supported": true,
-        "client_id_metadata_document_supported": documents,
+        "client_id_metadata_document_supported": true,
     })
 }
 

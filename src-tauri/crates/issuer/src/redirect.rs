@@ -130,6 +130,22 @@ impl std::str::FromStr for RedirectUri {
     }
 }
 
+/// The redirect URIs that code may be sent to. What is not acceptable is left out as long as another is (RFC 7591, section
+/// 3.2.1 lets a server replace values): editors name a web redirect beside the loopback one.
+///
+/// # Errors
+/// What is wrong with the last one, if none is left; nothing if there were none.
+pub(crate) fn acceptable(uris: &[String]) -> Result<Vec<RedirectUri>, Option<RedirectFault>> {
+    let (mut accepted, mut refused) = (Vec::new(), None);
+    for uri in uris {
+        match uri.parse() {
+            Ok(uri) => accepted.push(uri),
+            Err(fault) => refused = Some(fault),
+        }
+    }
+    if accepted.is_empty() { Err(refused) } else { Ok(accepted) }
+}
+
 /// The characters of RFC 3986, section 2, without those that browsers reinterpret.
 fn is_uri_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-._~:/?#[]@!$&'()*+,;=%".contains(&byte)

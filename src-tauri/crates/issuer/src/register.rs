@@ -7,7 +7,7 @@ use serde::Deserialize;
 use crate::clients::{Client, CrowdFault};
 use crate::issuer::Core;
 use crate::name::{ClientName, NameFault};
-use crate::redirect::RedirectUri;
+use crate::redirect::{self, RedirectFault, RedirectUri};
 use crate::secret::client_id;
 use crate::{Event, IssuerRequest, IssuerResponse};
 
@@ -33,7 +33,7 @@ enum MetadataFault {
     #[error("redirect_uris must hold 1 to {REDIRECT_LIMIT} entries")]
     RedirectCount,
     #[error("no redirect URI is acceptable: {0}")]
-    Redirect(String),
+    Redirect(RedirectFault),
     #[error(transparent)]
     Name(#[from] NameFault),
     #[error("only public clients are registered: token_endpoint_auth_method must be none")]
@@ -88,10 +88,7 @@ impl Core {
     }
 }
 
-/// The parts of the metadata that are kept.
-///
-/// A redirect that is not acceptable is left out as long as another is (RFC 7591, section 3.2.1 lets a server replace
-/// values): editors register a web redirect beside the loopback one. So is the wish for a client secret.
+/// The parts of the metadata that are kept. A wish for a client secret is not (RFC 7591, section 3.2.1).
 fn acceptable(body: &[u8]) -> Result<(ClientName, Vec<RedirectUri>), MetadataFault> {
     let metadata: Metadata = serde_json::from_slice(body).map_err(|_| MetadataFault::Form)?;
     if metadata.redirect_uris.is_empty() || metadata.redirect_uris.len() > REDIRECT_LIMIT {
@@ -108,15 +105,9 @@ fn acceptable(body: &[u8]) -> Result<(ClientName, Vec<RedirectUri>), MetadataFau
         return Err(MetadataFault::ResponseTypes);
     }
     let name = metadata.client_name.map_or_else(|| Ok(ClientName::unnamed()), |name| name.parse())?;
-    let mut redirects = Vec::new();
-    let mut refused = String::new();
-    for uri in &metadata.redirect_uris {
-        match uri.parse::<RedirectUri>() {
-            Ok(uri) => redirects.push(uri),
-            Err(fault) => refused = fault.to_string(),
-        }
-    }
-    if redirects.is_empty() { Err(MetadataFault::Redirect(refused)) } else { Ok((name, redirects)) }
+    let redirects = redirect::acceptable(&metadata.redirect_uris)
+        .map_err(|fault| fault.map_or(MetadataFault::RedirectCount, MetadataFault::Redirect))?;
+    Ok((name, redirects))
 }
 
 /// RFC 7591, section 3.2.1: the metadata as it was registered.

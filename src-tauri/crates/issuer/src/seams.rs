@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use model::{BoxFuture, ListeningProcess, Person, ServerId, Subject, Timestamp};
 
+use crate::documents::Documents;
+use crate::named::NamedClient;
+
 /// Where and within what bounds the issuer works.
 #[derive(Debug, Clone)]
 pub struct IssuerConfig {
@@ -12,11 +15,6 @@ pub struct IssuerConfig {
     pub port: u16,
     /// The operating system's user. A redirect listener of another user is refused; `None` where users cannot be told.
     pub user_id: Option<u32>,
-    /// Whether the metadata invites clients to name themselves by a metadata document (MCP 2026-07-28, "Client ID Metadata
-    /// Documents"). Only pinned documents are understood, invited or not; a client with another one ends at an error page
-    /// in the browser and cannot fall back, while uninvited it registers dynamically. So leave this off unless every
-    /// assistant in use is pinned.
-    pub advertise_documents: bool,
     /// Bounds.
     pub limits: Limits,
 }
@@ -26,7 +24,8 @@ pub struct IssuerConfig {
 pub struct Limits {
     /// How many registered clients are kept.
     pub clients: usize,
-    /// How many registrations are taken within [`Limits::registration_window`].
+    /// How many strangers are taken note of within [`Limits::registration_window`]: registrations, and documents that are
+    /// fetched.
     pub registrations: usize,
     /// See [`Limits::registrations`].
     pub registration_window: Duration,
@@ -85,6 +84,8 @@ pub struct Seams {
     pub resources: Arc<dyn Resources>,
     /// The program behind a redirect URI.
     pub listener: ListenerLookup,
+    /// The documents that assistants name themselves by.
+    pub documents: Arc<dyn Documents>,
     /// The wall clock.
     pub now: Arc<dyn Fn() -> Timestamp + Send + Sync>,
     /// Told of what an audit trail should hold. Must not block.
@@ -101,6 +102,12 @@ pub trait Resources: Send + Sync {
 
     /// Who is signed in now, with the groups of now. Called for every token check: return a clone of one shared value.
     fn current_subject(&self) -> Option<Arc<Subject>>;
+
+    /// The assistant of this client id, if whoever decides here named it beforehand.
+    fn named(&self, client_id: &str) -> Option<NamedClient> {
+        let _ = client_id;
+        None
+    }
 
     /// Who is signed in, asking for a sign-in first where that is possible.
     fn signed_in(&self) -> BoxFuture<'_, Option<Arc<Subject>>> {

@@ -4,6 +4,7 @@ use model::{Digest, ListeningProcess};
 use serde_json::json;
 
 use crate::codes::{Binding, Presented};
+use crate::documents::is_document;
 use crate::grants::{GrantFault, Renewal, Tokens};
 use crate::issuer::Core;
 use crate::metadata::scope_of;
@@ -116,7 +117,11 @@ impl Core {
         let now = self.now();
         self.grants.sweep(now).await;
         let client_id = required(params, "client_id")?;
-        self.clients.find(client_id).ok_or(Fault::Client)?;
+        // A client that did not register has no record; its codes and grants bear its id.
+        let unregistered = is_document(client_id) || self.seams.resources.named(client_id).is_some();
+        if !unregistered && self.clients.registered(client_id).is_none() {
+            return Err(Fault::Client);
+        }
         match required(params, "grant_type")? {
             "authorization_code" => self.redeem(params, client_id, peer).await,
             "refresh_token" => {

@@ -57,6 +57,60 @@ pub struct OrgSettings {
     /// What is recorded of payloads.
     #[serde(default)]
     pub audit: AuditSettings,
+    /// Where Deskgate's own Client ID Metadata Document is published: its client id at connectors that take one
+    /// (draft-ietf-oauth-client-id-metadata-document). Connectors' authorization servers must be able to reach it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_metadata_url: Option<ClientMetadataUrl>,
+    /// Assistants that need not register, by client id.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub assistants: BTreeMap<String, AssistantSpec>,
+}
+
+/// The address of a Client ID Metadata Document, which is a client id: `https` with a path, without fragment or user name
+/// (draft-ietf-oauth-client-id-metadata-document, "Client Identifier").
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Url", into = "Url")]
+pub struct ClientMetadataUrl(Url);
+
+impl ClientMetadataUrl {
+    /// The client id.
+    pub fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+}
+
+impl TryFrom<Url> for ClientMetadataUrl {
+    type Error = &'static str;
+
+    fn try_from(url: Url) -> Result<Self, Self::Error> {
+        let plain = url.scheme() == "https"
+            && url.path() != "/"
+            && url.fragment().is_none()
+            && url.username().is_empty()
+            && url.password().is_none();
+        if plain {
+            Ok(Self(url))
+        } else {
+            Err("a client metadata URL is https with a path, without fragment or user name")
+        }
+    }
+}
+
+impl From<ClientMetadataUrl> for Url {
+    fn from(ClientMetadataUrl(url): ClientMetadataUrl) -> Self {
+        url
+    }
+}
+
+/// An assistant that is known beforehand: a public client (RFC 6749, section 2.1). Its client id may be the URL of a Client
+/// ID Metadata Document, which is then never fetched.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AssistantSpec {
+    /// Its name, as people read it.
+    pub title: String,
+    /// Where its authorization codes may go: loopback URIs, whose port is any, or known custom-scheme ones.
+    pub redirect_uris: Vec<String>,
 }
 
 /// An OpenID provider (OpenID Connect Discovery 1.0).
@@ -187,6 +241,10 @@ pub enum CredentialSpec {
         /// A client id that was registered beforehand.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         client_id: Option<String>,
+        /// What some servers insist on beside it. Every desktop reads it, so it is no secret and proves nothing (RFC 8252,
+        /// section 8.5).
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        client_secret: Option<String>,
     },
     /// Service accounts of the organisation. The secrets stay with the control plane, which makes the call.
     Brokered {
@@ -297,6 +355,18 @@ impl Content {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_client_metadata_url_is_what_servers_take_for_a_client_id() {
+        let read = |text: &str| serde_json::from_value::<ClientMetadataUrl>(text.into());
+        let good = "https://config.acme.test/deskgate/client.json";
+        assert_eq!(read(good).expect("good").as_str(), good);
+        for wrong in
+            ["http://a.test/c", "https://a.test/", "https://a.test/c#x", "https://u@a.test/c", "c.json"]
+        {
+            assert!(read(wrong).is_err(), "{wrong}");
+        }
+    }
 
     #[test]
     fn a_tool_list_is_whole_unless_it_says_otherwise_in_known_words() {

@@ -33,6 +33,9 @@ pub enum FaultKind {
     /// The authorization server said no (RFC 6749, section 4.1.2.1); its error code.
     #[error("the authorization server refused: {0}")]
     Refused(String),
+    /// The connector wants more scopes than were asked for by whoever decides, or the same again although it got them; which.
+    #[error("it wants the scopes {0}")]
+    Scopes(String),
     /// The server cannot be reached, or answers that it is out of order.
     #[error("the server cannot be reached: {0}")]
     Unreachable(String),
@@ -70,6 +73,7 @@ impl FaultKind {
         match self {
             Self::SignInNeeded | Self::Ended(_) | Self::Cancelled | Self::Deadline | Self::Refused(_) => true,
             Self::Nobody(_)
+            | Self::Scopes(_)
             | Self::Unreachable(_)
             | Self::NotOffered(_)
             | Self::NotAllowed(_)
@@ -132,6 +136,12 @@ impl ForPerson for SignInFault {
                 format!("{at} refused the sign-in ({code})."),
                 "",
                 "If you did not refuse it yourself, ask your IT whether you may use it.",
+            ),
+            FaultKind::Scopes(scopes) => Advice::new(
+                "sign-in-scopes",
+                format!("{at} wants more than your account there was allowed ({scopes})."),
+                "Signing in again does not help: it was asked for already, or goes beyond what is set for this connector.",
+                "Ask your IT whether you may do this.",
             ),
             FaultKind::Unreachable(_) => Advice::new(
                 "sign-in-unreachable",

@@ -31,6 +31,12 @@ pub enum UpstreamFault {
         /// Its `WWW-Authenticate` header (RFC 9728, section 5.1).
         challenge: Option<String>,
     },
+    /// The server wants the token to cover more (403, `insufficient_scope`; RFC 6750, section 3.1).
+    #[error("the server wants a token with more scopes")]
+    InsufficientScope {
+        /// Its `WWW-Authenticate` header, which names them.
+        challenge: String,
+    },
     /// The server has forgotten the session (404).
     #[error("the server has forgotten the session")]
     SessionGone,
@@ -71,7 +77,11 @@ impl UpstreamFault {
     /// Whether the connector certainly did nothing, so that trying again causes the effect once.
     pub fn before_effect(&self) -> bool {
         match self {
-            Self::Start { .. } | Self::Unauthorized { .. } | Self::SessionGone | Self::NotPermitted => true,
+            Self::Start { .. }
+            | Self::Unauthorized { .. }
+            | Self::InsufficientScope { .. }
+            | Self::SessionGone
+            | Self::NotPermitted => true,
             Self::Ended { .. }
             | Self::Deadline
             | Self::Unreachable(_)

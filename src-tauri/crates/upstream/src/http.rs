@@ -273,6 +273,9 @@ impl Http {
                 Some(UpstreamFault::Unusable(format!("it is encoded: {encoding}")))
             }
             StatusCode::UNAUTHORIZED => Some(UpstreamFault::Unauthorized { challenge: challenge(response) }),
+            StatusCode::FORBIDDEN if let Some(challenge) = wants_scopes(response) => {
+                Some(UpstreamFault::InsufficientScope { challenge })
+            }
             StatusCode::NOT_FOUND if self.session.get().is_some() => Some(UpstreamFault::SessionGone),
             status => Some(UpstreamFault::Status(status.as_u16())),
         }
@@ -418,6 +421,11 @@ fn encoding(headers: &HeaderMap) -> Option<String> {
 
 fn challenge(response: &Response<Incoming>) -> Option<String> {
     response.headers().get(header::WWW_AUTHENTICATE)?.to_str().ok().map(ToOwned::to_owned)
+}
+
+/// The challenge of a server that wants a token with more scopes.
+fn wants_scopes(response: &Response<Incoming>) -> Option<String> {
+    challenge(response).filter(|challenge| challenge.contains("insufficient_scope"))
 }
 
 /// A raw value as text, for faults.

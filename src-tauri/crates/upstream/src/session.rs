@@ -160,6 +160,7 @@ impl Session {
             | UpstreamFault::Deadline
             | UpstreamFault::Unreachable(_)
             | UpstreamFault::Unauthorized { .. }
+            | UpstreamFault::InsufficientScope { .. }
             | UpstreamFault::TooLarge
             | UpstreamFault::NotPermitted => false,
         }

@@ -38,9 +38,8 @@ struct Registration {
     exact_port: bool,
 }
 
-/// The client for one attempt: registered beforehand, remembered, or registered now.
-///
-/// Metadata documents as client ids need an address that the server can reach; personal desktops have none.
+/// The client for one attempt, in the order of the specification (MCP 2026-07-28, basic/authorization, "Client
+/// Registration Approaches"): registered beforehand, named by a document, remembered, or registered now.
 pub(super) async fn choose(
     found: &mut Found,
     target: &Target,
@@ -48,13 +47,18 @@ pub(super) async fn choose(
     redirect_uri: &Url,
 ) -> Result<Client, FaultKind> {
     if let Some(id) = &target.client_id {
-        return Ok(Client { id: id.clone(), secret: None, hopeful: false });
+        let secret = target.client_secret.clone().map(SecretString::from);
+        return Ok(Client { id: id.clone(), secret, hopeful: false });
     }
     let known = remembered(store, &found.issuer).await?;
+    let exact_port = known.as_ref().is_some_and(|known| known.exact_port);
+    if let Some(document) = target.document.as_ref().filter(|_| found.takes_documents && !exact_port) {
+        return Ok(Client { id: document.as_str().to_owned(), secret: None, hopeful: found.registers });
+    }
     if let Some(Registration { client_id: Some(id), client_secret, exact_port: false, .. }) = &known {
         return Ok(Client { id: id.clone(), secret: client_secret.clone(), hopeful: true });
     }
-    if known.is_some_and(|known| known.exact_port) {
+    if exact_port {
         let (id, secret) = found.register(redirect_uri.as_str()).await?;
         return Ok(Client { id, secret, hopeful: false });
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use rmcp::transport::auth::{
     AuthError, AuthorizationManager, AuthorizationMetadata, InMemoryStateStore, OAuthClientConfig,
-    OAuthHttpClient, OAuthHttpClientFuture, OAuthHttpRequest, StateStore as _,
+    OAuthHttpClient, OAuthHttpClientFuture, OAuthHttpRequest, StateStore as _, WWWAuthenticateParams,
 };
 use secrecy::SecretString;
 use signin::{FaultKind, HttpFault, Reach, TokenEndpoint, presentable};
@@ -16,6 +16,9 @@ use super::client::Client;
 
 const OFFLINE_ACCESS: &str = "offline_access";
 
+/// How many scopes of a challenge are read.
+const MOST_SCOPES: usize = 64;
+
 /// A connector's authorization server.
 pub(super) struct Found {
     manager: AuthorizationManager,
@@ -24,6 +27,10 @@ pub(super) struct Found {
     pub(super) issuer: String,
     /// Whether it announces `iss` in its answers (RFC 9207).
     pub(super) announces_issuer: bool,
+    /// Whether a client may name itself by a metadata document.
+    pub(super) takes_documents: bool,
+    /// Whether a client may register (RFC 7591).
+    pub(super) registers: bool,
     token: Url,
     revocation: Option<Url>,
     secret_in_body: bool,
@@ -65,6 +72,8 @@ impl Found {
             states,
             issuer: metadata.issuer.clone().ok_or_else(|| missing("an issuer"))?,
             announces_issuer: says(&metadata, "authorization_response_iss_parameter_supported"),
+            takes_documents: says(&metadata, "client_id_metadata_document_supported"),
+            registers: metadata.registration_endpoint.is_some(),
             token: endpoint(&metadata.token_endpoint)?,
             revocation: revocation.map(endpoint).transpose()?,
             secret_in_body: !lists(&metadata, "token_endpoint_auth_methods_supported", "client_secret_basic")
@@ -91,17 +100,20 @@ impl Found {
         Ok((client.client_id, client.client_secret.map(SecretString::from)))
     }
 
-    /// Builds the request: PKCE with S256, the resource, and the scopes — those of IT, else those that the server asks for.
+    /// Builds the request: PKCE with S256, the resource, and the scopes — those of IT, else those that the server asks for,
+    /// and in any case those that it wanted more.
     pub(super) async fn request(
         &mut self,
         client: &Client,
         redirect_uri: &Url,
         scopes: &BTreeSet<String>,
+        wider: &BTreeSet<String>,
     ) -> Result<Request, FaultKind> {
         self.manager
             .configure_client(OAuthClientConfig::new(&client.id, redirect_uri.as_str()))
             .map_err(fault)?;
-        let scopes = self.scopes(scopes).await;
+        let mut scopes = self.scopes(scopes).await;
+        scopes.extend(wider.iter().filter(|scope| !scopes.contains(scope)).cloned().collect::<Vec<_>>());
         let scopes: Vec<&str> = scopes.iter().map(String::as_str).collect();
         let url = self.manager.get_authorization_url(&scopes).await.map_err(fault)?;
         let mut url = Url::parse(&url).map_err(|_| FaultKind::Internal("an authorization URL".to_owned()))?;
@@ -140,6 +152,13 @@ impl Found {
         }
         scopes
     }
+}
+
+/// The scopes that a challenge names, as far as they are scopes (RFC 6749, section 3.3).
+pub(super) fn scopes_in(challenge: &str, server: &Url) -> BTreeSet<String> {
+    let is_scope = |scope: &&str| scope.bytes().all(|byte| matches!(byte, 0x21 | 0x23..=0x5b | 0x5d..=0x7e));
+    let named = WWWAuthenticateParams::parse(challenge, server).scope.unwrap_or_default();
+    named.split_whitespace().filter(is_scope).take(MOST_SCOPES).map(str::to_owned).collect()
 }
 
 /// What the specification demands of a server beyond having metadata.

@@ -43,6 +43,8 @@ pub(super) struct Bound {
     pub(super) server: Url,
     /// The scopes that IT asked for when the person signed in.
     pub(super) scopes: BTreeSet<String>,
+    /// The scopes that the connector wanted beside those of the first sign-in.
+    pub(super) wider: BTreeSet<String>,
     /// The client id that IT had registered, where it had.
     pub(super) registered_client: Option<String>,
     /// The authorization server.
@@ -104,6 +106,7 @@ impl Grant {
             format: FORMAT,
             server: bound.server.clone(),
             scopes: bound.scopes.clone(),
+            wider: bound.wider.clone(),
             registered_client: bound.registered_client.clone(),
             issuer: bound.issuer.clone(),
             resource: bound.resource.clone(),
@@ -132,6 +135,7 @@ impl Grant {
             bound: Bound {
                 server: record.server,
                 scopes: record.scopes,
+                wider: record.wider,
                 registered_client: record.registered_client,
                 issuer: record.issuer,
                 resource: record.resource,
@@ -203,6 +207,9 @@ struct Record {
     format: u32,
     server: Url,
     scopes: BTreeSet<String>,
+    /// Earlier versions neither wrote nor needed it.
+    #[serde(default)]
+    wider: BTreeSet<String>,
     registered_client: Option<String>,
     issuer: String,
     resource: String,

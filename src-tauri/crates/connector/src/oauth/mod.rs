@@ -15,11 +15,11 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use model::{Advice, BoxFuture, ConnectorId, Digest, ForPerson as _, Person, Subject, Timestamp};
-use org_protocol::ConnectorSpec;
+use org_protocol::{ClientMetadataUrl, ConnectorSpec};
 use os::Clock;
 use signin::{FaultKind, Http, Keeper, KeeperRules, NamedHosts, SecretStore, SignInFault, Status};
 use tokio::sync::watch;
-use upstream::Bearer;
+use upstream::{Bearer, HttpClient};
 use url::Url;
 
 use crate::seams::{AccountFault, Accounts, Asking};
@@ -38,6 +38,8 @@ pub struct GrantsParts {
     pub person: Arc<dyn Person>,
     /// The clock.
     pub clock: Arc<dyn Clock>,
+    /// Asks connectors themselves where one signs in.
+    pub connections: HttpClient,
     /// Who is told what happened, for the audit. Must not block.
     pub events: Arc<dyn Fn(GrantEvent) + Send + Sync>,
     /// How patient the grants are.
@@ -100,6 +102,7 @@ struct Inner {
     rules: KeeperRules,
     named: NamedHosts,
     also_named: RwLock<Vec<Url>>,
+    document: RwLock<Option<ClientMetadataUrl>>,
     keepers: RwLock<Keepers>,
 }
 
@@ -122,31 +125,36 @@ impl ConnectorGrants {
     /// # Errors
     /// [`FaultKind::Internal`] if TLS cannot be set up.
     pub fn new(owner: &Subject, parts: GrantsParts) -> Result<Self, FaultKind> {
-        let GrantsParts { store, person, clock, events, rules, sign_in_deadline } = parts;
+        let GrantsParts { store, person, clock, connections, events, rules, sign_in_deadline } = parts;
         let named = NamedHosts::default();
         let http = Http::new(named.clone())?;
         let owner = owner_of(owner);
         let status = watch::Sender::new(BTreeMap::new());
-        let shared = Shared { owner, http, store, person, clock, events, status, sign_in_deadline };
+        let shared =
+            Shared { owner, http, connections, store, person, clock, events, status, sign_in_deadline };
         Ok(Self(Arc::new(Inner {
             shared: Arc::new(shared),
             rules,
             named,
             also_named: RwLock::default(),
+            document: RwLock::default(),
             keepers: RwLock::default(),
         })))
     }
 
     /// Names addresses beside the connectors' own, such as the organisation's identity provider. A connector's metadata may
-    /// lead inside the network only to what somebody named. Obeyed from the next [`ConnectorGrants::serve`] on.
-    pub fn name(&self, addresses: Vec<Url>) {
+    /// lead inside the network only to what somebody named. And where the document is published by which Deskgate names
+    /// itself, if it is. Obeyed from the next [`ConnectorGrants::serve`] on.
+    pub fn name(&self, addresses: Vec<Url>, document: Option<ClientMetadataUrl>) {
         *self.0.also_named.write().unwrap_or_else(PoisonError::into_inner) = addresses;
+        *self.0.document.write().unwrap_or_else(PoisonError::into_inner) = document;
     }
 
     /// Takes the connectors as they are now; to be called again at each change. Reads the grants that are saved. Must be
     /// called within a Tokio runtime.
     pub fn serve(&self, connectors: &BTreeMap<ConnectorId, ConnectorSpec>) {
-        let Inner { shared, rules, named, also_named, keepers } = &*self.0;
+        let Inner { shared, rules, named, also_named, document, keepers } = &*self.0;
+        let document = document.read().unwrap_or_else(PoisonError::into_inner).clone();
         let also = also_named.read().unwrap_or_else(PoisonError::into_inner);
         named.replace(connectors.values().filter_map(|spec| spec.url.as_ref()).chain(&*also));
         drop(also);
@@ -154,7 +162,7 @@ impl ConnectorGrants {
         let Keepers { serving, retired } = &mut *keepers;
         let mut old = std::mem::take(serving);
         for (id, spec) in connectors {
-            let Some(target) = Target::of(spec) else { continue };
+            let Some(target) = Target::of(spec, document.as_ref()) else { continue };
             let kept = match old.remove(id) {
                 Some(kept) => {
                     if kept.place.retarget(target) {
@@ -207,6 +215,36 @@ impl ConnectorGrants {
             return Err(FaultKind::SignInNeeded.at(&target.title));
         }
         Ok(Bearer::new(grant.access().clone()))
+    }
+
+    /// The connector wants more scopes than the token has: asks the person to sign in for those and what was asked for
+    /// before (MCP 2026-07-28, basic/authorization, "Step-Up Authorization Flow"). Calls that come together ask once.
+    ///
+    /// # Errors
+    /// [`GrantFault`]; at once if the token was made for these scopes already, or if more than IT's scopes are wanted.
+    pub async fn step_up(
+        &self,
+        connector: &ConnectorId,
+        bearer: &Bearer,
+        challenge: &str,
+    ) -> Result<(), GrantFault> {
+        let Inner { shared, rules, .. } = &*self.0;
+        let Kept { place, keeper } = self.find(connector)?;
+        let title = place.target().title.clone();
+        let mut declined = place.stepping.lock().await;
+        let Status::SignedIn { kept, .. } = keeper.status() else { return Ok(()) };
+        if !Bearer::new(kept.access().clone()).same_as(bearer) {
+            // Somebody else was faster.
+            return Ok(());
+        }
+        let now = shared.clock.boot_time();
+        if declined.is_some_and(|at| now.saturating_sub(at) < rules.machine.cool_down) {
+            return Err(FaultKind::Cancelled.at(&title));
+        }
+        place.widen(&kept, challenge).map_err(|fault| fault.at(&title))?;
+        let signed_in = keeper.sign_in(()).await;
+        *declined = signed_in.is_err().then_some(shared.clock.boot_time());
+        signed_in.map(|_| ()).map_err(|fault| fault.at(&title))
     }
 
     /// The connector refused a token although it seemed good: it is not handed out again, and the next call renews it,
@@ -274,14 +312,22 @@ impl Accounts for ConnectorGrants {
             if owner_of(person) != self.0.shared.owner {
                 return Err(AccountFault::SignInNeeded(other_person()));
             }
-            Self::bearer(self, connector, asking).await.map_err(|fault| {
-                let nobody = matches!(fault.kind, FaultKind::Nobody(_));
-                if nobody || fault.kind.wants_sign_in() {
-                    AccountFault::SignInNeeded(fault.advice())
-                } else {
-                    AccountFault::Failed(fault.advice())
-                }
-            })
+            Self::bearer(self, connector, asking).await.map_err(|fault| account_fault(&fault))
+        })
+    }
+
+    fn step_up<'a>(
+        &'a self,
+        person: &'a Subject,
+        connector: &'a ConnectorId,
+        bearer: &'a Bearer,
+        challenge: &'a str,
+    ) -> BoxFuture<'a, Result<(), AccountFault>> {
+        Box::pin(async move {
+            if owner_of(person) != self.0.shared.owner {
+                return Err(AccountFault::SignInNeeded(other_person()));
+            }
+            Self::step_up(self, connector, bearer, challenge).await.map_err(|fault| account_fault(&fault))
         })
     }
 
@@ -292,6 +338,14 @@ impl Accounts for ConnectorGrants {
         challenge: Option<String>,
     ) -> BoxFuture<'a, ()> {
         Box::pin(Self::rejected(self, connector, bearer, challenge))
+    }
+}
+
+fn account_fault(fault: &GrantFault) -> AccountFault {
+    if matches!(fault.kind, FaultKind::Nobody(_)) || fault.kind.wants_sign_in() {
+        AccountFault::SignInNeeded(fault.advice())
+    } else {
+        AccountFault::Failed(fault.advice())
     }
 }
 

@@ -1,10 +1,11 @@
 //! Signing in at a connector, and renewing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
+use mcp::Capabilities;
 use model::{
     BoxFuture, ConnectorId, Digest, ForPerson as _, Person, PersonFault, SignInOutcome, SignInPurpose,
     SignInRequest,
@@ -16,14 +17,18 @@ use signin::{
     loopback_redirect,
 };
 use tokio::sync::watch;
+use upstream::{HttpClient, Session, UpstreamFault};
 use url::Url;
 use vault::Kind;
 
 use super::client::{self, Client};
-use super::discovery::{Found, Request};
+use super::discovery::{Found, Request, scopes_in};
 use super::grant::{Bound, Grant, key};
 use super::target::Target;
 use super::{GrantEvent, GrantHappening, GrantStatus};
+
+/// How long a connector has to say where one signs in.
+const ASKED_FOR: Duration = Duration::from_secs(10);
 
 /// How often another program may be faster at the redirect port before the attempt ends.
 const MOST_PORTS: usize = 3;
@@ -32,6 +37,7 @@ const MOST_PORTS: usize = 3;
 pub(super) struct Shared {
     pub(super) owner: Digest,
     pub(super) http: Http,
+    pub(super) connections: HttpClient,
     pub(super) store: Arc<dyn SecretStore>,
     pub(super) person: Arc<dyn Person>,
     pub(super) clock: Arc<dyn Clock>,
@@ -47,6 +53,10 @@ pub(super) struct GrantPlace {
     key: String,
     target: RwLock<Arc<Target>>,
     challenge: Mutex<Option<String>>,
+    /// The scopes that the connector wanted beside those of the first sign-in.
+    wider: Mutex<BTreeSet<String>>,
+    /// Held by whoever has the person allow more; when they last did not, in time since the start of the computer.
+    pub(super) stepping: tokio::sync::Mutex<Option<Duration>>,
     /// Whoever kept this grant before, and may still be saving it.
     predecessor: Mutex<Option<Keeper<Self>>>,
     /// The connector is gone: nothing is shown of it any more.
@@ -74,6 +84,8 @@ impl GrantPlace {
             connector,
             target: RwLock::new(Arc::new(target)),
             challenge: Mutex::default(),
+            wider: Mutex::default(),
+            stepping: tokio::sync::Mutex::default(),
             predecessor: Mutex::new(predecessor),
             retired: AtomicBool::new(false),
         }
@@ -91,6 +103,11 @@ impl GrantPlace {
     pub(super) fn retarget(&self, target: Target) -> bool {
         let mut current = self.target.write().unwrap_or_else(PoisonError::into_inner);
         let differs = **current != target;
+        if current.url != target.url {
+            // What was learnt of another server.
+            *self.challenge.lock().unwrap_or_else(PoisonError::into_inner) = None;
+            self.wider.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        }
         *current = Arc::new(target);
         differs
     }
@@ -99,12 +116,50 @@ impl GrantPlace {
         *self.challenge.lock().unwrap_or_else(PoisonError::into_inner) = Some(challenge);
     }
 
+    /// Takes up the scopes of a challenge, to be asked for from the next sign-in on.
+    ///
+    /// # Errors
+    /// [`FaultKind::Scopes`] if that would change nothing, or go beyond what IT asks for.
+    pub(super) fn widen(&self, grant: &Grant, challenge: &str) -> Result<(), FaultKind> {
+        let target = self.target();
+        let wanted = scopes_in(challenge, &target.url);
+        let beyond = !target.scopes.is_empty() && !wanted.is_subset(&target.scopes);
+        if beyond || wanted.is_subset(&grant.bound().wider) {
+            return Err(FaultKind::Scopes(wanted.into_iter().collect::<Vec<_>>().join(" ")));
+        }
+        self.wider.lock().unwrap_or_else(PoisonError::into_inner).extend(wanted);
+        Ok(())
+    }
+
+    fn wider(&self) -> BTreeSet<String> {
+        self.wider.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What the connector says to whoever comes without a token: there it names its authorization server and the scopes
+    /// (RFC 9728, section 5.1).
+    async fn challenge(&self, target: &Target) -> Option<String> {
+        let known = self.challenge.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if known.is_some() {
+            return known;
+        }
+        let nothing = Capabilities::default();
+        let opened =
+            Session::open_url(&self.shared.connections, &target.url, None, &nothing, None, ASKED_FOR).await;
+        match opened {
+            Err(UpstreamFault::Unauthorized { challenge }) => challenge,
+            Ok(_) | Err(_) => None,
+        }
+    }
+
     async fn attempt(&self) -> Result<Grant, FaultKind> {
         let target = self.target();
         let reach = self.shared.http.from(&target.url);
-        let challenge = self.challenge.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        reach.allows(&target.url)?;
+        let challenge = self.challenge(&target).await;
         let mut found = Found::discover(&reach, &target.url, challenge.as_deref()).await?;
-        let Answered { client, request, redirect_uri, outcome } = self.ask(&mut found, &target).await?;
+        let wider = self.wider();
+        let Answered { client, request, redirect_uri, outcome } =
+            self.ask(&mut found, &target, &wider).await?;
         let expected = Expected {
             redirect_uri: &redirect_uri,
             state: &request.state,
@@ -129,6 +184,7 @@ impl GrantPlace {
         let bound = Bound {
             server: target.url.clone(),
             scopes: target.scopes.clone(),
+            wider,
             registered_client: target.client_id.clone(),
             issuer: found.issuer,
             resource: request.resource,
@@ -137,12 +193,17 @@ impl GrantPlace {
         Ok(Grant::new(bound, tokens, Moment::of(&*self.shared.clock)))
     }
 
-    async fn ask(&self, found: &mut Found, target: &Target) -> Result<Answered, FaultKind> {
+    async fn ask(
+        &self,
+        found: &mut Found,
+        target: &Target,
+        wider: &BTreeSet<String>,
+    ) -> Result<Answered, FaultKind> {
         let store = &*self.shared.store;
         for _ in 0..MOST_PORTS {
             let redirect_uri = loopback_redirect()?;
             let client = client::choose(found, target, store, &redirect_uri).await?;
-            let request = found.request(&client, &redirect_uri, &target.scopes).await?;
+            let request = found.request(&client, &redirect_uri, &target.scopes, wider).await?;
             let shown = SignInRequest {
                 purpose: SignInPurpose::Connector {
                     connector: self.connector.clone(),
@@ -210,7 +271,12 @@ impl Place for GrantPlace {
                 predecessor.close().await;
             }
             let found = self.shared.store.fetch(Kind::Grant, &self.key).await?;
-            Ok(found.and_then(|bytes| Grant::unseal(&bytes, &self.target())))
+            let grant = found.and_then(|bytes| Grant::unseal(&bytes, &self.target()));
+            if let Some(grant) = &grant {
+                let wider = grant.bound().wider.iter().cloned();
+                self.wider.lock().unwrap_or_else(PoisonError::into_inner).extend(wider);
+            }
+            Ok(grant)
         })
     }
 
@@ -239,6 +305,7 @@ impl Place for GrantPlace {
     fn erase(&self, grant: Grant, revoke: bool) -> BoxFuture<'_, Result<(), FaultKind>> {
         Box::pin(async move {
             self.shared.store.remove(Kind::Grant, &self.key).await?;
+            self.wider.lock().unwrap_or_else(PoisonError::into_inner).clear();
             if revoke {
                 self.tell(GrantHappening::SignedOut);
                 let reach = self.reach(grant.bound());

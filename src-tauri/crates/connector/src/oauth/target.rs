@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use org_protocol::{ConnectorSpec, CredentialSpec};
+use org_protocol::{ClientMetadataUrl, ConnectorSpec, CredentialSpec};
 use url::Url;
 
 /// What a grant is for. A grant for something else is no grant.
@@ -16,18 +16,24 @@ pub(super) struct Target {
     pub(super) scopes: BTreeSet<String>,
     /// The client id that was registered beforehand.
     pub(super) client_id: Option<String>,
+    /// What the server insists on beside it.
+    pub(super) client_secret: Option<String>,
+    /// The document by which Deskgate names itself where nothing was registered.
+    pub(super) document: Option<ClientMetadataUrl>,
 }
 
 impl Target {
     /// `None` for a connector that has no accounts of people.
-    pub(super) fn of(spec: &ConnectorSpec) -> Option<Self> {
+    pub(super) fn of(spec: &ConnectorSpec, document: Option<&ClientMetadataUrl>) -> Option<Self> {
         let url = spec.url.clone()?;
         match &spec.credential {
-            CredentialSpec::UserOauth { scopes, client_id } => Some(Self {
+            CredentialSpec::UserOauth { scopes, client_id, client_secret } => Some(Self {
                 title: spec.title.clone(),
                 url,
                 scopes: scopes.clone(),
                 client_id: client_id.clone(),
+                client_secret: client_secret.clone(),
+                document: document.cloned(),
             }),
             CredentialSpec::None | CredentialSpec::Brokered { .. } => None,
         }

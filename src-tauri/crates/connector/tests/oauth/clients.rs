@@ -1,15 +1,18 @@
 //! Who Deskgate is at an authorization server.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use org_protocol::ClientMetadataUrl;
 use serde_json::json;
 use signin::FaultKind;
+use url::Url;
 use vault::Kind;
 
 use crate::people::Someone;
-use crate::server::{Bend, Server};
-use crate::support::{Desk, bearer, mail, serve, spec};
+use crate::server::{Bend, Server, parameters};
+use crate::support::{Desk, bearer, mail, serve, spec, spec_with_secret};
 
 const ANY_PORT: &str = "http://127.0.0.1/callback";
 
@@ -104,8 +107,7 @@ async fn scopes_are_those_of_it_else_those_of_the_challenge_and_offline_access_w
     grants.serve(&[(mail(), spec(&server.url, None, &["mail.send"]))].into());
     bearer(&grants).await.unwrap();
 
-    let asked: Vec<_> =
-        person.requests().iter().map(|r| crate::server::parameters(&r.authorize_url)).collect();
+    let asked: Vec<_> = person.requests().iter().map(|r| parameters(&r.authorize_url)).collect();
     assert_eq!(asked[0]["scope"], "mail.read offline_access");
     assert_eq!(asked[0]["prompt"], "consent", "OpenID Connect Core 1.0, section 11");
     assert_eq!(asked[1]["scope"], "mail.send offline_access", "IT asks for more: the person is asked again");
@@ -121,4 +123,56 @@ async fn metadata_are_found_by_challenge_by_path_and_at_the_root() {
         assert!(bearer(&grants).await.is_ok(), "{challenge:?} {at_root}");
         assert!(server.count("resource") >= 1);
     }
+}
+
+const DOCUMENT: &str = "https://config.acme.test/deskgate/client.json";
+
+fn document() -> Option<ClientMetadataUrl> {
+    ClientMetadataUrl::try_from(Url::parse(DOCUMENT).unwrap()).ok()
+}
+
+#[tokio::test]
+async fn a_document_is_the_client_id_where_the_server_takes_one() {
+    let takes =
+        |metadata: &mut serde_json::Value| metadata["client_id_metadata_document_supported"] = json!(true);
+    let server = Server::start(Bend { metadata: takes, ..Bend::default() }).await;
+    let desk = Desk::new();
+    let person = Arc::new(Someone::who(server.authorize()));
+    let grants = desk.grants(&person).await;
+    grants.name(Vec::new(), document());
+    serve(&grants, &server.url);
+    bearer(&grants).await.unwrap();
+
+    assert_eq!(parameters(&person.requests()[0].authorize_url)["client_id"], DOCUMENT);
+    assert_eq!(server.forms()[0]["client_id"], DOCUMENT);
+    assert_eq!(server.count("register"), 0);
+}
+
+#[tokio::test]
+async fn a_document_is_nothing_to_a_server_that_takes_none() {
+    let server = Server::start(Bend::default()).await;
+    let desk = Desk::new();
+    let person = Arc::new(Someone::who(server.authorize()));
+    let grants = desk.grants(&person).await;
+    grants.name(Vec::new(), document());
+    serve(&grants, &server.url);
+    bearer(&grants).await.unwrap();
+    assert_eq!(server.count("register"), 1);
+}
+
+#[tokio::test]
+async fn a_client_id_of_it_goes_with_the_secret_that_the_server_insists_on() {
+    let posts = |metadata: &mut serde_json::Value| {
+        metadata["token_endpoint_auth_methods_supported"] = json!(["client_secret_post"]);
+    };
+    let server = Server::start(Bend { metadata: posts, ..Bend::default() }).await;
+    let desk = Desk::new();
+    let person = Arc::new(Someone::who(server.authorize()));
+    let grants = desk.grants(&person).await;
+    grants.serve(&BTreeMap::from([(mail(), spec_with_secret(&server.url, "deskgate", "not-so-secret"))]));
+    bearer(&grants).await.unwrap();
+
+    let form = &server.forms()[0];
+    assert_eq!((form["client_id"].as_str(), form["client_secret"].as_str()), ("deskgate", "not-so-secret"));
+    assert_eq!(server.count("register"), 0);
 }

@@ -8,4 +8,5 @@ mod real;
 mod refusals;
 mod renewals;
 mod server;
+mod stepping_up;
 mod support;

@@ -10,7 +10,7 @@ use org_protocol::{ConnectorSpec, CredentialSpec};
 use os::{Clock, ManualClock, SystemClock};
 use signin::{FaultKind, KeeperRules, SecretStore};
 use tempfile::TempDir;
-use upstream::Bearer;
+use upstream::{Bearer, HttpClient};
 use url::Url;
 use vault::testing::MemoryKeychain;
 use vault::{Kind, SecretBytes, Vault};
@@ -75,6 +75,7 @@ impl Desk {
             store,
             person: Arc::<Someone>::clone(person),
             clock: Arc::<ManualClock>::clone(&self.clock),
+            connections: HttpClient::new().unwrap(),
             events: Arc::new(move |event: GrantEvent| events.lock().unwrap().push(event.what)),
             rules: KeeperRules { look: Duration::from_millis(20), ..KeeperRules::default() },
             sign_in_deadline: Duration::from_secs(60),
@@ -100,8 +101,17 @@ pub(crate) fn spec(url: &Url, client_id: Option<&str>, scopes: &[&str]) -> Conne
         credential: CredentialSpec::UserOauth {
             scopes: scopes.iter().map(|scope| (*scope).to_owned()).collect(),
             client_id: client_id.map(str::to_owned),
+            client_secret: None,
         },
     }
+}
+
+/// The connector "mail" with a client secret beside its client id.
+pub(crate) fn spec_with_secret(url: &Url, client_id: &str, secret: &str) -> ConnectorSpec {
+    let scopes = [].into();
+    let (client_id, client_secret) = (Some(client_id.to_owned()), Some(secret.to_owned()));
+    let credential = CredentialSpec::UserOauth { scopes, client_id, client_secret };
+    ConnectorSpec { credential, ..spec(url, None, &[]) }
 }
 
 /// Serves one connector, "mail", at `url`.

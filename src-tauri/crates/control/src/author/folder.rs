@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use issuer::{NamedClient, NamedFault};
 use model::{ConnectorId, Digest, IdFault};
 use org_protocol::{
     CONTENT_FORMAT, CREDENTIAL_PLACEHOLDER, ConnectorSpec, Content, ContentFault, CredentialSpec,
@@ -56,6 +57,14 @@ pub enum AuthorFaultKind {
     /// A brokered command never gets its secret.
     #[error("the command is brokered, but no environment variable has {CREDENTIAL_PLACEHOLDER}")]
     NoPlaceholder,
+    /// An assistant cannot be named so.
+    #[error("assistant {id:?}: {fault}")]
+    Assistant {
+        /// Its client id.
+        id: String,
+        /// What is wrong.
+        fault: NamedFault,
+    },
     /// The policies do not compile.
     #[error("{}{reason}", if id.is_empty() { String::new() } else { format!("policy {id:?}: ") })]
     Policy {
@@ -116,6 +125,10 @@ pub fn check(folder: &Path) -> Result<Content, Vec<AuthorFault>> {
     let content = read(folder)?;
     let mut faults: Vec<AuthorFault> =
         content.connectors.iter().flat_map(|(id, spec)| connector_faults(&content, id, spec)).collect();
+    faults.extend(content.org.assistants.iter().filter_map(|(id, spec)| {
+        let fault = NamedClient::new(id, &spec.title, &spec.redirect_uris).err()?;
+        Some(fault_in("org.toml", AuthorFaultKind::Assistant { id: id.clone(), fault }))
+    }));
     for id in content.tools.keys().filter(|id| !content.connectors.contains_key(*id)) {
         faults.push(fault_in(&format!("connectors/{id}.tools.json"), AuthorFaultKind::ToolsOfNobody));
     }
@@ -326,6 +339,26 @@ mod tests {
         });
         assert!(found.iter().any(|fault| fault.contains("not pinned")), "{found:?}");
         assert!(found.iter().any(|fault| fault.contains("no environment variable")), "{found:?}");
+    }
+
+    #[test]
+    fn an_assistant_is_named_with_redirects_that_code_may_go_to() {
+        let named = |redirect: &str| {
+            let dir = example();
+            let path = dir.path().join("org/org.toml");
+            let mut text = std::fs::read_to_string(&path).expect("reads");
+            text += &format!("[assistants.agent]\ntitle = \"Agent\"\nredirect_uris = [\"{redirect}\"]\n");
+            write(&dir.path().join("org"), "org.toml", &text);
+            check(&dir.path().join("org")).map_err(|faults| faults[0].to_string())
+        };
+        assert!(named("http://127.0.0.1/callback").expect("good").org.assistants.contains_key("agent"));
+        let fault = named("https://agent.example/callback").expect_err("refused");
+        assert!(
+            fault.starts_with(
+                "org.toml: assistant \"agent\": the redirect URI https://agent.example/callback is refused"
+            ),
+            "{fault}"
+        );
     }
 
     #[test]

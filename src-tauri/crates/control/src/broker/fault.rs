@@ -124,6 +124,7 @@ fn upstream_advice(title: &str, fault: &UpstreamFault) -> Advice {
             ("connector-refused-account", format!("{title} did not accept the shared account."))
         }
         UpstreamFault::SessionGone
+        | UpstreamFault::InsufficientScope { .. }
         | UpstreamFault::Status(_)
         | UpstreamFault::Refused { .. }
         | UpstreamFault::TooLarge

@@ -55,6 +55,24 @@ pub(super) async fn discovery(State(plane): Shared) -> Result<Json<Value>, Fault
     })))
 }
 
+/// `GET /deskgate/client.json`: who Deskgate is at connectors that take a document for it
+/// (draft-ietf-oauth-client-id-metadata-document), for the organisation that names this address as its
+/// `client_metadata_url`.
+pub(super) async fn client(State(plane): Shared) -> Result<Json<Value>, Fault> {
+    let live = plane.publication.live().ok_or_else(Fault::unpublished)?;
+    let id = live.content().org.client_metadata_url.as_ref().ok_or_else(Fault::not_found)?;
+    Ok(Json(json!({
+        "client_id": id.as_str(),
+        "client_name": "Deskgate",
+        // A desktop listens at any port (RFC 8252, section 7.3).
+        "redirect_uris": ["http://127.0.0.1/callback"],
+        "grant_types": ["authorization_code", "refresh_token"],
+        "response_types": ["code"],
+        "token_endpoint_auth_method": "none",
+        "application_type": "native",
+    })))
+}
+
 /// `GET /healthz`: whether database and journal work.
 pub(super) async fn health(State(plane): Shared) -> Response {
     let journal = match &*plane.journal.health().borrow() {

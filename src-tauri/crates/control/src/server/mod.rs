@@ -70,6 +70,7 @@ pub(crate) fn router(plane: Arc<Plane>) -> Router {
     let rest = Router::new()
         .route("/healthz", get(documents::health))
         .route("/.well-known/deskgate", get(documents::discovery))
+        .route("/deskgate/client.json", get(documents::client))
         .route("/v1/manifest.json", get(documents::manifest))
         .route("/v1/root/{name}", get(documents::root))
         .route("/v1/bundles/{name}", get(documents::bundle))

@@ -59,3 +59,30 @@ async fn health_is_told_before_and_after_publishing() {
     assert_eq!((status, health["published"].as_bool()), (StatusCode::OK, Some(false)));
     assert_eq!(get(&org, "v1/manifest.json").await.0, StatusCode::NOT_FOUND);
 }
+
+#[tokio::test]
+async fn the_document_that_names_deskgate_at_connectors_is_served_where_it_is_named() {
+    let mut org = Org::new().await;
+    assert_eq!(
+        get(&org, "deskgate/client.json").await.0,
+        StatusCode::NOT_FOUND,
+        "this organisation names none"
+    );
+    const URL: &str = "https://deskgate.acme.test/deskgate/client.json";
+    org.publish(|folder| {
+        let path = folder.join("org.toml");
+        let text = std::fs::read_to_string(&path).expect("reads");
+        std::fs::write(&path, format!("client_metadata_url = \"{URL}\"\n{text}")).expect("writes");
+    })
+    .await
+    .expect("publishes");
+    let (status, body) = get(&org, "deskgate/client.json").await;
+    let document: Value = serde_json::from_slice(&body).expect("JSON");
+    assert_eq!(
+        (status, document["client_id"].as_str()),
+        (StatusCode::OK, Some(URL)),
+        "byte for byte its own address"
+    );
+    assert_eq!(document["redirect_uris"], serde_json::json!(["http://127.0.0.1/callback"]));
+    assert_eq!(document["token_endpoint_auth_method"], "none");
+}

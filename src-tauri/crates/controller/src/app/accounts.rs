@@ -13,11 +13,11 @@ use connector::{
     GrantsParts,
 };
 use model::{Advice, BoxFuture, ConnectorId, Subject};
-use org_protocol::{ConnectorSpec, CredentialSpec};
+use org_protocol::{ClientMetadataUrl, ConnectorSpec, CredentialSpec};
 use os::Clock;
 use signin::{FaultKind, KeeperRules};
 use tokio::sync::mpsc;
-use upstream::Bearer;
+use upstream::{Bearer, HttpClient};
 use url::Url;
 use vault::Vault;
 
@@ -33,6 +33,7 @@ pub(crate) struct AccountParts {
     pub(crate) vault: Vault,
     pub(crate) desk: PendingDesk,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) connections: HttpClient,
     pub(crate) tell: Tell,
     pub(crate) journal: Journal,
     /// Takes connectors that were just signed in to, so that their tools are listed.
@@ -56,6 +57,8 @@ struct Held {
     grants: Option<ConnectorGrants>,
     connectors: BTreeMap<ConnectorId, ConnectorSpec>,
     named: Vec<Url>,
+    /// Who Deskgate is at authorization servers that take a document for it.
+    document: Option<ClientMetadataUrl>,
 }
 
 impl OwnAccounts {
@@ -90,7 +93,7 @@ impl OwnAccounts {
             }
         }
         if let Some(grants) = &grants {
-            grants.name(held.named.clone());
+            grants.name(held.named.clone(), held.document.clone());
             grants.serve(&held.connectors);
             follow(grants, self.0.parts.tell.clone(), self.0.parts.list.clone());
         }
@@ -99,13 +102,20 @@ impl OwnAccounts {
         Ok(())
     }
 
-    /// Takes the connectors as they are now, and the addresses that their metadata may lead to.
-    pub(crate) fn serve(&self, connectors: &BTreeMap<ConnectorId, ConnectorSpec>, named: Vec<Url>) {
+    /// Takes the connectors as they are now, the addresses that their metadata may lead to, and the document that says who
+    /// Deskgate is.
+    pub(crate) fn serve(
+        &self,
+        connectors: &BTreeMap<ConnectorId, ConnectorSpec>,
+        named: Vec<Url>,
+        document: Option<ClientMetadataUrl>,
+    ) {
         let mut held = self.held();
         held.connectors.clone_from(connectors);
         held.named = named;
+        held.document = document;
         if let Some(grants) = &held.grants {
-            grants.name(held.named.clone());
+            grants.name(held.named.clone(), held.document.clone());
             grants.serve(connectors);
         }
     }
@@ -157,12 +167,13 @@ impl OwnAccounts {
     }
 
     fn grants_parts(&self) -> GrantsParts {
-        let AccountParts { vault, desk, clock, tell, journal, list: _ } = &self.0.parts;
+        let AccountParts { vault, desk, clock, connections, tell, journal, list: _ } = &self.0.parts;
         let (tell, journal) = (tell.clone(), journal.clone());
         GrantsParts {
             store: Arc::new(vault.clone()),
             person: Arc::new(desk.clone()),
             clock: Arc::clone(clock),
+            connections: connections.clone(),
             events: Arc::new(move |event| tell.note(&journal, &record(event))),
             rules: KeeperRules::default(),
             sign_in_deadline: SIGN_IN_DEADLINE,
@@ -185,6 +196,22 @@ impl Accounts for OwnAccounts {
             let grants = self.held().grants.clone();
             match grants {
                 Some(grants) => Accounts::bearer(&grants, person, connector, asking).await,
+                None => Err(AccountFault::SignInNeeded(nobody())),
+            }
+        })
+    }
+
+    fn step_up<'a>(
+        &'a self,
+        person: &'a Subject,
+        connector: &'a ConnectorId,
+        bearer: &'a Bearer,
+        challenge: &'a str,
+    ) -> BoxFuture<'a, Result<(), AccountFault>> {
+        Box::pin(async move {
+            let grants = self.held().grants.clone();
+            match grants {
+                Some(grants) => Accounts::step_up(&grants, person, connector, bearer, challenge).await,
                 None => Err(AccountFault::SignInNeeded(nobody())),
             }
         })

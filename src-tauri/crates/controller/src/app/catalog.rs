@@ -135,7 +135,8 @@ impl Catalog {
 
     fn take_offering(&mut self) -> Arc<Offering> {
         let offering = Arc::clone(&self.offerings.borrow_and_update());
-        self.accounts.serve(&offering.connectors, offering.named_addresses());
+        let document = offering.client_metadata_url.clone();
+        self.accounts.serve(&offering.connectors, offering.named_addresses(), document);
         self.connectors.replace(&offering.connectors);
         self.list_silently(&offering);
         offering

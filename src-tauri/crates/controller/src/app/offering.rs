@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use issuer::NamedClient;
 use model::{Advice, ConnectorId, Digest, ServerId, Timestamp, ToolName};
 use org::Applied;
-use org_protocol::{ConnectorSpec, PinnedTools, ServerSpec, SignInSurface};
+use org_protocol::{AssistantSpec, ClientMetadataUrl, ConnectorSpec, PinnedTools, ServerSpec, SignInSurface};
 use policy::{Policy, PolicyFault, PolicyInput, PolicyVersion};
 use serde_json::value::RawValue;
 use url::Url;
@@ -27,6 +28,9 @@ pub(crate) struct Offering {
     pub(crate) connectors: BTreeMap<ConnectorId, ConnectorSpec>,
     pub(crate) servers: BTreeMap<ServerId, ServerSpec>,
     pub(crate) policies: BTreeMap<String, String>,
+    pub(crate) assistants: BTreeMap<String, AssistantSpec>,
+    /// Who Deskgate is at connectors that take a document for it.
+    pub(crate) client_metadata_url: Option<ClientMetadataUrl>,
     pub(crate) capture_arguments: bool,
     pub(crate) by: By,
     pub(crate) validity: Validity,
@@ -87,6 +91,8 @@ impl Offering {
             connectors: settings.connectors.clone(),
             servers: settings.servers.clone(),
             policies,
+            assistants: settings.assistants.clone(),
+            client_metadata_url: settings.client_metadata_url.clone(),
             capture_arguments: settings.capture_arguments,
             by: By::Person,
             validity: Validity::Own,
@@ -107,6 +113,8 @@ impl Offering {
             connectors: content.connectors.clone(),
             servers: content.servers.clone(),
             policies: content.policies.clone(),
+            assistants: content.org.assistants.clone(),
+            client_metadata_url: content.org.client_metadata_url.clone(),
             capture_arguments: content.org.audit.capture_arguments,
             by: By::Organisation(Box::new(Managed {
                 organisation,
@@ -131,6 +139,8 @@ impl Offering {
             connectors: BTreeMap::new(),
             servers: BTreeMap::new(),
             policies: BTreeMap::new(),
+            assistants: BTreeMap::new(),
+            client_metadata_url: None,
             capture_arguments: false,
             by: By::Organisation(Box::new(Managed {
                 organisation,
@@ -193,6 +203,13 @@ impl Offering {
             tools,
             policies: &self.policies,
         })
+    }
+
+    /// The assistant of this client id, if it is named here.
+    pub(crate) fn assistant(&self, client_id: &str) -> Option<NamedClient> {
+        let spec = self.assistants.get(client_id)?;
+        let named = NamedClient::new(client_id, &spec.title, &spec.redirect_uris);
+        named.inspect_err(|fault| tracing::warn!(client_id, %fault, "a named assistant is left out")).ok()
     }
 
     /// Who decides, as people see it.

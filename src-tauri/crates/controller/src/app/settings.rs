@@ -3,8 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use issuer::NamedClient;
 use model::{Advice, ConnectorId, ForPerson, ServerId};
-use org_protocol::{ConnectorSpec, CredentialSpec, RootFingerprint, ServerSpec};
+use org_protocol::{
+    AssistantSpec, ClientMetadataUrl, ConnectorSpec, CredentialSpec, RootFingerprint, ServerSpec,
+};
 use serde::Deserialize;
 use url::Url;
 
@@ -21,6 +24,12 @@ pub struct Settings {
     /// Virtual servers by id.
     #[serde(default)]
     pub servers: BTreeMap<ServerId, ServerSpec>,
+    /// Where a Client ID Metadata Document of this Deskgate is published, which is then its client id at connectors.
+    #[serde(default)]
+    pub client_metadata_url: Option<ClientMetadataUrl>,
+    /// Assistants that need not register, by client id.
+    #[serde(default)]
+    pub assistants: BTreeMap<String, AssistantSpec>,
     /// A folder of Cedar policies, relative to the file, that restrict the built-in personal policy.
     #[serde(default)]
     pub policies: Option<PathBuf>,
@@ -116,6 +125,10 @@ impl Settings {
                 return Err(format!("connector {id}: only an organisation can share credentials"));
             }
         }
+        for (id, assistant) in &settings.assistants {
+            NamedClient::new(id, &assistant.title, &assistant.redirect_uris)
+                .map_err(|fault| format!("assistant {id}: {fault}"))?;
+        }
         for (id, server) in &settings.servers {
             for connector in server.connectors.iter().chain(server.tools.keys()) {
                 if !settings.connectors.contains_key(connector) {
@@ -197,6 +210,10 @@ mod tests {
         check(
             "[connectors.w]\ntitle = \"W\"\ncommand = [\"x\"]\ncredential = { kind = \"brokered\", credentials = [\"a\"] }",
             "only an organisation",
+        );
+        check(
+            "[assistants.agent]\ntitle = \"Agent\"\nredirect_uris = [\"https://a.example/\"]",
+            "assistant agent: the redirect URI https://a.example/ is refused",
         );
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use audit::{AuditEvent, EventRecord, Journal, JournalConfig, JournalFault};
 use connector::Connectors;
 use gateway::{BindFault, Gate, GateConfig, Listening, Snapshots, Switch};
-use issuer::{Issuer, IssuerConfig, Limits, Resources};
+use issuer::{Issuer, IssuerConfig, Limits, NamedClient, Resources};
 use model::{Advice, BoxFuture, ConnectorId, DeviceId, ForPerson, ServerId, Subject};
 use os::{Clock, InstanceLock, LockFault, SystemClock};
 use tokio::sync::{mpsc, watch};
@@ -27,6 +27,7 @@ use super::membership::{self, Joined, Membership, MembershipParts, OrgBroker, Si
 use super::offering::Offering;
 use super::pins::Pins;
 use super::present::Present;
+use super::published::Published;
 use super::settings::{Loaded, OrganisationSettings, SettingsFault};
 use super::socket;
 use super::tell::{Tell, issuer_event, visible_servers};
@@ -213,12 +214,17 @@ async fn run(
     let shared = source.is_some();
 
     let (wanted, asked) = mpsc::unbounded_channel();
-    let accounts = OwnAccounts::new(account_parts(&base, &wanted));
-    let connectors = connectors(&base, &accounts, source.as_ref().map(|(source, _)| source))?;
+    let http = HttpClient::new().map_err(|fault| StartFault::Trust(fault.to_string()))?;
+    let accounts = OwnAccounts::new(account_parts(&base, http.clone(), &wanted));
+    let connectors = connectors(&base, http, &accounts, source.as_ref().map(|(source, _)| source));
     let sign_in = source.as_ref().map(|(_, sign_in)| Arc::clone(sign_in));
-    let offered =
-        Offered { snapshots: base.snapshots.clone(), present: present.clone(), sign_in: sign_in.clone() };
-    let issuer = issuer(&base, listening.port(), offered).await;
+    let offered = Offered {
+        snapshots: base.snapshots.clone(),
+        present: present.clone(),
+        offerings: offerings.clone(),
+        sign_in: sign_in.clone(),
+    };
+    let issuer = issuer(&base, listening.port(), offered).await?;
     let switch = Switch::default();
     let taken = watch::Sender::new(BTreeSet::new());
     let discoverer = Discoverer {
@@ -349,11 +355,16 @@ fn membership_parts(base: &Base) -> MembershipParts {
     }
 }
 
-fn account_parts(base: &Base, wanted: &mpsc::UnboundedSender<ConnectorId>) -> AccountParts {
+fn account_parts(
+    base: &Base,
+    connections: HttpClient,
+    wanted: &mpsc::UnboundedSender<ConnectorId>,
+) -> AccountParts {
     AccountParts {
         vault: base.vault.clone(),
         desk: base.desk.clone(),
         clock: Arc::clone(&base.clock),
+        connections,
         tell: base.tell.clone(),
         journal: base.journal.clone(),
         list: wanted.clone(),
@@ -378,36 +389,31 @@ async fn follow_present(mut present: Present, accounts: OwnAccounts, tell: Tell)
     }
 }
 
-fn connectors(
-    base: &Base,
-    accounts: &OwnAccounts,
-    source: Option<&Source>,
-) -> Result<Connectors, StartFault> {
-    let http = HttpClient::new().map_err(|fault| StartFault::Trust(fault.to_string()))?;
-    Ok(Connectors::new(connector::Seams {
+fn connectors(base: &Base, http: HttpClient, accounts: &OwnAccounts, source: Option<&Source>) -> Connectors {
+    Connectors::new(connector::Seams {
         http,
         accounts: Arc::new(accounts.clone()),
         broker: source.map(|source| Arc::new(OrgBroker(source.org().clone())) as _),
         environment: environment(),
         opening_deadline: OPENING_DEADLINE,
         clock: Arc::clone(&base.clock),
-    }))
+    })
 }
 
-async fn issuer(base: &Base, port: u16, offered: Offered) -> Arc<Issuer> {
+async fn issuer(base: &Base, port: u16, offered: Offered) -> Result<Arc<Issuer>, StartFault> {
     let (user_id, _) = os::current_user();
-    let config =
-        IssuerConfig { port, user_id: Some(user_id), advertise_documents: false, limits: Limits::default() };
+    let config = IssuerConfig { port, user_id: Some(user_id), limits: Limits::default() };
     let (tell, journal) = (base.tell.clone(), base.journal.clone());
     let seams = issuer::Seams {
         person: Arc::new(base.desk.clone()),
         store: Arc::new(Ledger(base.vault.clone())),
         resources: Arc::new(offered),
         listener: Arc::new(os::owner_of_listener),
+        documents: Arc::new(Published::new().map_err(|fault| StartFault::Trust(fault.to_string()))?),
         now: Arc::clone(&base.now),
         events: Arc::new(move |event| issuer_event(&tell, &journal, event)),
     };
-    Arc::new(Issuer::open(config, seams).await)
+    Ok(Arc::new(Issuer::open(config, seams).await))
 }
 
 fn gate(
@@ -493,6 +499,7 @@ impl App {
 struct Offered {
     snapshots: Snapshots,
     present: Present,
+    offerings: watch::Receiver<Arc<Offering>>,
     sign_in: Option<Arc<SignIn>>,
 }
 
@@ -507,6 +514,10 @@ impl Resources for Offered {
 
     fn current_subject(&self) -> Option<Arc<Subject>> {
         self.present.now()
+    }
+
+    fn named(&self, client_id: &str) -> Option<NamedClient> {
+        self.offerings.borrow().assistant(client_id)
     }
 
     fn signed_in(&self) -> BoxFuture<'_, Option<Arc<Subject>>> {

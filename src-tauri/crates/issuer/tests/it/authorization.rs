@@ -124,24 +124,6 @@ async fn any_port_of_loopback_is_the_same_redirect() {
 }
 
 #[tokio::test]
-async fn a_pinned_document_names_its_client_with_any_port() {
-    let world = world().await;
-    let (challenge, resource) = (challenge(VERIFIER), resource("analyst"));
-    let good = ask(CLAUDE, &challenge, &resource);
-    for redirect in ["http://localhost:58135/callback", "http://127.0.0.1:58135/callback"] {
-        let response = world.authorize(&with(&good, "redirect_uri", Some(redirect))).await;
-        assert!(answer(&response, "code").is_some(), "{redirect}: {}", text(&response));
-    }
-    assert_eq!(world.person.asked.lock().unwrap()[0].client_name, "Claude Code");
-    assert_page(
-        &world.authorize(&with(&good, "redirect_uri", Some("http://localhost:1/other"))).await,
-        "its path only",
-    );
-    let code = world.code(CLAUDE, "analyst").await;
-    assert_eq!(world.redeem(CLAUDE, &code).await.status, 200);
-}
-
-#[tokio::test]
 async fn every_other_fault_is_told_at_the_redirect_and_asks_nobody() {
     let world = world_with(Limits::default(), &["analyst", "finance"]).await;
     let client = world.register().await;

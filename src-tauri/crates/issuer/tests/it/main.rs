@@ -12,3 +12,4 @@ mod registration;
 mod resources;
 mod support;
 mod tokens;
+mod unregistered;

@@ -23,18 +23,9 @@ async fn the_server_document_says_what_is_supported() {
             "revocation_endpoint_auth_methods_supported": ["none"],
             "code_challenge_methods_supported": ["S256"],
             "authorization_response_iss_parameter_supported": true,
-            "client_id_metadata_document_supported": false,
+            "client_id_metadata_document_supported": true,
         })
     );
-}
-
-#[tokio::test]
-async fn metadata_documents_are_advertised_only_where_configured() {
-    let mut world = world().await;
-    world.config.advertise_documents = true;
-    world.restart().await;
-    let body = document(&world.get(Route::Metadata, "").await);
-    assert_eq!(body["client_id_metadata_document_supported"], true);
 }
 
 #[tokio::test]

@@ -9,8 +9,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use issuer::testing::MemoryStore;
 use issuer::{
-    AccessGrant, Event, Issuer, IssuerConfig, IssuerRequest, IssuerResponse, Limits, Resources, Route, Seams,
-    TokenFault,
+    AccessGrant, Documents, Event, Issuer, IssuerConfig, IssuerRequest, IssuerResponse, Limits, NamedClient,
+    Resources, Route, Seams, TokenFault,
 };
 use model::{
     Approval, ApprovalRequest, BoxFuture, Consent, ConsentRequest, Digest, ListeningProcess, Person,
@@ -18,7 +18,7 @@ use model::{
 };
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
-use url::form_urlencoded;
+use url::{Url, form_urlencoded};
 
 pub(crate) const PORT: u16 = 7717;
 pub(crate) const ISSUER: &str = "http://127.0.0.1:7717";
@@ -62,6 +62,7 @@ pub(crate) struct Servers {
     pub(crate) titles: Mutex<BTreeMap<ServerId, String>>,
     pub(crate) hidden: Mutex<BTreeSet<ServerId>>,
     pub(crate) present: Mutex<Option<Arc<Subject>>>,
+    pub(crate) named: Mutex<BTreeMap<String, NamedClient>>,
 }
 
 impl Resources for Servers {
@@ -77,6 +78,25 @@ impl Resources for Servers {
     fn current_subject(&self) -> Option<Arc<Subject>> {
         self.present.lock().unwrap().clone()
     }
+
+    fn named(&self, client_id: &str) -> Option<NamedClient> {
+        self.named.lock().unwrap().get(client_id).cloned()
+    }
+}
+
+/// What lies on the network, and what was asked of it.
+#[derive(Default)]
+pub(crate) struct Network {
+    pub(crate) documents: Mutex<BTreeMap<String, String>>,
+    pub(crate) asked: Mutex<Vec<String>>,
+}
+
+impl Documents for Network {
+    fn fetch(&self, url: Url) -> BoxFuture<'_, Result<Vec<u8>, String>> {
+        self.asked.lock().unwrap().push(url.to_string());
+        let found = self.documents.lock().unwrap().get(url.as_str()).cloned();
+        Box::pin(async move { found.map(String::into_bytes).ok_or_else(|| "nobody answers".to_owned()) })
+    }
 }
 
 pub(crate) struct World {
@@ -84,6 +104,7 @@ pub(crate) struct World {
     pub(crate) person: Arc<ScriptedPerson>,
     pub(crate) store: Arc<MemoryStore>,
     pub(crate) servers: Arc<Servers>,
+    pub(crate) network: Arc<Network>,
     pub(crate) processes: Arc<Mutex<BTreeMap<u16, ListeningProcess>>>,
     pub(crate) events: Arc<Mutex<Vec<Event>>>,
     pub(crate) clock: Arc<AtomicI64>,
@@ -133,7 +154,7 @@ pub(crate) async fn world() -> World {
 }
 
 pub(crate) async fn world_with(limits: Limits, servers: &[&str]) -> World {
-    let config = IssuerConfig { port: PORT, user_id: Some(1000), advertise_documents: false, limits };
+    let config = IssuerConfig { port: PORT, user_id: Some(1000), limits };
     let person = Arc::new(ScriptedPerson {
         asked: Mutex::default(),
         answers: Mutex::default(),
@@ -145,11 +166,13 @@ pub(crate) async fn world_with(limits: Limits, servers: &[&str]) -> World {
         titles: Mutex::new(titles),
         hidden: Mutex::default(),
         present: Mutex::new(Some(Arc::new(Subject::local("ada")))),
+        named: Mutex::default(),
     });
     let processes: Arc<Mutex<BTreeMap<u16, ListeningProcess>>> = Arc::default();
     let events: Arc<Mutex<Vec<Event>>> = Arc::default();
     let clock = Arc::new(AtomicI64::new(START.micros()));
     let store = Arc::new(MemoryStore::default());
+    let network = Arc::new(Network::default());
     let seams = Seams {
         person: Arc::clone(&person) as Arc<dyn Person>,
         store: Arc::clone(&store) as Arc<dyn issuer::Store>,
@@ -158,6 +181,7 @@ pub(crate) async fn world_with(limits: Limits, servers: &[&str]) -> World {
             let processes = Arc::clone(&processes);
             Arc::new(move |port| processes.lock().unwrap().get(&port).cloned())
         },
+        documents: Arc::clone(&network) as Arc<dyn Documents>,
         now: {
             let clock = Arc::clone(&clock);
             Arc::new(move || Timestamp::from_micros(clock.load(Ordering::SeqCst)))
@@ -168,7 +192,7 @@ pub(crate) async fn world_with(limits: Limits, servers: &[&str]) -> World {
         },
     };
     let issuer = Issuer::open(config.clone(), seams.clone()).await;
-    World { issuer, person, store, servers, processes, events, clock, config, seams }
+    World { issuer, person, store, servers, network, processes, events, clock, config, seams }
 }
 
 impl World {

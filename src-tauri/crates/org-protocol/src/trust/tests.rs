@@ -125,6 +125,8 @@ fn content(org: &str, name: &str) -> Content {
             sign_in_surface: crate::SignInSurface::Auto,
             offline: crate::OfflineRules::default(),
             audit: crate::AuditSettings::default(),
+            client_metadata_url: None,
+            assistants: BTreeMap::new(),
         },
         connectors: BTreeMap::new(),
         servers: BTreeMap::new(),

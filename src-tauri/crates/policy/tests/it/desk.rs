@@ -19,7 +19,10 @@ pub(crate) struct Desk {
 pub(crate) fn desk() -> Desk {
     let connectors = BTreeMap::from([
         (id("files"), connector(CredentialSpec::None)),
-        (id("mail"), connector(CredentialSpec::UserOauth { scopes: [].into(), client_id: None })),
+        (
+            id("mail"),
+            connector(CredentialSpec::UserOauth { scopes: [].into(), client_id: None, client_secret: None }),
+        ),
         (
             id("warehouse"),
             connector(CredentialSpec::Brokered {

@@ -91,9 +91,10 @@ fn complaint(folder: &Path) -> Option<Check> {
     Some(Check { id, name, status: Status::Failure, error_message: said.lines().next().map(str::to_owned) })
 }
 
-/// The scenario of a folder `server-ping-2026-11-26T02-53-35-493Z`.
+/// The scenario of a folder `server-ping-2026-11-26T02-53-35-493Z`; what is run for a client has no leg in front.
 fn scenario(folder: &str) -> &str {
-    let name = folder.strip_prefix("server-").unwrap_or(folder);
+    let legs = ["server-", "authorization-server-"];
+    let name = legs.iter().find_map(|leg| folder.strip_prefix(leg)).unwrap_or(folder);
     let time = "-2026-11-26T02-53-35-493Z".len();
     let end = name.len().saturating_sub(time);
     match name.get(end..) {

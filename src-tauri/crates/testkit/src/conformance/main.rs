@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 #![expect(clippy::print_stdout, reason = "a command line: the matrix goes to standard output")]
 
+mod authorization_leg;
 mod client_leg;
 mod driver;
 mod era;
@@ -77,6 +78,7 @@ async fn run(results: PathBuf, only: &str) -> Result<bool, PeerFault> {
     let mut matrix = Matrix::default();
     server_leg::run(&suite, only, &mut matrix).await?;
     client_leg::run(&suite, only, &mut matrix).await?;
+    authorization_leg::run(&suite, only, &mut matrix).await?;
     println!("{matrix}");
     Ok(matrix.is_clean())
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use testkit::{Gateway, PeerFault, Program, Setup, beside};
+use testkit::{Gateway, Opened, PeerFault, Program, Setup, beside};
 use url::Url;
 
 /// A connector, by the id that its virtual server has too.
@@ -11,6 +11,8 @@ pub(crate) struct Connector {
     pub(crate) id: String,
     /// How it is reached.
     pub(crate) way: Way,
+    /// How calls to it are authenticated: TOML, or nothing.
+    pub(crate) credential: Option<String>,
 }
 
 /// How a connector is reached.
@@ -21,13 +23,26 @@ pub(crate) enum Way {
     Command(Vec<String>),
 }
 
-/// Starts a gateway over them.
+/// Starts a gateway over them, with more at the start of its settings.
 ///
 /// # Errors
 /// If it does not start.
-pub(crate) async fn gateway(connectors: &[Connector]) -> Result<Gateway, PeerFault> {
-    let mut settings = "answer_in_terminal = true\n\n".to_owned();
-    for Connector { id, way } in connectors {
+pub(crate) async fn gateway(connectors: &[Connector], more: &str) -> Result<Gateway, PeerFault> {
+    gateway_with(connectors, more, None).await
+}
+
+/// As [`gateway`], for a person whose browser is this.
+///
+/// # Errors
+/// If it does not start.
+pub(crate) async fn gateway_with(
+    connectors: &[Connector],
+    more: &str,
+    browser: Option<&Opened>,
+) -> Result<Gateway, PeerFault> {
+    let mut settings = format!("answer_in_terminal = true\n{more}\n");
+    for Connector { id, way, credential } in connectors {
+        let credential = credential.as_ref().map(|of| format!("credential = {of}\n")).unwrap_or_default();
         let way = match way {
             Way::Url(url) => format!("url = {:?}", url.as_str()),
             Way::Command(command) => format!("command = {command:?}"),
@@ -35,10 +50,11 @@ pub(crate) async fn gateway(connectors: &[Connector]) -> Result<Gateway, PeerFau
         // Writing to a text cannot fail.
         let _written = write!(
             settings,
-            "[connectors.{id}]\ntitle = \"{id}\"\n{way}\n\n[servers.{id}]\ntitle = \"{id}\"\nconnectors = [\"{id}\"]\n\n"
+            "[connectors.{id}]\ntitle = \"{id}\"\n{way}\n{credential}\n[servers.{id}]\ntitle = \"{id}\"\nconnectors = [\"{id}\"]\n\n"
         );
     }
-    Gateway::start(&beside(Program::Deskgate)?, Setup { settings, ..Setup::default() }).await
+    let path = browser.map(|opened| opened.folder().to_owned()).into_iter().collect();
+    Gateway::start(&beside(Program::Deskgate)?, Setup { settings, path, ..Setup::default() }).await
 }
 
 /// Lets an assistant in and returns its token.

@@ -71,9 +71,45 @@ impl Suite {
         self.run(cell, command).await
     }
 
+    /// Runs its scenarios for authorization servers, as this client and with its redirect at this port. A person has to
+    /// open the address that [`Suite::log`] then holds.
+    ///
+    /// # Errors
+    /// If the suite cannot be run; what it found is no error.
+    pub(crate) async fn authorization(
+        &self,
+        cell: &str,
+        issuer: &str,
+        client: &str,
+        port: u16,
+        resource: &Url,
+    ) -> Result<Findings, PeerFault> {
+        let mut command = self.command();
+        command.args([
+            "authorization",
+            "--url",
+            issuer,
+            "--client-id",
+            client,
+            "--resource",
+            resource.as_str(),
+        ]);
+        command.args(["--port", &port.to_string()]);
+        self.run(cell, command).await
+    }
+
+    /// What the suite has printed in a cell so far.
+    pub(crate) fn log(&self, cell: &str) -> String {
+        std::fs::read_to_string(log_of(&self.folder(cell))).unwrap_or_default()
+    }
+
     /// A file beside the results.
     pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.results.join(name)
+    }
+
+    fn folder(&self, cell: &str) -> PathBuf {
+        self.results.join(cell.replace(' ', "-"))
     }
 
     fn command(&self) -> Command {
@@ -83,7 +119,7 @@ impl Suite {
     }
 
     async fn run(&self, cell: &str, mut command: Command) -> Result<Findings, PeerFault> {
-        let folder = self.results.join(cell.replace(' ', "-"));
+        let folder = self.folder(cell);
         std::fs::create_dir_all(&folder)?;
         let log = std::fs::File::create(log_of(&folder))?;
         command

@@ -3,6 +3,7 @@
 
 mod assistant;
 mod headers;
+mod sign_in;
 mod steps;
 mod stream;
 
@@ -14,7 +15,7 @@ use serde_json::Value;
 use testkit::{PeerFault, until};
 use url::Url;
 
-use crate::client_leg::is_sign_in;
+use crate::client_leg::{is_performed, is_sign_in};
 use crate::driver::assistant::Assistant;
 use crate::era::Era;
 use crate::settings::{Connector, Way, gateway, token};
@@ -31,15 +32,18 @@ const TURN: Duration = Duration::from_secs(100);
 /// If the gateway does not start or a step fails; with the end of the gateway's log.
 pub(crate) async fn perform(era: Era, turns: &Path, url: &Url) -> Result<(), PeerFault> {
     let scenario = std::env::var("MCP_CONFORMANCE_SCENARIO").unwrap_or_default();
-    if is_sign_in(&scenario) {
+    if !is_performed(&scenario, era) {
         // The list of requirements cannot be run without them; their results are not looked at.
         return Ok(());
     }
     let _turn = turn(turns).await?;
     let context = std::env::var("MCP_CONFORMANCE_CONTEXT").unwrap_or_default();
     let context: Value = serde_json::from_str(&context).unwrap_or(Value::Null);
-    let connector = Connector { id: SERVER.to_owned(), way: Way::Url(url.clone()) };
-    let gateway = gateway(&[connector]).await?;
+    if is_sign_in(&scenario) {
+        return sign_in::perform(&scenario, &context, url).await;
+    }
+    let connector = Connector { id: SERVER.to_owned(), way: Way::Url(url.clone()), credential: None };
+    let gateway = gateway(&[connector], "").await?;
     let bearer = token(&gateway, SERVER).await?;
     let mut assistant = Assistant::new(gateway.url(SERVER)?, bearer, era);
     let outcome = steps::perform(&scenario, &context, &mut assistant).await;
