@@ -224,12 +224,15 @@ impl SignIn {
     /// Tells the control plane and the identity provider that the person has signed out here. They are out here whether or
     /// not anybody hears of it.
     async fn farewell(self: Arc<Self>, session: Option<OrgSession>, kept: Option<(Sso, signin::Session)>) {
-        let organisation = async {
+        // Of its own: whoever signs in again at once cuts the provider's page short, and not this.
+        let org = self.org.clone();
+        let closing = tokio::spawn(async move {
             match &session {
-                Some(session) => self.org.close_session(session).await.map_err(|fault| fault.to_string()),
+                Some(session) => org.close_session(session).await.map_err(|fault| fault.to_string()),
                 None => Ok(()),
             }
-        };
+        });
+        let organisation = async { closing.await.unwrap_or_else(|fault| Err(fault.to_string())) };
         let provider = async {
             match &kept {
                 Some((sso, kept)) => sso.end_session(kept).await.map_err(|fault| fault.to_string()),
