@@ -496,10 +496,50 @@ async fn an_employee_signs_in_at_a_native_window_and_their_assistant_works() {
     })
     .await
     .expect("the receipts reach the tray");
-    tray.choose("Sign out").await.expect("chosen");
+    tray.choose("Sign out…").await.expect("chosen");
+    screen.press("Deskgate", "Sign out of Acme").await.expect("asked first");
+    screen.shows("Deskgate", "Your assistant stays connected").await.expect("it is said what stays");
+    screen.press("Deskgate", "Sign out").await.expect("signed out");
     tray.entry("Not signed in to Acme").await.expect("signed out");
+    screen.press("Sign out of Acme", "Sign out").await.expect("in the window where she signed in");
+    screen.gone("Sign out of Acme").await.expect("the window closes by itself");
+    assert_eq!(acme.idp.sign_outs(), 1, "the provider's session has ended");
     nothing_is_remembered_in(&desktop.session().home());
     nothing_is_remembered_in(desktop.home());
+}
+
+/// IT ends her sign-in: tray, window and notification say so, and the window in which she signs in again knows nothing.
+#[tokio::test]
+async fn a_sign_in_that_the_organisation_ends_is_said_in_tray_window_and_notification() {
+    let acme = acme().await;
+    let program = program(Program::Desktop).expect("built");
+    let setup = Setup { settings: acme.organisation.settings(), ..Setup::default() };
+    let mut desktop = Desktop::start(&program, setup).await.expect("the desktop starts");
+    let tray = desktop.tray().await.expect("a tray");
+    tray.choose("Sign in to Acme").await.expect("chosen");
+    desktop.sign_in("Sign in to Acme", &Employee::alice()).await.expect("signed in");
+    tray.entry("alice@acme.test, Acme").await.expect("the tray says who is signed in");
+    let audited = async || {
+        let lines = tray.lines().await.ok()?;
+        lines.iter().any(|line| line.starts_with("Audit: ") && line.ends_with("in sync")).then_some(())
+    };
+    until("a session with the organisation", SOON, audited).await.expect("it delivers");
+
+    acme.idp.sign_out(&Employee::alice()).await.expect("the provider does it");
+    let ended = "Your organisation has ended your sign-in.";
+    tray.entry(ended).await.expect("the tray says what happened");
+    tray.entry("Sign in to Acme…").await.expect("and what to do");
+    let screen = desktop.screen().await.expect("a screen");
+    tray.choose("Open Deskgate").await.expect("chosen");
+    screen.shows("Deskgate", ended).await.expect("the window says what happened");
+    screen.shows("Deskgate", "Sign in again.").await.expect("and what to do");
+    let told = desktop.notifications().await.expect("a daemon");
+    assert!(told.contains(&ended.to_owned()), "a real notification was raised: {told:?}");
+
+    tray.choose("Sign in to Acme…").await.expect("chosen");
+    desktop.sign_in("Sign in to Acme", &Employee::alice()).await.expect("with her password again");
+    tray.entry("alice@acme.test, Acme").await.expect("she is back");
+    assert_eq!(acme.idp.sign_ins(), ["ivy", "alice", "alice"]);
 }
 
 #[tokio::test]

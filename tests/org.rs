@@ -24,13 +24,19 @@ async fn desktop(acme: &Acme, opened: &Opened) -> Gateway {
     Gateway::start(&program(Program::Deskgate).expect("built"), setup).await.expect("the gateway starts")
 }
 
-/// Signs in to the organisation, as the person in front of the browser.
-async fn signs_in_to_acme(gateway: &Gateway, opened: &mut Opened, employee: Employee) {
+/// Signs in to the organisation, as the person in front of the browser, which is theirs.
+async fn signs_in_to_acme(gateway: &Gateway, opened: &mut Opened, employee: Employee) -> Browser {
+    let mut browser = Browser::new(employee.clone()).expect("a browser");
+    signs_in_again(gateway, opened, &mut browser, &employee).await;
+    browser
+}
+
+/// As [`signs_in_to_acme`], in a browser that may still know the person.
+async fn signs_in_again(gateway: &Gateway, opened: &mut Opened, browser: &mut Browser, employee: &Employee) {
     let label = employee.email.clone();
     let asked = gateway.deskgate(&["sign-in"]).await.expect("it runs");
     assert!(asked.status.success(), "{}", String::from_utf8_lossy(&asked.stderr));
     let page = opened.next(SOON).await.unwrap_or_else(|fault| panic!("{fault}\n{}", gateway.log()));
-    let mut browser = Browser::new(employee).expect("a browser");
     browser.sign_in_and_return(&page).await.expect("signed in");
     until("somebody who is signed in", SOON, async || {
         let status = gateway.deskgate_json(&["status"]).await.ok()?;
@@ -133,7 +139,7 @@ async fn whoever_signs_in_next_has_rights_of_their_own_and_no_others() {
     let acme = acme().await;
     let mut opened = Opened::new().expect("a browser opener");
     let gateway = desktop(&acme, &opened).await;
-    signs_in_to_acme(&gateway, &mut opened, Employee::alice()).await;
+    let mut browser = signs_in_to_acme(&gateway, &mut opened, Employee::alice()).await;
     let alices = assistant(&gateway, "analyst").await;
     let visits = alices.run(None, &[sql(VISITS)]).await.expect("connected");
     assert!(visits.answers[0].to_string().contains("172"), "{visits:?}");
@@ -141,8 +147,7 @@ async fn whoever_signs_in_next_has_rights_of_their_own_and_no_others() {
     let (hers, _) = tokio::join!(alices.run(None, &mail), signs_in(&mut opened, Employee::alice()));
     assert_eq!(hers.expect("connected").answers[0]["structuredContent"]["account"], "alice");
 
-    let asked = gateway.deskgate(&["sign-out"]).await.expect("it runs");
-    assert!(asked.status.success(), "{}", String::from_utf8_lossy(&asked.stderr));
+    signs_out(&gateway, &mut opened, &mut browser).await;
     let token = alices.bearer().expect("it has one").to_owned();
     let status = async || {
         let list = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {}});
@@ -164,6 +169,237 @@ async fn whoever_signs_in_next_has_rights_of_their_own_and_no_others() {
     assert_eq!(his.expect("connected").answers[0]["structuredContent"]["account"], "bob", "not her account");
     let used = acme.organisation.records(&["--credential", "warehouse-finance"]).await.expect("records");
     assert!(!used.is_empty());
+}
+
+/// Signs out, here and on the page of the provider that is opened.
+async fn signs_out(gateway: &Gateway, opened: &mut Opened, browser: &mut Browser) {
+    let asked = gateway.deskgate(&["sign-out"]).await.expect("it runs");
+    assert!(asked.status.success(), "{}", String::from_utf8_lossy(&asked.stderr));
+    let page = opened.next(SOON).await.unwrap_or_else(|fault| panic!("{fault}\n{}", gateway.log()));
+    assert!(
+        page.path().starts_with("/sign-out/") && page.query().is_none(),
+        "no token is shown to others: {page}"
+    );
+    let shown = browser.sign_out(&page).await.expect("the provider lets her go");
+    assert!(shown.contains("You are signed out"), "{shown}");
+}
+
+#[tokio::test]
+async fn who_signs_out_is_out_at_the_provider_and_the_control_plane_and_keeps_their_assistants() {
+    let mut acme = acme().await;
+    let mut opened = Opened::new().expect("a browser opener");
+    let gateway = desktop(&acme, &opened).await;
+    let alice = Employee::alice();
+    let mut browser = signs_in_to_acme(&gateway, &mut opened, alice.clone()).await;
+    let notes = assistant(&gateway, "notes").await;
+    let token = notes.bearer().expect("it has one").to_owned();
+    let (note, text) = acme.note();
+    let read = [Step::call("read_text_file", json!({"path": note}))];
+    assert_eq!(notes.run(None, &read).await.expect("connected").text(0), Some(text));
+
+    signs_out(&gateway, &mut opened, &mut browser).await;
+    assert_eq!(answers(&gateway, "notes", &token).await, 401);
+    assert_eq!(acme.idp.sign_outs(), 1, "the provider's own session has ended");
+    until("the end of her session at the control plane", SOON, async || {
+        let told = acme.organisation.records(&["--user", "alice@acme.test"]).await.ok()?;
+        told.iter().any(|record| record["body"]["event"] == "signed-out").then_some(())
+    })
+    .await
+    .expect("the control plane is told");
+    let status = gateway.deskgate(&["status"]).await.expect("it runs");
+    let status = String::from_utf8_lossy(&status.stdout).into_owned();
+    assert!(status.starts_with("Sign in to Acme") && !status.contains("could not be told"), "{status}");
+
+    signs_in_again(&gateway, &mut opened, &mut browser, &alice).await;
+    assert_eq!(acme.idp.sign_ins(), ["ivy", "alice", "alice"], "with her password");
+    let back = until("the virtual server", SOON, async || notes.run(None, &read).await.ok()).await;
+    let back = back.unwrap_or_else(|fault| panic!("let in as before, unasked: {fault}\n{}", gateway.log()));
+    assert_eq!(back.text(0), Some(text), "{back:?}");
+
+    acme.idp.process().kill();
+    let pages = opened.all().len();
+    gateway.deskgate(&["sign-out"]).await.expect("it runs");
+    tells(&gateway, "You are signed out on this computer, but where you sign in could not be told.").await;
+    assert_eq!(answers(&gateway, "notes", &token).await, 401, "she is out all the same");
+    assert_eq!(opened.all().len(), pages, "no page is opened that cannot come");
+}
+
+#[tokio::test]
+async fn accounts_at_connectors_stay_locked_or_are_forgotten_as_the_person_wishes() {
+    let acme = acme().await;
+    let mut opened = Opened::new().expect("a browser opener");
+    let gateway = desktop(&acme, &opened).await;
+    let alice = Employee::alice();
+    let mut browser = signs_in_to_acme(&gateway, &mut opened, alice.clone()).await;
+    let analyst = assistant(&gateway, "analyst").await;
+    let mail = [Step::call("list_messages", json!({}))];
+    let account = |transcript: &testkit::Transcript| {
+        transcript.answers[0]["structuredContent"]["account"].as_str().map(str::to_owned)
+    };
+    let (first, _) = tokio::join!(analyst.run(None, &mail), signs_in(&mut opened, alice.clone()));
+    assert_eq!(account(&first.expect("connected")).as_deref(), Some("alice"));
+
+    signs_out(&gateway, &mut opened, &mut browser).await;
+    signs_in_again(&gateway, &mut opened, &mut browser, &alice).await;
+    let pages = opened.all().len();
+    let again = until("the mail", SOON, async || account(&analyst.run(None, &mail).await.ok()?)).await;
+    assert_eq!(again.expect("her account waited for her"), "alice");
+    assert_eq!(opened.all().len(), pages, "silently");
+
+    let asked = gateway.deskgate(&["sign-out", "--forget-accounts"]).await.expect("it runs");
+    let said = String::from_utf8_lossy(&asked.stdout).into_owned();
+    for words in
+        ["Signed out of Acme.", "Your assistant stays connected", "accounts at connectors are forgotten"]
+    {
+        assert!(said.contains(words), "{words}: {said}");
+    }
+    let page = opened.next(SOON).await.expect("the provider's page");
+    browser.sign_out(&page).await.expect("signed out there");
+    signs_in_again(&gateway, &mut opened, &mut browser, &alice).await;
+    let person = async {
+        let page = opened.next(SOON).await.unwrap_or_else(|fault| panic!("{fault}\n{}", gateway.log()));
+        browser.sign_in_and_return(&page).await.expect("allowed");
+    };
+    let calls = until("the mail", SOON, async || account(&analyst.run(None, &mail).await.ok()?));
+    let (anew, ()) = tokio::join!(calls, person);
+    assert_eq!(anew.expect("she is asked for her account anew"), "alice");
+}
+
+/// How soon a sign-in that was ended is of no use on a desktop that hears of it: what is promised.
+const ENDED: Duration = Duration::from_secs(2);
+
+/// What a virtual server answers to a token now.
+async fn answers(gateway: &Gateway, server: &str, token: &str) -> u16 {
+    let list = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {}});
+    let url = gateway.url(server).expect("a URL");
+    let asked = reqwest::Client::new().post(url).bearer_auth(token).json(&list).send();
+    asked.await.expect("answered").status().as_u16()
+}
+
+/// The story "last day", and what is left when somebody comes back.
+#[tokio::test]
+async fn on_the_last_day_every_virtual_server_refuses_within_seconds() {
+    let acme = acme().await;
+    let mut opened = Opened::new().expect("a browser opener");
+    let gateway = desktop(&acme, &opened).await;
+    signs_in_to_acme(&gateway, &mut opened, Employee::alice()).await;
+    let (analyst, notes) = (assistant(&gateway, "analyst").await, assistant(&gateway, "notes").await);
+    let visits = analyst.run(None, &[sql(VISITS)]).await.expect("connected");
+    assert!(visits.answers[0].to_string().contains("172"), "{visits:?}");
+    let used = async || {
+        let records = acme.organisation.records(&["--credential", "warehouse-analyst"]).await;
+        let records = records.expect("records");
+        let calls = records.iter().filter_map(|record| record["body"]["call"].as_str().map(str::to_owned));
+        calls.collect::<BTreeSet<_>>()
+    };
+    let before = used().await;
+    assert_eq!(before.len(), 1);
+    let tokens = [("analyst", &analyst), ("notes", &notes)]
+        .map(|(server, assistant)| (server, assistant.bearer().expect("it has one").to_owned()));
+
+    acme.idp.disable(&Employee::alice()).await.expect("the provider does it");
+    until("the end of all access", ENDED, async || {
+        for (server, token) in &tokens {
+            if answers(&gateway, server, token).await != 401 {
+                return None;
+            }
+        }
+        Some(())
+    })
+    .await
+    .unwrap_or_else(|fault| panic!("{fault}\n{}\n{}", gateway.log(), acme.organisation.log()));
+    let told = tells(&gateway, "Your organisation has ended your sign-in.").await;
+    assert!(told.contains("Sign in again"), "what to do is said: {told}");
+    assert!(analyst.run(None, &[sql(VISITS)]).await.is_err(), "her assistant gets nothing");
+    assert_eq!(used().await, before, "the shared account is used no more");
+    let recorded = gateway.deskgate(&["audit", "export"]).await.expect("it runs");
+    let recorded = String::from_utf8_lossy(&recorded.stdout).into_owned();
+    let ended = recorded.lines().find(|line| line.contains("session-ended")).expect("it is in the journal");
+    assert!(ended.contains("sign-in-revoked") && ended.contains("alice"), "{ended}");
+    let told = acme.organisation.records(&["--user", "alice@acme.test"]).await.expect("records");
+    let causes: Vec<_> = told.iter().filter_map(|record| record["body"]["facts"]["cause"].as_str()).collect();
+    assert!(causes.contains(&"provider-logout"), "IT reads it too: {told:#?}");
+
+    gateway.deskgate(&["sign-in"]).await.expect("it runs");
+    let page = opened.next(SOON).await.expect("a page is opened");
+    let mut browser = Browser::new(Employee::alice()).expect("a browser");
+    browser.sign_in(&page).await.expect_err("she is not known there any more");
+    for (server, token) in &tokens {
+        assert_eq!(answers(&gateway, server, token).await, 401, "{server}");
+    }
+}
+
+/// IT ends the access where the provider tells nobody of it, and again on a device: each is said in its own words.
+#[tokio::test]
+async fn an_administrator_of_the_control_plane_ends_it_as_fast() {
+    let acme = acme().await;
+    let mut opened = Opened::new().expect("a browser opener");
+    let gateway = desktop(&acme, &opened).await;
+    signs_in_to_acme(&gateway, &mut opened, Employee::alice()).await;
+    let notes = assistant(&gateway, "notes").await;
+    let token = notes.bearer().expect("it has one").to_owned();
+    let ends = async || {
+        let refused = async || (answers(&gateway, "notes", &token).await == 401).then_some(());
+        until("the end of her access", ENDED, refused)
+            .await
+            .unwrap_or_else(|fault| panic!("{fault}\n{}", gateway.log()));
+    };
+
+    let told = acme.organisation.control(&["person", "sign-out", "alice@acme.test"]).await.expect("it runs");
+    let words = String::from_utf8_lossy(&told.stdout).into_owned();
+    assert!(told.status.success() && words.contains("signed out of 1 device"), "{words}");
+    ends().await;
+    tells(&gateway, "Your organisation has ended your sign-in.").await;
+
+    // Tokens count whole seconds: one of the same second could be from before.
+    let second =
+        || std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("later").as_secs();
+    let ended = second();
+    until("the next second", SOON, async || (second() > ended).then_some(())).await.expect("it comes");
+    signs_in_to_acme(&gateway, &mut opened, Employee::alice()).await;
+    let asked = opened.all();
+    assert!(asked.last().expect("a page").as_str().contains("prompt=login"), "with her password: {asked:?}");
+    let (note, text) = acme.note();
+    let read = [Step::call("read_text_file", json!({"path": note}))];
+    let back = until("the virtual server", SOON, async || notes.run(None, &read).await.ok());
+    let back =
+        back.await.unwrap_or_else(|fault| panic!("let in as before, unasked: {fault}\n{}", gateway.log()));
+    assert_eq!(back.text(0), Some(text), "{back:?}\n{}", gateway.log());
+
+    let devices = acme.organisation.control_json(&["device", "list"]).await.expect("devices");
+    let device = devices[0]["id"].as_str().expect("an id").to_owned();
+    acme.organisation.control_json(&["device", "revoke", &device]).await.expect("revoked");
+    ends().await;
+    tells(&gateway, "Your organisation has revoked this device.").await;
+    gateway.deskgate(&["sign-in"]).await.expect("it runs");
+    let page = opened.next(SOON).await.expect("a page is opened");
+    let mut browser = Browser::new(Employee::alice()).expect("a browser");
+    browser.sign_in_and_return(&page).await.expect("the provider knows her");
+    until("the refusal", SOON, async || {
+        let status = gateway.deskgate_json(&["status"]).await.ok()?;
+        (status["session"]["state"] == "expired").then_some(())
+    })
+    .await
+    .expect("the device stays out");
+    assert_eq!(answers(&gateway, "notes", &token).await, 401);
+}
+
+#[tokio::test]
+async fn a_desktop_that_was_away_learns_of_a_logout_when_it_comes_back() {
+    let acme = acme().await;
+    let mut opened = Opened::new().expect("a browser opener");
+    let mut gateway = desktop(&acme, &opened).await;
+    signs_in_to_acme(&gateway, &mut opened, Employee::alice()).await;
+    let token = assistant(&gateway, "notes").await.bearer().expect("it has one").to_owned();
+    gateway.stop();
+    // The provider goes on renewing, as some do; the control plane alone knows.
+    acme.organisation.control(&["person", "sign-out", "alice"]).await.expect("it runs");
+    gateway.restart().await.expect("it comes back");
+    tells(&gateway, "Your organisation has ended your sign-in.").await;
+    assert_eq!(answers(&gateway, "notes", &token).await, 401);
+    gateway.restart().await.expect("it comes back");
+    tells(&gateway, "Sign in to Acme").await;
+    assert_eq!(answers(&gateway, "notes", &token).await, 401, "the sign-in is not kept");
 }
 
 /// How soon a change that was pushed is in force, on a loaded machine.
@@ -268,7 +504,8 @@ async fn when_people_are_signed_in_elsewhere_nobody_stays_who_they_were() {
         std::fs::write(file(folder), moved).expect("written");
     });
     publish.await.expect("published");
-    tells(&gateway, "Sign in to Acme").await;
+    let told = tells(&gateway, "Acme has changed where people sign in.").await;
+    assert!(told.contains("Sign in again."), "{told}");
 }
 
 #[tokio::test]

@@ -171,4 +171,21 @@ async fn without_a_keychain_the_person_is_told_and_calls_go_on() {
     gateway.restart().await.expect("it comes back");
     gateway.offers("desk").await.expect("offered");
     assistant.run(None, &call).await.expect_err("what could not be sealed was not kept");
+
+    let token = gateway.connect("desk", "Test").await.expect("let in").tokens.access_token;
+    gateway.session().unlock_keychain().await.expect("a keychain");
+    let said = tells(&gateway, "keychain").await;
+    assert!(said.contains("deskgate keychain"), "what to do is said: {said}");
+    let tried = gateway.deskgate(&["keychain"]).await.expect("it runs");
+    assert!(tried.status.success(), "{}", String::from_utf8_lossy(&tried.stderr));
+    until("no word of the keychain", SOON, async || {
+        let status = gateway.deskgate(&["status"]).await.ok()?;
+        (!String::from_utf8_lossy(&status.stdout).contains("keychain")).then_some(())
+    })
+    .await
+    .unwrap_or_else(|fault| panic!("the advice is worth nothing: {fault}\n{}", gateway.log()));
+    gateway.restart().await.expect("it comes back");
+    let url = gateway.url("desk").expect("a URL");
+    let assistant = Assistant::new(url, Access::Bearer(token)).expect("an assistant");
+    assert_eq!(assistant.run(None, &call).await.expect("sealed since").text(0), Some("hello"));
 }

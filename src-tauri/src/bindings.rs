@@ -38,6 +38,7 @@ pub(crate) fn builder() -> Builder<tauri::Wry> {
             commands::sign_in,
             commands::sign_out,
             commands::support,
+            commands::try_keychain,
             commands::view,
         ])
         .events(collect_events![StateChanged, GoTo])

@@ -137,15 +137,20 @@ pub(crate) fn sign_in(app: AppHandle, connector: Option<String>) -> Result<(), A
     Ok(())
 }
 
-/// Signs out: of the organisation, or of a connector.
+/// Signs out of a connector, or of the organisation. There the person's accounts at connectors are forgotten too where they
+/// want that.
 #[tauri::command]
 #[specta::specta]
-pub(crate) fn sign_out(app: AppHandle, connector: Option<String>) -> Result<(), AdviceView> {
+pub(crate) fn sign_out(
+    app: AppHandle,
+    connector: Option<String>,
+    forget_accounts: bool,
+) -> Result<(), AdviceView> {
     act(
         &app,
         match connector {
             Some(id) => Act::SignOutOf(id.parse().map_err(|_| unknown(&id))?),
-            None => Act::SignOut,
+            None => Act::SignOut { forget_accounts },
         },
     );
     Ok(())
@@ -173,6 +178,13 @@ pub(crate) fn pause(app: AppHandle, minutes: Option<u32>) {
 #[specta::specta]
 pub(crate) fn resume(app: AppHandle) {
     act(&app, Act::Resume);
+}
+
+/// Tries the keychain again.
+#[tauri::command]
+#[specta::specta]
+pub(crate) fn try_keychain(app: AppHandle) {
+    act(&app, Act::TryKeychain);
 }
 
 /// Opens the organisation's support page.

@@ -49,6 +49,12 @@ describe('the Overview', () => {
     expect(alert.textContent).toContain('Unlock it.');
   });
 
+  it('lets the person try the keychain again', async () => {
+    show({ advice: [{ code: 'keychain-locked', happened: 'Your keychain is locked.', means: '', todo: 'Unlock it.' }] });
+    await fireEvent.click(await screen.findByRole('button', { name: 'Try the keychain again' }));
+    expect(called.some((call) => call.command === 'try_keychain')).toBe(true);
+  });
+
   it('copies the URL of a virtual server', async () => {
     show({ servers: [{ id: 'everyday', title: 'Everyday', url: 'http://127.0.0.1:7717/s/everyday/mcp', connectors: [], tools: [] }] });
     await fireEvent.click(await screen.findByRole('button', { name: 'Copy URL of Everyday' }));
@@ -199,5 +205,53 @@ describe('Activity', () => {
     await waitFor(() => expect(screen.queryByRole('region', { name: 'One call in full' })).toBeNull());
     await fireEvent.input(screen.getByRole('searchbox'), { target: { value: 'nothing' } });
     expect(await screen.findByText('No call matches')).toBeTruthy();
+  });
+});
+
+describe('signing out', () => {
+  const signedIn: Partial<WindowView> = {
+    manager: { organisation: 'Acme', support: false, config_url: null, fingerprint: null },
+    session: { state: 'signed_in', label: 'ada@acme.test', words: 'ada@acme.test, Acme' },
+    farewell: {
+      ends: ['Your assistants can do nothing.'],
+      stays: ['The record stays.'],
+      accounts: 'Your account at Mail stays here, locked.',
+    },
+  };
+
+  async function asks(changes: Partial<WindowView> = {}) {
+    show({ ...signedIn, ...changes });
+    await fireEvent.click(await screen.findByRole('button', { name: 'Settings' }));
+    await fireEvent.click(await screen.findByRole('button', { name: 'Sign out of Acme' }));
+  }
+
+  it('says what ends and what stays before anything ends', async () => {
+    await asks();
+    for (const words of ['Your assistants can do nothing.', 'The record stays.', 'Your account at Mail stays here, locked.']) {
+      expect(screen.getByText(words)).toBeTruthy();
+    }
+    expect(called.some((call) => call.command === 'sign_out')).toBe(false);
+    await fireEvent.click(screen.getByRole('button', { name: 'Stay signed in' }));
+    expect(called.some((call) => call.command === 'sign_out')).toBe(false);
+  });
+
+  it('keeps or forgets the accounts, as the person wishes', async () => {
+    await asks();
+    await fireEvent.click(screen.getByRole('button', { name: 'Sign out' }));
+    expect(called).toContainEqual({ command: 'sign_out', given: { connector: null, forgetAccounts: false } });
+    await fireEvent.click(await screen.findByRole('button', { name: 'Sign out of Acme' }));
+    await fireEvent.click(screen.getByRole('button', { name: 'Sign out and forget my accounts' }));
+    expect(called).toContainEqual({ command: 'sign_out', given: { connector: null, forgetAccounts: true } });
+  });
+
+  it('does not offer to forget what is not there', async () => {
+    await asks({ farewell: { ends: [], stays: [], accounts: null } });
+    expect(screen.queryByRole('button', { name: 'Sign out and forget my accounts' })).toBeNull();
+  });
+
+  it('is not there for whoever decides alone', async () => {
+    show({});
+    await fireEvent.click(await screen.findByRole('button', { name: 'Settings' }));
+    expect(screen.queryByText(/Signed in as/)).toBeNull();
   });
 });

@@ -35,10 +35,15 @@ export const commands = {
 	revoke: (clientId: string, server: string) => typedError<null, AdviceView>(__TAURI_INVOKE("revoke", { clientId, server })),
 	/**  Signs in: to the organisation, or to a connector. */
 	signIn: (connector: string | null) => typedError<null, AdviceView>(__TAURI_INVOKE("sign_in", { connector })),
-	/**  Signs out: of the organisation, or of a connector. */
-	signOut: (connector: string | null) => typedError<null, AdviceView>(__TAURI_INVOKE("sign_out", { connector })),
+	/**
+	 *  Signs out of a connector, or of the organisation. There the person's accounts at connectors are forgotten too where they
+	 *  want that.
+	 */
+	signOut: (connector: string | null, forgetAccounts: boolean) => typedError<null, AdviceView>(__TAURI_INVOKE("sign_out", { connector, forgetAccounts })),
 	/**  Opens the organisation's support page. */
 	support: () => __TAURI_INVOKE<void>("support"),
+	/**  Tries the keychain again. */
+	tryKeychain: () => __TAURI_INVOKE<void>("try_keychain"),
 	/**  Everything that the main window shows, except the list of calls. */
 	view: () => __TAURI_INVOKE<WindowView>("view"),
 };
@@ -245,6 +250,16 @@ export type ConsentView = {
 
 /**  A whole number that JavaScript holds exactly. */
 export type Count = number;
+
+/**  What a sign-out takes, and what it leaves. */
+export type FarewellView = {
+	/**  What ends. */
+	ends: string[],
+	/**  What stays. */
+	stays: string[],
+	/**  What becomes of the person's accounts at connectors, unless they are forgotten too; none where there are none. */
+	accounts: string | null,
+};
 
 /**  How fresh a policy is. */
 export type FreshnessKind = 
@@ -540,6 +555,8 @@ export type WindowView = {
 	settings: SettingView[],
 	/**  The file that a person edits in personal mode. */
 	settings_file: string,
+	/**  What signing out would mean; none where nobody is signed in to an organisation. */
+	farewell: FarewellView | null,
 };
 
 /* Tauri Specta runtime */

@@ -69,6 +69,7 @@ export function sampleView(changes: Partial<WindowView> = {}): WindowView {
     policy: null,
     settings: [],
     settings_file: '/home/ada/.local/share/deskgate/deskgate.toml',
+    farewell: null,
     ...changes,
   };
 }

@@ -72,6 +72,10 @@ pub(crate) enum Verb {
     SignOut {
         /// The connector; your organisation if none is named.
         connector: Option<ConnectorId>,
+        /// Forget your accounts at all connectors too, where others use this computer or you will not come back. Without,
+        /// they stay here, locked, until you sign in again.
+        #[arg(long, conflicts_with = "connector")]
+        forget_accounts: bool,
     },
     /// Show what a connector prints to its standard error, and what failed on the way to it. Kept in memory only.
     Logs {
@@ -81,6 +85,8 @@ pub(crate) enum Verb {
         #[arg(short, long)]
         follow: bool,
     },
+    /// Try the keychain again, after you have unlocked or started it.
+    Keychain,
     /// Read and check the audit journal.
     Audit {
         #[command(subcommand)]

@@ -89,8 +89,11 @@ async fn run(home: Home, verb: Verb, json: bool) -> ExitCode {
             ask(home, Command::Explain { server, about }, json).await
         }
         Verb::SignIn { connector } => ask(home, Command::SignIn { connector }, json).await,
-        Verb::SignOut { connector } => ask(home, Command::SignOut { connector }, json).await,
         Verb::Logs { connector, follow } => logs::show(home, connector, follow, json).await,
+        Verb::SignOut { connector, forget_accounts } => {
+            ask(home, Command::SignOut { connector, forget_accounts }, json).await
+        }
+        Verb::Keychain => ask(home, Command::TryKeychain, json).await,
         Verb::Pause => ask(home, Command::Pause, json).await,
         Verb::Resume => ask(home, Command::Resume, json).await,
         Verb::Quit => ask(home, Command::Quit, json).await,

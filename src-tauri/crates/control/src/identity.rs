@@ -1,11 +1,14 @@
 //! Who a person is: ID tokens of the organisation's provider, verified here and never taken on a desktop's word
 //! (OpenID Connect Core 1.0, section 3.1.3.7; Discovery 1.0).
 
+mod jws;
+mod logout;
+
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use model::{Advice, ForPerson, Subject, Timestamp};
+use model::{Advice, Digest, ForPerson, Subject, Timestamp};
 use openidconnect::core::{
     CoreGenderClaim, CoreIdTokenVerifier, CoreJsonWebKey, CoreJweContentEncryptionAlgorithm,
     CoreJwsSigningAlgorithm, CoreProviderMetadata,
@@ -14,10 +17,12 @@ use openidconnect::{
     AdditionalClaims, ClaimsVerificationError, ClientId, DiscoveryError, HttpRequest, HttpResponse, IdToken,
     IdTokenClaims, IssuerUrl, JsonWebKeySet, Nonce, SignatureVerificationError,
 };
-use org_protocol::{CLOCK_SKEW, IdentityProvider};
+use org_protocol::{CLOCK_SKEW, IdentityProvider, SIGN_IN_ENDED};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::sync::Mutex;
+
+pub(crate) use logout::{LOGOUT_LIFE, LogoutFault, LogoutToken};
 
 /// How long a provider's metadata and keys are used before they are fetched again.
 const FRESH: Duration = Duration::from_secs(600);
@@ -29,6 +34,10 @@ const DEADLINE: Duration = Duration::from_secs(10);
 const ANSWER_LIMIT: usize = 1024 * 1024;
 /// The longest ID token, in characters.
 const TOKEN_LIMIT: usize = 64 * 1024;
+/// The longest name of a session at the provider, in bytes.
+const SID_LIMIT: usize = 255;
+/// The claim that makes a token a statement about an event (RFC 8417, section 2.2), which no ID token is.
+const EVENTS: &str = "events";
 
 /// The signature algorithms that are accepted: those by which nobody but the provider can sign.
 const ASYMMETRIC: [CoreJwsSigningAlgorithm; 10] = [
@@ -70,6 +79,9 @@ pub(crate) enum IdentityFault {
     /// The token is from the future.
     #[error("the ID token was issued at {0}")]
     FromTheFuture(Timestamp),
+    /// The sign-in that the token comes from was ended since.
+    #[error("the sign-in that the ID token comes from was ended")]
+    Ended,
 }
 
 impl ForPerson for IdentityFault {
@@ -93,6 +105,12 @@ impl ForPerson for IdentityFault {
                 "It is of no use here.",
                 "Sign in again on this device.",
             ),
+            Self::Ended => Advice::new(
+                SIGN_IN_ENDED,
+                "Your organisation has ended your sign-in.",
+                "Your assistants cannot work until you have signed in again.",
+                "Sign in again. If that is refused, ask your IT department.",
+            ),
         }
     }
 }
@@ -104,13 +122,39 @@ pub(crate) struct Verified {
     pub subject: Subject,
     /// Whether the token carries the nonce that binds the device's key. Without, the provider left it out.
     pub bound: bool,
+    /// The sign-in that the token comes from.
+    pub sign_in: SignIn,
+}
+
+/// Which sign-in at the provider a token or a session comes from, as far as can be told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct SignIn {
+    /// The provider's own session (OpenID Connect Back-Channel Logout 1.0, section 2.1: the claim `sid`).
+    pub sid: Option<String>,
+    /// When the person authenticated, else when the token was issued; by the provider's clock, in whole seconds.
+    pub at: Timestamp,
+    /// The nonce's digest: another for each time that somebody signs in on a device.
+    pub nonce: Option<Digest>,
+}
+
+impl SignIn {
+    /// The sign-in of a token that renews what `held` began: what the provider leaves out when it renews, or says of the
+    /// renewal only, is taken from there (OpenID Connect Core 1.0, section 12.2).
+    pub(crate) fn continuing(self, held: &Self) -> Self {
+        if self.nonce.is_some() && self.nonce != held.nonce {
+            return self;
+        }
+        Self { sid: self.sid.or_else(|| held.sid.clone()), at: self.at.min(held.at), nonce: held.nonce }
+    }
 }
 
 /// Verifies ID tokens; keeps the provider's keys for a while.
 #[derive(Debug)]
 pub(crate) struct Verifier {
     http: reqwest::Client,
-    kept: Mutex<Option<Kept>>,
+    kept: std::sync::Mutex<Option<Kept>>,
+    /// One fetch at a time. Whoever finds what they need among what is kept does not wait for it.
+    fetching: Mutex<()>,
 }
 
 #[derive(Debug, Clone)]
@@ -118,6 +162,8 @@ struct Kept {
     issuer: String,
     metadata: Arc<CoreProviderMetadata>,
     at: Timestamp,
+    /// When it was last tried to fetch them anew.
+    tried: Timestamp,
 }
 
 /// All further claims; the groups are among them under a name that the organisation chooses.
@@ -142,7 +188,7 @@ impl Verifier {
             .redirect(reqwest::redirect::Policy::none())
             .timeout(DEADLINE)
             .build()?;
-        Ok(Self { http, kept: Mutex::new(None) })
+        Ok(Self { http, kept: std::sync::Mutex::default(), fetching: Mutex::default() })
     }
 
     /// Verifies an ID token of the provider. `nonce` is what binds the device's key.
@@ -179,19 +225,44 @@ impl Verifier {
         within: Duration,
     ) -> Result<Arc<CoreProviderMetadata>, IdentityFault> {
         let issuer = provider.issuer.as_str();
-        let mut kept = self.kept.lock().await;
-        if let Some(known) = kept.as_ref()
-            && known.issuer == issuer
-            && now.since(known.at) < within
-        {
-            return Ok(Arc::clone(&known.metadata));
+        if let Some(known) = self.known(issuer, now, within) {
+            return Ok(known);
+        }
+        let _one = self.fetching.lock().await;
+        // Somebody else may have fetched, or failed to, meanwhile.
+        if let Some(known) = self.known(issuer, now, within) {
+            return Ok(known);
         }
         if !is_trustworthy(&provider.issuer) {
             return Err(IdentityFault::Insecure(issuer.to_owned()));
         }
-        let metadata = Arc::new(self.discover(issuer).await?);
-        *kept = Some(Kept { issuer: issuer.to_owned(), metadata: Arc::clone(&metadata), at: now });
-        Ok(metadata)
+        let found = self.discover(issuer).await;
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        match found {
+            Ok(metadata) => {
+                let metadata = Arc::new(metadata);
+                let fresh =
+                    Kept { issuer: issuer.to_owned(), metadata: Arc::clone(&metadata), at: now, tried: now };
+                *kept = Some(fresh);
+                Ok(metadata)
+            }
+            Err(fault) => {
+                if let Some(known) = kept.as_mut().filter(|known| known.issuer == issuer) {
+                    known.tried = now;
+                }
+                Err(fault)
+            }
+        }
+    }
+
+    /// What is kept of this provider and fresh enough. What was just fetched in vain is not asked for again at once, so
+    /// that tokens with keys of nobody cost the provider nothing and hold nobody up.
+    fn known(&self, issuer: &str, now: Timestamp, within: Duration) -> Option<Arc<CoreProviderMetadata>> {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = kept.as_ref().filter(|known| known.issuer == issuer)?;
+        let age = now.since(known.at);
+        let fresh = age < within || (age < FRESH && now.since(known.tried) < IMPATIENCE);
+        fresh.then(|| Arc::clone(&known.metadata))
     }
 
     /// A URL without a path is written with a slash here, while issuers mostly have none; both name the same documents,
@@ -268,7 +339,24 @@ fn check(
     if issued > now.plus(CLOCK_SKEW) {
         return Err(Checked::Fault(IdentityFault::FromTheFuture(issued)));
     }
-    Ok(Verified { subject: subject(claims, &provider.groups_claim), bound })
+    // A logout token that came without a type of its own.
+    if claims.additional_claims().claims.contains_key(EVENTS) {
+        return Err(Checked::Fault(IdentityFault::Refused("it is about an event".to_owned())));
+    }
+    let sign_in = sign_in(claims, issued)?;
+    Ok(Verified { subject: subject(claims, &provider.groups_claim), bound, sign_in })
+}
+
+fn sign_in(claims: &Claims, issued: Timestamp) -> Result<SignIn, Checked> {
+    let sid = match claims.additional_claims().claims.get("sid") {
+        None => None,
+        Some(Value::String(sid)) if !sid.is_empty() && sid.len() <= SID_LIMIT => Some(sid.clone()),
+        // A name that cannot be compared could not be ended.
+        Some(_) => return Err(Checked::Fault(IdentityFault::Refused("its sid is none".to_owned()))),
+    };
+    let at = claims.auth_time().map_or(issued, |at| Timestamp::from_seconds(at.timestamp()));
+    let nonce = claims.nonce().map(|nonce| Digest::of(nonce.secret().as_bytes()));
+    Ok(SignIn { sid, at, nonce })
 }
 
 fn subject(claims: &Claims, groups_claim: &str) -> Subject {

@@ -228,8 +228,12 @@ async fn clear_away(plane: Arc<Plane>) {
             _ = stopping.wait_for(|stopping| *stopping) => return,
         }
         plane.broker.end_idle();
-        if let Err(fault) = plane.store.forget_proofs(plane.clock.now()).await {
+        let now = plane.clock.now();
+        if let Err(fault) = plane.store.forget_proofs(now).await {
             tracing::error!(%fault, "used proofs are not cleared away");
+        }
+        if let Err(fault) = plane.store.forget_sign_ins(now).await {
+            tracing::error!(%fault, "used logout tokens are not cleared away");
         }
     }
 }

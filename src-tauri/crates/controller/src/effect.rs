@@ -131,7 +131,11 @@ pub enum Order {
     /// Sign in to the organisation.
     SignIn,
     /// Sign out of the organisation: the session and all that hangs on it end.
-    SignOut,
+    SignOut {
+        /// Whether the person's accounts at connectors are forgotten too; else they stay, sealed, until the same person is
+        /// back.
+        forget_accounts: bool,
+    },
     /// Sign in to a connector now, before a call needs it.
     SignInTo(ConnectorId),
     /// Forget the account at a connector.
@@ -143,6 +147,8 @@ pub enum Order {
         /// The virtual server.
         server: ServerId,
     },
+    /// Try the keychain again, which may ask the person for a password.
+    TryKeychain,
     /// Refuse every call until resumed.
     Pause,
     /// Take calls again.

@@ -29,6 +29,8 @@ pub enum Event {
     // The organisation.
     /// Who is signed in, or why nobody is.
     Session(Session),
+    /// What the sign-in windows remember is of no use any more.
+    SignInsEnded,
     /// Whether the organisation can be reached.
     Link(Link),
 
@@ -124,7 +126,10 @@ pub enum Act {
     /// Sign in to the organisation.
     SignIn,
     /// Sign out of the organisation.
-    SignOut,
+    SignOut {
+        /// Whether the person's accounts at connectors are forgotten too.
+        forget_accounts: bool,
+    },
     /// Sign in to a connector.
     SignInTo(ConnectorId),
     /// Forget the account at a connector.
@@ -140,6 +145,8 @@ pub enum Act {
     Pause(PauseFor),
     /// Take calls again.
     Resume,
+    /// Try the keychain again.
+    TryKeychain,
     /// Open the organisation's support page.
     Support,
     /// End the program.

@@ -6,13 +6,16 @@
 use std::convert::Infallible;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::Full;
-use hyper::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, REFERRER_POLICY};
+use hyper::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, HeaderValue, LOCATION, REFERRER_POLICY,
+};
 use hyper::{Method, Request, Response, StatusCode};
-use model::SignInRequest;
+use model::{SignInPurpose, SignInRequest};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -42,7 +45,7 @@ pub enum RedirectFault {
 }
 
 /// Whether `url` is the redirect of this attempt: the redirect URI, with an answer or an error, and the `state` that the
-/// authorization request carried (RFC 6749, sections 4.1.2 and 10.12).
+/// authorization request carried (RFC 6749, sections 4.1.2 and 10.12; OpenID Connect RP-Initiated Logout 1.0, section 3).
 pub fn is_redirect(request: &SignInRequest, url: &Url) -> bool {
     let place = &request.redirect_uri;
     let here = url.scheme() == place.scheme()
@@ -50,7 +53,11 @@ pub fn is_redirect(request: &SignInRequest, url: &Url) -> bool {
         && url.port_or_known_default() == place.port_or_known_default()
         && url.path() == place.path()
         && url.username().is_empty();
-    here && (one(url, "code").is_some() || one(url, "error").is_some())
+    // Who comes back from signing out brings nothing but the state.
+    let answers = matches!(request.purpose, SignInPurpose::SignOut { .. })
+        || one(url, "code").is_some()
+        || one(url, "error").is_some();
+    here && answers
         && match one(&request.authorize_url, "state") {
             Some(expected) => one(url, "state").as_ref() == Some(&expected),
             // A pushed authorization request (RFC 9126) hides the state; the caller alone can compare it.
@@ -68,7 +75,13 @@ fn one(url: &Url, name: &str) -> Option<String> {
 /// Listens for the redirect of one attempt.
 pub struct RedirectListener {
     listener: TcpListener,
-    request: Arc<SignInRequest>,
+    attempt: Arc<Attempt>,
+}
+
+/// One attempt, and whether somebody has come in by its entrance.
+struct Attempt {
+    request: SignInRequest,
+    entered: AtomicBool,
 }
 
 impl RedirectListener {
@@ -90,7 +103,8 @@ impl RedirectListener {
         let listener = TcpListener::bind((loopback, port))
             .await
             .map_err(|source| RedirectFault::Port { port, source })?;
-        Ok(Self { listener, request: Arc::new(request.clone()) })
+        let attempt = Attempt { request: request.clone(), entered: AtomicBool::new(false) };
+        Ok(Self { listener, attempt: Arc::new(attempt) })
     }
 
     /// Waits for the redirect and answers it with a small page.
@@ -106,22 +120,23 @@ impl RedirectListener {
                 }
                 Some(_) = connections.join_next() => {}
                 Ok((stream, _)) = self.listener.accept(), if connections.len() < MOST_CONNECTIONS => {
-                    connections.spawn(serve(stream, Arc::clone(&self.request), send.clone()));
+                    connections.spawn(serve(stream, Arc::clone(&self.attempt), send.clone()));
                 }
             }
         }
     }
 }
 
-async fn serve(stream: TcpStream, request: Arc<SignInRequest>, caught: mpsc::Sender<Url>) {
+async fn serve(stream: TcpStream, attempt: Arc<Attempt>, caught: mpsc::Sender<Url>) {
     let service = hyper::service::service_fn(move |asked: Request<hyper::body::Incoming>| {
-        let reply = match redirect_in(&request, &asked) {
-            Some(url) => {
-                let signed_in = one(&url, "code").is_some();
+        let reply = match address(&attempt.request, &asked) {
+            Some(url) if is_redirect(&attempt.request, &url) => {
+                let reply = page(&attempt.request.purpose, &url);
                 // Only the first redirect counts; a reload gets the same page and changes nothing.
                 let _ = caught.try_send(url);
-                page(signed_in)
+                reply
             }
+            Some(url) => attempt.entered_by(&url).unwrap_or_else(nothing_here),
             None => nothing_here(),
         };
         std::future::ready(Ok::<_, Infallible>(reply))
@@ -135,7 +150,26 @@ async fn serve(stream: TcpStream, request: Arc<SignInRequest>, caught: mpsc::Sen
     }
 }
 
-fn redirect_in<B>(request: &SignInRequest, asked: &Request<B>) -> Option<Url> {
+impl Attempt {
+    /// Leads whoever comes in by the entrance first to where the attempt begins, and nobody else.
+    fn entered_by(&self, url: &Url) -> Option<Response<Full<Bytes>>> {
+        if self.request.entrance.as_ref() != Some(url) || self.entered.swap(true, Ordering::AcqRel) {
+            return None;
+        }
+        let mut to = HeaderValue::from_str(self.request.authorize_url.as_str()).ok()?;
+        to.set_sensitive(true);
+        let mut reply = Response::new(Full::new(Bytes::new()));
+        *reply.status_mut() = StatusCode::SEE_OTHER;
+        let headers = reply.headers_mut();
+        headers.insert(LOCATION, to);
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+        Some(reply)
+    }
+}
+
+/// What is asked for, of this listener under its own name.
+fn address<B>(request: &SignInRequest, asked: &Request<B>) -> Option<Url> {
     let place = &request.redirect_uri;
     let authority = format!("{}:{}", place.host_str()?, place.port()?);
     // The Host header is compared, so that a name that was rebound to loopback does not count.
@@ -143,25 +177,27 @@ fn redirect_in<B>(request: &SignInRequest, asked: &Request<B>) -> Option<Url> {
     if asked.method() != Method::GET || !host.eq_ignore_ascii_case(&authority) {
         return None;
     }
-    let url = Url::parse(&format!("http://{authority}{}", asked.uri().path_and_query()?)).ok()?;
-    is_redirect(request, &url).then_some(url)
+    Url::parse(&format!("http://{authority}{}", asked.uri().path_and_query()?)).ok()
 }
 
 fn nothing_here() -> Response<Full<Bytes>> {
     let mut reply = Response::new(Full::new(Bytes::from_static(b"There is nothing here.\n")));
     *reply.status_mut() = StatusCode::NOT_FOUND;
-    reply
-        .headers_mut()
-        .insert(CONTENT_TYPE, hyper::header::HeaderValue::from_static("text/plain; charset=utf-8"));
+    reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     reply
 }
 
-fn page(signed_in: bool) -> Response<Full<Bytes>> {
-    use hyper::header::HeaderValue;
-    let html = if signed_in {
-        include_str!("redirect/signed_in.html")
-    } else {
-        include_str!("redirect/not_signed_in.html")
+fn page(purpose: &SignInPurpose, redirect: &Url) -> Response<Full<Bytes>> {
+    let html = match purpose {
+        SignInPurpose::SignOut { .. } => include_str!("redirect/signed_out.html"),
+        SignInPurpose::Organisation { .. } | SignInPurpose::Connector { .. }
+            if one(redirect, "code").is_some() =>
+        {
+            include_str!("redirect/signed_in.html")
+        }
+        SignInPurpose::Organisation { .. } | SignInPurpose::Connector { .. } => {
+            include_str!("redirect/not_signed_in.html")
+        }
     };
     let mut reply = Response::new(Full::new(Bytes::from_static(html.as_bytes())));
     let headers = reply.headers_mut();

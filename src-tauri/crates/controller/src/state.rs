@@ -7,9 +7,10 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::{Advice, CallId, ConnectorId, ServerId, Timestamp};
+use model::{Advice, CallId, ConnectorId, ForPerson as _, ServerId, SignInRequest, Timestamp};
 use org_protocol::SignInSurface;
 use url::Url;
+use vault::KeychainState;
 
 use crate::effect::{Effect, Notice, Order, PauseFor, Place};
 use crate::event::{Act, Configuration, Event};
@@ -121,12 +122,18 @@ impl AppState {
             AuditHealth::Broken(advice) => Some(advice),
             AuditHealth::NotChecked | AuditHealth::Whole { .. } => None,
         };
-        policy.chain(audit).chain(self.faults.values()).collect()
+        let session = match &self.session {
+            Session::Expired { why, .. } => Some(why),
+            Session::Local { .. } | Session::SignedOut | Session::SigningIn | Session::SignedIn { .. } => {
+                None
+            }
+        };
+        policy.chain(audit).chain(session).chain(self.faults.values()).collect()
     }
 
-    /// What waits, the most urgent first.
+    /// What waits for the person, the most urgent first. A page on which they are signing out does not: they are done here.
     pub fn waiting(&self) -> Vec<&PendingItem> {
-        let mut items: Vec<_> = self.pending.values().collect();
+        let mut items: Vec<_> = self.pending.values().filter(|item| !item.is_sign_out()).collect();
         items.sort_by(|a, b| (a.deadline, &a.id).cmp(&(b.deadline, &b.id)));
         items
     }
@@ -144,6 +151,7 @@ impl AppState {
             Event::Listening { address } => self.address = Some(address),
             Event::Policy(policy) => self.policy = Some(policy),
             Event::Session(session) => effects.extend(self.session_is(session)),
+            Event::SignInsEnded => effects.push(Effect::ForgetSignIns),
             Event::Link(link) => self.link_is(link),
             Event::ConnectorStatus { connector, status } => {
                 self.with_connector(&connector, |it| it.status = status);
@@ -177,6 +185,12 @@ impl AppState {
         effects
     }
 
+    /// Whether the keychain does not keep Deskgate's secrets, and could be tried again.
+    pub fn wants_keychain(&self) -> bool {
+        let states = [KeychainState::Locked, KeychainState::Denied, KeychainState::Absent];
+        states.iter().any(|state| self.faults.contains_key(&state.advice().code))
+    }
+
     fn needs_person(&self) -> bool {
         let session = match self.session {
             Session::SignedOut | Session::Expired { .. } => matches!(self.mode, Mode::Managed(_)),
@@ -189,7 +203,7 @@ impl AppState {
             .values()
             .any(|connector| matches!(connector.status, ConnectorStatus::Unreachable(_)));
         let audit = matches!(self.audit.health, AuditHealth::Broken(_));
-        session || grace || connector || audit || !self.pending.is_empty() || !self.faults.is_empty()
+        session || grace || connector || audit || !self.waiting().is_empty() || !self.faults.is_empty()
     }
 
     fn configure(&mut self, new: Configuration) {
@@ -227,15 +241,14 @@ impl AppState {
             // What was done in one person's name is not the next one's to see.
             self.activity.clear();
         }
-        let ended = matches!(self.session, Session::Expired { .. }) && was != self.session;
-        ended.then(|| {
-            Effect::Notify(Notice {
-                about: None,
-                title: "Please sign in again".to_owned(),
-                body: "Your session has ended. Your assistants wait until you have signed in.".to_owned(),
-                place: Place::Overview,
-            })
-        })
+        match &self.session {
+            Session::Expired { why, .. } if was != self.session => Some(told(why)),
+            Session::Local { .. }
+            | Session::SignedOut
+            | Session::SigningIn
+            | Session::SignedIn { .. }
+            | Session::Expired { .. } => None,
+        }
     }
 
     fn link_is(&mut self, link: Link) {
@@ -282,10 +295,9 @@ impl AppState {
     }
 
     fn fault(&mut self, advice: Advice) -> Option<Effect> {
-        let title = advice.happened.clone();
-        let body = [advice.means.as_str(), advice.todo.as_str()].join(" ").trim().to_owned();
+        let notice = told(&advice);
         let known = self.faults.insert(advice.code.clone(), advice).is_some();
-        (!known).then_some(Effect::Notify(Notice { about: None, title, body, place: Place::Overview }))
+        (!known).then_some(notice)
     }
 
     fn asked(&mut self, item: PendingItem) -> Vec<Effect> {
@@ -296,8 +308,10 @@ impl AppState {
         if let Some(connector) = connector_of(&item) {
             self.with_connector(&connector, |it| it.status = ConnectorStatus::SigningIn);
         }
-        vec![Effect::Notify(crate::words::notice(&item)), self.show(&item)]
+        let notice = (!item.is_sign_out()).then(|| Effect::Notify(crate::words::notice(&item)));
+        notice
             .into_iter()
+            .chain([self.show(&item)])
             .filter(|effect| self.desktop || matches!(effect, Effect::OpenBrowser(_) | Effect::Notify(_)))
             .collect()
     }
@@ -324,11 +338,11 @@ impl AppState {
         let id = item.id.clone();
         match &item.question {
             Question::SignIn(request) if self.in_browser(&request.authorize_url) => {
-                Effect::OpenBrowser(request.authorize_url.clone())
+                Effect::OpenBrowser(opened_at(request).clone())
             }
             Question::SignIn(request) => Effect::OpenSignInWindow {
                 id,
-                url: request.authorize_url.clone(),
+                url: opened_at(request).clone(),
                 redirect_uri: request.redirect_uri.clone(),
                 title: crate::words::sign_in_title(&request.purpose),
             },
@@ -361,7 +375,7 @@ impl AppState {
                 .into_iter()
                 .collect(),
             Act::SignIn => order(Order::SignIn),
-            Act::SignOut => vec![Effect::Order(Order::SignOut), Effect::ForgetSignIns],
+            Act::SignOut { forget_accounts } => order(Order::SignOut { forget_accounts }),
             Act::SignInTo(connector) => order(Order::SignInTo(connector)),
             Act::SignOutOf(connector) => order(Order::SignOutOf(connector)),
             Act::Revoke { client_id, server } => order(Order::Revoke { client_id, server }),
@@ -376,6 +390,7 @@ impl AppState {
                 }
             }
             Act::Resume => self.paused.take().map(|_| Effect::Order(Order::Resume)).into_iter().collect(),
+            Act::TryKeychain => order(Order::TryKeychain),
             Act::Support => match &self.mode {
                 Mode::Managed(org) => org.support_url.clone().map(Effect::OpenBrowser).into_iter().collect(),
                 Mode::Personal => Vec::new(),
@@ -393,11 +408,21 @@ impl AppState {
     }
 }
 
+fn opened_at(request: &SignInRequest) -> &Url {
+    request.entrance.as_ref().unwrap_or(&request.authorize_url)
+}
+
+/// The notification of something that is wrong.
+fn told(advice: &Advice) -> Effect {
+    let body = [advice.means.as_str(), advice.todo.as_str()].join(" ").trim().to_owned();
+    Effect::Notify(Notice { about: None, title: advice.happened.clone(), body, place: Place::Overview })
+}
+
 fn connector_of(item: &PendingItem) -> Option<ConnectorId> {
     match &item.question {
         Question::SignIn(request) => match &request.purpose {
             model::SignInPurpose::Connector { connector, .. } => Some(connector.clone()),
-            model::SignInPurpose::Organisation { .. } => None,
+            model::SignInPurpose::Organisation { .. } | model::SignInPurpose::SignOut { .. } => None,
         },
         Question::Consent(_) | Question::Approval(_) => None,
     }

@@ -69,7 +69,7 @@ pub enum TrayAction {
     CopyUrl(ServerId),
     /// Signs in to the organisation.
     SignIn,
-    /// Signs out of the organisation.
+    /// Leads to where the person signs out of the organisation.
     SignOut,
     /// Signs in to a connector.
     SignInTo(ConnectorId),
@@ -79,6 +79,8 @@ pub enum TrayAction {
     PauseOpen,
     /// Resumes.
     Resume,
+    /// Tries the keychain again.
+    TryKeychain,
     /// Opens the organisation's support page.
     Support,
     /// Ends the program.
@@ -98,11 +100,13 @@ impl TrayAction {
             Self::Look(id) => Act::Look(id.clone()),
             Self::CopyUrl(server) => Act::CopyUrl(server.clone()),
             Self::SignIn => Act::SignIn,
-            Self::SignOut => Act::SignOut,
+            // There it is said what ends and what stays.
+            Self::SignOut => Act::Open(Place::Settings),
             Self::SignInTo(connector) => Act::SignInTo(connector.clone()),
             Self::PauseShort => Act::Pause(PauseFor::Duration(Duration::from_secs(15 * 60))),
             Self::PauseOpen => Act::Pause(PauseFor::Open),
             Self::Resume => Act::Resume,
+            Self::TryKeychain => Act::TryKeychain,
             Self::Support => Act::Support,
             Self::Quit => Act::Quit,
         }
@@ -121,6 +125,7 @@ impl std::fmt::Display for TrayAction {
             Self::PauseShort => f.write_str("pause-short"),
             Self::PauseOpen => f.write_str("pause"),
             Self::Resume => f.write_str("resume"),
+            Self::TryKeychain => f.write_str("try-keychain"),
             Self::Support => f.write_str("support"),
             Self::Quit => f.write_str("quit"),
         }
@@ -142,6 +147,7 @@ impl FromStr for TrayAction {
             ("pause-short", "") => Self::PauseShort,
             ("pause", "") => Self::PauseOpen,
             ("resume", "") => Self::Resume,
+            ("try-keychain", "") => Self::TryKeychain,
             ("support", "") => Self::Support,
             ("quit", "") => Self::Quit,
             _ => return Err(UnknownEntry),
@@ -164,7 +170,7 @@ pub fn tray(state: &AppState, now: Timestamp) -> TrayMenu {
             last.push(action(TrayAction::Support, "Get help"));
         }
         if matches!(state.session, Session::SignedIn { .. }) {
-            last.push(action(TrayAction::SignOut, "Sign out"));
+            last.push(action(TrayAction::SignOut, "Sign out…"));
         }
     }
     last.push(action(TrayAction::Quit, "Quit Deskgate"));
@@ -203,6 +209,9 @@ fn sign_ins(state: &AppState) -> Vec<TrayItem> {
         && matches!(state.session, Session::SignedOut | Session::Expired { .. })
     {
         items.push(action(TrayAction::SignIn, format!("Sign in to {}…", organisation.name)));
+    }
+    if state.wants_keychain() {
+        items.push(action(TrayAction::TryKeychain, "Try the keychain again"));
     }
     for (id, connector) in &state.connectors {
         if connector.status == ConnectorStatus::SignInNeeded {

@@ -19,9 +19,9 @@ use crate::words;
 
 pub use shapes::{
     AccessKind, ActivityView, AdviceView, ApprovalView, ArgumentView, AssistantView, AuditView,
-    ConnectorKind, ConnectorView, ConsentView, Count, FreshnessKind, ListKind, LogEntryView, LogKind, LogOf,
-    LogView, ManagerView, Millis, OutcomeKind, PendingView, PolicyView, ProgramView, QuestionView, ReachView,
-    ServerView, SessionKind, SessionView, SettingView, ToolView, WindowView,
+    ConnectorKind, ConnectorView, ConsentView, Count, FarewellView, FreshnessKind, ListKind, LogEntryView,
+    LogKind, LogOf, LogView, ManagerView, Millis, OutcomeKind, PendingView, PolicyView, ProgramView,
+    QuestionView, ReachView, ServerView, SessionKind, SessionView, SettingView, ToolView, WindowView,
 };
 
 /// How many calls the Overview shows.
@@ -56,7 +56,16 @@ pub fn window(state: &AppState) -> WindowView {
         policy: policy(state),
         settings: settings(state),
         settings_file: state.settings_file.clone(),
+        farewell: farewell(state),
     }
+}
+
+fn farewell(state: &AppState) -> Option<FarewellView> {
+    if !matches!((&state.mode, &state.session), (Mode::Managed(_), Session::SignedIn { .. })) {
+        return None;
+    }
+    let words::Farewell { ends, stays, accounts } = words::farewell(state);
+    Some(FarewellView { ends, stays, accounts })
 }
 
 /// Makes the view of the calls that are kept, the newest first.

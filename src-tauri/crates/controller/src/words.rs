@@ -17,6 +17,7 @@ use crate::state::{
 pub fn sign_in_title(purpose: &SignInPurpose) -> String {
     match purpose {
         SignInPurpose::Organisation { name } => format!("Sign in to {name}"),
+        SignInPurpose::SignOut { name } => format!("Sign out of {name}"),
         SignInPurpose::Connector { title, .. } => format!("Sign in to {title}"),
     }
 }
@@ -28,7 +29,75 @@ pub fn user(state: &AppState) -> String {
         Session::SignedIn { label } => format!("{label}, {}", organisation(state)),
         Session::SignedOut => format!("Not signed in to {}", organisation(state)),
         Session::SigningIn => format!("Signing in to {}", organisation(state)),
-        Session::Expired { label } => format!("{label}, session ended"),
+        Session::Expired { label, .. } => format!("{label}, signed out"),
+    }
+}
+
+/// What a sign-out takes, and what it leaves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Farewell {
+    /// What ends.
+    pub ends: Vec<String>,
+    /// What stays.
+    pub stays: Vec<String>,
+    /// What becomes of the person's accounts at connectors, where they have any, unless they are forgotten too.
+    pub accounts: Option<String>,
+}
+
+/// What signing out of the organisation means now.
+pub fn farewell(state: &AppState) -> Farewell {
+    let name = organisation(state);
+    let signed_in: Vec<_> = state
+        .connectors
+        .values()
+        .filter(|connector| connector.credential == CredentialKind::Own)
+        .filter(|connector| connector.account.is_some() || connector.status == ConnectorStatus::Ready)
+        .map(|connector| connector.title.as_str())
+        .collect();
+    let assistants = match assistants(state) {
+        0 => "Assistants that you let in stay connected".to_owned(),
+        1 => "Your assistant stays connected".to_owned(),
+        many => format!("Your {many} assistants stay connected"),
+    };
+    Farewell {
+        ends: vec![
+            "Your assistants can do nothing until you have signed in again.".to_owned(),
+            format!("You are signed out of {name}, also in the window or browser in which you signed in."),
+        ],
+        stays: vec![
+            format!("{assistants}, and work again once you are back."),
+            format!("The record of what was done in your name stays, here and at {name}."),
+        ],
+        accounts: (!signed_in.is_empty()).then(|| {
+            let (accounts, stay, them) =
+                if signed_in.len() == 1 { ("account", "stays", "it") } else { ("accounts", "stay", "them") };
+            format!(
+                "Your {accounts} at {} {stay} here, locked: nobody can use {them} until you have signed in again.",
+                listed(&signed_in)
+            )
+        }),
+    }
+}
+
+/// What the command line says after a sign-out.
+pub fn signed_out(state: &AppState, forgot_accounts: bool) -> String {
+    let Farewell { stays, accounts, .. } = farewell(state);
+    let name = organisation(state);
+    let accounts = match accounts {
+        Some(_) if forgot_accounts => Some("Your accounts at connectors are forgotten.".to_owned()),
+        kept => kept,
+    };
+    let first =
+        format!("Signed out of {name}. Your assistants can do nothing until you have signed in again.");
+    [first].into_iter().chain(stays).chain(accounts).collect::<Vec<_>>().join("\n")
+}
+
+/// `Mail`, `Mail and Calendar`, `Mail, Chat and Calendar`.
+fn listed(names: &[&str]) -> String {
+    match names {
+        [] => String::new(),
+        [one] => (*one).to_owned(),
+        [first @ .., last] => format!("{} and {last}", first.join(", ")),
     }
 }
 
@@ -74,6 +143,11 @@ pub fn detail(item: &PendingItem) -> String {
     match &item.question {
         Question::SignIn(request) => match &request.purpose {
             SignInPurpose::Organisation { .. } => "Your assistants wait until you have signed in.".to_owned(),
+            SignInPurpose::SignOut { name } => {
+                format!(
+                    "Deskgate has signed you out. The page that was opened signs you out of {name} as well."
+                )
+            }
             SignInPurpose::Connector { title, .. } => {
                 format!("An assistant called {title}, which needs your own account. It is waiting.")
             }
@@ -124,7 +198,7 @@ pub fn summary(state: &AppState) -> String {
             format!("{} cannot be reached. What was allowed before still works.", organisation(state))
         }
         Status::Attention => match (state.waiting().first(), advice.first(), &state.session) {
-            (Some(_), _, _) => match state.pending.len() {
+            (Some(_), _, _) => match state.waiting().len() {
                 1 => "One request is waiting for you.".to_owned(),
                 many => format!("{many} requests are waiting for you."),
             },

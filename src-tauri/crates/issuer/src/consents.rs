@@ -119,6 +119,10 @@ impl Consented {
         self.client_id == client_id
     }
 
+    pub(crate) fn is_for(&self, server: &ServerId) -> bool {
+        self.server == *server
+    }
+
     pub(crate) fn is_of(&self, subject: &Subject) -> bool {
         self.subject_issuer == subject.issuer && self.subject == subject.subject
     }

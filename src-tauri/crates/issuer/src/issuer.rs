@@ -151,6 +151,31 @@ impl Issuer {
         assistants
     }
 
+    /// Ends the grants and remembered consents of an assistant at one virtual server; returns how many grants ended. What it
+    /// may use elsewhere stays, and so does its registration.
+    ///
+    /// # Errors
+    /// As [`Issuer::revoke_client`].
+    pub async fn revoke(&self, client_id: &str, server: &ServerId) -> Result<usize, StoreFault> {
+        let (core, client_id, server) = (Arc::clone(&self.core), client_id.to_owned(), server.clone());
+        to_the_end(async move {
+            let _writing = core.writing.lock().await;
+            core.codes.withdraw(|agreement| agreement.client_id == client_id && agreement.server == server);
+            let forgotten = core
+                .consents
+                .forget(|consented| consented.is_of_client(&client_id) && consented.is_for(&server))
+                .await;
+            let ended = core
+                .grants
+                .end_all(RevocationCause::Person, |grant| {
+                    grant.client_id == client_id && grant.server == server
+                })
+                .await;
+            forgotten.and(ended)
+        })
+        .await
+    }
+
     /// Ends every grant and remembered consent of an assistant; returns how many grants ended. Its registration stays, so
     /// that it can ask the person again.
     ///

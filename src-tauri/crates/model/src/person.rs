@@ -55,6 +55,11 @@ pub enum SignInPurpose {
         /// The organisation's name.
         name: String,
     },
+    /// Signing out at the organisation's identity provider, where the person signed in.
+    SignOut {
+        /// The organisation's name.
+        name: String,
+    },
     /// The person's own account at a connector.
     Connector {
         /// The connector.
@@ -64,13 +69,17 @@ pub enum SignInPurpose {
     },
 }
 
-/// One attempt to sign in: an authorization request (RFC 6749, section 4.1.1) that waits for its redirect.
+/// One attempt to sign in: an authorization request (RFC 6749, section 4.1.1) that waits for its redirect. Or to sign out,
+/// which goes the same way (OpenID Connect RP-Initiated Logout 1.0).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SignInRequest {
     /// Why.
     pub purpose: SignInPurpose,
     /// Where the person authenticates. Always `https`, or `http` on loopback.
     pub authorize_url: Url,
+    /// Where the page is opened, if not there: an address at the redirect URI's port that leads to `authorize_url` once. What
+    /// that one carries is then seen by nobody who can list processes.
+    pub entrance: Option<Url>,
     /// The loopback redirect URI of this attempt; its port is fresh and names the attempt (RFC 8252, section 7.3).
     pub redirect_uri: Url,
     /// How long to wait.

@@ -127,6 +127,15 @@ pub struct IdentityProvider {
     /// The claim that holds the groups.
     #[serde(default = "groups_claim")]
     pub groups_claim: String,
+    /// Whether the provider sends people back to `http://127.0.0.1/callback` (with any port) after they have signed out: it
+    /// is registered there as `post_logout_redirect_uri` (OpenID Connect RP-Initiated Logout 1.0, section 3.1).
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub sign_out_returns: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference over")]
+fn is_false(value: &bool) -> bool {
+    !*value
 }
 
 fn groups_claim() -> String {

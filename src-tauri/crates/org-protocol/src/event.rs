@@ -35,8 +35,11 @@ pub enum EventKind {
         /// Its version.
         version: u64,
     },
-    /// The session of this device was ended by an administrator.
+    /// This device was revoked by an administrator.
     SessionRevoked,
+    /// The person's sign-in was ended: at the identity provider, or by an administrator. It opens no session any more;
+    /// somebody has to sign in anew.
+    SignInEnded,
     /// Events were missed that are not kept any more: fetch everything.
     Resync,
     /// A kind of a later version.

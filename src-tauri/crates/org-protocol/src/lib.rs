@@ -43,8 +43,8 @@ pub use record::{
 pub use refusal::Refusal;
 pub use root::{ROOT_FORMAT, ROOT_LIMIT, ROOT_TYPE, Role, Roles, Root, RootFault, RootFingerprint};
 pub use session::{
-    DeviceDescription, ENROL_PATH, EnrolAnswer, EnrolRequest, NonceSeed, NonceSeedFault, SESSION_FORMAT,
-    SESSION_PATH, SessionAnswer, SessionRequest,
+    DEVICE_REVOKED, DeviceDescription, ENROL_PATH, EnrolAnswer, EnrolRequest, NonceSeed, NonceSeedFault,
+    SESSION_FORMAT, SESSION_PATH, SIGN_IN_ENDED, SessionAnswer, SessionRequest,
 };
 pub use trust::{CLOCK_SKEW, Freshness, Ratchet, TrustState};
 pub use upload::{

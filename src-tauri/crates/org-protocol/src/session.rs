@@ -10,8 +10,13 @@ use sha2::{Digest as _, Sha256};
 pub const SESSION_FORMAT: u32 = 1;
 /// Where a device is enrolled, relative to the configuration URL.
 pub const ENROL_PATH: &str = "v1/enrol";
-/// Where a session is opened and renewed, relative to the configuration URL.
+/// Where a session is opened and renewed (`POST`) and ended (`DELETE`), relative to the configuration URL.
 pub const SESSION_PATH: &str = "v1/session";
+
+/// The code with which a session is refused because its sign-in was ended: only a new sign-in opens one.
+pub const SIGN_IN_ENDED: &str = "sign-in-revoked";
+/// The code with which everything is refused to a device that was revoked.
+pub const DEVICE_REVOKED: &str = "device-revoked";
 
 /// The random half of a session nonce: 32 bytes, written in base64url.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -70,10 +70,14 @@ impl Org {
                 let event: Event = serde_json::from_str(&message.data)
                     .map_err(|fault| OrgFault::Unusable(format!("an event: {fault}")))?;
                 *last = Some(event.seq);
-                if event.what == EventKind::SessionRevoked {
+                let ends = matches!(event.what, EventKind::SessionRevoked | EventKind::SignInEnded);
+                if ends {
                     self.0.lost(session);
                 }
-                tell(event.what);
+                // Where another session was opened meanwhile, the server has let the person in since.
+                if !ends || self.0.live_session().is_err() {
+                    tell(event.what);
+                }
             }
         }
     }

@@ -3,7 +3,7 @@
 use std::io;
 
 use model::{Advice, ForPerson};
-use org_protocol::Refusal;
+use org_protocol::{DEVICE_REVOKED, Refusal, SIGN_IN_ENDED};
 use vault::VaultFault;
 
 /// Why the central URL did not do what was asked.
@@ -56,6 +56,12 @@ impl OrgFault {
     /// Whether the server has ended the session, so that another must be opened.
     pub fn ends_session(&self) -> bool {
         matches!(self, Self::Refused { advice, .. } if advice.code == "session-ended")
+    }
+
+    /// Whether nobody can work here any more until somebody has signed in anew: the sign-in was ended, or the device was
+    /// revoked.
+    pub fn ends_sign_in(&self) -> bool {
+        matches!(self, Self::Refused { advice, .. } if [SIGN_IN_ENDED, DEVICE_REVOKED].contains(&advice.code.as_str()))
     }
 
     /// Whether the server has certainly done nothing.

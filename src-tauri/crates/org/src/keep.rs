@@ -7,7 +7,7 @@ use model::{Advice, BoxFuture, ForPerson as _, Subject};
 use secrecy::SecretString;
 
 use crate::backoff::Backoff;
-use crate::{Org, OrgSession};
+use crate::{Org, OrgFault, OrgSession};
 
 /// How long is waited before it is asked again whether somebody signed in.
 const ASK_AGAIN: Duration = Duration::from_secs(5);
@@ -41,11 +41,12 @@ impl std::fmt::Debug for IdToken {
 
 impl Org {
     /// Keeps a session for whoever is signed in. Runs until it is dropped; `tell` hears of each opening, of each
-    /// failure, and of the session that is there after a failure, whoever opened it.
+    /// failure that is another than the last, of each that [ends the sign-in](OrgFault::ends_sign_in), and of the session
+    /// that is there after a failure, whoever opened it.
     pub async fn keep_session(
         &self,
         tokens: Arc<dyn IdTokens>,
-        tell: impl Fn(Result<&OrgSession, &Advice>) + Send,
+        tell: impl Fn(Result<&OrgSession, &OrgFault>) + Send,
     ) {
         let mut sessions = self.session();
         let mut backoff = Backoff::usual();
@@ -61,9 +62,10 @@ impl Org {
                     self.until_renewal(&session)
                 }
                 Err(Missed::NobodySignedIn) => ASK_AGAIN,
-                Err(Missed::Refused(advice)) => {
-                    if told.as_ref() != Some(&advice) {
-                        tell(Err(&advice));
+                Err(Missed::Refused(fault)) => {
+                    let advice = fault.advice();
+                    if told.as_ref() != Some(&advice) || fault.ends_sign_in() {
+                        tell(Err(&fault));
                         told = Some(advice);
                     }
                     backoff.next()
@@ -105,11 +107,7 @@ impl Org {
         let opened = self.open_since(sign_outs, subject, token, nonce.as_deref()).await;
         opened.map(|session| Kept { session, opened: true }).map_err(|fault| {
             tracing::info!(%fault, "no session was opened");
-            if self.0.sign_outs() == sign_outs {
-                Missed::Refused(fault.advice())
-            } else {
-                Missed::NobodySignedIn
-            }
+            if self.0.sign_outs() == sign_outs { Missed::Refused(fault) } else { Missed::NobodySignedIn }
         })
     }
 }
@@ -122,5 +120,5 @@ struct Kept {
 
 enum Missed {
     NobodySignedIn,
-    Refused(Advice),
+    Refused(OrgFault),
 }

@@ -135,12 +135,29 @@ impl Org {
         self.0.session.subscribe()
     }
 
-    /// Forgets the session, and whichever is being opened: the person signed out.
-    pub fn end_session(&self) {
+    /// Forgets the session, and whichever is being opened: the person signed out. Gives what was forgotten, so that the
+    /// server can be told.
+    pub fn end_session(&self) -> Option<OrgSession> {
+        let mut ended = None;
         self.0.session.send_modify(|session| {
             self.0.sign_outs.fetch_add(1, Ordering::SeqCst);
-            *session = None;
+            ended = session.take();
         });
+        ended
+    }
+
+    /// Tells the server that the person has signed out: neither the session nor the sign-in is good there any more.
+    ///
+    /// # Errors
+    /// An [`OrgFault`]; then the session ends there by itself, within the hour.
+    pub async fn close_session(&self, session: &OrgSession) -> Result<(), OrgFault> {
+        let key = self.0.vault.device_key().await?;
+        let now = self.0.clock.now();
+        let request = self.0.wire.proved(Method::DELETE, SESSION_PATH, &key, Some(&session.token), now)?;
+        match body(request.timeout(ORDINARY).send().await?, SMALL).await {
+            Err(fault) if fault.ends_session() => Ok(()),
+            outcome => outcome.map(drop),
+        }
     }
 }
 

@@ -24,6 +24,6 @@ pub use life::{Life, Moment};
 pub use port::{free_loopback_port, loopback_redirect};
 pub use reach::{NamedHosts, is_loopback, presentable};
 pub use renewal::{Keeper, KeeperRules, Kept, Place, Status};
-pub use sso::{Provider, Session, SessionState, Sso, SsoParts};
+pub use sso::{Provider, Session, SessionState, Sso, SsoParts, Wish};
 pub use store::{SecretStore, seal, sealed_text, unseal};
 pub use token::{Redemption, RenewFault, TokenEndpoint, Tokens};

@@ -52,6 +52,8 @@ impl Acme {
             collector: Some(&collector),
         };
         let organisation = Organisation::start(control, parts).await?;
+        let logouts = organisation.config_url().join("v1/oidc/backchannel-logout")?;
+        idp.tell_logouts("deskgate", &logouts, true).await?;
         Ok(Self { organisation, collector, mail, warehouse, idp, files })
     }
 

@@ -67,6 +67,36 @@ impl Browser {
         self.open(&back).await
     }
 
+    /// Opens a page that leads to the provider's question whether to sign out, says yes, and goes where that leads. Returns
+    /// the page that is then shown.
+    ///
+    /// # Errors
+    /// If the provider shows something else.
+    pub async fn sign_out(&mut self, page: &Url) -> Result<String, PeerFault> {
+        let (mut at, mut form) = (page.clone(), None::<Vec<(&str, String)>>);
+        for _ in 0..20 {
+            let request = match form.take() {
+                None => self.client.request(Method::GET, at.clone()),
+                Some(fields) => self.client.request(Method::POST, at.clone()).form(&fields),
+            };
+            let response = self.send(request, &at).await?;
+            if let Some(next) = redirect(&response, &at)? {
+                at = next;
+                continue;
+            }
+            let html = response.text().await?;
+            let confirm = between(&html, "action=\"", "\"").filter(|action| action.ends_with("/confirm"));
+            let (Some(confirm), Some(xsrf)) = (confirm, between(&html, "name=\"xsrf\" value=\"", "\""))
+            else {
+                return Ok(html);
+            };
+            self.asked.push(between(&html, "<title>", "</title>").unwrap_or_default().to_owned());
+            at = at.join(confirm)?;
+            form = Some(vec![("xsrf", xsrf.to_owned()), ("logout", "yes".to_owned())]);
+        }
+        Err(PeerFault::answer("browser", "the provider keeps asking"))
+    }
+
     /// Opens a page and follows redirects to wherever they lead.
     ///
     /// # Errors

@@ -136,6 +136,54 @@ impl Idp {
         log.lines().filter_map(|line| line.strip_prefix("signed-in ")).map(str::to_owned).collect()
     }
 
+    /// How many sessions were ended from a browser (OpenID Connect RP-Initiated Logout 1.0).
+    pub fn sign_outs(&self) -> usize {
+        self.process.log().lines().filter(|line| *line == "signed-out").count()
+    }
+
+    /// Registers where a client is told of logouts (OpenID Connect Back-Channel Logout 1.0), and whether it is told which
+    /// session has ended or only whose.
+    ///
+    /// # Errors
+    /// If the provider does not take it.
+    pub async fn tell_logouts(
+        &self,
+        client_id: &str,
+        at: &Url,
+        names_sessions: bool,
+    ) -> Result<(), PeerFault> {
+        let metadata = json!({
+            "backchannel_logout_uri": at,
+            "backchannel_logout_session_required": names_sessions,
+        });
+        self.administer(&format!("clients/{client_id}"), &metadata).await
+    }
+
+    /// Ends all sessions of somebody, as an administrator does; clients are told before this returns.
+    ///
+    /// # Errors
+    /// If the provider fails.
+    pub async fn sign_out(&self, person: &Employee) -> Result<(), PeerFault> {
+        self.administer(&format!("people/{}/sign-out", person.login), &json!({})).await
+    }
+
+    /// As [`Idp::sign_out`], and lets them sign in no more.
+    ///
+    /// # Errors
+    /// If the provider fails.
+    pub async fn disable(&self, person: &Employee) -> Result<(), PeerFault> {
+        self.administer(&format!("people/{}/disable", person.login), &json!({})).await
+    }
+
+    async fn administer(&self, what: &str, body: &serde_json::Value) -> Result<(), PeerFault> {
+        let sent =
+            reqwest::Client::new().post(self.url(&format!("/admin/{what}"))?).json(body).send().await?;
+        if sent.status().is_success() {
+            return Ok(());
+        }
+        Err(PeerFault::answer("identity provider", format!("{}: {}", what, sent.text().await?)))
+    }
+
     /// Its process, to kill or to look into.
     pub fn process(&mut self) -> &mut Process {
         &mut self.process
@@ -165,6 +213,7 @@ fn encode(settings: &IdpSettings) -> serde_json::Value {
                 "client_name": client.name,
                 "application_type": "native",
                 "redirect_uris": ["http://127.0.0.1/callback"],
+                "post_logout_redirect_uris": ["http://127.0.0.1/callback"],
                 "token_endpoint_auth_method": "none",
                 "grant_types": ["authorization_code", "refresh_token"],
                 "response_types": ["code"],

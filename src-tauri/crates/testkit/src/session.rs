@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 use crate::place::debian;
 use crate::process::{kill_one, marked};
-use crate::{PeerFault, Process, Spec};
+use crate::{PeerFault, Process, Spec, until};
 
 /// Under load a panel takes its time.
 const START: Duration = Duration::from_secs(90);
@@ -188,6 +188,24 @@ impl Session {
         self.environment.push(("DBUS_SESSION_BUS_ADDRESS", format!("unix:{address}").into()));
         self.bus = Some(bus);
         Ok(())
+    }
+
+    /// Unlocks the keychain, as its owner does: the bus has started a locked one where a program asked for it.
+    ///
+    /// # Errors
+    /// If it cannot be started.
+    pub async fn unlock_keychain(&mut self) -> Result<(), PeerFault> {
+        const NAME: &str = "gnome-keyring-daemon";
+        self.end(NAME);
+        let is_keychain = |id: &u32| {
+            let name = std::fs::read_to_string(format!("/proc/{id}/comm")).unwrap_or_default();
+            // The kernel keeps 15 characters of a name.
+            !name.trim().is_empty() && NAME.starts_with(name.trim())
+        };
+        marked(&self.marker).into_iter().filter(is_keychain).for_each(kill_one);
+        until("the locked one's end", START, async || (!self.owned("org.freedesktop.secrets")).then_some(()))
+            .await?;
+        self.start_keychain().await
     }
 
     async fn start_keychain(&mut self) -> Result<(), PeerFault> {

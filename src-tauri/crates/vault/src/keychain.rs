@@ -94,19 +94,19 @@ impl ForPerson for KeychainState {
                 "keychain-locked",
                 "Your keychain is locked or does not answer.",
                 MEANS,
-                "Unlock it, then let Deskgate try again.",
+                "Unlock it, then choose “Try the keychain again” in the Deskgate menu, or: deskgate keychain",
             ),
             Self::Denied => Advice::new(
                 "keychain-denied",
                 "Your keychain refused access to Deskgate.",
                 MEANS,
-                "Allow Deskgate in your keychain's settings, then let it try again.",
+                "Allow Deskgate in your keychain's settings, then choose “Try the keychain again” in the Deskgate menu.",
             ),
             Self::Absent => Advice::new(
                 "keychain-absent",
                 "This session has no keychain.",
                 MEANS,
-                "Start a keychain service such as GNOME Keyring or KWallet, then let Deskgate try again.",
+                "Start a keychain service such as GNOME Keyring or KWallet, then choose “Try the keychain again” in the Deskgate menu, or: deskgate keychain",
             ),
         }
     }

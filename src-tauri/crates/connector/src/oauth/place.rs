@@ -239,6 +239,7 @@ impl GrantPlace {
                     title: target.title.clone(),
                 },
                 authorize_url: request.url.clone(),
+                entrance: None,
                 redirect_uri: redirect_uri.clone(),
                 deadline: self.shared.sign_in_deadline,
             };

@@ -1,6 +1,6 @@
 //! What each request does. The record comes first: an act that cannot be recorded is not done.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ::audit::{AuditEvent, EventRecord, JournalFault};
 use model::{Advice, CredentialId, DeviceId, ForPerson as _};
@@ -10,7 +10,7 @@ use super::{Answer, Ask, Reply, Secret, verify};
 use crate::relay::{self, RelayFault};
 use crate::sealing::SealFault;
 use crate::server::Plane;
-use crate::store::{Filter, StoreFault, StoredCredential};
+use crate::store::{Ending, Filter, StoreFault, StoredCredential};
 
 /// Why an act was not done.
 #[derive(Debug, thiserror::Error)]
@@ -66,6 +66,7 @@ impl Plane {
                 self.store.devices().await.map(|devices| Answer::Devices { devices }).map_err(Into::into)
             }
             Ask::RevokeDevice { id } => self.revoke_device(id, uid).await,
+            Ask::SignOutPerson { person } => self.sign_out_person(&person, uid).await,
             Ask::QueryAudit { filter } => self.query_audit(&filter, uid).await,
             Ask::VerifyAudit => self.verify_audit(uid).await,
         };
@@ -126,6 +127,26 @@ impl Plane {
         self.record(uid, "device-revoke", &[("device", id.to_string())]).await?;
         let found = self.store.revoke_device(id, self.clock.now()).await?;
         if found { Ok(Answer::Done) } else { Err(ActFault::Unknown("device")) }
+    }
+
+    async fn sign_out_person(&self, person: &str, uid: u32) -> Result<Answer, ActFault> {
+        self.record(uid, "person-sign-out", &[("person", person.to_owned())]).await?;
+        let people = self.store.people(person).await?;
+        if people.is_empty() {
+            return Err(ActFault::Unknown("person"));
+        }
+        let now = self.clock.now();
+        let mut devices = BTreeSet::new();
+        for (issuer, subject) in people {
+            let ending = Ending::Person { issuer: &issuer, subject: &subject, before: now };
+            for ended in self.store.end_sign_ins(&ending, now).await? {
+                let event = EventRecord::new(AuditEvent::SessionEnded).of(ended.subject);
+                let event = event.with("cause", "administrator").with("device", ended.device.to_string());
+                self.journal.event(event).await?;
+                devices.insert(ended.device);
+            }
+        }
+        Ok(Answer::SignedOut { devices: devices.len() })
     }
 
     async fn query_audit(&self, filter: &Filter, uid: u32) -> Result<Answer, ActFault> {

@@ -54,6 +54,11 @@ pub enum Ask {
         /// The device.
         id: DeviceId,
     },
+    /// Ends the sign-ins of a person on every device. Whoever may still sign in at the provider can do so again.
+    SignOutPerson {
+        /// Their subject at the provider, or their e-mail address.
+        person: String,
+    },
     /// Looks up audit records.
     QueryAudit {
         /// Which.
@@ -82,6 +87,11 @@ pub enum Answer {
     Devices {
         /// The latest first.
         devices: Vec<Device>,
+    },
+    /// The person's sign-ins were ended.
+    SignedOut {
+        /// On how many devices they had a session.
+        devices: usize,
     },
     /// It was done.
     Done,

@@ -82,6 +82,16 @@ pub(super) async fn revoke_device(id: DeviceId, socket: &Path, json: bool) -> Re
     Ok(())
 }
 
+pub(super) async fn sign_out_person(person: String, socket: &Path, json: bool) -> Result<(), Failure> {
+    let question = Ask::SignOutPerson { person: person.clone() };
+    let Answer::SignedOut { devices } = asked(socket, &question).await? else { return Err(unexpected()) };
+    said(json, &json!({"signed_out": person, "devices": devices}), || {
+        let where_ = if devices == 1 { "1 device".to_owned() } else { format!("{devices} devices") };
+        format!("{person} is signed out of {where_}.")
+    });
+    Ok(())
+}
+
 /// Records are JSON lines by themselves: they are printed as they were written.
 pub(super) async fn query(args: QueryArgs) -> Result<(), Failure> {
     let filter = Filter {

@@ -54,6 +54,9 @@ enum Command {
     /// List and revoke devices.
     #[command(subcommand)]
     Device(DeviceCommand),
+    /// Sign people out.
+    #[command(subcommand)]
+    Person(PersonCommand),
     /// Look up and verify audit records.
     #[command(subcommand)]
     Audit(AuditCommand),
@@ -238,6 +241,18 @@ enum DeviceCommand {
 }
 
 #[derive(Debug, Subcommand)]
+enum PersonCommand {
+    /// End somebody's sign-ins on every device, within seconds. Disable them at the identity provider first: whoever may
+    /// sign in there can sign in again.
+    SignOut {
+        /// Their e-mail address, or their subject at the identity provider.
+        person: String,
+        #[command(flatten)]
+        socket: Socket,
+    },
+}
+
+#[derive(Debug, Subcommand)]
 enum AuditCommand {
     /// Look up records. The question itself is recorded.
     Query(Box<QueryArgs>),
@@ -333,6 +348,9 @@ pub(crate) async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Device(DeviceCommand::List(socket)) => ask::list_devices(&socket.admin_socket, json).await,
         Command::Device(DeviceCommand::Revoke { id, socket }) => {
             ask::revoke_device(id, &socket.admin_socket, json).await
+        }
+        Command::Person(PersonCommand::SignOut { person, socket }) => {
+            ask::sign_out_person(person, &socket.admin_socket, json).await
         }
         Command::Audit(AuditCommand::Query(args)) => ask::query(*args).await,
         Command::Audit(AuditCommand::Verify(socket)) => ask::verify(&socket.admin_socket, json).await,

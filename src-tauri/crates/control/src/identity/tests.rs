@@ -19,6 +19,7 @@ fn provider(issuer: &str) -> IdentityProvider {
         client_id: CLIENT_ID.to_owned(),
         scopes: BTreeSet::new(),
         groups_claim: "groups".to_owned(),
+        sign_out_returns: false,
     }
 }
 

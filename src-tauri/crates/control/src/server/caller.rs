@@ -13,6 +13,8 @@ pub(crate) struct Caller {
     pub(crate) device: DeviceId,
     /// The person, with the claims that this server verified.
     pub(crate) subject: Subject,
+    /// The session, by the digest of its token.
+    pub(crate) session: Digest,
     /// When the session ends.
     pub(crate) expires: Timestamp,
 }
@@ -84,13 +86,18 @@ impl Plane {
         };
         let token = session_token(headers).ok_or_else(refused)?;
         let proof = self.proof(method, path, headers, Some(token)).await?;
-        let session =
-            self.store.session(Digest::of(token.as_bytes()), self.clock.now()).await?.ok_or_else(refused)?;
+        let digest = Digest::of(token.as_bytes());
+        let session = self.store.session(digest, self.clock.now()).await?.ok_or_else(refused)?;
         if session.thumbprint != proof.thumbprint {
             tracing::warn!(device = %session.device, "a session token was used with another key");
             return Err(refused());
         }
-        Ok(Caller { device: session.device, subject: session.subject, expires: session.expires })
+        Ok(Caller {
+            device: session.device,
+            subject: session.subject,
+            session: digest,
+            expires: session.expires,
+        })
     }
 }
 

@@ -6,7 +6,7 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use model::Advice;
-use org_protocol::{DeviceDescription, EnrolAnswer, EnrolRequest, NonceSeed, SESSION_FORMAT};
+use org_protocol::{DEVICE_REVOKED, DeviceDescription, EnrolAnswer, EnrolRequest, NonceSeed, SESSION_FORMAT};
 use serde::de::DeserializeOwned;
 
 use super::{Fault, Plane, Shared};
@@ -65,14 +65,18 @@ impl Plane {
         let live = self.publication.live().ok_or_else(Fault::unpublished)?;
         let provider = &live.content().org.identity_provider;
         let nonce = seed.nonce(thumbprint);
-        Ok(self.identity.verify(provider, id_token, &nonce, self.clock.now()).await?)
+        let verified = self.identity.verify(provider, id_token, &nonce, self.clock.now()).await?;
+        if self.store.is_sign_in_ended(&verified.subject, &verified.sign_in).await? {
+            return Err(IdentityFault::Ended.into());
+        }
+        Ok(verified)
     }
 }
 
 /// What a revoked device is told.
 pub(super) fn revoked() -> Fault {
     let advice = Advice::new(
-        "device-revoked",
+        DEVICE_REVOKED,
         "Your organisation has revoked this device.",
         "It gets no policy, no session and no shared accounts.",
         "Ask your IT department.",

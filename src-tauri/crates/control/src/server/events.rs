@@ -88,14 +88,15 @@ impl Follow {
         loop {
             if let Some(event) = self.queue.pop_front() {
                 self.seq = self.seq.max(event.seq);
-                self.ended |= event.what == EventKind::SessionRevoked;
+                self.ended |= matches!(event.what, EventKind::SessionRevoked | EventKind::SignInEnded);
                 return Some(event);
             }
             if self.ended {
                 return None;
             }
             self.changes.mark_unchanged();
-            match self.plane.store.events_after(self.seq, self.caller.device, PAGE).await {
+            match self.plane.store.events_after(self.seq, self.caller.device, self.caller.session, PAGE).await
+            {
                 Ok(events) if !events.is_empty() => {
                     self.queue.extend(events);
                     continue;

@@ -101,6 +101,7 @@ impl From<IdentityFault> for Fault {
             IdentityFault::Unreadable
             | IdentityFault::Refused(_)
             | IdentityFault::NotBound
+            | IdentityFault::Ended
             | IdentityFault::FromTheFuture(_) => StatusCode::FORBIDDEN,
         };
         Self::new(status, fault.advice())

@@ -1,5 +1,5 @@
-//! The HTTP side of the control plane. Every route but the signed documents, the discovery document and the health
-//! check needs a proof of possession of a device key; see [`caller`].
+//! The HTTP side of the control plane. Every route but the signed documents, the discovery document, the health check and
+//! the identity provider's logout needs a proof of possession of a device key; see [`caller`].
 
 mod audit;
 mod broker;
@@ -8,6 +8,7 @@ mod documents;
 mod enrol;
 mod events;
 mod fault;
+mod logout;
 mod session;
 
 use std::sync::Arc;
@@ -63,6 +64,9 @@ pub(crate) fn router(plane: Arc<Plane>) -> Router {
         .route(&at(AUDIT_PATH), post(audit::upload))
         // A batch that is a little too large is told so by name.
         .layer(DefaultBodyLimit::max(BATCH_BYTES + SMALL_BODY));
+    let logouts = Router::new()
+        .route("/v1/oidc/backchannel-logout", post(logout::backchannel))
+        .layer(DefaultBodyLimit::max(logout::LOGOUT_BODY));
     let rest = Router::new()
         .route("/healthz", get(documents::health))
         .route("/.well-known/deskgate", get(documents::discovery))
@@ -71,10 +75,10 @@ pub(crate) fn router(plane: Arc<Plane>) -> Router {
         .route("/v1/root/{name}", get(documents::root))
         .route("/v1/bundles/{name}", get(documents::bundle))
         .route(&at(ENROL_PATH), post(enrol::enrol))
-        .route(&at(SESSION_PATH), post(session::open))
+        .route(&at(SESSION_PATH), post(session::open).delete(session::close))
         .route(&at(EVENTS_PATH), get(events::stream))
         .layer(DefaultBodyLimit::max(SMALL_BODY));
-    calls.merge(uploads).merge(rest).fallback(nothing).with_state(plane)
+    calls.merge(uploads).merge(logouts).merge(rest).fallback(nothing).with_state(plane)
 }
 
 async fn nothing() -> Fault {

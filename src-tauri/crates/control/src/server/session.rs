@@ -1,4 +1,4 @@
-//! `POST /v1/session`: a person's session on an enrolled device.
+//! `POST /v1/session`: a person's session on an enrolled device. `DELETE /v1/session`: its end.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use ::audit::{AuditEvent, EventRecord};
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::{HeaderMap, Method, Uri};
+use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use model::Digest;
@@ -16,6 +16,7 @@ use super::caller::session_token;
 use super::enrol::{check_format, parsed, revoked, unknown};
 use super::{Fault, Shared};
 use crate::identity::IdentityFault;
+use crate::store::NewSession;
 
 /// How long a session lasts. It is renewed with a fresh ID token, which a provider does not give to somebody who left.
 const SESSION_LIFE: Duration = Duration::from_secs(3600);
@@ -43,18 +44,29 @@ pub(super) async fn open(
         Some(token) => plane.store.session(Digest::of(token.as_bytes()), now).await?,
         None => None,
     };
-    let renews =
-        held.is_some_and(|held| held.device == device.id && held.subject.is_same_person(&verified.subject));
+    let held = held.filter(|held| held.device == device.id && held.subject.is_same_person(&verified.subject));
+    let renews = held.is_some();
     if !verified.bound && !renews {
         return Err(IdentityFault::NotBound.into());
     }
 
     let token = new_token()?;
     let expires = now.plus(SESSION_LIFE);
-    plane
-        .store
-        .open_session(Digest::of(token.as_bytes()), device.id, &verified.subject, now, expires)
-        .await?;
+    let sign_in = match &held {
+        Some(held) => verified.sign_in.continuing(&held.sign_in),
+        None => verified.sign_in,
+    };
+    let session = NewSession {
+        token: Digest::of(token.as_bytes()),
+        device: device.id,
+        subject: &verified.subject,
+        sign_in: &sign_in,
+        now,
+        expires,
+    };
+    if !plane.store.open_session(&session).await? {
+        return Err(IdentityFault::Ended.into());
+    }
     if !renews {
         let event = EventRecord::new(AuditEvent::SignedIn)
             .of(verified.subject.clone())
@@ -63,6 +75,20 @@ pub(super) async fn open(
     }
     let subject = verified.subject;
     Ok(Json(SessionAnswer { format: SESSION_FORMAT, token, expires, device: device.id, subject }))
+}
+
+/// The person signs out: the sign-in opens no session any more, on this device or with this ID token.
+pub(super) async fn close(
+    State(plane): Shared,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<StatusCode, Fault> {
+    let caller = plane.caller(&method, uri.path(), &headers).await?;
+    plane.store.sign_out(caller.session, plane.clock.now()).await?;
+    let event = EventRecord::new(AuditEvent::SignedOut).of(caller.subject);
+    plane.journal.event(event.with("device", caller.device.to_string())).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 fn new_token() -> Result<String, getrandom::Error> {

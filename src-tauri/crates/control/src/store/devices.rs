@@ -1,9 +1,9 @@
-//! Devices and their sessions.
+//! Devices.
 
-use model::{DeviceId, Digest, Subject, Timestamp};
+use model::{DeviceId, Subject, Timestamp};
 use org_protocol::{DeviceDescription, EventKind};
 
-use super::{IMMEDIATE, Store, StoreFault, from_json, parsed};
+use super::{IMMEDIATE, Store, StoreFault, parsed};
 
 /// A device that is known.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -37,19 +37,6 @@ pub(crate) struct NewDevice<'a> {
     pub description: &'a DeviceDescription,
     /// Who enrols it.
     pub subject: &'a Subject,
-}
-
-/// A live session.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct SessionRow {
-    /// The device.
-    pub device: DeviceId,
-    /// The thumbprint of the device's key.
-    pub thumbprint: String,
-    /// The person.
-    pub subject: Subject,
-    /// When it ends.
-    pub expires: Timestamp,
 }
 
 type DeviceRow = (String, String, String, String, String, i64, i64, Option<i64>);
@@ -153,72 +140,6 @@ impl Store {
         self.changed();
         Ok(true)
     }
-
-    /// Opens a session. `token` is its digest.
-    ///
-    /// # Errors
-    /// A [`StoreFault`].
-    pub(crate) async fn open_session(
-        &self,
-        token: Digest,
-        device: DeviceId,
-        subject: &Subject,
-        now: Timestamp,
-        expires: Timestamp,
-    ) -> Result<(), StoreFault> {
-        let mut transaction = self.writer.begin_with(IMMEDIATE).await?;
-        sqlx::query("DELETE FROM sessions WHERE expires_at < ?")
-            .bind(now.micros())
-            .execute(&mut *transaction)
-            .await?;
-        sqlx::query(
-            "INSERT INTO sessions (token_digest, device, subject, opened_at, expires_at) VALUES (?, ?, ?, ?, ?)",
-        )
-        .bind(token.to_string())
-        .bind(device.to_string())
-        .bind(serde_json::to_string(subject).unwrap_or_default())
-        .bind(now.micros())
-        .bind(expires.micros())
-        .execute(&mut *transaction)
-        .await?;
-        sqlx::query("UPDATE devices SET seen_at = ? WHERE id = ?")
-            .bind(now.micros())
-            .bind(device.to_string())
-            .execute(&mut *transaction)
-            .await?;
-        transaction.commit().await?;
-        self.changed();
-        Ok(())
-    }
-
-    /// The session of a token, if it is live: neither expired nor revoked, and neither is its device.
-    ///
-    /// # Errors
-    /// A [`StoreFault`].
-    pub(crate) async fn session(
-        &self,
-        token: Digest,
-        now: Timestamp,
-    ) -> Result<Option<SessionRow>, StoreFault> {
-        let row: Option<(String, String, String, i64)> = sqlx::query_as(
-            "SELECT s.device, d.thumbprint, s.subject, s.expires_at
-             FROM sessions s JOIN devices d ON d.id = s.device
-             WHERE s.token_digest = ? AND s.expires_at > ? AND s.revoked_at IS NULL AND d.revoked_at IS NULL",
-        )
-        .bind(token.to_string())
-        .bind(now.micros())
-        .fetch_optional(&self.readers)
-        .await?;
-        row.map(|(device, thumbprint, subject, expires)| {
-            Ok(SessionRow {
-                device: parsed("device id", &device)?,
-                thumbprint,
-                subject: from_json("subject", &subject)?,
-                expires: Timestamp::from_micros(expires),
-            })
-        })
-        .transpose()
-    }
 }
 
 fn device(row: DeviceRow) -> Result<Device, StoreFault> {
@@ -237,8 +158,12 @@ fn device(row: DeviceRow) -> Result<Device, StoreFault> {
 
 #[cfg(test)]
 mod tests {
+    use model::Digest;
+
+    use super::super::NewSession;
     use super::super::tests::store;
     use super::*;
+    use crate::identity::SignIn;
 
     const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
     const LATER: Timestamp = Timestamp::from_seconds(1_800_003_600);
@@ -256,6 +181,13 @@ mod tests {
         let subject = Subject::local("alice");
         let device = NewDevice { thumbprint, id, description: &description, subject: &subject };
         store.enrol(&device, NOW).await.expect("enrols")
+    }
+
+    async fn opened(store: &Store, token: Digest, device: DeviceId) {
+        let (subject, sign_in) = (Subject::local("alice"), SignIn { sid: None, at: NOW, nonce: None });
+        let session =
+            NewSession { token, device, subject: &subject, sign_in: &sign_in, now: NOW, expires: LATER };
+        assert!(store.open_session(&session).await.expect("opens"));
     }
 
     #[tokio::test]
@@ -279,30 +211,18 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_session_lives_until_its_end() {
-        let (_dir, store) = store().await;
-        let device = enrolled(&store, "a").await;
-        let token = Digest::of(b"token");
-        store.open_session(token, device.id, &Subject::local("alice"), NOW, LATER).await.expect("opens");
-        let session = store.session(token, NOW).await.expect("reads").expect("live");
-        assert_eq!((session.device, session.thumbprint.as_str()), (device.id, "a"));
-        assert_eq!(store.session(token, LATER).await.expect("reads"), None);
-        assert_eq!(store.session(Digest::of(b"other"), NOW).await.expect("reads"), None);
-    }
-
-    #[tokio::test]
     async fn revoking_a_device_ends_its_sessions_and_is_told() {
         let (_dir, store) = store().await;
         let device = enrolled(&store, "a").await;
         let token = Digest::of(b"token");
-        store.open_session(token, device.id, &Subject::local("alice"), NOW, LATER).await.expect("opens");
+        opened(&store, token, device.id).await;
         assert!(store.revoke_device(device.id, NOW).await.expect("revokes"));
         assert_eq!(store.session(token, NOW).await.expect("reads"), None);
         assert_eq!(enrolled(&store, "a").await.revoked_at, Some(NOW), "enrolling again does not undo it");
-        let events = store.events_after(0, device.id, 10).await.expect("reads");
+        let events = store.events_after(0, device.id, token, 10).await.expect("reads");
         assert_eq!(events.last().map(|event| event.what.clone()), Some(EventKind::SessionRevoked));
         assert!(
-            store.events_after(0, DeviceId::new(), 10).await.expect("reads").is_empty(),
+            store.events_after(0, DeviceId::new(), token, 10).await.expect("reads").is_empty(),
             "nobody else's business"
         );
         assert!(!store.revoke_device(DeviceId::new(), NOW).await.expect("answers"));

@@ -1,12 +1,12 @@
 //! What desktops are told, in order.
 
-use model::{DeviceId, Timestamp};
+use model::{DeviceId, Digest, Timestamp};
 use org_protocol::Event;
 
 use super::{Store, StoreFault, from_json, signed, unsigned};
 
 impl Store {
-    /// Up to `limit` events after `seq` that concern the device, oldest first.
+    /// Up to `limit` events after `seq` that concern the device and, where they concern one session, this one; oldest first.
     ///
     /// # Errors
     /// A [`StoreFault`].
@@ -14,13 +14,16 @@ impl Store {
         &self,
         seq: u64,
         device: DeviceId,
+        session: Digest,
         limit: u32,
     ) -> Result<Vec<Event>, StoreFault> {
         let rows: Vec<(i64, i64, String)> = sqlx::query_as(
-            "SELECT seq, at, what FROM events WHERE seq > ? AND (device IS NULL OR device = ?) ORDER BY seq LIMIT ?",
+            "SELECT seq, at, what FROM events
+             WHERE seq > ? AND (device IS NULL OR device = ?) AND (session IS NULL OR session = ?) ORDER BY seq LIMIT ?",
         )
         .bind(signed(seq))
         .bind(device.to_string())
+        .bind(session.to_string())
         .bind(limit)
         .fetch_all(&self.readers)
         .await?;

@@ -9,6 +9,7 @@ mod documents;
 mod events;
 mod proofs;
 mod records;
+mod sessions;
 
 use std::path::Path;
 use std::str::FromStr;
@@ -26,6 +27,7 @@ pub use devices::Device;
 pub(crate) use devices::NewDevice;
 pub use records::Filter;
 pub(crate) use records::{Appended, ChainEnd, StoredLine};
+pub(crate) use sessions::{Ending, NewSession};
 
 /// How many readers may work at once.
 const READERS: u32 = 4;

@@ -2,6 +2,7 @@
 //! whoever holds it mints.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::extract::State;
@@ -22,6 +23,7 @@ pub const CLIENT_ID: &str = "deskgate";
 pub struct StandInProvider {
     address: SocketAddr,
     key: Arc<Mutex<(String, SigningKey)>>,
+    asked: Arc<AtomicUsize>,
     server: JoinHandle<()>,
 }
 
@@ -31,7 +33,7 @@ impl Drop for StandInProvider {
     }
 }
 
-type Served = (String, Arc<Mutex<(String, SigningKey)>>);
+type Served = (String, Arc<Mutex<(String, SigningKey)>>, Arc<AtomicUsize>);
 
 impl StandInProvider {
     /// Starts it on a free port.
@@ -42,19 +44,25 @@ impl StandInProvider {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
         let key = Arc::new(Mutex::new(signing_key("one", 1)));
+        let asked = Arc::new(AtomicUsize::new(0));
         let app = Router::new()
             .route("/.well-known/openid-configuration", get(configuration))
             .route("/jwks", get(keys))
-            .with_state((format!("http://{address}"), Arc::clone(&key)));
+            .with_state((format!("http://{address}"), Arc::clone(&key), Arc::clone(&asked)));
         let server = tokio::spawn(async move {
             let _ = axum::serve(listener, app).await;
         });
-        Ok(Self { address, key, server })
+        Ok(Self { address, key, asked, server })
     }
 
     /// Its issuer identifier.
     pub fn issuer(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// How often its keys were asked for.
+    pub fn asked_for_keys(&self) -> usize {
+        self.asked.load(Ordering::SeqCst)
     }
 
     /// Signs with another key from now on, under another id.
@@ -82,8 +90,39 @@ impl StandInProvider {
 
     /// An ID token with these claims, signed by the current key.
     pub fn token(&self, claims: &Value) -> String {
+        self.token_of_kind("JWT", claims)
+    }
+
+    /// A token with these claims that states this type, signed by the current key.
+    pub fn token_of_kind(&self, kind: &str, claims: &Value) -> String {
         let (id, key) = &*self.key.lock().unwrap_or_else(PoisonError::into_inner);
-        signed(&json!({"alg": "ES256", "kid": id, "typ": "JWT"}), claims, key)
+        signed(&json!({"alg": "ES256", "kid": id, "typ": kind}), claims, key)
+    }
+
+    /// The claims of a logout token that names a person, a session or both, issued `now` (seconds since 1970).
+    pub fn logout_claims(&self, subject: Option<&str>, sid: Option<&str>, now: i64) -> Value {
+        let mut id = [0; 16];
+        // Without random numbers a test that needs two of them fails.
+        let _ = getrandom::fill(&mut id);
+        let mut claims = json!({
+            "iss": self.issuer(),
+            "aud": CLIENT_ID,
+            "iat": now,
+            "exp": now + 120,
+            "jti": URL_SAFE_NO_PAD.encode(id),
+            "events": {"http://schemas.openid.net/event/backchannel-logout": {}},
+        });
+        for (name, value) in [("sub", subject), ("sid", sid)] {
+            if let (Some(value), Some(claims)) = (value, claims.as_object_mut()) {
+                claims.insert(name.to_owned(), value.into());
+            }
+        }
+        claims
+    }
+
+    /// A logout token with these claims, signed by the current key.
+    pub fn logout_token(&self, claims: &Value) -> String {
+        self.token_of_kind("logout+jwt", claims)
     }
 }
 
@@ -101,7 +140,7 @@ fn signing_key(id: &str, seed: u8) -> (String, SigningKey) {
     (id.to_owned(), key)
 }
 
-async fn configuration(State((issuer, _)): State<Served>) -> Json<Value> {
+async fn configuration(State((issuer, _, _)): State<Served>) -> Json<Value> {
     Json(json!({
         "issuer": issuer,
         "authorization_endpoint": format!("{issuer}/authorize"),
@@ -113,7 +152,8 @@ async fn configuration(State((issuer, _)): State<Served>) -> Json<Value> {
     }))
 }
 
-async fn keys(State((_, key)): State<Served>) -> Json<Value> {
+async fn keys(State((_, key, asked)): State<Served>) -> Json<Value> {
+    asked.fetch_add(1, Ordering::SeqCst);
     let (id, key) = key.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let mut jwk = public_jwk(&key);
     if let Some(jwk) = jwk.as_object_mut() {

@@ -5,7 +5,7 @@ use futures_util::StreamExt as _;
 use org_protocol::{EVENTS_PATH, Event, EventKind};
 use reqwest::Method;
 
-use crate::harness::{Device, Org, signed_in};
+use crate::harness::{Device, Org, now, signed_in};
 
 /// The `data:` lines of a stream as events.
 struct Stream {
@@ -93,6 +93,31 @@ async fn a_revoked_device_hears_of_it_and_the_stream_ends() {
 
     org.ask(&Ask::RevokeDevice { id: other.id.expect("enrolled") }).await.expect("revokes");
     assert_eq!(others.kinds(1).await, [EventKind::SessionRevoked], "the first was not this one's business");
+}
+
+#[tokio::test]
+async fn who_was_signed_out_hears_of_it_once_and_who_signs_in_again_does_not() {
+    let org = Org::new().await;
+    let device = signed_in(&org, "alice", &["analysts"]).await;
+    let mut stream = Stream::open(&device, None).await;
+    stream.kinds(1).await;
+    let claims = org.idp.logout_claims(Some("alice"), None, now().seconds());
+    let token = org.idp.logout_token(&claims);
+    let sent = reqwest::Client::new().post(org.url("v1/oidc/backchannel-logout"));
+    let answer = sent.form(&[("logout_token", token)]).send().await.expect("answers");
+    assert!(answer.status().is_success());
+    let ended = stream.next().await.expect("an event");
+    assert_eq!(ended.what, EventKind::SignInEnded);
+    assert!(stream.next().await.is_none(), "nothing more");
+
+    let mut anew = Device::new(&org);
+    anew.key = device.key.clone();
+    let claims = org.idp.claims("alice", &["analysts"], Some(&anew.nonce()), now().seconds() + 2);
+    anew.open_session(org.idp.token(&claims)).await.expect("opens");
+    let mut stream = Stream::open(&anew, Some(ended.seq - 1)).await;
+    drop((device, anew));
+    org.running.stop().await;
+    assert!(stream.next().await.is_none(), "the end of the session before is not this one's");
 }
 
 #[tokio::test]

@@ -8,5 +8,6 @@ mod documents;
 mod enrolment;
 mod events;
 mod harness;
+mod logout;
 mod records;
 mod relay;

@@ -138,6 +138,24 @@ impl OwnAccounts {
         self.present(connector)?.sign_out(connector).await
     }
 
+    /// Forgets the accounts at all connectors that are offered now; gives what could not be forgotten.
+    pub(crate) async fn forget_all(&self) -> Vec<GrantFault> {
+        let grants = self.held().grants.clone();
+        let Some(grants) = grants else { return Vec::new() };
+        let signed_in: Vec<_> = grants
+            .watch()
+            .borrow()
+            .iter()
+            .filter(|(_, status)| !matches!(status, GrantStatus::SignedOut))
+            .map(|(connector, _)| connector.clone())
+            .collect();
+        let mut faults = Vec::new();
+        for connector in signed_in {
+            faults.extend(grants.sign_out(&connector).await.err());
+        }
+        faults
+    }
+
     /// Ends the work after what is under way.
     pub(crate) async fn close(&self) {
         let grants = self.held().grants.take();

@@ -7,6 +7,7 @@ use gateway::Switch;
 use issuer::Issuer;
 use model::{Advice, ConnectorId, ForPerson as _};
 use tokio::sync::mpsc;
+use vault::Vault;
 
 use super::accounts::OwnAccounts;
 use super::membership::SignIn;
@@ -19,6 +20,7 @@ pub(crate) struct GatewayEngine {
     pub(crate) issuer: Arc<Issuer>,
     pub(crate) journal: Journal,
     pub(crate) tell: Tell,
+    pub(crate) vault: Vault,
     /// Connectors to sign in to.
     pub(crate) wanted: mpsc::UnboundedSender<ConnectorId>,
     pub(crate) accounts: OwnAccounts,
@@ -43,14 +45,32 @@ impl Engine for GatewayEngine {
             Order::Revoke { client_id, server } => {
                 let (issuer, tell) = (Arc::clone(&self.issuer), self.tell.clone());
                 self.runtime.spawn(async move {
-                    if let Err(fault) = issuer.revoke_client(&client_id).await {
+                    if let Err(fault) = issuer.revoke(&client_id, &server).await {
                         tracing::error!(%fault, "revoking an assistant is not on disk");
                     }
                     tell.event(Event::AssistantGone { client_id, server });
                 });
             }
+            Order::TryKeychain => {
+                let vault = self.vault.clone();
+                self.runtime.spawn(async move {
+                    let state = vault.retry().await;
+                    tracing::info!(?state, "the keychain was tried again");
+                });
+            }
             Order::SignIn => self.organisation(|sign_in| async move { sign_in.sign_in().await }),
-            Order::SignOut => self.organisation(|sign_in| async move { sign_in.sign_out().await }),
+            Order::SignOut { forget_accounts } => {
+                let (accounts, tell) = (self.accounts.clone(), self.tell.clone());
+                self.organisation(move |sign_in| async move {
+                    if forget_accounts {
+                        // While they are still the present person's.
+                        for fault in accounts.forget_all().await {
+                            tell.event(Event::FaultRaised(fault.advice()));
+                        }
+                    }
+                    sign_in.sign_out().await
+                });
+            }
         }
     }
 }

@@ -25,7 +25,7 @@ use super::present::Present;
 use crate::event::{Act, Event};
 use crate::pending::{PendingDesk, PendingId, PendingItem};
 use crate::state::{AppState, Runs};
-use crate::view;
+use crate::{view, words};
 
 const LONGEST_REQUEST: u64 = 1024 * 1024;
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -63,6 +63,9 @@ pub enum Command {
     SignOut {
         /// The account at this connector; the organisation's session where none is named.
         connector: Option<model::ConnectorId>,
+        /// With the organisation's session, the person's accounts at connectors too.
+        #[serde(default)]
+        forget_accounts: bool,
     },
     /// What a connector's programs print, and what failed on the way to it.
     Logs {
@@ -80,6 +83,8 @@ pub enum Command {
     },
     /// Shows the main window, if a desktop owns the instance.
     Show,
+    /// Tries the keychain again.
+    TryKeychain,
     /// Refuses calls.
     Pause,
     /// Takes calls again.
@@ -275,17 +280,17 @@ impl Desk {
             Command::SignIn { connector: Some(connector) } => {
                 self.act(Act::SignInTo(connector), "A sign-in was asked for.")
             }
-            Command::SignOut { connector: Some(connector) } => {
+            Command::SignOut { connector: Some(connector), .. } => {
                 self.act(Act::SignOutOf(connector), "The account is forgotten.")
             }
             Command::SignIn { connector: None } => self.organisation(
                 Act::SignIn,
                 "A sign-in was asked for. It goes on in your browser or in a window.",
             ),
-            Command::SignOut { connector: None } => self.organisation(
-                Act::SignOut,
-                "Signed out. Your assistants can do nothing until somebody signs in.",
-            ),
+            Command::SignOut { connector: None, forget_accounts } => {
+                let words = words::signed_out(&self.state.borrow(), forget_accounts);
+                self.organisation(Act::SignOut { forget_accounts }, &words)
+            }
             Command::Logs { connector, after, wait: _ } => self.log(&connector, after),
             Command::Bridge { .. } => refused(Advice::new("bridge", "A bridge stays connected.", "", "")),
             Command::Show if self.state.borrow().desktop => {
@@ -297,6 +302,10 @@ impl Desk {
                 "",
                 "End it with: deskgate quit. Then start the desktop application.",
             )),
+            Command::TryKeychain => self.act(
+                Act::TryKeychain,
+                "The keychain is tried again; it may ask you for its password. See: deskgate status",
+            ),
             Command::Pause => {
                 self.act(Act::Pause(crate::effect::PauseFor::Open), "Paused: every call is refused.")
             }
@@ -311,7 +320,7 @@ impl Desk {
         {
             return refused(Advice::new(
                 "log-elsewhere",
-                format!("{} runs at {}.", elsewhere.title, crate::words::organisation(&state)),
+                format!("{} runs at {}.", elsewhere.title, words::organisation(&state)),
                 "What it prints stays there.",
                 "",
             ));
@@ -325,7 +334,7 @@ impl Desk {
             ));
         };
         match serde_json::to_value(view::log(&page)) {
-            Ok(json) => Report::Ok { text: crate::words::log(&page), json },
+            Ok(json) => Report::Ok { text: words::log(&page), json },
             Err(fault) => refused(Advice::new("log", format!("The log cannot be shown: {fault}."), "", "")),
         }
     }
@@ -357,7 +366,7 @@ impl Desk {
             text.push_str(&format!("\n  {}: {}", server.title, server.url));
         }
         let now = self.clock.now();
-        for outage in state.connectors.values().filter_map(|it| crate::words::outage(it, now)) {
+        for outage in state.connectors.values().filter_map(|it| words::outage(it, now)) {
             text.push_str(&format!("\n! {outage}"));
         }
         for advice in state.advice() {
@@ -397,7 +406,7 @@ impl Desk {
 fn line(item: &PendingItem) -> PendingLine {
     PendingLine {
         id: item.id.to_string(),
-        question: format!("{}: {}", crate::words::title(item), crate::words::detail(item)),
+        question: format!("{}: {}", words::title(item), words::detail(item)),
         deadline: item.deadline,
     }
 }

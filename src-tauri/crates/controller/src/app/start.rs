@@ -213,6 +213,7 @@ async fn run(
         issuer,
         journal: base.journal.clone(),
         tell: base.tell.clone(),
+        vault: base.vault.clone(),
         wanted,
         accounts: accounts.clone(),
         sign_in,

@@ -58,6 +58,16 @@ pub struct PendingItem {
     pub deadline: Timestamp,
 }
 
+impl PendingItem {
+    /// Whether it is no question, but a page on which the person signs out.
+    pub fn is_sign_out(&self) -> bool {
+        match &self.question {
+            Question::SignIn(request) => matches!(request.purpose, SignInPurpose::SignOut { .. }),
+            Question::Consent(_) | Question::Approval(_) => false,
+        }
+    }
+}
+
 /// How a question ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ending {
@@ -179,12 +189,20 @@ pub(super) fn folds(waiting: &Question, asked: &Question) -> bool {
 pub(super) fn replaces(asked: &Question, waiting: &Question) -> bool {
     match (asked, waiting) {
         (Question::SignIn(a), Question::SignIn(b)) => match (&a.purpose, &b.purpose) {
-            (SignInPurpose::Organisation { .. }, SignInPurpose::Organisation { .. }) => true,
+            (
+                SignInPurpose::Organisation { .. } | SignInPurpose::SignOut { .. },
+                SignInPurpose::Organisation { .. } | SignInPurpose::SignOut { .. },
+            ) => true,
             (
                 SignInPurpose::Connector { connector: a, .. },
                 SignInPurpose::Connector { connector: b, .. },
             ) => a == b,
-            (SignInPurpose::Organisation { .. } | SignInPurpose::Connector { .. }, _) => false,
+            (
+                SignInPurpose::Organisation { .. }
+                | SignInPurpose::SignOut { .. }
+                | SignInPurpose::Connector { .. },
+                _,
+            ) => false,
         },
         (Question::SignIn(_) | Question::Consent(_) | Question::Approval(_), _) => false,
     }

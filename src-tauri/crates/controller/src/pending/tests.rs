@@ -67,6 +67,7 @@ fn sign_in(state: &str) -> SignInRequest {
     SignInRequest {
         purpose: SignInPurpose::Connector { connector: "mail".parse().unwrap(), title: "Mail".to_owned() },
         authorize_url: format!("https://idp.test/auth?state={state}").parse().unwrap(),
+        entrance: None,
         redirect_uri: format!("http://127.0.0.1:{port}/callback").parse().unwrap(),
         deadline: HOUR,
     }

@@ -25,6 +25,7 @@ fn request() -> SignInRequest {
     SignInRequest {
         purpose: SignInPurpose::Organisation { name: "Acme".to_owned() },
         authorize_url: "https://idp.test/auth?client_id=d&state=abc".parse().unwrap(),
+        entrance: None,
         redirect_uri: format!("http://127.0.0.1:{port}/callback").parse().unwrap(),
         deadline: Duration::from_secs(60),
     }
@@ -115,4 +116,63 @@ proptest! {
         url.query_pairs_mut().append_pair("code", "c").append_pair("state", &state);
         prop_assert_eq!(is_redirect(&request, &url), state == "abc");
     }
+}
+
+/// An attempt to sign out, with an entrance.
+fn farewell() -> SignInRequest {
+    let request = request();
+    let mut entrance = request.redirect_uri.clone();
+    entrance.set_path("/sign-out/secret");
+    SignInRequest {
+        purpose: SignInPurpose::SignOut { name: "Acme".to_owned() },
+        authorize_url: "https://idp.test/end?id_token_hint=eyJ.a.b&state=abc".parse().unwrap(),
+        entrance: Some(entrance),
+        ..request
+    }
+}
+
+#[test]
+fn who_comes_back_from_signing_out_brings_the_state_alone() {
+    let request = farewell();
+    let check = |rest: &str| is_redirect(&request, &at(&request, rest));
+    assert!(check("/callback?state=abc"));
+    assert!(!check("/callback?state=abd"));
+    assert!(!check("/callback?code=1"));
+    assert!(!check("/sign-out/secret?state=abc"));
+}
+
+#[tokio::test]
+async fn an_entrance_leads_on_once_and_nowhere_else() {
+    let request = farewell();
+    let listener = RedirectListener::bind(&request).await.unwrap();
+    let caught = tokio::spawn(listener.caught());
+    let mut entrance = request.entrance.clone().unwrap();
+    entrance.set_query(None);
+    let get = async |path: &str, host: &str| {
+        let authority = format!("127.0.0.1:{}", entrance.port().unwrap());
+        let mut stream = TcpStream::connect(&authority).await.unwrap();
+        let host = if host.is_empty() { &authority } else { host };
+        stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n").as_bytes()).await.unwrap();
+        let mut reply = String::new();
+        stream.read_to_string(&mut reply).await.unwrap();
+        reply
+    };
+    for (path, host) in [("/sign-out/guess", ""), ("/sign-out/", ""), ("/sign-out/secret", "evil.test")] {
+        let reply = get(path, host).await;
+        assert!(reply.starts_with("HTTP/1.1 404") && !reply.contains("id_token_hint"), "{path}: {reply}");
+    }
+    let reply = get("/sign-out/secret", "").await;
+    assert!(reply.starts_with("HTTP/1.1 303"), "{reply}");
+    assert!(reply.contains("location: https://idp.test/end?id_token_hint=eyJ.a.b&state=abc"), "{reply}");
+    assert!(
+        reply.contains("cache-control: no-store") && reply.contains("referrer-policy: no-referrer"),
+        "{reply}"
+    );
+    assert!(
+        get("/sign-out/secret", "").await.starts_with("HTTP/1.1 404"),
+        "whoever comes second gets nothing"
+    );
+    let back = get("/callback?state=abc", "").await;
+    assert!(back.contains("You are signed out"), "{back}");
+    assert_eq!(caught.await.unwrap().path(), "/callback");
 }

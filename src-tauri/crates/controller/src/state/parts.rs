@@ -44,10 +44,12 @@ pub enum Session {
         /// How they are shown: an e-mail address or a name.
         label: String,
     },
-    /// The session ended and could not be renewed silently.
+    /// The session was ended, or could not be renewed silently.
     Expired {
         /// Who was signed in.
         label: String,
+        /// What happened, and what to do.
+        why: Advice,
     },
 }
 
@@ -55,7 +57,7 @@ impl Session {
     /// Who is, or was, signed in.
     pub fn label(&self) -> Option<&str> {
         match self {
-            Self::Local { label } | Self::SignedIn { label } | Self::Expired { label } => Some(label),
+            Self::Local { label } | Self::SignedIn { label } | Self::Expired { label, .. } => Some(label),
             Self::SignedOut | Self::SigningIn => None,
         }
     }

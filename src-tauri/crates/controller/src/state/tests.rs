@@ -86,6 +86,7 @@ pub(crate) fn sign_in_item(id: &str, url: &str) -> PendingItem {
                 title: "Mail".to_owned(),
             },
             authorize_url: url.parse().unwrap(),
+            entrance: None,
             redirect_uri: "http://127.0.0.1:4001/callback".parse().unwrap(),
             deadline: Duration::from_secs(120),
         }),
@@ -138,7 +139,7 @@ fn what_was_done_in_one_persons_name_is_not_shown_to_the_next() {
     assert!(state.activity.is_empty());
 
     state.handle(done, NOW);
-    state.handle(Event::Session(Session::Expired { label: "bob@acme.test".to_owned() }), NOW);
+    state.handle(Event::Session(expired("bob@acme.test")), NOW);
     assert_eq!(state.activity.len(), 1, "he is expected back");
     state.handle(signed_in("bob@acme.test"), NOW);
     state.handle(Event::Session(Session::SignedOut), NOW);
@@ -330,12 +331,66 @@ fn offline_counts_from_the_first_silence() {
 }
 
 #[test]
+fn a_page_to_sign_out_opens_by_its_entrance_and_asks_for_nothing() {
+    let mut state = managed();
+    let Question::SignIn(request) = sign_in_item("s1", "https://idp.test/end?id_token_hint=eyJ").question
+    else {
+        panic!("a sign-in")
+    };
+    let entrance: Url = "http://127.0.0.1:4000/sign-out/x".parse().unwrap();
+    let request = SignInRequest {
+        purpose: SignInPurpose::SignOut { name: "Acme".to_owned() },
+        entrance: Some(entrance.clone()),
+        ..request
+    };
+    let item = PendingItem { question: Question::SignIn(request), ..sign_in_item("s1", "https://idp.test/") };
+    let status = state.status();
+    let shown = state.handle(Event::PendingAdded(item.clone()), NOW);
+    let [Effect::OpenSignInWindow { url, title, .. }] = &shown[..] else { panic!("{shown:?}") };
+    assert_eq!(
+        (url, title.as_str()),
+        (&entrance, "Sign out of Acme"),
+        "no notification, no token in the address"
+    );
+    assert_eq!(state.status(), status);
+    assert!(state.waiting().is_empty());
+    let mut google = item;
+    if let Question::SignIn(request) = &mut google.question {
+        request.authorize_url = "https://accounts.google.com/end".parse().unwrap();
+    }
+    google.id = PendingId::typed("s2");
+    assert_eq!(
+        state.handle(Event::PendingAdded(google), NOW),
+        [Effect::OpenBrowser(entrance)],
+        "where it was"
+    );
+}
+
+/// Somebody whose sign-in was ended.
+pub(crate) fn expired(label: &str) -> Session {
+    let why = Advice::new(
+        "sign-in-revoked",
+        "Acme has ended your sign-in.",
+        "Your assistants wait.",
+        "Sign in again.",
+    );
+    Session::Expired { label: label.to_owned(), why }
+}
+
+#[test]
 fn an_ended_session_is_announced_once() {
     let mut state = managed();
-    let expired = || Event::Session(Session::Expired { label: "ada@acme.test".to_owned() });
-    assert!(matches!(&state.handle(expired(), NOW)[..], [Effect::Notify(_)]));
+    let expired = || Event::Session(expired("ada@acme.test"));
+    let told = state.handle(expired(), NOW);
+    let [Effect::Notify(notice)] = &told[..] else { panic!("{told:?}") };
+    assert_eq!(notice.title, "Acme has ended your sign-in.");
+    assert_eq!(notice.body, "Your assistants wait. Sign in again.");
     assert_eq!(state.handle(expired(), NOW), []);
     assert_eq!(state.status(), Status::Attention);
+    assert_eq!(crate::words::summary(&state), "Acme has ended your sign-in.");
+    assert_eq!(state.handle(Event::SignInsEnded, NOW), [Effect::ForgetSignIns], "no page is still signed in");
+    state.handle(Event::Session(Session::SignedIn { label: "ada@acme.test".to_owned() }), NOW);
+    assert_eq!(state.advice(), Vec::<&Advice>::new(), "it is over once she has signed in");
 }
 
 proptest! {

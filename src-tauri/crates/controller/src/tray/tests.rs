@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::event::Event;
 use crate::state::ListState;
-use crate::state::tests::{consent_item, managed, ready, sign_in_item};
+use crate::state::tests::{consent_item, expired, managed, ready, sign_in_item};
 
 const NOW: Timestamp = Timestamp::from_seconds(1_000_000);
 
@@ -59,14 +59,14 @@ fn what_waits_comes_first_and_the_most_urgent_on_top() {
     let mut state = managed();
     state.handle(Event::PendingAdded(consent_item("a1")), NOW);
     state.handle(Event::PendingAdded(sign_in_item("b1", "https://idp.test/?state=1")), NOW);
-    state.session = Session::Expired { label: "ada@acme.test".to_owned() };
+    state.session = expired("ada@acme.test");
     let menu = tray(&state, NOW);
     assert_eq!(menu.icon, Status::Attention);
     assert_eq!(
         lines(&menu)[..7],
         [
             "(2 requests are waiting for you.)",
-            "(ada@acme.test, session ended)",
+            "(ada@acme.test, signed out)",
             "---",
             "Sign in to Mail… [look:b1]",
             "Claude Code wants to use Analyst… [look:a1]",
@@ -74,6 +74,23 @@ fn what_waits_comes_first_and_the_most_urgent_on_top() {
             "Sign in to Acme… [sign-in]",
         ]
     );
+}
+
+#[test]
+fn a_keychain_that_does_not_keep_secrets_can_be_tried_again() {
+    let entry = |state: &AppState| lines(&tray(state, NOW)).iter().any(|line| line.ends_with("[try-keychain]"));
+    let mut state = ready();
+    assert!(!entry(&state), "nothing is wrong with it");
+    for wrong in [vault::KeychainState::Locked, vault::KeychainState::Denied, vault::KeychainState::Absent] {
+        let advice = model::ForPerson::advice(&wrong);
+        let code = advice.code.clone();
+        state.handle(Event::FaultRaised(advice), NOW);
+        assert!(entry(&state), "{wrong:?}");
+        let effects = state.handle(Event::Person(TrayAction::TryKeychain.act()), NOW);
+        assert_eq!(effects, [crate::effect::Effect::Order(crate::effect::Order::TryKeychain)]);
+        state.handle(Event::FaultCleared { code }, NOW);
+    }
+    assert!(!entry(&state));
 }
 
 #[test]
@@ -156,6 +173,7 @@ fn any_action() -> impl Strategy<Value = TrayAction> {
         Just(TrayAction::PauseShort),
         Just(TrayAction::PauseOpen),
         Just(TrayAction::Resume),
+        Just(TrayAction::TryKeychain),
         Just(TrayAction::Support),
         Just(TrayAction::Quit),
     ]

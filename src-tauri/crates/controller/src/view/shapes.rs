@@ -62,6 +62,19 @@ pub struct WindowView {
     pub settings: Vec<SettingView>,
     /// The file that a person edits in personal mode.
     pub settings_file: String,
+    /// What signing out would mean; none where nobody is signed in to an organisation.
+    pub farewell: Option<FarewellView>,
+}
+
+/// What a sign-out takes, and what it leaves.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Type)]
+pub struct FarewellView {
+    /// What ends.
+    pub ends: Vec<String>,
+    /// What stays.
+    pub stays: Vec<String>,
+    /// What becomes of the person's accounts at connectors, unless they are forgotten too; none where there are none.
+    pub accounts: Option<String>,
 }
 
 /// Who decides.

@@ -51,3 +51,29 @@ fn no_program_can_print_a_line_of_deskgate_s_own() {
     ];
     assert_eq!(log(&page), lines.join("\n"));
 }
+
+#[test]
+fn a_sign_out_says_what_becomes_of_accounts_and_assistants() {
+    let mut state = crate::state::tests::managed();
+    state.assistants.clear();
+    state.connectors.values_mut().for_each(|connector| {
+        connector.credential = CredentialKind::None;
+    });
+    let none = farewell(&state);
+    assert_eq!(none.accounts, None, "there are none");
+    assert!(none.stays[0].starts_with("Assistants that you let in stay connected"), "{none:?}");
+
+    let mut connectors = state.connectors.values_mut();
+    let mail = connectors.next().expect("a connector");
+    (mail.credential, mail.status) = (CredentialKind::Own, ConnectorStatus::Ready);
+    let title = mail.title.clone();
+    let one = farewell(&state).accounts.expect("one");
+    assert!(
+        one.starts_with(&format!("Your account at {title} stays here, locked: nobody can use it")),
+        "{one}"
+    );
+    assert!(signed_out(&state, false).contains("stays here, locked"));
+    let forgotten = signed_out(&state, true);
+    assert!(forgotten.contains("are forgotten") && !forgotten.contains("locked"), "{forgotten}");
+    assert_eq!(listed(&["A", "B", "C"]), "A, B and C");
+}

@@ -84,6 +84,34 @@ async fn revoking_one_assistant_leaves_the_other() {
 }
 
 #[tokio::test]
+async fn revoking_an_assistant_at_one_virtual_server_leaves_it_the_others() {
+    let world = world_with(Limits::default(), &["analyst", "finance"]).await;
+    world.listen(40000, program("/opt/codex/codex"));
+    let one = world.register_as("One").await;
+    let analyst = world.sign_in(&one, "analyst").await;
+    let finance = world.sign_in(&one, "finance").await;
+    let pending = [world.code(&one, "analyst").await, world.code(&one, "finance").await];
+
+    let server: model::ServerId = "analyst".parse().unwrap();
+    assert_eq!(world.issuer.revoke(&one, &server).await, Ok(1));
+    assert_eq!(world.check(&analyst.access, "analyst").err(), Some(TokenFault::Unknown));
+    assert_eq!(error(&world.refresh(&one, &analyst.refresh).await), "invalid_grant");
+    assert_eq!(
+        error(&world.redeem(&one, &pending[0]).await),
+        "invalid_grant",
+        "nor does a code bring it back"
+    );
+    assert!(world.check(&finance.access, "finance").is_ok());
+    assert_eq!(world.redeem(&one, &pending[1]).await.status, 200);
+
+    let before = world.times_asked();
+    world.sign_in(&one, "finance").await;
+    assert_eq!(world.times_asked(), before, "the consent elsewhere is remembered");
+    world.sign_in(&one, "analyst").await;
+    assert_eq!(world.times_asked(), before + 1, "and here it is not");
+}
+
+#[tokio::test]
 async fn revoking_a_person_leaves_the_others() {
     let world = world().await;
     let client = world.register().await;

@@ -116,6 +116,7 @@ fn content(org: &str, name: &str) -> Content {
             name: name.to_owned(),
             support_url: None,
             identity_provider: IdentityProvider {
+                sign_out_returns: false,
                 issuer: "https://idp.acme.test".parse().expect("a URL"),
                 client_id: "deskgate".to_owned(),
                 scopes: BTreeSet::new(),

@@ -119,8 +119,9 @@ async fn a_revoked_device_hears_why() {
     let org = desktop.org.clone();
     let keeping = tokio::spawn(async move {
         org.keep_session(Arc::new(tokens), move |outcome| {
-            if let Err(advice) = outcome {
-                hears.lock().expect("not poisoned").push(advice.clone());
+            if let Err(fault) = outcome {
+                assert!(fault.ends_sign_in());
+                hears.lock().expect("not poisoned").push(fault.advice());
             }
         })
         .await;
@@ -142,6 +143,58 @@ async fn a_provider_that_is_down_is_said() {
     let fault = desktop.org.open_session(&alice, &token, Some(&nonce)).await.expect_err("refused");
     assert_eq!(fault.advice().code, "idp-unreachable");
     drop((running, dir));
+}
+
+/// The provider says that somebody's session there has ended.
+async fn log_out(served: &ServedOrg, user: &str) {
+    let now = os::Clock::now(&os::SystemClock).seconds();
+    let token = served.idp.logout_token(&served.idp.logout_claims(Some(user), None, now));
+    let sent = reqwest::Client::new().post(served.url("v1/oidc/backchannel-logout"));
+    let answer = sent.form(&[("logout_token", token)]).send().await.expect("answers");
+    assert!(answer.status().is_success());
+}
+
+#[tokio::test]
+async fn a_sign_in_that_was_ended_is_not_kept_with_the_id_token_at_hand() {
+    let served = ServedOrg::new().await;
+    let desktop = Desktop::new(&served).await;
+    let nonce = desktop.org.nonce().await.expect("a nonce");
+    let token = id_token(&served, "alice", &["analysts"], Some(&nonce));
+    let tokens = SignedIn { token, nonce: Some(nonce), subject: person(&served, "alice") };
+    let heard: Arc<Mutex<Vec<String>>> = Arc::default();
+    let (hears, org) = (Arc::clone(&heard), desktop.org.clone());
+    let keeping = tokio::spawn(async move {
+        org.keep_session(Arc::new(tokens), move |outcome| {
+            let told = outcome.map_or_else(|fault| fault.advice().code, |_| "opened".to_owned());
+            hears.lock().expect("not poisoned").push(told);
+        })
+        .await;
+    });
+    until("a session", async || desktop.org.session().borrow().is_some()).await;
+    log_out(&served, "alice").await;
+    let org = desktop.org.clone();
+    let following = tokio::spawn(async move { org.follow(|_| ()).await });
+    until("the refusal", async || heard.lock().expect("not poisoned").len() >= 2).await;
+    assert_eq!(heard.lock().expect("not poisoned")[..2], ["opened", "sign-in-revoked"]);
+    assert!(desktop.org.session().borrow().is_none());
+    keeping.abort();
+    following.abort();
+}
+
+#[tokio::test]
+async fn who_signs_out_is_out_at_the_server_too() {
+    let served = ServedOrg::new().await;
+    let desktop = Desktop::new(&served).await;
+    let nonce = desktop.org.nonce().await.expect("a nonce");
+    let token = id_token(&served, "alice", &["analysts"], Some(&nonce));
+    let alice = person(&served, "alice");
+    desktop.org.open_session(&alice, &token, Some(&nonce)).await.expect("opens");
+    let ended = desktop.org.end_session().expect("there was one");
+    assert!(desktop.org.session().borrow().is_none());
+    desktop.org.close_session(&ended).await.expect("tells the server");
+    desktop.org.close_session(&ended).await.expect("once more is no fault");
+    let fault = desktop.org.open_session(&alice, &token, Some(&nonce)).await.expect_err("refused");
+    assert!(fault.ends_sign_in(), "{fault}");
 }
 
 /// A server that opens sessions for `subject`, each after `open` gave leave; and how often it was asked.

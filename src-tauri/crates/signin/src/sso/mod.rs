@@ -1,6 +1,7 @@
 //! The organisation's session: OpenID Connect with code and PKCE, kept alive, verified each time it is renewed.
 
 mod claims;
+mod end_session;
 mod place;
 mod provider;
 mod session;
@@ -35,8 +36,20 @@ pub struct SsoParts {
 #[derive(Clone)]
 pub struct Sso {
     keeper: Keeper<SsoPlace>,
+    place: Arc<SsoPlace>,
     state: watch::Receiver<SessionState>,
     organisation: String,
+}
+
+/// How somebody is to sign in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wish {
+    /// Comes back in the ID token (OpenID Connect Core 1.0, section 2): whoever wants the session bound to something puts
+    /// its digest there.
+    pub nonce: String,
+    /// Whether the person has to prove who they are, although the provider may still know (section 3.1.2.1:
+    /// `prompt=login`).
+    pub anew: bool,
 }
 
 /// What can be seen of the session.
@@ -82,16 +95,16 @@ impl Sso {
         let (show, state) = watch::channel(SessionState::Starting);
         let place =
             SsoPlace { reach: http.from(&issuer), provider, store, person, clock: Arc::clone(&clock), show };
-        Ok(Self { keeper: Keeper::start(Arc::new(place), clock, rules), state, organisation })
+        let place = Arc::new(place);
+        Ok(Self { keeper: Keeper::start(Arc::clone(&place), clock, rules), place, state, organisation })
     }
 
-    /// Asks the person to sign in, whoever is signed in now. `nonce` comes back in the ID token (OpenID Connect Core 1.0,
-    /// section 2): whoever wants the session bound to something puts its digest there.
+    /// Asks the person to sign in, whoever is signed in now.
     ///
     /// # Errors
     /// [`SignInFault`]. Who was signed in before still is.
-    pub async fn sign_in(&self, nonce: String) -> Result<Session, SignInFault> {
-        self.keeper.sign_in(nonce).await.map_err(|fault| fault.at(&self.organisation))
+    pub async fn sign_in(&self, wish: Wish) -> Result<Session, SignInFault> {
+        self.keeper.sign_in(wish).await.map_err(|fault| fault.at(&self.organisation))
     }
 
     /// The session with an ID token that is still valid, renewed if need be. Never asks a person.
@@ -117,6 +130,16 @@ impl Sso {
     /// [`SignInFault`] if it could not be erased.
     pub async fn sign_out(&self) -> Result<(), SignInFault> {
         self.keeper.sign_out().await.map_err(|fault| fault.at(&self.organisation))
+    }
+
+    /// Lets the person end the provider's own session as well, where it offers that (OpenID Connect RP-Initiated Logout
+    /// 1.0). Returns when its page has come back, was closed, or was not gone on with. `session` is the one that was
+    /// forgotten.
+    ///
+    /// # Errors
+    /// [`SignInFault`] if the provider cannot be reached, or nobody can be shown its page.
+    pub async fn end_session(&self, session: &Session) -> Result<(), SignInFault> {
+        self.place.end_session(session).await.map_err(|fault| fault.at(&self.organisation))
     }
 
     /// What can be seen of the session, now and at each change.

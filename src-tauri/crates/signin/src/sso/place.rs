@@ -11,10 +11,10 @@ use tokio::sync::watch;
 use url::Url;
 use vault::Kind;
 
-use super::SessionState;
 use super::claims::{NonceRule, Verified, Verifier};
 use super::provider::{Found, Provider};
 use super::session::{Inner, Session};
+use super::{SessionState, Wish};
 use crate::answer::{self, Expected};
 use crate::renewal::{Place, Status};
 use crate::{
@@ -29,7 +29,7 @@ const KEY: &str = "sign-in";
 const DEADLINE: Duration = Duration::from_secs(5 * 60);
 
 /// How often another program may be faster at the redirect port before the attempt ends.
-const MOST_PORTS: usize = 3;
+pub(super) const MOST_PORTS: usize = 3;
 
 /// When a provider that renews without an ID token says nothing about time either, it is asked again after this.
 const UNSAID_LIFE: Duration = Duration::from_secs(5 * 60);
@@ -53,7 +53,7 @@ struct Answered {
 
 impl Place for SsoPlace {
     type Kept = Session;
-    type Ask = String;
+    type Ask = Wish;
 
     fn read(&self) -> BoxFuture<'_, Result<Option<Session>, FaultKind>> {
         Box::pin(async move {
@@ -62,8 +62,8 @@ impl Place for SsoPlace {
         })
     }
 
-    fn sign_in(&self, nonce: String) -> BoxFuture<'_, Result<Session, FaultKind>> {
-        Box::pin(self.attempt(nonce))
+    fn sign_in(&self, wish: Wish) -> BoxFuture<'_, Result<Session, FaultKind>> {
+        Box::pin(self.attempt(wish))
     }
 
     fn renew(&self, kept: Session, use_number: u8) -> BoxFuture<'_, Result<Session, RenewFault>> {
@@ -93,9 +93,9 @@ impl Place for SsoPlace {
 }
 
 impl SsoPlace {
-    async fn attempt(&self, nonce: String) -> Result<Session, FaultKind> {
+    async fn attempt(&self, wish: Wish) -> Result<Session, FaultKind> {
         let found = self.provider.discover(&self.reach).await?;
-        let Answered { outcome, redirect_uri, state, verifier } = self.ask(&found, &nonce).await?;
+        let Answered { outcome, redirect_uri, state, verifier } = self.ask(&found, &wish).await?;
         let code = answer::code(
             &outcome,
             &Expected {
@@ -109,21 +109,22 @@ impl SsoPlace {
             Redemption { code, verifier: &verifier, redirect_uri: &redirect_uri, resource: None };
         let tokens = found.tokens.redeem(&self.reach, redemption).await?;
         let id_token = tokens.id_token.clone().ok_or(FaultKind::NotOffered("an ID token".to_owned()))?;
-        let verified = self.verify(&found, &id_token, &tokens.access, NonceRule::Is(&nonce))?;
+        let verified = self.verify(&found, &id_token, &tokens.access, NonceRule::Is(&wish.nonce))?;
         let lasts = self.life_of(&verified, &tokens);
         Ok(self.session(verified, id_token, tokens, lasts))
     }
 
-    async fn ask(&self, found: &Found, nonce: &str) -> Result<Answered, FaultKind> {
+    async fn ask(&self, found: &Found, wish: &Wish) -> Result<Answered, FaultKind> {
         for _ in 0..MOST_PORTS {
             let redirect_uri = loopback_redirect()?;
             let (challenge, verifier) = PkceCodeChallenge::new_random_sha256();
             let state = oauth2::CsrfToken::new_random().secret().clone();
-            let authorize_url = self.authorize_url(found, &redirect_uri, &state, challenge.as_str(), nonce);
+            let authorize_url = self.authorize_url(found, &redirect_uri, &state, challenge.as_str(), wish);
             presentable(&authorize_url)?;
             let request = SignInRequest {
                 purpose: SignInPurpose::Organisation { name: self.provider.organisation.clone() },
                 authorize_url,
+                entrance: None,
                 redirect_uri: redirect_uri.clone(),
                 deadline: DEADLINE,
             };
@@ -145,7 +146,7 @@ impl SsoPlace {
         redirect_uri: &Url,
         state: &str,
         challenge: &str,
-        nonce: &str,
+        wish: &Wish,
     ) -> Url {
         let mut scopes = vec!["openid"];
         if found.offline_access {
@@ -160,9 +161,12 @@ impl SsoPlace {
             .append_pair("redirect_uri", redirect_uri.as_str())
             .append_pair("scope", &scopes.join(" "))
             .append_pair("state", state)
-            .append_pair("nonce", nonce)
+            .append_pair("nonce", &wish.nonce)
             .append_pair("code_challenge", challenge)
             .append_pair("code_challenge_method", "S256");
+        if wish.anew {
+            url.query_pairs_mut().append_pair("prompt", "login");
+        }
         url
     }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use openidconnect::core::CoreJsonWebKeySet;
-use openidconnect::{DiscoveryError, IssuerUrl, JsonWebKeySetUrl};
+use openidconnect::{DiscoveryError, EndSessionUrl, IssuerUrl, JsonWebKeySetUrl};
 use serde::Deserialize;
 use url::Url;
 
@@ -22,6 +22,8 @@ pub struct Provider {
     pub scopes: BTreeSet<String>,
     /// The claim that holds the groups.
     pub groups_claim: String,
+    /// Whether it sends people back after they have signed out: `http://127.0.0.1/callback` is registered there.
+    pub sign_out_returns: bool,
 }
 
 /// What discovery found. Fetched for each sign-in and each renewal, so that rotated keys are never stale.
@@ -32,6 +34,8 @@ pub(super) struct Found {
     pub(super) keys: CoreJsonWebKeySet,
     pub(super) offline_access: bool,
     pub(super) announces_issuer: bool,
+    /// Where people sign out (OpenID Connect RP-Initiated Logout 1.0, section 2.1), if they can.
+    pub(super) end_session: Option<EndSessionUrl>,
 }
 
 /// The parts of the provider's metadata that are used.
@@ -44,6 +48,8 @@ struct Metadata {
     #[serde(default)]
     revocation_endpoint: Option<Url>,
     #[serde(default)]
+    end_session_endpoint: Option<EndSessionUrl>,
+    #[serde(default)]
     scopes_supported: Vec<String>,
     #[serde(default)]
     code_challenge_methods_supported: Option<Vec<String>>,
@@ -55,6 +61,9 @@ impl Provider {
     pub(super) async fn discover(&self, reach: &Reach) -> Result<Found, FaultKind> {
         let metadata = self.metadata(reach).await?;
         presentable(&metadata.authorization_endpoint)?;
+        if let Some(endpoint) = &metadata.end_session_endpoint {
+            presentable(endpoint.url())?;
+        }
         for endpoint in
             [&metadata.token_endpoint, &metadata.jwks_uri].into_iter().chain(&metadata.revocation_endpoint)
         {
@@ -84,6 +93,7 @@ impl Provider {
             },
             keys,
             offline_access: metadata.scopes_supported.iter().any(|scope| scope == "offline_access"),
+            end_session: metadata.end_session_endpoint,
             announces_issuer: metadata.authorization_response_iss_parameter_supported,
         })
     }

@@ -10,7 +10,7 @@ use signin::{FaultKind, Session, SessionState};
 use testkit::{Employee, Idp, IdpSettings};
 
 use crate::people::Someone;
-use crate::support::{Desk, state};
+use crate::support::{Desk, state, wish};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn signing_in_says_who_somebody_is_and_lasts_over_a_restart() {
@@ -24,7 +24,7 @@ async fn signing_in_says_who_somebody_is_and_lasts_over_a_restart() {
         "nobody is asked until somebody wants it"
     );
 
-    let session = sso.sign_in("binds-the-device".to_owned()).await.unwrap();
+    let session = sso.sign_in(wish("binds-the-device")).await.unwrap();
 
     assert_eq!(session.subject().issuer, idp.issuer());
     assert_eq!(session.subject().subject, "alice");
@@ -69,7 +69,7 @@ async fn it_renews_again_and_again_with_rotating_tokens() {
     let alice = Arc::new(Someone::at_a_browser(Employee::alice()));
     let clock = Arc::new(ManualClock::new(SystemClock.now()));
     let sso = desk.sso_by(idp.issuer(), &alice, Arc::<ManualClock>::clone(&clock)).await;
-    let mut last = sso.sign_in("n".to_owned()).await.unwrap();
+    let mut last = sso.sign_in(wish("n")).await.unwrap();
 
     for _ in 0..3 {
         next_second(settings.id_token, &last).await;
@@ -96,7 +96,7 @@ async fn a_provider_that_is_down_leaves_the_session_as_it_is() {
     let desk = Desk::new();
     let alice = Arc::new(Someone::at_a_browser(Employee::alice()));
     let sso = desk.sso(&issuer, &alice).await;
-    let session = sso.sign_in("n".to_owned()).await.unwrap();
+    let session = sso.sign_in(wish("n")).await.unwrap();
     sso.close().await;
     idp.process().kill();
 
@@ -109,7 +109,7 @@ async fn a_provider_that_is_down_leaves_the_session_as_it_is() {
     assert_eq!(subject, *session.subject());
     assert_eq!(advice.code, "sign-in-unreachable");
     assert_eq!(advice.happened, "The sign-in service of Acme cannot be reached.");
-    let fault = again.sign_in("n2".to_owned()).await.unwrap_err();
+    let fault = again.sign_in(wish("n2")).await.unwrap_err();
     assert_eq!(fault.advice().code, "sign-in-unreachable");
     assert!(again.session().await.is_ok(), "the ID token is still valid");
     again.close().await;
@@ -122,7 +122,7 @@ async fn a_person_who_says_no_is_not_asked_twice() {
     let alice = Arc::new(Someone::who_presses_cancel(Employee::alice()));
     let sso = desk.sso(idp.issuer(), &alice).await;
 
-    let fault = sso.sign_in("n".to_owned()).await.unwrap_err();
+    let fault = sso.sign_in(wish("n")).await.unwrap_err();
 
     assert_eq!(fault.kind, FaultKind::Refused("access_denied".to_owned()));
     assert_eq!(alice.asked(), 1);
@@ -136,7 +136,7 @@ async fn signing_out_forgets_and_the_next_person_is_somebody_else() {
     let desk = Desk::new();
     let alice = Arc::new(Someone::at_a_browser(Employee::alice()));
     let sso = desk.sso(idp.issuer(), &alice).await;
-    sso.sign_in("n".to_owned()).await.unwrap();
+    sso.sign_in(wish("n")).await.unwrap();
 
     sso.sign_out().await.unwrap();
 
@@ -146,7 +146,7 @@ async fn signing_out_forgets_and_the_next_person_is_somebody_else() {
     sso.close().await;
     let bob = Arc::new(Someone::at_a_browser(Employee::bob()));
     let sso = desk.sso(idp.issuer(), &bob).await;
-    let session = sso.sign_in("n".to_owned()).await.unwrap();
+    let session = sso.sign_in(wish("n")).await.unwrap();
     assert_eq!(session.subject().subject, "bob");
     assert!(session.subject().groups.contains("finance"));
     sso.close().await;

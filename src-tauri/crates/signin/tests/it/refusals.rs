@@ -9,7 +9,7 @@ use url::Url;
 
 use crate::people::Someone;
 use crate::provider::{Bend, Provider, allowed, yes};
-use crate::support::Desk;
+use crate::support::{Desk, wish};
 
 /// Signs in at a provider that deviates, and says why it was refused.
 async fn refused(bend: Bend) -> FaultKind {
@@ -20,7 +20,7 @@ async fn refused_by(bend: Bend, person: Someone) -> FaultKind {
     let provider = Provider::start(bend).await;
     let desk = Desk::new();
     let sso = desk.sso(&provider.issuer, &Arc::new(person)).await;
-    let fault = sso.sign_in("n".to_owned()).await.map(|session| session.subject().clone()).unwrap_err();
+    let fault = sso.sign_in(wish("n")).await.map(|session| session.subject().clone()).unwrap_err();
     assert!(!desk.remembers().await, "nothing of it is kept");
     sso.close().await;
     fault.kind
@@ -38,7 +38,7 @@ async fn the_stand_in_is_believed_when_it_behaves() {
     let provider = Provider::start(Bend::default()).await;
     let desk = Desk::new();
     let sso = desk.sso(&provider.issuer, &Arc::new(Someone::who(yes))).await;
-    let session = sso.sign_in("n".to_owned()).await.unwrap();
+    let session = sso.sign_in(wish("n")).await.unwrap();
     assert_eq!(session.subject().subject, "alice");
     assert!(session.subject().groups.contains("analysts"));
 }
@@ -84,7 +84,7 @@ async fn an_old_token_is_refused_but_for_a_minute_of_wrong_clock() {
     let slightly = claims(|claims| claims["exp"] = json!(claims["iat"].as_i64().unwrap() - 20));
     let provider = Provider::start(slightly).await;
     let sso = Desk::new().sso(&provider.issuer, &Arc::new(Someone::who(yes))).await;
-    assert!(sso.sign_in("n".to_owned()).await.is_ok());
+    assert!(sso.sign_in(wish("n")).await.is_ok());
 }
 
 #[tokio::test]
@@ -154,7 +154,7 @@ async fn a_taken_port_leads_to_a_fresh_one_and_not_for_ever() {
     let provider = Provider::start(Bend::default()).await;
     let unlucky = Arc::new(Someone::who(yes).with_ports_taken(2));
     let sso = Desk::new().sso(&provider.issuer, &unlucky).await;
-    sso.sign_in("n".to_owned()).await.unwrap();
+    sso.sign_in(wish("n")).await.unwrap();
     let mut ports: Vec<_> = unlucky.requests().iter().map(|r| r.redirect_uri.port().unwrap()).collect();
     ports.dedup();
     assert_eq!(ports.len(), 3);

@@ -9,7 +9,7 @@ use signin::{FaultKind, SessionState, Sso};
 
 use crate::people::Someone;
 use crate::provider::{Bend, Provider, Renewal, yes};
-use crate::support::{Desk, state};
+use crate::support::{Desk, state, wish};
 
 struct Setup {
     provider: Provider,
@@ -26,7 +26,7 @@ async fn signed_in(bend: Bend) -> Setup {
     let person = Arc::new(Someone::who(yes));
     let clock = Arc::new(ManualClock::new(SystemClock.now()));
     let sso = desk.sso_by(&provider.issuer, &person, Arc::<ManualClock>::clone(&clock)).await;
-    sso.sign_in("n".to_owned()).await.unwrap();
+    sso.sign_in(wish("n")).await.unwrap();
     Setup { provider, desk, person, clock, sso }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use os::{Clock, SystemClock};
-use signin::{KeeperRules, Provider, SessionState, Sso, SsoParts};
+use signin::{KeeperRules, Provider, SessionState, Sso, SsoParts, Wish};
 use tempfile::TempDir;
 use vault::testing::MemoryKeychain;
 use vault::{Kind, Vault};
@@ -54,7 +54,13 @@ pub(crate) fn provider(issuer: &str) -> Provider {
         client_id: "deskgate".to_owned(),
         scopes: BTreeSet::from(["email", "groups", "profile"].map(str::to_owned)),
         groups_claim: "groups".to_owned(),
+        sign_out_returns: true,
     }
+}
+
+/// A sign-in with this nonce, whatever the provider still knows.
+pub(crate) fn wish(nonce: &str) -> Wish {
+    Wish { nonce: nonce.to_owned(), anew: false }
 }
 
 /// Waits for a state of the session.

@@ -2,6 +2,9 @@
 // passwords. Started as `node idp.mjs PACKAGES SETTINGS`, where PACKAGES is the folder that holds node_modules and
 // SETTINGS is JSON. Prints one line `ready <issuer>` when it can be asked, and one line for each sign-in.
 //
+// Whoever administers it posts to /admin: clients/<id> with members of the client's metadata to change, and
+// people/<login>/sign-out or people/<login>/disable.
+//
 // It must never accept a wrong password, skip consent or invent a group: tests rely on it as on a stranger.
 import { createServer } from 'node:http';
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
@@ -49,6 +52,8 @@ const provider = new Provider(issuer, {
     devInteractions: { enabled: false },
     registration: { enabled: true },
     revocation: { enabled: true },
+    backchannelLogout: { enabled: true },
+    rpInitiatedLogout: { enabled: true, logoutSource: (context, form) => { context.body = logoutPage(form); } },
     resourceIndicators: {
       enabled: true,
       defaultResource: () => undefined,
@@ -62,12 +67,21 @@ const provider = new Provider(issuer, {
       }),
     },
   },
+  // Clients are told of logouts on this computer, which the provider would not do by itself.
+  fetch: (url, options) => fetch(url, { ...options, dispatcher: undefined }),
   interactions: { url: (_context, interaction) => `/interaction/${interaction.uid}` },
 });
 provider.on('server_error', (_context, error) => console.error(error));
+provider.on('backchannel.error', (_context, error) => console.error(error));
+provider.on('end_session.success', () => console.log('signed-out'));
+
+const sessions = new Map();
+provider.on('session.saved', (session) => sessions.set(session.uid, session.id));
+provider.on('session.destroyed', (session) => sessions.delete(session.uid));
 
 const handle = provider.callback();
 server.on('request', (request, response) => {
+  if (request.url.startsWith('/admin/')) return administer(request, response);
   const found = /^\/interaction\/([\w-]+)(\/login|\/consent|\/cancel)?$/.exec(request.url);
   if (!found) return handle(request, response);
   return interact(request, response, found[2]).catch((error) => {
@@ -77,6 +91,40 @@ server.on('request', (request, response) => {
   });
 });
 console.log(`ready ${issuer}`);
+
+async function administer(request, response) {
+  const [, , kind, name, act] = request.url.split('/');
+  try {
+    if (kind === 'clients') {
+      const client = await provider.Client.find(name);
+      for (const [member, value] of Object.entries(JSON.parse(await body(request)))) {
+        client[member.replace(/_(\w)/g, (_match, letter) => letter.toUpperCase())] = value;
+      }
+    } else {
+      if (act === 'disable') people.delete(name);
+      await signOut(name);
+    }
+    response.writeHead(204).end();
+  } catch (error) {
+    console.error(error);
+    response.writeHead(500).end(String(error));
+  }
+}
+
+// What an administrator's console does: the sessions end, and whoever trusts them is told.
+async function signOut(login) {
+  for (const id of [...sessions.values()]) {
+    const session = await provider.Session.find(id);
+    if (session?.accountId !== login) continue;
+    const told = Object.entries(session.authorizations ?? {}).map(async ([clientId, { grantId }]) => {
+      const client = await provider.Client.find(clientId);
+      if (grantId) await Promise.all([provider.RefreshToken, provider.AccessToken].map((token) => token.revokeByGrantId(grantId)));
+      if (client?.backchannelLogoutUri) await client.backchannelLogout(login, session.sidFor(clientId));
+    });
+    await session.destroy();
+    await Promise.all(told);
+  }
+}
 
 async function interact(request, response, action) {
   const interaction = await provider.interactionDetails(request, response);
@@ -141,6 +189,12 @@ function loginPage(interaction, problem = '') {
       <button type="submit">Sign in</button>
     </form>
     <form method="post" action="/interaction/${interaction.uid}/cancel"><button>Cancel</button></form>`);
+}
+
+function logoutPage(form) {
+  return page('Sign out of Acme', `
+    ${form}
+    <button autofocus type="submit" form="op.logoutForm" name="logout" value="yes">Sign out</button>`);
 }
 
 async function consentPage(interaction) {

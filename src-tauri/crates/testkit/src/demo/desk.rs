@@ -96,7 +96,12 @@ impl Desk<'_> {
 
     pub(crate) async fn signs_out(&mut self) -> Result<(), PeerFault> {
         let tray = self.0.tray().await?;
-        tray.choose("Sign out").await?;
+        tray.choose("Sign out…").await?;
+        let screen = self.0.screen().await?;
+        screen.press("Deskgate", "Sign out of Acme").await?;
+        screen.press("Deskgate", "Sign out").await?;
+        // The provider asks in its own window whether she wants to leave there as well.
+        screen.press("Sign out of Acme", "Sign out").await?;
         tray.entry("Not signed in to Acme").await.map(drop)
     }
 

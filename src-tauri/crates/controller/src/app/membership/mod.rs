@@ -12,7 +12,7 @@ use std::sync::Arc;
 use audit::Journal;
 use model::{Advice, DeviceId, ForPerson as _};
 use org::{Applied, Candidate, Delivery, Fetched, Org, OrgFault, OrgParts};
-use org_protocol::{DeviceDescription, EventKind, IdentityProvider};
+use org_protocol::{DEVICE_REVOKED, DeviceDescription, EventKind, IdentityProvider, SIGN_IN_ENDED};
 use os::Clock;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
@@ -189,7 +189,7 @@ impl Source {
         let mut tasks = JoinSet::new();
         tasks.spawn(Arc::clone(&sign_in).follow(provider.subscribe()));
         tasks.spawn(keep_session(org.clone(), Arc::clone(&sign_in), parts.tell.clone()));
-        tasks.spawn(follow_events(org.clone(), Arc::clone(&nudge)));
+        tasks.spawn(follow_events(org.clone(), Arc::clone(&sign_in), Arc::clone(&nudge)));
         tasks.spawn(notice_silence(org.clone(), Arc::clone(&nudge)));
         let (delivering, journal) = (org.clone(), parts.journal.clone());
         tasks.spawn(async move { delivering.deliver(journal).await });
@@ -218,21 +218,48 @@ impl Source {
 
 async fn keep_session(org: Org, sign_in: Arc<SignIn>, tell: Tell) {
     let lamp = std::sync::Mutex::new(Lamp::new(tell));
-    let told = |outcome: Result<&org::OrgSession, &Advice>| {
+    let ending = Arc::clone(&sign_in);
+    let told = |outcome: Result<&org::OrgSession, &OrgFault>| {
         let mut lamp = lamp.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        // That the server is away is said where its policy is asked for.
-        lamp.show(outcome.err().filter(|advice| !is_silence(advice)).cloned());
+        match outcome {
+            Err(fault) if fault.ends_sign_in() => {
+                // It is said with the end of the sign-in.
+                lamp.show(None);
+                ending.end(fault.advice());
+            }
+            // That the server is away is said where its policy is asked for.
+            Err(fault) => drop(lamp.show(Some(fault.advice()).filter(|advice| !is_silence(advice)))),
+            Ok(_) => drop(lamp.show(None)),
+        }
     };
     org.keep_session(sign_in, told).await;
 }
 
-async fn follow_events(org: Org, nudge: Arc<Notify>) {
+async fn follow_events(org: Org, sign_in: Arc<SignIn>, nudge: Arc<Notify>) {
     org.follow(|what| match what {
-        // The loss of a session is seen by whoever keeps it.
-        EventKind::SessionRevoked => {}
+        EventKind::SignInEnded => sign_in.end(signed_out_by_organisation()),
+        EventKind::SessionRevoked => sign_in.end(device_revoked()),
         EventKind::BundleUpdated { .. } | EventKind::Resync | EventKind::Unknown => nudge.notify_one(),
     })
     .await;
+}
+
+fn signed_out_by_organisation() -> Advice {
+    Advice::new(
+        SIGN_IN_ENDED,
+        "Your organisation has ended your sign-in.",
+        "Your assistants cannot work until you have signed in again.",
+        "Sign in again. If that is refused, ask your IT department.",
+    )
+}
+
+fn device_revoked() -> Advice {
+    Advice::new(
+        DEVICE_REVOKED,
+        "Your organisation has revoked this device.",
+        "Your assistants cannot work on it any more.",
+        "Ask your IT department.",
+    )
 }
 
 /// Records that cannot be delivered are the first to notice that the server is away.

@@ -1,5 +1,6 @@
 //! Signing in to the organisation: at its identity provider, and from there at its control plane.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -7,8 +8,9 @@ use audit::{AuditEvent, EventRecord, Journal};
 use model::{Advice, BoxFuture, ForPerson as _, Subject};
 use org::{IdToken, IdTokens, NoIdToken, Org, OrgFault, OrgSession};
 use os::Clock;
-use signin::{FaultKind, KeeperRules, SessionState, SignInFault, Sso, SsoParts};
+use signin::{FaultKind, KeeperRules, SessionState, SignInFault, Sso, SsoParts, Wish};
 use tokio::sync::{Mutex, watch};
+use tokio::task::AbortHandle;
 use vault::Vault;
 
 use super::{MembershipParts, Provider};
@@ -46,14 +48,20 @@ pub(crate) struct SignIn {
     attempt: Mutex<Lamp>,
     /// When the person last did not want to sign in, in boot time.
     given_up: std::sync::Mutex<Option<Duration>>,
+    /// Whether the next sign-in has to be one with a password or the like, since the last was ended by others.
+    anew: AtomicBool,
+    /// Tells of the last sign-out.
+    farewell: std::sync::Mutex<Option<AbortHandle>>,
 }
 
 /// What whoever keeps the session knows; one change at a time.
 struct Keeping {
     /// What is wrong with the session.
     lamp: Lamp,
-    /// The person signs out: whatever the provider's session does until it has ended, nobody is present.
+    /// The sign-in is being ended: whatever the provider's session does until it has ended, nobody is present.
     leaving: bool,
+    /// Who was signed in and why they are not any more, where they did not wish it; until somebody signs in or out.
+    expired: Option<(String, Advice)>,
 }
 
 impl SignIn {
@@ -71,9 +79,11 @@ impl SignIn {
             seat: watch::Sender::new(None),
             settled: watch::Sender::new(false),
             turn: Mutex::default(),
-            keeping: Mutex::new(Keeping { lamp: Lamp::new(tell.clone()), leaving: false }),
+            keeping: Mutex::new(Keeping { lamp: Lamp::new(tell.clone()), leaving: false, expired: None }),
             attempt: Mutex::new(Lamp::new(tell.clone())),
             given_up: std::sync::Mutex::default(),
+            anew: AtomicBool::new(false),
+            farewell: std::sync::Mutex::default(),
         })
     }
 
@@ -118,11 +128,13 @@ impl SignIn {
             Ok(()) => (None, None),
             // Who closed the window knows that nobody is signed in.
             Err(Missed::GivenUp(_)) => (None, Some(self.clock.boot_time())),
+            // It is said with the end of the sign-in.
+            Err(Missed::Ended(_)) => (None, None),
             Err(Missed::Failed(advice)) => (Some(advice.clone()), None),
         };
         *self.given_up.lock().unwrap_or_else(PoisonError::into_inner) = given_up;
         self.attempt.lock().await.show(wrong);
-        outcome.map_err(|(Missed::GivenUp(advice) | Missed::Failed(advice))| advice)
+        outcome.map_err(|(Missed::GivenUp(advice) | Missed::Ended(advice) | Missed::Failed(advice))| advice)
     }
 
     async fn signed_in(&self) -> Result<(), Missed> {
@@ -132,15 +144,23 @@ impl SignIn {
             Ok(Err(_)) | Err(_) => None,
         };
         let sso = sso.ok_or_else(|| Missed::Failed(super::policy::not_here()))?;
+        self.cut_farewell_short();
+        let anew = self.anew.load(Ordering::Relaxed);
         self.keeping.lock().await.leaving = false;
-        let state = sso.watch().borrow().clone();
-        self.told(state).await;
-        // What is saved of an earlier run may be just being read.
-        let session = match sso.last_known().await {
+        let kept = if anew {
+            // What was ended is of no use, even where it could not be erased.
+            None
+        } else {
+            let state = sso.watch().borrow().clone();
+            self.told(state).await;
+            // What is saved of an earlier run may be just being read.
+            sso.last_known().await
+        };
+        let session = match kept {
             Some(session) => session,
             None => {
                 let nonce = self.org.nonce().await.map_err(|fault| Missed::Failed(fault.advice()))?;
-                sso.sign_in(nonce).await.map_err(|fault| self.missed(&fault))?
+                sso.sign_in(Wish { nonce, anew }).await.map_err(|fault| self.missed(&fault))?
             }
         };
         let mut seat = self.seat.subscribe();
@@ -157,7 +177,12 @@ impl SignIn {
                 self.org.open_session(session.subject(), session.id_token(), session.nonce()).await
         {
             tracing::info!(%fault, "signed in, but there is no session with the organisation yet");
+            if fault.ends_sign_in() {
+                self.ended(fault.advice()).await;
+                return Err(Missed::Ended(fault.advice()));
+            }
         }
+        self.anew.store(false, Ordering::Relaxed);
         Ok(())
     }
 
@@ -176,20 +201,95 @@ impl SignIn {
     ///
     /// # Errors
     /// Why it could not be erased. It is told already, and nobody is present all the same.
-    pub(crate) async fn sign_out(&self) -> Result<(), Advice> {
-        {
+    pub(crate) async fn sign_out(self: &Arc<Self>) -> Result<(), Advice> {
+        let session = {
             let mut keeping = self.keeping.lock().await;
             keeping.leaving = true;
-            self.leave_seat(None);
-        }
+            keeping.expired = None;
+            self.leave_seat(&mut keeping, None)
+        };
         let _turn = self.turn.lock().await;
         let sso = self.sso.borrow().clone();
-        let outcome = match sso {
+        let kept = match &sso {
+            Some(sso) => sso.last_known().await,
+            None => None,
+        };
+        let outcome = self.forget().await;
+        self.attempt.lock().await.show(outcome.as_ref().err().cloned());
+        let farewell = tokio::spawn(Arc::clone(self).farewell(session, sso.zip(kept)));
+        *self.farewell.lock().unwrap_or_else(PoisonError::into_inner) = Some(farewell.abort_handle());
+        outcome
+    }
+
+    /// Tells the control plane and the identity provider that the person has signed out here. They are out here whether or
+    /// not anybody hears of it.
+    async fn farewell(self: Arc<Self>, session: Option<OrgSession>, kept: Option<(Sso, signin::Session)>) {
+        // Of its own: whoever signs in again at once cuts the provider's page short, and not this.
+        let org = self.org.clone();
+        let closing = tokio::spawn(async move {
+            match &session {
+                Some(session) => org.close_session(session).await.map_err(|fault| fault.to_string()),
+                None => Ok(()),
+            }
+        });
+        let organisation = async { closing.await.unwrap_or_else(|fault| Err(fault.to_string())) };
+        let provider = async {
+            match &kept {
+                Some((sso, kept)) => sso.end_session(kept).await.map_err(|fault| fault.to_string()),
+                None => Ok(()),
+            }
+        };
+        let (organisation, provider) = tokio::join!(organisation, provider);
+        self.tell.event(Event::SignInsEnded);
+        for (what, outcome) in [("the organisation", &organisation), ("the identity provider", &provider)] {
+            if let Err(fault) = outcome {
+                tracing::info!(%fault, "{what} was not told of the sign-out");
+            }
+        }
+        if let Some(advice) = not_told(organisation.is_ok(), provider.is_ok()) {
+            self.attempt.lock().await.show(Some(advice));
+        }
+    }
+
+    /// Whoever signs in now does not wait for the sign-out before to be told.
+    fn cut_farewell_short(&self) {
+        let farewell = self.farewell.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(farewell) = farewell.filter(|farewell| !farewell.is_finished()) {
+            farewell.abort();
+            self.tell.event(Event::SignInsEnded);
+        }
+    }
+
+    /// Ends the sign-in because the organisation did. Does not wait.
+    pub(super) fn end(self: &Arc<Self>, why: Advice) {
+        let sign_in = Arc::clone(self);
+        tokio::spawn(async move { sign_in.ended(why).await });
+    }
+
+    /// Ends the person's presence at once, then forgets the sign-in, which is of no use any more.
+    async fn ended(&self, why: Advice) {
+        {
+            let mut keeping = self.keeping.lock().await;
+            if keeping.leaving {
+                return;
+            }
+            keeping.leaving = true;
+            self.leave_seat(&mut keeping, Some(why));
+        }
+        self.anew.store(true, Ordering::Relaxed);
+        self.tell.event(Event::SignInsEnded);
+        if let Err(fault) = self.forget().await {
+            // It is refused again when it is read back.
+            tracing::error!(%fault, "a sign-in that was ended could not be erased");
+        }
+    }
+
+    async fn forget(&self) -> Result<(), Advice> {
+        let sso = self.sso.borrow().clone();
+        match sso {
             Some(sso) => sso.sign_out().await.map_err(|fault| fault.advice()),
             None => Ok(()),
-        };
-        self.attempt.lock().await.show(outcome.as_ref().err().cloned());
-        outcome
+        }
     }
 
     /// Keeps the session at whichever identity provider the organisation names. Runs until it is dropped.
@@ -200,14 +300,17 @@ impl SignIn {
             if let (Some(before), Some(provider)) = (&before, &provider)
                 && !before.knows_the_same_people(provider)
             {
-                self.leave_seat(Some(provider_changed(provider)));
+                let mut keeping = self.keeping.lock().await;
+                self.leave_seat(&mut keeping, Some(provider_changed(provider)));
             }
             let opened = provider.as_ref().map(|provider| self.open(provider));
             let ended = match opened {
                 Some(Ok(sso)) => self.follow_one(&sso, provider.as_ref(), &mut providers).await,
                 Some(Err(advice)) => {
-                    self.leave_seat(Some(advice.clone()));
-                    self.keeping.lock().await.lamp.show(Some(advice));
+                    let mut keeping = self.keeping.lock().await;
+                    self.leave_seat(&mut keeping, Some(advice.clone()));
+                    keeping.lamp.show(Some(advice));
+                    drop(keeping);
                     self.settled.send_replace(true);
                     providers.changed().await.is_err()
                 }
@@ -235,6 +338,7 @@ impl SignIn {
             client_id: settings.client_id.clone(),
             scopes: settings.scopes.clone(),
             groups_claim: settings.groups_claim.clone(),
+            sign_out_returns: settings.sign_out_returns,
         };
         let parts = SsoParts {
             store: Arc::new(self.vault.clone()),
@@ -287,12 +391,13 @@ impl SignIn {
             SessionState::SignedIn { subject, trouble, .. } => {
                 // That the provider does not answer ends nothing: the person stays who they are.
                 keeping.lamp.show(trouble);
+                keeping.expired = None;
                 self.take_seat(&subject);
             }
             SessionState::SignedOut { why } => {
                 keeping.leaving = false;
                 keeping.lamp.show(None);
-                self.leave_seat(why);
+                self.leave_seat(&mut keeping, why);
             }
         }
         self.settled.send_replace(true);
@@ -311,26 +416,45 @@ impl SignIn {
         self.tell.event(Event::Session(Session::SignedIn { label: subject.label().to_owned() }));
     }
 
-    fn leave_seat(&self, why: Option<Advice>) {
+    fn leave_seat(&self, keeping: &mut Keeping, why: Option<Advice>) -> Option<OrgSession> {
         let before = self.seat.send_replace(None);
-        self.org.end_session();
-        let session = match (&before, &why) {
-            (Some(before), Some(_)) => Session::Expired { label: before.label().to_owned() },
-            (Some(_), None) | (None, _) => Session::SignedOut,
+        let open = self.org.end_session();
+        if let (Some(before), Some(why)) = (&before, &why) {
+            keeping.expired = Some((before.label().to_owned(), why.clone()));
+        }
+        // Who was signed out by others is told so until somebody signs in, whatever else is tried meanwhile.
+        let session = match keeping.expired.clone() {
+            Some((label, why)) => Session::Expired { label, why },
+            None => Session::SignedOut,
         };
         self.tell.event(Event::Session(session));
-        let Some(before) = before else { return };
-        let (event, code) = match why {
-            Some(why) => (AuditEvent::SessionEnded, Some(why.code)),
-            None => (AuditEvent::SignedOut, None),
+        let Some(before) = before else { return open };
+        let record = match why {
+            Some(why) => EventRecord::new(AuditEvent::SessionEnded).with("code", why.code),
+            None => EventRecord::new(AuditEvent::SignedOut),
         };
-        let record = EventRecord::new(event).of(before.as_ref().clone());
-        let record = match code {
-            Some(code) => record.with("code", code),
-            None => record,
-        };
-        self.tell.note(&self.journal, &record);
+        self.tell.note(&self.journal, &record.of(before.as_ref().clone()));
+        open
     }
+}
+
+/// What a person is told who has signed out while somebody who should hear of it did not answer.
+fn not_told(organisation: bool, provider: bool) -> Option<Advice> {
+    let (who, means) = match (organisation, provider) {
+        (true, true) => return None,
+        (true, false) => ("where you sign in", "You may still be signed in there, in your browser."),
+        (false, true) => ("your organisation's server", "Your session there ends by itself within the hour."),
+        (false, false) => (
+            "your organisation",
+            "You may still be signed in in your browser; your session at its server ends by itself within the hour.",
+        ),
+    };
+    Some(Advice::new(
+        "signed-out-here-only",
+        format!("You are signed out on this computer, but {who} could not be told."),
+        means,
+        "If others use this computer, sign out in your browser too.",
+    ))
 }
 
 fn provider_changed(provider: &Provider) -> Advice {
@@ -346,6 +470,8 @@ fn provider_changed(provider: &Provider) -> Advice {
 enum Missed {
     /// The person did not want to.
     GivenUp(Advice),
+    /// They did, and the organisation ended it at once.
+    Ended(Advice),
     /// It was tried, and failed.
     Failed(Advice),
 }

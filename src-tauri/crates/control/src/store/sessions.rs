@@ -1,0 +1,366 @@
+//! Sessions, and the sign-ins at the identity provider that they come from. A sign-in that was ended opens none again.
+
+use model::{DeviceId, Digest, Subject, Timestamp};
+use org_protocol::EventKind;
+use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
+
+use super::{IMMEDIATE, Store, StoreFault, from_json, parsed};
+use crate::identity::SignIn;
+
+/// How long it is remembered which sign-ins were ended, in seconds. A provider that renewed an older one would be odd.
+const REMEMBERED: i64 = 400 * 86_400;
+
+/// A session to be opened.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct NewSession<'a> {
+    /// The digest of its token.
+    pub token: Digest,
+    /// The device.
+    pub device: DeviceId,
+    /// The person.
+    pub subject: &'a Subject,
+    /// The sign-in that it comes from.
+    pub sign_in: &'a SignIn,
+    /// When it begins.
+    pub now: Timestamp,
+    /// When it ends.
+    pub expires: Timestamp,
+}
+
+/// A live session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct SessionRow {
+    /// The device.
+    pub device: DeviceId,
+    /// The thumbprint of the device's key.
+    pub thumbprint: String,
+    /// The person.
+    pub subject: Subject,
+    /// The sign-in that it comes from.
+    pub sign_in: SignIn,
+    /// When it ends.
+    pub expires: Timestamp,
+}
+
+/// Which sign-ins end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ending<'a> {
+    /// All of one person, on every device.
+    Person {
+        /// Who says who it is.
+        issuer: &'a str,
+        /// The person.
+        subject: &'a str,
+        /// Whoever signed in later stays signed in.
+        before: Timestamp,
+    },
+    /// Those of one session at the provider.
+    Session {
+        /// Who says who it is.
+        issuer: &'a str,
+        /// The provider's name of the session.
+        sid: &'a str,
+        /// Whose it is. Their sign-ins that name no session may be of this one, so they end as well.
+        subject: Option<&'a str>,
+        /// Whoever signed in later, without the name of a session, stays signed in.
+        before: Timestamp,
+    },
+}
+
+/// A session that was ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct EndedSession {
+    /// The device.
+    pub device: DeviceId,
+    /// The person.
+    pub subject: Subject,
+}
+
+type EndedRow = (String, String, String, Option<String>);
+
+impl Store {
+    /// Opens a session. `false` where its sign-in was ended, however the two coincide.
+    ///
+    /// # Errors
+    /// A [`StoreFault`].
+    pub(crate) async fn open_session(&self, session: &NewSession<'_>) -> Result<bool, StoreFault> {
+        let NewSession { token, device, subject, sign_in, now, expires } = session;
+        let mut transaction = self.writer.begin_with(IMMEDIATE).await?;
+        if is_ended(&mut transaction, subject, sign_in).await? {
+            return Ok(false);
+        }
+        sqlx::query("DELETE FROM sessions WHERE expires_at < ?")
+            .bind(now.micros())
+            .execute(&mut *transaction)
+            .await?;
+        sqlx::query(
+            "INSERT INTO sessions
+                 (token_digest, device, subject, issuer, person, sid, signed_in_at, nonce, opened_at, expires_at)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        )
+        .bind(token.to_string())
+        .bind(device.to_string())
+        .bind(serde_json::to_string(subject).unwrap_or_default())
+        .bind(&subject.issuer)
+        .bind(&subject.subject)
+        .bind(&sign_in.sid)
+        .bind(sign_in.at.micros())
+        .bind(sign_in.nonce.map(|nonce| nonce.to_string()))
+        .bind(now.micros())
+        .bind(expires.micros())
+        .execute(&mut *transaction)
+        .await?;
+        sqlx::query("UPDATE devices SET seen_at = ? WHERE id = ?")
+            .bind(now.micros())
+            .bind(device.to_string())
+            .execute(&mut *transaction)
+            .await?;
+        transaction.commit().await?;
+        self.changed();
+        Ok(true)
+    }
+
+    /// The session of a token, if it is live: neither expired nor revoked, and neither is its device.
+    ///
+    /// # Errors
+    /// A [`StoreFault`].
+    pub(crate) async fn session(
+        &self,
+        token: Digest,
+        now: Timestamp,
+    ) -> Result<Option<SessionRow>, StoreFault> {
+        type Row = (String, String, String, i64, Option<String>, i64, Option<String>);
+        let row: Option<Row> = sqlx::query_as(
+            "SELECT s.device, d.thumbprint, s.subject, s.expires_at, s.sid, s.signed_in_at, s.nonce
+             FROM sessions s JOIN devices d ON d.id = s.device
+             WHERE s.token_digest = ? AND s.expires_at > ? AND s.revoked_at IS NULL AND d.revoked_at IS NULL",
+        )
+        .bind(token.to_string())
+        .bind(now.micros())
+        .fetch_optional(&self.readers)
+        .await?;
+        row.map(|(device, thumbprint, subject, expires, sid, at, nonce)| {
+            let nonce = nonce.map(|nonce| parsed("digest", &nonce)).transpose()?;
+            Ok(SessionRow {
+                device: parsed("device id", &device)?,
+                thumbprint,
+                subject: from_json("subject", &subject)?,
+                sign_in: SignIn { sid, at: Timestamp::from_micros(at), nonce },
+                expires: Timestamp::from_micros(expires),
+            })
+        })
+        .transpose()
+    }
+
+    /// Whether a sign-in was ended.
+    ///
+    /// # Errors
+    /// A [`StoreFault`].
+    pub(crate) async fn is_sign_in_ended(
+        &self,
+        subject: &Subject,
+        sign_in: &SignIn,
+    ) -> Result<bool, StoreFault> {
+        let mut connection = self.readers.acquire().await?;
+        is_ended(&mut connection, subject, sign_in).await
+    }
+
+    /// Ends sign-ins and their sessions, and tells the devices. Returns the sessions that were live.
+    ///
+    /// # Errors
+    /// A [`StoreFault`]; nothing is then ended.
+    pub(crate) async fn end_sign_ins(
+        &self,
+        ending: &Ending<'_>,
+        now: Timestamp,
+    ) -> Result<Vec<EndedSession>, StoreFault> {
+        let mut transaction = self.writer.begin_with(IMMEDIATE).await?;
+        let ended = end(&mut transaction, ending, now).await?;
+        transaction.commit().await?;
+        self.changed();
+        Ok(ended)
+    }
+
+    /// As [`Store::end_sign_ins`], for a logout token that is good once: `token` names it, and nobody would accept it any
+    /// more after `until`. `None` where it was obeyed before.
+    ///
+    /// # Errors
+    /// A [`StoreFault`]; nothing is then ended, and the token is as good as before.
+    pub(crate) async fn end_sign_ins_once(
+        &self,
+        token: Digest,
+        until: Timestamp,
+        ending: &Ending<'_>,
+        now: Timestamp,
+    ) -> Result<Option<Vec<EndedSession>>, StoreFault> {
+        let mut transaction = self.writer.begin_with(IMMEDIATE).await?;
+        let fresh = sqlx::query("INSERT OR IGNORE INTO logout_tokens (digest, expires_at) VALUES (?, ?)")
+            .bind(token.to_string())
+            .bind(until.micros())
+            .execute(&mut *transaction)
+            .await?
+            .rows_affected();
+        if fresh == 0 {
+            return Ok(None);
+        }
+        let ended = end(&mut transaction, ending, now).await?;
+        transaction.commit().await?;
+        self.changed();
+        Ok(Some(ended))
+    }
+
+    /// Ends the sign-in of one session because its person signs out: on this device, and nowhere else.
+    ///
+    /// # Errors
+    /// A [`StoreFault`].
+    pub(crate) async fn sign_out(&self, token: Digest, now: Timestamp) -> Result<(), StoreFault> {
+        let mut transaction = self.writer.begin_with(IMMEDIATE).await?;
+        // Sessions that were renewed are of the same sign-in, so all of them end.
+        let rows: Vec<(String, Option<String>)> = sqlx::query_as(
+            "UPDATE sessions SET revoked_at = coalesce(revoked_at, ?1) WHERE token_digest = ?2
+                OR (device, nonce) = (SELECT device, nonce FROM sessions WHERE token_digest = ?2)
+             RETURNING issuer, nonce",
+        )
+        .bind(now.micros())
+        .bind(token.to_string())
+        .fetch_all(&mut *transaction)
+        .await?;
+        for (issuer, nonce) in rows {
+            if let Some(nonce) = nonce {
+                note(&mut transaction, (&issuer, "nonce", &nonce), now, now).await?;
+            }
+        }
+        transaction.commit().await?;
+        self.changed();
+        Ok(())
+    }
+
+    /// The people who are meant by a subject or an e-mail address: issuer and subject of each.
+    ///
+    /// # Errors
+    /// A [`StoreFault`].
+    pub(crate) async fn people(&self, named: &str) -> Result<Vec<(String, String)>, StoreFault> {
+        let people = sqlx::query_as(
+            "SELECT issuer, person FROM sessions WHERE person = ?1 OR json_extract(subject, '$.email') = ?1
+             UNION SELECT issuer, subject FROM devices WHERE subject = ?1 OR label = ?1",
+        )
+        .bind(named)
+        .fetch_all(&self.readers)
+        .await?;
+        Ok(people)
+    }
+
+    /// Forgets logout tokens that would be refused for their age, and sign-ins that are long gone.
+    ///
+    /// # Errors
+    /// A [`StoreFault`].
+    pub(crate) async fn forget_sign_ins(&self, now: Timestamp) -> Result<(), StoreFault> {
+        let long_ago = Timestamp::from_seconds(now.seconds().saturating_sub(REMEMBERED));
+        for (query, before) in [
+            ("DELETE FROM logout_tokens WHERE expires_at < ?", now),
+            ("DELETE FROM ended_sign_ins WHERE at < ?", long_ago),
+        ] {
+            sqlx::query(query).bind(before.micros()).execute(&self.writer).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether the sign-in was ended by its person, its session at the provider or its nonce.
+async fn is_ended(
+    connection: &mut SqliteConnection,
+    subject: &Subject,
+    sign_in: &SignIn,
+) -> Result<bool, StoreFault> {
+    let found: i64 = sqlx::query_scalar(
+        "SELECT EXISTS (SELECT 1 FROM ended_sign_ins WHERE issuer = ?1 AND (
+                (kind = 'person' AND value = ?2 AND before >= ?4)
+             OR (kind = 'unnamed' AND value = ?2 AND before >= ?4 AND ?3 IS NULL)
+             OR (kind = 'sid' AND value = ?3)
+             OR (kind = 'nonce' AND value = ?5)))",
+    )
+    .bind(&subject.issuer)
+    .bind(&subject.subject)
+    .bind(&sign_in.sid)
+    .bind(sign_in.at.micros())
+    .bind(sign_in.nonce.map(|nonce| nonce.to_string()))
+    .fetch_one(connection)
+    .await?;
+    Ok(found != 0)
+}
+
+async fn end(
+    transaction: &mut SqliteConnection,
+    ending: &Ending<'_>,
+    now: Timestamp,
+) -> Result<Vec<EndedSession>, StoreFault> {
+    let mut live = QueryBuilder::<Sqlite>::new("UPDATE sessions SET revoked_at = ");
+    live.push_bind(now.micros());
+    live.push(" WHERE revoked_at IS NULL AND expires_at > ").push_bind(now.micros());
+    let issuer = match *ending {
+        Ending::Person { issuer, subject, before } => {
+            note(transaction, (issuer, "person", subject), before, now).await?;
+            live.push(" AND issuer = ").push_bind(issuer);
+            live.push(" AND person = ").push_bind(subject);
+            live.push(" AND signed_in_at <= ").push_bind(before.micros());
+            issuer
+        }
+        Ending::Session { issuer, sid, subject, before } => {
+            note(transaction, (issuer, "sid", sid), before, now).await?;
+            live.push(" AND issuer = ").push_bind(issuer);
+            live.push(" AND (sid = ").push_bind(sid);
+            if let Some(subject) = subject {
+                note(transaction, (issuer, "unnamed", subject), before, now).await?;
+                live.push(" OR (sid IS NULL AND person = ").push_bind(subject);
+                live.push(" AND signed_in_at <= ").push_bind(before.micros()).push(")");
+            }
+            live.push(")");
+            issuer
+        }
+    };
+    live.push(" RETURNING token_digest, device, subject, nonce");
+    let rows: Vec<EndedRow> = live.build_query_as().fetch_all(&mut *transaction).await?;
+    let what = serde_json::to_string(&EventKind::SignInEnded).unwrap_or_default();
+    let mut ended = Vec::new();
+    for (token, device, subject, nonce) in rows {
+        if let Some(nonce) = nonce {
+            note(transaction, (issuer, "nonce", &nonce), now, now).await?;
+        }
+        sqlx::query("INSERT INTO events (at, device, session, what) VALUES (?, ?, ?, ?)")
+            .bind(now.micros())
+            .bind(&device)
+            .bind(token)
+            .bind(&what)
+            .execute(&mut *transaction)
+            .await?;
+        ended.push(EndedSession {
+            device: parsed("device id", &device)?,
+            subject: from_json("subject", &subject)?,
+        });
+    }
+    Ok(ended)
+}
+
+async fn note(
+    connection: &mut SqliteConnection,
+    (issuer, kind, value): (&str, &str, &str),
+    before: Timestamp,
+    now: Timestamp,
+) -> Result<(), StoreFault> {
+    sqlx::query(
+        "INSERT INTO ended_sign_ins (issuer, kind, value, before, at) VALUES (?, ?, ?, ?, ?)
+         ON CONFLICT (issuer, kind, value) DO UPDATE
+         SET before = max(before, excluded.before), at = max(at, excluded.at)",
+    )
+    .bind(issuer)
+    .bind(kind)
+    .bind(value)
+    .bind(before.micros())
+    .bind(now.micros())
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;
