@@ -92,7 +92,7 @@ async fn what_was_allowed_is_asked_for_again_after_a_restart_and_forgotten_with_
 }
 
 #[tokio::test]
-async fn no_connector_gets_more_than_it_asks_for() {
+async fn no_connector_gets_more_scopes_than_it_set() {
     let server = Server::start(Bend::default()).await;
     let desk = Desk::new();
     let person = Arc::new(Someone::who(server.authorize()));
