@@ -197,6 +197,8 @@ async fn threat_4_without_a_token_nothing_but_the_way_in_answers() {
             "/metrics",
             "/debug",
             "/oauth/clients",
+            "/sign-in/",
+            "/sign-in/00112233445566778899aabbccddeeff",
         ] {
             let answer = sent(&raw, method, path, std::slice::from_ref(&own), &body).await;
             assert_eq!(answer.status, 404, "{method} {path}: {answer:?}");
@@ -208,7 +210,7 @@ async fn threat_4_without_a_token_nothing_but_the_way_in_answers() {
     }
     assert_eq!(upstream.calls(), 0, "no connector was called");
     let routes = include_str!("../src-tauri/crates/gateway/src/routes.rs");
-    assert_eq!(routes.matches(".route(").count(), 1, "a new route belongs into this test");
+    assert_eq!(routes.matches(".route(").count(), 2, "a new route belongs into this test");
     assert_eq!(routes.matches(".nest").count() + routes.matches(".merge(").count(), 0);
 }
 

@@ -20,8 +20,12 @@ async fn an_assistant_of_either_era_sends_the_person_to_the_sign_in_that_its_cal
         let (signed_in, _) =
             tokio::join!(gateway.deskgate(&["sign-in", "mail"]), signs_in(&mut opened, Employee::alice()));
         assert!(signed_in.expect("it runs").status.success());
-        // Each list waits for connectors that are only just starting.
-        while !talk.does("tools/list", json!({})).await.to_string().contains("list_messages") {}
+        until("its tools", SOON, async || {
+            let listed = talk.does("tools/list", json!({})).await.to_string();
+            listed.contains("list_messages").then_some(())
+        })
+        .await
+        .expect("listed");
         let signed_out = gateway.deskgate(&["sign-out", "mail"]).await.expect("it runs");
         assert!(signed_out.status.success(), "{signed_out:?}");
         until("the account to be forgotten", SOON, async || {

@@ -62,7 +62,7 @@ pub fn farewell(state: &AppState) -> Farewell {
     Farewell {
         ends: vec![
             "Your assistants can do nothing until you have signed in again.".to_owned(),
-            format!("You are signed out of {name}, also in the window or browser in which you signed in."),
+            format!("You are signed out of {name} here. Where it has a page for signing out there too, that opens: go on there."),
         ],
         stays: vec![
             format!("{assistants}, and work again once you are back."),

@@ -46,7 +46,7 @@ pub(crate) fn router(gate: Arc<Gate>, port: u16) -> Router {
     let post = Arc::new(Post::new(port, Arc::clone(&gate)));
     Router::new()
         .route("/s/{server}/mcp", virtual_server())
-        .route(&format!("{VISIT}{{name}}"), get(visit))
+        .route(&format!("{VISIT}{{name}}"), get(visit).fallback(async || StatusCode::NOT_FOUND))
         .fallback(any(open))
         .layer(axum::middleware::from_fn_with_state(post, guard))
         .with_state(gate)

@@ -78,7 +78,8 @@ fn what_waits_comes_first_and_the_most_urgent_on_top() {
 
 #[test]
 fn a_keychain_that_does_not_keep_secrets_can_be_tried_again() {
-    let entry = |state: &AppState| lines(&tray(state, NOW)).iter().any(|line| line.ends_with("[try-keychain]"));
+    let entry =
+        |state: &AppState| lines(&tray(state, NOW)).iter().any(|line| line.ends_with("[try-keychain]"));
     let mut state = ready();
     assert!(!entry(&state), "nothing is wrong with it");
     for wrong in [vault::KeychainState::Locked, vault::KeychainState::Denied, vault::KeychainState::Absent] {

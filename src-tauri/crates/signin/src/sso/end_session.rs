@@ -20,14 +20,15 @@ const SHOWN: Duration = Duration::from_secs(60);
 
 impl SsoPlace {
     /// Shows the provider's page that ends its session, if it has one, until it comes back or is closed. A person who
-    /// does not go on there is let be.
-    pub(super) async fn end_session(&self, kept: &Session) -> Result<(), FaultKind> {
+    /// does not go on there is let be. Whether it came back, so that the session there has certainly ended.
+    pub(super) async fn end_session(&self, kept: &Session) -> Result<bool, FaultKind> {
         let found = self.provider.discover(&self.reach).await?;
-        let Some(endpoint) = found.end_session else { return Ok(()) };
+        let Some(endpoint) = found.end_session else { return Ok(false) };
         for _ in 0..MOST_PORTS {
             let request = self.farewell(endpoint.clone(), kept)?;
             match crate::ask(&*self.person, request).await {
-                Ok(_) | Err(PersonFault::Cancelled | PersonFault::Deadline) => return Ok(()),
+                Ok(_) => return Ok(true),
+                Err(PersonFault::Cancelled | PersonFault::Deadline) => return Ok(false),
                 Err(PersonFault::PortTaken) => {}
                 Err(fault @ PersonFault::Nobody(_)) => return Err(fault.into()),
             }

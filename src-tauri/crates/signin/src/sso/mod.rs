@@ -135,10 +135,11 @@ impl Sso {
     /// Lets the person end the provider's own session as well, where it offers that (OpenID Connect RP-Initiated Logout
     /// 1.0). Returns when its page has come back, was closed, or was not gone on with. `session` is the one that was
     /// forgotten.
+    /// Whether it came back, so that the session there has certainly ended.
     ///
     /// # Errors
     /// [`SignInFault`] if the provider cannot be reached, or nobody can be shown its page.
-    pub async fn end_session(&self, session: &Session) -> Result<(), SignInFault> {
+    pub async fn end_session(&self, session: &Session) -> Result<bool, SignInFault> {
         self.place.end_session(session).await.map_err(|fault| fault.at(&self.organisation))
     }
 

@@ -48,7 +48,7 @@ struct Metadata {
     #[serde(default)]
     revocation_endpoint: Option<Url>,
     #[serde(default)]
-    end_session_endpoint: Option<EndSessionUrl>,
+    end_session_endpoint: Option<String>,
     #[serde(default)]
     scopes_supported: Vec<String>,
     #[serde(default)]
@@ -61,9 +61,11 @@ impl Provider {
     pub(super) async fn discover(&self, reach: &Reach) -> Result<Found, FaultKind> {
         let metadata = self.metadata(reach).await?;
         presentable(&metadata.authorization_endpoint)?;
-        if let Some(endpoint) = &metadata.end_session_endpoint {
-            presentable(endpoint.url())?;
-        }
+        // One that cannot be shown keeps nobody from signing in.
+        let end_session = metadata
+            .end_session_endpoint
+            .and_then(|endpoint| EndSessionUrl::new(endpoint).ok())
+            .filter(|endpoint| presentable(endpoint.url()).is_ok());
         for endpoint in
             [&metadata.token_endpoint, &metadata.jwks_uri].into_iter().chain(&metadata.revocation_endpoint)
         {
@@ -93,7 +95,7 @@ impl Provider {
             },
             keys,
             offline_access: metadata.scopes_supported.iter().any(|scope| scope == "offline_access"),
-            end_session: metadata.end_session_endpoint,
+            end_session,
             announces_issuer: metadata.authorization_response_iss_parameter_supported,
         })
     }

@@ -202,6 +202,10 @@ impl SignIn {
     /// # Errors
     /// Why it could not be erased. It is told already, and nobody is present all the same.
     pub(crate) async fn sign_out(self: &Arc<Self>) -> Result<(), Advice> {
+        // An assistant that wants to go on brings nobody back: it has nobody asked for a while, and then the provider asks for
+        // the password, unless it has confirmed the sign-out.
+        *self.given_up.lock().unwrap_or_else(PoisonError::into_inner) = Some(self.clock.boot_time());
+        self.anew.store(true, Ordering::Relaxed);
         let session = {
             let mut keeping = self.keeping.lock().await;
             keeping.leaving = true;
@@ -236,13 +240,20 @@ impl SignIn {
         let provider = async {
             match &kept {
                 Some((sso, kept)) => sso.end_session(kept).await.map_err(|fault| fault.to_string()),
-                None => Ok(()),
+                None => Ok(false),
             }
         };
         let (organisation, provider) = tokio::join!(organisation, provider);
         self.tell.event(Event::SignInsEnded);
-        for (what, outcome) in [("the organisation", &organisation), ("the identity provider", &provider)] {
-            if let Err(fault) = outcome {
+        if provider == Ok(true) {
+            self.anew.store(false, Ordering::Relaxed);
+        }
+        let faults = [
+            ("the organisation", organisation.as_ref().err()),
+            ("the identity provider", provider.as_ref().err()),
+        ];
+        for (what, fault) in faults {
+            if let Some(fault) = fault {
                 tracing::info!(%fault, "{what} was not told of the sign-out");
             }
         }
