@@ -488,7 +488,7 @@ async fn while_the_identity_provider_is_down_everybody_stays_who_they_are() {
     assert_eq!(opened.all().len(), 1, "nobody is asked to sign in where nobody can");
 
     gateway.deskgate(&["sign-out"]).await.expect("it runs");
-    tells(&gateway, "Sign in to Acme").await;
+    tells(&gateway, "You are signed out on this computer").await;
     gateway.deskgate(&["sign-in"]).await.expect("it runs");
     tells(&gateway, "Acme cannot be reached").await;
     assert_eq!(opened.all().len(), 1, "and no empty page is opened");

@@ -138,7 +138,7 @@ impl Plane {
         let now = self.clock.now();
         let mut devices = BTreeSet::new();
         for (issuer, subject) in people {
-            let ending = Ending::Person { issuer: &issuer, subject: &subject, before: now };
+            let ending = Ending::Person { issuer: &issuer, subject: &subject, before: now, all: true };
             for ended in self.store.end_sign_ins(&ending, now).await? {
                 let event = EventRecord::new(AuditEvent::SessionEnded).of(ended.subject);
                 let event = event.with("cause", "administrator").with("device", ended.device.to_string());

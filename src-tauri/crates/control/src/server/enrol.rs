@@ -30,6 +30,9 @@ pub(super) async fn enrol(
     if !verified.bound {
         return Err(IdentityFault::NotBound.into());
     }
+    if plane.store.is_sign_in_ended(&verified.subject, &verified.sign_in).await? {
+        return Err(IdentityFault::Ended.into());
+    }
     let description = bounded(&request.device);
     let device = NewDevice {
         thumbprint: &proof.thumbprint,
@@ -65,11 +68,7 @@ impl Plane {
         let live = self.publication.live().ok_or_else(Fault::unpublished)?;
         let provider = &live.content().org.identity_provider;
         let nonce = seed.nonce(thumbprint);
-        let verified = self.identity.verify(provider, id_token, &nonce, self.clock.now()).await?;
-        if self.store.is_sign_in_ended(&verified.subject, &verified.sign_in).await? {
-            return Err(IdentityFault::Ended.into());
-        }
-        Ok(verified)
+        Ok(self.identity.verify(provider, id_token, &nonce, self.clock.now()).await?)
     }
 }
 

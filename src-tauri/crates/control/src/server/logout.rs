@@ -101,7 +101,7 @@ fn ending(token: &LogoutToken) -> Option<Ending<'_>> {
     let (issuer, before, subject) = (token.issuer.as_str(), token.issued, token.subject.as_deref());
     match (&token.sid, subject) {
         (Some(sid), subject) => Some(Ending::Session { issuer, sid, subject, before }),
-        (None, Some(subject)) => Some(Ending::Person { issuer, subject, before }),
+        (None, Some(subject)) => Some(Ending::Person { issuer, subject, before, all: false }),
         (None, None) => None,
     }
 }

@@ -53,6 +53,8 @@ pub(crate) enum Ending<'a> {
         subject: &'a str,
         /// Whoever signed in later stays signed in.
         before: Timestamp,
+        /// Whether all that is known here ends, whatever the provider's clock says of when it began.
+        all: bool,
     },
     /// Those of one session at the provider.
     Session {
@@ -115,6 +117,7 @@ impl Store {
             .bind(device.to_string())
             .execute(&mut *transaction)
             .await?;
+        remember(&mut transaction, subject, sign_in, *now).await?;
         transaction.commit().await?;
         self.changed();
         Ok(true)
@@ -259,11 +262,60 @@ impl Store {
         for (query, before) in [
             ("DELETE FROM logout_tokens WHERE expires_at < ?", now),
             ("DELETE FROM ended_sign_ins WHERE at < ?", long_ago),
+            ("DELETE FROM sign_ins WHERE seen_at < ?", long_ago),
         ] {
             sqlx::query(query).bind(before.micros()).execute(&self.writer).await?;
         }
         Ok(())
     }
+}
+
+/// Notes the sign-in that opens a session. What its first ID token said stays: renewed ones may say less.
+async fn remember(
+    connection: &mut SqliteConnection,
+    subject: &Subject,
+    sign_in: &SignIn,
+    now: Timestamp,
+) -> Result<(), StoreFault> {
+    let Some(nonce) = sign_in.nonce else { return Ok(()) };
+    sqlx::query(
+        "INSERT INTO sign_ins (issuer, nonce, person, sid, signed_in_at, seen_at) VALUES (?, ?, ?, ?, ?, ?)
+         ON CONFLICT (issuer, nonce) DO UPDATE SET sid = coalesce(sid, excluded.sid), seen_at = excluded.seen_at",
+    )
+    .bind(&subject.issuer)
+    .bind(nonce.to_string())
+    .bind(&subject.subject)
+    .bind(&sign_in.sid)
+    .bind(sign_in.at.micros())
+    .bind(now.micros())
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Ends the known sign-ins of a session at the provider, or of a person up to `before` in microseconds: those too that have
+/// no session open now. With both, a person's sign-ins that name no session of the provider.
+async fn note_known(
+    connection: &mut SqliteConnection,
+    issuer: &str,
+    (sid, person): (Option<&str>, Option<&str>),
+    before: i64,
+    now: Timestamp,
+) -> Result<(), StoreFault> {
+    sqlx::query(
+        "INSERT INTO ended_sign_ins (issuer, kind, value, before, at)
+             SELECT issuer, 'nonce', nonce, ?5, ?5 FROM sign_ins WHERE issuer = ?1
+                AND (sid = ?2 OR (person = ?3 AND signed_in_at <= ?4 AND (?2 IS NULL OR sid IS NULL)))
+         ON CONFLICT (issuer, kind, value) DO NOTHING",
+    )
+    .bind(issuer)
+    .bind(sid)
+    .bind(person)
+    .bind(before)
+    .bind(now.micros())
+    .execute(connection)
+    .await?;
+    Ok(())
 }
 
 /// Whether the sign-in was ended by its person, its session at the provider or its nonce.
@@ -298,15 +350,18 @@ async fn end(
     live.push_bind(now.micros());
     live.push(" WHERE revoked_at IS NULL AND expires_at > ").push_bind(now.micros());
     let issuer = match *ending {
-        Ending::Person { issuer, subject, before } => {
+        Ending::Person { issuer, subject, before, all } => {
             note(transaction, (issuer, "person", subject), before, now).await?;
+            let before = if all { i64::MAX } else { before.micros() };
+            note_known(transaction, issuer, (None, Some(subject)), before, now).await?;
             live.push(" AND issuer = ").push_bind(issuer);
             live.push(" AND person = ").push_bind(subject);
-            live.push(" AND signed_in_at <= ").push_bind(before.micros());
+            live.push(" AND signed_in_at <= ").push_bind(before);
             issuer
         }
         Ending::Session { issuer, sid, subject, before } => {
             note(transaction, (issuer, "sid", sid), before, now).await?;
+            note_known(transaction, issuer, (Some(sid), subject), before.micros(), now).await?;
             live.push(" AND issuer = ").push_bind(issuer);
             live.push(" AND (sid = ").push_bind(sid);
             if let Some(subject) = subject {

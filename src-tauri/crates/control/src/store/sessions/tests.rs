@@ -42,7 +42,7 @@ async fn is_live(store: &Store, token: &str) -> bool {
 }
 
 fn everything_of(name: &str, before: Timestamp) -> Ending<'_> {
-    Ending::Person { issuer: IDP, subject: name, before }
+    Ending::Person { issuer: IDP, subject: name, before, all: false }
 }
 
 #[tokio::test]
@@ -76,6 +76,39 @@ async fn a_person_s_sign_ins_end_on_every_device_and_nobody_else_s() {
     assert!(!open(&store, "a4", one, "alice", &renewed).await, "renewed by a provider that renews on");
     let anew = sign_in(None, NOW.plus(Duration::from_secs(1)), "new");
     assert!(open(&store, "a5", one, "alice", &anew).await, "who signs in again is in again");
+}
+
+/// A desktop that slept: its session has run out, and the provider renews the ID token without saying when the person signed
+/// in.
+#[tokio::test]
+async fn a_sign_in_that_ends_while_no_session_is_open_opens_none_again() {
+    let (_dir, store) = store().await;
+    let device = device(&store, "a").await;
+    for (token, sid) in [("a", None), ("s", Some("s1"))] {
+        assert!(open(&store, token, device, "alice", &sign_in(sid, NOW, token)).await);
+    }
+    let asleep = LATER.plus(Duration::from_secs(3600));
+    let renewed = |nonce: &str| sign_in(None, asleep.plus(Duration::from_secs(3600)), nonce);
+    let session = Ending::Session { issuer: IDP, sid: "s1", subject: None, before: asleep };
+    assert!(store.end_sign_ins(&session, asleep).await.expect("ends").is_empty(), "none is open");
+    assert!(!open(&store, "s2", device, "alice", &renewed("s")).await, "of the session that was ended");
+    assert!(open(&store, "a2", device, "alice", &renewed("a")).await, "of another");
+    assert!(store.end_sign_ins(&everything_of("alice", asleep), asleep).await.expect("ends").len() <= 1);
+    assert!(!open(&store, "a3", device, "alice", &renewed("a")).await);
+    let anew = sign_in(None, asleep.plus(Duration::from_secs(10)), "new");
+    assert!(open(&store, "a4", device, "alice", &anew).await, "who signs in again is in again");
+}
+
+/// The provider's clock may be ahead: what an administrator ends, ends whatever it says.
+#[tokio::test]
+async fn an_administrator_ends_what_began_in_the_future_too() {
+    let (_dir, store) = store().await;
+    let device = device(&store, "a").await;
+    let ahead = NOW.plus(Duration::from_secs(250));
+    assert!(open(&store, "a", device, "alice", &sign_in(None, ahead, "n")).await);
+    let all = Ending::Person { issuer: IDP, subject: "alice", before: NOW, all: true };
+    assert_eq!(store.end_sign_ins(&all, NOW).await.expect("ends").len(), 1);
+    assert!(!open(&store, "b", device, "alice", &sign_in(None, ahead, "n")).await);
 }
 
 #[tokio::test]
