@@ -60,10 +60,14 @@ impl Effect<'_> {
                 answer => answer,
             }
         };
-        if ear.is_some_and(Ear::heard_aside) && session.has_streams() {
+        Ok(answer)
+    }
+
+    /// Leaves what the server said before its answer time to come, while the call is still known as under way.
+    async fn stragglers(&self) {
+        if self.ear.is_some_and(Ear::heard_aside) && self.session.has_streams() {
             tokio::time::sleep(STRAGGLERS).await;
         }
-        Ok(answer)
     }
 
     async fn sent(&self, params: &CallParams<'_>) -> Result<Answer, UpstreamFault> {
@@ -73,6 +77,7 @@ impl Effect<'_> {
         let mut unanswered = Unanswered { session, id, bearer, abandoned: true };
         let outcome = session.exchange(id, self.message(id, params), bearer, ear).await;
         unanswered.abandoned = false;
+        self.stragglers().await;
         outcome
     }
 
@@ -110,6 +115,7 @@ impl Effect<'_> {
         let message = connector::task_result(session.dialect, id, &task);
         let answer = session.exchange(id, message, bearer, ear).await.map_err(UpstreamFault::after_effect)?;
         abandoned.task = None;
+        self.stragglers().await;
         Ok(answer.map(|result| connector::without_task(&result)))
     }
 
