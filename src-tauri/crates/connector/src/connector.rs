@@ -232,29 +232,24 @@ impl Connector {
         }
     }
 
-    /// Has the person allow what the connector wants beside what the token covers, if that is why it refused.
-    pub(crate) async fn step_up(
+    /// What follows where the connector refused the token that was used: the accounts are told of it, or the person allows what
+    /// it wants beside what the token covers.
+    pub(crate) async fn refused(
         &self,
         person: &Subject,
         bearer: Option<&Bearer>,
         fault: Option<&CallFault>,
         asking: Asking,
     ) -> Result<(), CallFault> {
-        if let (Some(bearer), Some(CallFault::Upstream(UpstreamFault::InsufficientScope { challenge }))) =
-            (bearer, fault)
-        {
-            self.seams.accounts.step_up(person, &self.id, bearer, challenge, asking).await?;
+        let (Some(bearer), Some(CallFault::Upstream(fault))) = (bearer, fault) else { return Ok(()) };
+        let accounts = &self.seams.accounts;
+        if let UpstreamFault::Unauthorized { challenge } = fault {
+            accounts.rejected(&self.id, bearer, challenge.clone()).await;
+        }
+        if let UpstreamFault::InsufficientScope { challenge } = fault {
+            accounts.step_up(person, &self.id, bearer, challenge, asking).await?;
         }
         Ok(())
-    }
-
-    /// Tells the accounts when the connector refused the token that was used.
-    pub(crate) async fn report_rejection(&self, bearer: Option<&Bearer>, fault: Option<&CallFault>) {
-        if let (Some(bearer), Some(CallFault::Upstream(UpstreamFault::Unauthorized { challenge }))) =
-            (bearer, fault)
-        {
-            self.seams.accounts.rejected(&self.id, bearer, challenge.clone()).await;
-        }
     }
 
     /// A live session of this person, opened if need be, for an assistant that can be asked what `capabilities` says; any

@@ -92,13 +92,12 @@ impl Connectors {
     ) -> Result<Arc<Listing>, CallFault> {
         let connector = self.find(id)?;
         let log = connector.log.writer();
-        let outcome = match self.refreshed(&connector, subject, asking).await {
-            Err(CallFault::Upstream(fault))
-                if retry_helps(&fault) || matches!(fault, UpstreamFault::InsufficientScope { .. }) =>
-            {
-                self.refreshed(&connector, subject, asking).await
+        let mut tries = Tries::default();
+        let outcome = loop {
+            let outcome = self.refreshed(&connector, subject, asking).await;
+            if !tries.again(&connector, &outcome) {
+                break outcome;
             }
-            outcome => outcome,
         };
         self.note(&connector, &log, outcome.as_ref().err());
         if outcome.is_ok() {
@@ -130,9 +129,8 @@ impl Connectors {
             }
             CredentialChoice::None | CredentialChoice::UserOauth => loop {
                 let outcome = self.called(&connector, authority, params, caller.subject, deadline, ear).await;
-                match &outcome {
-                    Err(CallFault::Upstream(fault)) if tries.again(&connector, fault) => {}
-                    _ => break outcome,
+                if !tries.again(&connector, &outcome) {
+                    break outcome;
                 }
             },
         };
@@ -167,8 +165,7 @@ impl Connectors {
             Ok(session.subscribe(authority, params, bearer.as_ref(), deadline).await?)
         }
         .await;
-        connector.report_rejection(bearer.as_ref(), outcome.as_ref().err()).await;
-        connector.step_up(caller.subject, bearer.as_ref(), outcome.as_ref().err(), Asking::Never).await?;
+        connector.refused(caller.subject, bearer.as_ref(), outcome.as_ref().err(), Asking::Never).await?;
         self.note(&connector, &log, outcome.as_ref().err());
         outcome
     }
@@ -195,9 +192,8 @@ impl Connectors {
             Ok(outcome?)
         }
         .await;
-        connector.report_rejection(bearer.as_ref(), outcome.as_ref().err()).await;
-        let step_up = connector.step_up(subject, bearer.as_ref(), outcome.as_ref().err(), Asking::Allowed);
-        connector.invite(ear, step_up).await?;
+        let refused = connector.refused(subject, bearer.as_ref(), outcome.as_ref().err(), Asking::Allowed);
+        connector.invite(ear, refused).await?;
         outcome
     }
 
@@ -221,8 +217,7 @@ impl Connectors {
             Ok((listing?, session))
         }
         .await;
-        connector.report_rejection(bearer.as_ref(), outcome.as_ref().err()).await;
-        connector.step_up(subject, bearer.as_ref(), outcome.as_ref().err(), asking).await?;
+        connector.refused(subject, bearer.as_ref(), outcome.as_ref().err(), asking).await?;
         let (listing, session) = outcome?;
         self.follow_changes(connector, subject, &session);
         Ok(listing)
@@ -265,7 +260,7 @@ impl Connectors {
     }
 }
 
-/// How often a call that had no effect was tried again.
+/// How often what had no effect was tried again.
 #[derive(Debug, Default)]
 struct Tries {
     afresh: bool,
@@ -278,19 +273,17 @@ const MOST_STEPS: u8 = 2;
 
 impl Tries {
     /// Whether to try once more: with a fresh token or session once, and after each time that the person allowed more.
-    fn again(&mut self, connector: &Connector, fault: &UpstreamFault) -> bool {
+    fn again<T>(&mut self, connector: &Connector, outcome: &Result<T, CallFault>) -> bool {
+        let Err(CallFault::Upstream(fault)) = outcome else { return false };
         if let UpstreamFault::InsufficientScope { .. } = fault {
             self.stepped_up += 1;
             let accounts = matches!(connector.spec.credential, CredentialSpec::UserOauth { .. });
             return accounts && self.stepped_up <= MOST_STEPS;
         }
-        retry_helps(fault) && !std::mem::replace(&mut self.afresh, true)
+        // The connector certainly did nothing, and another token or session may do better.
+        let helps = matches!(fault, UpstreamFault::Unauthorized { .. } | UpstreamFault::SessionGone);
+        helps && fault.before_effect() && !std::mem::replace(&mut self.afresh, true)
     }
-}
-
-/// Whether the connector certainly did nothing, and a fresh token or a fresh session may do better.
-fn retry_helps(fault: &UpstreamFault) -> bool {
-    fault.before_effect() && matches!(fault, UpstreamFault::Unauthorized { .. } | UpstreamFault::SessionGone)
 }
 
 /// Whether a connector's log does not say as much already: a program's end is in it.

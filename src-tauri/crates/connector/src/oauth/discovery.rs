@@ -16,8 +16,8 @@ use super::client::Client;
 
 const OFFLINE_ACCESS: &str = "offline_access";
 
-/// How many scopes of a challenge are read.
-const MOST_SCOPES: usize = 64;
+/// How many scopes of a challenge are read, and asked for beside those of the first sign-in.
+pub(super) const MOST_SCOPES: usize = 64;
 /// The longest of them, in bytes.
 const LONGEST_SCOPE: usize = 128;
 

@@ -23,13 +23,10 @@ use url::Url;
 use vault::Kind;
 
 use super::client::{self, Client};
-use super::discovery::{Found, Request, scopes_in, shown};
+use super::discovery::{Found, MOST_SCOPES, Request, scopes_in, shown};
 use super::grant::{Bound, Grant, key};
 use super::target::Target;
 use super::{GrantEvent, GrantHappening, GrantStatus};
-
-/// How many scopes are asked for beside those of IT or of the connector.
-const MOST_SCOPES: usize = 64;
 
 /// How long a connector has to say where one signs in.
 const ASKED_FOR: Duration = Duration::from_secs(10);
@@ -134,12 +131,12 @@ impl GrantPlace {
     /// The scopes of a challenge, if a sign-in for them can help.
     ///
     /// # Errors
-    /// [`FaultKind::Scopes`] if the grant was made for them already, or they go beyond what IT asks for.
+    /// [`FaultKind::Scopes`] if the grant was made for them already. Where IT says which scopes to ask for it always was, or
+    /// they go beyond those.
     pub(super) fn beyond(&self, grant: &Grant, challenge: &str) -> Result<BTreeSet<String>, FaultKind> {
         let target = self.target();
         let wanted = scopes_in(challenge, &target.url);
-        let beyond = !target.scopes.is_empty() && !wanted.is_subset(&target.scopes);
-        if beyond || wanted.is_subset(&grant.bound().wider) {
+        if !target.scopes.is_empty() || wanted.is_subset(&grant.bound().wider) {
             return Err(FaultKind::Scopes(shown(&wanted)));
         }
         Ok(wanted)

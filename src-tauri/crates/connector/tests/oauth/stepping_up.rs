@@ -20,6 +20,17 @@ async fn step_up(grants: &ConnectorGrants, refused: &Bearer, challenge: &str) ->
     grants.step_up(&mail(), refused, challenge, Asking::Allowed).await.map_err(|fault| fault.kind)
 }
 
+/// A person who has signed in for the scope that the connector names first, and the token.
+async fn signed_in(bend: Bend) -> (Desk, Server, Arc<Someone>, ConnectorGrants, Bearer) {
+    let server = Server::start(bend).await;
+    let desk = Desk::new();
+    let person = Arc::new(Someone::who(server.authorize()));
+    let grants = desk.grants(&person).await;
+    serve(&grants, &server.url);
+    let first = bearer(&grants).await.unwrap();
+    (desk, server, person, grants, first)
+}
+
 /// The scopes of the request that was made as the n-th.
 fn asked_for(person: &Someone, number: usize) -> Vec<String> {
     let scopes = parameters(&person.requests()[number].authorize_url).remove("scope").unwrap_or_default();
@@ -28,12 +39,7 @@ fn asked_for(person: &Someone, number: usize) -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn calls_that_come_together_have_the_person_asked_once_for_all_scopes() {
-    let server = Server::start(Bend::default()).await;
-    let desk = Desk::new();
-    let person = Arc::new(Someone::who(server.authorize()));
-    let grants = desk.grants(&person).await;
-    serve(&grants, &server.url);
-    let first = bearer(&grants).await.unwrap();
+    let (_desk, _server, person, grants, first) = signed_in(Bend::default()).await;
     assert_eq!(asked_for(&person, 0), ["mail.read"], "what the connector says to whoever has no token");
 
     let steps: Vec<_> = (0..10)
@@ -52,12 +58,7 @@ async fn calls_that_come_together_have_the_person_asked_once_for_all_scopes() {
 
 #[tokio::test]
 async fn a_connector_that_is_never_content_is_not_asked_for_again_and_again() {
-    let server = Server::start(Bend::default()).await;
-    let desk = Desk::new();
-    let person = Arc::new(Someone::who(server.authorize()));
-    let grants = desk.grants(&person).await;
-    serve(&grants, &server.url);
-    let first = bearer(&grants).await.unwrap();
+    let (_desk, _server, person, grants, first) = signed_in(Bend::default()).await;
     step_up(&grants, &first, WANTS).await.unwrap();
 
     let second = bearer(&grants).await.unwrap();
@@ -70,12 +71,7 @@ async fn a_connector_that_is_never_content_is_not_asked_for_again_and_again() {
 
 #[tokio::test]
 async fn what_was_allowed_is_asked_for_again_after_a_restart_and_forgotten_with_the_account() {
-    let server = Server::start(Bend::default()).await;
-    let desk = Desk::new();
-    let person = Arc::new(Someone::who(server.authorize()));
-    let grants = desk.grants(&person).await;
-    serve(&grants, &server.url);
-    let first = bearer(&grants).await.unwrap();
+    let (desk, server, person, grants, first) = signed_in(Bend::default()).await;
     step_up(&grants, &first, WANTS).await.unwrap();
     grants.close().await;
 
@@ -136,12 +132,7 @@ async fn whoever_does_not_allow_more_is_left_alone_for_a_while_and_keeps_the_acc
 #[tokio::test]
 async fn whoever_unticks_a_scope_is_told_that_this_is_why() {
     let less = |answer: &mut serde_json::Value| answer["scope"] = "mail.read".into();
-    let server = Server::start(Bend { response: less, ..Bend::default() }).await;
-    let desk = Desk::new();
-    let person = Arc::new(Someone::who(server.authorize()));
-    let grants = desk.grants(&person).await;
-    serve(&grants, &server.url);
-    let first = bearer(&grants).await.unwrap();
+    let (_desk, _server, person, grants, first) = signed_in(Bend { response: less, ..Bend::default() }).await;
     assert_eq!(step_up(&grants, &first, WANTS).await, Err(FaultKind::NotAllowedByPerson));
     let second = bearer(&grants).await.unwrap();
     assert_eq!(
@@ -154,12 +145,7 @@ async fn whoever_unticks_a_scope_is_told_that_this_is_why() {
 
 #[tokio::test]
 async fn scopes_that_it_takes_away_are_not_asked_for_again() {
-    let server = Server::start(Bend::default()).await;
-    let desk = Desk::new();
-    let person = Arc::new(Someone::who(server.authorize()));
-    let grants = desk.grants(&person).await;
-    serve(&grants, &server.url);
-    let first = bearer(&grants).await.unwrap();
+    let (_desk, server, person, grants, first) = signed_in(Bend::default()).await;
     step_up(&grants, &first, WANTS).await.unwrap();
     grants.serve(&BTreeMap::from([(mail(), spec(&server.url, None, &["mail.read"]))]));
     grants.sign_in(&mail()).await.unwrap();
@@ -168,12 +154,7 @@ async fn scopes_that_it_takes_away_are_not_asked_for_again() {
 
 #[tokio::test]
 async fn what_a_list_needs_is_asked_for_at_the_next_sign_in() {
-    let server = Server::start(Bend::default()).await;
-    let desk = Desk::new();
-    let person = Arc::new(Someone::who(server.authorize()));
-    let grants = desk.grants(&person).await;
-    serve(&grants, &server.url);
-    let first = bearer(&grants).await.unwrap();
+    let (_desk, _server, person, grants, first) = signed_in(Bend::default()).await;
     let listed = grants.step_up(&mail(), &first, WANTS, Asking::Never).await.map_err(|fault| fault.kind);
     assert_eq!(listed, Err(FaultKind::SignInNeeded));
     assert_eq!(person.asked(), 1, "nobody waits, so nobody is asked");
