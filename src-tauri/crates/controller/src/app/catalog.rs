@@ -235,37 +235,38 @@ impl Catalog {
 
     /// How what a connector lists stands.
     fn list_state(&self, id: &ConnectorId) -> ListState {
-        let Health::Failed(Outage { since, .. }) = self.connectors.health(id) else {
-            return ListState::Current;
-        };
-        match self.grace_left(id) {
-            Some(left) if !left.is_zero() => ListState::Kept { since, until: since.plus(self.list_grace) },
-            Some(_) | None => ListState::Withdrawn { since },
+        match self.outage(id) {
+            None => ListState::Current,
+            Some(outage) if self.grace_left(&outage).is_zero() => {
+                ListState::Withdrawn { since: outage.since }
+            }
+            Some(Outage { since, .. }) => ListState::Kept { since, until: since.plus(self.list_grace) },
         }
     }
 
-    /// How long what a connector that does not answer listed last stays offered; `None` where it answers.
-    fn grace_left(&self, id: &ConnectorId) -> Option<Duration> {
+    /// `None` where the connector answers.
+    fn outage(&self, id: &ConnectorId) -> Option<Outage> {
         match self.connectors.health(id) {
-            Health::Failed(outage) => {
-                Some(self.list_grace.saturating_sub(outage.lasted(self.clock.boot_time())))
-            }
+            Health::Failed(outage) => Some(outage),
             Health::Idle | Health::Ready | Health::SignInNeeded => None,
         }
     }
 
+    /// How long what a connector listed last stays offered while it does not answer.
+    fn grace_left(&self, outage: &Outage) -> Duration {
+        self.list_grace.saturating_sub(outage.lasted(self.clock.boot_time()))
+    }
+
     fn withdrawn(&self, offering: &Offering) -> Withdrawn {
-        let why = |id: &ConnectorId| match (self.list_state(id), self.connectors.health(id)) {
-            (ListState::Withdrawn { .. }, Health::Failed(outage)) => Some((id.clone(), withdrawal(&outage))),
-            (_, _) => None,
-        };
-        listed_here(offering).filter_map(why).collect()
+        let outages = listed_here(offering).filter_map(|id| Some((id, self.outage(id)?)));
+        let over = outages.filter(|(_, outage)| self.grace_left(outage).is_zero());
+        over.map(|(id, outage)| (id.clone(), withdrawal(&outage))).collect()
     }
 
     /// When the next list is withdrawn.
     fn next_withdrawal(&self, offering: &Offering) -> Option<Duration> {
-        let left = listed_here(offering).filter_map(|id| self.grace_left(id));
-        left.filter(|left| !left.is_zero()).min()
+        let outages = listed_here(offering).filter_map(|id| self.outage(id));
+        outages.map(|outage| self.grace_left(&outage)).filter(|left| !left.is_zero()).min()
     }
 
     fn tell_status(&self, id: &ConnectorId) {
