@@ -188,18 +188,25 @@ fn nothing_here() -> Response<Full<Bytes>> {
 }
 
 fn page(purpose: &SignInPurpose, redirect: &Url) -> Response<Full<Bytes>> {
-    let html = match purpose {
-        SignInPurpose::SignOut { .. } => include_str!("redirect/signed_out.html"),
+    let (title, heading, text) = match purpose {
+        SignInPurpose::SignOut { .. } => ("Signed out", "You are signed out", "You can close this page."),
         SignInPurpose::Organisation { .. } | SignInPurpose::Connector { .. }
             if one(redirect, "code").is_some() =>
         {
-            include_str!("redirect/signed_in.html")
+            let done = "Deskgate has what it needs. You can close this page and go back to your work.";
+            ("Thank you", "Thank you", done)
         }
-        SignInPurpose::Organisation { .. } | SignInPurpose::Connector { .. } => {
-            include_str!("redirect/not_signed_in.html")
-        }
+        SignInPurpose::Organisation { .. } | SignInPurpose::Connector { .. } => (
+            "You are not signed in",
+            "You are not signed in",
+            "The sign-in was refused or given up. You can close this page; Deskgate says what to do next.",
+        ),
     };
-    let mut reply = Response::new(Full::new(Bytes::from_static(html.as_bytes())));
+    let html = include_str!("redirect/page.html")
+        .replace("{title}", title)
+        .replace("{heading}", heading)
+        .replace("{text}", text);
+    let mut reply = Response::new(Full::new(Bytes::from(html)));
     let headers = reply.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
