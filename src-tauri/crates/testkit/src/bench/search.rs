@@ -11,6 +11,7 @@ use tiktoken_rs::CoreBPE;
 use tokio::time::Instant;
 use url::Url;
 
+use super::MODERN;
 use super::echo::Echo;
 use super::load::quantile;
 use super::report::Aim;
@@ -121,11 +122,9 @@ pub(super) async fn search(programs: &Path) -> Result<SearchFigures, PeerFault> 
     let gateway = Gateway::start(&programs.join("deskgate"), setup(&upstream, &all)).await?;
     let whole = Desk::of(&gateway, "whole").await?;
     let seen = TOOLS - TOOLS / HIDDEN;
-    let listed = until("all tools", Duration::from_secs(120), async || {
-        let listed = whole.list().await.ok()?;
-        (serde_json::from_str::<Vec<&RawValue>>(&listed).ok()?.len() == seen).then_some(listed)
-    })
-    .await?;
+    until("all tools", Duration::from_secs(120), async || (whole.count().await.ok()? == seen).then_some(()))
+        .await?;
+    let listed = whole.list().await?;
     let desk = Desk::of(&gateway, "search").await?;
     let tokenizer =
         tiktoken_rs::o200k_base().map_err(|fault| PeerFault::answer("tokenizer", fault.to_string()))?;
@@ -204,7 +203,7 @@ fn setup(upstream: &str, all: &[Tool]) -> Setup {
 }
 
 /// An assistant at one virtual server, which keeps its connection.
-struct Desk {
+pub(super) struct Desk {
     http: reqwest::Client,
     url: Url,
     token: String,
@@ -213,7 +212,17 @@ struct Desk {
 impl Desk {
     async fn of(gateway: &Gateway, server: &str) -> Result<Self, PeerFault> {
         let token = gateway.connect(server, "Load generator").await?.tokens.access_token;
+        Self::with(gateway, server, token)
+    }
+
+    /// One that was let in before.
+    pub(super) fn with(gateway: &Gateway, server: &str, token: String) -> Result<Self, PeerFault> {
         Ok(Self { http: reqwest::Client::new(), url: gateway.url(server)?, token })
+    }
+
+    /// How many tools are listed.
+    pub(super) async fn count(&self) -> Result<usize, PeerFault> {
+        Ok(serde_json::from_str::<Vec<&RawValue>>(&self.list().await?)?.len())
     }
 
     /// The text of the list of tools.
@@ -244,7 +253,7 @@ impl Desk {
 
     async fn ask(&self, method: &str, mut params: Value) -> Result<(Value, Duration), PeerFault> {
         params["_meta"] = json!({
-            "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+            "io.modelcontextprotocol/protocolVersion": MODERN,
             "io.modelcontextprotocol/clientCapabilities": {},
         });
         let mut request = self
@@ -252,7 +261,7 @@ impl Desk {
             .post(self.url.clone())
             .bearer_auth(&self.token)
             .header("accept", "application/json, text/event-stream")
-            .header("mcp-protocol-version", "2026-07-28")
+            .header("mcp-protocol-version", MODERN)
             .header("mcp-method", method);
         if let Some(name) = params["name"].as_str() {
             request = request.header("mcp-name", name);

@@ -6,12 +6,13 @@ use std::path::Path;
 use std::time::Duration;
 
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::time::Instant;
 
+use super::LEGACY;
 use super::echo::{TOOLS, another, many};
 use super::load::{Speaker, Target, round};
-use super::{LEGACY, MODERN};
+use super::search::Desk;
 use crate::{Bridge, Gateway, PeerFault, Setup, until};
 
 /// How many policies are in force, beside the built-in one.
@@ -83,37 +84,24 @@ impl Subject {
             "capabilities": {},
             "clientInfo": {"name": "load generator", "version": "1.0.0"},
         });
-        let answer = self.post(token, "initialize", &params).await?;
+        let body = json!({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": params});
+        let request = reqwest::Client::new().post(self.gateway.url("bench")?).bearer_auth(token);
+        let request = request.header("accept", "application/json, text/event-stream").json(&body);
+        let answer = request.send().await?.error_for_status()?;
         let session = answer.headers().get("mcp-session-id").and_then(|id| id.to_str().ok());
         session.map(str::to_owned).ok_or_else(|| PeerFault::answer("initialize", "there is no session id"))
     }
 
     /// Waits until so many tools are listed.
     async fn offers(&self, wanted: usize) -> Result<(), PeerFault> {
-        let token = self.speakers.first().and_then(|speaker| speaker.token.as_deref()).unwrap_or_default();
-        let params = json!({"_meta": {
-            "io.modelcontextprotocol/protocolVersion": MODERN,
-            "io.modelcontextprotocol/clientCapabilities": {},
-        }});
+        let token = self.speakers.first().and_then(|speaker| speaker.token.clone()).unwrap_or_default();
+        let desk = Desk::with(&self.gateway, "bench", token)?;
         let mut last = 0;
         let listed = until("all tools", Duration::from_secs(300), async || {
-            let answer = self.post(token, "tools/list", &params).await.ok()?;
-            last = answer.json::<Value>().await.ok()?["result"]["tools"].as_array()?.len();
+            last = desk.count().await.ok()?;
             (last == wanted).then_some(())
         });
         listed.await.map_err(|fault| PeerFault::answer("gateway", format!("{fault}: {last} of {wanted}")))
-    }
-
-    async fn post(&self, token: &str, method: &str, params: &Value) -> Result<reqwest::Response, PeerFault> {
-        let mut request = reqwest::Client::new()
-            .post(self.gateway.url("bench")?)
-            .bearer_auth(token)
-            .header("accept", "application/json, text/event-stream");
-        if method != "initialize" {
-            request = request.header("mcp-protocol-version", MODERN).header("mcp-method", method);
-        }
-        let body = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params});
-        Ok(request.json(&body).send().await?.error_for_status()?)
     }
 
     pub(super) fn target(&self) -> Target {
