@@ -134,8 +134,7 @@ impl Sso {
 
     /// Lets the person end the provider's own session as well, where it offers that (OpenID Connect RP-Initiated Logout
     /// 1.0). Returns when its page has come back, was closed, or was not gone on with. `session` is the one that was
-    /// forgotten.
-    /// Whether it came back, so that the session there has certainly ended.
+    /// forgotten. Whether it came back, so that the session there has certainly ended.
     ///
     /// # Errors
     /// [`SignInFault`] if the provider cannot be reached, or nobody can be shown its page.

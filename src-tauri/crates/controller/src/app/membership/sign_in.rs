@@ -48,7 +48,7 @@ pub(crate) struct SignIn {
     attempt: Mutex<Lamp>,
     /// When the person last did not want to sign in, in boot time.
     given_up: std::sync::Mutex<Option<Duration>>,
-    /// Whether the next sign-in has to be one with a password or the like, since the last was ended by others.
+    /// Whether the next sign-in has to be one with a password or the like, since the last was ended.
     anew: AtomicBool,
     /// Tells of the last sign-out.
     farewell: std::sync::Mutex<Option<AbortHandle>>,
