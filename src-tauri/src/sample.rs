@@ -74,7 +74,7 @@ fn consent() -> Outcome<ConsentRequest> {
         server: "analyst".parse()?,
         server_title: "Analyst".to_owned(),
         client_name: "Claude Code".to_owned(),
-        client_id: "sample".to_owned(),
+        client_id: "https://claude.ai/oauth/claude-code-client-metadata".to_owned(),
         redirect_uri: Some("http://localhost:51121/callback".parse()?),
         process: Some(ListeningProcess {
             pid: 41_873,
