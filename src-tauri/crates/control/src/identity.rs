@@ -153,6 +153,8 @@ impl SignIn {
 pub(crate) struct Verifier {
     http: reqwest::Client,
     kept: std::sync::Mutex<Option<Kept>>,
+    /// For tokens that this server has issued itself: nobody has to be asked for them.
+    own: Option<Arc<CoreProviderMetadata>>,
     /// One fetch at a time. Whoever finds what they need among what is kept does not wait for it.
     fetching: Mutex<()>,
 }
@@ -188,7 +190,13 @@ impl Verifier {
             .redirect(reqwest::redirect::Policy::none())
             .timeout(DEADLINE)
             .build()?;
-        Ok(Self { http, kept: std::sync::Mutex::default(), fetching: Mutex::default() })
+        Ok(Self { http, kept: std::sync::Mutex::default(), own: None, fetching: Mutex::default() })
+    }
+
+    /// As it is, and knows by which keys this server signs ID tokens itself.
+    pub(crate) fn with_own(mut self, metadata: CoreProviderMetadata) -> Self {
+        self.own = Some(Arc::new(metadata));
+        self
     }
 
     /// Verifies an ID token of the provider. `nonce` is what binds the device's key.
@@ -225,6 +233,13 @@ impl Verifier {
         within: Duration,
     ) -> Result<Arc<CoreProviderMetadata>, IdentityFault> {
         let issuer = provider.issuer.as_str();
+        if provider.saml.is_some() {
+            let own = self.own.as_ref().filter(|own| crate::op::is_issuer(own.issuer(), provider));
+            return own.cloned().ok_or_else(|| IdentityFault::Unreachable {
+                issuer: issuer.to_owned(),
+                reason: "people sign in by SAML, and this server is not the issuer".to_owned(),
+            });
+        }
         if let Some(known) = self.known(issuer, now, within) {
             return Ok(known);
         }

@@ -20,6 +20,7 @@ fn provider(issuer: &str) -> IdentityProvider {
         scopes: BTreeSet::new(),
         groups_claim: "groups".to_owned(),
         sign_out_returns: false,
+        saml: None,
     }
 }
 

@@ -117,6 +117,7 @@ fn content(org: &str, name: &str) -> Content {
             support_url: None,
             identity_provider: IdentityProvider {
                 sign_out_returns: false,
+                saml: None,
                 issuer: "https://idp.acme.test".parse().expect("a URL"),
                 client_id: "deskgate".to_owned(),
                 scopes: BTreeSet::new(),
