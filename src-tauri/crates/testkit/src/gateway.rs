@@ -105,6 +105,11 @@ impl Gateway {
         Ok(())
     }
 
+    /// Variables of its environment from its next start on, beside those of the session.
+    pub fn environment(&mut self) -> &mut Vec<(String, String)> {
+        &mut self.setup.environment
+    }
+
     /// Its folder, `DESKGATE_HOME`.
     pub fn home(&self) -> &Path {
         self.home.path()
