@@ -6,7 +6,7 @@ use serde_json::json;
 use url::Url;
 
 use crate::place::{node, npm_file, npm_folder, script};
-use crate::{PeerFault, Process, Spec};
+use crate::{PeerFault, Process, Spec, canary};
 
 /// Somebody who can sign in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -109,11 +109,15 @@ impl Idp {
     /// If it cannot be started.
     pub async fn start(settings: &IdpSettings) -> Result<Self, PeerFault> {
         npm_file("oidc-provider/package.json")?;
+        for person in &settings.people {
+            canary::plant("a password", &person.password);
+        }
         let mut process = Spec::new("identity provider", node()?)
             .arg(script("npm/idp.mjs"))
             .arg(npm_folder())
             .arg(encode(settings).to_string())
             .start()?;
+        canary::plant_from(process.log_file().to_owned());
         let issuer = process.ready_line("ready ", Duration::from_secs(60)).await?;
         Ok(Self { process, issuer })
     }

@@ -4,7 +4,8 @@
 //
 // Whoever administers it posts to /admin: clients/<id> with members of the client's metadata to change, and
 // people/<login>/sign-out or people/<login>/disable, and answers/hold to have it do what the token endpoint is asked for
-// without ever answering, or answers/give to have it answer again. It prints a line for each renewal and each held answer.
+// without ever answering, or answers/give to have it answer again. It prints a line for each renewal, each held answer
+// and each secret that it hands out.
 //
 // It must never accept a wrong password, skip consent or invent a group: tests rely on it as on a stranger.
 import { createServer } from 'node:http';
@@ -74,6 +75,10 @@ const provider = new Provider(issuer, {
 });
 provider.on('server_error', (_context, error) => console.error(error));
 provider.on('backchannel.error', (_context, error) => console.error(error));
+// What nobody but its holder may know.
+for (const [what, event] of [['refresh', 'refresh_token'], ['code', 'authorization_code'], ['session', 'session']]) {
+  provider.on(`${event}.saved`, ({ jti }) => console.log(`secret ${what} ${jti}`));
+}
 provider.on('grant.success', ({ oidc }) => {
   if (oidc.params.grant_type === 'refresh_token') console.log(`renewed ${oidc.account.accountId} ${oidc.client.clientId}`);
 });
