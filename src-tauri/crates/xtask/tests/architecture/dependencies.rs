@@ -80,7 +80,11 @@ const RESERVED: &[(&str, &[&str], &str)] = &[
     ("rmcp", &["connector", "testkit"], "its typed models would drop what they do not know"),
     ("cedar-policy", &["policy"], "there is one decision"),
     ("chacha20poly1305", &["vault", "control"], "sealing happens in one place on each side"),
-    ("saml-rs", &["control"], "XML signatures are verified in one place, which can be mended for everybody at once"),
+    (
+        "saml-rs",
+        &["control"],
+        "XML signatures are verified in one place, which can be mended for everybody at once",
+    ),
     ("quick-xml", &["control"], "nothing else reads XML"),
     ("openidconnect", &["signin", "control"], "single sign-on is one crate's business on each side"),
 ];
