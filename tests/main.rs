@@ -13,4 +13,6 @@ mod org;
 mod policy;
 mod protocol;
 mod sign_in;
+mod sign_in_windows;
 mod threats;
+mod threats_to_secrets;
