@@ -12,6 +12,7 @@ mod logs;
 mod org;
 mod policy;
 mod protocol;
+mod renewal;
 mod sign_in;
 mod sign_in_windows;
 mod threats;
