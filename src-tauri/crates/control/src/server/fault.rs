@@ -98,11 +98,9 @@ impl From<IdentityFault> for Fault {
         tracing::info!(%fault, "an ID token was not accepted");
         let status = match &fault {
             IdentityFault::Insecure(_) | IdentityFault::Unreachable { .. } => StatusCode::SERVICE_UNAVAILABLE,
-            IdentityFault::Unreadable
-            | IdentityFault::Refused(_)
-            | IdentityFault::NotBound
-            | IdentityFault::Ended
-            | IdentityFault::FromTheFuture(_) => StatusCode::FORBIDDEN,
+            IdentityFault::Refused(_) | IdentityFault::NotBound | IdentityFault::Ended => {
+                StatusCode::FORBIDDEN
+            }
         };
         Self::new(status, fault.advice())
     }

@@ -1,6 +1,5 @@
 //! The organisation's session: OpenID Connect with code and PKCE, kept alive, verified each time it is renewed.
 
-mod claims;
 mod end_session;
 mod place;
 mod provider;
@@ -11,7 +10,6 @@ use std::sync::Arc;
 use model::{Advice, BoxFuture, ForPerson as _, Person, Subject};
 use os::Clock;
 use tokio::sync::watch;
-use url::Url;
 
 use crate::renewal::{Keeper, KeeperRules, Status};
 use crate::{FaultKind, Http, NamedHosts, SecretStore, SignInFault};
@@ -79,16 +77,14 @@ impl Sso {
     /// Starts keeping the session at `provider`. Must be called within a Tokio runtime.
     ///
     /// # Errors
-    /// [`FaultKind::NotAllowed`] for an issuer that is no `https` URL (or `http` on loopback), [`FaultKind::Internal`] if
+    /// [`FaultKind::NotAllowed`] for an issuer whose URL is not `https` (or `http` on loopback), [`FaultKind::Internal`] if
     /// TLS cannot be set up.
     pub fn open(provider: Provider, parts: SsoParts) -> Result<Self, SignInFault> {
         let organisation = provider.organisation.clone();
         let SsoParts { store, person, clock, mut rules } = parts;
         rules.machine.renew_when_read = true;
-        let issuer = Url::parse(&provider.issuer)
-            .map_err(|_| FaultKind::NotAllowed(provider.issuer.clone()))
-            .and_then(|url| crate::presentable(&url).map(|()| url))
-            .map_err(|fault| fault.at(&organisation))?;
+        let issuer = provider.settings.issuer.clone();
+        crate::presentable(&issuer).map_err(|fault| fault.at(&organisation))?;
         let named = NamedHosts::default();
         named.add(&issuer);
         let http = Http::new(named).map_err(|fault| fault.at(&organisation))?;

@@ -3,17 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use claims::{NonceRule, Verified, Verifier};
 use model::{BoxFuture, Person, PersonFault, SignInOutcome, SignInPurpose, SignInRequest};
 use oauth2::PkceCodeChallenge;
 use os::Clock;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use tokio::sync::watch;
 use url::Url;
 use vault::Kind;
 
-use super::claims::{NonceRule, Verified, Verifier};
 use super::provider::{Found, Provider};
-use super::session::{Inner, Session};
+use super::session::{Inner, Known, Session};
 use super::{SessionState, Wish};
 use crate::answer::{self, Expected};
 use crate::renewal::{Place, Status};
@@ -111,7 +111,7 @@ impl SsoPlace {
         let id_token = tokens.id_token.clone().ok_or(FaultKind::NotOffered("an ID token".to_owned()))?;
         let verified = self.verify(&found, &id_token, &tokens.access, NonceRule::Is(&wish.nonce))?;
         let lasts = self.life_of(&verified, &tokens);
-        Ok(self.session(verified, id_token, tokens, lasts))
+        Ok(self.session(Known::by(verified, id_token), tokens, lasts))
     }
 
     async fn ask(&self, found: &Found, wish: &Wish) -> Result<Answered, FaultKind> {
@@ -152,12 +152,12 @@ impl SsoPlace {
         if found.offline_access {
             scopes.push("offline_access");
         }
-        scopes.extend(self.provider.scopes.iter().map(String::as_str).filter(|s| *s != "openid"));
+        scopes.extend(self.provider.settings.scopes.iter().map(String::as_str).filter(|s| *s != "openid"));
         scopes.dedup();
         let mut url = found.authorization_endpoint.clone();
         url.query_pairs_mut()
             .append_pair("response_type", "code")
-            .append_pair("client_id", &self.provider.client_id)
+            .append_pair("client_id", &self.provider.settings.client_id)
             .append_pair("redirect_uri", redirect_uri.as_str())
             .append_pair("scope", &scopes.join(" "))
             .append_pair("state", state)
@@ -181,13 +181,8 @@ impl SsoPlace {
         tokens.refresh = tokens.refresh.or_else(|| kept.0.refresh.clone());
         let Some(id_token) = tokens.id_token.clone() else {
             // Not every provider sends one when it renews; then the person is as known as before.
-            let verified = Verified {
-                subject: kept.subject().clone(),
-                expires: kept.expires(),
-                nonce: kept.nonce().map(str::to_owned),
-            };
             let lasts = tokens.lasts.unwrap_or(UNSAID_LIFE);
-            return Ok(self.session(verified, kept.id_token().clone(), tokens, lasts));
+            return Ok(self.session(Known::of(&kept), tokens, lasts));
         };
         let rule = NonceRule::AbsentOr(kept.nonce());
         let verified = self
@@ -200,7 +195,7 @@ impl SsoPlace {
             ));
         }
         let lasts = self.life_of(&verified, &tokens);
-        Ok(self.session(verified, id_token, tokens, lasts))
+        Ok(self.session(Known::by(verified, id_token), tokens, lasts))
     }
 
     fn verify(
@@ -211,13 +206,14 @@ impl SsoPlace {
         nonce: NonceRule<'_>,
     ) -> Result<Verified, FaultKind> {
         let verifier = Verifier {
+            provider: &self.provider.settings,
             issuer: &found.issuer,
-            client_id: &self.provider.client_id,
             keys: &found.keys,
-            groups_claim: &self.provider.groups_claim,
             now: self.clock.now(),
         };
-        verifier.verify(id_token, access, nonce)
+        verifier
+            .verify(id_token.expose_secret(), Some(access.expose_secret()), nonce)
+            .map_err(|fault| FaultKind::Mismatch(format!("the ID token: {fault}")))
     }
 
     /// The shorter life of the two tokens.
@@ -226,18 +222,9 @@ impl SsoPlace {
         tokens.lasts.map_or(left, |lasts| lasts.min(left))
     }
 
-    fn session(
-        &self,
-        verified: Verified,
-        id_token: SecretString,
-        tokens: Tokens,
-        lasts: Duration,
-    ) -> Session {
+    fn session(&self, known: Known, tokens: Tokens, lasts: Duration) -> Session {
         Session(Arc::new(Inner {
-            subject: verified.subject,
-            id_token,
-            expires: verified.expires,
-            nonce: verified.nonce,
+            known,
             refresh: tokens.refresh,
             life: Life::beginning(Moment::of(&*self.clock), Some(lasts)),
             uses: 0,

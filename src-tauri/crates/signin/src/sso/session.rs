@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use claims::Verified;
 use model::{Digest, Subject, Timestamp};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
@@ -21,47 +22,67 @@ pub struct Session(pub(super) Arc<Inner>);
 
 #[derive(Debug)]
 pub(super) struct Inner {
-    pub(super) subject: Subject,
-    pub(super) id_token: SecretString,
-    pub(super) expires: Timestamp,
-    pub(super) nonce: Option<String>,
+    pub(super) known: Known,
     pub(super) refresh: Option<SecretString>,
     pub(super) life: Life,
     pub(super) uses: u8,
 }
 
+/// Who is known by which ID token.
+#[derive(Debug, Clone)]
+pub(super) struct Known {
+    subject: Subject,
+    id_token: SecretString,
+    expires: Timestamp,
+    nonce: Option<String>,
+}
+
+impl Known {
+    /// What this token says.
+    pub(super) fn by(verified: Verified, id_token: SecretString) -> Self {
+        let Verified { subject, expires, nonce, .. } = verified;
+        Self { subject, id_token, expires, nonce }
+    }
+
+    /// What was known before.
+    pub(super) fn of(session: &Session) -> Self {
+        session.0.known.clone()
+    }
+}
+
 impl Session {
     /// Who, as the ID token says.
     pub fn subject(&self) -> &Subject {
-        &self.0.subject
+        &self.0.known.subject
     }
 
     /// The ID token as it was received: what the control plane verifies for itself.
     pub fn id_token(&self) -> &SecretString {
-        &self.0.id_token
+        &self.0.known.id_token
     }
 
     /// When the ID token ends.
     pub fn expires(&self) -> Timestamp {
-        self.0.expires
+        self.0.known.expires
     }
 
     /// The nonce within the ID token. A provider may leave it out when it renews.
     pub fn nonce(&self) -> Option<&str> {
-        self.0.nonce.as_deref()
+        self.0.known.nonce.as_deref()
     }
 
     /// The sealed form, with the number of uses of the refresh token whose answers are not known.
     pub(super) fn seal(&self, provider: &Provider, uses: u8) -> Result<SecretBytes, FaultKind> {
         let inner = &*self.0;
+        let known = inner.known.clone();
         seal(&Record {
             format: FORMAT,
-            issuer: provider.issuer.clone(),
-            client_id: provider.client_id.clone(),
-            subject: inner.subject.clone(),
-            id_token: inner.id_token.clone(),
-            expires: inner.expires,
-            nonce: inner.nonce.clone(),
+            issuer: provider.issuer().to_owned(),
+            client_id: provider.settings.client_id.clone(),
+            subject: known.subject,
+            id_token: known.id_token,
+            expires: known.expires,
+            nonce: known.nonce,
             refresh_token: inner.refresh.clone(),
             received: inner.life.received(),
             lasts_seconds: inner.life.lasts().map(|lasts| lasts.as_secs()),
@@ -73,14 +94,16 @@ impl Session {
     pub(super) fn unseal(bytes: &SecretBytes, provider: &Provider) -> Option<Self> {
         let record: Record = unseal(bytes)?;
         let ours = record.format == FORMAT
-            && record.issuer == provider.issuer
-            && record.client_id == provider.client_id;
+            && record.issuer == provider.issuer()
+            && record.client_id == provider.settings.client_id;
         ours.then(|| {
             Self(Arc::new(Inner {
-                subject: record.subject,
-                id_token: record.id_token,
-                expires: record.expires,
-                nonce: record.nonce,
+                known: Known {
+                    subject: record.subject,
+                    id_token: record.id_token,
+                    expires: record.expires,
+                    nonce: record.nonce,
+                },
                 refresh: record.refresh_token,
                 life: Life::remembered(record.received, record.lasts_seconds.map(Duration::from_secs)),
                 uses: record.uses,
@@ -103,7 +126,7 @@ impl Kept for Session {
     }
 
     fn fingerprint(&self) -> Digest {
-        Digest::of(self.0.id_token.expose_secret().as_bytes())
+        Digest::of(self.0.known.id_token.expose_secret().as_bytes())
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use org_protocol::IdentityProvider;
 use os::{Clock, SystemClock};
 use signin::{KeeperRules, Provider, SessionState, Sso, SsoParts, Wish};
 use tempfile::TempDir;
@@ -50,11 +51,13 @@ impl Desk {
 pub(crate) fn provider(issuer: &str) -> Provider {
     Provider {
         organisation: "Acme".to_owned(),
-        issuer: issuer.to_owned(),
-        client_id: "deskgate".to_owned(),
-        scopes: BTreeSet::from(["email", "groups", "profile"].map(str::to_owned)),
-        groups_claim: "groups".to_owned(),
-        sign_out_returns: true,
+        settings: IdentityProvider {
+            issuer: issuer.parse().unwrap(),
+            client_id: "deskgate".to_owned(),
+            scopes: BTreeSet::from(["email", "groups", "profile"].map(str::to_owned)),
+            groups_claim: "groups".to_owned(),
+            sign_out_returns: true,
+        },
     }
 }
 

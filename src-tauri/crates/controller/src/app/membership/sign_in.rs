@@ -343,14 +343,7 @@ impl SignIn {
     }
 
     fn open(&self, Provider { organisation, settings }: &Provider) -> Result<Sso, Advice> {
-        let provider = signin::Provider {
-            organisation: organisation.clone(),
-            issuer: settings.issuer.to_string(),
-            client_id: settings.client_id.clone(),
-            scopes: settings.scopes.clone(),
-            groups_claim: settings.groups_claim.clone(),
-            sign_out_returns: settings.sign_out_returns,
-        };
+        let provider = signin::Provider { organisation: organisation.clone(), settings: settings.clone() };
         let parts = SsoParts {
             store: Arc::new(self.vault.clone()),
             person: Arc::new(self.desk.clone()),
