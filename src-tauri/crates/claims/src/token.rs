@@ -1,21 +1,22 @@
 //! Whether a token is the provider's, for us, and of now.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use model::{Subject, Timestamp};
 use openidconnect::core::{
-    CoreGenderClaim, CoreIdTokenVerifier, CoreJsonWebKeySet, CoreJweContentEncryptionAlgorithm,
-    CoreJwsSigningAlgorithm,
+    CoreIdToken, CoreIdTokenClaims, CoreIdTokenVerifier, CoreJsonWebKeySet, CoreJwsSigningAlgorithm,
 };
 use openidconnect::{
-    AccessToken, AccessTokenHash, AdditionalClaims, ClaimsVerificationError, ClientId, IdToken,
-    IdTokenClaims, IssuerUrl, Nonce, SignatureVerificationError,
+    AccessToken, AccessTokenHash, ClaimsVerificationError, ClientId, IssuerUrl, Nonce,
+    SignatureVerificationError,
 };
 use org_protocol::{CLOCK_SKEW, IdentityProvider};
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::subject::subject;
+use crate::subject::{Read, subject};
 
 /// The only signature algorithms that are believed, whatever the provider's metadata says: those by which nobody but the
 /// provider can sign.
@@ -41,15 +42,11 @@ const TOKEN_LIMIT: usize = 64 * 1024;
 const EVENTS: &str = "events";
 /// The provider's own session (OpenID Connect Back-Channel Logout 1.0, section 2.1).
 const SID: &str = "sid";
+/// The domain that somebody's account belongs to, at Google.
+const HOSTED_DOMAIN: &str = "hd";
 
-/// Claims beyond those of OpenID Connect.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct Further(pub(crate) Map<String, Value>);
-
-impl AdditionalClaims for Further {}
-
-type Token = IdToken<Further, CoreGenderClaim, CoreJweContentEncryptionAlgorithm, CoreJwsSigningAlgorithm>;
-pub(crate) type Claims = IdTokenClaims<Further, CoreGenderClaim>;
+/// All claims as they are written, also those that OpenID Connect gives a meaning to.
+pub(crate) type Payload = Map<String, Value>;
 
 /// Whose token is believed.
 #[derive(Debug)]
@@ -88,6 +85,17 @@ pub struct Verified {
     pub nonce: Option<String>,
     /// The provider's own session, where it is named.
     pub sid: Option<String>,
+    /// The declared claims that are there with another type, and so are none.
+    pub misfits: BTreeSet<String>,
+    /// That the groups are not in the token, if so.
+    pub groups_elsewhere: Option<Elsewhere>,
+}
+
+/// The groups are not in the token, which says so; they are too many, for instance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Elsewhere {
+    /// The person's name in Entra's directory (the claim `oid`), by which an answer from there is recognised as theirs.
+    pub object_id: Option<String>,
 }
 
 /// Why a token says nothing about anybody.
@@ -117,6 +125,9 @@ pub enum TokenFault {
     /// More groups than are read; leaving some out could permit what a rule about them forbids.
     #[error("it names more than {0} groups")]
     TooManyGroups(usize),
+    /// It is of somebody from another domain, or of nobody's.
+    #[error("it is not of the domain {0}")]
+    HostedDomain(String),
     /// Signature, issuer, audience or expiry is wrong.
     #[error("{0}")]
     Refused(String),
@@ -137,7 +148,7 @@ impl Verifier<'_> {
         if id_token.len() > TOKEN_LIMIT {
             return Err(TokenFault::Unreadable);
         }
-        let token: Token = id_token.parse().map_err(|_| TokenFault::Unreadable)?;
+        let token: CoreIdToken = id_token.parse().map_err(|_| TokenFault::Unreadable)?;
         let now = Duration::from_micros(u64::try_from(self.now.micros()).unwrap_or(0));
         let lenient = SystemTime::UNIX_EPOCH + now.saturating_sub(CLOCK_SKEW);
         let verifier = CoreIdTokenVerifier::new_public_client(
@@ -165,26 +176,33 @@ impl Verifier<'_> {
                 return Err(TokenFault::AccessToken);
             }
         }
-        self.read(claims)
+        self.read(claims, &payload(id_token).ok_or(TokenFault::Unreadable)?)
     }
 
-    fn read(&self, claims: &Claims) -> Result<Verified, TokenFault> {
+    fn read(&self, claims: &CoreIdTokenClaims, payload: &Payload) -> Result<Verified, TokenFault> {
         let issued = Timestamp::from_seconds(claims.issue_time().timestamp());
         if issued > self.now.plus(CLOCK_SKEW) {
             return Err(TokenFault::FromTheFuture(issued));
         }
-        let further = &claims.additional_claims().0;
         // A logout token that came without a type of its own.
-        if further.contains_key(EVENTS) {
+        if payload.contains_key(EVENTS) {
             return Err(TokenFault::Event);
         }
+        if let Some(domain) = &self.provider.hosted_domain
+            && payload.get(HOSTED_DOMAIN).and_then(Value::as_str) != Some(domain)
+        {
+            return Err(TokenFault::HostedDomain(domain.clone()));
+        }
+        let Read { subject, misfits, groups_elsewhere } = subject(claims, payload, self.provider)?;
         Ok(Verified {
-            subject: subject(claims, self.provider)?,
+            subject,
             issued,
             expires: Timestamp::from_micros(claims.expiration().timestamp_micros()),
             authenticated: claims.auth_time().map(|at| Timestamp::from_seconds(at.timestamp())),
             nonce: claims.nonce().map(|nonce| nonce.secret().clone()),
-            sid: sid(further)?,
+            sid: sid(payload)?,
+            misfits,
+            groups_elsewhere,
         })
     }
 }
@@ -199,9 +217,15 @@ impl NonceRule<'_> {
     }
 }
 
+/// The claims of a token whose signature was verified.
+fn payload(id_token: &str) -> Option<Payload> {
+    let bytes = URL_SAFE_NO_PAD.decode(id_token.split('.').nth(1)?).ok()?;
+    serde_json::from_slice(&bytes).ok()
+}
+
 /// A name that cannot be compared could not be ended, so it is none.
-fn sid(further: &Map<String, Value>) -> Result<Option<String>, TokenFault> {
-    let Some(said) = further.get(SID) else { return Ok(None) };
+fn sid(payload: &Payload) -> Result<Option<String>, TokenFault> {
+    let Some(said) = payload.get(SID) else { return Ok(None) };
     let sid = said.as_str().filter(|sid| !sid.is_empty() && sid.len() <= SID_LIMIT);
     sid.map(|sid| Some(sid.to_owned())).ok_or(TokenFault::Sid)
 }

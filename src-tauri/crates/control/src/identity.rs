@@ -4,14 +4,15 @@
 mod jws;
 mod logout;
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use claims::{NonceRule, TokenFault};
+use claims::{Directory, DirectoryFault, Elsewhere, NonceRule, TokenFault};
 use model::{Advice, Digest, ForPerson, Subject, Timestamp};
 use openidconnect::core::CoreProviderMetadata;
 use openidconnect::{DiscoveryError, HttpRequest, HttpResponse, IssuerUrl};
-use org_protocol::{IdentityProvider, SIGN_IN_ENDED};
+use org_protocol::{GroupSource, ID_TOKEN_NOT_BOUND, IdentityProvider, SIGN_IN_ENDED};
 use tokio::sync::Mutex;
 
 pub(crate) use logout::{LOGOUT_LIFE, LogoutFault, LogoutToken};
@@ -44,6 +45,12 @@ pub(crate) enum IdentityFault {
     /// The token's nonce does not bind the device's key.
     #[error("the ID token is not bound to this device's key")]
     NotBound,
+    /// The token has no nonce, and there is no session that it could renew.
+    #[error("the ID token has no nonce, and renews no session")]
+    NoNonce,
+    /// The person's groups are in the provider's directory, and could not be looked up.
+    #[error("the person's groups are not known: {0}")]
+    GroupsUnknown(DirectoryFault),
     /// The sign-in that the token comes from was ended since.
     #[error("the sign-in that the ID token comes from was ended")]
     Ended,
@@ -60,6 +67,7 @@ impl From<TokenFault> for IdentityFault {
             | TokenFault::Event
             | TokenFault::Sid
             | TokenFault::TooManyGroups(_)
+            | TokenFault::HostedDomain(_)
             | TokenFault::Refused(_) => Self::Refused(fault),
         }
     }
@@ -80,8 +88,20 @@ impl ForPerson for IdentityFault {
                 "",
                 "Sign in again.",
             ),
+            Self::NoNonce => Advice::new(
+                ID_TOKEN_NOT_BOUND,
+                "Your sign-in has to be made anew.",
+                "It was renewed in a way that does not prove that it is this computer's.",
+                "Sign in again.",
+            ),
+            Self::GroupsUnknown(_) => Advice::new(
+                "groups-unknown",
+                "Your organisation could not find out which groups you are in.",
+                "Shared accounts cannot be used meanwhile.",
+                "It is tried again by itself. If it stays so, tell your IT department.",
+            ),
             Self::NotBound => Advice::new(
-                "id-token-not-bound",
+                ID_TOKEN_NOT_BOUND,
                 "The sign-in was made for another device.",
                 "It is of no use here.",
                 "Sign in again on this device.",
@@ -105,6 +125,8 @@ pub(crate) struct Verified {
     pub bound: bool,
     /// The sign-in that the token comes from.
     pub sign_in: SignIn,
+    /// That the groups are not in the token, if so: then the person has none yet.
+    pub groups_elsewhere: Option<Elsewhere>,
 }
 
 /// Which sign-in at the provider a token or a session comes from, as far as can be told.
@@ -134,6 +156,8 @@ impl SignIn {
 pub(crate) struct Verifier {
     http: reqwest::Client,
     kept: std::sync::Mutex<Option<Kept>>,
+    /// Where the provider's directory is, if not where the table of providers has it.
+    directory: Option<url::Url>,
     /// One fetch at a time. Whoever finds what they need among what is kept does not wait for it.
     fetching: Mutex<()>,
 }
@@ -159,10 +183,17 @@ impl Verifier {
             .redirect(reqwest::redirect::Policy::none())
             .timeout(DEADLINE)
             .build()?;
-        Ok(Self { http, kept: std::sync::Mutex::default(), fetching: Mutex::default() })
+        Ok(Self { http, kept: std::sync::Mutex::default(), directory: None, fetching: Mutex::default() })
     }
 
-    /// Verifies an ID token of the provider. `nonce` is what binds the device's key.
+    /// The same with a stand-in for the provider's directory.
+    #[cfg(test)]
+    fn asking(self, directory: url::Url) -> Self {
+        Self { directory: Some(directory), ..self }
+    }
+
+    /// Verifies an ID token of the provider. `nonce` is what binds the device's key, `access` the access token that came
+    /// with it, where that is there.
     ///
     /// # Errors
     /// An [`IdentityFault`].
@@ -170,19 +201,63 @@ impl Verifier {
         &self,
         provider: &IdentityProvider,
         id_token: &str,
+        access: Option<&str>,
         nonce: &str,
         now: Timestamp,
     ) -> Result<Verified, IdentityFault> {
+        let asked = Asked { id_token, access, nonce, now };
         let metadata = self.metadata(provider, now, FRESH).await?;
-        match check(provider, &metadata, id_token, nonce, now) {
+        match check(provider, &metadata, asked) {
             // The provider may have new keys.
             Err(TokenFault::NoKey) => {
                 let metadata = self.metadata(provider, now, IMPATIENCE).await?;
-                check(provider, &metadata, id_token, nonce, now)
+                check(provider, &metadata, asked)
             }
             outcome => outcome,
         }
         .map_err(IdentityFault::from)
+    }
+
+    /// The person of a verified token with the groups that the provider's directory says they are in, where the token
+    /// says that they are not in it and the provider is known to have a directory.
+    ///
+    /// The directory is asked here and with the person's own access token, lent by their desktop for this: what a desktop
+    /// says about groups would be its own word, and asking in the organisation's name would need a secret that reads
+    /// everybody's groups. That the access token is theirs, the directory itself says.
+    ///
+    /// # Errors
+    /// [`IdentityFault::GroupsUnknown`]: a session without groups would be one for an hour.
+    pub(crate) async fn with_groups(
+        &self,
+        provider: &IdentityProvider,
+        verified: Verified,
+        access: Option<&str>,
+    ) -> Result<Verified, IdentityFault> {
+        let Some(elsewhere) = &verified.groups_elsewhere else { return Ok(verified) };
+        match provider.quirks().groups {
+            GroupSource::ClaimOrDirectory => {}
+            GroupSource::Claim | GroupSource::Nowhere => return Ok(verified),
+        }
+        let access = access.ok_or(IdentityFault::GroupsUnknown(DirectoryFault::Nothing))?;
+        let base = self.directory.clone().or_else(|| provider.directory());
+        let groups = self.looked_up(base.as_ref(), elsewhere, access).await;
+        let groups = groups.map_err(IdentityFault::GroupsUnknown)?;
+        Ok(Verified { subject: Subject { groups, ..verified.subject }, ..verified })
+    }
+
+    async fn looked_up(
+        &self,
+        base: Option<&url::Url>,
+        elsewhere: &Elsewhere,
+        access: &str,
+    ) -> Result<BTreeSet<String>, DirectoryFault> {
+        let directory = Directory::new(base, access, elsewhere)?;
+        let ask = async |request| {
+            let answer = fetch(self.http.clone(), request).await;
+            answer.map_err(|fault| DirectoryFault::Unreachable(model::with_causes(&fault)))
+        };
+        directory.is_theirs(&ask(directory.whose()?).await?)?;
+        directory.groups(&ask(directory.member_of()?).await?)
     }
 
     async fn metadata(
@@ -264,21 +339,33 @@ impl Verifier {
     }
 }
 
+/// What is to be verified.
+#[derive(Clone, Copy)]
+struct Asked<'a> {
+    id_token: &'a str,
+    access: Option<&'a str>,
+    nonce: &'a str,
+    now: Timestamp,
+}
+
 fn check(
     provider: &IdentityProvider,
     metadata: &CoreProviderMetadata,
-    id_token: &str,
-    nonce: &str,
-    now: Timestamp,
+    Asked { id_token, access, nonce, now }: Asked<'_>,
 ) -> Result<Verified, TokenFault> {
     let verifier = claims::Verifier { provider, issuer: metadata.issuer(), keys: metadata.jwks(), now };
-    let token = verifier.verify(id_token, None, NonceRule::AbsentOr(Some(nonce)))?;
+    let token = verifier.verify(id_token, access, NonceRule::AbsentOr(Some(nonce)))?;
     let sign_in = SignIn {
         sid: token.sid,
         at: token.authenticated.unwrap_or(token.issued),
         nonce: token.nonce.as_ref().map(|nonce| Digest::of(nonce.as_bytes())),
     };
-    Ok(Verified { subject: token.subject, bound: token.nonce.is_some(), sign_in })
+    Ok(Verified {
+        subject: token.subject,
+        bound: token.nonce.is_some(),
+        sign_in,
+        groups_elsewhere: token.groups_elsewhere,
+    })
 }
 
 /// https, or http on this machine.

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use model::{Advice, BoxFuture, ForPerson as _, Person, Subject};
 use os::Clock;
 use tokio::sync::watch;
+use url::Url;
 
 use crate::renewal::{Keeper, KeeperRules, Status};
 use crate::{FaultKind, Http, NamedHosts, SecretStore, SignInFault};
@@ -22,6 +23,8 @@ pub use session::Session;
 pub struct SsoParts {
     /// Where sessions rest.
     pub store: Arc<dyn SecretStore>,
+    /// Where the provider's directory is: [`org_protocol::IdentityProvider::directory`]; a stand-in's for tests.
+    pub directory: Option<Url>,
     /// Who is asked.
     pub person: Arc<dyn Person>,
     /// The clock.
@@ -70,6 +73,8 @@ pub enum SessionState {
         expires: model::Timestamp,
         /// What keeps the session from being renewed.
         trouble: Option<Advice>,
+        /// What the provider says of them that could not be read, and so is not known.
+        lacks: Option<Box<Advice>>,
     },
 }
 
@@ -81,7 +86,7 @@ impl Sso {
     /// TLS cannot be set up.
     pub fn open(provider: Provider, parts: SsoParts) -> Result<Self, SignInFault> {
         let organisation = provider.organisation.clone();
-        let SsoParts { store, person, clock, mut rules } = parts;
+        let SsoParts { store, directory, person, clock, mut rules } = parts;
         rules.machine.renew_when_read = true;
         let issuer = provider.settings.issuer.clone();
         crate::presentable(&issuer).map_err(|fault| fault.at(&organisation))?;
@@ -89,8 +94,15 @@ impl Sso {
         named.add(&issuer);
         let http = Http::new(named).map_err(|fault| fault.at(&organisation))?;
         let (show, state) = watch::channel(SessionState::Starting);
-        let place =
-            SsoPlace { reach: http.from(&issuer), provider, store, person, clock: Arc::clone(&clock), show };
+        let place = SsoPlace {
+            reach: http.from(&issuer),
+            provider,
+            directory,
+            store,
+            person,
+            clock: Arc::clone(&clock),
+            show,
+        };
         let place = Arc::new(place);
         Ok(Self { keeper: Keeper::start(Arc::clone(&place), clock, rules), place, state, organisation })
     }
@@ -160,6 +172,7 @@ impl SessionState {
                 subject: kept.subject().clone(),
                 expires: kept.expires(),
                 trouble: trouble.as_ref().map(advice),
+                lacks: kept.lacks().map(Box::new),
             },
         }
     }

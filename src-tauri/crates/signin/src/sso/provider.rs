@@ -86,7 +86,7 @@ impl Provider {
                 token: metadata.token_endpoint,
                 revocation: metadata.revocation_endpoint,
                 client_id: self.settings.client_id.clone(),
-                client_secret: None,
+                client_secret: self.settings.client_secret.clone().map(Into::into),
                 secret_in_body: true,
             },
             keys,

@@ -1,10 +1,11 @@
 //! A session, and its form at rest.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use claims::Verified;
-use model::{Digest, Subject, Timestamp};
+use model::{Advice, Digest, Subject, Timestamp};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use vault::SecretBytes;
@@ -24,6 +25,7 @@ pub struct Session(pub(super) Arc<Inner>);
 pub(super) struct Inner {
     pub(super) known: Known,
     pub(super) refresh: Option<SecretString>,
+    pub(super) access: Option<SecretString>,
     pub(super) life: Life,
     pub(super) uses: u8,
 }
@@ -35,13 +37,30 @@ pub(super) struct Known {
     id_token: SecretString,
     expires: Timestamp,
     nonce: Option<String>,
+    lacks: Lacks,
+    /// Whether the groups are in the provider's directory.
+    pub(super) in_directory: bool,
+}
+
+/// What the provider says of somebody that could not be read.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Lacks {
+    /// The declared claims that have another type.
+    claims: BTreeSet<String>,
+    /// The groups are not in the token, and were not found elsewhere.
+    groups: bool,
 }
 
 impl Known {
-    /// What this token says.
-    pub(super) fn by(verified: Verified, id_token: SecretString) -> Self {
-        let Verified { subject, expires, nonce, .. } = verified;
-        Self { subject, id_token, expires, nonce }
+    /// What this token says. `groups` are those that were found elsewhere, where they are not in the token.
+    pub(super) fn by(verified: Verified, id_token: SecretString, groups: Option<BTreeSet<String>>) -> Self {
+        let Verified { mut subject, expires, nonce, misfits, groups_elsewhere, .. } = verified;
+        let in_directory = groups_elsewhere.is_some();
+        let lacks = Lacks { claims: misfits, groups: in_directory && groups.is_none() };
+        if in_directory {
+            subject.groups = groups.unwrap_or_default();
+        }
+        Self { subject, id_token, expires, nonce, lacks, in_directory }
     }
 
     /// What was known before.
@@ -66,6 +85,38 @@ impl Session {
         self.0.known.expires
     }
 
+    /// The access token, while the person's groups are in the provider's directory: whoever verifies the ID token for itself
+    /// looks them up with it. It is never kept.
+    pub fn directory_access(&self) -> Option<&SecretString> {
+        self.0.access.as_ref()
+    }
+
+    /// What a person should know of what could not be read of them.
+    pub(super) fn lacks(&self) -> Option<Advice> {
+        let Lacks { claims, groups } = &self.0.known.lacks;
+        if *groups {
+            return Some(Advice::new(
+                "groups-unknown",
+                "It could not be found out which groups you are in.",
+                "What is only for a group is refused to you meanwhile.",
+                "It is tried again when your sign-in is renewed. If it stays so, tell your IT department.",
+            ));
+        }
+        if claims.is_empty() {
+            return None;
+        }
+        let names: Vec<&str> = claims.iter().map(String::as_str).collect();
+        Some(Advice::new(
+            "claims-left-out",
+            format!(
+                "Your sign-in says something in another form than your organisation expects: {}.",
+                names.join(", ")
+            ),
+            "It is left out: rules about it do not know you.",
+            "Tell your IT department.",
+        ))
+    }
+
     /// The nonce within the ID token. A provider may leave it out when it renews.
     pub fn nonce(&self) -> Option<&str> {
         self.0.known.nonce.as_deref()
@@ -83,6 +134,7 @@ impl Session {
             id_token: known.id_token,
             expires: known.expires,
             nonce: known.nonce,
+            lacks: known.lacks,
             refresh_token: inner.refresh.clone(),
             received: inner.life.received(),
             lasts_seconds: inner.life.lasts().map(|lasts| lasts.as_secs()),
@@ -103,7 +155,11 @@ impl Session {
                     id_token: record.id_token,
                     expires: record.expires,
                     nonce: record.nonce,
+                    lacks: record.lacks,
+                    // The access token is not kept; with the next one it is known again.
+                    in_directory: false,
                 },
+                access: None,
                 refresh: record.refresh_token,
                 life: Life::remembered(record.received, record.lasts_seconds.map(Duration::from_secs)),
                 uses: record.uses,
@@ -141,6 +197,8 @@ struct Record {
     id_token: SecretString,
     expires: Timestamp,
     nonce: Option<String>,
+    #[serde(default)]
+    lacks: Lacks,
     #[serde(with = "sealed_text::option")]
     refresh_token: Option<SecretString>,
     received: Timestamp,
