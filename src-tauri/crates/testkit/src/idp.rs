@@ -21,32 +21,35 @@ pub struct Employee {
     pub email: String,
     /// The `groups` claim.
     pub groups: Vec<String>,
+    /// The `clearance` claim.
+    pub clearance: i64,
 }
 
 impl Employee {
     /// Alice, an analyst.
     pub fn alice() -> Self {
-        Self::new("alice", "Alice Analyst", "analysts")
+        Self::new("alice", "Alice Analyst", "analysts", 1)
     }
 
     /// Bob, of finance.
     pub fn bob() -> Self {
-        Self::new("bob", "Bob Budget", "finance")
+        Self::new("bob", "Bob Budget", "finance", 2)
     }
 
     /// Ivy, of IT: she administers, and uses no gateway.
     pub fn ivy() -> Self {
-        Self::new("ivy", "Ivy Infrastructure", "it")
+        Self::new("ivy", "Ivy Infrastructure", "it", 1)
     }
 
-    /// Somebody in this group.
-    pub fn new(login: &str, name: &str, group: &str) -> Self {
+    /// Somebody in this group, cleared so far.
+    pub fn new(login: &str, name: &str, group: &str, clearance: i64) -> Self {
         Self {
             login: login.to_owned(),
             password: format!("{login}-Pa$$w0rd"),
             name: name.to_owned(),
             email: format!("{login}@acme.test"),
             groups: vec![group.to_owned(), "employees".to_owned()],
+            clearance,
         }
     }
 }
@@ -235,6 +238,7 @@ fn encode(settings: &IdpSettings) -> serde_json::Value {
                 "name": person.name,
                 "email": person.email,
                 "groups": person.groups,
+                "clearance": person.clearance,
             })
         })
         .collect();
