@@ -107,6 +107,29 @@ async fn whoever_cancels_is_told_so_and_can_sign_in_later() {
 }
 
 #[tokio::test]
+async fn assistants_stay_signed_in_over_an_update() {
+    let echo = Echo::start().await.expect("an upstream");
+    let upstream = format!("http://{}/mcp", echo.address());
+    let mut gateway = Personal::default().http("echo", &upstream).server("desk", &["echo"]).start().await;
+    let assistant = gateway.connect("desk", "Test").await.expect("let in");
+    let newer = tempfile::tempdir().expect("a folder");
+    let program = newer.path().join("deskgate");
+    std::fs::copy(testkit::program(testkit::Program::Deskgate).expect("built"), &program).expect("copied");
+
+    gateway.update(&program).await.expect("it comes back");
+
+    gateway.offers("desk").await.expect("offered");
+    let refresh = assistant.tokens.refresh_token.expect("one is issued");
+    let renewed = assistant.client.refresh(&refresh).await.expect("renewed").access_token;
+    let call = [Step::call("echo", json!({"message": "hello"}))];
+    for token in [assistant.tokens.access_token, renewed] {
+        let url = gateway.url("desk").expect("a URL");
+        let assistant = Assistant::new(url, Access::Bearer(token)).expect("an assistant");
+        assert_eq!(assistant.run(None, &call).await.expect("connected").text(0), Some("hello"));
+    }
+}
+
+#[tokio::test]
 async fn a_person_who_denies_lets_no_assistant_in() {
     let gateway =
         Personal::default().http("echo", "http://127.0.0.1:9/mcp").server("desk", &["echo"]).start().await;
