@@ -189,7 +189,7 @@ async fn crashes(with: &Rc<Counterparts>, people: Vec<Employee>) -> Vec<(&'stati
 #[tokio::test]
 async fn a_crash_at_any_step_of_a_renewal_costs_a_sign_in_at_most_where_the_new_token_is_lost() {
     let people: Vec<Employee> =
-        (1..=CRASHES.len()).map(|n| Employee::new(&format!("person-{n}"), "Somebody", "employees", 0)).collect();
+        (1..=CRASHES.len()).map(|n| Employee::new(&format!("person-{n}"), "Somebody", "employees")).collect();
     let with = Rc::new(Counterparts::start(&people).await);
     let table = LocalSet::new().run_until(crashes(&with, people)).await;
     for (at, cost, seen) in &table {

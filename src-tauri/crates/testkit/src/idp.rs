@@ -28,28 +28,28 @@ pub struct Employee {
 impl Employee {
     /// Alice, an analyst.
     pub fn alice() -> Self {
-        Self::new("alice", "Alice Analyst", "analysts", 1)
+        Self::new("alice", "Alice Analyst", "analysts")
     }
 
     /// Bob, of finance.
     pub fn bob() -> Self {
-        Self::new("bob", "Bob Budget", "finance", 2)
+        Self { clearance: 2, ..Self::new("bob", "Bob Budget", "finance") }
     }
 
     /// Ivy, of IT: she administers, and uses no gateway.
     pub fn ivy() -> Self {
-        Self::new("ivy", "Ivy Infrastructure", "it", 1)
+        Self::new("ivy", "Ivy Infrastructure", "it")
     }
 
-    /// Somebody in this group, cleared so far.
-    pub fn new(login: &str, name: &str, group: &str, clearance: i64) -> Self {
+    /// Somebody in this group.
+    pub fn new(login: &str, name: &str, group: &str) -> Self {
         Self {
             login: login.to_owned(),
             password: format!("{login}-Pa$$w0rd"),
             name: name.to_owned(),
             email: format!("{login}@acme.test"),
             groups: vec![group.to_owned(), "employees".to_owned()],
-            clearance,
+            clearance: 1,
         }
     }
 }
