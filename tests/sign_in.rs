@@ -6,7 +6,11 @@ use serde_json::json;
 use testkit::bench::Echo;
 use testkit::{Access, Assistant, Browser, Employee, Idp, IdpSettings, Mail, Opened, Step, until};
 
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
 use crate::common::{Personal, SOON, files_below, is_refused, signs_in, tells};
+use crate::hostile::{Raw, modern, request};
 
 /// The story "mail".
 #[tokio::test]
@@ -211,4 +215,55 @@ async fn without_a_keychain_the_person_is_told_and_calls_go_on() {
     let url = gateway.url("desk").expect("a URL");
     let assistant = Assistant::new(url, Access::Bearer(token)).expect("an assistant");
     assert_eq!(assistant.run(None, &call).await.expect("sealed since").text(0), Some("hello"));
+}
+
+/// Many assistants give up what is silent for a minute; a person needs longer to sign in.
+#[tokio::test]
+async fn an_assistant_hears_that_a_person_is_waited_for() {
+    let idp = Idp::start(&IdpSettings::default()).await.expect("the identity provider starts");
+    let mail = Mail::start(&idp).await.expect("the mail starts");
+    let mut opened = Opened::new().expect("a browser opener");
+    let gateway = Personal::default()
+        .http_with_own_account("mail", mail.url())
+        .server("desk", &["mail"])
+        .browser(&opened)
+        .start()
+        .await;
+    let token = gateway.connect("desk", "Test").await.expect("let in").tokens.access_token;
+    let raw = Raw { port: gateway.port(), token };
+    let params = json!({"name": "list_messages", "arguments": {}, "_meta": {"progressToken": "p-7"}});
+    let (headers, modern) = modern("tools/call", params.clone());
+    let mut modern = modern;
+    modern["params"]["_meta"]["progressToken"] = json!("p-7");
+    let eras = [(Vec::new(), request("tools/call", params)), (headers, modern)];
+    for (round, (headers, body)) in eras.into_iter().enumerate() {
+        let body = body.to_string();
+        let length = body.len().to_string();
+        let mut lines: Vec<_> = headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        lines.push(("Content-Length", &length));
+        let mut stream = TcpStream::connect(("127.0.0.1", raw.port)).await.expect("connected");
+        stream.write_all(format!("{}\r\n{body}", raw.head(&lines)).as_bytes()).await.expect("sent");
+        let mut read = Vec::new();
+        let mut until_it_says = async |words: &str| {
+            while !String::from_utf8_lossy(&read).contains(words) {
+                let more = stream.read_buf(&mut read).await.expect("readable");
+                assert_ne!(more, 0, "{words}: {}\n{}", String::from_utf8_lossy(&read), gateway.log());
+            }
+            String::from_utf8_lossy(&read).into_owned()
+        };
+        let said = until_it_says("Waiting for you to sign in").await;
+        assert!(said.contains("notifications/progress") && said.contains("\"p-7\""), "{said}");
+        assert!(!said.contains("http"), "where to sign in is not told to who cannot be asked: {said}");
+        signs_in(&mut opened, Employee::alice()).await;
+        let said = until_it_says("\"account\"").await;
+        assert!(said.contains("alice"), "the same call goes on: {said}");
+        assert_eq!(opened.all().len(), round + 1);
+        let out = gateway.deskgate(&["sign-out", "mail"]).await.expect("it runs");
+        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+        let signed_out = until("the account to be forgotten", SOON, async || {
+            let status = gateway.deskgate_json(&["status"]).await.ok()?;
+            (status["connectors"][0]["status"] == "sign_in_needed").then_some(())
+        });
+        signed_out.await.expect("forgotten");
+    }
 }

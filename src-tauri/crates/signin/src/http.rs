@@ -79,7 +79,7 @@ impl Http {
                 .connect_timeout(Duration::from_secs(10))
                 .timeout(Duration::from_secs(30))
                 .redirect(reqwest::redirect::Policy::none())
-                .dns_resolver(Arc::new(GuardedResolver { named: named.clone() }))
+                .dns_resolver(Arc::new(GuardedResolver::new(named.clone())))
                 .user_agent(concat!("deskgate/", env!("CARGO_PKG_VERSION")))
                 .build()
                 .map_err(|fault| FaultKind::Internal(fault.to_string()))

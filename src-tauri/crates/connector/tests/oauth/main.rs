@@ -3,6 +3,7 @@
 
 mod asking;
 mod clients;
+mod misled;
 mod people;
 mod real;
 mod refusals;

@@ -18,7 +18,8 @@ const DIRECTIONS: &[(&str, &[&str])] = &[
     ("vault", &["model", "os"]),
     ("cache", &["model", "os"]),
     ("upstream", &["model", "os", "mcp", "policy", "audit"]),
-    ("signin", &["model", "os", "vault"]),
+    ("claims", &["model", "org-protocol"]),
+    ("signin", &["model", "os", "org-protocol", "claims", "vault"]),
     ("issuer", &["model"]),
     (
         "connector",
@@ -49,7 +50,7 @@ const DIRECTIONS: &[(&str, &[&str])] = &[
         ],
     ),
     ("cli", &["model", "os", "org-protocol", "policy", "audit", "controller"]),
-    ("control", &["model", "os", "org-protocol", "policy", "audit", "mcp", "upstream", "issuer"]),
+    ("control", &["model", "os", "org-protocol", "policy", "audit", "claims", "mcp", "upstream", "issuer"]),
     ("deskgate-desktop", &["model", "os", "controller"]),
     ("end-to-end", &[]),
     ("testkit", &["model", "os"]),
@@ -86,7 +87,11 @@ const RESERVED: &[(&str, &[&str], &str)] = &[
         "XML signatures are verified in one place, which can be mended for everybody at once",
     ),
     ("quick-xml", &["control"], "nothing else reads XML"),
-    ("openidconnect", &["signin", "control"], "single sign-on is one crate's business on each side"),
+    (
+        "openidconnect",
+        &["claims", "signin", "control"],
+        "single sign-on is one crate's business on each side",
+    ),
 ];
 
 /// What must not talk to a network, and the crates that do.
