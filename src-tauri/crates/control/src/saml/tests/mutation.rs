@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use testkit::Employee;
 
 use super::*;
-use crate::saml::service_provider::Seen;
 
 /// Printed with the figures: the same seed and the same response make the same mutants.
 const SEED: u64 = 0x5eed_de5c_6a7e_0001;
@@ -234,7 +233,7 @@ async fn no_mutant_of_a_response_signs_in_anybody_else() {
 
     let mut random = Random(SEED);
     let mut tried = BTreeSet::new();
-    let (mut same, mut unread, mut unverified, mut alone) = (0, 0, 0, 0);
+    let (mut same, mut unread, mut unverified) = (0, 0, 0);
     while tried.len() < wanted {
         let mutant = mutant(&brought.xml, &mut random);
         if mutant == brought.xml || !tried.insert(mutant.clone()) {
@@ -248,17 +247,10 @@ async fn no_mutant_of_a_response_signs_in_anybody_else() {
             Err(SamlFault::Refused(_) | SamlFault::Ambiguous(_)) => unverified += 1,
             Err(_) => unread += 1,
         }
-        // The verifier without the strict reading before it: the second wall has to hold by itself.
-        let verdict = scene.sp.verified(&brought.asked, &mutant, RELAY, brought.at, &mut Seen::default());
-        if let Ok(session) = verdict {
-            assert_eq!(session.name_id().value(), "alice", "seed {SEED:#x}: by the verifier alone: {mutant}");
-            alone += 1;
-        }
     }
     println!(
         "seed {SEED:#x}: {wanted} mutants: {unread} refused unread, {unverified} refused by the verifier, \
-         {same} accepted as the same person with the same claims, 0 as anybody else; the verifier alone accepts {alone}, \
-         none as anybody else"
+         {same} accepted as the same person with the same claims, 0 as anybody else"
     );
     assert!(unread > 0 && unverified > 0, "both walls were tried");
 }
