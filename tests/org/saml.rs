@@ -42,6 +42,11 @@ impl Scene {
             let text = std::fs::read_to_string(&file).expect("readable");
             let (before, _) = text.split_once("[identity_provider]").expect("it names one");
             std::fs::write(&file, format!("{before}{provider}")).expect("writable");
+            // What comes of a SAML sign-in are groups and no further claims.
+            let file = folder.join("policies/warehouse.cedar");
+            let text = std::fs::read_to_string(&file).expect("readable");
+            let text = text.replace("\nwhen { principal has clearance && principal.clearance >= 2 }", "");
+            std::fs::write(&file, text).expect("writable");
         };
         self.acme.organisation.publish(change).await.expect("published");
     }
