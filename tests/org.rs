@@ -1,5 +1,7 @@
 //! An organisation's desktop without a display: the story "analyst" on real counterparts.
 
+mod saml;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;

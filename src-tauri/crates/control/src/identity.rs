@@ -158,6 +158,8 @@ pub(crate) struct Verifier {
     kept: std::sync::Mutex<Option<Kept>>,
     /// Where the provider's directory is, if not where the table of providers has it.
     directory: Option<url::Url>,
+    /// For tokens that this server has issued itself: nobody has to be asked for them.
+    own: Option<Arc<CoreProviderMetadata>>,
     /// One fetch at a time. Whoever finds what they need among what is kept does not wait for it.
     fetching: Mutex<()>,
 }
@@ -183,7 +185,19 @@ impl Verifier {
             .redirect(reqwest::redirect::Policy::none())
             .timeout(DEADLINE)
             .build()?;
-        Ok(Self { http, kept: std::sync::Mutex::default(), directory: None, fetching: Mutex::default() })
+        Ok(Self {
+            http,
+            kept: std::sync::Mutex::default(),
+            directory: None,
+            own: None,
+            fetching: Mutex::default(),
+        })
+    }
+
+    /// As it is, and knows by which keys this server signs ID tokens itself.
+    pub(crate) fn with_own(mut self, metadata: CoreProviderMetadata) -> Self {
+        self.own = Some(Arc::new(metadata));
+        self
     }
 
     /// The same with a stand-in for the provider's directory.
@@ -267,6 +281,13 @@ impl Verifier {
         within: Duration,
     ) -> Result<Arc<CoreProviderMetadata>, IdentityFault> {
         let issuer = provider.issuer.as_str();
+        if provider.saml.is_some() {
+            let own = self.own.as_ref().filter(|own| crate::op::is_issuer(own.issuer(), provider));
+            return own.cloned().ok_or_else(|| IdentityFault::Unreachable {
+                issuer: issuer.to_owned(),
+                reason: "people sign in by SAML, and this server is not the issuer".to_owned(),
+            });
+        }
         if let Some(known) = self.known(issuer, now, within) {
             return known;
         }

@@ -9,8 +9,10 @@ pub mod author;
 mod broker;
 mod identity;
 mod launch;
+mod op;
 mod publication;
 mod relay;
+mod saml;
 mod sealing;
 mod serve;
 mod server;
@@ -21,6 +23,7 @@ pub mod testing;
 mod testing_org;
 
 pub use publication::Published;
+pub use saml::CertificateFault;
 pub use sealing::{MASTER_KEY_VARIABLE, MasterKey, SealFault};
 pub use serve::{Running, ServeConfig, ServeFault, start};
 pub use store::{Device, Filter, StoreFault, StoredCredential};

@@ -31,6 +31,8 @@ pub(crate) struct Live {
 pub(crate) struct Publication {
     store: Store,
     receipt_key: PublicKey,
+    /// The issuer that this server is where people sign in by SAML.
+    issuer: String,
     live: RwLock<Option<Arc<Live>>>,
     /// Publications are one after the other.
     turn: tokio::sync::Mutex<()>,
@@ -73,6 +75,16 @@ pub(crate) enum PublishFault {
     /// Desktops would not believe this server's receipts.
     #[error("the root document does not name this server's receipt key {0}")]
     ReceiptKey(Digest),
+    /// Desktops would look for the sign-in elsewhere.
+    #[error(
+        "identity_provider.issuer is {named}, but people sign in by SAML through this server, which is {own}"
+    )]
+    Issuer {
+        /// What the content names.
+        named: url::Url,
+        /// What this server is.
+        own: String,
+    },
     /// The database failed.
     #[error(transparent)]
     Store(#[from] StoreFault),
@@ -87,6 +99,10 @@ impl ForPerson for PublishFault {
             Self::ReceiptKey(_) => {
                 ("publish-receipt-key", "Make a root document that lists the receipt key of this server.")
             }
+            Self::Issuer { .. } => (
+                "publish-issuer",
+                "Name this server's public URL as identity_provider.issuer and sign the folder again.",
+            ),
             Self::Store(_) => ("server-fault", "See the server's log."),
         };
         Advice::new(code, format!("Nothing was published: {self}."), "What was published before stays.", todo)
@@ -96,9 +112,13 @@ impl ForPerson for PublishFault {
 impl Publication {
     /// Takes up what was published. What is stored but not to be believed any more is left alone and said; nothing is
     /// in force then.
-    pub(crate) async fn open(store: Store, receipt_key: PublicKey) -> Result<Self, StoreFault> {
-        let publication =
-            Self { store, receipt_key, live: RwLock::default(), turn: tokio::sync::Mutex::default() };
+    pub(crate) async fn open(
+        store: Store,
+        receipt_key: PublicKey,
+        issuer: String,
+    ) -> Result<Self, StoreFault> {
+        let (live, turn) = (RwLock::default(), tokio::sync::Mutex::default());
+        let publication = Self { store, receipt_key, issuer, live, turn };
         if let Some(ratchet) = publication.store.ratchet().await? {
             match publication.resume(ratchet).await? {
                 Ok(live) => publication.put_in_force(live),
@@ -131,6 +151,10 @@ impl Publication {
         let trust = trust.accept_manifest(manifest, now).map_err(refused(MANIFEST_PATH))?;
         let kept = named_documents(&trust, documents)?;
         let (trust, content) = apply(&trust, documents)?;
+        let provider = &content.org.identity_provider;
+        if provider.saml.is_some() && !crate::op::is_issuer(&self.issuer, provider) {
+            return Err(PublishFault::Issuer { named: provider.issuer.clone(), own: self.issuer.clone() });
+        }
         let live = compiled(trust, content)?;
         let published = live.published();
         let event = EventKind::BundleUpdated { epoch: published.epoch, version: published.version };

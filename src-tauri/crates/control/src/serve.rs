@@ -18,6 +18,7 @@ use url::Url;
 use crate::admin;
 use crate::broker::Broker;
 use crate::identity::Verifier;
+use crate::op::{Op, TokenKey};
 use crate::publication::Publication;
 use crate::relay::{self, Collector};
 use crate::sealing::MasterKey;
@@ -77,6 +78,9 @@ pub enum ServeFault {
     /// There is no HTTP client.
     #[error("the HTTP client cannot be made: {0}")]
     Http(#[from] reqwest::Error),
+    /// What verifies this server's own ID tokens cannot be made.
+    #[error("this server's own ID tokens cannot be verified: {0}")]
+    OwnTokens(serde_json::Error),
     /// There is no HTTP client for connectors.
     #[error("the HTTP client cannot be made: {0}")]
     Upstream(#[from] UpstreamFault),
@@ -132,12 +136,16 @@ pub async fn start(config: ServeConfig, clock: Arc<dyn Clock>) -> Result<Running
     let journal = open_journal(&config, own, Arc::clone(&clock)).await?;
     let (stop, stopping) = watch::channel(false);
     let collector = config.otlp_url.clone().map(Collector::new).transpose()?;
+    let op = Op::new(&public_url, TokenKey::of(&config.master_key));
+    let own_tokens = op.own_metadata().map_err(ServeFault::OwnTokens)?;
+    let receipt_key = config.receipt_key.public();
     let plane = Arc::new(Plane {
-        publication: Publication::open(store.clone(), config.receipt_key.public()).await?,
+        publication: Publication::open(store.clone(), receipt_key, op.issuer().to_owned()).await?,
         store: store.clone(),
         clock: Arc::clone(&clock),
         public_url: public_url.clone(),
-        identity: Verifier::new()?,
+        identity: Verifier::new()?.with_own(own_tokens),
+        op,
         receipt_key: config.receipt_key,
         journal: journal.clone(),
         own,
@@ -234,6 +242,9 @@ async fn clear_away(plane: Arc<Plane>) {
         }
         if let Err(fault) = plane.store.forget_sign_ins(now).await {
             tracing::error!(%fault, "used logout tokens are not cleared away");
+        }
+        if let Err(fault) = plane.store.forget_grants(now).await {
+            tracing::error!(%fault, "sign-ins that are over are not cleared away");
         }
     }
 }

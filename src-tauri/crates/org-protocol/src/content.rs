@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use url::Url;
 
-use crate::{ClaimTypes, ProviderFault, ProviderKind};
+use crate::{ClaimTypes, ProviderFault, ProviderKind, SamlProvider, SamlProviderFault};
 
 /// The format version of [`Content`] that this program writes and reads.
 pub const CONTENT_FORMAT: u32 = 1;
@@ -147,6 +147,9 @@ pub struct IdentityProvider {
     /// is registered there as `post_logout_redirect_uri` (OpenID Connect RP-Initiated Logout 1.0, section 3.1).
     #[serde(default, skip_serializing_if = "is_false")]
     pub sign_out_returns: bool,
+    /// The SAML identity provider behind the issuer, which then is the control plane itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub saml: Option<SamlProvider>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference over")]
@@ -350,6 +353,12 @@ pub enum ContentFault {
     /// The identity provider is not like that.
     #[error("identity provider: {0}")]
     Provider(#[from] ProviderFault),
+    /// A SAML identity provider is described with a contradiction.
+    #[error("identity_provider: {0}")]
+    Saml(#[from] SamlProviderFault),
+    /// The control plane sends nobody back after a sign-out.
+    #[error("identity_provider: sign_out_returns does nothing with saml; remove it")]
+    SamlSignOut,
     /// A client secret is nobody's.
     #[error("connector {0} has a client_secret but no client_id")]
     SecretOfNobody(ConnectorId),
@@ -365,6 +374,12 @@ impl Content {
             return Err(ContentFault::Format(self.format));
         }
         self.org.identity_provider.checked()?;
+        if let Some(saml) = &self.org.identity_provider.saml {
+            saml.check()?;
+            if self.org.identity_provider.sign_out_returns {
+                return Err(ContentFault::SamlSignOut);
+            }
+        }
         for (id, connector) in &self.connectors {
             connector.transport()?;
             if matches!(&connector.credential, CredentialSpec::Brokered { credentials } if credentials.is_empty())

@@ -44,6 +44,11 @@ impl PublicKey {
         if key.is_weak() { Err(KeyFault::Public) } else { Ok(Self(key)) }
     }
 
+    /// The 32 bytes of the key.
+    pub fn to_bytes(&self) -> [u8; 32] {
+        self.0.to_bytes()
+    }
+
     /// The key's id.
     pub fn id(&self) -> KeyId {
         Digest::of(self.0.as_bytes())

@@ -15,6 +15,7 @@ mod receipt;
 mod record;
 mod refusal;
 mod root;
+mod saml;
 mod session;
 mod trust;
 mod upload;
@@ -47,6 +48,7 @@ pub use record::{
 };
 pub use refusal::Refusal;
 pub use root::{ROOT_FORMAT, ROOT_LIMIT, ROOT_TYPE, Role, Roles, Root, RootFault, RootFingerprint};
+pub use saml::{SamlCertificate, SamlProvider, SamlProviderFault};
 pub use session::{
     DEVICE_REVOKED, DeviceDescription, ENROL_PATH, EnrolAnswer, EnrolRequest, ID_TOKEN_NOT_BOUND, NonceSeed,
     NonceSeedFault, SESSION_FORMAT, SESSION_PATH, SIGN_IN_ENDED, SessionAnswer, SessionRequest,

@@ -163,6 +163,70 @@ impl Browser {
         Some((action("/consent")?, Vec::new()))
     }
 
+    /// Opens a page that leads to a SAML identity provider, signs in there if asked, and presses the button of the form that
+    /// carries the answer: returns where that form goes and what it holds, without sending it.
+    ///
+    /// # Errors
+    /// If the provider refuses the name or the password, or shows something else than its forms.
+    pub(crate) async fn saml_form(&mut self, page: &Url) -> Result<(Url, Vec<(String, String)>), PeerFault> {
+        let (mut at, mut form) = (page.clone(), None::<Vec<(String, String)>>);
+        let mut typed = false;
+        for _ in 0..20 {
+            let request = match form.take() {
+                None => self.client.request(Method::GET, at.clone()),
+                Some(fields) => self.client.request(Method::POST, at.clone()).form(&fields),
+            };
+            let response = self.send(request, &at).await?;
+            if let Some(next) = redirect(&response, &at)? {
+                at = next;
+                continue;
+            }
+            let html = response.text().await?;
+            let fields = hidden(&html);
+            let action = between(&html, "action=\"", "\"").map(unescaped);
+            let strange = || PeerFault::answer("SAML identity provider", format!("at {at}: {html}"));
+            let action = at.join(&action.ok_or_else(strange)?)?;
+            if fields.iter().any(|(name, _)| name == "SAMLResponse") {
+                return Ok((action, fields));
+            }
+            if typed || !html.contains("name=\"password\"") {
+                return Err(strange());
+            }
+            typed = true;
+            self.asked.push(between(&html, "<title>", "</title>").unwrap_or_default().trim().to_owned());
+            let name = ("username".to_owned(), self.employee.login.clone());
+            let password = ("password".to_owned(), self.employee.password.clone());
+            form = Some([fields, vec![name, password]].concat());
+            at = action;
+        }
+        Err(PeerFault::answer("browser", "the provider keeps asking"))
+    }
+
+    /// Sends a form, and returns where the answer sends the browser.
+    ///
+    /// # Errors
+    /// If the answer is no redirect, with its text.
+    pub(crate) async fn submit(&mut self, to: &Url, fields: &[(String, String)]) -> Result<Url, PeerFault> {
+        let request = self.client.request(Method::POST, to.clone()).form(fields);
+        let response = self.send(request, to).await?;
+        match redirect(&response, to)? {
+            Some(next) => Ok(next),
+            None => {
+                let status = response.status();
+                Err(PeerFault::answer("browser", format!("{status} at {to}: {}", response.text().await?)))
+            }
+        }
+    }
+
+    /// As [`Browser::sign_in`] where the authorization request leads to a SAML identity provider.
+    ///
+    /// # Errors
+    /// As [`Browser::sign_in`].
+    pub async fn sign_in_by_saml(&mut self, authorize: &Url) -> Result<Url, PeerFault> {
+        let (to, fields) = self.saml_form(authorize).await?;
+        self.submit(&to, &fields).await
+    }
+
     async fn send(&mut self, request: RequestBuilder, at: &Url) -> Result<Response, PeerFault> {
         let host = host(at);
         let held: Vec<String> = self
@@ -207,4 +271,21 @@ fn host(url: &Url) -> String {
 fn between<'a>(text: &'a str, start: &str, end: &str) -> Option<&'a str> {
     let (_, rest) = text.split_once(start)?;
     Some(rest.split_once(end)?.0)
+}
+
+/// The hidden fields of a page's form.
+fn hidden(html: &str) -> Vec<(String, String)> {
+    let inputs = html.split("<input").skip(1).filter_map(|rest| rest.split_once('>')).map(|(input, _)| input);
+    let hidden = inputs.filter(|input| input.contains("type=\"hidden\""));
+    let pair = |input: &str| {
+        let name = between(input, "name=\"", "\"")?;
+        Some((name.to_owned(), unescaped(between(input, "value=\"", "\"")?)))
+    };
+    hidden.filter_map(pair).collect()
+}
+
+/// The five entities that a form's values are written with.
+fn unescaped(text: &str) -> String {
+    let known = [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&#039;", "'"), ("&amp;", "&")];
+    known.iter().fold(text.to_owned(), |text, (entity, character)| text.replace(entity, character))
 }

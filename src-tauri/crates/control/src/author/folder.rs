@@ -4,13 +4,16 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use issuer::{NamedClient, NamedFault};
-use model::{ConnectorId, Digest, IdFault};
+use model::{ConnectorId, Digest, IdFault, Timestamp};
 use org_protocol::{
     CONTENT_FORMAT, CREDENTIAL_PLACEHOLDER, ConnectorSpec, Content, ContentFault, CredentialSpec,
-    OrgSettings, PinnedTools, Transport,
+    IdentityProvider, OrgSettings, PinnedTools, Transport,
 };
+use os::Clock as _;
 use policy::{Policy, PolicyInput, PolicyVersion};
 use serde::de::DeserializeOwned;
+
+use crate::saml::{CertificateFault, check_certificate};
 
 /// One mistake in the authored folder.
 #[derive(Debug, thiserror::Error)]
@@ -65,6 +68,12 @@ pub enum AuthorFaultKind {
         /// What is wrong.
         fault: NamedFault,
     },
+    /// A certificate of the SAML identity provider is of no use.
+    #[error("identity_provider: {0}")]
+    Certificate(CertificateFault),
+    /// Sign-ins by SAML ask for no scopes.
+    #[error("identity_provider: scopes do nothing with saml; name attributes instead")]
+    SamlScopes,
     /// The policies do not compile.
     #[error("{}{reason}", if id.is_empty() { String::new() } else { format!("policy {id:?}: ") })]
     Policy {
@@ -122,6 +131,10 @@ pub fn read(folder: &Path) -> Result<Content, Vec<AuthorFault>> {
 /// # Errors
 /// Every mistake found.
 pub fn check(folder: &Path) -> Result<Content, Vec<AuthorFault>> {
+    check_at(folder, os::SystemClock.now())
+}
+
+fn check_at(folder: &Path, now: Timestamp) -> Result<Content, Vec<AuthorFault>> {
     let content = read(folder)?;
     let mut faults: Vec<AuthorFault> =
         content.connectors.iter().flat_map(|(id, spec)| connector_faults(&content, id, spec)).collect();
@@ -129,6 +142,7 @@ pub fn check(folder: &Path) -> Result<Content, Vec<AuthorFault>> {
         let fault = NamedClient::new(id, &spec.title, &spec.redirect_uris).err()?;
         Some(fault_in("org.toml", AuthorFaultKind::Assistant { id: id.clone(), fault }))
     }));
+    faults.extend(saml_faults(&content.org.identity_provider, now));
     for id in content.tools.keys().filter(|id| !content.connectors.contains_key(*id)) {
         faults.push(fault_in(&format!("connectors/{id}.tools.json"), AuthorFaultKind::ToolsOfNobody));
     }
@@ -180,6 +194,21 @@ fn connector_faults(content: &Content, id: &ConnectorId, spec: &ConnectorSpec) -
     kinds.into_iter().map(|kind| fault_in(&file, kind)).collect()
 }
 
+fn saml_faults(provider: &IdentityProvider, now: Timestamp) -> Vec<AuthorFault> {
+    let Some(saml) = &provider.saml else { return Vec::new() };
+    let certificates =
+        saml.certificates.iter().filter_map(|certificate| match check_certificate(certificate) {
+            Ok(until) if until <= now => Some(CertificateFault::Expired(until)),
+            Ok(_) => None,
+            Err(fault) => Some(fault),
+        });
+    let mut kinds: Vec<_> = certificates.map(AuthorFaultKind::Certificate).collect();
+    if !provider.scopes.is_empty() {
+        kinds.push(AuthorFaultKind::SamlScopes);
+    }
+    kinds.into_iter().map(|kind| fault_in("org.toml", kind)).collect()
+}
+
 fn content_file(fault: &ContentFault) -> PathBuf {
     match fault {
         ContentFault::UnknownConnector { server, .. } => format!("servers/{server}.toml").into(),
@@ -187,7 +216,10 @@ fn content_file(fault: &ContentFault) -> PathBuf {
             format!("connectors/{connector}.toml").into()
         }
         ContentFault::Transport => PathBuf::from("connectors"),
-        ContentFault::Format(_) | ContentFault::Provider(_) => PathBuf::from("org.toml"),
+        ContentFault::Format(_)
+        | ContentFault::Provider(_)
+        | ContentFault::Saml(_)
+        | ContentFault::SamlSignOut => PathBuf::from("org.toml"),
     }
 }
 
@@ -362,6 +394,42 @@ mod tests {
             ),
             "{fault}"
         );
+    }
+
+    /// The mistakes in a folder whose people sign in by SAML, at a time long after its certificate has expired or before.
+    fn faults_of_saml(certificates: &[&str], more: &str, now: i64) -> Vec<String> {
+        let dir = example();
+        let org = dir.path().join("org");
+        let table = format!(
+            "[identity_provider]\nissuer = \"https://control.acme.test\"\nclient_id = \"deskgate\"\n{more}\n\
+             [identity_provider.saml]\nentity_id = \"https://idp.acme.test/metadata\"\n\
+             sso_url = \"https://idp.acme.test/sso\"\ncertificates = {}\n",
+            serde_json::json!(certificates)
+        );
+        write(&org, "org.toml", &format!("id = \"example\"\nname = \"Example\"\n{table}"));
+        let checked = check_at(&org, Timestamp::from_seconds(now));
+        checked.map(|_| Vec::new()).unwrap_or_else(|faults| faults.iter().map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn a_saml_provider_is_named_with_certificates_that_verify_and_nothing_that_contradicts() {
+        let (rsa, ec) =
+            (include_str!("../saml/certificates/rsa.crt"), include_str!("../saml/certificates/ec.crt"));
+        let (then, later) = (1_700_000_000, 4_000_000_000);
+        assert_eq!(faults_of_saml(&[rsa], "", then), Vec::<String>::new());
+        for (certificates, more, now, expected) in [
+            (vec![rsa], "", later, "one of them expired on 20"),
+            (vec![rsa, ec], "", then, "not RSA of 2048 bits"),
+            (vec!["AAEC"], "", then, "no X.509 certificate"),
+            (vec![], "", then, "one is needed"),
+            (vec![rsa, rsa], "", then, "two different ones"),
+            (vec![rsa], "scopes = [\"email\"]", then, "scopes do nothing with saml"),
+            (vec![rsa], "sign_out_returns = true", then, "sign_out_returns does nothing with saml"),
+        ] {
+            let found = faults_of_saml(&certificates, more, now);
+            let named = found.iter().any(|fault| fault.starts_with("org.toml: ") && fault.contains(expected));
+            assert!(named, "{expected}: {found:?}");
+        }
     }
 
     #[test]

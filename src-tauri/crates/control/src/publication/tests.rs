@@ -9,7 +9,8 @@ const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
 
 async fn publication(org: &TestOrg) -> (tempfile::TempDir, Store, Publication) {
     let (dir, store) = store().await;
-    let publication = Publication::open(store.clone(), org.receipts.public()).await.expect("opens");
+    let publication =
+        Publication::open(store.clone(), org.receipts.public(), String::new()).await.expect("opens");
     (dir, store, publication)
 }
 
@@ -28,7 +29,7 @@ async fn what_is_published_is_in_force_told_and_taken_up_again() {
         Some(EventKind::BundleUpdated { epoch: 1, version: 2 })
     );
 
-    let again = Publication::open(store, org.receipts.public()).await.expect("opens");
+    let again = Publication::open(store, org.receipts.public(), String::new()).await.expect("opens");
     assert_eq!(again.live().map(|live| live.published()), Some(second));
 }
 
@@ -69,7 +70,7 @@ async fn broken_policies_and_missing_documents_change_nothing() {
 async fn a_server_whose_receipts_nobody_would_believe_publishes_nothing() {
     let mut org = TestOrg::new(NOW);
     let (_dir, store, _) = publication(&org).await;
-    let other = Publication::open(store, org.root.public()).await.expect("opens");
+    let other = Publication::open(store, org.root.public(), String::new()).await.expect("opens");
     assert!(matches!(other.publish(&org.signed(&example()), NOW).await, Err(PublishFault::ReceiptKey(_))));
 }
 

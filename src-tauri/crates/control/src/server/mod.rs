@@ -1,5 +1,5 @@
-//! The HTTP side of the control plane. Every route but the signed documents, the discovery document, the health check and
-//! the identity provider's logout needs a proof of possession of a device key; see [`caller`].
+//! The HTTP side of the control plane. Every route but the signed documents, the discovery document, the health check, the
+//! identity provider's logout and those of [`sign_in`] needs a proof of possession of a device key; see [`caller`].
 
 mod audit;
 mod broker;
@@ -10,6 +10,7 @@ mod events;
 mod fault;
 mod logout;
 mod session;
+mod sign_in;
 
 use std::sync::Arc;
 
@@ -25,6 +26,7 @@ use url::Url;
 
 use crate::broker::Broker;
 use crate::identity::Verifier;
+use crate::op::Op;
 use crate::publication::Publication;
 use crate::store::Store;
 
@@ -43,6 +45,8 @@ pub(crate) struct Plane {
     pub(crate) public_url: Url,
     pub(crate) publication: Publication,
     pub(crate) identity: Verifier,
+    /// Signs people in for desktops where the organisation has them do so by SAML.
+    pub(crate) op: Op,
     pub(crate) receipt_key: SigningKey,
     pub(crate) journal: Journal,
     /// Whose journal it is.
@@ -67,6 +71,17 @@ pub(crate) fn router(plane: Arc<Plane>) -> Router {
     let logouts = Router::new()
         .route("/v1/oidc/backchannel-logout", post(logout::backchannel))
         .layer(DefaultBodyLimit::max(logout::LOGOUT_BODY));
+    let answers = Router::new()
+        .route("/v1/saml/acs", post(sign_in::acs))
+        .layer(DefaultBodyLimit::max(sign_in::ACS_BODY));
+    let sign_ins = Router::new()
+        .route("/.well-known/openid-configuration", get(sign_in::configuration))
+        .route("/v1/oidc/keys.json", get(sign_in::keys))
+        .route("/v1/oidc/authorize", get(sign_in::authorize))
+        .route("/v1/oidc/token", post(sign_in::token))
+        .route("/v1/oidc/revoke", post(sign_in::revoke))
+        .route("/v1/saml/metadata", get(sign_in::metadata))
+        .layer(DefaultBodyLimit::max(sign_in::FORM_BODY));
     let rest = Router::new()
         .route("/healthz", get(documents::health))
         .route("/.well-known/deskgate", get(documents::discovery))
@@ -78,7 +93,8 @@ pub(crate) fn router(plane: Arc<Plane>) -> Router {
         .route(&at(SESSION_PATH), post(session::open).delete(session::close))
         .route(&at(EVENTS_PATH), get(events::stream))
         .layer(DefaultBodyLimit::max(SMALL_BODY));
-    calls.merge(uploads).merge(logouts).merge(rest).fallback(nothing).with_state(plane)
+    let anybody = logouts.merge(answers).merge(sign_ins);
+    calls.merge(uploads).merge(anybody).merge(rest).fallback(nothing).with_state(plane)
 }
 
 async fn nothing() -> Fault {

@@ -319,7 +319,7 @@ async fn note_known(
 }
 
 /// Whether the sign-in was ended by its person, its session at the provider or its nonce.
-async fn is_ended(
+pub(super) async fn is_ended(
     connection: &mut SqliteConnection,
     subject: &Subject,
     sign_in: &SignIn,

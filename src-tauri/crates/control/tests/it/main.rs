@@ -11,3 +11,4 @@ mod harness;
 mod logout;
 mod records;
 mod relay;
+mod saml;

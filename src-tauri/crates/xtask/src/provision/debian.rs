@@ -6,7 +6,7 @@ use std::process::Command;
 
 use super::Need;
 use crate::run::{Fault, ask, run, say};
-use crate::workspace::on_path;
+use crate::workspace::{self, on_path};
 
 /// To build.
 const BUILD: &[&str] = &[
@@ -18,7 +18,8 @@ const BUILD: &[&str] = &[
     "python3-venv",
 ];
 
-/// To run and to test: a display, a session bus, a keychain, a panel, a notification daemon, a database.
+/// To run and to test: a display, a session bus, a keychain, a panel, a notification daemon, a database, PHP for a SAML
+/// identity provider.
 const RUN: &[&str] = &[
     "adwaita-icon-theme",
     "at-spi2-core",
@@ -29,6 +30,9 @@ const RUN: &[&str] = &[
     "libnotify-bin",
     "libsecret-tools",
     "openbox",
+    "php-cli",
+    "php-mbstring",
+    "php-xml",
     "postgresql",
     "scrot",
     "webkit2gtk-driver",
@@ -39,6 +43,9 @@ const RUN: &[&str] = &[
     "xfce4-panel",
     "xvfb",
 ];
+
+/// What is unpacked and not installed, because it would bring a web server that starts by itself.
+const UNPACKED: &str = "simplesamlphp";
 
 /// What is missing.
 pub(super) fn need() -> Result<Need, Fault> {
@@ -52,6 +59,32 @@ pub(super) fn need() -> Result<Need, Fault> {
     }
     let what = missing.join(" ");
     Ok(Need::Missing { what, install: Box::new(move || install(&missing)) })
+}
+
+/// Whether the SAML identity provider has to be unpacked.
+pub(super) fn need_saml() -> Result<Need, Fault> {
+    let folder = workspace::tools().join(UNPACKED);
+    let done = folder.join("unpacked");
+    if done.exists() || on_path("apt-get").is_none() {
+        return Ok(Need::Nothing);
+    }
+    let install = move || {
+        if folder.exists() {
+            std::fs::remove_dir_all(&folder).map_err(|source| Fault::file(&folder, source))?;
+        }
+        std::fs::create_dir_all(&folder).map_err(|source| Fault::file(&folder, source))?;
+        run(Command::new("apt-get").args(["-q", "download", UNPACKED]).current_dir(&folder))?;
+        let package = std::fs::read_dir(&folder)
+            .map_err(|source| Fault::file(&folder, source))?
+            .filter_map(Result::ok)
+            .map(|entry| entry.path())
+            .find(|path| path.extension().is_some_and(|extension| extension == "deb"))
+            .ok_or(Fault::Output("apt-get download"))?;
+        run(Command::new("dpkg-deb").arg("-x").arg(&package).arg(&folder))?;
+        std::fs::remove_file(&package).map_err(|source| Fault::file(&package, source))?;
+        std::fs::write(&done, "").map_err(|source| Fault::file(&done, source))
+    };
+    Ok(Need::Missing { what: "SimpleSAMLphp for tests".to_owned(), install: Box::new(install) })
 }
 
 fn all() -> Vec<&'static str> {

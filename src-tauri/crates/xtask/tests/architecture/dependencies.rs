@@ -86,6 +86,12 @@ const RESERVED: &[(&str, &[&str], &str)] = &[
         &["claims", "signin", "control"],
         "single sign-on is one crate's business on each side",
     ),
+    (
+        "saml-rs",
+        &["control"],
+        "XML signatures are verified in one place, which can be mended for everybody at once",
+    ),
+    ("quick-xml", &["control"], "nothing else reads XML"),
 ];
 
 /// What must not talk to a network, and the crates that do.
