@@ -422,7 +422,8 @@ async fn a_change_is_followed_within_seconds_and_a_broken_one_is_not_published()
     assert!(names().await.contains(&mail));
 
     let closed = "@id(\"no-mail\") @reason(\"The mail is closed.\")\n\
-                  forbid (principal, action == Action::\"mail/list_messages\", resource);";
+                  forbid (principal, action == Action::\"mail/list_messages\", resource)\n\
+                  unless { principal has clearance && principal.clearance >= 2 };";
     let file = |folder: &Path| folder.join("policies/closed.cedar");
     let publish = acme.organisation.publish(|folder| std::fs::write(file(folder), closed).expect("written"));
     publish.await.expect("published");
@@ -431,11 +432,16 @@ async fn a_change_is_followed_within_seconds_and_a_broken_one_is_not_published()
         .await
         .expect("the desktop follows");
 
-    let broken = "@id(\"typo\") forbid (principal, action == Action::\"mail/nothing\", resource);";
-    let refused =
-        acme.organisation.publish(|folder| std::fs::write(file(folder), broken).expect("written")).await;
-    let told = refused.expect_err("refused").to_string();
-    assert!(told.contains("nothing"), "IT reads what is wrong: {told}");
+    for (broken, slip) in [
+        (closed.replace("mail/list_messages", "mail/nothing"), "nothing"),
+        (closed.replace("has clearance", "has clearence"), "principal.clearence"),
+        (closed.replace("clearance >= 2", "clearance == \"secret\""), "Long and String"),
+    ] {
+        let refused =
+            acme.organisation.publish(|folder| std::fs::write(file(folder), &broken).expect("written")).await;
+        let told = refused.expect_err("refused").to_string();
+        assert!(told.contains(slip), "IT reads what is wrong: {told}");
+    }
     let status = acme.organisation.control_json(&["status"]).await.expect("a status");
     assert_eq!(status["version"], 2, "nothing was published: {status}");
 }

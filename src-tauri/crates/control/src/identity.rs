@@ -8,18 +8,11 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
+use claims::{Directory, DirectoryFault, Elsewhere, NonceRule, TokenFault};
 use model::{Advice, Digest, ForPerson, Subject, Timestamp};
-use openidconnect::core::{
-    CoreGenderClaim, CoreIdTokenVerifier, CoreJsonWebKey, CoreJweContentEncryptionAlgorithm,
-    CoreJwsSigningAlgorithm, CoreProviderMetadata,
-};
-use openidconnect::{
-    AdditionalClaims, ClaimsVerificationError, ClientId, DiscoveryError, HttpRequest, HttpResponse, IdToken,
-    IdTokenClaims, IssuerUrl, JsonWebKeySet, Nonce, SignatureVerificationError,
-};
-use org_protocol::{CLOCK_SKEW, IdentityProvider, SIGN_IN_ENDED};
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use openidconnect::core::CoreProviderMetadata;
+use openidconnect::{DiscoveryError, HttpRequest, HttpResponse, IssuerUrl};
+use org_protocol::{GroupSource, ID_TOKEN_NOT_BOUND, IdentityProvider, SIGN_IN_ENDED};
 use tokio::sync::Mutex;
 
 pub(crate) use logout::{LOGOUT_LIFE, LogoutFault, LogoutToken};
@@ -32,27 +25,6 @@ const IMPATIENCE: Duration = Duration::from_secs(10);
 const DEADLINE: Duration = Duration::from_secs(10);
 /// The largest answer that is read from the provider, in bytes.
 const ANSWER_LIMIT: usize = 1024 * 1024;
-/// The longest ID token, in characters.
-const TOKEN_LIMIT: usize = 64 * 1024;
-/// The longest name of a session at the provider, in bytes.
-const SID_LIMIT: usize = 255;
-/// The claim that makes a token a statement about an event (RFC 8417, section 2.2), which no ID token is.
-const EVENTS: &str = "events";
-
-/// The signature algorithms that are accepted: those by which nobody but the provider can sign.
-const ASYMMETRIC: [CoreJwsSigningAlgorithm; 10] = [
-    CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha256,
-    CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha384,
-    CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha512,
-    CoreJwsSigningAlgorithm::RsaSsaPssSha256,
-    CoreJwsSigningAlgorithm::RsaSsaPssSha384,
-    CoreJwsSigningAlgorithm::RsaSsaPssSha512,
-    CoreJwsSigningAlgorithm::EcdsaP256Sha256,
-    CoreJwsSigningAlgorithm::EcdsaP384Sha384,
-    CoreJwsSigningAlgorithm::EcdsaP521Sha512,
-    CoreJwsSigningAlgorithm::EdDsa,
-];
-
 /// Why an ID token says nothing about anybody.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum IdentityFault {
@@ -67,21 +39,38 @@ pub(crate) enum IdentityFault {
         /// What happened.
         reason: String,
     },
-    /// Not an ID token at all.
-    #[error("the ID token cannot be read")]
-    Unreadable,
-    /// Signature, issuer, audience or expiry is wrong.
+    /// It is not to be believed.
     #[error("the ID token is refused: {0}")]
-    Refused(String),
+    Refused(TokenFault),
     /// The token's nonce does not bind the device's key.
     #[error("the ID token is not bound to this device's key")]
     NotBound,
-    /// The token is from the future.
-    #[error("the ID token was issued at {0}")]
-    FromTheFuture(Timestamp),
+    /// The token has no nonce, and there is no session that it could renew.
+    #[error("the ID token has no nonce, and renews no session")]
+    NoNonce,
+    /// The person's groups are in the provider's directory, and could not be looked up.
+    #[error("the person's groups are not known: {0}")]
+    GroupsUnknown(DirectoryFault),
     /// The sign-in that the token comes from was ended since.
     #[error("the sign-in that the ID token comes from was ended")]
     Ended,
+}
+
+impl From<TokenFault> for IdentityFault {
+    fn from(fault: TokenFault) -> Self {
+        match fault {
+            TokenFault::Nonce => Self::NotBound,
+            TokenFault::Unreadable
+            | TokenFault::NoKey
+            | TokenFault::FromTheFuture(_)
+            | TokenFault::AccessToken
+            | TokenFault::Event
+            | TokenFault::Sid
+            | TokenFault::TooManyGroups(_)
+            | TokenFault::HostedDomain(_)
+            | TokenFault::Refused(_) => Self::Refused(fault),
+        }
+    }
 }
 
 impl ForPerson for IdentityFault {
@@ -93,14 +82,26 @@ impl ForPerson for IdentityFault {
                 "Your sign-in could not be checked.",
                 "Try again later.",
             ),
-            Self::Unreadable | Self::Refused(_) | Self::FromTheFuture(_) => Advice::new(
+            Self::Refused(_) => Advice::new(
                 "id-token-refused",
                 "The organisation did not accept your sign-in.",
                 "",
                 "Sign in again.",
             ),
+            Self::NoNonce => Advice::new(
+                ID_TOKEN_NOT_BOUND,
+                "Your sign-in has to be made anew.",
+                "It was renewed in a way that does not prove that it is this computer's.",
+                "Sign in again.",
+            ),
+            Self::GroupsUnknown(_) => Advice::new(
+                "groups-unknown",
+                "Your organisation could not find out which groups you are in.",
+                "Shared accounts cannot be used meanwhile.",
+                "It is tried again by itself. If it stays so, tell your IT department.",
+            ),
             Self::NotBound => Advice::new(
-                "id-token-not-bound",
+                ID_TOKEN_NOT_BOUND,
                 "The sign-in was made for another device.",
                 "It is of no use here.",
                 "Sign in again on this device.",
@@ -124,6 +125,8 @@ pub(crate) struct Verified {
     pub bound: bool,
     /// The sign-in that the token comes from.
     pub sign_in: SignIn,
+    /// That the groups are not in the token, if so: then the person has none yet.
+    pub groups_elsewhere: Option<Elsewhere>,
 }
 
 /// Which sign-in at the provider a token or a session comes from, as far as can be told.
@@ -153,30 +156,22 @@ impl SignIn {
 pub(crate) struct Verifier {
     http: reqwest::Client,
     kept: std::sync::Mutex<Option<Kept>>,
+    /// Where the provider's directory is, if not where the table of providers has it.
+    directory: Option<url::Url>,
     /// One fetch at a time. Whoever finds what they need among what is kept does not wait for it.
     fetching: Mutex<()>,
 }
 
-#[derive(Debug, Clone)]
+/// What came of asking one provider for its metadata and keys.
+#[derive(Debug)]
 struct Kept {
     issuer: String,
-    metadata: Arc<CoreProviderMetadata>,
-    at: Timestamp,
-    /// When it was last tried to fetch them anew.
+    /// What it answered last, and when.
+    answer: Option<(Arc<CoreProviderMetadata>, Timestamp)>,
+    /// When it was last asked, and why in vain.
     tried: Timestamp,
+    fault: Option<String>,
 }
-
-/// All further claims; the groups are among them under a name that the organisation chooses.
-#[derive(Debug, Serialize, Deserialize)]
-struct Further {
-    #[serde(flatten)]
-    claims: serde_json::Map<String, Value>,
-}
-
-impl AdditionalClaims for Further {}
-
-type Token = IdToken<Further, CoreGenderClaim, CoreJweContentEncryptionAlgorithm, CoreJwsSigningAlgorithm>;
-type Claims = IdTokenClaims<Further, CoreGenderClaim>;
 
 impl Verifier {
     /// A verifier that knows no provider yet.
@@ -188,10 +183,17 @@ impl Verifier {
             .redirect(reqwest::redirect::Policy::none())
             .timeout(DEADLINE)
             .build()?;
-        Ok(Self { http, kept: std::sync::Mutex::default(), fetching: Mutex::default() })
+        Ok(Self { http, kept: std::sync::Mutex::default(), directory: None, fetching: Mutex::default() })
     }
 
-    /// Verifies an ID token of the provider. `nonce` is what binds the device's key.
+    /// The same with a stand-in for the provider's directory.
+    #[cfg(test)]
+    fn asking(self, directory: url::Url) -> Self {
+        Self { directory: Some(directory), ..self }
+    }
+
+    /// Verifies an ID token of the provider. `nonce` is what binds the device's key, `access` the access token that came
+    /// with it, where that is there.
     ///
     /// # Errors
     /// An [`IdentityFault`].
@@ -199,23 +201,63 @@ impl Verifier {
         &self,
         provider: &IdentityProvider,
         id_token: &str,
+        access: Option<&str>,
         nonce: &str,
         now: Timestamp,
     ) -> Result<Verified, IdentityFault> {
-        if id_token.len() > TOKEN_LIMIT {
-            return Err(IdentityFault::Unreadable);
-        }
-        let token: Token =
-            serde_json::from_value(Value::from(id_token)).map_err(|_| IdentityFault::Unreadable)?;
+        let asked = Asked { id_token, access, nonce, now };
         let metadata = self.metadata(provider, now, FRESH).await?;
-        match check(&token, provider, &metadata, nonce, now) {
+        match check(provider, &metadata, asked) {
             // The provider may have new keys.
-            Err(Checked::NoKey) => {
+            Err(TokenFault::NoKey) => {
                 let metadata = self.metadata(provider, now, IMPATIENCE).await?;
-                check(&token, provider, &metadata, nonce, now).map_err(Checked::into_fault)
+                check(provider, &metadata, asked)
             }
-            outcome => outcome.map_err(Checked::into_fault),
+            outcome => outcome,
         }
+        .map_err(IdentityFault::from)
+    }
+
+    /// The person of a verified token with the groups that the provider's directory says they are in, where the token
+    /// says that they are not in it and the provider is known to have a directory.
+    ///
+    /// The directory is asked here and with the person's own access token, lent by their desktop for this: what a desktop
+    /// says about groups would be its own word, and asking in the organisation's name would need a secret that reads
+    /// everybody's groups. That the access token is theirs, the directory itself says.
+    ///
+    /// # Errors
+    /// [`IdentityFault::GroupsUnknown`]: a session without groups would be one for an hour.
+    pub(crate) async fn with_groups(
+        &self,
+        provider: &IdentityProvider,
+        verified: Verified,
+        access: Option<&str>,
+    ) -> Result<Verified, IdentityFault> {
+        let Some(elsewhere) = &verified.groups_elsewhere else { return Ok(verified) };
+        match provider.quirks().groups {
+            GroupSource::ClaimOrDirectory => {}
+            GroupSource::Claim | GroupSource::Nowhere => return Ok(verified),
+        }
+        let access = access.ok_or(IdentityFault::GroupsUnknown(DirectoryFault::Nothing))?;
+        let base = self.directory.clone().or_else(|| provider.directory());
+        let groups = self.looked_up(base.as_ref(), elsewhere, access).await;
+        let groups = groups.map_err(IdentityFault::GroupsUnknown)?;
+        Ok(Verified { subject: Subject { groups, ..verified.subject }, ..verified })
+    }
+
+    async fn looked_up(
+        &self,
+        base: Option<&url::Url>,
+        elsewhere: &Elsewhere,
+        access: &str,
+    ) -> Result<BTreeSet<String>, DirectoryFault> {
+        let directory = Directory::new(base, access, elsewhere)?;
+        let ask = async |request| {
+            let answer = fetch(self.http.clone(), request).await;
+            answer.map_err(|fault| DirectoryFault::Unreachable(model::with_causes(&fault)))
+        };
+        directory.is_theirs(&ask(directory.whose()?).await?)?;
+        directory.groups(&ask(directory.member_of()?).await?)
     }
 
     async fn metadata(
@@ -226,57 +268,65 @@ impl Verifier {
     ) -> Result<Arc<CoreProviderMetadata>, IdentityFault> {
         let issuer = provider.issuer.as_str();
         if let Some(known) = self.known(issuer, now, within) {
-            return Ok(known);
+            return known;
         }
         let _one = self.fetching.lock().await;
         // Somebody else may have fetched, or failed to, meanwhile.
         if let Some(known) = self.known(issuer, now, within) {
-            return Ok(known);
+            return known;
         }
         if !is_trustworthy(&provider.issuer) {
             return Err(IdentityFault::Insecure(issuer.to_owned()));
         }
         let found = self.discover(issuer).await;
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = kept.take().filter(|kept| kept.issuer == issuer).and_then(|kept| kept.answer);
+        let issuer = issuer.to_owned();
         match found {
             Ok(metadata) => {
                 let metadata = Arc::new(metadata);
-                let fresh =
-                    Kept { issuer: issuer.to_owned(), metadata: Arc::clone(&metadata), at: now, tried: now };
-                *kept = Some(fresh);
+                let answer = Some((Arc::clone(&metadata), now));
+                *kept = Some(Kept { issuer, answer, tried: now, fault: None });
                 Ok(metadata)
             }
-            Err(fault) => {
-                if let Some(known) = kept.as_mut().filter(|known| known.issuer == issuer) {
-                    known.tried = now;
-                }
-                Err(fault)
+            Err(reason) => {
+                let fault = Some(reason.clone());
+                *kept = Some(Kept { issuer: issuer.clone(), answer: before, tried: now, fault });
+                Err(IdentityFault::Unreachable { issuer, reason })
             }
         }
     }
 
     /// What is kept of this provider and fresh enough. What was just fetched in vain is not asked for again at once, so
     /// that tokens with keys of nobody cost the provider nothing and hold nobody up.
-    fn known(&self, issuer: &str, now: Timestamp, within: Duration) -> Option<Arc<CoreProviderMetadata>> {
+    fn known(
+        &self,
+        issuer: &str,
+        now: Timestamp,
+        within: Duration,
+    ) -> Option<Result<Arc<CoreProviderMetadata>, IdentityFault>> {
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let known = kept.as_ref().filter(|known| known.issuer == issuer)?;
-        let age = now.since(known.at);
-        let fresh = age < within || (age < FRESH && now.since(known.tried) < IMPATIENCE);
-        fresh.then(|| Arc::clone(&known.metadata))
+        let just_tried = known.tried <= now && now.since(known.tried) < IMPATIENCE;
+        if let Some((metadata, at)) = &known.answer {
+            let age = now.since(*at);
+            if age < within || (age < FRESH && just_tried) {
+                return Some(Ok(Arc::clone(metadata)));
+            }
+        }
+        let reason = known.fault.clone().filter(|_| just_tried)?;
+        Some(Err(IdentityFault::Unreachable { issuer: issuer.to_owned(), reason }))
     }
 
     /// A URL without a path is written with a slash here, while issuers mostly have none; both name the same documents,
     /// and the provider says which it is.
-    async fn discover(&self, issuer: &str) -> Result<CoreProviderMetadata, IdentityFault> {
+    async fn discover(&self, issuer: &str) -> Result<CoreProviderMetadata, String> {
         let bare = issuer.strip_suffix('/').unwrap_or(issuer);
         match self.discover_exactly(bare).await {
             Err(DiscoveryError::Validation(_)) if bare != issuer => self.discover_exactly(issuer).await,
             outcome => outcome,
         }
-        .map_err(|fault| IdentityFault::Unreachable {
-            issuer: issuer.to_owned(),
-            reason: model::with_causes(&fault),
-        })
+        .map_err(|fault| model::with_causes(&fault))
     }
 
     async fn discover_exactly(
@@ -289,92 +339,33 @@ impl Verifier {
     }
 }
 
-/// What came of a check, as far as it decides whether to look for new keys.
-enum Checked {
-    NoKey,
-    Fault(IdentityFault),
-}
-
-impl Checked {
-    fn into_fault(self) -> IdentityFault {
-        match self {
-            Self::NoKey => IdentityFault::Refused("no key of the provider signed it".to_owned()),
-            Self::Fault(fault) => fault,
-        }
-    }
+/// What is to be verified.
+#[derive(Clone, Copy)]
+struct Asked<'a> {
+    id_token: &'a str,
+    access: Option<&'a str>,
+    nonce: &'a str,
+    now: Timestamp,
 }
 
 fn check(
-    token: &Token,
     provider: &IdentityProvider,
     metadata: &CoreProviderMetadata,
-    nonce: &str,
-    now: Timestamp,
-) -> Result<Verified, Checked> {
-    let keys: JsonWebKeySet<CoreJsonWebKey> = metadata.jwks().clone();
-    let client = ClientId::new(provider.client_id.clone());
-    let verifier = CoreIdTokenVerifier::new_public_client(client, metadata.issuer().clone(), keys)
-        .set_allowed_algs(ASYMMETRIC);
-    let mut bound = false;
-    let mut other_key = false;
-    let nonce_check = |found: Option<&Nonce>| match found {
-        None => Ok(()),
-        Some(found) => {
-            bound = found.secret() == nonce;
-            other_key = !bound;
-            if bound { Ok(()) } else { Err("another device's nonce".to_owned()) }
-        }
+    Asked { id_token, access, nonce, now }: Asked<'_>,
+) -> Result<Verified, TokenFault> {
+    let verifier = claims::Verifier { provider, issuer: metadata.issuer(), keys: metadata.jwks(), now };
+    let token = verifier.verify(id_token, access, NonceRule::AbsentOr(Some(nonce)))?;
+    let sign_in = SignIn {
+        sid: token.sid,
+        at: token.authenticated.unwrap_or(token.issued),
+        nonce: token.nonce.as_ref().map(|nonce| Digest::of(nonce.as_bytes())),
     };
-    let no_key = ClaimsVerificationError::SignatureVerification(SignatureVerificationError::NoMatchingKey);
-    let claims = token.claims(&verifier, nonce_check).map_err(|fault| {
-        if other_key {
-            Checked::Fault(IdentityFault::NotBound)
-        } else if fault == no_key {
-            Checked::NoKey
-        } else {
-            Checked::Fault(IdentityFault::Refused(model::with_causes(&fault)))
-        }
-    })?;
-    let issued = Timestamp::from_seconds(claims.issue_time().timestamp());
-    if issued > now.plus(CLOCK_SKEW) {
-        return Err(Checked::Fault(IdentityFault::FromTheFuture(issued)));
-    }
-    // A logout token that came without a type of its own.
-    if claims.additional_claims().claims.contains_key(EVENTS) {
-        return Err(Checked::Fault(IdentityFault::Refused("it is about an event".to_owned())));
-    }
-    let sign_in = sign_in(claims, issued)?;
-    Ok(Verified { subject: subject(claims, &provider.groups_claim), bound, sign_in })
-}
-
-fn sign_in(claims: &Claims, issued: Timestamp) -> Result<SignIn, Checked> {
-    let sid = match claims.additional_claims().claims.get("sid") {
-        None => None,
-        Some(Value::String(sid)) if !sid.is_empty() && sid.len() <= SID_LIMIT => Some(sid.clone()),
-        // A name that cannot be compared could not be ended.
-        Some(_) => return Err(Checked::Fault(IdentityFault::Refused("its sid is none".to_owned()))),
-    };
-    let at = claims.auth_time().map_or(issued, |at| Timestamp::from_seconds(at.timestamp()));
-    let nonce = claims.nonce().map(|nonce| Digest::of(nonce.secret().as_bytes()));
-    Ok(SignIn { sid, at, nonce })
-}
-
-fn subject(claims: &Claims, groups_claim: &str) -> Subject {
-    let groups: BTreeSet<String> = match claims.additional_claims().claims.get(groups_claim) {
-        Some(Value::Array(groups)) => {
-            groups.iter().filter_map(Value::as_str).map(ToOwned::to_owned).collect()
-        }
-        Some(Value::String(group)) => [group.clone()].into(),
-        Some(_) | None => BTreeSet::new(),
-    };
-    Subject {
-        issuer: claims.issuer().as_str().to_owned(),
-        subject: claims.subject().as_str().to_owned(),
-        email: claims.email().map(|email| email.as_str().to_owned()),
-        name: claims.name().and_then(|name| name.get(None)).map(|name| name.as_str().to_owned()),
-        groups,
-        attributes: std::collections::BTreeMap::new(),
-    }
+    Ok(Verified {
+        subject: token.subject,
+        bound: token.nonce.is_some(),
+        sign_in,
+        groups_elsewhere: token.groups_elsewhere,
+    })
 }
 
 /// https, or http on this machine.

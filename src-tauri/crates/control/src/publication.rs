@@ -306,6 +306,7 @@ fn compiled(trust: TrustState, content: Content) -> Result<Live, PublishFault> {
         connectors: &content.connectors,
         servers: &content.servers,
         tools: &content.tools,
+        claims: &content.org.identity_provider.claims,
         policies: &content.policies,
     };
     let policy = Policy::compile(input).map_err(PublishFault::Policy)?;

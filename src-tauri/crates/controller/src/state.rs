@@ -400,7 +400,7 @@ impl AppState {
         !self.desktop
             || match self.sign_in_surface {
                 SignInSurface::Browser => true,
-                SignInSurface::Auto => refuses_windows(url),
+                SignInSurface::Auto => org_protocol::refuses_embedded_views(url),
             }
     }
 
@@ -465,17 +465,6 @@ fn told(advice: &Advice) -> Effect {
 
 fn connector_of(item: &PendingItem) -> Option<ConnectorId> {
     item.signs_in_to().flatten()
-}
-
-/// Providers that refuse to sign people in within an embedded view; there the system browser is the only way.
-fn refuses_windows(url: &Url) -> bool {
-    const REFUSING: [&str; 4] =
-        ["accounts.google.com", "login.microsoftonline.com", "login.microsoft.com", "login.live.com"];
-    url.host_str().is_some_and(|host| {
-        REFUSING.iter().any(|refusing| {
-            host == *refusing || host.strip_suffix(refusing).is_some_and(|rest| rest.ends_with('.'))
-        })
-    })
 }
 
 #[cfg(test)]

@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use url::Url;
 
+use crate::{ClaimTypes, ProviderFault, ProviderKind};
+
 /// The format version of [`Content`] that this program writes and reads.
 pub const CONTENT_FORMAT: u32 = 1;
 
@@ -119,14 +121,28 @@ pub struct AssistantSpec {
 pub struct IdentityProvider {
     /// The issuer identifier, compared exactly.
     pub issuer: Url,
+    /// Whose product it is: what is peculiar to that is known here.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub kind: ProviderKind,
     /// Deskgate's client id there; a public client with PKCE.
     pub client_id: String,
+    /// What some providers insist on beside it. Every desktop reads it, so it is no secret and proves nothing (RFC 8252,
+    /// section 8.5).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_secret: Option<String>,
+    /// The domain whose people alone may sign in: the claim `hd` of Google's tokens must be exactly this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hosted_domain: Option<String>,
     /// Scopes beside `openid`.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub scopes: BTreeSet<String>,
     /// The claim that holds the groups.
     #[serde(default = "groups_claim")]
     pub groups_claim: String,
+    /// Further claims that policies may read as `principal.<name>`, and their types. One that has another type in a token
+    /// is left out.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub claims: ClaimTypes,
     /// Whether the provider sends people back to `http://127.0.0.1/callback` (with any port) after they have signed out: it
     /// is registered there as `post_logout_redirect_uri` (OpenID Connect RP-Initiated Logout 1.0, section 3.1).
     #[serde(default, skip_serializing_if = "is_false")]
@@ -136,6 +152,10 @@ pub struct IdentityProvider {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference over")]
 fn is_false(value: &bool) -> bool {
     !*value
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 fn groups_claim() -> String {
@@ -327,6 +347,9 @@ pub enum ContentFault {
     /// A brokered connector has no credential.
     #[error("connector {0} is brokered but names no credential")]
     NoCredential(ConnectorId),
+    /// The identity provider is not like that.
+    #[error("identity provider: {0}")]
+    Provider(#[from] ProviderFault),
     /// A client secret is nobody's.
     #[error("connector {0} has a client_secret but no client_id")]
     SecretOfNobody(ConnectorId),
@@ -341,6 +364,7 @@ impl Content {
         if self.format != CONTENT_FORMAT {
             return Err(ContentFault::Format(self.format));
         }
+        self.org.identity_provider.checked()?;
         for (id, connector) in &self.connectors {
             connector.transport()?;
             if matches!(&connector.credential, CredentialSpec::Brokered { credentials } if credentials.is_empty())

@@ -10,6 +10,7 @@ mod event;
 mod fault;
 mod key;
 mod manifest;
+mod provider;
 mod receipt;
 mod record;
 mod refusal;
@@ -31,6 +32,10 @@ pub use key::{KeyFault, KeyId, PublicKey, SigningKey};
 pub use manifest::{
     BUNDLE_LIMIT, BundleRef, MANIFEST_FORMAT, MANIFEST_LIMIT, MANIFEST_TYPE, Manifest, Rollout, Stage,
 };
+pub use provider::{
+    ClaimType, ClaimTypes, ClientSecretRule, GroupSource, OfflineAccess, ProviderFault, ProviderKind, Quirks,
+    SignOuts, refuses_embedded_views,
+};
 pub use receipt::{RECEIPT_FORMAT, RECEIPT_TYPE, Receipt, ReceiptFault, SignedReceipt, verify_receipt};
 pub use record::{
     Argument, ArgumentKind, ArgumentSummary, AuditEvent, AuditRecord, CallContext, ChainFault, ChainLink,
@@ -43,8 +48,8 @@ pub use record::{
 pub use refusal::Refusal;
 pub use root::{ROOT_FORMAT, ROOT_LIMIT, ROOT_TYPE, Role, Roles, Root, RootFault, RootFingerprint};
 pub use session::{
-    DEVICE_REVOKED, DeviceDescription, ENROL_PATH, EnrolAnswer, EnrolRequest, NonceSeed, NonceSeedFault,
-    SESSION_FORMAT, SESSION_PATH, SIGN_IN_ENDED, SessionAnswer, SessionRequest,
+    DEVICE_REVOKED, DeviceDescription, ENROL_PATH, EnrolAnswer, EnrolRequest, ID_TOKEN_NOT_BOUND, NonceSeed,
+    NonceSeedFault, SESSION_FORMAT, SESSION_PATH, SIGN_IN_ENDED, SessionAnswer, SessionRequest,
 };
 pub use trust::{CLOCK_SKEW, Freshness, Ratchet, TrustState};
 pub use upload::{

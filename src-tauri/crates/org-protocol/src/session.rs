@@ -15,6 +15,9 @@ pub const SESSION_PATH: &str = "v1/session";
 
 /// The code with which a session is refused because its sign-in was ended: only a new sign-in opens one.
 pub const SIGN_IN_ENDED: &str = "sign-in-revoked";
+/// The code with which a session is refused because the ID token is not bound to the device's key: made for another, or
+/// renewed without its nonce. Only a new sign-in opens one.
+pub const ID_TOKEN_NOT_BOUND: &str = "id-token-not-bound";
 /// The code with which everything is refused to a device that was revoked.
 pub const DEVICE_REVOKED: &str = "device-revoked";
 
@@ -117,6 +120,11 @@ pub struct SessionRequest {
     pub id_token: String,
     /// The random half of its nonce.
     pub nonce_seed: NonceSeed,
+    /// The access token that came with it, lent where the ID token says that the person's groups are in the provider's
+    /// directory instead: the control plane then asks there itself, since it takes no groups on a desktop's word. It is
+    /// used once and not kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub access_token: Option<String>,
 }
 
 /// A session. The token is bound to the device key and of no use without it.
@@ -179,6 +187,7 @@ mod tests {
             format: SESSION_FORMAT,
             id_token: "secret".to_owned(),
             nonce_seed: NonceSeed::from_bytes([0; 32]),
+            access_token: Some("secret".to_owned()),
         };
         assert!(!format!("{request:?}").contains("secret"));
     }

@@ -3,7 +3,7 @@
 use std::io;
 
 use model::{Advice, ForPerson};
-use org_protocol::{DEVICE_REVOKED, Refusal, SIGN_IN_ENDED};
+use org_protocol::{DEVICE_REVOKED, ID_TOKEN_NOT_BOUND, Refusal, SIGN_IN_ENDED};
 use vault::VaultFault;
 
 /// Why the central URL did not do what was asked.
@@ -58,10 +58,11 @@ impl OrgFault {
         matches!(self, Self::Refused { advice, .. } if advice.code == "session-ended")
     }
 
-    /// Whether nobody can work here any more until somebody has signed in anew: the sign-in was ended, or the device was
-    /// revoked.
+    /// Whether nobody can work here any more until somebody has signed in anew: the sign-in was ended, does not prove that
+    /// it is this device's, or the device was revoked.
     pub fn ends_sign_in(&self) -> bool {
-        matches!(self, Self::Refused { advice, .. } if [SIGN_IN_ENDED, DEVICE_REVOKED].contains(&advice.code.as_str()))
+        let ending = [SIGN_IN_ENDED, ID_TOKEN_NOT_BOUND, DEVICE_REVOKED];
+        matches!(self, Self::Refused { advice, .. } if ending.contains(&advice.code.as_str()))
     }
 
     /// Whether the server has certainly done nothing.

@@ -26,6 +26,8 @@ pub struct IdToken {
     pub nonce: Option<String>,
     /// Whose it is.
     pub subject: Subject,
+    /// The access token that came with it, if their groups are to be looked up with it.
+    pub access: Option<SecretString>,
 }
 
 /// Nobody is signed in, or the provider does not answer.
@@ -103,8 +105,7 @@ impl Org {
     }
 
     async fn open_with(&self, sign_outs: u64, id: &IdToken) -> Result<Kept, Missed> {
-        let IdToken { token, nonce, subject } = id;
-        let opened = self.open_since(sign_outs, subject, token, nonce.as_deref()).await;
+        let opened = self.open_since(sign_outs, id).await;
         opened.map(|session| Kept { session, opened: true }).map_err(|fault| {
             tracing::info!(%fault, "no session was opened");
             if self.0.sign_outs() == sign_outs { Missed::Refused(fault) } else { Missed::NobodySignedIn }

@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use vault::{DeviceKey, Kind};
 
 use crate::wire::{ORDINARY, SMALL, body};
-use crate::{Inner, Org, OrgFault};
+use crate::{IdToken, Inner, Org, OrgFault};
 
 /// The key of the nonces' seeds in the vault.
 const SEEDS: &str = "org-nonce-seeds";
@@ -77,41 +77,32 @@ impl Org {
         Ok(seed.nonce(&key.thumbprint()))
     }
 
-    /// Opens or renews the session of `subject` with their ID token; enrols the device first where it is not known.
-    /// `nonce` is the one within the token; a provider may leave it out when it renews. Another person's session ends.
+    /// Opens or renews somebody's session with their ID token; enrols the device first where it is not known. A provider
+    /// may leave the nonce out when it renews. Another person's session ends.
     ///
     /// # Errors
     /// An [`OrgFault`]; a session of the same person that there was goes on until its end. [`OrgFault::NoSession`]
     /// where somebody signed out meanwhile: nothing is opened for who has left.
-    pub async fn open_session(
-        &self,
-        subject: &Subject,
-        id_token: &SecretString,
-        nonce: Option<&str>,
-    ) -> Result<OrgSession, OrgFault> {
-        self.open_since(self.0.sign_outs(), subject, id_token, nonce).await
+    pub async fn open_session(&self, id: &IdToken) -> Result<OrgSession, OrgFault> {
+        self.open_since(self.0.sign_outs(), id).await
     }
 
     /// As [`Org::open_session`], for a token that was got when there had been so many sign-outs.
-    pub(crate) async fn open_since(
-        &self,
-        sign_outs: u64,
-        subject: &Subject,
-        id_token: &SecretString,
-        nonce: Option<&str>,
-    ) -> Result<OrgSession, OrgFault> {
+    pub(crate) async fn open_since(&self, sign_outs: u64, id: &IdToken) -> Result<OrgSession, OrgFault> {
+        let IdToken { token, nonce, subject, access } = id;
         let _turn = self.0.opening.lock().await;
         self.0.make_way(sign_outs, subject)?;
         let key = self.0.vault.device_key().await?;
-        let seed = self.0.seed_of(nonce, &key).await?;
+        let seed = self.0.seed_of(nonce.as_deref(), &key).await?;
         let request = SessionRequest {
             format: SESSION_FORMAT,
-            id_token: id_token.expose_secret().to_owned(),
+            id_token: token.expose_secret().to_owned(),
             nonce_seed: seed.clone(),
+            access_token: access.as_ref().map(|access| access.expose_secret().to_owned()),
         };
         let answer = match self.0.ask_session(&request, &key).await {
             Err(OrgFault::Refused { advice, .. }) if advice.code == "device-unknown" => {
-                self.0.enrol(id_token, seed, &key).await?;
+                self.0.enrol(token, seed, &key).await?;
                 self.0.ask_session(&request, &key).await?
             }
             outcome => outcome?,

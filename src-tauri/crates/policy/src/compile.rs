@@ -10,7 +10,7 @@ use cedar_policy::{
 };
 use miette::Diagnostic;
 use model::{ConnectorId, ServerId, ToolName};
-use org_protocol::{ConnectorSpec, CredentialSpec, PinnedTools, ServerSpec};
+use org_protocol::{ClaimTypes, ConnectorSpec, CredentialSpec, PinnedTools, ServerSpec};
 
 use crate::conjunct::known_first;
 use crate::facts::Kinds;
@@ -36,6 +36,8 @@ pub struct PolicyInput<'a> {
     pub servers: &'a BTreeMap<ServerId, ServerSpec>,
     /// The connectors' tools as they were accepted.
     pub tools: &'a BTreeMap<ConnectorId, PinnedTools>,
+    /// The claims of users that policies may read, and their types.
+    pub claims: &'a ClaimTypes,
     /// The Cedar policies, by the path of their file.
     pub policies: &'a BTreeMap<String, String>,
 }
@@ -47,10 +49,10 @@ impl Policy {
     /// Every fault that was found. A set with a fault is refused as a whole.
     pub fn compile(input: PolicyInput<'_>) -> Result<Self, Vec<PolicyFault>> {
         let of_schema = |fault: SchemaFault| vec![PolicyFault::of_schema(&fault)];
-        let vocabulary = Vocabulary::of(input.tools).map_err(of_schema)?;
+        let vocabulary = Vocabulary::of(input.tools, input.claims).map_err(of_schema)?;
         let rules = read(input.policies)?;
         check(&rules, &vocabulary, &input)?;
-        let force = Assembly::new(rules, vocabulary)?.finish(&input)?;
+        let force = Assembly::new(rules, vocabulary, input.claims)?.finish(&input)?;
         Ok(Self { version: Arc::new(input.version), state: State::InForce(Box::new(force)) })
     }
 }
@@ -61,8 +63,11 @@ fn check(rules: &[Rule], vocabulary: &Vocabulary, input: &PolicyInput<'_>) -> Re
     let known = Known::of(input.connectors, input.servers);
     for rule in rules {
         faults.extend(known.check(rule).into_iter().map(|kind| fault(rule, kind)));
-        faults
-            .extend(slips(&rule.body, &acts_of(rule, vocabulary)).into_iter().map(|kind| fault(rule, kind)));
+        faults.extend(
+            slips(&rule.body, &acts_of(rule, vocabulary), input.claims)
+                .into_iter()
+                .map(|kind| fault(rule, kind)),
+        );
     }
     let by_id: BTreeMap<&str, &Rule> = rules.iter().map(|rule| (rule.id.as_str(), rule)).collect();
     let policies = set(rules.iter().map(|rule| rule.policy.clone())).map_err(|fault| vec![fault])?;
@@ -146,7 +151,7 @@ struct Assembly {
 }
 
 impl Assembly {
-    fn new(rules: Vec<Rule>, vocabulary: Vocabulary) -> Result<Self, Vec<PolicyFault>> {
+    fn new(rules: Vec<Rule>, vocabulary: Vocabulary, claims: &ClaimTypes) -> Result<Self, Vec<PolicyFault>> {
         let mut listing = HashMap::new();
         for (at, rule) in rules.iter().enumerate() {
             if rule.reads.input && rule.permits() {
@@ -162,7 +167,7 @@ impl Assembly {
             return Err(faults);
         }
         let of_schema = |fault: SchemaFault| vec![PolicyFault::of_schema(&fault)];
-        let (actions, kinds) = (Actions::new().map_err(of_schema)?, Kinds::new().map_err(of_schema)?);
+        let (actions, kinds) = (Actions::new().map_err(of_schema)?, Kinds::new(claims).map_err(of_schema)?);
         Ok(Self {
             rules,
             listing,

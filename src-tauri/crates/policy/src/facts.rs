@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use cedar_policy::{Context, Entity, EntityId, EntityTypeName, EntityUid, RestrictedExpression};
 use model::{AttributeValue, CallId, ConnectorId, DeviceId, Digest, ServerId, Subject, Timestamp, ToolName};
+use org_protocol::ClaimTypes;
 
 use crate::lint::Reads;
 use crate::schema::{SchemaFault, kind};
@@ -90,16 +91,17 @@ pub(crate) fn user_id(subject: &Subject) -> String {
     format!("{}#{}", subject.issuer.replace('#', "%23"), subject.subject)
 }
 
-/// The types of users and groups; making a type name is parsing, which is too slow for a call.
+/// The types of users and groups; making a type name is parsing, which is too slow for a call. And those of claims.
 #[derive(Debug)]
 pub(crate) struct Kinds {
     user: EntityTypeName,
     group: EntityTypeName,
+    claims: ClaimTypes,
 }
 
 impl Kinds {
-    pub(crate) fn new() -> Result<Self, SchemaFault> {
-        Ok(Self { user: kind("User")?, group: kind("Group")? })
+    pub(crate) fn new(claims: &ClaimTypes) -> Result<Self, SchemaFault> {
+        Ok(Self { user: kind("User")?, group: kind("Group")?, claims: claims.clone() })
     }
 }
 
@@ -119,22 +121,25 @@ pub(crate) fn user(kinds: &Kinds, subject: &Subject, claims: bool) -> Result<(En
             attributes.push((name.to_owned(), text(value)));
         }
     }
-    let claims = subject.attributes.iter().map(|(name, value)| {
-        let texts = claim_texts(value).into_iter().map(RestrictedExpression::new_string);
-        (name.clone(), RestrictedExpression::new_set(texts))
-    });
-    let entity = Entity::new_with_tags(uid.clone(), attributes, groups, claims)
+    // What was read before the declaration changed is not what the policies were checked against.
+    let declared = |(name, value): &(&String, &AttributeValue)| {
+        kinds.claims.get(*name).is_some_and(|kind| kind.fits(value))
+    };
+    let claims = subject.attributes.iter().filter(declared);
+    attributes.extend(claims.map(|(name, value)| (name.clone(), claim(value))));
+    let entity = Entity::new(uid.clone(), attributes.into_iter().collect(), groups)
         .map_err(|e| FactFault::User(e.to_string()))?;
     Ok((uid, entity))
 }
 
-/// A claim as a set of texts: all tags of a Cedar type have one type.
-fn claim_texts(value: &AttributeValue) -> Vec<String> {
+fn claim(value: &AttributeValue) -> RestrictedExpression {
     match value {
-        AttributeValue::Bool(value) => vec![value.to_string()],
-        AttributeValue::Long(value) => vec![value.to_string()],
-        AttributeValue::Text(value) => vec![value.clone()],
-        AttributeValue::Set(values) => values.iter().cloned().collect(),
+        AttributeValue::Bool(value) => RestrictedExpression::new_bool(*value),
+        AttributeValue::Long(value) => RestrictedExpression::new_long(*value),
+        AttributeValue::Text(value) => RestrictedExpression::new_string(value.clone()),
+        AttributeValue::Set(values) => {
+            RestrictedExpression::new_set(values.iter().cloned().map(RestrictedExpression::new_string))
+        }
     }
 }
 

@@ -24,8 +24,10 @@
 //!
 //! The **principal** is always the `User`, lying `in` each `Group::"<name>"` that the identity provider names. It has
 //! `issuer`, `subject` and, if known, `email` and `name` (`principal has email && principal.email like "*@example.com"`).
-//! One person is `User::"<issuer>#<subject>"`. Further claims are tags, each a set of texts:
-//! `principal.hasTag("department") && principal.getTag("department").contains("sales")`.
+//! One person is `User::"<issuer>#<subject>"`. Further claims that the organisation declares are attributes of the
+//! type that it declares, and may be missing: `principal has department && principal.department == "sales"`,
+//! `principal has roles && principal.roles.contains("approver")`. A name that is no identifier is written as text:
+//! `principal has "cost-centre" && principal["cost-centre"] > 4000`.
 //!
 //! The **resource** lies in the virtual server that the call comes through: `resource in Server::"analyst"` holds for the
 //! server itself, its connectors and their credentials, and `resource in Connector::"mail"` for a connector and its
@@ -125,6 +127,7 @@
 //!     connectors: &connectors,
 //!     servers: &servers,
 //!     tools: &tools,
+//!     claims: &BTreeMap::new(),
 //!     policies: &BTreeMap::from([("policies/analyst.cedar".to_owned(), POLICIES.to_owned())]),
 //! })
 //! .expect("every name is spelt right");

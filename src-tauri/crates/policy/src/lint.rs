@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use cedar_policy::pst::{BinaryOp, Clause, Expr, Literal, PatternElem, Template, Var};
 use model::{ConnectorId, CredentialId, ServerId};
-use org_protocol::{ConnectorSpec, CredentialSpec, ServerSpec};
+use org_protocol::{ClaimTypes, ConnectorSpec, CredentialSpec, ServerSpec};
 
 use crate::fault::FaultKind;
 use crate::rule::Rule;
@@ -28,7 +28,7 @@ pub(crate) struct Reads {
 impl Reads {
     /// What a policy reads.
     pub(crate) fn of(policy: &Template) -> Self {
-        let mut visit = Visit { tools: &[], reads: Self::default(), faults: Vec::new() };
+        let mut visit = Visit::of_reads();
         visit.policy(policy);
         visit.reads
     }
@@ -50,7 +50,7 @@ impl Reads {
 
     /// What one expression reads.
     pub(crate) fn of_expr(expr: &Expr) -> Self {
-        let mut visit = Visit { tools: &[], reads: Self::default(), faults: Vec::new() };
+        let mut visit = Visit::of_reads();
         visit.expr(expr);
         visit.reads
     }
@@ -119,15 +119,17 @@ pub(crate) fn shared(spec: &CredentialSpec) -> &[CredentialId] {
     }
 }
 
-/// The slips in a policy's conditions. `tools` are those that it can be about.
-pub(crate) fn slips(policy: &Template, tools: &[&ActType]) -> Vec<FaultKind> {
-    let mut visit = Visit { tools, reads: Reads::default(), faults: Vec::new() };
+/// The slips in a policy's conditions. `tools` are those that it can be about, `claims` what else users have.
+pub(crate) fn slips(policy: &Template, tools: &[&ActType], claims: &ClaimTypes) -> Vec<FaultKind> {
+    let mut visit = Visit { tools, claims: Some(claims), ..Visit::of_reads() };
     visit.policy(policy);
     visit.faults
 }
 
 struct Visit<'a> {
     tools: &'a [&'a ActType],
+    /// The claims that users have; where only reads are looked for, it does not matter.
+    claims: Option<&'a ClaimTypes>,
     reads: Reads,
     faults: Vec<FaultKind>,
 }
@@ -169,6 +171,10 @@ impl<'a> Path<'a> {
 }
 
 impl Visit<'_> {
+    fn of_reads() -> Self {
+        Self { tools: &[], claims: None, reads: Reads::default(), faults: Vec::new() }
+    }
+
     fn policy(&mut self, policy: &Template) {
         for clause in policy.clauses() {
             match clause {
@@ -221,7 +227,11 @@ impl Visit<'_> {
 
     fn exists(&self, path: &Path<'_>) -> bool {
         match path.variable {
-            Var::Principal => matches!(path.members.as_slice(), ["issuer" | "subject" | "email" | "name"]),
+            Var::Principal => match path.members.as_slice() {
+                ["issuer" | "subject" | "email" | "name"] => true,
+                [name] => self.claims.is_some_and(|claims| claims.contains_key(*name)),
+                _ => false,
+            },
             Var::Action | Var::Resource => false,
             Var::Context => match path.members.as_slice() {
                 ["server" | "now" | "client" | "device"] | ["client", "id" | "name"] => true,

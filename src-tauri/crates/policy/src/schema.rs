@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use cedar_policy::{EntityId, EntityTypeName, EntityUid, Schema, SchemaFragment};
 use model::{ConnectorId, ToolName};
-use org_protocol::PinnedTools;
+use org_protocol::{ClaimTypes, PinnedTools};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -76,12 +76,12 @@ pub(crate) struct Arguments {
 }
 
 impl Vocabulary {
-    /// Generates the schema of the pinned tools. A pinned entry without a name that MCP allows is no tool.
+    /// Generates the schema of the pinned tools, and of users with these claims. A pinned entry without a name that MCP allows is no tool.
     ///
     /// # Errors
     /// [`SchemaFault`], if Cedar refuses what was generated.
-    pub fn of(pinned: &BTreeMap<ConnectorId, PinnedTools>) -> Result<Self, SchemaFault> {
-        let mut schemas = Schemas::of_base()?;
+    pub fn of(pinned: &BTreeMap<ConnectorId, PinnedTools>, claims: &ClaimTypes) -> Result<Self, SchemaFault> {
+        let mut schemas = Schemas::of_base(claims)?;
         let resource = schemas.fixed(READ_RESOURCE, "Resource", URI)?;
         let prompt = schemas.fixed(GET_PROMPT, "Prompt", NAME)?;
         let mut tools = BTreeMap::new();

@@ -21,6 +21,8 @@ pub struct Employee {
     pub email: String,
     /// The `groups` claim.
     pub groups: Vec<String>,
+    /// The `clearance` claim.
+    pub clearance: i64,
 }
 
 impl Employee {
@@ -31,7 +33,7 @@ impl Employee {
 
     /// Bob, of finance.
     pub fn bob() -> Self {
-        Self::new("bob", "Bob Budget", "finance")
+        Self { clearance: 2, ..Self::new("bob", "Bob Budget", "finance") }
     }
 
     /// Ivy, of IT: she administers, and uses no gateway.
@@ -47,6 +49,7 @@ impl Employee {
             name: name.to_owned(),
             email: format!("{login}@acme.test"),
             groups: vec![group.to_owned(), "employees".to_owned()],
+            clearance: 1,
         }
     }
 }
@@ -235,6 +238,7 @@ fn encode(settings: &IdpSettings) -> serde_json::Value {
                 "name": person.name,
                 "email": person.email,
                 "groups": person.groups,
+                "clearance": person.clearance,
             })
         })
         .collect();

@@ -155,6 +155,7 @@ fn compile(content: &Content) -> Result<Policy, Vec<policy::PolicyFault>> {
         connectors: &content.connectors,
         servers: &content.servers,
         tools: &content.tools,
+        claims: &content.org.identity_provider.claims,
         policies: &content.policies,
     })
 }
@@ -186,7 +187,7 @@ fn content_file(fault: &ContentFault) -> PathBuf {
             format!("connectors/{connector}.toml").into()
         }
         ContentFault::Transport => PathBuf::from("connectors"),
-        ContentFault::Format(_) => PathBuf::from("org.toml"),
+        ContentFault::Format(_) | ContentFault::Provider(_) => PathBuf::from("org.toml"),
     }
 }
 

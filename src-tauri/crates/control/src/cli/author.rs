@@ -99,18 +99,24 @@ fn say_root(envelope: &Envelope, json: bool) -> Result<(), Failure> {
 
 pub(super) fn check(folder: &Path, json: bool) -> Result<(), Failure> {
     let content = author::check(folder).map_err(|faults| author_failure(&faults))?;
-    let counts = json!({
+    let notes = content.org.identity_provider.notes();
+    let found = json!({
         "connectors": content.connectors.len(),
         "servers": content.servers.len(),
         "policies": content.policies.len(),
+        "notes": notes,
     });
-    said(json, &counts, || {
-        format!(
+    said(json, &found, || {
+        let counts = format!(
             "Good: {}, {}, {}.",
             counted(content.connectors.len(), "connector"),
             counted(content.servers.len(), "virtual server"),
             counted(content.policies.len(), "policy file"),
-        )
+        );
+        std::iter::once(counts)
+            .chain(notes.iter().map(|note| format!("Note: {note}")))
+            .collect::<Vec<_>>()
+            .join("\n")
     });
     Ok(())
 }

@@ -6,7 +6,7 @@ use openidconnect::core::{CoreJsonWebKey, CoreJwsSigningAlgorithm};
 use openidconnect::{JsonWebKey as _, JsonWebKeySet};
 use serde::Deserialize;
 
-use super::ASYMMETRIC;
+use claims::ALGORITHMS;
 
 /// A token whose signature is not yet verified.
 pub(super) struct Jws<'a> {
@@ -45,7 +45,7 @@ impl<'a> Jws<'a> {
         let (header, payload) = signed.split_once('.')?;
         let part = |text: &str| URL_SAFE_NO_PAD.decode(text).ok();
         let header: Header = serde_json::from_slice(&part(header)?).ok()?;
-        if header.crit.is_some() || !ASYMMETRIC.contains(&header.alg) {
+        if header.crit.is_some() || !ALGORITHMS.contains(&header.alg) {
             return None;
         }
         Some(Self { header, signed: signed.as_bytes(), payload: part(payload)?, signature: part(signature)? })

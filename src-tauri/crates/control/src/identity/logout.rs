@@ -3,13 +3,14 @@
 
 use std::time::Duration;
 
+use claims::SID_LIMIT;
 use model::{Digest, Timestamp};
 use org_protocol::{CLOCK_SKEW, IdentityProvider};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
 use super::jws::{Jws, Signed};
-use super::{FRESH, IMPATIENCE, IdentityFault, SID_LIMIT, Verifier};
+use super::{FRESH, IMPATIENCE, IdentityFault, Verifier};
 
 /// How long after it was issued a logout token is obeyed, beside [`CLOCK_SKEW`]. It is sent at once; none is kept.
 pub(crate) const LOGOUT_LIFE: Duration = Duration::from_secs(600);

@@ -26,9 +26,9 @@ pub(super) async fn enrol(
     let request: EnrolRequest = parsed(&body)?;
     check_format(request.format)?;
     let proof = plane.proof(&method, uri.path(), &headers, None).await?;
-    let verified = plane.verified(&request.id_token, &request.nonce_seed, &proof.thumbprint).await?;
+    let verified = plane.verified(&request.id_token, None, &request.nonce_seed, &proof.thumbprint).await?;
     if !verified.bound {
-        return Err(IdentityFault::NotBound.into());
+        return Err(IdentityFault::NoNonce.into());
     }
     if plane.store.is_sign_in_ended(&verified.subject, &verified.sign_in).await? {
         return Err(IdentityFault::Ended.into());
@@ -62,13 +62,25 @@ impl Plane {
     pub(super) async fn verified(
         &self,
         id_token: &str,
+        access: Option<&str>,
         seed: &NonceSeed,
         thumbprint: &str,
     ) -> Result<Verified, Fault> {
         let live = self.publication.live().ok_or_else(Fault::unpublished)?;
         let provider = &live.content().org.identity_provider;
         let nonce = seed.nonce(thumbprint);
-        Ok(self.identity.verify(provider, id_token, &nonce, self.clock.now()).await?)
+        Ok(self.identity.verify(provider, id_token, access, &nonce, self.clock.now()).await?)
+    }
+
+    /// The same person with all groups.
+    pub(super) async fn with_groups(
+        &self,
+        verified: Verified,
+        access: Option<&str>,
+    ) -> Result<Verified, Fault> {
+        let live = self.publication.live().ok_or_else(Fault::unpublished)?;
+        let provider = &live.content().org.identity_provider;
+        Ok(self.identity.with_groups(provider, verified, access).await?)
     }
 }
 

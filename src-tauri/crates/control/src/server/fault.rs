@@ -97,12 +97,13 @@ impl From<IdentityFault> for Fault {
     fn from(fault: IdentityFault) -> Self {
         tracing::info!(%fault, "an ID token was not accepted");
         let status = match &fault {
-            IdentityFault::Insecure(_) | IdentityFault::Unreachable { .. } => StatusCode::SERVICE_UNAVAILABLE,
-            IdentityFault::Unreadable
-            | IdentityFault::Refused(_)
+            IdentityFault::Insecure(_)
+            | IdentityFault::Unreachable { .. }
+            | IdentityFault::GroupsUnknown(_) => StatusCode::SERVICE_UNAVAILABLE,
+            IdentityFault::Refused(_)
             | IdentityFault::NotBound
-            | IdentityFault::Ended
-            | IdentityFault::FromTheFuture(_) => StatusCode::FORBIDDEN,
+            | IdentityFault::NoNonce
+            | IdentityFault::Ended => StatusCode::FORBIDDEN,
         };
         Self::new(status, fault.advice())
     }

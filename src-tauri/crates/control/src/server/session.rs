@@ -38,7 +38,9 @@ pub(super) async fn open(
     if device.revoked_at.is_some() {
         return Err(revoked());
     }
-    let verified = plane.verified(&request.id_token, &request.nonce_seed, &proof.thumbprint).await?;
+    let SessionRequest { id_token, nonce_seed, access_token, .. } = &request;
+    let access = access_token.as_deref();
+    let verified = plane.verified(id_token, access, nonce_seed, &proof.thumbprint).await?;
     let now = plane.clock.now();
     let held = match before {
         Some(token) => plane.store.session(Digest::of(token.as_bytes()), now).await?,
@@ -47,8 +49,9 @@ pub(super) async fn open(
     let held = held.filter(|held| held.device == device.id && held.subject.is_same_person(&verified.subject));
     let renews = held.is_some();
     if !verified.bound && !renews {
-        return Err(IdentityFault::NotBound.into());
+        return Err(IdentityFault::NoNonce.into());
     }
+    let verified = plane.with_groups(verified, access).await?;
 
     let token = new_token()?;
     let expires = now.plus(SESSION_LIFE);

@@ -2,10 +2,11 @@
 //! whoever holds it mints.
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::extract::State;
+use axum::http::StatusCode;
 use axum::routing::get;
 use axum::{Json, Router};
 use base64::Engine as _;
@@ -23,7 +24,7 @@ pub const CLIENT_ID: &str = "deskgate";
 pub struct StandInProvider {
     address: SocketAddr,
     key: Arc<Mutex<(String, SigningKey)>>,
-    asked: Arc<AtomicUsize>,
+    asked: Arc<Asked>,
     server: JoinHandle<()>,
 }
 
@@ -33,7 +34,15 @@ impl Drop for StandInProvider {
     }
 }
 
-type Served = (String, Arc<Mutex<(String, SigningKey)>>, Arc<AtomicUsize>);
+type Served = (String, Arc<Mutex<(String, SigningKey)>>, Arc<Asked>);
+
+/// What was asked of it, and whether it answers.
+#[derive(Debug, Default)]
+struct Asked {
+    metadata: AtomicUsize,
+    keys: AtomicUsize,
+    silent: AtomicBool,
+}
 
 impl StandInProvider {
     /// Starts it on a free port.
@@ -44,7 +53,7 @@ impl StandInProvider {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
         let key = Arc::new(Mutex::new(signing_key("one", 1)));
-        let asked = Arc::new(AtomicUsize::new(0));
+        let asked = Arc::<Asked>::default();
         let app = Router::new()
             .route("/.well-known/openid-configuration", get(configuration))
             .route("/jwks", get(keys))
@@ -62,7 +71,17 @@ impl StandInProvider {
 
     /// How often its keys were asked for.
     pub fn asked_for_keys(&self) -> usize {
-        self.asked.load(Ordering::SeqCst)
+        self.asked.keys.load(Ordering::SeqCst)
+    }
+
+    /// How often its metadata were asked for.
+    pub fn asked_for_metadata(&self) -> usize {
+        self.asked.metadata.load(Ordering::SeqCst)
+    }
+
+    /// Refuses to hand out its metadata from now on, or does so again.
+    pub fn fall_silent(&self, silent: bool) {
+        self.asked.silent.store(silent, Ordering::SeqCst);
     }
 
     /// Signs with another key from now on, under another id.
@@ -140,8 +159,12 @@ fn signing_key(id: &str, seed: u8) -> (String, SigningKey) {
     (id.to_owned(), key)
 }
 
-async fn configuration(State((issuer, _, _)): State<Served>) -> Json<Value> {
-    Json(json!({
+async fn configuration(State((issuer, _, asked)): State<Served>) -> Result<Json<Value>, StatusCode> {
+    asked.metadata.fetch_add(1, Ordering::SeqCst);
+    if asked.silent.load(Ordering::SeqCst) {
+        return Err(StatusCode::SERVICE_UNAVAILABLE);
+    }
+    Ok(Json(json!({
         "issuer": issuer,
         "authorization_endpoint": format!("{issuer}/authorize"),
         "token_endpoint": format!("{issuer}/token"),
@@ -149,11 +172,11 @@ async fn configuration(State((issuer, _, _)): State<Served>) -> Json<Value> {
         "response_types_supported": ["code"],
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": ["ES256"],
-    }))
+    })))
 }
 
 async fn keys(State((_, key, asked)): State<Served>) -> Json<Value> {
-    asked.fetch_add(1, Ordering::SeqCst);
+    asked.keys.fetch_add(1, Ordering::SeqCst);
     let (id, key) = key.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let mut jwk = public_jwk(&key);
     if let Some(jwk) = jwk.as_object_mut() {

@@ -84,6 +84,17 @@ fn from_nothing_to_a_published_organisation() {
     let desk = Desk::new();
     desk.prepare();
     assert!(desk.says("bundle check org").starts_with("Good: 1 connector, "));
+    let settings = desk.dir.path().join("org/org.toml");
+    let plain = std::fs::read_to_string(&settings).expect("reads");
+    let google = plain
+        .replace("https://login.example.test", "https://accounts.google.com")
+        .replace("kind = \"oidc\"", "kind = \"google\"");
+    std::fs::write(&settings, &google).expect("writes");
+    let told = desk.complains("bundle check org");
+    assert!(told.contains("org.toml") && told.contains("client_secret"), "{told}");
+    std::fs::write(&settings, google.replace("# client_secret", "client_secret")).expect("writes");
+    assert!(desk.says("bundle check org").contains("puts no groups into its tokens"));
+    std::fs::write(&settings, plain).expect("writes");
     desk.says("bundle sign org --root root/1.json --key manifest.pem --out public");
     let served = desk.serve();
     assert_eq!(desk.complains("status"), "Nothing is published yet.\n");

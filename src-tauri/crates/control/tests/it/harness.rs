@@ -110,7 +110,12 @@ impl<'o> Device<'o> {
         &mut self,
         id_token: String,
     ) -> Result<SessionAnswer, (StatusCode, String)> {
-        let body = SessionRequest { format: SESSION_FORMAT, id_token, nonce_seed: self.seed.clone() };
+        let body = SessionRequest {
+            format: SESSION_FORMAT,
+            id_token,
+            nonce_seed: self.seed.clone(),
+            access_token: None,
+        };
         let answer = self.request(Method::POST, SESSION_PATH).json(&body).send().await.expect("answers");
         let answer: SessionAnswer = read(answer).await?;
         self.token = Some(answer.token.clone());

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use issuer::{Named, NamedClient};
 use model::{Advice, ConnectorId, Digest, ServerId, Timestamp, ToolName};
 use org::Applied;
-use org_protocol::{AssistantSpec, ClientMetadataUrl, ConnectorSpec, PinnedTools, ServerSpec, SignInSurface};
+use org_protocol::{
+    AssistantSpec, ClaimTypes, ClientMetadataUrl, ConnectorSpec, PinnedTools, ServerSpec, SignInSurface,
+};
 use policy::{Policy, PolicyFault, PolicyInput, PolicyVersion};
 use serde_json::value::RawValue;
 use url::Url;
@@ -53,6 +55,8 @@ pub(crate) struct Managed {
     pub(crate) issuer: Option<Url>,
     /// The tools as IT accepted them: what policies are typed against.
     pub(crate) pinned: BTreeMap<ConnectorId, PinnedTools>,
+    /// What of people's claims policies may read.
+    pub(crate) claims: ClaimTypes,
 }
 
 /// Whether the policy is to be obeyed.
@@ -121,6 +125,7 @@ impl Offering {
                 sign_in_surface: content.org.sign_in_surface,
                 issuer: Some(content.org.identity_provider.issuer.clone()),
                 pinned: content.tools.clone(),
+                claims: content.org.identity_provider.claims.clone(),
             })),
             validity,
         }
@@ -147,6 +152,7 @@ impl Offering {
                 sign_in_surface: SignInSurface::Auto,
                 issuer: None,
                 pinned: BTreeMap::new(),
+                claims: ClaimTypes::new(),
             })),
             validity: Validity::Denied(why),
         }
@@ -184,16 +190,17 @@ impl Offering {
         if let Validity::Denied(why) = &self.validity {
             return Ok(Policy::deny_all(why.clone()));
         }
-        let seen;
-        let tools = match &self.by {
+        let (seen, none);
+        let (tools, claims) = match &self.by {
             // A tool that is held for now is still what policies speak of.
-            By::Organisation(managed) => &managed.pinned,
+            By::Organisation(managed) => (&managed.pinned, &managed.claims),
             By::Person => {
                 let definitions = |tools: &Vec<(ToolName, Box<RawValue>)>| {
                     PinnedTools(tools.iter().map(|(_, definition)| definition.clone()).collect())
                 };
                 seen = accepted.iter().map(|(id, tools)| (id.clone(), definitions(tools))).collect();
-                &seen
+                none = ClaimTypes::new();
+                (&seen, &none)
             }
         };
         Policy::compile(PolicyInput {
@@ -201,6 +208,7 @@ impl Offering {
             connectors: &self.connectors,
             servers: &self.servers,
             tools,
+            claims,
             policies: &self.policies,
         })
     }

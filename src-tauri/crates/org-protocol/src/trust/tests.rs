@@ -11,7 +11,7 @@ use crate::dsse::DsseFault;
 use crate::key::SigningKey;
 use crate::manifest::{Rollout, Stage};
 use crate::root::{ROOT_FORMAT, Role, Roles, RootFault};
-use crate::{ContentFault, IdentityProvider, OrgSettings};
+use crate::{ContentFault, OrgSettings};
 
 const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
 const DAY: Duration = Duration::from_secs(86_400);
@@ -115,13 +115,10 @@ fn content(org: &str, name: &str) -> Content {
             id: org.to_owned(),
             name: name.to_owned(),
             support_url: None,
-            identity_provider: IdentityProvider {
-                sign_out_returns: false,
-                issuer: "https://idp.acme.test".parse().expect("a URL"),
-                client_id: "deskgate".to_owned(),
-                scopes: BTreeSet::new(),
-                groups_claim: "groups".to_owned(),
-            },
+            identity_provider: serde_json::from_value(
+                serde_json::json!({"issuer": "https://idp.acme.test", "client_id": "deskgate"}),
+            )
+            .expect("an identity provider"),
             sign_in_surface: crate::SignInSurface::Auto,
             offline: crate::OfflineRules::default(),
             audit: crate::AuditSettings::default(),

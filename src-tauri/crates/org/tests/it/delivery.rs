@@ -10,7 +10,7 @@ use org_protocol::UploadRefused;
 use os::SystemClock;
 use secrecy::SecretString;
 
-use crate::harness::{Desktop, StandIn, session_answer, until};
+use crate::harness::{Desktop, StandIn, session_answer, until, whose};
 
 fn journal(desktop: &Desktop) -> Journal {
     journal_for(desktop, Some("acme"))
@@ -178,7 +178,7 @@ async fn no_answer_gets_what_was_recorded_in_personal_mode_onto_the_wire() {
     let journal = journal(&desktop);
     note(&journal, "at-work").await;
     let token = SecretString::from("token");
-    desktop.org.open_session(&Subject::local("alice"), &token, None).await.expect("opens");
+    desktop.org.open_session(&whose(&Subject::local("alice"), &token, None)).await.expect("opens");
     let task = deliver(&desktop, &journal);
     until("a second batch", async || batches.lock().expect("not poisoned").len() >= 2).await;
     for batch in batches.lock().expect("not poisoned").iter() {

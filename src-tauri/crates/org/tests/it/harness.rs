@@ -73,7 +73,7 @@ impl Desktop {
         let nonce = self.org.nonce().await.expect("a nonce");
         let token = id_token(served, user, groups, Some(&nonce));
         let subject = person(served, user);
-        self.org.open_session(&subject, &token, Some(&nonce)).await.expect("opens a session")
+        self.org.open_session(&whose(&subject, &token, Some(&nonce))).await.expect("opens a session")
     }
 
     pub(crate) fn bundle_dir(&self) -> std::path::PathBuf {
@@ -115,6 +115,11 @@ pub(crate) fn person(served: &ServedOrg, user: &str) -> Subject {
     Subject { issuer: served.idp.issuer(), ..Subject::local(user) }
 }
 
+/// The token of somebody, with the nonce within it.
+pub(crate) fn whose(subject: &Subject, token: &SecretString, nonce: Option<&str>) -> IdToken {
+    IdToken { token: token.clone(), nonce: nonce.map(str::to_owned), subject: subject.clone(), access: None }
+}
+
 /// A person who is signed in at the provider, with a fixed token.
 pub(crate) struct SignedIn {
     pub(crate) subject: Subject,
@@ -125,7 +130,7 @@ pub(crate) struct SignedIn {
 impl IdTokens for SignedIn {
     fn id_token(&self) -> BoxFuture<'_, Result<IdToken, NoIdToken>> {
         let (token, nonce, subject) = (self.token.clone(), self.nonce.clone(), self.subject.clone());
-        Box::pin(async { Ok(IdToken { token, nonce, subject }) })
+        Box::pin(async { Ok(IdToken { token, nonce, subject, access: None }) })
     }
 }
 

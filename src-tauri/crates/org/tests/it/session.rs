@@ -10,7 +10,7 @@ use org::{IdToken, IdTokens, NoIdToken, Org, OrgFault};
 use secrecy::SecretString;
 use tokio::sync::Semaphore;
 
-use crate::harness::{Desktop, SignedIn, StandIn, id_token, person, session_answer, until};
+use crate::harness::{Desktop, SignedIn, StandIn, id_token, person, session_answer, until, whose};
 
 #[tokio::test]
 async fn a_device_is_enrolled_by_its_first_session_and_keeps_its_id() {
@@ -32,12 +32,13 @@ async fn an_id_token_of_another_sign_in_opens_nothing() {
     let stolen = id_token(&served, "alice", &[], Some(&nonce));
     let alice = person(&served, "alice");
     assert!(matches!(
-        desktop.org.open_session(&alice, &stolen, Some(&nonce)).await,
+        desktop.org.open_session(&whose(&alice, &stolen, Some(&nonce))).await,
         Err(OrgFault::NoSession)
     ));
     desktop.org.nonce().await.expect("a nonce");
-    let refused = desktop.org.open_session(&alice, &stolen, None).await.expect_err("refused");
+    let refused = desktop.org.open_session(&whose(&alice, &stolen, None)).await.expect_err("refused");
     assert_eq!(refused.advice().code, "id-token-not-bound");
+    assert!(refused.ends_sign_in(), "it will never open one: the person has to sign in again");
 }
 
 #[tokio::test]
@@ -47,12 +48,16 @@ async fn a_renewed_token_without_nonce_renews_and_an_old_nonce_still_fits_after_
     let nonce = desktop.org.nonce().await.expect("a nonce");
     let token = id_token(&served, "alice", &["analysts"], Some(&nonce));
     let alice = person(&served, "alice");
-    desktop.org.open_session(&alice, &token, Some(&nonce)).await.expect("opens");
+    desktop.org.open_session(&whose(&alice, &token, Some(&nonce))).await.expect("opens");
     let unbound = id_token(&served, "alice", &["analysts"], None);
-    desktop.org.open_session(&alice, &unbound, None).await.expect("renews");
+    desktop.org.open_session(&whose(&alice, &unbound, None)).await.expect("renews");
     desktop.org.nonce().await.expect("a sign-in that nobody finishes");
     let desktop = desktop.restart(&served).await;
-    desktop.org.open_session(&alice, &token, Some(&nonce)).await.expect("the sign-in before is still good");
+    desktop
+        .org
+        .open_session(&whose(&alice, &token, Some(&nonce)))
+        .await
+        .expect("the sign-in before is still good");
 }
 
 #[tokio::test]
@@ -140,7 +145,7 @@ async fn a_provider_that_is_down_is_said() {
     let alice = person(&served, "alice");
     let ServedOrg { idp, running, dir, .. } = served;
     drop(idp);
-    let fault = desktop.org.open_session(&alice, &token, Some(&nonce)).await.expect_err("refused");
+    let fault = desktop.org.open_session(&whose(&alice, &token, Some(&nonce))).await.expect_err("refused");
     assert_eq!(fault.advice().code, "idp-unreachable");
     drop((running, dir));
 }
@@ -188,12 +193,12 @@ async fn who_signs_out_is_out_at_the_server_too() {
     let nonce = desktop.org.nonce().await.expect("a nonce");
     let token = id_token(&served, "alice", &["analysts"], Some(&nonce));
     let alice = person(&served, "alice");
-    desktop.org.open_session(&alice, &token, Some(&nonce)).await.expect("opens");
+    desktop.org.open_session(&whose(&alice, &token, Some(&nonce))).await.expect("opens");
     let ended = desktop.org.end_session().expect("there was one");
     assert!(desktop.org.session().borrow().is_none());
     desktop.org.close_session(&ended).await.expect("tells the server");
     desktop.org.close_session(&ended).await.expect("once more is no fault");
-    let fault = desktop.org.open_session(&alice, &token, Some(&nonce)).await.expect_err("refused");
+    let fault = desktop.org.open_session(&whose(&alice, &token, Some(&nonce))).await.expect_err("refused");
     assert!(fault.ends_sign_in(), "{fault}");
 }
 
@@ -221,7 +226,9 @@ async fn a_session_that_is_being_opened_during_a_sign_out_is_not_installed() {
     let desktop = server.desktop().await;
     let org = desktop.org.clone();
     let opening =
-        tokio::spawn(async move { org.open_session(&alice, &SecretString::from("token"), None).await });
+        tokio::spawn(
+            async move { org.open_session(&whose(&alice, &SecretString::from("token"), None)).await },
+        );
     until("the request", async || *asked.lock().expect("not poisoned") == 1).await;
     desktop.org.end_session();
     open.add_permits(1);
@@ -245,7 +252,12 @@ impl IdTokens for Seat {
         let subject = self.0.lock().expect("not poisoned").clone();
         Box::pin(async {
             let nobody = || NoIdToken(Advice::new("nobody", "Nobody is signed in.", "", ""));
-            Ok(IdToken { token: "token".into(), nonce: None, subject: subject.ok_or_else(nobody)? })
+            Ok(IdToken {
+                token: "token".into(),
+                nonce: None,
+                subject: subject.ok_or_else(nobody)?,
+                access: None,
+            })
         })
     }
 }
@@ -311,7 +323,7 @@ async fn a_session_of_another_person_than_was_meant_is_not_installed() {
     desktop.sign_in(&served, "alice", &["analysts"]).await;
     let nonce = desktop.org.nonce().await.expect("a nonce");
     let token = id_token(&served, "alice", &["analysts"], Some(&nonce));
-    let refused = desktop.org.open_session(&person(&served, "bob"), &token, Some(&nonce)).await;
+    let refused = desktop.org.open_session(&whose(&person(&served, "bob"), &token, Some(&nonce))).await;
     assert!(matches!(refused, Err(OrgFault::Unusable(_))), "{refused:?}");
     assert!(desktop.org.session().borrow().is_none(), "alice's session is not for bob");
 }

@@ -5,6 +5,7 @@ use std::sync::{Arc, LazyLock};
 use cedar_policy::SchemaFragment;
 use cedar_policy_mcp_schema_generator::{SchemaGenerator, SchemaGeneratorConfig};
 use mcp_tools_sdk::description::ToolDescription;
+use org_protocol::{ClaimType, ClaimTypes};
 use serde_json::{Map, Value, json};
 
 use super::{ActType, Arguments, CALL_TOOL, SchemaFault, action, entity, fault, kind};
@@ -14,7 +15,7 @@ use crate::shape::{Member, Members, Opaque, Shape};
 /// The part of the schema that every policy sees.
 const BASE: &str = r#"
 entity Group;
-entity User in [Group] = { issuer: String, subject: String, email?: String, name?: String } tags Set<String>;
+entity User in [Group] = { issuer: String, subject: String, email?: String, name?: String };
 entity Server;
 entity Connector in [Server];
 entity Credential in [Connector];
@@ -53,8 +54,14 @@ impl Place<'_> {
 }
 
 impl Schemas {
-    pub(super) fn of_base() -> Result<Self, SchemaFault> {
-        let base = base()?;
+    pub(super) fn of_base(claims: &ClaimTypes) -> Result<Self, SchemaFault> {
+        let mut base = base()?;
+        let user = base.get_mut("").and_then(|all| all.pointer_mut("/entityTypes/User/shape/attributes"));
+        let user = user.and_then(Value::as_object_mut).ok_or_else(|| fault("the base", &"no users"))?;
+        for (name, kind) in claims {
+            // What every user has is not for a claim to say anew.
+            user.entry(name.as_str()).or_insert_with(|| claim(*kind));
+        }
         Ok(Self { authoring: base.clone(), listing: base })
     }
 
@@ -106,6 +113,17 @@ impl Schemas {
         declare(&mut self.authoring, "", "actions", CALL_TOOL, declaration.clone());
         declare(&mut self.listing, "", "actions", CALL_TOOL, declaration);
     }
+}
+
+/// An attribute of users that is there if the identity provider said so.
+fn claim(kind: ClaimType) -> Value {
+    let named = |name: &str| json!({"type": "EntityOrCommon", "name": name});
+    let mut declared = match kind {
+        ClaimType::Texts => json!({"type": "Set", "element": named("String")}),
+        ClaimType::Bool | ClaimType::Long | ClaimType::String => named(kind.name()),
+    };
+    declared["required"] = json!(false);
+    declared
 }
 
 fn base() -> Result<Map<String, Value>, SchemaFault> {

@@ -148,7 +148,10 @@ fn values_that_can_occur_are_taken() {
         r#"context has device && context.device == "d""#,
         r#"context.now < datetime("2030-01-01") && context.client.id == "c" && context.client.name like "C*""#,
         r#"principal has email && principal.email like "*@corp.example""#,
-        r#"principal.hasTag("department") && principal.getTag("department").contains("research")"#,
+        r#"principal has department && ["research"].contains(principal.department)"#,
+        r#"principal has contractor && !principal.contractor"#,
+        r#"principal has roles && principal.roles.contains("approver")"#,
+        r#"principal has "cost-centre" && principal["cost-centre"] > 4000"#,
         r#"principal == User::"https://idp.example#u" && principal.issuer == "i" && principal.subject == "s""#,
         r#"resource in Server::"desk" || context.server == Server::"analyst""#,
     ] {

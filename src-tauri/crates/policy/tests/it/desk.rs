@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use model::{AttributeValue, CallId, ConnectorId, Digest, ServerId, Subject, Timestamp, ToolName};
-use org_protocol::{ConnectorSpec, CredentialSpec, PinnedTools, ServerSpec, ToolList};
+use org_protocol::{ClaimType, ClaimTypes, ConnectorSpec, CredentialSpec, PinnedTools, ServerSpec, ToolList};
 use policy::{
     Circumstance, Denial, Permit, Policy, PolicyFault, PolicyInput, PolicyVersion, Question, Target,
 };
@@ -91,6 +91,7 @@ impl Desk {
             connectors: &self.connectors,
             servers: &self.servers,
             tools: &self.tools,
+            claims: &claims(),
             policies: &policies,
         })
     }
@@ -127,6 +128,17 @@ pub(crate) fn connector(credential: CredentialSpec) -> ConnectorSpec {
 
 pub(crate) fn pinned(tools: &[&str]) -> PinnedTools {
     PinnedTools(tools.iter().map(|tool| RawValue::from_string((*tool).to_owned()).expect("JSON")).collect())
+}
+
+/// What users have beside what every user has.
+pub(crate) fn claims() -> ClaimTypes {
+    let declared = [
+        ("department", ClaimType::String),
+        ("contractor", ClaimType::Bool),
+        ("cost-centre", ClaimType::Long),
+        ("roles", ClaimType::Texts),
+    ];
+    declared.map(|(name, kind)| (name.to_owned(), kind)).into()
 }
 
 pub(crate) fn user(name: &str, groups: &[&str]) -> Subject {

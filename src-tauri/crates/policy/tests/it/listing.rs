@@ -34,11 +34,10 @@ fn what_is_known_decides_wherever_it_stands() {
     assert!(shown(&permit(r#"context.input.query like "a*" && context.server == Server::"desk""#)));
     assert!(!shown(&permit(r#"context.input.query like "a*" && context.client.name == "Other""#)));
     assert!(!shown(&permit(r#"context.input.query like "a*" && context has device"#)));
-    assert!(!shown(&permit(r#"context.input.query like "a*" && principal.hasTag("x")"#)));
-    assert!(shown(
-        &permit(r#"context.input.query like "a*" && principal.getTag("department").contains("research")"#)
-            .replace("&& principal.get", r#"&& principal.hasTag("department") && principal.get"#)
-    ));
+    assert!(!shown(&permit(r#"context.input.query like "a*" && principal has roles"#)));
+    assert!(shown(&permit(
+        r#"context.input.query like "a*" && principal has department && principal.department == "research""#
+    )));
 }
 
 #[test]

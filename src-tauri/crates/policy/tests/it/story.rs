@@ -264,7 +264,7 @@ fn every_fact_can_be_decided_on() {
                context has device && context.device == "{device}" &&
                principal == User::"https://idp.example#u" && principal.issuer == "https://idp.example" &&
                principal.subject == "u" && principal has email && principal.email == "u@corp.example" &&
-               principal.hasTag("department") && principal.getTag("department") == ["research"]
+               principal has department && principal.department == "research"
            }};"#
     ));
     let here = |device: Option<&str>| policy::Circumstance {

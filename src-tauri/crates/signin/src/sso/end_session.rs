@@ -37,10 +37,10 @@ impl SsoPlace {
     }
 
     fn farewell(&self, endpoint: EndSessionUrl, kept: &Session) -> Result<SignInRequest, FaultKind> {
-        let returns = self.provider.sign_out_returns;
+        let returns = self.provider.settings.sign_out_returns;
         let redirect_uri = loopback_redirect()?;
-        let mut request =
-            LogoutRequest::from(endpoint).set_client_id(ClientId::new(self.provider.client_id.clone()));
+        let mut request = LogoutRequest::from(endpoint)
+            .set_client_id(ClientId::new(self.provider.settings.client_id.clone()));
         // The hint says whose session it is; without it the provider asks.
         if let Ok(token) = CoreIdToken::from_str(kept.id_token().expose_secret()) {
             request = request.set_id_token_hint(&token);

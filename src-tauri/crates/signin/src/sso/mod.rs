@@ -1,6 +1,5 @@
 //! The organisation's session: OpenID Connect with code and PKCE, kept alive, verified each time it is renewed.
 
-mod claims;
 mod end_session;
 mod place;
 mod provider;
@@ -24,6 +23,8 @@ pub use session::Session;
 pub struct SsoParts {
     /// Where sessions rest.
     pub store: Arc<dyn SecretStore>,
+    /// Where the provider's directory is: [`org_protocol::IdentityProvider::directory`]; a stand-in's for tests.
+    pub directory: Option<Url>,
     /// Who is asked.
     pub person: Arc<dyn Person>,
     /// The clock.
@@ -72,6 +73,8 @@ pub enum SessionState {
         expires: model::Timestamp,
         /// What keeps the session from being renewed.
         trouble: Option<Advice>,
+        /// What the provider says of them that could not be read, and so is not known.
+        lacks: Option<Box<Advice>>,
     },
 }
 
@@ -79,22 +82,27 @@ impl Sso {
     /// Starts keeping the session at `provider`. Must be called within a Tokio runtime.
     ///
     /// # Errors
-    /// [`FaultKind::NotAllowed`] for an issuer that is no `https` URL (or `http` on loopback), [`FaultKind::Internal`] if
+    /// [`FaultKind::NotAllowed`] for an issuer whose URL is not `https` (or `http` on loopback), [`FaultKind::Internal`] if
     /// TLS cannot be set up.
     pub fn open(provider: Provider, parts: SsoParts) -> Result<Self, SignInFault> {
         let organisation = provider.organisation.clone();
-        let SsoParts { store, person, clock, mut rules } = parts;
+        let SsoParts { store, directory, person, clock, mut rules } = parts;
         rules.machine.renew_when_read = true;
-        let issuer = Url::parse(&provider.issuer)
-            .map_err(|_| FaultKind::NotAllowed(provider.issuer.clone()))
-            .and_then(|url| crate::presentable(&url).map(|()| url))
-            .map_err(|fault| fault.at(&organisation))?;
+        let issuer = provider.settings.issuer.clone();
+        crate::presentable(&issuer).map_err(|fault| fault.at(&organisation))?;
         let named = NamedHosts::default();
         named.add(&issuer);
         let http = Http::new(named).map_err(|fault| fault.at(&organisation))?;
         let (show, state) = watch::channel(SessionState::Starting);
-        let place =
-            SsoPlace { reach: http.from(&issuer), provider, store, person, clock: Arc::clone(&clock), show };
+        let place = SsoPlace {
+            reach: http.from(&issuer),
+            provider,
+            directory,
+            store,
+            person,
+            clock: Arc::clone(&clock),
+            show,
+        };
         let place = Arc::new(place);
         Ok(Self { keeper: Keeper::start(Arc::clone(&place), clock, rules), place, state, organisation })
     }
@@ -164,6 +172,7 @@ impl SessionState {
                 subject: kept.subject().clone(),
                 expires: kept.expires(),
                 trouble: trouble.as_ref().map(advice),
+                lacks: kept.lacks().map(Box::new),
             },
         }
     }

@@ -1,19 +1,21 @@
 //! Signing in at the identity provider, and renewing.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use claims::{Directory, DirectoryFault, Elsewhere, NonceRule, Verified, Verifier};
 use model::{BoxFuture, Person, PersonFault, SignInOutcome, SignInPurpose, SignInRequest};
 use oauth2::PkceCodeChallenge;
+use org_protocol::OfflineAccess;
 use os::Clock;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use tokio::sync::watch;
 use url::Url;
 use vault::Kind;
 
-use super::claims::{NonceRule, Verified, Verifier};
 use super::provider::{Found, Provider};
-use super::session::{Inner, Session};
+use super::session::{Inner, Known, Session};
 use super::{SessionState, Wish};
 use crate::answer::{self, Expected};
 use crate::renewal::{Place, Status};
@@ -34,8 +36,14 @@ pub(super) const MOST_PORTS: usize = 3;
 /// When a provider that renews without an ID token says nothing about time either, it is asked again after this.
 const UNSAID_LIFE: Duration = Duration::from_secs(5 * 60);
 
+/// How long looking the groups up may take: a renewed session is not saved before. A provider with a directory does not
+/// take a second use of a refresh token for theft.
+const LOOK_UP: Duration = Duration::from_secs(10);
+
 pub(super) struct SsoPlace {
     pub(super) provider: Provider,
+    /// Where groups are looked up that are too many for a token.
+    pub(super) directory: Option<Url>,
     pub(super) reach: Reach,
     pub(super) store: Arc<dyn SecretStore>,
     pub(super) person: Arc<dyn Person>,
@@ -111,7 +119,8 @@ impl SsoPlace {
         let id_token = tokens.id_token.clone().ok_or(FaultKind::NotOffered("an ID token".to_owned()))?;
         let verified = self.verify(&found, &id_token, &tokens.access, NonceRule::Is(&wish.nonce))?;
         let lasts = self.life_of(&verified, &tokens);
-        Ok(self.session(verified, id_token, tokens, lasts))
+        let known = self.known(verified, id_token, &tokens.access).await;
+        Ok(self.session(known, tokens, lasts))
     }
 
     async fn ask(&self, found: &Found, wish: &Wish) -> Result<Answered, FaultKind> {
@@ -148,25 +157,41 @@ impl SsoPlace {
         challenge: &str,
         wish: &Wish,
     ) -> Url {
+        let settings = &self.provider.settings;
+        let quirks = settings.quirks();
         let mut scopes = vec!["openid"];
-        if found.offline_access {
+        if quirks.offline == OfflineAccess::Scope && found.offline_access {
             scopes.push("offline_access");
         }
-        scopes.extend(self.provider.scopes.iter().map(String::as_str).filter(|s| *s != "openid"));
-        scopes.dedup();
+        let more = quirks.scopes.iter().copied().chain(settings.scopes.iter().map(String::as_str));
+        for scope in more {
+            if !scopes.contains(&scope) {
+                scopes.push(scope);
+            }
+        }
+        let (usual, anew) = quirks.prompt;
         let mut url = found.authorization_endpoint.clone();
-        url.query_pairs_mut()
+        let mut query = url.query_pairs_mut();
+        query
             .append_pair("response_type", "code")
-            .append_pair("client_id", &self.provider.client_id)
+            .append_pair("client_id", &settings.client_id)
             .append_pair("redirect_uri", redirect_uri.as_str())
             .append_pair("scope", &scopes.join(" "))
             .append_pair("state", state)
             .append_pair("nonce", &wish.nonce)
             .append_pair("code_challenge", challenge)
             .append_pair("code_challenge_method", "S256");
-        if wish.anew {
-            url.query_pairs_mut().append_pair("prompt", "login");
+        if quirks.offline == OfflineAccess::Parameter {
+            query.append_pair("access_type", "offline");
         }
+        if let Some(prompt) = if wish.anew { Some(anew) } else { usual } {
+            query.append_pair("prompt", prompt);
+        }
+        // A hint for the page; what is believed is the token's claim.
+        if let Some(domain) = &settings.hosted_domain {
+            query.append_pair("hd", domain);
+        }
+        drop(query);
         url
     }
 
@@ -181,13 +206,8 @@ impl SsoPlace {
         tokens.refresh = tokens.refresh.or_else(|| kept.0.refresh.clone());
         let Some(id_token) = tokens.id_token.clone() else {
             // Not every provider sends one when it renews; then the person is as known as before.
-            let verified = Verified {
-                subject: kept.subject().clone(),
-                expires: kept.expires(),
-                nonce: kept.nonce().map(str::to_owned),
-            };
             let lasts = tokens.lasts.unwrap_or(UNSAID_LIFE);
-            return Ok(self.session(verified, kept.id_token().clone(), tokens, lasts));
+            return Ok(self.session(Known::of(&kept), tokens, lasts));
         };
         let rule = NonceRule::AbsentOr(kept.nonce());
         let verified = self
@@ -200,7 +220,8 @@ impl SsoPlace {
             ));
         }
         let lasts = self.life_of(&verified, &tokens);
-        Ok(self.session(verified, id_token, tokens, lasts))
+        let known = self.known(verified, id_token, &tokens.access).await;
+        Ok(self.session(known, tokens, lasts))
     }
 
     fn verify(
@@ -211,13 +232,47 @@ impl SsoPlace {
         nonce: NonceRule<'_>,
     ) -> Result<Verified, FaultKind> {
         let verifier = Verifier {
+            provider: &self.provider.settings,
             issuer: &found.issuer,
-            client_id: &self.provider.client_id,
             keys: &found.keys,
-            groups_claim: &self.provider.groups_claim,
             now: self.clock.now(),
         };
-        verifier.verify(id_token, access, nonce)
+        verifier
+            .verify(id_token.expose_secret(), Some(access.expose_secret()), nonce)
+            .map_err(|fault| FaultKind::Mismatch(format!("the ID token: {fault}")))
+    }
+
+    /// What is known by a verified token, with the groups that are not in it.
+    async fn known(&self, verified: Verified, id_token: SecretString, access: &SecretString) -> Known {
+        let groups = match &verified.groups_elsewhere {
+            None => None,
+            Some(elsewhere) => match tokio::time::timeout(LOOK_UP, self.looked_up(elsewhere, access)).await {
+                Ok(Ok(groups)) => Some(groups),
+                Ok(Err(fault)) => {
+                    tracing::warn!(%fault, "the groups could not be looked up");
+                    None
+                }
+                Err(_) => {
+                    tracing::warn!("the groups could not be looked up in time");
+                    None
+                }
+            },
+        };
+        Known::by(verified, id_token, groups)
+    }
+
+    async fn looked_up(
+        &self,
+        elsewhere: &Elsewhere,
+        access: &SecretString,
+    ) -> Result<BTreeSet<String>, DirectoryFault> {
+        let directory = Directory::new(self.directory.as_ref(), access.expose_secret(), elsewhere)?;
+        let ask = async |request| {
+            let answer = self.reach.send(request).await;
+            answer.map_err(|fault| DirectoryFault::Unreachable(fault.to_string()))
+        };
+        directory.is_theirs(&ask(directory.whose()?).await?)?;
+        directory.groups(&ask(directory.member_of()?).await?)
     }
 
     /// The shorter life of the two tokens.
@@ -226,18 +281,11 @@ impl SsoPlace {
         tokens.lasts.map_or(left, |lasts| lasts.min(left))
     }
 
-    fn session(
-        &self,
-        verified: Verified,
-        id_token: SecretString,
-        tokens: Tokens,
-        lasts: Duration,
-    ) -> Session {
+    fn session(&self, known: Known, tokens: Tokens, lasts: Duration) -> Session {
+        let access = known.in_directory.then_some(tokens.access);
         Session(Arc::new(Inner {
-            subject: verified.subject,
-            id_token,
-            expires: verified.expires,
-            nonce: verified.nonce,
+            known,
+            access,
             refresh: tokens.refresh,
             life: Life::beginning(Moment::of(&*self.clock), Some(lasts)),
             uses: 0,

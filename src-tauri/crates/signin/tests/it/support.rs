@@ -1,12 +1,13 @@
 //! A vault in a folder of its own, and a session on it.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use os::{Clock, SystemClock};
+use serde_json::{Value, json};
 use signin::{KeeperRules, Provider, SessionState, Sso, SsoParts, Wish};
 use tempfile::TempDir;
+use url::Url;
 use vault::testing::MemoryKeychain;
 use vault::{Kind, Vault};
 
@@ -37,25 +38,37 @@ impl Desk {
     }
 
     pub(crate) async fn sso_by(&self, issuer: &str, person: &Arc<Someone>, clock: Arc<dyn Clock>) -> Sso {
+        self.sso_at(provider(issuer), None, person, clock).await
+    }
+
+    /// At a provider like this, with a directory behind it.
+    pub(crate) async fn sso_at(
+        &self,
+        provider: Provider,
+        directory: Option<Url>,
+        person: &Arc<Someone>,
+        clock: Arc<dyn Clock>,
+    ) -> Sso {
         let parts = SsoParts {
             store: Arc::new(self.vault().await),
+            directory,
             person: Arc::<Someone>::clone(person),
             clock,
             rules: KeeperRules { look: Duration::from_millis(20), ..KeeperRules::default() },
         };
-        Sso::open(provider(issuer), parts).unwrap()
+        Sso::open(provider, parts).unwrap()
     }
 }
 
 pub(crate) fn provider(issuer: &str) -> Provider {
-    Provider {
-        organisation: "Acme".to_owned(),
-        issuer: issuer.to_owned(),
-        client_id: "deskgate".to_owned(),
-        scopes: BTreeSet::from(["email", "groups", "profile"].map(str::to_owned)),
-        groups_claim: "groups".to_owned(),
-        sign_out_returns: true,
-    }
+    provider_like(issuer, json!({"scopes": ["email", "groups", "profile"], "sign_out_returns": true}))
+}
+
+/// A provider of which IT says this besides.
+pub(crate) fn provider_like(issuer: &str, more: Value) -> Provider {
+    let mut settings = json!({"issuer": issuer, "client_id": "deskgate"});
+    settings.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    Provider { organisation: "Acme".to_owned(), settings: serde_json::from_value(settings).unwrap() }
 }
 
 /// A sign-in with this nonce, whatever the provider still knows.

@@ -30,7 +30,7 @@ const provider = new Provider(issuer, {
   clients: settings.clients,
   // Deskgate reads groups from the ID token; the strict form would only put them in the userinfo answer.
   conformIdTokenClaims: false,
-  claims: { openid: ['sub'], email: ['email', 'email_verified'], profile: ['name', 'preferred_username'], groups: ['groups'] },
+  claims: { openid: ['sub'], email: ['email', 'email_verified'], profile: ['name', 'preferred_username', 'clearance'], groups: ['groups'] },
   // A client that registers itself may ask for a resource's scopes, so they have to be known here too.
   scopes: ['openid', 'offline_access', 'profile', 'email', 'groups', ...settings.resourceScopes],
   findAccount: (_context, login) => {
@@ -196,6 +196,7 @@ function claims(person) {
     email: person.email,
     email_verified: true,
     groups: person.groups,
+    clearance: person.clearance,
   };
 }
 

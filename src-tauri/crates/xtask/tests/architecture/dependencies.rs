@@ -18,7 +18,8 @@ const DIRECTIONS: &[(&str, &[&str])] = &[
     ("vault", &["model", "os"]),
     ("cache", &["model", "os"]),
     ("upstream", &["model", "os", "mcp", "policy", "audit"]),
-    ("signin", &["model", "os", "vault"]),
+    ("claims", &["model", "org-protocol"]),
+    ("signin", &["model", "os", "org-protocol", "claims", "vault"]),
     ("issuer", &["model"]),
     (
         "connector",
@@ -49,7 +50,7 @@ const DIRECTIONS: &[(&str, &[&str])] = &[
         ],
     ),
     ("cli", &["model", "os", "org-protocol", "policy", "audit", "controller"]),
-    ("control", &["model", "os", "org-protocol", "policy", "audit", "mcp", "upstream", "issuer"]),
+    ("control", &["model", "os", "org-protocol", "policy", "audit", "claims", "mcp", "upstream", "issuer"]),
     ("deskgate-desktop", &["model", "os", "controller"]),
     ("end-to-end", &[]),
     ("testkit", &["model", "os"]),
@@ -80,7 +81,11 @@ const RESERVED: &[(&str, &[&str], &str)] = &[
     ("rmcp", &["connector", "testkit"], "its typed models would drop what they do not know"),
     ("cedar-policy", &["policy"], "there is one decision"),
     ("chacha20poly1305", &["vault", "control"], "sealing happens in one place on each side"),
-    ("openidconnect", &["signin", "control"], "single sign-on is one crate's business on each side"),
+    (
+        "openidconnect",
+        &["claims", "signin", "control"],
+        "single sign-on is one crate's business on each side",
+    ),
 ];
 
 /// What must not talk to a network, and the crates that do.

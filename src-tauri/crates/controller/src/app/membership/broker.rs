@@ -99,6 +99,7 @@ mod tests {
             servers: &serde_json::from_str(r#"{"desk": {"title": "D", "connectors": ["warehouse"]}}"#)
                 .unwrap(),
             tools: &serde_json::from_str(r#"{"warehouse": [{"name": "query"}]}"#).unwrap(),
+            claims: &std::collections::BTreeMap::new(),
             policies: &[("p".to_owned(), policy::PERSONAL.to_owned())].into(),
         });
         let subject = model::Subject::local("ann");

@@ -144,8 +144,8 @@ impl Provider {
     /// Whether whoever signed in at the other is known here as the same: issuer and client are the same.
     fn knows_the_same_people(&self, other: &Self) -> bool {
         let (one, other) = (&self.settings, &other.settings);
-        (&one.issuer, &one.client_id, &one.groups_claim)
-            == (&other.issuer, &other.client_id, &other.groups_claim)
+        (&one.issuer, &one.client_id, &one.groups_claim, &one.hosted_domain)
+            == (&other.issuer, &other.client_id, &other.groups_claim, &other.hosted_domain)
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use audit::{AuditEvent, EventRecord, Journal};
 use model::{Advice, BoxFuture, ForPerson as _, Subject};
 use org::{IdToken, IdTokens, NoIdToken, Org, OrgFault, OrgSession};
+use org_protocol::ID_TOKEN_NOT_BOUND;
 use os::Clock;
 use signin::{FaultKind, KeeperRules, SessionState, SignInFault, Sso, SsoParts, Wish};
 use tokio::sync::{Mutex, watch};
@@ -58,6 +59,8 @@ pub(crate) struct SignIn {
 struct Keeping {
     /// What is wrong with the session.
     lamp: Lamp,
+    /// What is not known of the person who is signed in.
+    lacks: Lamp,
     /// The sign-in is being ended: whatever the provider's session does until it has ended, nobody is present.
     leaving: bool,
     /// Who was signed in and why they are not any more, where they did not wish it; until somebody signs in or out.
@@ -79,7 +82,12 @@ impl SignIn {
             seat: watch::Sender::new(None),
             settled: watch::Sender::new(false),
             turn: Mutex::default(),
-            keeping: Mutex::new(Keeping { lamp: Lamp::new(tell.clone()), leaving: false, expired: None }),
+            keeping: Mutex::new(Keeping {
+                lamp: Lamp::new(tell.clone()),
+                lacks: Lamp::new(tell.clone()),
+                leaving: false,
+                expired: None,
+            }),
             attempt: Mutex::new(Lamp::new(tell.clone())),
             given_up: std::sync::Mutex::default(),
             anew: AtomicBool::new(false),
@@ -172,10 +180,7 @@ impl SignIn {
         let theirs = |open: &OrgSession| open.subject.is_same_person(session.subject());
         let has_session = self.org.session().borrow().as_ref().is_some_and(theirs);
         // Whoever keeps the session tries again where this fails, and says so.
-        if !has_session
-            && let Err(fault) =
-                self.org.open_session(session.subject(), session.id_token(), session.nonce()).await
-        {
+        if !has_session && let Err(fault) = self.org.open_session(&proof_of(&session)).await {
             tracing::info!(%fault, "signed in, but there is no session with the organisation yet");
             if fault.ends_sign_in() {
                 self.ended(fault.advice()).await;
@@ -285,9 +290,10 @@ impl SignIn {
                 return;
             }
             keeping.leaving = true;
+            // Whose sign-in only lacks its proof need not prove anew who they are.
+            self.anew.store(why.code != ID_TOKEN_NOT_BOUND, Ordering::Relaxed);
             self.leave_seat(&mut keeping, Some(why));
         }
-        self.anew.store(true, Ordering::Relaxed);
         self.tell.event(Event::SignInsEnded);
         if let Err(fault) = self.forget().await {
             // It is refused again when it is read back.
@@ -343,16 +349,10 @@ impl SignIn {
     }
 
     fn open(&self, Provider { organisation, settings }: &Provider) -> Result<Sso, Advice> {
-        let provider = signin::Provider {
-            organisation: organisation.clone(),
-            issuer: settings.issuer.to_string(),
-            client_id: settings.client_id.clone(),
-            scopes: settings.scopes.clone(),
-            groups_claim: settings.groups_claim.clone(),
-            sign_out_returns: settings.sign_out_returns,
-        };
+        let provider = signin::Provider { organisation: organisation.clone(), settings: settings.clone() };
         let parts = SsoParts {
             store: Arc::new(self.vault.clone()),
+            directory: settings.directory(),
             person: Arc::new(self.desk.clone()),
             clock: Arc::clone(&self.clock),
             rules: KeeperRules::default(),
@@ -399,15 +399,17 @@ impl SignIn {
                 }
             }
             SessionState::SignedIn { .. } if keeping.leaving => {}
-            SessionState::SignedIn { subject, trouble, .. } => {
+            SessionState::SignedIn { subject, trouble, lacks, .. } => {
                 // That the provider does not answer ends nothing: the person stays who they are.
                 keeping.lamp.show(trouble);
+                keeping.lacks.show(lacks.map(|lacks| *lacks));
                 keeping.expired = None;
                 self.take_seat(&subject);
             }
             SessionState::SignedOut { why } => {
                 keeping.leaving = false;
                 keeping.lamp.show(None);
+                keeping.lacks.show(None);
                 self.leave_seat(&mut keeping, why);
             }
         }
@@ -477,6 +479,16 @@ fn provider_changed(provider: &Provider) -> Advice {
     )
 }
 
+/// What the control plane verifies for itself.
+fn proof_of(session: &signin::Session) -> IdToken {
+    IdToken {
+        token: session.id_token().clone(),
+        nonce: session.nonce().map(str::to_owned),
+        subject: session.subject().clone(),
+        access: session.directory_access().cloned(),
+    }
+}
+
 /// Why nobody signed in.
 enum Missed {
     /// The person did not want to.
@@ -496,11 +508,7 @@ impl IdTokens for SignIn {
                 return Err(NoIdToken(OrgFault::NoSession.advice()));
             }
             let session = sso.session().await.map_err(|fault| NoIdToken(fault.advice()))?;
-            Ok(IdToken {
-                token: session.id_token().clone(),
-                nonce: session.nonce().map(str::to_owned),
-                subject: session.subject().clone(),
-            })
+            Ok(proof_of(&session))
         })
     }
 }
