@@ -5,7 +5,6 @@ use std::time::Duration;
 use serde_json::json;
 use testkit::bench::Echo;
 use testkit::{Access, Assistant, Browser, Employee, Idp, IdpSettings, Mail, Opened, Step, until};
-
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
