@@ -74,6 +74,9 @@ pub enum AuthorFaultKind {
     /// Sign-ins by SAML ask for no scopes.
     #[error("identity_provider: scopes do nothing with saml; name attributes instead")]
     SamlScopes,
+    /// Groups come in an attribute.
+    #[error("identity_provider: groups_claim does nothing with saml; name saml.groups_attribute instead")]
+    SamlGroupsClaim,
     /// The policies do not compile.
     #[error("{}{reason}", if id.is_empty() { String::new() } else { format!("policy {id:?}: ") })]
     Policy {
@@ -205,6 +208,9 @@ fn saml_faults(provider: &IdentityProvider, now: Timestamp) -> Vec<AuthorFault> 
     let mut kinds: Vec<_> = certificates.map(AuthorFaultKind::Certificate).collect();
     if !provider.scopes.is_empty() {
         kinds.push(AuthorFaultKind::SamlScopes);
+    }
+    if provider.groups_claim != "groups" {
+        kinds.push(AuthorFaultKind::SamlGroupsClaim);
     }
     kinds.into_iter().map(|kind| fault_in("org.toml", kind)).collect()
 }
@@ -424,6 +430,7 @@ mod tests {
             (vec![], "", then, "one is needed"),
             (vec![rsa, rsa], "", then, "two different ones"),
             (vec![rsa], "scopes = [\"email\"]", then, "scopes do nothing with saml"),
+            (vec![rsa], "groups_claim = \"roles\"", then, "groups_claim does nothing with saml"),
             (vec![rsa], "sign_out_returns = true", then, "sign_out_returns does nothing with saml"),
         ] {
             let found = faults_of_saml(&certificates, more, now);

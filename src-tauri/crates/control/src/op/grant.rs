@@ -131,7 +131,6 @@ impl Granted {
             "auth_time": self.authenticated.seconds(),
             // The same at each renewal: it binds the device's key.
             "nonce": self.authorization.nonce,
-            groups_claim: subject.groups,
         });
         if let Some(claims) = claims.as_object_mut() {
             let more = [("sid", &self.sid), ("email", &subject.email), ("name", &subject.name)];
@@ -139,6 +138,8 @@ impl Granted {
                 more.into_iter()
                     .filter_map(|(name, value)| Some((name.to_owned(), Value::from(value.as_deref()?)))),
             );
+            // Under no name that says something else.
+            claims.entry(groups_claim).or_insert_with(|| json!(subject.groups));
         }
         json!({
             // Good for nothing: there is nothing to be had with it.

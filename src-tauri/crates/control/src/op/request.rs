@@ -68,7 +68,7 @@ pub(crate) enum AuthorizeFault {
     /// The desktop, by this redirect, with an error code (RFC 6749, section 4.1.2.1).
     Redirect {
         /// Where.
-        to: Url,
+        to: Box<Url>,
         /// The `state` that it sent, where it can be.
         state: Option<String>,
         /// The error code.
@@ -94,7 +94,7 @@ impl Authorization {
         let text = |name: &str| field(name).filter(|text| !text.is_empty() && text.len() <= TEXT_LIMIT);
         let state = text("state").map(str::to_owned);
         let wrong = |error: &'static str| AuthorizeFault::Redirect {
-            to: redirect_uri.clone(),
+            to: Box::new(redirect_uri.clone()),
             state: state.clone(),
             error,
         };

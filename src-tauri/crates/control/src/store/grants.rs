@@ -42,6 +42,8 @@ type GrantRow = (String, String, i64);
 impl Store {
     /// Notes a question. `false` where too many wait already.
     ///
+    /// Kept by the connection whose commits do not wait for the disk: anybody can ask, and whoever is forgotten asks again.
+    ///
     /// # Errors
     /// A [`StoreFault`].
     pub(crate) async fn ask_by_saml(
@@ -51,7 +53,7 @@ impl Store {
         until: Timestamp,
         now: Timestamp,
     ) -> Result<bool, StoreFault> {
-        let mut transaction = self.writer.begin_with(IMMEDIATE).await?;
+        let mut transaction = self.quick.begin_with(IMMEDIATE).await?;
         sqlx::query("DELETE FROM saml_questions WHERE expires_at <= ?")
             .bind(now.micros())
             .execute(&mut *transaction)
@@ -83,7 +85,7 @@ impl Store {
         let found: Option<(String, i64)> =
             sqlx::query_as("DELETE FROM saml_questions WHERE relay = ? RETURNING question, expires_at")
                 .bind(relay.to_string())
-                .fetch_optional(&self.writer)
+                .fetch_optional(&self.quick)
                 .await?;
         let found = found.filter(|(_, until)| *until > now.micros());
         found.map(|(question, _)| from_json("SAML question", &question)).transpose()

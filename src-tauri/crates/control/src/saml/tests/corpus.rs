@@ -144,13 +144,15 @@ async fn what_parsers_read_in_two_ways_is_not_read_at_all() {
     }
 }
 
+type Expected = fn(&SamlFault) -> bool;
+
 #[tokio::test]
 async fn what_no_response_needs_has_no_place() {
     let scene = Scene::new().await;
     let brought = scene.sign_in(&Employee::alice()).await;
     let xml = &brought.xml;
     let at = |place: &str, more: &str| xml.replacen(place, more, 1);
-    let cases: Vec<(&str, String, fn(&SamlFault) -> bool)> = vec![
+    let cases: Vec<(&str, String, Expected)> = vec![
         ("an xml:id", at("<saml:Subject>", "<saml:Subject xml:id=\"x\">"), |f| {
             matches!(f, SamlFault::Attribute { .. })
         }),

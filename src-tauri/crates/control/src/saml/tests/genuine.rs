@@ -6,6 +6,7 @@ use org_protocol::CLOCK_SKEW;
 use testkit::Employee;
 
 use super::*;
+use crate::saml::{facts, preparse};
 
 fn nodes(list: &[&str]) -> Vec<String> {
     list.iter().map(|text| (*text).to_owned()).collect()
@@ -172,6 +173,25 @@ async fn two_certificates_are_good_while_one_replaces_the_other() {
     let brought = scene.sign_in(&Employee::alice()).await;
     let fault = scene.accept(&brought, &brought.xml).expect_err("the second is no longer named");
     assert!(matches!(fault, SamlFault::Refused(_)), "{fault}");
+}
+
+/// Others write the same with default namespaces, a declaration, and base64 in lines. The signatures are lost by rewriting it
+/// here; what is said is not.
+#[tokio::test]
+async fn the_same_response_in_other_writing_says_the_same() {
+    let scene = Scene::new().await;
+    let brought = scene.sign_in(&Employee::alice()).await;
+    let said = |xml: &str| facts::read(&preparse::read(xml)?);
+    let genuine = said(&brought.xml).expect("readable");
+    let assertion = "xmlns=\"urn:oasis:names:tc:SAML:2.0:assertion\"";
+    let bare = brought.xml.replace("<saml:", "<").replace("</saml:", "</");
+    let bare = bare.replace("<ds:", "<").replace("</ds:", "</").replace("<Signature xmlns:ds=", "<Signature xmlns=");
+    let bare = bare.replacen("<Issuer>", &format!("<Issuer {assertion}>"), 1);
+    let bare = bare.replacen("<Assertion ", &format!("<Assertion {assertion} "), 1);
+    let bare = bare.replace("==</SignatureValue>", "=&#13;\n=</SignatureValue>");
+    let other = format!("<?xml version=\"1.0\" encoding=\"utf-8\"?>\n{bare}\n");
+    assert!(other.contains("&#13;") && !other.contains("<saml:") && !other.contains("<ds:"));
+    assert_eq!(said(&other).expect("readable"), genuine);
 }
 
 #[tokio::test]
