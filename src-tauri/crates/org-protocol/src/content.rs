@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use url::Url;
 
+use crate::client::{ClientMetadataUrl, LoopbackRedirect};
+
 /// The format version of [`Content`] that this program writes and reads.
 pub const CONTENT_FORMAT: u32 = 1;
 
@@ -64,42 +66,6 @@ pub struct OrgSettings {
     /// Assistants that need not register, by client id.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub assistants: BTreeMap<String, AssistantSpec>,
-}
-
-/// The address of a Client ID Metadata Document, which is a client id: `https` with a path, without fragment or user name
-/// (draft-ietf-oauth-client-id-metadata-document, "Client Identifier").
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "Url", into = "Url")]
-pub struct ClientMetadataUrl(Url);
-
-impl ClientMetadataUrl {
-    /// The client id.
-    pub fn as_str(&self) -> &str {
-        self.0.as_str()
-    }
-}
-
-impl TryFrom<Url> for ClientMetadataUrl {
-    type Error = &'static str;
-
-    fn try_from(url: Url) -> Result<Self, Self::Error> {
-        let plain = url.scheme() == "https"
-            && url.path() != "/"
-            && url.fragment().is_none()
-            && url.username().is_empty()
-            && url.password().is_none();
-        if plain {
-            Ok(Self(url))
-        } else {
-            Err("a client metadata URL is https with a path, without fragment or user name")
-        }
-    }
-}
-
-impl From<ClientMetadataUrl> for Url {
-    fn from(ClientMetadataUrl(url): ClientMetadataUrl) -> Self {
-        url
-    }
 }
 
 /// An assistant that is known beforehand: a public client (RFC 6749, section 2.1). Its client id may be the URL of a Client
@@ -227,10 +193,32 @@ impl ConnectorSpec {
 }
 
 impl CredentialSpec {
-    /// Whether there is a client secret without the client id that it belongs to.
-    pub fn has_secret_of_nobody(&self) -> bool {
-        matches!(self, Self::UserOauth { client_id: None, client_secret: Some(_), .. })
+    /// Checks what belongs together.
+    ///
+    /// # Errors
+    /// [`CredentialFault`].
+    pub fn check(&self) -> Result<(), CredentialFault> {
+        match self {
+            Self::UserOauth { client_id: None, client_secret: Some(_), .. } => {
+                Err(CredentialFault::SecretOfNobody)
+            }
+            Self::UserOauth { client_id: None, redirect_uris, .. } if !redirect_uris.is_empty() => {
+                Err(CredentialFault::RedirectOfNobody)
+            }
+            Self::None | Self::UserOauth { .. } | Self::Brokered { .. } => Ok(()),
+        }
     }
+}
+
+/// What of a credential does not belong together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum CredentialFault {
+    /// A client secret is nobody's.
+    #[error("has a client_secret but no client_id")]
+    SecretOfNobody,
+    /// Redirect URIs are nobody's.
+    #[error("has redirect_uris but no client_id that they were registered with")]
+    RedirectOfNobody,
 }
 
 /// How calls to a connector are authenticated.
@@ -252,6 +240,10 @@ pub enum CredentialSpec {
         /// section 8.5).
         #[serde(default, skip_serializing_if = "Option::is_none")]
         client_secret: Option<String>,
+        /// Where sign-ins come back to, where the server compares that exactly with what was registered: tried in order, as
+        /// another program may have taken a port. Any port of `http://127.0.0.1/callback` where empty.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        redirect_uris: Vec<LoopbackRedirect>,
     },
     /// Service accounts of the organisation. The secrets stay with the control plane, which makes the call.
     Brokered {
@@ -327,9 +319,9 @@ pub enum ContentFault {
     /// A brokered connector has no credential.
     #[error("connector {0} is brokered but names no credential")]
     NoCredential(ConnectorId),
-    /// A client secret is nobody's.
-    #[error("connector {0} has a client_secret but no client_id")]
-    SecretOfNobody(ConnectorId),
+    /// A connector's credential does not fit together.
+    #[error("connector {0} {1}")]
+    Credential(ConnectorId, CredentialFault),
 }
 
 impl Content {
@@ -347,9 +339,7 @@ impl Content {
             {
                 return Err(ContentFault::NoCredential(id.clone()));
             }
-            if connector.credential.has_secret_of_nobody() {
-                return Err(ContentFault::SecretOfNobody(id.clone()));
-            }
+            connector.credential.check().map_err(|fault| ContentFault::Credential(id.clone(), fault))?;
         }
         for (server, spec) in &self.servers {
             for connector in spec.connectors.iter().chain(spec.tools.keys()) {
@@ -368,18 +358,6 @@ impl Content {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_client_metadata_url_is_what_servers_take_for_a_client_id() {
-        let read = |text: &str| serde_json::from_value::<ClientMetadataUrl>(text.into());
-        let good = "https://config.acme.test/deskgate/client.json";
-        assert_eq!(read(good).expect("good").as_str(), good);
-        for wrong in
-            ["http://a.test/c", "https://a.test/", "https://a.test/c#x", "https://u@a.test/c", "c.json"]
-        {
-            assert!(read(wrong).is_err(), "{wrong}");
-        }
-    }
 
     #[test]
     fn a_tool_list_is_whole_unless_it_says_otherwise_in_known_words() {

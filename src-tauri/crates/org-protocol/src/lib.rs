@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod broker;
+mod client;
 mod content;
 pub mod dpop;
 mod dsse;
@@ -19,9 +20,10 @@ mod trust;
 mod upload;
 
 pub use broker::{BROKER_CONTEXT_HEADER, BROKER_FORMAT, BrokerContext, ContextFault, broker_path};
+pub use client::{ClientMetadataUrl, LoopbackRedirect, TokenHeader};
 pub use content::{
-    AssistantSpec, AuditSettings, CONTENT_FORMAT, CREDENTIAL_PLACEHOLDER, ClientMetadataUrl, ConnectorSpec,
-    Content, ContentFault, CredentialSpec, IdentityProvider, OfflineRules, OrgSettings, PinnedTools,
+    AssistantSpec, AuditSettings, CONTENT_FORMAT, CREDENTIAL_PLACEHOLDER, ConnectorSpec, Content,
+    ContentFault, CredentialFault, CredentialSpec, IdentityProvider, OfflineRules, OrgSettings, PinnedTools,
     ServerSpec, SignInSurface, ToolList, Transport,
 };
 pub use dsse::{DsseFault, Envelope, EnvelopeSignature, MOST_SIGNATURES};

@@ -159,6 +159,15 @@ impl Idp {
         self.administer(&format!("clients/{client_id}"), &metadata).await
     }
 
+    /// Has a client's redirect URIs compared exactly, port included, as servers do that know of no native clients.
+    ///
+    /// # Errors
+    /// If the provider does not take it.
+    pub async fn compare_redirects(&self, client_id: &str, registered: &[String]) -> Result<(), PeerFault> {
+        let metadata = json!({ "application_type": "web", "redirect_uris": registered });
+        self.administer(&format!("clients/{client_id}"), &metadata).await
+    }
+
     /// Ends all sessions of somebody, as an administrator does; clients are told before this returns.
     ///
     /// # Errors

@@ -10,6 +10,7 @@ use model::{
     BoxFuture, ConnectorId, Digest, ForPerson as _, Person, PersonFault, SignInOutcome, SignInPurpose,
     SignInRequest,
 };
+use org_protocol::LoopbackRedirect;
 use os::Clock;
 use secrecy::SecretString;
 use signin::answer::{self, Expected};
@@ -226,8 +227,8 @@ impl GrantPlace {
         wider: &BTreeSet<String>,
     ) -> Result<Answered, FaultKind> {
         let store = &*self.shared.store;
-        for _ in 0..MOST_PORTS {
-            let redirect_uri = loopback_redirect()?;
+        for redirect_uri in ways_back(target) {
+            let redirect_uri = redirect_uri?;
             let client = client::choose(found, target, store, &redirect_uri).await?;
             let request = found.request(&client, &redirect_uri, &target.scopes, wider).await?;
             let shown = SignInRequest {
@@ -252,7 +253,10 @@ impl GrantPlace {
                 }
             }
         }
-        Err(PersonFault::PortTaken.into())
+        Err(match target.redirect_uris.as_slice() {
+            [] => PersonFault::PortTaken.into(),
+            fixed => FaultKind::PortsTaken(fixed.iter().map(LoopbackRedirect::port).collect()),
+        })
     }
 
     async fn renewal(&self, grant: Grant, use_number: u8) -> Result<Grant, RenewFault> {
@@ -296,6 +300,14 @@ impl GrantPlace {
     fn tell(&self, what: GrantHappening) {
         (self.shared.events)(GrantEvent { connector: self.connector.clone(), what });
     }
+}
+
+/// The redirect URIs to try: those that were registered, else some of this computer's free ports.
+fn ways_back(target: &Target) -> Vec<Result<Url, FaultKind>> {
+    if target.redirect_uris.is_empty() {
+        return (0..MOST_PORTS).map(|_| loopback_redirect()).collect();
+    }
+    target.redirect_uris.iter().map(|fixed| Ok(fixed.url().clone())).collect()
 }
 
 impl Place for GrantPlace {

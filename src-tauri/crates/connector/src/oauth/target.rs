@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use org_protocol::{ClientMetadataUrl, ConnectorSpec, CredentialSpec};
+use org_protocol::{ClientMetadataUrl, ConnectorSpec, CredentialSpec, LoopbackRedirect};
 use url::Url;
 
 /// What a grant is for. A grant for something else is no grant.
@@ -18,6 +18,8 @@ pub(super) struct Target {
     pub(super) client_id: Option<String>,
     /// What the server insists on beside it.
     pub(super) client_secret: Option<String>,
+    /// Where a sign-in may come back to; any port where empty.
+    pub(super) redirect_uris: Vec<LoopbackRedirect>,
     /// The document by which Deskgate names itself where nothing was registered.
     pub(super) document: Option<ClientMetadataUrl>,
 }
@@ -27,12 +29,13 @@ impl Target {
     pub(super) fn of(spec: &ConnectorSpec, document: Option<&ClientMetadataUrl>) -> Option<Self> {
         let url = spec.url.clone()?;
         match &spec.credential {
-            CredentialSpec::UserOauth { scopes, client_id, client_secret } => Some(Self {
+            CredentialSpec::UserOauth { scopes, client_id, client_secret, redirect_uris } => Some(Self {
                 title: spec.title.clone(),
                 url,
                 scopes: scopes.clone(),
                 client_id: client_id.clone(),
                 client_secret: client_secret.clone(),
+                redirect_uris: redirect_uris.clone(),
                 document: document.cloned(),
             }),
             CredentialSpec::None | CredentialSpec::Brokered { .. } => None,

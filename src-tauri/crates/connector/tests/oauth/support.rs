@@ -102,6 +102,7 @@ pub(crate) fn spec(url: &Url, client_id: Option<&str>, scopes: &[&str]) -> Conne
             scopes: scopes.iter().map(|scope| (*scope).to_owned()).collect(),
             client_id: client_id.map(str::to_owned),
             client_secret: None,
+            redirect_uris: vec![],
         },
     }
 }
@@ -110,7 +111,7 @@ pub(crate) fn spec(url: &Url, client_id: Option<&str>, scopes: &[&str]) -> Conne
 pub(crate) fn spec_with_secret(url: &Url, client_id: &str, secret: &str) -> ConnectorSpec {
     let scopes = [].into();
     let (client_id, client_secret) = (Some(client_id.to_owned()), Some(secret.to_owned()));
-    let credential = CredentialSpec::UserOauth { scopes, client_id, client_secret };
+    let credential = CredentialSpec::UserOauth { scopes, client_id, client_secret, redirect_uris: vec![] };
     ConnectorSpec { credential, ..spec(url, None, &[]) }
 }
 
@@ -164,4 +165,16 @@ impl SecretStore for Moody {
     fn remove<'a>(&'a self, kind: Kind, key: &'a str) -> BoxFuture<'a, Result<(), FaultKind>> {
         self.vault.remove(kind, key)
     }
+}
+
+/// The connector "mail" with a client that was registered with these redirect URIs.
+pub(crate) fn spec_with_redirects(url: &Url, client_id: &str, redirects: &[String]) -> ConnectorSpec {
+    let redirect = |uri: &String| Url::parse(uri).unwrap().try_into().unwrap();
+    let credential = CredentialSpec::UserOauth {
+        scopes: [].into(),
+        client_id: Some(client_id.to_owned()),
+        client_secret: None,
+        redirect_uris: redirects.iter().map(redirect).collect(),
+    };
+    ConnectorSpec { credential, ..spec(url, None, &[]) }
 }

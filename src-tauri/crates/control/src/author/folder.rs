@@ -182,7 +182,7 @@ fn connector_faults(content: &Content, id: &ConnectorId, spec: &ConnectorSpec) -
 fn content_file(fault: &ContentFault) -> PathBuf {
     match fault {
         ContentFault::UnknownConnector { server, .. } => format!("servers/{server}.toml").into(),
-        ContentFault::NoCredential(connector) | ContentFault::SecretOfNobody(connector) => {
+        ContentFault::NoCredential(connector) | ContentFault::Credential(connector, _) => {
             format!("connectors/{connector}.toml").into()
         }
         ContentFault::Transport => PathBuf::from("connectors"),

@@ -124,9 +124,7 @@ impl Settings {
             if let CredentialSpec::Brokered { .. } = connector.credential {
                 return Err(format!("connector {id}: only an organisation can share credentials"));
             }
-            if connector.credential.has_secret_of_nobody() {
-                return Err(format!("connector {id} has a client_secret but no client_id"));
-            }
+            connector.credential.check().map_err(|fault| format!("connector {id} {fault}"))?;
         }
         for (id, assistant) in &settings.assistants {
             NamedClient::new(id, &assistant.title, &assistant.redirect_uris)
