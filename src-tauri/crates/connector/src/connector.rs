@@ -225,7 +225,7 @@ impl Connector {
     pub(crate) async fn bearer(&self, person: &Subject, asking: Asking) -> Result<Option<Bearer>, CallFault> {
         match &self.spec.credential {
             CredentialSpec::None => Ok(None),
-            CredentialSpec::UserOauth { .. } => {
+            CredentialSpec::UserOauth { .. } | CredentialSpec::UserToken { .. } => {
                 Ok(Some(self.seams.accounts.bearer(person, &self.id, asking).await?))
             }
             CredentialSpec::Brokered { .. } => Err(CallFault::Credential),

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use url::Url;
 
-use crate::client::{ClientMetadataUrl, LoopbackRedirect};
+use crate::client::{ClientMetadataUrl, LoopbackRedirect, TokenHeader};
 
 /// The format version of [`Content`] that this program writes and reads.
 pub const CONTENT_FORMAT: u32 = 1;
@@ -205,7 +205,15 @@ impl CredentialSpec {
             Self::UserOauth { client_id: None, redirect_uris, .. } if !redirect_uris.is_empty() => {
                 Err(CredentialFault::RedirectOfNobody)
             }
-            Self::None | Self::UserOauth { .. } | Self::Brokered { .. } => Ok(()),
+            Self::None | Self::UserOauth { .. } | Self::UserToken { .. } | Self::Brokered { .. } => Ok(()),
+        }
+    }
+
+    /// Whether each person has an account of their own.
+    pub fn is_own(&self) -> bool {
+        match self {
+            Self::UserOauth { .. } | Self::UserToken { .. } => true,
+            Self::None | Self::Brokered { .. } => false,
         }
     }
 }
@@ -244,6 +252,16 @@ pub enum CredentialSpec {
         /// another program may have taken a port. Any port of `http://127.0.0.1/callback` where empty.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         redirect_uris: Vec<LoopbackRedirect>,
+    },
+    /// A token that the employee types once: an API key or personal access token, for servers that hand those out. It is
+    /// sealed on their computer.
+    UserToken {
+        /// The header that it goes into: as a bearer token into `Authorization`, by itself into any other.
+        #[serde(default, skip_serializing_if = "TokenHeader::is_authorization")]
+        header: TokenHeader,
+        /// What people are told about where to get one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        hint: Option<String>,
     },
     /// Service accounts of the organisation. The secrets stay with the control plane, which makes the call.
     Brokered {

@@ -232,7 +232,7 @@ impl Assembly {
         ];
         let credential = match &spec.credential {
             CredentialSpec::None => CredentialView::None,
-            CredentialSpec::UserOauth { .. } => CredentialView::UserOauth,
+            CredentialSpec::UserOauth { .. } | CredentialSpec::UserToken { .. } => CredentialView::Own,
             CredentialSpec::Brokered { credentials } => {
                 let mut shared = Vec::new();
                 for credential in credentials {

@@ -115,7 +115,7 @@ impl Known {
 pub(crate) fn shared(spec: &CredentialSpec) -> &[CredentialId] {
     match spec {
         CredentialSpec::Brokered { credentials } => credentials,
-        CredentialSpec::None | CredentialSpec::UserOauth { .. } => &[],
+        CredentialSpec::None | CredentialSpec::UserOauth { .. } | CredentialSpec::UserToken { .. } => &[],
     }
 }
 

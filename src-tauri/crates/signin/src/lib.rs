@@ -7,6 +7,7 @@
 
 pub mod answer;
 mod ask;
+pub mod entry;
 mod fault;
 mod http;
 mod life;

@@ -9,6 +9,7 @@ mod discovery;
 mod grant;
 mod place;
 mod target;
+mod typed;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -83,6 +84,8 @@ pub enum GrantHappening {
         /// The authorization server.
         issuer: String,
     },
+    /// The person typed a token.
+    Typed,
     /// A sign-in failed; the advice's code.
     SignInFailed(String),
     /// The authorization server no longer honours the grant.
@@ -214,7 +217,7 @@ impl ConnectorGrants {
         if !grant.serves(&target) {
             return Err(FaultKind::SignInNeeded.at(&target.title));
         }
-        Ok(Bearer::new(grant.access().clone()))
+        grant.bearer().map_err(|fault| fault.at(&target.title))
     }
 
     /// The connector wants more scopes than the token has: asks the person to sign in for those beside what was asked for

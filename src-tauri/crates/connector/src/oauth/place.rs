@@ -7,8 +7,7 @@ use std::time::Duration;
 
 use mcp::Capabilities;
 use model::{
-    BoxFuture, ConnectorId, Digest, ForPerson as _, Person, PersonFault, SignInOutcome, SignInPurpose,
-    SignInRequest,
+    BoxFuture, ConnectorId, Digest, ForPerson as _, Person, PersonFault, SignInOutcome, SignInRequest,
 };
 use org_protocol::LoopbackRedirect;
 use os::Clock;
@@ -25,8 +24,8 @@ use vault::Kind;
 
 use super::client::{self, Client};
 use super::discovery::{Found, MOST_SCOPES, Request, scopes_in, shown};
-use super::grant::{Bound, Grant, key};
-use super::target::Target;
+use super::grant::{Bound, Grant, Server, Source, key};
+use super::target::{Registered, Target, Way, WayName};
 use super::{GrantEvent, GrantHappening, GrantStatus};
 
 /// How long a connector has to say where one signs in.
@@ -104,6 +103,14 @@ impl GrantPlace {
         }
     }
 
+    pub(super) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
+    pub(super) fn connector(&self) -> &ConnectorId {
+        &self.connector
+    }
+
     pub(super) fn retire(&self) {
         self.retired.store(true, Ordering::SeqCst);
     }
@@ -137,7 +144,7 @@ impl GrantPlace {
     pub(super) fn beyond(&self, grant: &Grant, challenge: &str) -> Result<BTreeSet<String>, FaultKind> {
         let target = self.target();
         let wanted = scopes_in(challenge, &target.url);
-        if !target.scopes.is_empty() || wanted.is_subset(&grant.bound().wider) {
+        if !target.way.can_widen() || !target.scopes.is_empty() || wanted.is_subset(&grant.bound().wider) {
             return Err(FaultKind::Scopes(shown(&wanted)));
         }
         Ok(wanted)
@@ -175,13 +182,21 @@ impl GrantPlace {
 
     async fn attempt(&self) -> Result<Grant, FaultKind> {
         let target = self.target();
+        match &target.way {
+            Way::Code(registered) => self.coded(&target, registered).await,
+            Way::Typed { header, hint } => self.typed(&target, header, hint.as_ref()).await,
+        }
+    }
+
+    /// Leads the person to the authorization server.
+    async fn coded(&self, target: &Target, registered: &Registered) -> Result<Grant, FaultKind> {
         let reach = self.shared.http.from(&target.url);
         reach.allows(&target.url)?;
-        let challenge = self.challenge(&target).await;
+        let challenge = self.challenge(target).await;
         let mut found = Found::discover(&reach, &target.url, challenge.as_deref()).await?;
-        let wider = self.more_scopes(&target);
+        let wider = self.more_scopes(target);
         let Answered { client, request, redirect_uri, outcome } =
-            self.ask(&mut found, &target, &wider).await?;
+            self.ask(&mut found, target, registered, &wider).await?;
         let expected = Expected {
             redirect_uri: &redirect_uri,
             state: &request.state,
@@ -210,12 +225,16 @@ impl GrantPlace {
         self.proven.store(true, Ordering::SeqCst);
         let bound = Bound {
             server: target.url.clone(),
+            way: WayName::Code,
+            header: target.way.header(),
             scopes: target.scopes.clone(),
             wider,
-            registered_client: target.client_id.clone(),
-            issuer: found.issuer,
-            resource: request.resource,
-            endpoint,
+            registered_client: registered.client_id.clone(),
+            source: Source::Server(Box::new(Server {
+                issuer: found.issuer,
+                resource: request.resource,
+                endpoint,
+            })),
         };
         Ok(Grant::new(bound, tokens, Moment::of(&*self.shared.clock)))
     }
@@ -224,18 +243,16 @@ impl GrantPlace {
         &self,
         found: &mut Found,
         target: &Target,
+        registered: &Registered,
         wider: &BTreeSet<String>,
     ) -> Result<Answered, FaultKind> {
         let store = &*self.shared.store;
-        for redirect_uri in ways_back(target) {
+        for redirect_uri in ways_back(registered) {
             let redirect_uri = redirect_uri?;
-            let client = client::choose(found, target, store, &redirect_uri).await?;
+            let client = client::choose(found, registered, store, &redirect_uri).await?;
             let request = found.request(&client, &redirect_uri, &target.scopes, wider).await?;
             let shown = SignInRequest {
-                purpose: SignInPurpose::Connector {
-                    connector: self.connector.clone(),
-                    title: target.title.clone(),
-                },
+                purpose: self.purpose(target),
                 authorize_url: request.url.clone(),
                 entrance: None,
                 redirect_uri: redirect_uri.clone(),
@@ -253,7 +270,7 @@ impl GrantPlace {
                 }
             }
         }
-        Err(match target.redirect_uris.as_slice() {
+        Err(match registered.redirect_uris.as_slice() {
             [] => PersonFault::PortTaken.into(),
             fixed => FaultKind::PortsTaken(fixed.iter().map(LoopbackRedirect::port).collect()),
         })
@@ -261,18 +278,18 @@ impl GrantPlace {
 
     async fn renewal(&self, grant: Grant, use_number: u8) -> Result<Grant, RenewFault> {
         let bound = grant.bound();
-        let Some(refresh) = &grant.tokens().refresh else {
+        let (Some(refresh), Some(server)) = (&grant.tokens().refresh, bound.server()) else {
             return Err(RenewFault::Ended("no refresh token".to_owned()));
         };
         let mark = grant.seal(use_number).map_err(RenewFault::NotDone)?;
         self.shared.store.put(Kind::Grant, &self.key, &mark).await.map_err(RenewFault::NotDone)?;
         let reach = self.reach(bound);
-        match self.endpoint(bound).renew(&reach, refresh, Some(&bound.resource)).await {
+        match self.endpoint(server).renew(&reach, refresh, Some(&server.resource)).await {
             Ok(tokens) => Ok(grant.renewed(tokens, Moment::of(&*self.shared.clock))),
             Err(RenewFault::Ended(code)) => {
                 if code == "invalid_client"
                     && let Err(fault) =
-                        client::forget(&*self.shared.store, &bound.issuer, &bound.endpoint.client_id).await
+                        client::forget(&*self.shared.store, &server.issuer, &server.endpoint.client_id).await
                 {
                     tracing::warn!(connector = %self.connector, %fault, "an unknown registration was not forgotten");
                 }
@@ -284,11 +301,11 @@ impl GrantPlace {
     }
 
     /// The token endpoint, with the secret that IT names now: it may have been changed since the sign-in.
-    fn endpoint(&self, bound: &Bound) -> TokenEndpoint {
+    fn endpoint(&self, server: &Server) -> TokenEndpoint {
         let target = self.target();
-        let mut endpoint = bound.endpoint.clone();
-        if target.client_id.as_ref() == Some(&endpoint.client_id) {
-            endpoint.client_secret = target.client_secret.clone().map(SecretString::from);
+        let mut endpoint = server.endpoint.clone();
+        if target.way.client_id() == Some(&endpoint.client_id) {
+            endpoint.client_secret = target.way.client_secret().cloned().map(SecretString::from);
         }
         endpoint
     }
@@ -303,11 +320,11 @@ impl GrantPlace {
 }
 
 /// The redirect URIs to try: those that were registered, else some of this computer's free ports.
-fn ways_back(target: &Target) -> Vec<Result<Url, FaultKind>> {
-    if target.redirect_uris.is_empty() {
+fn ways_back(registered: &Registered) -> Vec<Result<Url, FaultKind>> {
+    if registered.redirect_uris.is_empty() {
         return (0..MOST_PORTS).map(|_| loopback_redirect()).collect();
     }
-    target.redirect_uris.iter().map(|fixed| Ok(fixed.url().clone())).collect()
+    registered.redirect_uris.iter().map(|fixed| Ok(fixed.url().clone())).collect()
 }
 
 impl Place for GrantPlace {
@@ -334,7 +351,10 @@ impl Place for GrantPlace {
         Box::pin(async move {
             let result = self.attempt().await;
             self.tell(match &result {
-                Ok(grant) => GrantHappening::SignedIn { issuer: grant.bound().issuer.clone() },
+                Ok(grant) => match grant.bound().server() {
+                    Some(server) => GrantHappening::SignedIn { issuer: server.issuer.clone() },
+                    None => GrantHappening::Typed,
+                },
                 Err(fault) => {
                     tracing::info!(connector = %self.connector, %fault, "a sign-in failed");
                     GrantHappening::SignInFailed(fault.clone().at("").advice().code)
@@ -358,10 +378,11 @@ impl Place for GrantPlace {
             *self.wider() = Wider::default();
             if revoke {
                 self.tell(GrantHappening::SignedOut);
+                let Some(server) = grant.bound().server().cloned() else { return Ok(()) };
                 let reach = self.reach(grant.bound());
                 let connector = self.connector.clone();
                 tokio::spawn(async move {
-                    if let Err(fault) = grant.bound().endpoint.revoke(&reach, grant.tokens()).await {
+                    if let Err(fault) = server.endpoint.revoke(&reach, grant.tokens()).await {
                         tracing::info!(%connector, %fault, "the authorization server could not be told of the sign-out");
                     }
                 });

@@ -10,3 +10,4 @@ mod renewals;
 mod server;
 mod stepping_up;
 mod support;
+mod typed;

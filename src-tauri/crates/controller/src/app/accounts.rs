@@ -13,7 +13,7 @@ use connector::{
     GrantsParts,
 };
 use model::{Advice, BoxFuture, ConnectorId, Subject};
-use org_protocol::{ClientMetadataUrl, ConnectorSpec, CredentialSpec};
+use org_protocol::{ClientMetadataUrl, ConnectorSpec};
 use os::Clock;
 use signin::{FaultKind, KeeperRules};
 use tokio::sync::mpsc;
@@ -90,7 +90,7 @@ impl OwnAccounts {
         let grants = person.map(|person| ConnectorGrants::new(person, self.grants_parts())).transpose()?;
         let mut held = self.held();
         for (id, spec) in &held.connectors {
-            if matches!(spec.credential, CredentialSpec::UserOauth { .. }) {
+            if spec.credential.is_own() {
                 told(&self.0.parts.tell, id, &GrantStatus::SignedOut);
             }
         }
@@ -302,6 +302,7 @@ fn record(event: GrantEvent) -> EventRecord {
     let record = |kind| EventRecord::new(kind).with("connector", event.connector.as_str());
     match event.what {
         GrantHappening::SignedIn { issuer } => record(AuditEvent::GrantObtained).with("issuer", issuer),
+        GrantHappening::Typed => record(AuditEvent::GrantObtained).with("cause", "typed"),
         GrantHappening::SignInFailed(code) => record(AuditEvent::SignInFailed).with("code", code),
         GrantHappening::Ended => record(AuditEvent::GrantLost),
         GrantHappening::SignedOut => record(AuditEvent::GrantLost).with("cause", "signed-out"),
