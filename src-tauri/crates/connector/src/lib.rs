@@ -17,5 +17,5 @@ pub use connector::{Health, Listing, Outage};
 pub use connectors::Connectors;
 pub use fault::CallFault;
 pub use oauth::{ConnectorGrants, GrantEvent, GrantFault, GrantHappening, GrantStatus, GrantsParts};
-pub use seams::{AccountFault, Accounts, Asking, Broker, BrokerFault, Caller, Seams};
+pub use seams::{AccountFault, Accounts, Asking, Broker, BrokerFault, Caller, Seams, Voucher};
 pub use upstream::{Entries, Log, LogEntry, LogEvent, LogPage};

@@ -205,14 +205,22 @@ impl CredentialSpec {
             Self::UserOauth { client_id: None, redirect_uris, .. } if !redirect_uris.is_empty() => {
                 Err(CredentialFault::RedirectOfNobody)
             }
-            Self::None | Self::UserOauth { .. } | Self::UserToken { .. } | Self::Brokered { .. } => Ok(()),
+            Self::None
+            | Self::UserOauth { .. }
+            | Self::UserToken { .. }
+            | Self::ClientCredentials { .. }
+            | Self::Enterprise { .. }
+            | Self::Brokered { .. } => Ok(()),
         }
     }
 
     /// Whether each person has an account of their own.
     pub fn is_own(&self) -> bool {
         match self {
-            Self::UserOauth { .. } | Self::UserToken { .. } => true,
+            Self::UserOauth { .. }
+            | Self::UserToken { .. }
+            | Self::ClientCredentials { .. }
+            | Self::Enterprise { .. } => true,
             Self::None | Self::Brokered { .. } => false,
         }
     }
@@ -263,11 +271,60 @@ pub enum CredentialSpec {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         hint: Option<String>,
     },
+    /// An account of a program rather than a person (RFC 6749, section 4.4). The employee who runs it types its secret once; it
+    /// is sealed on their computer.
+    ClientCredentials {
+        /// The client id.
+        client_id: String,
+        /// How the client proves who it is: what the employee types.
+        #[serde(default, skip_serializing_if = "ClientAuthentication::is_secret")]
+        authentication: ClientAuthentication,
+        /// The scopes to ask for; what the server's metadata says where empty.
+        #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+        scopes: BTreeSet<String>,
+        /// What people are told about where to get the secret.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        hint: Option<String>,
+    },
+    /// The employee's own account, for which the organisation's identity provider vouches: nobody is asked (MCP extension
+    /// `io.modelcontextprotocol/enterprise-managed-authorization`).
+    Enterprise {
+        /// Deskgate's client id at the connector's authorization server.
+        client_id: String,
+        /// What the server insists on beside it. Every desktop reads it, so it is no secret and proves nothing (RFC 8252,
+        /// section 8.5).
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        client_secret: Option<String>,
+        /// The scopes to ask for; what the server's metadata says where empty.
+        #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+        scopes: BTreeSet<String>,
+        /// Whether the employee is asked to sign in where the identity provider does not vouch for them.
+        #[serde(default, skip_serializing_if = "is_false")]
+        or_ask: bool,
+    },
     /// Service accounts of the organisation. The secrets stay with the control plane, which makes the call.
     Brokered {
         /// References in order of preference: the first that policy permits is used.
         credentials: Vec<CredentialId>,
     },
+}
+
+/// How a client proves who it is at an authorization server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ClientAuthentication {
+    /// By a secret (`client_secret_basic`, or `client_secret_post` where the server knows nothing else).
+    #[default]
+    Secret,
+    /// By a P-256 key in PKCS #8 PEM (`private_key_jwt` with ES256; OpenID Connect Core 1.0, section 9).
+    PrivateKeyJwt,
+}
+
+impl ClientAuthentication {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference over")]
+    fn is_secret(&self) -> bool {
+        *self == Self::Secret
+    }
 }
 
 /// What an assistant connects to.

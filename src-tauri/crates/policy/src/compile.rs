@@ -232,7 +232,10 @@ impl Assembly {
         ];
         let credential = match &spec.credential {
             CredentialSpec::None => CredentialView::None,
-            CredentialSpec::UserOauth { .. } | CredentialSpec::UserToken { .. } => CredentialView::Own,
+            CredentialSpec::UserOauth { .. }
+            | CredentialSpec::UserToken { .. }
+            | CredentialSpec::ClientCredentials { .. }
+            | CredentialSpec::Enterprise { .. } => CredentialView::Own,
             CredentialSpec::Brokered { credentials } => {
                 let mut shared = Vec::new();
                 for credential in credentials {

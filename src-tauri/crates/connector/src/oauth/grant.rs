@@ -78,6 +78,8 @@ pub(super) struct Server {
     pub(super) resource: String,
     /// Where the token is renewed and revoked.
     pub(super) endpoint: TokenEndpoint,
+    /// The scopes that are asked for each time, where no person allowed them.
+    pub(super) asked: BTreeSet<String>,
 }
 
 impl Bound {
@@ -211,6 +213,10 @@ impl Kept for Grant {
 
     fn renewable(&self) -> bool {
         self.0.tokens.refresh.is_some()
+            || match self.0.bound.way {
+                WayName::Client | WayName::Enterprise => true,
+                WayName::Code | WayName::Typed => false,
+            }
     }
 
     fn uses(&self) -> u8 {
@@ -280,11 +286,14 @@ struct ServerRecord {
     #[serde(with = "sealed_text::option")]
     client_secret: Option<SecretString>,
     secret_in_body: bool,
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    asked: BTreeSet<String>,
 }
 
 impl ServerRecord {
-    fn of(Server { issuer, resource, endpoint }: &Server) -> Self {
+    fn of(Server { issuer, resource, endpoint, asked }: &Server) -> Self {
         Self {
+            asked: asked.clone(),
             issuer: issuer.clone(),
             resource: resource.clone(),
             token_endpoint: endpoint.token.clone(),
@@ -297,6 +306,7 @@ impl ServerRecord {
 
     fn read(self) -> Server {
         Server {
+            asked: self.asked,
             issuer: self.issuer,
             resource: self.resource,
             endpoint: TokenEndpoint {

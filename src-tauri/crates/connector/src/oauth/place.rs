@@ -8,6 +8,7 @@ use std::time::Duration;
 use mcp::Capabilities;
 use model::{
     BoxFuture, ConnectorId, Digest, ForPerson as _, Person, PersonFault, SignInOutcome, SignInRequest,
+    Subject,
 };
 use org_protocol::LoopbackRedirect;
 use os::Clock;
@@ -23,10 +24,11 @@ use url::Url;
 use vault::Kind;
 
 use super::client::{self, Client};
-use super::discovery::{Found, MOST_SCOPES, Request, scopes_in, shown};
+use super::discovery::{Found, MOST_SCOPES, Need, Request, scopes_in, shown};
 use super::grant::{Bound, Grant, Server, Source, key};
-use super::target::{Registered, Target, Way, WayName};
+use super::target::{Registered, Target, Way};
 use super::{GrantEvent, GrantHappening, GrantStatus};
+use crate::seams::{Asking, Voucher};
 
 /// How long a connector has to say where one signs in.
 const ASKED_FOR: Duration = Duration::from_secs(10);
@@ -36,11 +38,13 @@ const MOST_PORTS: usize = 3;
 
 /// What all grants of a subject share.
 pub(super) struct Shared {
+    pub(super) subject: Subject,
     pub(super) owner: Digest,
     pub(super) http: Http,
     pub(super) connections: HttpClient,
     pub(super) store: Arc<dyn SecretStore>,
     pub(super) person: Arc<dyn Person>,
+    pub(super) voucher: Option<Arc<dyn Voucher>>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) events: Arc<dyn Fn(GrantEvent) + Send + Sync>,
     pub(super) status: watch::Sender<BTreeMap<ConnectorId, GrantStatus>>,
@@ -72,6 +76,8 @@ pub(super) struct GrantPlace {
     predecessor: Mutex<Option<Keeper<Self>>>,
     /// The connector is gone: nothing is shown of it any more.
     retired: AtomicBool,
+    /// The person signed out: until they want it, nothing brings them back by itself.
+    pub(super) left: AtomicBool,
 }
 
 /// An authorization request that was answered.
@@ -100,6 +106,7 @@ impl GrantPlace {
             proven: AtomicBool::new(false),
             predecessor: Mutex::new(predecessor),
             retired: AtomicBool::new(false),
+            left: AtomicBool::new(false),
         }
     }
 
@@ -109,6 +116,11 @@ impl GrantPlace {
 
     pub(super) fn connector(&self) -> &ConnectorId {
         &self.connector
+    }
+
+    /// Whether one is signed in without being asked, and has not just signed out.
+    pub(super) fn signs_in_by_itself(&self) -> bool {
+        self.target().way.is_silent() && !self.left.load(Ordering::SeqCst)
     }
 
     pub(super) fn retire(&self) {
@@ -170,7 +182,7 @@ impl GrantPlace {
 
     /// What the connector says to whoever comes without a token: there it names its authorization server and the scopes
     /// (RFC 9728, section 5.1).
-    async fn challenge(&self, target: &Target) -> Option<String> {
+    pub(super) async fn challenge(&self, target: &Target) -> Option<String> {
         let nothing = Capabilities::default();
         let opened =
             Session::open_url(&self.shared.connections, &target.url, None, &nothing, None, ASKED_FOR).await;
@@ -180,11 +192,22 @@ impl GrantPlace {
         }
     }
 
-    async fn attempt(&self) -> Result<Grant, FaultKind> {
+    async fn attempt(&self, asking: Asking) -> Result<Grant, FaultKind> {
         let target = self.target();
         match &target.way {
             Way::Code(registered) => self.coded(&target, registered).await,
             Way::Typed { header, hint } => self.typed(&target, header, hint.as_ref()).await,
+            Way::Client(service) => self.of_service(&target, service).await,
+            Way::Enterprise { registered, or_ask } => {
+                let vouched = self.vouched(&target, registered).await;
+                match &vouched {
+                    Err(fault) if *or_ask && asking == Asking::Allowed => {
+                        tracing::info!(connector = %self.connector, %fault, "nobody vouches: the person is asked");
+                        self.coded(&target, registered).await
+                    }
+                    Ok(_) | Err(_) => vouched,
+                }
+            }
         }
     }
 
@@ -193,7 +216,7 @@ impl GrantPlace {
         let reach = self.shared.http.from(&target.url);
         reach.allows(&target.url)?;
         let challenge = self.challenge(target).await;
-        let mut found = Found::discover(&reach, &target.url, challenge.as_deref()).await?;
+        let mut found = Found::discover(&reach, &target.url, challenge.as_deref(), Need::Person).await?;
         let wider = self.more_scopes(target);
         let Answered { client, request, redirect_uri, outcome } =
             self.ask(&mut found, target, registered, &wider).await?;
@@ -225,7 +248,7 @@ impl GrantPlace {
         self.proven.store(true, Ordering::SeqCst);
         let bound = Bound {
             server: target.url.clone(),
-            way: WayName::Code,
+            way: target.way.name(),
             header: target.way.header(),
             scopes: target.scopes.clone(),
             wider,
@@ -234,6 +257,7 @@ impl GrantPlace {
                 issuer: found.issuer,
                 resource: request.resource,
                 endpoint,
+                asked: BTreeSet::new(),
             })),
         };
         Ok(Grant::new(bound, tokens, Moment::of(&*self.shared.clock)))
@@ -278,8 +302,11 @@ impl GrantPlace {
 
     async fn renewal(&self, grant: Grant, use_number: u8) -> Result<Grant, RenewFault> {
         let bound = grant.bound();
-        let (Some(refresh), Some(server)) = (&grant.tokens().refresh, bound.server()) else {
-            return Err(RenewFault::Ended("no refresh token".to_owned()));
+        let Some(server) = bound.server() else {
+            return Err(RenewFault::Ended("nobody renews it".to_owned()));
+        };
+        let Some(refresh) = &grant.tokens().refresh else {
+            return self.obtained_again(&grant, server).await;
         };
         let mark = grant.seal(use_number).map_err(RenewFault::NotDone)?;
         self.shared.store.put(Kind::Grant, &self.key, &mark).await.map_err(RenewFault::NotDone)?;
@@ -301,20 +328,22 @@ impl GrantPlace {
     }
 
     /// The token endpoint, with the secret that IT names now: it may have been changed since the sign-in.
-    fn endpoint(&self, server: &Server) -> TokenEndpoint {
+    pub(super) fn endpoint(&self, server: &Server) -> TokenEndpoint {
         let target = self.target();
         let mut endpoint = server.endpoint.clone();
-        if target.way.client_id() == Some(&endpoint.client_id) {
-            endpoint.client_secret = target.way.client_secret().cloned().map(SecretString::from);
+        if let Some(registered) = target.way.registered()
+            && registered.client_id.as_ref() == Some(&endpoint.client_id)
+        {
+            endpoint.client_secret = registered.client_secret.clone().map(SecretString::from);
         }
         endpoint
     }
 
-    fn reach(&self, bound: &Bound) -> Reach {
+    pub(super) fn reach(&self, bound: &Bound) -> Reach {
         self.shared.http.from(&bound.server)
     }
 
-    fn tell(&self, what: GrantHappening) {
+    pub(super) fn tell(&self, what: GrantHappening) {
         (self.shared.events)(GrantEvent { connector: self.connector.clone(), what });
     }
 }
@@ -329,7 +358,7 @@ fn ways_back(registered: &Registered) -> Vec<Result<Url, FaultKind>> {
 
 impl Place for GrantPlace {
     type Kept = Grant;
-    type Ask = ();
+    type Ask = Asking;
 
     fn read(&self) -> BoxFuture<'_, Result<Option<Grant>, FaultKind>> {
         Box::pin(async move {
@@ -347,9 +376,12 @@ impl Place for GrantPlace {
         })
     }
 
-    fn sign_in(&self, (): ()) -> BoxFuture<'_, Result<Grant, FaultKind>> {
+    fn sign_in(&self, asking: Asking) -> BoxFuture<'_, Result<Grant, FaultKind>> {
         Box::pin(async move {
-            let result = self.attempt().await;
+            let result = self.attempt(asking).await;
+            if result.is_ok() {
+                self.left.store(false, Ordering::SeqCst);
+            }
             self.tell(match &result {
                 Ok(grant) => match grant.bound().server() {
                     Some(server) => GrantHappening::SignedIn { issuer: server.issuer.clone() },

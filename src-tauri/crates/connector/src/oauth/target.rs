@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use org_protocol::{ClientMetadataUrl, ConnectorSpec, CredentialSpec, LoopbackRedirect, TokenHeader};
+use org_protocol::{
+    ClientAuthentication, ClientMetadataUrl, ConnectorSpec, CredentialSpec, LoopbackRedirect, TokenHeader,
+};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
@@ -31,6 +33,26 @@ pub(super) enum Way {
         /// What IT says of where to get one.
         hint: Option<String>,
     },
+    /// A program's account, whose secret the person types (RFC 6749, section 4.4).
+    Client(Service),
+    /// The organisation's identity provider vouches for the person.
+    Enterprise {
+        /// Who Deskgate is at the authorization server.
+        registered: Registered,
+        /// Whether the person is asked where it does not.
+        or_ask: bool,
+    },
+}
+
+/// A program's account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Service {
+    /// The client id.
+    pub(super) client_id: String,
+    /// How it proves who it is.
+    pub(super) authentication: ClientAuthentication,
+    /// What IT says of where to get the secret.
+    pub(super) hint: Option<String>,
 }
 
 /// As whom the person is led to the authorization server.
@@ -55,6 +77,10 @@ pub(super) enum WayName {
     Code,
     /// [`Way::Typed`].
     Typed,
+    /// [`Way::Client`].
+    Client,
+    /// [`Way::Enterprise`].
+    Enterprise,
 }
 
 impl Target {
@@ -74,6 +100,23 @@ impl Target {
             CredentialSpec::UserToken { header, hint } => {
                 (Way::Typed { header: header.clone(), hint: hint.clone() }, &nothing)
             }
+            CredentialSpec::ClientCredentials { client_id, authentication, scopes, hint } => {
+                let service = Service {
+                    client_id: client_id.clone(),
+                    authentication: *authentication,
+                    hint: hint.clone(),
+                };
+                (Way::Client(service), scopes)
+            }
+            CredentialSpec::Enterprise { client_id, client_secret, scopes, or_ask } => {
+                let registered = Registered {
+                    client_id: Some(client_id.clone()),
+                    client_secret: client_secret.clone(),
+                    redirect_uris: Vec::new(),
+                    document: None,
+                };
+                (Way::Enterprise { registered, or_ask: *or_ask }, scopes)
+            }
             CredentialSpec::None | CredentialSpec::Brokered { .. } => return None,
         };
         Some(Self { title: spec.title.clone(), url: spec.url.clone()?, scopes: scopes.clone(), way })
@@ -85,22 +128,25 @@ impl Way {
         match self {
             Self::Code(_) => WayName::Code,
             Self::Typed { .. } => WayName::Typed,
+            Self::Client(_) => WayName::Client,
+            Self::Enterprise { .. } => WayName::Enterprise,
         }
     }
 
     /// The client id that was registered beforehand, where one was.
     pub(super) fn client_id(&self) -> Option<&String> {
         match self {
-            Self::Code(registered) => registered.client_id.as_ref(),
+            Self::Code(registered) | Self::Enterprise { registered, .. } => registered.client_id.as_ref(),
+            Self::Client(service) => Some(&service.client_id),
             Self::Typed { .. } => None,
         }
     }
 
-    /// The secret of that client as it is set now.
-    pub(super) fn client_secret(&self) -> Option<&String> {
+    /// The client as it is set now, where its secret is set and not typed.
+    pub(super) fn registered(&self) -> Option<&Registered> {
         match self {
-            Self::Code(registered) => registered.client_secret.as_ref(),
-            Self::Typed { .. } => None,
+            Self::Code(registered) | Self::Enterprise { registered, .. } => Some(registered),
+            Self::Client(_) | Self::Typed { .. } => None,
         }
     }
 
@@ -108,7 +154,7 @@ impl Way {
     pub(super) fn header(&self) -> TokenHeader {
         match self {
             Self::Typed { header, .. } => header.clone(),
-            Self::Code(_) => TokenHeader::default(),
+            Self::Code(_) | Self::Client(_) | Self::Enterprise { .. } => TokenHeader::default(),
         }
     }
 
@@ -116,7 +162,15 @@ impl Way {
     pub(super) fn can_widen(&self) -> bool {
         match self {
             Self::Code(_) => true,
-            Self::Typed { .. } => false,
+            Self::Typed { .. } | Self::Client(_) | Self::Enterprise { .. } => false,
+        }
+    }
+
+    /// Whether nobody need be asked.
+    pub(super) fn is_silent(&self) -> bool {
+        match self {
+            Self::Enterprise { .. } => true,
+            Self::Code(_) | Self::Typed { .. } | Self::Client(_) => false,
         }
     }
 }

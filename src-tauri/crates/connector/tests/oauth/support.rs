@@ -74,6 +74,7 @@ impl Desk {
         let parts = GrantsParts {
             store,
             person: Arc::<Someone>::clone(person),
+            voucher: None,
             clock: Arc::<ManualClock>::clone(&self.clock),
             connections: HttpClient::new().unwrap(),
             events: Arc::new(move |event: GrantEvent| events.lock().unwrap().push(event.what)),

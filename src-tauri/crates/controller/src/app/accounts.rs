@@ -10,7 +10,7 @@ use std::time::Duration;
 use audit::{AuditEvent, EventRecord, Journal};
 use connector::{
     AccountFault, Accounts, Asking, ConnectorGrants, GrantEvent, GrantFault, GrantHappening, GrantStatus,
-    GrantsParts,
+    GrantsParts, Voucher,
 };
 use model::{Advice, BoxFuture, ConnectorId, Subject};
 use org_protocol::{ClientMetadataUrl, ConnectorSpec};
@@ -32,6 +32,8 @@ const SIGN_IN_DEADLINE: Duration = Duration::from_secs(5 * 60);
 pub(crate) struct AccountParts {
     pub(crate) vault: Vault,
     pub(crate) desk: PendingDesk,
+    /// Who vouches for whoever is present, where somebody does.
+    pub(crate) voucher: Option<Arc<dyn Voucher>>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) connections: HttpClient,
     pub(crate) tell: Tell,
@@ -169,12 +171,13 @@ impl OwnAccounts {
     }
 
     fn grants_parts(&self) -> GrantsParts {
-        let AccountParts { vault, desk, clock, connections, tell, journal, address: _, list: _ } =
+        let AccountParts { vault, desk, voucher, clock, connections, tell, journal, address: _, list: _ } =
             &self.0.parts;
         let (tell, journal) = (tell.clone(), journal.clone());
         GrantsParts {
             store: Arc::new(vault.clone()),
             person: Arc::new(desk.clone()),
+            voucher: voucher.clone(),
             clock: Arc::clone(clock),
             connections: connections.clone(),
             events: Arc::new(move |event| tell.note(&journal, &record(event))),
