@@ -3,11 +3,13 @@
 
 mod asking;
 mod clients;
+mod enterprise;
 mod people;
 mod real;
 mod refusals;
 mod renewals;
 mod server;
+mod service;
 mod stepping_up;
 mod support;
 mod typed;

@@ -15,7 +15,7 @@ use crate::server::parameters;
 use crate::support::{Desk, bearer, mail, serve, status};
 
 /// Whether the connector takes the token: it lists its tools only then.
-async fn tools(url: &Url, bearer: &Bearer) -> Result<usize, UpstreamFault> {
+pub(crate) async fn tools(url: &Url, bearer: &Bearer) -> Result<usize, UpstreamFault> {
     let deadline = Duration::from_secs(30);
     let session = Session::open_url(
         &HttpClient::new().unwrap(),

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use connector::{Asking, ConnectorGrants, GrantEvent, GrantFault, GrantHappening, GrantStatus, GrantsParts};
+use connector::{
+    Asking, ConnectorGrants, GrantEvent, GrantFault, GrantHappening, GrantStatus, GrantsParts, Voucher,
+};
 use model::{BoxFuture, ConnectorId, Subject};
 use org_protocol::{ConnectorSpec, CredentialSpec};
 use os::{Clock, ManualClock, SystemClock};
@@ -70,18 +72,29 @@ impl Desk {
         person: &Arc<Someone>,
         store: Arc<dyn SecretStore>,
     ) -> ConnectorGrants {
+        self.grants_by(&Subject::local(owner), person, store, None)
+    }
+
+    /// The grants of somebody, for whom somebody may vouch.
+    pub(crate) fn grants_by(
+        &self,
+        owner: &Subject,
+        person: &Arc<Someone>,
+        store: Arc<dyn SecretStore>,
+        voucher: Option<Arc<dyn Voucher>>,
+    ) -> ConnectorGrants {
         let events = Arc::clone(&self.events);
         let parts = GrantsParts {
             store,
             person: Arc::<Someone>::clone(person),
-            voucher: None,
+            voucher,
             clock: Arc::<ManualClock>::clone(&self.clock),
             connections: HttpClient::new().unwrap(),
             events: Arc::new(move |event: GrantEvent| events.lock().unwrap().push(event.what)),
             rules: KeeperRules { look: Duration::from_millis(20), ..KeeperRules::default() },
             sign_in_deadline: Duration::from_secs(60),
         };
-        ConnectorGrants::new(&Subject::local(owner), parts).unwrap()
+        ConnectorGrants::new(owner, parts).unwrap()
     }
 
     pub(crate) fn happened(&self) -> Vec<GrantHappening> {
