@@ -190,14 +190,33 @@ impl ConnectorSpec {
             (Some(_), Some(_)) | (None, None) => Err(ContentFault::Transport),
         }
     }
-}
 
-impl CredentialSpec {
-    /// Checks what belongs together.
+    /// Checks that the credential fits together, and fits the transport.
     ///
     /// # Errors
     /// [`CredentialFault`].
-    pub fn check(&self) -> Result<(), CredentialFault> {
+    pub fn check_credential(&self) -> Result<(), CredentialFault> {
+        self.credential.check()?;
+        match &self.credential {
+            CredentialSpec::UserToken { .. }
+            | CredentialSpec::ClientCredentials { .. }
+            | CredentialSpec::Enterprise { .. }
+                if self.url.is_none() =>
+            {
+                Err(CredentialFault::NoUrl)
+            }
+            CredentialSpec::None
+            | CredentialSpec::UserOauth { .. }
+            | CredentialSpec::UserToken { .. }
+            | CredentialSpec::ClientCredentials { .. }
+            | CredentialSpec::Enterprise { .. }
+            | CredentialSpec::Brokered { .. } => Ok(()),
+        }
+    }
+}
+
+impl CredentialSpec {
+    fn check(&self) -> Result<(), CredentialFault> {
         match self {
             Self::UserOauth { client_id: None, client_secret: Some(_), .. } => {
                 Err(CredentialFault::SecretOfNobody)
@@ -232,6 +251,9 @@ pub enum CredentialFault {
     /// A client secret is nobody's.
     #[error("has a client_secret but no client_id")]
     SecretOfNobody,
+    /// The kind of credential goes into requests, and a program gets none.
+    #[error("has a credential for a url, but a command")]
+    NoUrl,
     /// Redirect URIs are nobody's.
     #[error("has redirect_uris but no client_id that they were registered with")]
     RedirectOfNobody,
@@ -414,7 +436,7 @@ impl Content {
             {
                 return Err(ContentFault::NoCredential(id.clone()));
             }
-            connector.credential.check().map_err(|fault| ContentFault::Credential(id.clone(), fault))?;
+            connector.check_credential().map_err(|fault| ContentFault::Credential(id.clone(), fault))?;
         }
         for (server, spec) in &self.servers {
             for connector in spec.connectors.iter().chain(spec.tools.keys()) {
@@ -433,6 +455,35 @@ impl Content {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_credential_fits_together_and_fits_its_connector() {
+        let check = |at: &str, credential: &str| {
+            let text = format!(r#"{{"title":"T",{at},"credential":{credential}}}"#);
+            serde_json::from_str::<ConnectorSpec>(&text).expect(credential).check_credential()
+        };
+        let (url, command) = (r#""url":"https://mcp.example/""#, r#""command":["mcp"]"#);
+        let redirects = r#""redirect_uris":["http://127.0.0.1:8400/callback"]"#;
+        let oauth = |more: &str| format!(r#"{{"kind":"user_oauth",{more}}}"#);
+        assert_eq!(check(url, &oauth(&format!(r#""client_id":"c",{redirects}"#))), Ok(()));
+        assert_eq!(check(url, &oauth(redirects)), Err(CredentialFault::RedirectOfNobody));
+        assert_eq!(check(url, &oauth(r#""client_secret":"s""#)), Err(CredentialFault::SecretOfNobody));
+        for of_requests in [
+            r#"{"kind":"user_token","header":"X-API-Key"}"#,
+            r#"{"kind":"client_credentials","client_id":"c","authentication":"private_key_jwt"}"#,
+            r#"{"kind":"enterprise","client_id":"c","or_ask":true}"#,
+        ] {
+            assert_eq!(check(url, of_requests), Ok(()));
+            assert_eq!(check(command, of_requests), Err(CredentialFault::NoUrl));
+        }
+        for wrong in [
+            r#"{"kind":"user_token","header":"Host"}"#,
+            r#"{"kind":"client_credentials"}"#,
+            r#"{"kind":"enterprise","client_id":"c","ask":true}"#,
+        ] {
+            assert!(serde_json::from_str::<CredentialSpec>(wrong).is_err(), "{wrong}");
+        }
+    }
 
     #[test]
     fn a_tool_list_is_whole_unless_it_says_otherwise_in_known_words() {

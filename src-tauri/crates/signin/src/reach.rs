@@ -5,6 +5,8 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::sync::{Arc, PoisonError, RwLock};
 
+use hyper::Uri;
+use hyper_util::client::proxy::matcher::Matcher;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::{Host, Url};
 
@@ -29,6 +31,11 @@ impl NamedHosts {
         if let Some(host) = url.host_str() {
             self.0.write().unwrap_or_else(PoisonError::into_inner).insert(normal(host));
         }
+    }
+
+    /// Whether the host of `url` is among them.
+    pub(crate) fn is_of(&self, url: &Url) -> bool {
+        url.host_str().is_some_and(|host| self.has(host))
     }
 
     fn has(&self, host: &str) -> bool {
@@ -95,18 +102,36 @@ fn normal(host: &str) -> String {
 /// that changes between check and use gains nothing.
 pub(crate) struct GuardedResolver {
     pub(crate) named: NamedHosts,
+    /// Through these everything goes; where they lie is whoever set up the computer's choice.
+    pub(crate) proxies: NamedHosts,
+}
+
+/// The hosts of the proxies that this computer is set up with, where they have names: as the HTTP client finds them itself.
+pub(crate) fn proxies() -> NamedHosts {
+    through(&Matcher::from_system())
+}
+
+fn through(set_up: &Matcher) -> NamedHosts {
+    let anywhere = ["https://somewhere.invalid/", "http://somewhere.invalid/"].map(Uri::from_static);
+    let found = NamedHosts::default();
+    for proxy in anywhere.iter().filter_map(|place| set_up.intercept(place)) {
+        if let Ok(proxy) = Url::parse(&proxy.uri().to_string()) {
+            found.add(&proxy);
+        }
+    }
+    found
 }
 
 impl Resolve for GuardedResolver {
     fn resolve(&self, name: Name) -> Resolving {
-        let named = self.named.clone();
+        let (named, proxies) = (self.named.clone(), self.proxies.clone());
         Box::pin(async move {
             let host = name.as_str().to_owned();
             let asked = host.clone();
             let found: Vec<SocketAddr> =
                 tokio::task::spawn_blocking(move || (asked.as_str(), 0).to_socket_addrs()).await??.collect();
             let allowed: Vec<SocketAddr> =
-                found.into_iter().filter(|address| may_have(&named, &host, address.ip())).collect();
+                found.into_iter().filter(|address| may_have(&named, &proxies, &host, address.ip())).collect();
             if allowed.is_empty() {
                 return Err(Box::new(HttpFault::NotAllowed(host)) as Box<dyn std::error::Error + Send + Sync>);
             }
@@ -115,13 +140,13 @@ impl Resolve for GuardedResolver {
     }
 }
 
-fn may_have(named: &NamedHosts, host: &str, address: IpAddr) -> bool {
+fn may_have(named: &NamedHosts, proxies: &NamedHosts, host: &str, address: IpAddr) -> bool {
     if normal(host) == "localhost" {
         return Area::of(address) == Area::Loopback;
     }
     match Area::of(address) {
         Area::Public => true,
-        Area::Private | Area::Loopback => named.has(host),
+        Area::Private | Area::Loopback => named.has(host) || proxies.has(host),
         Area::Never => false,
     }
 }
@@ -247,13 +272,26 @@ mod tests {
     fn a_name_may_have_inside_addresses_only_if_somebody_named_it() {
         let named = NamedHosts::default();
         named.add(&Url::parse("https://SSO.corp/").unwrap());
+        let none = NamedHosts::default();
         let ip = |text: &str| text.parse::<IpAddr>().unwrap();
-        assert!(may_have(&named, "sso.corp.", ip("10.0.0.9")));
-        assert!(!may_have(&named, "sso.corp", ip("169.254.169.254")), "not even then");
-        assert!(!may_have(&named, "attacker.example", ip("10.0.0.9")));
-        assert!(!may_have(&named, "attacker.example", ip("127.0.0.1")));
-        assert!(may_have(&named, "as.example", ip("93.184.216.34")));
-        assert!(!may_have(&named, "localhost", ip("93.184.216.34")));
+        assert!(may_have(&named, &none, "sso.corp.", ip("10.0.0.9")));
+        assert!(!may_have(&named, &none, "sso.corp", ip("169.254.169.254")), "not even then");
+        assert!(!may_have(&named, &none, "attacker.example", ip("10.0.0.9")));
+        assert!(!may_have(&named, &none, "attacker.example", ip("127.0.0.1")));
+        assert!(may_have(&named, &none, "as.example", ip("93.184.216.34")));
+        assert!(!may_have(&named, &none, "localhost", ip("93.184.216.34")));
+    }
+
+    #[test]
+    fn a_proxy_may_lie_inside_and_is_asked_for_nothing_itself() {
+        let set_up = Matcher::builder().all("http://proxy.corp:3128").build();
+        let (named, proxies) = (NamedHosts::default(), through(&set_up));
+        let ip = |text: &str| text.parse::<IpAddr>().unwrap();
+        assert!(may_have(&named, &proxies, "proxy.corp", ip("10.0.0.9")));
+        assert!(!may_have(&named, &proxies, "other.corp", ip("10.0.0.9")));
+        assert!(!may_have(&named, &proxies, "proxy.corp", ip("169.254.169.254")));
+        assert!(proxies.is_of(&Url::parse("https://PROXY.corp/token").unwrap()));
+        assert!(!proxies.is_of(&Url::parse("https://as.example/token").unwrap()));
     }
 
     #[test]

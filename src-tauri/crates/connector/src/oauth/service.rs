@@ -110,9 +110,13 @@ impl GrantPlace {
         let nobody = || FaultKind::NotOffered("an identity provider that vouches for you".to_owned());
         let voucher = self.shared().voucher.as_ref().ok_or_else(|| RenewFault::NotDone(nobody()))?;
         let wanted = Vouch { audience: &server.issuer, resource: &server.resource, scopes: &server.asked };
-        let assertion = voucher.vouch(&self.shared().subject, wanted).await.map_err(|fault| match fault {
-            FaultKind::Refused(code) => RenewFault::Ended(code),
-            other => RenewFault::NotDone(other),
+        let vouched = voucher.vouch(&self.shared().subject, wanted).await;
+        let assertion = vouched.map_err(|fault| {
+            if let FaultKind::Refused(code) = fault {
+                RenewFault::Ended(code)
+            } else {
+                RenewFault::NotDone(fault)
+            }
         })?;
         if !is_for(&assertion, &server.issuer) {
             return Err(RenewFault::NotDone(FaultKind::Mismatch(
@@ -183,4 +187,31 @@ fn is_for(assertion: &SecretString, issuer: &str) -> bool {
     let claims = parts.next().and_then(part::<Claims>);
     header.is_some_and(|header| header.typ == ASSERTION_TYPE)
         && claims.is_some_and(|claims| claims.aud == issuer)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_an_assertion_for_this_server_is_sent_there() {
+        let issuer = "https://as.example";
+        let encoded = |part: serde_json::Value| {
+            base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(part.to_string())
+        };
+        let assertion = |typ: &str, aud: serde_json::Value| {
+            let header = encoded(serde_json::json!({ "typ": typ, "alg": "ES256" }));
+            SecretString::from(format!("{header}.{}.c2ln", encoded(serde_json::json!({ "aud": aud }))))
+        };
+        assert!(is_for(&assertion(ASSERTION_TYPE, issuer.into()), issuer));
+        for wrong in [
+            assertion("JWT", issuer.into()),
+            assertion(ASSERTION_TYPE, "https://as.example/".into()),
+            assertion(ASSERTION_TYPE, "https://other.example".into()),
+            assertion(ASSERTION_TYPE, serde_json::json!([issuer, "https://other.example"])),
+            SecretString::from("opaque"),
+        ] {
+            assert!(!is_for(&wrong, issuer));
+        }
+    }
 }

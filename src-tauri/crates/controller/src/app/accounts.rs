@@ -158,6 +158,16 @@ impl OwnAccounts {
         faults
     }
 
+    /// Whether a connector wants an account of the person's own, and there is none.
+    pub(crate) fn is_signed_out(&self, connector: &ConnectorId) -> bool {
+        let held = self.held();
+        let is_own = held.connectors.get(connector).is_some_and(|spec| spec.credential.is_own());
+        is_own
+            && held.grants.as_ref().is_none_or(|grants| {
+                matches!(grants.watch().borrow().get(connector), Some(GrantStatus::SignedOut))
+            })
+    }
+
     /// Ends the work after what is under way.
     pub(crate) async fn close(&self) {
         let grants = self.held().grants.take();
