@@ -12,5 +12,6 @@ mod logs;
 mod org;
 mod policy;
 mod protocol;
+mod renewal;
 mod sign_in;
 mod threats;

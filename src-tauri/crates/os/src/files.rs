@@ -6,6 +6,8 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::crash::{Step, reached};
+
 const LEFTOVER: &str = ".deskgate-tmp-";
 
 /// Replaces the file at `path` as a whole: after a crash it holds the old or the new bytes, never a mixture, and the new
@@ -15,14 +17,20 @@ const LEFTOVER: &str = ".deskgate-tmp-";
 /// Whatever the file system says. The old file is then still there unless renaming succeeded and only the last sync of
 /// the directory failed; no temporary file stays behind.
 pub fn write_durable(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    reached(path, Step::Begun);
     let dir = parent(path)?;
     let temporary = Temporary::beside(dir);
     let mut file = temporary.create()?;
     file.write_all(bytes)?;
+    reached(path, Step::Written);
     file.sync_all()?;
     drop(file);
+    reached(path, Step::Synced);
     fs::rename(&temporary.0, path)?;
-    sync_dir(dir)
+    reached(path, Step::Renamed);
+    sync_dir(dir)?;
+    reached(path, Step::Durable);
+    Ok(())
 }
 
 /// Removes the file at `path`, durably. A file that is not there counts as removed. Blocks for the disk.

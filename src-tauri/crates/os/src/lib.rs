@@ -8,6 +8,7 @@
 
 mod child;
 mod clock;
+mod crash;
 mod files;
 mod harden;
 mod instance;

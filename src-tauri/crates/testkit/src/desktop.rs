@@ -8,6 +8,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 use url::Url;
 
+use crate::canary::Guard;
 use crate::{Bridge, Employee, PeerFault, Process, Screen, Session, SessionParts, Setup, Spec, Tray, until};
 
 const SOON: Duration = Duration::from_secs(60);
@@ -55,7 +56,10 @@ impl Desktop {
     /// # Errors
     /// If it cannot be started.
     pub fn launch(&mut self, arguments: &[&str]) -> Result<(), PeerFault> {
-        self.process = Some(self.spec().args(arguments).start()?);
+        let mut folders = vec![self.home().to_owned(), self.session.home()];
+        folders.extend(self.setup.path.iter().cloned());
+        let guard = Guard { folders, lends_to_children: false };
+        self.process = Some(self.spec().args(arguments).guarded(guard).start()?);
         Ok(())
     }
 

@@ -9,6 +9,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use url::Url;
 
+use crate::canary::Guard;
 use crate::{
     Assistant, Bridge, Browser, Employee, OAuthClient, PeerFault, Process, Session, SessionParts, Tokens,
     lasting_port, until,
@@ -101,8 +102,19 @@ impl Gateway {
         if !self.setup.usual_log {
             spec = spec.env("DESKGATE_LOG", "debug");
         }
-        self.process = Some(spec.env("PATH", self.path()).start()?);
+        self.process = Some(spec.env("PATH", self.path()).guarded(self.guard()).start()?);
         Ok(())
+    }
+
+    /// Its own folder, and those of the stand-ins for programs that it starts.
+    fn guard(&self) -> Guard {
+        let folders = [self.home().to_owned()].into_iter().chain(self.setup.path.iter().cloned()).collect();
+        Guard { folders, lends_to_children: false }
+    }
+
+    /// Variables of its environment from its next start on, beside those of the session.
+    pub fn environment(&mut self) -> &mut Vec<(String, String)> {
+        &mut self.setup.environment
     }
 
     /// Its folder, `DESKGATE_HOME`.

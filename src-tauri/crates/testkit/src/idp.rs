@@ -6,7 +6,7 @@ use serde_json::json;
 use url::Url;
 
 use crate::place::{node, npm_file, npm_folder, script};
-use crate::{PeerFault, Process, Spec};
+use crate::{PeerFault, Process, Spec, canary};
 
 /// Somebody who can sign in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,7 +39,8 @@ impl Employee {
         Self::new("ivy", "Ivy Infrastructure", "it")
     }
 
-    fn new(login: &str, name: &str, group: &str) -> Self {
+    /// Somebody in this group.
+    pub fn new(login: &str, name: &str, group: &str) -> Self {
         Self {
             login: login.to_owned(),
             password: format!("{login}-Pa$$w0rd"),
@@ -129,11 +130,20 @@ impl Idp {
     /// If it cannot be started.
     pub async fn start(settings: &IdpSettings) -> Result<Self, PeerFault> {
         npm_file("oidc-provider/package.json")?;
+        for person in &settings.people {
+            canary::plant("a password", &person.password);
+        }
+        for service in &settings.services {
+            if let ServiceProof::Basic(secret) = &service.by {
+                canary::plant("a program's secret", secret);
+            }
+        }
         let mut process = Spec::new("identity provider", node()?)
             .arg(script("npm/idp.mjs"))
             .arg(npm_folder())
             .arg(encode(settings).to_string())
             .start()?;
+        canary::plant_from(process.log_file().to_owned());
         let issuer = process.ready_line("ready ", Duration::from_secs(60)).await?;
         Ok(Self { process, issuer })
     }
@@ -153,13 +163,42 @@ impl Idp {
 
     /// Who has signed in with a password so far, in order.
     pub fn sign_ins(&self) -> Vec<String> {
+        self.lines("signed-in ")
+    }
+
+    /// How often somebody's refresh tokens were exchanged for new ones.
+    pub fn renewals(&self, person: &Employee) -> usize {
+        self.lines(&format!("renewed {} ", person.login)).len()
+    }
+
+    /// How often a refresh token of a client that somebody let in was refused.
+    pub fn refused_renewals(&self, person: &Employee) -> usize {
+        let clients = self.lines(&format!("consented {} ", person.login));
+        let refused = self.lines("not-renewed ");
+        refused.iter().filter(|line| clients.iter().any(|client| line.ends_with(client))).count()
+    }
+
+    /// Has the token endpoint do what it is asked for and never answer, or answer again.
+    ///
+    /// # Errors
+    /// If the provider fails.
+    pub async fn hold_answers(&self, hold: bool) -> Result<(), PeerFault> {
+        self.administer(if hold { "answers/hold" } else { "answers/give" }, &json!({})).await
+    }
+
+    /// How many answers of the token endpoint were held back.
+    pub fn held_answers(&self) -> usize {
+        self.lines("held").len()
+    }
+
+    fn lines(&self, beginning: &str) -> Vec<String> {
         let log = self.process.log();
-        log.lines().filter_map(|line| line.strip_prefix("signed-in ")).map(str::to_owned).collect()
+        log.lines().filter_map(|line| line.strip_prefix(beginning)).map(str::to_owned).collect()
     }
 
     /// How many sessions were ended from a browser (OpenID Connect RP-Initiated Logout 1.0).
     pub fn sign_outs(&self) -> usize {
-        self.process.log().lines().filter(|line| *line == "signed-out").count()
+        self.lines("signed-out").len()
     }
 
     /// Registers where a client is told of logouts (OpenID Connect Back-Channel Logout 1.0), and whether it is told which

@@ -10,6 +10,7 @@ mod assistant;
 pub mod bench;
 mod bridge;
 mod browser;
+mod canary;
 mod claude;
 mod codex;
 mod collector;

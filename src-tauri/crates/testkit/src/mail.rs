@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 use url::Url;
 
+use crate::canary;
 use crate::place::{python, script};
 use crate::{Employee, Idp, PeerFault, Process, Spec};
 
@@ -43,6 +44,9 @@ impl Mail {
         header: Option<&str>,
         tokens: &[(&str, &Employee)],
     ) -> Result<Self, PeerFault> {
+        for (token, _) in tokens {
+            canary::plant("an access token that was handed out", token);
+        }
         let tokens: serde_json::Map<_, _> =
             tokens.iter().map(|(token, person)| ((*token).to_owned(), json!(person.login))).collect();
         Self::spawn(&json!({ "port": 0, "header": header, "tokens": tokens })).await

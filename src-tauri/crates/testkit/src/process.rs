@@ -13,6 +13,7 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process_group};
 use tempfile::TempDir;
 
+use crate::canary::Guard;
 use crate::{PeerFault, until};
 
 /// How a program is to be started.
@@ -25,6 +26,7 @@ pub struct Spec {
     inherit: bool,
     folder: Option<PathBuf>,
     input: Option<Vec<u8>>,
+    guard: Option<Guard>,
 }
 
 impl Spec {
@@ -38,6 +40,7 @@ impl Spec {
             inherit: false,
             folder: None,
             input: None,
+            guard: None,
         }
     }
 
@@ -92,6 +95,13 @@ impl Spec {
         self
     }
 
+    /// Makes it a program under test: when it ends, no secret may lie readable in what it left or started.
+    #[must_use]
+    pub(crate) fn guarded(mut self, guard: Guard) -> Self {
+        self.guard = Some(guard);
+        self
+    }
+
     /// The program.
     pub(crate) fn program_path(&self) -> &Path {
         &self.program
@@ -138,7 +148,16 @@ impl Spec {
             .process_group(0);
         let child = command.spawn().map_err(|source| PeerFault::Start { name: self.name.clone(), source })?;
         let reaper = Reaper::start(child.id())?;
-        Ok(Process { name: self.name, child, reaper: Some(reaper), log, stop: Signal::KILL, _home: home })
+        let guard = self.guard;
+        Ok(Process {
+            name: self.name,
+            child,
+            reaper: Some(reaper),
+            log,
+            stop: Signal::KILL,
+            guard,
+            _home: home,
+        })
     }
 }
 
@@ -150,6 +169,7 @@ pub struct Process {
     reaper: Option<Reaper>,
     log: PathBuf,
     stop: Signal,
+    guard: Option<Guard>,
     _home: TempDir,
 }
 
@@ -238,8 +258,21 @@ impl Process {
     }
 
     /// Ends the whole group at once and waits for the program's end.
+    ///
+    /// # Panics
+    /// If it is under test and a secret lies readable in what it left or started.
     pub fn kill(&mut self) {
+        let guard = self.guard.take();
+        let shown = guard.as_ref().map(|guard| guard.look_at_programs(self.child.id()));
         end(self.reaper.take(), &mut self.child, self.stop);
+        let left = guard.map(|guard| guard.look_at_files(&self.log));
+        let secrets = [shown.unwrap_or_default(), left.unwrap_or_default()].concat();
+        assert!(secrets.is_empty() || std::thread::panicking(), "{}: {secrets:#?}", self.name);
+    }
+
+    /// Where [`Process::log`] is written.
+    pub(crate) fn log_file(&self) -> &Path {
+        &self.log
     }
 
     /// Ends with this signal instead of a kill, for programs that hold what outlives them.

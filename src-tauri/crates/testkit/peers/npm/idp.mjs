@@ -3,7 +3,9 @@
 // SETTINGS is JSON. Prints one line `ready <issuer>` when it can be asked, and one line for each sign-in.
 //
 // Whoever administers it posts to /admin: clients/<id> with members of the client's metadata to change, and
-// people/<login>/sign-out or people/<login>/disable; vouching with what vouching.mjs takes.
+// people/<login>/sign-out or people/<login>/disable, vouching with what vouching.mjs takes, and answers/hold to have it do
+// what the token endpoint is asked for without ever answering, or answers/give to have it answer again. It prints a line
+// for each renewal, each held answer and each secret that it hands out.
 //
 // It must never accept a wrong password, skip consent or invent a group: tests rely on it as on a stranger.
 import { createServer } from 'node:http';
@@ -70,6 +72,16 @@ const provider = new Provider(issuer, {
 });
 provider.on('server_error', (_context, error) => console.error(error));
 provider.on('backchannel.error', (_context, error) => console.error(error));
+// What nobody but its holder may know.
+for (const [what, event] of [['refresh', 'refresh_token'], ['code', 'authorization_code'], ['session', 'session']]) {
+  provider.on(`${event}.saved`, ({ jti }) => console.log(`secret ${what} ${jti}`));
+}
+provider.on('grant.success', ({ oidc }) => {
+  if (oidc.params.grant_type === 'refresh_token') console.log(`renewed ${oidc.account.accountId} ${oidc.client.clientId}`);
+});
+provider.on('grant.error', ({ oidc }, error) => {
+  if (oidc.params?.grant_type === 'refresh_token') console.log(`not-renewed ${error.error} ${oidc.params.client_id}`);
+});
 provider.on('end_session.success', () => console.log('signed-out'));
 
 const sessions = new Map();
@@ -77,9 +89,14 @@ provider.on('session.saved', (session) => sessions.set(session.uid, session.id))
 provider.on('session.destroyed', (session) => sessions.delete(session.uid));
 
 const administerVouching = await vouching(provider, { packages, errors, issuer, signingKey, people, resourceServer });
+let holding = false;
 const handle = provider.callback();
 server.on('request', (request, response) => {
   if (request.url.startsWith('/admin/')) return administer(request, response);
+  if (holding && request.url === '/token') {
+    response.end = () => console.log('held');
+    return handle(request, response);
+  }
   const found = /^\/interaction\/([\w-]+)(\/login|\/consent|\/cancel)?$/.exec(request.url);
   if (!found) return handle(request, response);
   return interact(request, response, found[2]).catch((error) => {
@@ -100,6 +117,8 @@ async function administer(request, response) {
       }
     } else if (kind === 'vouching') {
       await administerVouching(JSON.parse(await body(request)));
+    } else if (kind === 'answers') {
+      holding = name === 'hold';
     } else {
       if (act === 'disable') people.delete(name);
       await signOut(name);

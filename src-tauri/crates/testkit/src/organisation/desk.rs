@@ -6,6 +6,7 @@ use std::process::{Output, Stdio};
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 
+use crate::canary::Guard;
 use crate::{PeerFault, Spec};
 
 /// Makes the root document and tells its fingerprint.
@@ -85,6 +86,8 @@ impl Desk {
             .args(SERVE)
             .arg(format!("127.0.0.1:{port}"))
             .folder(&self.home)
+            // The connectors that it runs are lent shared accounts.
+            .guarded(Guard { folders: vec![self.home.join("data")], lends_to_children: true })
     }
 
     fn fault_at_start(&self, source: std::io::Error) -> PeerFault {

@@ -15,7 +15,9 @@ use serde_json::Value;
 use tempfile::TempDir;
 use url::Url;
 
-use crate::{Browser, Collector, Employee, Idp, Mail, OAuthClient, PeerFault, Postgres, Process, Role};
+use crate::{
+    Browser, Collector, Employee, Idp, Mail, OAuthClient, PeerFault, Postgres, Process, Role, canary,
+};
 use desk::Desk;
 use server::Server;
 
@@ -198,6 +200,9 @@ async fn make_root(desk: &Desk) -> Result<String, PeerFault> {
 }
 
 async fn store_secrets(desk: &Desk, warehouse: &Postgres) -> Result<(), PeerFault> {
+    for role in [Role::Finance, Role::Analyst] {
+        canary::plant("the password of a shared account", role.password());
+    }
     let (finance, analyst) = (warehouse.dsn(Role::Finance), warehouse.dsn(Role::Analyst));
     tokio::try_join!(
         put_credential(desk, "warehouse-finance", &finance),
@@ -207,6 +212,7 @@ async fn store_secrets(desk: &Desk, warehouse: &Postgres) -> Result<(), PeerFaul
 }
 
 async fn put_credential(desk: &Desk, id: &str, secret: &str) -> Result<(), PeerFault> {
+    canary::plant("a shared account", secret);
     desk.says(&["credential", "put", id], secret).await.map(drop)
 }
 
