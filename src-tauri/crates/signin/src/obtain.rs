@@ -81,9 +81,12 @@ fn read(granted: bool, body: &[u8]) -> Result<Tokens, RenewFault> {
     }
     let refusal: Refusal = serde_json::from_slice(body).map_err(|_| unreadable("a refusal".to_owned()))?;
     match error_code(&refusal.error) {
-        code if matches!(code.as_str(), "temporarily_unavailable" | "server_error" | "slow_down") => {
-            Err(RenewFault::NotDone(FaultKind::Unreachable(code)))
-        }
+        code if is_passing(&code) => Err(RenewFault::NotDone(FaultKind::Unreachable(code))),
         code => Err(RenewFault::Ended(code)),
     }
+}
+
+/// Whether an error code says that the same may be granted a moment later.
+pub(crate) fn is_passing(code: &str) -> bool {
+    matches!(code, "temporarily_unavailable" | "server_error" | "slow_down")
 }

@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use crate::answer::error_code;
+use crate::obtain::is_passing;
 use crate::{FaultKind, HttpFault, HttpRequest, Reach};
 
 /// The longest that an access token is believed to last, so that arithmetic on it stays in range.
@@ -235,11 +236,10 @@ fn renew_fault(error: TokenRequestError) -> RenewFault {
     match error {
         RequestTokenError::ServerResponse(response) => {
             let code = error_code(response.error().as_ref());
-            match code.as_str() {
-                "temporarily_unavailable" | "server_error" | "slow_down" => {
-                    RenewFault::NotDone(FaultKind::Unreachable(code))
-                }
-                _ => RenewFault::Ended(code),
+            if is_passing(&code) {
+                RenewFault::NotDone(FaultKind::Unreachable(code))
+            } else {
+                RenewFault::Ended(code)
             }
         }
         RequestTokenError::Request(fault) if fault.acted() => RenewFault::Unknown(fault.into()),

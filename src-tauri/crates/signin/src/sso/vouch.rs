@@ -10,6 +10,7 @@ use super::place::SsoPlace;
 use super::session::Session;
 use crate::FaultKind;
 use crate::answer::error_code;
+use crate::obtain::is_passing;
 
 /// RFC 8693, section 2.1.
 const TOKEN_EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
@@ -63,7 +64,10 @@ impl SsoPlace {
         if !answer.status().is_success() {
             let refusal: Refusal = serde_json::from_slice(answer.body())
                 .map_err(|_| FaultKind::Unreadable("a refusal".to_owned()))?;
-            return Err(FaultKind::Refused(error_code(&refusal.error)));
+            return Err(match error_code(&refusal.error) {
+                code if is_passing(&code) => FaultKind::Unreachable(code),
+                code => FaultKind::Refused(code),
+            });
         }
         let exchanged: Exchanged = serde_json::from_slice(answer.body()).map_err(|fault| {
             FaultKind::Unreadable(format!("an exchanged token, column {}", fault.column()))
