@@ -3,8 +3,8 @@
 use serde_json::json;
 use testkit::bench::Echo;
 use testkit::{
-    Access, Assistant, Browser, Desktop, Driver, Employee, Idp, IdpSettings, Mail, OAuthClient, Program,
-    SessionParts, Setup, Step, free_port, program, until,
+    Access, Assistant, Browser, Desktop, Driver, Employee, OAuthClient, Program, SessionParts, Setup, Step,
+    free_port, program, until,
 };
 use url::Url;
 
@@ -12,7 +12,7 @@ use crate::common::{Personal, SOON, files_below, is_refused};
 use crate::hostile::script_that;
 use crate::org::acme;
 
-async fn start(personal: Personal) -> Desktop {
+pub(crate) async fn start(personal: Personal) -> Desktop {
     let program = program(Program::Desktop).expect("built");
     Desktop::start(&program, personal.setup()).await.expect("the desktop starts")
 }
@@ -40,7 +40,7 @@ async fn asks(url: &Url, name: &str) -> OAuthClient {
     client
 }
 
-async fn token(desktop: &mut Desktop, name: &str) -> String {
+pub(crate) async fn token(desktop: &mut Desktop, name: &str) -> String {
     let url = desktop.offers("desk").await.expect("offered");
     let client = asks(&url, name).await;
     let screen = desktop.screen().await.expect("a screen");
@@ -172,101 +172,20 @@ async fn a_terminal_cannot_answer_for_the_person_at_the_desk() {
     tray.entry("Sly wants to use Server desk").await.expect("it still waits");
 }
 
-/// The story "mail", at a desk.
 #[tokio::test]
-async fn the_first_call_opens_a_native_sign_in_window_and_later_ones_are_silent() {
-    let idp = Idp::start(&IdpSettings::default()).await.expect("the identity provider starts");
-    let mail = Mail::start(&idp).await.expect("the mail starts");
-    let mut desktop =
-        start(Personal::default().http_with_own_account("mail", mail.url()).server("desk", &["mail"])).await;
-    let token = token(&mut desktop, "Test").await;
-    let url = desktop.offers("desk").await.expect("offered");
-    let assistant = Assistant::new(url, Access::Bearer(token)).expect("an assistant");
-    let call = [Step::call("list_messages", json!({}))];
-    let (window, alice) = ("Sign in to Connector mail", Employee::alice());
-
-    let person = async {
-        desktop.sign_in(window, &alice).await.expect("signed in");
-        desktop.screen().await.expect("a screen").gone(window).await.expect("the window closes by itself");
-    };
-    let (first, ()) = tokio::join!(assistant.run(None, &call), person);
-    let first = first.expect("connected");
-    assert_eq!(first.answers[0]["structuredContent"]["account"], "alice", "{first:?}");
-    assert!(desktop.notifications().await.expect("a daemon").contains(&window.to_owned()));
-
-    let second = assistant.run(None, &call).await.expect("connected");
-    assert_eq!(second.answers[0]["structuredContent"]["account"], "alice");
-    assert_eq!(idp.sign_ins(), ["alice"], "she was asked once");
-}
-
-/// The page that asks is Deskgate's own, and the window an ordinary sign-in window.
-#[tokio::test]
-async fn a_token_is_typed_in_a_native_window_and_the_call_goes_on() {
-    let mail = Mail::start_with_tokens(None, &[("key-of-alice", &Employee::alice())])
-        .await
-        .expect("the mail starts");
-    let how = format!("url = {:?}\ncredential = {{ kind = \"user_token\" }}", mail.url().as_str());
-    let mut desktop = start(Personal::default().connector("mail", &how).server("desk", &["mail"])).await;
-    let token = token(&mut desktop, "Test").await;
-    let url = desktop.offers("desk").await.expect("offered");
-    let assistant = Assistant::new(url, Access::Bearer(token)).expect("an assistant");
-    let call = [Step::call("list_messages", json!({}))];
-    let window = "Sign in to Connector mail";
-
-    let person = async {
-        let screen = desktop.screen().await.expect("a screen");
-        screen.fill(window, &[("Access token or API key", "key-of-alice")]).await.expect("typed");
-        screen.press(window, "Save").await.expect("pressed");
-        screen.gone(window).await.expect("the window closes by itself");
-    };
-    let (first, ()) = tokio::join!(assistant.run(None, &call), person);
-    let first = first.expect("connected");
-    assert_eq!(first.answers[0]["structuredContent"]["account"], "alice", "{first:?}");
-}
-
-#[tokio::test]
-async fn a_sign_in_window_that_is_closed_gives_the_sign_in_up() {
-    let idp = Idp::start(&IdpSettings::default()).await.expect("the identity provider starts");
-    let mail = Mail::start(&idp).await.expect("the mail starts");
-    let mut desktop =
-        start(Personal::default().http_with_own_account("mail", mail.url()).server("desk", &["mail"])).await;
-    let token = token(&mut desktop, "Test").await;
-    let url = desktop.offers("desk").await.expect("offered");
-    let assistant = Assistant::new(url, Access::Bearer(token)).expect("an assistant");
-    let call = [Step::call("list_messages", json!({}))];
-    let window = "Sign in to Connector mail";
-
-    let person = async {
-        let screen = desktop.screen().await.expect("a screen");
-        screen.shows(window, "Password").await.expect("the provider's page is there");
-        desktop.close_window(window).await.expect("closed");
-    };
-    let (refused, ()) = tokio::join!(assistant.run(None, &call), person);
-    let refused = refused.expect("connected");
-    assert!(is_refused(&refused.answers[0]), "{refused:?}");
-    assert_eq!(idp.sign_ins(), Vec::<String>::new());
-}
-
-#[tokio::test]
-async fn one_sign_in_at_the_provider_serves_every_connector() {
-    let idp = Idp::start(&IdpSettings::default()).await.expect("the identity provider starts");
-    let (mail, post) = (Mail::start(&idp).await.expect("mail"), Mail::start(&idp).await.expect("more mail"));
-    let personal = Personal::default()
-        .http_with_own_account("mail", mail.url())
-        .http_with_own_account("post", post.url())
-        .server("desk", &["mail", "post"]);
+async fn an_assistant_that_is_stopped_in_the_tray_gets_no_further() {
+    let (_echo, personal) = echo().await;
     let mut desktop = start(personal).await;
+    let token = token(&mut desktop, "Test").await;
+    let url = desktop.offers("desk").await.expect("offered");
+    let assistant = Assistant::new(url, Access::Bearer(token)).expect("an assistant");
+    let call = [Step::call("echo", json!({"message": "hello"}))];
+    assert_eq!(assistant.run(None, &call).await.expect("connected").text(0), Some("hello"));
+
     let tray = desktop.tray().await.expect("a tray");
-
-    tray.choose("Sign in to Connector mail").await.expect("chosen");
-    desktop.sign_in("Sign in to Connector mail", &Employee::alice()).await.expect("signed in");
-    let screen = desktop.screen().await.expect("a screen");
-    screen.gone("Sign in to Connector mail").await.expect("the window closes");
-    tray.choose("Sign in to Connector post").await.expect("chosen");
-    screen.press("Sign in to Connector post", "Allow").await.expect("only asked to agree");
-    screen.gone("Sign in to Connector post").await.expect("the window closes");
-
-    assert_eq!(idp.sign_ins(), ["alice"], "the password was typed once");
+    tray.choose("Stop the access of Test to Server desk").await.expect("chosen");
+    tray.entry("Ready. 0 assistants, 1 connector.").await.expect("it is gone");
+    assistant.run(None, &call).await.expect_err("its token opens nothing any more");
 }
 
 #[tokio::test]

@@ -14,4 +14,6 @@ mod policy;
 mod protocol;
 mod renewal;
 mod sign_in;
+mod sign_in_windows;
 mod threats;
+mod threats_to_secrets;

@@ -6,7 +6,11 @@ use serde_json::json;
 use testkit::bench::Echo;
 use testkit::{Access, Assistant, Browser, Employee, Idp, IdpSettings, Mail, Opened, Step, until};
 
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
 use crate::common::{Personal, SOON, files_below, is_refused, signs_in, tells};
+use crate::hostile::{Raw, modern, request};
 
 /// The story "mail".
 #[tokio::test]
@@ -107,6 +111,29 @@ async fn whoever_cancels_is_told_so_and_can_sign_in_later() {
 }
 
 #[tokio::test]
+async fn assistants_stay_signed_in_over_an_update() {
+    let echo = Echo::start().await.expect("an upstream");
+    let upstream = format!("http://{}/mcp", echo.address());
+    let mut gateway = Personal::default().http("echo", &upstream).server("desk", &["echo"]).start().await;
+    let assistant = gateway.connect("desk", "Test").await.expect("let in");
+    let newer = tempfile::tempdir().expect("a folder");
+    let program = newer.path().join("deskgate");
+    std::fs::copy(testkit::program(testkit::Program::Deskgate).expect("built"), &program).expect("copied");
+
+    gateway.update(&program).await.expect("it comes back");
+
+    gateway.offers("desk").await.expect("offered");
+    let refresh = assistant.tokens.refresh_token.expect("one is issued");
+    let renewed = assistant.client.refresh(&refresh).await.expect("renewed").access_token;
+    let call = [Step::call("echo", json!({"message": "hello"}))];
+    for token in [assistant.tokens.access_token, renewed] {
+        let url = gateway.url("desk").expect("a URL");
+        let assistant = Assistant::new(url, Access::Bearer(token)).expect("an assistant");
+        assert_eq!(assistant.run(None, &call).await.expect("connected").text(0), Some("hello"));
+    }
+}
+
+#[tokio::test]
 async fn a_person_who_denies_lets_no_assistant_in() {
     let gateway =
         Personal::default().http("echo", "http://127.0.0.1:9/mcp").server("desk", &["echo"]).start().await;
@@ -188,6 +215,57 @@ async fn without_a_keychain_the_person_is_told_and_calls_go_on() {
     let url = gateway.url("desk").expect("a URL");
     let assistant = Assistant::new(url, Access::Bearer(token)).expect("an assistant");
     assert_eq!(assistant.run(None, &call).await.expect("sealed since").text(0), Some("hello"));
+}
+
+/// Many assistants give up what is silent for a minute; a person needs longer to sign in.
+#[tokio::test]
+async fn an_assistant_hears_that_a_person_is_waited_for() {
+    let idp = Idp::start(&IdpSettings::default()).await.expect("the identity provider starts");
+    let mail = Mail::start(&idp).await.expect("the mail starts");
+    let mut opened = Opened::new().expect("a browser opener");
+    let gateway = Personal::default()
+        .http_with_own_account("mail", mail.url())
+        .server("desk", &["mail"])
+        .browser(&opened)
+        .start()
+        .await;
+    let token = gateway.connect("desk", "Test").await.expect("let in").tokens.access_token;
+    let raw = Raw { port: gateway.port(), token };
+    let params = json!({"name": "list_messages", "arguments": {}, "_meta": {"progressToken": "p-7"}});
+    let (headers, modern) = modern("tools/call", params.clone());
+    let mut modern = modern;
+    modern["params"]["_meta"]["progressToken"] = json!("p-7");
+    let eras = [(Vec::new(), request("tools/call", params)), (headers, modern)];
+    for (round, (headers, body)) in eras.into_iter().enumerate() {
+        let body = body.to_string();
+        let length = body.len().to_string();
+        let mut lines: Vec<_> = headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        lines.push(("Content-Length", &length));
+        let mut stream = TcpStream::connect(("127.0.0.1", raw.port)).await.expect("connected");
+        stream.write_all(format!("{}\r\n{body}", raw.head(&lines)).as_bytes()).await.expect("sent");
+        let mut read = Vec::new();
+        let mut until_it_says = async |words: &str| {
+            while !String::from_utf8_lossy(&read).contains(words) {
+                let more = stream.read_buf(&mut read).await.expect("readable");
+                assert_ne!(more, 0, "{words}: {}\n{}", String::from_utf8_lossy(&read), gateway.log());
+            }
+            String::from_utf8_lossy(&read).into_owned()
+        };
+        let said = until_it_says("Waiting for you to sign in").await;
+        assert!(said.contains("notifications/progress") && said.contains("\"p-7\""), "{said}");
+        assert!(!said.contains("http"), "where to sign in is not told to who cannot be asked: {said}");
+        signs_in(&mut opened, Employee::alice()).await;
+        let said = until_it_says("\"account\"").await;
+        assert!(said.contains("alice"), "the same call goes on: {said}");
+        assert_eq!(opened.all().len(), round + 1);
+        let out = gateway.deskgate(&["sign-out", "mail"]).await.expect("it runs");
+        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+        let signed_out = until("the account to be forgotten", SOON, async || {
+            let status = gateway.deskgate_json(&["status"]).await.ok()?;
+            (status["connectors"][0]["status"] == "sign_in_needed").then_some(())
+        });
+        signed_out.await.expect("forgotten");
+    }
 }
 
 /// A connector that hands out tokens itself: the person types one, on first use and when it is refused.

@@ -20,7 +20,7 @@ const OPEN: [(&str, &str); 6] = [
 ];
 const CLOSED: &str = "/s/desk/mcp";
 
-async fn in_front_of(upstream: &Upstream) -> (Gateway, Raw) {
+pub(crate) async fn in_front_of(upstream: &Upstream) -> (Gateway, Raw) {
     let gateway = Personal::default().http("acts", &upstream.url()).server("desk", &["acts"]).start().await;
     let token = gateway.connect("desk", "Test").await.expect("let in").tokens.access_token;
     let raw = Raw { port: gateway.port(), token };
@@ -29,7 +29,7 @@ async fn in_front_of(upstream: &Upstream) -> (Gateway, Raw) {
     (gateway, raw)
 }
 
-async fn acting() -> Upstream {
+pub(crate) async fn acting() -> Upstream {
     Upstream::start(|mut stream, _, id| async move {
         let _gone = stream.write_all(&response("200 OK", "", done(&id).as_bytes())).await;
     })
@@ -37,7 +37,7 @@ async fn acting() -> Upstream {
 }
 
 /// A request whose head is these lines.
-async fn sent(raw: &Raw, method: &str, path: &str, lines: &[String], body: &str) -> Answer {
+pub(crate) async fn sent(raw: &Raw, method: &str, path: &str, lines: &[String], body: &str) -> Answer {
     let head = format!("{method} {path} HTTP/1.1\r\n{}", lines.concat());
     let length = body.len();
     raw.send(format!("{head}Connection: close\r\nContent-Length: {length}\r\n\r\n{body}").as_bytes()).await

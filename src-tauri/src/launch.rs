@@ -74,6 +74,7 @@ pub(crate) fn launch(arguments: Arguments) -> Result<(), LaunchFault> {
     let app = tauri::Builder::default()
         .manage(Core::default())
         .manage(Clipboard::default())
+        .manage(windows::Left::default())
         .invoke_handler(handler)
         .setup(move |app| {
             bindings.mount_events(app);

@@ -35,8 +35,12 @@ impl Notices {
             if let Err(error) = notices.follow(&notice, &withdrawn).await {
                 tracing::warn!(%error, "a notification could not be shown");
             }
-            if let Some(id) = &notice.about {
-                notices.shown().remove(id);
+            let mut shown = notices.shown();
+            // A later notification may speak of the same.
+            if let Some(id) = &notice.about
+                && shown.get(id).is_some_and(|of| Arc::ptr_eq(of, &withdrawn))
+            {
+                shown.remove(id);
             }
         });
     }
@@ -53,7 +57,7 @@ impl Notices {
         let shown = notification(notice).show_async().await?;
         let (app, target) = (self.app.clone(), target(notice));
         let clicked = shown.wait_for_action_async(move |response: &NotificationResponse| {
-            if matches!(response, NotificationResponse::Default) {
+            if is_taken(response) {
                 act(&app, target);
             }
         });
@@ -74,10 +78,20 @@ impl Notices {
     }
 }
 
+/// The name of the button of what a notification offers.
+const OFFER: &str = "offer";
+
+/// Whether the person clicked on it, or on its button.
+fn is_taken(response: &NotificationResponse) -> bool {
+    matches!(response, NotificationResponse::Default)
+        || matches!(response, NotificationResponse::Action(name) if name == OFFER)
+}
+
 fn target(notice: &Notice) -> Act {
-    match &notice.about {
-        Some(id) => Act::Look(id.clone()),
-        None => Act::Open(notice.place),
+    match (&notice.offer, &notice.about) {
+        (Some(offer), _) => offer.act.clone(),
+        (None, Some(id)) => Act::Look(id.clone()),
+        (None, None) => Act::Open(notice.place),
     }
 }
 
@@ -85,8 +99,10 @@ fn notification(notice: &Notice) -> Notification {
     let mut notification = Notification::new();
     notification.appname("Deskgate").summary(&notice.title).body(&plain(&notice.body)).icon("deskgate");
     notification.action("default", "Open");
-    // What waits for an answer stays until it is answered; a fault is said and goes.
-    notification.timeout(if notice.about.is_some() { Timeout::Never } else { Timeout::Default });
+    if let Some(offer) = &notice.offer {
+        notification.action(OFFER, &offer.label);
+    }
+    notification.timeout(if notice.stays() { Timeout::Never } else { Timeout::Default });
     notification
 }
 

@@ -1,6 +1,6 @@
 //! Does the controller's effects with Tauri.
 
-use controller::{Effect, Event, Shell};
+use controller::{BrowserFault, Effect, Event, Shell};
 use model::Advice;
 use tauri::{AppHandle, Manager as _};
 
@@ -33,6 +33,7 @@ impl Shell for DesktopShell {
             Effect::OpenSignInWindow { id, url, redirect_uri: _, title } => {
                 on_main(&self.app, move || windows::open_sign_in(&app, &id, &url, &title));
             }
+            Effect::LeaveWindow(id) => on_main(&self.app, move || windows::leave(&app, &id)),
             Effect::CloseWindow(id) => on_main(&self.app, move || windows::close(&app, &id)),
             Effect::ForgetSignIns => on_main(&self.app, windows::forget_sign_ins),
             Effect::OpenBrowser(url) => open_browser(&app, &url),
@@ -73,17 +74,13 @@ impl Clipboard {
 }
 
 fn open_browser(app: &AppHandle, url: &url::Url) {
-    if let Err(error) = open::that_detached(url.as_str()) {
-        raise(
-            app,
-            Advice::new(
-                "browser",
-                format!("Your browser could not be opened: {error}."),
-                "What was to be opened there does not go on.",
-                "Set a default browser, then try again.",
-            ),
-        );
-    }
+    let (why, todo) = match controller::open_browser(url) {
+        Ok(()) => return,
+        Err(BrowserFault::Refused(fault)) => (fault.to_string(), "Tell whoever gave you this address."),
+        Err(BrowserFault::NotStarted(error)) => (error.to_string(), "Set a default browser, then try again."),
+    };
+    let happened = format!("Your browser could not be opened: {why}.");
+    raise(app, Advice::new("browser", happened, "What was to be opened there does not go on.", todo));
 }
 
 fn raise(app: &AppHandle, advice: Advice) {

@@ -4,8 +4,11 @@
 //! Only the main window and the question windows show our own pages and may call commands. A sign-in window shows pages
 //! from elsewhere; it has no capability, remembers nothing on disk and can do one thing for us: come back to its redirect.
 
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
+
 use controller::app::Home;
-use controller::{Answer, PendingId, Place, Question, is_redirect};
+use controller::{Answer, Event, PendingId, Place, Question, is_redirect};
 use tauri::webview::{NewWindowResponse, PageLoadEvent};
 use tauri::{AppHandle, Manager as _, WebviewUrl, WebviewWindow, WebviewWindowBuilder, WindowEvent};
 use tauri_specta::Event as _;
@@ -64,13 +67,15 @@ pub(crate) fn open_sign_in(app: &AppHandle, id: &PendingId, url: &Url, title: &s
         .devtools(false)
         .on_download(|_, _| false)
         .on_new_window(|_, _| NewWindowResponse::Deny)
-        .on_navigation(navigation(app.clone(), id.clone(), title.to_owned()));
+        .on_navigation(navigation(app.clone(), id.clone()));
     let built = share_session(apart(builder)).build();
     if let Ok(window) = &built {
         remember_session(window);
+        follow_pages(window, page(window.clone(), id.clone(), title.to_owned()));
         let (app, id) = (app.clone(), id.clone());
         window.on_window_event(move |event| {
             if matches!(event, WindowEvent::Destroyed)
+                && !app.state::<Left>().0.lock().unwrap_or_else(PoisonError::into_inner).remove(&id)
                 && let Some(desk) = app.state::<Core>().desk()
             {
                 // After a redirect nothing waits any more, and this changes nothing.
@@ -79,6 +84,18 @@ pub(crate) fn open_sign_in(app: &AppHandle, id: &PendingId, url: &Url, title: &s
         });
     }
     report(&label, built);
+}
+
+/// The sign-ins whose windows are closed because they go on in the browser.
+#[derive(Default)]
+pub(crate) struct Left(Mutex<BTreeSet<PendingId>>);
+
+/// Closes the window of a sign-in that goes on elsewhere: it is not given up by that.
+pub(crate) fn leave(app: &AppHandle, id: &PendingId) {
+    if app.get_webview_window(&format!("{SIGN_IN}{id}")).is_some() {
+        app.state::<Left>().0.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone());
+        close(app, id);
+    }
 }
 
 /// Names the sign-in windows' context apart from that of our own pages. Nothing of a sign-in is written there; but the
@@ -121,7 +138,7 @@ fn own<'a>(app: &'a AppHandle, label: &str, page: &str) -> WebviewWindowBuilder<
 
 /// What a sign-in window may do at each navigation: come back, which ends the sign-in; or go on, with encryption or on this
 /// computer.
-fn navigation(app: AppHandle, id: PendingId, title: String) -> impl Fn(&Url) -> bool + Send + 'static {
+fn navigation(app: AppHandle, id: PendingId) -> impl Fn(&Url) -> bool + Send + 'static {
     move |url| {
         let core = app.state::<Core>();
         let state = core.state();
@@ -137,17 +154,29 @@ fn navigation(app: AppHandle, id: PendingId, title: String) -> impl Fn(&Url) -> 
             });
             return false;
         }
-        let (shown, label) = (with_host(&title, url), format!("{SIGN_IN}{id}"));
-        let handle = app.clone();
-        let titled = app.run_on_main_thread(move || {
-            if let Some(window) = handle.get_webview_window(&label) {
-                let _ = window.set_title(&shown);
-            }
-        });
-        if let Err(error) = titled {
+        may_visit(url)
+    }
+}
+
+/// How far a page has come to being shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// It is asked for.
+    Coming,
+    /// It is what the window shows now.
+    Shown,
+}
+
+/// What follows when a sign-in window's page, not a frame in it, becomes another: the title names its host, and the state
+/// learns of it.
+fn page(window: WebviewWindow, id: PendingId, title: String) -> impl Fn(&Url, Stage) + Send + 'static {
+    move |url, stage| {
+        if stage == Stage::Shown
+            && let Err(error) = window.set_title(&with_host(&title, url))
+        {
             tracing::debug!(%error, "a title could not be set");
         }
-        may_visit(url)
+        window.state::<Core>().tell(Event::SignInPage { id: id.clone(), url: url.clone() });
     }
 }
 
@@ -183,9 +212,12 @@ mod session {
     use std::cell::RefCell;
 
     use tauri::{AppHandle, WebviewWindow, WebviewWindowBuilder, Wry};
+    use url::Url;
     use webkit2gtk::{
-        WebContextExt as _, WebViewExt as _, WebsiteDataManagerExtManual as _, WebsiteDataTypes,
+        LoadEvent, WebContextExt as _, WebViewExt as _, WebsiteDataManagerExtManual as _, WebsiteDataTypes,
     };
+
+    use super::Stage;
 
     thread_local! {
         static KEPT: RefCell<Option<webkit2gtk::WebView>> = const { RefCell::new(None) };
@@ -208,6 +240,27 @@ mod session {
         });
         if let Err(error) = kept {
             tracing::warn!(%error, "the next sign-in starts a session of its own");
+        }
+    }
+
+    /// Tells of each page that the window itself comes to. Navigations alone would tell of the frames in it as well.
+    pub(crate) fn follow_pages(window: &WebviewWindow, told: impl Fn(&Url, Stage) + Send + 'static) {
+        let followed = window.with_webview(move |view| {
+            view.inner().connect_load_changed(move |view, event| {
+                let stage = if matches!(event, LoadEvent::Started | LoadEvent::Redirected) {
+                    Stage::Coming
+                } else if event == LoadEvent::Committed {
+                    Stage::Shown
+                } else {
+                    return;
+                };
+                if let Some(url) = view.uri().and_then(|uri| Url::parse(&uri).ok()) {
+                    told(&url, stage);
+                }
+            });
+        });
+        if let Err(error) = followed {
+            tracing::warn!(%error, "the title does not follow the page");
         }
     }
 
@@ -244,11 +297,17 @@ mod session {
 
     pub(crate) fn remember_session(_window: &WebviewWindow) {}
 
+    pub(crate) fn follow_pages(
+        _window: &WebviewWindow,
+        _told: impl Fn(&super::Url, super::Stage) + Send + 'static,
+    ) {
+    }
+
     pub(crate) fn forget_sign_ins() {}
 }
 
 pub(crate) use session::forget_sign_ins;
-use session::{remember_session, share_session};
+use session::{follow_pages, remember_session, share_session};
 
 fn raise(window: &WebviewWindow) {
     let raised = window.show().and_then(|()| window.unminimize()).and_then(|()| window.set_focus());

@@ -1,12 +1,12 @@
 //! `deskgate serve`: the gateway without a display.
 
 use std::io::IsTerminal as _;
-use std::process::{ExitCode, Stdio};
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
 use controller::app::{Home, LIST_GRACE, Options, start};
-use controller::{Act, Effect, Event, Shell};
+use controller::{Act, BrowserFault, Effect, Event, Shell};
 use model::ForPerson as _;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -64,6 +64,7 @@ impl Shell for Terminal {
             }
             Effect::OpenWindow(_)
             | Effect::CloseWindow(_)
+            | Effect::LeaveWindow(_)
             | Effect::Withdraw(_)
             | Effect::CopyText(_)
             | Effect::Order(_)
@@ -73,23 +74,12 @@ impl Shell for Terminal {
     }
 }
 
-/// Hands an address to the system's opener as one argument; no shell sees it.
 fn open_browser(url: &url::Url) {
-    if !matches!(url.scheme(), "https" | "http") {
-        tracing::error!("a sign-in address that is no web address was not opened");
-        return;
-    }
-    let opener = if cfg!(target_os = "macos") { "open" } else { "xdg-open" };
-    let started = std::process::Command::new(opener)
-        .arg(url.as_str())
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn();
-    match started {
-        Ok(mut child) => {
-            std::thread::spawn(move || child.wait());
+    match controller::open_browser(url) {
+        Ok(()) => {}
+        Err(BrowserFault::Refused(fault)) => tracing::error!(%fault, "a page was not opened"),
+        Err(BrowserFault::NotStarted(error)) => {
+            tracing::error!(%error, "the browser could not be opened; open this address: {url}");
         }
-        Err(error) => tracing::error!(%error, "the browser could not be opened; open this address: {url}"),
     }
 }

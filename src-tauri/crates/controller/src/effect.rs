@@ -6,6 +6,7 @@ use model::{ConnectorId, ServerId};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
+use crate::event::Act;
 use crate::pending::PendingId;
 
 /// A place in the main window.
@@ -96,6 +97,8 @@ pub enum Effect {
     },
     /// Close the window that was opened for a pending item, if there is one.
     CloseWindow(PendingId),
+    /// Close the window of a sign-in that goes on elsewhere: nothing is given up by it.
+    LeaveWindow(PendingId),
     /// Open the system browser.
     OpenBrowser(Url),
     /// Show a notification.
@@ -115,7 +118,7 @@ pub enum Effect {
 /// A notification. Its text is shown on locked screens: nothing sensitive is in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Notice {
-    /// The pending item that it speaks of, so that it can be withdrawn; none for a fault.
+    /// The pending item that it speaks of, or spoke of, so that it can be withdrawn; none for a fault.
     pub about: Option<PendingId>,
     /// The first line.
     pub title: String,
@@ -123,6 +126,24 @@ pub struct Notice {
     pub body: String,
     /// Where a click leads.
     pub place: Place,
+    /// What a click does instead, if the notification offers something.
+    pub offer: Option<Offer>,
+}
+
+/// Something that a notification offers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Offer {
+    /// What its button says.
+    pub label: String,
+    /// What it does.
+    pub act: Act,
+}
+
+impl Notice {
+    /// Whether it stays until it is taken away: it speaks of what waits for the person. Others are said and go.
+    pub fn stays(&self) -> bool {
+        self.about.is_some() && self.offer.is_none()
+    }
 }
 
 /// What the person wants of the gateway.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use model::{Advice, CallId, ConnectorId, ServerId};
+use url::Url;
 
 use crate::effect::{PauseFor, Place};
 use crate::pending::{Ending, PendingId, PendingItem};
@@ -106,6 +107,14 @@ pub enum Event {
         id: PendingId,
         /// How it ended.
         ending: Ending,
+    },
+
+    /// A sign-in window is about to show this page, or shows it.
+    SignInPage {
+        /// The sign-in.
+        id: PendingId,
+        /// The page.
+        url: Url,
     },
 
     /// What the person does.

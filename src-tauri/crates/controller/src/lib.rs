@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 pub mod app;
+mod browser;
 mod effect;
 mod event;
 mod pending;
@@ -12,7 +13,8 @@ pub mod tray;
 pub mod view;
 pub mod words;
 
-pub use effect::{Effect, Engine, Notice, Order, PauseFor, Place, Shell, UnknownPlace};
+pub use browser::{BrowserFault, open_browser};
+pub use effect::{Effect, Engine, Notice, Offer, Order, PauseFor, Place, Shell, UnknownPlace};
 pub use event::{Act, Configuration, Event};
 pub use pending::{
     Answer, AnswerFault, Ending, MOST_PENDING, Now, PendingDesk, PendingId, PendingItem, Question, Surface,

@@ -3,7 +3,7 @@
 
 mod parts;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use vault::KeychainState;
 
 use crate::effect::{Effect, Notice, Order, PauseFor, Place};
 use crate::event::{Act, Configuration, Event};
-use crate::pending::{PendingId, PendingItem, Question};
+use crate::pending::{Ending, PendingId, PendingItem, Question};
 
 pub use parts::{
     Access, Activity, Assistant, AuditHealth, AuditState, CallOutcome, Connector, ConnectorStatus,
@@ -56,6 +56,10 @@ pub struct AppState {
     pub policy: Option<PolicyState>,
     /// What waits for the person.
     pub pending: BTreeMap<PendingId, PendingItem>,
+    /// Sign-ins that go on in the system browser, because their pages do not work in a window.
+    pub moved: BTreeSet<PendingId>,
+    /// Notifications that offer to sign in again after a sign-in was given up, by connector; none: the organisation.
+    pub offered: BTreeMap<Option<ConnectorId>, PendingId>,
     /// What is wrong, by code.
     pub faults: BTreeMap<String, Advice>,
     /// Whether calls are refused because the person said so.
@@ -87,6 +91,8 @@ impl AppState {
             audit: AuditState { records: 0, receipted: None, health: AuditHealth::NotChecked },
             policy: None,
             pending: BTreeMap::new(),
+            moved: BTreeSet::new(),
+            offered: BTreeMap::new(),
             faults: BTreeMap::new(),
             paused: None,
         }
@@ -154,6 +160,9 @@ impl AppState {
             Event::SignInsEnded => effects.push(Effect::ForgetSignIns),
             Event::Link(link) => self.link_is(link),
             Event::ConnectorStatus { connector, status } => {
+                if status == ConnectorStatus::Ready {
+                    effects.extend(self.withdraw_offer(&Some(connector.clone())));
+                }
                 self.with_connector(&connector, |it| it.status = status);
             }
             Event::ConnectorAccount { connector, account } => {
@@ -177,7 +186,8 @@ impl AppState {
                 self.faults.remove(&code);
             }
             Event::PendingAdded(item) => effects.extend(self.asked(item)),
-            Event::PendingGone { id, .. } => effects.extend(self.answered(&id)),
+            Event::PendingGone { id, ending } => effects.extend(self.answered(&id, ending)),
+            Event::SignInPage { id, url } => effects.extend(self.sign_in_page(&id, &url)),
             Event::Person(act) => effects.extend(self.act(act, now)),
             Event::Tick => {}
         }
@@ -233,7 +243,7 @@ impl AppState {
         }
     }
 
-    fn session_is(&mut self, session: Session) -> Option<Effect> {
+    fn session_is(&mut self, session: Session) -> Vec<Effect> {
         let was = std::mem::replace(&mut self.session, session);
         let gone = matches!((&was, &self.session), (Session::SignedIn { .. }, Session::SignedOut));
         let other = matches!((was.label(), self.session.label()), (Some(was), Some(is)) if was != is);
@@ -242,12 +252,11 @@ impl AppState {
             self.activity.clear();
         }
         match &self.session {
-            Session::Expired { why, .. } if was != self.session => Some(told(why)),
-            Session::Local { .. }
-            | Session::SignedOut
-            | Session::SigningIn
-            | Session::SignedIn { .. }
-            | Session::Expired { .. } => None,
+            Session::Expired { why, .. } if was != self.session => vec![told(why)],
+            Session::SignedIn { .. } => self.withdraw_offer(&None).into_iter().collect(),
+            Session::Local { .. } | Session::SignedOut | Session::SigningIn | Session::Expired { .. } => {
+                Vec::new()
+            }
         }
     }
 
@@ -308,16 +317,19 @@ impl AppState {
         if let Some(connector) = connector_of(&item) {
             self.with_connector(&connector, |it| it.status = ConnectorStatus::SigningIn);
         }
+        let offered = item.signs_in_to().and_then(|place| self.withdraw_offer(&place));
         let notice = (!item.is_sign_out()).then(|| Effect::Notify(crate::words::notice(&item)));
-        notice
+        offered
             .into_iter()
+            .chain(notice)
             .chain([self.show(&item)])
             .filter(|effect| self.desktop || matches!(effect, Effect::OpenBrowser(_) | Effect::Notify(_)))
             .collect()
     }
 
-    fn answered(&mut self, id: &PendingId) -> Vec<Effect> {
+    fn answered(&mut self, id: &PendingId, ending: Ending) -> Vec<Effect> {
         let Some(item) = self.pending.remove(id) else { return Vec::new() };
+        self.moved.remove(id);
         if let Some(connector) = connector_of(&item) {
             // Until the gateway says that the sign-in was good, it is still needed.
             self.with_connector(&connector, |it| {
@@ -326,18 +338,50 @@ impl AppState {
                 }
             });
         }
-        if self.desktop {
-            vec![Effect::CloseWindow(id.clone()), Effect::Withdraw(id.clone())]
-        } else {
-            Vec::new()
+        if !self.desktop {
+            return Vec::new();
         }
+        let closed = [Effect::CloseWindow(id.clone()), Effect::Withdraw(id.clone())];
+        closed.into_iter().chain(self.offer_again(&item, ending)).collect()
+    }
+
+    /// Offers a sign-in again that was given up: once for each, however many calls waited for it.
+    fn offer_again(&mut self, item: &PendingItem, ending: Ending) -> Option<Effect> {
+        let place = item.signs_in_to()?;
+        let notice = crate::words::given_up(item, ending)?;
+        self.offered.insert(place, item.id.clone());
+        Some(Effect::Notify(notice))
+    }
+
+    fn withdraw_offer(&mut self, place: &Option<ConnectorId>) -> Option<Effect> {
+        self.offered.remove(place).map(Effect::Withdraw)
+    }
+
+    /// A sign-in may lead on to a provider that refuses windows. Then it begins anew in the system browser, as the same attempt:
+    /// its redirect is waited for all the while.
+    fn sign_in_page(&mut self, id: &PendingId, url: &Url) -> Vec<Effect> {
+        let Some(item) = self.pending.get(id).filter(|item| !item.is_sign_out()).cloned() else {
+            return Vec::new();
+        };
+        if !self.in_browser(url) || !self.moved.insert(id.clone()) {
+            return Vec::new();
+        }
+        let notice = crate::words::goes_on_in_browser(&item);
+        vec![
+            Effect::LeaveWindow(id.clone()),
+            Effect::Withdraw(id.clone()),
+            Effect::Notify(notice),
+            self.show(&item),
+        ]
     }
 
     /// How a question is shown.
     fn show(&self, item: &PendingItem) -> Effect {
         let id = item.id.clone();
         match &item.question {
-            Question::SignIn(request) if self.in_browser(&request.authorize_url) => {
+            Question::SignIn(request)
+                if self.moved.contains(&id) || self.in_browser(&request.authorize_url) =>
+            {
                 Effect::OpenBrowser(opened_at(request).clone())
             }
             Question::SignIn(request) => Effect::OpenSignInWindow {
@@ -415,17 +459,12 @@ fn opened_at(request: &SignInRequest) -> &Url {
 /// The notification of something that is wrong.
 fn told(advice: &Advice) -> Effect {
     let body = [advice.means.as_str(), advice.todo.as_str()].join(" ").trim().to_owned();
-    Effect::Notify(Notice { about: None, title: advice.happened.clone(), body, place: Place::Overview })
+    let title = advice.happened.clone();
+    Effect::Notify(Notice { about: None, title, body, place: Place::Overview, offer: None })
 }
 
 fn connector_of(item: &PendingItem) -> Option<ConnectorId> {
-    match &item.question {
-        Question::SignIn(request) => match &request.purpose {
-            model::SignInPurpose::Connector { connector, .. } => Some(connector.clone()),
-            model::SignInPurpose::Organisation { .. } | model::SignInPurpose::SignOut { .. } => None,
-        },
-        Question::Consent(_) | Question::Approval(_) => None,
-    }
+    item.signs_in_to().flatten()
 }
 
 /// Providers that refuse to sign people in within an embedded view; there the system browser is the only way.

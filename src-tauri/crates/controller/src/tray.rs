@@ -17,6 +17,9 @@ const OUTAGES_LISTED: usize = 3;
 /// At most this many questions are listed; the window has all.
 const QUESTIONS_LISTED: usize = 5;
 
+/// At most this many assistants are listed; the window has all.
+const ASSISTANTS_LISTED: usize = 8;
+
 /// The tray: icon, tooltip and menu.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TrayMenu {
@@ -73,6 +76,13 @@ pub enum TrayAction {
     SignOut,
     /// Signs in to a connector.
     SignInTo(ConnectorId),
+    /// Takes back what an assistant was allowed at a virtual server.
+    Revoke {
+        /// The virtual server.
+        server: ServerId,
+        /// The assistant's client identifier.
+        client_id: String,
+    },
     /// Pauses for a quarter of an hour.
     PauseShort,
     /// Pauses until resumed.
@@ -103,6 +113,9 @@ impl TrayAction {
             // There it is said what ends and what stays.
             Self::SignOut => Act::Open(Place::Settings),
             Self::SignInTo(connector) => Act::SignInTo(connector.clone()),
+            Self::Revoke { server, client_id } => {
+                Act::Revoke { client_id: client_id.clone(), server: server.clone() }
+            }
             Self::PauseShort => Act::Pause(PauseFor::Duration(Duration::from_secs(15 * 60))),
             Self::PauseOpen => Act::Pause(PauseFor::Open),
             Self::Resume => Act::Resume,
@@ -122,6 +135,8 @@ impl std::fmt::Display for TrayAction {
             Self::SignIn => f.write_str("sign-in"),
             Self::SignOut => f.write_str("sign-out"),
             Self::SignInTo(connector) => write!(f, "sign-in-to:{connector}"),
+            // No virtual server's id has a colon; a client identifier may be a URL.
+            Self::Revoke { server, client_id } => write!(f, "revoke:{server}:{client_id}"),
             Self::PauseShort => f.write_str("pause-short"),
             Self::PauseOpen => f.write_str("pause"),
             Self::Resume => f.write_str("resume"),
@@ -142,6 +157,11 @@ impl FromStr for TrayAction {
             ("look", id) if !id.is_empty() => Self::Look(PendingId::typed(id)),
             ("copy-url", server) => Self::CopyUrl(server.parse().map_err(|_| UnknownEntry)?),
             ("sign-in-to", connector) => Self::SignInTo(connector.parse().map_err(|_| UnknownEntry)?),
+            ("revoke", object) => {
+                let (server, client_id) = object.split_once(':').ok_or(UnknownEntry)?;
+                let server = server.parse().map_err(|_| UnknownEntry)?;
+                Self::Revoke { server, client_id: client_id.to_owned() }
+            }
             ("sign-in", "") => Self::SignIn,
             ("sign-out", "") => Self::SignOut,
             ("pause-short", "") => Self::PauseShort,
@@ -162,7 +182,8 @@ pub fn tray(state: &AppState, now: Timestamp) -> TrayMenu {
     group(&mut items, questions(state));
     group(&mut items, sign_ins(state));
     group(&mut items, outages(state, now));
-    group(&mut items, vec![servers(state), TrayItem::Text { id: "audit", text: audit(&state.audit) }]);
+    let audit = TrayItem::Text { id: "audit", text: audit(&state.audit) };
+    group(&mut items, [servers(state)].into_iter().chain(assistants(state)).chain([audit]).collect());
     group(&mut items, vec![pause(state), action(TrayAction::Open(Place::Overview), "Open Deskgate")]);
     let mut last = Vec::new();
     if let Mode::Managed(organisation) = &state.mode {
@@ -242,6 +263,27 @@ fn servers(state: &AppState) -> TrayItem {
         .map(|(id, server)| action(TrayAction::CopyUrl(id.clone()), format!("Copy URL of {}", server.title)))
         .collect();
     TrayItem::Submenu { id: "servers", text: "Virtual servers".to_owned(), items }
+}
+
+/// The assistants that are let in, each with the way to end that. It takes two clicks, and a person can let it in again.
+fn assistants(state: &AppState) -> Option<TrayItem> {
+    let title = |server: &ServerId| {
+        state.servers.get(server).map_or_else(|| server.to_string(), |server| server.title.clone())
+    };
+    let mut items: Vec<_> = state
+        .assistants
+        .values()
+        .take(ASSISTANTS_LISTED)
+        .map(|it| {
+            let entry = TrayAction::Revoke { server: it.server.clone(), client_id: it.client_id.clone() };
+            action(entry, format!("Stop the access of {} to {}", words::name(&it.name), title(&it.server)))
+        })
+        .collect();
+    if items.is_empty() {
+        return None;
+    }
+    items.push(action(TrayAction::Open(Place::Assistants), "Look at all of them…"));
+    Some(TrayItem::Submenu { id: "assistants", text: "Assistants".to_owned(), items })
 }
 
 fn audit(audit: &AuditState) -> String {

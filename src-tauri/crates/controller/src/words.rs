@@ -7,8 +7,9 @@ use std::time::Duration;
 use connector::{LogEvent, LogPage};
 use model::{SignInPurpose, Timestamp, is_deceiving};
 
-use crate::effect::{Notice, Place};
-use crate::pending::{PendingItem, Question};
+use crate::effect::{Notice, Offer, Place};
+use crate::event::Act;
+use crate::pending::{Ending, PendingItem, Question};
 use crate::state::{
     AppState, Connector, ConnectorStatus, CredentialKind, ListState, Mode, Runs, Session, Status,
 };
@@ -170,7 +171,42 @@ pub fn notice(item: &PendingItem) -> Notice {
         Question::Consent(_) => "Open Deskgate to allow or deny it.",
         Question::Approval(_) => "Open Deskgate to look at the request and decide.",
     };
-    Notice { about: Some(item.id.clone()), title: title(item), body: body.to_owned(), place: Place::Pending }
+    let title = title(item);
+    Notice { about: Some(item.id.clone()), title, body: body.to_owned(), place: Place::Pending, offer: None }
+}
+
+/// The notification after a sign-in that was given up: what it means, and a way to try again. Nothing after one that ended
+/// otherwise. It too is seen on locked screens.
+pub fn given_up(item: &PendingItem, ending: Ending) -> Option<Notice> {
+    let Question::SignIn(request) = &item.question else { return None };
+    let happened = match ending {
+        Ending::Cancelled => "The sign-in was given up.",
+        Ending::Deadline => "Nobody signed in in time.",
+        Ending::Answered | Ending::Withdrawn => return None,
+    };
+    let (name, means, act) = match &request.purpose {
+        SignInPurpose::Organisation { name } => {
+            (name, "Your assistants can do nothing until you have signed in.".to_owned(), Act::SignIn)
+        }
+        SignInPurpose::Connector { connector, title } => {
+            let means = format!("Your assistants cannot use {title} until you have signed in.");
+            (title, means, Act::SignInTo(connector.clone()))
+        }
+        SignInPurpose::SignOut { .. } => return None,
+    };
+    Some(Notice {
+        about: Some(item.id.clone()),
+        title: format!("You are not signed in to {name}"),
+        body: format!("{happened} {means}"),
+        place: Place::Overview,
+        offer: Some(Offer { label: "Sign in".to_owned(), act }),
+    })
+}
+
+/// The notification for a sign-in whose page does not work in a window.
+pub fn goes_on_in_browser(item: &PendingItem) -> Notice {
+    let body = "Its page does not work in a window of Deskgate, so it was opened in your browser.";
+    Notice { body: body.to_owned(), ..notice(item) }
 }
 
 /// A status in a word.

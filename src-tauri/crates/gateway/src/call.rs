@@ -77,7 +77,7 @@ async fn called(
     task: Option<&Task>,
 ) -> Reply {
     let dialect = voice.dialect;
-    let snapshot = match known(gate, grant, params, dialect, task).await {
+    let snapshot = match voice.patiently(known(gate, grant, params, dialect, task)).await {
         Ok(snapshot) => snapshot,
         Err(advice) => {
             let snapshot = gate.snapshots.current();

@@ -130,7 +130,9 @@ impl Running {
                             }
                         }
                     }
-                    notice @ (Event::Progress(_) | Event::Log(_)) => voice.tell(&notice).await,
+                    notice @ (Event::Progress(_) | Event::Log(_) | Event::Waiting(_)) => {
+                        voice.tell(&notice).await;
+                    }
                 },
                 done = &mut self.work => {
                     voice.tell_rest(&mut self.hearing).await;

@@ -1,6 +1,7 @@
 //! How an assistant is spoken to while a request of it is under way, whatever its revision.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
@@ -24,11 +25,13 @@ pub(crate) struct Voice {
     followed: Option<Arc<Followed>>,
     /// Whether somebody waits, who may be asked to sign in.
     pub(crate) is_waited_for: bool,
+    /// How often it was said that a person is waited for.
+    waited: AtomicU32,
 }
 
 impl Voice {
     pub(crate) fn new(dialect: Dialect, means: Means, end: Option<Arc<End>>, outlet: Outlet) -> Self {
-        Self { dialect, end, means, outlet, followed: None, is_waited_for: true }
+        Self { dialect, end, means, outlet, followed: None, is_waited_for: true, waited: AtomicU32::new(0) }
     }
 
     /// What a connector learns of the assistant; `None` when there is nothing to learn.
@@ -103,6 +106,7 @@ impl Voice {
             outlet: Outlet::Closed,
             followed: Some(followed),
             is_waited_for: false,
+            waited: AtomicU32::new(0),
         }
     }
 
@@ -123,12 +127,31 @@ impl Voice {
                         let answer = self.ask(&asked.ask).await;
                         asked.answer(answer.unwrap_or_else(|| Err(assistant::unanswered())));
                     }),
-                    notice @ (Event::Progress(_) | Event::Log(_)) => self.tell(&notice).await,
+                    notice @ (Event::Progress(_) | Event::Log(_) | Event::Waiting(_)) => {
+                        self.tell(&notice).await;
+                    }
                 },
                 Some(()) = asking.next(), if !asking.is_empty() => {}
                 done = &mut work => {
                     self.tell_rest(hearing).await;
                     return done;
+                }
+            }
+        }
+    }
+
+    /// Waits for what may need a person, and says so from time to time where the assistant hears of progress: many give up what
+    /// is silent for a minute.
+    pub(crate) async fn patiently<T>(&self, work: impl Future<Output = T>) -> T {
+        tokio::pin!(work);
+        let mut next = connector::SILENT_AT_FIRST;
+        loop {
+            tokio::select! {
+                biased;
+                done = &mut work => return done,
+                () = tokio::time::sleep(next) => {
+                    self.tell(&Event::Waiting("Waiting for you to sign in.".to_owned())).await;
+                    next = connector::SILENT_AT_MOST;
                 }
             }
         }
@@ -140,8 +163,12 @@ impl Voice {
             (Event::Progress(params), Some(token)) => {
                 self.outlet.say(assistant::progress(token, params)).await;
             }
+            (Event::Waiting(words), Some(token)) => {
+                let step = self.waited.fetch_add(1, Ordering::Relaxed) + 1;
+                self.outlet.say(assistant::waiting(token, step, words)).await;
+            }
             (Event::Log(params), _) => self.outlet.say(assistant::log_message(params)).await,
-            (Event::Progress(_), None) | (Event::Asked(_), _) => {}
+            (Event::Progress(_) | Event::Waiting(_), None) | (Event::Asked(_), _) => {}
         }
     }
 

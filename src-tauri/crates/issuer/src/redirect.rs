@@ -6,6 +6,8 @@
 use url::Url;
 
 /// Custom-scheme redirects that are known to belong to an assistant. All others are refused: any program may claim a scheme.
+/// Visual Studio Code needs none: beside its pages on the web, which are left out, it registers `http://127.0.0.1/` and
+/// comes back there.
 const CUSTOM: &[&str] = &["cursor://anysphere.cursor-mcp/oauth/callback"];
 const LOOPBACK_HOSTS: &[&str] = &["127.0.0.1", "localhost", "[::1]"];
 /// Parameters that the answer adds: a redirect URI that brings its own could confuse the client.

@@ -82,7 +82,7 @@ impl Http {
                 .connect_timeout(Duration::from_secs(10))
                 .timeout(Duration::from_secs(30))
                 .redirect(reqwest::redirect::Policy::none())
-                .dns_resolver(Arc::new(GuardedResolver { named: named.clone(), proxies: proxies.clone() }))
+                .dns_resolver(Arc::new(GuardedResolver::new(named.clone(), proxies.clone())))
                 .user_agent(concat!("deskgate/", env!("CARGO_PKG_VERSION")))
                 .build()
                 .map_err(|fault| FaultKind::Internal(fault.to_string()))

@@ -2,6 +2,7 @@
 //! this machine talk to its own services or to the inside of the network (server-side request forgery).
 
 use std::collections::BTreeSet;
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -98,12 +99,23 @@ fn normal(host: &str) -> String {
     host.trim_end_matches('.').to_ascii_lowercase()
 }
 
+/// How a name is looked up. Blocks.
+type LookUp = Arc<dyn Fn(&str) -> io::Result<Vec<SocketAddr>> + Send + Sync>;
+
 /// Resolves names and drops the addresses that the name may not have. The connection is made to what is left, so a name
 /// that changes between check and use gains nothing.
 pub(crate) struct GuardedResolver {
-    pub(crate) named: NamedHosts,
+    named: NamedHosts,
     /// Through these everything goes; where they lie is whoever set up the computer's choice.
-    pub(crate) proxies: NamedHosts,
+    proxies: NamedHosts,
+    look_up: LookUp,
+}
+
+impl GuardedResolver {
+    /// The system's resolver, guarded.
+    pub(crate) fn new(named: NamedHosts, proxies: NamedHosts) -> Self {
+        Self { named, proxies, look_up: Arc::new(|host| Ok((host, 0).to_socket_addrs()?.collect())) }
+    }
 }
 
 /// The hosts of the proxies that this computer is set up with, where they have names: as the HTTP client finds them itself.
@@ -125,11 +137,11 @@ fn through(set_up: &Matcher) -> NamedHosts {
 impl Resolve for GuardedResolver {
     fn resolve(&self, name: Name) -> Resolving {
         let (named, proxies) = (self.named.clone(), self.proxies.clone());
+        let look_up = Arc::clone(&self.look_up);
         Box::pin(async move {
             let host = name.as_str().to_owned();
             let asked = host.clone();
-            let found: Vec<SocketAddr> =
-                tokio::task::spawn_blocking(move || (asked.as_str(), 0).to_socket_addrs()).await??.collect();
+            let found = tokio::task::spawn_blocking(move || look_up(&asked)).await??;
             let allowed: Vec<SocketAddr> =
                 found.into_iter().filter(|address| may_have(&named, &proxies, &host, address.ip())).collect();
             if allowed.is_empty() {
@@ -292,6 +304,40 @@ mod tests {
         assert!(!may_have(&named, &proxies, "proxy.corp", ip("169.254.169.254")));
         assert!(proxies.is_of(&Url::parse("https://PROXY.corp/token").unwrap()));
         assert!(!proxies.is_of(&Url::parse("https://as.example/token").unwrap()));
+    }
+
+    /// A name that has an address outside when it is looked at and one inside when it is used.
+    #[tokio::test]
+    async fn threat_6_the_address_that_is_connected_to_is_the_one_that_was_checked() {
+        let inside = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        inside.set_nonblocking(true).unwrap();
+        let loopback = inside.local_addr().unwrap();
+        let outside = "198.51.100.7:0".parse().unwrap();
+        let times = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+        let counted = Arc::clone(&times);
+        let flipping = GuardedResolver {
+            named: NamedHosts::default(),
+            proxies: NamedHosts::default(),
+            look_up: Arc::new(move |_| {
+                Ok(match counted.fetch_add(1, std::sync::atomic::Ordering::SeqCst) {
+                    0 => vec![loopback, outside],
+                    _ => vec![loopback, "169.254.169.254:0".parse().unwrap(), "10.0.0.1:0".parse().unwrap()],
+                })
+            }),
+        };
+        let resolve = || flipping.resolve("as.example".parse().unwrap());
+        let first: Vec<_> = resolve().await.unwrap().collect();
+        assert_eq!(first, [outside], "what is inside is not even handed to the connection");
+        assert!(resolve().await.is_err(), "each connection is looked at anew");
+
+        // The resolver is the only one that the client has, and is asked once for a connection.
+        let before = times.load(std::sync::atomic::Ordering::SeqCst);
+        let client = reqwest::Client::builder().no_proxy().dns_resolver(Arc::new(flipping)).build().unwrap();
+        let asked = client.get(format!("http://as.example:{}/", loopback.port())).send().await;
+        assert!(asked.is_err());
+        assert_eq!(times.load(std::sync::atomic::Ordering::SeqCst), before + 1);
+        let came = inside.accept().map(|_| ()).map_err(|fault| fault.kind());
+        assert_eq!(came, Err(io::ErrorKind::WouldBlock), "nobody came");
     }
 
     #[test]

@@ -197,6 +197,18 @@ impl Desktop {
         count.map_err(|_| PeerFault::answer("dunstctl", "no number"))
     }
 
+    /// Clicks on the notifications that are on the screen, with the button that dunst takes for "do it".
+    ///
+    /// # Errors
+    /// If there is none.
+    pub async fn click_notification(&self) -> Result<(), PeerFault> {
+        let found = self.run_tool("xdotool", &["search", "--onlyvisible", "--name", "Dunst"]).await?;
+        let id = String::from_utf8_lossy(&found.stdout).lines().last().map(str::to_owned);
+        let id = id.ok_or_else(|| PeerFault::answer("screen", "no notification"))?;
+        self.run_tool("xdotool", &["mousemove", "--window", &id, "20", "20", "click", "2"]).await?;
+        Ok(())
+    }
+
     /// The titles of the windows that are visible.
     ///
     /// # Errors

@@ -85,6 +85,16 @@ impl Gateway {
         self.launch().await
     }
 
+    /// Replaces it by another program file, as an update does, and starts that on the same home.
+    ///
+    /// # Errors
+    /// If it does not come back.
+    pub async fn update(&mut self, program: &Path) -> Result<(), PeerFault> {
+        self.stop();
+        program.clone_into(&mut self.program);
+        self.launch().await
+    }
+
     /// Kills it as a crash would.
     pub fn stop(&mut self) {
         drop(self.process.take());

@@ -51,6 +51,8 @@ pub enum Event {
     Progress(Box<RawValue>),
     /// A log message: the parameters of the notification.
     Log(Box<RawValue>),
+    /// It has not come to the connector yet: a person is waited for. In words.
+    Waiting(String),
     /// A question.
     Asked(Asked),
 }
@@ -59,6 +61,7 @@ impl Event {
     fn bytes(&self) -> usize {
         match self {
             Self::Progress(params) | Self::Log(params) => params.get().len(),
+            Self::Waiting(words) => words.len(),
             Self::Asked(asked) => asked.ask.bytes(),
         }
     }
@@ -202,6 +205,13 @@ impl Ear {
                 }
             }
             Notice::Changed(_) | Notice::Updated { .. } => {}
+        }
+    }
+
+    /// Says, where the assistant hears of progress, that a person is waited for.
+    pub fn waits(&self, words: &str) {
+        if self.0.wants.progress {
+            self.0.say(Event::Waiting(words.to_owned()));
         }
     }
 

@@ -4,6 +4,7 @@
 mod asking;
 mod clients;
 mod enterprise;
+mod misled;
 mod people;
 mod real;
 mod refusals;

@@ -77,6 +77,20 @@ async fn only_web_addresses_are_shown_to_a_person() {
     not_allowed(&refused(metadata(|m| m["authorization_endpoint"] = json!("file:///etc/passwd"))).await);
     not_allowed(&refused(metadata(|m| m["authorization_endpoint"] = json!("ms-word:ofe|u|https://x"))).await);
     not_allowed(&refused(metadata(|m| m["authorization_endpoint"] = json!("http://as.example/a"))).await);
+    not_allowed(
+        &refused(metadata(|m| m["authorization_endpoint"] = json!("file://host/share/calc.exe"))).await,
+    );
+    not_allowed(
+        &refused(metadata(|m| m["authorization_endpoint"] = json!("https://user:x@as.example/"))).await,
+    );
+    for none in [
+        |m: &mut serde_json::Value| m["authorization_endpoint"] = json!("$(calc)"),
+        |m: &mut serde_json::Value| m["authorization_endpoint"] = json!("--flag"),
+        |m: &mut serde_json::Value| m["authorization_endpoint"] = json!(r"\\host\share\calc.exe"),
+    ] {
+        let fault = refused(metadata(none)).await;
+        assert!(!matches!(fault, FaultKind::Cancelled | FaultKind::Internal(_)), "{fault:?}");
+    }
     let long = |m: &mut serde_json::Value| {
         m["authorization_endpoint"] = json!(format!("https://as.example/{}", "a".repeat(65_536)));
     };

@@ -1,8 +1,8 @@
 //! What waits, how it can be answered, and which questions are the same.
 
 use model::{
-    Advice, Approval, ApprovalRequest, Consent, ConsentRequest, ForPerson, SignInOutcome, SignInPurpose,
-    SignInRequest, Timestamp,
+    Advice, Approval, ApprovalRequest, ConnectorId, Consent, ConsentRequest, ForPerson, SignInOutcome,
+    SignInPurpose, SignInRequest, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 
@@ -59,6 +59,18 @@ pub struct PendingItem {
 }
 
 impl PendingItem {
+    /// What it signs in to: a connector, or none for the organisation. Nothing if it is no sign-in.
+    pub fn signs_in_to(&self) -> Option<Option<ConnectorId>> {
+        match &self.question {
+            Question::SignIn(request) => match &request.purpose {
+                SignInPurpose::Organisation { .. } => Some(None),
+                SignInPurpose::Connector { connector, .. } => Some(Some(connector.clone())),
+                SignInPurpose::SignOut { .. } => None,
+            },
+            Question::Consent(_) | Question::Approval(_) => None,
+        }
+    }
+
     /// Whether it is no question, but a page on which the person signs out.
     pub fn is_sign_out(&self) -> bool {
         match &self.question {

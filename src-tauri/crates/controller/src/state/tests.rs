@@ -235,6 +235,100 @@ fn a_sign_in_shows_at_its_connector() {
 }
 
 #[test]
+fn a_sign_in_that_was_given_up_is_offered_again_once() {
+    let mail: ConnectorId = "mail".parse().unwrap();
+    let again = Act::SignInTo(mail.clone());
+    for ending in [Ending::Cancelled, Ending::Deadline] {
+        let mut state = ready();
+        state.handle(Event::PendingAdded(sign_in_item("b1", "https://idp.test/?state=1")), NOW);
+        let gone = || Event::PendingGone { id: PendingId::typed("b1"), ending };
+        let effects = state.handle(gone(), NOW);
+        let [Effect::CloseWindow(_), Effect::Withdraw(_), Effect::Notify(notice)] = &effects[..] else {
+            panic!("{effects:?}")
+        };
+        assert_eq!(notice.title, "You are not signed in to Mail");
+        assert!(!notice.stays(), "it is said, and the tray goes on to offer it");
+        assert_eq!(notice.offer.as_ref().map(|offer| offer.act.clone()), Some(again.clone()));
+        let text = format!("{} {}", notice.title, notice.body);
+        assert!(!text.contains("idp.test") && !text.contains("ada"), "a locked screen shows it: {text}");
+        assert_eq!(state.handle(gone(), NOW), [], "said once");
+
+        // Whoever takes it up, or signs in otherwise, is not offered it any more.
+        let effects = state.handle(Event::Person(again.clone()), NOW);
+        assert_eq!(effects, [Effect::Order(Order::SignInTo(mail.clone()))]);
+        let withdrawn = Effect::Withdraw(PendingId::typed("b1"));
+        let mut elsewhere = state.clone();
+        let effects = state.handle(Event::PendingAdded(sign_in_item("b2", "https://idp.test/?state=2")), NOW);
+        assert_eq!(effects[0], withdrawn);
+        let good = Event::ConnectorStatus { connector: mail.clone(), status: ConnectorStatus::Ready };
+        assert_eq!(elsewhere.handle(good.clone(), NOW), [withdrawn]);
+        assert_eq!(elsewhere.handle(good, NOW), []);
+    }
+    for ending in [Ending::Answered, Ending::Withdrawn] {
+        let mut state = ready();
+        state.handle(Event::PendingAdded(sign_in_item("b1", "https://idp.test/?state=1")), NOW);
+        let effects = state.handle(Event::PendingGone { id: PendingId::typed("b1"), ending }, NOW);
+        assert_eq!(effects.len(), 2, "{ending:?}: {effects:?}");
+    }
+    let mut state = ready();
+    state.handle(Event::PendingAdded(consent_item("a1")), NOW);
+    let denied = Event::PendingGone { id: PendingId::typed("a1"), ending: Ending::Cancelled };
+    assert_eq!(state.handle(denied, NOW).len(), 2, "a consent is the assistant's to ask for again");
+}
+
+#[test]
+fn a_sign_in_to_the_organisation_that_was_given_up_is_offered_again() {
+    let mut state = managed();
+    let mut item = sign_in_item("b1", "https://idp.test/?state=1");
+    if let Question::SignIn(request) = &mut item.question {
+        request.purpose = SignInPurpose::Organisation { name: "Acme".to_owned() };
+    }
+    state.handle(Event::PendingAdded(item), NOW);
+    let effects =
+        state.handle(Event::PendingGone { id: PendingId::typed("b1"), ending: Ending::Cancelled }, NOW);
+    let Some(Effect::Notify(notice)) = effects.last() else { panic!("{effects:?}") };
+    assert_eq!(notice.title, "You are not signed in to Acme");
+    assert_eq!(notice.offer.as_ref().map(|offer| offer.act.clone()), Some(Act::SignIn));
+    let signed_in = Event::Session(Session::SignedIn { label: "ada@acme.test".to_owned() });
+    assert_eq!(state.handle(signed_in, NOW), [Effect::Withdraw(PendingId::typed("b1"))]);
+}
+
+/// An organisation's provider that leads on to one that refuses to be shown in a window.
+#[test]
+fn a_sign_in_that_leads_to_a_provider_without_windows_goes_on_in_the_browser() {
+    let mut state = ready();
+    let (id, begun) = (PendingId::typed("b1"), "https://idp.acme.test/auth?state=1");
+    state.handle(Event::PendingAdded(sign_in_item("b1", begun)), NOW);
+    let page = |url: &str| Event::SignInPage { id: PendingId::typed("b1"), url: url.parse().unwrap() };
+    assert_eq!(state.handle(page("https://idp.acme.test/login"), NOW), []);
+    assert_eq!(state.handle(page("https://sso.partner.test/login"), NOW), []);
+    let google = "https://accounts.google.com/o/oauth2/v2/auth?state=idp";
+    let effects = state.handle(page(google), NOW);
+    let [left, withdrawn, Effect::Notify(notice), opened] = &effects[..] else { panic!("{effects:?}") };
+    assert_eq!((left, withdrawn), (&Effect::LeaveWindow(id.clone()), &Effect::Withdraw(id.clone())));
+    assert_eq!(*opened, Effect::OpenBrowser(begun.parse().unwrap()), "the same attempt, from its start");
+    assert_eq!((&notice.title, notice.stays()), (&"Sign in to Mail".to_owned(), true));
+    assert!(state.pending.contains_key(&id), "it is waited for as before");
+    assert_eq!(state.handle(page(google), NOW), [], "once");
+    let again = state.handle(Event::Person(Act::Look(id.clone())), NOW);
+    assert_eq!(again, [Effect::OpenBrowser(begun.parse().unwrap())], "no second window");
+    state.handle(Event::PendingGone { id, ending: Ending::Answered }, NOW);
+    assert!(state.moved.is_empty());
+}
+
+#[test]
+fn a_page_to_sign_out_stays_where_it_is() {
+    let mut state = managed();
+    let mut item = sign_in_item("s1", "https://idp.test/end?id_token_hint=eyJ");
+    if let Question::SignIn(request) = &mut item.question {
+        request.purpose = SignInPurpose::SignOut { name: "Acme".to_owned() };
+    }
+    state.handle(Event::PendingAdded(item), NOW);
+    let url = "https://accounts.google.com/logout".parse().unwrap();
+    assert_eq!(state.handle(Event::SignInPage { id: PendingId::typed("s1"), url }, NOW), []);
+}
+
+#[test]
 fn a_pause_ends_by_itself() {
     let mut state = ready();
     let quarter = Duration::from_secs(900);
@@ -399,8 +493,8 @@ proptest! {
     #[test]
     fn questions_open_and_close_in_pairs(steps in proptest::collection::vec((0_u8..6, any::<bool>()), 0..60)) {
         let mut state = ready();
-        let mut open = std::collections::BTreeSet::new();
-        let mut waiting = std::collections::BTreeSet::new();
+        let mut open = BTreeSet::new();
+        let mut waiting = BTreeSet::new();
         for (number, ask) in steps {
             let id = PendingId::typed(format!("q{number}"));
             let event = if ask {
@@ -420,7 +514,7 @@ proptest! {
             }
         }
         prop_assert_eq!(&open, &waiting);
-        prop_assert_eq!(state.pending.keys().cloned().collect::<std::collections::BTreeSet<_>>(), waiting);
+        prop_assert_eq!(state.pending.keys().cloned().collect::<BTreeSet<_>>(), waiting);
     }
 
     #[test]

@@ -95,6 +95,54 @@ fn a_keychain_that_does_not_keep_secrets_can_be_tried_again() {
 }
 
 #[test]
+fn an_assistant_s_access_to_one_virtual_server_can_be_stopped() {
+    let mut state = ready();
+    let revocations = |state: &AppState| {
+        lines(&tray(state, NOW)).into_iter().filter(|line| line.contains("[revoke:")).collect::<Vec<_>>()
+    };
+    assert!(!lines(&tray(&state, NOW)).iter().any(|line| line.contains("Assistants")));
+    for (client_id, name, server) in [
+        ("https://claude.ai/x", "Claude Code", "analyst"),
+        ("c2", "Ev\u{202e}il", "analyst"),
+        ("c2", "Ev\u{202e}il", "gone"),
+    ] {
+        state.handle(Event::AssistantAllowed(assistant(client_id, name, server)), NOW);
+    }
+    let entries = revocations(&state);
+    assert_eq!(
+        entries,
+        [
+            "  Stop the access of Evil to Analyst [revoke:analyst:c2]",
+            "  Stop the access of Evil to gone [revoke:gone:c2]",
+            "  Stop the access of Claude Code to Analyst [revoke:analyst:https://claude.ai/x]",
+        ]
+    );
+    let chosen: TrayAction = "revoke:analyst:https://claude.ai/x".parse().unwrap();
+    let effects = state.handle(Event::Person(chosen.act()), NOW);
+    let revoked = crate::effect::Order::Revoke {
+        client_id: "https://claude.ai/x".to_owned(),
+        server: "analyst".parse().unwrap(),
+    };
+    assert_eq!(effects, [crate::effect::Effect::Order(revoked)], "and nothing of the other");
+    for number in 0..20 {
+        state.handle(Event::AssistantAllowed(assistant(&format!("d{number}"), "More", "analyst")), NOW);
+    }
+    assert_eq!(revocations(&state).len(), ASSISTANTS_LISTED);
+}
+
+fn assistant(client_id: &str, name: &str, server: &str) -> crate::state::Assistant {
+    crate::state::Assistant {
+        client_id: client_id.to_owned(),
+        name: name.to_owned(),
+        executable: None,
+        server: server.parse().unwrap(),
+        allowed: NOW,
+        last_call: None,
+        calls: 0,
+    }
+}
+
+#[test]
 fn a_pause_offers_only_its_end() {
     let mut state = ready();
     state.handle(Event::Person(Act::Pause(PauseFor::Open)), NOW);
@@ -169,6 +217,10 @@ fn any_action() -> impl Strategy<Value = TrayAction> {
         "[0-9a-f]{6}".prop_map(|id| TrayAction::Look(PendingId::typed(id))),
         slug.prop_map(|id| TrayAction::CopyUrl(id.parse().unwrap())),
         slug.prop_map(|id| TrayAction::SignInTo(id.parse().unwrap())),
+        (slug, "[ -~]{0,40}").prop_map(|(server, client_id)| TrayAction::Revoke {
+            server: server.parse().unwrap(),
+            client_id
+        }),
         Just(TrayAction::SignIn),
         Just(TrayAction::SignOut),
         Just(TrayAction::PauseShort),

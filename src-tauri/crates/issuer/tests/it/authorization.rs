@@ -6,6 +6,7 @@ use model::{Consent, PersonFault, Subject};
 
 use crate::support::*;
 
+const STRANGER: &str = "a-verifier-of-somebody-else-that-is-long-enough-to-be-one";
 const CLAUDE: &str = "https://claude.ai/oauth/claude-code-client-metadata";
 
 #[tokio::test]
@@ -298,6 +299,36 @@ async fn a_consent_is_remembered_for_one_redirect_only() {
     world.authorize(&first).await;
     world.authorize(&with(&first, "redirect_uri", Some("http://127.0.0.1:40000/other"))).await;
     assert_eq!(world.times_asked(), 2);
+}
+
+/// Whoever gets hold of the address of a request and opens it elsewhere gains nothing by the consent that the person gave
+/// before.
+#[tokio::test]
+async fn threat_8_a_consent_is_good_for_the_request_that_it_was_given_to() {
+    let world = world().await;
+    let client = world.register().await;
+    let (challenge, resource) = (challenge(VERIFIER), resource("analyst"));
+    let request = ask(&client, &challenge, &resource);
+    world.answer(Ok(Consent::Allow));
+    world.answer(Ok(Consent::Deny));
+    let first = world.authorize(&request).await;
+    assert!(answer(&first, "code").is_some(), "{}", text(&first));
+    let replayed = world.authorize(&request).await;
+    assert_redirected(&replayed, "access_denied", "the person is asked again, and denies");
+    assert_eq!(world.times_asked(), 2);
+
+    // Both wait at the same time: one answer serves one of them.
+    world.answer(Ok(Consent::Allow));
+    world.answer(Ok(Consent::Deny));
+    let (one, other) = tokio::join!(world.authorize(&request), world.authorize(&request));
+    let codes = [&one, &other].into_iter().filter(|response| answer(response, "code").is_some()).count();
+    assert_eq!((codes, world.times_asked()), (1, 4));
+
+    // A code is of no use to whoever did not ask for it.
+    let code = answer(&one, "code").or_else(|| answer(&other, "code")).unwrap();
+    let stolen = with(&redemption(&client, &code), "code_verifier", Some(STRANGER));
+    assert_eq!(error(&world.post_form(Route::Token, &stolen).await), "invalid_grant");
+    assert_eq!(error(&world.redeem(&client, &code).await), "invalid_grant", "and spent by the attempt");
 }
 
 #[tokio::test]

@@ -17,5 +17,5 @@ pub use incoming::{
 pub use mirrored::{MirrorFault, Mirrored};
 pub use spoken::{
     acknowledged, answers, list_changed, log_message, progress, question, refusal_text, resource_updated,
-    unanswered,
+    unanswered, waiting,
 };

@@ -1,5 +1,6 @@
 //! What is said to an assistant while a request of it is under way: notices, and questions of the connector.
 
+use serde_json::json;
 use serde_json::value::RawValue;
 
 use super::incoming::{Dialect, Response};
@@ -15,6 +16,13 @@ const SUBSCRIPTION_ID: &str = "io.modelcontextprotocol/subscriptionId";
 /// `notifications/progress` for the request that the assistant calls `token`, as the connector told of it.
 pub fn progress(token: &RawValue, params: &RawValue) -> String {
     notification("notifications/progress", progress_of(params, token))
+}
+
+/// `notifications/progress` for the request that the assistant calls `token`: nothing is done yet, because a person is waited
+/// for. `step` counts from 1. Its value grows as it must, and stays below what a connector begins with.
+pub fn waiting(token: &RawValue, step: u32, words: &str) -> String {
+    let params = raw(&json!({"progress": f64::from(step) / 1_000_000.0, "message": words}));
+    progress(token, &params)
 }
 
 /// `notifications/message`, as the connector sent it.
