@@ -185,7 +185,8 @@ async fn the_same_response_in_other_writing_says_the_same() {
     let genuine = said(&brought.xml).expect("readable");
     let assertion = "xmlns=\"urn:oasis:names:tc:SAML:2.0:assertion\"";
     let bare = brought.xml.replace("<saml:", "<").replace("</saml:", "</");
-    let bare = bare.replace("<ds:", "<").replace("</ds:", "</").replace("<Signature xmlns:ds=", "<Signature xmlns=");
+    let bare =
+        bare.replace("<ds:", "<").replace("</ds:", "</").replace("<Signature xmlns:ds=", "<Signature xmlns=");
     let bare = bare.replacen("<Issuer>", &format!("<Issuer {assertion}>"), 1);
     let bare = bare.replacen("<Assertion ", &format!("<Assertion {assertion} "), 1);
     let bare = bare.replace("==</SignatureValue>", "=&#13;\n=</SignatureValue>");
