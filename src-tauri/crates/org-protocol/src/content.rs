@@ -130,6 +130,22 @@ fn groups_claim() -> String {
     "groups".to_owned()
 }
 
+impl IdentityProvider {
+    /// The first key that says something of an OpenID provider which is not the control plane.
+    fn without_use_for_saml(&self) -> Option<&'static str> {
+        let keys = [
+            ("kind", self.kind != ProviderKind::Oidc),
+            ("client_secret", self.client_secret.is_some()),
+            ("hosted_domain", self.hosted_domain.is_some()),
+            ("scopes", !self.scopes.is_empty()),
+            ("groups_claim", self.groups_claim != groups_claim()),
+            ("claims", !self.claims.is_empty()),
+            ("sign_out_returns", self.sign_out_returns),
+        ];
+        keys.into_iter().find(|(_, given)| *given).map(|(key, _)| key)
+    }
+}
+
 /// Where sign-in opens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -444,9 +460,9 @@ pub enum ContentFault {
     /// A SAML identity provider is described with a contradiction.
     #[error("identity_provider: {0}")]
     Saml(#[from] SamlProviderFault),
-    /// The control plane sends nobody back after a sign-out.
-    #[error("identity_provider: sign_out_returns does nothing with saml; remove it")]
-    SamlSignOut,
+    /// Something of the identity provider that people who sign in by SAML have nothing of.
+    #[error("identity_provider: {0} does nothing with saml; remove it")]
+    SamlAnd(&'static str),
     /// A connector's credential does not fit together.
     #[error("connector {0} {1}")]
     Credential(ConnectorId, CredentialFault),
@@ -464,8 +480,8 @@ impl Content {
         self.org.identity_provider.checked()?;
         if let Some(saml) = &self.org.identity_provider.saml {
             saml.check()?;
-            if self.org.identity_provider.sign_out_returns {
-                return Err(ContentFault::SamlSignOut);
+            if let Some(key) = self.org.identity_provider.without_use_for_saml() {
+                return Err(ContentFault::SamlAnd(key));
             }
         }
         for (id, connector) in &self.connectors {

@@ -71,12 +71,6 @@ pub enum AuthorFaultKind {
     /// A certificate of the SAML identity provider is of no use.
     #[error("identity_provider: {0}")]
     Certificate(CertificateFault),
-    /// Sign-ins by SAML ask for no scopes.
-    #[error("identity_provider: scopes do nothing with saml; name attributes instead")]
-    SamlScopes,
-    /// Groups come in an attribute.
-    #[error("identity_provider: groups_claim does nothing with saml; name saml.groups_attribute instead")]
-    SamlGroupsClaim,
     /// The policies do not compile.
     #[error("{}{reason}", if id.is_empty() { String::new() } else { format!("policy {id:?}: ") })]
     Policy {
@@ -205,14 +199,7 @@ fn saml_faults(provider: &IdentityProvider, now: Timestamp) -> Vec<AuthorFault> 
             Ok(_) => None,
             Err(fault) => Some(fault),
         });
-    let mut kinds: Vec<_> = certificates.map(AuthorFaultKind::Certificate).collect();
-    if !provider.scopes.is_empty() {
-        kinds.push(AuthorFaultKind::SamlScopes);
-    }
-    if provider.groups_claim != "groups" {
-        kinds.push(AuthorFaultKind::SamlGroupsClaim);
-    }
-    kinds.into_iter().map(|kind| fault_in("org.toml", kind)).collect()
+    certificates.map(|fault| fault_in("org.toml", AuthorFaultKind::Certificate(fault))).collect()
 }
 
 fn content_file(fault: &ContentFault) -> PathBuf {
@@ -225,7 +212,7 @@ fn content_file(fault: &ContentFault) -> PathBuf {
         ContentFault::Format(_)
         | ContentFault::Provider(_)
         | ContentFault::Saml(_)
-        | ContentFault::SamlSignOut => PathBuf::from("org.toml"),
+        | ContentFault::SamlAnd(_) => PathBuf::from("org.toml"),
     }
 }
 
@@ -429,8 +416,10 @@ mod tests {
             (vec!["AAEC"], "", then, "no X.509 certificate"),
             (vec![], "", then, "one is needed"),
             (vec![rsa, rsa], "", then, "two different ones"),
-            (vec![rsa], "scopes = [\"email\"]", then, "scopes do nothing with saml"),
+            (vec![rsa], "scopes = [\"email\"]", then, "scopes does nothing with saml"),
             (vec![rsa], "groups_claim = \"roles\"", then, "groups_claim does nothing with saml"),
+            (vec![rsa], "kind = \"okta\"", then, "kind does nothing with saml"),
+            (vec![rsa], "claims = { level = \"Long\" }", then, "claims does nothing with saml"),
             (vec![rsa], "sign_out_returns = true", then, "sign_out_returns does nothing with saml"),
         ] {
             let found = faults_of_saml(&certificates, more, now);
