@@ -66,7 +66,7 @@ impl Personal {
         Gateway::start(&deskgate, self.setup()).await.expect("the gateway starts")
     }
 
-    fn connector(mut self, id: &str, how: &str) -> Self {
+    pub(crate) fn connector(mut self, id: &str, how: &str) -> Self {
         self.connectors += &format!("[connectors.{id}]\ntitle = \"Connector {id}\"\n{how}\n\n");
         self
     }

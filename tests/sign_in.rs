@@ -5,7 +5,6 @@ use std::time::Duration;
 use serde_json::json;
 use testkit::bench::Echo;
 use testkit::{Access, Assistant, Browser, Employee, Idp, IdpSettings, Mail, Opened, Step, until};
-
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -266,4 +265,53 @@ async fn an_assistant_hears_that_a_person_is_waited_for() {
         });
         signed_out.await.expect("forgotten");
     }
+}
+
+/// A connector that hands out tokens itself: the person types one, on first use and when it is refused.
+#[tokio::test]
+async fn the_first_call_asks_for_a_token_and_goes_on_with_it() {
+    let alice = Employee::alice();
+    let mail = Mail::start_with_tokens(Some("X-Mail-Key"), &[("key-of-alice", &alice)])
+        .await
+        .expect("the mail starts");
+    let mut opened = Opened::new().expect("a browser opener");
+    let mut gateway = Personal::default()
+        .connector(
+            "mail",
+            &format!(
+                "url = {:?}\ncredential = {{ kind = \"user_token\", header = \"X-Mail-Key\", hint = \"See Settings.\" }}",
+                mail.url().as_str()
+            ),
+        )
+        .server("desk", &["mail"])
+        .browser(&opened)
+        .start()
+        .await;
+    let token = gateway.connect("desk", "Test").await.expect("let in").tokens.access_token;
+    let url = gateway.url("desk").expect("a URL");
+    let assistant = Assistant::new(url, Access::Bearer(token)).expect("an assistant");
+    let call = [Step::call("list_messages", json!({}))];
+
+    let person = async {
+        for secret in ["key-with-a-mistake", "key-of-alice"] {
+            let page = opened.next(SOON).await.expect("a page is opened");
+            let mut browser = Browser::new(Employee::alice()).expect("a browser");
+            let back = browser.type_secret(&page, secret).await.expect("taken");
+            let thanks = browser.open(&back).await.expect("the redirect listener answers");
+            assert!(thanks.contains("Thank you"), "{thanks}");
+        }
+    };
+    let (first, ()) = tokio::join!(assistant.run(None, &call), person);
+    let first = first.expect("connected");
+    assert_eq!(first.answers[0]["structuredContent"]["account"], "alice", "{first:?}\n{}", gateway.log());
+
+    gateway.restart().await.expect("it comes back");
+    let later = assistant.run(None, &call).await.expect("the assistant's token outlives a restart");
+    assert_eq!(later.answers[0]["structuredContent"]["account"], "alice");
+    assert_eq!(opened.all().len(), 2, "she was asked once more than she typed right");
+    let home = files_below(gateway.home());
+    for (path, bytes) in home {
+        assert!(!bytes.windows(12).any(|window| window == b"key-of-alice"), "{}", path.display());
+    }
+    assert!(!gateway.log().contains("key-of-alice"));
 }

@@ -140,3 +140,28 @@ async fn one_sign_in_at_the_provider_serves_every_connector() {
 
     assert_eq!(idp.sign_ins(), ["alice"], "the password was typed once");
 }
+
+/// The page that asks is Deskgate's own, and the window an ordinary sign-in window.
+#[tokio::test]
+async fn a_token_is_typed_in_a_native_window_and_the_call_goes_on() {
+    let mail = Mail::start_with_tokens(None, &[("key-of-alice", &Employee::alice())])
+        .await
+        .expect("the mail starts");
+    let how = format!("url = {:?}\ncredential = {{ kind = \"user_token\" }}", mail.url().as_str());
+    let mut desktop = start(Personal::default().connector("mail", &how).server("desk", &["mail"])).await;
+    let token = token(&mut desktop, "Test").await;
+    let url = desktop.offers("desk").await.expect("offered");
+    let assistant = Assistant::new(url, Access::Bearer(token)).expect("an assistant");
+    let call = [Step::call("list_messages", json!({}))];
+    let window = "Sign in to Connector mail";
+
+    let person = async {
+        let screen = desktop.screen().await.expect("a screen");
+        screen.fill(window, &[("Access token or API key", "key-of-alice")]).await.expect("typed");
+        screen.press(window, "Save").await.expect("pressed");
+        screen.gone(window).await.expect("the window closes by itself");
+    };
+    let (first, ()) = tokio::join!(assistant.run(None, &call), person);
+    let first = first.expect("connected");
+    assert_eq!(first.answers[0]["structuredContent"]["account"], "alice", "{first:?}");
+}

@@ -520,7 +520,8 @@ async fn threat_31_another_user_of_this_computer_gets_nowhere() {
         return;
     }
     let (port, home) = (gateway.port().to_string(), gateway.home().display().to_string());
-    let tried = as_nobody("python3", &["-c", STRANGER, &port, &home]);
+    // The system's own: one that was installed for this test's user may be closed to the other.
+    let tried = as_nobody("/usr/bin/python3", &["-c", STRANGER, &port, &home]);
     let said = String::from_utf8_lossy(&tried.stdout).into_owned();
     let lines: Vec<&str> = said.lines().collect();
     let expected =

@@ -225,7 +225,10 @@ impl Connector {
     pub(crate) async fn bearer(&self, person: &Subject, asking: Asking) -> Result<Option<Bearer>, CallFault> {
         match &self.spec.credential {
             CredentialSpec::None => Ok(None),
-            CredentialSpec::UserOauth { .. } => {
+            CredentialSpec::UserOauth { .. }
+            | CredentialSpec::UserToken { .. }
+            | CredentialSpec::ClientCredentials { .. }
+            | CredentialSpec::Enterprise { .. } => {
                 Ok(Some(self.seams.accounts.bearer(person, &self.id, asking).await?))
             }
             CredentialSpec::Brokered { .. } => Err(CallFault::Credential),

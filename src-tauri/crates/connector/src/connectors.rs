@@ -127,7 +127,7 @@ impl Connectors {
                 let broker = self.seams.broker.as_ref().ok_or(CallFault::Credential)?;
                 broker.call(authority, credential, params, caller, deadline).await.map_err(CallFault::from)
             }
-            CredentialChoice::None | CredentialChoice::UserOauth => loop {
+            CredentialChoice::None | CredentialChoice::Own => loop {
                 let outcome = self.called(&connector, authority, params, caller.subject, deadline, ear).await;
                 if !tries.again(&connector, &outcome) {
                     break outcome;
@@ -277,7 +277,7 @@ impl Tries {
         let Err(CallFault::Upstream(fault)) = outcome else { return false };
         if let UpstreamFault::InsufficientScope { .. } = fault {
             self.stepped_up += 1;
-            let accounts = matches!(connector.spec.credential, CredentialSpec::UserOauth { .. });
+            let accounts = connector.spec.credential.is_own();
             return accounts && self.stepped_up <= MOST_STEPS;
         }
         // The connector certainly did nothing, and another token or session may do better.

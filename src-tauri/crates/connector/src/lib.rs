@@ -18,5 +18,5 @@ pub use connectors::Connectors;
 pub use fault::CallFault;
 pub use invite::{SILENT_AT_FIRST, SILENT_AT_MOST};
 pub use oauth::{ConnectorGrants, GrantEvent, GrantFault, GrantHappening, GrantStatus, GrantsParts};
-pub use seams::{AccountFault, Accounts, Asking, Broker, BrokerFault, Caller, Seams};
+pub use seams::{AccountFault, Accounts, Asking, Broker, BrokerFault, Caller, Seams, Voucher};
 pub use upstream::{Entries, Log, LogEntry, LogEvent, LogPage};

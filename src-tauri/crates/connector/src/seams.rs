@@ -7,6 +7,8 @@ use std::time::Duration;
 use mcp::CallParams;
 use model::{Advice, BoxFuture, ConnectorId, CredentialId, Subject};
 use os::Clock;
+use secrecy::SecretString;
+use signin::{FaultKind, Vouch};
 use upstream::{Answer, Authority, Bearer, HttpClient};
 use url::Url;
 
@@ -34,6 +36,17 @@ pub enum Asking {
     Allowed,
     /// Nobody waits: fail rather than open a window.
     Never,
+}
+
+/// Who vouches for the employee at authorization servers: the organisation's identity provider.
+pub trait Voucher: Send + Sync {
+    /// An assertion that is good at one authorization server for one resource (Identity Assertion JWT Authorization Grant).
+    /// Nobody is asked for it, and nobody is vouched for but this person, whoever is present by now.
+    fn vouch<'a>(
+        &'a self,
+        person: &'a Subject,
+        wanted: Vouch<'a>,
+    ) -> BoxFuture<'a, Result<SecretString, FaultKind>>;
 }
 
 /// The employee's own accounts at connectors.

@@ -82,7 +82,7 @@ pub(crate) fn permit_rules(permit: &Permit) -> Vec<String> {
 pub(crate) fn credential(permit: &Permit) -> String {
     match permit.credential() {
         CredentialChoice::None => String::new(),
-        CredentialChoice::UserOauth => "user".to_owned(),
+        CredentialChoice::Own => "user".to_owned(),
         CredentialChoice::Shared(credential) => format!("shared:{credential}"),
     }
 }

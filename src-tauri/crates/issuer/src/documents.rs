@@ -130,11 +130,7 @@ pub(crate) fn pinned(client_id: &str) -> Option<Client> {
 pub(crate) fn address(client_id: &str) -> Result<Url, DocumentFault> {
     let url = Url::parse(client_id).map_err(|_| DocumentFault::Address)?;
     let plain = client_id.len() <= LONGEST_ID
-        && url.scheme() == "https"
-        && url.username().is_empty()
-        && url.password().is_none()
-        && url.fragment().is_none()
-        && url.path() != "/"
+        && model::is_client_document(&url)
         // A URL that is not written as it is sent has dot segments, capitals in its host, or worse.
         && url.as_str() == client_id;
     if plain { Ok(url) } else { Err(DocumentFault::Address) }

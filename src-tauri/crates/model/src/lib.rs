@@ -5,6 +5,7 @@
 
 mod advice;
 mod causes;
+mod client_document;
 mod digest;
 mod id;
 mod identity;
@@ -14,6 +15,7 @@ mod time;
 
 pub use advice::{Advice, ForPerson};
 pub use causes::with_causes;
+pub use client_document::is_client_document;
 pub use digest::{Digest, DigestFault};
 pub use id::{CallId, ConnectorId, CredentialId, DeviceId, IdFault, ServerId, ToolName};
 pub use identity::{AttributeValue, Subject};

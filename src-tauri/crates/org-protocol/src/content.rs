@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use url::Url;
 
+use crate::client::{ClientMetadataUrl, LoopbackRedirect, TokenHeader};
 use crate::{ClaimTypes, ProviderFault, ProviderKind, SamlProvider, SamlProviderFault};
 
 /// The format version of [`Content`] that this program writes and reads.
@@ -66,42 +67,6 @@ pub struct OrgSettings {
     /// Assistants that need not register, by client id.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub assistants: BTreeMap<String, AssistantSpec>,
-}
-
-/// The address of a Client ID Metadata Document, which is a client id: `https` with a path, without fragment or user name
-/// (draft-ietf-oauth-client-id-metadata-document, "Client Identifier").
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "Url", into = "Url")]
-pub struct ClientMetadataUrl(Url);
-
-impl ClientMetadataUrl {
-    /// The client id.
-    pub fn as_str(&self) -> &str {
-        self.0.as_str()
-    }
-}
-
-impl TryFrom<Url> for ClientMetadataUrl {
-    type Error = &'static str;
-
-    fn try_from(url: Url) -> Result<Self, Self::Error> {
-        let plain = url.scheme() == "https"
-            && url.path() != "/"
-            && url.fragment().is_none()
-            && url.username().is_empty()
-            && url.password().is_none();
-        if plain {
-            Ok(Self(url))
-        } else {
-            Err("a client metadata URL is https with a path, without fragment or user name")
-        }
-    }
-}
-
-impl From<ClientMetadataUrl> for Url {
-    fn from(ClientMetadataUrl(url): ClientMetadataUrl) -> Self {
-        url
-    }
 }
 
 /// An assistant that is known beforehand: a public client (RFC 6749, section 2.1). Its client id may be the URL of a Client
@@ -263,13 +228,73 @@ impl ConnectorSpec {
             (Some(_), Some(_)) | (None, None) => Err(ContentFault::Transport),
         }
     }
+
+    /// Checks that the credential fits together, and fits the transport.
+    ///
+    /// # Errors
+    /// [`CredentialFault`].
+    pub fn check_credential(&self) -> Result<(), CredentialFault> {
+        self.credential.check()?;
+        match &self.credential {
+            CredentialSpec::UserToken { .. }
+            | CredentialSpec::ClientCredentials { .. }
+            | CredentialSpec::Enterprise { .. }
+                if self.url.is_none() =>
+            {
+                Err(CredentialFault::NoUrl)
+            }
+            CredentialSpec::None
+            | CredentialSpec::UserOauth { .. }
+            | CredentialSpec::UserToken { .. }
+            | CredentialSpec::ClientCredentials { .. }
+            | CredentialSpec::Enterprise { .. }
+            | CredentialSpec::Brokered { .. } => Ok(()),
+        }
+    }
 }
 
 impl CredentialSpec {
-    /// Whether there is a client secret without the client id that it belongs to.
-    pub fn has_secret_of_nobody(&self) -> bool {
-        matches!(self, Self::UserOauth { client_id: None, client_secret: Some(_), .. })
+    fn check(&self) -> Result<(), CredentialFault> {
+        match self {
+            Self::UserOauth { client_id: None, client_secret: Some(_), .. } => {
+                Err(CredentialFault::SecretOfNobody)
+            }
+            Self::UserOauth { client_id: None, redirect_uris, .. } if !redirect_uris.is_empty() => {
+                Err(CredentialFault::RedirectOfNobody)
+            }
+            Self::None
+            | Self::UserOauth { .. }
+            | Self::UserToken { .. }
+            | Self::ClientCredentials { .. }
+            | Self::Enterprise { .. }
+            | Self::Brokered { .. } => Ok(()),
+        }
     }
+
+    /// Whether each person has an account of their own.
+    pub fn is_own(&self) -> bool {
+        match self {
+            Self::UserOauth { .. }
+            | Self::UserToken { .. }
+            | Self::ClientCredentials { .. }
+            | Self::Enterprise { .. } => true,
+            Self::None | Self::Brokered { .. } => false,
+        }
+    }
+}
+
+/// What of a credential does not belong together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum CredentialFault {
+    /// A client secret is nobody's.
+    #[error("has a client_secret but no client_id")]
+    SecretOfNobody,
+    /// The kind of credential goes into requests, and a program gets none.
+    #[error("has a credential for a url, but a command")]
+    NoUrl,
+    /// Redirect URIs are nobody's.
+    #[error("has redirect_uris but no client_id that they were registered with")]
+    RedirectOfNobody,
 }
 
 /// How calls to a connector are authenticated.
@@ -291,12 +316,75 @@ pub enum CredentialSpec {
         /// section 8.5).
         #[serde(default, skip_serializing_if = "Option::is_none")]
         client_secret: Option<String>,
+        /// Where sign-ins come back to, where the server compares that exactly with what was registered: tried in order, as
+        /// another program may have taken a port. Any port of `http://127.0.0.1/callback` where empty.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        redirect_uris: Vec<LoopbackRedirect>,
+    },
+    /// A token that the employee types once: an API key or personal access token, for servers that hand those out. It is
+    /// sealed on their computer.
+    UserToken {
+        /// The header that it goes into: as a bearer token into `Authorization`, by itself into any other.
+        #[serde(default, skip_serializing_if = "TokenHeader::is_authorization")]
+        header: TokenHeader,
+        /// What people are told about where to get one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        hint: Option<String>,
+    },
+    /// An account of a program rather than a person (RFC 6749, section 4.4). The employee who runs it types its secret once; it
+    /// is sealed on their computer.
+    ClientCredentials {
+        /// The client id.
+        client_id: String,
+        /// How the client proves who it is: what the employee types.
+        #[serde(default, skip_serializing_if = "ClientAuthentication::is_secret")]
+        authentication: ClientAuthentication,
+        /// The scopes to ask for; what the server's metadata says where empty.
+        #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+        scopes: BTreeSet<String>,
+        /// What people are told about where to get the secret.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        hint: Option<String>,
+    },
+    /// The employee's own account, for which the organisation's identity provider vouches: nobody is asked (MCP extension
+    /// `io.modelcontextprotocol/enterprise-managed-authorization`).
+    Enterprise {
+        /// Deskgate's client id at the connector's authorization server.
+        client_id: String,
+        /// What the server insists on beside it. Every desktop reads it, so it is no secret and proves nothing (RFC 8252,
+        /// section 8.5).
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        client_secret: Option<String>,
+        /// The scopes to ask for; what the server's metadata says where empty.
+        #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+        scopes: BTreeSet<String>,
+        /// Whether the employee is asked to sign in where the identity provider does not vouch for them.
+        #[serde(default, skip_serializing_if = "is_false")]
+        or_ask: bool,
     },
     /// Service accounts of the organisation. The secrets stay with the control plane, which makes the call.
     Brokered {
         /// References in order of preference: the first that policy permits is used.
         credentials: Vec<CredentialId>,
     },
+}
+
+/// How a client proves who it is at an authorization server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ClientAuthentication {
+    /// By a secret (`client_secret_basic`, or `client_secret_post` where the server knows nothing else).
+    #[default]
+    Secret,
+    /// By a P-256 key in PKCS #8 PEM (`private_key_jwt` with ES256; OpenID Connect Core 1.0, section 9).
+    PrivateKeyJwt,
+}
+
+impl ClientAuthentication {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference over")]
+    fn is_secret(&self) -> bool {
+        *self == Self::Secret
+    }
 }
 
 /// What an assistant connects to.
@@ -375,9 +463,9 @@ pub enum ContentFault {
     /// Something of the identity provider that people who sign in by SAML have nothing of.
     #[error("identity_provider: {0} does nothing with saml; remove it")]
     SamlAnd(&'static str),
-    /// A client secret is nobody's.
-    #[error("connector {0} has a client_secret but no client_id")]
-    SecretOfNobody(ConnectorId),
+    /// A connector's credential does not fit together.
+    #[error("connector {0} {1}")]
+    Credential(ConnectorId, CredentialFault),
 }
 
 impl Content {
@@ -402,9 +490,7 @@ impl Content {
             {
                 return Err(ContentFault::NoCredential(id.clone()));
             }
-            if connector.credential.has_secret_of_nobody() {
-                return Err(ContentFault::SecretOfNobody(id.clone()));
-            }
+            connector.check_credential().map_err(|fault| ContentFault::Credential(id.clone(), fault))?;
         }
         for (server, spec) in &self.servers {
             for connector in spec.connectors.iter().chain(spec.tools.keys()) {
@@ -425,14 +511,31 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_client_metadata_url_is_what_servers_take_for_a_client_id() {
-        let read = |text: &str| serde_json::from_value::<ClientMetadataUrl>(text.into());
-        let good = "https://config.acme.test/deskgate/client.json";
-        assert_eq!(read(good).expect("good").as_str(), good);
-        for wrong in
-            ["http://a.test/c", "https://a.test/", "https://a.test/c#x", "https://u@a.test/c", "c.json"]
-        {
-            assert!(read(wrong).is_err(), "{wrong}");
+    fn a_credential_fits_together_and_fits_its_connector() {
+        let check = |at: &str, credential: &str| {
+            let text = format!(r#"{{"title":"T",{at},"credential":{credential}}}"#);
+            serde_json::from_str::<ConnectorSpec>(&text).expect(credential).check_credential()
+        };
+        let (url, command) = (r#""url":"https://mcp.example/""#, r#""command":["mcp"]"#);
+        let redirects = r#""redirect_uris":["http://127.0.0.1:8400/callback"]"#;
+        let oauth = |more: &str| format!(r#"{{"kind":"user_oauth",{more}}}"#);
+        assert_eq!(check(url, &oauth(&format!(r#""client_id":"c",{redirects}"#))), Ok(()));
+        assert_eq!(check(url, &oauth(redirects)), Err(CredentialFault::RedirectOfNobody));
+        assert_eq!(check(url, &oauth(r#""client_secret":"s""#)), Err(CredentialFault::SecretOfNobody));
+        for of_requests in [
+            r#"{"kind":"user_token","header":"X-API-Key"}"#,
+            r#"{"kind":"client_credentials","client_id":"c","authentication":"private_key_jwt"}"#,
+            r#"{"kind":"enterprise","client_id":"c","or_ask":true}"#,
+        ] {
+            assert_eq!(check(url, of_requests), Ok(()));
+            assert_eq!(check(command, of_requests), Err(CredentialFault::NoUrl));
+        }
+        for wrong in [
+            r#"{"kind":"user_token","header":"Host"}"#,
+            r#"{"kind":"client_credentials"}"#,
+            r#"{"kind":"enterprise","client_id":"c","ask":true}"#,
+        ] {
+            assert!(serde_json::from_str::<CredentialSpec>(wrong).is_err(), "{wrong}");
         }
     }
 

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod broker;
+mod client;
 mod content;
 pub mod dpop;
 mod dsse;
@@ -21,10 +22,11 @@ mod trust;
 mod upload;
 
 pub use broker::{BROKER_CONTEXT_HEADER, BROKER_FORMAT, BrokerContext, ContextFault, broker_path};
+pub use client::{ClientMetadataUrl, LoopbackRedirect, TokenHeader};
 pub use content::{
-    AssistantSpec, AuditSettings, CONTENT_FORMAT, CREDENTIAL_PLACEHOLDER, ClientMetadataUrl, ConnectorSpec,
-    Content, ContentFault, CredentialSpec, IdentityProvider, OfflineRules, OrgSettings, PinnedTools,
-    ServerSpec, SignInSurface, ToolList, Transport,
+    AssistantSpec, AuditSettings, CONTENT_FORMAT, CREDENTIAL_PLACEHOLDER, ClientAuthentication,
+    ConnectorSpec, Content, ContentFault, CredentialFault, CredentialSpec, IdentityProvider, OfflineRules,
+    OrgSettings, PinnedTools, ServerSpec, SignInSurface, ToolList, Transport,
 };
 pub use dsse::{DsseFault, Envelope, EnvelopeSignature, MOST_SIGNATURES};
 pub use event::{EVENTS_PATH, Event, EventKind, HEARTBEAT};

@@ -25,4 +25,4 @@ pub use instance::{InstanceLock, LockFault, lock_instance};
 #[cfg(unix)]
 pub use local::{bind_local, peer_pid, peer_uid};
 pub use local::{current_user, host_name};
-pub use peer::{owner_of_connection, owner_of_listener, program_of, starter_of};
+pub use peer::{owner_of_connection, owner_of_listener, program_of, starter_of, user_of_connection};

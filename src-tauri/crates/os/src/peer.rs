@@ -33,9 +33,19 @@ pub fn starter_of(pid: u32) -> Option<ListeningProcess> {
     imp::starter_of(pid)
 }
 
+/// Whose the `peer` end of a TCP connection on this machine is, whatever program it is: a user id. `None` where it cannot be
+/// told.
+pub fn user_of_connection(peer: SocketAddr, local: SocketAddr) -> Option<u32> {
+    imp::user_of_connection(peer, local)
+}
+
 #[cfg(not(target_os = "linux"))]
 mod imp {
     use super::{ListeningProcess, SocketAddr};
+
+    pub(super) fn user_of_connection(_peer: SocketAddr, _local: SocketAddr) -> Option<u32> {
+        None
+    }
 
     pub(super) fn program_of(_pid: u32) -> Option<ListeningProcess> {
         None
@@ -77,10 +87,16 @@ mod imp {
     }
 
     pub(super) fn owner_of_connection(peer: SocketAddr, local: SocketAddr) -> Option<ListeningProcess> {
+        holder(connected(peer, local)?.inode)
+    }
+
+    pub(super) fn user_of_connection(peer: SocketAddr, local: SocketAddr) -> Option<u32> {
+        Some(connected(peer, local)?.user_id)
+    }
+
+    fn connected(peer: SocketAddr, local: SocketAddr) -> Option<Socket> {
         let (peer, local) = (plain(peer), plain(local));
-        let socket = sockets()
-            .find(|socket| socket.state == ESTABLISHED && socket.local == peer && socket.remote == local)?;
-        holder(socket.inode)
+        sockets().find(|socket| socket.state == ESTABLISHED && socket.local == peer && socket.remote == local)
     }
 
     pub(super) fn program_of(pid: u32) -> Option<ListeningProcess> {
@@ -107,6 +123,7 @@ mod imp {
         local: SocketAddr,
         remote: SocketAddr,
         state: u8,
+        user_id: u32,
         inode: u64,
     }
 
@@ -123,8 +140,9 @@ mod imp {
         let local = address(fields.next()?)?;
         let remote = address(fields.next()?)?;
         let state = u8::from_str_radix(fields.next()?, 16).ok()?;
-        let inode = fields.nth(5)?.parse().ok()?;
-        Some(Socket { local, remote, state, inode })
+        let user_id = fields.nth(3)?.parse().ok()?;
+        let inode = fields.nth(1)?.parse().ok()?;
+        Some(Socket { local, remote, state, user_id, inode })
     }
 
     // The address is printed as 32-bit words in the machine's byte order.
@@ -202,7 +220,7 @@ mod imp {
             let socket = parse(line).unwrap();
             assert_eq!(socket.local, "127.0.0.1:7717".parse().unwrap());
             assert_eq!(socket.remote, "0.0.0.0:0".parse().unwrap());
-            assert_eq!((socket.state, socket.inode), (LISTEN, 91234));
+            assert_eq!((socket.state, socket.user_id, socket.inode), (LISTEN, 1000, 91234));
             assert_eq!(address("00000000000000000000000001000000:0050"), Some("[::1]:80".parse().unwrap()));
             assert_eq!(
                 address("0000000000000000FFFF00000100007F:0050"),
@@ -235,6 +253,7 @@ mod tests {
         assert_eq!(owner_of_listener(address.port()), Some(us.clone()));
         let client = TcpStream::connect(address).unwrap();
         let (_served, peer) = listener.accept().unwrap();
+        assert_eq!(user_of_connection(peer, address), Some(us.user_id));
         assert_eq!(owner_of_connection(peer, address), Some(us));
         drop(client);
         assert_eq!(owner_of_connection(address, "127.0.0.1:1".parse().unwrap()), None);

@@ -237,7 +237,10 @@ impl Assembly {
         ];
         let credential = match &spec.credential {
             CredentialSpec::None => CredentialView::None,
-            CredentialSpec::UserOauth { .. } => CredentialView::UserOauth,
+            CredentialSpec::UserOauth { .. }
+            | CredentialSpec::UserToken { .. }
+            | CredentialSpec::ClientCredentials { .. }
+            | CredentialSpec::Enterprise { .. } => CredentialView::Own,
             CredentialSpec::Brokered { credentials } => {
                 let mut shared = Vec::new();
                 for credential in credentials {

@@ -142,7 +142,7 @@ impl<'a> Route<'a> {
 
         let credential = match &self.connector.credential {
             CredentialView::None => CredentialChoice::None,
-            CredentialView::UserOauth => CredentialChoice::UserOauth,
+            CredentialView::Own => CredentialChoice::Own,
             CredentialView::Shared(_) => {
                 let (credential, by) = self.shared(&case)?;
                 rules.extend(by);

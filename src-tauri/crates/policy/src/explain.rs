@@ -286,9 +286,7 @@ impl std::fmt::Display for Explanation {
             Some(CredentialChoice::Shared(credential)) => {
                 writeln!(f, "The call would be made with the shared credential {credential}.")?;
             }
-            Some(CredentialChoice::UserOauth) => {
-                writeln!(f, "The call would be made with {user}'s own grant.")?
-            }
+            Some(CredentialChoice::Own) => writeln!(f, "The call would be made with {user}'s own account.")?,
             Some(CredentialChoice::None) | None => {}
         }
         if !self.permitted && self.denial != Some(DenialKind::DenyAll) {

@@ -115,7 +115,11 @@ impl Known {
 pub(crate) fn shared(spec: &CredentialSpec) -> &[CredentialId] {
     match spec {
         CredentialSpec::Brokered { credentials } => credentials,
-        CredentialSpec::None | CredentialSpec::UserOauth { .. } => &[],
+        CredentialSpec::None
+        | CredentialSpec::UserOauth { .. }
+        | CredentialSpec::UserToken { .. }
+        | CredentialSpec::ClientCredentials { .. }
+        | CredentialSpec::Enterprise { .. } => &[],
     }
 }
 

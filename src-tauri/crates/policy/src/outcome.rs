@@ -89,8 +89,8 @@ pub struct Permit {
 pub enum CredentialChoice {
     /// None.
     None,
-    /// The employee's own OAuth grant.
-    UserOauth,
+    /// The employee's own: an OAuth grant, or a token.
+    Own,
     /// A service account of the organisation.
     Shared(CredentialId),
 }

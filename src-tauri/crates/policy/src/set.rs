@@ -136,7 +136,7 @@ impl ConnectorView {
     pub(crate) fn is_steady(&self) -> bool {
         let shared = match &self.credential {
             CredentialView::Shared(shared) => shared.as_slice(),
-            CredentialView::None | CredentialView::UserOauth => &[],
+            CredentialView::None | CredentialView::Own => &[],
         };
         self.expose.is_steady()
             && shared.iter().all(|(_, ask)| ask.is_steady())
@@ -148,7 +148,7 @@ impl ConnectorView {
 #[derive(Debug)]
 pub(crate) enum CredentialView {
     None,
-    UserOauth,
+    Own,
     /// In order of preference.
     Shared(Vec<(CredentialId, Ask)>),
 }

@@ -30,6 +30,9 @@ pub enum FaultKind {
     /// There is nobody to ask.
     #[error("there is nobody to ask: {0}")]
     Nobody(String),
+    /// Every port at which the sign-in may come back is taken by other programs, or by another sign-in that is open.
+    #[error("the redirect ports are taken: {0:?}")]
+    PortsTaken(Vec<u16>),
     /// The authorization server said no (RFC 6749, section 4.1.2.1); its error code.
     #[error("the authorization server refused: {0}")]
     Refused(String),
@@ -81,6 +84,7 @@ impl FaultKind {
             | Self::Refused(_)
             | Self::NotAllowedByPerson => true,
             Self::Nobody(_)
+            | Self::PortsTaken(_)
             | Self::Scopes(_)
             | Self::Unreachable(_)
             | Self::NotOffered(_)
@@ -139,6 +143,7 @@ impl ForPerson for SignInFault {
                 "",
                 "Run `deskgate sign-in` in a session with a display.",
             ),
+            FaultKind::PortsTaken(ports) => ports_taken(at, ports),
             FaultKind::Refused(code) => Advice::new(
                 "sign-in-refused",
                 format!("{at} refused the sign-in ({code})."),
@@ -187,6 +192,23 @@ impl ForPerson for SignInFault {
             ),
         }
     }
+}
+
+fn ports_taken(at: &str, ports: &[u16]) -> Advice {
+    let named: Vec<_> = ports.iter().map(u16::to_string).collect();
+    let (port, it, is) =
+        if ports.len() == 1 { ("port", "this port", "it is") } else { ("ports", "these ports", "they are") };
+    Advice::new(
+        "sign-in-port-taken",
+        format!(
+            "Another program uses the {port} {}, to which the sign-in to {at} comes back.",
+            named.join(", ")
+        ),
+        format!(
+            "{at} takes no other than {it}, so nothing was shown. It may also be another sign-in that is still open: {is} free when that ends."
+        ),
+        "Close the other sign-in or program, then try again. If you do not know which it is, ask your IT.",
+    )
 }
 
 fn scopes_refused(at: &str, scopes: &str) -> Advice {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use url::Url;
 
 use crate::FaultKind;
-use crate::reach::{GuardedResolver, NamedHosts, is_loopback, reachable};
+use crate::reach::{GuardedResolver, NamedHosts, is_loopback, proxies, reachable};
 
 pub use oauth2::{HttpRequest, HttpResponse};
 
@@ -66,6 +66,8 @@ pub struct Http {
     direct: reqwest::Client,
     outside: reqwest::Client,
     named: NamedHosts,
+    /// The hosts of the proxies that this computer is set up with.
+    proxies: NamedHosts,
 }
 
 impl Http {
@@ -74,12 +76,13 @@ impl Http {
     /// # Errors
     /// [`FaultKind::Internal`] if TLS cannot be set up.
     pub fn new(named: NamedHosts) -> Result<Self, FaultKind> {
+        let proxies = proxies();
         let build = |builder: reqwest::ClientBuilder| {
             builder
                 .connect_timeout(Duration::from_secs(10))
                 .timeout(Duration::from_secs(30))
                 .redirect(reqwest::redirect::Policy::none())
-                .dns_resolver(Arc::new(GuardedResolver::new(named.clone())))
+                .dns_resolver(Arc::new(GuardedResolver::new(named.clone(), proxies.clone())))
                 .user_agent(concat!("deskgate/", env!("CARGO_PKG_VERSION")))
                 .build()
                 .map_err(|fault| FaultKind::Internal(fault.to_string()))
@@ -88,6 +91,7 @@ impl Http {
             direct: build(reqwest::Client::builder().no_proxy())?,
             outside: build(reqwest::Client::builder())?,
             named: named.clone(),
+            proxies,
         })
     }
 
@@ -115,6 +119,10 @@ impl Reach {
     /// # Errors
     /// [`HttpFault::NotAllowed`].
     pub fn allows(&self, url: &Url) -> Result<(), HttpFault> {
+        // A proxy may lie inside the network. That is for going through it, not for asking it something.
+        if self.http.proxies.is_of(url) && !self.http.named.is_of(url) {
+            return Err(HttpFault::NotAllowed(url.host_str().unwrap_or_default().to_owned()));
+        }
         reachable(&self.base, &self.http.named, url)
     }
 

@@ -7,9 +7,12 @@
 
 pub mod answer;
 mod ask;
+mod client_key;
+pub mod entry;
 mod fault;
 mod http;
 mod life;
+mod obtain;
 mod port;
 mod reach;
 pub mod renewal;
@@ -18,12 +21,14 @@ mod store;
 mod token;
 
 pub use ask::ask;
+pub use client_key::ClientKey;
 pub use fault::{FaultKind, SignInFault};
 pub use http::{Http, HttpFault, HttpRequest, HttpResponse, Reach};
 pub use life::{Life, Moment};
+pub use obtain::Obtain;
 pub use port::{free_loopback_port, loopback_redirect};
 pub use reach::{NamedHosts, is_loopback, presentable};
 pub use renewal::{Keeper, KeeperRules, Kept, Place, Status};
-pub use sso::{Provider, Session, SessionState, Sso, SsoParts, Wish};
+pub use sso::{Provider, Session, SessionState, Sso, SsoParts, Vouch, Wish};
 pub use store::{SecretStore, seal, sealed_text, unseal};
 pub use token::{Redemption, RenewFault, TokenEndpoint, Tokens};

@@ -6,6 +6,8 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::sync::{Arc, PoisonError, RwLock};
 
+use hyper::Uri;
+use hyper_util::client::proxy::matcher::Matcher;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::{Host, Url};
 
@@ -30,6 +32,11 @@ impl NamedHosts {
         if let Some(host) = url.host_str() {
             self.0.write().unwrap_or_else(PoisonError::into_inner).insert(normal(host));
         }
+    }
+
+    /// Whether the host of `url` is among them.
+    pub(crate) fn is_of(&self, url: &Url) -> bool {
+        url.host_str().is_some_and(|host| self.has(host))
     }
 
     fn has(&self, host: &str) -> bool {
@@ -99,25 +106,44 @@ type LookUp = Arc<dyn Fn(&str) -> io::Result<Vec<SocketAddr>> + Send + Sync>;
 /// that changes between check and use gains nothing.
 pub(crate) struct GuardedResolver {
     named: NamedHosts,
+    /// Through these everything goes; where they lie is whoever set up the computer's choice.
+    proxies: NamedHosts,
     look_up: LookUp,
 }
 
 impl GuardedResolver {
     /// The system's resolver, guarded.
-    pub(crate) fn new(named: NamedHosts) -> Self {
-        Self { named, look_up: Arc::new(|host| Ok((host, 0).to_socket_addrs()?.collect())) }
+    pub(crate) fn new(named: NamedHosts, proxies: NamedHosts) -> Self {
+        Self { named, proxies, look_up: Arc::new(|host| Ok((host, 0).to_socket_addrs()?.collect())) }
     }
+}
+
+/// The hosts of the proxies that this computer is set up with, where they have names: as the HTTP client finds them itself.
+pub(crate) fn proxies() -> NamedHosts {
+    through(&Matcher::from_system())
+}
+
+fn through(set_up: &Matcher) -> NamedHosts {
+    let anywhere = ["https://somewhere.invalid/", "http://somewhere.invalid/"].map(Uri::from_static);
+    let found = NamedHosts::default();
+    for proxy in anywhere.iter().filter_map(|place| set_up.intercept(place)) {
+        if let Ok(proxy) = Url::parse(&proxy.uri().to_string()) {
+            found.add(&proxy);
+        }
+    }
+    found
 }
 
 impl Resolve for GuardedResolver {
     fn resolve(&self, name: Name) -> Resolving {
-        let (named, look_up) = (self.named.clone(), Arc::clone(&self.look_up));
+        let (named, proxies) = (self.named.clone(), self.proxies.clone());
+        let look_up = Arc::clone(&self.look_up);
         Box::pin(async move {
             let host = name.as_str().to_owned();
             let asked = host.clone();
             let found = tokio::task::spawn_blocking(move || look_up(&asked)).await??;
             let allowed: Vec<SocketAddr> =
-                found.into_iter().filter(|address| may_have(&named, &host, address.ip())).collect();
+                found.into_iter().filter(|address| may_have(&named, &proxies, &host, address.ip())).collect();
             if allowed.is_empty() {
                 return Err(Box::new(HttpFault::NotAllowed(host)) as Box<dyn std::error::Error + Send + Sync>);
             }
@@ -126,13 +152,13 @@ impl Resolve for GuardedResolver {
     }
 }
 
-fn may_have(named: &NamedHosts, host: &str, address: IpAddr) -> bool {
+fn may_have(named: &NamedHosts, proxies: &NamedHosts, host: &str, address: IpAddr) -> bool {
     if normal(host) == "localhost" {
         return Area::of(address) == Area::Loopback;
     }
     match Area::of(address) {
         Area::Public => true,
-        Area::Private | Area::Loopback => named.has(host),
+        Area::Private | Area::Loopback => named.has(host) || proxies.has(host),
         Area::Never => false,
     }
 }
@@ -258,13 +284,26 @@ mod tests {
     fn a_name_may_have_inside_addresses_only_if_somebody_named_it() {
         let named = NamedHosts::default();
         named.add(&Url::parse("https://SSO.corp/").unwrap());
+        let none = NamedHosts::default();
         let ip = |text: &str| text.parse::<IpAddr>().unwrap();
-        assert!(may_have(&named, "sso.corp.", ip("10.0.0.9")));
-        assert!(!may_have(&named, "sso.corp", ip("169.254.169.254")), "not even then");
-        assert!(!may_have(&named, "attacker.example", ip("10.0.0.9")));
-        assert!(!may_have(&named, "attacker.example", ip("127.0.0.1")));
-        assert!(may_have(&named, "as.example", ip("93.184.216.34")));
-        assert!(!may_have(&named, "localhost", ip("93.184.216.34")));
+        assert!(may_have(&named, &none, "sso.corp.", ip("10.0.0.9")));
+        assert!(!may_have(&named, &none, "sso.corp", ip("169.254.169.254")), "not even then");
+        assert!(!may_have(&named, &none, "attacker.example", ip("10.0.0.9")));
+        assert!(!may_have(&named, &none, "attacker.example", ip("127.0.0.1")));
+        assert!(may_have(&named, &none, "as.example", ip("93.184.216.34")));
+        assert!(!may_have(&named, &none, "localhost", ip("93.184.216.34")));
+    }
+
+    #[test]
+    fn a_proxy_may_lie_inside_and_is_asked_for_nothing_itself() {
+        let set_up = Matcher::builder().all("http://proxy.corp:3128").build();
+        let (named, proxies) = (NamedHosts::default(), through(&set_up));
+        let ip = |text: &str| text.parse::<IpAddr>().unwrap();
+        assert!(may_have(&named, &proxies, "proxy.corp", ip("10.0.0.9")));
+        assert!(!may_have(&named, &proxies, "other.corp", ip("10.0.0.9")));
+        assert!(!may_have(&named, &proxies, "proxy.corp", ip("169.254.169.254")));
+        assert!(proxies.is_of(&Url::parse("https://PROXY.corp/token").unwrap()));
+        assert!(!proxies.is_of(&Url::parse("https://as.example/token").unwrap()));
     }
 
     /// A name that has an address outside when it is looked at and one inside when it is used.
@@ -278,6 +317,7 @@ mod tests {
         let counted = Arc::clone(&times);
         let flipping = GuardedResolver {
             named: NamedHosts::default(),
+            proxies: NamedHosts::default(),
             look_up: Arc::new(move |_| {
                 Ok(match counted.fetch_add(1, std::sync::atomic::Ordering::SeqCst) {
                     0 => vec![loopback, outside],

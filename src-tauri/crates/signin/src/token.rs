@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use crate::answer::error_code;
+use crate::obtain::is_passing;
 use crate::{FaultKind, HttpFault, HttpRequest, Reach};
 
 /// The longest that an access token is believed to last, so that arithmetic on it stays in range.
@@ -86,14 +87,14 @@ pub struct Redemption<'a> {
 }
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
-struct MoreFields {
+pub(crate) struct MoreFields {
     #[serde(default)]
     id_token: Option<String>,
 }
 
 impl ExtraTokenFields for MoreFields {}
 
-type TokenResponse = StandardTokenResponse<MoreFields, BasicTokenType>;
+pub(crate) type TokenResponse = StandardTokenResponse<MoreFields, BasicTokenType>;
 
 type Client = oauth2::Client<
     BasicErrorResponse,
@@ -167,12 +168,23 @@ impl TokenEndpoint {
             Some(refresh) => (refresh, "refresh_token"),
             None => (&tokens.access, "access_token"),
         };
+        let fields = [("token", token.expose_secret()), ("token_type_hint", hint)];
+        self.form(endpoint, &fields, self.client_secret.as_ref())
+    }
+
+    /// A form to one of the server's endpoints, in the client's name and with this secret.
+    pub(crate) fn form(
+        &self,
+        endpoint: &Url,
+        fields: &[(&str, &str)],
+        secret: Option<&SecretString>,
+    ) -> Result<HttpRequest, FaultKind> {
         let mut form = url::form_urlencoded::Serializer::new(String::new());
-        form.append_pair("token", token.expose_secret()).append_pair("token_type_hint", hint);
+        form.extend_pairs(fields);
         let mut request = oauth2::http::Request::post(endpoint.as_str())
             .header("content-type", "application/x-www-form-urlencoded")
             .header("accept", "application/json");
-        match &self.client_secret {
+        match secret {
             Some(secret) if !self.secret_in_body => {
                 request = request.header("authorization", basic(&self.client_id, secret));
             }
@@ -207,7 +219,7 @@ fn basic(client_id: &str, secret: &SecretString) -> String {
     format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(pair))
 }
 
-fn tokens(response: TokenResponse) -> Result<Tokens, FaultKind> {
+pub(crate) fn tokens(response: TokenResponse) -> Result<Tokens, FaultKind> {
     if *response.token_type() != BasicTokenType::Bearer {
         return Err(FaultKind::NotOffered("bearer tokens".to_owned()));
     }
@@ -224,11 +236,10 @@ fn renew_fault(error: TokenRequestError) -> RenewFault {
     match error {
         RequestTokenError::ServerResponse(response) => {
             let code = error_code(response.error().as_ref());
-            match code.as_str() {
-                "temporarily_unavailable" | "server_error" | "slow_down" => {
-                    RenewFault::NotDone(FaultKind::Unreachable(code))
-                }
-                _ => RenewFault::Ended(code),
+            if is_passing(&code) {
+                RenewFault::NotDone(FaultKind::Unreachable(code))
+            } else {
+                RenewFault::Ended(code)
             }
         }
         RequestTokenError::Request(fault) if fault.acted() => RenewFault::Unknown(fault.into()),

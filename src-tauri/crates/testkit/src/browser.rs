@@ -97,6 +97,33 @@ impl Browser {
         Err(PeerFault::answer("browser", "the provider keeps asking"))
     }
 
+    /// Types a secret at a page that asks for one; returns where that leads, without opening it.
+    ///
+    /// # Errors
+    /// If the page asks for none, or does not take it.
+    pub async fn type_secret(&mut self, page: &Url, secret: &str) -> Result<Url, PeerFault> {
+        let (mut at, mut opened) =
+            (page.clone(), self.send(self.client.request(Method::GET, page.clone()), page).await?);
+        while let Some(next) = redirect(&opened, &at)? {
+            at = next;
+            opened = self.send(self.client.request(Method::GET, at.clone()), &at).await?;
+        }
+        let html = opened.text().await?;
+        self.asked.push(between(&html, "<title>", "</title>").unwrap_or_default().to_owned());
+        let action = between(&html, "action=\"", "\"").filter(|action| action.ends_with("/enter"));
+        let action =
+            action.ok_or_else(|| PeerFault::answer("page", format!("it asks for no secret: {html}")))?;
+        let enter = at.join(action)?;
+        let origin = at.origin().ascii_serialization();
+        let form = self
+            .client
+            .request(Method::POST, enter.clone())
+            .header("origin", origin)
+            .form(&[("secret", secret)]);
+        let taken = self.send(form, &enter).await?;
+        redirect(&taken, &enter)?.ok_or_else(|| PeerFault::answer("page", "the secret was not taken"))
+    }
+
     /// Opens a page and follows redirects to wherever they lead.
     ///
     /// # Errors

@@ -64,6 +64,24 @@ pub struct Client {
     pub name: String,
 }
 
+/// A client for a program rather than a person (RFC 6749, section 4.4).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServiceClient {
+    /// The client id.
+    pub id: String,
+    /// How it proves who it is.
+    pub by: ServiceProof,
+}
+
+/// How a program's client proves who it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ServiceProof {
+    /// `client_secret_basic`, with this secret.
+    Basic(String),
+    /// `private_key_jwt`, with this public key (RFC 7517).
+    Key(serde_json::Value),
+}
+
 /// How the identity provider is set up.
 #[derive(Debug, Clone)]
 pub struct IdpSettings {
@@ -73,6 +91,8 @@ pub struct IdpSettings {
     pub people: Vec<Employee>,
     /// Who was registered beforehand. Others register themselves (RFC 7591).
     pub clients: Vec<Client>,
+    /// The clients of programs.
+    pub services: Vec<ServiceClient>,
     /// How long an access token lives.
     pub access_token: Duration,
     /// How long an ID token lives.
@@ -89,6 +109,7 @@ impl Default for IdpSettings {
             port: 0,
             people: vec![Employee::alice(), Employee::bob(), Employee::ivy()],
             clients: vec![Client { id: "deskgate".to_owned(), name: "Deskgate".to_owned() }],
+            services: Vec::new(),
             access_token: Duration::from_secs(300),
             id_token: Duration::from_secs(600),
             refresh_token: Duration::from_secs(86_400),
@@ -114,6 +135,11 @@ impl Idp {
         npm_file("oidc-provider/package.json")?;
         for person in &settings.people {
             canary::plant("a password", &person.password);
+        }
+        for service in &settings.services {
+            if let ServiceProof::Basic(secret) = &service.by {
+                canary::plant("a program's secret", secret);
+            }
         }
         let mut process = Spec::new("identity provider", node()?)
             .arg(script("npm/idp.mjs"))
@@ -196,6 +222,50 @@ impl Idp {
         self.administer(&format!("clients/{client_id}"), &metadata).await
     }
 
+    /// Has a client's redirect URIs compared exactly, port included, as servers do that know of no native clients.
+    ///
+    /// # Errors
+    /// If the provider does not take it.
+    pub async fn compare_redirects(&self, client_id: &str, registered: &[String]) -> Result<(), PeerFault> {
+        let metadata = json!({ "application_type": "web", "redirect_uris": registered });
+        self.administer(&format!("clients/{client_id}"), &metadata).await
+    }
+
+    /// Changes a client's secret.
+    ///
+    /// # Errors
+    /// If the provider does not take it.
+    pub async fn change_secret(&self, client_id: &str, secret: &str) -> Result<(), PeerFault> {
+        self.administer(&format!("clients/{client_id}"), &json!({ "client_secret": secret })).await
+    }
+
+    /// Has the provider vouch for people at these authorization servers (Identity Assertion JWT Authorization Grant), where its
+    /// client is called so, and nowhere else.
+    ///
+    /// # Errors
+    /// If the provider does not take it.
+    pub async fn vouch_at(&self, client_id: &str, servers: &[(&str, &str)]) -> Result<(), PeerFault> {
+        let servers: Vec<_> = servers
+            .iter()
+            .map(|(issuer, client_id)| json!({ "audience": issuer, "client_id": client_id }))
+            .collect();
+        self.administer("vouching", &json!({ "client": client_id, "vouch": servers })).await
+    }
+
+    /// Has the provider believe for whom another vouches, if this client says so.
+    ///
+    /// # Errors
+    /// If the provider does not take it.
+    pub async fn believe(&self, other: &Self, client_id: &str) -> Result<(), PeerFault> {
+        self.administer("vouching", &json!({ "client": client_id, "believe": other.issuer })).await
+    }
+
+    /// For whom it has vouched so far, in order.
+    pub fn vouched(&self) -> Vec<String> {
+        let log = self.process.log();
+        log.lines().filter_map(|line| line.strip_prefix("vouched ")).map(str::to_owned).collect()
+    }
+
     /// Ends all sessions of somebody, as an administrator does; clients are told before this returns.
     ///
     /// # Errors
@@ -227,6 +297,27 @@ impl Idp {
     }
 }
 
+fn service(ServiceClient { id, by }: &ServiceClient) -> serde_json::Value {
+    let mut metadata = json!({
+        "client_id": id,
+        "grant_types": ["client_credentials"],
+        "redirect_uris": [],
+        "response_types": [],
+    });
+    match by {
+        ServiceProof::Basic(secret) => {
+            metadata["client_secret"] = json!(secret);
+            metadata["token_endpoint_auth_method"] = json!("client_secret_basic");
+        }
+        ServiceProof::Key(key) => {
+            metadata["jwks"] = json!({ "keys": [key] });
+            metadata["token_endpoint_auth_method"] = json!("private_key_jwt");
+            metadata["token_endpoint_auth_signing_alg"] = json!("ES256");
+        }
+    }
+    metadata
+}
+
 fn encode(settings: &IdpSettings) -> serde_json::Value {
     let people: Vec<_> = settings
         .people
@@ -242,6 +333,7 @@ fn encode(settings: &IdpSettings) -> serde_json::Value {
             })
         })
         .collect();
+    let services = settings.services.iter().map(service);
     let clients: Vec<_> = settings
         .clients
         .iter()
@@ -257,6 +349,7 @@ fn encode(settings: &IdpSettings) -> serde_json::Value {
                 "response_types": ["code"],
             })
         })
+        .chain(services)
         .collect();
     json!({
         "port": settings.port,

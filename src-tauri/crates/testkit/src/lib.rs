@@ -49,7 +49,7 @@ pub use desktop::Desktop;
 pub use driver::Driver;
 pub use fault::PeerFault;
 pub use gateway::{Connected, Gateway, Setup};
-pub use idp::{Client, Employee, Idp, IdpSettings};
+pub use idp::{Client, Employee, Idp, IdpSettings, ServiceClient, ServiceProof};
 pub use injector::Injector;
 pub use mail::Mail;
 pub use oauth::{OAuthClient, Tokens};

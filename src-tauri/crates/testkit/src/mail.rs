@@ -5,8 +5,9 @@ use std::time::Duration;
 use serde_json::json;
 use url::Url;
 
+use crate::canary;
 use crate::place::{python, script};
-use crate::{Idp, PeerFault, Process, Spec};
+use crate::{Employee, Idp, PeerFault, Process, Spec};
 
 /// A running mail server. Its tools are `list_messages` and `send_message`; each answer names the token's account.
 #[derive(Debug)]
@@ -21,7 +22,10 @@ impl Mail {
     /// # Errors
     /// If it cannot be started.
     pub async fn start(idp: &Idp) -> Result<Self, PeerFault> {
-        let settings = json!({ "port": 0, "issuer": idp.issuer() });
+        Self::spawn(&json!({ "port": 0, "issuer": idp.issuer() })).await
+    }
+
+    async fn spawn(settings: &serde_json::Value) -> Result<Self, PeerFault> {
         let mut process = Spec::new("mail", python()?)
             .arg(script("python/mail.py"))
             .arg(settings.to_string())
@@ -29,6 +33,23 @@ impl Mail {
             .start()?;
         let url = process.ready_line("ready ", Duration::from_secs(90)).await?;
         Ok(Self { process, url: Url::parse(&url)? })
+    }
+
+    /// Starts one that knows no authorization server: it takes these tokens of these people, as bearer tokens or in a header of
+    /// this name.
+    ///
+    /// # Errors
+    /// If it cannot be started.
+    pub async fn start_with_tokens(
+        header: Option<&str>,
+        tokens: &[(&str, &Employee)],
+    ) -> Result<Self, PeerFault> {
+        for (token, _) in tokens {
+            canary::plant("an access token that was handed out", token);
+        }
+        let tokens: serde_json::Map<_, _> =
+            tokens.iter().map(|(token, person)| ((*token).to_owned(), json!(person.login))).collect();
+        Self::spawn(&json!({ "port": 0, "header": header, "tokens": tokens })).await
     }
 
     /// The MCP endpoint, which is also the audience of its tokens.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper::header::{self, HeaderMap, HeaderValue};
+use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 use mcp::connector::{self, FromConnector, Notice, Outgoing, Question};
 use mcp::sse::Decoder;
@@ -40,24 +40,43 @@ const EVENT_STREAM: &str = "text/event-stream";
 
 /// An access token for a connector; never one of the gateway's own.
 #[derive(Clone)]
-pub struct Bearer(SecretString);
+pub struct Bearer {
+    token: SecretString,
+    /// The header that it goes into by itself; as a bearer token into `Authorization` (RFC 6750, section 2.1) where none.
+    header: Option<HeaderName>,
+}
 
 impl Bearer {
     /// Wraps a token.
     pub fn new(token: SecretString) -> Self {
-        Self(token)
+        Self { token, header: None }
     }
 
-    fn header(&self) -> Option<HeaderValue> {
-        let mut value = HeaderValue::from_str(&format!("Bearer {}", self.0.expose_secret())).ok()?;
+    /// Has it sent by itself in the header of this name, as servers want their API keys.
+    ///
+    /// # Errors
+    /// [`UpstreamFault::Unusable`] if there is no header of such a name.
+    pub fn in_header(self, name: &str) -> Result<Self, UpstreamFault> {
+        let header = HeaderName::from_bytes(name.as_bytes())
+            .map_err(|_| UpstreamFault::Unusable("a header without a name".to_owned()))?;
+        Ok(Self { header: Some(header), ..self })
+    }
+
+    fn header(&self) -> Option<(HeaderName, HeaderValue)> {
+        let token = self.token.expose_secret();
+        let (name, value) = match &self.header {
+            Some(name) => (name.clone(), HeaderValue::from_str(token)),
+            None => (header::AUTHORIZATION, HeaderValue::from_str(&format!("Bearer {token}"))),
+        };
+        let mut value = value.ok()?;
         value.set_sensitive(true);
-        Some(value)
+        Some((name, value))
     }
 
     /// Whether both are the same token, compared by their digests.
     pub fn same_as(&self, other: &Self) -> bool {
-        model::Digest::of(self.0.expose_secret().as_bytes())
-            == model::Digest::of(other.0.expose_secret().as_bytes())
+        model::Digest::of(self.token.expose_secret().as_bytes())
+            == model::Digest::of(other.token.expose_secret().as_bytes())
     }
 }
 
@@ -259,8 +278,8 @@ impl Http {
         if let Some(session) = self.session.get() {
             headers.insert(SESSION, session.clone());
         }
-        if let Some(value) = bearer.and_then(Bearer::header) {
-            headers.insert(header::AUTHORIZATION, value);
+        if let Some((name, value)) = bearer.and_then(Bearer::header) {
+            headers.insert(name, value);
         }
         request
     }

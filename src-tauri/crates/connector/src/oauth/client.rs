@@ -9,7 +9,7 @@ use url::Url;
 use vault::Kind;
 
 use super::discovery::Found;
-use super::target::Target;
+use super::target::Registered;
 
 /// The format version of [`Registration`] that is written and read.
 const FORMAT: u32 = 1;
@@ -42,7 +42,7 @@ struct Registration {
 /// Registration Approaches"): registered beforehand, named by a document, remembered, or registered now.
 pub(super) async fn choose(
     found: &mut Found,
-    target: &Target,
+    target: &Registered,
     store: &dyn SecretStore,
     redirect_uri: &Url,
 ) -> Result<Client, FaultKind> {

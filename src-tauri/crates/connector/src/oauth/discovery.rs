@@ -21,6 +21,15 @@ pub(super) const MOST_SCOPES: usize = 64;
 /// The longest of them, in bytes.
 const LONGEST_SCOPE: usize = 128;
 
+/// What an authorization server is needed for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Need {
+    /// A person signs in there.
+    Person,
+    /// It gives tokens for this kind of grant.
+    Grant(&'static str),
+}
+
 /// A connector's authorization server.
 pub(super) struct Found {
     manager: AuthorizationManager,
@@ -57,6 +66,7 @@ impl Found {
         reach: &Reach,
         server: &Url,
         challenge: Option<&str>,
+        need: Need,
     ) -> Result<Self, FaultKind> {
         reach.allows(server)?;
         let http = Arc::new(RmcpHttp(reach.clone()));
@@ -68,8 +78,13 @@ impl Found {
         if !resolved.source.is_discovered() {
             return Err(FaultKind::NotOffered("it names no authorization server".to_owned()));
         }
-        let metadata = resolved.metadata;
-        let revocation = metadata.additional_fields.get("revocation_endpoint").and_then(|url| url.as_str());
+        let mut metadata = resolved.metadata;
+        let revocation = metadata
+            .additional_fields
+            .get("revocation_endpoint")
+            .and_then(|url| url.as_str())
+            .map(str::to_owned);
+        let revocation = revocation.as_deref();
         let found = Self {
             states,
             issuer: metadata.issuer.clone().ok_or_else(|| missing("an issuer"))?,
@@ -85,7 +100,12 @@ impl Found {
                 .as_ref()
                 .is_some_and(|scopes| scopes.iter().any(|scope| scope == OFFLINE_ACCESS)),
             manager: {
-                check(reach, &metadata, revocation)?;
+                check(reach, &metadata, revocation, need)?;
+                if need != Need::Person {
+                    // rmcp says the resource in an authorization request only; the one for that is shown to nobody.
+                    metadata.response_types_supported = Some(vec!["code".to_owned()]);
+                    metadata.code_challenge_methods_supported = Some(vec!["S256".to_owned()]);
+                }
                 manager.set_metadata(metadata);
                 manager
             },
@@ -133,6 +153,27 @@ impl Found {
         Ok(Request { url, state, verifier: stored.pkce_verifier.into(), resource })
     }
 
+    /// The resource indicator (RFC 8707), and the scopes for which nobody is asked: those of IT, else those that the server
+    /// names.
+    pub(super) async fn without_person(
+        &mut self,
+        client_id: &str,
+        scopes: &BTreeSet<String>,
+    ) -> Result<(String, BTreeSet<String>), FaultKind> {
+        self.manager
+            .configure_client(OAuthClientConfig::new(client_id, "http://127.0.0.1/callback"))
+            .map_err(fault)?;
+        let url = self.manager.get_authorization_url(&[]).await.map_err(fault)?;
+        let url = Url::parse(&url).map_err(|_| FaultKind::Internal("an authorization URL".to_owned()))?;
+        let scopes = if scopes.is_empty() {
+            let named = self.manager.select_initial_scopes(&[]).await;
+            named.into_iter().filter(|scope| scope != OFFLINE_ACCESS).collect()
+        } else {
+            scopes.clone()
+        };
+        Ok((parameter(&url, "resource")?, scopes))
+    }
+
     /// The token endpoint for `client`.
     pub(super) fn endpoint(&self, client: &Client) -> TokenEndpoint {
         TokenEndpoint {
@@ -176,20 +217,39 @@ pub(super) fn shown(scopes: &BTreeSet<String>) -> String {
 }
 
 /// What the specification demands of a server beyond having metadata.
-fn check(reach: &Reach, metadata: &AuthorizationMetadata, revocation: Option<&str>) -> Result<(), FaultKind> {
+fn check(
+    reach: &Reach,
+    metadata: &AuthorizationMetadata,
+    revocation: Option<&str>,
+    need: Need,
+) -> Result<(), FaultKind> {
+    let asked =
+        [Some(metadata.token_endpoint.as_str()), metadata.registration_endpoint.as_deref(), revocation];
+    for url in asked.into_iter().flatten() {
+        reach.allows(&endpoint(url)?)?;
+    }
+    match need {
+        Need::Person => fit_for_a_person(metadata),
+        // A server that says nothing of grants is asked (RFC 8414, section 2).
+        Need::Grant(grant) => {
+            let silent = !metadata.additional_fields.contains_key("grant_types_supported");
+            if silent || lists(metadata, "grant_types_supported", grant) {
+                Ok(())
+            } else {
+                Err(missing(&format!("the grant {grant}")))
+            }
+        }
+    }
+}
+
+fn fit_for_a_person(metadata: &AuthorizationMetadata) -> Result<(), FaultKind> {
     // "If code_challenge_methods_supported is absent, the authorization server does not support PKCE and MCP clients MUST
     // refuse to proceed" (MCP 2026-07-28, authorization, "Authorization Code Protection").
     let methods = metadata.code_challenge_methods_supported.as_deref().unwrap_or_default();
     if !methods.iter().any(|method| method == "S256") {
         return Err(missing("PKCE with S256"));
     }
-    presentable(&endpoint(&metadata.authorization_endpoint)?)?;
-    let asked =
-        [Some(metadata.token_endpoint.as_str()), metadata.registration_endpoint.as_deref(), revocation];
-    for url in asked.into_iter().flatten() {
-        reach.allows(&endpoint(url)?)?;
-    }
-    Ok(())
+    presentable(&endpoint(&metadata.authorization_endpoint)?)
 }
 
 fn endpoint(text: &str) -> Result<Url, FaultKind> {

@@ -9,13 +9,18 @@ use model::{ConnectorId, Digest, Timestamp};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use signin::{FaultKind, Kept, Life, Moment, TokenEndpoint, Tokens, seal, sealed_text, unseal};
+use upstream::Bearer;
 use url::Url;
 use vault::SecretBytes;
 
-use super::target::Target;
+use org_protocol::TokenHeader;
 
-/// The format version of [`Record`] that is written and read.
+use super::target::{Target, WayName};
+
+/// The format version of [`Record`] for grants of an authorization server that a person signed in to.
 const FORMAT: u32 = 1;
+/// The format version for what came another way. Earlier versions take it for absent.
+const FORMAT_OF_OTHER_WAYS: u32 = 2;
 
 /// The only account of a connector, until it can have several.
 const ACCOUNT: &str = "default";
@@ -41,18 +46,50 @@ struct Inner {
 pub(super) struct Bound {
     /// The connector's endpoint.
     pub(super) server: Url,
+    /// How it was come by.
+    pub(super) way: WayName,
+    /// The header that the token goes into.
+    pub(super) header: TokenHeader,
     /// The scopes that IT asked for when the person signed in.
     pub(super) scopes: BTreeSet<String>,
     /// The scopes that the connector wanted beside those of the first sign-in.
     pub(super) wider: BTreeSet<String>,
     /// The client id that IT had registered, where it had.
     pub(super) registered_client: Option<String>,
-    /// The authorization server.
+    /// Who gave it.
+    pub(super) source: Source,
+}
+
+/// Who gave a token.
+#[derive(Debug, Clone)]
+pub(super) enum Source {
+    /// The person, who typed it.
+    Person,
+    /// An authorization server.
+    Server(Box<Server>),
+}
+
+/// An authorization server.
+#[derive(Debug, Clone)]
+pub(super) struct Server {
+    /// Its issuer identifier.
     pub(super) issuer: String,
     /// The resource indicator (RFC 8707).
     pub(super) resource: String,
-    /// Where it is renewed and revoked.
+    /// Where the token is renewed and revoked.
     pub(super) endpoint: TokenEndpoint,
+    /// The scopes that are asked for each time, where no person allowed them.
+    pub(super) asked: BTreeSet<String>,
+}
+
+impl Bound {
+    /// The authorization server, where one gave it.
+    pub(super) fn server(&self) -> Option<&Server> {
+        match &self.source {
+            Source::Server(server) => Some(server),
+            Source::Person => None,
+        }
+    }
 }
 
 /// The vault's key of a grant: whose, where, which account.
@@ -87,6 +124,15 @@ impl Grant {
         &self.0.tokens.access
     }
 
+    /// The token as it is sent.
+    pub(super) fn bearer(&self) -> Result<Bearer, FaultKind> {
+        let (bearer, header) = (Bearer::new(self.access().clone()), &self.bound().header);
+        if header.is_authorization() {
+            return Ok(bearer);
+        }
+        bearer.in_header(header.as_str()).map_err(|fault| FaultKind::Internal(fault.to_string()))
+    }
+
     pub(super) fn account(&self) -> Option<&str> {
         self.0.account.as_deref()
     }
@@ -95,26 +141,25 @@ impl Grant {
     pub(super) fn serves(&self, target: &Target) -> bool {
         let bound = &self.0.bound;
         bound.server == target.url
-            && bound.registered_client == target.client_id
+            && bound.way == target.way.name()
+            && bound.header == target.way.header()
+            && bound.registered_client.as_ref() == target.way.client_id()
             && target.scopes.is_subset(&bound.scopes)
     }
 
     /// The sealed form, with the number of uses of the refresh token whose answers are not known.
     pub(super) fn seal(&self, uses: u8) -> Result<SecretBytes, FaultKind> {
         let Inner { bound, account, tokens, life, .. } = &*self.0;
+        let format = if bound.way == WayName::Code { FORMAT } else { FORMAT_OF_OTHER_WAYS };
         seal(&Record {
-            format: FORMAT,
+            format,
+            way: bound.way,
+            header: bound.header.clone(),
             server: bound.server.clone(),
             scopes: bound.scopes.clone(),
             wider: bound.wider.clone(),
             registered_client: bound.registered_client.clone(),
-            issuer: bound.issuer.clone(),
-            resource: bound.resource.clone(),
-            token_endpoint: bound.endpoint.token.clone(),
-            revocation_endpoint: bound.endpoint.revocation.clone(),
-            client_id: bound.endpoint.client_id.clone(),
-            client_secret: bound.endpoint.client_secret.clone(),
-            secret_in_body: bound.endpoint.secret_in_body,
+            from: bound.server().map(ServerRecord::of),
             account: account.clone(),
             access_token: tokens.access.clone(),
             refresh_token: tokens.refresh.clone(),
@@ -127,25 +172,24 @@ impl Grant {
     /// Reads it back, if it is for this target.
     pub(super) fn unseal(bytes: &SecretBytes, target: &Target) -> Option<Self> {
         let record: Record = unseal(bytes)?;
-        if record.format != FORMAT {
+        if record.format != FORMAT && record.format != FORMAT_OF_OTHER_WAYS {
             return None;
         }
+        let source = match (record.way, record.from) {
+            (WayName::Typed, _) => Source::Person,
+            (_, Some(from)) => Source::Server(Box::new(from.read())),
+            (_, None) => return None,
+        };
         let lasts = record.lasts_seconds.map(Duration::from_secs);
         let grant = Self(Arc::new(Inner {
             bound: Bound {
                 server: record.server,
+                way: record.way,
+                header: record.header,
                 scopes: record.scopes,
                 wider: record.wider,
                 registered_client: record.registered_client,
-                issuer: record.issuer,
-                resource: record.resource,
-                endpoint: TokenEndpoint {
-                    token: record.token_endpoint,
-                    revocation: record.revocation_endpoint,
-                    client_id: record.client_id,
-                    client_secret: record.client_secret,
-                    secret_in_body: record.secret_in_body,
-                },
+                source,
             },
             account: record.account,
             tokens: Tokens {
@@ -169,6 +213,10 @@ impl Kept for Grant {
 
     fn renewable(&self) -> bool {
         self.0.tokens.refresh.is_some()
+            || match self.0.bound.way {
+                WayName::Client | WayName::Enterprise => true,
+                WayName::Code | WayName::Typed => false,
+            }
     }
 
     fn uses(&self) -> u8 {
@@ -205,20 +253,18 @@ fn account_in(id_token: &SecretString) -> Option<String> {
 #[derive(Serialize, Deserialize)]
 struct Record {
     format: u32,
+    #[serde(default)]
+    way: WayName,
+    #[serde(default)]
+    header: TokenHeader,
     server: Url,
     scopes: BTreeSet<String>,
     /// Earlier versions neither wrote nor needed it.
     #[serde(default)]
     wider: BTreeSet<String>,
     registered_client: Option<String>,
-    issuer: String,
-    resource: String,
-    token_endpoint: Url,
-    revocation_endpoint: Option<Url>,
-    client_id: String,
-    #[serde(with = "sealed_text::option")]
-    client_secret: Option<SecretString>,
-    secret_in_body: bool,
+    #[serde(flatten)]
+    from: Option<ServerRecord>,
     account: Option<String>,
     #[serde(with = "sealed_text")]
     access_token: SecretString,
@@ -227,4 +273,49 @@ struct Record {
     received: Timestamp,
     lasts_seconds: Option<u64>,
     uses: u8,
+}
+
+/// An authorization server at rest.
+#[derive(Serialize, Deserialize)]
+struct ServerRecord {
+    issuer: String,
+    resource: String,
+    token_endpoint: Url,
+    revocation_endpoint: Option<Url>,
+    client_id: String,
+    #[serde(with = "sealed_text::option")]
+    client_secret: Option<SecretString>,
+    secret_in_body: bool,
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    asked: BTreeSet<String>,
+}
+
+impl ServerRecord {
+    fn of(Server { issuer, resource, endpoint, asked }: &Server) -> Self {
+        Self {
+            asked: asked.clone(),
+            issuer: issuer.clone(),
+            resource: resource.clone(),
+            token_endpoint: endpoint.token.clone(),
+            revocation_endpoint: endpoint.revocation.clone(),
+            client_id: endpoint.client_id.clone(),
+            client_secret: endpoint.client_secret.clone(),
+            secret_in_body: endpoint.secret_in_body,
+        }
+    }
+
+    fn read(self) -> Server {
+        Server {
+            asked: self.asked,
+            issuer: self.issuer,
+            resource: self.resource,
+            endpoint: TokenEndpoint {
+                token: self.token_endpoint,
+                revocation: self.revocation_endpoint,
+                client_id: self.client_id,
+                client_secret: self.client_secret,
+                secret_in_body: self.secret_in_body,
+            },
+        }
+    }
 }

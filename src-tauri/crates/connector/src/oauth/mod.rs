@@ -8,9 +8,12 @@ mod client;
 mod discovery;
 mod grant;
 mod place;
+mod service;
 mod target;
+mod typed;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -22,7 +25,7 @@ use tokio::sync::watch;
 use upstream::{Bearer, HttpClient};
 use url::Url;
 
-use crate::seams::{AccountFault, Accounts, Asking};
+use crate::seams::{AccountFault, Accounts, Asking, Voucher};
 use grant::Grant;
 use place::{GrantPlace, Shared};
 use target::Target;
@@ -36,6 +39,8 @@ pub struct GrantsParts {
     pub store: Arc<dyn SecretStore>,
     /// Who is asked to sign in.
     pub person: Arc<dyn Person>,
+    /// Who vouches for them, where somebody does.
+    pub voucher: Option<Arc<dyn Voucher>>,
     /// The clock.
     pub clock: Arc<dyn Clock>,
     /// Asks connectors themselves where one signs in.
@@ -83,6 +88,8 @@ pub enum GrantHappening {
         /// The authorization server.
         issuer: String,
     },
+    /// The person typed a token.
+    Typed,
     /// A sign-in failed; the advice's code.
     SignInFailed(String),
     /// The authorization server no longer honours the grant.
@@ -125,13 +132,25 @@ impl ConnectorGrants {
     /// # Errors
     /// [`FaultKind::Internal`] if TLS cannot be set up.
     pub fn new(owner: &Subject, parts: GrantsParts) -> Result<Self, FaultKind> {
-        let GrantsParts { store, person, clock, connections, events, rules, sign_in_deadline } = parts;
+        let GrantsParts { store, person, voucher, clock, connections, events, rules, sign_in_deadline } =
+            parts;
         let named = NamedHosts::default();
         let http = Http::new(named.clone())?;
-        let owner = owner_of(owner);
+        let (subject, owner) = (owner.clone(), owner_of(owner));
         let status = watch::Sender::new(BTreeMap::new());
-        let shared =
-            Shared { owner, http, connections, store, person, clock, events, status, sign_in_deadline };
+        let shared = Shared {
+            subject,
+            owner,
+            http,
+            connections,
+            store,
+            person,
+            voucher,
+            clock,
+            events,
+            status,
+            sign_in_deadline,
+        };
         Ok(Self(Arc::new(Inner {
             shared: Arc::new(shared),
             rules,
@@ -175,6 +194,11 @@ impl ConnectorGrants {
                     let before = retired.remove(id);
                     let place = Arc::new(GrantPlace::new(Arc::clone(shared), id.clone(), target, before));
                     let keeper = Keeper::start(Arc::clone(&place), Arc::clone(&shared.clock), *rules);
+                    if place.signs_in_by_itself() {
+                        let keeper = keeper.clone();
+                        // What comes of it is in the status.
+                        tokio::spawn(async move { keeper.token(Some(Asking::Never)).await.map(drop) });
+                    }
                     Kept { place, keeper }
                 }
             };
@@ -200,11 +224,11 @@ impl ConnectorGrants {
     /// [`GrantFault`], with words for the person.
     pub async fn bearer(&self, connector: &ConnectorId, asking: Asking) -> Result<Bearer, GrantFault> {
         let Kept { place, keeper } = self.find(connector)?;
-        let ask = match asking {
-            Asking::Allowed => Some(()),
-            Asking::Never => None,
-        };
         let target = place.target();
+        let ask = match asking {
+            Asking::Allowed => Some(Asking::Allowed),
+            Asking::Never => place.signs_in_by_itself().then_some(Asking::Never),
+        };
         let mut grant = keeper.token(ask).await.map_err(|fault| fault.at(&target.title))?;
         // The connector may have moved meanwhile: a token never follows it.
         if !grant.serves(&target) {
@@ -214,7 +238,7 @@ impl ConnectorGrants {
         if !grant.serves(&target) {
             return Err(FaultKind::SignInNeeded.at(&target.title));
         }
-        Ok(Bearer::new(grant.access().clone()))
+        grant.bearer().map_err(|fault| fault.at(&target.title))
     }
 
     /// The connector wants more scopes than the token has: asks the person to sign in for those beside what was asked for
@@ -249,7 +273,7 @@ impl ConnectorGrants {
         let kept = match keeper.status() {
             Status::SignedIn { kept, .. } => kept,
             // Somebody signs in just now, and what comes of it is waited for.
-            Status::SigningIn if asking == Asking::Allowed => keeper.token(Some(())).await?,
+            Status::SigningIn if asking == Asking::Allowed => keeper.token(Some(Asking::Allowed)).await?,
             Status::SigningIn | Status::Unknown | Status::SignedOut { .. } => {
                 return Err(FaultKind::SignInNeeded);
             }
@@ -272,7 +296,7 @@ impl ConnectorGrants {
         // Whoever stops waiting leaves the window open; what comes of it is not known here then.
         *refused = Some((now, FaultKind::Cancelled));
         place.want(wanted.clone());
-        let signed_in = keeper.sign_in(()).await;
+        let signed_in = keeper.sign_in(Asking::Allowed).await;
         place.want(BTreeSet::new());
         let outcome = match signed_in {
             Ok(grant) if wanted.is_subset(&grant.bound().wider) => Ok(()),
@@ -303,7 +327,7 @@ impl ConnectorGrants {
     /// [`GrantFault`]. What was held still is.
     pub async fn sign_in(&self, connector: &ConnectorId) -> Result<(), GrantFault> {
         let Kept { place, keeper } = self.find(connector)?;
-        keeper.sign_in(()).await.map(|_| ()).map_err(|fault| fault.at(&place.target().title))
+        keeper.sign_in(Asking::Allowed).await.map(|_| ()).map_err(|fault| fault.at(&place.target().title))
     }
 
     /// Forgets the grant, and tells the authorization server in the background (RFC 7009).
@@ -312,6 +336,7 @@ impl ConnectorGrants {
     /// [`GrantFault`] if it could not be erased.
     pub async fn sign_out(&self, connector: &ConnectorId) -> Result<(), GrantFault> {
         let Kept { place, keeper } = self.find(connector)?;
+        place.left.store(true, Ordering::SeqCst);
         keeper.sign_out().await.map_err(|fault| fault.at(&place.target().title))
     }
 

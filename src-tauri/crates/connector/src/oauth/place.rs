@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use mcp::Capabilities;
 use model::{
-    BoxFuture, ConnectorId, Digest, ForPerson as _, Person, PersonFault, SignInOutcome, SignInPurpose,
-    SignInRequest,
+    BoxFuture, ConnectorId, Digest, ForPerson as _, Person, PersonFault, SignInOutcome, SignInRequest,
+    Subject,
 };
+use org_protocol::LoopbackRedirect;
 use os::Clock;
 use secrecy::SecretString;
 use signin::answer::{self, Expected};
@@ -23,10 +24,11 @@ use url::Url;
 use vault::Kind;
 
 use super::client::{self, Client};
-use super::discovery::{Found, MOST_SCOPES, Request, scopes_in, shown};
-use super::grant::{Bound, Grant, key};
-use super::target::Target;
+use super::discovery::{Found, MOST_SCOPES, Need, Request, scopes_in, shown};
+use super::grant::{Bound, Grant, Server, Source, key};
+use super::target::{Registered, Target, Way};
 use super::{GrantEvent, GrantHappening, GrantStatus};
+use crate::seams::{Asking, Voucher};
 
 /// How long a connector has to say where one signs in.
 const ASKED_FOR: Duration = Duration::from_secs(10);
@@ -36,11 +38,13 @@ const MOST_PORTS: usize = 3;
 
 /// What all grants of a subject share.
 pub(super) struct Shared {
+    pub(super) subject: Subject,
     pub(super) owner: Digest,
     pub(super) http: Http,
     pub(super) connections: HttpClient,
     pub(super) store: Arc<dyn SecretStore>,
     pub(super) person: Arc<dyn Person>,
+    pub(super) voucher: Option<Arc<dyn Voucher>>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) events: Arc<dyn Fn(GrantEvent) + Send + Sync>,
     pub(super) status: watch::Sender<BTreeMap<ConnectorId, GrantStatus>>,
@@ -72,6 +76,8 @@ pub(super) struct GrantPlace {
     predecessor: Mutex<Option<Keeper<Self>>>,
     /// The connector is gone: nothing is shown of it any more.
     retired: AtomicBool,
+    /// The person signed out: until they want it, nothing brings them back by itself.
+    pub(super) left: AtomicBool,
 }
 
 /// An authorization request that was answered.
@@ -100,7 +106,21 @@ impl GrantPlace {
             proven: AtomicBool::new(false),
             predecessor: Mutex::new(predecessor),
             retired: AtomicBool::new(false),
+            left: AtomicBool::new(false),
         }
+    }
+
+    pub(super) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
+    pub(super) fn connector(&self) -> &ConnectorId {
+        &self.connector
+    }
+
+    /// Whether one is signed in without being asked, and has not just signed out.
+    pub(super) fn signs_in_by_itself(&self) -> bool {
+        self.target().way.is_silent() && !self.left.load(Ordering::SeqCst)
     }
 
     pub(super) fn retire(&self) {
@@ -136,7 +156,7 @@ impl GrantPlace {
     pub(super) fn beyond(&self, grant: &Grant, challenge: &str) -> Result<BTreeSet<String>, FaultKind> {
         let target = self.target();
         let wanted = scopes_in(challenge, &target.url);
-        if !target.scopes.is_empty() || wanted.is_subset(&grant.bound().wider) {
+        if !target.way.can_widen() || !target.scopes.is_empty() || wanted.is_subset(&grant.bound().wider) {
             return Err(FaultKind::Scopes(shown(&wanted)));
         }
         Ok(wanted)
@@ -162,7 +182,7 @@ impl GrantPlace {
 
     /// What the connector says to whoever comes without a token: there it names its authorization server and the scopes
     /// (RFC 9728, section 5.1).
-    async fn challenge(&self, target: &Target) -> Option<String> {
+    pub(super) async fn challenge(&self, target: &Target) -> Option<String> {
         let nothing = Capabilities::default();
         let opened =
             Session::open_url(&self.shared.connections, &target.url, None, &nothing, None, ASKED_FOR).await;
@@ -172,15 +192,34 @@ impl GrantPlace {
         }
     }
 
-    async fn attempt(&self) -> Result<Grant, FaultKind> {
+    async fn attempt(&self, asking: Asking) -> Result<Grant, FaultKind> {
         let target = self.target();
+        match &target.way {
+            Way::Code(registered) => self.coded(&target, registered).await,
+            Way::Typed { header, hint } => self.typed(&target, header, hint.as_ref()).await,
+            Way::Client(service) => self.of_service(&target, service).await,
+            Way::Enterprise { registered, or_ask } => {
+                let vouched = self.vouched(&target, registered).await;
+                match &vouched {
+                    Err(fault) if *or_ask && asking == Asking::Allowed => {
+                        tracing::info!(connector = %self.connector, %fault, "nobody vouches: the person is asked");
+                        self.coded(&target, registered).await
+                    }
+                    Ok(_) | Err(_) => vouched,
+                }
+            }
+        }
+    }
+
+    /// Leads the person to the authorization server.
+    async fn coded(&self, target: &Target, registered: &Registered) -> Result<Grant, FaultKind> {
         let reach = self.shared.http.from(&target.url);
         reach.allows(&target.url)?;
-        let challenge = self.challenge(&target).await;
-        let mut found = Found::discover(&reach, &target.url, challenge.as_deref()).await?;
-        let wider = self.more_scopes(&target);
+        let challenge = self.challenge(target).await;
+        let mut found = Found::discover(&reach, &target.url, challenge.as_deref(), Need::Person).await?;
+        let wider = self.more_scopes(target);
         let Answered { client, request, redirect_uri, outcome } =
-            self.ask(&mut found, &target, &wider).await?;
+            self.ask(&mut found, target, registered, &wider).await?;
         let expected = Expected {
             redirect_uri: &redirect_uri,
             state: &request.state,
@@ -209,12 +248,17 @@ impl GrantPlace {
         self.proven.store(true, Ordering::SeqCst);
         let bound = Bound {
             server: target.url.clone(),
+            way: target.way.name(),
+            header: target.way.header(),
             scopes: target.scopes.clone(),
             wider,
-            registered_client: target.client_id.clone(),
-            issuer: found.issuer,
-            resource: request.resource,
-            endpoint,
+            registered_client: registered.client_id.clone(),
+            source: Source::Server(Box::new(Server {
+                issuer: found.issuer,
+                resource: request.resource,
+                endpoint,
+                asked: BTreeSet::new(),
+            })),
         };
         Ok(Grant::new(bound, tokens, Moment::of(&*self.shared.clock)))
     }
@@ -223,18 +267,16 @@ impl GrantPlace {
         &self,
         found: &mut Found,
         target: &Target,
+        registered: &Registered,
         wider: &BTreeSet<String>,
     ) -> Result<Answered, FaultKind> {
         let store = &*self.shared.store;
-        for _ in 0..MOST_PORTS {
-            let redirect_uri = loopback_redirect()?;
-            let client = client::choose(found, target, store, &redirect_uri).await?;
+        for redirect_uri in ways_back(registered) {
+            let redirect_uri = redirect_uri?;
+            let client = client::choose(found, registered, store, &redirect_uri).await?;
             let request = found.request(&client, &redirect_uri, &target.scopes, wider).await?;
             let shown = SignInRequest {
-                purpose: SignInPurpose::Connector {
-                    connector: self.connector.clone(),
-                    title: target.title.clone(),
-                },
+                purpose: self.purpose(target),
                 authorize_url: request.url.clone(),
                 entrance: None,
                 redirect_uri: redirect_uri.clone(),
@@ -252,23 +294,29 @@ impl GrantPlace {
                 }
             }
         }
-        Err(PersonFault::PortTaken.into())
+        Err(match registered.redirect_uris.as_slice() {
+            [] => PersonFault::PortTaken.into(),
+            fixed => FaultKind::PortsTaken(fixed.iter().map(LoopbackRedirect::port).collect()),
+        })
     }
 
     async fn renewal(&self, grant: Grant, use_number: u8) -> Result<Grant, RenewFault> {
         let bound = grant.bound();
+        let Some(server) = bound.server() else {
+            return Err(RenewFault::Ended("nobody renews it".to_owned()));
+        };
         let Some(refresh) = &grant.tokens().refresh else {
-            return Err(RenewFault::Ended("no refresh token".to_owned()));
+            return self.obtained_again(&grant, server).await;
         };
         let mark = grant.seal(use_number).map_err(RenewFault::NotDone)?;
         self.shared.store.put(Kind::Grant, &self.key, &mark).await.map_err(RenewFault::NotDone)?;
         let reach = self.reach(bound);
-        match self.endpoint(bound).renew(&reach, refresh, Some(&bound.resource)).await {
+        match self.endpoint(server).renew(&reach, refresh, Some(&server.resource)).await {
             Ok(tokens) => Ok(grant.renewed(tokens, Moment::of(&*self.shared.clock))),
             Err(RenewFault::Ended(code)) => {
                 if code == "invalid_client"
                     && let Err(fault) =
-                        client::forget(&*self.shared.store, &bound.issuer, &bound.endpoint.client_id).await
+                        client::forget(&*self.shared.store, &server.issuer, &server.endpoint.client_id).await
                 {
                     tracing::warn!(connector = %self.connector, %fault, "an unknown registration was not forgotten");
                 }
@@ -280,27 +328,37 @@ impl GrantPlace {
     }
 
     /// The token endpoint, with the secret that IT names now: it may have been changed since the sign-in.
-    fn endpoint(&self, bound: &Bound) -> TokenEndpoint {
+    pub(super) fn endpoint(&self, server: &Server) -> TokenEndpoint {
         let target = self.target();
-        let mut endpoint = bound.endpoint.clone();
-        if target.client_id.as_ref() == Some(&endpoint.client_id) {
-            endpoint.client_secret = target.client_secret.clone().map(SecretString::from);
+        let mut endpoint = server.endpoint.clone();
+        if let Some(registered) = target.way.registered()
+            && registered.client_id.as_ref() == Some(&endpoint.client_id)
+        {
+            endpoint.client_secret = registered.client_secret.clone().map(SecretString::from);
         }
         endpoint
     }
 
-    fn reach(&self, bound: &Bound) -> Reach {
+    pub(super) fn reach(&self, bound: &Bound) -> Reach {
         self.shared.http.from(&bound.server)
     }
 
-    fn tell(&self, what: GrantHappening) {
+    pub(super) fn tell(&self, what: GrantHappening) {
         (self.shared.events)(GrantEvent { connector: self.connector.clone(), what });
     }
 }
 
+/// The redirect URIs to try: those that were registered, else some of this computer's free ports.
+fn ways_back(registered: &Registered) -> Vec<Result<Url, FaultKind>> {
+    if registered.redirect_uris.is_empty() {
+        return (0..MOST_PORTS).map(|_| loopback_redirect()).collect();
+    }
+    registered.redirect_uris.iter().map(|fixed| Ok(fixed.url().clone())).collect()
+}
+
 impl Place for GrantPlace {
     type Kept = Grant;
-    type Ask = ();
+    type Ask = Asking;
 
     fn read(&self) -> BoxFuture<'_, Result<Option<Grant>, FaultKind>> {
         Box::pin(async move {
@@ -318,11 +376,17 @@ impl Place for GrantPlace {
         })
     }
 
-    fn sign_in(&self, (): ()) -> BoxFuture<'_, Result<Grant, FaultKind>> {
+    fn sign_in(&self, asking: Asking) -> BoxFuture<'_, Result<Grant, FaultKind>> {
         Box::pin(async move {
-            let result = self.attempt().await;
+            let result = self.attempt(asking).await;
+            if result.is_ok() {
+                self.left.store(false, Ordering::SeqCst);
+            }
             self.tell(match &result {
-                Ok(grant) => GrantHappening::SignedIn { issuer: grant.bound().issuer.clone() },
+                Ok(grant) => match grant.bound().server() {
+                    Some(server) => GrantHappening::SignedIn { issuer: server.issuer.clone() },
+                    None => GrantHappening::Typed,
+                },
                 Err(fault) => {
                     tracing::info!(connector = %self.connector, %fault, "a sign-in failed");
                     GrantHappening::SignInFailed(fault.clone().at("").advice().code)
@@ -346,10 +410,11 @@ impl Place for GrantPlace {
             *self.wider() = Wider::default();
             if revoke {
                 self.tell(GrantHappening::SignedOut);
+                let Some(server) = grant.bound().server().cloned() else { return Ok(()) };
                 let reach = self.reach(grant.bound());
                 let connector = self.connector.clone();
                 tokio::spawn(async move {
-                    if let Err(fault) = grant.bound().endpoint.revoke(&reach, grant.tokens()).await {
+                    if let Err(fault) = server.endpoint.revoke(&reach, grant.tokens()).await {
                         tracing::info!(%connector, %fault, "the authorization server could not be told of the sign-out");
                     }
                 });

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use model::ForPerson as _;
 use org_protocol::ClientMetadataUrl;
 use serde_json::json;
 use signin::FaultKind;
@@ -12,7 +13,7 @@ use vault::Kind;
 
 use crate::people::Someone;
 use crate::server::{Bend, Server, parameters};
-use crate::support::{Desk, bearer, mail, serve, spec, spec_with_secret};
+use crate::support::{Desk, bearer, mail, serve, spec, spec_with_redirects, spec_with_secret};
 
 const ANY_PORT: &str = "http://127.0.0.1/callback";
 
@@ -175,4 +176,42 @@ async fn a_client_id_of_it_goes_with_the_secret_that_the_server_insists_on() {
     let form = &server.forms()[0];
     assert_eq!((form["client_id"].as_str(), form["client_secret"].as_str()), ("deskgate", "not-so-secret"));
     assert_eq!(server.count("register"), 0);
+}
+
+#[tokio::test]
+async fn a_sign_in_comes_back_where_it_was_registered_and_to_the_next_port_if_that_is_taken() {
+    let server = Server::start(Bend::default()).await;
+    let desk = Desk::new();
+    let person = Arc::new(Someone::who(server.authorize()));
+    let grants = desk.grants(&person).await;
+    let taken = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let free = signin::free_loopback_port().unwrap();
+    let fixed =
+        [taken.local_addr().unwrap().port(), free].map(|port| format!("http://127.0.0.1:{port}/oauth/done"));
+    grants.serve(&BTreeMap::from([(mail(), spec_with_redirects(&server.url, "deskgate", &fixed))]));
+
+    bearer(&grants).await.unwrap();
+
+    assert_eq!(person.requests().len(), 1);
+    assert_eq!(person.requests()[0].redirect_uri.as_str(), fixed[1]);
+    assert_eq!(server.forms()[0]["redirect_uri"], fixed[1]);
+}
+
+#[tokio::test]
+async fn a_sign_in_whose_only_port_is_taken_says_which() {
+    let server = Server::start(Bend::default()).await;
+    let desk = Desk::new();
+    let person = Arc::new(Someone::who(server.authorize()));
+    let grants = desk.grants(&person).await;
+    let taken = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let fixed = [format!("http://127.0.0.1:{port}/callback")];
+    grants.serve(&BTreeMap::from([(mail(), spec_with_redirects(&server.url, "deskgate", &fixed))]));
+
+    let fault = grants.bearer(&mail(), connector::Asking::Allowed).await.unwrap_err();
+
+    assert_eq!(fault.kind, FaultKind::PortsTaken(vec![port]));
+    assert!(fault.advice().happened.contains(&port.to_string()), "{}", fault.advice());
+    assert_eq!(person.asked(), 0, "nothing was shown");
+    assert!(server.forms().is_empty());
 }

@@ -3,11 +3,14 @@
 
 mod asking;
 mod clients;
+mod enterprise;
 mod misled;
 mod people;
 mod real;
 mod refusals;
 mod renewals;
 mod server;
+mod service;
 mod stepping_up;
 mod support;
+mod typed;

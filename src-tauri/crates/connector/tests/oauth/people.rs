@@ -1,5 +1,6 @@
 //! Stand-ins for the person in front of the screen. They bind the redirect port first, as the real thing does.
 
+use std::collections::VecDeque;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -25,6 +26,8 @@ enum How {
     Browser(Box<tokio::sync::Mutex<Browser>>),
     /// By a rule.
     Rule(Reaction),
+    /// By typing these secrets at the pages that ask for one, in order.
+    Types(Mutex<VecDeque<String>>),
     /// Never.
     Never(Box<dyn Fn() + Send + Sync>),
 }
@@ -38,6 +41,10 @@ impl Someone {
         reaction: impl Fn(&SignInRequest) -> Result<Url, PersonFault> + Send + Sync + 'static,
     ) -> Self {
         Self::new(How::Rule(Box::new(reaction)))
+    }
+
+    pub(crate) fn who_types(secrets: &[&str]) -> Self {
+        Self::new(How::Types(Mutex::new(secrets.iter().map(|secret| (*secret).to_owned()).collect())))
     }
 
     /// Somebody who looks at the question and does nothing.
@@ -69,6 +76,11 @@ impl Someone {
         let redirected_to = match &self.how {
             How::Browser(browser) => browser.lock().await.sign_in(&request.authorize_url).await.unwrap(),
             How::Rule(rule) => rule(&request)?,
+            How::Types(secrets) => {
+                let next = secrets.lock().unwrap().pop_front().ok_or(PersonFault::Cancelled)?;
+                let mut browser = Browser::new(Employee::alice()).unwrap();
+                browser.type_secret(&request.authorize_url, &next).await.unwrap()
+            }
             How::Never(seen) => {
                 let _told = Withdrawal(&self.withdrawn);
                 seen();

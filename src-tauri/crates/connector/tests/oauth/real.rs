@@ -15,7 +15,7 @@ use crate::server::parameters;
 use crate::support::{Desk, bearer, mail, serve, status};
 
 /// Whether the connector takes the token: it lists its tools only then.
-async fn tools(url: &Url, bearer: &Bearer) -> Result<usize, UpstreamFault> {
+pub(crate) async fn tools(url: &Url, bearer: &Bearer) -> Result<usize, UpstreamFault> {
     let deadline = Duration::from_secs(30);
     let session = Session::open_url(
         &HttpClient::new().unwrap(),
@@ -158,5 +158,24 @@ async fn a_connector_whose_provider_is_down_says_so_and_keeps_the_grant() {
     assert!(matches!(status(&grants, |_| true).await, GrantStatus::NeedsAttention(_)));
     assert_eq!(desk.stored(Kind::Grant).await.len(), 1);
     assert_eq!(alice.asked(), 1);
+    grants.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_compares_redirects_exactly_gets_the_registered_one() {
+    let idp = Idp::start(&IdpSettings::default()).await.unwrap();
+    let server = Mail::start(&idp).await.unwrap();
+    let desk = Desk::new();
+    let alice = Arc::new(Someone::at_a_browser(Employee::alice()));
+    let grants = desk.grants(&alice).await;
+    let registered = [format!("http://127.0.0.1:{}/callback", signin::free_loopback_port().unwrap())];
+    idp.compare_redirects("deskgate", &registered).await.unwrap();
+    let spec = crate::support::spec_with_redirects(server.url(), "deskgate", &registered);
+    grants.serve(&[(mail(), spec)].into());
+
+    let token = bearer(&grants).await.unwrap();
+
+    assert_eq!(tools(server.url(), &token).await.unwrap(), 2);
+    assert_eq!(alice.requests()[0].redirect_uri.as_str(), registered[0]);
     grants.close().await;
 }

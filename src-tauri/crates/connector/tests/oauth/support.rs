@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use connector::{Asking, ConnectorGrants, GrantEvent, GrantFault, GrantHappening, GrantStatus, GrantsParts};
+use connector::{
+    Asking, ConnectorGrants, GrantEvent, GrantFault, GrantHappening, GrantStatus, GrantsParts, Voucher,
+};
 use model::{BoxFuture, ConnectorId, Subject};
 use org_protocol::{ConnectorSpec, CredentialSpec};
 use os::{Clock, ManualClock, SystemClock};
@@ -70,17 +72,29 @@ impl Desk {
         person: &Arc<Someone>,
         store: Arc<dyn SecretStore>,
     ) -> ConnectorGrants {
+        self.grants_by(&Subject::local(owner), person, store, None)
+    }
+
+    /// The grants of somebody, for whom somebody may vouch.
+    pub(crate) fn grants_by(
+        &self,
+        owner: &Subject,
+        person: &Arc<Someone>,
+        store: Arc<dyn SecretStore>,
+        voucher: Option<Arc<dyn Voucher>>,
+    ) -> ConnectorGrants {
         let events = Arc::clone(&self.events);
         let parts = GrantsParts {
             store,
             person: Arc::<Someone>::clone(person),
+            voucher,
             clock: Arc::<ManualClock>::clone(&self.clock),
             connections: HttpClient::new().unwrap(),
             events: Arc::new(move |event: GrantEvent| events.lock().unwrap().push(event.what)),
             rules: KeeperRules { look: Duration::from_millis(20), ..KeeperRules::default() },
             sign_in_deadline: Duration::from_secs(60),
         };
-        ConnectorGrants::new(&Subject::local(owner), parts).unwrap()
+        ConnectorGrants::new(owner, parts).unwrap()
     }
 
     pub(crate) fn happened(&self) -> Vec<GrantHappening> {
@@ -102,6 +116,7 @@ pub(crate) fn spec(url: &Url, client_id: Option<&str>, scopes: &[&str]) -> Conne
             scopes: scopes.iter().map(|scope| (*scope).to_owned()).collect(),
             client_id: client_id.map(str::to_owned),
             client_secret: None,
+            redirect_uris: vec![],
         },
     }
 }
@@ -110,7 +125,7 @@ pub(crate) fn spec(url: &Url, client_id: Option<&str>, scopes: &[&str]) -> Conne
 pub(crate) fn spec_with_secret(url: &Url, client_id: &str, secret: &str) -> ConnectorSpec {
     let scopes = [].into();
     let (client_id, client_secret) = (Some(client_id.to_owned()), Some(secret.to_owned()));
-    let credential = CredentialSpec::UserOauth { scopes, client_id, client_secret };
+    let credential = CredentialSpec::UserOauth { scopes, client_id, client_secret, redirect_uris: vec![] };
     ConnectorSpec { credential, ..spec(url, None, &[]) }
 }
 
@@ -164,4 +179,16 @@ impl SecretStore for Moody {
     fn remove<'a>(&'a self, kind: Kind, key: &'a str) -> BoxFuture<'a, Result<(), FaultKind>> {
         self.vault.remove(kind, key)
     }
+}
+
+/// The connector "mail" with a client that was registered with these redirect URIs.
+pub(crate) fn spec_with_redirects(url: &Url, client_id: &str, redirects: &[String]) -> ConnectorSpec {
+    let redirect = |uri: &String| Url::parse(uri).unwrap().try_into().unwrap();
+    let credential = CredentialSpec::UserOauth {
+        scopes: [].into(),
+        client_id: Some(client_id.to_owned()),
+        client_secret: None,
+        redirect_uris: redirects.iter().map(redirect).collect(),
+    };
+    ConnectorSpec { credential, ..spec(url, None, &[]) }
 }

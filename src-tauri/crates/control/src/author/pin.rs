@@ -93,9 +93,25 @@ pub async fn pin(folder: &Path, id: &ConnectorId, secret: Option<&SecretString>)
     Ok(difference(path, content.tools.get(id), listed))
 }
 
+/// The token as the connector wants it.
+fn bearer(spec: &ConnectorSpec, secret: &SecretString) -> Result<Bearer, UpstreamFault> {
+    let bearer = Bearer::new(secret.clone());
+    match &spec.credential {
+        CredentialSpec::UserToken { header, .. } if !header.is_authorization() => {
+            bearer.in_header(header.as_str())
+        }
+        CredentialSpec::None
+        | CredentialSpec::UserOauth { .. }
+        | CredentialSpec::UserToken { .. }
+        | CredentialSpec::ClientCredentials { .. }
+        | CredentialSpec::Enterprise { .. }
+        | CredentialSpec::Brokered { .. } => Ok(bearer),
+    }
+}
+
 async fn list(spec: &ConnectorSpec, secret: Option<&SecretString>) -> Result<ListedTools, PinFault> {
     let bearer = match (spec.transport()?, secret) {
-        (Transport::Http(_), Some(secret)) => Some(Bearer::new(secret.clone())),
+        (Transport::Http(_), Some(secret)) => Some(bearer(spec, secret)?),
         (Transport::Http(_) | Transport::Stdio { .. }, _) => None,
     };
     let nobody = mcp::Capabilities::default();

@@ -10,10 +10,10 @@ use std::time::Duration;
 use audit::{AuditEvent, EventRecord, Journal};
 use connector::{
     AccountFault, Accounts, Asking, ConnectorGrants, GrantEvent, GrantFault, GrantHappening, GrantStatus,
-    GrantsParts,
+    GrantsParts, Voucher,
 };
 use model::{Advice, BoxFuture, ConnectorId, Subject};
-use org_protocol::{ClientMetadataUrl, ConnectorSpec, CredentialSpec};
+use org_protocol::{ClientMetadataUrl, ConnectorSpec};
 use os::Clock;
 use signin::{FaultKind, KeeperRules};
 use tokio::sync::mpsc;
@@ -32,6 +32,8 @@ const SIGN_IN_DEADLINE: Duration = Duration::from_secs(5 * 60);
 pub(crate) struct AccountParts {
     pub(crate) vault: Vault,
     pub(crate) desk: PendingDesk,
+    /// Who vouches for whoever is present, where somebody does.
+    pub(crate) voucher: Option<Arc<dyn Voucher>>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) connections: HttpClient,
     pub(crate) tell: Tell,
@@ -90,7 +92,7 @@ impl OwnAccounts {
         let grants = person.map(|person| ConnectorGrants::new(person, self.grants_parts())).transpose()?;
         let mut held = self.held();
         for (id, spec) in &held.connectors {
-            if matches!(spec.credential, CredentialSpec::UserOauth { .. }) {
+            if spec.credential.is_own() {
                 told(&self.0.parts.tell, id, &GrantStatus::SignedOut);
             }
         }
@@ -156,6 +158,16 @@ impl OwnAccounts {
         faults
     }
 
+    /// Whether a connector wants an account of the person's own, and there is none.
+    pub(crate) fn is_signed_out(&self, connector: &ConnectorId) -> bool {
+        let held = self.held();
+        let is_own = held.connectors.get(connector).is_some_and(|spec| spec.credential.is_own());
+        is_own
+            && held.grants.as_ref().is_none_or(|grants| {
+                matches!(grants.watch().borrow().get(connector), Some(GrantStatus::SignedOut))
+            })
+    }
+
     /// Ends the work after what is under way.
     pub(crate) async fn close(&self) {
         let grants = self.held().grants.take();
@@ -169,12 +181,13 @@ impl OwnAccounts {
     }
 
     fn grants_parts(&self) -> GrantsParts {
-        let AccountParts { vault, desk, clock, connections, tell, journal, address: _, list: _ } =
+        let AccountParts { vault, desk, voucher, clock, connections, tell, journal, address: _, list: _ } =
             &self.0.parts;
         let (tell, journal) = (tell.clone(), journal.clone());
         GrantsParts {
             store: Arc::new(vault.clone()),
             person: Arc::new(desk.clone()),
+            voucher: voucher.clone(),
             clock: Arc::clone(clock),
             connections: connections.clone(),
             events: Arc::new(move |event| tell.note(&journal, &record(event))),
@@ -302,6 +315,7 @@ fn record(event: GrantEvent) -> EventRecord {
     let record = |kind| EventRecord::new(kind).with("connector", event.connector.as_str());
     match event.what {
         GrantHappening::SignedIn { issuer } => record(AuditEvent::GrantObtained).with("issuer", issuer),
+        GrantHappening::Typed => record(AuditEvent::GrantObtained).with("cause", "typed"),
         GrantHappening::SignInFailed(code) => record(AuditEvent::SignInFailed).with("code", code),
         GrantHappening::Ended => record(AuditEvent::GrantLost),
         GrantHappening::SignedOut => record(AuditEvent::GrantLost).with("cause", "signed-out"),

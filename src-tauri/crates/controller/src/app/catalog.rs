@@ -21,7 +21,7 @@ use super::pins::Pins;
 use super::present::Present;
 use super::tell::{Tell, configuration, connector_status};
 use crate::event::Event;
-use crate::state::{Freshness, ListState, PolicyState};
+use crate::state::{ConnectorStatus, Freshness, ListState, PolicyState};
 
 /// How often connectors that failed are tried again when nobody calls them.
 const RETRY: Duration = Duration::from_secs(30);
@@ -270,7 +270,11 @@ impl Catalog {
     }
 
     fn tell_status(&self, id: &ConnectorId) {
-        let status = connector_status(&self.connectors.health(id));
+        // What was listed in the name of an account that is gone by now makes nobody signed in again.
+        let mut status = connector_status(&self.connectors.health(id));
+        if status == ConnectorStatus::Ready && self.accounts.is_signed_out(id) {
+            status = ConnectorStatus::SignInNeeded;
+        }
         self.tell.event(Event::ConnectorStatus { connector: id.clone(), status });
         self.tell.event(Event::ConnectorList { connector: id.clone(), list: self.list_state(id) });
     }

@@ -112,7 +112,7 @@ impl Discoverer {
             .iter()
             .filter(|id| is_unknown(id))
             .filter_map(|id| Some((id, offering.connectors.get(id)?)))
-            .filter(|(_, spec)| matches!(spec.credential, CredentialSpec::UserOauth { .. }))
+            .filter(|(_, spec)| spec.credential.is_own())
             .map(|(id, spec)| (id.clone(), spec.title.clone()))
             .collect()
     }

@@ -124,9 +124,12 @@ impl Settings {
             if let CredentialSpec::Brokered { .. } = connector.credential {
                 return Err(format!("connector {id}: only an organisation can share credentials"));
             }
-            if connector.credential.has_secret_of_nobody() {
-                return Err(format!("connector {id} has a client_secret but no client_id"));
+            if let CredentialSpec::Enterprise { .. } = connector.credential {
+                return Err(format!(
+                    "connector {id}: only an organisation's identity provider can vouch for people"
+                ));
             }
+            connector.check_credential().map_err(|fault| format!("connector {id} {fault}"))?;
         }
         for (id, assistant) in &settings.assistants {
             NamedClient::new(id, &assistant.title, &assistant.redirect_uris)
@@ -213,6 +216,14 @@ mod tests {
         check(
             "[connectors.w]\ntitle = \"W\"\ncommand = [\"x\"]\ncredential = { kind = \"brokered\", credentials = [\"a\"] }",
             "only an organisation",
+        );
+        check(
+            "[connectors.w]\ntitle = \"W\"\nurl = \"https://w.test/\"\ncredential = { kind = \"enterprise\", client_id = \"c\" }",
+            "only an organisation",
+        );
+        check(
+            "[connectors.w]\ntitle = \"W\"\ncommand = [\"x\"]\ncredential = { kind = \"user_token\" }",
+            "connector w has a credential for a url",
         );
         check(
             "[assistants.agent]\ntitle = \"Agent\"\nredirect_uris = [\"https://a.example/\"]",

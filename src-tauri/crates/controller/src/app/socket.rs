@@ -281,7 +281,7 @@ impl Desk {
                 self.act(Act::SignInTo(connector), "A sign-in was asked for.")
             }
             Command::SignOut { connector: Some(connector), .. } => {
-                self.act(Act::SignOutOf(connector), "The account is forgotten.")
+                self.act(Act::SignOutOf(connector), "The account is being forgotten.")
             }
             Command::SignIn { connector: None } => self.organisation(
                 Act::SignIn,

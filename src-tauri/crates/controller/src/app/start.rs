@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use audit::{AuditEvent, EventRecord, Journal, JournalConfig, JournalFault};
-use connector::Connectors;
+use connector::{Connectors, Voucher};
 use gateway::{Gate, GateConfig, Listening, Snapshots, Switch};
 use issuer::{Issuer, IssuerConfig, Limits, Named, Resources};
 use model::{Advice, BoxFuture, ConnectorId, DeviceId, ForPerson, ServerId, Subject};
@@ -172,7 +172,8 @@ async fn run(
 
     let (wanted, asked) = mpsc::unbounded_channel();
     let http = HttpClient::new().map_err(|fault| StartFault::Trust(fault.to_string()))?;
-    let accounts = OwnAccounts::new(account_parts(&base, http.clone(), &address, &wanted));
+    let voucher = source.as_ref().map(|(_, sign_in)| Arc::clone(sign_in) as Arc<dyn Voucher>);
+    let accounts = OwnAccounts::new(account_parts(&base, voucher, http.clone(), &address, &wanted));
     let connectors = connectors(&base, http, &accounts, source.as_ref().map(|(source, _)| source));
     let sign_in = source.as_ref().map(|(_, sign_in)| Arc::clone(sign_in));
     let offered = Offered {
@@ -335,6 +336,7 @@ fn membership_parts(base: &Base) -> MembershipParts {
 
 fn account_parts(
     base: &Base,
+    voucher: Option<Arc<dyn Voucher>>,
     connections: HttpClient,
     address: &str,
     wanted: &mpsc::UnboundedSender<ConnectorId>,
@@ -342,6 +344,7 @@ fn account_parts(
     AccountParts {
         vault: base.vault.clone(),
         desk: base.desk.clone(),
+        voucher,
         clock: Arc::clone(&base.clock),
         connections,
         tell: base.tell.clone(),

@@ -297,7 +297,10 @@ fn name_of(program: &str) -> String {
 fn connector(spec: &ConnectorSpec) -> Connector {
     let credential = match spec.credential {
         CredentialSpec::None => CredentialKind::None,
-        CredentialSpec::UserOauth { .. } => CredentialKind::Own,
+        CredentialSpec::UserOauth { .. }
+        | CredentialSpec::UserToken { .. }
+        | CredentialSpec::ClientCredentials { .. }
+        | CredentialSpec::Enterprise { .. } => CredentialKind::Own,
         CredentialSpec::Brokered { .. } => CredentialKind::Shared,
     };
     let runs = match (&spec.credential, &spec.url, spec.command.first()) {

@@ -21,7 +21,12 @@ pub(crate) fn desk() -> Desk {
         (id("files"), connector(CredentialSpec::None)),
         (
             id("mail"),
-            connector(CredentialSpec::UserOauth { scopes: [].into(), client_id: None, client_secret: None }),
+            connector(CredentialSpec::UserOauth {
+                scopes: [].into(),
+                client_id: None,
+                client_secret: None,
+                redirect_uris: vec![],
+            }),
         ),
         (
             id("warehouse"),

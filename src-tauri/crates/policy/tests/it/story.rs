@@ -87,7 +87,7 @@ fn own_grants_and_none() {
     let policy = policy();
     let user = user("u", &["finance"]);
     let permit = decide(&policy, &user, "analyst mail/send", r#"{"to": [], "body": ""}"#).expect("permitted");
-    assert_eq!(permit.credential(), &CredentialChoice::UserOauth);
+    assert_eq!(permit.credential(), &CredentialChoice::Own);
     let permit = decide(&policy, &user, "analyst files/read_file", r#"{"path": "/a"}"#).expect("permitted");
     assert_eq!(permit.credential(), &CredentialChoice::None);
 }

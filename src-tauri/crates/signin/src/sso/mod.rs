@@ -4,11 +4,13 @@ mod end_session;
 mod place;
 mod provider;
 mod session;
+mod vouch;
 
 use std::sync::Arc;
 
 use model::{Advice, BoxFuture, ForPerson as _, Person, Subject};
 use os::Clock;
+use secrecy::SecretString;
 use tokio::sync::watch;
 use url::Url;
 
@@ -18,6 +20,7 @@ use place::SsoPlace;
 
 pub use provider::Provider;
 pub use session::Session;
+pub use vouch::Vouch;
 
 /// What the session needs from outside.
 pub struct SsoParts {
@@ -148,6 +151,20 @@ impl Sso {
     /// [`SignInFault`] if the provider cannot be reached, or nobody can be shown its page.
     pub async fn end_session(&self, session: &Session) -> Result<bool, SignInFault> {
         self.place.end_session(session).await.map_err(|fault| fault.at(&self.organisation))
+    }
+
+    /// Has the identity provider vouch for the person at an authorization server (Identity Assertion JWT Authorization Grant,
+    /// draft-ietf-oauth-identity-assertion-authz-grant, section "Token Exchange"). Never asks a person.
+    ///
+    /// # Errors
+    /// [`FaultKind::Refused`] with the provider's error code, [`FaultKind::SignInNeeded`] if somebody else is signed in by
+    /// now or nobody is, or why it could not be asked.
+    pub async fn vouch(&self, person: &Subject, wanted: &Vouch<'_>) -> Result<SecretString, FaultKind> {
+        let session = self.keeper.token(None).await?;
+        if !session.subject().is_same_person(person) {
+            return Err(FaultKind::SignInNeeded);
+        }
+        self.place.vouch(&session, wanted).await
     }
 
     /// What can be seen of the session, now and at each change.

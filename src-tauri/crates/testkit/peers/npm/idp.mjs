@@ -3,20 +3,21 @@
 // SETTINGS is JSON. Prints one line `ready <issuer>` when it can be asked, and one line for each sign-in.
 //
 // Whoever administers it posts to /admin: clients/<id> with members of the client's metadata to change, and
-// people/<login>/sign-out or people/<login>/disable, and answers/hold to have it do what the token endpoint is asked for
-// without ever answering, or answers/give to have it answer again. It prints a line for each renewal, each held answer
-// and each secret that it hands out.
+// people/<login>/sign-out or people/<login>/disable, vouching with what vouching.mjs takes, and answers/hold to have it do
+// what the token endpoint is asked for without ever answering, or answers/give to have it answer again. It prints a line
+// for each renewal, each held answer and each secret that it hands out.
 //
 // It must never accept a wrong password, skip consent or invent a group: tests rely on it as on a stranger.
 import { createServer } from 'node:http';
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { pathToFileURL } from 'node:url';
 import path from 'node:path';
+import { vouching } from './vouching.mjs';
 
 const [packages, settingsText] = process.argv.slice(2);
 const settings = JSON.parse(settingsText);
 const entry = path.join(packages, 'node_modules/oidc-provider/lib/index.js');
-const { default: Provider } = await import(pathToFileURL(entry).href);
+const { default: Provider, errors } = await import(pathToFileURL(entry).href);
 
 const people = new Map(settings.people.map((person) => [person.login, person]));
 const server = createServer();
@@ -43,6 +44,7 @@ const provider = new Provider(issuer, {
   issueRefreshToken: (_context, client) => client.grantTypeAllowed('refresh_token'),
   ttl: {
     AccessToken: settings.accessTokenSeconds,
+    ClientCredentials: settings.accessTokenSeconds,
     AuthorizationCode: 60,
     Grant: settings.refreshTokenSeconds,
     IdToken: settings.idTokenSeconds,
@@ -52,6 +54,7 @@ const provider = new Provider(issuer, {
   },
   features: {
     devInteractions: { enabled: false },
+    clientCredentials: { enabled: true },
     registration: { enabled: true },
     revocation: { enabled: true },
     backchannelLogout: { enabled: true },
@@ -60,13 +63,7 @@ const provider = new Provider(issuer, {
       enabled: true,
       defaultResource: () => undefined,
       useGrantedResource: () => true,
-      getResourceServerInfo: (_context, resource) => ({
-        scope: settings.resourceScopes.join(' '),
-        audience: resource,
-        accessTokenFormat: 'jwt',
-        accessTokenTTL: settings.accessTokenSeconds,
-        jwt: { sign: { alg: 'RS256' } },
-      }),
+      getResourceServerInfo: resourceServer,
     },
   },
   // Clients are told of logouts on this computer, which the provider would not do by itself.
@@ -91,6 +88,7 @@ const sessions = new Map();
 provider.on('session.saved', (session) => sessions.set(session.uid, session.id));
 provider.on('session.destroyed', (session) => sessions.delete(session.uid));
 
+const administerVouching = await vouching(provider, { packages, errors, issuer, signingKey, people, resourceServer });
 let holding = false;
 const handle = provider.callback();
 server.on('request', (request, response) => {
@@ -117,6 +115,8 @@ async function administer(request, response) {
       for (const [member, value] of Object.entries(JSON.parse(await body(request)))) {
         client[member.replace(/_(\w)/g, (_match, letter) => letter.toUpperCase())] = value;
       }
+    } else if (kind === 'vouching') {
+      await administerVouching(JSON.parse(await body(request)));
     } else if (kind === 'answers') {
       holding = name === 'hold';
     } else {
@@ -186,6 +186,16 @@ async function grant(interaction) {
     given.addResourceScope(resource, scopes.join(' '));
   }
   return given.save();
+}
+
+function resourceServer(_context, resource) {
+  return {
+    scope: settings.resourceScopes.join(' '),
+    audience: resource,
+    accessTokenFormat: 'jwt',
+    accessTokenTTL: settings.accessTokenSeconds,
+    jwt: { sign: { alg: 'RS256' } },
+  };
 }
 
 function claims(person) {

@@ -12,7 +12,7 @@ from collections import defaultdict
 import uvicorn
 from fastmcp import FastMCP
 from fastmcp.server.auth import RemoteAuthProvider
-from fastmcp.server.auth.providers.jwt import JWTVerifier
+from fastmcp.server.auth.providers.jwt import JWTVerifier, StaticTokenVerifier
 from fastmcp.server.dependencies import get_access_token
 from fastmcp.exceptions import ToolError
 
@@ -22,26 +22,37 @@ listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
 listener.bind(("127.0.0.1", settings["port"]))
 base = f"http://127.0.0.1:{listener.getsockname()[1]}"
 url = f"{base}/mcp"
-issuer = settings["issuer"]
 
-verifier = JWTVerifier(
-    jwks_uri=f"{issuer}/jwks",
-    issuer=issuer,
-    audience=url,
-    algorithm="RS256",
-    required_scopes=["mail.read"],
-    jwks_refresh_interval=0,
-)
-mail = FastMCP(
-    "Mail",
-    version="1.0.0",
-    auth=RemoteAuthProvider(
+
+def auth_by_issuer(issuer: str) -> RemoteAuthProvider:
+    verifier = JWTVerifier(
+        jwks_uri=f"{issuer}/jwks",
+        issuer=issuer,
+        audience=url,
+        algorithm="RS256",
+        required_scopes=["mail.read"],
+        jwks_refresh_interval=0,
+    )
+    return RemoteAuthProvider(
         token_verifier=verifier,
         authorization_servers=[issuer],
         base_url=base,
         scopes_supported=["mail.read", "mail.send"],
-    ),
-)
+    )
+
+
+def auth_by_tokens(tokens: dict) -> StaticTokenVerifier:
+    """Tokens that were handed out: to each its person."""
+    known = {
+        token: {"client_id": person, "sub": person, "scopes": ["mail.read", "mail.send"]}
+        for token, person in tokens.items()
+    }
+    return StaticTokenVerifier(tokens=known, required_scopes=["mail.read"])
+
+
+tokens = settings.get("tokens")
+auth = auth_by_issuer(settings["issuer"]) if tokens is None else auth_by_tokens(tokens)
+mail = FastMCP("Mail", version="1.0.0", auth=auth)
 
 messages = defaultdict(
     lambda: [{"from": "it@acme.test", "subject": "Welcome", "body": "Your mailbox is ready."}]
@@ -68,8 +79,25 @@ def send_message(to: str, subject: str, body: str) -> dict:
     return {"account": sender, "to": to}
 
 
+def with_header(app, name: str):
+    """What a proxy before such a server does: the token is in a header of this name, and nothing else counts."""
+
+    async def only_there(scope, receive, send):
+        if scope["type"] == "http":
+            headers = [pair for pair in scope["headers"] if pair[0] not in (b"authorization", name)]
+            headers += [(b"authorization", b"Bearer " + value) for key, value in scope["headers"] if key == name]
+            scope = {**scope, "headers": headers}
+        await app(scope, receive, send)
+
+    name = name.lower().encode()
+    return only_there
+
+
 if __name__ == "__main__":
-    config = uvicorn.Config(mail.http_app(path="/mcp"), log_level="info", lifespan="on")
+    app = mail.http_app(path="/mcp")
+    if settings.get("header"):
+        app = with_header(app, settings["header"])
+    config = uvicorn.Config(app, log_level="info", lifespan="on")
     server = uvicorn.Server(config)
     startup = server.startup
 

@@ -82,16 +82,16 @@ const RESERVED: &[(&str, &[&str], &str)] = &[
     ("cedar-policy", &["policy"], "there is one decision"),
     ("chacha20poly1305", &["vault", "control"], "sealing happens in one place on each side"),
     (
+        "openidconnect",
+        &["claims", "signin", "control"],
+        "single sign-on is one crate's business on each side",
+    ),
+    (
         "saml-rs",
         &["control"],
         "XML signatures are verified in one place, which can be mended for everybody at once",
     ),
     ("quick-xml", &["control"], "nothing else reads XML"),
-    (
-        "openidconnect",
-        &["claims", "signin", "control"],
-        "single sign-on is one crate's business on each side",
-    ),
 ];
 
 /// What must not talk to a network, and the crates that do.

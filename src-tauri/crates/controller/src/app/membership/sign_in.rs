@@ -5,11 +5,13 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use audit::{AuditEvent, EventRecord, Journal};
+use connector::Voucher;
 use model::{Advice, BoxFuture, ForPerson as _, Subject};
 use org::{IdToken, IdTokens, NoIdToken, Org, OrgFault, OrgSession};
 use org_protocol::ID_TOKEN_NOT_BOUND;
 use os::Clock;
-use signin::{FaultKind, KeeperRules, SessionState, SignInFault, Sso, SsoParts, Wish};
+use secrecy::SecretString;
+use signin::{FaultKind, KeeperRules, SessionState, SignInFault, Sso, SsoParts, Vouch, Wish};
 use tokio::sync::{Mutex, watch};
 use tokio::task::AbortHandle;
 use vault::Vault;
@@ -497,6 +499,23 @@ enum Missed {
     Ended(Advice),
     /// It was tried, and failed.
     Failed(Advice),
+}
+
+impl Voucher for SignIn {
+    fn vouch<'a>(
+        &'a self,
+        person: &'a Subject,
+        wanted: Vouch<'a>,
+    ) -> BoxFuture<'a, Result<SecretString, FaultKind>> {
+        Box::pin(async move {
+            let sso = self.sso.borrow().clone();
+            let Some(sso) = sso else { return Err(FaultKind::SignInNeeded) };
+            if self.keeping.lock().await.leaving {
+                return Err(FaultKind::SignInNeeded);
+            }
+            sso.vouch(person, &wanted).await
+        })
+    }
 }
 
 impl IdTokens for SignIn {

@@ -32,8 +32,9 @@ pub(super) async fn perform(scenario: &str, context: &Value, url: &Url) -> Resul
     let connector = Connector {
         id: SERVER.to_owned(),
         way: Way::Url(url.clone()),
-        credential: Some(credential(context)),
+        credential: Some(credential(scenario, context)),
     };
+    let secret = secret(scenario, context);
     let gateway = gateway_with(&[connector], DOCUMENT, Some(&opened)).await?;
     let mut assistant = Assistant::new(gateway.url(SERVER)?, token(&gateway, SERVER).await?, Era::Modern);
     let called = async {
@@ -42,7 +43,7 @@ pub(super) async fn perform(scenario: &str, context: &Value, url: &Url) -> Resul
     };
     let result = tokio::select! {
         result = called => result,
-        fault = browse(&mut opened) => Err(fault),
+        fault = browse(&mut opened, secret) => Err(fault),
     };
     let wrong = |words: &str| PeerFault::answer(scenario, format!("{words}\n{}", gateway.log()));
     let succeeded = match result {
@@ -57,12 +58,17 @@ pub(super) async fn perform(scenario: &str, context: &Value, url: &Url) -> Resul
     }
 }
 
-/// The person follows every page to its end. Never returns but with a fault.
-async fn browse(opened: &mut Opened) -> PeerFault {
+/// The person follows every page to its end, and types what a program's account needs. Never returns but with a fault.
+async fn browse(opened: &mut Opened, secret: Option<&str>) -> PeerFault {
     loop {
         let walked = async {
             let page = opened.next(super::TURN).await?;
-            Browser::new(Employee::alice())?.open(&page).await
+            let mut browser = Browser::new(Employee::alice())?;
+            let page = match secret {
+                Some(secret) => browser.type_secret(&page, secret).await?,
+                None => page,
+            };
+            browser.open(&page).await
         };
         if let Err(fault) = walked.await {
             return fault;
@@ -70,8 +76,26 @@ async fn browse(opened: &mut Opened) -> PeerFault {
     }
 }
 
+/// Whether a scenario is about a program's account.
+fn is_of_program(scenario: &str) -> bool {
+    scenario.starts_with("auth/client-credentials")
+}
+
+/// What is typed for a program's account.
+fn secret<'a>(scenario: &str, context: &'a Value) -> Option<&'a str> {
+    let text = |name: &str| context[name].as_str();
+    text("private_key_pem").or_else(|| text("client_secret")).filter(|_| is_of_program(scenario))
+}
+
 /// Who Deskgate is at the server: as the context says, else it finds out.
-fn credential(context: &Value) -> String {
+fn credential(scenario: &str, context: &Value) -> String {
+    if let Some(client_id) = context["client_id"].as_str().filter(|_| is_of_program(scenario)) {
+        let authentication =
+            if context["private_key_pem"].is_string() { "private_key_jwt" } else { "secret" };
+        return format!(
+            "{{ kind = \"client_credentials\", client_id = {client_id:?}, authentication = {authentication:?} }}"
+        );
+    }
     let text =
         |name: &str| context[name].as_str().map(|value| format!(", {name} = {value:?}")).unwrap_or_default();
     format!("{{ kind = \"user_oauth\"{}{} }}", text("client_id"), text("client_secret"))
