@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::Value;
-use testkit::{Browser, Employee, Gateway, Opened, Program, Setup, program, until};
+use testkit::{Access, Assistant, Browser, Employee, Gateway, Mail, Opened, Program, Setup, program, until};
 use url::Url;
 
 /// Long enough for a loaded machine; everything is waited for by condition.
@@ -70,6 +70,20 @@ impl Personal {
         self.connectors += &format!("[connectors.{id}]\ntitle = \"Connector {id}\"\n{how}\n\n");
         self
     }
+}
+
+/// A gateway whose virtual server "desk" has somebody's mail, and the browser that it opens pages in.
+pub(crate) async fn at_mail(mail: &Mail) -> (Gateway, Opened) {
+    let opened = Opened::new().expect("a browser opener");
+    let personal = Personal::default().http_with_own_account("mail", mail.url()).server("desk", &["mail"]);
+    (personal.browser(&opened).start().await, opened)
+}
+
+/// An assistant that was let in at "desk".
+pub(crate) async fn let_in(gateway: &Gateway) -> Assistant {
+    let token = gateway.connect("desk", "Test").await.expect("let in").tokens.access_token;
+    let url = gateway.url("desk").expect("a URL");
+    Assistant::new(url, Access::Bearer(token)).expect("an assistant")
 }
 
 /// A person in front of a browser that has just opened a page of the identity provider.

@@ -4,10 +4,10 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use testkit::{Access, Assistant, Employee, Gateway, Idp, IdpSettings, Mail, Opened, Step, full_size, until};
+use testkit::{Assistant, Employee, Gateway, Idp, IdpSettings, Mail, Opened, Step, full_size, until};
 use tokio::task::{JoinSet, LocalSet};
 
-use crate::common::{Personal, SOON, signs_in};
+use crate::common::{SOON, at_mail, let_in, signs_in};
 
 /// Where it dies, and what that costs the person.
 ///
@@ -102,16 +102,8 @@ struct Desk {
 
 impl Desk {
     async fn signed_in(with: Rc<Counterparts>, person: Employee) -> Self {
-        let opened = Opened::new().expect("a browser opener");
-        let gateway = Personal::default()
-            .http_with_own_account("mail", with.mail.url())
-            .server("desk", &["mail"])
-            .browser(&opened)
-            .start()
-            .await;
-        let token = gateway.connect("desk", "Test").await.expect("let in").tokens.access_token;
-        let url = gateway.url("desk").expect("a URL");
-        let assistant = Assistant::new(url, Access::Bearer(token)).expect("an assistant");
+        let (gateway, opened) = at_mail(&with.mail).await;
+        let assistant = let_in(&gateway).await;
         let mut desk = Self { with, person, gateway, opened, assistant };
         desk.reads().await;
         desk

@@ -8,7 +8,7 @@ use testkit::{Access, Assistant, Browser, Employee, Idp, IdpSettings, Mail, Open
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::common::{Personal, SOON, files_below, is_refused, signs_in, tells};
+use crate::common::{Personal, SOON, at_mail, files_below, is_refused, let_in, signs_in, tells};
 use crate::hostile::{Raw, modern, request};
 
 /// The story "mail".
@@ -16,16 +16,8 @@ use crate::hostile::{Raw, modern, request};
 async fn the_first_call_asks_for_the_account_and_later_ones_are_silent() {
     let idp = Idp::start(&IdpSettings::default()).await.expect("the identity provider starts");
     let mail = Mail::start(&idp).await.expect("the mail starts");
-    let mut opened = Opened::new().expect("a browser opener");
-    let mut gateway = Personal::default()
-        .http_with_own_account("mail", mail.url())
-        .server("desk", &["mail"])
-        .browser(&opened)
-        .start()
-        .await;
-    let token = gateway.connect("desk", "Test").await.expect("let in").tokens.access_token;
-    let url = gateway.url("desk").expect("a URL");
-    let assistant = Assistant::new(url, Access::Bearer(token)).expect("an assistant");
+    let (mut gateway, mut opened) = at_mail(&mail).await;
+    let assistant = let_in(&gateway).await;
     let call = [Step::call("list_messages", json!({}))];
 
     let (first, _) = tokio::join!(assistant.run(None, &call), signs_in(&mut opened, Employee::alice()));
@@ -46,16 +38,8 @@ async fn a_grant_is_renewed_before_it_expires() {
     let settings = IdpSettings { access_token: Duration::from_secs(6), ..IdpSettings::default() };
     let idp = Idp::start(&settings).await.expect("the identity provider starts");
     let mail = Mail::start(&idp).await.expect("the mail starts");
-    let mut opened = Opened::new().expect("a browser opener");
-    let gateway = Personal::default()
-        .http_with_own_account("mail", mail.url())
-        .server("desk", &["mail"])
-        .browser(&opened)
-        .start()
-        .await;
-    let token = gateway.connect("desk", "Test").await.expect("let in").tokens.access_token;
-    let url = gateway.url("desk").expect("a URL");
-    let assistant = Assistant::new(url, Access::Bearer(token)).expect("an assistant");
+    let (gateway, mut opened) = at_mail(&mail).await;
+    let assistant = let_in(&gateway).await;
     let call = [Step::call("list_messages", json!({}))];
     let (first, _) = tokio::join!(assistant.run(None, &call), signs_in(&mut opened, Employee::bob()));
     assert_eq!(first.expect("connected").answers[0]["structuredContent"]["account"], "bob");
@@ -73,16 +57,8 @@ async fn a_grant_is_renewed_before_it_expires() {
 async fn whoever_cancels_is_told_so_and_can_sign_in_later() {
     let idp = Idp::start(&IdpSettings::default()).await.expect("the identity provider starts");
     let mail = Mail::start(&idp).await.expect("the mail starts");
-    let mut opened = Opened::new().expect("a browser opener");
-    let gateway = Personal::default()
-        .http_with_own_account("mail", mail.url())
-        .server("desk", &["mail"])
-        .browser(&opened)
-        .start()
-        .await;
-    let token = gateway.connect("desk", "Test").await.expect("let in").tokens.access_token;
-    let url = gateway.url("desk").expect("a URL");
-    let assistant = Assistant::new(url, Access::Bearer(token)).expect("an assistant");
+    let (gateway, mut opened) = at_mail(&mail).await;
+    let assistant = let_in(&gateway).await;
     let call = [Step::call("list_messages", json!({}))];
 
     let person = async {
@@ -152,13 +128,7 @@ async fn a_person_who_denies_lets_no_assistant_in() {
 async fn no_token_or_secret_lies_readable_in_the_home_folder() {
     let idp = Idp::start(&IdpSettings::default()).await.expect("the identity provider starts");
     let mail = Mail::start(&idp).await.expect("the mail starts");
-    let mut opened = Opened::new().expect("a browser opener");
-    let gateway = Personal::default()
-        .http_with_own_account("mail", mail.url())
-        .server("desk", &["mail"])
-        .browser(&opened)
-        .start()
-        .await;
+    let (gateway, mut opened) = at_mail(&mail).await;
     let tokens = gateway.connect("desk", "Test").await.expect("let in").tokens;
     let url = gateway.url("desk").expect("a URL");
     let assistant = Assistant::new(url, Access::Bearer(tokens.access_token.clone())).expect("an assistant");
@@ -221,13 +191,7 @@ async fn without_a_keychain_the_person_is_told_and_calls_go_on() {
 async fn an_assistant_hears_that_a_person_is_waited_for() {
     let idp = Idp::start(&IdpSettings::default()).await.expect("the identity provider starts");
     let mail = Mail::start(&idp).await.expect("the mail starts");
-    let mut opened = Opened::new().expect("a browser opener");
-    let gateway = Personal::default()
-        .http_with_own_account("mail", mail.url())
-        .server("desk", &["mail"])
-        .browser(&opened)
-        .start()
-        .await;
+    let (gateway, mut opened) = at_mail(&mail).await;
     let token = gateway.connect("desk", "Test").await.expect("let in").tokens.access_token;
     let raw = Raw { port: gateway.port(), token };
     let params = json!({"name": "list_messages", "arguments": {}, "_meta": {"progressToken": "p-7"}});
@@ -287,9 +251,7 @@ async fn the_first_call_asks_for_a_token_and_goes_on_with_it() {
         .browser(&opened)
         .start()
         .await;
-    let token = gateway.connect("desk", "Test").await.expect("let in").tokens.access_token;
-    let url = gateway.url("desk").expect("a URL");
-    let assistant = Assistant::new(url, Access::Bearer(token)).expect("an assistant");
+    let assistant = let_in(&gateway).await;
     let call = [Step::call("list_messages", json!({}))];
 
     let person = async {

@@ -1,23 +1,32 @@
 //! Sign-in windows, as a person at a desk meets them.
 
 use serde_json::json;
-use testkit::{Access, Assistant, Employee, Idp, IdpSettings, Mail, Opened, Step, until};
+use testkit::{Access, Assistant, Desktop, Employee, Idp, IdpSettings, Mail, Opened, Step, until};
 use url::Url;
 
 use crate::common::{Personal, SOON, is_refused};
 use crate::desktop::{start, token};
 use crate::threats_to_secrets::Naming;
 
+/// A desktop whose virtual server "desk" has somebody's mail.
+async fn at_mail(mail: &Mail) -> Desktop {
+    start(Personal::default().http_with_own_account("mail", mail.url()).server("desk", &["mail"])).await
+}
+
+/// An assistant that was let in there.
+async fn let_in(desktop: &mut Desktop) -> Assistant {
+    let token = token(desktop, "Test").await;
+    let url = desktop.offers("desk").await.expect("offered");
+    Assistant::new(url, Access::Bearer(token)).expect("an assistant")
+}
+
 /// The story "mail", at a desk.
 #[tokio::test]
 async fn the_first_call_opens_a_native_sign_in_window_and_later_ones_are_silent() {
     let idp = Idp::start(&IdpSettings::default()).await.expect("the identity provider starts");
     let mail = Mail::start(&idp).await.expect("the mail starts");
-    let mut desktop =
-        start(Personal::default().http_with_own_account("mail", mail.url()).server("desk", &["mail"])).await;
-    let token = token(&mut desktop, "Test").await;
-    let url = desktop.offers("desk").await.expect("offered");
-    let assistant = Assistant::new(url, Access::Bearer(token)).expect("an assistant");
+    let mut desktop = at_mail(&mail).await;
+    let assistant = let_in(&mut desktop).await;
     let call = [Step::call("list_messages", json!({}))];
     let (window, alice) = ("Sign in to Connector mail", Employee::alice());
 
@@ -39,11 +48,8 @@ async fn the_first_call_opens_a_native_sign_in_window_and_later_ones_are_silent(
 async fn a_sign_in_window_that_is_closed_gives_the_sign_in_up() {
     let idp = Idp::start(&IdpSettings::default()).await.expect("the identity provider starts");
     let mail = Mail::start(&idp).await.expect("the mail starts");
-    let mut desktop =
-        start(Personal::default().http_with_own_account("mail", mail.url()).server("desk", &["mail"])).await;
-    let token = token(&mut desktop, "Test").await;
-    let url = desktop.offers("desk").await.expect("offered");
-    let assistant = Assistant::new(url, Access::Bearer(token)).expect("an assistant");
+    let mut desktop = at_mail(&mail).await;
+    let assistant = let_in(&mut desktop).await;
     let call = [Step::call("list_messages", json!({}))];
     let window = "Sign in to Connector mail";
 
@@ -62,8 +68,7 @@ async fn a_sign_in_window_that_is_closed_gives_the_sign_in_up() {
 async fn a_sign_in_that_was_given_up_is_offered_again_by_tray_and_notification() {
     let idp = Idp::start(&IdpSettings::default()).await.expect("the identity provider starts");
     let mail = Mail::start(&idp).await.expect("the mail starts");
-    let mut desktop =
-        start(Personal::default().http_with_own_account("mail", mail.url()).server("desk", &["mail"])).await;
+    let mut desktop = at_mail(&mail).await;
     let (window, offer) = ("Sign in to Connector mail", "You are not signed in to Connector mail");
     let tray = desktop.tray().await.expect("a tray");
     tray.choose(window).await.expect("chosen");
@@ -149,9 +154,7 @@ async fn a_token_is_typed_in_a_native_window_and_the_call_goes_on() {
         .expect("the mail starts");
     let how = format!("url = {:?}\ncredential = {{ kind = \"user_token\" }}", mail.url().as_str());
     let mut desktop = start(Personal::default().connector("mail", &how).server("desk", &["mail"])).await;
-    let token = token(&mut desktop, "Test").await;
-    let url = desktop.offers("desk").await.expect("offered");
-    let assistant = Assistant::new(url, Access::Bearer(token)).expect("an assistant");
+    let assistant = let_in(&mut desktop).await;
     let call = [Step::call("list_messages", json!({}))];
     let window = "Sign in to Connector mail";
 

@@ -9,4 +9,5 @@ mod subject;
 mod token;
 
 pub use directory::{Directory, DirectoryFault};
+pub use subject::{MOST_TEXTS, is_group};
 pub use token::{ALGORITHMS, Elsewhere, NonceRule, SID_LIMIT, TokenFault, Verified, Verifier};

@@ -10,8 +10,9 @@ use serde_json::Value;
 use crate::TokenFault;
 use crate::token::{Elsewhere, Payload};
 
-/// Most texts of one claim, groups among them, and the longest of one in bytes.
-pub(crate) const MOST_TEXTS: usize = 2000;
+/// Most texts of one claim, groups among them.
+pub const MOST_TEXTS: usize = 2000;
+/// The longest of them, in bytes.
 const LONGEST_TEXT: usize = 512;
 
 /// What a token says of a person.
@@ -62,7 +63,7 @@ fn groups(claim: Option<&Value>) -> Result<BTreeSet<String>, TokenFault> {
 }
 
 /// Whether a text can be the name of a group.
-pub(crate) fn is_group(text: &str) -> bool {
+pub fn is_group(text: &str) -> bool {
     !text.is_empty() && text.len() <= LONGEST_TEXT
 }
 

@@ -14,6 +14,7 @@ mod publication;
 mod relay;
 mod saml;
 mod sealing;
+mod secret;
 mod serve;
 mod server;
 mod store;

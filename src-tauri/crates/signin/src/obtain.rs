@@ -23,12 +23,6 @@ pub enum Obtain<'a> {
     Assertion(&'a SecretString),
 }
 
-/// RFC 6749, section 5.2.
-#[derive(Deserialize)]
-struct Refusal {
-    error: String,
-}
-
 impl TokenEndpoint {
     /// Obtains a token for `resource` (RFC 8707). With a key the client proves who it is by that instead of its secret.
     ///
@@ -43,7 +37,7 @@ impl TokenEndpoint {
         scopes: &BTreeSet<String>,
         key: Option<&ClientKey>,
     ) -> Result<Tokens, RenewFault> {
-        let scope = scopes.iter().map(String::as_str).collect::<Vec<_>>().join(" ");
+        let scope = spaced(scopes);
         let mut fields = match with {
             Obtain::Client => vec![("grant_type", "client_credentials")],
             Obtain::Assertion(assertion) => {
@@ -79,11 +73,25 @@ fn read(granted: bool, body: &[u8]) -> Result<Tokens, RenewFault> {
         let tokens = tokens(response).map_err(RenewFault::NotDone)?;
         return Ok(Tokens { refresh: None, ..tokens });
     }
-    let refusal: Refusal = serde_json::from_slice(body).map_err(|_| unreadable("a refusal".to_owned()))?;
-    match error_code(&refusal.error) {
+    match refusal(body).map_err(RenewFault::NotDone)? {
         code if is_passing(&code) => Err(RenewFault::NotDone(FaultKind::Unreachable(code))),
         code => Err(RenewFault::Ended(code)),
     }
+}
+
+/// Scopes as they are sent (RFC 6749, section 3.3).
+pub(crate) fn spaced(scopes: &BTreeSet<String>) -> String {
+    scopes.iter().map(String::as_str).collect::<Vec<_>>().join(" ")
+}
+
+/// The error code of a refusal (RFC 6749, section 5.2).
+pub(crate) fn refusal(body: &[u8]) -> Result<String, FaultKind> {
+    #[derive(Deserialize)]
+    struct Refusal {
+        error: String,
+    }
+    let read: Result<Refusal, _> = serde_json::from_slice(body);
+    read.map(|refusal| error_code(&refusal.error)).map_err(|_| FaultKind::Unreadable("a refusal".to_owned()))
 }
 
 /// Whether an error code says that the same may be granted a moment later.

@@ -25,6 +25,15 @@ enum Answer {
     Cancel,
 }
 
+/// What is typed and hidden in a form.
+type Form = Vec<(String, String)>;
+
+/// What follows when a page is opened.
+enum Step {
+    Redirected(Url),
+    Shown(Response),
+}
+
 impl Browser {
     /// A fresh browser for this person.
     ///
@@ -73,17 +82,15 @@ impl Browser {
     /// # Errors
     /// If the provider shows something else.
     pub async fn sign_out(&mut self, page: &Url) -> Result<String, PeerFault> {
-        let (mut at, mut form) = (page.clone(), None::<Vec<(&str, String)>>);
+        let (mut at, mut form) = (page.clone(), None::<Form>);
         for _ in 0..20 {
-            let request = match form.take() {
-                None => self.client.request(Method::GET, at.clone()),
-                Some(fields) => self.client.request(Method::POST, at.clone()).form(&fields),
+            let response = match self.step(&at, form.take()).await? {
+                Step::Redirected(next) => {
+                    at = next;
+                    continue;
+                }
+                Step::Shown(response) => response,
             };
-            let response = self.send(request, &at).await?;
-            if let Some(next) = redirect(&response, &at)? {
-                at = next;
-                continue;
-            }
             let html = response.text().await?;
             let confirm = between(&html, "action=\"", "\"").filter(|action| action.ends_with("/confirm"));
             let (Some(confirm), Some(xsrf)) = (confirm, between(&html, "name=\"xsrf\" value=\"", "\""))
@@ -92,7 +99,7 @@ impl Browser {
             };
             self.asked.push(between(&html, "<title>", "</title>").unwrap_or_default().to_owned());
             at = at.join(confirm)?;
-            form = Some(vec![("xsrf", xsrf.to_owned()), ("logout", "yes".to_owned())]);
+            form = Some(typed([("xsrf", xsrf), ("logout", "yes")]));
         }
         Err(PeerFault::answer("browser", "the provider keeps asking"))
     }
@@ -102,12 +109,13 @@ impl Browser {
     /// # Errors
     /// If the page asks for none, or does not take it.
     pub async fn type_secret(&mut self, page: &Url, secret: &str) -> Result<Url, PeerFault> {
-        let (mut at, mut opened) =
-            (page.clone(), self.send(self.client.request(Method::GET, page.clone()), page).await?);
-        while let Some(next) = redirect(&opened, &at)? {
-            at = next;
-            opened = self.send(self.client.request(Method::GET, at.clone()), &at).await?;
-        }
+        let mut at = page.clone();
+        let opened = loop {
+            match self.step(&at, None).await? {
+                Step::Redirected(next) => at = next,
+                Step::Shown(response) => break response,
+            }
+        };
         let html = opened.text().await?;
         self.asked.push(between(&html, "<title>", "</title>").unwrap_or_default().to_owned());
         let action = between(&html, "action=\"", "\"").filter(|action| action.ends_with("/enter"));
@@ -131,10 +139,9 @@ impl Browser {
     pub async fn open(&mut self, page: &Url) -> Result<String, PeerFault> {
         let mut at = page.clone();
         for _ in 0..20 {
-            let response = self.send(self.client.request(Method::GET, at.clone()), &at).await?;
-            match redirect(&response, &at)? {
-                Some(next) => at = next,
-                None => return Ok(response.text().await?),
+            match self.step(&at, None).await? {
+                Step::Redirected(next) => at = next,
+                Step::Shown(response) => return Ok(response.text().await?),
             }
         }
         Err(PeerFault::answer("browser", format!("redirects without end from {page}")))
@@ -143,20 +150,16 @@ impl Browser {
     async fn walk(&mut self, authorize: &Url, answer: Answer) -> Result<Url, PeerFault> {
         let home = authorize.origin();
         let mut at = authorize.clone();
-        let mut form: Option<Vec<(&str, String)>> = None;
+        let mut form: Option<Form> = None;
         for _ in 0..20 {
-            let request = match form.take() {
-                None => self.client.request(Method::GET, at.clone()),
-                Some(fields) => self.client.request(Method::POST, at.clone()).form(&fields),
-            };
-            let response = self.send(request, &at).await?;
-            if let Some(next) = redirect(&response, &at)? {
-                if next.origin() != home {
-                    return Ok(next);
+            let response = match self.step(&at, form.take()).await? {
+                Step::Redirected(next) if next.origin() != home => return Ok(next),
+                Step::Redirected(next) => {
+                    at = next;
+                    continue;
                 }
-                at = next;
-                continue;
-            }
+                Step::Shown(response) => response,
+            };
             if response.status() == StatusCode::UNAUTHORIZED {
                 return Err(PeerFault::answer("identity provider", "name or password is wrong"));
             }
@@ -172,7 +175,7 @@ impl Browser {
     }
 
     /// Which button is pressed, and what is typed before.
-    fn fill(&mut self, html: &str, answer: Answer) -> Option<(String, Vec<(&'static str, String)>)> {
+    fn fill(&mut self, html: &str, answer: Answer) -> Option<(String, Form)> {
         let title = between(html, "<title>", "</title>")?.to_owned();
         let actions: Vec<&str> =
             html.split("action=\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
@@ -184,8 +187,8 @@ impl Browser {
             return Some((action("/cancel")?, Vec::new()));
         }
         if let Some(login) = action("/login") {
-            let name = ("login", self.employee.login.clone());
-            return Some((login, vec![name, ("password", self.employee.password.clone())]));
+            let fields = typed([("login", &self.employee.login), ("password", &self.employee.password)]);
+            return Some((login, fields));
         }
         Some((action("/consent")?, Vec::new()))
     }
@@ -196,18 +199,16 @@ impl Browser {
     /// # Errors
     /// If the provider refuses the name or the password, or shows something else than its forms.
     pub(crate) async fn saml_form(&mut self, page: &Url) -> Result<(Url, Vec<(String, String)>), PeerFault> {
-        let (mut at, mut form) = (page.clone(), None::<Vec<(String, String)>>);
-        let mut typed = false;
+        let (mut at, mut form) = (page.clone(), None::<Form>);
+        let mut tried = false;
         for _ in 0..20 {
-            let request = match form.take() {
-                None => self.client.request(Method::GET, at.clone()),
-                Some(fields) => self.client.request(Method::POST, at.clone()).form(&fields),
+            let response = match self.step(&at, form.take()).await? {
+                Step::Redirected(next) => {
+                    at = next;
+                    continue;
+                }
+                Step::Shown(response) => response,
             };
-            let response = self.send(request, &at).await?;
-            if let Some(next) = redirect(&response, &at)? {
-                at = next;
-                continue;
-            }
             let html = response.text().await?;
             let fields = hidden(&html);
             let action = between(&html, "action=\"", "\"").map(unescaped);
@@ -216,14 +217,13 @@ impl Browser {
             if fields.iter().any(|(name, _)| name == "SAMLResponse") {
                 return Ok((action, fields));
             }
-            if typed || !html.contains("name=\"password\"") {
+            if tried || !html.contains("name=\"password\"") {
                 return Err(strange());
             }
-            typed = true;
+            tried = true;
             self.asked.push(between(&html, "<title>", "</title>").unwrap_or_default().trim().to_owned());
-            let name = ("username".to_owned(), self.employee.login.clone());
-            let password = ("password".to_owned(), self.employee.password.clone());
-            form = Some([fields, vec![name, password]].concat());
+            let person = typed([("username", &self.employee.login), ("password", &self.employee.password)]);
+            form = Some([fields, person].concat());
             at = action;
         }
         Err(PeerFault::answer("browser", "the provider keeps asking"))
@@ -234,11 +234,9 @@ impl Browser {
     /// # Errors
     /// If the answer is no redirect, with its text.
     pub(crate) async fn submit(&mut self, to: &Url, fields: &[(String, String)]) -> Result<Url, PeerFault> {
-        let request = self.client.request(Method::POST, to.clone()).form(fields);
-        let response = self.send(request, to).await?;
-        match redirect(&response, to)? {
-            Some(next) => Ok(next),
-            None => {
+        match self.step(to, Some(fields.to_vec())).await? {
+            Step::Redirected(next) => Ok(next),
+            Step::Shown(response) => {
                 let status = response.status();
                 Err(PeerFault::answer("browser", format!("{status} at {to}: {}", response.text().await?)))
             }
@@ -252,6 +250,16 @@ impl Browser {
     pub async fn sign_in_by_saml(&mut self, authorize: &Url) -> Result<Url, PeerFault> {
         let (to, fields) = self.saml_form(authorize).await?;
         self.submit(&to, &fields).await
+    }
+
+    /// Opens a page, or sends a form there.
+    async fn step(&mut self, at: &Url, form: Option<Form>) -> Result<Step, PeerFault> {
+        let request = match form {
+            None => self.client.request(Method::GET, at.clone()),
+            Some(fields) => self.client.request(Method::POST, at.clone()).form(&fields),
+        };
+        let response = self.send(request, at).await?;
+        Ok(redirect(&response, at)?.map_or(Step::Shown(response), Step::Redirected))
     }
 
     async fn send(&mut self, request: RequestBuilder, at: &Url) -> Result<Response, PeerFault> {
@@ -278,6 +286,10 @@ impl Browser {
         }
         Ok(response)
     }
+}
+
+fn typed<const N: usize>(fields: [(&str, &str); N]) -> Form {
+    fields.map(|(name, value)| (name.to_owned(), value.to_owned())).into()
 }
 
 fn redirect(response: &Response, at: &Url) -> Result<Option<Url>, PeerFault> {

@@ -116,7 +116,7 @@ fn parent_of(id: u32) -> Option<u32> {
 }
 
 /// The beginnings of what is known by its form.
-const FORMS: [&str; 4] = ["dga_", "dgr_", "dgc_", "eyJ"];
+const FORMS: [&str; 6] = ["dga_", "dgr_", "dgc_", "dgs_", "dgo_", "eyJ"];
 
 struct Search {
     secrets: Vec<Secret>,

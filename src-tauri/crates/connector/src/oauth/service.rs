@@ -4,7 +4,6 @@
 
 use std::collections::BTreeSet;
 
-use base64::Engine as _;
 use org_protocol::ClientAuthentication;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
@@ -14,7 +13,7 @@ use signin::{ClientKey, FaultKind, Moment, Obtain, Reach, RenewFault, Tokens, Vo
 use super::GrantHappening;
 use super::client::Client;
 use super::discovery::{Found, Need};
-use super::grant::{Bound, Grant, Server, Source};
+use super::grant::{Bound, Grant, Server, Source, part};
 use super::place::GrantPlace;
 use super::target::{Registered, Service, Target, Way};
 use super::typed::words;
@@ -178,19 +177,14 @@ fn is_for(assertion: &SecretString, issuer: &str) -> bool {
     struct Claims {
         aud: String,
     }
-    fn part<T: for<'de> Deserialize<'de>>(text: &str) -> Option<T> {
-        let bytes = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(text).ok()?;
-        serde_json::from_slice(&bytes).ok()
-    }
-    let mut parts = assertion.expose_secret().split('.');
-    let header = parts.next().and_then(part::<Header>);
-    let claims = parts.next().and_then(part::<Claims>);
-    header.is_some_and(|header| header.typ == ASSERTION_TYPE)
-        && claims.is_some_and(|claims| claims.aud == issuer)
+    part(assertion, 0).is_some_and(|header: Header| header.typ == ASSERTION_TYPE)
+        && part(assertion, 1).is_some_and(|claims: Claims| claims.aud == issuer)
 }
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine as _;
+
     use super::*;
 
     #[test]

@@ -20,9 +20,6 @@ pub(crate) const CODE_LIFE: Duration = Duration::from_secs(60);
 const ID_TOKEN_LIFE: Duration = Duration::from_secs(3600);
 /// The format version of [`Question`] and [`Granted`].
 const FORMAT: u32 = 1;
-/// Most groups that are taken, and the longest name of one in bytes.
-const MOST_GROUPS: usize = 2000;
-const LONGEST_TEXT: usize = 512;
 
 /// A desktop's question, as it waits for the identity provider's answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -82,7 +79,7 @@ impl Granted {
             subject: accepted.name_id.clone(),
             email: values(&provider.email_attribute).next(),
             name: values(&provider.name_attribute).next(),
-            groups: values(&provider.groups_attribute).take(MOST_GROUPS).collect::<BTreeSet<_>>(),
+            groups: values(&provider.groups_attribute).take(claims::MOST_TEXTS).collect::<BTreeSet<_>>(),
             attributes: BTreeMap::new(),
         };
         Self {
@@ -162,5 +159,5 @@ pub(crate) fn session_end(provider: &SamlProvider, accepted: &Accepted, now: Tim
 /// The usable values of the attribute of this name.
 fn named(attributes: &BTreeMap<String, Vec<String>>, name: Option<&str>) -> Vec<String> {
     let values = name.and_then(|name| attributes.get(name)).into_iter().flatten();
-    values.filter(|value| !value.is_empty() && value.len() <= LONGEST_TEXT).cloned().collect()
+    values.filter(|value| claims::is_group(value)).cloned().collect()
 }

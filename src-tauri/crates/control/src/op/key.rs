@@ -1,4 +1,4 @@
-//! The key that signs ID tokens, and random secrets.
+//! The key that signs ID tokens.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -50,14 +50,4 @@ impl std::fmt::Debug for TokenKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "TokenKey({})", self.id())
     }
-}
-
-/// 256 random bits as text.
-///
-/// # Errors
-/// If the operating system has none.
-pub(crate) fn new_secret(prefix: &str) -> Result<String, getrandom::Error> {
-    let mut random = [0; 32];
-    getrandom::fill(&mut random)?;
-    Ok(format!("{prefix}{}", URL_SAFE_NO_PAD.encode(random)))
 }

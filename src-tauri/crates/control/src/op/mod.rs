@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use url::Url;
 
 pub(crate) use grant::{CODE_LIFE, Granted, QUESTION_LIFE, Question, session_end};
-pub(crate) use key::{TokenKey, new_secret};
+pub(crate) use key::TokenKey;
 pub(crate) use request::{Authorization, RequestFault, TokenRequest, fields};
 
 use crate::saml::{SamlFault, ServiceProvider};

@@ -7,8 +7,6 @@ use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use model::Digest;
 use org_protocol::{SESSION_FORMAT, SessionAnswer, SessionRequest};
 
@@ -16,6 +14,7 @@ use super::caller::session_token;
 use super::enrol::{check_format, parsed, revoked, unknown};
 use super::{Fault, Shared};
 use crate::identity::IdentityFault;
+use crate::secret::new_secret;
 use crate::store::NewSession;
 
 /// How long a session lasts. It is renewed with a fresh ID token, which a provider does not give to somebody who left.
@@ -53,7 +52,7 @@ pub(super) async fn open(
     }
     let verified = plane.with_groups(verified, access).await?;
 
-    let token = new_token()?;
+    let token = new_secret(TOKEN_PREFIX)?;
     let expires = now.plus(SESSION_LIFE);
     let sign_in = match &held {
         Some(held) => verified.sign_in.continuing(&held.sign_in),
@@ -92,10 +91,4 @@ pub(super) async fn close(
     let event = EventRecord::new(AuditEvent::SignedOut).of(caller.subject);
     plane.journal.event(event.with("device", caller.device.to_string())).await?;
     Ok(StatusCode::NO_CONTENT)
-}
-
-fn new_token() -> Result<String, getrandom::Error> {
-    let mut random = [0; 32];
-    getrandom::fill(&mut random)?;
-    Ok(format!("{TOKEN_PREFIX}{}", URL_SAFE_NO_PAD.encode(random)))
 }

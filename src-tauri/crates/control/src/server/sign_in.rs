@@ -21,10 +21,11 @@ use url::Url;
 use super::{Fault, Plane, Shared};
 use crate::op::{
     Authorization, CODE_LIFE, Granted, QUESTION_LIFE, Question, RequestFault, TokenRequest, fields,
-    new_secret, session_end,
+    session_end,
 };
 use crate::publication::Live;
 use crate::saml::{SamlFault, ServiceProvider};
+use crate::secret::new_secret;
 use crate::store::{NewGrant, StoreFault};
 
 /// The largest form with a response, in bytes: base64 of it, written as a form's value.

@@ -9,8 +9,7 @@ use serde::Deserialize;
 use super::place::SsoPlace;
 use super::session::Session;
 use crate::FaultKind;
-use crate::answer::error_code;
-use crate::obtain::is_passing;
+use crate::obtain::{is_passing, refusal, spaced};
 
 /// RFC 8693, section 2.1.
 const TOKEN_EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
@@ -37,16 +36,10 @@ struct Exchanged {
     issued_token_type: String,
 }
 
-/// RFC 6749, section 5.2.
-#[derive(Deserialize)]
-struct Refusal {
-    error: String,
-}
-
 impl SsoPlace {
     pub(super) async fn vouch(&self, kept: &Session, wanted: &Vouch<'_>) -> Result<SecretString, FaultKind> {
         let found = self.provider.discover(&self.reach).await?;
-        let scope = wanted.scopes.iter().map(String::as_str).collect::<Vec<_>>().join(" ");
+        let scope = spaced(wanted.scopes);
         let mut fields = vec![
             ("grant_type", TOKEN_EXCHANGE),
             ("requested_token_type", ID_JAG),
@@ -62,9 +55,7 @@ impl SsoPlace {
         let request = endpoint.form(&endpoint.token, &fields, endpoint.client_secret.as_ref())?;
         let answer = self.reach.send(request).await?;
         if !answer.status().is_success() {
-            let refusal: Refusal = serde_json::from_slice(answer.body())
-                .map_err(|_| FaultKind::Unreadable("a refusal".to_owned()))?;
-            return Err(match error_code(&refusal.error) {
+            return Err(match refusal(answer.body())? {
                 code if is_passing(&code) => FaultKind::Unreachable(code),
                 code => FaultKind::Refused(code),
             });
