@@ -1,5 +1,6 @@
 //! An organisation's desktop without a display: the story "analyst" on real counterparts.
 
+mod by_code;
 mod saml;
 mod vouching;
 

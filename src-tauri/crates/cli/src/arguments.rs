@@ -67,6 +67,10 @@ pub(crate) enum Verb {
     SignIn {
         /// The connector; your organisation if none is named.
         connector: Option<ConnectorId>,
+        /// Sign in to your organisation on another device, by a code that is shown here. Where no browser can be opened, this is
+        /// done anyway if your organisation allows it.
+        #[arg(long, conflicts_with = "connector")]
+        device: bool,
     },
     /// Sign out of your organisation, or forget your account at a connector.
     SignOut {

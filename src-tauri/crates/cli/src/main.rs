@@ -88,7 +88,9 @@ async fn run(home: Home, verb: Verb, json: bool) -> ExitCode {
             };
             ask(home, Command::Explain { server, about }, json).await
         }
-        Verb::SignIn { connector } => ask(home, Command::SignIn { connector }, json).await,
+        Verb::SignIn { connector, device } => {
+            ask(home, Command::SignIn { connector, by_code: device }, json).await
+        }
         Verb::Logs { connector, follow } => logs::show(home, connector, follow, json).await,
         Verb::SignOut { connector, forget_accounts } => {
             ask(home, Command::SignOut { connector, forget_accounts }, json).await

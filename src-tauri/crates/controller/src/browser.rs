@@ -15,6 +15,13 @@ pub enum BrowserFault {
     NotStarted(#[source] std::io::Error),
 }
 
+/// Whether a page that is opened here can be seen by anybody: there is a display, or the user has named a browser that needs
+/// none. Over a remote shell there is neither.
+pub fn can_open_browser() -> bool {
+    let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    !cfg!(target_os = "linux") || ["DISPLAY", "WAYLAND_DISPLAY", "BROWSER"].into_iter().any(set)
+}
+
 /// Opens a page: `https`, or `http` on this computer.
 ///
 /// # Errors

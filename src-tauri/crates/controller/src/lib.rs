@@ -13,7 +13,7 @@ pub mod tray;
 pub mod view;
 pub mod words;
 
-pub use browser::{BrowserFault, open_browser};
+pub use browser::{BrowserFault, can_open_browser, open_browser};
 pub use effect::{Effect, Engine, Notice, Offer, Order, PauseFor, Place, Shell, UnknownPlace};
 pub use event::{Act, Configuration, Event};
 pub use pending::{

@@ -11,8 +11,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use model::{
-    Approval, ApprovalRequest, BoxFuture, Consent, ConsentRequest, Person, PersonFault, SignInOutcome,
-    SignInRequest, Timestamp,
+    Approval, ApprovalRequest, BoxFuture, CodeRequest, Consent, ConsentRequest, Person, PersonFault,
+    SignInOutcome, SignInRequest, Timestamp,
 };
 use tokio::sync::{mpsc, oneshot, watch};
 use url::Url;
@@ -112,8 +112,8 @@ impl PendingDesk {
     pub fn answer_from_terminal(&self, id: &PendingId, allow: bool) -> Result<(), AnswerFault> {
         match self.shared.surface {
             Surface::Desktop => return Err(AnswerFault::OnDesktop),
-            Surface::Terminal { answers_allowed: false } => return Err(AnswerFault::NotAllowed),
-            Surface::Terminal { answers_allowed: true } => {}
+            Surface::Terminal { answers_allowed: false, .. } => return Err(AnswerFault::NotAllowed),
+            Surface::Terminal { answers_allowed: true, .. } => {}
         }
         let question = self
             .waiting()
@@ -122,8 +122,10 @@ impl PendingDesk {
             .map(|entry| entry.item.question.clone())
             .ok_or_else(|| AnswerFault::Unknown(id.clone()))?;
         let answer = match (question, allow) {
-            (Question::SignIn(_), true) => return Err(AnswerFault::InBrowser(id.clone())),
-            (Question::SignIn(_), false) => Answer::Cancel,
+            (Question::SignIn(_) | Question::Code(_), true) => {
+                return Err(AnswerFault::InBrowser(id.clone()));
+            }
+            (Question::SignIn(_) | Question::Code(_), false) => Answer::Cancel,
             (Question::Consent(_), true) => Answer::Consent(Consent::Allow),
             (Question::Consent(_), false) => Answer::Consent(Consent::Deny),
             (Question::Approval(_), true) => Answer::Approval(Approval::AllowOnce),
@@ -140,7 +142,7 @@ impl PendingDesk {
     pub fn redirected(&self, id: &PendingId, to: Url) -> Result<(), AnswerFault> {
         let fits = match self.waiting().items.get(id).map(|entry| &entry.item.question) {
             Some(Question::SignIn(request)) => crate::redirect::is_redirect(request, &to),
-            Some(Question::Consent(_) | Question::Approval(_)) => false,
+            Some(Question::Code(_) | Question::Consent(_) | Question::Approval(_)) => false,
             None => return Err(AnswerFault::Unknown(id.clone())),
         };
         if !fits {
@@ -150,8 +152,8 @@ impl PendingDesk {
     }
 
     async fn ask(&self, question: Question, deadline: Duration) -> Result<Answer, PersonFault> {
-        if self.shared.surface == (Surface::Terminal { answers_allowed: false })
-            && !matches!(question, Question::SignIn(_))
+        if matches!(self.shared.surface, Surface::Terminal { answers_allowed: false, .. })
+            && question.purpose().is_none()
         {
             return Err(PersonFault::Nobody("answers from a terminal are switched off".to_owned()));
         }
@@ -269,6 +271,24 @@ impl Person for PendingDesk {
         })
     }
 
+    fn opens_pages(&self) -> bool {
+        match self.shared.surface {
+            Surface::Desktop => true,
+            Surface::Terminal { browser, .. } => browser,
+        }
+    }
+
+    fn show_code(&self, request: CodeRequest) -> BoxFuture<'_, PersonFault> {
+        Box::pin(async move {
+            let deadline = request.deadline;
+            match self.ask(Question::Code(request), deadline).await {
+                // Nothing but giving it up fits this question.
+                Ok(_) => PersonFault::Cancelled,
+                Err(fault) => fault,
+            }
+        })
+    }
+
     fn consent(&self, request: ConsentRequest) -> BoxFuture<'_, Result<Consent, PersonFault>> {
         Box::pin(async move {
             let deadline = request.deadline;
@@ -294,8 +314,35 @@ impl PendingDesk {
     fn sign_in_at(&self, redirect_uri: &Url) -> Option<PendingId> {
         self.waiting().items.values().find_map(|entry| match &entry.item.question {
             Question::SignIn(request) if request.redirect_uri == *redirect_uri => Some(entry.item.id.clone()),
-            Question::SignIn(_) | Question::Consent(_) | Question::Approval(_) => None,
+            Question::SignIn(_) | Question::Code(_) | Question::Consent(_) | Question::Approval(_) => None,
         })
+    }
+
+    /// Waits until the person is asked to sign in to the organisation in a way that is wanted; the question.
+    pub(crate) async fn sign_in_to_organisation(&self, wanted: impl Fn(&Question) -> bool) -> PendingItem {
+        let mut put = self.shared.put.subscribe();
+        loop {
+            let theirs = |item: &PendingItem| item.signs_in_to() == Some(None) && wanted(&item.question);
+            let found = self.items().into_iter().find(theirs);
+            if let Some(item) = found {
+                return item;
+            }
+            if put.changed().await.is_err() {
+                // The desk is gone, and with it everything that could be waited for.
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
+    /// Gives a sign-in to the organisation up that goes on at a page; the person wants another way.
+    pub(crate) fn leave_page_of_organisation(&self) {
+        let at_page = |item: &PendingItem| {
+            item.signs_in_to() == Some(None) && matches!(item.question, Question::SignIn(_))
+        };
+        for item in self.items().into_iter().filter(at_page) {
+            // It has just ended by itself otherwise.
+            let _ = self.answer(&item.id, Answer::Cancel);
+        }
     }
 }
 

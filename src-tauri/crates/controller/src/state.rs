@@ -390,10 +390,20 @@ impl AppState {
                 redirect_uri: request.redirect_uri.clone(),
                 title: crate::words::sign_in_title(&request.purpose),
             },
+            Question::Code(_) => Effect::OpenWindow(Place::Pending),
             Question::Consent(_) | Question::Approval(_) => {
                 Effect::OpenQuestionWindow { id, title: crate::words::title(item) }
             }
         }
+    }
+
+    /// What a person sees who goes on with a question. A code is read here and typed at its page.
+    fn look(&self, item: &PendingItem) -> Vec<Effect> {
+        let page = match &item.question {
+            Question::Code(request) => Some(Effect::OpenBrowser(request.verification_uri.clone())),
+            Question::SignIn(_) | Question::Consent(_) | Question::Approval(_) => None,
+        };
+        [self.show(item)].into_iter().chain(page).collect()
     }
 
     fn in_browser(&self, url: &Url) -> bool {
@@ -408,10 +418,10 @@ impl AppState {
         let order = |order| vec![Effect::Order(order)];
         match act {
             Act::Open(place) => vec![Effect::OpenWindow(place)],
-            Act::Look(id) => vec![match self.pending.get(&id) {
-                Some(item) => self.show(item),
-                None => Effect::OpenWindow(Place::Pending),
-            }],
+            Act::Look(id) => match self.pending.get(&id) {
+                Some(item) => self.look(item),
+                None => vec![Effect::OpenWindow(Place::Pending)],
+            },
             Act::CopyUrl(server) => self
                 .servers
                 .get(&server)

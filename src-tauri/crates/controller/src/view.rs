@@ -85,6 +85,9 @@ pub fn pending(state: &AppState, item: &PendingItem) -> PendingView {
             Question::SignIn(request) => {
                 QuestionView::SignIn { host: request.authorize_url.host_str().unwrap_or_default().to_owned() }
             }
+            Question::Code(request) => QuestionView::SignIn {
+                host: request.verification_uri.host_str().unwrap_or_default().to_owned(),
+            },
             Question::Consent(request) => QuestionView::Consent(consent(state, request)),
             Question::Approval(request) => QuestionView::Approval(approval(state, request)),
         },

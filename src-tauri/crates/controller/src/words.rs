@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use connector::{LogEvent, LogPage};
-use model::{SignInPurpose, Timestamp, is_deceiving};
+use model::{CodeRequest, SignInPurpose, SignInRequest, Timestamp, is_deceiving};
 
 use crate::effect::{Notice, Offer, Place};
 use crate::event::Act;
@@ -125,7 +125,9 @@ const NAME_LIMIT: usize = 40;
 /// A pending item in one line.
 pub fn title(item: &PendingItem) -> String {
     match &item.question {
-        Question::SignIn(request) => sign_in_title(&request.purpose),
+        Question::SignIn(SignInRequest { purpose, .. }) | Question::Code(CodeRequest { purpose, .. }) => {
+            sign_in_title(purpose)
+        }
         Question::Consent(request) => {
             format!("{} wants to use {}", request.client_name, request.server_title)
         }
@@ -153,6 +155,7 @@ pub fn detail(item: &PendingItem) -> String {
                 format!("An assistant called {title}, which needs your own account. It is waiting.")
             }
         },
+        Question::Code(request) => code(request),
         Question::Consent(request) => match &request.process {
             Some(process) => format!("The program that asks is {}.", process.executable),
             None => "The program that asks could not be told.".to_owned(),
@@ -164,10 +167,26 @@ pub fn detail(item: &PendingItem) -> String {
     }
 }
 
+/// Where a code is typed, and what it does.
+fn code(CodeRequest { purpose, verification_uri, user_code, .. }: &CodeRequest) -> String {
+    let to = match purpose {
+        SignInPurpose::Organisation { name } | SignInPurpose::SignOut { name } => name,
+        SignInPurpose::Connector { title, .. } => title,
+    };
+    format!(
+        "Open {verification_uri} on a device with a browser and type the code {}. That signs in this computer to {to} in your \
+         name. Type it only if you wanted to sign in here just now, and give it to nobody.",
+        user_code.shown()
+    )
+}
+
 /// The notification for a pending item. It is seen on locked screens, so it names no account and no argument.
 pub fn notice(item: &PendingItem) -> Notice {
     let body = match &item.question {
         Question::SignIn(_) => "Your assistant is waiting.",
+        Question::Code(_) => {
+            "It goes on on another device. See the code in Deskgate, or with: deskgate pending"
+        }
         Question::Consent(_) => "Open Deskgate to allow or deny it.",
         Question::Approval(_) => "Open Deskgate to look at the request and decide.",
     };
@@ -178,13 +197,13 @@ pub fn notice(item: &PendingItem) -> Notice {
 /// The notification after a sign-in that was given up: what it means, and a way to try again. Nothing after one that ended
 /// otherwise. It too is seen on locked screens.
 pub fn given_up(item: &PendingItem, ending: Ending) -> Option<Notice> {
-    let Question::SignIn(request) = &item.question else { return None };
+    let purpose = item.question.purpose()?;
     let happened = match ending {
         Ending::Cancelled => "The sign-in was given up.",
         Ending::Deadline => "Nobody signed in in time.",
         Ending::Answered | Ending::Withdrawn => return None,
     };
-    let (name, means, act) = match &request.purpose {
+    let (name, means, act) = match purpose {
         SignInPurpose::Organisation { name } => {
             (name, "Your assistants can do nothing until you have signed in.".to_owned(), Act::SignIn)
         }

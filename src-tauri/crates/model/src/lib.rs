@@ -20,8 +20,8 @@ pub use digest::{Digest, DigestFault};
 pub use id::{CallId, ConnectorId, CredentialId, DeviceId, IdFault, ServerId, ToolName};
 pub use identity::{AttributeValue, Subject};
 pub use person::{
-    Approval, ApprovalRequest, BoxFuture, Consent, ConsentRequest, ListeningProcess, Person, PersonFault,
-    SignInOutcome, SignInPurpose, SignInRequest,
+    Approval, ApprovalRequest, BoxFuture, CodeRequest, Consent, ConsentRequest, ListeningProcess, Person,
+    PersonFault, SignInOutcome, SignInPurpose, SignInRequest, UserCode,
 };
 pub use text::is_deceiving;
 pub use time::{Timestamp, TimestampFault};

@@ -21,6 +21,18 @@ pub trait Person: Send + Sync {
     /// be there first: [`PersonFault::PortTaken`] if it cannot. Dropping the future withdraws the question.
     fn sign_in(&self, request: SignInRequest) -> BoxFuture<'_, Result<SignInOutcome, PersonFault>>;
 
+    /// Whether a page can be opened here, in a window or a browser. Where it cannot, a sign-in that has another way takes that.
+    fn opens_pages(&self) -> bool {
+        true
+    }
+
+    /// Shows the person where to type a code on another device (RFC 8628, section 3.3), until the future is dropped: nothing
+    /// comes back this way. It ends by itself only if the person gives it up or the deadline is over.
+    fn show_code(&self, request: CodeRequest) -> BoxFuture<'_, PersonFault> {
+        let _ = request;
+        Box::pin(std::future::ready(PersonFault::Nobody("codes cannot be shown here".to_owned())))
+    }
+
     /// Asks whether an assistant may use a virtual server.
     fn consent(&self, request: ConsentRequest) -> BoxFuture<'_, Result<Consent, PersonFault>>;
 
@@ -84,6 +96,47 @@ pub struct SignInRequest {
     pub redirect_uri: Url,
     /// How long to wait.
     pub deadline: Duration,
+}
+
+/// A sign-in on another device, where a code names this computer (RFC 8628).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CodeRequest {
+    /// Why.
+    pub purpose: SignInPurpose,
+    /// Where the person types the code. Always `https`, or `http` on loopback.
+    pub verification_uri: Url,
+    /// The code.
+    pub user_code: UserCode,
+    /// How long to wait.
+    pub deadline: Duration,
+}
+
+/// What a person types on another device. Whoever talks them into typing another's code is signed in as them, and whoever reads
+/// this one can have it typed by others: it is shown to the person and written nowhere.
+#[derive(Clone, PartialEq, Eq)]
+pub struct UserCode(String);
+
+impl UserCode {
+    /// The longest that is taken, in characters. People type it.
+    const LONGEST: usize = 64;
+
+    /// Takes a code that can be typed: printable ASCII, at least one character, no space at an end.
+    pub fn typeable(text: &str) -> Option<Self> {
+        let typeable = |c: char| c.is_ascii_graphic() || c == ' ';
+        let fits = !text.is_empty() && text.len() <= Self::LONGEST && text.trim() == text;
+        (fits && text.chars().all(typeable)).then(|| Self(text.to_owned()))
+    }
+
+    /// The code, for the person's eyes only.
+    pub fn shown(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for UserCode {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("UserCode(..)")
+    }
 }
 
 /// The redirect's parameters, exactly as they came.

@@ -112,6 +112,12 @@ pub struct IdentityProvider {
     /// is registered there as `post_logout_redirect_uri` (OpenID Connect RP-Initiated Logout 1.0, section 3.1).
     #[serde(default, skip_serializing_if = "is_false")]
     pub sign_out_returns: bool,
+    /// Whether people may sign in on another device by a code, where nothing can be opened on this one (RFC 8628). Off unless IT
+    /// says otherwise: a code proves nothing about who began the sign-in, so that whoever talks an employee into typing theirs
+    /// is signed in as them (section 5.4), and most organisations have none but desktops with a browser. For the same reason the
+    /// provider should not let this client use the grant where this is off: Deskgate cannot forbid it to others.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub device_code: bool,
     /// The SAML identity provider behind the issuer, which then is the control plane itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub saml: Option<SamlProvider>,
@@ -141,6 +147,7 @@ impl IdentityProvider {
             ("groups_claim", self.groups_claim != groups_claim()),
             ("claims", !self.claims.is_empty()),
             ("sign_out_returns", self.sign_out_returns),
+            ("device_code", self.device_code),
         ];
         keys.into_iter().find(|(_, given)| *given).map(|(key, _)| key)
     }

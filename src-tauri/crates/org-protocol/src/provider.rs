@@ -395,7 +395,13 @@ impl IdentityProvider {
                 "Without hosted_domain, everybody with a {name} account can sign in; policies alone decide."
             )
         });
-        [groups, sign_outs, anybody].into_iter().flatten().collect()
+        let codes = self.device_code.then(|| {
+            format!(
+                "With device_code, whoever talks an employee into typing a code is signed in as them, for as long as {name} \
+                 lets this client use the grant."
+            )
+        });
+        [groups, sign_outs, anybody, codes].into_iter().flatten().collect()
     }
 }
 

@@ -48,6 +48,12 @@ pub enum FaultKind {
     /// The server does not offer what a safe sign-in needs: metadata, PKCE with S256, a way to be a client.
     #[error("the server does not offer it: {0}")]
     NotOffered(String),
+    /// The organisation does not let people sign in by a code.
+    #[error("signing in by a code is not allowed")]
+    CodesForbidden,
+    /// The provider leaves out of a sign-in by code what binds it to this device (`nonce`).
+    #[error("a sign-in by code carries no nonce there")]
+    CodesUnbound,
     /// An address that is not allowed: plain http beyond loopback, or a place inside the network that nobody named.
     #[error("an address is not allowed: {0}")]
     NotAllowed(String),
@@ -88,6 +94,8 @@ impl FaultKind {
             | Self::Scopes(_)
             | Self::Unreachable(_)
             | Self::NotOffered(_)
+            | Self::CodesForbidden
+            | Self::CodesUnbound
             | Self::NotAllowed(_)
             | Self::Mismatch(_)
             | Self::Unreadable(_)
@@ -164,18 +172,15 @@ impl ForPerson for SignInFault {
                 "",
                 "Tell your IT; a client id registered beforehand may be missing.",
             ),
+            FaultKind::CodesForbidden => codes_forbidden(at),
+            FaultKind::CodesUnbound => codes_unbound(at),
             FaultKind::NotAllowed(what) => Advice::new(
                 "sign-in-not-allowed",
                 format!("The sign-in to {at} leads to an address that is not allowed: {what}."),
                 "It was stopped before anything was sent there.",
                 "Tell your IT.",
             ),
-            FaultKind::Mismatch(_) => Advice::new(
-                "sign-in-mismatch",
-                format!("The answer to the sign-in to {at} is not the one that was asked for."),
-                "It was refused; somebody may have tried to interfere. A wrong clock on this computer has the same effect.",
-                "Check the date and time and sign in again. If it happens twice, tell your IT.",
-            ),
+            FaultKind::Mismatch(_) => mismatch(at),
             FaultKind::Unreadable(_) => Advice::new(
                 "sign-in-unreadable",
                 format!("{at} answered the sign-in in a way that cannot be understood."),
@@ -208,6 +213,33 @@ fn ports_taken(at: &str, ports: &[u16]) -> Advice {
             "{at} takes no other than {it}, so nothing was shown. It may also be another sign-in that is still open: {is} free when that ends."
         ),
         "Close the other sign-in or program, then try again. If you do not know which it is, ask your IT.",
+    )
+}
+
+fn mismatch(at: &str) -> Advice {
+    Advice::new(
+        "sign-in-mismatch",
+        format!("The answer to the sign-in to {at} is not the one that was asked for."),
+        "It was refused; somebody may have tried to interfere. A wrong clock on this computer has the same effect.",
+        "Check the date and time and sign in again. If it happens twice, tell your IT.",
+    )
+}
+
+fn codes_forbidden(at: &str) -> Advice {
+    Advice::new(
+        "sign-in-code-forbidden",
+        format!("{at} does not let people sign in with a code."),
+        "Others could have you type a code of theirs, so your IT has to allow it first.",
+        "Sign in on a computer with a browser: deskgate sign-in. If you need it here, ask your IT.",
+    )
+}
+
+fn codes_unbound(at: &str) -> Advice {
+    Advice::new(
+        "sign-in-code-unbound",
+        format!("Where you sign in to {at}, a sign-in with a code cannot be tied to this computer."),
+        "The service leaves out what your organisation's server needs for that, so nobody was signed in.",
+        "Sign in on a computer with a browser. Tell your IT: the ID token of a device code has no nonce there.",
     )
 }
 

@@ -8,6 +8,7 @@
 pub mod answer;
 mod ask;
 mod client_key;
+mod device;
 pub mod entry;
 mod fault;
 mod http;

@@ -199,7 +199,7 @@ impl TokenEndpoint {
         request.body(form.finish().into_bytes()).map_err(|fault| FaultKind::Internal(fault.to_string()))
     }
 
-    fn client(&self) -> Client {
+    pub(crate) fn client(&self) -> Client {
         let mut client = oauth2::Client::new(ClientId::new(self.client_id.clone()))
             .set_token_uri(TokenUrl::from_url(self.token.clone()));
         if let Some(secret) = &self.client_secret {
@@ -252,7 +252,7 @@ fn renew_fault(error: TokenRequestError) -> RenewFault {
     }
 }
 
-fn exchange_fault(error: TokenRequestError) -> FaultKind {
+pub(crate) fn exchange_fault(error: TokenRequestError) -> FaultKind {
     match error {
         RequestTokenError::ServerResponse(response) => {
             FaultKind::Refused(error_code(response.error().as_ref()))

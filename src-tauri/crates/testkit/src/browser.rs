@@ -104,6 +104,60 @@ impl Browser {
         Err(PeerFault::answer("browser", "the provider keeps asking"))
     }
 
+    /// Opens the page where codes of other devices are typed (RFC 8628, section 3.3), types one, signs in and allows. Returns the
+    /// page that is then shown.
+    ///
+    /// # Errors
+    /// As [`Browser::sign_in`], or if the code is not known there.
+    pub async fn type_code(&mut self, page: &Url, code: &str) -> Result<String, PeerFault> {
+        self.at_codes(page, code, Answer::Allow).await
+    }
+
+    /// As [`Browser::type_code`], and says there that this is not wanted.
+    ///
+    /// # Errors
+    /// As [`Browser::type_code`].
+    pub async fn refuse_code(&mut self, page: &Url, code: &str) -> Result<String, PeerFault> {
+        self.at_codes(page, code, Answer::Cancel).await
+    }
+
+    async fn at_codes(&mut self, page: &Url, code: &str, answer: Answer) -> Result<String, PeerFault> {
+        let (mut at, mut form, mut typed_in) = (page.clone(), None::<Form>, false);
+        for _ in 0..20 {
+            let response = match self.step(&at, form.take()).await? {
+                Step::Redirected(next) => {
+                    at = next;
+                    continue;
+                }
+                Step::Shown(response) => response,
+            };
+            let (status, html) = (response.status(), response.text().await?);
+            let next = if html.contains("op.deviceInputForm") && !typed_in {
+                typed_in = true;
+                Some([hidden(&html), typed([("user_code", code)])].concat())
+            } else if html.contains("op.deviceConfirmForm") && answer == Answer::Allow {
+                Some(hidden(&html))
+            } else if html.contains("op.deviceConfirmForm") {
+                Some([hidden(&html), typed([("abort", "yes")])].concat())
+            } else {
+                None
+            };
+            let next = match next {
+                Some(fields) => between(&html, "action=\"", "\"").map(|action| (action.to_owned(), fields)),
+                None if html.contains("/login\"") || html.contains("/consent\"") => self.fill(&html, answer),
+                None if status.is_success() => return Ok(html),
+                None => {
+                    return Err(PeerFault::answer("identity provider", format!("{status} at {at}: {html}")));
+                }
+            };
+            let strange = || PeerFault::answer("identity provider", format!("{status} at {at}"));
+            let (action, fields) = next.ok_or_else(strange)?;
+            at = at.join(&action)?;
+            form = Some(fields);
+        }
+        Err(PeerFault::answer("browser", "the provider keeps asking"))
+    }
+
     /// Types a secret at a page that asks for one; returns where that leads, without opening it.
     ///
     /// # Errors

@@ -189,6 +189,33 @@ impl Idp {
         self.administer(if hold { "answers/hold" } else { "answers/give" }, &json!({})).await
     }
 
+    /// Whether the nonce of a sign-in is in the ID tokens of renewals and of sign-ins by code (RFC 8628) too. Providers differ;
+    /// at first it is.
+    ///
+    /// # Errors
+    /// If the provider fails.
+    pub async fn keep_nonces(&self, keep: bool) -> Result<(), PeerFault> {
+        self.administer(if keep { "nonces/keep" } else { "nonces/lose" }, &json!({})).await
+    }
+
+    /// Gives somebody another value of a claim, which the next token has.
+    ///
+    /// # Errors
+    /// If the provider fails.
+    pub async fn change_claim(
+        &self,
+        person: &Employee,
+        claim: &str,
+        value: serde_json::Value,
+    ) -> Result<(), PeerFault> {
+        self.administer(&format!("claims/{}/{claim}", person.login), &json!({ "value": value })).await
+    }
+
+    /// How often somebody who waits for a sign-in by code asked in vain, and was told this error (RFC 8628, section 3.5).
+    pub fn not_by_code(&self, error: &str) -> usize {
+        self.lines("not-by-code ").iter().filter(|told| *told == error).count()
+    }
+
     /// How many answers of the token endpoint were held back.
     pub fn held_answers(&self) -> usize {
         self.lines("held").len()
@@ -345,7 +372,7 @@ fn encode(settings: &IdpSettings) -> serde_json::Value {
                 "redirect_uris": ["http://127.0.0.1/callback"],
                 "post_logout_redirect_uris": ["http://127.0.0.1/callback"],
                 "token_endpoint_auth_method": "none",
-                "grant_types": ["authorization_code", "refresh_token"],
+                "grant_types": ["authorization_code", "refresh_token", "urn:ietf:params:oauth:grant-type:device_code"],
                 "response_types": ["code"],
             })
         })

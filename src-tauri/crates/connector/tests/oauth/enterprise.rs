@@ -65,7 +65,8 @@ impl Office {
             rules: KeeperRules::default(),
         };
         let sso = Sso::open(provider, parts).unwrap();
-        let session = sso.sign_in(Wish { nonce: "n-1".to_owned(), anew: false }).await.unwrap();
+        let session =
+            sso.sign_in(Wish { nonce: "n-1".to_owned(), anew: false, by_code: false }).await.unwrap();
         let subject = session.subject().clone();
         Self { idp, there, mail, desk, alice, sso, subject }
     }

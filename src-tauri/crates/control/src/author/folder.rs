@@ -421,6 +421,7 @@ mod tests {
             (vec![rsa], "kind = \"okta\"", then, "kind does nothing with saml"),
             (vec![rsa], "claims = { level = \"Long\" }", then, "claims does nothing with saml"),
             (vec![rsa], "sign_out_returns = true", then, "sign_out_returns does nothing with saml"),
+            (vec![rsa], "device_code = true", then, "device_code does nothing with saml"),
         ] {
             let found = faults_of_saml(&certificates, more, now);
             let named = found.iter().any(|fault| fault.starts_with("org.toml: ") && fault.contains(expected));

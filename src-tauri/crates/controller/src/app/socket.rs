@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gateway::Snapshots;
-use model::{Advice, ForPerson, ServerId};
+use model::{Advice, ForPerson, Person as _, ServerId};
 use os::Clock;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -21,14 +21,18 @@ use super::bridges::{Bridges, Guest};
 use super::explain::Explained;
 use super::home::Home;
 use super::logs::Logs;
+use super::membership::SignIn;
 use super::present::Present;
 use crate::event::{Act, Event};
-use crate::pending::{PendingDesk, PendingId, PendingItem};
+use crate::pending::{PendingDesk, PendingId, PendingItem, Question};
 use crate::state::{AppState, Runs};
 use crate::{view, words};
 
 const LONGEST_REQUEST: u64 = 1024 * 1024;
 const DEADLINE: Duration = Duration::from_secs(10);
+/// How long a command line waits for a sign-in that it asked for to be shown.
+const QUESTION_WITHIN: Duration = Duration::from_secs(8);
+const PAGE_OPENS: &str = "A sign-in was asked for. It goes on in your browser or in a window.";
 /// How long a command line that follows a log waits for the next entry before it is answered that there is none.
 const NEXT_ENTRY_WITHIN: Duration = Duration::from_secs(5);
 
@@ -58,6 +62,9 @@ pub enum Command {
     SignIn {
         /// To this connector; to the organisation where none is named.
         connector: Option<model::ConnectorId>,
+        /// To the organisation: on another device, by a code.
+        #[serde(default)]
+        by_code: bool,
     },
     /// Forgets a sign-in.
     SignOut {
@@ -196,8 +203,8 @@ pub(crate) struct Desk {
     pub(crate) present: Present,
     pub(crate) bridges: Bridges,
     pub(crate) logs: Logs,
-    /// Whether an organisation decides here.
-    pub(crate) managed: bool,
+    /// Signing in to the organisation, where one decides here.
+    pub(crate) sign_in: Option<Arc<SignIn>>,
     pub(crate) clock: Arc<dyn Clock>,
 }
 
@@ -232,6 +239,9 @@ async fn answer(stream: UnixStream, desk: Desk) {
                 let _ = tokio::time::timeout(NEXT_ENTRY_WITHIN, entry).await;
             }
             report(&mut writing, &desk.log(&connector, after)).await;
+        }
+        Ok(Some(Ok(Command::SignIn { connector: None, by_code }))) => {
+            report(&mut writing, &desk.sign_in(by_code).await).await;
         }
         Ok(Some(Ok(command))) => report(&mut writing, &desk.obey(command)).await,
         Ok(Some(Err(advice))) => report(&mut writing, &refused(advice)).await,
@@ -277,16 +287,13 @@ impl Desk {
                 }
             }
             Command::Explain { server, about } => self.explain(&server, &about),
-            Command::SignIn { connector: Some(connector) } => {
+            Command::SignIn { connector: Some(connector), by_code: _ } => {
                 self.act(Act::SignInTo(connector), "A sign-in was asked for.")
             }
             Command::SignOut { connector: Some(connector), .. } => {
                 self.act(Act::SignOutOf(connector), "The account is being forgotten.")
             }
-            Command::SignIn { connector: None } => self.organisation(
-                Act::SignIn,
-                "A sign-in was asked for. It goes on in your browser or in a window.",
-            ),
+            Command::SignIn { connector: None, by_code: _ } => self.organisation(Act::SignIn, PAGE_OPENS),
             Command::SignOut { connector: None, forget_accounts } => {
                 let words = words::signed_out(&self.state.borrow(), forget_accounts);
                 self.organisation(Act::SignOut { forget_accounts }, &words)
@@ -311,6 +318,34 @@ impl Desk {
             }
             Command::Resume => self.act(Act::Resume, "Resumed."),
             Command::Quit => self.act(Act::Quit, "Deskgate ends."),
+        }
+    }
+
+    /// Has the person asked to sign in to the organisation, and says how it goes on: a code is shown to whoever asks for it on
+    /// this socket, and nowhere else.
+    async fn sign_in(&self, by_code: bool) -> Report {
+        let Some(sign_in) = self.sign_in.clone() else { return refused(no_organisation()) };
+        if !by_code && self.pending.opens_pages() {
+            return self.organisation(Act::SignIn, PAGE_OPENS);
+        }
+        let shown = self.pending.items().into_iter().find(|item| is_code(&item.question));
+        if let Some(item) = shown {
+            return done(&words::detail(&item));
+        }
+        let mut attempt = tokio::spawn(async move {
+            if by_code { sign_in.sign_in_by_code().await } else { sign_in.sign_in().await }
+        });
+        let asked = self.pending.sign_in_to_organisation(|question| !by_code || is_code(question));
+        tokio::select! {
+            ended = &mut attempt => match ended {
+                Ok(Ok(())) => done("You are signed in."),
+                Ok(Err(advice)) => refused(advice),
+                Err(_) => refused(Advice::new("ending", "Deskgate is ending.", "", "")),
+            },
+            item = asked => done(&how_it_goes_on(&item)),
+            () = tokio::time::sleep(QUESTION_WITHIN) => {
+                done("A sign-in was asked for. It takes a while; see: deskgate pending")
+            }
         }
     }
 
@@ -340,15 +375,10 @@ impl Desk {
     }
 
     fn organisation(&self, act: Act, text: &str) -> Report {
-        if !self.managed {
-            return refused(Advice::new(
-                "no-organisation",
-                "This Deskgate belongs to no organisation.",
-                "There is nothing to sign in to but its connectors.",
-                "Name a connector.",
-            ));
+        match self.sign_in {
+            Some(_) => self.act(act, text),
+            None => refused(no_organisation()),
         }
-        self.act(act, text)
     }
 
     fn act(&self, act: Act, text: &str) -> Report {
@@ -401,6 +431,29 @@ impl Desk {
         };
         super::explain::explain(&self.snapshots.current(), self.clock.now(), &subject, server, about)
     }
+}
+
+fn is_code(question: &Question) -> bool {
+    matches!(question, Question::Code(_))
+}
+
+fn how_it_goes_on(item: &PendingItem) -> String {
+    match &item.question {
+        Question::SignIn(request) => format!(
+            "No browser can be opened here. Open this address in one on this computer: {}",
+            request.authorize_url
+        ),
+        Question::Code(_) | Question::Consent(_) | Question::Approval(_) => words::detail(item),
+    }
+}
+
+fn no_organisation() -> Advice {
+    Advice::new(
+        "no-organisation",
+        "This Deskgate belongs to no organisation.",
+        "There is nothing to sign in to but its connectors.",
+        "Name a connector.",
+    )
 }
 
 fn line(item: &PendingItem) -> PendingLine {

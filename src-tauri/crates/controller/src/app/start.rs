@@ -226,7 +226,7 @@ async fn run(
     let bridges = Bridges::new(Arc::clone(&gate), Arc::clone(&engine.issuer), stopped.clone());
     let socket = tokio::spawn(socket::serve(
         local,
-        socket_desk(&base, present, shared, state.clone(), bridges, logs.clone()),
+        socket_desk(&base, present, engine.sign_in.clone(), state.clone(), bridges, logs.clone()),
     ));
     let catalog = tokio::spawn(catalog.run());
     let server = tokio::spawn(gateway::serve(listening, gate, stopped));
@@ -276,7 +276,7 @@ fn surface(desktop: bool, settings: &Result<Loaded, SettingsFault>) -> Surface {
         return Surface::Desktop;
     }
     let answers_allowed = settings.as_ref().is_ok_and(|loaded| loaded.settings.answer_in_terminal);
-    Surface::Terminal { answers_allowed }
+    Surface::Terminal { browser: crate::can_open_browser(), answers_allowed }
 }
 
 fn base(
@@ -457,7 +457,7 @@ async fn catalog(
 fn socket_desk(
     base: &Base,
     present: Present,
-    managed: bool,
+    sign_in: Option<Arc<SignIn>>,
     state: watch::Receiver<Arc<AppState>>,
     bridges: Bridges,
     logs: Logs,
@@ -470,7 +470,7 @@ fn socket_desk(
         present,
         bridges,
         logs,
-        managed,
+        sign_in,
         clock: Arc::clone(&base.clock),
     }
 }

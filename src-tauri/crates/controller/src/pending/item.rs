@@ -1,8 +1,8 @@
 //! What waits, how it can be answered, and which questions are the same.
 
 use model::{
-    Advice, Approval, ApprovalRequest, ConnectorId, Consent, ConsentRequest, ForPerson, SignInOutcome,
-    SignInPurpose, SignInRequest, Timestamp,
+    Advice, Approval, ApprovalRequest, CodeRequest, ConnectorId, Consent, ConsentRequest, ForPerson,
+    SignInOutcome, SignInPurpose, SignInRequest, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 
@@ -39,10 +39,24 @@ impl std::fmt::Display for PendingId {
 pub enum Question {
     /// To sign in.
     SignIn(SignInRequest),
+    /// To sign in on another device, by a code.
+    Code(CodeRequest),
     /// Whether an assistant may use a virtual server.
     Consent(ConsentRequest),
     /// Whether one call may be made.
     Approval(ApprovalRequest),
+}
+
+impl Question {
+    /// What it signs in to or out of, if it does.
+    pub fn purpose(&self) -> Option<&SignInPurpose> {
+        match self {
+            Self::SignIn(SignInRequest { purpose, .. }) | Self::Code(CodeRequest { purpose, .. }) => {
+                Some(purpose)
+            }
+            Self::Consent(_) | Self::Approval(_) => None,
+        }
+    }
 }
 
 /// One question that waits.
@@ -61,22 +75,16 @@ pub struct PendingItem {
 impl PendingItem {
     /// What it signs in to: a connector, or none for the organisation. Nothing if it is no sign-in.
     pub fn signs_in_to(&self) -> Option<Option<ConnectorId>> {
-        match &self.question {
-            Question::SignIn(request) => match &request.purpose {
-                SignInPurpose::Organisation { .. } => Some(None),
-                SignInPurpose::Connector { connector, .. } => Some(Some(connector.clone())),
-                SignInPurpose::SignOut { .. } => None,
-            },
-            Question::Consent(_) | Question::Approval(_) => None,
+        match self.question.purpose()? {
+            SignInPurpose::Organisation { .. } => Some(None),
+            SignInPurpose::Connector { connector, .. } => Some(Some(connector.clone())),
+            SignInPurpose::SignOut { .. } => None,
         }
     }
 
     /// Whether it is no question, but a page on which the person signs out.
     pub fn is_sign_out(&self) -> bool {
-        match &self.question {
-            Question::SignIn(request) => matches!(request.purpose, SignInPurpose::SignOut { .. }),
-            Question::Consent(_) | Question::Approval(_) => false,
-        }
+        matches!(self.question.purpose(), Some(SignInPurpose::SignOut { .. }))
     }
 }
 
@@ -100,6 +108,8 @@ pub enum Surface {
     Desktop,
     /// There is no display. Sign-ins open the system browser; consents and approvals wait for `deskgate answer`.
     Terminal {
+        /// Whether the system browser can be opened ([`crate::can_open_browser`]).
+        browser: bool,
         /// Whether managed or user settings allow `deskgate answer`; otherwise there is nobody to ask.
         answers_allowed: bool,
     },
@@ -156,7 +166,7 @@ impl ForPerson for AnswerFault {
             Self::InBrowser(id) => Advice::new(
                 "pending-sign-in",
                 format!("{id} is a sign-in."),
-                "It is finished in the browser that was opened for it.",
+                "It is finished on the page where you sign in.",
                 "To give it up, use: deskgate answer ID deny",
             ),
             Self::OnDesktop => Advice::new(
@@ -181,7 +191,7 @@ pub(super) fn fits(question: &Question, answer: &Answer) -> bool {
         | (Question::SignIn(_), Answer::SignedIn(_))
         | (Question::Consent(_), Answer::Consent(_))
         | (Question::Approval(_), Answer::Approval(_)) => true,
-        (Question::SignIn(_) | Question::Consent(_) | Question::Approval(_), _) => false,
+        (Question::SignIn(_) | Question::Code(_) | Question::Consent(_) | Question::Approval(_), _) => false,
     }
 }
 
@@ -193,29 +203,26 @@ pub(super) fn folds(waiting: &Question, asked: &Question) -> bool {
         (Question::Consent(a), Question::Consent(b)) => {
             ConsentRequest { deadline: b.deadline, ..a.clone() } == *b
         }
-        (Question::SignIn(_) | Question::Consent(_) | Question::Approval(_), _) => false,
+        (Question::SignIn(_) | Question::Code(_) | Question::Consent(_) | Question::Approval(_), _) => false,
     }
 }
 
 /// Whether a new sign-in takes the place of one that waits: it is for the same account, and only one attempt can end.
 pub(super) fn replaces(asked: &Question, waiting: &Question) -> bool {
+    let (Some(asked), Some(waiting)) = (asked.purpose(), waiting.purpose()) else { return false };
     match (asked, waiting) {
-        (Question::SignIn(a), Question::SignIn(b)) => match (&a.purpose, &b.purpose) {
-            (
-                SignInPurpose::Organisation { .. } | SignInPurpose::SignOut { .. },
-                SignInPurpose::Organisation { .. } | SignInPurpose::SignOut { .. },
-            ) => true,
-            (
-                SignInPurpose::Connector { connector: a, .. },
-                SignInPurpose::Connector { connector: b, .. },
-            ) => a == b,
-            (
-                SignInPurpose::Organisation { .. }
-                | SignInPurpose::SignOut { .. }
-                | SignInPurpose::Connector { .. },
-                _,
-            ) => false,
-        },
-        (Question::SignIn(_) | Question::Consent(_) | Question::Approval(_), _) => false,
+        (
+            SignInPurpose::Organisation { .. } | SignInPurpose::SignOut { .. },
+            SignInPurpose::Organisation { .. } | SignInPurpose::SignOut { .. },
+        ) => true,
+        (SignInPurpose::Connector { connector: a, .. }, SignInPurpose::Connector { connector: b, .. }) => {
+            a == b
+        }
+        (
+            SignInPurpose::Organisation { .. }
+            | SignInPurpose::SignOut { .. }
+            | SignInPurpose::Connector { .. },
+            _,
+        ) => false,
     }
 }

@@ -1,6 +1,6 @@
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use model::{CallId, SignInPurpose, Subject};
+use model::{CallId, SignInPurpose, Subject, UserCode};
 
 use super::*;
 
@@ -166,14 +166,14 @@ async fn whoever_goes_away_takes_the_question_along() {
 
 #[tokio::test]
 async fn a_terminal_answers_only_where_it_may() {
-    let mut stage = stage(Surface::Terminal { answers_allowed: true });
+    let mut stage = stage(Surface::Terminal { browser: true, answers_allowed: true });
     let desk = stage.desk.clone();
     let asked = tokio::spawn(async move { desk.consent(consent("Claude Code")).await });
     let item = stage.added().await;
     assert_eq!(stage.desk.answer_from_terminal(&item.id, true), Ok(()));
     assert_eq!(asked.await.unwrap(), Ok(Consent::Allow));
 
-    let closed = self::stage(Surface::Terminal { answers_allowed: false });
+    let closed = self::stage(Surface::Terminal { browser: true, answers_allowed: false });
     assert!(matches!(closed.desk.consent(consent("Claude Code")).await, Err(PersonFault::Nobody(_))));
 
     let mut desktop = self::stage(Surface::Desktop);
@@ -213,7 +213,7 @@ async fn a_sign_in_ends_with_its_own_redirect_only() {
 
 #[tokio::test]
 async fn a_browser_ends_a_sign_in_through_the_loopback_port() {
-    let mut stage = stage(Surface::Terminal { answers_allowed: false });
+    let mut stage = stage(Surface::Terminal { browser: true, answers_allowed: false });
     let desk = stage.desk.clone();
     let request = sign_in("s-1");
     let own = Url::parse(&format!("{}?code=c&state=s-1", request.redirect_uri)).unwrap();
@@ -263,4 +263,32 @@ async fn a_flood_is_refused() {
     }
     let answer = stage.desk.consent(consent("one too many")).await;
     assert!(matches!(answer, Err(PersonFault::Nobody(_))), "{answer:?}");
+}
+
+#[tokio::test]
+async fn a_code_is_shown_in_every_terminal_and_ends_only_by_being_given_up() {
+    let mut stage = stage(Surface::Terminal { browser: false, answers_allowed: false });
+    assert!(!stage.desk.opens_pages());
+    let desk = stage.desk.clone();
+    let request = CodeRequest {
+        purpose: SignInPurpose::Organisation { name: "Acme".to_owned() },
+        verification_uri: "https://idp.test/device".parse().unwrap(),
+        user_code: UserCode::typeable("WDJB-MJHT").unwrap(),
+        deadline: HOUR,
+    };
+    let shown = tokio::spawn(async move { desk.show_code(request).await });
+    let item = stage.added().await;
+    assert_eq!(stage.desk.sign_in_to_organisation(|_| true).await, item);
+    let words = crate::words::detail(&item);
+    assert!(words.contains("https://idp.test/device") && words.contains("WDJB-MJHT"), "{words}");
+    let notice = crate::words::notice(&item);
+    assert!(!format!("{item:?}{notice:?}").contains("WDJB"), "logs and locked screens do not show it");
+
+    stage.desk.leave_page_of_organisation();
+    let back = Url::parse("http://127.0.0.1/callback?code=c&state=s").unwrap();
+    assert_eq!(stage.desk.redirected(&item.id, back), Err(AnswerFault::Kind(item.id.clone())));
+    let allowed = stage.desk.answer(&item.id, Answer::Consent(Consent::Allow));
+    assert_eq!(allowed, Err(AnswerFault::Kind(item.id.clone())));
+    assert_eq!(stage.desk.answer(&item.id, Answer::Cancel), Ok(()));
+    assert_eq!(shown.await.unwrap(), PersonFault::Cancelled);
 }

@@ -1,4 +1,4 @@
-use model::{ConsentRequest, SignInPurpose, SignInRequest, Subject};
+use model::{CodeRequest, ConsentRequest, SignInPurpose, SignInRequest, Subject, UserCode};
 use proptest::prelude::*;
 
 use super::*;
@@ -291,6 +291,32 @@ fn a_sign_in_to_the_organisation_that_was_given_up_is_offered_again() {
     assert_eq!(notice.offer.as_ref().map(|offer| offer.act.clone()), Some(Act::SignIn));
     let signed_in = Event::Session(Session::SignedIn { label: "ada@acme.test".to_owned() });
     assert_eq!(state.handle(signed_in, NOW), [Effect::Withdraw(PendingId::typed("b1"))]);
+}
+
+#[test]
+fn a_code_is_read_in_deskgate_and_typed_at_its_page() {
+    let code = |id: &str| PendingItem {
+        question: Question::Code(CodeRequest {
+            purpose: SignInPurpose::Organisation { name: "Acme".to_owned() },
+            verification_uri: "https://idp.test/device".parse().unwrap(),
+            user_code: UserCode::typeable("WDJB-MJHT").unwrap(),
+            deadline: Duration::from_secs(600),
+        }),
+        ..consent_item(id)
+    };
+    let mut state = managed();
+    let effects = state.handle(Event::PendingAdded(code("b1")), NOW);
+    assert!(matches!(&effects[..], [Effect::Notify(_), Effect::OpenWindow(Place::Pending)]), "{effects:?}");
+    let look = state.handle(Event::Person(Act::Look(PendingId::typed("b1"))), NOW);
+    let page = Effect::OpenBrowser("https://idp.test/device".parse().unwrap());
+    assert_eq!(look, [Effect::OpenWindow(Place::Pending), page]);
+
+    let mut terminal = AppState { desktop: false, ..managed() };
+    let effects = terminal.handle(Event::PendingAdded(code("b2")), NOW);
+    assert!(
+        matches!(&effects[..], [Effect::Notify(_)]),
+        "nothing is opened that cannot be seen: {effects:?}"
+    );
 }
 
 /// An organisation's provider that leads on to one that refuses to be shown in a window.

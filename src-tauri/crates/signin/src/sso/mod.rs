@@ -1,5 +1,6 @@
 //! The organisation's session: OpenID Connect with code and PKCE, kept alive, verified each time it is renewed.
 
+mod by_code;
 mod end_session;
 mod place;
 mod provider;
@@ -52,8 +53,10 @@ pub struct Wish {
     /// its digest there.
     pub nonce: String,
     /// Whether the person has to prove who they are, although the provider may still know (section 3.1.2.1:
-    /// `prompt=login`).
+    /// `prompt=login`). A sign-in by code has no such parameter: whoever types the code wants it.
     pub anew: bool,
+    /// Whether the person wants to sign in on another device by a code (RFC 8628), although a page might be opened here.
+    pub by_code: bool,
 }
 
 /// What can be seen of the session.

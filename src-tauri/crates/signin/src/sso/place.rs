@@ -103,7 +103,21 @@ impl Place for SsoPlace {
 impl SsoPlace {
     async fn attempt(&self, wish: Wish) -> Result<Session, FaultKind> {
         let found = self.provider.discover(&self.reach).await?;
-        let Answered { outcome, redirect_uri, state, verifier } = self.ask(&found, &wish).await?;
+        let (verified, id_token, tokens) = match self.code_endpoint(&found, &wish)? {
+            Some(endpoint) => self.by_code(&found, endpoint, &wish).await?,
+            None => self.by_redirect(&found, &wish).await?,
+        };
+        let lasts = self.life_of(&verified, &tokens);
+        let known = self.known(verified, id_token, &tokens.access).await;
+        Ok(self.session(known, tokens, lasts))
+    }
+
+    async fn by_redirect(
+        &self,
+        found: &Found,
+        wish: &Wish,
+    ) -> Result<(Verified, SecretString, Tokens), FaultKind> {
+        let Answered { outcome, redirect_uri, state, verifier } = self.ask(found, wish).await?;
         let code = answer::code(
             &outcome,
             &Expected {
@@ -117,10 +131,8 @@ impl SsoPlace {
             Redemption { code, verifier: &verifier, redirect_uri: &redirect_uri, resource: None };
         let tokens = found.tokens.redeem(&self.reach, redemption).await?;
         let id_token = tokens.id_token.clone().ok_or(FaultKind::NotOffered("an ID token".to_owned()))?;
-        let verified = self.verify(&found, &id_token, &tokens.access, NonceRule::Is(&wish.nonce))?;
-        let lasts = self.life_of(&verified, &tokens);
-        let known = self.known(verified, id_token, &tokens.access).await;
-        Ok(self.session(known, tokens, lasts))
+        let verified = self.verify(found, &id_token, &tokens.access, NonceRule::Is(&wish.nonce))?;
+        Ok((verified, id_token, tokens))
     }
 
     async fn ask(&self, found: &Found, wish: &Wish) -> Result<Answered, FaultKind> {
@@ -159,16 +171,7 @@ impl SsoPlace {
     ) -> Url {
         let settings = &self.provider.settings;
         let quirks = settings.quirks();
-        let mut scopes = vec!["openid"];
-        if quirks.offline == OfflineAccess::Scope && found.offline_access {
-            scopes.push("offline_access");
-        }
-        let more = quirks.scopes.iter().copied().chain(settings.scopes.iter().map(String::as_str));
-        for scope in more {
-            if !scopes.contains(&scope) {
-                scopes.push(scope);
-            }
-        }
+        let scopes = self.scopes(found);
         let (usual, anew) = quirks.prompt;
         let mut url = found.authorization_endpoint.clone();
         let mut query = url.query_pairs_mut();
@@ -193,6 +196,23 @@ impl SsoPlace {
         }
         drop(query);
         url
+    }
+
+    /// What is asked for.
+    pub(super) fn scopes(&self, found: &Found) -> Vec<&str> {
+        let settings = &self.provider.settings;
+        let quirks = settings.quirks();
+        let mut scopes = vec!["openid"];
+        if quirks.offline == OfflineAccess::Scope && found.offline_access {
+            scopes.push("offline_access");
+        }
+        let more = quirks.scopes.iter().copied().chain(settings.scopes.iter().map(String::as_str));
+        for scope in more {
+            if !scopes.contains(&scope) {
+                scopes.push(scope);
+            }
+        }
+        scopes
     }
 
     async fn renewal(&self, kept: Session, use_number: u8) -> Result<Session, RenewFault> {
@@ -224,7 +244,7 @@ impl SsoPlace {
         Ok(self.session(known, tokens, lasts))
     }
 
-    fn verify(
+    pub(super) fn verify(
         &self,
         found: &Found,
         id_token: &SecretString,

@@ -21,6 +21,8 @@ pub struct Provider {
 pub(super) struct Found {
     pub(super) issuer: IssuerUrl,
     pub(super) authorization_endpoint: Url,
+    /// Where a sign-in by code begins (RFC 8628, section 4).
+    pub(super) device_authorization: Option<Url>,
     pub(super) tokens: TokenEndpoint,
     pub(super) keys: CoreJsonWebKeySet,
     pub(super) offline_access: bool,
@@ -34,6 +36,8 @@ pub(super) struct Found {
 struct Metadata {
     issuer: String,
     authorization_endpoint: Url,
+    #[serde(default)]
+    device_authorization_endpoint: Option<Url>,
     token_endpoint: Url,
     jwks_uri: Url,
     #[serde(default)]
@@ -62,8 +66,9 @@ impl Provider {
             .end_session_endpoint
             .and_then(|endpoint| EndSessionUrl::new(endpoint).ok())
             .filter(|endpoint| presentable(endpoint.url()).is_ok());
+        let optional = [&metadata.revocation_endpoint, &metadata.device_authorization_endpoint];
         for endpoint in
-            [&metadata.token_endpoint, &metadata.jwks_uri].into_iter().chain(&metadata.revocation_endpoint)
+            [&metadata.token_endpoint, &metadata.jwks_uri].into_iter().chain(optional.into_iter().flatten())
         {
             reach.allows(endpoint)?;
         }
@@ -82,6 +87,7 @@ impl Provider {
             issuer: IssuerUrl::new(metadata.issuer)
                 .map_err(|fault| FaultKind::Unreadable(fault.to_string()))?,
             authorization_endpoint: metadata.authorization_endpoint,
+            device_authorization: metadata.device_authorization_endpoint,
             tokens: TokenEndpoint {
                 token: metadata.token_endpoint,
                 revocation: metadata.revocation_endpoint,

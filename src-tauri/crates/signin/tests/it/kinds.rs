@@ -58,7 +58,7 @@ async fn google_is_asked_as_google_wants_it() {
     let settings = provider_like(&provider.issuer, google());
     let sso = desk.sso_at(settings, None, &person, Arc::new(SystemClock)).await;
     sso.sign_in(wish("n")).await.unwrap();
-    sso.sign_in(Wish { nonce: "m".to_owned(), anew: true }).await.unwrap();
+    sso.sign_in(Wish { nonce: "m".to_owned(), anew: true, by_code: false }).await.unwrap();
 }
 
 #[tokio::test]

@@ -1,11 +1,11 @@
 //! Stand-ins for the person in front of the screen. They bind the redirect port first, as the real thing does.
 
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use model::{
-    Approval, ApprovalRequest, BoxFuture, Consent, ConsentRequest, Person, PersonFault, SignInOutcome,
-    SignInRequest,
+    Approval, ApprovalRequest, BoxFuture, CodeRequest, Consent, ConsentRequest, Person, PersonFault,
+    SignInOutcome, SignInRequest,
 };
 use testkit::{Browser, Employee};
 use tokio::net::TcpListener;
@@ -17,6 +17,9 @@ type Reaction = Box<dyn Fn(&SignInRequest) -> Result<Url, PersonFault> + Send + 
 pub(crate) struct Someone {
     how: How,
     requests: Mutex<Vec<SignInRequest>>,
+    codes: Mutex<Vec<CodeRequest>>,
+    gives_codes_up: AtomicBool,
+    no_pages: AtomicBool,
     taken: AtomicUsize,
 }
 
@@ -51,7 +54,31 @@ impl Someone {
     }
 
     fn new(how: How) -> Self {
-        Self { how, requests: Mutex::default(), taken: AtomicUsize::new(0) }
+        Self {
+            how,
+            requests: Mutex::default(),
+            codes: Mutex::default(),
+            gives_codes_up: AtomicBool::default(),
+            no_pages: AtomicBool::default(),
+            taken: AtomicUsize::new(0),
+        }
+    }
+
+    /// Where no page can be opened.
+    pub(crate) fn without_pages(self) -> Self {
+        self.no_pages.store(true, Ordering::SeqCst);
+        self
+    }
+
+    /// Gives a sign-in by code up as soon as it is shown.
+    pub(crate) fn who_gives_codes_up(self) -> Self {
+        self.gives_codes_up.store(true, Ordering::SeqCst);
+        self
+    }
+
+    /// The codes that were shown.
+    pub(crate) fn codes(&self) -> Vec<CodeRequest> {
+        self.codes.lock().unwrap().clone()
     }
 
     pub(crate) fn requests(&self) -> Vec<SignInRequest> {
@@ -82,6 +109,18 @@ impl Someone {
 impl Person for Someone {
     fn sign_in(&self, request: SignInRequest) -> BoxFuture<'_, Result<SignInOutcome, PersonFault>> {
         Box::pin(self.answer(request))
+    }
+
+    fn opens_pages(&self) -> bool {
+        !self.no_pages.load(Ordering::SeqCst)
+    }
+
+    fn show_code(&self, request: CodeRequest) -> BoxFuture<'_, PersonFault> {
+        self.codes.lock().unwrap().push(request);
+        if self.gives_codes_up.load(Ordering::SeqCst) {
+            return Box::pin(std::future::ready(PersonFault::Cancelled));
+        }
+        Box::pin(std::future::pending())
     }
 
     fn consent(&self, _: ConsentRequest) -> BoxFuture<'_, Result<Consent, PersonFault>> {

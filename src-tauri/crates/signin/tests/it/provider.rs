@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use axum::extract::{Form, State};
 use axum::http::StatusCode;
@@ -29,6 +30,10 @@ pub(crate) struct Bend {
     pub(crate) foreign_key: bool,
     /// What happens at renewals, in order; then they succeed.
     pub(crate) renewals: Vec<Renewal>,
+    /// What the answer of the device authorization endpoint is like.
+    pub(crate) code: fn(&mut Value),
+    /// What is said to who waits for a sign-in by code, in order; then it succeeds.
+    pub(crate) waits: Vec<Renewal>,
 }
 
 impl Default for Bend {
@@ -41,6 +46,8 @@ impl Default for Bend {
             client_secret: None,
             foreign_key: false,
             renewals: vec![],
+            code: |_| {},
+            waits: vec![],
         }
     }
 }
@@ -65,6 +72,9 @@ struct Shared {
     issuer: String,
     bend: Bend,
     renewals: Mutex<VecDeque<Renewal>>,
+    waits: Mutex<VecDeque<Renewal>>,
+    /// When somebody asked whether the code was typed.
+    asked: Mutex<Vec<Duration>>,
     /// The refresh token that is good now; using another kills the family.
     family: Mutex<Option<u64>>,
     log: Mutex<Vec<String>>,
@@ -75,10 +85,13 @@ impl Provider {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let issuer = format!("http://{}", listener.local_addr().unwrap());
         let renewals = Mutex::new(bend.renewals.iter().copied().collect());
+        let waits = Mutex::new(bend.waits.iter().copied().collect());
         let shared = Arc::new(Shared {
             issuer: issuer.clone(),
             bend,
             renewals,
+            waits,
+            asked: Mutex::default(),
             family: Mutex::new(None),
             log: Mutex::default(),
         });
@@ -87,6 +100,7 @@ impl Provider {
             .route("/keys", get(keys))
             .route("/token", post(token))
             .route("/revoke", post(revoke))
+            .route("/device", post(device))
             .with_state(Arc::clone(&shared));
         tokio::spawn(async move { axum::serve(listener, routes).await.unwrap() });
         Self { issuer, shared }
@@ -95,6 +109,12 @@ impl Provider {
     /// What was asked of it, one word for each request to the token or revocation endpoint.
     pub(crate) fn log(&self) -> Vec<String> {
         self.shared.log.lock().unwrap().clone()
+    }
+
+    /// The pauses between two questions whether a code was typed.
+    pub(crate) fn pauses(&self) -> Vec<Duration> {
+        let asked = self.shared.asked.lock().unwrap();
+        asked.windows(2).map(|two| two[1].saturating_sub(two[0])).collect()
     }
 
     pub(crate) fn renewals(&self) -> usize {
@@ -124,6 +144,7 @@ async fn metadata(State(shared): State<Arc<Shared>>) -> Json<Value> {
         "token_endpoint": format!("{issuer}/token"),
         "revocation_endpoint": format!("{issuer}/revoke"),
         "jwks_uri": format!("{issuer}/keys"),
+        "device_authorization_endpoint": format!("{issuer}/device"),
         "code_challenge_methods_supported": ["S256"],
         "scopes_supported": ["openid", "offline_access"],
     });
@@ -145,7 +166,12 @@ async fn token(State(shared): State<Arc<Shared>>, Form(form): Form<HashMap<Strin
         assert!(form["code_verifier"].len() >= 43, "RFC 7636, section 4.1");
         return issue(&shared, &form["code"]);
     }
-    match shared.renewals.lock().unwrap().pop_front() {
+    let by_code = kind.ends_with(":device_code");
+    if by_code {
+        shared.asked.lock().unwrap().push(SystemClock.boot_time());
+    }
+    let next = if by_code { &shared.waits } else { &shared.renewals }.lock().unwrap().pop_front();
+    match next {
         Some(Renewal::Status(status)) => {
             return StatusCode::from_u16(status).unwrap().into_response();
         }
@@ -156,6 +182,7 @@ async fn token(State(shared): State<Arc<Shared>>, Form(form): Form<HashMap<Strin
             rotate(&shared);
             return ([("content-type", "application/json")], "{\"access_to").into_response();
         }
+        None if by_code => return issue(&shared, &form["device_code"]),
         None => {}
     }
     let good = shared.family.lock().unwrap().is_some_and(|good| form["refresh_token"] == format!("r{good}"));
@@ -164,6 +191,20 @@ async fn token(State(shared): State<Arc<Shared>>, Form(form): Form<HashMap<Strin
     }
     *shared.family.lock().unwrap() = None;
     (StatusCode::BAD_REQUEST, Json(json!({ "error": "invalid_grant" }))).into_response()
+}
+
+/// The device code carries the nonce to the token endpoint.
+async fn device(State(shared): State<Arc<Shared>>, Form(form): Form<HashMap<String, String>>) -> Json<Value> {
+    shared.log.lock().unwrap().push(format!("device {} {}", form["client_id"], form["scope"]));
+    let mut code = json!({
+        "device_code": form["nonce"],
+        "user_code": "WDJB-MJHT",
+        "verification_uri": "https://idp.acme.test/device",
+        "expires_in": 600,
+        "interval": 0,
+    });
+    (shared.bend.code)(&mut code);
+    Json(code)
 }
 
 async fn revoke(State(shared): State<Arc<Shared>>, Form(form): Form<HashMap<String, String>>) -> StatusCode {

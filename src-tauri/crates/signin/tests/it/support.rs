@@ -73,7 +73,7 @@ pub(crate) fn provider_like(issuer: &str, more: Value) -> Provider {
 
 /// A sign-in with this nonce, whatever the provider still knows.
 pub(crate) fn wish(nonce: &str) -> Wish {
-    Wish { nonce: nonce.to_owned(), anew: false }
+    Wish { nonce: nonce.to_owned(), anew: false, by_code: false }
 }
 
 /// Waits for a state of the session.

@@ -4,8 +4,9 @@
 //
 // Whoever administers it posts to /admin: clients/<id> with members of the client's metadata to change, and
 // people/<login>/sign-out or people/<login>/disable, vouching with what vouching.mjs takes, and answers/hold to have it do
-// what the token endpoint is asked for without ever answering, or answers/give to have it answer again. It prints a line
-// for each renewal, each held answer and each secret that it hands out.
+// what the token endpoint is asked for without ever answering, or answers/give to have it answer again; nonces/lose to have the
+// nonce in the ID tokens of authorization codes only, or nonces/keep; claims/<login>/<name> with the value that a claim has from
+// then on. It prints a line for each renewal, each held answer and each secret that it hands out.
 //
 // It must never accept a wrong password, skip consent or invent a group: tests rely on it as on a stranger.
 import { createServer } from 'node:http';
@@ -46,6 +47,7 @@ const provider = new Provider(issuer, {
     AccessToken: settings.accessTokenSeconds,
     ClientCredentials: settings.accessTokenSeconds,
     AuthorizationCode: 60,
+    DeviceCode: 300,
     Grant: settings.refreshTokenSeconds,
     IdToken: settings.idTokenSeconds,
     Interaction: 600,
@@ -55,6 +57,7 @@ const provider = new Provider(issuer, {
   features: {
     devInteractions: { enabled: false },
     clientCredentials: { enabled: true },
+    deviceFlow: { enabled: true },
     registration: { enabled: true },
     revocation: { enabled: true },
     backchannelLogout: { enabled: true },
@@ -72,7 +75,23 @@ const provider = new Provider(issuer, {
 });
 provider.on('server_error', (_context, error) => console.error(error));
 provider.on('backchannel.error', (_context, error) => console.error(error));
+// Whether the nonce of a sign-in comes back whichever way tokens are got. By itself the provider forgets that of a device
+// authorization request; Keycloak, for one, has it in the ID token. And some leave it out when they renew.
+let nonces = true;
+const { save } = provider.DeviceCode.prototype;
+provider.DeviceCode.prototype.save = function saveWithNonce(...args) {
+  this.nonce ??= this.params?.nonce;
+  return save.apply(this, args);
+};
+const { payload } = provider.IdToken.prototype;
+provider.IdToken.prototype.payload = function payloadWithout() {
+  if (!nonces && this.ctx?.oidc.params?.grant_type !== 'authorization_code') this.set('nonce', undefined);
+  return payload.apply(this);
+};
 // What nobody but its holder may know.
+provider.on('device_authorization.success', (_context, { device_code: device, user_code: user }) => {
+  console.log(`secret device-code ${device}\nsecret user-code ${user}`);
+});
 for (const [what, event] of [['refresh', 'refresh_token'], ['code', 'authorization_code'], ['session', 'session']]) {
   provider.on(`${event}.saved`, ({ jti }) => console.log(`secret ${what} ${jti}`));
 }
@@ -81,6 +100,7 @@ provider.on('grant.success', ({ oidc }) => {
 });
 provider.on('grant.error', ({ oidc }, error) => {
   if (oidc.params?.grant_type === 'refresh_token') console.log(`not-renewed ${error.error} ${oidc.params.client_id}`);
+  if (oidc.params?.grant_type?.endsWith(':device_code')) console.log(`not-by-code ${error.error}`);
 });
 provider.on('end_session.success', () => console.log('signed-out'));
 
@@ -117,6 +137,10 @@ async function administer(request, response) {
       }
     } else if (kind === 'vouching') {
       await administerVouching(JSON.parse(await body(request)));
+    } else if (kind === 'nonces') {
+      nonces = name === 'keep';
+    } else if (kind === 'claims') {
+      people.get(name)[act] = JSON.parse(await body(request)).value;
     } else if (kind === 'answers') {
       holding = name === 'hold';
     } else {

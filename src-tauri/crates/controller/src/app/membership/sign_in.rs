@@ -132,8 +132,21 @@ impl SignIn {
     /// # Errors
     /// Why nobody is. It is told already.
     pub(crate) async fn sign_in(&self) -> Result<(), Advice> {
+        self.attempt(false).await
+    }
+
+    /// Asks the person to sign in on another device by a code, unless somebody is signed in or a code is shown already.
+    ///
+    /// # Errors
+    /// As [`SignIn::sign_in`].
+    pub(crate) async fn sign_in_by_code(&self) -> Result<(), Advice> {
+        self.desk.leave_page_of_organisation();
+        self.attempt(true).await
+    }
+
+    async fn attempt(&self, by_code: bool) -> Result<(), Advice> {
         let _turn = self.turn.lock().await;
-        let outcome = self.signed_in().await;
+        let outcome = self.signed_in(by_code).await;
         let (wrong, given_up) = match &outcome {
             Ok(()) => (None, None),
             // Who closed the window knows that nobody is signed in.
@@ -147,7 +160,7 @@ impl SignIn {
         outcome.map_err(|(Missed::GivenUp(advice) | Missed::Ended(advice) | Missed::Failed(advice))| advice)
     }
 
-    async fn signed_in(&self) -> Result<(), Missed> {
+    async fn signed_in(&self, by_code: bool) -> Result<(), Missed> {
         let mut known = self.sso.subscribe();
         let sso = match tokio::time::timeout(SETTINGS_WITHIN, known.wait_for(Option::is_some)).await {
             Ok(Ok(sso)) => sso.clone(),
@@ -170,7 +183,7 @@ impl SignIn {
             Some(session) => session,
             None => {
                 let nonce = self.org.nonce().await.map_err(|fault| Missed::Failed(fault.advice()))?;
-                sso.sign_in(Wish { nonce, anew }).await.map_err(|fault| self.missed(&fault))?
+                sso.sign_in(Wish { nonce, anew, by_code }).await.map_err(|fault| self.missed(&fault))?
             }
         };
         let mut seat = self.seat.subscribe();
