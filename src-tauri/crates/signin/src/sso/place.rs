@@ -36,8 +36,7 @@ pub(super) const MOST_PORTS: usize = 3;
 /// When a provider that renews without an ID token says nothing about time either, it is asked again after this.
 const UNSAID_LIFE: Duration = Duration::from_secs(5 * 60);
 
-/// How long looking the groups up may take: a renewed session is not saved before. A provider with a directory does not
-/// take a second use of a refresh token for theft.
+/// How long looking the groups up may take: a renewed session is saved before, and handed out after.
 const LOOK_UP: Duration = Duration::from_secs(10);
 
 pub(super) struct SsoPlace {
@@ -108,8 +107,8 @@ impl SsoPlace {
             None => self.by_redirect(&found, &wish).await?,
         };
         let lasts = self.life_of(&verified, &tokens);
-        let known = self.known(verified, id_token, &tokens.access).await;
-        Ok(self.session(known, tokens, lasts))
+        let groups = self.groups_elsewhere(&verified, &tokens.access).await;
+        Ok(self.session(Known::by(verified, id_token, groups), tokens, lasts))
     }
 
     async fn by_redirect(
@@ -240,8 +239,21 @@ impl SsoPlace {
             ));
         }
         let lasts = self.life_of(&verified, &tokens);
-        let known = self.known(verified, id_token, &tokens.access).await;
-        Ok(self.session(known, tokens, lasts))
+        if verified.groups_elsewhere.is_some() {
+            let known = Known::by(verified.clone(), id_token.clone(), None);
+            self.secure(&self.session(known, tokens.clone(), lasts)).await;
+        }
+        let groups = self.groups_elsewhere(&verified, &tokens.access).await;
+        Ok(self.session(Known::by(verified, id_token, groups), tokens, lasts))
+    }
+
+    /// Writes a renewed session down before more is asked about the person: the refresh token before it is used up. What cannot
+    /// be written here is written, or said, when the renewal ends.
+    async fn secure(&self, renewed: &Session) {
+        let Ok(bytes) = renewed.seal(&self.provider, 0) else { return };
+        if let Err(fault) = self.store.put(Kind::Session, KEY, &bytes).await {
+            tracing::warn!(%fault, "a renewed session is not yet on disk");
+        }
     }
 
     pub(super) fn verify(
@@ -262,23 +274,20 @@ impl SsoPlace {
             .map_err(|fault| FaultKind::Mismatch(format!("the ID token: {fault}")))
     }
 
-    /// What is known by a verified token, with the groups that are not in it.
-    async fn known(&self, verified: Verified, id_token: SecretString, access: &SecretString) -> Known {
-        let groups = match &verified.groups_elsewhere {
-            None => None,
-            Some(elsewhere) => match tokio::time::timeout(LOOK_UP, self.looked_up(elsewhere, access)).await {
-                Ok(Ok(groups)) => Some(groups),
-                Ok(Err(fault)) => {
-                    tracing::warn!(%fault, "the groups could not be looked up");
-                    None
-                }
-                Err(_) => {
-                    tracing::warn!("the groups could not be looked up in time");
-                    None
-                }
-            },
-        };
-        Known::by(verified, id_token, groups)
+    /// The groups that are not in a verified token; `None` where they are, or could not be found out.
+    async fn groups_elsewhere(&self, verified: &Verified, access: &SecretString) -> Option<BTreeSet<String>> {
+        let elsewhere = verified.groups_elsewhere.as_ref()?;
+        match tokio::time::timeout(LOOK_UP, self.looked_up(elsewhere, access)).await {
+            Ok(Ok(groups)) => Some(groups),
+            Ok(Err(fault)) => {
+                tracing::warn!(%fault, "the groups could not be looked up");
+                None
+            }
+            Err(_) => {
+                tracing::warn!("the groups could not be looked up in time");
+                None
+            }
+        }
     }
 
     async fn looked_up(

@@ -4,12 +4,13 @@ use std::collections::BTreeSet;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use model::{AttributeValue, SignInRequest};
-use os::SystemClock;
+use os::{Clock as _, ManualClock, SystemClock};
 use serde_json::{Value, json};
 use signin::{FaultKind, Session, SessionState, SignInFault, Sso, Wish};
 use tokio::net::TcpListener;
@@ -131,6 +132,62 @@ async fn groups_too_many_for_a_token_are_looked_up_in_the_directory() {
 
     let (ordinary, _) = signed_in(Bend::default(), json!({"kind": "entra"}), None).await.unwrap();
     assert!(ordinary.directory_access().is_none(), "nobody needs it");
+}
+
+/// A directory that answers whoever has just signed in, and holds every other answer back.
+async fn holding_directory() -> (Url, Arc<AtomicUsize>) {
+    let held = Arc::<AtomicUsize>::default();
+    let count = Arc::clone(&held);
+    let me = move |headers: HeaderMap| {
+        let first = headers.get("authorization").is_some_and(|value| value == "Bearer a1");
+        let count = Arc::clone(&count);
+        async move {
+            if !first {
+                count.fetch_add(1, Ordering::SeqCst);
+                std::future::pending::<()>().await;
+            }
+            Json(json!({"id": "oid-1"}))
+        }
+    };
+    let routes = Router::new()
+        .route("/v1.0/me", get(me))
+        .route("/v1.0/me/getMemberObjects", post(async || Json(json!({"value": ["g1"]}))));
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let base = format!("http://{}/v1.0/", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, routes).await.unwrap() });
+    (base.parse().unwrap(), held)
+}
+
+/// The old refresh token is used up by then: if the new one were not on disk, the sign-in would be lost.
+#[tokio::test]
+async fn a_crash_while_groups_are_looked_up_at_a_renewal_loses_nothing() {
+    let provider = Provider::start(too_many()).await;
+    let (base, held) = holding_directory().await;
+    let (desk, person) = (Desk::new(), Arc::new(Someone::who(yes)));
+    let settings = || provider_like(&provider.issuer, json!({"kind": "entra"}));
+    let clock = Arc::new(ManualClock::new(SystemClock.now()));
+    let sso = desk.sso_at(settings(), Some(base), &person, Arc::<ManualClock>::clone(&clock)).await;
+    let session = sso.sign_in(wish("n")).await.unwrap();
+    assert_eq!(session.subject().groups, BTreeSet::from(["g1".to_owned()]));
+    clock.advance(Duration::from_secs(480));
+    clock.set(SystemClock.now());
+    testkit::until("a held look-up", Duration::from_secs(20), async || {
+        (held.load(Ordering::SeqCst) > 0).then_some(())
+    })
+    .await
+    .unwrap();
+
+    // What a program finds that starts after a crash at this point, and renews at once.
+    let again = desk.sso_at(settings(), None, &person, clock).await;
+    testkit::until("a renewal at the start", Duration::from_secs(20), async || {
+        (provider.renewals() == 2).then_some(())
+    })
+    .await
+    .unwrap();
+    again.close().await;
+    assert!(desk.remembers().await, "the provider took the token that the renewal before had brought");
+    assert_eq!(person.asked(), 1);
+    drop(sso);
 }
 
 #[tokio::test]
