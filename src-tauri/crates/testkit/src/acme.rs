@@ -34,11 +34,18 @@ impl Acme {
     /// # Errors
     /// If any part does not start.
     pub async fn start(control: &Path) -> Result<Self, PeerFault> {
+        Self::start_with(control, &IdpSettings::default()).await
+    }
+
+    /// As [`Acme::start`], with an identity provider like this.
+    ///
+    /// # Errors
+    /// As [`Acme::start`].
+    pub async fn start_with(control: &Path, settings: &IdpSettings) -> Result<Self, PeerFault> {
         let files = tempfile::Builder::new().prefix("deskgate-files-").tempdir()?;
         std::fs::write(files.path().join(NOTE.0), NOTE.1)?;
-        let settings = IdpSettings::default();
         let identities = async {
-            let idp = Idp::start(&settings).await?;
+            let idp = Idp::start(settings).await?;
             let mail = Mail::start(&idp).await?;
             Ok((idp, mail))
         };

@@ -274,6 +274,7 @@ impl GrantPlace {
         for redirect_uri in ways_back(registered) {
             let redirect_uri = redirect_uri?;
             let client = client::choose(found, registered, store, &redirect_uri).await?;
+            let redirect_uri = client.comes_back(&redirect_uri);
             let request = found.request(&client, &redirect_uri, &target.scopes, wider).await?;
             let shown = SignInRequest {
                 purpose: self.purpose(target),

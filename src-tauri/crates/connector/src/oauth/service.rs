@@ -36,7 +36,8 @@ impl GrantPlace {
                 entry.words.insert(0, refused);
             }
             let secret = entry::typed(&*self.shared().person, &entry).await?;
-            let client = Client { id: service.client_id.clone(), secret: Some(secret), hopeful: false };
+            let client =
+                Client { id: service.client_id.clone(), secret: Some(secret), hopeful: false, path: None };
             let server = Server {
                 issuer: found.issuer.clone(),
                 resource: resource.clone(),
@@ -58,7 +59,7 @@ impl GrantPlace {
         let id = registered.client_id.clone().unwrap_or_default();
         let (resource, asked) = found.without_person(&id, &target.scopes).await?;
         let secret = registered.client_secret.clone().map(SecretString::from);
-        let endpoint = found.endpoint(&Client { id, secret, hopeful: false });
+        let endpoint = found.endpoint(&Client { id, secret, hopeful: false, path: None });
         let server = Server { issuer: found.issuer, resource, endpoint, asked };
         let tokens = self.by_assertion(&reach, &server).await.map_err(kind)?;
         Ok(self.grant(target, server, tokens))

@@ -5,6 +5,7 @@ mod asking;
 mod clients;
 mod enterprise;
 mod misled;
+mod mixed_up;
 mod people;
 mod real;
 mod refusals;

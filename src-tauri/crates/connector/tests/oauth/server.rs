@@ -155,7 +155,7 @@ impl Shared {
         if let Some(number) = asked["client_id"].strip_prefix("dyn-") {
             let number: usize = number.parse().unwrap();
             let registered = self.clients.lock().unwrap()[number].clone();
-            let without_port = "http://127.0.0.1/callback".to_owned();
+            let without_port = format!("http://127.0.0.1{}", request.redirect_uri.path());
             let known = registered.contains(&asked["redirect_uri"])
                 || (!self.bend.exact_port && registered.contains(&without_port));
             if !known {
