@@ -22,7 +22,7 @@ use crate::op::{Op, TokenKey};
 use crate::publication::Publication;
 use crate::relay::{self, Collector};
 use crate::sealing::MasterKey;
-use crate::server::{Plane, router};
+use crate::server::{Plane, Refusals, router};
 use crate::store::{Store, StoreFault};
 
 /// How often what has expired is cleared away.
@@ -146,6 +146,7 @@ pub async fn start(config: ServeConfig, clock: Arc<dyn Clock>) -> Result<Running
         public_url: public_url.clone(),
         identity: Verifier::new()?.with_own(own_tokens),
         op,
+        refusals: Refusals::default(),
         receipt_key: config.receipt_key,
         journal: journal.clone(),
         own,

@@ -84,3 +84,26 @@ pub(crate) enum SamlFault {
     #[error(transparent)]
     Certificate(#[from] super::CertificateFault),
 }
+
+impl SamlFault {
+    /// The reason in a word, without anything that the answer says.
+    pub(crate) fn code(&self) -> &'static str {
+        match self {
+            Self::Settings(_) | Self::Certificate(_) => "saml-settings",
+            Self::Encoding | Self::TooLarge | Self::Malformed(_) => "saml-unreadable",
+            Self::Forbidden(_) | Self::Place { .. } | Self::Missing { .. } | Self::Attribute { .. } => {
+                "saml-form"
+            }
+            Self::Value(_) | Self::Transient => "saml-value",
+            Self::Encrypted => "saml-encrypted",
+            Self::Algorithm(_) => "saml-algorithm",
+            Self::Status(_) => "saml-status",
+            Self::InResponseTo => "saml-another-question",
+            Self::Destination => "saml-another-receiver",
+            Self::NotAnew => "saml-not-anew",
+            Self::Time => "saml-time",
+            Self::Refused(_) => "saml-not-verified",
+            Self::Ambiguous(_) => "saml-ambiguous",
+        }
+    }
+}

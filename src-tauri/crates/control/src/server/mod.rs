@@ -9,6 +9,7 @@ mod enrol;
 mod events;
 mod fault;
 mod logout;
+mod refusals;
 mod session;
 mod sign_in;
 
@@ -31,6 +32,7 @@ use crate::publication::Publication;
 use crate::store::Store;
 
 pub(crate) use fault::Fault;
+pub(crate) use refusals::Refusals;
 
 /// The largest body of a request that is no batch and no call, in bytes.
 const SMALL_BODY: usize = 256 * 1024;
@@ -47,6 +49,8 @@ pub(crate) struct Plane {
     pub(crate) identity: Verifier,
     /// Signs people in for desktops where the organisation has them do so by SAML.
     pub(crate) op: Op,
+    /// Answers to sign-ins by SAML that were refused.
+    pub(crate) refusals: Refusals,
     pub(crate) receipt_key: SigningKey,
     pub(crate) journal: Journal,
     /// Whose journal it is.

@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use ::audit::{AuditEvent, EventRecord};
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
@@ -14,7 +15,7 @@ use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, LOCATION, R
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use model::{Digest, Timestamp};
-use org_protocol::{IdentityProvider, SamlProvider};
+use org_protocol::{IdentityProvider, SIGN_IN_ENDED, SamlProvider};
 use serde_json::{Value, json};
 use url::Url;
 
@@ -111,12 +112,8 @@ pub(super) async fn authorize(State(plane): Shared, RawQuery(query): RawQuery) -
     })?;
     let question = Question::new(authorization, &asked);
     let digest = Digest::of(relay.as_bytes());
-    if plane.store.ask_by_saml(digest, &question, now.plus(QUESTION_LIFE), now).await? {
-        return Ok(redirect(&to));
-    }
-    tracing::error!("too many sign-ins wait for an answer");
-    let authorization = question.authorization;
-    Ok(redirect(&authorization.answered(plane.op.issuer(), ("error", "temporarily_unavailable"))))
+    plane.store.ask_by_saml(digest, &question, now.plus(QUESTION_LIFE), now).await?;
+    Ok(redirect(&to))
 }
 
 /// `POST /v1/saml/acs`: the person comes back with the identity provider's answer, and goes on to the desktop.
@@ -137,6 +134,7 @@ pub(super) async fn acs(
         Ok(code) => back.answered(plane.op.issuer(), ("code", &code)),
         Err(refusal) => {
             tracing::warn!(%refusal, "nobody was signed in by SAML");
+            plane.note_refusal(&serving, &refusal, now).await;
             back.answered(plane.op.issuer(), ("error", refusal.error()))
         }
     };
@@ -166,6 +164,18 @@ impl Refusal {
     }
 }
 
+impl Refusal {
+    /// The reason, as records name it: nothing of the answer itself, which nobody has vouched for.
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Saml(fault) => fault.code(),
+            Self::Replayed => "saml-replayed",
+            Self::Ended => SIGN_IN_ENDED,
+            Self::Server(_) => "saml-server",
+        }
+    }
+}
+
 impl From<StoreFault> for Refusal {
     fn from(fault: StoreFault) -> Self {
         Self::Server(fault.to_string())
@@ -179,6 +189,21 @@ impl From<getrandom::Error> for Refusal {
 }
 
 impl Plane {
+    /// Records that an answer was refused, and how many were before that were not recorded.
+    async fn note_refusal(&self, serving: &Serving, refusal: &Refusal, now: Timestamp) {
+        let Some(left_out) = self.refusals.take(now) else { return };
+        let mut record = EventRecord::new(AuditEvent::SignInFailed).with("code", refusal.code());
+        if let Ok(saml) = serving.saml() {
+            record = record.with("identity_provider", saml.entity_id.clone());
+        }
+        if left_out > 0 {
+            record = record.with("not_recorded_before", left_out.to_string());
+        }
+        if let Err(fault) = self.journal.event(record).await {
+            tracing::error!(%fault, "a refused sign-in could not be recorded");
+        }
+    }
+
     /// The code for a desktop whose person the identity provider has signed in.
     async fn signed_in(
         &self,

@@ -8,8 +8,12 @@ use super::{IMMEDIATE, Store, StoreFault, from_json};
 use crate::identity::SignIn;
 use crate::op::{Granted, Question};
 
-/// How many questions may wait at a time. Anybody can ask one, so there has to be an end.
-const MOST_QUESTIONS: i64 = 10_000;
+/// How many questions may wait at a time. Anybody can ask one, so there has to be an end; beyond it the oldest goes. A person who
+/// takes a minute is so pushed out by nobody who asks less than 1,600 times a second.
+///
+/// A question would need no place here if it could come back with the answer. The relay state holds 80 bytes (SAML Bindings 2.0, section
+/// 3.4.3), too few for it, and the browser's cookies are not certain to come along when another site sends a form.
+const MOST_QUESTIONS: i64 = 100_000;
 
 /// A sign-in to be held by a desktop.
 #[derive(Debug, Clone, Copy)]
@@ -40,7 +44,7 @@ pub(crate) struct Grant {
 type GrantRow = (String, String, i64);
 
 impl Store {
-    /// Notes a question. `false` where too many wait already.
+    /// Notes a question, in the place of the oldest where too many wait.
     ///
     /// Kept by the connection whose commits do not wait for the disk: anybody can ask, and whoever is forgotten asks again.
     ///
@@ -52,17 +56,19 @@ impl Store {
         question: &Question,
         until: Timestamp,
         now: Timestamp,
-    ) -> Result<bool, StoreFault> {
+    ) -> Result<(), StoreFault> {
         let mut transaction = self.quick.begin_with(IMMEDIATE).await?;
         sqlx::query("DELETE FROM saml_questions WHERE expires_at <= ?")
             .bind(now.micros())
             .execute(&mut *transaction)
             .await?;
-        let waiting: i64 =
-            sqlx::query_scalar("SELECT count(*) FROM saml_questions").fetch_one(&mut *transaction).await?;
-        if waiting >= MOST_QUESTIONS {
-            return Ok(false);
-        }
+        // Row numbers grow with time: what lies so far behind the latest is too much, and need not be counted.
+        sqlx::query(
+            "DELETE FROM saml_questions WHERE rowid <= (SELECT max(rowid) FROM saml_questions) + 1 - ?",
+        )
+        .bind(MOST_QUESTIONS)
+        .execute(&mut *transaction)
+        .await?;
         sqlx::query("INSERT INTO saml_questions (relay, question, expires_at) VALUES (?, ?, ?)")
             .bind(relay.to_string())
             .bind(serde_json::to_string(question).unwrap_or_default())
@@ -70,7 +76,7 @@ impl Store {
             .execute(&mut *transaction)
             .await?;
         transaction.commit().await?;
-        Ok(true)
+        Ok(())
     }
 
     /// Takes a question out: whatever comes of its answer, it is not answered again.

@@ -233,6 +233,12 @@ async fn an_answer_that_is_not_believed_is_told_to_the_desktop_without_a_reason(
     let expected = ["error", "iss", "state"];
     assert_eq!(answer.keys().map(String::as_str).collect::<Vec<_>>(), expected, "{answer:?}");
     assert_eq!(answer["error"], "access_denied");
+    let records = scene.org.records(control::Filter::default()).await;
+    let refused: Vec<_> =
+        records.iter().filter(|record| record["body"]["event"] == "sign-in-failed").collect();
+    let [record] = refused.as_slice() else { panic!("{records:#?}") };
+    assert_eq!(record["body"]["facts"]["code"], "saml-form", "{record}");
+    assert!(!record.to_string().contains("alice"), "nothing of what nobody has vouched for: {record}");
 
     let unsolicited = [("SAMLResponse", "PHg+"), ("RelayState", "nobody-asked")];
     let sent = Client::new().post(scene.org.url("v1/saml/acs")).form(&unsolicited).send().await;

@@ -72,12 +72,47 @@ async fn renew(store: &Store, id: &str, presented: &str, next: &str, now: i64) -
 async fn a_question_is_answered_once_and_in_time() {
     let (_dir, store) = store().await;
     let relay = digest("relay");
-    assert!(store.ask_by_saml(relay, &question(), at(60), at(0)).await.expect("stores"));
+    store.ask_by_saml(relay, &question(), at(60), at(0)).await.expect("stores");
     assert_eq!(store.take_question(digest("other"), at(1)).await.expect("reads"), None);
     assert_eq!(store.take_question(relay, at(1)).await.expect("reads"), Some(question()));
     assert_eq!(store.take_question(relay, at(1)).await.expect("reads"), None, "a second time");
-    assert!(store.ask_by_saml(relay, &question(), at(60), at(0)).await.expect("stores"));
+    store.ask_by_saml(relay, &question(), at(60), at(0)).await.expect("stores");
     assert_eq!(store.take_question(relay, at(60)).await.expect("reads"), None, "too late");
+}
+
+#[tokio::test]
+async fn a_flood_of_questions_keeps_nobody_out_and_nobody_waiting() {
+    let (_dir, store) = store().await;
+    let ask = async |name: &str| {
+        store.ask_by_saml(digest(name), &question(), at(600), at(0)).await.expect("stores");
+    };
+    let flood = async |name: &str, many: i64| {
+        sqlx::query(
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)
+             INSERT INTO saml_questions (relay, question, expires_at) SELECT ? || i, '{}', ? FROM n",
+        )
+        .bind(many)
+        .bind(name)
+        .bind(at(600).micros())
+        .execute(&store.quick)
+        .await
+        .expect("floods");
+    };
+    ask("early").await;
+    flood("a", MOST_QUESTIONS - 2).await;
+    ask("late").await;
+    assert_eq!(store.take_question(digest("early"), at(1)).await.expect("reads"), Some(question()));
+
+    ask("pushed out").await;
+    flood("b", MOST_QUESTIONS).await;
+    ask("whoever comes").await;
+    let waiting: i64 = sqlx::query_scalar("SELECT count(*) FROM saml_questions")
+        .fetch_one(&store.quick)
+        .await
+        .expect("counts");
+    assert_eq!(waiting, MOST_QUESTIONS);
+    assert_eq!(store.take_question(digest("pushed out"), at(1)).await.expect("reads"), None);
+    assert_eq!(store.take_question(digest("whoever comes"), at(1)).await.expect("reads"), Some(question()));
 }
 
 /// The replay of a response, also after a restart of the server, and until it would be refused for its age.
