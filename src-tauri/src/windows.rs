@@ -137,7 +137,7 @@ fn own<'a>(app: &'a AppHandle, label: &str, page: &str) -> WebviewWindowBuilder<
 }
 
 /// What a sign-in window may do at each navigation: come back, which ends the sign-in; or go on, with encryption or on this
-/// computer.
+/// computer, as far as the organisation lets it.
 fn navigation(app: AppHandle, id: PendingId) -> impl Fn(&Url) -> bool + Send + 'static {
     move |url| {
         let core = app.state::<Core>();
@@ -154,7 +154,14 @@ fn navigation(app: AppHandle, id: PendingId) -> impl Fn(&Url) -> bool + Send + '
             });
             return false;
         }
-        may_visit(url)
+        if !may_visit(url) {
+            return false;
+        }
+        let allowed = state.window_may_show(url);
+        if !allowed {
+            core.tell(Event::SignInPageRefused { id: id.clone(), url: url.clone() });
+        }
+        allowed
     }
 }
 

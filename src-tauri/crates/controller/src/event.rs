@@ -1,6 +1,6 @@
 //! What happens: everything that the application's state is made of, and everything that a person does to it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use model::{Advice, CallId, ConnectorId, ServerId};
 use url::Url;
@@ -117,6 +117,14 @@ pub enum Event {
         url: Url,
     },
 
+    /// A sign-in window was about to show a page that the organisation does not let it show.
+    SignInPageRefused {
+        /// The sign-in.
+        id: PendingId,
+        /// The page.
+        url: Url,
+    },
+
     /// What the person does.
     Person(Act),
     /// Time has passed; nothing else happened.
@@ -171,6 +179,8 @@ pub struct Configuration {
     pub settings_file: String,
     /// Where sign-in windows open.
     pub sign_in_surface: org_protocol::SignInSurface,
+    /// The hosts whose pages they may show; any where there are none.
+    pub sign_in_hosts: BTreeSet<org_protocol::SignInHost>,
     /// The virtual servers.
     pub servers: BTreeMap<ServerId, VirtualServer>,
     /// The connectors.
@@ -184,6 +194,7 @@ impl Configuration {
             mode,
             settings_file: settings_file.into(),
             sign_in_surface: org_protocol::SignInSurface::Auto,
+            sign_in_hosts: BTreeSet::new(),
             servers: BTreeMap::new(),
             connectors: BTreeMap::new(),
         }

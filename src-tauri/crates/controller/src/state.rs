@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use model::{Advice, CallId, ConnectorId, ForPerson as _, ServerId, SignInRequest, Timestamp};
-use org_protocol::SignInSurface;
-use url::Url;
+use org_protocol::{SignInHost, SignInSurface};
+use url::{Host, Url};
 use vault::KeychainState;
 
 use crate::effect::{Effect, Notice, Order, PauseFor, Place};
@@ -34,6 +34,8 @@ pub struct AppState {
     pub settings_file: String,
     /// Where sign-in windows open.
     pub sign_in_surface: SignInSurface,
+    /// The hosts whose pages they may show; any where there are none.
+    pub sign_in_hosts: BTreeSet<SignInHost>,
     /// Whether there is a display; otherwise sign-in opens the browser and nothing else opens.
     pub desktop: bool,
     /// Who is signed in.
@@ -58,6 +60,8 @@ pub struct AppState {
     pub pending: BTreeMap<PendingId, PendingItem>,
     /// Sign-ins that go on in the system browser, because their pages do not work in a window.
     pub moved: BTreeSet<PendingId>,
+    /// Sign-ins whose windows were kept from a page, of which the person has been told.
+    pub stopped: BTreeSet<PendingId>,
     /// Notifications that offer to sign in again after a sign-in was given up, by connector; none: the organisation.
     pub offered: BTreeMap<Option<ConnectorId>, PendingId>,
     /// What is wrong, by code.
@@ -80,6 +84,7 @@ impl AppState {
             mode: Mode::Personal,
             settings_file: String::new(),
             sign_in_surface: SignInSurface::Auto,
+            sign_in_hosts: BTreeSet::new(),
             desktop,
             session: Session::SignedOut,
             link: Link::None,
@@ -92,6 +97,7 @@ impl AppState {
             policy: None,
             pending: BTreeMap::new(),
             moved: BTreeSet::new(),
+            stopped: BTreeSet::new(),
             offered: BTreeMap::new(),
             faults: BTreeMap::new(),
             paused: None,
@@ -188,6 +194,7 @@ impl AppState {
             Event::PendingAdded(item) => effects.extend(self.asked(item)),
             Event::PendingGone { id, ending } => effects.extend(self.answered(&id, ending)),
             Event::SignInPage { id, url } => effects.extend(self.sign_in_page(&id, &url)),
+            Event::SignInPageRefused { id, url } => effects.extend(self.sign_in_page_refused(&id, &url)),
             Event::Person(act) => effects.extend(self.act(act, now)),
             Event::Tick => {}
         }
@@ -221,6 +228,7 @@ impl AppState {
         self.mode = new.mode;
         self.settings_file = new.settings_file;
         self.sign_in_surface = new.sign_in_surface;
+        self.sign_in_hosts = new.sign_in_hosts;
         self.servers = new.servers;
         self.connectors = new.connectors;
         for (id, connector) in &mut self.connectors {
@@ -330,6 +338,7 @@ impl AppState {
     fn answered(&mut self, id: &PendingId, ending: Ending) -> Vec<Effect> {
         let Some(item) = self.pending.remove(id) else { return Vec::new() };
         self.moved.remove(id);
+        self.stopped.remove(id);
         if let Some(connector) = connector_of(&item) {
             // Until the gateway says that the sign-in was good, it is still needed.
             self.with_connector(&connector, |it| {
@@ -375,6 +384,24 @@ impl AppState {
         ]
     }
 
+    /// Whether the organisation lets a sign-in window show this page: at one of its hosts, where it names some, or of this computer.
+    pub fn window_may_show(&self, page: &Url) -> bool {
+        let here = match page.host() {
+            Some(Host::Ipv4(address)) => address.is_loopback(),
+            Some(Host::Ipv6(address)) => address.is_loopback(),
+            Some(Host::Domain(name)) => name == "localhost",
+            None => true,
+        };
+        here || self.sign_in_hosts.is_empty() || self.sign_in_hosts.iter().any(|host| host.covers(page))
+    }
+
+    /// Says once that a window was kept from a page: it may have been a frame, and its page may go on.
+    fn sign_in_page_refused(&mut self, id: &PendingId, page: &Url) -> Option<Effect> {
+        let item = self.pending.get(id)?;
+        let notice = crate::words::stopped_at(item, page);
+        self.stopped.insert(id.clone()).then_some(Effect::Notify(notice))
+    }
+
     /// How a question is shown.
     fn show(&self, item: &PendingItem) -> Effect {
         let id = item.id.clone();
@@ -383,6 +410,9 @@ impl AppState {
                 if self.moved.contains(&id) || self.in_browser(&request.authorize_url) =>
             {
                 Effect::OpenBrowser(opened_at(request).clone())
+            }
+            Question::SignIn(request) if !self.window_may_show(&request.authorize_url) => {
+                Effect::Notify(crate::words::stopped_at(item, &request.authorize_url))
             }
             Question::SignIn(request) => Effect::OpenSignInWindow {
                 id,

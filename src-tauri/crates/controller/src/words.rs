@@ -7,6 +7,8 @@ use std::time::Duration;
 use connector::{LogEvent, LogPage};
 use model::{CodeRequest, SignInPurpose, SignInRequest, Timestamp, is_deceiving};
 
+use url::Url;
+
 use crate::effect::{Notice, Offer, Place};
 use crate::event::Act;
 use crate::pending::{Ending, PendingItem, Question};
@@ -220,6 +222,16 @@ pub fn given_up(item: &PendingItem, ending: Ending) -> Option<Notice> {
         place: Place::Overview,
         offer: Some(Offer { label: "Sign in".to_owned(), act }),
     })
+}
+
+/// The notification for a sign-in whose window was kept from a page.
+pub fn stopped_at(item: &PendingItem, page: &Url) -> Notice {
+    let host = foreign(page.host_str().unwrap_or_default(), 80);
+    let body = format!(
+        "It leads to {host}, which your organisation does not let sign-in windows show. Nothing was sent there. If it belongs to \
+         your sign-in, tell your IT."
+    );
+    Notice { body, ..notice(item) }
 }
 
 /// The notification for a sign-in whose page does not work in a window.

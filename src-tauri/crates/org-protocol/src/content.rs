@@ -11,6 +11,7 @@ use serde_json::value::RawValue;
 use url::Url;
 
 use crate::client::{ClientMetadataUrl, LoopbackRedirect, TokenHeader};
+use crate::sign_in_host::SignInHost;
 use crate::{ClaimTypes, ProviderFault, ProviderKind, SamlProvider, SamlProviderFault};
 
 /// The format version of [`Content`] that this program writes and reads.
@@ -54,6 +55,11 @@ pub struct OrgSettings {
     /// Where sign-in opens.
     #[serde(default)]
     pub sign_in_surface: SignInSurface,
+    /// The hosts whose pages sign-in windows may show; any with encryption where there are none. Federated sign-ins cross hosts that
+    /// nobody has thought of, so this is for organisations that know theirs: identity providers and connectors' authorization servers
+    /// all have to be there. Pages in the system browser are not narrowed.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub sign_in_hosts: BTreeSet<SignInHost>,
     /// What works without the control plane, and for how long.
     #[serde(default)]
     pub offline: OfflineRules,
@@ -78,6 +84,21 @@ pub struct AssistantSpec {
     pub title: String,
     /// Where its authorization codes may go: loopback URIs, whose port is any, or known custom-scheme ones.
     pub redirect_uris: Vec<String>,
+}
+
+impl OrgSettings {
+    fn sign_in_hosts_checked(&self) -> Result<(), ContentFault> {
+        let provider = &self.identity_provider;
+        let pages = [Some(&provider.issuer), provider.saml.as_ref().map(|saml| &saml.sso_url)];
+        let here = |page: &Url| !matches!(page.host(), Some(url::Host::Domain(name)) if name != "localhost");
+        let known = |page: &Url| here(page) || self.sign_in_hosts.iter().any(|host| host.covers(page));
+        match pages.into_iter().flatten().find(|page| !known(page)) {
+            Some(page) if !self.sign_in_hosts.is_empty() => {
+                Err(ContentFault::SignInHost(page.host_str().unwrap_or_default().to_owned()))
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
 }
 
 /// An OpenID provider (OpenID Connect Discovery 1.0).
@@ -470,6 +491,9 @@ pub enum ContentFault {
     /// Something of the identity provider that people who sign in by SAML have nothing of.
     #[error("identity_provider: {0} does nothing with saml; remove it")]
     SamlAnd(&'static str),
+    /// Nobody could sign in in a window.
+    #[error("sign_in_hosts lacks {0}, where people sign in: no window could show it")]
+    SignInHost(String),
     /// A connector's credential does not fit together.
     #[error("connector {0} {1}")]
     Credential(ConnectorId, CredentialFault),
@@ -491,6 +515,7 @@ impl Content {
                 return Err(ContentFault::SamlAnd(key));
             }
         }
+        self.org.sign_in_hosts_checked()?;
         for (id, connector) in &self.connectors {
             connector.transport()?;
             if matches!(&connector.credential, CredentialSpec::Brokered { credentials } if credentials.is_empty())

@@ -18,6 +18,7 @@ mod refusal;
 mod root;
 mod saml;
 mod session;
+mod sign_in_host;
 mod trust;
 mod upload;
 
@@ -55,6 +56,7 @@ pub use session::{
     DEVICE_REVOKED, DeviceDescription, ENROL_PATH, EnrolAnswer, EnrolRequest, ID_TOKEN_NOT_BOUND, NonceSeed,
     NonceSeedFault, SESSION_FORMAT, SESSION_PATH, SIGN_IN_ENDED, SessionAnswer, SessionRequest,
 };
+pub use sign_in_host::SignInHost;
 pub use trust::{CLOCK_SKEW, Freshness, Ratchet, TrustState};
 pub use upload::{
     AUDIT_PATH, BATCH_BYTES, BATCH_RECORDS, BATCH_TYPE, BatchFault, UploadRefused, read_batch, write_batch,

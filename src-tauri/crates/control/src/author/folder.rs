@@ -212,6 +212,7 @@ fn content_file(fault: &ContentFault) -> PathBuf {
         ContentFault::Format(_)
         | ContentFault::Provider(_)
         | ContentFault::Saml(_)
+        | ContentFault::SignInHost(_)
         | ContentFault::SamlAnd(_) => PathBuf::from("org.toml"),
     }
 }
@@ -427,6 +428,38 @@ mod tests {
             let named = found.iter().any(|fault| fault.starts_with("org.toml: ") && fault.contains(expected));
             assert!(named, "{expected}: {found:?}");
         }
+    }
+
+    #[test]
+    fn hosts_that_sign_in_windows_may_show_have_the_one_where_people_sign_in() {
+        let with = |hosts: &str| {
+            let dir = example();
+            let org = dir.path().join("org");
+            let change = |org: &Path| {
+                let text = std::fs::read_to_string(org.join("org.toml")).expect("reads");
+                let issuer = "issuer = \"https://login.example.test\"";
+                let (before, after) = text.split_once("[identity_provider]").expect("a table");
+                let after = after
+                    .split_once("issuer = ")
+                    .and_then(|(_, rest)| rest.split_once('\n'))
+                    .expect("an issuer")
+                    .1;
+                write(org, "org.toml", &format!("{before}{hosts}\n[identity_provider]\n{issuer}\n{after}"));
+            };
+            change(&org);
+            let checked = check(&org);
+            checked
+                .map(|_| Vec::new())
+                .unwrap_or_else(|faults| faults.iter().map(ToString::to_string).collect())
+        };
+        assert_eq!(with("sign_in_hosts = [\"example.test\", \"partner.test\"]"), Vec::<String>::new());
+        assert_eq!(with(""), Vec::<String>::new());
+        let found = with("sign_in_hosts = [\"partner.test\"]");
+        let named =
+            |fault: &String| fault.starts_with("org.toml: ") && fault.contains("lacks login.example.test");
+        assert!(found.iter().any(named), "{found:?}");
+        let found = with("sign_in_hosts = [\"*.example.test\"]");
+        assert!(found.iter().any(|fault| fault.contains("without * or port")), "{found:?}");
     }
 
     #[test]

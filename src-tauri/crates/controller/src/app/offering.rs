@@ -1,13 +1,14 @@
 //! What is offered, and under which policy: the common form of personal settings and an organisation's bundle.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use issuer::{Named, NamedClient};
 use model::{Advice, ConnectorId, Digest, ServerId, Timestamp, ToolName};
 use org::Applied;
 use org_protocol::{
-    AssistantSpec, ClaimTypes, ClientMetadataUrl, ConnectorSpec, PinnedTools, ServerSpec, SignInSurface,
+    AssistantSpec, ClaimTypes, ClientMetadataUrl, ConnectorSpec, PinnedTools, ServerSpec, SignInHost,
+    SignInSurface,
 };
 use policy::{Policy, PolicyFault, PolicyInput, PolicyVersion};
 use serde_json::value::RawValue;
@@ -52,6 +53,7 @@ pub(crate) enum By {
 pub(crate) struct Managed {
     pub(crate) organisation: Organisation,
     pub(crate) sign_in_surface: SignInSurface,
+    pub(crate) sign_in_hosts: BTreeSet<SignInHost>,
     pub(crate) issuer: Option<Url>,
     /// The tools as IT accepted them: what policies are typed against.
     pub(crate) pinned: BTreeMap<ConnectorId, PinnedTools>,
@@ -123,6 +125,7 @@ impl Offering {
             by: By::Organisation(Box::new(Managed {
                 organisation,
                 sign_in_surface: content.org.sign_in_surface,
+                sign_in_hosts: content.org.sign_in_hosts.clone(),
                 issuer: Some(content.org.identity_provider.issuer.clone()),
                 pinned: content.tools.clone(),
                 claims: content.org.identity_provider.claims.clone(),
@@ -150,6 +153,7 @@ impl Offering {
             by: By::Organisation(Box::new(Managed {
                 organisation,
                 sign_in_surface: SignInSurface::Auto,
+                sign_in_hosts: BTreeSet::new(),
                 issuer: None,
                 pinned: BTreeMap::new(),
                 claims: ClaimTypes::new(),
@@ -241,6 +245,14 @@ impl Offering {
         match &self.by {
             By::Person => SignInSurface::Auto,
             By::Organisation(managed) => managed.sign_in_surface,
+        }
+    }
+
+    /// The hosts that sign-in windows may visit; any where there are none.
+    pub(crate) fn sign_in_hosts(&self) -> BTreeSet<SignInHost> {
+        match &self.by {
+            By::Person => BTreeSet::new(),
+            By::Organisation(managed) => managed.sign_in_hosts.clone(),
         }
     }
 

@@ -229,6 +229,7 @@ pub(crate) fn configuration(
         mode: offering.mode(),
         settings_file: settings.display().to_string(),
         sign_in_surface: offering.sign_in_surface(),
+        sign_in_hosts: offering.sign_in_hosts(),
         servers: servers.collect(),
         connectors: connectors.collect(),
     }

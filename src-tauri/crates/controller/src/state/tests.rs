@@ -212,6 +212,43 @@ fn a_sign_in_opens_where_the_provider_lets_it() {
 }
 
 #[test]
+fn a_sign_in_window_shows_only_what_the_organisation_lets_it_and_says_so() {
+    let mut state = managed();
+    assert!(state.window_may_show(&"https://anywhere.test/".parse().unwrap()), "any, where none are named");
+    state.sign_in_hosts.insert("acme.test".to_owned().try_into().unwrap());
+    for (page, allowed) in [
+        ("https://idp.acme.test/auth", true),
+        ("https://acme.test/", true),
+        ("http://127.0.0.1:4000/enter", true),
+        ("about:blank", true),
+        ("https://evil.test/acme.test", false),
+        ("https://notacme.test/", false),
+        ("https://192.0.2.1/", false),
+    ] {
+        assert_eq!(state.window_may_show(&page.parse().unwrap()), allowed, "{page}");
+    }
+
+    let effects =
+        state.handle(Event::PendingAdded(sign_in_item("b1", "https://idp.acme.test/auth?state=1")), NOW);
+    assert!(effects.iter().any(|effect| matches!(effect, Effect::OpenSignInWindow { .. })), "{effects:?}");
+    let refused = || Event::SignInPageRefused {
+        id: PendingId::typed("b1"),
+        url: "https://evil.test/login?token=secret".parse().unwrap(),
+    };
+    let effects = state.handle(refused(), NOW);
+    let [Effect::Notify(notice)] = &effects[..] else { panic!("{effects:?}") };
+    assert!(notice.body.contains("evil.test") && !notice.body.contains("secret"), "{notice:?}");
+    assert_eq!(state.handle(refused(), NOW), [], "it is said once");
+
+    let effects =
+        state.handle(Event::PendingAdded(sign_in_item("b2", "https://evil.test/auth?state=2")), NOW);
+    assert!(!effects.iter().any(|effect| matches!(effect, Effect::OpenSignInWindow { .. })), "{effects:?}");
+    let said =
+        effects.iter().any(|it| matches!(it, Effect::Notify(notice) if notice.body.contains("evil.test")));
+    assert!(said, "{effects:?}");
+}
+
+#[test]
 fn without_a_display_no_window_opens() {
     let mut state = ready();
     state.desktop = false;

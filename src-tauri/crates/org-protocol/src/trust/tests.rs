@@ -120,6 +120,7 @@ fn content(org: &str, name: &str) -> Content {
             )
             .expect("an identity provider"),
             sign_in_surface: crate::SignInSurface::Auto,
+            sign_in_hosts: std::collections::BTreeSet::new(),
             offline: crate::OfflineRules::default(),
             audit: crate::AuditSettings::default(),
             client_metadata_url: None,
