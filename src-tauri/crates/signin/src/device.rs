@@ -10,7 +10,7 @@ use oauth2::{
 use url::Url;
 
 use crate::answer::error_code;
-use crate::token::{exchange_fault, tokens};
+use crate::token::exchange_fault;
 use crate::{FaultKind, HttpFault, Reach, TokenEndpoint, Tokens, presentable};
 
 /// How long a code is waited for at most, however long the server would have it good.
@@ -71,8 +71,8 @@ impl TokenEndpoint {
         let client = self.client();
         let pause = |wanted: Duration| tokio::time::sleep(wanted.max(SHORTEST_PAUSE));
         let request = client.exchange_device_access_token(&started.answer);
-        let answer = request.request_async(reach, pause, Some(started.lasts)).await;
-        tokens(answer.map_err(poll_fault)?)
+        let answer = request.request_async(&self.requests(reach), pause, Some(started.lasts)).await;
+        self.tokens(answer.map_err(poll_fault)?)
     }
 }
 
