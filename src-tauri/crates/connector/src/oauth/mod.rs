@@ -340,6 +340,17 @@ impl ConnectorGrants {
         keeper.sign_out().await.map_err(|fault| fault.at(&place.target().title))
     }
 
+    /// Reads again what the vault holds: it may have been out of reach before.
+    pub async fn read_again(&self) {
+        let keepers: Vec<_> = {
+            let keepers = self.0.keepers.read().unwrap_or_else(PoisonError::into_inner);
+            keepers.serving.values().map(|kept| kept.keeper.clone()).collect()
+        };
+        for keeper in keepers {
+            keeper.reload().await;
+        }
+    }
+
     /// The state of every grant, now and at each change; a connector appears once its grant was looked for.
     pub fn watch(&self) -> watch::Receiver<BTreeMap<ConnectorId, GrantStatus>> {
         self.0.shared.status.subscribe()

@@ -124,6 +124,14 @@ impl OwnAccounts {
         }
     }
 
+    /// Reads again what the vault holds: it may have been out of reach before.
+    pub(crate) async fn read_again(&self) {
+        let grants = self.held().grants.clone();
+        if let Some(grants) = grants {
+            grants.read_again().await;
+        }
+    }
+
     /// Asks the person to sign in to a connector, whatever is held.
     ///
     /// # Errors

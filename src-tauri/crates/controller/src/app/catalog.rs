@@ -143,6 +143,7 @@ impl Catalog {
                 _ = changes.changed() => tokio::time::sleep(GATHER).await,
                 () = tokio::time::sleep(withdrawal.unwrap_or_default()), if withdrawal.is_some() => {}
                 _ = retry.tick() => self.retry(&offering),
+                () = self.pins.out_of_date() => self.pins = self.pins.again().await,
                 Some(connector) = self.wanted.recv() => self.list(connector, Asking::Allowed),
             }
             changes.mark_unchanged();

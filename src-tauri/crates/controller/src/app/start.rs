@@ -209,6 +209,7 @@ async fn run(
     catalog.begin().await;
     report_start(&base, &found, &issuer, &address, present.now().filter(|_| !shared));
     follow(&base, shared, present.clone(), accounts.clone());
+    follow_unlocking(&base, &issuer, &accounts, sign_in.as_ref());
     let engine = Arc::new(GatewayEngine {
         switch,
         issuer,
@@ -359,6 +360,31 @@ fn follow(base: &Base, shared: bool, present: Present, accounts: OwnAccounts) {
     follow_keychain(base.vault.clone(), base.tell.clone());
     follow_journal(base.journal.clone(), shared, base.tell.clone());
     tokio::spawn(follow_present(present, accounts, base.tell.clone()));
+}
+
+/// Has everything that reads the vault when it starts read it again, should the keychain have been out of reach then. A
+/// person who unlocks it a minute later finds what they had.
+fn follow_unlocking(
+    base: &Base,
+    issuer: &Arc<Issuer>,
+    accounts: &OwnAccounts,
+    sign_in: Option<&Arc<SignIn>>,
+) {
+    if base.vault.is_durable() {
+        return;
+    }
+    let (vault, tell, issuer) = (base.vault.clone(), base.tell.clone(), Arc::clone(issuer));
+    let (accounts, sign_in) = (accounts.clone(), sign_in.cloned());
+    tokio::spawn(async move {
+        vault.durable().await;
+        tracing::info!("the keychain has come within reach: what it keeps is read again");
+        issuer.read().await;
+        tell.assistants(&issuer);
+        if let Some(sign_in) = sign_in {
+            sign_in.read_again().await;
+        }
+        accounts.read_again().await;
+    });
 }
 
 /// The accounts go with the person.
@@ -543,19 +569,7 @@ fn report_start(
     if let Some(user) = local {
         tell.event(Event::Session(Session::Local { label: user.label().to_owned() }));
     }
-    for assistant in issuer.assistants() {
-        for grant in assistant.grants {
-            tell.event(Event::AssistantAllowed(crate::state::Assistant {
-                client_id: assistant.client_id.clone(),
-                name: assistant.client_name.clone(),
-                executable: grant.executable,
-                server: grant.server,
-                allowed: grant.since,
-                last_call: Some(grant.last_used),
-                calls: 0,
-            }));
-        }
-    }
+    tell.assistants(issuer);
     tell.event(Event::Listening { address: address.to_owned() });
 }
 

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use audit::{AuditEvent, EventRecord, Journal};
 use connector::Health;
 use gateway::{CallEnd, Observation, Observer, Snapshot};
+use issuer::Issuer;
 use model::{Advice, CallId, ServerId, Subject, Timestamp};
 use org_protocol::{ConnectorSpec, CredentialSpec};
 use os::Clock;
@@ -52,6 +53,23 @@ impl Tell {
         drop(raised);
         self.event(Event::FaultRaised(advice.clone()));
         news
+    }
+
+    /// Says which assistants may reach which virtual servers.
+    pub(crate) fn assistants(&self, issuer: &Issuer) {
+        for assistant in issuer.assistants() {
+            for grant in assistant.grants {
+                self.event(Event::AssistantAllowed(Assistant {
+                    client_id: assistant.client_id.clone(),
+                    name: assistant.client_name.clone(),
+                    executable: grant.executable,
+                    server: grant.server,
+                    allowed: grant.since,
+                    last_call: Some(grant.last_used),
+                    calls: 0,
+                }));
+            }
+        }
     }
 
     /// Records something that no call waits for.
