@@ -220,7 +220,7 @@ fn calls(ago: &dyn Fn(u64) -> Timestamp) -> Outcome<Vec<Event>> {
             client_id: client.to_owned(),
             client_name: if client == "a" { "Claude Code" } else { "Cursor" }.to_owned(),
             server: server.parse()?,
-            connector: connector.parse()?,
+            account: connector.parse()?,
             method: "tools/call".to_owned(),
             target: tool.to_owned(),
             rules: vec![rule.to_owned()],

@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use mcp::{CallParams, Capabilities};
-use model::{ConnectorId, Subject};
+use model::{AccountId, Subject};
 use org_protocol::{ConnectorSpec, CredentialSpec};
 use policy::CredentialChoice;
 use serde_json::value::RawValue;
@@ -21,7 +21,7 @@ use crate::seams::{Asking, Caller, Seams};
 #[derive(Clone)]
 pub struct Connectors {
     seams: Seams,
-    all: Arc<RwLock<BTreeMap<ConnectorId, Arc<Connector>>>>,
+    all: Arc<RwLock<BTreeMap<AccountId, Arc<Connector>>>>,
     changes: Arc<watch::Sender<u64>>,
 }
 
@@ -33,7 +33,7 @@ impl Connectors {
 
     /// Takes a new set. Connectors whose definition did not change keep their sessions, those that stay under another one
     /// their log; calls in flight end as they were.
-    pub fn replace(&self, specs: &BTreeMap<ConnectorId, ConnectorSpec>) {
+    pub fn replace(&self, specs: &BTreeMap<AccountId, ConnectorSpec>) {
         let mut all = self.all.write().unwrap_or_else(PoisonError::into_inner);
         let old = std::mem::take(&mut *all);
         for (id, spec) in specs {
@@ -66,17 +66,17 @@ impl Connectors {
     }
 
     /// What is known of what a connector offers; `None` until it was listed.
-    pub fn listing(&self, connector: &ConnectorId) -> Option<Arc<Listing>> {
+    pub fn listing(&self, connector: &AccountId) -> Option<Arc<Listing>> {
         self.find(connector).ok()?.listing()
     }
 
     /// How a connector is.
-    pub fn health(&self, connector: &ConnectorId) -> Health {
+    pub fn health(&self, connector: &AccountId) -> Health {
         self.find(connector).map_or(Health::Idle, |connector| connector.health())
     }
 
     /// What a connector's programs print, and what failed on the way to it; `None` where there is no such connector.
-    pub fn log(&self, connector: &ConnectorId) -> Option<Log> {
+    pub fn log(&self, connector: &AccountId) -> Option<Log> {
         Some(self.find(connector).ok()?.log.clone())
     }
 
@@ -86,7 +86,7 @@ impl Connectors {
     /// A [`CallFault`]; what was known before stays known.
     pub async fn refresh(
         &self,
-        id: &ConnectorId,
+        id: &AccountId,
         subject: &Subject,
         asking: Asking,
     ) -> Result<Arc<Listing>, CallFault> {
@@ -119,7 +119,7 @@ impl Connectors {
         deadline: Duration,
         ear: Option<&Ear>,
     ) -> Result<Answer, CallFault> {
-        let connector = self.find(authority.permit().connector())?;
+        let connector = self.find(&authority.permit().account())?;
         let mut tries = Tries::default();
         let log = connector.log.writer();
         let outcome = match authority.permit().credential() {
@@ -127,7 +127,7 @@ impl Connectors {
                 let broker = self.seams.broker.as_ref().ok_or(CallFault::Credential)?;
                 broker.call(authority, credential, params, caller, deadline).await.map_err(CallFault::from)
             }
-            CredentialChoice::None | CredentialChoice::Own => loop {
+            CredentialChoice::None | CredentialChoice::Own(_) => loop {
                 let outcome = self.called(&connector, authority, params, caller.subject, deadline, ear).await;
                 if !tries.again(&connector, &outcome) {
                     break outcome;
@@ -156,7 +156,7 @@ impl Connectors {
         deadline: Duration,
         asking: Asking,
     ) -> Result<Result<Subscription, Box<RawValue>>, CallFault> {
-        let connector = self.find(authority.permit().connector())?;
+        let connector = self.find(&authority.permit().account())?;
         let log = connector.log.writer();
         let bearer = connector.bearer(caller.subject, asking).await?;
         let outcome = async {
@@ -250,7 +250,7 @@ impl Connectors {
         }
     }
 
-    pub(crate) fn find(&self, id: &ConnectorId) -> Result<Arc<Connector>, CallFault> {
+    pub(crate) fn find(&self, id: &AccountId) -> Result<Arc<Connector>, CallFault> {
         let all = self.all.read().unwrap_or_else(PoisonError::into_inner);
         all.get(id).cloned().ok_or_else(|| CallFault::Unknown(id.clone()))
     }

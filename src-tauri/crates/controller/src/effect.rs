@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use model::{ConnectorId, ServerId};
+use model::{AccountId, ServerId};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
@@ -158,9 +158,9 @@ pub enum Order {
         forget_accounts: bool,
     },
     /// Sign in to a connector now, before a call needs it.
-    SignInTo(ConnectorId),
+    SignInTo(AccountId),
     /// Forget the account at a connector.
-    SignOutOf(ConnectorId),
+    SignOutOf(AccountId),
     /// Take back what an assistant was allowed at a virtual server.
     Revoke {
         /// The assistant's client identifier.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use model::{Advice, CallId, ConnectorId, ServerId};
+use model::{AccountId, Advice, CallId, ServerId};
 use url::Url;
 
 use crate::effect::{PauseFor, Place};
@@ -39,28 +39,28 @@ pub enum Event {
     /// A connector's status changed.
     ConnectorStatus {
         /// The connector.
-        connector: ConnectorId,
+        connector: AccountId,
         /// Its status now.
         status: ConnectorStatus,
     },
     /// The account in use at a connector is known, or forgotten.
     ConnectorAccount {
         /// The connector.
-        connector: ConnectorId,
+        connector: AccountId,
         /// The account as the connector names it.
         account: Option<String>,
     },
     /// How many tools a connector has.
     ConnectorTools {
         /// The connector.
-        connector: ConnectorId,
+        connector: AccountId,
         /// The number.
         tools: u32,
     },
     /// How what a connector lists stands.
     ConnectorList {
         /// The connector.
-        connector: ConnectorId,
+        connector: AccountId,
         /// How.
         list: ListState,
     },
@@ -140,9 +140,9 @@ pub enum Act {
         forget_accounts: bool,
     },
     /// Sign in to a connector.
-    SignInTo(ConnectorId),
+    SignInTo(AccountId),
     /// Forget the account at a connector.
-    SignOutOf(ConnectorId),
+    SignOutOf(AccountId),
     /// Take back what an assistant was allowed.
     Revoke {
         /// The assistant's client identifier.
@@ -174,7 +174,7 @@ pub struct Configuration {
     /// The virtual servers.
     pub servers: BTreeMap<ServerId, VirtualServer>,
     /// The connectors.
-    pub connectors: BTreeMap<ConnectorId, Connector>,
+    pub connectors: BTreeMap<AccountId, Connector>,
 }
 
 impl Configuration {

@@ -188,7 +188,7 @@ pub fn given_up(item: &PendingItem, ending: Ending) -> Option<Notice> {
         SignInPurpose::Organisation { name } => {
             (name, "Your assistants can do nothing until you have signed in.".to_owned(), Act::SignIn)
         }
-        SignInPurpose::Connector { connector, title } => {
+        SignInPurpose::Connector { account: connector, title } => {
             let means = format!("Your assistants cannot use {title} until you have signed in.");
             (title, means, Act::SignInTo(connector.clone()))
         }

@@ -12,7 +12,7 @@ use connector::{
     AccountFault, Accounts, Asking, ConnectorGrants, GrantEvent, GrantFault, GrantHappening, GrantStatus,
     GrantsParts, Voucher,
 };
-use model::{Advice, BoxFuture, ConnectorId, Subject};
+use model::{AccountId, Advice, BoxFuture, Subject};
 use org_protocol::{ClientMetadataUrl, ConnectorSpec};
 use os::Clock;
 use signin::{FaultKind, KeeperRules};
@@ -41,7 +41,7 @@ pub(crate) struct AccountParts {
     /// Where this gateway is, such as `http://127.0.0.1:7717`.
     pub(crate) address: String,
     /// Takes connectors that were just signed in to, so that their tools are listed.
-    pub(crate) list: mpsc::UnboundedSender<ConnectorId>,
+    pub(crate) list: mpsc::UnboundedSender<AccountId>,
 }
 
 /// The accounts of whoever is present. Cheap to clone; all clones are the same accounts.
@@ -59,7 +59,7 @@ struct Inner {
 struct Held {
     owner: Option<(String, String)>,
     grants: Option<ConnectorGrants>,
-    connectors: BTreeMap<ConnectorId, ConnectorSpec>,
+    connectors: BTreeMap<AccountId, ConnectorSpec>,
     named: Vec<Url>,
     /// Who Deskgate is at authorization servers that take a document for it.
     document: Option<ClientMetadataUrl>,
@@ -110,7 +110,7 @@ impl OwnAccounts {
     /// Deskgate is.
     pub(crate) fn serve(
         &self,
-        connectors: &BTreeMap<ConnectorId, ConnectorSpec>,
+        connectors: &BTreeMap<AccountId, ConnectorSpec>,
         named: Vec<Url>,
         document: Option<ClientMetadataUrl>,
     ) {
@@ -128,7 +128,7 @@ impl OwnAccounts {
     ///
     /// # Errors
     /// [`GrantFault`].
-    pub(crate) async fn sign_in(&self, connector: &ConnectorId) -> Result<(), GrantFault> {
+    pub(crate) async fn sign_in(&self, connector: &AccountId) -> Result<(), GrantFault> {
         self.present(connector)?.sign_in(connector).await
     }
 
@@ -136,7 +136,7 @@ impl OwnAccounts {
     ///
     /// # Errors
     /// [`GrantFault`].
-    pub(crate) async fn sign_out(&self, connector: &ConnectorId) -> Result<(), GrantFault> {
+    pub(crate) async fn sign_out(&self, connector: &AccountId) -> Result<(), GrantFault> {
         self.present(connector)?.sign_out(connector).await
     }
 
@@ -159,7 +159,7 @@ impl OwnAccounts {
     }
 
     /// Whether a connector wants an account of the person's own, and there is none.
-    pub(crate) fn is_signed_out(&self, connector: &ConnectorId) -> bool {
+    pub(crate) fn is_signed_out(&self, connector: &AccountId) -> bool {
         let held = self.held();
         let is_own = held.connectors.get(connector).is_some_and(|spec| spec.credential.is_own());
         is_own
@@ -176,8 +176,8 @@ impl OwnAccounts {
         }
     }
 
-    fn present(&self, connector: &ConnectorId) -> Result<ConnectorGrants, GrantFault> {
-        self.held().grants.clone().ok_or_else(|| FaultKind::SignInNeeded.at(connector.as_str()))
+    fn present(&self, connector: &AccountId) -> Result<ConnectorGrants, GrantFault> {
+        self.held().grants.clone().ok_or_else(|| FaultKind::SignInNeeded.at(&connector.to_string()))
     }
 
     fn grants_parts(&self) -> GrantsParts {
@@ -205,7 +205,7 @@ impl Accounts for OwnAccounts {
     fn bearer<'a>(
         &'a self,
         person: &'a Subject,
-        connector: &'a ConnectorId,
+        connector: &'a AccountId,
         asking: Asking,
     ) -> BoxFuture<'a, Result<Bearer, AccountFault>> {
         Box::pin(async move {
@@ -217,7 +217,7 @@ impl Accounts for OwnAccounts {
         })
     }
 
-    fn visit<'a>(&'a self, connector: &'a ConnectorId) -> BoxFuture<'a, Url> {
+    fn visit<'a>(&'a self, connector: &'a AccountId) -> BoxFuture<'a, Url> {
         Box::pin(async move {
             let AccountParts { desk, address, .. } = &self.0.parts;
             let name = desk.sign_in_to(connector).await;
@@ -231,7 +231,7 @@ impl Accounts for OwnAccounts {
     fn step_up<'a>(
         &'a self,
         person: &'a Subject,
-        connector: &'a ConnectorId,
+        connector: &'a AccountId,
         bearer: &'a Bearer,
         challenge: &'a str,
         asking: Asking,
@@ -249,7 +249,7 @@ impl Accounts for OwnAccounts {
 
     fn rejected<'a>(
         &'a self,
-        connector: &'a ConnectorId,
+        connector: &'a AccountId,
         bearer: &'a Bearer,
         challenge: Option<String>,
     ) -> BoxFuture<'a, ()> {
@@ -272,10 +272,10 @@ fn nobody() -> Advice {
 }
 
 /// Tells what changes, and asks for the tools of a connector that was just signed in to. Ends with the grants.
-fn follow(grants: &ConnectorGrants, tell: Tell, list: mpsc::UnboundedSender<ConnectorId>) {
+fn follow(grants: &ConnectorGrants, tell: Tell, list: mpsc::UnboundedSender<AccountId>) {
     let mut states = grants.watch();
     tokio::spawn(async move {
-        let mut known: BTreeMap<ConnectorId, GrantStatus> = BTreeMap::new();
+        let mut known: BTreeMap<AccountId, GrantStatus> = BTreeMap::new();
         loop {
             let now = states.borrow_and_update().clone();
             for (connector, status) in &now {
@@ -296,7 +296,7 @@ fn follow(grants: &ConnectorGrants, tell: Tell, list: mpsc::UnboundedSender<Conn
     });
 }
 
-fn told(tell: &Tell, connector: &ConnectorId, status: &GrantStatus) {
+fn told(tell: &Tell, connector: &AccountId, status: &GrantStatus) {
     let account = match status {
         GrantStatus::SignedIn { account, .. } => account.clone(),
         GrantStatus::SignedOut | GrantStatus::SigningIn | GrantStatus::NeedsAttention(_) => None,
@@ -312,7 +312,7 @@ fn told(tell: &Tell, connector: &ConnectorId, status: &GrantStatus) {
 }
 
 fn record(event: GrantEvent) -> EventRecord {
-    let record = |kind| EventRecord::new(kind).with("connector", event.connector.as_str());
+    let record = |kind| of_account(EventRecord::new(kind), &event.account);
     match event.what {
         GrantHappening::SignedIn { issuer } => record(AuditEvent::GrantObtained).with("issuer", issuer),
         GrantHappening::Typed => record(AuditEvent::GrantObtained).with("cause", "typed"),
@@ -320,4 +320,10 @@ fn record(event: GrantEvent) -> EventRecord {
         GrantHappening::Ended => record(AuditEvent::GrantLost),
         GrantHappening::SignedOut => record(AuditEvent::GrantLost).with("cause", "signed-out"),
     }
+}
+
+/// The record with the connector that it is about, and with the account where it is named.
+pub(crate) fn of_account(record: EventRecord, AccountId { connector, account }: &AccountId) -> EventRecord {
+    let record = record.with("connector", connector.as_str());
+    if account.is_default() { record } else { record.with("account", account.as_str()) }
 }

@@ -57,12 +57,12 @@ pub enum Command {
     /// Signs in now.
     SignIn {
         /// To this connector; to the organisation where none is named.
-        connector: Option<model::ConnectorId>,
+        connector: Option<model::AccountId>,
     },
     /// Forgets a sign-in.
     SignOut {
         /// The account at this connector; the organisation's session where none is named.
-        connector: Option<model::ConnectorId>,
+        connector: Option<model::AccountId>,
         /// With the organisation's session, the person's accounts at connectors too.
         #[serde(default)]
         forget_accounts: bool,
@@ -70,7 +70,7 @@ pub enum Command {
     /// What a connector's programs print, and what failed on the way to it.
     Logs {
         /// The connector.
-        connector: model::ConnectorId,
+        connector: model::AccountId,
         /// From the entry of this number on.
         after: u64,
         /// Whether to wait a moment for that entry.
@@ -314,7 +314,7 @@ impl Desk {
         }
     }
 
-    fn log(&self, connector: &model::ConnectorId, after: u64) -> Report {
+    fn log(&self, connector: &model::AccountId, after: u64) -> Report {
         let state = Arc::clone(&self.state.borrow());
         if let Some(elsewhere) = state.connectors.get(connector).filter(|it| it.runs == Runs::AtOrganisation)
         {

@@ -8,7 +8,7 @@ use audit::{AuditEvent, EventRecord, Journal, JournalConfig, JournalFault};
 use connector::{Connectors, Voucher};
 use gateway::{Gate, GateConfig, Listening, Snapshots, Switch};
 use issuer::{Issuer, IssuerConfig, Limits, Named, Resources};
-use model::{Advice, BoxFuture, ConnectorId, DeviceId, ForPerson, ServerId, Subject};
+use model::{AccountId, Advice, BoxFuture, DeviceId, ForPerson, ServerId, Subject};
 use os::{Clock, InstanceLock, SystemClock};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
@@ -339,7 +339,7 @@ fn account_parts(
     voucher: Option<Arc<dyn Voucher>>,
     connections: HttpClient,
     address: &str,
-    wanted: &mpsc::UnboundedSender<ConnectorId>,
+    wanted: &mpsc::UnboundedSender<AccountId>,
 ) -> AccountParts {
     AccountParts {
         vault: base.vault.clone(),
@@ -423,8 +423,8 @@ fn gate(
 
 /// What is asked of the catalog, and where it says what it has taken up.
 struct Asked {
-    wanted: mpsc::UnboundedReceiver<ConnectorId>,
-    taken: watch::Sender<BTreeSet<ConnectorId>>,
+    wanted: mpsc::UnboundedReceiver<AccountId>,
+    taken: watch::Sender<BTreeSet<AccountId>>,
     list_grace: Duration,
 }
 

@@ -81,10 +81,7 @@ pub(crate) fn sign_in_item(id: &str, url: &str) -> PendingItem {
     PendingItem {
         id: PendingId::typed(id),
         question: Question::SignIn(SignInRequest {
-            purpose: SignInPurpose::Connector {
-                connector: "mail".parse().unwrap(),
-                title: "Mail".to_owned(),
-            },
+            purpose: SignInPurpose::Connector { account: "mail".parse().unwrap(), title: "Mail".to_owned() },
             authorize_url: url.parse().unwrap(),
             entrance: None,
             redirect_uri: "http://127.0.0.1:4001/callback".parse().unwrap(),
@@ -115,7 +112,7 @@ fn call(state: &AppState, outcome: CallOutcome) -> Activity {
         client_id: "c1".to_owned(),
         client_name: "Claude Code".to_owned(),
         server: state.servers.keys().next().unwrap().clone(),
-        connector: "files".parse().unwrap(),
+        account: "files".parse().unwrap(),
         method: "tools/call".to_owned(),
         target: "read".to_owned(),
         rules: vec!["personal".to_owned()],
@@ -222,7 +219,7 @@ fn without_a_display_no_window_opens() {
 #[test]
 fn a_sign_in_shows_at_its_connector() {
     let mut state = ready();
-    let mail: ConnectorId = "mail".parse().unwrap();
+    let mail: AccountId = "mail".parse().unwrap();
     state.handle(Event::PendingAdded(sign_in_item("b1", "https://idp.test/?state=1")), NOW);
     assert_eq!(state.connectors[&mail].status, ConnectorStatus::SigningIn);
     state.handle(Event::PendingGone { id: PendingId::typed("b1"), ending: Ending::Cancelled }, NOW);
@@ -236,7 +233,7 @@ fn a_sign_in_shows_at_its_connector() {
 
 #[test]
 fn a_sign_in_that_was_given_up_is_offered_again_once() {
-    let mail: ConnectorId = "mail".parse().unwrap();
+    let mail: AccountId = "mail".parse().unwrap();
     let again = Act::SignInTo(mail.clone());
     for ending in [Ending::Cancelled, Ending::Deadline] {
         let mut state = ready();
@@ -363,7 +360,7 @@ fn a_fault_is_said_once_until_it_is_cleared() {
 #[test]
 fn a_call_counts_for_its_assistant_and_connector() {
     let mut state = ready();
-    let files: ConnectorId = "files".parse().unwrap();
+    let files: AccountId = "files".parse().unwrap();
     let activity = call(&state, CallOutcome::Running);
     state.handle(
         Event::AssistantAllowed(Assistant {
@@ -393,14 +390,14 @@ fn a_denied_call_did_not_use_the_connector() {
     let mut state = ready();
     let denied = call(&state, CallOutcome::Denied { reason: "not for you".to_owned() });
     state.handle(Event::Call(denied), NOW);
-    assert_eq!(state.connectors["files"].last_used, None);
+    assert_eq!(state.connectors[&"files".parse().unwrap()].last_used, None);
     assert_eq!(state.activity.len(), 1);
 }
 
 #[test]
 fn new_settings_keep_what_is_known_of_the_same_connector() {
     let mut state = ready();
-    let (files, mail): (ConnectorId, ConnectorId) = ("files".parse().unwrap(), "mail".parse().unwrap());
+    let (files, mail): (AccountId, AccountId) = ("files".parse().unwrap(), "mail".parse().unwrap());
     for connector in [&files, &mail] {
         let status = ConnectorStatus::Ready;
         state.handle(Event::ConnectorStatus { connector: connector.clone(), status }, NOW);

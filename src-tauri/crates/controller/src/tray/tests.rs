@@ -171,7 +171,7 @@ fn many_questions_do_not_fill_the_menu() {
 fn a_connector_that_does_not_answer_is_named_with_what_became_of_its_tools() {
     let mut state = ready();
     let tell = |state: &mut AppState, id: &str, list: ListState| {
-        let connector: ConnectorId = id.parse().unwrap();
+        let connector: AccountId = id.parse().unwrap();
         let status = ConnectorStatus::Unreachable(Advice::new("x", "It is down.", "", ""));
         state.handle(Event::ConnectorStatus { connector: connector.clone(), status }, NOW);
         state.handle(Event::ConnectorTools { connector: connector.clone(), tools: 3 }, NOW);
@@ -216,7 +216,7 @@ fn any_action() -> impl Strategy<Value = TrayAction> {
         proptest::sample::select(Place::ALL.to_vec()).prop_map(TrayAction::Open),
         "[0-9a-f]{6}".prop_map(|id| TrayAction::Look(PendingId::typed(id))),
         slug.prop_map(|id| TrayAction::CopyUrl(id.parse().unwrap())),
-        slug.prop_map(|id| TrayAction::SignInTo(id.parse().unwrap())),
+        "[a-z][a-z0-9-]{0,30}(/[a-z][a-z0-9-]{0,30})?".prop_map(|id| TrayAction::SignInTo(id.parse().unwrap())),
         (slug, "[ -~]{0,40}").prop_map(|(server, client_id)| TrayAction::Revoke {
             server: server.parse().unwrap(),
             client_id

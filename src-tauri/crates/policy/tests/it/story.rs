@@ -1,6 +1,6 @@
 //! The stories *analyst* and *warehouse*, with the policies that tell them.
 
-use model::{Advice, ForPerson, ToolName};
+use model::{AccountName, Advice, ForPerson, ToolName};
 use policy::{CredentialChoice, DenialKind, PERSONAL, Policy, Stage, Target};
 
 use crate::desk::{Desk, circumstance, decide, desk, listed, server, user, with_question};
@@ -87,7 +87,7 @@ fn own_grants_and_none() {
     let policy = policy();
     let user = user("u", &["finance"]);
     let permit = decide(&policy, &user, "analyst mail/send", r#"{"to": [], "body": ""}"#).expect("permitted");
-    assert_eq!(permit.credential(), &CredentialChoice::Own);
+    assert_eq!(permit.credential(), &CredentialChoice::Own(AccountName::default()));
     let permit = decide(&policy, &user, "analyst files/read_file", r#"{"path": "/a"}"#).expect("permitted");
     assert_eq!(permit.credential(), &CredentialChoice::None);
 }
