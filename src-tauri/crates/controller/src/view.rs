@@ -436,7 +436,7 @@ fn settings(state: &AppState) -> Vec<SettingView> {
         setting("Settings come from", settings_from),
         setting(
             "Connectors and virtual servers",
-            format!("{} and {}", state.connectors.len(), state.servers.len()),
+            format!("{} and {}", words::connectors(state.connectors.keys()), state.servers.len()),
         ),
         setting("Sign-in opens", sign_in.to_owned()),
         setting("Records of calls are kept", records),

@@ -216,7 +216,8 @@ fn any_action() -> impl Strategy<Value = TrayAction> {
         proptest::sample::select(Place::ALL.to_vec()).prop_map(TrayAction::Open),
         "[0-9a-f]{6}".prop_map(|id| TrayAction::Look(PendingId::typed(id))),
         slug.prop_map(|id| TrayAction::CopyUrl(id.parse().unwrap())),
-        "[a-z][a-z0-9-]{0,30}(/[a-z][a-z0-9-]{0,30})?".prop_map(|id| TrayAction::SignInTo(id.parse().unwrap())),
+        "[a-z][a-z0-9-]{0,30}(/[a-z][a-z0-9-]{0,30})?"
+            .prop_map(|id| TrayAction::SignInTo(id.parse().unwrap())),
         (slug, "[ -~]{0,40}").prop_map(|(server, client_id)| TrayAction::Revoke {
             server: server.parse().unwrap(),
             client_id
