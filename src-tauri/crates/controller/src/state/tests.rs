@@ -32,6 +32,21 @@ pub(crate) fn ready() -> AppState {
     state
 }
 
+/// The same with another virtual server, which uses another account of the mail.
+pub(crate) fn with_two_accounts() -> AppState {
+    let mut state = ready();
+    let inbox: AccountId = "mail/shared-inbox".parse().unwrap();
+    state.connectors.insert(inbox.clone(), connector("Mail (shared-inbox)", CredentialKind::Own));
+    let service = VirtualServer {
+        title: "Service desk".to_owned(),
+        url: "http://127.0.0.1:7717/s/service/mcp".to_owned(),
+        connectors: vec![inbox],
+        tools: Vec::new(),
+    };
+    state.servers.insert("service".parse().unwrap(), service);
+    state
+}
+
 /// The same for an employee of Acme who is signed in.
 pub(crate) fn managed() -> AppState {
     let mut state = ready();
@@ -271,6 +286,40 @@ fn a_sign_in_that_was_given_up_is_offered_again_once() {
     state.handle(Event::PendingAdded(consent_item("a1")), NOW);
     let denied = Event::PendingGone { id: PendingId::typed("a1"), ending: Ending::Cancelled };
     assert_eq!(state.handle(denied, NOW).len(), 2, "a consent is the assistant's to ask for again");
+}
+
+#[test]
+fn two_accounts_of_a_connector_are_signed_in_to_and_offered_again_apart() {
+    let mut state = with_two_accounts();
+    let (mail, inbox): (AccountId, AccountId) =
+        ("mail".parse().unwrap(), "mail/shared-inbox".parse().unwrap());
+    let mut item = sign_in_item("b2", "https://idp.test/?state=2");
+    if let Question::SignIn(request) = &mut item.question {
+        let title = "Mail (shared-inbox)".to_owned();
+        request.purpose = SignInPurpose::Connector { account: inbox.clone(), title };
+    }
+    state.handle(Event::PendingAdded(sign_in_item("b1", "https://idp.test/?state=1")), NOW);
+    let effects = state.handle(Event::PendingAdded(item), NOW);
+    assert!(
+        effects.iter().any(|effect| matches!(effect, Effect::Notify(notice) if notice.title == "Sign in to Mail (shared-inbox)")),
+        "{effects:?}"
+    );
+    assert_eq!(state.pending.len(), 2, "neither stands for the other");
+
+    let gone = |id: &str| Event::PendingGone { id: PendingId::typed(id), ending: Ending::Cancelled };
+    state.handle(gone("b1"), NOW);
+    let effects = state.handle(gone("b2"), NOW);
+    let Some(Effect::Notify(notice)) = effects.last() else { panic!("{effects:?}") };
+    assert_eq!(notice.title, "You are not signed in to Mail (shared-inbox)");
+    assert_eq!(notice.offer.as_ref().map(|offer| offer.act.clone()), Some(Act::SignInTo(inbox.clone())));
+    let ready = |connector: &AccountId| Event::ConnectorStatus {
+        connector: connector.clone(),
+        status: ConnectorStatus::Ready,
+    };
+    let withdrawn = |id: &str| [Effect::Withdraw(PendingId::typed(id))];
+    assert_eq!(state.handle(ready(&inbox), NOW), withdrawn("b2"));
+    assert_eq!(state.connectors[&mail].status, ConnectorStatus::SignInNeeded);
+    assert_eq!(state.handle(ready(&mail), NOW), withdrawn("b1"));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::event::Event;
 use crate::state::ListState;
-use crate::state::tests::{consent_item, expired, managed, ready, sign_in_item};
+use crate::state::tests::{consent_item, expired, managed, ready, sign_in_item, with_two_accounts};
 
 const NOW: Timestamp = Timestamp::from_seconds(1_000_000);
 
@@ -193,6 +193,25 @@ fn a_connector_that_does_not_answer_is_named_with_what_became_of_its_tools() {
     let connector = "files".parse().unwrap();
     state.handle(Event::ConnectorList { connector, list: ListState::Current }, NOW);
     assert_eq!(of(&state)[1..], [gone], "it answers again");
+}
+
+#[test]
+fn each_account_that_needs_a_sign_in_has_its_own_entry() {
+    let mut state = with_two_accounts();
+    for id in ["mail", "mail/shared-inbox"] {
+        let connector = id.parse().unwrap();
+        let status = ConnectorStatus::SignInNeeded;
+        state.handle(Event::ConnectorStatus { connector, status }, NOW);
+    }
+    let menu = lines(&tray(&state, NOW));
+    let entries: Vec<_> = menu.into_iter().filter(|line| line.contains("sign-in-to")).collect();
+    assert_eq!(
+        entries,
+        [
+            "Sign in to Mail… [sign-in-to:mail]",
+            "Sign in to Mail (shared-inbox)… [sign-in-to:mail/shared-inbox]"
+        ]
+    );
 }
 
 #[test]

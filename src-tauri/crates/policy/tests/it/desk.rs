@@ -43,6 +43,7 @@ pub(crate) fn desk() -> Desk {
         accounts: BTreeMap::new(),
     };
     let mut desk = offered(&["files", "mail"]);
+    desk.accounts.insert(id("mail"), "shared-inbox".parse().expect("an account"));
     desk.tools.insert(id("files"), ["read_file".parse().expect("a tool")].into());
     Desk {
         connectors,
