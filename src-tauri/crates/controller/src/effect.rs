@@ -94,6 +94,8 @@ pub enum Effect {
         redirect_uri: Url,
         /// What is signed in to, for the window's title.
         title: String,
+        /// Whether it knows nothing of other sign-ins, nor they of it: who is signed in there is somebody else.
+        apart: bool,
     },
     /// Close the window that was opened for a pending item, if there is one.
     CloseWindow(PendingId),

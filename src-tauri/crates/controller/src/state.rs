@@ -389,6 +389,7 @@ impl AppState {
                 url: opened_at(request).clone(),
                 redirect_uri: request.redirect_uri.clone(),
                 title: crate::words::sign_in_title(&request.purpose),
+                apart: connector_of(item).is_some_and(|account| !account.account.is_default()),
             },
             Question::Consent(_) | Question::Approval(_) => {
                 Effect::OpenQuestionWindow { id, title: crate::words::title(item) }

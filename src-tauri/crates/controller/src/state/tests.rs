@@ -298,13 +298,16 @@ fn two_accounts_of_a_connector_are_signed_in_to_and_offered_again_apart() {
         let title = "Mail (shared-inbox)".to_owned();
         request.purpose = SignInPurpose::Connector { account: inbox.clone(), title };
     }
-    state.handle(Event::PendingAdded(sign_in_item("b1", "https://idp.test/?state=1")), NOW);
+    let first = state.handle(Event::PendingAdded(sign_in_item("b1", "https://idp.test/?state=1")), NOW);
     let effects = state.handle(Event::PendingAdded(item), NOW);
     assert!(
         effects.iter().any(|effect| matches!(effect, Effect::Notify(notice) if notice.title == "Sign in to Mail (shared-inbox)")),
         "{effects:?}"
     );
     assert_eq!(state.pending.len(), 2, "neither stands for the other");
+    let apart = |effect: &Effect| matches!(effect, Effect::OpenSignInWindow { apart: true, .. });
+    assert!(effects.iter().any(apart), "another's sign-in must not take the place of theirs: {effects:?}");
+    assert!(!first.iter().any(apart), "{first:?}");
 
     let gone = |id: &str| Event::PendingGone { id: PendingId::typed(id), ending: Ending::Cancelled };
     state.handle(gone("b1"), NOW);
