@@ -145,6 +145,19 @@ async fn a_virtual_server_uses_the_account_that_it_names_and_never_another() {
     reader.both_read().await;
     assert_eq!(reader.opened.all().len(), 2, "silently");
 
+    // What the settings say holds from then on, with nobody asked and nothing begun anew.
+    let path = reader.gateway.home().join("deskgate.toml");
+    let settings = std::fs::read_to_string(&path).expect("settings");
+    std::fs::write(&path, settings.replace("shared-inbox", "default")).expect("written");
+    let own =
+        until("the other account", SOON, async || (reads(&reader.service).await? == "alice").then_some(()));
+    own.await.unwrap_or_else(|fault| panic!("{fault}\n{}", reader.gateway.log()));
+    std::fs::write(&path, settings).expect("written");
+    let shared =
+        until("the account as before", SOON, async || (reads(&reader.service).await? == "bob").then_some(()));
+    shared.await.unwrap_or_else(|fault| panic!("{fault}\n{}", reader.gateway.log()));
+    assert_eq!(reader.opened.all().len(), 2, "silently");
+
     let unknown = reader.gateway.deskgate(&["sign-out", "mail/private"]).await.expect("it runs");
     let told = String::from_utf8_lossy(&unknown.stderr).into_owned();
     assert!(!unknown.status.success() && told.contains("mail, mail/shared-inbox"), "{told}");

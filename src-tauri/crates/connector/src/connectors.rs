@@ -17,7 +17,8 @@ use crate::fault::CallFault;
 use crate::follower::Follower;
 use crate::seams::{Asking, Caller, Seams};
 
-/// All connectors. Cheap to clone; all clones are the same connectors.
+/// All connectors, each as often as accounts of it are in use: two accounts share nothing here. Cheap to clone; all clones are
+/// the same connectors.
 #[derive(Clone)]
 pub struct Connectors {
     seams: Seams,
@@ -31,7 +32,7 @@ impl Connectors {
         Self { seams, all: Arc::default(), changes: Arc::new(watch::Sender::new(0)) }
     }
 
-    /// Takes a new set. Connectors whose definition did not change keep their sessions, those that stay under another one
+    /// Takes a new set, with a definition for each account. Connectors whose definition did not change keep their sessions, those that stay under another one
     /// their log; calls in flight end as they were.
     pub fn replace(&self, specs: &BTreeMap<AccountId, ConnectorSpec>) {
         let mut all = self.all.write().unwrap_or_else(PoisonError::into_inner);

@@ -159,9 +159,9 @@ pub enum Order {
         /// back.
         forget_accounts: bool,
     },
-    /// Sign in to a connector now, before a call needs it.
+    /// Sign in to an account at a connector now, before a call needs it.
     SignInTo(AccountId),
-    /// Forget the account at a connector.
+    /// Forget an account at a connector.
     SignOutOf(AccountId),
     /// Take back what an assistant was allowed at a virtual server.
     Revoke {

@@ -38,28 +38,28 @@ pub enum Event {
     // Connectors and assistants.
     /// A connector's status changed.
     ConnectorStatus {
-        /// The connector.
+        /// The connector, as this account sees it.
         connector: AccountId,
         /// Its status now.
         status: ConnectorStatus,
     },
     /// The account in use at a connector is known, or forgotten.
     ConnectorAccount {
-        /// The connector.
+        /// The connector, as this account sees it.
         connector: AccountId,
         /// The account as the connector names it.
         account: Option<String>,
     },
     /// How many tools a connector has.
     ConnectorTools {
-        /// The connector.
+        /// The connector, as this account sees it.
         connector: AccountId,
         /// The number.
         tools: u32,
     },
     /// How what a connector lists stands.
     ConnectorList {
-        /// The connector.
+        /// The connector, as this account sees it.
         connector: AccountId,
         /// How.
         list: ListState,
@@ -139,9 +139,9 @@ pub enum Act {
         /// Whether the person's accounts at connectors are forgotten too.
         forget_accounts: bool,
     },
-    /// Sign in to a connector.
+    /// Sign in to an account at a connector.
     SignInTo(AccountId),
-    /// Forget the account at a connector.
+    /// Forget an account at a connector.
     SignOutOf(AccountId),
     /// Take back what an assistant was allowed.
     Revoke {
@@ -173,7 +173,7 @@ pub struct Configuration {
     pub sign_in_surface: org_protocol::SignInSurface,
     /// The virtual servers.
     pub servers: BTreeMap<ServerId, VirtualServer>,
-    /// The connectors.
+    /// The connectors, each as often as accounts of it are in use.
     pub connectors: BTreeMap<AccountId, Connector>,
 }
 

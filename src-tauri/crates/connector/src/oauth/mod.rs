@@ -359,7 +359,7 @@ impl ConnectorGrants {
 
     fn find(&self, connector: &AccountId) -> Result<Kept, GrantFault> {
         let keepers = self.0.keepers.read().unwrap_or_else(PoisonError::into_inner);
-        let missing = || FaultKind::NotOffered("it has no accounts".to_owned()).at(&connector.to_string());
+        let missing = || FaultKind::NotOffered("it has no accounts".to_owned()).at(connector.to_string());
         keepers.serving.get(connector).cloned().ok_or_else(missing)
     }
 }
