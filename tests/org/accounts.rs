@@ -1,5 +1,7 @@
 //! Several accounts at one connector, as IT names them.
 
+use std::collections::BTreeSet;
+
 use super::*;
 
 const SERVICE: &str = r#"
@@ -59,6 +61,11 @@ async fn every_account_that_it_names_is_recorded_and_forgotten_on_wish() {
     })
     .await
     .unwrap_or_else(|fault| panic!("{fault}\n{}", gateway.log()));
+
+    let named = acme.organisation.records(&["--credential", "user:shared-inbox"]).await.expect("records");
+    let servers: BTreeSet<_> =
+        named.iter().filter_map(|record| record["body"]["server"].as_str()).collect();
+    assert_eq!(servers, ["service"].into(), "{named:?}");
 
     let asked = gateway.deskgate(&["sign-out", "--forget-accounts"]).await.expect("it runs");
     assert!(asked.status.success(), "{}", String::from_utf8_lossy(&asked.stderr));
