@@ -63,8 +63,7 @@ async fn every_account_that_it_names_is_recorded_and_forgotten_on_wish() {
     .unwrap_or_else(|fault| panic!("{fault}\n{}", gateway.log()));
 
     let named = acme.organisation.records(&["--credential", "user:shared-inbox"]).await.expect("records");
-    let servers: BTreeSet<_> =
-        named.iter().filter_map(|record| record["body"]["server"].as_str()).collect();
+    let servers: BTreeSet<_> = named.iter().filter_map(|record| record["body"]["server"].as_str()).collect();
     assert_eq!(servers, ["service"].into(), "{named:?}");
 
     let asked = gateway.deskgate(&["sign-out", "--forget-accounts"]).await.expect("it runs");

@@ -158,6 +158,13 @@ impl OwnAccounts {
         faults
     }
 
+    /// The accounts of people's own that are in use, whoever is present.
+    pub(crate) fn in_use(&self) -> Vec<AccountId> {
+        let held = self.held();
+        let own = held.accounts.iter().filter(|(_, spec)| spec.credential.is_own());
+        own.map(|(account, _)| account.clone()).collect()
+    }
+
     /// Whether this is an account of the person's own, and they are not signed in to it.
     pub(crate) fn is_signed_out(&self, account: &AccountId) -> bool {
         let held = self.held();

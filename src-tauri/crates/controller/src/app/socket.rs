@@ -17,6 +17,7 @@ use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{mpsc, watch};
 
+use super::accounts::OwnAccounts;
 use super::bridges::{Bridges, Guest};
 use super::explain::Explained;
 use super::home::Home;
@@ -24,7 +25,7 @@ use super::logs::Logs;
 use super::present::Present;
 use crate::event::{Act, Event};
 use crate::pending::{PendingDesk, PendingId, PendingItem};
-use crate::state::{AppState, Connector, CredentialKind, Runs};
+use crate::state::{AppState, Runs};
 use crate::{view, words};
 
 const LONGEST_REQUEST: u64 = 1024 * 1024;
@@ -196,6 +197,7 @@ pub(crate) struct Desk {
     pub(crate) present: Present,
     pub(crate) bridges: Bridges,
     pub(crate) logs: Logs,
+    pub(crate) accounts: OwnAccounts,
     /// Whether an organisation decides here.
     pub(crate) managed: bool,
     pub(crate) clock: Arc<dyn Clock>,
@@ -343,13 +345,11 @@ impl Desk {
 
     /// Whether this is an account of the person's own that is in use; else the ones that are, in words.
     fn own_account(&self, wanted: &AccountId) -> Result<(), Advice> {
-        let state = Arc::clone(&self.state.borrow());
-        let is_own = |it: &Connector| it.credential == CredentialKind::Own;
-        if state.connectors.get(wanted).is_some_and(is_own) {
+        let own = self.accounts.in_use();
+        if own.contains(wanted) {
             return Ok(());
         }
-        let own = state.connectors.iter().filter(|(_, it)| is_own(it)).map(|(id, _)| id.to_string());
-        let own: Vec<_> = own.collect();
+        let own: Vec<_> = own.iter().map(ToString::to_string).collect();
         Err(Advice::new(
             "account-unknown",
             format!("No account of your own is used at {wanted}."),

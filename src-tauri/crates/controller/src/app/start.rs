@@ -226,7 +226,7 @@ async fn run(
     let bridges = Bridges::new(Arc::clone(&gate), Arc::clone(&engine.issuer), stopped.clone());
     let socket = tokio::spawn(socket::serve(
         local,
-        socket_desk(&base, present, shared, state.clone(), bridges, logs.clone()),
+        socket_desk(&base, present, shared, state.clone(), bridges, logs.clone(), accounts.clone()),
     ));
     let catalog = tokio::spawn(catalog.run());
     let server = tokio::spawn(gateway::serve(listening, gate, stopped));
@@ -461,6 +461,7 @@ fn socket_desk(
     state: watch::Receiver<Arc<AppState>>,
     bridges: Bridges,
     logs: Logs,
+    accounts: OwnAccounts,
 ) -> socket::Desk {
     socket::Desk {
         pending: base.desk.clone(),
@@ -470,6 +471,7 @@ fn socket_desk(
         present,
         bridges,
         logs,
+        accounts,
         managed,
         clock: Arc::clone(&base.clock),
     }
