@@ -55,6 +55,40 @@ async fn a_grant_is_renewed_before_it_expires() {
     assert_eq!(opened.all().len(), 1, "nobody is asked again");
 }
 
+/// A server that takes bound tokens only (RFC 9449): nothing that a thief could use ever goes to it.
+#[tokio::test]
+async fn tokens_are_bound_to_a_key_where_the_connector_takes_such_and_stay_so_over_renewals_and_restarts() {
+    let settings = IdpSettings { access_token: Duration::from_secs(6), ..IdpSettings::default() };
+    let idp = Idp::start(&settings).await.expect("the identity provider starts");
+    let mail = Mail::start_with_bound_tokens(&idp).await.expect("the mail starts");
+    let (mut gateway, mut opened) = at_mail(&mail).await;
+    let assistant = let_in(&gateway).await;
+    let call = [Step::call("list_messages", json!({}))];
+    let (first, _) = tokio::join!(assistant.run(None, &call), signs_in(&mut opened, Employee::bob()));
+    let first = first.expect("connected");
+    assert_eq!(first.answers[0]["structuredContent"]["account"], "bob", "{first:?}\n{}", gateway.log());
+    assert!(opened.all()[0].as_str().contains("dpop_jkt="), "the code is bound too");
+
+    let end = tokio::time::Instant::now() + 2 * settings.access_token;
+    while tokio::time::Instant::now() < end {
+        let later = assistant.run(None, &call).await.expect("connected");
+        assert_eq!(later.answers[0]["structuredContent"]["account"], "bob", "{later:?}\n{:?}", mail.proofs());
+    }
+    gateway.restart().await.expect("it comes back");
+    let last = assistant.run(None, &call).await.expect("connected");
+
+    assert_eq!(last.answers[0]["structuredContent"]["account"], "bob", "{last:?}\n{:?}", mail.proofs());
+    assert_eq!(opened.all().len(), 1, "nobody is asked again");
+    let proofs = mail.proofs();
+    assert!(
+        proofs.iter().any(|proof| proof == "use_dpop_nonce"),
+        "a stale nonce is answered with the new one: {proofs:?}"
+    );
+    let flaws: Vec<_> =
+        proofs.iter().filter(|proof| !["good", "use_dpop_nonce"].contains(&proof.as_str())).collect();
+    assert!(flaws.is_empty(), "{flaws:?}");
+}
+
 #[tokio::test]
 async fn whoever_cancels_is_told_so_and_can_sign_in_later() {
     let idp = Idp::start(&IdpSettings::default()).await.expect("the identity provider starts");

@@ -273,7 +273,8 @@ impl Connector {
         {
             return Err(CallFault::Resting { seconds: wait.as_secs(), last });
         }
-        match self.open(bearer, &capabilities.cloned().unwrap_or_default()).await {
+        // It is rare and large: on the heap, calls do not carry it along.
+        match Box::pin(self.open(bearer, &capabilities.cloned().unwrap_or_default())).await {
             Ok(session) => {
                 let session = Arc::new(session);
                 slot.backoff.succeeded();

@@ -1,6 +1,7 @@
 //! From a permit and a durable intent to what came of the effect: with the connector's questions on the way, in whichever
 //! form its revision and the assistant's put them (MCP 2026-07-28, basic/patterns/mrtr).
 
+use std::pin::pin;
 use std::sync::Arc;
 
 use audit::Intent;
@@ -48,13 +49,13 @@ impl Causing<'_> {
             return Caused::Answered(Err(UpstreamFault::NotPermitted.into()));
         };
         if self.params.method() == Method::Subscribe {
-            return self.subscribe(standing).await;
+            return Box::pin(self.subscribe(standing)).await;
         }
         let wants = self.voice.wants(self.grant);
         match (waiting, wants) {
-            (Some(waiting), _) => self.resume(&standing, waiting).await,
+            (Some(waiting), _) => Box::pin(self.resume(&standing, waiting)).await,
             (None, None) => self.in_rounds(&standing, None).await,
-            (None, Some(wants)) if self.is_parkable() => self.begin(standing, wants).await,
+            (None, Some(wants)) if self.is_parkable() => Box::pin(self.begin(standing, wants)).await,
             (None, Some(wants)) => {
                 let (ear, hearing) = ear(wants);
                 self.in_rounds(&standing, Some((ear, hearing))).await
@@ -202,7 +203,7 @@ impl Causing<'_> {
         match heard {
             None => gate.connectors.call(authority, params, caller(grant), deadline, None).await,
             Some((ear, hearing)) => {
-                let work = gate.connectors.call(authority, params, caller(grant), deadline, Some(ear));
+                let work = pin!(gate.connectors.call(authority, params, caller(grant), deadline, Some(ear)));
                 voice.carry(work, hearing).await
             }
         }

@@ -111,6 +111,19 @@ struct Claims {
     iat: i64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     ath: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    nonce: Option<String>,
+}
+
+/// What makes a proof another one than any before.
+#[derive(Debug, Clone, Copy)]
+pub struct Fresh<'a> {
+    /// Unguessable, and used once.
+    pub jti: &'a str,
+    /// When it is made.
+    pub now: Timestamp,
+    /// What the server wants to see in it (RFC 9449, section 8).
+    pub nonce: Option<&'a str>,
 }
 
 impl Jwk {
@@ -134,24 +147,24 @@ impl Jwk {
     }
 }
 
-/// Makes a proof. `jti` is fresh and unguessable; `sign` is ES256 by the private half of `jwk` (RFC 7518, section 3.4).
+/// Makes a proof. `sign` is ES256 by the private half of `jwk` (RFC 7518, section 3.4).
 ///
 /// # Errors
 /// Whatever `sign` fails with.
 pub fn prove<E>(
     jwk: &Jwk,
     proof_for: ProofFor<'_>,
-    jti: &str,
-    now: Timestamp,
+    fresh: Fresh<'_>,
     sign: impl FnOnce(&[u8]) -> Result<[u8; 64], E>,
 ) -> Result<String, E> {
     let header = Header { typ: "dpop+jwt".to_owned(), alg: "ES256".to_owned(), jwk: jwk.clone() };
     let claims = Claims {
-        jti: jti.to_owned(),
+        jti: fresh.jti.to_owned(),
         htm: proof_for.method.to_owned(),
         htu: target(proof_for.url),
-        iat: now.seconds(),
+        iat: fresh.now.seconds(),
         ath: proof_for.access_token.map(token_hash),
+        nonce: fresh.nonce.map(str::to_owned),
     };
     let input = format!("{}.{}", encode(&header), encode(&claims));
     let signature = sign(input.as_bytes())?;
@@ -261,7 +274,7 @@ mod tests {
         let (key, jwk) = key(5);
         let address = url(address);
         let proof_for = ProofFor { method, url: &address, access_token: token };
-        prove(&jwk, proof_for, jti, at, |input| {
+        prove(&jwk, proof_for, Fresh { jti, now: at, nonce: None }, |input| {
             let signature: Signature = key.sign(input);
             Ok::<_, Infallible>(signature.to_bytes().into())
         })

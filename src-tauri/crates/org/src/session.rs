@@ -12,7 +12,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
-use vault::{DeviceKey, Kind};
+use vault::{Kind, ProofKey};
 
 use crate::wire::{ORDINARY, SMALL, body};
 use crate::{IdToken, Inner, Org, OrgFault};
@@ -212,11 +212,7 @@ impl Inner {
         let _ = self.session.subscribe().wait_for(is_other).await;
     }
 
-    async fn ask_session(
-        &self,
-        request: &SessionRequest,
-        key: &DeviceKey,
-    ) -> Result<SessionAnswer, OrgFault> {
+    async fn ask_session(&self, request: &SessionRequest, key: &ProofKey) -> Result<SessionAnswer, OrgFault> {
         let before = self.live_session().ok().map(|session| session.token);
         match self.post(SESSION_PATH, request, key, before.as_ref()).await {
             // The server has ended the session before: a token with its nonce opens another.
@@ -227,7 +223,7 @@ impl Inner {
         }
     }
 
-    async fn enrol(&self, id_token: &SecretString, seed: NonceSeed, key: &DeviceKey) -> Result<(), OrgFault> {
+    async fn enrol(&self, id_token: &SecretString, seed: NonceSeed, key: &ProofKey) -> Result<(), OrgFault> {
         let request = EnrolRequest {
             format: SESSION_FORMAT,
             id_token: id_token.expose_secret().to_owned(),
@@ -244,7 +240,7 @@ impl Inner {
         &self,
         path: &str,
         message: &impl Serialize,
-        key: &DeviceKey,
+        key: &ProofKey,
         token: Option<&SecretString>,
     ) -> Result<T, OrgFault> {
         let request = self.wire.proved(Method::POST, path, key, token, self.clock.now())?;
@@ -261,7 +257,7 @@ impl Inner {
     }
 
     /// The random half of a nonce. Without a nonce any will do: the session before vouches then.
-    async fn seed_of(&self, nonce: Option<&str>, key: &DeviceKey) -> Result<NonceSeed, OrgFault> {
+    async fn seed_of(&self, nonce: Option<&str>, key: &ProofKey) -> Result<NonceSeed, OrgFault> {
         let thumbprint = key.thumbprint();
         let seeds = self.seeds().await?;
         let found = match nonce {

@@ -7,12 +7,12 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use model::Timestamp;
 use org_protocol::ErrorBody;
-use org_protocol::dpop::{self, Jwk, ProofFor};
+use org_protocol::dpop::{self, Fresh, Jwk, ProofFor};
 use reqwest::header::{AUTHORIZATION, HeaderValue};
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
-use vault::DeviceKey;
+use vault::ProofKey;
 
 use crate::OrgFault;
 
@@ -70,7 +70,7 @@ impl Wire {
         &self,
         method: Method,
         path: &str,
-        key: &DeviceKey,
+        key: &ProofKey,
         token: Option<&SecretString>,
         now: Timestamp,
     ) -> Result<RequestBuilder, OrgFault> {
@@ -120,7 +120,7 @@ pub(crate) fn refused(status: StatusCode, body: &[u8]) -> OrgFault {
 fn proof(
     method: &Method,
     url: &Url,
-    key: &DeviceKey,
+    key: &ProofKey,
     token: Option<&str>,
     now: Timestamp,
 ) -> Result<String, OrgFault> {
@@ -130,7 +130,8 @@ fn proof(
     getrandom::fill(&mut random).map_err(OrgFault::Random)?;
     let proof_for = ProofFor { method: method.as_str(), url, access_token: token };
     let sign = |input: &[u8]| Ok::<_, OrgFault>(key.sign(input));
-    dpop::prove(&jwk, proof_for, &URL_SAFE_NO_PAD.encode(random), now, sign)
+    let fresh = Fresh { jti: &URL_SAFE_NO_PAD.encode(random), now, nonce: None };
+    dpop::prove(&jwk, proof_for, fresh, sign)
 }
 
 /// https, or http on this machine.

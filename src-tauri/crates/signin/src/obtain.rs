@@ -8,7 +8,6 @@ use serde::Deserialize;
 
 use crate::answer::error_code;
 use crate::client_key::ASSERTION_TYPE;
-use crate::token::tokens;
 use crate::{ClientKey, FaultKind, Reach, RenewFault, TokenEndpoint, Tokens};
 
 /// RFC 7523, section 2.1.
@@ -58,24 +57,25 @@ impl TokenEndpoint {
             None => self.client_secret.as_ref(),
         };
         let request = self.form(&self.token, &fields, secret).map_err(RenewFault::NotDone)?;
-        let answer = reach.send(request).await.map_err(|fault| RenewFault::NotDone(fault.into()))?;
-        read(answer.status().is_success(), answer.body())
+        let answer = self.requests(reach).send(request).await;
+        let answer = answer.map_err(|fault| RenewFault::NotDone(fault.into()))?;
+        self.read(answer.status().is_success(), answer.body())
     }
-}
 
-fn read(granted: bool, body: &[u8]) -> Result<Tokens, RenewFault> {
-    let unreadable = |what: String| RenewFault::NotDone(FaultKind::Unreadable(what));
-    if granted {
-        // The text may hold a token: only the place of the fault is said.
-        let response = serde_json::from_slice(body)
-            .map_err(|fault| unreadable(format!("a token, column {}", fault.column())))?;
-        // Asking again needs no refresh token, and leaves none behind that somebody else could use.
-        let tokens = tokens(response).map_err(RenewFault::NotDone)?;
-        return Ok(Tokens { refresh: None, ..tokens });
-    }
-    match refusal(body).map_err(RenewFault::NotDone)? {
-        code if is_passing(&code) => Err(RenewFault::NotDone(FaultKind::Unreachable(code))),
-        code => Err(RenewFault::Ended(code)),
+    fn read(&self, granted: bool, body: &[u8]) -> Result<Tokens, RenewFault> {
+        let unreadable = |what: String| RenewFault::NotDone(FaultKind::Unreadable(what));
+        if granted {
+            // The text may hold a token: only the place of the fault is said.
+            let response = serde_json::from_slice(body)
+                .map_err(|fault| unreadable(format!("a token, column {}", fault.column())))?;
+            // Asking again needs no refresh token, and leaves none behind that somebody else could use.
+            let tokens = self.tokens(response).map_err(RenewFault::NotDone)?;
+            return Ok(Tokens { refresh: None, ..tokens });
+        }
+        match refusal(body).map_err(RenewFault::NotDone)? {
+            code if is_passing(&code) => Err(RenewFault::NotDone(FaultKind::Unreachable(code))),
+            code => Err(RenewFault::Ended(code)),
+        }
     }
 }
 
@@ -94,7 +94,11 @@ pub(crate) fn refusal(body: &[u8]) -> Result<String, FaultKind> {
     read.map(|refusal| error_code(&refusal.error)).map_err(|_| FaultKind::Unreadable("a refusal".to_owned()))
 }
 
-/// Whether an error code says that the same may be granted a moment later.
+/// Whether an error code says that the same may be granted a moment later: a proof that is no good was made with a clock or a
+/// nonce that is.
 pub(crate) fn is_passing(code: &str) -> bool {
-    matches!(code, "temporarily_unavailable" | "server_error" | "slow_down")
+    matches!(
+        code,
+        "temporarily_unavailable" | "server_error" | "slow_down" | "use_dpop_nonce" | "invalid_dpop_proof"
+    )
 }

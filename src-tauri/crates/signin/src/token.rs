@@ -20,7 +20,8 @@ use url::Url;
 
 use crate::answer::error_code;
 use crate::obtain::is_passing;
-use crate::{FaultKind, HttpFault, HttpRequest, Reach};
+use crate::prover::TokenRequests;
+use crate::{FaultKind, HttpFault, HttpRequest, Prover, Reach};
 
 /// The longest that an access token is believed to last, so that arithmetic on it stays in range.
 const LONGEST_LIFE: Duration = Duration::from_secs(365 * 24 * 3600);
@@ -56,6 +57,8 @@ pub struct TokenEndpoint {
     pub client_secret: Option<SecretString>,
     /// Whether the secret goes into the body (`client_secret_post`) instead of the header.
     pub secret_in_body: bool,
+    /// What proves possession of the key that tokens are to be bound to; bearer tokens where there is none.
+    pub prover: Option<Prover>,
 }
 
 /// What a token endpoint gave.
@@ -71,6 +74,8 @@ pub struct Tokens {
     pub lasts: Option<Duration>,
     /// The scopes that were granted, where they differ from those asked for.
     pub scopes: Option<BTreeSet<String>>,
+    /// Whether they are bound to the key of [`TokenEndpoint::prover`] (RFC 9449).
+    pub bound: bool,
 }
 
 /// A code and what proves that we asked for it.
@@ -125,7 +130,8 @@ impl TokenEndpoint {
         if let Some(resource) = redemption.resource {
             request = request.add_extra_param("resource", resource.to_owned());
         }
-        tokens(request.request_async(reach).await.map_err(exchange_fault)?)
+        let requests = self.requests(reach);
+        self.tokens(request.request_async(&requests).await.map_err(exchange_fault)?)
     }
 
     /// Uses a refresh token once.
@@ -144,8 +150,9 @@ impl TokenEndpoint {
         if let Some(resource) = resource {
             request = request.add_extra_param("resource", resource.to_owned());
         }
-        let response = request.request_async(reach).await.map_err(renew_fault)?;
-        tokens(response).map_err(RenewFault::Unknown)
+        let requests = self.requests(reach);
+        let response = request.request_async(&requests).await.map_err(renew_fault)?;
+        self.tokens(response).map_err(RenewFault::Unknown)
     }
 
     /// Tells the server that a token is no longer used; nothing happens where it has no revocation endpoint.
@@ -199,6 +206,32 @@ impl TokenEndpoint {
         request.body(form.finish().into_bytes()).map_err(|fault| FaultKind::Internal(fault.to_string()))
     }
 
+    /// The way to the token endpoint.
+    pub(crate) fn requests<'a>(&'a self, reach: &'a Reach) -> TokenRequests<'a> {
+        TokenRequests { reach, prover: self.prover.as_ref() }
+    }
+
+    /// What was given. A server may give bearer tokens although a key was shown (RFC 9449, section 5).
+    pub(crate) fn tokens(&self, response: TokenResponse) -> Result<Tokens, FaultKind> {
+        let bound = match response.token_type() {
+            BasicTokenType::Bearer => false,
+            BasicTokenType::Extension(kind) if self.prover.is_some() && kind.eq_ignore_ascii_case("dpop") => {
+                true
+            }
+            BasicTokenType::Mac | BasicTokenType::Extension(_) => {
+                return Err(FaultKind::NotOffered("bearer tokens".to_owned()));
+            }
+        };
+        Ok(Tokens {
+            access: response.access_token().secret().clone().into(),
+            refresh: response.refresh_token().map(|token| token.secret().clone().into()),
+            id_token: response.extra_fields().id_token.clone().map(SecretString::from),
+            lasts: response.expires_in().map(|lasts| lasts.min(LONGEST_LIFE)),
+            scopes: response.scopes().map(|scopes| scopes.iter().map(|scope| scope.to_string()).collect()),
+            bound,
+        })
+    }
+
     fn client(&self) -> Client {
         let mut client = oauth2::Client::new(ClientId::new(self.client_id.clone()))
             .set_token_uri(TokenUrl::from_url(self.token.clone()));
@@ -217,19 +250,6 @@ fn basic(client_id: &str, secret: &SecretString) -> String {
     let encoded = |text: &str| url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
     let pair = format!("{}:{}", encoded(client_id), encoded(secret.expose_secret()));
     format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(pair))
-}
-
-pub(crate) fn tokens(response: TokenResponse) -> Result<Tokens, FaultKind> {
-    if *response.token_type() != BasicTokenType::Bearer {
-        return Err(FaultKind::NotOffered("bearer tokens".to_owned()));
-    }
-    Ok(Tokens {
-        access: response.access_token().secret().clone().into(),
-        refresh: response.refresh_token().map(|token| token.secret().clone().into()),
-        id_token: response.extra_fields().id_token.clone().map(SecretString::from),
-        lasts: response.expires_in().map(|lasts| lasts.min(LONGEST_LIFE)),
-        scopes: response.scopes().map(|scopes| scopes.iter().map(|scope| scope.to_string()).collect()),
-    })
 }
 
 fn renew_fault(error: TokenRequestError) -> RenewFault {

@@ -25,6 +25,20 @@ impl Mail {
         Self::spawn(&json!({ "port": 0, "issuer": idp.issuer() })).await
     }
 
+    /// Starts one that takes bound tokens of `idp` only (RFC 9449), each request proved with a nonce of its own.
+    ///
+    /// # Errors
+    /// If it cannot be started.
+    pub async fn start_with_bound_tokens(idp: &Idp) -> Result<Self, PeerFault> {
+        Self::spawn(&json!({ "port": 0, "issuer": idp.issuer(), "bound": true })).await
+    }
+
+    /// What it said of each proof that came, in order: `good`, or what is wrong.
+    pub fn proofs(&self) -> Vec<String> {
+        let log = self.process.log();
+        log.lines().filter_map(|line| line.trim().strip_prefix("proof ").map(str::to_owned)).collect()
+    }
+
     async fn spawn(settings: &serde_json::Value) -> Result<Self, PeerFault> {
         let mut process = Spec::new("mail", python()?)
             .arg(script("python/mail.py"))

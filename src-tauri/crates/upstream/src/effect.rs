@@ -1,5 +1,6 @@
 //! One effect at a connector, from the request to its answer.
 
+use std::pin::pin;
 use std::sync::PoisonError;
 use std::time::Duration;
 
@@ -7,16 +8,16 @@ use mcp::connector::{self, Hop, Outgoing};
 use mcp::{CallParams, LogLevel, Method};
 
 use crate::authority::Authority;
+use crate::bearer::Bearer;
 use crate::calls::Registered;
 use crate::ear::{Ear, LogWish};
 use crate::fault::UpstreamFault;
-use crate::http::Bearer;
 use crate::session::{Answer, Session, Unanswered, VERSION, within};
 
 /// How long what a server said before its answer may take to come by another stream. A program has but one way.
 const STRAGGLERS: Duration = Duration::from_millis(150);
 
-/// One effect that a session is used for.
+/// One effect that a session is used for. What is rare on its way is on the heap: each call carries the rest along.
 pub(crate) struct Effect<'a> {
     pub(crate) session: &'a Session,
     pub(crate) params: &'a CallParams<'a>,
@@ -27,7 +28,7 @@ pub(crate) struct Effect<'a> {
 
 impl Effect<'_> {
     pub(crate) async fn attempt(&self, deadline: Duration) -> Result<Answer, UpstreamFault> {
-        let work = self.exchange();
+        let work = pin!(self.exchange());
         let tasks = self.ear.is_some_and(|ear| ear.wants().capabilities.tasks());
         let outcome = match self.ear {
             Some(ear) => ear.within(deadline, work).await,
@@ -46,16 +47,16 @@ impl Effect<'_> {
         if let (Some(LogWish::From(level)), false) =
             (ear.map(|ear| ear.wants().log), session.dialect.is_stateless())
         {
-            session.raise_level(level, bearer).await?;
+            Box::pin(session.raise_level(level, bearer)).await?;
         }
         session.hears().await;
         let answer = if self.is_job() {
-            self.done_as_task().await?
+            Box::pin(self.done_as_task()).await?
         } else {
             match self.sent(self.params).await? {
                 // Some tools are called as tasks or not at all; nothing was done.
                 Err(error) if self.may_be_job() && connector::is_no_method(&error) => {
-                    self.done_as_task().await?
+                    Box::pin(self.done_as_task()).await?
                 }
                 answer => answer,
             }

@@ -6,17 +6,17 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
+use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 use mcp::connector::{self, FromConnector, Notice, Outgoing, Question};
 use mcp::sse::Decoder;
 use mcp::{Dialect, Filter};
-use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::value::RawValue;
 use tokio::sync::{Semaphore, watch};
 use url::Url;
 
 use crate::MESSAGE_LIMIT;
+use crate::bearer::Bearer;
 use crate::calls::{Calls, Replier, answered};
 use crate::ear::Ear;
 use crate::fault::UpstreamFault;
@@ -38,58 +38,11 @@ const MOST_RESUMED: usize = 100;
 const SESSION: &str = "mcp-session-id";
 const EVENT_STREAM: &str = "text/event-stream";
 
-/// An access token for a connector; never one of the gateway's own.
-#[derive(Clone)]
-pub struct Bearer {
-    token: SecretString,
-    /// The header that it goes into by itself; as a bearer token into `Authorization` (RFC 6750, section 2.1) where none.
-    header: Option<HeaderName>,
-}
-
-impl Bearer {
-    /// Wraps a token.
-    pub fn new(token: SecretString) -> Self {
-        Self { token, header: None }
-    }
-
-    /// Has it sent by itself in the header of this name, as servers want their API keys.
-    ///
-    /// # Errors
-    /// [`UpstreamFault::Unusable`] if there is no header of such a name.
-    pub fn in_header(self, name: &str) -> Result<Self, UpstreamFault> {
-        let header = HeaderName::from_bytes(name.as_bytes())
-            .map_err(|_| UpstreamFault::Unusable("a header without a name".to_owned()))?;
-        Ok(Self { header: Some(header), ..self })
-    }
-
-    fn header(&self) -> Option<(HeaderName, HeaderValue)> {
-        let token = self.token.expose_secret();
-        let (name, value) = match &self.header {
-            Some(name) => (name.clone(), HeaderValue::from_str(token)),
-            None => (header::AUTHORIZATION, HeaderValue::from_str(&format!("Bearer {token}"))),
-        };
-        let mut value = value.ok()?;
-        value.set_sensitive(true);
-        Some((name, value))
-    }
-
-    /// Whether both are the same token, compared by their digests.
-    pub fn same_as(&self, other: &Self) -> bool {
-        model::Digest::of(self.token.expose_secret().as_bytes())
-            == model::Digest::of(other.token.expose_secret().as_bytes())
-    }
-}
-
-impl std::fmt::Debug for Bearer {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Bearer(..)")
-    }
-}
-
 /// What is said to one server.
 #[derive(Debug)]
 pub(crate) struct Http {
     links: Arc<Links>,
+    url: Url,
     /// Set by the answer to `initialize`, where the server keeps sessions.
     session: OnceLock<HeaderValue>,
     /// Set as soon as it is known.
@@ -107,6 +60,7 @@ impl Http {
         let links = Links::new(client, url)?;
         Ok(Self {
             links,
+            url: url.clone(),
             session: OnceLock::new(),
             dialect: OnceLock::new(),
             calls,
@@ -221,11 +175,11 @@ impl Http {
         headers: Vec<(&'static str, String)>,
         bearer: Option<&Bearer>,
     ) -> Result<Exchange, UpstreamFault> {
-        let mut request = self.request_with(Bytes::new(), headers, bearer);
+        let mut request = self.request_with(Bytes::new(), headers);
         *request.method_mut() = Method::GET;
         request.headers_mut().insert(header::ACCEPT, HeaderValue::from_static(EVENT_STREAM));
         request.headers_mut().remove(header::CONTENT_TYPE);
-        self.links.send(request).await
+        self.send(request, bearer).await
     }
 
     fn stream_of(&self, exchange: Exchange) -> Result<Option<Exchange>, UpstreamFault> {
@@ -247,21 +201,48 @@ impl Http {
     }
 
     async fn post(&self, message: Outgoing, bearer: Option<&Bearer>) -> Result<Exchange, UpstreamFault> {
-        let mut request = self.request_with(Bytes::from(message.body), message.headers, bearer);
+        let mut request = self.request_with(Bytes::from(message.body), message.headers);
         for (name, value) in message.repeated {
             if let Ok(value) = HeaderValue::from_str(&value) {
                 request.headers_mut().insert(name, value);
             }
         }
+        self.send(request, bearer).await
+    }
+
+    /// Sends a request with the token.
+    async fn send(
+        &self,
+        mut request: Request<Full<Bytes>>,
+        bearer: Option<&Bearer>,
+    ) -> Result<Exchange, UpstreamFault> {
+        if let Some(bearer) = bearer {
+            if bearer.is_bound() {
+                return Box::pin(self.prove(request, bearer)).await;
+            }
+            bearer.put_on(&mut request, &self.url);
+        }
         self.links.send(request).await
     }
 
-    fn request_with(
-        &self,
-        body: Bytes,
-        extra: Vec<(&'static str, String)>,
-        bearer: Option<&Bearer>,
-    ) -> Request<Full<Bytes>> {
+    /// Sends a request with a proof. A server that wants its nonce in it has done nothing yet, and gets the request again
+    /// with it, once (RFC 9449, section 9).
+    async fn prove(&self, request: Request<Full<Bytes>>, bearer: &Bearer) -> Result<Exchange, UpstreamFault> {
+        let (mut first, mut again) = (request.clone(), request);
+        bearer.put_on(&mut first, &self.url);
+        let exchange = self.links.send(first).await?;
+        let is_new = bearer.hear(&self.url, exchange.response().headers());
+        if !is_new || !wants_nonce(exchange.response()) {
+            return Ok(exchange);
+        }
+        exchange.let_go();
+        bearer.put_on(&mut again, &self.url);
+        let exchange = self.links.send(again).await?;
+        bearer.hear(&self.url, exchange.response().headers());
+        Ok(exchange)
+    }
+
+    fn request_with(&self, body: Bytes, extra: Vec<(&'static str, String)>) -> Request<Full<Bytes>> {
         let mut request = Request::new(Full::new(body));
         *request.method_mut() = Method::POST;
         let headers = request.headers_mut();
@@ -277,9 +258,6 @@ impl Http {
         }
         if let Some(session) = self.session.get() {
             headers.insert(SESSION, session.clone());
-        }
-        if let Some((name, value)) = bearer.and_then(Bearer::header) {
-            headers.insert(name, value);
         }
         request
     }
@@ -365,7 +343,7 @@ impl<'a> Stream<'a> {
             };
             tokio::time::sleep(self.retry).await;
             // Whatever comes of it, the request was taken before: it must not be made again.
-            exchange = match self.http.resumed(&last, self.bearer).await {
+            exchange = match Box::pin(self.http.resumed(&last, self.bearer)).await {
                 Ok(resumed) => resumed.ok_or(broke)?,
                 Err(fault) => return Err(fault.after_effect()),
             };
@@ -443,6 +421,12 @@ fn challenge(response: &Response<Incoming>) -> Option<String> {
     let values = response.headers().get_all(header::WWW_AUTHENTICATE).iter();
     let all: Vec<&str> = values.filter_map(|value| value.to_str().ok()).collect();
     (!all.is_empty()).then(|| all.join(", "))
+}
+
+/// Whether a server wants its nonce in the proof.
+fn wants_nonce(response: &Response<Incoming>) -> bool {
+    response.status() == StatusCode::UNAUTHORIZED
+        && challenge(response).is_some_and(|challenge| challenge.contains("use_dpop_nonce"))
 }
 
 /// The challenge of a server that wants a token with more scopes.

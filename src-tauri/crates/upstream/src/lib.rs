@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod authority;
+mod bearer;
 mod calls;
 mod ear;
 mod effect;
@@ -21,9 +22,9 @@ mod stdio;
 mod subscription;
 
 pub use authority::{Authority, Mismatch, Standing};
+pub use bearer::{Bearer, Possesses};
 pub use ear::{Asked, Ear, Event, Hearing, LogWish, Wants, ear};
 pub use fault::UpstreamFault;
-pub use http::Bearer;
 pub use links::HttpClient;
 pub use lists::{Entries, Listed, ListedTools};
 pub use log::{LOG_LIMIT, Log, LogEntry, LogEvent, LogPage, LogWriter};

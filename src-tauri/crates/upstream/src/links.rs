@@ -134,7 +134,7 @@ impl Links {
         loop {
             let (mut link, is_new) = match self.rested().await {
                 Some(link) => (link, false),
-                None => (self.open().await?, true),
+                None => (Box::pin(self.open()).await?, true),
             };
             match link.send(request).await {
                 Ok(response) => return Ok(Exchange { response, link, home: Arc::downgrade(self) }),

@@ -10,8 +10,9 @@ use model::ToolName;
 use serde_json::value::RawValue;
 
 use crate::MESSAGE_LIMIT;
+use crate::bearer::Bearer;
 use crate::fault::UpstreamFault;
-use crate::http::{Bearer, shown};
+use crate::http::shown;
 use crate::session::{Session, VERSION, within};
 
 /// The most entries of one list, all pages together.

@@ -10,9 +10,10 @@ use mcp::{Filter, Topic};
 use tokio::sync::watch;
 
 use crate::MESSAGE_LIMIT;
+use crate::bearer::Bearer;
 use crate::calls::Calls;
 use crate::fault::UpstreamFault;
-use crate::http::{Bearer, Http};
+use crate::http::Http;
 use crate::links::Exchange;
 
 /// How news of changes of a connector's lists come.

@@ -10,9 +10,10 @@ use mcp::{Capabilities, Dialect};
 use tokio::sync::watch;
 use url::Url;
 
+use crate::bearer::Bearer;
 use crate::calls::Calls;
 use crate::fault::UpstreamFault;
-use crate::http::{Bearer, Http, shown};
+use crate::http::{Http, shown};
 use crate::links::HttpClient;
 use crate::log::LogWriter;
 use crate::session::{Session, Transport, VERSION, within};

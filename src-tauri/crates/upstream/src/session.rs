@@ -12,11 +12,12 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::authority::Authority;
+use crate::bearer::Bearer;
 use crate::calls::{Calls, Replier};
 use crate::ear::Ear;
 use crate::effect::Effect;
 use crate::fault::UpstreamFault;
-use crate::http::{Bearer, Http, shown};
+use crate::http::{Http, shown};
 use crate::notices::{Changes, News};
 use crate::stdio::{Outcome, Stdio};
 use crate::subscription::FollowedResources;
@@ -87,8 +88,8 @@ impl Session {
             matches!(&outcome, Ok(Err(error)) if connector::is_header_mismatch(error)) && self.stands_alone();
         let rest = deadline.saturating_sub(begun.elapsed());
         // Refused for its headers: nothing was done, and the tool's definition says what they should have been.
-        if contradicts && self.list_tools(bearer, rest).await.is_ok() {
-            return effect.attempt(deadline.saturating_sub(begun.elapsed())).await;
+        if contradicts && Box::pin(self.list_tools(bearer, rest)).await.is_ok() {
+            return Box::pin(effect.attempt(deadline.saturating_sub(begun.elapsed()))).await;
         }
         outcome
     }

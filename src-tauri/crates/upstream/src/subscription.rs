@@ -11,9 +11,9 @@ use serde_json::value::RawValue;
 use tokio::sync::{broadcast, watch};
 
 use crate::authority::Authority;
+use crate::bearer::Bearer;
 use crate::calls::Update;
 use crate::fault::UpstreamFault;
-use crate::http::Bearer;
 use crate::session::{Session, Transport, VERSION, within};
 
 /// How often it is looked at whether the session is still there.

@@ -7,20 +7,20 @@
 //! This is the only crate that names the keychain. It knows nothing of what the secrets mean.
 #![forbid(unsafe_code)]
 
-mod device;
 mod fault;
 mod home;
 mod keychain;
 mod kind;
+mod proof_key;
 mod seal;
 mod secret;
 mod store;
 pub mod testing;
 mod vault;
 
-pub use device::DeviceKey;
 pub use fault::{Finding, VaultFault};
 pub use keychain::{Keychain, KeychainFault, KeychainState, SystemKeychain};
 pub use kind::Kind;
+pub use proof_key::ProofKey;
 pub use secret::SecretBytes;
 pub use vault::{Found, Vault};

@@ -15,7 +15,7 @@ use crate::home::Home;
 use crate::keychain::Caller;
 use crate::seal::RootKey;
 use crate::store::Store;
-use crate::{DeviceKey, Finding, Keychain, KeychainFault, KeychainState, Kind, SecretBytes, VaultFault};
+use crate::{Finding, Keychain, KeychainFault, KeychainState, Kind, ProofKey, SecretBytes, VaultFault};
 
 const DEVICE_KEY: &str = "key";
 
@@ -201,14 +201,14 @@ impl Vault {
     ///
     /// # Errors
     /// As for [`Vault::get`] and [`Vault::put`].
-    pub async fn device_key(&self) -> Result<DeviceKey, VaultFault> {
+    pub async fn device_key(&self) -> Result<ProofKey, VaultFault> {
         let _one = self.0.device.lock().await;
         if let Some(secret) = self.get(Kind::Device, DEVICE_KEY).await?
-            && let Some(key) = DeviceKey::from_secret(&secret)
+            && let Some(key) = ProofKey::from_secret(&secret)
         {
             return Ok(key);
         }
-        let key = DeviceKey::generate();
+        let key = ProofKey::generate();
         self.put(Kind::Device, DEVICE_KEY, key.to_secret().expose_secret()).await?;
         Ok(key)
     }

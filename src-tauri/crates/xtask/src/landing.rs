@@ -27,11 +27,16 @@ pub(crate) enum Area {
 }
 
 impl Area {
-    /// The packages whose tests belong to the area, and the module of the end-to-end tests.
+    /// The packages whose tests belong to the area, and the modules of the end-to-end tests as a regular expression.
     fn scope(self) -> (&'static [&'static str], &'static str) {
         match self {
-            Self::Protocol => (&["mcp", "upstream", "gateway"], "protocol"),
-            Self::SignIn => (&["signin", "issuer", "connector", "vault"], "sign_in"),
+            Self::Protocol => {
+                (&["mcp", "upstream", "gateway"], "protocol|hostile|limits|logs|threats|isolation")
+            }
+            Self::SignIn => (
+                &["claims", "signin", "issuer", "connector", "vault"],
+                "sign_in|sign_in_windows|renewal|threats_to_secrets",
+            ),
             Self::Org => (&["org", "org-protocol", "control"], "org"),
             Self::Policy => (&["policy"], "policy"),
             Self::Audit => (&["audit"], "audit"),
@@ -84,7 +89,7 @@ impl Tier {
     }
 
     fn area(&self, area: Area, tally: &mut Tally) {
-        let (packages, module) = area.scope();
+        let (packages, modules) = area.scope();
         let selected: Vec<&str> =
             packages.iter().chain(&["end-to-end"]).flat_map(|name| ["--package", name]).collect();
         if !build(&["--workspace"], tally) {
@@ -92,7 +97,7 @@ impl Tier {
         }
         if has_nextest() {
             let own: Vec<String> = packages.iter().map(|name| format!("package({name})")).collect();
-            let filter = format!("{} | (package(end-to-end) & test(/^{module}::/))", own.join(" | "));
+            let filter = format!("{} | (package(end-to-end) & test(/^({modules})::/))", own.join(" | "));
             tally.add(self.tests("tests", &["--workspace", "--filterset", &filter]));
         } else {
             tally.add(self.tests("tests", &selected));

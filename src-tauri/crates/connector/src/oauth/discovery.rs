@@ -2,18 +2,23 @@
 //! resource indicator and the choice of scopes are rmcp's; what its leniency would let pass is refused here.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
+use os::Clock;
 use rmcp::transport::auth::{
     AuthError, AuthorizationManager, AuthorizationMetadata, InMemoryStateStore, OAuthClientConfig,
     OAuthHttpClient, OAuthHttpClientFuture, OAuthHttpRequest, StateStore as _, WWWAuthenticateParams,
 };
 use secrecy::SecretString;
-use signin::{FaultKind, HttpFault, Reach, TokenEndpoint, presentable};
+use serde::Deserialize;
+use signin::{FaultKind, HttpFault, Prover, Reach, TokenEndpoint, Tokens, presentable};
 use url::Url;
 
 use super::client::Client;
 
+/// The one algorithm of proofs (RFC 9449): what every server that takes proofs knows.
+const PROOF_ALGORITHM: &str = "ES256";
+const BOUND_TOKENS: &str = "tokens that are bound to a key";
 const OFFLINE_ACCESS: &str = "offline_access";
 
 /// How many scopes of a challenge are read, and asked for beside those of the first sign-in.
@@ -28,6 +33,18 @@ pub(super) enum Need {
     Person,
     /// It gives tokens for this kind of grant.
     Grant(&'static str),
+}
+
+/// What a connector says of tokens that are bound to a key (RFC 9449).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub(super) enum Binding {
+    /// Nothing: it may know nothing but bearer tokens, whatever its authorization server can do.
+    #[default]
+    Unknown,
+    /// It takes them.
+    Taken,
+    /// It takes no others.
+    Demanded,
 }
 
 /// A connector's authorization server.
@@ -48,6 +65,9 @@ pub(super) struct Found {
     knows_offline_access: bool,
     /// Whether a person can be asked which of their accounts they mean (OpenID Connect Core 1.0, section 3.1.2.1).
     lets_choose: bool,
+    binding: Binding,
+    /// Made where connector and authorization server both know bound tokens.
+    prover: Option<Prover>,
 }
 
 /// An authorization request.
@@ -69,9 +89,11 @@ impl Found {
         server: &Url,
         challenge: Option<&str>,
         need: Need,
+        clock: &Arc<dyn Clock>,
     ) -> Result<Self, FaultKind> {
         reach.allows(server)?;
-        let http = Arc::new(RmcpHttp(reach.clone()));
+        let said = Arc::new(Mutex::new(challenge.map_or(Binding::Unknown, binding_in)));
+        let http = Arc::new(RmcpHttp { reach: reach.clone(), binding: Arc::clone(&said) });
         let mut manager =
             AuthorizationManager::new_with_oauth_http_client(server.clone(), http).await.map_err(fault)?;
         let states = InMemoryStateStore::new();
@@ -87,6 +109,11 @@ impl Found {
             .and_then(|url| url.as_str())
             .map(str::to_owned);
         let revocation = revocation.as_deref();
+        let binding = *said.lock().unwrap_or_else(PoisonError::into_inner);
+        let can_bind = lists(&metadata, "dpop_signing_alg_values_supported", PROOF_ALGORITHM);
+        if binding == Binding::Demanded && !can_bind {
+            return Err(missing(BOUND_TOKENS));
+        }
         let found = Self {
             states,
             issuer: metadata.issuer.clone().ok_or_else(|| missing("an issuer"))?,
@@ -102,6 +129,8 @@ impl Found {
                 .scopes_supported
                 .as_ref()
                 .is_some_and(|scopes| scopes.iter().any(|scope| scope == OFFLINE_ACCESS)),
+            binding,
+            prover: (binding != Binding::Unknown && can_bind).then(|| Prover::fresh(Arc::clone(clock))),
             manager: {
                 check(reach, &metadata, revocation, need)?;
                 if need != Need::Person {
@@ -151,6 +180,10 @@ impl Found {
             // Servers that know nothing of OpenID ignore it (RFC 6749, section 3.1).
             url.query_pairs_mut().append_pair("prompt", &prompts.join(" "));
         }
+        if let Some(prover) = &self.prover {
+            // The code is good for this key only (RFC 9449, section 10).
+            url.query_pairs_mut().append_pair("dpop_jkt", &prover.thumbprint());
+        }
         presentable(&url)?;
         let state = parameter(&url, "state")?;
         let resource = parameter(&url, "resource")?;
@@ -190,7 +223,13 @@ impl Found {
             client_id: client.id.clone(),
             client_secret: client.secret.clone(),
             secret_in_body: self.secret_in_body,
+            prover: self.prover.clone(),
         }
+    }
+
+    /// Refuses bearer tokens for a connector that demands bound ones.
+    pub(super) fn fit(&self, tokens: &Tokens) -> Result<(), FaultKind> {
+        if self.binding == Binding::Demanded && !tokens.bound { Err(missing(BOUND_TOKENS)) } else { Ok(()) }
     }
 
     async fn scopes(&self, wanted: &BTreeSet<String>) -> Vec<String> {
@@ -222,6 +261,40 @@ pub(super) fn shown(scopes: &BTreeSet<String>) -> String {
     };
     let named: Vec<_> = scopes.iter().filter(plain).take(5).map(|scope| format!("\"{scope}\"")).collect();
     if named.is_empty() { "more scopes".to_owned() } else { named.join(", ") }
+}
+
+/// What the metadata of a protected resource say of bound tokens (RFC 9728, section 2).
+fn binding_of(body: &[u8]) -> Binding {
+    #[derive(Deserialize)]
+    struct Resource {
+        #[serde(rename = "resource")]
+        _resource: String,
+        #[serde(default)]
+        dpop_signing_alg_values_supported: Vec<String>,
+        #[serde(default)]
+        dpop_bound_access_tokens_required: bool,
+    }
+    match serde_json::from_slice::<Resource>(body) {
+        Ok(Resource { dpop_bound_access_tokens_required: true, .. }) => Binding::Demanded,
+        Ok(resource) if resource.dpop_signing_alg_values_supported.iter().any(|it| it == PROOF_ALGORITHM) => {
+            Binding::Taken
+        }
+        Ok(_) | Err(_) => Binding::Unknown,
+    }
+}
+
+/// What a challenge says of bound tokens: one of the scheme `DPoP` asks for them (RFC 9449, section 7.1).
+fn binding_in(challenge: &str) -> Binding {
+    let scheme = challenge.split(',').find_map(|part| {
+        let (scheme, parameters) = part.trim_start().split_once(' ').unwrap_or((part.trim(), ""));
+        scheme.eq_ignore_ascii_case("dpop").then_some(parameters)
+    });
+    if scheme.is_none() {
+        return Binding::Unknown;
+    }
+    let algorithms = challenge.split_once("algs=\"").and_then(|(_, rest)| rest.split_once('"'));
+    let known = algorithms.is_none_or(|(algs, _)| algs.split_whitespace().any(|it| it == PROOF_ALGORITHM));
+    if known { Binding::Taken } else { Binding::Unknown }
 }
 
 /// What the specification demands of a server beyond having metadata.
@@ -311,10 +384,53 @@ fn fault(error: AuthError) -> FaultKind {
 }
 
 /// Our client as rmcp sees it. Redirects are never followed, whatever it asks for.
-struct RmcpHttp(Reach);
+struct RmcpHttp {
+    reach: Reach,
+    /// What the connector said of bound tokens, in its challenge or its metadata.
+    binding: Arc<Mutex<Binding>>,
+}
 
 impl OAuthHttpClient for RmcpHttp {
     fn execute(&self, request: OAuthHttpRequest) -> OAuthHttpClientFuture<'_> {
-        Box::pin(async move { self.0.send(request.request).await.map_err(Into::into) })
+        Box::pin(async move {
+            let answer = self.reach.send(request.request).await?;
+            // rmcp reads nothing else of the resource's metadata than where to go.
+            let said = binding_of(answer.body());
+            let mut binding = self.binding.lock().unwrap_or_else(PoisonError::into_inner);
+            *binding = said.max(*binding);
+            drop(binding);
+            Ok(answer)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bound_tokens_are_taken_where_the_connector_says_so() {
+        for (challenge, binding) in [
+            (r#"DPoP algs="ES256 RS256", resource_metadata="https://mail.example/""#, Binding::Taken),
+            (r#"Bearer realm="mail", DPoP error="invalid_token""#, Binding::Taken),
+            (r#"dpop"#, Binding::Taken),
+            (r#"DPoP algs="PS512""#, Binding::Unknown),
+            (r#"Bearer resource_metadata="https://dpop.example/", scope="dpop""#, Binding::Unknown),
+            ("", Binding::Unknown),
+        ] {
+            assert_eq!(binding_in(challenge), binding, "{challenge}");
+        }
+        for (metadata, binding) in [
+            (r#"{"resource":"r","dpop_signing_alg_values_supported":["ES256"]}"#, Binding::Taken),
+            (r#"{"resource":"r","dpop_signing_alg_values_supported":["PS512"]}"#, Binding::Unknown),
+            (r#"{"resource":"r","dpop_bound_access_tokens_required":true}"#, Binding::Demanded),
+            (
+                r#"{"issuer":"an authorization server","dpop_signing_alg_values_supported":["ES256"]}"#,
+                Binding::Unknown,
+            ),
+            ("no JSON", Binding::Unknown),
+        ] {
+            assert_eq!(binding_of(metadata.as_bytes()), binding, "{metadata}");
+        }
     }
 }

@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use model::{AccountId, Digest, Timestamp};
+use os::Clock;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use signin::{FaultKind, Kept, Life, Moment, TokenEndpoint, Tokens, seal, sealed_text, unseal};
-use upstream::Bearer;
+use signin::{FaultKind, Kept, Life, Moment, Prover, TokenEndpoint, Tokens, seal, sealed_text, unseal};
+use upstream::{Bearer, Possesses};
 use url::Url;
 use vault::SecretBytes;
 
@@ -22,6 +23,8 @@ use super::target::{Target, WayName};
 const FORMAT: u32 = 1;
 /// The format version for what came another way. Earlier versions take it for absent.
 const FORMAT_OF_OTHER_WAYS: u32 = 2;
+/// The format version for what is bound to a key. Earlier versions take it for absent.
+const FORMAT_OF_BOUND: u32 = 3;
 
 /// Longest account name that is shown, in characters.
 const LONGEST_ACCOUNT: usize = 100;
@@ -125,6 +128,12 @@ impl Grant {
     /// The token as it is sent.
     pub(super) fn bearer(&self) -> Result<Bearer, FaultKind> {
         let (bearer, header) = (Bearer::new(self.access().clone()), &self.bound().header);
+        if self.0.tokens.bound
+            && let Some(server) = self.bound().server()
+            && let Some(prover) = &server.endpoint.prover
+        {
+            return Ok(bearer.bound(Arc::new(Possession(prover.clone()))));
+        }
         if header.is_authorization() {
             return Ok(bearer);
         }
@@ -148,7 +157,12 @@ impl Grant {
     /// The sealed form, with the number of uses of the refresh token whose answers are not known.
     pub(super) fn seal(&self, uses: u8) -> Result<SecretBytes, FaultKind> {
         let Inner { bound, account, tokens, life, .. } = &*self.0;
-        let format = if bound.way == WayName::Code { FORMAT } else { FORMAT_OF_OTHER_WAYS };
+        let proves = bound.server().is_some_and(|server| server.endpoint.prover.is_some());
+        let format = match bound.way {
+            _ if proves => FORMAT_OF_BOUND,
+            WayName::Code => FORMAT,
+            WayName::Typed | WayName::Client | WayName::Enterprise => FORMAT_OF_OTHER_WAYS,
+        };
         seal(&Record {
             format,
             way: bound.way,
@@ -163,19 +177,20 @@ impl Grant {
             refresh_token: tokens.refresh.clone(),
             received: life.received(),
             lasts_seconds: life.lasts().map(|lasts| lasts.as_secs()),
+            bound: tokens.bound,
             uses,
         })
     }
 
     /// Reads it back, if it is for this target.
-    pub(super) fn unseal(bytes: &SecretBytes, target: &Target) -> Option<Self> {
+    pub(super) fn unseal(bytes: &SecretBytes, target: &Target, clock: &Arc<dyn Clock>) -> Option<Self> {
         let record: Record = unseal(bytes)?;
-        if record.format != FORMAT && record.format != FORMAT_OF_OTHER_WAYS {
+        if !(FORMAT..=FORMAT_OF_BOUND).contains(&record.format) {
             return None;
         }
         let source = match (record.way, record.from) {
             (WayName::Typed, _) => Source::Person,
-            (_, Some(from)) => Source::Server(Box::new(from.read())),
+            (_, Some(from)) => Source::Server(Box::new(from.read(clock)?)),
             (_, None) => return None,
         };
         let lasts = record.lasts_seconds.map(Duration::from_secs);
@@ -196,6 +211,7 @@ impl Grant {
                 id_token: None,
                 lasts,
                 scopes: None,
+                bound: record.bound,
             },
             life: Life::remembered(record.received, lasts),
             uses: record.uses,
@@ -275,6 +291,9 @@ struct Record {
     refresh_token: Option<SecretString>,
     received: Timestamp,
     lasts_seconds: Option<u64>,
+    /// Whether the tokens are bound to the authorization server's `proof_key`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    bound: bool,
     uses: u8,
 }
 
@@ -291,6 +310,9 @@ struct ServerRecord {
     secret_in_body: bool,
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     asked: BTreeSet<String>,
+    /// The private key that tokens are bound to, in base64url.
+    #[serde(default, with = "sealed_text::option")]
+    proof_key: Option<SecretString>,
 }
 
 impl ServerRecord {
@@ -304,11 +326,17 @@ impl ServerRecord {
             client_id: endpoint.client_id.clone(),
             client_secret: endpoint.client_secret.clone(),
             secret_in_body: endpoint.secret_in_body,
+            proof_key: endpoint.prover.as_ref().map(|prover| as_text(&prover.secret())),
         }
     }
 
-    fn read(self) -> Server {
-        Server {
+    /// `None` if it is bound to what is no key.
+    fn read(self, clock: &Arc<dyn Clock>) -> Option<Server> {
+        let prover = match &self.proof_key {
+            Some(key) => Some(Prover::remembered(&as_bytes(key)?, Arc::clone(clock))?),
+            None => None,
+        };
+        Some(Server {
             asked: self.asked,
             issuer: self.issuer,
             resource: self.resource,
@@ -318,7 +346,31 @@ impl ServerRecord {
                 client_id: self.client_id,
                 client_secret: self.client_secret,
                 secret_in_body: self.secret_in_body,
+                prover,
             },
-        }
+        })
+    }
+}
+
+/// A key at rest. It is sealed with the rest of the record.
+fn as_text(key: &SecretBytes) -> SecretString {
+    base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(key.expose_secret()).into()
+}
+
+fn as_bytes(key: &SecretString) -> Option<SecretBytes> {
+    let bytes = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(key.expose_secret()).ok()?;
+    Some(bytes.into())
+}
+
+/// The key of a grant, as connections to its connector use it.
+struct Possession(Prover);
+
+impl Possesses for Possession {
+    fn proof(&self, method: &str, url: &Url, token: &SecretString) -> Option<String> {
+        self.0.proof(method, url, Some(token)).ok()
+    }
+
+    fn hear(&self, url: &Url, nonce: &str) -> bool {
+        self.0.hear(url, nonce)
     }
 }

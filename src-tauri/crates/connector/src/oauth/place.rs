@@ -228,7 +228,9 @@ impl GrantPlace {
         let reach = self.shared.http.from(&target.url);
         reach.allows(&target.url)?;
         let challenge = self.challenge(target).await;
-        let mut found = Found::discover(&reach, &target.url, challenge.as_deref(), Need::Person).await?;
+        let mut found =
+            Found::discover(&reach, &target.url, challenge.as_deref(), Need::Person, &self.shared.clock)
+                .await?;
         let wider = self.more_scopes(target);
         let Answered { client, request, redirect_uri, outcome } =
             self.ask(&mut found, target, registered, &wider).await?;
@@ -253,6 +255,7 @@ impl GrantPlace {
             }
             other => other?,
         };
+        found.fit(&tokens)?;
         // A server that says what it granted may have granted less.
         let granted = |scope: &String| tokens.scopes.as_ref().is_none_or(|granted| granted.contains(scope));
         let wider: BTreeSet<String> = wider.into_iter().filter(granted).collect();
@@ -380,7 +383,7 @@ impl Place for GrantPlace {
                 predecessor.close().await;
             }
             let found = self.shared.store.fetch(Kind::Grant, &self.key).await?;
-            let grant = found.and_then(|bytes| Grant::unseal(&bytes, &self.target()));
+            let grant = found.and_then(|bytes| Grant::unseal(&bytes, &self.target(), &self.shared.clock));
             if let Some(grant) = &grant {
                 self.wider().allowed.clone_from(&grant.bound().wider);
                 self.proven.store(true, Ordering::SeqCst);

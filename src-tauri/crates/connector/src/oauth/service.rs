@@ -44,7 +44,10 @@ impl GrantPlace {
                 asked: asked.clone(),
             };
             match self.as_client(&reach, &server, service.authentication).await {
-                Ok(tokens) => return Ok(self.grant(target, server, tokens)),
+                Ok(tokens) => {
+                    found.fit(&tokens)?;
+                    return Ok(self.grant(target, server, tokens));
+                }
                 Err(RenewFault::Ended(code)) if code == "invalid_client" && !again => {}
                 Err(fault) => return Err(kind(fault)),
             }
@@ -59,8 +62,9 @@ impl GrantPlace {
         let (resource, asked) = found.without_person(&id, &target.scopes).await?;
         let secret = registered.client_secret.clone().map(SecretString::from);
         let endpoint = found.endpoint(&Client { id, secret, hopeful: false });
-        let server = Server { issuer: found.issuer, resource, endpoint, asked };
+        let server = Server { issuer: found.issuer.clone(), resource, endpoint, asked };
         let tokens = self.by_assertion(&reach, &server).await.map_err(kind)?;
+        found.fit(&tokens)?;
         Ok(self.grant(target, server, tokens))
     }
 
@@ -83,7 +87,8 @@ impl GrantPlace {
         let reach = self.shared().http.from(&target.url);
         reach.allows(&target.url)?;
         let challenge = self.challenge(target).await;
-        let found = Found::discover(&reach, &target.url, challenge.as_deref(), need).await?;
+        let found =
+            Found::discover(&reach, &target.url, challenge.as_deref(), need, &self.shared().clock).await?;
         Ok((reach, found))
     }
 

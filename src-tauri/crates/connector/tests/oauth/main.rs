@@ -3,6 +3,7 @@
 
 mod accounts;
 mod asking;
+mod bound;
 mod clients;
 mod enterprise;
 mod misled;

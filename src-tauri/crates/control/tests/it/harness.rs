@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 pub(crate) use control::testing::ServedOrg as Org;
 use control::testing::public_jwk;
 use model::{CallId, DeviceId, Digest, Timestamp};
-use org_protocol::dpop::{self, Jwk, ProofFor};
+use org_protocol::dpop::{self, Fresh, Jwk, ProofFor};
 use org_protocol::{
     BROKER_CONTEXT_HEADER, BROKER_FORMAT, BrokerContext, DeviceDescription, ENROL_PATH, EnrolAnswer,
     EnrolRequest, NonceSeed, SESSION_FORMAT, SESSION_PATH, SessionAnswer, SessionRequest,
@@ -66,7 +66,8 @@ impl<'o> Device<'o> {
 
     pub(crate) fn proof_with(&self, method: &Method, url: &Url, token: Option<&str>, jti: &str) -> String {
         let proof_for = ProofFor { method: method.as_str(), url, access_token: token };
-        dpop::prove(&self.jwk(), proof_for, jti, now(), |input| {
+        let fresh = Fresh { jti, now: now(), nonce: None };
+        dpop::prove(&self.jwk(), proof_for, fresh, |input| {
             let signature: p256::ecdsa::Signature = self.key.sign(input);
             Ok::<[u8; 64], std::convert::Infallible>(signature.to_bytes().into())
         })

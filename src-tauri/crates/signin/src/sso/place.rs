@@ -304,6 +304,7 @@ async fn revocation(provider: Provider, reach: Reach, kept: Session) {
             id_token: None,
             lasts: None,
             scopes: None,
+            bound: false,
         };
         found.tokens.revoke(&reach, &tokens).await
     };

@@ -88,6 +88,7 @@ impl Provider {
                 client_id: self.settings.client_id.clone(),
                 client_secret: self.settings.client_secret.clone().map(Into::into),
                 secret_in_body: true,
+                prover: None,
             },
             keys,
             offline_access: metadata.scopes_supported.iter().any(|scope| scope == "offline_access"),

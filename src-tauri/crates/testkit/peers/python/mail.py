@@ -5,11 +5,17 @@ names the account of the token that it was asked with. It must never answer with
 one account in the session of another.
 """
 
+import base64
+import hashlib
+import itertools
 import json
+import secrets
 import socket
 import sys
+import time
 from collections import defaultdict
 
+import jwt
 import uvicorn
 from fastmcp import FastMCP
 from fastmcp.server.auth import RemoteAuthProvider
@@ -101,10 +107,88 @@ def with_header(app, name: str):
     return only_there
 
 
+def with_proofs(app):
+    """What a server does that takes bound tokens only (RFC 9449, sections 7 and 9): each request proves possession of the
+    token's key, with a nonce of the server's that changes after a few requests. No proof is good twice."""
+    seen, nonces, answered = set(), [secrets.token_urlsafe(12)], itertools.count(1)
+
+    def flaw(scope, headers):
+        scheme, _, token = headers.get(b"authorization", b"").decode().partition(" ")
+        if scheme.lower() != "dpop":
+            return "invalid_token"
+        proof = headers.get(b"dpop", b"").decode()
+        try:
+            header = jwt.get_unverified_header(proof)
+            claims = jwt.decode(proof, jwt.PyJWK.from_dict(header["jwk"], "ES256"), algorithms=["ES256"])
+            bound = jwt.decode(token, options={"verify_signature": False})["cnf"]["jkt"]
+        except (jwt.PyJWTError, KeyError) as error:
+            return f"invalid_dpop_proof {error}"
+        jwk = {name: header["jwk"][name] for name in ("crv", "kty", "x", "y")}
+        expected = {
+            "htm": scope["method"],
+            "htu": url,
+            "ath": digest(token.encode()),
+            "jkt": bound,
+            "typ": "dpop+jwt",
+            "private": False,
+            "replayed": False,
+        }
+        found = {
+            **{name: claims.get(name) for name in ("htm", "htu", "ath")},
+            "jkt": digest(json.dumps(jwk, separators=(",", ":")).encode()),
+            "typ": header["typ"],
+            "private": "d" in header["jwk"],
+            "replayed": claims["jti"] in seen,
+        }
+        seen.add(claims["jti"])
+        if found != expected or abs(time.time() - claims["iat"]) > 60:
+            return f"invalid_dpop_proof {found}"
+        if claims.get("nonce") != nonces[-1]:
+            return "use_dpop_nonce"
+        return None
+
+    async def proved(scope, receive, send):
+        if scope["type"] != "http" or scope["path"] != "/mcp":
+            return await app(scope, receive, send)
+        headers = dict(scope["headers"])
+        if b"authorization" in headers:
+            why = flaw(scope, headers)
+            print(f"proof {why or 'good'}", flush=True)
+            if why:
+                challenge = f'DPoP error="{why.split()[0]}", algs="ES256"'.encode()
+                nonce = (b"dpop-nonce", nonces[-1].encode())
+                await send({"type": "http.response.start", "status": 401, "headers": [(b"www-authenticate", challenge), nonce]})
+                return await send({"type": "http.response.body", "body": b""})
+            if next(answered) % 3 == 0:
+                nonces.append(secrets.token_urlsafe(12))
+            token = headers[b"authorization"].partition(b" ")[2]
+            rest = [pair for pair in scope["headers"] if pair[0] not in (b"authorization", b"dpop")]
+            scope = {**scope, "headers": [*rest, (b"authorization", b"Bearer " + token)]}
+
+        async def challenged(message):
+            if message["type"] == "http.response.start":
+                renamed = [
+                    (name, value.replace(b"Bearer", b"DPoP", 1) if name == b"www-authenticate" else value)
+                    for name, value in message["headers"]
+                ]
+                message = {**message, "headers": renamed}
+            await send(message)
+
+        await app(scope, receive, challenged)
+
+    return proved
+
+
+def digest(data: bytes) -> str:
+    return base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
+
+
 if __name__ == "__main__":
     app = mail.http_app(path="/mcp")
     if settings.get("header"):
         app = with_header(app, settings["header"])
+    if settings.get("bound"):
+        app = with_proofs(app)
     config = uvicorn.Config(app, log_level="info", lifespan="on")
     server = uvicorn.Server(config)
     startup = server.startup

@@ -40,10 +40,9 @@ pub(crate) fn is_performed(scenario: &str, assistant: Era) -> bool {
     !is_sign_in(scenario) || (assistant == Era::Modern && !EXTENSIONS.contains(&scenario))
 }
 
-/// Ways to sign in that are extensions of the protocol and not performed: three are not built, and the suite's identity
+/// Ways to sign in that are extensions of the protocol and not performed: one is not built, and the suite's identity
 /// provider signs nobody in, so that there is nobody for whom it could vouch.
-const EXTENSIONS: [&str; 4] =
-    ["auth/dpop", "auth/dpop-nonce", "auth/enterprise-managed-authorization", "auth/wif-jwt-bearer"];
+const EXTENSIONS: [&str; 2] = ["auth/enterprise-managed-authorization", "auth/wif-jwt-bearer"];
 
 fn performed(all: &Scenarios, assistant: Era) -> Scenarios {
     let kept = |names: &std::collections::BTreeSet<String>| {

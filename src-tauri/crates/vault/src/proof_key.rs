@@ -1,4 +1,4 @@
-//! The key of this installation: P-256, because that is what hardware can hold.
+//! Keys that something is bound to: this installation, or a token. P-256, because that is what hardware can hold.
 
 use std::sync::Arc;
 
@@ -12,22 +12,25 @@ use sha2::{Digest as _, Sha256};
 
 use crate::SecretBytes;
 
-/// Signs as this device. The private key never leaves the vault.
+/// Proves possession of what is bound to it (RFC 9449).
 #[derive(Clone)]
-pub struct DeviceKey(Arc<SigningKey>);
+pub struct ProofKey(Arc<SigningKey>);
 
-impl DeviceKey {
-    pub(crate) fn generate() -> Self {
+impl ProofKey {
+    /// A fresh key.
+    pub fn generate() -> Self {
         Self(Arc::new(SigningKey::generate()))
     }
 
-    pub(crate) fn from_secret(secret: &SecretBytes) -> Option<Self> {
+    /// Reads what [`Self::to_secret`] wrote; `None` if it is no key.
+    pub fn from_secret(secret: &SecretBytes) -> Option<Self> {
         // Exactly 32 bytes: `from_slice` would fill up shorter ones.
         let scalar = <&[u8; 32]>::try_from(secret.expose_secret()).ok()?;
         SigningKey::from_bytes(scalar.into()).ok().map(|key| Self(Arc::new(key)))
     }
 
-    pub(crate) fn to_secret(&self) -> SecretBytes {
+    /// The private key, to be sealed.
+    pub fn to_secret(&self) -> SecretBytes {
         SecretBytes::from(self.0.to_bytes().as_slice())
     }
 
@@ -58,9 +61,9 @@ impl DeviceKey {
     }
 }
 
-impl std::fmt::Debug for DeviceKey {
+impl std::fmt::Debug for ProofKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "DeviceKey({})", self.thumbprint())
+        write!(f, "ProofKey({})", self.thumbprint())
     }
 }
 
@@ -80,8 +83,8 @@ mod tests {
     // RFC 6979, appendix A.2.5.
     const SECRET: &str = "c9afa9d845ba75166b5c215767b1d6934e50c3db36e89b127b8a622b120f6721";
 
-    fn known() -> DeviceKey {
-        DeviceKey::from_secret(&SecretBytes::from(hex::decode(SECRET).unwrap())).unwrap()
+    fn known() -> ProofKey {
+        ProofKey::from_secret(&SecretBytes::from(hex::decode(SECRET).unwrap())).unwrap()
     }
 
     #[test]
@@ -116,19 +119,19 @@ mod tests {
 
     #[test]
     fn a_fresh_key_signs_verifiably_and_survives_the_vault() {
-        let key = DeviceKey::generate();
-        let again = DeviceKey::from_secret(&key.to_secret()).unwrap();
+        let key = ProofKey::generate();
+        let again = ProofKey::from_secret(&key.to_secret()).unwrap();
         let signature = Signature::from_slice(&again.sign(b"message")).unwrap();
         let public: &VerifyingKey = key.0.verifying_key();
         assert!(public.verify(b"message", &signature).is_ok());
         assert!(public.verify(b"another", &signature).is_err());
-        assert_eq!(format!("{key:?}"), format!("DeviceKey({})", again.thumbprint()));
-        assert_ne!(key.thumbprint(), DeviceKey::generate().thumbprint());
+        assert_eq!(format!("{key:?}"), format!("ProofKey({})", again.thumbprint()));
+        assert_ne!(key.thumbprint(), ProofKey::generate().thumbprint());
     }
 
     #[test]
     fn what_is_no_scalar_is_no_key() {
-        assert!(DeviceKey::from_secret(&SecretBytes::from(vec![0; 32])).is_none());
-        assert!(DeviceKey::from_secret(&SecretBytes::from(vec![1; 31])).is_none());
+        assert!(ProofKey::from_secret(&SecretBytes::from(vec![0; 32])).is_none());
+        assert!(ProofKey::from_secret(&SecretBytes::from(vec![1; 31])).is_none());
     }
 }
