@@ -1,5 +1,7 @@
 //! Accounts: the employee's own at a connector, and the tokens that assistants hold.
 
+mod accounts;
+
 use std::time::Duration;
 
 use serde_json::json;

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::{Advice, CallId, ConnectorId, ForPerson as _, ServerId, SignInRequest, Timestamp};
+use model::{AccountId, Advice, CallId, ForPerson as _, ServerId, SignInRequest, Timestamp};
 use org_protocol::SignInSurface;
 use url::Url;
 use vault::KeychainState;
@@ -44,8 +44,8 @@ pub struct AppState {
     pub address: Option<String>,
     /// The virtual servers.
     pub servers: BTreeMap<ServerId, VirtualServer>,
-    /// The connectors.
-    pub connectors: BTreeMap<ConnectorId, Connector>,
+    /// The connectors, each as often as accounts of it are in use.
+    pub connectors: BTreeMap<AccountId, Connector>,
     /// The assistants, by client identifier and virtual server.
     pub assistants: BTreeMap<(String, ServerId), Assistant>,
     /// The last calls, the newest first; at most [`ACTIVITY_KEPT`].
@@ -59,7 +59,7 @@ pub struct AppState {
     /// Sign-ins that go on in the system browser, because their pages do not work in a window.
     pub moved: BTreeSet<PendingId>,
     /// Notifications that offer to sign in again after a sign-in was given up, by connector; none: the organisation.
-    pub offered: BTreeMap<Option<ConnectorId>, PendingId>,
+    pub offered: BTreeMap<Option<AccountId>, PendingId>,
     /// What is wrong, by code.
     pub faults: BTreeMap<String, Advice>,
     /// Whether calls are refused because the person said so.
@@ -235,7 +235,7 @@ impl AppState {
         }
     }
 
-    fn with_connector(&mut self, id: &ConnectorId, change: impl FnOnce(&mut Connector)) {
+    fn with_connector(&mut self, id: &AccountId, change: impl FnOnce(&mut Connector)) {
         match self.connectors.get_mut(id) {
             Some(connector) => change(connector),
             // The settings changed while the news was on its way.
@@ -288,7 +288,7 @@ impl AppState {
             assistant.last_call = assistant.last_call.max(Some(activity.at));
             assistant.calls += 1;
         }
-        if !denied && let Some(connector) = self.connectors.get_mut(&activity.connector) {
+        if !denied && let Some(connector) = self.connectors.get_mut(&activity.account) {
             connector.last_used = connector.last_used.max(Some(activity.at));
         }
         self.activity.push_front(Arc::new(activity));
@@ -353,7 +353,7 @@ impl AppState {
         Some(Effect::Notify(notice))
     }
 
-    fn withdraw_offer(&mut self, place: &Option<ConnectorId>) -> Option<Effect> {
+    fn withdraw_offer(&mut self, place: &Option<AccountId>) -> Option<Effect> {
         self.offered.remove(place).map(Effect::Withdraw)
     }
 
@@ -389,6 +389,7 @@ impl AppState {
                 url: opened_at(request).clone(),
                 redirect_uri: request.redirect_uri.clone(),
                 title: crate::words::sign_in_title(&request.purpose),
+                apart: connector_of(item).is_some_and(|account| !account.account.is_default()),
             },
             Question::Consent(_) | Question::Approval(_) => {
                 Effect::OpenQuestionWindow { id, title: crate::words::title(item) }
@@ -463,7 +464,7 @@ fn told(advice: &Advice) -> Effect {
     Effect::Notify(Notice { about: None, title, body, place: Place::Overview, offer: None })
 }
 
-fn connector_of(item: &PendingItem) -> Option<ConnectorId> {
+fn connector_of(item: &PendingItem) -> Option<AccountId> {
     item.signs_in_to().flatten()
 }
 

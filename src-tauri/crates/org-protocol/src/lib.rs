@@ -2,6 +2,7 @@
 //! their verification. No IO, no clock: `now` is a parameter.
 #![forbid(unsafe_code)]
 
+mod account;
 mod broker;
 mod client;
 mod content;
@@ -21,6 +22,7 @@ mod session;
 mod trust;
 mod upload;
 
+pub use account::{AccountFault, accounts_in_use};
 pub use broker::{BROKER_CONTEXT_HEADER, BROKER_FORMAT, BrokerContext, ContextFault, broker_path};
 pub use client::{ClientMetadataUrl, LoopbackRedirect, TokenHeader};
 pub use content::{

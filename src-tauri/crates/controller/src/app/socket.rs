@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gateway::Snapshots;
-use model::{Advice, ForPerson, ServerId};
+use model::{AccountId, Advice, ForPerson, ServerId};
 use os::Clock;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -17,6 +17,7 @@ use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{mpsc, watch};
 
+use super::accounts::OwnAccounts;
 use super::bridges::{Bridges, Guest};
 use super::explain::Explained;
 use super::home::Home;
@@ -57,12 +58,12 @@ pub enum Command {
     /// Signs in now.
     SignIn {
         /// To this connector; to the organisation where none is named.
-        connector: Option<model::ConnectorId>,
+        connector: Option<AccountId>,
     },
     /// Forgets a sign-in.
     SignOut {
         /// The account at this connector; the organisation's session where none is named.
-        connector: Option<model::ConnectorId>,
+        connector: Option<AccountId>,
         /// With the organisation's session, the person's accounts at connectors too.
         #[serde(default)]
         forget_accounts: bool,
@@ -70,7 +71,7 @@ pub enum Command {
     /// What a connector's programs print, and what failed on the way to it.
     Logs {
         /// The connector.
-        connector: model::ConnectorId,
+        connector: AccountId,
         /// From the entry of this number on.
         after: u64,
         /// Whether to wait a moment for that entry.
@@ -196,6 +197,7 @@ pub(crate) struct Desk {
     pub(crate) present: Present,
     pub(crate) bridges: Bridges,
     pub(crate) logs: Logs,
+    pub(crate) accounts: OwnAccounts,
     /// Whether an organisation decides here.
     pub(crate) managed: bool,
     pub(crate) clock: Arc<dyn Clock>,
@@ -277,12 +279,14 @@ impl Desk {
                 }
             }
             Command::Explain { server, about } => self.explain(&server, &about),
-            Command::SignIn { connector: Some(connector) } => {
-                self.act(Act::SignInTo(connector), "A sign-in was asked for.")
-            }
-            Command::SignOut { connector: Some(connector), .. } => {
-                self.act(Act::SignOutOf(connector), "The account is being forgotten.")
-            }
+            Command::SignIn { connector: Some(account) } => match self.own_account(&account) {
+                Ok(()) => self.act(Act::SignInTo(account), "A sign-in was asked for."),
+                Err(advice) => refused(advice),
+            },
+            Command::SignOut { connector: Some(account), .. } => match self.own_account(&account) {
+                Ok(()) => self.act(Act::SignOutOf(account), "The account is being forgotten."),
+                Err(advice) => refused(advice),
+            },
             Command::SignIn { connector: None } => self.organisation(
                 Act::SignIn,
                 "A sign-in was asked for. It goes on in your browser or in a window.",
@@ -314,7 +318,7 @@ impl Desk {
         }
     }
 
-    fn log(&self, connector: &model::ConnectorId, after: u64) -> Report {
+    fn log(&self, connector: &AccountId, after: u64) -> Report {
         let state = Arc::clone(&self.state.borrow());
         if let Some(elsewhere) = state.connectors.get(connector).filter(|it| it.runs == Runs::AtOrganisation)
         {
@@ -337,6 +341,21 @@ impl Desk {
             Ok(json) => Report::Ok { text: words::log(&page), json },
             Err(fault) => refused(Advice::new("log", format!("The log cannot be shown: {fault}."), "", "")),
         }
+    }
+
+    /// Whether this is an account of the person's own that is in use; else the ones that are, in words.
+    fn own_account(&self, wanted: &AccountId) -> Result<(), Advice> {
+        let own = self.accounts.in_use();
+        if own.contains(wanted) {
+            return Ok(());
+        }
+        let own: Vec<_> = own.iter().map(ToString::to_string).collect();
+        Err(Advice::new(
+            "account-unknown",
+            format!("No account of your own is used at {wanted}."),
+            "",
+            if own.is_empty() { String::new() } else { format!("Name one of these: {}.", own.join(", ")) },
+        ))
     }
 
     fn organisation(&self, act: Act, text: &str) -> Report {
@@ -364,6 +383,10 @@ impl Desk {
         let mut text = window.summary.clone();
         for server in state.servers.values() {
             text.push_str(&format!("\n  {}: {}", server.title, server.url));
+            let used = server.connectors.iter().filter_map(|id| Some((id, state.connectors.get(id)?)));
+            for account in used.filter_map(|(id, it)| words::own_account(id, it)) {
+                text.push_str(&format!("\n    {account}"));
+            }
         }
         let now = self.clock.now();
         for outage in state.connectors.values().filter_map(|it| words::outage(it, now)) {

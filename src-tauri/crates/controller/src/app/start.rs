@@ -8,7 +8,7 @@ use audit::{AuditEvent, EventRecord, Journal, JournalConfig, JournalFault};
 use connector::{Connectors, Voucher};
 use gateway::{Gate, GateConfig, Listening, Snapshots, Switch};
 use issuer::{Issuer, IssuerConfig, Limits, Named, Resources};
-use model::{Advice, BoxFuture, ConnectorId, DeviceId, ForPerson, ServerId, Subject};
+use model::{AccountId, Advice, BoxFuture, DeviceId, ForPerson, ServerId, Subject};
 use os::{Clock, InstanceLock, SystemClock};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
@@ -227,7 +227,7 @@ async fn run(
     let bridges = Bridges::new(Arc::clone(&gate), Arc::clone(&engine.issuer), stopped.clone());
     let socket = tokio::spawn(socket::serve(
         local,
-        socket_desk(&base, present, shared, state.clone(), bridges, logs.clone()),
+        socket_desk(&base, present, shared, state.clone(), bridges, logs.clone(), accounts.clone()),
     ));
     let catalog = tokio::spawn(catalog.run());
     let server = tokio::spawn(gateway::serve(listening, gate, stopped));
@@ -340,7 +340,7 @@ fn account_parts(
     voucher: Option<Arc<dyn Voucher>>,
     connections: HttpClient,
     address: &str,
-    wanted: &mpsc::UnboundedSender<ConnectorId>,
+    wanted: &mpsc::UnboundedSender<AccountId>,
 ) -> AccountParts {
     AccountParts {
         vault: base.vault.clone(),
@@ -449,8 +449,8 @@ fn gate(
 
 /// What is asked of the catalog, and where it says what it has taken up.
 struct Asked {
-    wanted: mpsc::UnboundedReceiver<ConnectorId>,
-    taken: watch::Sender<BTreeSet<ConnectorId>>,
+    wanted: mpsc::UnboundedReceiver<AccountId>,
+    taken: watch::Sender<BTreeSet<AccountId>>,
     list_grace: Duration,
 }
 
@@ -487,6 +487,7 @@ fn socket_desk(
     state: watch::Receiver<Arc<AppState>>,
     bridges: Bridges,
     logs: Logs,
+    accounts: OwnAccounts,
 ) -> socket::Desk {
     socket::Desk {
         pending: base.desk.clone(),
@@ -496,6 +497,7 @@ fn socket_desk(
         present,
         bridges,
         logs,
+        accounts,
         managed,
         clock: Arc::clone(&base.clock),
     }

@@ -124,7 +124,7 @@ impl Observer for Tell {
                 client_id,
                 client_name,
                 server,
-                connector: Some(connector),
+                account: Some(account),
                 effect,
                 rules,
                 policy,
@@ -139,7 +139,7 @@ impl Observer for Tell {
                     client_id,
                     client_name,
                     server,
-                    connector,
+                    account,
                     method: effect.method().to_string(),
                     target: effect.target().name().to_owned(),
                     rules,
@@ -151,7 +151,7 @@ impl Observer for Tell {
                 }));
             }
             // A name that nobody offers: in the journal, but no activity of any connector.
-            Observation::Decided { connector: None, .. } => {}
+            Observation::Decided { account: None, .. } => {}
             Observation::Ended { call, end, took } => {
                 let outcome = match end {
                     CallEnd::Done => CallOutcome::Done,
@@ -237,12 +237,12 @@ pub(crate) fn configuration(
         let shown = VirtualServer {
             title: spec.title.clone(),
             url: format!("{address}/s/{id}/mcp"),
-            connectors: spec.connectors.clone(),
+            connectors: spec.connectors.iter().map(|connector| spec.account(connector)).collect(),
             tools: access(snapshot, id, present),
         };
         (id.clone(), shown)
     });
-    let connectors = offering.connectors.iter().map(|(id, spec)| (id.clone(), connector(spec)));
+    let connectors = offering.accounts.iter().map(|(id, spec)| (id.clone(), connector(spec)));
     Configuration {
         mode: offering.mode(),
         settings_file: settings.display().to_string(),

@@ -1,7 +1,7 @@
 //! What waits, how it can be answered, and which questions are the same.
 
 use model::{
-    Advice, Approval, ApprovalRequest, ConnectorId, Consent, ConsentRequest, ForPerson, SignInOutcome,
+    AccountId, Advice, Approval, ApprovalRequest, Consent, ConsentRequest, ForPerson, SignInOutcome,
     SignInPurpose, SignInRequest, Timestamp,
 };
 use serde::{Deserialize, Serialize};
@@ -60,11 +60,11 @@ pub struct PendingItem {
 
 impl PendingItem {
     /// What it signs in to: a connector, or none for the organisation. Nothing if it is no sign-in.
-    pub fn signs_in_to(&self) -> Option<Option<ConnectorId>> {
+    pub fn signs_in_to(&self) -> Option<Option<AccountId>> {
         match &self.question {
             Question::SignIn(request) => match &request.purpose {
                 SignInPurpose::Organisation { .. } => Some(None),
-                SignInPurpose::Connector { connector, .. } => Some(Some(connector.clone())),
+                SignInPurpose::Connector { account: connector, .. } => Some(Some(connector.clone())),
                 SignInPurpose::SignOut { .. } => None,
             },
             Question::Consent(_) | Question::Approval(_) => None,
@@ -205,10 +205,9 @@ pub(super) fn replaces(asked: &Question, waiting: &Question) -> bool {
                 SignInPurpose::Organisation { .. } | SignInPurpose::SignOut { .. },
                 SignInPurpose::Organisation { .. } | SignInPurpose::SignOut { .. },
             ) => true,
-            (
-                SignInPurpose::Connector { connector: a, .. },
-                SignInPurpose::Connector { connector: b, .. },
-            ) => a == b,
+            (SignInPurpose::Connector { account: a, .. }, SignInPurpose::Connector { account: b, .. }) => {
+                a == b
+            }
             (
                 SignInPurpose::Organisation { .. }
                 | SignInPurpose::SignOut { .. }
