@@ -37,10 +37,14 @@ impl Personal {
     }
 
     /// A virtual server whose tools are searched for.
-    pub(crate) fn searched(mut self, id: &str, connectors: &[&str]) -> Self {
-        self.servers += &format!(
-            "[servers.{id}]\ntitle = \"Server {id}\"\nconnectors = {connectors:?}\ntool_list = \"search\"\n\n"
-        );
+    pub(crate) fn searched(self, id: &str, connectors: &[&str]) -> Self {
+        self.server_with(id, connectors, "tool_list = \"search\"")
+    }
+
+    /// A virtual server with another line of settings.
+    pub(crate) fn server_with(mut self, id: &str, connectors: &[&str], line: &str) -> Self {
+        self.servers +=
+            &format!("[servers.{id}]\ntitle = \"Server {id}\"\nconnectors = {connectors:?}\n{line}\n\n");
         self
     }
 

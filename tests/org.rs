@@ -1,5 +1,6 @@
 //! An organisation's desktop without a display: the story "analyst" on real counterparts.
 
+mod accounts;
 mod by_code;
 mod claims;
 mod saml;

@@ -1,5 +1,7 @@
 //! Accounts: the employee's own at a connector, and the tokens that assistants hold.
 
+mod accounts;
+
 use std::time::Duration;
 
 use serde_json::json;
@@ -181,6 +183,34 @@ async fn no_token_or_secret_lies_readable_in_the_home_folder() {
             assert!(!found, "{} holds {}", path.display(), String::from_utf8_lossy(secret));
         }
     }
+}
+
+/// A morning on which Deskgate was faster than the password of the keychain.
+#[tokio::test]
+async fn what_a_locked_keychain_keeps_is_there_again_as_soon_as_it_is_unlocked() {
+    let idp = Idp::start(&IdpSettings::default()).await.expect("the identity provider starts");
+    let mail = Mail::start(&idp).await.expect("the mail starts");
+    let (mut gateway, mut opened) = at_mail(&mail).await;
+    let assistant = let_in(&gateway).await;
+    let call = [Step::call("list_messages", json!({}))];
+    let (first, _) = tokio::join!(assistant.run(None, &call), signs_in(&mut opened, Employee::alice()));
+    assert_eq!(first.expect("connected").answers[0]["structuredContent"]["account"], "alice");
+
+    gateway.session().end("gnome-keyring-daemon");
+    gateway.restart().await.expect("it comes back");
+    tells(&gateway, "keychain").await;
+    assert!(assistant.run(None, &call).await.is_err(), "its token is out of reach");
+
+    gateway.session().unlock_keychain().await.expect("a keychain");
+    let tried = gateway.deskgate(&["keychain"]).await.expect("it runs");
+    assert!(tried.status.success(), "{}", String::from_utf8_lossy(&tried.stderr));
+
+    let again = until("a call in her name", SOON, async || {
+        let transcript = assistant.run(None, &call).await.ok()?;
+        (transcript.answers[0]["structuredContent"]["account"] == "alice").then_some(())
+    });
+    again.await.unwrap_or_else(|fault| panic!("{fault}\n{}", gateway.log()));
+    assert_eq!(opened.all().len(), 1, "nobody is asked again");
 }
 
 #[tokio::test]

@@ -44,6 +44,42 @@ async fn the_first_call_opens_a_native_sign_in_window_and_later_ones_are_silent(
     assert_eq!(idp.sign_ins(), ["alice"], "she was asked once");
 }
 
+/// Many providers know one person in a browser: whoever signs in as another is no longer the first, and single sign-on ends
+/// with that.
+#[tokio::test]
+async fn a_sign_in_to_a_named_account_leaves_the_session_of_the_others_alone() {
+    let idp = Idp::start(&IdpSettings::default()).await.expect("the identity provider starts");
+    let (mail, notes) = tokio::join!(Mail::start(&idp), Mail::start(&idp));
+    let (mail, notes) = (mail.expect("the mail starts"), notes.expect("another starts"));
+    let personal = Personal::default()
+        .http_with_own_account("mail", mail.url())
+        .http_with_own_account("notes", notes.url())
+        .server("desk", &["notes"])
+        .server("office", &["mail"])
+        .server_with("service", &["mail"], "accounts = { mail = \"shared-inbox\" }");
+    let mut desktop = start(personal).await;
+    let tray = desktop.tray().await.expect("a tray");
+    let screen = desktop.screen().await.expect("a screen");
+    for (window, person) in [
+        ("Sign in to Connector mail", Employee::alice()),
+        ("Sign in to Connector mail (shared-inbox)", Employee::bob()),
+    ] {
+        tray.choose(window).await.expect("chosen");
+        desktop.sign_in(window, &person).await.expect("signed in");
+        screen.gone(window).await.expect("the window closes by itself");
+    }
+    assert_eq!(idp.sign_ins(), ["alice", "bob"]);
+
+    let assistant = let_in(&mut desktop).await;
+    let call = [Step::call("list_messages", json!({}))];
+    let allowed = screen.press("Sign in to Connector notes", "Allow");
+    let (read, allowed) = tokio::join!(assistant.run(None, &call), allowed);
+    allowed.expect("she is known");
+    let read = read.expect("connected");
+    assert_eq!(read.answers[0]["structuredContent"]["account"], "alice", "her session goes on: {read:?}");
+    assert_eq!(idp.sign_ins(), ["alice", "bob"]);
+}
+
 #[tokio::test]
 async fn a_sign_in_window_that_is_closed_gives_the_sign_in_up() {
     let idp = Idp::start(&IdpSettings::default()).await.expect("the identity provider starts");

@@ -162,12 +162,14 @@ fn configuration() -> Outcome<Configuration> {
         Ok(())
     };
     add("mail", "Mail", at("mail.acme.example"), CredentialKind::Own, Some("ada@acme.example"), 9)?;
+    add("mail/service", "Mail (service)", at("mail.acme.example"), CredentialKind::Own, None, 9)?;
     add("chat", "Chat", at("chat.acme.example"), CredentialKind::Own, None, 12)?;
     add("warehouse", "Warehouse", Runs::AtOrganisation, CredentialKind::Shared, Some("analyst role"), 2)?;
     add("files", "Project files", here, CredentialKind::None, None, 14)?;
     for (id, title, connectors) in [
         ("analyst", "Analyst", &["mail", "chat", "warehouse"][..]),
         ("everyday", "Everyday", &["mail", "files"][..]),
+        ("service", "Service desk", &["mail/service"][..]),
     ] {
         let connectors = connectors.iter().map(|id| id.parse()).collect::<Result<Vec<_>, _>>()?;
         let tools = if id == "analyst" { tools()? } else { Vec::new() };
@@ -220,7 +222,7 @@ fn calls(ago: &dyn Fn(u64) -> Timestamp) -> Outcome<Vec<Event>> {
             client_id: client.to_owned(),
             client_name: if client == "a" { "Claude Code" } else { "Cursor" }.to_owned(),
             server: server.parse()?,
-            connector: connector.parse()?,
+            account: connector.parse()?,
             method: "tools/call".to_owned(),
             target: tool.to_owned(),
             rules: vec![rule.to_owned()],

@@ -30,8 +30,8 @@ impl Shell for DesktopShell {
             Effect::OpenQuestionWindow { id, title } => {
                 on_main(&self.app, move || windows::open_question(&app, &id, &title));
             }
-            Effect::OpenSignInWindow { id, url, redirect_uri: _, title } => {
-                on_main(&self.app, move || windows::open_sign_in(&app, &id, &url, &title));
+            Effect::OpenSignInWindow { id, url, redirect_uri: _, title, apart } => {
+                on_main(&self.app, move || windows::open_sign_in(&app, &id, &url, &title, apart));
             }
             Effect::LeaveWindow(id) => on_main(&self.app, move || windows::leave(&app, &id)),
             Effect::CloseWindow(id) => on_main(&self.app, move || windows::close(&app, &id)),

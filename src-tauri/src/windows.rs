@@ -53,8 +53,8 @@ pub(crate) fn open_question(app: &AppHandle, id: &PendingId, title: &str) {
     report(&label, built);
 }
 
-/// Shows a native sign-in window. Closing it gives the sign-in up.
-pub(crate) fn open_sign_in(app: &AppHandle, id: &PendingId, url: &Url, title: &str) {
+/// Shows a native sign-in window. Closing it gives the sign-in up. One that is apart shares no session with the others.
+pub(crate) fn open_sign_in(app: &AppHandle, id: &PendingId, url: &Url, title: &str, is_apart: bool) {
     let label = format!("{SIGN_IN}{id}");
     if let Some(window) = app.get_webview_window(&label) {
         return raise(&window);
@@ -68,9 +68,12 @@ pub(crate) fn open_sign_in(app: &AppHandle, id: &PendingId, url: &Url, title: &s
         .on_download(|_, _| false)
         .on_new_window(|_, _| NewWindowResponse::Deny)
         .on_navigation(navigation(app.clone(), id.clone()));
-    let built = share_session(apart(builder)).build();
+    let builder = apart(builder);
+    let built = if is_apart { builder.build() } else { share_session(builder).build() };
     if let Ok(window) = &built {
-        remember_session(window);
+        if !is_apart {
+            remember_session(window);
+        }
         follow_pages(window, page(window.clone(), id.clone(), title.to_owned()));
         let (app, id) = (app.clone(), id.clone());
         window.on_window_event(move |event| {
@@ -213,8 +216,8 @@ fn with_host(title: &str, url: &Url) -> String {
 
 #[cfg(target_os = "linux")]
 mod session {
-    //! All sign-in windows share one session in memory, so that the organisation is signed in to once and not for each
-    //! connector. A web view is kept for it; its window is long gone.
+    //! Sign-in windows share one session in memory, so that the organisation is signed in to once and not for each
+    //! connector; those to an account that is somebody else's by its name do not. A web view is kept for it; its window is long gone.
 
     use std::cell::RefCell;
 

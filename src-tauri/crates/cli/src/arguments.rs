@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
-use model::{ConnectorId, ServerId};
+use model::{AccountId, ConnectorId, ServerId};
 
 /// A local gateway between AI assistants and company tools.
 #[derive(Debug, Parser)]
@@ -65,8 +65,8 @@ pub(crate) enum Verb {
     },
     /// Sign in to your organisation, or to a connector before a call needs it.
     SignIn {
-        /// The connector; your organisation if none is named.
-        connector: Option<ConnectorId>,
+        /// The connector, or one of your accounts there, as in `mail/work`; your organisation if none is named.
+        connector: Option<AccountId>,
         /// Sign in to your organisation on another device, by a code that is shown here. Where no browser can be opened, this is
         /// done anyway if your organisation allows it.
         #[arg(long, conflicts_with = "connector")]
@@ -74,8 +74,8 @@ pub(crate) enum Verb {
     },
     /// Sign out of your organisation, or forget your account at a connector.
     SignOut {
-        /// The connector; your organisation if none is named.
-        connector: Option<ConnectorId>,
+        /// The connector, or one of your accounts there, as in `mail/work`; your organisation if none is named.
+        connector: Option<AccountId>,
         /// Forget your accounts at all connectors too, where others use this computer or you will not come back. Without,
         /// they stay here, locked, until you sign in again.
         #[arg(long, conflicts_with = "connector")]
@@ -83,8 +83,8 @@ pub(crate) enum Verb {
     },
     /// Show what a connector prints to its standard error, and what failed on the way to it. Kept in memory only.
     Logs {
-        /// The connector.
-        connector: ConnectorId,
+        /// The connector, or one of your accounts there, as in `mail/work`.
+        connector: AccountId,
         /// Go on until interrupted.
         #[arg(short, long)]
         follow: bool,

@@ -4,11 +4,11 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use controller::app::{Client, Command, Home, Report};
-use model::{ConnectorId, ForPerson as _};
+use model::{AccountId, ForPerson as _};
 use serde_json::Value;
 
 /// Prints the log; goes on with what comes where `follow` is set, until the connector or the instance is gone.
-pub(crate) async fn show(home: Home, connector: ConnectorId, follow: bool, json: bool) -> ExitCode {
+pub(crate) async fn show(home: Home, connector: AccountId, follow: bool, json: bool) -> ExitCode {
     let client = Client::new(home);
     let mut command = Command::Logs { connector: connector.clone(), after: 0, wait: false };
     loop {

@@ -1,4 +1,4 @@
-//! One connector: its sessions, one for each account, and what is known of it.
+//! One connector as one account sees it: its sessions, and what is known of it. Another account's is another value.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use mcp::connector::About;
 use mcp::{Capabilities, Dialect, List};
-use model::{Advice, ConnectorId, Subject, Timestamp, ToolName};
+use model::{AccountId, Advice, Subject, Timestamp, ToolName};
 use org_protocol::{ConnectorSpec, CredentialSpec, Transport};
 use serde_json::value::RawValue;
 use tokio::sync::Mutex;
@@ -69,15 +69,15 @@ impl Outage {
 /// The most sessions of one account: assistants that can be asked different things have their own.
 const MOST_SESSIONS: usize = 8;
 
-/// Whose session it is. Two people, or two accounts, never share one.
-type Account = (String, String);
+/// Whose session it is. Two people never share one.
+type Owner = (String, String);
 
 pub(crate) struct Connector {
-    pub(crate) id: ConnectorId,
+    pub(crate) id: AccountId,
     pub(crate) spec: ConnectorSpec,
     pub(crate) log: Log,
     pub(crate) seams: Seams,
-    slots: RwLock<BTreeMap<Account, Arc<Mutex<Slot>>>>,
+    slots: RwLock<BTreeMap<Owner, Arc<Mutex<Slot>>>>,
     known: RwLock<Known>,
     /// How it spoke the last time.
     dialect: RwLock<Option<Dialect>>,
@@ -159,7 +159,7 @@ impl Known {
 }
 
 impl Connector {
-    pub(crate) fn new(id: ConnectorId, spec: ConnectorSpec, log: Log, seams: Seams) -> Self {
+    pub(crate) fn new(id: AccountId, spec: ConnectorSpec, log: Log, seams: Seams) -> Self {
         let known = RwLock::new(Known::of_era(0));
         Self { id, spec, log, seams, slots: RwLock::default(), known, dialect: RwLock::default() }
     }
@@ -369,11 +369,11 @@ impl Connector {
     }
 
     fn slot(&self, subject: &Subject) -> Arc<Mutex<Slot>> {
-        let account = (subject.issuer.clone(), subject.subject.clone());
-        let known = self.slots.read().unwrap_or_else(PoisonError::into_inner).get(&account).cloned();
+        let owner = (subject.issuer.clone(), subject.subject.clone());
+        let known = self.slots.read().unwrap_or_else(PoisonError::into_inner).get(&owner).cloned();
         known.unwrap_or_else(|| {
             let mut slots = self.slots.write().unwrap_or_else(PoisonError::into_inner);
-            Arc::clone(slots.entry(account).or_default())
+            Arc::clone(slots.entry(owner).or_default())
         })
     }
 
@@ -397,7 +397,7 @@ mod tests {
         fn bearer<'a>(
             &'a self,
             _person: &'a Subject,
-            _connector: &'a ConnectorId,
+            _connector: &'a AccountId,
             _asking: Asking,
         ) -> BoxFuture<'a, Result<Bearer, AccountFault>> {
             Box::pin(async { Err(needed()) })
@@ -405,7 +405,7 @@ mod tests {
 
         fn rejected<'a>(
             &'a self,
-            _connector: &'a ConnectorId,
+            _connector: &'a AccountId,
             _bearer: &'a Bearer,
             _challenge: Option<String>,
         ) -> BoxFuture<'a, ()> {
@@ -415,7 +415,7 @@ mod tests {
         fn step_up<'a>(
             &'a self,
             _person: &'a Subject,
-            _connector: &'a ConnectorId,
+            _connector: &'a AccountId,
             _bearer: &'a Bearer,
             _challenge: &'a str,
             _asking: Asking,

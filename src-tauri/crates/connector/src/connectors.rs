@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use mcp::{CallParams, Capabilities};
-use model::{ConnectorId, Subject};
+use model::{AccountId, Subject};
 use org_protocol::{ConnectorSpec, CredentialSpec};
 use policy::CredentialChoice;
 use serde_json::value::RawValue;
@@ -17,11 +17,12 @@ use crate::fault::CallFault;
 use crate::follower::Follower;
 use crate::seams::{Asking, Caller, Seams};
 
-/// All connectors. Cheap to clone; all clones are the same connectors.
+/// All connectors, each as often as accounts of it are in use: two accounts share nothing here. Cheap to clone; all clones are
+/// the same connectors.
 #[derive(Clone)]
 pub struct Connectors {
     seams: Seams,
-    all: Arc<RwLock<BTreeMap<ConnectorId, Arc<Connector>>>>,
+    all: Arc<RwLock<BTreeMap<AccountId, Arc<Connector>>>>,
     changes: Arc<watch::Sender<u64>>,
 }
 
@@ -31,9 +32,9 @@ impl Connectors {
         Self { seams, all: Arc::default(), changes: Arc::new(watch::Sender::new(0)) }
     }
 
-    /// Takes a new set. Connectors whose definition did not change keep their sessions, those that stay under another one
+    /// Takes a new set, with a definition for each account. Connectors whose definition did not change keep their sessions, those that stay under another one
     /// their log; calls in flight end as they were.
-    pub fn replace(&self, specs: &BTreeMap<ConnectorId, ConnectorSpec>) {
+    pub fn replace(&self, specs: &BTreeMap<AccountId, ConnectorSpec>) {
         let mut all = self.all.write().unwrap_or_else(PoisonError::into_inner);
         let old = std::mem::take(&mut *all);
         for (id, spec) in specs {
@@ -66,17 +67,17 @@ impl Connectors {
     }
 
     /// What is known of what a connector offers; `None` until it was listed.
-    pub fn listing(&self, connector: &ConnectorId) -> Option<Arc<Listing>> {
+    pub fn listing(&self, connector: &AccountId) -> Option<Arc<Listing>> {
         self.find(connector).ok()?.listing()
     }
 
     /// How a connector is.
-    pub fn health(&self, connector: &ConnectorId) -> Health {
+    pub fn health(&self, connector: &AccountId) -> Health {
         self.find(connector).map_or(Health::Idle, |connector| connector.health())
     }
 
     /// What a connector's programs print, and what failed on the way to it; `None` where there is no such connector.
-    pub fn log(&self, connector: &ConnectorId) -> Option<Log> {
+    pub fn log(&self, connector: &AccountId) -> Option<Log> {
         Some(self.find(connector).ok()?.log.clone())
     }
 
@@ -86,7 +87,7 @@ impl Connectors {
     /// A [`CallFault`]; what was known before stays known.
     pub async fn refresh(
         &self,
-        id: &ConnectorId,
+        id: &AccountId,
         subject: &Subject,
         asking: Asking,
     ) -> Result<Arc<Listing>, CallFault> {
@@ -119,7 +120,7 @@ impl Connectors {
         deadline: Duration,
         ear: Option<&Ear>,
     ) -> Result<Answer, CallFault> {
-        let connector = self.find(authority.permit().connector())?;
+        let connector = self.find(&authority.permit().account())?;
         let mut tries = Tries::default();
         let log = connector.log.writer();
         let outcome = match authority.permit().credential() {
@@ -127,7 +128,7 @@ impl Connectors {
                 let broker = self.seams.broker.as_ref().ok_or(CallFault::Credential)?;
                 broker.call(authority, credential, params, caller, deadline).await.map_err(CallFault::from)
             }
-            CredentialChoice::None | CredentialChoice::Own => loop {
+            CredentialChoice::None | CredentialChoice::Own(_) => loop {
                 let outcome = self.called(&connector, authority, params, caller.subject, deadline, ear).await;
                 if !tries.again(&connector, &outcome) {
                     break outcome;
@@ -156,7 +157,7 @@ impl Connectors {
         deadline: Duration,
         asking: Asking,
     ) -> Result<Result<Subscription, Box<RawValue>>, CallFault> {
-        let connector = self.find(authority.permit().connector())?;
+        let connector = self.find(&authority.permit().account())?;
         let log = connector.log.writer();
         let bearer = connector.bearer(caller.subject, asking).await?;
         let outcome = async {
@@ -250,7 +251,7 @@ impl Connectors {
         }
     }
 
-    pub(crate) fn find(&self, id: &ConnectorId) -> Result<Arc<Connector>, CallFault> {
+    pub(crate) fn find(&self, id: &AccountId) -> Result<Arc<Connector>, CallFault> {
         let all = self.all.read().unwrap_or_else(PoisonError::into_inner);
         all.get(id).cloned().ok_or_else(|| CallFault::Unknown(id.clone()))
     }

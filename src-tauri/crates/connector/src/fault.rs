@@ -1,6 +1,6 @@
 //! Why a permitted call has no answer.
 
-use model::{Advice, ConnectorId};
+use model::{AccountId, Advice};
 use upstream::UpstreamFault;
 
 use crate::seams::{AccountFault, BrokerFault};
@@ -10,7 +10,7 @@ use crate::seams::{AccountFault, BrokerFault};
 pub enum CallFault {
     /// There is no such connector any more.
     #[error("there is no connector {0}")]
-    Unknown(ConnectorId),
+    Unknown(AccountId),
     /// The employee's account is missing or failed.
     #[error(transparent)]
     Account(#[from] AccountFault),

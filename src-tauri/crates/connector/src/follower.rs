@@ -4,7 +4,7 @@
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use model::{ConnectorId, Subject};
+use model::{AccountId, Subject};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use upstream::{Bearer, Changes, News, Notice, Notices, Session, UpstreamFault};
@@ -67,7 +67,7 @@ enum Heard {
 
 pub(crate) struct Follower {
     pub(crate) connectors: Connectors,
-    pub(crate) id: ConnectorId,
+    pub(crate) id: AccountId,
     pub(crate) connector: Weak<Connector>,
     pub(crate) subject: Subject,
     pub(crate) session: Weak<Session>,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mcp::CallParams;
-use model::{Advice, BoxFuture, ConnectorId, CredentialId, Subject};
+use model::{AccountId, Advice, BoxFuture, CredentialId, Subject};
 use os::Clock;
 use secrecy::SecretString;
 use signin::{FaultKind, Vouch};
@@ -49,21 +49,21 @@ pub trait Voucher: Send + Sync {
     ) -> BoxFuture<'a, Result<SecretString, FaultKind>>;
 }
 
-/// The employee's own accounts at connectors.
+/// The employee's own accounts at connectors. None is ever used for another.
 pub trait Accounts: Send + Sync {
-    /// This person's token that is good now, after a silent refresh where needed. Never another's, whoever is present
+    /// This person's token for the account that is good now, after a silent refresh where needed. Never another's, whoever is present
     /// by now.
     fn bearer<'a>(
         &'a self,
         person: &'a Subject,
-        connector: &'a ConnectorId,
+        account: &'a AccountId,
         asking: Asking,
     ) -> BoxFuture<'a, Result<Bearer, AccountFault>>;
 
     /// An address at which the person can go on with a sign-in to this connector: as soon as one is under way. Until then,
     /// and where there is none, it is waited for in vain.
-    fn visit<'a>(&'a self, connector: &'a ConnectorId) -> BoxFuture<'a, Url> {
-        let _ = connector;
+    fn visit<'a>(&'a self, account: &'a AccountId) -> BoxFuture<'a, Url> {
+        let _ = account;
         Box::pin(std::future::pending())
     }
 
@@ -72,7 +72,7 @@ pub trait Accounts: Send + Sync {
     fn step_up<'a>(
         &'a self,
         person: &'a Subject,
-        connector: &'a ConnectorId,
+        account: &'a AccountId,
         bearer: &'a Bearer,
         challenge: &'a str,
         asking: Asking,
@@ -81,7 +81,7 @@ pub trait Accounts: Send + Sync {
     /// The connector refused a token: it is not handed out again.
     fn rejected<'a>(
         &'a self,
-        connector: &'a ConnectorId,
+        account: &'a AccountId,
         bearer: &'a Bearer,
         challenge: Option<String>,
     ) -> BoxFuture<'a, ()>;

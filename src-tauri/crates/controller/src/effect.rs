@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use model::{ConnectorId, ServerId};
+use model::{AccountId, ServerId};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
@@ -94,6 +94,8 @@ pub enum Effect {
         redirect_uri: Url,
         /// What is signed in to, for the window's title.
         title: String,
+        /// Whether it knows nothing of other sign-ins, nor they of it: who is signed in there is somebody else.
+        apart: bool,
     },
     /// Close the window that was opened for a pending item, if there is one.
     CloseWindow(PendingId),
@@ -157,10 +159,10 @@ pub enum Order {
         /// back.
         forget_accounts: bool,
     },
-    /// Sign in to a connector now, before a call needs it.
-    SignInTo(ConnectorId),
-    /// Forget the account at a connector.
-    SignOutOf(ConnectorId),
+    /// Sign in to an account at a connector now, before a call needs it.
+    SignInTo(AccountId),
+    /// Forget an account at a connector.
+    SignOutOf(AccountId),
     /// Take back what an assistant was allowed at a virtual server.
     Revoke {
         /// The assistant's client identifier.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use model::{Advice, CallId, ConnectorId, ServerId};
+use model::{AccountId, Advice, CallId, ServerId};
 use url::Url;
 
 use crate::effect::{PauseFor, Place};
@@ -38,29 +38,29 @@ pub enum Event {
     // Connectors and assistants.
     /// A connector's status changed.
     ConnectorStatus {
-        /// The connector.
-        connector: ConnectorId,
+        /// The connector, as this account sees it.
+        connector: AccountId,
         /// Its status now.
         status: ConnectorStatus,
     },
     /// The account in use at a connector is known, or forgotten.
     ConnectorAccount {
-        /// The connector.
-        connector: ConnectorId,
+        /// The connector, as this account sees it.
+        connector: AccountId,
         /// The account as the connector names it.
         account: Option<String>,
     },
     /// How many tools a connector has.
     ConnectorTools {
-        /// The connector.
-        connector: ConnectorId,
+        /// The connector, as this account sees it.
+        connector: AccountId,
         /// The number.
         tools: u32,
     },
     /// How what a connector lists stands.
     ConnectorList {
-        /// The connector.
-        connector: ConnectorId,
+        /// The connector, as this account sees it.
+        connector: AccountId,
         /// How.
         list: ListState,
     },
@@ -147,10 +147,10 @@ pub enum Act {
         /// Whether the person's accounts at connectors are forgotten too.
         forget_accounts: bool,
     },
-    /// Sign in to a connector.
-    SignInTo(ConnectorId),
-    /// Forget the account at a connector.
-    SignOutOf(ConnectorId),
+    /// Sign in to an account at a connector.
+    SignInTo(AccountId),
+    /// Forget an account at a connector.
+    SignOutOf(AccountId),
     /// Take back what an assistant was allowed.
     Revoke {
         /// The assistant's client identifier.
@@ -183,8 +183,8 @@ pub struct Configuration {
     pub sign_in_hosts: BTreeSet<org_protocol::SignInHost>,
     /// The virtual servers.
     pub servers: BTreeMap<ServerId, VirtualServer>,
-    /// The connectors.
-    pub connectors: BTreeMap<ConnectorId, Connector>,
+    /// The connectors, each as often as accounts of it are in use.
+    pub connectors: BTreeMap<AccountId, Connector>,
 }
 
 impl Configuration {

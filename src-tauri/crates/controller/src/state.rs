@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::{Advice, CallId, ConnectorId, ForPerson as _, ServerId, SignInRequest, Timestamp};
+use model::{AccountId, Advice, CallId, ForPerson as _, ServerId, SignInRequest, Timestamp};
 use org_protocol::{SignInHost, SignInSurface};
 use url::{Host, Url};
 use vault::KeychainState;
@@ -46,8 +46,8 @@ pub struct AppState {
     pub address: Option<String>,
     /// The virtual servers.
     pub servers: BTreeMap<ServerId, VirtualServer>,
-    /// The connectors.
-    pub connectors: BTreeMap<ConnectorId, Connector>,
+    /// The connectors, each as often as accounts of it are in use.
+    pub connectors: BTreeMap<AccountId, Connector>,
     /// The assistants, by client identifier and virtual server.
     pub assistants: BTreeMap<(String, ServerId), Assistant>,
     /// The last calls, the newest first; at most [`ACTIVITY_KEPT`].
@@ -63,7 +63,7 @@ pub struct AppState {
     /// Sign-ins whose windows were kept from a page, of which the person has been told.
     pub stopped: BTreeSet<PendingId>,
     /// Notifications that offer to sign in again after a sign-in was given up, by connector; none: the organisation.
-    pub offered: BTreeMap<Option<ConnectorId>, PendingId>,
+    pub offered: BTreeMap<Option<AccountId>, PendingId>,
     /// What is wrong, by code.
     pub faults: BTreeMap<String, Advice>,
     /// Whether calls are refused because the person said so.
@@ -243,7 +243,7 @@ impl AppState {
         }
     }
 
-    fn with_connector(&mut self, id: &ConnectorId, change: impl FnOnce(&mut Connector)) {
+    fn with_connector(&mut self, id: &AccountId, change: impl FnOnce(&mut Connector)) {
         match self.connectors.get_mut(id) {
             Some(connector) => change(connector),
             // The settings changed while the news was on its way.
@@ -296,7 +296,7 @@ impl AppState {
             assistant.last_call = assistant.last_call.max(Some(activity.at));
             assistant.calls += 1;
         }
-        if !denied && let Some(connector) = self.connectors.get_mut(&activity.connector) {
+        if !denied && let Some(connector) = self.connectors.get_mut(&activity.account) {
             connector.last_used = connector.last_used.max(Some(activity.at));
         }
         self.activity.push_front(Arc::new(activity));
@@ -362,7 +362,7 @@ impl AppState {
         Some(Effect::Notify(notice))
     }
 
-    fn withdraw_offer(&mut self, place: &Option<ConnectorId>) -> Option<Effect> {
+    fn withdraw_offer(&mut self, place: &Option<AccountId>) -> Option<Effect> {
         self.offered.remove(place).map(Effect::Withdraw)
     }
 
@@ -419,6 +419,7 @@ impl AppState {
                 url: opened_at(request).clone(),
                 redirect_uri: request.redirect_uri.clone(),
                 title: crate::words::sign_in_title(&request.purpose),
+                apart: connector_of(item).is_some_and(|account| !account.account.is_default()),
             },
             Question::Code(_) => Effect::OpenWindow(Place::Pending),
             Question::Consent(_) | Question::Approval(_) => {
@@ -503,7 +504,7 @@ fn told(advice: &Advice) -> Effect {
     Effect::Notify(Notice { about: None, title, body, place: Place::Overview, offer: None })
 }
 
-fn connector_of(item: &PendingItem) -> Option<ConnectorId> {
+fn connector_of(item: &PendingItem) -> Option<AccountId> {
     item.signs_in_to().flatten()
 }
 

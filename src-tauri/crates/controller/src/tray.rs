@@ -4,7 +4,7 @@
 use std::str::FromStr;
 use std::time::Duration;
 
-use model::{ConnectorId, ServerId, Timestamp};
+use model::{AccountId, ServerId, Timestamp};
 
 use crate::effect::{PauseFor, Place};
 use crate::event::Act;
@@ -75,7 +75,7 @@ pub enum TrayAction {
     /// Leads to where the person signs out of the organisation.
     SignOut,
     /// Signs in to a connector.
-    SignInTo(ConnectorId),
+    SignInTo(AccountId),
     /// Takes back what an assistant was allowed at a virtual server.
     Revoke {
         /// The virtual server.

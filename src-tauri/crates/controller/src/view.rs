@@ -6,7 +6,7 @@
 mod shapes;
 
 use connector::{LogEvent, LogPage};
-use model::{Advice, ApprovalRequest, ConnectorId, ConsentRequest, ServerId, Timestamp};
+use model::{AccountId, Advice, ApprovalRequest, ConnectorId, ConsentRequest, ServerId, Timestamp};
 use serde_json::value::RawValue;
 use url::Url;
 
@@ -140,7 +140,7 @@ fn reach(state: &AppState, server: &VirtualServer) -> Vec<ReachView> {
         let tools = server
             .tools
             .iter()
-            .filter(|tool| tool.connector == *id && tool.access != Access::NotAllowed)
+            .filter(|tool| tool.connector == id.connector && tool.access != Access::NotAllowed)
             .map(|tool| tool.tool.as_str().to_owned())
             .collect();
         Some(ReachView {
@@ -156,7 +156,7 @@ fn approval(state: &AppState, request: &ApprovalRequest) -> ApprovalView {
     ApprovalView {
         assistant: words::name(&request.client_name),
         server_title: server_title(state, &request.server),
-        connector_title: connector_title(state, &request.connector),
+        connector_title: connector_title(state, &request.server, &request.connector),
         tool: request.tool.as_str().to_owned(),
         reason: request.reason.clone(),
         arguments: arguments(&request.arguments),
@@ -263,12 +263,12 @@ fn server(state: &AppState, id: &ServerId, server: &VirtualServer) -> ServerView
         id: id.to_string(),
         title: server.title.clone(),
         url: server.url.clone(),
-        connectors: server.connectors.iter().map(|id| connector_title(state, id)).collect(),
+        connectors: server.connectors.iter().map(|id| account_title(state, id)).collect(),
         tools: server
             .tools
             .iter()
             .map(|tool| ToolView {
-                connector: connector_title(state, &tool.connector),
+                connector: connector_title(state, id, &tool.connector),
                 tool: tool.tool.as_str().to_owned(),
                 access: match tool.access {
                     Access::Allowed => AccessKind::Allowed,
@@ -281,7 +281,7 @@ fn server(state: &AppState, id: &ServerId, server: &VirtualServer) -> ServerView
     }
 }
 
-fn connector(state: &AppState, id: &ConnectorId, connector: &Connector) -> ConnectorView {
+fn connector(state: &AppState, id: &AccountId, connector: &Connector) -> ConnectorView {
     let (status, wrong) = match &connector.status {
         ConnectorStatus::Idle => (ConnectorKind::Idle, None),
         ConnectorStatus::Ready => (ConnectorKind::Ready, None),
@@ -371,7 +371,7 @@ fn call(state: &AppState, activity: &Activity) -> ActivityView {
         at: millis(activity.at),
         assistant: words::name(&activity.client_name),
         server: server_title(state, &activity.server),
-        connector: connector_title(state, &activity.connector),
+        connector: account_title(state, &activity.account),
         method: activity.method.clone(),
         target: activity.target.clone(),
         outcome,
@@ -439,7 +439,7 @@ fn settings(state: &AppState) -> Vec<SettingView> {
         setting("Settings come from", settings_from),
         setting(
             "Connectors and virtual servers",
-            format!("{} and {}", state.connectors.len(), state.servers.len()),
+            format!("{} and {}", words::connectors(state.connectors.keys()), state.servers.len()),
         ),
         setting("Sign-in opens", sign_in.to_owned()),
         setting("Records of calls are kept", records),
@@ -455,7 +455,14 @@ fn server_title(state: &AppState, id: &ServerId) -> String {
     state.servers.get(id).map_or_else(|| id.to_string(), |server| server.title.clone())
 }
 
-fn connector_title(state: &AppState, id: &ConnectorId) -> String {
+/// A connector, with the account that a virtual server uses of it.
+fn connector_title(state: &AppState, server: &ServerId, id: &ConnectorId) -> String {
+    let used = state.servers.get(server).map(|server| server.connectors.as_slice()).unwrap_or_default();
+    let account = used.iter().find(|account| account.connector == *id);
+    account.map_or_else(|| id.to_string(), |account| account_title(state, account))
+}
+
+fn account_title(state: &AppState, id: &AccountId) -> String {
     state.connectors.get(id).map_or_else(|| id.to_string(), |connector| connector.title.clone())
 }
 

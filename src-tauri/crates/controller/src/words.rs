@@ -2,11 +2,11 @@
 //!
 //! Plain, short, active. No word here is a protocol's.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use connector::{LogEvent, LogPage};
-use model::{CodeRequest, SignInPurpose, SignInRequest, Timestamp, is_deceiving};
-
+use model::{AccountId, CodeRequest, SignInPurpose, SignInRequest, Timestamp, is_deceiving};
 use url::Url;
 
 use crate::effect::{Notice, Offer, Place};
@@ -182,7 +182,8 @@ fn code(CodeRequest { purpose, verification_uri, user_code, .. }: &CodeRequest) 
     )
 }
 
-/// The notification for a pending item. It is seen on locked screens, so it names no account and no argument.
+/// The notification for a pending item. It is seen on locked screens, so it names no argument, and of an account nothing but
+/// what settings call it.
 pub fn notice(item: &PendingItem) -> Notice {
     let body = match &item.question {
         Question::SignIn(_) => "Your assistant is waiting.",
@@ -209,7 +210,7 @@ pub fn given_up(item: &PendingItem, ending: Ending) -> Option<Notice> {
         SignInPurpose::Organisation { name } => {
             (name, "Your assistants can do nothing until you have signed in.".to_owned(), Act::SignIn)
         }
-        SignInPurpose::Connector { connector, title } => {
+        SignInPurpose::Connector { account: connector, title } => {
             let means = format!("Your assistants cannot use {title} until you have signed in.");
             (title, means, Act::SignInTo(connector.clone()))
         }
@@ -289,20 +290,25 @@ pub fn summary(state: &AppState) -> String {
         Status::Ready => format!(
             "Ready. {}, {}.",
             counted(assistants(state), "assistant"),
-            counted(state.connectors.len(), "connector")
+            counted(connectors(state.connectors.keys()), "connector")
         ),
     }
 }
 
 /// Which connectors do not answer, in a sentence.
 fn silent(state: &AppState) -> Option<String> {
-    let is_silent = |it: &&Connector| matches!(it.status, ConnectorStatus::Unreachable(_));
-    let mut silent = state.connectors.values().filter(is_silent);
-    let first = silent.next()?;
-    match silent.count() {
-        0 => Some(format!("{} does not answer.", first.title)),
-        more => Some(format!("{} connectors do not answer.", more + 1)),
+    let is_silent = |(_, it): &(&AccountId, &Connector)| matches!(it.status, ConnectorStatus::Unreachable(_));
+    let silent: Vec<_> = state.connectors.iter().filter(is_silent).collect();
+    let (_, first) = silent.first()?;
+    match connectors(silent.iter().map(|(id, _)| *id)) {
+        1 => Some(format!("{} does not answer.", first.title)),
+        many => Some(format!("{many} connectors do not answer.")),
     }
+}
+
+/// How many connectors these are, each with as many accounts as are in use.
+pub(crate) fn connectors<'a>(accounts: impl Iterator<Item = &'a AccountId>) -> usize {
+    accounts.map(|id| &id.connector).collect::<BTreeSet<_>>().len()
 }
 
 /// What is to be said of what a connector lists while it does not answer; nothing where it does.
@@ -341,6 +347,22 @@ pub fn credential(state: &AppState, title: &str, kind: CredentialKind) -> String
             format!("shared by IT, stays at {name}")
         }
     }
+}
+
+/// Which account of the person's own is used, and how it is; nothing where there is none of their own.
+pub fn own_account(id: &AccountId, connector: &Connector) -> Option<String> {
+    if connector.credential != CredentialKind::Own {
+        return None;
+    }
+    let how = match (&connector.status, &connector.account) {
+        (ConnectorStatus::Ready, Some(account)) => format!("signed in as {}", foreign(account, NAME_LIMIT)),
+        (ConnectorStatus::Ready, None) => "signed in".to_owned(),
+        (ConnectorStatus::Idle, _) => "not used yet".to_owned(),
+        (ConnectorStatus::SignInNeeded, _) => format!("needs you to sign in: deskgate sign-in {id}"),
+        (ConnectorStatus::SigningIn, _) => "waits for your sign-in".to_owned(),
+        (ConnectorStatus::Unreachable(advice), _) => advice.happened.clone(),
+    };
+    Some(format!("{}: {how}", connector.title))
 }
 
 /// Where a connector runs.

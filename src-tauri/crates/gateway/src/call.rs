@@ -8,7 +8,7 @@ use axum::http::HeaderMap;
 use issuer::AccessGrant;
 use mcp::assistant::Dialect;
 use mcp::{CallParams, RpcError, Target};
-use model::{Advice, CallId, ForPerson as _, Timestamp};
+use model::{AccountId, Advice, CallId, ForPerson as _, Timestamp};
 use policy::{Circumstance, Denial, Permit, Policy, Question};
 use serde_json::value::RawValue;
 
@@ -261,7 +261,7 @@ impl<'a> Call<'a> {
 
     /// Nothing of its connector is listed, because it does not answer.
     async fn withdrawn(&self, gate: &Gate, wanted: &Wanted<'_>, why: &Advice) -> Reply {
-        gate.discovery.missed(wanted.connector);
+        gate.discovery.missed(&self.account(wanted));
         let record = self.denial(gate, Some(wanted), Vec::new(), "withdrawn", why.happened.clone());
         match self.record_denial(gate, Some(wanted), record).await {
             Ok(()) => failed(why),
@@ -349,7 +349,7 @@ impl<'a> Call<'a> {
             client_id: self.grant.client_id.clone(),
             client_name: self.grant.client_name.clone(),
             server: self.grant.server.clone(),
-            connector: wanted.map(|wanted| wanted.connector.clone()),
+            account: wanted.map(|wanted| self.account(wanted)),
             effect: Box::new(recorded(gate, self.params, self.snapshot.capture_arguments)),
             rules: rules.to_vec(),
             policy: self.policy().version().label.clone(),
@@ -357,6 +357,13 @@ impl<'a> Call<'a> {
             arguments,
             denied,
         });
+    }
+
+    /// The account that the virtual server uses.
+    fn account(&self, wanted: &Wanted<'_>) -> AccountId {
+        let view = self.snapshot.servers.get(&self.grant.server);
+        let account = view.and_then(|view| view.account(wanted.connector));
+        account.cloned().unwrap_or_else(|| AccountId::default_of(wanted.connector.clone()))
     }
 
     fn at(&self) -> Timestamp {

@@ -135,7 +135,7 @@ mod tests {
         let about = r#"{"protocolVersion":"2025-11-25","capabilities":{"tools":{},"prompts":{}}}"#;
         let prompt = |name: &&str| ((*name).to_owned(), mcp::raw(&serde_json::json!({"name": name})));
         let offer = Offer {
-            connector: "odd".parse().unwrap(),
+            account: "odd".parse().unwrap(),
             title: "Odd".to_owned(),
             tools: Vec::new(),
             resources: Vec::new(),

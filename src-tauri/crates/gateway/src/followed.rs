@@ -185,7 +185,9 @@ impl Following {
             let circumstance = circumstance(&self.gate, &self.grant);
             let policy = snapshot.policy_at(circumstance.now);
             let viewer = policy.viewer(&present, &self.grant.server, &circumstance);
-            owner.connector == self.standing.authority().permit().connector()
+            // The account may be another by now.
+            view.and_then(|view| view.account(owner.connector))
+                == Some(&self.standing.authority().permit().account())
                 && viewer.shows_resource(owner.connector, self.params.name())
         })
     }

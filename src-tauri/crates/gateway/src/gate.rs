@@ -7,7 +7,7 @@ use std::time::Duration;
 use audit::Journal;
 use connector::Connectors;
 use issuer::{AccessGrant, Issuer};
-use model::{Advice, BoxFuture, ConnectorId, DeviceId, ServerId};
+use model::{AccountId, Advice, BoxFuture, DeviceId, ServerId};
 use os::Clock;
 use url::Url;
 
@@ -48,8 +48,8 @@ pub trait Discovery: Send + Sync {
     /// Why not, in words for the person.
     fn discover<'a>(&'a self, server: &'a ServerId) -> BoxFuture<'a, Result<bool, Advice>>;
 
-    /// An assistant called something of a connector that is withdrawn: it is worth trying again. Waits for nothing.
-    fn missed(&self, connector: &ConnectorId);
+    /// An assistant called something of a connector that is withdrawn, with this account: it is worth trying again. Waits for nothing.
+    fn missed(&self, account: &AccountId);
 }
 
 /// Sign-ins to which an assistant may show the person the way.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use audit::Effect;
-use model::{CallId, ConnectorId, ServerId, Timestamp};
+use model::{AccountId, CallId, ServerId, Timestamp};
 
 /// Somebody who is told. Must not block: calls wait for it.
 pub trait Observer: Send + Sync {
@@ -26,8 +26,8 @@ pub enum Observation {
         client_name: String,
         /// The virtual server.
         server: ServerId,
-        /// The connector; `None` when nothing of that name is offered.
-        connector: Option<ConnectorId>,
+        /// The connector, and the account that is used of it; `None` when nothing of that name is offered.
+        account: Option<AccountId>,
         /// What was asked, as the assistant named it, and as the record has it.
         effect: Box<Effect>,
         /// The rules that decided.

@@ -123,7 +123,7 @@ mod tests {
 
     fn told(connectors: &[(&str, &str)], visible: &[&str]) -> Option<String> {
         let offer = |(id, text): &(&str, &str)| Offer {
-            connector: id.parse().unwrap(),
+            account: id.parse().unwrap(),
             title: format!("The {id}"),
             tools: Vec::new(),
             resources: Vec::new(),

@@ -82,7 +82,8 @@ pub(crate) fn permit_rules(permit: &Permit) -> Vec<String> {
 pub(crate) fn credential(permit: &Permit) -> String {
     match permit.credential() {
         CredentialChoice::None => String::new(),
-        CredentialChoice::Own => "user".to_owned(),
+        CredentialChoice::Own(account) if account.is_default() => "user".to_owned(),
+        CredentialChoice::Own(account) => format!("user:{account}"),
         CredentialChoice::Shared(credential) => format!("shared:{credential}"),
     }
 }

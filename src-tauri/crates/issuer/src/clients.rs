@@ -64,12 +64,19 @@ pub(crate) struct Clients {
 }
 
 impl Clients {
-    pub(crate) async fn open(ledger: Ledger, limits: Limits) -> Self {
-        let mut known = BTreeMap::new();
+    /// None yet.
+    pub(crate) fn new(ledger: Ledger, limits: Limits) -> Self {
+        Self { ledger, limits, known: RwLock::default(), recent: Mutex::default() }
+    }
+
+    /// Takes up what the store holds, beside what is known.
+    pub(crate) async fn read(&self) {
+        let Self { ledger, .. } = self;
         for (key, record) in ledger.load::<ClientRecord>(RecordKind::Client).await {
             match Client::try_from(record) {
                 Ok(client) => {
-                    known.insert(client.id.clone(), client);
+                    let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+                    known.entry(client.id.clone()).or_insert(client);
                 }
                 Err(why) => {
                     tracing::error!(why, "a stored client is dropped");
@@ -79,7 +86,6 @@ impl Clients {
                 }
             }
         }
-        Self { ledger, limits, known: RwLock::new(known), recent: Mutex::default() }
     }
 
     /// The client that registered under this id.

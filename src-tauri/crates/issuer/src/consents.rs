@@ -135,10 +135,16 @@ pub(crate) struct Consents {
 }
 
 impl Consents {
-    pub(crate) async fn open(ledger: Ledger) -> Self {
-        let stored = ledger.load::<Consented>(RecordKind::Consent).await;
-        let known = stored.into_iter().map(|(_, consented)| (consented.key(), consented)).collect();
-        Self { ledger, known: RwLock::new(known) }
+    /// None yet.
+    pub(crate) fn new(ledger: Ledger) -> Self {
+        Self { ledger, known: RwLock::default() }
+    }
+
+    /// Takes up what the store holds, beside what is known.
+    pub(crate) async fn read(&self) {
+        let stored = self.ledger.load::<Consented>(RecordKind::Consent).await;
+        let stored = stored.into_iter().map(|(_, consented)| (consented.key(), consented));
+        self.known.write().unwrap_or_else(PoisonError::into_inner).extend(stored);
     }
 
     pub(crate) fn holds(&self, consented: &Consented) -> bool {

@@ -76,19 +76,25 @@ pub(crate) struct Grants {
 }
 
 impl Grants {
-    /// Opens the stored grants. Those for which `ours` does not name their resource are ended: the server has moved.
-    pub(crate) async fn open(
-        ledger: Ledger,
-        limits: Limits,
-        now: Timestamp,
-        ours: impl Fn(&ServerId) -> String,
-    ) -> Self {
-        let mut table = Table::default();
+    /// None yet.
+    pub(crate) fn new(ledger: Ledger, limits: Limits) -> Self {
+        Self { ledger, limits, table: RwLock::default() }
+    }
+
+    /// Takes up what the store holds, beside what is known. Grants for which `ours` does not name their resource are ended:
+    /// the server has moved.
+    pub(crate) async fn read(&self, now: Timestamp, ours: impl Fn(&ServerId) -> String) {
+        let Self { ledger, .. } = self;
         let mut ended = Vec::new();
         for (key, record) in ledger.load::<GrantRecord>(RecordKind::Grant).await {
             let moved = record.resource != ours(&record.server);
             match FamilyId::of_key(&key) {
-                Some(family) if !moved && record.refresh_expires > now => table.insert(family, record),
+                Some(family) if !moved && record.refresh_expires > now => {
+                    let mut table = self.table.write().unwrap_or_else(PoisonError::into_inner);
+                    if !table.families.contains_key(&family) {
+                        table.insert(family, record);
+                    }
+                }
                 Some(_) | None => ended.push((key, record, moved)),
             }
         }
@@ -99,7 +105,6 @@ impl Grants {
                 ledger.report(revoked(&record, RevocationCause::Moved));
             }
         }
-        Self { ledger, limits, table: RwLock::new(table) }
     }
 
     /// What `token` stands for at `resource`, for the person who is `present`.

@@ -46,12 +46,11 @@ impl Issuer {
     /// Opens the issuer with what its store holds. Records that cannot be read are dropped and reported as events.
     pub async fn open(config: IssuerConfig, seams: Seams) -> Self {
         let (origin, ledger, limits) = (Origin::loopback(config.port), Ledger::new(&seams), config.limits);
-        let now = (seams.now)();
         let core = Core {
-            clients: Clients::open(ledger.clone(), limits).await,
+            clients: Clients::new(ledger.clone(), limits),
             fetched: Fetched::default(),
-            consents: Consents::open(ledger.clone()).await,
-            grants: Grants::open(ledger.clone(), limits, now, |server| origin.resource(server)).await,
+            consents: Consents::new(ledger.clone()),
+            grants: Grants::new(ledger.clone(), limits),
             codes: Codes::default(),
             writing: Mutex::new(()),
             waiting: Semaphore::new(limits.waiting_consents),
@@ -60,7 +59,18 @@ impl Issuer {
             seams,
             config,
         };
-        Self { core: Arc::new(core) }
+        let issuer = Self { core: Arc::new(core) };
+        issuer.read().await;
+        issuer
+    }
+
+    /// Takes up what the store holds beside what is known: it may have been out of reach before.
+    pub async fn read(&self) {
+        let core = &self.core;
+        let _writing = core.writing.lock().await;
+        core.clients.read().await;
+        core.consents.read().await;
+        core.grants.read((core.seams.now)(), |server| core.origin.resource(server)).await;
     }
 
     /// Answers a request. For [`Route::Authorize`] the answer waits for the person, and dropping the future withdraws

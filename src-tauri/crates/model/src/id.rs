@@ -1,4 +1,4 @@
-//! Ids. Servers and connectors are `[a-z][a-z0-9-]{0,30}`; devices and calls are UUID version 7 (RFC 9562).
+//! Ids. Servers, connectors and accounts are `[a-z][a-z0-9-]{0,30}`; devices and calls are UUID version 7 (RFC 9562).
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -130,6 +130,22 @@ name_type!(
     /// A shared credential's reference (never the secret): `[a-z][a-z0-9-]{0,30}`.
     CredentialId, 31, slug_first, slug_rest
 );
+name_type!(
+    /// One of a person's accounts at a connector, as settings name it: `[a-z][a-z0-9-]{0,30}`.
+    AccountName, 31, slug_first, slug_rest
+);
+
+impl AccountName {
+    /// The account that is used where none is named.
+    pub(crate) const DEFAULT: &str = "default";
+}
+
+impl Default for AccountName {
+    fn default() -> Self {
+        Self(Self::DEFAULT.into())
+    }
+}
+
 name_type!(
     /// A tool's name: `[A-Za-z0-9_.-]{1,128}` (MCP 2026-07-28, tools, "Tool Names").
     ToolName, 128, tool_char, tool_char

@@ -3,6 +3,7 @@
 //! Nothing here reads a clock, a file or a socket. A value that exists is valid: parsing happens once, at the edge.
 #![forbid(unsafe_code)]
 
+mod account;
 mod advice;
 mod causes;
 mod client_document;
@@ -13,11 +14,12 @@ mod person;
 mod text;
 mod time;
 
+pub use account::AccountId;
 pub use advice::{Advice, ForPerson};
 pub use causes::with_causes;
 pub use client_document::is_client_document;
 pub use digest::{Digest, DigestFault};
-pub use id::{CallId, ConnectorId, CredentialId, DeviceId, IdFault, ServerId, ToolName};
+pub use id::{AccountName, CallId, ConnectorId, CredentialId, DeviceId, IdFault, ServerId, ToolName};
 pub use identity::{AttributeValue, Subject};
 pub use person::{
     Approval, ApprovalRequest, BoxFuture, CodeRequest, Consent, ConsentRequest, ListeningProcess, Person,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use crate::{CallId, ConnectorId, ServerId, Subject, ToolName};
+use crate::{AccountId, CallId, ConnectorId, ServerId, Subject, ToolName};
 
 /// A future that a trait object can return.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -74,9 +74,9 @@ pub enum SignInPurpose {
     },
     /// The person's own account at a connector.
     Connector {
-        /// The connector.
-        connector: ConnectorId,
-        /// Its title.
+        /// The account.
+        account: AccountId,
+        /// The connector's title, with the account where it is named.
         title: String,
     },
 }

@@ -5,11 +5,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use model::{ConnectorId, CredentialId, ServerId, ToolName};
+use model::{AccountId, AccountName, ConnectorId, CredentialId, ServerId, ToolName};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use url::Url;
 
+use crate::account::AccountFault;
 use crate::client::{ClientMetadataUrl, LoopbackRedirect, TokenHeader};
 use crate::sign_in_host::SignInHost;
 use crate::{ClaimTypes, ProviderFault, ProviderKind, SamlProvider, SamlProviderFault};
@@ -429,6 +430,9 @@ pub struct ServerSpec {
     /// How assistants get to know them.
     #[serde(default, skip_serializing_if = "ToolList::is_whole")]
     pub tool_list: ToolList,
+    /// Which of the person's accounts it uses of each connector; `default` where a connector is not named.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub accounts: BTreeMap<ConnectorId, AccountName>,
 }
 
 /// How assistants get to know a virtual server's tools. It changes nothing in who may call what.
@@ -455,6 +459,12 @@ impl ServerSpec {
         self.connectors.contains(connector)
             && self.tools.get(connector).is_none_or(|offered| offered.contains(tool))
     }
+
+    /// The account that the virtual server uses of a connector.
+    pub fn account(&self, connector: &ConnectorId) -> AccountId {
+        let account = self.accounts.get(connector).cloned().unwrap_or_default();
+        AccountId { connector: connector.clone(), account }
+    }
 }
 
 /// A connector's tools as they were accepted, each kept as the very JSON text that the connector sent.
@@ -479,6 +489,9 @@ pub enum ContentFault {
         /// The missing connector.
         connector: ConnectorId,
     },
+    /// A server names an account that there cannot be.
+    #[error("server {0} {1}")]
+    Account(ServerId, AccountFault),
     /// A brokered connector has no credential.
     #[error("connector {0} is brokered but names no credential")]
     NoCredential(ConnectorId),
@@ -533,6 +546,8 @@ impl Content {
                     });
                 }
             }
+            spec.check_accounts(&self.connectors)
+                .map_err(|fault| ContentFault::Account(server.clone(), fault))?;
         }
         Ok(self)
     }

@@ -2,6 +2,7 @@
 //! their verification. No IO, no clock: `now` is a parameter.
 #![forbid(unsafe_code)]
 
+mod account;
 mod broker;
 mod client;
 mod content;
@@ -22,6 +23,7 @@ mod sign_in_host;
 mod trust;
 mod upload;
 
+pub use account::{AccountFault, accounts_in_use};
 pub use broker::{BROKER_CONTEXT_HEADER, BROKER_FORMAT, BrokerContext, ContextFault, broker_path};
 pub use client::{ClientMetadataUrl, LoopbackRedirect, TokenHeader};
 pub use content::{

@@ -240,7 +240,7 @@ impl Assembly {
             CredentialSpec::UserOauth { .. }
             | CredentialSpec::UserToken { .. }
             | CredentialSpec::ClientCredentials { .. }
-            | CredentialSpec::Enterprise { .. } => CredentialView::Own,
+            | CredentialSpec::Enterprise { .. } => CredentialView::Own(offer.account(id).account),
             CredentialSpec::Brokered { credentials } => {
                 let mut shared = Vec::new();
                 for credential in credentials {

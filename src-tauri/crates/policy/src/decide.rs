@@ -142,7 +142,7 @@ impl<'a> Route<'a> {
 
         let credential = match &self.connector.credential {
             CredentialView::None => CredentialChoice::None,
-            CredentialView::Own => CredentialChoice::Own,
+            CredentialView::Own(account) => CredentialChoice::Own(account.clone()),
             CredentialView::Shared(_) => {
                 let (credential, by) = self.shared(&case)?;
                 rules.extend(by);

@@ -286,7 +286,12 @@ impl std::fmt::Display for Explanation {
             Some(CredentialChoice::Shared(credential)) => {
                 writeln!(f, "The call would be made with the shared credential {credential}.")?;
             }
-            Some(CredentialChoice::Own) => writeln!(f, "The call would be made with {user}'s own account.")?,
+            Some(CredentialChoice::Own(account)) if account.is_default() => {
+                writeln!(f, "The call would be made with {user}'s own account.")?;
+            }
+            Some(CredentialChoice::Own(account)) => {
+                writeln!(f, "The call would be made with {user}'s own account \"{account}\".")?;
+            }
             Some(CredentialChoice::None) | None => {}
         }
         if !self.permitted && self.denial != Some(DenialKind::DenyAll) {

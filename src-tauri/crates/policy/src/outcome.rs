@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use model::{Advice, CallId, ConnectorId, CredentialId, Digest, ForPerson, ServerId, ToolName};
+use model::{
+    AccountId, AccountName, Advice, CallId, ConnectorId, CredentialId, Digest, ForPerson, ServerId, ToolName,
+};
 use org_protocol::bare_uri;
 use serde::{Deserialize, Serialize};
 
@@ -89,8 +91,8 @@ pub struct Permit {
 pub enum CredentialChoice {
     /// None.
     None,
-    /// The employee's own: an OAuth grant, or a token.
-    Own,
+    /// The employee's own: an OAuth grant, or a token. Which of their accounts, the virtual server says.
+    Own(AccountName),
     /// A service account of the organisation.
     Shared(CredentialId),
 }
@@ -137,6 +139,15 @@ impl Permit {
     /// The credential to use.
     pub fn credential(&self) -> &CredentialChoice {
         &self.credential
+    }
+
+    /// The account that it is good for; the connector itself where that has no accounts of people.
+    pub fn account(&self) -> AccountId {
+        let account = match &self.credential {
+            CredentialChoice::Own(account) => account.clone(),
+            CredentialChoice::None | CredentialChoice::Shared(_) => AccountName::default(),
+        };
+        AccountId { connector: self.connector.clone(), account }
     }
 
     /// Whether it is this that was decided on, to the last byte: nothing else may be sent.

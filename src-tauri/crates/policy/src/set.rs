@@ -6,7 +6,7 @@ use std::sync::Arc;
 use cedar_policy::{
     Authorizer, Context, Decision, EntityUid, PolicyId, PolicySet, Request, RestrictedExpression,
 };
-use model::{Advice, ConnectorId, CredentialId, Digest, ServerId, Subject, ToolName};
+use model::{AccountName, Advice, ConnectorId, CredentialId, Digest, ServerId, Subject, ToolName};
 
 use crate::convert::{ArgumentFault, input};
 use crate::facts::{Circumstance, FactFault, Kinds, Target, context};
@@ -136,7 +136,7 @@ impl ConnectorView {
     pub(crate) fn is_steady(&self) -> bool {
         let shared = match &self.credential {
             CredentialView::Shared(shared) => shared.as_slice(),
-            CredentialView::None | CredentialView::Own => &[],
+            CredentialView::None | CredentialView::Own(_) => &[],
         };
         self.expose.is_steady()
             && shared.iter().all(|(_, ask)| ask.is_steady())
@@ -148,7 +148,8 @@ impl ConnectorView {
 #[derive(Debug)]
 pub(crate) enum CredentialView {
     None,
-    Own,
+    /// Which of the user's accounts.
+    Own(AccountName),
     /// In order of preference.
     Shared(Vec<(CredentialId, Ask)>),
 }

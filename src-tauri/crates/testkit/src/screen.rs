@@ -183,7 +183,7 @@ impl Screen {
     async fn focus(&self, window: &str, field: &str) -> Result<(), PeerFault> {
         until(&format!("the field {field:?} of {window:?}"), SOON, async || {
             let thing = self.field(window, field).await.ok().flatten()?;
-            let title = format!("^{window}");
+            let title = format!("^{}", literally(window));
             let in_front = ["search", "--onlyvisible", "--name", &title, "windowactivate", "--sync"];
             self.xdotool(&in_front).await.ok()?;
             let _focused: bool =
@@ -280,6 +280,13 @@ impl Screen {
             Err(PeerFault::answer("xdotool", format!("{arguments:?}: {status}")))
         }
     }
+}
+
+/// A text as the regular expression that stands for it alone.
+fn literally(text: &str) -> String {
+    let each =
+        text.chars().map(|c| if r".^$*+?()[]{}|\".contains(c) { format!("\\{c}") } else { c.to_string() });
+    each.collect()
 }
 
 async fn connect(address: &str) -> Result<Connection, PeerFault> {

@@ -103,6 +103,15 @@ impl Vault {
         lock(&self.0.current).durable
     }
 
+    /// Returns once what is put survives a restart.
+    pub async fn durable(&self) {
+        let mut states = self.watch();
+        while !self.is_durable() {
+            // The sender lives as long as the vault.
+            let _ = states.changed().await;
+        }
+    }
+
     /// Everything that was found wrong since the vault was opened: to be shown and audited.
     pub fn found(&self) -> Vec<Found> {
         lock(&self.0.found).clone()

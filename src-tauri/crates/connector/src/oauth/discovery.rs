@@ -63,6 +63,8 @@ pub(super) struct Found {
     revocation: Option<Url>,
     secret_in_body: bool,
     knows_offline_access: bool,
+    /// Whether a person can be asked which of their accounts they mean (OpenID Connect Core 1.0, section 3.1.2.1).
+    lets_choose: bool,
     binding: Binding,
     /// Made where connector and authorization server both know bound tokens.
     prover: Option<Prover>,
@@ -122,6 +124,7 @@ impl Found {
             revocation: revocation.map(endpoint).transpose()?,
             secret_in_body: !lists(&metadata, "token_endpoint_auth_methods_supported", "client_secret_basic")
                 && lists(&metadata, "token_endpoint_auth_methods_supported", "client_secret_post"),
+            lets_choose: lists(&metadata, "prompt_values_supported", "select_account"),
             knows_offline_access: metadata
                 .scopes_supported
                 .as_ref()
@@ -152,13 +155,14 @@ impl Found {
     }
 
     /// Builds the request: PKCE with S256, the resource, and the scopes — those of IT, else those that the server asks for,
-    /// and in any case those that it wanted more.
+    /// and in any case those that it wanted more. With `asks_who` the server is not to take whoever it knows already.
     pub(super) async fn request(
         &mut self,
         client: &Client,
         redirect_uri: &Url,
         scopes: &BTreeSet<String>,
         wider: &BTreeSet<String>,
+        asks_who: bool,
     ) -> Result<Request, FaultKind> {
         self.manager
             .configure_client(OAuthClientConfig::new(&client.id, redirect_uri.as_str()))
@@ -168,9 +172,13 @@ impl Found {
         let scopes: Vec<&str> = scopes.iter().map(String::as_str).collect();
         let url = self.manager.get_authorization_url(&scopes).await.map_err(fault)?;
         let mut url = Url::parse(&url).map_err(|_| FaultKind::Internal("an authorization URL".to_owned()))?;
-        if scopes.contains(&OFFLINE_ACCESS) {
-            // OpenID Connect Core 1.0, section 11.
-            url.query_pairs_mut().append_pair("prompt", "consent");
+        let who = asks_who.then_some(if self.lets_choose { "select_account" } else { "login" });
+        // OpenID Connect Core 1.0, section 11.
+        let consent = scopes.contains(&OFFLINE_ACCESS).then_some("consent");
+        let prompts: Vec<&str> = who.into_iter().chain(consent).collect();
+        if !prompts.is_empty() {
+            // Servers that know nothing of OpenID ignore it (RFC 6749, section 3.1).
+            url.query_pairs_mut().append_pair("prompt", &prompts.join(" "));
         }
         if let Some(prover) = &self.prover {
             // The code is good for this key only (RFC 9449, section 10).

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine as _;
-use model::{ConnectorId, Digest, Timestamp};
+use model::{AccountId, Digest, Timestamp};
 use os::Clock;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::de::DeserializeOwned;
@@ -25,9 +25,6 @@ const FORMAT: u32 = 1;
 const FORMAT_OF_OTHER_WAYS: u32 = 2;
 /// The format version for what is bound to a key. Earlier versions take it for absent.
 const FORMAT_OF_BOUND: u32 = 3;
-
-/// The only account of a connector, until it can have several.
-const ACCOUNT: &str = "default";
 
 /// Longest account name that is shown, in characters.
 const LONGEST_ACCOUNT: usize = 100;
@@ -97,8 +94,8 @@ impl Bound {
 }
 
 /// The vault's key of a grant: whose, where, which account.
-pub(super) fn key(owner: &Digest, connector: &ConnectorId) -> String {
-    format!("{}.{connector}.{ACCOUNT}", owner.hex())
+pub(super) fn key(owner: &Digest, AccountId { connector, account }: &AccountId) -> String {
+    format!("{}.{connector}.{account}", owner.hex())
 }
 
 impl Grant {

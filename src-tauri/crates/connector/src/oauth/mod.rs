@@ -2,7 +2,7 @@
 //!
 //! Discovery, registration and the authorization request follow the MCP authorization specification (2026-07-28) and are
 //! rmcp's; the token endpoint, renewal and rest are ours, because a rotated token must be durable before it is used.
-//! A grant belongs to one subject, one connector and one URL: it is never sent anywhere else.
+//! A grant belongs to one subject, one account at a connector and one URL: it is never sent anywhere else.
 
 mod client;
 mod discovery;
@@ -17,7 +17,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use model::{Advice, BoxFuture, ConnectorId, Digest, ForPerson as _, Person, Subject, Timestamp};
+use model::{AccountId, Advice, BoxFuture, Digest, ForPerson as _, Person, Subject, Timestamp};
 use org_protocol::{ClientMetadataUrl, ConnectorSpec};
 use os::Clock;
 use signin::{FaultKind, Http, Keeper, KeeperRules, NamedHosts, SecretStore, SignInFault, Status};
@@ -53,7 +53,7 @@ pub struct GrantsParts {
     pub sign_in_deadline: Duration,
 }
 
-/// What can be seen of one connector's grant.
+/// What can be seen of one account's grant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum GrantStatus {
     /// Nobody is signed in.
@@ -74,8 +74,8 @@ pub enum GrantStatus {
 /// Something that happened to a grant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GrantEvent {
-    /// The connector.
-    pub connector: ConnectorId,
+    /// Which account.
+    pub account: AccountId,
     /// What happened.
     pub what: GrantHappening,
 }
@@ -115,9 +115,9 @@ struct Inner {
 
 #[derive(Default)]
 struct Keepers {
-    serving: BTreeMap<ConnectorId, Kept>,
+    serving: BTreeMap<AccountId, Kept>,
     /// Those whose connector is gone. One that comes back waits until they have saved what they were renewing.
-    retired: BTreeMap<ConnectorId, Keeper<GrantPlace>>,
+    retired: BTreeMap<AccountId, Keeper<GrantPlace>>,
 }
 
 #[derive(Clone)]
@@ -169,9 +169,9 @@ impl ConnectorGrants {
         *self.0.document.write().unwrap_or_else(PoisonError::into_inner) = document;
     }
 
-    /// Takes the connectors as they are now; to be called again at each change. Reads the grants that are saved. Must be
+    /// Takes the accounts as they are now, with their connectors; to be called again at each change. Reads the grants that are saved. Must be
     /// called within a Tokio runtime.
-    pub fn serve(&self, connectors: &BTreeMap<ConnectorId, ConnectorSpec>) {
+    pub fn serve(&self, connectors: &BTreeMap<AccountId, ConnectorSpec>) {
         let Inner { shared, rules, named, also_named, document, keepers } = &*self.0;
         let document = document.read().unwrap_or_else(PoisonError::into_inner).clone();
         let also = also_named.read().unwrap_or_else(PoisonError::into_inner);
@@ -202,6 +202,8 @@ impl ConnectorGrants {
                     Kept { place, keeper }
                 }
             };
+            kept.place
+                .beside_others(connectors.keys().any(|other| other.connector == id.connector && other != id));
             serving.insert(id.clone(), kept);
         }
         for (id, Kept { place, keeper }) in old {
@@ -222,7 +224,7 @@ impl ConnectorGrants {
     ///
     /// # Errors
     /// [`GrantFault`], with words for the person.
-    pub async fn bearer(&self, connector: &ConnectorId, asking: Asking) -> Result<Bearer, GrantFault> {
+    pub async fn bearer(&self, connector: &AccountId, asking: Asking) -> Result<Bearer, GrantFault> {
         let Kept { place, keeper } = self.find(connector)?;
         let target = place.target();
         let ask = match asking {
@@ -250,7 +252,7 @@ impl ConnectorGrants {
     /// the person has just refused.
     pub async fn step_up(
         &self,
-        connector: &ConnectorId,
+        connector: &AccountId,
         bearer: &Bearer,
         challenge: &str,
         asking: Asking,
@@ -309,7 +311,7 @@ impl ConnectorGrants {
 
     /// The connector refused a token although it seemed good: it is not handed out again, and the next call renews it,
     /// once. `challenge` is the `WWW-Authenticate` header, where a sign-in then begins (RFC 9728, section 5.1).
-    pub async fn rejected(&self, connector: &ConnectorId, bearer: &Bearer, challenge: Option<String>) {
+    pub async fn rejected(&self, connector: &AccountId, bearer: &Bearer, challenge: Option<String>) {
         let Ok(Kept { place, keeper }) = self.find(connector) else { return };
         if let Some(challenge) = challenge {
             place.challenged(challenge);
@@ -325,7 +327,7 @@ impl ConnectorGrants {
     ///
     /// # Errors
     /// [`GrantFault`]. What was held still is.
-    pub async fn sign_in(&self, connector: &ConnectorId) -> Result<(), GrantFault> {
+    pub async fn sign_in(&self, connector: &AccountId) -> Result<(), GrantFault> {
         let Kept { place, keeper } = self.find(connector)?;
         keeper.sign_in(Asking::Allowed).await.map(|_| ()).map_err(|fault| fault.at(&place.target().title))
     }
@@ -334,14 +336,25 @@ impl ConnectorGrants {
     ///
     /// # Errors
     /// [`GrantFault`] if it could not be erased.
-    pub async fn sign_out(&self, connector: &ConnectorId) -> Result<(), GrantFault> {
+    pub async fn sign_out(&self, connector: &AccountId) -> Result<(), GrantFault> {
         let Kept { place, keeper } = self.find(connector)?;
         place.left.store(true, Ordering::SeqCst);
         keeper.sign_out().await.map_err(|fault| fault.at(&place.target().title))
     }
 
-    /// The state of every grant, now and at each change; a connector appears once its grant was looked for.
-    pub fn watch(&self) -> watch::Receiver<BTreeMap<ConnectorId, GrantStatus>> {
+    /// Reads again what the vault holds: it may have been out of reach before.
+    pub async fn read_again(&self) {
+        let keepers: Vec<_> = {
+            let keepers = self.0.keepers.read().unwrap_or_else(PoisonError::into_inner);
+            keepers.serving.values().map(|kept| kept.keeper.clone()).collect()
+        };
+        for keeper in keepers {
+            keeper.reload().await;
+        }
+    }
+
+    /// The state of every grant, now and at each change; an account appears once its grant was looked for.
+    pub fn watch(&self) -> watch::Receiver<BTreeMap<AccountId, GrantStatus>> {
         self.0.shared.status.subscribe()
     }
 
@@ -355,9 +368,9 @@ impl ConnectorGrants {
         }
     }
 
-    fn find(&self, connector: &ConnectorId) -> Result<Kept, GrantFault> {
+    fn find(&self, connector: &AccountId) -> Result<Kept, GrantFault> {
         let keepers = self.0.keepers.read().unwrap_or_else(PoisonError::into_inner);
-        let missing = || FaultKind::NotOffered("it has no accounts".to_owned()).at(connector.as_str());
+        let missing = || FaultKind::NotOffered("it has no accounts".to_owned()).at(connector.to_string());
         keepers.serving.get(connector).cloned().ok_or_else(missing)
     }
 }
@@ -366,7 +379,7 @@ impl Accounts for ConnectorGrants {
     fn bearer<'a>(
         &'a self,
         person: &'a Subject,
-        connector: &'a ConnectorId,
+        connector: &'a AccountId,
         asking: Asking,
     ) -> BoxFuture<'a, Result<Bearer, AccountFault>> {
         Box::pin(async move {
@@ -380,7 +393,7 @@ impl Accounts for ConnectorGrants {
     fn step_up<'a>(
         &'a self,
         person: &'a Subject,
-        connector: &'a ConnectorId,
+        connector: &'a AccountId,
         bearer: &'a Bearer,
         challenge: &'a str,
         asking: Asking,
@@ -397,7 +410,7 @@ impl Accounts for ConnectorGrants {
 
     fn rejected<'a>(
         &'a self,
-        connector: &'a ConnectorId,
+        connector: &'a AccountId,
         bearer: &'a Bearer,
         challenge: Option<String>,
     ) -> BoxFuture<'a, ()> {

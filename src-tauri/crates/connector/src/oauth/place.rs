@@ -7,8 +7,7 @@ use std::time::Duration;
 
 use mcp::Capabilities;
 use model::{
-    BoxFuture, ConnectorId, Digest, ForPerson as _, Person, PersonFault, SignInOutcome, SignInRequest,
-    Subject,
+    AccountId, BoxFuture, Digest, ForPerson as _, Person, PersonFault, SignInOutcome, SignInRequest, Subject,
 };
 use org_protocol::LoopbackRedirect;
 use os::Clock;
@@ -47,7 +46,7 @@ pub(super) struct Shared {
     pub(super) voucher: Option<Arc<dyn Voucher>>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) events: Arc<dyn Fn(GrantEvent) + Send + Sync>,
-    pub(super) status: watch::Sender<BTreeMap<ConnectorId, GrantStatus>>,
+    pub(super) status: watch::Sender<BTreeMap<AccountId, GrantStatus>>,
     pub(super) sign_in_deadline: Duration,
 }
 
@@ -60,10 +59,10 @@ struct Wider {
     wanted: BTreeSet<String>,
 }
 
-/// One connector, where a person has one account.
+/// One account of a person at a connector.
 pub(super) struct GrantPlace {
     shared: Arc<Shared>,
-    connector: ConnectorId,
+    connector: AccountId,
     key: String,
     target: RwLock<Arc<Target>>,
     challenge: Mutex<Option<String>>,
@@ -74,6 +73,8 @@ pub(super) struct GrantPlace {
     proven: AtomicBool,
     /// Whoever kept this grant before, and may still be saving it.
     predecessor: Mutex<Option<Keeper<Self>>>,
+    /// Whether a browser may know the person by another account.
+    several: AtomicBool,
     /// The connector is gone: nothing is shown of it any more.
     retired: AtomicBool,
     /// The person signed out: until they want it, nothing brings them back by itself.
@@ -91,7 +92,7 @@ struct Answered {
 impl GrantPlace {
     pub(super) fn new(
         shared: Arc<Shared>,
-        connector: ConnectorId,
+        connector: AccountId,
         target: Target,
         predecessor: Option<Keeper<Self>>,
     ) -> Self {
@@ -105,6 +106,7 @@ impl GrantPlace {
             stepping: tokio::sync::Mutex::default(),
             proven: AtomicBool::new(false),
             predecessor: Mutex::new(predecessor),
+            several: AtomicBool::new(false),
             retired: AtomicBool::new(false),
             left: AtomicBool::new(false),
         }
@@ -114,13 +116,23 @@ impl GrantPlace {
         &self.shared
     }
 
-    pub(super) fn connector(&self) -> &ConnectorId {
+    pub(super) fn connector(&self) -> &AccountId {
         &self.connector
     }
 
     /// Whether one is signed in without being asked, and has not just signed out.
     pub(super) fn signs_in_by_itself(&self) -> bool {
         self.target().way.is_silent() && !self.left.load(Ordering::SeqCst)
+    }
+
+    /// Takes whether other accounts of the connector are in use. Then, or where the person gave this one a name, a sign-in asks
+    /// whose it is to be.
+    pub(super) fn beside_others(&self, others: bool) {
+        self.several.store(others || !self.connector.account.is_default(), Ordering::SeqCst);
+    }
+
+    fn one_of_several(&self) -> bool {
+        self.several.load(Ordering::SeqCst)
     }
 
     pub(super) fn retire(&self) {
@@ -278,7 +290,8 @@ impl GrantPlace {
             let redirect_uri = redirect_uri?;
             let client = client::choose(found, registered, store, &redirect_uri).await?;
             let redirect_uri = client.comes_back(&redirect_uri);
-            let request = found.request(&client, &redirect_uri, &target.scopes, wider).await?;
+            let request =
+                found.request(&client, &redirect_uri, &target.scopes, wider, self.one_of_several()).await?;
             let shown = SignInRequest {
                 purpose: self.purpose(target),
                 authorize_url: request.url.clone(),
@@ -348,7 +361,7 @@ impl GrantPlace {
     }
 
     pub(super) fn tell(&self, what: GrantHappening) {
-        (self.shared.events)(GrantEvent { connector: self.connector.clone(), what });
+        (self.shared.events)(GrantEvent { account: self.connector.clone(), what });
     }
 }
 

@@ -34,7 +34,7 @@ async fn calls_that_come_together_share_one_question() {
 
     assert_eq!(person.asked(), 1);
     let request = &person.requests()[0];
-    assert_eq!(request.purpose, SignInPurpose::Connector { connector: mail(), title: "Mail".to_owned() });
+    assert_eq!(request.purpose, SignInPurpose::Connector { account: mail(), title: "Mail".to_owned() });
     assert_eq!(request.deadline, Duration::from_secs(60));
     assert_eq!(server.count("authorization_code"), 1);
 }

@@ -1,6 +1,7 @@
 //! The employee's own grants at connectors, against real counterparts and against ones that misbehave.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
+mod accounts;
 mod asking;
 mod bound;
 mod clients;

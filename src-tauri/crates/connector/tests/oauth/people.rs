@@ -5,8 +5,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use model::{
-    Approval, ApprovalRequest, BoxFuture, Consent, ConsentRequest, Person, PersonFault, SignInOutcome,
-    SignInRequest,
+    AccountId, Approval, ApprovalRequest, BoxFuture, Consent, ConsentRequest, Person, PersonFault,
+    SignInOutcome, SignInPurpose, SignInRequest,
 };
 use testkit::{Browser, Employee};
 use tokio::net::TcpListener;
@@ -24,6 +24,8 @@ pub(crate) struct Someone {
 enum How {
     /// With a browser, at forms.
     Browser(Box<tokio::sync::Mutex<Browser>>),
+    /// With one browser, at forms, as whoever the account is of.
+    BrowserOfMany(Box<tokio::sync::Mutex<Browser>>, fn(&AccountId) -> Employee),
     /// By a rule.
     Rule(Reaction),
     /// By typing these secrets at the pages that ask for one, in order.
@@ -35,6 +37,12 @@ enum How {
 impl Someone {
     pub(crate) fn at_a_browser(employee: Employee) -> Self {
         Self::new(How::Browser(Box::new(tokio::sync::Mutex::new(Browser::new(employee).unwrap()))))
+    }
+
+    /// Somebody who has several accounts, and signs in to all of them with one browser.
+    pub(crate) fn with_accounts(whose: fn(&AccountId) -> Employee) -> Self {
+        let browser = Browser::new(Employee::alice()).unwrap();
+        Self::new(How::BrowserOfMany(Box::new(tokio::sync::Mutex::new(browser)), whose))
     }
 
     pub(crate) fn who(
@@ -75,6 +83,14 @@ impl Someone {
         self.requests.lock().unwrap().push(request.clone());
         let redirected_to = match &self.how {
             How::Browser(browser) => browser.lock().await.sign_in(&request.authorize_url).await.unwrap(),
+            How::BrowserOfMany(browser, whose) => {
+                let SignInPurpose::Connector { account, .. } = &request.purpose else {
+                    return Err(PersonFault::Cancelled);
+                };
+                let mut browser = browser.lock().await;
+                browser.hand_to(whose(account));
+                browser.sign_in(&request.authorize_url).await.unwrap()
+            }
             How::Rule(rule) => rule(&request)?,
             How::Types(secrets) => {
                 let next = secrets.lock().unwrap().pop_front().ok_or(PersonFault::Cancelled)?;

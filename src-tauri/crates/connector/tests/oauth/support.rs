@@ -7,7 +7,7 @@ use std::time::Duration;
 use connector::{
     Asking, ConnectorGrants, GrantEvent, GrantFault, GrantHappening, GrantStatus, GrantsParts, Voucher,
 };
-use model::{BoxFuture, ConnectorId, Subject};
+use model::{AccountId, BoxFuture, Subject};
 use org_protocol::{ConnectorSpec, CredentialSpec};
 use os::{Clock, ManualClock, SystemClock};
 use signin::{FaultKind, KeeperRules, SecretStore};
@@ -102,7 +102,7 @@ impl Desk {
     }
 }
 
-pub(crate) fn mail() -> ConnectorId {
+pub(crate) fn mail() -> AccountId {
     "mail".parse().unwrap()
 }
 

@@ -204,7 +204,9 @@ fn saml_faults(provider: &IdentityProvider, now: Timestamp) -> Vec<AuthorFault> 
 
 fn content_file(fault: &ContentFault) -> PathBuf {
     match fault {
-        ContentFault::UnknownConnector { server, .. } => format!("servers/{server}.toml").into(),
+        ContentFault::UnknownConnector { server, .. } | ContentFault::Account(server, _) => {
+            format!("servers/{server}.toml").into()
+        }
         ContentFault::NoCredential(connector) | ContentFault::Credential(connector, _) => {
             format!("connectors/{connector}.toml").into()
         }

@@ -262,7 +262,8 @@ enum AuditCommand {
 
 #[derive(Debug, Args)]
 struct QueryArgs {
-    /// Calls that used this credential, with their outcomes.
+    /// Calls that used this credential, with their outcomes: a shared one, or an account of the people's own as records name
+    /// it, such as `user:shared-inbox`.
     #[arg(long)]
     credential: Option<String>,
     /// Calls to this connector.

@@ -43,7 +43,8 @@ pub(crate) struct StoredLine {
 /// Which records are wanted. What is absent does not restrict.
 #[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 pub struct Filter {
-    /// Records of calls that used this credential, such as `warehouse-analyst`.
+    /// Records of calls that used this credential: a shared one such as `warehouse-analyst`, or an account of the people's own
+    /// as records name it, such as `user:shared-inbox`.
     pub credential: Option<String>,
     /// Records of calls to this connector.
     pub connector: Option<ConnectorId>,
@@ -201,7 +202,7 @@ impl Store {
             // The calls' outcomes belong to the answer, though only their intents name the credential.
             query
                 .push(" AND call IN (SELECT call FROM records WHERE credential = ")
-                .push_bind(format!("shared:{credential}"))
+                .push_bind(reference(credential))
                 .push(")");
         }
         if let Some(connector) = &filter.connector {
@@ -297,6 +298,11 @@ async fn is_stored(connection: &mut SqliteConnection, record: &AuditRecord) -> R
             .fetch_optional(connection)
             .await?;
     Ok(digest.is_some_and(|digest| digest == Digest::to_string(&link.digest)))
+}
+
+/// A credential as intents name it. No shared one's id has a colon.
+fn reference(credential: &str) -> String {
+    if credential.contains(':') { credential.to_owned() } else { format!("shared:{credential}") }
 }
 
 async fn insert(

@@ -12,7 +12,7 @@ use connector::{
     AccountFault, Accounts, Asking, ConnectorGrants, GrantEvent, GrantFault, GrantHappening, GrantStatus,
     GrantsParts, Voucher,
 };
-use model::{Advice, BoxFuture, ConnectorId, Subject};
+use model::{AccountId, Advice, BoxFuture, Subject};
 use org_protocol::{ClientMetadataUrl, ConnectorSpec};
 use os::Clock;
 use signin::{FaultKind, KeeperRules};
@@ -41,7 +41,7 @@ pub(crate) struct AccountParts {
     /// Where this gateway is, such as `http://127.0.0.1:7717`.
     pub(crate) address: String,
     /// Takes connectors that were just signed in to, so that their tools are listed.
-    pub(crate) list: mpsc::UnboundedSender<ConnectorId>,
+    pub(crate) list: mpsc::UnboundedSender<AccountId>,
 }
 
 /// The accounts of whoever is present. Cheap to clone; all clones are the same accounts.
@@ -59,7 +59,7 @@ struct Inner {
 struct Held {
     owner: Option<(String, String)>,
     grants: Option<ConnectorGrants>,
-    connectors: BTreeMap<ConnectorId, ConnectorSpec>,
+    accounts: BTreeMap<AccountId, ConnectorSpec>,
     named: Vec<Url>,
     /// Who Deskgate is at authorization servers that take a document for it.
     document: Option<ClientMetadataUrl>,
@@ -91,14 +91,14 @@ impl OwnAccounts {
         }
         let grants = person.map(|person| ConnectorGrants::new(person, self.grants_parts())).transpose()?;
         let mut held = self.held();
-        for (id, spec) in &held.connectors {
+        for (id, spec) in &held.accounts {
             if spec.credential.is_own() {
                 told(&self.0.parts.tell, id, &GrantStatus::SignedOut);
             }
         }
         if let Some(grants) = &grants {
             grants.name(held.named.clone(), held.document.clone());
-            grants.serve(&held.connectors);
+            grants.serve(&held.accounts);
             follow(grants, self.0.parts.tell.clone(), self.0.parts.list.clone());
         }
         held.owner = owner;
@@ -106,41 +106,49 @@ impl OwnAccounts {
         Ok(())
     }
 
-    /// Takes the connectors as they are now, the addresses that their metadata may lead to, and the document that says who
-    /// Deskgate is.
+    /// Takes the accounts that are in use now with their connectors, the addresses that their metadata may lead to, and the
+    /// document that says who Deskgate is.
     pub(crate) fn serve(
         &self,
-        connectors: &BTreeMap<ConnectorId, ConnectorSpec>,
+        accounts: &BTreeMap<AccountId, ConnectorSpec>,
         named: Vec<Url>,
         document: Option<ClientMetadataUrl>,
     ) {
         let mut held = self.held();
-        held.connectors.clone_from(connectors);
+        held.accounts.clone_from(accounts);
         held.named = named;
         held.document = document;
         if let Some(grants) = &held.grants {
             grants.name(held.named.clone(), held.document.clone());
-            grants.serve(connectors);
+            grants.serve(accounts);
         }
     }
 
-    /// Asks the person to sign in to a connector, whatever is held.
+    /// Reads again what the vault holds: it may have been out of reach before.
+    pub(crate) async fn read_again(&self) {
+        let grants = self.held().grants.clone();
+        if let Some(grants) = grants {
+            grants.read_again().await;
+        }
+    }
+
+    /// Asks the person to sign in to an account, whatever is held.
     ///
     /// # Errors
     /// [`GrantFault`].
-    pub(crate) async fn sign_in(&self, connector: &ConnectorId) -> Result<(), GrantFault> {
-        self.present(connector)?.sign_in(connector).await
+    pub(crate) async fn sign_in(&self, account: &AccountId) -> Result<(), GrantFault> {
+        self.present(account)?.sign_in(account).await
     }
 
-    /// Forgets the account at a connector.
+    /// Forgets an account.
     ///
     /// # Errors
     /// [`GrantFault`].
-    pub(crate) async fn sign_out(&self, connector: &ConnectorId) -> Result<(), GrantFault> {
-        self.present(connector)?.sign_out(connector).await
+    pub(crate) async fn sign_out(&self, account: &AccountId) -> Result<(), GrantFault> {
+        self.present(account)?.sign_out(account).await
     }
 
-    /// Forgets the accounts at all connectors that are offered now; gives what could not be forgotten.
+    /// Forgets all accounts that are offered now; gives what could not be forgotten.
     pub(crate) async fn forget_all(&self) -> Vec<GrantFault> {
         let grants = self.held().grants.clone();
         let Some(grants) = grants else { return Vec::new() };
@@ -149,22 +157,29 @@ impl OwnAccounts {
             .borrow()
             .iter()
             .filter(|(_, status)| !matches!(status, GrantStatus::SignedOut))
-            .map(|(connector, _)| connector.clone())
+            .map(|(account, _)| account.clone())
             .collect();
         let mut faults = Vec::new();
-        for connector in signed_in {
-            faults.extend(grants.sign_out(&connector).await.err());
+        for account in signed_in {
+            faults.extend(grants.sign_out(&account).await.err());
         }
         faults
     }
 
-    /// Whether a connector wants an account of the person's own, and there is none.
-    pub(crate) fn is_signed_out(&self, connector: &ConnectorId) -> bool {
+    /// The accounts of people's own that are in use, whoever is present.
+    pub(crate) fn in_use(&self) -> Vec<AccountId> {
         let held = self.held();
-        let is_own = held.connectors.get(connector).is_some_and(|spec| spec.credential.is_own());
+        let own = held.accounts.iter().filter(|(_, spec)| spec.credential.is_own());
+        own.map(|(account, _)| account.clone()).collect()
+    }
+
+    /// Whether this is an account of the person's own, and they are not signed in to it.
+    pub(crate) fn is_signed_out(&self, account: &AccountId) -> bool {
+        let held = self.held();
+        let is_own = held.accounts.get(account).is_some_and(|spec| spec.credential.is_own());
         is_own
             && held.grants.as_ref().is_none_or(|grants| {
-                matches!(grants.watch().borrow().get(connector), Some(GrantStatus::SignedOut))
+                matches!(grants.watch().borrow().get(account), Some(GrantStatus::SignedOut))
             })
     }
 
@@ -176,8 +191,8 @@ impl OwnAccounts {
         }
     }
 
-    fn present(&self, connector: &ConnectorId) -> Result<ConnectorGrants, GrantFault> {
-        self.held().grants.clone().ok_or_else(|| FaultKind::SignInNeeded.at(connector.as_str()))
+    fn present(&self, account: &AccountId) -> Result<ConnectorGrants, GrantFault> {
+        self.held().grants.clone().ok_or_else(|| FaultKind::SignInNeeded.at(account.to_string()))
     }
 
     fn grants_parts(&self) -> GrantsParts {
@@ -205,22 +220,22 @@ impl Accounts for OwnAccounts {
     fn bearer<'a>(
         &'a self,
         person: &'a Subject,
-        connector: &'a ConnectorId,
+        account: &'a AccountId,
         asking: Asking,
     ) -> BoxFuture<'a, Result<Bearer, AccountFault>> {
         Box::pin(async move {
             let grants = self.held().grants.clone();
             match grants {
-                Some(grants) => Accounts::bearer(&grants, person, connector, asking).await,
+                Some(grants) => Accounts::bearer(&grants, person, account, asking).await,
                 None => Err(AccountFault::SignInNeeded(nobody())),
             }
         })
     }
 
-    fn visit<'a>(&'a self, connector: &'a ConnectorId) -> BoxFuture<'a, Url> {
+    fn visit<'a>(&'a self, account: &'a AccountId) -> BoxFuture<'a, Url> {
         Box::pin(async move {
             let AccountParts { desk, address, .. } = &self.0.parts;
-            let name = desk.sign_in_to(connector).await;
+            let name = desk.sign_in_to(account).await;
             match Url::parse(&format!("{address}/sign-in/{name}")) {
                 Ok(url) => url,
                 Err(_) => std::future::pending().await,
@@ -231,7 +246,7 @@ impl Accounts for OwnAccounts {
     fn step_up<'a>(
         &'a self,
         person: &'a Subject,
-        connector: &'a ConnectorId,
+        account: &'a AccountId,
         bearer: &'a Bearer,
         challenge: &'a str,
         asking: Asking,
@@ -239,9 +254,7 @@ impl Accounts for OwnAccounts {
         Box::pin(async move {
             let grants = self.held().grants.clone();
             match grants {
-                Some(grants) => {
-                    Accounts::step_up(&grants, person, connector, bearer, challenge, asking).await
-                }
+                Some(grants) => Accounts::step_up(&grants, person, account, bearer, challenge, asking).await,
                 None => Err(AccountFault::SignInNeeded(nobody())),
             }
         })
@@ -249,14 +262,14 @@ impl Accounts for OwnAccounts {
 
     fn rejected<'a>(
         &'a self,
-        connector: &'a ConnectorId,
+        account: &'a AccountId,
         bearer: &'a Bearer,
         challenge: Option<String>,
     ) -> BoxFuture<'a, ()> {
         Box::pin(async move {
             let grants = self.held().grants.clone();
             if let Some(grants) = grants {
-                grants.rejected(connector, bearer, challenge).await;
+                grants.rejected(account, bearer, challenge).await;
             }
         })
     }
@@ -272,10 +285,10 @@ fn nobody() -> Advice {
 }
 
 /// Tells what changes, and asks for the tools of a connector that was just signed in to. Ends with the grants.
-fn follow(grants: &ConnectorGrants, tell: Tell, list: mpsc::UnboundedSender<ConnectorId>) {
+fn follow(grants: &ConnectorGrants, tell: Tell, list: mpsc::UnboundedSender<AccountId>) {
     let mut states = grants.watch();
     tokio::spawn(async move {
-        let mut known: BTreeMap<ConnectorId, GrantStatus> = BTreeMap::new();
+        let mut known: BTreeMap<AccountId, GrantStatus> = BTreeMap::new();
         loop {
             let now = states.borrow_and_update().clone();
             for (connector, status) in &now {
@@ -296,7 +309,7 @@ fn follow(grants: &ConnectorGrants, tell: Tell, list: mpsc::UnboundedSender<Conn
     });
 }
 
-fn told(tell: &Tell, connector: &ConnectorId, status: &GrantStatus) {
+fn told(tell: &Tell, connector: &AccountId, status: &GrantStatus) {
     let account = match status {
         GrantStatus::SignedIn { account, .. } => account.clone(),
         GrantStatus::SignedOut | GrantStatus::SigningIn | GrantStatus::NeedsAttention(_) => None,
@@ -312,7 +325,7 @@ fn told(tell: &Tell, connector: &ConnectorId, status: &GrantStatus) {
 }
 
 fn record(event: GrantEvent) -> EventRecord {
-    let record = |kind| EventRecord::new(kind).with("connector", event.connector.as_str());
+    let record = |kind| of_account(EventRecord::new(kind), &event.account);
     match event.what {
         GrantHappening::SignedIn { issuer } => record(AuditEvent::GrantObtained).with("issuer", issuer),
         GrantHappening::Typed => record(AuditEvent::GrantObtained).with("cause", "typed"),
@@ -320,4 +333,10 @@ fn record(event: GrantEvent) -> EventRecord {
         GrantHappening::Ended => record(AuditEvent::GrantLost),
         GrantHappening::SignedOut => record(AuditEvent::GrantLost).with("cause", "signed-out"),
     }
+}
+
+/// The record with the connector that it is about, and with the account where it is named.
+pub(crate) fn of_account(record: EventRecord, AccountId { connector, account }: &AccountId) -> EventRecord {
+    let record = record.with("connector", connector.as_str());
+    if account.is_default() { record } else { record.with("account", account.as_str()) }
 }

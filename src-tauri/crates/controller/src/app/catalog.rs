@@ -8,14 +8,14 @@ use audit::{AuditEvent, EventRecord, Journal};
 use connector::{Asking, Connectors, Entries, Health, Listing, Outage};
 use gateway::{Offer, ServerView, Snapshot, Snapshots};
 use mcp::connector::About;
-use model::{Advice, ConnectorId, ForPerson as _, ServerId, Subject, ToolName};
+use model::{AccountId, Advice, ForPerson as _, ServerId, Subject, ToolName};
 use org_protocol::{ConnectorSpec, CredentialSpec, ServerSpec, ToolList};
 use os::Clock;
 use policy::{Policy, PolicyFault};
 use serde_json::value::RawValue;
 use tokio::sync::{mpsc, watch};
 
-use super::accounts::OwnAccounts;
+use super::accounts::{OwnAccounts, of_account};
 use super::offering::{Accepted, By, Managed, Offering, Validity};
 use super::pins::Pins;
 use super::present::Present;
@@ -59,9 +59,9 @@ pub(crate) struct Catalog {
     pub(crate) person: Option<Arc<Subject>>,
     pub(crate) offerings: watch::Receiver<Arc<Offering>>,
     /// Told of the connectors whose lists have been taken up.
-    pub(crate) taken: watch::Sender<BTreeSet<ConnectorId>>,
+    pub(crate) taken: watch::Sender<BTreeSet<AccountId>>,
     /// Connectors whose sign-in somebody asked for.
-    pub(crate) wanted: mpsc::UnboundedReceiver<ConnectorId>,
+    pub(crate) wanted: mpsc::UnboundedReceiver<AccountId>,
     /// What the policy in force was made from, once one was good.
     pub(crate) basis: Option<Basis>,
 }
@@ -77,10 +77,10 @@ pub(crate) struct Basis {
     withdrawn: Withdrawn,
 }
 
-type Withdrawn = BTreeMap<ConnectorId, Advice>;
+type Withdrawn = BTreeMap<AccountId, Advice>;
 
 /// What was last heard of each connector.
-type Heard = BTreeMap<ConnectorId, Arc<Listing>>;
+type Heard = BTreeMap<AccountId, Arc<Listing>>;
 
 impl Basis {
     fn is_same(&self, other: &Self) -> bool {
@@ -143,6 +143,7 @@ impl Catalog {
                 _ = changes.changed() => tokio::time::sleep(GATHER).await,
                 () = tokio::time::sleep(withdrawal.unwrap_or_default()), if withdrawal.is_some() => {}
                 _ = retry.tick() => self.retry(&offering),
+                () = self.pins.out_of_date() => self.pins = self.pins.again().await,
                 Some(connector) = self.wanted.recv() => self.list(connector, Asking::Allowed),
             }
             changes.mark_unchanged();
@@ -152,8 +153,8 @@ impl Catalog {
     fn take_offering(&mut self) -> Arc<Offering> {
         let offering = Arc::clone(&self.offerings.borrow_and_update());
         let document = offering.client_metadata_url.clone();
-        self.accounts.serve(&offering.connectors, offering.named_addresses(), document);
-        self.connectors.replace(&offering.connectors);
+        self.accounts.serve(&offering.accounts, offering.named_addresses(), document);
+        self.connectors.replace(&offering.accounts);
         self.list_silently(&offering);
         offering
     }
@@ -179,29 +180,29 @@ impl Catalog {
     }
 
     fn retry(&self, offering: &Offering) {
-        let failed = |id: &&ConnectorId| matches!(self.connectors.health(id), Health::Failed(_));
+        let failed = |id: &&AccountId| matches!(self.connectors.health(id), Health::Failed(_));
         listed_here(offering).filter(failed).for_each(|id| self.list(id.clone(), Asking::Never));
     }
 
-    fn list(&self, connector: ConnectorId, asking: Asking) {
+    fn list(&self, connector: AccountId, asking: Asking) {
         // A connector is only ever used in somebody's name.
         let Some(subject) = self.present.now() else { return };
         let connectors = self.connectors.clone();
         tokio::spawn(async move {
             if let Err(fault) = connectors.refresh(&connector, &subject, asking).await {
                 // Not more: a program's last words may hold a secret. The connector's own log has them.
-                let why = fault.advice(connector.as_str()).code;
+                let why = fault.advice(&connector.to_string()).code;
                 tracing::info!(%connector, why, "its tools could not be listed");
             }
         });
     }
 
     async fn rebuild(&mut self, offering: &Arc<Offering>) {
-        let known = |id: &&ConnectorId| self.connectors.listing(id).is_some();
-        let taken: BTreeSet<_> = offering.connectors.keys().filter(known).cloned().collect();
+        let known = |id: &&AccountId| self.connectors.listing(id).is_some();
+        let taken: BTreeSet<_> = offering.accounts.keys().filter(known).cloned().collect();
         let is_listing = self.is_listing(offering);
         let mut offered = BTreeMap::new();
-        for (id, spec) in &offering.connectors {
+        for (id, spec) in &offering.accounts {
             offered.insert(id.clone(), self.accepted(offering, id, spec).await);
         }
         let (offering, offered) = (Arc::clone(offering), Arc::new(offered));
@@ -234,7 +235,7 @@ impl Catalog {
     }
 
     /// How what a connector lists stands.
-    fn list_state(&self, id: &ConnectorId) -> ListState {
+    fn list_state(&self, id: &AccountId) -> ListState {
         match self.outage(id) {
             None => ListState::Current,
             Some(outage) if self.grace_left(&outage).is_zero() => {
@@ -245,7 +246,7 @@ impl Catalog {
     }
 
     /// `None` where the connector answers.
-    fn outage(&self, id: &ConnectorId) -> Option<Outage> {
+    fn outage(&self, id: &AccountId) -> Option<Outage> {
         match self.connectors.health(id) {
             Health::Failed(outage) => Some(outage),
             Health::Idle | Health::Ready | Health::SignInNeeded => None,
@@ -269,7 +270,7 @@ impl Catalog {
         outages.map(|outage| self.grace_left(&outage)).filter(|left| !left.is_zero()).min()
     }
 
-    fn tell_status(&self, id: &ConnectorId) {
+    fn tell_status(&self, id: &AccountId) {
         // What was listed in the name of an account that is gone by now makes nobody signed in again.
         let mut status = connector_status(&self.connectors.health(id));
         if status == ConnectorStatus::Ready && self.accounts.is_signed_out(id) {
@@ -283,7 +284,7 @@ impl Catalog {
     async fn accepted(
         &mut self,
         offering: &Offering,
-        id: &ConnectorId,
+        id: &AccountId,
         spec: &ConnectorSpec,
     ) -> Vec<(ToolName, Box<RawValue>)> {
         self.tell_status(id);
@@ -310,20 +311,20 @@ impl Catalog {
     /// Tools that were seen before; what is new is accepted now.
     async fn accepted_by_person(
         &mut self,
-        id: &ConnectorId,
+        id: &AccountId,
         spec: &ConnectorSpec,
         listing: Option<&Listing>,
     ) -> Result<AcceptedAndHeld, Advice> {
-        let Some(listing) = listing else { return Ok((self.pins.tools(id), Vec::new())) };
-        let compared = self.pins.compare(id, spec, &listing.tools).await.map_err(|fault| {
+        let Some(listing) = listing else { return Ok((self.pins.tools(&id.connector), Vec::new())) };
+        let compared = self.pins.compare(&id.connector, spec, &listing.tools).await.map_err(|fault| {
             tracing::error!(connector = %id, %fault, "accepted tools could not be kept");
             fault.advice()
         })?;
-        Ok((self.pins.tools(id), compared.held))
+        Ok((self.pins.tools(&id.connector), compared.held))
     }
 
     /// Says which tools are held back, once for each change, and takes it back when there are none.
-    fn tell_held(&self, offering: &Offering, id: &ConnectorId, spec: &ConnectorSpec, held: &[ToolName]) {
+    fn tell_held(&self, offering: &Offering, id: &AccountId, spec: &ConnectorSpec, held: &[ToolName]) {
         let code = format!("tools-held-{id}");
         if held.is_empty() {
             self.tell.event(Event::FaultCleared { code });
@@ -333,7 +334,8 @@ impl Catalog {
         let todo = match &offering.by {
             By::Person => {
                 format!(
-                    "If you expected this, remove the connector {id} from your settings and add it again."
+                    "If you expected this, remove the connector {} from your settings and add it again.",
+                    id.connector
                 )
             }
             By::Organisation(managed) => {
@@ -347,8 +349,7 @@ impl Catalog {
             todo,
         );
         if self.tell.raise_once(&code, &advice) {
-            let record =
-                EventRecord::new(AuditEvent::ToolHeld).with("connector", id.as_str()).with("tools", names);
+            let record = of_account(EventRecord::new(AuditEvent::ToolHeld), id).with("tools", names);
             self.tell.note(&self.journal, &record);
         }
     }
@@ -386,7 +387,7 @@ impl Catalog {
             person.as_deref(),
             self.tell.settings(),
         ))));
-        for id in offering.connectors.keys() {
+        for id in offering.accounts.keys() {
             self.tell_status(id);
         }
         self.tell.event(Event::Policy(PolicyState {
@@ -423,7 +424,7 @@ impl Catalog {
     }
 
     fn is_listing(&self, offering: &Offering) -> bool {
-        offering.connectors.iter().any(|(id, spec)| {
+        offering.accounts.iter().any(|(id, spec)| {
             matches!(spec.credential, CredentialSpec::None) && self.connectors.health(id) == Health::Idle
         })
     }
@@ -453,12 +454,8 @@ fn in_order(
 }
 
 /// Tools as IT accepted them; those that the connector describes otherwise now are held.
-fn accepted_by_organisation(
-    managed: &Managed,
-    id: &ConnectorId,
-    listing: Option<&Listing>,
-) -> AcceptedAndHeld {
-    let accepted = managed.tools(id);
+fn accepted_by_organisation(managed: &Managed, id: &AccountId, listing: Option<&Listing>) -> AcceptedAndHeld {
+    let accepted = managed.tools(&id.connector);
     let listed = listing.map(|listing| listing.tools.as_slice()).unwrap_or_default();
     let differs = |(name, definition): &&(ToolName, Box<RawValue>)| {
         listed.iter().any(|(listed, now)| listed == name && !mcp::is_same(now, definition))
@@ -467,10 +464,10 @@ fn accepted_by_organisation(
     (accepted, held)
 }
 
-/// The connectors that list their tools themselves; those at the organisation were listed by whoever pinned them.
-fn listed_here(offering: &Offering) -> impl Iterator<Item = &ConnectorId> {
+/// The accounts in whose name tools are listed here;  those at the organisation were listed by whoever pinned them.
+fn listed_here(offering: &Offering) -> impl Iterator<Item = &AccountId> {
     let here = |spec: &ConnectorSpec| !matches!(spec.credential, CredentialSpec::Brokered { .. });
-    offering.connectors.iter().filter(move |(_, spec)| here(spec)).map(|(id, _)| id)
+    offering.accounts.iter().filter(move |(_, spec)| here(spec)).map(|(id, _)| id)
 }
 
 fn freshness(validity: &Validity) -> Freshness {
@@ -502,10 +499,11 @@ fn views(basis: &Basis) -> BTreeMap<ServerId, ServerView> {
 }
 
 fn view(basis: &Basis, server: &ServerId, spec: &ServerSpec) -> ServerView {
-    let offers = spec.connectors.iter().filter_map(|id| {
-        let connector = basis.offering.connectors.get(id)?;
+    let offers = spec.connectors.iter().filter_map(|connector| {
+        let id = &spec.account(connector);
         let offered = basis.offered.get(id)?.iter();
-        let tools = offered.filter(|(name, _)| spec.offers(id, name)).cloned().collect();
+        let tools = offered.filter(|(name, _)| spec.offers(connector, name)).cloned().collect();
+        let connector = basis.offering.accounts.get(id)?;
         let withdrawn = basis.withdrawn.get(id).cloned();
         Some(Offer { withdrawn, ..offer(id, connector, tools, basis.heard.get(id).map(Arc::as_ref)) })
     });
@@ -517,11 +515,11 @@ fn view(basis: &Basis, server: &ServerId, spec: &ServerSpec) -> ServerView {
 }
 
 /// What a connector contributes; nothing but tools where it is at the organisation.
-fn offer(id: &ConnectorId, spec: &ConnectorSpec, tools: Tools, heard: Option<&Listing>) -> Offer {
+fn offer(id: &AccountId, spec: &ConnectorSpec, tools: Tools, heard: Option<&Listing>) -> Offer {
     let is_elsewhere = matches!(spec.credential, CredentialSpec::Brokered { .. });
     let entries = |of: fn(&Listing) -> &Entries| heard.map(of).cloned().unwrap_or_default();
     Offer {
-        connector: id.clone(),
+        account: id.clone(),
         title: spec.title.clone(),
         tools,
         resources: entries(|heard| &heard.resources),

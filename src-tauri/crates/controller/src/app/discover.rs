@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use connector::{Asking, Connectors, Health};
 use gateway::{Discovery, Snapshots};
-use model::{Advice, BoxFuture, ConnectorId, ServerId};
+use model::{AccountId, Advice, BoxFuture, ServerId};
 use org_protocol::CredentialSpec;
 use tokio::sync::{mpsc, watch};
 
@@ -24,8 +24,8 @@ pub(crate) struct Discoverer {
     pub(crate) present: Present,
     pub(crate) offerings: watch::Receiver<Arc<Offering>>,
     /// The connectors whose lists the catalog has taken up, whatever came of them.
-    pub(crate) taken: watch::Receiver<BTreeSet<ConnectorId>>,
-    pub(crate) wanted: mpsc::UnboundedSender<ConnectorId>,
+    pub(crate) taken: watch::Receiver<BTreeSet<AccountId>>,
+    pub(crate) wanted: mpsc::UnboundedSender<AccountId>,
 }
 
 impl Discovery for Discoverer {
@@ -63,7 +63,7 @@ impl Discovery for Discoverer {
         })
     }
 
-    fn missed(&self, connector: &ConnectorId) {
+    fn missed(&self, connector: &AccountId) {
         // As above.
         let _ = self.wanted.send(connector.clone());
     }
@@ -84,11 +84,10 @@ impl Discoverer {
     fn starting(&self, server: &ServerId) -> bool {
         let offering = Arc::clone(&self.offerings.borrow());
         let Some(spec) = offering.servers.get(server) else { return false };
-        spec.connectors.iter().any(|id| {
-            let open = offering
-                .connectors
-                .get(id)
-                .is_some_and(|spec| matches!(spec.credential, CredentialSpec::None));
+        spec.connectors.iter().any(|connector| {
+            let id = &spec.account(connector);
+            let open =
+                offering.accounts.get(id).is_some_and(|spec| matches!(spec.credential, CredentialSpec::None));
             let waiting = match self.connectors.health(id) {
                 Health::Idle => true,
                 Health::Ready => !self.taken.borrow().contains(id),
@@ -98,22 +97,24 @@ impl Discoverer {
         })
     }
 
-    /// The virtual server's connectors with an account of the person's own, whose tools were never seen.
-    fn unknown(&self, server: &ServerId) -> Vec<(ConnectorId, String)> {
+    /// The accounts of the person's own that the virtual server uses, whose tools were never seen.
+    fn unknown(&self, server: &ServerId) -> Vec<(AccountId, String)> {
         let offering = Arc::clone(&self.offerings.borrow());
         let snapshot = self.snapshots.current();
         let (Some(spec), Some(view)) = (offering.servers.get(server), snapshot.servers.get(server)) else {
             return Vec::new();
         };
-        let is_unknown = |id: &ConnectorId| {
-            self.connectors.listing(id).is_none() && !view.tools().iter().any(|tool| tool.connector == *id)
+        let is_unknown = |id: &AccountId| {
+            self.connectors.listing(id).is_none()
+                && !view.tools().iter().any(|tool| tool.connector == id.connector)
         };
         spec.connectors
             .iter()
-            .filter(|id| is_unknown(id))
-            .filter_map(|id| Some((id, offering.connectors.get(id)?)))
-            .filter(|(_, spec)| spec.credential.is_own())
-            .map(|(id, spec)| (id.clone(), spec.title.clone()))
+            .map(|connector| spec.account(connector))
+            .filter(is_unknown)
+            .filter_map(|id| Some((offering.accounts.get(&id)?, id)))
+            .filter(|(spec, _)| spec.credential.is_own())
+            .map(|(spec, id)| (id, spec.title.clone()))
             .collect()
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use audit::{AuditEvent, EventRecord, Journal};
 use gateway::Switch;
 use issuer::Issuer;
-use model::{Advice, ConnectorId, ForPerson as _};
+use model::{AccountId, Advice, ForPerson as _};
 use tokio::sync::mpsc;
 use vault::Vault;
 
@@ -22,7 +22,7 @@ pub(crate) struct GatewayEngine {
     pub(crate) tell: Tell,
     pub(crate) vault: Vault,
     /// Connectors to sign in to.
-    pub(crate) wanted: mpsc::UnboundedSender<ConnectorId>,
+    pub(crate) wanted: mpsc::UnboundedSender<AccountId>,
     pub(crate) accounts: OwnAccounts,
     /// Signing in to the organisation, where there is one.
     pub(crate) sign_in: Option<Arc<SignIn>>,
@@ -94,7 +94,7 @@ impl GatewayEngine {
     }
 
     /// The person's own wish: it is asked also where calls would not ask again so soon.
-    fn sign_in_to(&self, connector: ConnectorId) {
+    fn sign_in_to(&self, connector: AccountId) {
         let (accounts, wanted) = (self.accounts.clone(), self.wanted.clone());
         self.runtime.spawn(async move {
             match accounts.sign_in(&connector).await {
@@ -105,7 +105,7 @@ impl GatewayEngine {
         });
     }
 
-    fn sign_out_of(&self, connector: ConnectorId) {
+    fn sign_out_of(&self, connector: AccountId) {
         let (accounts, tell) = (self.accounts.clone(), self.tell.clone());
         self.runtime.spawn(async move {
             if let Err(fault) = accounts.sign_out(&connector).await {

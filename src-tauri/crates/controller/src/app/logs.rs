@@ -1,7 +1,7 @@
 //! The logs of connectors, for whoever sits at this computer. They never leave it, and nothing of them is on disk.
 
 use connector::{Connectors, LogPage};
-use model::ConnectorId;
+use model::AccountId;
 
 use crate::view::{self, LogView};
 
@@ -15,16 +15,16 @@ impl Logs {
     }
 
     /// What a connector's log holds from the entry of this number on, for a window; `None` where there is no such connector.
-    pub fn view(&self, connector: &ConnectorId, after: u64) -> Option<LogView> {
+    pub fn view(&self, connector: &AccountId, after: u64) -> Option<LogView> {
         self.page(connector, after).as_ref().map(view::log)
     }
 
-    pub(crate) fn page(&self, connector: &ConnectorId, after: u64) -> Option<LogPage> {
+    pub(crate) fn page(&self, connector: &AccountId, after: u64) -> Option<LogPage> {
         Some(self.0.log(connector)?.since(after))
     }
 
     /// Waits until the connector's log has an entry of this number; not at all where there is no such connector.
-    pub(crate) async fn reaches(&self, connector: &ConnectorId, number: u64) {
+    pub(crate) async fn reaches(&self, connector: &AccountId, number: u64) {
         if let Some(log) = self.0.log(connector) {
             log.reaches(number).await;
         }

@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use issuer::{Named, NamedClient};
-use model::{Advice, ConnectorId, Digest, ServerId, Timestamp, ToolName};
+use model::{AccountId, Advice, ConnectorId, Digest, ServerId, Timestamp, ToolName};
 use org::Applied;
 use org_protocol::{
     AssistantSpec, ClaimTypes, ClientMetadataUrl, ConnectorSpec, PinnedTools, ServerSpec, SignInHost,
-    SignInSurface,
+    SignInSurface, accounts_in_use,
 };
 use policy::{Policy, PolicyFault, PolicyInput, PolicyVersion};
 use serde_json::value::RawValue;
@@ -17,8 +17,8 @@ use url::Url;
 use super::settings::{Loaded, OrganisationSettings};
 use crate::state::{Mode, Organisation};
 
-/// The accepted tools of each connector.
-pub(crate) type Accepted = BTreeMap<ConnectorId, Vec<(ToolName, Box<RawValue>)>>;
+/// The accepted tools of each connector, as far as each account has them.
+pub(crate) type Accepted = BTreeMap<AccountId, Vec<(ToolName, Box<RawValue>)>>;
 
 /// What helps where a policy is not to be obeyed.
 pub(crate) const RENEWAL: &str =
@@ -30,6 +30,8 @@ pub(crate) struct Offering {
     pub(crate) version: PolicyVersion,
     pub(crate) connectors: BTreeMap<ConnectorId, ConnectorSpec>,
     pub(crate) servers: BTreeMap<ServerId, ServerSpec>,
+    /// The accounts that the virtual servers use, each with its connector.
+    pub(crate) accounts: BTreeMap<AccountId, ConnectorSpec>,
     pub(crate) policies: BTreeMap<String, String>,
     pub(crate) assistants: BTreeMap<String, AssistantSpec>,
     /// Who Deskgate is at connectors that take a document for it.
@@ -96,6 +98,7 @@ impl Offering {
             },
             connectors: settings.connectors.clone(),
             servers: settings.servers.clone(),
+            accounts: accounts_in_use(&settings.connectors, &settings.servers),
             policies,
             assistants: settings.assistants.clone(),
             client_metadata_url: settings.client_metadata_url.clone(),
@@ -118,6 +121,7 @@ impl Offering {
             version: PolicyVersion { label: applied.label.clone(), digest: applied.digest },
             connectors: content.connectors.clone(),
             servers: content.servers.clone(),
+            accounts: accounts_in_use(&content.connectors, &content.servers),
             policies: content.policies.clone(),
             assistants: content.org.assistants.clone(),
             client_metadata_url: content.org.client_metadata_url.clone(),
@@ -146,6 +150,7 @@ impl Offering {
             version: PolicyVersion { label: format!("{id} (none)"), digest: Digest::of(b"") },
             connectors: BTreeMap::new(),
             servers: BTreeMap::new(),
+            accounts: BTreeMap::new(),
             policies: BTreeMap::new(),
             assistants: BTreeMap::new(),
             client_metadata_url: None,
@@ -199,10 +204,7 @@ impl Offering {
             // A tool that is held for now is still what policies speak of.
             By::Organisation(managed) => (&managed.pinned, &managed.claims),
             By::Person => {
-                let definitions = |tools: &Vec<(ToolName, Box<RawValue>)>| {
-                    PinnedTools(tools.iter().map(|(_, definition)| definition.clone()).collect())
-                };
-                seen = accepted.iter().map(|(id, tools)| (id.clone(), definitions(tools))).collect();
+                seen = definitions(accepted);
                 none = ClaimTypes::new();
                 (&seen, &none)
             }
@@ -263,6 +265,19 @@ impl Offering {
             By::Organisation(managed) => managed.issuer.clone().into_iter().collect(),
         }
     }
+}
+
+/// Each connector's tools, whichever account has them. A tool was accepted once for all of them.
+fn definitions(accepted: &Accepted) -> BTreeMap<ConnectorId, PinnedTools> {
+    let mut by_name: BTreeMap<ConnectorId, BTreeMap<&ToolName, &RawValue>> = BTreeMap::new();
+    for (id, tools) in accepted {
+        let known = by_name.entry(id.connector.clone()).or_default();
+        known.extend(tools.iter().map(|(name, definition)| (name, definition.as_ref())));
+    }
+    let pinned = |tools: BTreeMap<&ToolName, &RawValue>| {
+        PinnedTools(tools.into_values().map(ToOwned::to_owned).collect())
+    };
+    by_name.into_iter().map(|(id, tools)| (id, pinned(tools))).collect()
 }
 
 /// The words for a policy that nobody has renewed in time.

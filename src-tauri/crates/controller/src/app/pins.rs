@@ -15,6 +15,8 @@ const FORMAT: u32 = 1;
 /// The accepted tools of all connectors.
 pub(crate) struct Pins {
     vault: Vault,
+    /// Whether it kept them when they were read.
+    durable: bool,
     accepted: BTreeMap<ConnectorId, Accepted>,
 }
 
@@ -39,6 +41,7 @@ pub(crate) struct Compared {
 impl Pins {
     /// Reads what the vault keeps. A record that cannot be read is as good as none; the vault reports it.
     pub(crate) async fn load(vault: Vault) -> Self {
+        let durable = vault.is_durable();
         let mut accepted = BTreeMap::new();
         for key in vault.list(Kind::Pin).await.unwrap_or_default() {
             let Ok(id) = key.parse::<ConnectorId>() else { continue };
@@ -50,7 +53,21 @@ impl Pins {
                 Ok(_) | Err(_) => tracing::warn!(connector = %id, "accepted tools of another format"),
             }
         }
-        Self { vault, accepted }
+        Self { vault, durable, accepted }
+    }
+
+    /// Returns once the vault keeps what it did not when this was read; never where it does. What lies there is then to be
+    /// read again, and counts.
+    pub(crate) async fn out_of_date(&self) {
+        if self.durable {
+            return std::future::pending().await;
+        }
+        self.vault.durable().await;
+    }
+
+    /// What the vault keeps now.
+    pub(crate) async fn again(&self) -> Self {
+        Self::load(self.vault.clone()).await
     }
 
     /// The tools of a connector that were accepted.

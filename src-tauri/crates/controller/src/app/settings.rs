@@ -141,6 +141,7 @@ impl Settings {
                     return Err(format!("server {id} names the connector {connector}, which is not defined"));
                 }
             }
+            server.check_accounts(&settings.connectors).map_err(|fault| format!("server {id} {fault}"))?;
         }
         Ok(settings)
     }
@@ -212,6 +213,17 @@ mod tests {
         check("surprise = 1", "surprise");
         check("[connectors.files]\ntitle = \"F\"", "exactly one of url and command");
         check("[servers.a]\ntitle = \"A\"\nconnectors = [\"nope\"]", "nope");
+        let files = "[connectors.files]\ntitle = \"F\"\ncommand = [\"x\"]\n";
+        let server = "[servers.a]\ntitle = \"A\"\nconnectors = [\"files\"]\n";
+        check(
+            &format!("{files}{server}accounts = {{ files = \"work\" }}"),
+            "server a names an account of connector files, to which people do not sign in",
+        );
+        check(
+            &format!("{files}{server}accounts = {{ nope = \"work\" }}"),
+            "which is not among its connectors",
+        );
+        check(&format!("{files}{server}accounts = {{ files = \"My work\" }}"), "id");
         check("[connectors.\"../x\"]\ntitle = \"F\"\ncommand = [\"x\"]", "id");
         check(
             "[connectors.w]\ntitle = \"W\"\ncommand = [\"x\"]\ncredential = { kind = \"brokered\", credentials = [\"a\"] }",

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gateway::Snapshots;
-use model::{Advice, ForPerson, Person as _, ServerId};
+use model::{AccountId, Advice, ForPerson, Person as _, ServerId};
 use os::Clock;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -17,6 +17,7 @@ use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{mpsc, watch};
 
+use super::accounts::OwnAccounts;
 use super::bridges::{Bridges, Guest};
 use super::explain::Explained;
 use super::home::Home;
@@ -61,7 +62,7 @@ pub enum Command {
     /// Signs in now.
     SignIn {
         /// To this connector; to the organisation where none is named.
-        connector: Option<model::ConnectorId>,
+        connector: Option<AccountId>,
         /// To the organisation: on another device, by a code.
         #[serde(default)]
         by_code: bool,
@@ -69,7 +70,7 @@ pub enum Command {
     /// Forgets a sign-in.
     SignOut {
         /// The account at this connector; the organisation's session where none is named.
-        connector: Option<model::ConnectorId>,
+        connector: Option<AccountId>,
         /// With the organisation's session, the person's accounts at connectors too.
         #[serde(default)]
         forget_accounts: bool,
@@ -77,7 +78,7 @@ pub enum Command {
     /// What a connector's programs print, and what failed on the way to it.
     Logs {
         /// The connector.
-        connector: model::ConnectorId,
+        connector: AccountId,
         /// From the entry of this number on.
         after: u64,
         /// Whether to wait a moment for that entry.
@@ -203,6 +204,7 @@ pub(crate) struct Desk {
     pub(crate) present: Present,
     pub(crate) bridges: Bridges,
     pub(crate) logs: Logs,
+    pub(crate) accounts: OwnAccounts,
     /// Signing in to the organisation, where one decides here.
     pub(crate) sign_in: Option<Arc<SignIn>>,
     pub(crate) clock: Arc<dyn Clock>,
@@ -287,12 +289,14 @@ impl Desk {
                 }
             }
             Command::Explain { server, about } => self.explain(&server, &about),
-            Command::SignIn { connector: Some(connector), by_code: _ } => {
-                self.act(Act::SignInTo(connector), "A sign-in was asked for.")
-            }
-            Command::SignOut { connector: Some(connector), .. } => {
-                self.act(Act::SignOutOf(connector), "The account is being forgotten.")
-            }
+            Command::SignIn { connector: Some(account), by_code: _ } => match self.own_account(&account) {
+                Ok(()) => self.act(Act::SignInTo(account), "A sign-in was asked for."),
+                Err(advice) => refused(advice),
+            },
+            Command::SignOut { connector: Some(account), .. } => match self.own_account(&account) {
+                Ok(()) => self.act(Act::SignOutOf(account), "The account is being forgotten."),
+                Err(advice) => refused(advice),
+            },
             Command::SignIn { connector: None, by_code: _ } => self.organisation(Act::SignIn, PAGE_OPENS),
             Command::SignOut { connector: None, forget_accounts } => {
                 let words = words::signed_out(&self.state.borrow(), forget_accounts);
@@ -349,7 +353,7 @@ impl Desk {
         }
     }
 
-    fn log(&self, connector: &model::ConnectorId, after: u64) -> Report {
+    fn log(&self, connector: &AccountId, after: u64) -> Report {
         let state = Arc::clone(&self.state.borrow());
         if let Some(elsewhere) = state.connectors.get(connector).filter(|it| it.runs == Runs::AtOrganisation)
         {
@@ -374,6 +378,21 @@ impl Desk {
         }
     }
 
+    /// Whether this is an account of the person's own that is in use; else the ones that are, in words.
+    fn own_account(&self, wanted: &AccountId) -> Result<(), Advice> {
+        let own = self.accounts.in_use();
+        if own.contains(wanted) {
+            return Ok(());
+        }
+        let own: Vec<_> = own.iter().map(ToString::to_string).collect();
+        Err(Advice::new(
+            "account-unknown",
+            format!("No account of your own is used at {wanted}."),
+            "",
+            if own.is_empty() { String::new() } else { format!("Name one of these: {}.", own.join(", ")) },
+        ))
+    }
+
     fn organisation(&self, act: Act, text: &str) -> Report {
         match self.sign_in {
             Some(_) => self.act(act, text),
@@ -394,6 +413,10 @@ impl Desk {
         let mut text = window.summary.clone();
         for server in state.servers.values() {
             text.push_str(&format!("\n  {}: {}", server.title, server.url));
+            let used = server.connectors.iter().filter_map(|id| Some((id, state.connectors.get(id)?)));
+            for account in used.filter_map(|(id, it)| words::own_account(id, it)) {
+                text.push_str(&format!("\n    {account}"));
+            }
         }
         let now = self.clock.now();
         for outage in state.connectors.values().filter_map(|it| words::outage(it, now)) {

@@ -8,7 +8,7 @@ use audit::{AuditEvent, EventRecord, Journal, JournalConfig, JournalFault};
 use connector::{Connectors, Voucher};
 use gateway::{Gate, GateConfig, Listening, Snapshots, Switch};
 use issuer::{Issuer, IssuerConfig, Limits, Named, Resources};
-use model::{Advice, BoxFuture, ConnectorId, DeviceId, ForPerson, ServerId, Subject};
+use model::{AccountId, Advice, BoxFuture, DeviceId, ForPerson, ServerId, Subject};
 use os::{Clock, InstanceLock, SystemClock};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
@@ -209,6 +209,7 @@ async fn run(
     catalog.begin().await;
     report_start(&base, &found, &issuer, &address, present.now().filter(|_| !shared));
     follow(&base, shared, present.clone(), accounts.clone());
+    follow_unlocking(&base, &issuer, &accounts, sign_in.as_ref());
     let engine = Arc::new(GatewayEngine {
         switch,
         issuer,
@@ -226,7 +227,15 @@ async fn run(
     let bridges = Bridges::new(Arc::clone(&gate), Arc::clone(&engine.issuer), stopped.clone());
     let socket = tokio::spawn(socket::serve(
         local,
-        socket_desk(&base, present, engine.sign_in.clone(), state.clone(), bridges, logs.clone()),
+        socket_desk(
+            &base,
+            present,
+            engine.sign_in.clone(),
+            state.clone(),
+            bridges,
+            logs.clone(),
+            accounts.clone(),
+        ),
     ));
     let catalog = tokio::spawn(catalog.run());
     let server = tokio::spawn(gateway::serve(listening, gate, stopped));
@@ -339,7 +348,7 @@ fn account_parts(
     voucher: Option<Arc<dyn Voucher>>,
     connections: HttpClient,
     address: &str,
-    wanted: &mpsc::UnboundedSender<ConnectorId>,
+    wanted: &mpsc::UnboundedSender<AccountId>,
 ) -> AccountParts {
     AccountParts {
         vault: base.vault.clone(),
@@ -359,6 +368,31 @@ fn follow(base: &Base, shared: bool, present: Present, accounts: OwnAccounts) {
     follow_keychain(base.vault.clone(), base.tell.clone());
     follow_journal(base.journal.clone(), shared, base.tell.clone());
     tokio::spawn(follow_present(present, accounts, base.tell.clone()));
+}
+
+/// Has everything that reads the vault when it starts read it again, should the keychain have been out of reach then. A
+/// person who unlocks it a minute later finds what they had.
+fn follow_unlocking(
+    base: &Base,
+    issuer: &Arc<Issuer>,
+    accounts: &OwnAccounts,
+    sign_in: Option<&Arc<SignIn>>,
+) {
+    if base.vault.is_durable() {
+        return;
+    }
+    let (vault, tell, issuer) = (base.vault.clone(), base.tell.clone(), Arc::clone(issuer));
+    let (accounts, sign_in) = (accounts.clone(), sign_in.cloned());
+    tokio::spawn(async move {
+        vault.durable().await;
+        tracing::info!("the keychain has come within reach: what it keeps is read again");
+        issuer.read().await;
+        tell.assistants(&issuer);
+        if let Some(sign_in) = sign_in {
+            sign_in.read_again().await;
+        }
+        accounts.read_again().await;
+    });
 }
 
 /// The accounts go with the person.
@@ -423,8 +457,8 @@ fn gate(
 
 /// What is asked of the catalog, and where it says what it has taken up.
 struct Asked {
-    wanted: mpsc::UnboundedReceiver<ConnectorId>,
-    taken: watch::Sender<BTreeSet<ConnectorId>>,
+    wanted: mpsc::UnboundedReceiver<AccountId>,
+    taken: watch::Sender<BTreeSet<AccountId>>,
     list_grace: Duration,
 }
 
@@ -461,6 +495,7 @@ fn socket_desk(
     state: watch::Receiver<Arc<AppState>>,
     bridges: Bridges,
     logs: Logs,
+    accounts: OwnAccounts,
 ) -> socket::Desk {
     socket::Desk {
         pending: base.desk.clone(),
@@ -470,6 +505,7 @@ fn socket_desk(
         present,
         bridges,
         logs,
+        accounts,
         sign_in,
         clock: Arc::clone(&base.clock),
     }
@@ -543,19 +579,7 @@ fn report_start(
     if let Some(user) = local {
         tell.event(Event::Session(Session::Local { label: user.label().to_owned() }));
     }
-    for assistant in issuer.assistants() {
-        for grant in assistant.grants {
-            tell.event(Event::AssistantAllowed(crate::state::Assistant {
-                client_id: assistant.client_id.clone(),
-                name: assistant.client_name.clone(),
-                executable: grant.executable,
-                server: grant.server,
-                allowed: grant.since,
-                last_call: Some(grant.last_used),
-                calls: 0,
-            }));
-        }
-    }
+    tell.assistants(issuer);
     tell.event(Event::Listening { address: address.to_owned() });
 }
 

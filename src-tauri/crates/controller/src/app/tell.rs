@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use audit::{AuditEvent, EventRecord, Journal};
 use connector::Health;
 use gateway::{CallEnd, Observation, Observer, Snapshot};
+use issuer::Issuer;
 use model::{Advice, CallId, ServerId, Subject, Timestamp};
 use org_protocol::{ConnectorSpec, CredentialSpec};
 use os::Clock;
@@ -52,6 +53,23 @@ impl Tell {
         drop(raised);
         self.event(Event::FaultRaised(advice.clone()));
         news
+    }
+
+    /// Says which assistants may reach which virtual servers.
+    pub(crate) fn assistants(&self, issuer: &Issuer) {
+        for assistant in issuer.assistants() {
+            for grant in assistant.grants {
+                self.event(Event::AssistantAllowed(Assistant {
+                    client_id: assistant.client_id.clone(),
+                    name: assistant.client_name.clone(),
+                    executable: grant.executable,
+                    server: grant.server,
+                    allowed: grant.since,
+                    last_call: Some(grant.last_used),
+                    calls: 0,
+                }));
+            }
+        }
     }
 
     /// Records something that no call waits for.
@@ -106,7 +124,7 @@ impl Observer for Tell {
                 client_id,
                 client_name,
                 server,
-                connector: Some(connector),
+                account: Some(account),
                 effect,
                 rules,
                 policy,
@@ -121,7 +139,7 @@ impl Observer for Tell {
                     client_id,
                     client_name,
                     server,
-                    connector,
+                    account,
                     method: effect.method().to_string(),
                     target: effect.target().name().to_owned(),
                     rules,
@@ -133,7 +151,7 @@ impl Observer for Tell {
                 }));
             }
             // A name that nobody offers: in the journal, but no activity of any connector.
-            Observation::Decided { connector: None, .. } => {}
+            Observation::Decided { account: None, .. } => {}
             Observation::Ended { call, end, took } => {
                 let outcome = match end {
                     CallEnd::Done => CallOutcome::Done,
@@ -219,12 +237,12 @@ pub(crate) fn configuration(
         let shown = VirtualServer {
             title: spec.title.clone(),
             url: format!("{address}/s/{id}/mcp"),
-            connectors: spec.connectors.clone(),
+            connectors: spec.connectors.iter().map(|connector| spec.account(connector)).collect(),
             tools: access(snapshot, id, present),
         };
         (id.clone(), shown)
     });
-    let connectors = offering.connectors.iter().map(|(id, spec)| (id.clone(), connector(spec)));
+    let connectors = offering.accounts.iter().map(|(id, spec)| (id.clone(), connector(spec)));
     Configuration {
         mode: offering.mode(),
         settings_file: settings.display().to_string(),

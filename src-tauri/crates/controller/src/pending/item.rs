@@ -1,7 +1,7 @@
 //! What waits, how it can be answered, and which questions are the same.
 
 use model::{
-    Advice, Approval, ApprovalRequest, CodeRequest, ConnectorId, Consent, ConsentRequest, ForPerson,
+    AccountId, Advice, Approval, ApprovalRequest, CodeRequest, Consent, ConsentRequest, ForPerson,
     SignInOutcome, SignInPurpose, SignInRequest, Timestamp,
 };
 use serde::{Deserialize, Serialize};
@@ -74,10 +74,10 @@ pub struct PendingItem {
 
 impl PendingItem {
     /// What it signs in to: a connector, or none for the organisation. Nothing if it is no sign-in.
-    pub fn signs_in_to(&self) -> Option<Option<ConnectorId>> {
+    pub fn signs_in_to(&self) -> Option<Option<AccountId>> {
         match self.question.purpose()? {
             SignInPurpose::Organisation { .. } => Some(None),
-            SignInPurpose::Connector { connector, .. } => Some(Some(connector.clone())),
+            SignInPurpose::Connector { account, .. } => Some(Some(account.clone())),
             SignInPurpose::SignOut { .. } => None,
         }
     }
@@ -215,9 +215,7 @@ pub(super) fn replaces(asked: &Question, waiting: &Question) -> bool {
             SignInPurpose::Organisation { .. } | SignInPurpose::SignOut { .. },
             SignInPurpose::Organisation { .. } | SignInPurpose::SignOut { .. },
         ) => true,
-        (SignInPurpose::Connector { connector: a, .. }, SignInPurpose::Connector { connector: b, .. }) => {
-            a == b
-        }
+        (SignInPurpose::Connector { account: a, .. }, SignInPurpose::Connector { account: b, .. }) => a == b,
         (
             SignInPurpose::Organisation { .. }
             | SignInPurpose::SignOut { .. }

@@ -65,7 +65,7 @@ fn approval() -> ApprovalRequest {
 fn sign_in(state: &str) -> SignInRequest {
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     SignInRequest {
-        purpose: SignInPurpose::Connector { connector: "mail".parse().unwrap(), title: "Mail".to_owned() },
+        purpose: SignInPurpose::Connector { account: "mail".parse().unwrap(), title: "Mail".to_owned() },
         authorize_url: format!("https://idp.test/auth?state={state}").parse().unwrap(),
         entrance: None,
         redirect_uri: format!("http://127.0.0.1:{port}/callback").parse().unwrap(),

@@ -1,7 +1,7 @@
 //! Sign-ins that an assistant shows the way to: an address whose last part nobody can guess.
 
 use gateway::{Visit, Visits};
-use model::{ConnectorId, SignInPurpose};
+use model::{AccountId, SignInPurpose};
 
 use super::{PendingDesk, Question, Surface};
 use crate::event::{Act, Event};
@@ -16,7 +16,7 @@ pub(super) fn name_of(question: &Question) -> Option<String> {
 
 impl PendingDesk {
     /// Waits until a sign-in to this connector is under way; its name.
-    pub(crate) async fn sign_in_to(&self, connector: &ConnectorId) -> String {
+    pub(crate) async fn sign_in_to(&self, connector: &AccountId) -> String {
         let mut put = self.shared.put.subscribe();
         loop {
             if let Some(name) = self.name_of_sign_in_to(connector) {
@@ -29,10 +29,10 @@ impl PendingDesk {
         }
     }
 
-    fn name_of_sign_in_to(&self, wanted: &ConnectorId) -> Option<String> {
+    fn name_of_sign_in_to(&self, wanted: &AccountId) -> Option<String> {
         let leads_there = |question: &Question| match question {
             Question::SignIn(request) => {
-                matches!(&request.purpose, SignInPurpose::Connector { connector, .. } if connector == wanted)
+                matches!(&request.purpose, SignInPurpose::Connector { account: connector, .. } if connector == wanted)
             }
             Question::Code(_) | Question::Consent(_) | Question::Approval(_) => false,
         };

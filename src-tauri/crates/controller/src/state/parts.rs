@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use model::{Advice, CallId, ConnectorId, ServerId, Timestamp, ToolName};
+use model::{AccountId, Advice, CallId, ConnectorId, ServerId, Timestamp, ToolName};
 use url::Url;
 
 /// Who decides what may be done here.
@@ -84,8 +84,8 @@ pub struct VirtualServer {
     pub title: String,
     /// What an assistant is given.
     pub url: String,
-    /// Its connectors, in order.
-    pub connectors: Vec<ConnectorId>,
+    /// Its connectors, in order, with the account that it uses of each.
+    pub connectors: Vec<AccountId>,
     /// What may be done with it, where that is known: for the Access place.
     pub tools: Vec<ToolAccess>,
 }
@@ -114,10 +114,10 @@ pub enum Access {
     NotAllowed,
 }
 
-/// A connector, as people see it.
+/// A connector, as people see it: one for each account that is in use.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Connector {
-    /// Its title.
+    /// Its title, with the account where it is named.
     pub title: String,
     /// Where it runs.
     pub runs: Runs,
@@ -230,8 +230,8 @@ pub struct Activity {
     pub client_name: String,
     /// The virtual server.
     pub server: ServerId,
-    /// The connector.
-    pub connector: ConnectorId,
+    /// The connector, and the account that was used of it.
+    pub account: AccountId,
     /// The MCP method.
     pub method: String,
     /// The tool, the resource's URI as the record has it, or the prompt.

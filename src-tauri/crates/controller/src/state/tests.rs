@@ -32,6 +32,21 @@ pub(crate) fn ready() -> AppState {
     state
 }
 
+/// The same with another virtual server, which uses another account of the mail.
+pub(crate) fn with_two_accounts() -> AppState {
+    let mut state = ready();
+    let inbox: AccountId = "mail/shared-inbox".parse().unwrap();
+    state.connectors.insert(inbox.clone(), connector("Mail (shared-inbox)", CredentialKind::Own));
+    let service = VirtualServer {
+        title: "Service desk".to_owned(),
+        url: "http://127.0.0.1:7717/s/service/mcp".to_owned(),
+        connectors: vec![inbox],
+        tools: Vec::new(),
+    };
+    state.servers.insert("service".parse().unwrap(), service);
+    state
+}
+
 /// The same for an employee of Acme who is signed in.
 pub(crate) fn managed() -> AppState {
     let mut state = ready();
@@ -81,10 +96,7 @@ pub(crate) fn sign_in_item(id: &str, url: &str) -> PendingItem {
     PendingItem {
         id: PendingId::typed(id),
         question: Question::SignIn(SignInRequest {
-            purpose: SignInPurpose::Connector {
-                connector: "mail".parse().unwrap(),
-                title: "Mail".to_owned(),
-            },
+            purpose: SignInPurpose::Connector { account: "mail".parse().unwrap(), title: "Mail".to_owned() },
             authorize_url: url.parse().unwrap(),
             entrance: None,
             redirect_uri: "http://127.0.0.1:4001/callback".parse().unwrap(),
@@ -115,7 +127,7 @@ fn call(state: &AppState, outcome: CallOutcome) -> Activity {
         client_id: "c1".to_owned(),
         client_name: "Claude Code".to_owned(),
         server: state.servers.keys().next().unwrap().clone(),
-        connector: "files".parse().unwrap(),
+        account: "files".parse().unwrap(),
         method: "tools/call".to_owned(),
         target: "read".to_owned(),
         rules: vec!["personal".to_owned()],
@@ -259,7 +271,7 @@ fn without_a_display_no_window_opens() {
 #[test]
 fn a_sign_in_shows_at_its_connector() {
     let mut state = ready();
-    let mail: ConnectorId = "mail".parse().unwrap();
+    let mail: AccountId = "mail".parse().unwrap();
     state.handle(Event::PendingAdded(sign_in_item("b1", "https://idp.test/?state=1")), NOW);
     assert_eq!(state.connectors[&mail].status, ConnectorStatus::SigningIn);
     state.handle(Event::PendingGone { id: PendingId::typed("b1"), ending: Ending::Cancelled }, NOW);
@@ -273,7 +285,7 @@ fn a_sign_in_shows_at_its_connector() {
 
 #[test]
 fn a_sign_in_that_was_given_up_is_offered_again_once() {
-    let mail: ConnectorId = "mail".parse().unwrap();
+    let mail: AccountId = "mail".parse().unwrap();
     let again = Act::SignInTo(mail.clone());
     for ending in [Ending::Cancelled, Ending::Deadline] {
         let mut state = ready();
@@ -311,6 +323,43 @@ fn a_sign_in_that_was_given_up_is_offered_again_once() {
     state.handle(Event::PendingAdded(consent_item("a1")), NOW);
     let denied = Event::PendingGone { id: PendingId::typed("a1"), ending: Ending::Cancelled };
     assert_eq!(state.handle(denied, NOW).len(), 2, "a consent is the assistant's to ask for again");
+}
+
+#[test]
+fn two_accounts_of_a_connector_are_signed_in_to_and_offered_again_apart() {
+    let mut state = with_two_accounts();
+    let (mail, inbox): (AccountId, AccountId) =
+        ("mail".parse().unwrap(), "mail/shared-inbox".parse().unwrap());
+    let mut item = sign_in_item("b2", "https://idp.test/?state=2");
+    if let Question::SignIn(request) = &mut item.question {
+        let title = "Mail (shared-inbox)".to_owned();
+        request.purpose = SignInPurpose::Connector { account: inbox.clone(), title };
+    }
+    let first = state.handle(Event::PendingAdded(sign_in_item("b1", "https://idp.test/?state=1")), NOW);
+    let effects = state.handle(Event::PendingAdded(item), NOW);
+    assert!(
+        effects.iter().any(|effect| matches!(effect, Effect::Notify(notice) if notice.title == "Sign in to Mail (shared-inbox)")),
+        "{effects:?}"
+    );
+    assert_eq!(state.pending.len(), 2, "neither stands for the other");
+    let apart = |effect: &Effect| matches!(effect, Effect::OpenSignInWindow { apart: true, .. });
+    assert!(effects.iter().any(apart), "another's sign-in must not take the place of theirs: {effects:?}");
+    assert!(!first.iter().any(apart), "{first:?}");
+
+    let gone = |id: &str| Event::PendingGone { id: PendingId::typed(id), ending: Ending::Cancelled };
+    state.handle(gone("b1"), NOW);
+    let effects = state.handle(gone("b2"), NOW);
+    let Some(Effect::Notify(notice)) = effects.last() else { panic!("{effects:?}") };
+    assert_eq!(notice.title, "You are not signed in to Mail (shared-inbox)");
+    assert_eq!(notice.offer.as_ref().map(|offer| offer.act.clone()), Some(Act::SignInTo(inbox.clone())));
+    let ready = |connector: &AccountId| Event::ConnectorStatus {
+        connector: connector.clone(),
+        status: ConnectorStatus::Ready,
+    };
+    let withdrawn = |id: &str| [Effect::Withdraw(PendingId::typed(id))];
+    assert_eq!(state.handle(ready(&inbox), NOW), withdrawn("b2"));
+    assert_eq!(state.connectors[&mail].status, ConnectorStatus::SignInNeeded);
+    assert_eq!(state.handle(ready(&mail), NOW), withdrawn("b1"));
 }
 
 #[test]
@@ -426,7 +475,7 @@ fn a_fault_is_said_once_until_it_is_cleared() {
 #[test]
 fn a_call_counts_for_its_assistant_and_connector() {
     let mut state = ready();
-    let files: ConnectorId = "files".parse().unwrap();
+    let files: AccountId = "files".parse().unwrap();
     let activity = call(&state, CallOutcome::Running);
     state.handle(
         Event::AssistantAllowed(Assistant {
@@ -456,14 +505,14 @@ fn a_denied_call_did_not_use_the_connector() {
     let mut state = ready();
     let denied = call(&state, CallOutcome::Denied { reason: "not for you".to_owned() });
     state.handle(Event::Call(denied), NOW);
-    assert_eq!(state.connectors["files"].last_used, None);
+    assert_eq!(state.connectors[&"files".parse().unwrap()].last_used, None);
     assert_eq!(state.activity.len(), 1);
 }
 
 #[test]
 fn new_settings_keep_what_is_known_of_the_same_connector() {
     let mut state = ready();
-    let (files, mail): (ConnectorId, ConnectorId) = ("files".parse().unwrap(), "mail".parse().unwrap());
+    let (files, mail): (AccountId, AccountId) = ("files".parse().unwrap(), "mail".parse().unwrap());
     for connector in [&files, &mail] {
         let status = ConnectorStatus::Ready;
         state.handle(Event::ConnectorStatus { connector: connector.clone(), status }, NOW);

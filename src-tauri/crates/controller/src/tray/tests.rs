@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::event::Event;
 use crate::state::ListState;
-use crate::state::tests::{consent_item, expired, managed, ready, sign_in_item};
+use crate::state::tests::{consent_item, expired, managed, ready, sign_in_item, with_two_accounts};
 
 const NOW: Timestamp = Timestamp::from_seconds(1_000_000);
 
@@ -171,7 +171,7 @@ fn many_questions_do_not_fill_the_menu() {
 fn a_connector_that_does_not_answer_is_named_with_what_became_of_its_tools() {
     let mut state = ready();
     let tell = |state: &mut AppState, id: &str, list: ListState| {
-        let connector: ConnectorId = id.parse().unwrap();
+        let connector: AccountId = id.parse().unwrap();
         let status = ConnectorStatus::Unreachable(Advice::new("x", "It is down.", "", ""));
         state.handle(Event::ConnectorStatus { connector: connector.clone(), status }, NOW);
         state.handle(Event::ConnectorTools { connector: connector.clone(), tools: 3 }, NOW);
@@ -196,6 +196,25 @@ fn a_connector_that_does_not_answer_is_named_with_what_became_of_its_tools() {
 }
 
 #[test]
+fn each_account_that_needs_a_sign_in_has_its_own_entry() {
+    let mut state = with_two_accounts();
+    for id in ["mail", "mail/shared-inbox"] {
+        let connector = id.parse().unwrap();
+        let status = ConnectorStatus::SignInNeeded;
+        state.handle(Event::ConnectorStatus { connector, status }, NOW);
+    }
+    let menu = lines(&tray(&state, NOW));
+    let entries: Vec<_> = menu.into_iter().filter(|line| line.contains("sign-in-to")).collect();
+    assert_eq!(
+        entries,
+        [
+            "Sign in to Mail… [sign-in-to:mail]",
+            "Sign in to Mail (shared-inbox)… [sign-in-to:mail/shared-inbox]"
+        ]
+    );
+}
+
+#[test]
 fn the_audit_line_says_how_far_it_is() {
     let mut audit = AuditState { records: 12, receipted: Some(12), health: AuditHealth::NotChecked };
     assert_eq!(super::audit(&audit), "Audit: 12 records, in sync");
@@ -216,7 +235,8 @@ fn any_action() -> impl Strategy<Value = TrayAction> {
         proptest::sample::select(Place::ALL.to_vec()).prop_map(TrayAction::Open),
         "[0-9a-f]{6}".prop_map(|id| TrayAction::Look(PendingId::typed(id))),
         slug.prop_map(|id| TrayAction::CopyUrl(id.parse().unwrap())),
-        slug.prop_map(|id| TrayAction::SignInTo(id.parse().unwrap())),
+        "[a-z][a-z0-9-]{0,30}(/[a-z][a-z0-9-]{0,30})?"
+            .prop_map(|id| TrayAction::SignInTo(id.parse().unwrap())),
         (slug, "[ -~]{0,40}").prop_map(|(server, client_id)| TrayAction::Revoke {
             server: server.parse().unwrap(),
             client_id

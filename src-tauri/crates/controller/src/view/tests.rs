@@ -4,7 +4,7 @@ use super::*;
 use crate::event::Event;
 use crate::pending::PendingId;
 use crate::state::Status;
-use crate::state::tests::{consent_item, managed, ready, sign_in_item};
+use crate::state::tests::{consent_item, managed, ready, sign_in_item, with_two_accounts};
 
 const NOW: Timestamp = Timestamp::from_seconds(1_000_000);
 
@@ -35,6 +35,42 @@ fn a_consent_says_who_really_asks_and_what_for() {
     assert_eq!(view.acts_for, "ada");
     let reach: Vec<_> = view.reach.iter().map(|it| (it.title.as_str(), it.credential.as_str())).collect();
     assert_eq!(reach, [("Files", "no account needed"), ("Mail", "your Mail account")]);
+}
+
+#[test]
+fn a_virtual_server_is_shown_with_the_account_that_it_uses() {
+    let mut state = with_two_accounts();
+    let inbox: AccountId = "mail/shared-inbox".parse().unwrap();
+    let account = Some("service@acme.test".to_owned());
+    state.handle(Event::ConnectorAccount { connector: inbox.clone(), account }, NOW);
+    state.handle(Event::ConnectorStatus { connector: inbox, status: ConnectorStatus::Ready }, NOW);
+    let view = window(&state);
+    let used: Vec<_> =
+        view.servers.iter().map(|server| (server.id.as_str(), &server.connectors[..])).collect();
+    let expected = [
+        ("analyst", &["Files".to_owned(), "Mail".to_owned()][..]),
+        ("service", &["Mail (shared-inbox)".to_owned()][..]),
+    ];
+    assert_eq!(used, expected);
+    let accounts: Vec<_> =
+        view.connectors.iter().map(|it| (it.id.as_str(), it.status, it.account.as_deref())).collect();
+    assert_eq!(
+        accounts[1..],
+        [
+            ("mail", ConnectorKind::Idle, None),
+            ("mail/shared-inbox", ConnectorKind::Ready, Some("service@acme.test"))
+        ]
+    );
+    let mut item = consent_item("a1");
+    if let Question::Consent(request) = &mut item.question {
+        request.server = "service".parse().unwrap();
+    }
+    match pending(&state, &item).question {
+        QuestionView::Consent(view) => assert_eq!(view.reach[0].title, "Mail (shared-inbox)"),
+        other @ (QuestionView::SignIn { .. } | QuestionView::Approval(_)) => panic!("{other:?}"),
+    }
+    let connectors = &view.settings[1];
+    assert_eq!(connectors.value, "2 and 2", "two accounts are one connector");
 }
 
 #[test]

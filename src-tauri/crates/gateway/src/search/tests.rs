@@ -25,7 +25,7 @@ const CONNECTORS: [(&str, &str, &[&str]); 2] = [
 
 fn view() -> ServerView {
     let offer = |(id, title, tools): (&str, &str, &[&str])| Offer {
-        connector: id.parse().unwrap(),
+        account: id.parse().unwrap(),
         title: title.to_owned(),
         tools: tools.iter().map(|tool| tool_of(tool)).collect(),
         resources: Vec::new(),

@@ -70,13 +70,15 @@ impl Resources {
         let mut all = Self { only: only(offers), ..Self::default() };
         let mut templates = HashMap::new();
         for (at, offer) in offers.iter().enumerate() {
-            all.connectors.push((offer.connector.clone(), offer.title.clone()));
+            all.connectors.push((offer.account.connector.clone(), offer.title.clone()));
             for (uri, entry) in &offer.resources {
                 match all.owners.get(uri) {
                     // A connector may list what its own tool names, and each list has no URI twice.
                     Some((owner, _)) if *owner != at => {
-                        left_out
-                            .push(format!("{}: another connector has the resource {uri}", offer.connector));
+                        left_out.push(format!(
+                            "{}: another connector has the resource {uri}",
+                            offer.account.connector
+                        ));
                     }
                     Some(_) | None => {
                         all.owners.insert(uri.clone(), (at, Found::Listed));
@@ -90,13 +92,15 @@ impl Resources {
             }
             for (template, entry) in &offer.templates {
                 if templates.insert(template, at).is_some() {
-                    left_out
-                        .push(format!("{}: another connector has the template {template}", offer.connector));
+                    left_out.push(format!(
+                        "{}: another connector has the template {template}",
+                        offer.account.connector
+                    ));
                     continue;
                 }
                 match Template::parse(template) {
                     Some(parsed) => all.matched.push((parsed, at)),
-                    None => left_out.push(format!("{}: {template} is no template", offer.connector)),
+                    None => left_out.push(format!("{}: {template} is no template", offer.account.connector)),
                 }
                 all.templates.push(offered(offer, template, entry));
             }
@@ -134,7 +138,7 @@ fn only(offers: &[Offer]) -> Option<usize> {
 
 fn offered(offer: &Offer, uri: &str, entry: &RawValue) -> OfferedResource {
     OfferedResource {
-        connector: offer.connector.clone(),
+        connector: offer.account.connector.clone(),
         connector_title: offer.title.clone(),
         uri: uri.to_owned(),
         entry: entry.to_owned(),

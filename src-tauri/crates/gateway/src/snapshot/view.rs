@@ -6,7 +6,7 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use mcp::assistant::{Declared, ToolEntry, renamed};
 use mcp::connector::About;
 use mcp::{List, Topic};
-use model::{Advice, ConnectorId, ServerId, ToolName};
+use model::{AccountId, Advice, ConnectorId, ServerId, ToolName};
 use serde_json::value::RawValue;
 
 use super::names::names;
@@ -24,6 +24,7 @@ pub struct ServerView {
     prompts_by_name: HashMap<String, usize>,
     resources: Resources,
     connectors: Vec<Speaker>,
+    accounts: HashMap<ConnectorId, AccountId>,
     withdrawn: HashMap<ConnectorId, Advice>,
     declared: Declared,
     marks: [u64; Topic::ALL.len()],
@@ -36,9 +37,9 @@ pub struct ServerView {
 /// A connector's contribution to a virtual server.
 #[derive(Debug, Clone)]
 pub struct Offer {
-    /// The connector.
-    pub connector: ConnectorId,
-    /// Its title.
+    /// The connector, and which of the person's accounts the virtual server uses of it.
+    pub account: AccountId,
+    /// Its title, with the account where it is named.
     pub title: String,
     /// Its accepted tools.
     pub tools: Vec<(ToolName, Box<RawValue>)>,
@@ -98,7 +99,9 @@ impl ServerView {
         let mut view = Self { title, ..Self::default() };
         view.declared = Declared::of(offers.iter().map(|offer| offer.about.as_ref()));
         view.connectors = offers.iter().map(Speaker::of).collect();
-        let withdrawn = |offer: &Offer| Some((offer.connector.clone(), offer.withdrawn.clone()?));
+        let account = |offer: &Offer| (offer.account.connector.clone(), offer.account.clone());
+        view.accounts = offers.iter().map(account).collect();
+        let withdrawn = |offer: &Offer| Some((offer.account.connector.clone(), offer.withdrawn.clone()?));
         view.withdrawn = offers.iter().filter_map(withdrawn).collect();
         view.add_tools(id, &offers);
         view.add_prompts(id, &offers);
@@ -123,6 +126,11 @@ impl ServerView {
 
     pub(crate) fn indexes(&self) -> Option<&Indexes> {
         self.indexes.as_ref()
+    }
+
+    /// The account that is used of a connector.
+    pub fn account(&self, connector: &ConnectorId) -> Option<&AccountId> {
+        self.accounts.get(connector)
     }
 
     /// Why nothing of a connector is listed or called for now; `None` where it is.
@@ -188,23 +196,26 @@ impl ServerView {
     fn add_tools(&mut self, id: &ServerId, offers: &[Offer]) {
         let tools: Vec<_> =
             offers.iter().flat_map(|offer| offer.tools.iter().map(move |tool| (offer, tool))).collect();
-        let own: Vec<_> = tools.iter().map(|(offer, (tool, _))| (&offer.connector, tool.as_str())).collect();
+        let own: Vec<_> =
+            tools.iter().map(|(offer, (tool, _))| (&offer.account.connector, tool.as_str())).collect();
         for (name, (offer, (tool, definition))) in names(id, &own).into_iter().zip(&tools) {
             let Some(name) = name.filter(|name| name.parse::<ToolName>().is_ok()) else {
-                self.left_out.push(format!("{}: {tool} has no name of its own", offer.connector));
+                self.left_out.push(format!("{}: {tool} has no name of its own", offer.account.connector));
                 continue;
             };
             let Some(entry) = ToolEntry::new(name.clone(), definition) else {
-                self.left_out.push(format!("{}: {tool} has no usable definition", offer.connector));
+                self.left_out.push(format!("{}: {tool} has no usable definition", offer.account.connector));
                 continue;
             };
             if let Err(fault) = &entry.mirrored {
-                self.left_out
-                    .push(format!("{}: {tool} is left out for newer assistants: {fault}", offer.connector));
+                self.left_out.push(format!(
+                    "{}: {tool} is left out for newer assistants: {fault}",
+                    offer.account.connector
+                ));
             }
             self.by_name.insert(name, self.tools.len());
             self.tools.push(Offered {
-                connector: offer.connector.clone(),
+                connector: offer.account.connector.clone(),
                 connector_title: offer.title.clone(),
                 tool: tool.clone(),
                 entry,
@@ -216,17 +227,17 @@ impl ServerView {
         let prompts: Vec<_> =
             offers.iter().flat_map(|offer| offer.prompts.iter().map(move |prompt| (offer, prompt))).collect();
         let own: Vec<_> =
-            prompts.iter().map(|(offer, (prompt, _))| (&offer.connector, prompt.as_str())).collect();
+            prompts.iter().map(|(offer, (prompt, _))| (&offer.account.connector, prompt.as_str())).collect();
         for (name, (offer, (prompt, entry))) in names(id, &own).into_iter().zip(&prompts) {
             let entry = name.and_then(|name| Some((renamed(&name, entry)?, name)));
             let Some((entry, name)) = entry else {
                 self.left_out
-                    .push(format!("{}: the prompt {prompt} has no name of its own", offer.connector));
+                    .push(format!("{}: the prompt {prompt} has no name of its own", offer.account.connector));
                 continue;
             };
             self.prompts_by_name.insert(name.clone(), self.prompts.len());
             self.prompts.push(OfferedPrompt {
-                connector: offer.connector.clone(),
+                connector: offer.account.connector.clone(),
                 connector_title: offer.title.clone(),
                 prompt: prompt.clone(),
                 name,
@@ -264,7 +275,7 @@ fn texts(all: &[OfferedResource]) -> Vec<(&ConnectorId, &RawValue)> {
 impl Speaker {
     fn of(offer: &Offer) -> Self {
         let instructions = offer.about.as_ref().and_then(About::instructions).map(ToOwned::to_owned);
-        Self { connector: offer.connector.clone(), title: offer.title.clone(), instructions }
+        Self { connector: offer.account.connector.clone(), title: offer.title.clone(), instructions }
     }
 }
 

@@ -153,7 +153,8 @@ pub struct IntentRecord {
     pub policy: PolicyReference,
     /// The rules that determined the decision.
     pub rules: Vec<String>,
-    /// Which credential is used: a reference such as `shared:warehouse-analyst`, never the secret.
+    /// Which credential is used, never the secret: a reference such as `shared:warehouse-analyst`, `user` for the person's own
+    /// account at the connector, `user:shared-inbox` for another one of theirs.
     pub credential: String,
     /// What is known of the arguments.
     pub arguments: ArgumentSummary,

@@ -40,8 +40,10 @@ pub(crate) fn desk() -> Desk {
         connectors: connectors.iter().map(|connector| id(connector)).collect(),
         tools: BTreeMap::new(),
         tool_list: ToolList::Whole,
+        accounts: BTreeMap::new(),
     };
     let mut desk = offered(&["files", "mail"]);
+    desk.accounts.insert(id("mail"), "shared-inbox".parse().expect("an account"));
     desk.tools.insert(id("files"), ["read_file".parse().expect("a tool")].into());
     Desk {
         connectors,

@@ -1,6 +1,6 @@
 //! The stories *analyst* and *warehouse*, with the policies that tell them.
 
-use model::{Advice, ForPerson, ToolName};
+use model::{AccountName, Advice, ForPerson, ToolName};
 use policy::{CredentialChoice, DenialKind, PERSONAL, Policy, Stage, Target};
 
 use crate::desk::{Desk, circumstance, decide, desk, listed, server, user, with_question};
@@ -87,9 +87,30 @@ fn own_grants_and_none() {
     let policy = policy();
     let user = user("u", &["finance"]);
     let permit = decide(&policy, &user, "analyst mail/send", r#"{"to": [], "body": ""}"#).expect("permitted");
-    assert_eq!(permit.credential(), &CredentialChoice::Own);
+    assert_eq!(permit.credential(), &CredentialChoice::Own(AccountName::default()));
     let permit = decide(&policy, &user, "analyst files/read_file", r#"{"path": "/a"}"#).expect("permitted");
     assert_eq!(permit.credential(), &CredentialChoice::None);
+}
+
+/// The same connector through two virtual servers: each permit is good for the account that its own server names.
+#[test]
+fn a_permit_is_good_for_the_account_that_its_virtual_server_names() {
+    let policy = desk().policy("@id(\"all\") permit (principal, action, resource);");
+    let user = user("u", &[]);
+    for (server, account, words) in [
+        ("analyst", "mail", "with u@corp.example's own account.\n"),
+        ("desk", "mail/shared-inbox", "with u@corp.example's own account \"shared-inbox\".\n"),
+    ] {
+        let call = format!("{server} mail/send");
+        let arguments = r#"{"to": [], "body": ""}"#;
+        let permit = decide(&policy, &user, &call, arguments).expect("permitted");
+        assert_eq!(permit.account().to_string(), account);
+        let explained =
+            with_question(&user, &call, arguments, |question| policy.explain(question)).to_string();
+        assert!(explained.contains(words), "{explained}");
+    }
+    let files = decide(&policy, &user, "desk files/read_file", r#"{"path": "/a"}"#).expect("permitted");
+    assert_eq!(files.account().to_string(), "files", "a connector without accounts is its own");
 }
 
 #[test]

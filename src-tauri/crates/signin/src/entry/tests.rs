@@ -42,7 +42,7 @@ impl Person for Somebody {
 
 fn entry() -> Entry {
     Entry {
-        purpose: SignInPurpose::Connector { connector: "mail".parse().unwrap(), title: "Mail".to_owned() },
+        purpose: SignInPurpose::Connector { account: "mail".parse().unwrap(), title: "Mail".to_owned() },
         title: "Your token for <Mail>".to_owned(),
         words: vec!["Ask \"IT\" for one.".to_owned()],
         label: "Token".to_owned(),

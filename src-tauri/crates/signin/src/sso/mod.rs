@@ -175,6 +175,11 @@ impl Sso {
         self.state.clone()
     }
 
+    /// Reads again what the vault holds: it may have been out of reach before.
+    pub async fn read_again(&self) {
+        self.keeper.reload().await;
+    }
+
     /// Ends the work after what is under way; a question to a person is withdrawn.
     pub fn close(&self) -> BoxFuture<'_, ()> {
         Box::pin(self.keeper.close())

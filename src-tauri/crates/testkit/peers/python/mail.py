@@ -1,7 +1,8 @@
 """The organisation's mail: a FastMCP server over Streamable HTTP that is an OAuth resource server (RFC 9728).
 
 Started as `python mail.py SETTINGS` with JSON settings; prints one line `ready <url>` when it can be asked. Every answer
-names the account of the token that it was asked with. It must never answer without a valid token for its own URL.
+names the account of the token that it was asked with. It must never answer without a valid token for its own URL, nor
+one account in the session of another.
 """
 
 import base64
@@ -19,7 +20,7 @@ import uvicorn
 from fastmcp import FastMCP
 from fastmcp.server.auth import RemoteAuthProvider
 from fastmcp.server.auth.providers.jwt import JWTVerifier, StaticTokenVerifier
-from fastmcp.server.dependencies import get_access_token
+from fastmcp.server.dependencies import get_access_token, get_http_request
 from fastmcp.exceptions import ToolError
 
 settings = json.loads(sys.argv[1])
@@ -65,8 +66,15 @@ messages = defaultdict(
 )
 
 
+owners = {}
+
+
 def account() -> str:
-    return get_access_token().claims["sub"]
+    asking = get_access_token().claims["sub"]
+    session = get_http_request().headers.get("mcp-session-id")
+    if session and owners.setdefault(session, asking) != asking:
+        raise ToolError("this session is another account's")
+    return asking
 
 
 @mail.tool(annotations={"readOnlyHint": True})

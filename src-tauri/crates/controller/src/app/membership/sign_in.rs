@@ -355,6 +355,14 @@ impl SignIn {
         }
     }
 
+    /// Reads again what the vault holds: it may have been out of reach before.
+    pub(crate) async fn read_again(&self) {
+        let sso = self.sso.borrow().clone();
+        if let Some(sso) = sso {
+            sso.read_again().await;
+        }
+    }
+
     /// Saves what is being renewed.
     pub(crate) async fn close(&self) {
         let sso = self.sso.borrow().clone();

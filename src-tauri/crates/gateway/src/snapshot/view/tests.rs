@@ -13,7 +13,7 @@ fn offer(connector: &str, tools: &[&str]) -> Offer {
         (name.parse().unwrap(), raw)
     };
     Offer {
-        connector: connector.parse().unwrap(),
+        account: connector.parse().unwrap(),
         title: connector.to_owned(),
         tools: tools.iter().map(tool).collect(),
         resources: Vec::new(),
