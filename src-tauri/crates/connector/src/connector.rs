@@ -246,7 +246,9 @@ impl Connector {
     ) -> Result<(), CallFault> {
         let (Some(bearer), Some(CallFault::Upstream(fault))) = (bearer, fault) else { return Ok(()) };
         let accounts = &self.seams.accounts;
-        if let UpstreamFault::Unauthorized { challenge } = fault {
+        if let UpstreamFault::Unauthorized { challenge } = fault
+            && !fault.blames_proof()
+        {
             accounts.rejected(&self.id, bearer, challenge.clone()).await;
         }
         if let UpstreamFault::InsufficientScope { challenge } = fault {

@@ -131,7 +131,7 @@ async fn called(
     match caused {
         Caused::Answered(Ok(Ok(result))) => {
             if let Some(task) = mcp::begun_task(&result) {
-                wanted.note_task(gate, grant, params, task);
+                wanted.note_task(gate, grant, params, &call.account(wanted), task);
             }
             Reply::Result(result)
         }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use issuer::AccessGrant;
-use model::{ConnectorId, Timestamp, ToolName};
+use model::{AccountId, Timestamp, ToolName};
 
 use crate::whose::{Whose, make_room};
 
@@ -26,7 +26,8 @@ type Key = (Whose, String);
 /// One task.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Task {
-    pub(crate) connector: ConnectorId,
+    /// The account that it was begun with.
+    pub(crate) account: AccountId,
     pub(crate) tool: ToolName,
     /// The arguments of the call that began it.
     pub(crate) arguments: Arc<str>,
@@ -39,16 +40,15 @@ impl Tasks {
         &self,
         grant: &AccessGrant,
         id: String,
-        connector: &ConnectorId,
+        account: &AccountId,
         tool: &ToolName,
         arguments: &str,
         begun: Timestamp,
     ) {
         if arguments.len() > LONGEST {
-            return tracing::warn!(%connector, "a task is not remembered: its call was too long");
+            return tracing::warn!(%account, "a task is not remembered: its call was too long");
         }
-        let task =
-            Task { connector: connector.clone(), tool: tool.clone(), arguments: arguments.into(), begun };
+        let task = Task { account: account.clone(), tool: tool.clone(), arguments: arguments.into(), begun };
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let key = (Whose::of(grant), id);
         make_room(
@@ -61,8 +61,8 @@ impl Tasks {
         make_room(&mut all, MOST, |_, _| true, |_| true, |task| task.begun);
         match all.get(&key) {
             // Whose it is cannot be told, and one of them would be told what is meant for the other.
-            Some(other) if other.connector != *connector => {
-                tracing::warn!(%connector, other = %other.connector, "two tasks have the same id");
+            Some(other) if other.account != *account => {
+                tracing::warn!(%account, other = %other.account, "two tasks have the same id");
                 all.remove(&key);
             }
             Some(_) | None => {
@@ -98,18 +98,21 @@ mod tests {
     #[test]
     fn a_task_is_its_beginner_s_and_its_connector_s() {
         let (tasks, ann) = (Tasks::default(), grant("a", "ann", "desk"));
-        let began = |connector: &str| {
-            let (connector, tool) = (connector.parse().unwrap(), "slow".parse().unwrap());
-            tasks.began(&ann, "t".to_owned(), &connector, &tool, "{}", Timestamp::from_seconds(1));
+        let began = |account: &str| {
+            let (account, tool) = (account.parse().unwrap(), "slow".parse().unwrap());
+            tasks.began(&ann, "t".to_owned(), &account, &tool, "{}", Timestamp::from_seconds(1));
         };
         began("jobs");
         began("jobs");
-        assert_eq!(tasks.find(&ann, "t").unwrap().connector.as_str(), "jobs");
+        assert_eq!(tasks.find(&ann, "t").unwrap().account.to_string(), "jobs");
         for other in [grant("b", "ann", "desk"), grant("a", "bob", "desk"), grant("a", "ann", "other")] {
             assert_eq!(tasks.find(&other, "t"), None);
         }
-        began("other");
-        assert_eq!(tasks.find(&ann, "t"), None, "nobody takes it over");
+        for other in ["jobs/another", "other"] {
+            began("jobs");
+            began(other);
+            assert_eq!(tasks.find(&ann, "t"), None, "nobody takes it over, not another account either");
+        }
     }
 
     #[test]
@@ -117,8 +120,8 @@ mod tests {
         let (tasks, ann) = (Tasks::default(), grant("a", "ann", "desk"));
         for number in 0..=MOST_OF_CLIENT {
             let at = Timestamp::from_seconds(i64::try_from(number).unwrap());
-            let (connector, tool) = ("jobs".parse().unwrap(), "slow".parse().unwrap());
-            tasks.began(&ann, number.to_string(), &connector, &tool, "{}", at);
+            let (account, tool) = ("jobs".parse().unwrap(), "slow".parse().unwrap());
+            tasks.began(&ann, number.to_string(), &account, &tool, "{}", at);
         }
         assert_eq!(tasks.find(&ann, "0"), None);
         assert!(tasks.find(&ann, "1").is_some() && tasks.find(&ann, &MOST_OF_CLIENT.to_string()).is_some());

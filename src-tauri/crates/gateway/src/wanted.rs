@@ -4,7 +4,7 @@ use audit::{Effect, EffectMethod};
 use issuer::AccessGrant;
 use mcp::assistant::Dialect;
 use mcp::{CallParams, Method, Mirrored, RpcError};
-use model::{ConnectorId, ToolName};
+use model::{AccountId, ConnectorId, ToolName};
 
 use crate::gate::Gate;
 use crate::snapshot::{Offered, ServerView};
@@ -59,9 +59,12 @@ impl<'s> Wanted<'s> {
                 Some(Self { connector: &offered.connector, title: &offered.connector_title, what })
             }
             mcp::Target::Task(_) => {
-                let task = task?;
-                let is_its =
-                    |offered: &&Offered| offered.connector == task.connector && offered.tool == task.tool;
+                // What was begun with one account is no other's to see.
+                let task =
+                    task.filter(|task| view.account(&task.account.connector) == Some(&task.account))?;
+                let is_its = |offered: &&Offered| {
+                    offered.connector == task.account.connector && offered.tool == task.tool
+                };
                 let offered = view.tools().iter().find(is_its)?;
                 let what = What::Task { tool: &offered.tool };
                 Some(Self { connector: &offered.connector, title: &offered.connector_title, what })
@@ -70,10 +73,17 @@ impl<'s> Wanted<'s> {
     }
 
     /// Remembers the task that the call began instead of being answered.
-    pub(crate) fn note_task(&self, gate: &Gate, grant: &AccessGrant, params: &CallParams<'_>, id: String) {
+    pub(crate) fn note_task(
+        &self,
+        gate: &Gate,
+        grant: &AccessGrant,
+        params: &CallParams<'_>,
+        account: &AccountId,
+        id: String,
+    ) {
         if let What::Tool { name, .. } = self.what {
             let now = gate.clock.now();
-            gate.tasks.began(grant, id, self.connector, name, params.arguments(), now);
+            gate.tasks.began(grant, id, account, name, params.arguments(), now);
         }
     }
 

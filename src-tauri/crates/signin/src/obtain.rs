@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use crate::answer::error_code;
 use crate::client_key::ASSERTION_TYPE;
+use crate::prover::TokenRequests;
 use crate::{ClientKey, FaultKind, Reach, RenewFault, TokenEndpoint, Tokens};
 
 /// RFC 7523, section 2.1.
@@ -27,7 +28,7 @@ impl TokenEndpoint {
     ///
     /// # Errors
     /// [`RenewFault::Ended`] with the server's error code if it refuses; [`RenewFault::NotDone`] else: nothing is used up by
-    /// asking again.
+    /// asking again, which is worth doing at once where [`RenewFault::wants_nonce`].
     pub async fn obtain(
         &self,
         reach: &Reach,
@@ -57,7 +58,9 @@ impl TokenEndpoint {
             None => self.client_secret.as_ref(),
         };
         let request = self.form(&self.token, &fields, secret).map_err(RenewFault::NotDone)?;
-        let answer = self.requests(reach).send(request).await;
+        // An assertion may be good once only: whoever has to say it again makes another.
+        let requests = TokenRequests { repeats: false, ..self.requests(reach) };
+        let answer = requests.send(request).await;
         let answer = answer.map_err(|fault| RenewFault::NotDone(fault.into()))?;
         self.read(answer.status().is_success(), answer.body())
     }

@@ -44,6 +44,13 @@ pub enum RenewFault {
     Unknown(FaultKind),
 }
 
+impl RenewFault {
+    /// Whether the server only wanted its nonce in the proof, which is known now (RFC 9449, section 8).
+    pub fn wants_nonce(&self) -> bool {
+        matches!(self, Self::NotDone(FaultKind::Unreachable(code)) if code == "use_dpop_nonce")
+    }
+}
+
 /// An authorization server's endpoints for tokens, and who we are there.
 #[derive(Debug, Clone)]
 pub struct TokenEndpoint {
@@ -208,7 +215,7 @@ impl TokenEndpoint {
 
     /// The way to the token endpoint.
     pub(crate) fn requests<'a>(&'a self, reach: &'a Reach) -> TokenRequests<'a> {
-        TokenRequests { reach, prover: self.prover.as_ref() }
+        TokenRequests { reach, prover: self.prover.as_ref(), repeats: true }
     }
 
     /// What was given. A server may give bearer tokens although a key was shown (RFC 9449, section 5).

@@ -21,7 +21,7 @@ pub trait Possesses: Send + Sync {
     /// The proof for one request with this token, made anew for each; `None` if none can be made.
     fn proof(&self, method: &str, url: &Url, token: &SecretString) -> Option<String>;
 
-    /// Takes the nonce that a server answered with; whether it is another than before.
+    /// Takes the nonce that a server answered with; whether it is one.
     fn hear(&self, url: &Url, nonce: &str) -> bool;
 }
 

@@ -69,6 +69,14 @@ impl From<AnswerFault> for UpstreamFault {
 }
 
 impl UpstreamFault {
+    /// Whether a server found fault with the proof of a token, not with the token (RFC 9449, sections 7.1 and 9).
+    pub fn blames_proof(&self) -> bool {
+        let says = |challenge: &String| {
+            ["use_dpop_nonce", "invalid_dpop_proof"].iter().any(|code| challenge.contains(code))
+        };
+        matches!(self, Self::Unauthorized { challenge: Some(challenge) } if says(challenge))
+    }
+
     /// The same where the connector may have done what it was asked for.
     pub(crate) fn after_effect(self) -> Self {
         if self.before_effect() { Self::Unusable(self.to_string()) } else { self }

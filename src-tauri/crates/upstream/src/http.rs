@@ -231,8 +231,9 @@ impl Http {
         let (mut first, mut again) = (request.clone(), request);
         bearer.put_on(&mut first, &self.url);
         let exchange = self.links.send(first).await?;
-        let is_new = bearer.hear(&self.url, exchange.response().headers());
-        if !is_new || !wants_nonce(exchange.response()) {
+        // Another request may have learnt the nonce meanwhile, so it need not be news.
+        let is_heard = bearer.hear(&self.url, exchange.response().headers());
+        if !is_heard || !wants_nonce(exchange.response()) {
             return Ok(exchange);
         }
         exchange.let_go();

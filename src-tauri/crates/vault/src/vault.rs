@@ -232,12 +232,13 @@ impl Vault {
     async fn unlock(&self) -> Result<(), Obstacle> {
         let root = Arc::new(self.root_key().await?);
         self.with({
-            let root = Arc::clone(&root);
-            let dir = self.0.dir.clone();
+            let (dir, inner) = (self.0.dir.clone(), Arc::clone(&self.0));
             move |keeping, findings| {
                 let Keeping::Memory(records) = keeping else { return Ok(()) };
-                let store = adopt(Store::open(&dir, root, findings)?, records)?;
+                let store = adopt(Store::open(&dir, Arc::clone(&root), findings)?, records)?;
                 *keeping = Keeping::Sealed(store);
+                // At once: nobody is to write over what has just come to light, believing that there is nothing.
+                *lock(&inner.current) = Current { root, durable: true };
                 Ok(())
             }
         })
@@ -246,7 +247,6 @@ impl Vault {
             VaultFault::Disk(fault) => Obstacle::Disk(fault),
             VaultFault::Damaged { .. } | VaultFault::Ending => Obstacle::Disk(io::Error::other(fault)),
         })?;
-        *lock(&self.0.current) = Current { root, durable: true };
         Ok(())
     }
 

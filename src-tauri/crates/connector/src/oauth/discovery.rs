@@ -285,16 +285,34 @@ fn binding_of(body: &[u8]) -> Binding {
 
 /// What a challenge says of bound tokens: one of the scheme `DPoP` asks for them (RFC 9449, section 7.1).
 fn binding_in(challenge: &str) -> Binding {
-    let scheme = challenge.split(',').find_map(|part| {
-        let (scheme, parameters) = part.trim_start().split_once(' ').unwrap_or((part.trim(), ""));
-        scheme.eq_ignore_ascii_case("dpop").then_some(parameters)
-    });
-    if scheme.is_none() {
-        return Binding::Unknown;
+    let mut in_dpop = false;
+    let mut found = Binding::Unknown;
+    for part in parts(challenge) {
+        let (first, parameter) = part.split_once(' ').unwrap_or((part, ""));
+        // A part that does not begin with a parameter begins another challenge (RFC 9110, section 11.6.1).
+        let begins = !first.contains('=');
+        let parameter = if begins { parameter.trim_start() } else { part };
+        if begins {
+            in_dpop = first.eq_ignore_ascii_case("dpop");
+            found = if in_dpop { Binding::Taken } else { found };
+        }
+        let algorithms = parameter.strip_prefix("algs=").filter(|_| in_dpop);
+        if algorithms.is_some_and(|list| list.trim_matches('"').split(' ').all(|it| it != PROOF_ALGORITHM)) {
+            return Binding::Unknown;
+        }
     }
-    let algorithms = challenge.split_once("algs=\"").and_then(|(_, rest)| rest.split_once('"'));
-    let known = algorithms.is_none_or(|(algs, _)| algs.split_whitespace().any(|it| it == PROOF_ALGORITHM));
-    if known { Binding::Taken } else { Binding::Unknown }
+    found
+}
+
+/// What is between the commas of a header, but for those in quoted strings.
+fn parts(header: &str) -> impl Iterator<Item = &str> {
+    let mut quoted = false;
+    header
+        .split(move |character| {
+            quoted ^= character == '"';
+            character == ',' && !quoted
+        })
+        .map(str::trim)
 }
 
 /// What the specification demands of a server beyond having metadata.
@@ -416,6 +434,8 @@ mod tests {
             (r#"dpop"#, Binding::Taken),
             (r#"DPoP algs="PS512""#, Binding::Unknown),
             (r#"Bearer resource_metadata="https://dpop.example/", scope="dpop""#, Binding::Unknown),
+            (r#"Bearer error_description="no token, dpop is not taken""#, Binding::Unknown),
+            (r#"Bearer algs="PS512", DPoP error="invalid_token", algs="ES256""#, Binding::Taken),
             ("", Binding::Unknown),
         ] {
             assert_eq!(binding_in(challenge), binding, "{challenge}");

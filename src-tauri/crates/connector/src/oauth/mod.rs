@@ -346,10 +346,17 @@ impl ConnectorGrants {
     pub async fn read_again(&self) {
         let keepers: Vec<_> = {
             let keepers = self.0.keepers.read().unwrap_or_else(PoisonError::into_inner);
-            keepers.serving.values().map(|kept| kept.keeper.clone()).collect()
+            keepers.serving.values().cloned().collect()
         };
-        for keeper in keepers {
-            keeper.reload().await;
+        for Kept { place, keeper } in keepers {
+            if place.left.load(Ordering::SeqCst) {
+                // Whoever signed out meanwhile meant what was out of reach.
+                if let Err(fault) = keeper.sign_out().await {
+                    tracing::warn!(%fault, "an account that was left could not be forgotten");
+                }
+            } else {
+                keeper.reload().await;
+            }
         }
     }
 

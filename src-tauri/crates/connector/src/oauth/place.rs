@@ -15,7 +15,7 @@ use secrecy::SecretString;
 use signin::answer::{self, Expected};
 use signin::{
     FaultKind, Http, Keeper, Moment, Place, Reach, Redemption, RenewFault, SecretStore, Status,
-    TokenEndpoint, loopback_redirect,
+    TokenEndpoint, Tokens, loopback_redirect,
 };
 use tokio::sync::watch;
 use upstream::{HttpClient, Session, UpstreamFault};
@@ -329,7 +329,7 @@ impl GrantPlace {
         self.shared.store.put(Kind::Grant, &self.key, &mark).await.map_err(RenewFault::NotDone)?;
         let reach = self.reach(bound);
         match self.endpoint(server).renew(&reach, refresh, Some(&server.resource)).await {
-            Ok(tokens) => Ok(grant.renewed(tokens, Moment::of(&*self.shared.clock))),
+            Ok(tokens) => self.renewed(&grant, tokens),
             Err(RenewFault::Ended(code)) => {
                 if code == "invalid_client"
                     && let Err(fault) =
@@ -342,6 +342,16 @@ impl GrantPlace {
             }
             Err(fault) => Err(fault),
         }
+    }
+
+    /// The grant with fresh tokens. One whose tokens were bound to a key goes on with no others: whether the connector would
+    /// take them is found out by signing in anew.
+    pub(super) fn renewed(&self, grant: &Grant, tokens: Tokens) -> Result<Grant, RenewFault> {
+        if grant.tokens().bound && !tokens.bound {
+            self.tell(GrantHappening::Ended);
+            return Err(RenewFault::Ended("unbound_token".to_owned()));
+        }
+        Ok(grant.renewed(tokens, Moment::of(&*self.shared.clock)))
     }
 
     /// The token endpoint, with the secret that IT names now: it may have been changed since the sign-in.

@@ -81,7 +81,7 @@ impl GrantPlace {
         if let Err(RenewFault::Ended(_)) = &obtained {
             self.tell(GrantHappening::Ended);
         }
-        Ok(grant.renewed(obtained?, Moment::of(&*self.shared().clock)))
+        self.renewed(grant, obtained?)
     }
 
     async fn found(&self, target: &Target, need: Need) -> Result<(Reach, Found), FaultKind> {
@@ -94,6 +94,19 @@ impl GrantPlace {
     }
 
     async fn as_client(
+        &self,
+        reach: &Reach,
+        server: &Server,
+        authentication: ClientAuthentication,
+    ) -> Result<Tokens, RenewFault> {
+        let obtained = self.as_client_once(reach, server, authentication).await;
+        match &obtained {
+            Err(fault) if fault.wants_nonce() => self.as_client_once(reach, server, authentication).await,
+            Ok(_) | Err(_) => obtained,
+        }
+    }
+
+    async fn as_client_once(
         &self,
         reach: &Reach,
         server: &Server,
@@ -112,6 +125,14 @@ impl GrantPlace {
     }
 
     async fn by_assertion(&self, reach: &Reach, server: &Server) -> Result<Tokens, RenewFault> {
+        let obtained = self.by_assertion_once(reach, server).await;
+        match &obtained {
+            Err(fault) if fault.wants_nonce() => self.by_assertion_once(reach, server).await,
+            Ok(_) | Err(_) => obtained,
+        }
+    }
+
+    async fn by_assertion_once(&self, reach: &Reach, server: &Server) -> Result<Tokens, RenewFault> {
         let nobody = || FaultKind::NotOffered("an identity provider that vouches for you".to_owned());
         let voucher = self.shared().voucher.as_ref().ok_or_else(|| RenewFault::NotDone(nobody()))?;
         let wanted = Vouch { audience: &server.issuer, resource: &server.resource, scopes: &server.asked };

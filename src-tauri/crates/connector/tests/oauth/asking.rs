@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use connector::{AccountFault, Accounts, Asking, GrantHappening, GrantStatus};
-use model::{ForPerson as _, PersonFault, SignInPurpose, Subject};
-use signin::FaultKind;
+use connector::{AccountFault, Accounts, Asking, ConnectorGrants, GrantHappening, GrantStatus};
+use model::{BoxFuture, ForPerson as _, PersonFault, SignInPurpose, Subject};
+use signin::{FaultKind, SecretStore};
 use vault::Kind;
 
 use crate::people::Someone;
@@ -204,4 +204,100 @@ async fn a_scope_list_of_it_that_grew_asks_again_and_one_that_shrank_does_not() 
     bearer(&grants).await.unwrap();
     assert_eq!(person.asked(), 1);
     assert_eq!(desk.stored(Kind::Grant).await.len(), 1);
+}
+
+/// A vault out of whose reach everything is until it is opened.
+struct Locked(vault::Vault, AtomicBool);
+
+impl SecretStore for Locked {
+    fn put<'a>(
+        &'a self,
+        kind: Kind,
+        key: &'a str,
+        value: &'a vault::SecretBytes,
+    ) -> BoxFuture<'a, Result<(), FaultKind>> {
+        SecretStore::put(&self.0, kind, key, value)
+    }
+
+    fn fetch<'a>(
+        &'a self,
+        kind: Kind,
+        key: &'a str,
+    ) -> BoxFuture<'a, Result<Option<vault::SecretBytes>, FaultKind>> {
+        Box::pin(async move {
+            if self.1.load(Ordering::SeqCst) {
+                SecretStore::fetch(&self.0, kind, key).await
+            } else {
+                Ok(None)
+            }
+        })
+    }
+
+    fn remove<'a>(&'a self, kind: Kind, key: &'a str) -> BoxFuture<'a, Result<(), FaultKind>> {
+        SecretStore::remove(&self.0, kind, key)
+    }
+}
+
+/// A grant that lies in a locked vault, and what reads it.
+async fn locked(desk: &Desk, server: &Server, person: &Arc<Someone>) -> (ConnectorGrants, Arc<Locked>) {
+    let before = desk.grants(&Arc::new(Someone::who(server.authorize()))).await;
+    serve(&before, &server.url);
+    bearer(&before).await.unwrap();
+    before.close().await;
+    let store = Arc::new(Locked(desk.vault().await, AtomicBool::new(false)));
+    let grants = desk.grants_of("employee", person, Arc::<Locked>::clone(&store));
+    serve(&grants, &server.url);
+    assert_eq!(status(&grants, |_| true).await, GrantStatus::SignedOut);
+    (grants, store)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_vault_that_opens_while_the_person_is_asked_has_the_grant_when_they_close_the_window() {
+    let server = Server::start(Bend::default()).await;
+    let desk = Desk::new();
+    let (close, closed) = std::sync::mpsc::channel::<()>();
+    let closed = std::sync::Mutex::new(closed);
+    let shown = Arc::new(AtomicBool::new(false));
+    let seen = Arc::clone(&shown);
+    let person = Arc::new(Someone::who(move |_| {
+        seen.store(true, Ordering::SeqCst);
+        tokio::task::block_in_place(|| closed.lock().unwrap().recv().unwrap());
+        Err(PersonFault::Cancelled)
+    }));
+    let (grants, store) = locked(&desk, &server, &person).await;
+    let waiting = tokio::spawn({
+        let grants = grants.clone();
+        async move { bearer(&grants).await.map(|_| ()) }
+    });
+    testkit::until("the question", Duration::from_secs(10), async || {
+        shown.load(Ordering::SeqCst).then_some(())
+    })
+    .await
+    .unwrap();
+
+    store.1.store(true, Ordering::SeqCst);
+    grants.read_again().await;
+    close.send(()).unwrap();
+
+    assert_eq!(waiting.await.unwrap(), Err(FaultKind::Cancelled));
+    status(&grants, |status| matches!(status, GrantStatus::SignedIn { .. })).await;
+    grants.bearer(&mail(), Asking::Never).await.unwrap();
+    grants.close().await;
+}
+
+#[tokio::test]
+async fn whoever_signs_out_before_the_vault_opens_finds_nothing_when_it_does() {
+    let server = Server::start(Bend::default()).await;
+    let desk = Desk::new();
+    let person = Arc::new(Someone::who(|_| Err(PersonFault::Cancelled)));
+    let (grants, store) = locked(&desk, &server, &person).await;
+
+    grants.sign_out(&mail()).await.unwrap();
+    store.1.store(true, Ordering::SeqCst);
+    grants.read_again().await;
+
+    assert_eq!(status(&grants, |_| true).await, GrantStatus::SignedOut);
+    grants.bearer(&mail(), Asking::Never).await.unwrap_err();
+    assert!(desk.stored(Kind::Grant).await.is_empty());
+    grants.close().await;
 }

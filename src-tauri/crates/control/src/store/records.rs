@@ -302,7 +302,12 @@ async fn is_stored(connection: &mut SqliteConnection, record: &AuditRecord) -> R
 
 /// A credential as intents name it. No shared one's id has a colon.
 fn reference(credential: &str) -> String {
-    if credential.contains(':') { credential.to_owned() } else { format!("shared:{credential}") }
+    match credential {
+        // The account of a person that has no name of its own.
+        "user:default" => "user".to_owned(),
+        named if named.contains(':') => named.to_owned(),
+        shared => format!("shared:{shared}"),
+    }
 }
 
 async fn insert(

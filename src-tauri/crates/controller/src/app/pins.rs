@@ -83,6 +83,10 @@ impl Pins {
         spec: &ConnectorSpec,
         listed: &[(ToolName, Box<RawValue>)],
     ) -> Result<Compared, VaultFault> {
+        if !self.durable && self.vault.is_durable() {
+            // What was accepted before counts, and must not be written over.
+            *self = self.again().await;
+        }
         let connector = Digest::of(&serde_json::to_vec(&(&spec.url, &spec.command)).unwrap_or_default());
         let mut record = match self.accepted.remove(id) {
             Some(record) if record.connector == connector => record,

@@ -166,6 +166,8 @@ async fn run(
     let address = format!("http://127.0.0.1:{}", listening.port());
     let (events, inbox) = mpsc::unbounded_channel();
     let base = base(&home, surface(desktop, &settings), clock, vault, journal, events, &address);
+    // Before anything is read: what is unlocked while this starts has to be read again.
+    let was_sealed = !base.vault.is_durable();
     let parts = membership_parts(&base);
     let Rule { offerings, present, source } = rule(&home, &base, &settings, joined, &parts);
     let shared = source.is_some();
@@ -209,7 +211,9 @@ async fn run(
     catalog.begin().await;
     report_start(&base, &found, &issuer, &address, present.now().filter(|_| !shared));
     follow(&base, shared, present.clone(), accounts.clone());
-    follow_unlocking(&base, &issuer, &accounts, sign_in.as_ref());
+    if was_sealed {
+        follow_unlocking(&base, &issuer, &accounts, sign_in.as_ref());
+    }
     let engine = Arc::new(GatewayEngine {
         switch,
         issuer,
@@ -378,9 +382,6 @@ fn follow_unlocking(
     accounts: &OwnAccounts,
     sign_in: Option<&Arc<SignIn>>,
 ) {
-    if base.vault.is_durable() {
-        return;
-    }
     let (vault, tell, issuer) = (base.vault.clone(), base.tell.clone(), Arc::clone(issuer));
     let (accounts, sign_in) = (accounts.clone(), sign_in.cloned());
     tokio::spawn(async move {

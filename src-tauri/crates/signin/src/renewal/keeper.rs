@@ -79,6 +79,7 @@ impl<P: Place> Keeper<P> {
             question: None,
             waiting: Vec::new(),
             signing_out: Vec::new(),
+            reload_later: false,
             closing: None,
         };
         tokio::spawn(task.run());
@@ -195,6 +196,8 @@ struct Task<P: Place> {
     question: Option<(Id, AbortHandle)>,
     waiting: Vec<Waiter<P::Kept>>,
     signing_out: Vec<Reply<()>>,
+    /// What is saved is to be read again once the person has answered.
+    reload_later: bool,
     closing: Option<Vec<oneshot::Sender<()>>>,
 }
 
@@ -245,6 +248,7 @@ impl<P: Place> Task<P> {
                 self.feed(Input::SignOut);
             }
             Message::Reload(done) => {
+                self.reload_later |= self.is_asking();
                 self.feed(Input::Reload);
                 let _ = done.send(());
             }
@@ -281,6 +285,16 @@ impl<P: Place> Task<P> {
         for effect in effects {
             self.act(effect);
         }
+        if self.reload_later && !self.is_asking() {
+            // The person was being asked when it came.
+            self.reload_later = false;
+            self.feed(Input::Reload);
+        }
+    }
+
+    /// Whether a person is asked while nothing is held.
+    fn is_asking(&self) -> bool {
+        self.machine.as_ref().is_some_and(|machine| matches!(machine.state(), super::State::SigningIn(None)))
     }
 
     fn present(&self, machine: &Machine<P::Kept, P::Ask>, now: Moment) {

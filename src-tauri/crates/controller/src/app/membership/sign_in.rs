@@ -358,8 +358,12 @@ impl SignIn {
     /// Reads again what the vault holds: it may have been out of reach before.
     pub(crate) async fn read_again(&self) {
         let sso = self.sso.borrow().clone();
-        if let Some(sso) = sso {
+        let Some(sso) = sso else { return };
+        if !self.anew.load(Ordering::Relaxed) {
             sso.read_again().await;
+        } else if let Err(fault) = sso.sign_out().await {
+            // Whoever signed out meanwhile meant what was out of reach.
+            tracing::warn!(%fault, "a sign-in that was left could not be forgotten");
         }
     }
 
