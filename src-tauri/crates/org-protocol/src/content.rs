@@ -87,21 +87,6 @@ pub struct AssistantSpec {
     pub redirect_uris: Vec<String>,
 }
 
-impl OrgSettings {
-    fn sign_in_hosts_checked(&self) -> Result<(), ContentFault> {
-        let provider = &self.identity_provider;
-        let pages = [Some(&provider.issuer), provider.saml.as_ref().map(|saml| &saml.sso_url)];
-        let here = |page: &Url| !matches!(page.host(), Some(url::Host::Domain(name)) if name != "localhost");
-        let known = |page: &Url| here(page) || self.sign_in_hosts.iter().any(|host| host.covers(page));
-        match pages.into_iter().flatten().find(|page| !known(page)) {
-            Some(page) if !self.sign_in_hosts.is_empty() => {
-                Err(ContentFault::SignInHost(page.host_str().unwrap_or_default().to_owned()))
-            }
-            Some(_) | None => Ok(()),
-        }
-    }
-}
-
 /// An OpenID provider (OpenID Connect Discovery 1.0).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

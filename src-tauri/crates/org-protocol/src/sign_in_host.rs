@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use url::{Host, Url};
 
+use crate::content::{ContentFault, OrgSettings};
+
 /// A host and everything below it: `acme.example` means `login.acme.example` too.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -33,6 +35,22 @@ impl TryFrom<String> for SignInHost {
 impl From<SignInHost> for String {
     fn from(SignInHost(host): SignInHost) -> Self {
         host
+    }
+}
+
+impl OrgSettings {
+    /// Refuses a list that lacks where people sign in.
+    pub(crate) fn sign_in_hosts_checked(&self) -> Result<(), ContentFault> {
+        let provider = &self.identity_provider;
+        let pages = [Some(&provider.issuer), provider.saml.as_ref().map(|saml| &saml.sso_url)];
+        let here = |page: &Url| !matches!(page.host(), Some(Host::Domain(name)) if name != "localhost");
+        let known = |page: &Url| here(page) || self.sign_in_hosts.iter().any(|host| host.covers(page));
+        match pages.into_iter().flatten().find(|page| !known(page)) {
+            Some(page) if !self.sign_in_hosts.is_empty() => {
+                Err(ContentFault::SignInHost(page.host_str().unwrap_or_default().to_owned()))
+            }
+            Some(_) | None => Ok(()),
+        }
     }
 }
 

@@ -229,18 +229,8 @@ async fn run(
     let local = os::bind_local(&home.socket(), &lock).map_err(StartFault::Socket)?;
     let (stop, stopped) = watch::channel(false);
     let bridges = Bridges::new(Arc::clone(&gate), Arc::clone(&engine.issuer), stopped.clone());
-    let socket = tokio::spawn(socket::serve(
-        local,
-        socket_desk(
-            &base,
-            present,
-            engine.sign_in.clone(),
-            state.clone(),
-            bridges,
-            logs.clone(),
-            accounts.clone(),
-        ),
-    ));
+    let front = socket_desk(&base, present, &engine, state.clone(), bridges, logs.clone());
+    let socket = tokio::spawn(socket::serve(local, front));
     let catalog = tokio::spawn(catalog.run());
     let server = tokio::spawn(gateway::serve(listening, gate, stopped));
     let Base { now, desk, events, journal, .. } = base;
@@ -492,11 +482,10 @@ async fn catalog(
 fn socket_desk(
     base: &Base,
     present: Present,
-    sign_in: Option<Arc<SignIn>>,
+    engine: &GatewayEngine,
     state: watch::Receiver<Arc<AppState>>,
     bridges: Bridges,
     logs: Logs,
-    accounts: OwnAccounts,
 ) -> socket::Desk {
     socket::Desk {
         pending: base.desk.clone(),
@@ -506,8 +495,8 @@ fn socket_desk(
         present,
         bridges,
         logs,
-        accounts,
-        sign_in,
+        accounts: engine.accounts.clone(),
+        sign_in: engine.sign_in.clone(),
         clock: Arc::clone(&base.clock),
     }
 }
