@@ -340,6 +340,21 @@ async fn a_second_start_shows_the_window_of_the_first_and_ends() {
 }
 
 #[tokio::test]
+async fn a_second_start_while_the_first_is_starting_hands_over_too() {
+    let mut desktop = prepared(Personal::default(), SessionParts::DESKTOP).await;
+    desktop.launch(&["--background"]).expect("started");
+    let lock = desktop.home().join("lock");
+    let held = async || std::fs::read(&lock).is_ok_and(|holder| !holder.is_empty()).then_some(());
+    until("the first one's lock", SOON, held).await.expect("it starts");
+
+    let output = desktop.run(&[]).await.expect("it runs");
+
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let screen = desktop.screen().await.expect("a screen");
+    screen.shows("Deskgate", "nothing is set up yet").await.expect("the first one's window");
+}
+
+#[tokio::test]
 async fn without_a_display_it_says_so_in_a_sentence() {
     let desktop = prepared(Personal::default(), SessionParts::HEADLESS).await;
     let without = desktop.run(&[]).await.expect("it runs");

@@ -20,6 +20,10 @@ use crate::{display, tray, windows};
 /// How often a tray is looked for where there was none: a panel may start after us.
 const TRAY_RETRIES: [u64; 6] = [1, 2, 5, 10, 30, 60];
 
+/// How long another instance may take to start before this one says that it is in the way, and how often it is asked.
+const STARTS_WITHIN: Duration = Duration::from_secs(15);
+const AGAIN: Duration = Duration::from_millis(100);
+
 /// How long the end may take before the process ends anyway.
 const END_LIMIT: Duration = Duration::from_secs(10);
 
@@ -105,6 +109,16 @@ async fn handed_over(home: &Home) -> Result<bool, LaunchFault> {
     }
 }
 
+/// As [`handed_over`], to an instance that is still starting.
+async fn handed_over_in_time(home: &Home) -> bool {
+    let asked = async {
+        while !matches!(handed_over(home).await, Ok(true)) {
+            tokio::time::sleep(AGAIN).await;
+        }
+    };
+    tokio::time::timeout(STARTS_WITHIN, asked).await.is_ok()
+}
+
 async fn start(app: AppHandle, home: Home, arguments: Arguments) {
     let shell = Arc::new(DesktopShell::new(app.clone()));
     // A keychain may take its time: until then the tray says that it starts.
@@ -123,6 +137,8 @@ async fn start(app: AppHandle, home: Home, arguments: Arguments) {
         Options { home: home.clone(), desktop: true, shell: Arc::clone(&shell) as _, list_grace: LIST_GRACE };
     let running = match controller::app::start(options).await {
         Ok(started) => ends_with(app.clone(), started),
+        // Another instance began a moment earlier, and could not be asked yet.
+        Err(fault) if fault.is_running_already() && handed_over_in_time(&home).await => return app.exit(0),
         Err(fault) => without_gateway(&app, &home, shell, &fault),
     };
     app.state::<Core>().started(running.clone());

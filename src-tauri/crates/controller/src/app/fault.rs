@@ -33,6 +33,13 @@ pub enum StartFault {
     Socket(#[source] std::io::Error),
 }
 
+impl StartFault {
+    /// Whether another instance owns the folder.
+    pub fn is_running_already(&self) -> bool {
+        matches!(self, Self::Instance(LockFault::Held { .. }))
+    }
+}
+
 impl ForPerson for StartFault {
     fn advice(&self) -> Advice {
         match self {
