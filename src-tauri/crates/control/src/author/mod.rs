@@ -3,6 +3,7 @@
 //! Nothing here talks to a server; only [`pin`] starts a connector, to ask for its tools.
 
 mod example;
+mod floating;
 mod folder;
 mod keys;
 mod pin;
@@ -10,6 +11,7 @@ mod root;
 mod sign;
 
 pub use example::init;
+pub use floating::FloatingFault;
 pub use folder::{AuthorFault, AuthorFaultKind, check, read};
 pub(crate) use keys::read_private;
 pub use keys::{KeyFileFault, new_key, read_public, read_signing};
