@@ -11,6 +11,8 @@ use org_protocol::{
     Manifest, Root, RootFault, SigningKey,
 };
 
+use super::files::replace;
+
 /// How to sign.
 #[derive(Debug, Clone)]
 pub struct SignPlan {
@@ -127,10 +129,8 @@ impl Documents {
         let (manifest, rest): (Vec<_>, Vec<_>) = self.0.iter().partition(|(path, _)| *path == MANIFEST_PATH);
         for (path, bytes) in rest.into_iter().chain(manifest) {
             let path = folder.join(path);
-            let written = path
-                .parent()
-                .map_or(Ok(()), std::fs::create_dir_all)
-                .and_then(|()| std::fs::write(&path, bytes));
+            let written =
+                path.parent().map_or(Ok(()), std::fs::create_dir_all).and_then(|()| replace(&path, bytes));
             written.map_err(|fault| (path, fault))?;
         }
         Ok(())
@@ -192,7 +192,8 @@ fn next_version(previous: Option<&[u8]>, epoch: u64) -> Result<u64, SignFault> {
     Ok(if manifest.epoch == epoch { manifest.version.saturating_add(1) } else { 1 })
 }
 
-fn read_manifest(envelope: &[u8]) -> Result<Manifest, String> {
+/// A manifest without a look at its signatures.
+pub(crate) fn read_manifest(envelope: &[u8]) -> Result<Manifest, String> {
     let payload = Envelope::parse(envelope).and_then(|envelope| envelope.unverified_payload());
     let payload = payload.map_err(|fault| fault.to_string())?;
     serde_json::from_slice(&payload).map_err(|fault| fault.to_string())

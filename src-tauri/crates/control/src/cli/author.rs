@@ -2,14 +2,15 @@
 
 use std::io::{IsTerminal as _, Read as _};
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use std::time::Duration;
 
-use control::MasterKey;
 use control::author::{
     self, AuthorFault, Documents, RootPlan, SignPlan, add_signature, describe_root, read_public, read_signing,
 };
+use control::{MasterKey, Published};
 use model::ConnectorId;
-use org_protocol::{Envelope, Root};
+use org_protocol::{Content, Envelope, Root};
 use os::Clock as _;
 use secrecy::SecretString;
 use serde_json::json;
@@ -141,6 +142,36 @@ pub(super) fn sign(args: &SignArgs, json: bool) -> Result<(), Failure> {
     let paths: Vec<&String> = documents.keys().collect();
     said(json, &paths, || format!("Signed {} documents into {}.", paths.len(), args.out.display()));
     Ok(())
+}
+
+/// The documents of a signed folder.
+pub(super) fn read_signed(folder: &Path) -> Result<Documents, Failure> {
+    Documents::read(folder).map_err(|(path, fault)| file_failure(&path, &fault))
+}
+
+/// What a signed folder holds.
+pub(super) fn signed(folder: &Path) -> Result<(Published, Content), Failure> {
+    author::signed_content(&read_signed(folder)?).map_err(Failure::new)
+}
+
+pub(super) fn diff(
+    folder: &Path,
+    (published, live): &(Published, Content),
+    json: bool,
+) -> Result<ExitCode, Failure> {
+    let content = author::check(folder).map_err(|faults| author_failure(&faults))?;
+    let found = author::differences(live, &content);
+    said(json, &json!({"against": published, "differences": found}), || {
+        let Published { org, version, epoch, .. } = published;
+        let against = format!("version {version} (epoch {epoch}) of {org}");
+        if found.is_empty() {
+            return format!("Nothing differs from {against}.");
+        }
+        let count = counted(found.len(), "difference");
+        let lines = found.iter().map(|one| format!("\n  {one}")).collect::<String>();
+        format!("{count} from {against}:{lines}")
+    });
+    Ok(ExitCode::from(u8::from(!found.is_empty())))
 }
 
 pub(super) async fn pin(
