@@ -14,7 +14,7 @@ use org_protocol::{
 };
 use policy::{Policy, PolicyFault, PolicyInput, PolicyVersion};
 
-use crate::author::{MANIFEST_PATH, read_manifest, root_path};
+use crate::author::{MANIFEST_PATH, bundle_path, read_manifest, root_path};
 use crate::store::{Store, StoreFault};
 
 /// What is in force.
@@ -301,10 +301,6 @@ fn refused(path: &str) -> impl Fn(Refusal) -> PublishFault {
 
 fn fingerprint(envelope: &[u8]) -> Result<RootFingerprint, Refusal> {
     Ok(Root::parse(&Envelope::parse(envelope)?.unverified_payload()?)?.fingerprint())
-}
-
-fn bundle_path(digest: Digest) -> String {
-    format!("v1/bundles/{}.json", digest.hex())
 }
 
 /// The documents to store: root documents, the manifest, and every bundle that it names — each there, and each what the

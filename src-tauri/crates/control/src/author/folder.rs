@@ -164,7 +164,7 @@ fn check_at(folder: &Path, now: Timestamp) -> Result<Content, Vec<AuthorFault>> 
     if faults.is_empty() { Ok(content) } else { Err(faults) }
 }
 
-fn compile(content: &Content) -> Result<Policy, Vec<policy::PolicyFault>> {
+pub(super) fn compile(content: &Content) -> Result<Policy, Vec<policy::PolicyFault>> {
     let version = PolicyVersion { label: "check".to_owned(), digest: Digest::of(b"") };
     Policy::compile(PolicyInput {
         version,

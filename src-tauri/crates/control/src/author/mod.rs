@@ -10,6 +10,7 @@ mod folder;
 mod host;
 mod keys;
 mod pin;
+mod rollback;
 mod root;
 mod sign;
 
@@ -21,6 +22,7 @@ pub use host::{HostFault, publish_to, signed_content};
 pub(crate) use keys::read_private;
 pub use keys::{KeyFileFault, new_key, read_public, read_signing};
 pub use pin::{PinFault, Pinned, pin};
+pub use rollback::{Rollback, RollbackFault, Signing, rollback};
 pub use root::{RootPlan, RootSummary, add_signature, describe_root, new_root};
 pub use sign::{Documents, SignFault, SignPlan, sign};
-pub(crate) use sign::{MANIFEST_PATH, read_manifest, root_path};
+pub(crate) use sign::{MANIFEST_PATH, bundle_path, read_manifest, root_path};

@@ -6,16 +6,17 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use control::author::{
-    self, AuthorFault, Documents, RootPlan, SignPlan, add_signature, describe_root, read_public, read_signing,
+    self, AuthorFault, Documents, Rollback, RootPlan, SignPlan, add_signature, describe_root, read_public,
+    read_signing,
 };
 use control::{MasterKey, Published};
-use model::ConnectorId;
+use model::{ConnectorId, Digest};
 use org_protocol::{Content, Envelope, Root};
 use os::Clock as _;
 use secrecy::SecretString;
 use serde_json::json;
 
-use super::{Failure, RootArgs, complain, said};
+use super::{Failure, RollbackArgs, RootArgs, complain, said};
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -141,6 +142,33 @@ pub(super) fn sign(args: &SignArgs, json: bool) -> Result<(), Failure> {
     let Documents(documents) = documents;
     let paths: Vec<&String> = documents.keys().collect();
     said(json, &paths, || format!("Signed {} documents into {}.", paths.len(), args.out.display()));
+    Ok(())
+}
+
+pub(super) fn rollback(args: &RollbackArgs, json: bool) -> Result<(), Failure> {
+    let digest = match args.to.parse() {
+        Ok(digest) => digest,
+        Err(_) => Digest::of(&read(Path::new(&args.to))?),
+    };
+    let plan = SignPlan {
+        roots: args.roots.iter().map(|path| read(path)).collect::<Result<_, _>>()?,
+        previous: None,
+        valid_for: DAY * args.days,
+        key: read_signing(&args.key).map_err(Failure::new)?,
+        now: os::SystemClock.now(),
+    };
+    let back = author::rollback(&args.folder, digest, &plan).map_err(Failure::new)?;
+    back.documents.write(&args.folder).map_err(|(path, fault)| file_failure(&path, &fault))?;
+    let Rollback { signed, content_of, differences, documents: _ } = back;
+    said(json, &json!({"signed": signed, "content_of": content_of, "differences": differences}), || {
+        let lines = differences.iter().map(|one| format!("\n  {one}")).collect::<String>();
+        let (new, old) = (signed.version, content_of.version);
+        format!(
+            "Signed version {new} with the content of version {old}, of {}. Against what was signed last:{lines}\n\
+             Publish it with `bundle publish`. Take the change back in the authored folder too: the next `bundle sign` signs what is there.",
+            content_of.issued
+        )
+    });
     Ok(())
 }
 

@@ -156,6 +156,8 @@ enum BundleCommand {
         #[arg(long, default_value_t = 7)]
         days: u32,
     },
+    /// Sign the content of an earlier bundle again, as a new version, and say what comes back by it. Publish it afterwards.
+    Rollback(Box<RollbackArgs>),
     /// Say what differs between the authored folder and what is live: connectors, virtual servers, accounts, policies, pinned
     /// tools, and settings key by key. Exits with 0 where nothing differs, 1 where something does, 2 where it cannot be told.
     Diff {
@@ -178,6 +180,25 @@ enum BundleCommand {
         #[command(flatten)]
         socket: Socket,
     },
+}
+
+#[derive(Debug, Args)]
+struct RollbackArgs {
+    /// The folder that `bundle sign` wrote; the new version is written there.
+    folder: PathBuf,
+    /// What comes back: the digest of a bundle that was signed into the folder (sha256:…, as `status` and audit records name it),
+    /// or its file there.
+    #[arg(long)]
+    to: String,
+    /// A root document; give all versions from the first, in order.
+    #[arg(long = "root", required = true)]
+    roots: Vec<PathBuf>,
+    /// The private manifest key.
+    #[arg(long)]
+    key: PathBuf,
+    /// For how many days desktops may rely on it.
+    #[arg(long, default_value_t = 7)]
+    days: u32,
 }
 
 #[derive(Debug, Subcommand)]
@@ -359,6 +380,7 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Bundle(BundleCommand::Sign { folder, roots, key, out, days }) => {
             author::sign(&author::SignArgs { folder, roots, key, out, days }, json)
         }
+        Command::Bundle(BundleCommand::Rollback(args)) => author::rollback(&args, json),
         Command::Bundle(BundleCommand::Diff { folder, against, socket }) => {
             let live = match against {
                 Some(signed) => author::signed(&signed),
