@@ -7,7 +7,8 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
-/// Exits with 0 for success, 1 for a failure that is said on standard error, 2 for a command that is not understood.
+/// Exits with 0 for success, 1 for a failure that is said on standard error, 2 for a command that is not understood; a command that
+/// answers by its exit code says so in its help.
 fn main() -> ExitCode {
     // Two providers are in the tree; rustls panics at its first use unless one is chosen.
     let chosen = rustls::crypto::aws_lc_rs::default_provider().install_default();
@@ -21,10 +22,10 @@ fn main() -> ExitCode {
         }
     };
     match runtime.block_on(cli::run(command)) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(fault) => {
             cli::complain(&fault.to_string());
-            ExitCode::FAILURE
+            fault.code()
         }
     }
 }

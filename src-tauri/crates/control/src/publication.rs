@@ -14,7 +14,7 @@ use org_protocol::{
 };
 use policy::{Policy, PolicyFault, PolicyInput, PolicyVersion};
 
-use crate::author::{MANIFEST_PATH, root_path};
+use crate::author::{MANIFEST_PATH, bundle_path, read_manifest, root_path};
 use crate::store::{Store, StoreFault};
 
 /// What is in force.
@@ -147,15 +147,11 @@ impl Publication {
         if !trust.root().receipt_keys().contains(&self.receipt_key) {
             return Err(PublishFault::ReceiptKey(self.receipt_key.id()));
         }
-        let manifest = document(documents, MANIFEST_PATH)?;
-        let trust = trust.accept_manifest(manifest, now).map_err(refused(MANIFEST_PATH))?;
-        let kept = named_documents(&trust, documents)?;
-        let (trust, content) = apply(&trust, documents)?;
-        let provider = &content.org.identity_provider;
+        let (live, kept) = believed(&trust, documents, now)?;
+        let provider = &live.content.org.identity_provider;
         if provider.saml.is_some() && !crate::op::is_issuer(&self.issuer, provider) {
             return Err(PublishFault::Issuer { named: provider.issuer.clone(), own: self.issuer.clone() });
         }
-        let live = compiled(trust, content)?;
         let published = live.published();
         let event = EventKind::BundleUpdated { epoch: published.epoch, version: published.version };
         self.store.publish(&kept, live.trust.ratchet(), &event, now).await?;
@@ -173,20 +169,7 @@ impl Publication {
             Some(live) => Some(live.trust.clone()),
             None => self.stored_trust().await?,
         };
-        let mut trust = match known {
-            Some(trust) => trust,
-            None => {
-                let path = root_path(1);
-                let envelope = document(documents, &path)?;
-                let fingerprint = fingerprint(envelope).map_err(refused(&path))?;
-                TrustState::begin(fingerprint, envelope, now).map_err(refused(&path))?
-            }
-        };
-        loop {
-            let path = root_path(trust.root().version.saturating_add(1));
-            let Some(envelope) = documents.get(&path) else { return Ok(trust) };
-            trust = trust.accept_root(envelope, now).map_err(refused(&path))?;
-        }
+        walked(known, documents, now)
     }
 
     /// The trust that is stored, when its bundle cannot be used.
@@ -257,6 +240,57 @@ impl Live {
     }
 }
 
+/// Trust from what is known on, or else from the first of the root documents, after walking all that are new.
+pub(crate) fn walked(
+    known: Option<TrustState>,
+    documents: &BTreeMap<String, Vec<u8>>,
+    now: Timestamp,
+) -> Result<TrustState, PublishFault> {
+    let mut trust = match known {
+        Some(trust) => trust,
+        None => {
+            let path = root_path(1);
+            let envelope = document(documents, &path)?;
+            let fingerprint = fingerprint(envelope).map_err(refused(&path))?;
+            TrustState::begin(fingerprint, envelope, now).map_err(refused(&path))?
+        }
+    };
+    loop {
+        let path = root_path(trust.root().version.saturating_add(1));
+        let Some(envelope) = documents.get(&path) else { return Ok(trust) };
+        trust = trust.accept_root(envelope, now).map_err(refused(&path))?;
+    }
+}
+
+/// Trust that has taken the manifest.
+pub(crate) fn with_manifest(
+    trust: &TrustState,
+    documents: &BTreeMap<String, Vec<u8>>,
+    now: Timestamp,
+) -> Result<TrustState, PublishFault> {
+    let manifest = document(documents, MANIFEST_PATH)?;
+    trust.accept_manifest(manifest, now).map_err(refused(MANIFEST_PATH))
+}
+
+/// A publication by the rules that desktops follow: what is in force by it, and the documents that belong to it.
+pub(crate) fn believed(
+    trust: &TrustState,
+    documents: &BTreeMap<String, Vec<u8>>,
+    now: Timestamp,
+) -> Result<(Live, BTreeMap<String, Vec<u8>>), PublishFault> {
+    let trust = with_manifest(trust, documents, now)?;
+    let kept = named_documents(&trust, documents)?;
+    let (trust, content) = apply(&trust, documents)?;
+    Ok((compiled(trust, content)?, kept))
+}
+
+/// When the manifest says that it was issued: what is not believed any more because it has expired was believed then.
+pub(crate) fn issued(documents: &BTreeMap<String, Vec<u8>>) -> Result<Timestamp, PublishFault> {
+    let envelope = document(documents, MANIFEST_PATH)?;
+    let manifest = read_manifest(envelope).map_err(Refusal::ManifestJson).map_err(refused(MANIFEST_PATH))?;
+    Ok(manifest.issued)
+}
+
 fn document<'d>(documents: &'d BTreeMap<String, Vec<u8>>, path: &str) -> Result<&'d [u8], PublishFault> {
     documents.get(path).map(Vec::as_slice).ok_or_else(|| PublishFault::Missing(path.to_owned()))
 }
@@ -267,10 +301,6 @@ fn refused(path: &str) -> impl Fn(Refusal) -> PublishFault {
 
 fn fingerprint(envelope: &[u8]) -> Result<RootFingerprint, Refusal> {
     Ok(Root::parse(&Envelope::parse(envelope)?.unverified_payload()?)?.fingerprint())
-}
-
-fn bundle_path(digest: Digest) -> String {
-    format!("v1/bundles/{}.json", digest.hex())
 }
 
 /// The documents to store: root documents, the manifest, and every bundle that it names — each there, and each what the

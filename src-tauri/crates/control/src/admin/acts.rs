@@ -23,6 +23,8 @@ enum ActFault {
     Relay(#[from] RelayFault),
     #[error(transparent)]
     Seal(#[from] SealFault),
+    #[error("what is published cannot be written: {0}")]
+    Content(#[from] serde_json::Error),
     #[error("there is no such {0}")]
     Unknown(&'static str),
     #[error("the secret is empty")]
@@ -37,7 +39,9 @@ impl ActFault {
         match self {
             Self::Journal(fault) => fault.advice(),
             Self::Said(advice) => advice.clone(),
-            Self::Store(_) | Self::Relay(_) => new("server-fault", "See the server's log."),
+            Self::Store(_) | Self::Relay(_) | Self::Content(_) => {
+                new("server-fault", "See the server's log.")
+            }
             Self::Seal(_) => new("seal", "Check the master key."),
             Self::Unknown(_) => new("unknown", "List them to see their ids."),
             Self::EmptySecret => new("empty-secret", "Give the secret on standard input or in a file."),
@@ -54,6 +58,7 @@ impl Plane {
                 .publication
                 .live()
                 .map_or(Answer::Nothing, |live| Answer::Published(live.published()))),
+            Ask::Content => self.content(),
             Ask::PutCredential { id, secret } => self.put_credential(id, &secret, uid).await,
             Ask::ListCredentials => self
                 .store
@@ -77,6 +82,12 @@ impl Plane {
                 Reply::Refused(fault.advice())
             }
         }
+    }
+
+    fn content(&self) -> Result<Answer, ActFault> {
+        let Some(live) = self.publication.live() else { return Ok(Answer::Nothing) };
+        let content = serde_json::to_string(live.content())?;
+        Ok(Answer::Content { published: live.published(), content })
     }
 
     async fn publish(&self, documents: BTreeMap<String, String>, uid: u32) -> Result<Answer, ActFault> {

@@ -33,6 +33,8 @@ pub enum Ask {
     },
     /// What is published.
     Status,
+    /// The content of the bundle that is published.
+    Content,
     /// Stores a secret in the place of an earlier one.
     PutCredential {
         /// The credential.
@@ -74,6 +76,13 @@ pub enum Ask {
 pub enum Answer {
     /// It was published, or this is what is.
     Published(Published),
+    /// What is published, with its content.
+    Content {
+        /// What it is.
+        published: Published,
+        /// The content as JSON: text, because pinned tools are kept word by word.
+        content: String,
+    },
     /// Nothing is published yet.
     Nothing,
     /// The secret is stored.

@@ -13,6 +13,7 @@ use os::Clock as _;
 use policy::{Policy, PolicyInput, PolicyVersion};
 use serde::de::DeserializeOwned;
 
+use super::floating::{FloatingFault, floating};
 use crate::saml::{CertificateFault, check_certificate};
 
 /// One mistake in the authored folder.
@@ -60,6 +61,9 @@ pub enum AuthorFaultKind {
     /// A brokered command never gets its secret.
     #[error("the command is brokered, but no environment variable has {CREDENTIAL_PLACEHOLDER}")]
     NoPlaceholder,
+    /// Others decide which version of a package is started.
+    #[error("{0}")]
+    Floating(FloatingFault),
     /// An assistant cannot be named so.
     #[error("assistant {id:?}: {fault}")]
     Assistant {
@@ -135,6 +139,7 @@ fn check_at(folder: &Path, now: Timestamp) -> Result<Content, Vec<AuthorFault>> 
     let content = read(folder)?;
     let mut faults: Vec<AuthorFault> =
         content.connectors.iter().flat_map(|(id, spec)| connector_faults(&content, id, spec)).collect();
+    faults.extend(content.connectors.iter().filter_map(|(id, spec)| floating_fault(folder, id, spec)));
     faults.extend(content.org.assistants.iter().filter_map(|(id, spec)| {
         let fault = NamedClient::new(id, &spec.title, &spec.redirect_uris).err()?;
         Some(fault_in("org.toml", AuthorFaultKind::Assistant { id: id.clone(), fault }))
@@ -159,7 +164,7 @@ fn check_at(folder: &Path, now: Timestamp) -> Result<Content, Vec<AuthorFault>> 
     if faults.is_empty() { Ok(content) } else { Err(faults) }
 }
 
-fn compile(content: &Content) -> Result<Policy, Vec<policy::PolicyFault>> {
+pub(super) fn compile(content: &Content) -> Result<Policy, Vec<policy::PolicyFault>> {
     let version = PolicyVersion { label: "check".to_owned(), digest: Digest::of(b"") };
     Policy::compile(PolicyInput {
         version,
@@ -189,6 +194,24 @@ fn connector_faults(content: &Content, id: &ConnectorId, spec: &ConnectorSpec) -
         kinds.push(AuthorFaultKind::Placeholder);
     }
     kinds.into_iter().map(|kind| fault_in(&file, kind)).collect()
+}
+
+fn floating_fault(folder: &Path, id: &ConnectorId, spec: &ConnectorSpec) -> Option<AuthorFault> {
+    let (word, fault) = floating(&spec.command)?;
+    let file = format!("connectors/{id}.toml");
+    let line = line_of_word(&folder.join(&file), word);
+    Some(AuthorFault { line, ..fault_in(&file, AuthorFaultKind::Floating(fault)) })
+}
+
+/// The line of a word of a connector's command.
+fn line_of_word(file: &Path, word: usize) -> Option<usize> {
+    #[derive(serde::Deserialize)]
+    struct Command {
+        command: Vec<toml::Spanned<String>>,
+    }
+    let text = std::fs::read_to_string(file).ok()?;
+    let Command { command } = toml::from_str(&text).ok()?;
+    command.get(word).map(|word| line_of(&text, word.span().start))
 }
 
 fn saml_faults(provider: &IdentityProvider, now: Timestamp) -> Vec<AuthorFault> {
@@ -350,6 +373,20 @@ mod tests {
             faults(|org| write(org, "servers/bad.toml", "title = \"x\"\nconnectors = []\ncolour = 1\n"));
         assert_eq!(found.len(), 1, "{found:?}");
         assert!(found[0].starts_with("servers/bad.toml:3: unknown field `colour`"), "{found:?}");
+    }
+
+    #[test]
+    fn a_package_without_an_exact_version_is_refused_at_its_line() {
+        let spec = |package: &str| {
+            format!("title = \"W\"\ncommand = [\n  \"npx\",\n  \"-y\",\n  \"{package}\",\n]\n")
+        };
+        let found = faults(|org| write(org, "connectors/w.toml", &spec("@scope/w@latest")));
+        assert_eq!(found.len(), 1, "{found:?}");
+        let named = found[0].starts_with("connectors/w.toml:5: ") && found[0].contains("\"@scope/w@latest\"");
+        assert!(named && found[0].ends_with("name an exact version, such as name@1.2.3"), "{found:?}");
+        let dir = example();
+        write(&dir.path().join("org"), "connectors/w.toml", &spec("@scope/w@1.2.3"));
+        assert!(check(&dir.path().join("org")).is_ok());
     }
 
     #[test]

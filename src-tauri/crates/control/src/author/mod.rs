@@ -2,18 +2,27 @@
 //!
 //! Nothing here talks to a server; only [`pin`] starts a connector, to ask for its tools.
 
+mod difference;
 mod example;
+mod files;
+mod floating;
 mod folder;
+mod host;
 mod keys;
 mod pin;
+mod rollback;
 mod root;
 mod sign;
 
+pub use difference::{Change, Difference, Setting, Thing, differences};
 pub use example::init;
+pub use floating::FloatingFault;
 pub use folder::{AuthorFault, AuthorFaultKind, check, read};
+pub use host::{HostFault, publish_to, signed_content};
 pub(crate) use keys::read_private;
 pub use keys::{KeyFileFault, new_key, read_public, read_signing};
 pub use pin::{PinFault, Pinned, pin};
+pub use rollback::{Rollback, RollbackFault, Signing, rollback};
 pub use root::{RootPlan, RootSummary, add_signature, describe_root, new_root};
 pub use sign::{Documents, SignFault, SignPlan, sign};
-pub(crate) use sign::{MANIFEST_PATH, root_path};
+pub(crate) use sign::{MANIFEST_PATH, bundle_path, read_manifest, root_path};

@@ -12,6 +12,7 @@ use secrecy::SecretString;
 use serde_json::value::RawValue;
 use upstream::{Bearer, HttpClient, ListedTools, Log, Session, UpstreamFault};
 
+use super::files::replace;
 use super::folder::{self, AuthorFault};
 use crate::launch;
 
@@ -89,7 +90,7 @@ pub async fn pin(folder: &Path, id: &ConnectorId, secret: Option<&SecretString>)
     let path = folder.join("connectors").join(format!("{id}.tools.json"));
     let lines: Vec<&str> = listed.tools.iter().map(|(_, definition)| definition.get()).collect();
     let text = if lines.is_empty() { "[]\n".to_owned() } else { format!("[\n{}\n]\n", lines.join(",\n")) };
-    replace(&path, &text).map_err(|source| PinFault::Write { path: path.clone(), source })?;
+    replace(&path, text.as_bytes()).map_err(|source| PinFault::Write { path: path.clone(), source })?;
     Ok(difference(path, content.tools.get(id), listed))
 }
 
@@ -128,14 +129,6 @@ async fn list(spec: &ConnectorSpec, secret: Option<&SecretString>) -> Result<Lis
     Ok(session.list_tools(bearer.as_ref(), DEADLINE).await?)
 }
 
-/// In one step, so that whoever reads the folder meanwhile sees a whole list. Hidden files are passed over there.
-fn replace(path: &Path, text: &str) -> std::io::Result<()> {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let fresh = path.with_file_name(format!(".{name}.new"));
-    std::fs::write(&fresh, text)?;
-    std::fs::rename(&fresh, path)
-}
-
 fn difference(file: PathBuf, before: Option<&PinnedTools>, listed: ListedTools) -> Pinned {
     let before: BTreeMap<String, &RawValue> = before
         .into_iter()
@@ -156,7 +149,7 @@ fn difference(file: PathBuf, before: Option<&PinnedTools>, listed: ListedTools) 
     pinned
 }
 
-fn tool_name(definition: &RawValue) -> Option<String> {
+pub(super) fn tool_name(definition: &RawValue) -> Option<String> {
     #[derive(serde::Deserialize)]
     struct Named {
         name: String,

@@ -11,6 +11,8 @@ use org_protocol::{
     Manifest, Root, RootFault, SigningKey,
 };
 
+use super::files::replace;
+
 /// How to sign.
 #[derive(Debug, Clone)]
 pub struct SignPlan {
@@ -91,7 +93,7 @@ pub fn sign(content: &Content, plan: &SignPlan) -> Result<Documents, SignFault> 
         return Err(SignFault::TooLarge(size));
     }
     let sha256 = Digest::of(&bundle);
-    let path = format!("v1/bundles/{}.json", sha256.hex());
+    let path = bundle_path(sha256);
     let manifest = Manifest {
         format: MANIFEST_FORMAT,
         org: root.org.clone(),
@@ -118,19 +120,36 @@ pub(crate) fn root_path(version: u64) -> String {
     format!("v1/root/{version}.json")
 }
 
+/// Where a bundle lies.
+pub(crate) fn bundle_path(digest: Digest) -> String {
+    format!("v1/bundles/{}.json", digest.hex())
+}
+
+/// Where manifests are kept in whose place later ones came: they show which bundles were signed. Desktops never ask for them.
+pub(super) const KEPT: &str = "signed";
+
+/// Keeps the manifest that another one is about to take the place of. What is none is nothing to keep.
+fn keep(folder: &Path) -> Result<(), (PathBuf, std::io::Error)> {
+    let Ok(envelope) = std::fs::read(folder.join(MANIFEST_PATH)) else { return Ok(()) };
+    let Ok(Manifest { epoch, version, .. }) = read_manifest(&envelope) else { return Ok(()) };
+    let path = folder.join(KEPT).join(format!("{epoch}-{version}.json"));
+    let kept = std::fs::create_dir_all(folder.join(KEPT)).and_then(|()| replace(&path, &envelope));
+    kept.map_err(|fault| (path, fault))
+}
+
 impl Documents {
-    /// Writes the documents below `folder`; the manifest comes last, so that what it names is already there.
+    /// Writes the documents below `folder`; the manifest comes last, so that what it names is already there. The one that was
+    /// there is kept beside, for [`super::rollback`].
     ///
     /// # Errors
     /// The path and what the system said.
     pub fn write(&self, folder: &Path) -> Result<(), (PathBuf, std::io::Error)> {
+        keep(folder)?;
         let (manifest, rest): (Vec<_>, Vec<_>) = self.0.iter().partition(|(path, _)| *path == MANIFEST_PATH);
         for (path, bytes) in rest.into_iter().chain(manifest) {
             let path = folder.join(path);
-            let written = path
-                .parent()
-                .map_or(Ok(()), std::fs::create_dir_all)
-                .and_then(|()| std::fs::write(&path, bytes));
+            let written =
+                path.parent().map_or(Ok(()), std::fs::create_dir_all).and_then(|()| replace(&path, bytes));
             written.map_err(|fault| (path, fault))?;
         }
         Ok(())
@@ -172,7 +191,10 @@ fn named_bundles(envelope: &[u8]) -> Vec<String> {
         .unwrap_or_default()
 }
 
-fn read_roots(envelopes: &[Vec<u8>], documents: &mut BTreeMap<String, Vec<u8>>) -> Result<Root, SignFault> {
+pub(super) fn read_roots(
+    envelopes: &[Vec<u8>],
+    documents: &mut BTreeMap<String, Vec<u8>>,
+) -> Result<Root, SignFault> {
     let mut last = None;
     for (expected, bytes) in (1..).zip(envelopes) {
         let root = Root::parse(&Envelope::parse(bytes)?.unverified_payload()?)?;
@@ -192,7 +214,8 @@ fn next_version(previous: Option<&[u8]>, epoch: u64) -> Result<u64, SignFault> {
     Ok(if manifest.epoch == epoch { manifest.version.saturating_add(1) } else { 1 })
 }
 
-fn read_manifest(envelope: &[u8]) -> Result<Manifest, String> {
+/// A manifest without a look at its signatures.
+pub(crate) fn read_manifest(envelope: &[u8]) -> Result<Manifest, String> {
     let payload = Envelope::parse(envelope).and_then(|envelope| envelope.unverified_payload());
     let payload = payload.map_err(|fault| fault.to_string())?;
     serde_json::from_slice(&payload).map_err(|fault| fault.to_string())

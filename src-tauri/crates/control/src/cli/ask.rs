@@ -3,18 +3,28 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use control::Filter;
 use control::admin::{Answer, Ask, Secret, ask};
-use control::author::Documents;
+use control::author::{self, Documents};
+use control::{Filter, Published};
 use model::{CredentialId, DeviceId};
+use org_protocol::Content;
+use os::Clock as _;
 use serde_json::json;
 
 use super::author::read_secret;
 use super::{Failure, QueryArgs, said, say, say_json};
 
+/// What the running server publishes.
+pub(super) async fn live(socket: &Path) -> Result<(Published, Content), Failure> {
+    let Answer::Content { published, content } = asked(socket, &Ask::Content).await? else {
+        return Err(Failure::new("Nothing is published yet, so there is nothing to compare with."));
+    };
+    let content = serde_json::from_str(&content).map_err(|_| unexpected())?;
+    Ok((published, content))
+}
+
 pub(super) async fn publish(folder: &Path, socket: &Path, json: bool) -> Result<(), Failure> {
-    let Documents(documents) = Documents::read(folder)
-        .map_err(|(path, fault)| Failure::new(format!("{}: {fault}", path.display())))?;
+    let Documents(documents) = super::author::read_signed(folder)?;
     let documents = documents
         .into_iter()
         .map(|(path, bytes)| {
@@ -23,6 +33,12 @@ pub(super) async fn publish(folder: &Path, socket: &Path, json: bool) -> Result<
         })
         .collect::<Result<BTreeMap<_, _>, _>>()?;
     answer_published(&asked(socket, &Ask::Publish { documents }).await?, json)
+}
+
+pub(super) fn publish_to(folder: &Path, to: &Path, json: bool) -> Result<(), Failure> {
+    let documents = super::author::read_signed(folder)?;
+    let published = author::publish_to(&documents, to, os::SystemClock.now()).map_err(Failure::new)?;
+    answer_published(&Answer::Published(published), json)
 }
 
 pub(super) async fn status(socket: &Path, json: bool) -> Result<(), Failure> {

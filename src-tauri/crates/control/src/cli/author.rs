@@ -2,19 +2,21 @@
 
 use std::io::{IsTerminal as _, Read as _};
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use std::time::Duration;
 
-use control::MasterKey;
 use control::author::{
-    self, AuthorFault, Documents, RootPlan, SignPlan, add_signature, describe_root, read_public, read_signing,
+    self, AuthorFault, Documents, Rollback, RootPlan, SignPlan, add_signature, describe_root, read_public,
+    read_signing,
 };
-use model::ConnectorId;
-use org_protocol::{Envelope, Root};
+use control::{MasterKey, Published};
+use model::{ConnectorId, Digest};
+use org_protocol::{Content, Envelope, Root};
 use os::Clock as _;
 use secrecy::SecretString;
 use serde_json::json;
 
-use super::{Failure, RootArgs, complain, said};
+use super::{Failure, RollbackArgs, RootArgs, complain, said};
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -141,6 +143,63 @@ pub(super) fn sign(args: &SignArgs, json: bool) -> Result<(), Failure> {
     let paths: Vec<&String> = documents.keys().collect();
     said(json, &paths, || format!("Signed {} documents into {}.", paths.len(), args.out.display()));
     Ok(())
+}
+
+pub(super) fn rollback(args: &RollbackArgs, json: bool) -> Result<(), Failure> {
+    let digest = match args.to.parse() {
+        Ok(digest) => digest,
+        Err(_) => Digest::of(&read(Path::new(&args.to))?),
+    };
+    let plan = SignPlan {
+        roots: args.roots.iter().map(|path| read(path)).collect::<Result<_, _>>()?,
+        previous: None,
+        valid_for: DAY * args.days,
+        key: read_signing(&args.key).map_err(Failure::new)?,
+        now: os::SystemClock.now(),
+    };
+    let back = author::rollback(&args.folder, digest, &plan).map_err(Failure::new)?;
+    back.documents.write(&args.folder).map_err(|(path, fault)| file_failure(&path, &fault))?;
+    let Rollback { signed, content_of, differences, documents: _ } = back;
+    said(json, &json!({"signed": signed, "content_of": content_of, "differences": differences}), || {
+        let lines = differences.iter().map(|one| format!("\n  {one}")).collect::<String>();
+        let (new, old) = (signed.version, content_of.version);
+        format!(
+            "Signed version {new} with the content of version {old}, of {}. Against what was signed last:{lines}\n\
+             Publish it with `bundle publish`. Take the change back in the authored folder too: the next `bundle sign` signs what is there.",
+            content_of.issued
+        )
+    });
+    Ok(())
+}
+
+/// The documents of a signed folder.
+pub(super) fn read_signed(folder: &Path) -> Result<Documents, Failure> {
+    Documents::read(folder).map_err(|(path, fault)| file_failure(&path, &fault))
+}
+
+/// What a signed folder holds.
+pub(super) fn signed(folder: &Path) -> Result<(Published, Content), Failure> {
+    author::signed_content(&read_signed(folder)?).map_err(Failure::new)
+}
+
+pub(super) fn diff(
+    folder: &Path,
+    (published, live): &(Published, Content),
+    json: bool,
+) -> Result<ExitCode, Failure> {
+    let content = author::check(folder).map_err(|faults| author_failure(&faults))?;
+    let found = author::differences(live, &content);
+    said(json, &json!({"against": published, "differences": found}), || {
+        let Published { org, version, epoch, .. } = published;
+        let against = format!("version {version} (epoch {epoch}) of {org}");
+        if found.is_empty() {
+            return format!("Nothing differs from {against}.");
+        }
+        let count = counted(found.len(), "difference");
+        let lines = found.iter().map(|one| format!("\n  {one}")).collect::<String>();
+        format!("{count} from {against}:{lines}")
+    });
+    Ok(ExitCode::from(u8::from(!found.is_empty())))
 }
 
 pub(super) async fn pin(

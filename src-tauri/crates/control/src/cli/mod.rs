@@ -7,6 +7,7 @@ mod serve;
 use std::io::IsTerminal as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 use model::{ConnectorId, CredentialId, DeviceId, Timestamp};
@@ -155,13 +156,49 @@ enum BundleCommand {
         #[arg(long, default_value_t = 7)]
         days: u32,
     },
-    /// Publish what `bundle sign` wrote on the server that runs on this machine.
-    Publish {
-        /// The folder that `bundle sign` wrote.
+    /// Sign the content of an earlier bundle again, as a new version, and say what comes back by it. Publish it afterwards.
+    Rollback(Box<RollbackArgs>),
+    /// Say what differs between the authored folder and what is live: connectors, virtual servers, accounts, policies, pinned
+    /// tools, and settings key by key. Exits with 0 where nothing differs, 1 where something does, 2 where it cannot be told.
+    Diff {
+        /// The authored folder.
         folder: PathBuf,
+        /// Compare with this folder, which `bundle sign` wrote, and not with the server that runs on this machine.
+        #[arg(long)]
+        against: Option<PathBuf>,
         #[command(flatten)]
         socket: Socket,
     },
+    /// Publish what `bundle sign` wrote: on the server that runs on this machine, or to a folder.
+    Publish {
+        /// The folder that `bundle sign` wrote.
+        folder: PathBuf,
+        /// Publish to this folder, from which a static HTTPS host serves, and not on the server. Older or foreign documents are
+        /// not put over newer ones; desktops that fetch meanwhile see the old publication or the new one.
+        #[arg(long)]
+        to: Option<PathBuf>,
+        #[command(flatten)]
+        socket: Socket,
+    },
+}
+
+#[derive(Debug, Args)]
+struct RollbackArgs {
+    /// The folder that `bundle sign` wrote; the new version is written there.
+    folder: PathBuf,
+    /// What comes back: the digest of a bundle that was signed into the folder (sha256:…, as `status` and audit records name it),
+    /// or its file there.
+    #[arg(long)]
+    to: String,
+    /// A root document; give all versions from the first, in order.
+    #[arg(long = "root", required = true)]
+    roots: Vec<PathBuf>,
+    /// The private manifest key.
+    #[arg(long)]
+    key: PathBuf,
+    /// For how many days desktops may rely on it.
+    #[arg(long, default_value_t = 7)]
+    days: u32,
 }
 
 #[derive(Debug, Subcommand)]
@@ -298,12 +335,25 @@ struct Socket {
 
 /// A failure, in words for whoever typed the command.
 #[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub(crate) struct Failure(String);
+#[error("{text}")]
+pub(crate) struct Failure {
+    text: String,
+    code: u8,
+}
 
 impl Failure {
     fn new(text: impl std::fmt::Display) -> Self {
-        Self(text.to_string())
+        Self { text: text.to_string(), code: 1 }
+    }
+
+    /// Where 1 means something else.
+    fn trouble(self) -> Self {
+        Self { code: 2, ..self }
+    }
+
+    /// What the program exits with.
+    pub(crate) fn code(&self) -> ExitCode {
+        ExitCode::from(self.code)
     }
 }
 
@@ -317,9 +367,9 @@ pub(crate) fn log(cli: &Cli) {
 }
 
 /// Does what was said.
-pub(crate) async fn run(cli: Cli) -> Result<(), Failure> {
+pub(crate) async fn run(cli: Cli) -> Result<ExitCode, Failure> {
     let json = cli.json;
-    match cli.command {
+    let done = match cli.command {
         Command::Init { folder, id } => author::init(&folder, &id, json),
         Command::Key(KeyCommand::New { file }) => author::new_key(&file, json),
         Command::Key(KeyCommand::Master { file }) => author::new_master(&file, json),
@@ -330,7 +380,18 @@ pub(crate) async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Bundle(BundleCommand::Sign { folder, roots, key, out, days }) => {
             author::sign(&author::SignArgs { folder, roots, key, out, days }, json)
         }
-        Command::Bundle(BundleCommand::Publish { folder, socket }) => {
+        Command::Bundle(BundleCommand::Rollback(args)) => author::rollback(&args, json),
+        Command::Bundle(BundleCommand::Diff { folder, against, socket }) => {
+            let live = match against {
+                Some(signed) => author::signed(&signed),
+                None => ask::live(&socket.admin_socket).await,
+            };
+            return live.and_then(|live| author::diff(&folder, &live, json)).map_err(Failure::trouble);
+        }
+        Command::Bundle(BundleCommand::Publish { folder, to: Some(to), socket: _ }) => {
+            ask::publish_to(&folder, &to, json)
+        }
+        Command::Bundle(BundleCommand::Publish { folder, to: None, socket }) => {
             ask::publish(&folder, &socket.admin_socket, json).await
         }
         Command::Connector(ConnectorCommand::Pin { folder, connector, credential_file }) => {
@@ -356,7 +417,8 @@ pub(crate) async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Audit(AuditCommand::Query(args)) => ask::query(*args).await,
         Command::Audit(AuditCommand::Verify(socket)) => ask::verify(&socket.admin_socket, json).await,
         Command::Status(socket) => ask::status(&socket.admin_socket, json).await,
-    }
+    };
+    done.map(|()| ExitCode::SUCCESS)
 }
 
 /// Says something on standard error.

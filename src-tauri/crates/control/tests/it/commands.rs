@@ -7,12 +7,12 @@ use std::process::{Child, Command, Output, Stdio};
 use serde_json::Value;
 
 /// One directory in which commands are typed.
-struct Desk {
-    dir: tempfile::TempDir,
+pub(crate) struct Desk {
+    pub(crate) dir: tempfile::TempDir,
 }
 
 impl Desk {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { dir: tempfile::tempdir().expect("a directory") }
     }
 
@@ -23,12 +23,12 @@ impl Desk {
         command
     }
 
-    fn output(&self, words: &str) -> Output {
+    pub(crate) fn output(&self, words: &str) -> Output {
         self.command(words).stdin(Stdio::null()).output().expect("runs")
     }
 
     /// What the command says; it must succeed.
-    fn says(&self, words: &str) -> String {
+    pub(crate) fn says(&self, words: &str) -> String {
         let output = self.output(words);
         let complaint = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{words}: {complaint}");
@@ -36,14 +36,14 @@ impl Desk {
     }
 
     /// What the command complains of; it must fail with 1.
-    fn complains(&self, words: &str) -> String {
+    pub(crate) fn complains(&self, words: &str) -> String {
         let output = self.output(words);
         assert_eq!(output.status.code(), Some(1), "{words}");
         String::from_utf8(output.stderr).expect("text")
     }
 
     /// Keys, a root document that two people signed, and the example organisation.
-    fn prepare(&self) {
+    pub(crate) fn prepare(&self) {
         self.says("init org");
         for key in ["root-a", "root-b", "manifest", "receipts"] {
             self.says(&format!("key new {key}.pem"));
@@ -57,7 +57,7 @@ impl Desk {
         self.says("root sign root/1.json --sign-with root-b.pem");
     }
 
-    fn serve(&self) -> Served {
+    pub(crate) fn serve(&self) -> Served {
         let words = "--json serve --data data --listen 127.0.0.1:0 --master-key master.key --receipts-key receipts.pem";
         let mut child =
             self.command(words).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("starts");
@@ -67,7 +67,7 @@ impl Desk {
     }
 }
 
-struct Served {
+pub(crate) struct Served {
     child: Child,
     told: Value,
 }
