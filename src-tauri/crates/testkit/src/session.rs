@@ -36,6 +36,9 @@ const PANEL: &str = r#"<?xml version="1.0" encoding="UTF-8"?>
 </channel>
 "#;
 
+/// Notifications stay until somebody or the program that showed them takes them away: how fast a test is makes no difference.
+const DUNST: &str = "[urgency_low]\ntimeout = 0\n[urgency_normal]\ntimeout = 0\n";
+
 /// What a session has beside its home and its bus.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SessionParts {
@@ -95,7 +98,10 @@ impl Session {
                 .await?;
         }
         if parts.notifications {
-            session.start_owner("dunst", &[], "org.freedesktop.Notifications").await?;
+            let settings = session.folder.path().join("dunstrc");
+            std::fs::write(&settings, DUNST)?;
+            let settings = settings.display().to_string();
+            session.start_owner("dunst", &["-conf", &settings], "org.freedesktop.Notifications").await?;
         }
         Ok(session)
     }
