@@ -4,6 +4,7 @@ mod accounts;
 mod by_code;
 mod claims;
 mod saml;
+mod static_host;
 mod vouching;
 
 use std::collections::{BTreeMap, BTreeSet};
