@@ -32,8 +32,8 @@ impl Connectors {
         Self { seams, all: Arc::default(), changes: Arc::new(watch::Sender::new(0)) }
     }
 
-    /// Takes a new set, with a definition for each account. Connectors whose definition did not change keep their sessions, those that stay under another one
-    /// their log; calls in flight end as they were.
+    /// Takes a new set, with a definition for each account. Connectors whose definition did not change keep their sessions,
+    /// those that stay under another one their log; calls in flight end as they were.
     pub fn replace(&self, specs: &BTreeMap<AccountId, ConnectorSpec>) {
         let mut all = self.all.write().unwrap_or_else(PoisonError::into_inner);
         let old = std::mem::take(&mut *all);

@@ -51,8 +51,8 @@ pub trait Voucher: Send + Sync {
 
 /// The employee's own accounts at connectors. None is ever used for another.
 pub trait Accounts: Send + Sync {
-    /// This person's token for the account that is good now, after a silent refresh where needed. Never another's, whoever is present
-    /// by now.
+    /// This person's token for the account that is good now, after a silent refresh where needed. Never another's, whoever is
+    /// present by now.
     fn bearer<'a>(
         &'a self,
         person: &'a Subject,

@@ -29,16 +29,24 @@ pub trait Possesses: Send + Sync {
 #[derive(Clone)]
 pub struct Bearer {
     token: SecretString,
-    /// The header that it goes into by itself; as a bearer token into `Authorization` (RFC 6750, section 2.1) where none.
-    header: Option<HeaderName>,
-    /// Where it is bound to a key.
-    key: Option<Arc<dyn Possesses>>,
+    sent: Sent,
+}
+
+/// How a token is sent.
+#[derive(Clone)]
+enum Sent {
+    /// As a bearer token (RFC 6750, section 2.1).
+    Bearer,
+    /// By itself in a header of this name.
+    InHeader(HeaderName),
+    /// With a proof of its key (RFC 9449, section 7.1).
+    Bound(Arc<dyn Possesses>),
 }
 
 impl Bearer {
     /// Wraps a token.
     pub fn new(token: SecretString) -> Self {
-        Self { token, header: None, key: None }
+        Self { token, sent: Sent::Bearer }
     }
 
     /// Has it sent by itself in the header of this name, as servers want their API keys.
@@ -48,38 +56,37 @@ impl Bearer {
     pub fn in_header(self, name: &str) -> Result<Self, UpstreamFault> {
         let header = HeaderName::from_bytes(name.as_bytes())
             .map_err(|_| UpstreamFault::Unusable("a header without a name".to_owned()))?;
-        Ok(Self { header: Some(header), ..self })
+        Ok(Self { sent: Sent::InHeader(header), ..self })
     }
 
     /// Has each request prove that whoever sends the token holds its key (RFC 9449, section 7.1).
     pub fn bound(self, key: Arc<dyn Possesses>) -> Self {
-        Self { key: Some(key), ..self }
+        Self { sent: Sent::Bound(key), ..self }
     }
 
     /// Whether requests are proved.
     pub(crate) fn is_bound(&self) -> bool {
-        self.key.is_some()
+        matches!(self.sent, Sent::Bound(_))
     }
 
     /// Puts it on a request to `url`, with a proof of its own where it is bound to a key.
     pub(crate) fn put_on(&self, request: &mut Request<Full<Bytes>>, url: &Url) {
         let token = self.token.expose_secret();
-        let (name, text) = match (&self.header, &self.key) {
-            (Some(name), _) => (name.clone(), token.to_owned()),
-            (None, None) => (header::AUTHORIZATION, format!("Bearer {token}")),
-            (None, Some(_)) => (header::AUTHORIZATION, format!("DPoP {token}")),
-        };
-        put(request, name, &text);
-        if let Some(key) = &self.key
-            && let Some(proof) = key.proof(request.method().as_str(), url, &self.token)
-        {
-            put(request, PROOF, &proof);
+        match &self.sent {
+            Sent::Bearer => put(request, header::AUTHORIZATION, &format!("Bearer {token}")),
+            Sent::InHeader(name) => put(request, name.clone(), token),
+            Sent::Bound(key) => {
+                put(request, header::AUTHORIZATION, &format!("DPoP {token}"));
+                if let Some(proof) = key.proof(request.method().as_str(), url, &self.token) {
+                    put(request, PROOF, &proof);
+                }
+            }
         }
     }
 
     /// Takes what a server answered with; whether the request is worth being made again, with another nonce.
     pub(crate) fn hear(&self, url: &Url, answer: &HeaderMap) -> bool {
-        let Some(key) = &self.key else { return false };
+        let Sent::Bound(key) = &self.sent else { return false };
         let nonce = answer.get(NONCE).and_then(|nonce| nonce.to_str().ok());
         nonce.is_some_and(|nonce| key.hear(url, nonce))
     }

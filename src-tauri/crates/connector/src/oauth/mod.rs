@@ -169,8 +169,8 @@ impl ConnectorGrants {
         *self.0.document.write().unwrap_or_else(PoisonError::into_inner) = document;
     }
 
-    /// Takes the accounts as they are now, with their connectors; to be called again at each change. Reads the grants that are saved. Must be
-    /// called within a Tokio runtime.
+    /// Takes the accounts as they are now, with their connectors; to be called again at each change. Reads the grants that are
+    /// saved. Must be called within a Tokio runtime.
     pub fn serve(&self, connectors: &BTreeMap<AccountId, ConnectorSpec>) {
         let Inner { shared, rules, named, also_named, document, keepers } = &*self.0;
         let document = document.read().unwrap_or_else(PoisonError::into_inner).clone();
@@ -224,8 +224,8 @@ impl ConnectorGrants {
     ///
     /// # Errors
     /// [`GrantFault`], with words for the person.
-    pub async fn bearer(&self, connector: &AccountId, asking: Asking) -> Result<Bearer, GrantFault> {
-        let Kept { place, keeper } = self.find(connector)?;
+    pub async fn bearer(&self, account: &AccountId, asking: Asking) -> Result<Bearer, GrantFault> {
+        let Kept { place, keeper } = self.find(account)?;
         let target = place.target();
         let ask = match asking {
             Asking::Allowed => Some(Asking::Allowed),
@@ -252,12 +252,12 @@ impl ConnectorGrants {
     /// the person has just refused.
     pub async fn step_up(
         &self,
-        connector: &AccountId,
+        account: &AccountId,
         bearer: &Bearer,
         challenge: &str,
         asking: Asking,
     ) -> Result<(), GrantFault> {
-        let Kept { place, keeper } = self.find(connector)?;
+        let Kept { place, keeper } = self.find(account)?;
         let title = place.target().title.clone();
         self.stepped_up(&place, &keeper, bearer, challenge, asking).await.map_err(|fault| fault.at(&title))
     }
@@ -311,8 +311,8 @@ impl ConnectorGrants {
 
     /// The connector refused a token although it seemed good: it is not handed out again, and the next call renews it,
     /// once. `challenge` is the `WWW-Authenticate` header, where a sign-in then begins (RFC 9728, section 5.1).
-    pub async fn rejected(&self, connector: &AccountId, bearer: &Bearer, challenge: Option<String>) {
-        let Ok(Kept { place, keeper }) = self.find(connector) else { return };
+    pub async fn rejected(&self, account: &AccountId, bearer: &Bearer, challenge: Option<String>) {
+        let Ok(Kept { place, keeper }) = self.find(account) else { return };
         if let Some(challenge) = challenge {
             place.challenged(challenge);
         }
@@ -327,8 +327,8 @@ impl ConnectorGrants {
     ///
     /// # Errors
     /// [`GrantFault`]. What was held still is.
-    pub async fn sign_in(&self, connector: &AccountId) -> Result<(), GrantFault> {
-        let Kept { place, keeper } = self.find(connector)?;
+    pub async fn sign_in(&self, account: &AccountId) -> Result<(), GrantFault> {
+        let Kept { place, keeper } = self.find(account)?;
         keeper.sign_in(Asking::Allowed).await.map(|_| ()).map_err(|fault| fault.at(&place.target().title))
     }
 
@@ -336,8 +336,8 @@ impl ConnectorGrants {
     ///
     /// # Errors
     /// [`GrantFault`] if it could not be erased.
-    pub async fn sign_out(&self, connector: &AccountId) -> Result<(), GrantFault> {
-        let Kept { place, keeper } = self.find(connector)?;
+    pub async fn sign_out(&self, account: &AccountId) -> Result<(), GrantFault> {
+        let Kept { place, keeper } = self.find(account)?;
         place.left.store(true, Ordering::SeqCst);
         keeper.sign_out().await.map_err(|fault| fault.at(&place.target().title))
     }
@@ -375,10 +375,10 @@ impl ConnectorGrants {
         }
     }
 
-    fn find(&self, connector: &AccountId) -> Result<Kept, GrantFault> {
+    fn find(&self, account: &AccountId) -> Result<Kept, GrantFault> {
         let keepers = self.0.keepers.read().unwrap_or_else(PoisonError::into_inner);
-        let missing = || FaultKind::NotOffered("it has no accounts".to_owned()).at(connector.to_string());
-        keepers.serving.get(connector).cloned().ok_or_else(missing)
+        let missing = || FaultKind::NotOffered("it has no accounts".to_owned()).at(account.to_string());
+        keepers.serving.get(account).cloned().ok_or_else(missing)
     }
 }
 
@@ -386,21 +386,21 @@ impl Accounts for ConnectorGrants {
     fn bearer<'a>(
         &'a self,
         person: &'a Subject,
-        connector: &'a AccountId,
+        account: &'a AccountId,
         asking: Asking,
     ) -> BoxFuture<'a, Result<Bearer, AccountFault>> {
         Box::pin(async move {
             if owner_of(person) != self.0.shared.owner {
                 return Err(AccountFault::SignInNeeded(other_person()));
             }
-            Self::bearer(self, connector, asking).await.map_err(|fault| account_fault(&fault))
+            Self::bearer(self, account, asking).await.map_err(|fault| account_fault(&fault))
         })
     }
 
     fn step_up<'a>(
         &'a self,
         person: &'a Subject,
-        connector: &'a AccountId,
+        account: &'a AccountId,
         bearer: &'a Bearer,
         challenge: &'a str,
         asking: Asking,
@@ -409,7 +409,7 @@ impl Accounts for ConnectorGrants {
             if owner_of(person) != self.0.shared.owner {
                 return Err(AccountFault::SignInNeeded(other_person()));
             }
-            Self::step_up(self, connector, bearer, challenge, asking)
+            Self::step_up(self, account, bearer, challenge, asking)
                 .await
                 .map_err(|fault| account_fault(&fault))
         })
@@ -417,11 +417,11 @@ impl Accounts for ConnectorGrants {
 
     fn rejected<'a>(
         &'a self,
-        connector: &'a AccountId,
+        account: &'a AccountId,
         bearer: &'a Bearer,
         challenge: Option<String>,
     ) -> BoxFuture<'a, ()> {
-        Box::pin(Self::rejected(self, connector, bearer, challenge))
+        Box::pin(Self::rejected(self, account, bearer, challenge))
     }
 }
 

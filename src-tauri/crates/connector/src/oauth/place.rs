@@ -62,7 +62,7 @@ struct Wider {
 /// One account of a person at a connector.
 pub(super) struct GrantPlace {
     shared: Arc<Shared>,
-    connector: AccountId,
+    account: AccountId,
     key: String,
     target: RwLock<Arc<Target>>,
     challenge: Mutex<Option<String>>,
@@ -92,14 +92,14 @@ struct Answered {
 impl GrantPlace {
     pub(super) fn new(
         shared: Arc<Shared>,
-        connector: AccountId,
+        account: AccountId,
         target: Target,
         predecessor: Option<Keeper<Self>>,
     ) -> Self {
         Self {
-            key: key(&shared.owner, &connector),
+            key: key(&shared.owner, &account),
             shared,
-            connector,
+            account,
             target: RwLock::new(Arc::new(target)),
             challenge: Mutex::default(),
             wider: Mutex::default(),
@@ -116,8 +116,8 @@ impl GrantPlace {
         &self.shared
     }
 
-    pub(super) fn connector(&self) -> &AccountId {
-        &self.connector
+    pub(super) fn account(&self) -> &AccountId {
+        &self.account
     }
 
     /// Whether one is signed in without being asked, and has not just signed out.
@@ -128,7 +128,7 @@ impl GrantPlace {
     /// Takes whether other accounts of the connector are in use. Then, or where the person gave this one a name, a sign-in asks
     /// whose it is to be.
     pub(super) fn beside_others(&self, others: bool) {
-        self.several.store(others || !self.connector.account.is_default(), Ordering::SeqCst);
+        self.several.store(others || !self.account.account.is_default(), Ordering::SeqCst);
     }
 
     fn one_of_several(&self) -> bool {
@@ -214,7 +214,7 @@ impl GrantPlace {
                 let vouched = self.vouched(&target, registered).await;
                 match &vouched {
                     Err(fault) if *or_ask && asking == Asking::Allowed => {
-                        tracing::info!(connector = %self.connector, %fault, "nobody vouches: the person is asked");
+                        tracing::info!(connector = %self.account, %fault, "nobody vouches: the person is asked");
                         self.coded(&target, registered).await
                     }
                     Ok(_) | Err(_) => vouched,
@@ -335,7 +335,7 @@ impl GrantPlace {
                     && let Err(fault) =
                         client::forget(&*self.shared.store, &server.issuer, &server.endpoint.client_id).await
                 {
-                    tracing::warn!(connector = %self.connector, %fault, "an unknown registration was not forgotten");
+                    tracing::warn!(connector = %self.account, %fault, "an unknown registration was not forgotten");
                 }
                 self.tell(GrantHappening::Ended);
                 Err(RenewFault::Ended(code))
@@ -371,7 +371,7 @@ impl GrantPlace {
     }
 
     pub(super) fn tell(&self, what: GrantHappening) {
-        (self.shared.events)(GrantEvent { account: self.connector.clone(), what });
+        (self.shared.events)(GrantEvent { account: self.account.clone(), what });
     }
 }
 
@@ -415,7 +415,7 @@ impl Place for GrantPlace {
                     None => GrantHappening::Typed,
                 },
                 Err(fault) => {
-                    tracing::info!(connector = %self.connector, %fault, "a sign-in failed");
+                    tracing::info!(connector = %self.account, %fault, "a sign-in failed");
                     GrantHappening::SignInFailed(fault.clone().at("").advice().code)
                 }
             });
@@ -439,7 +439,7 @@ impl Place for GrantPlace {
                 self.tell(GrantHappening::SignedOut);
                 let Some(server) = grant.bound().server().cloned() else { return Ok(()) };
                 let reach = self.reach(grant.bound());
-                let connector = self.connector.clone();
+                let connector = self.account.clone();
                 tokio::spawn(async move {
                     if let Err(fault) = server.endpoint.revoke(&reach, grant.tokens()).await {
                         tracing::info!(%connector, %fault, "the authorization server could not be told of the sign-out");
@@ -457,10 +457,10 @@ impl Place for GrantPlace {
         let seen = GrantStatus::of(status, &self.target().title);
         self.shared.status.send_modify(|all| match seen {
             Some(seen) => {
-                all.insert(self.connector.clone(), seen);
+                all.insert(self.account.clone(), seen);
             }
             None => {
-                all.remove(&self.connector);
+                all.remove(&self.account);
             }
         });
     }

@@ -44,7 +44,7 @@ impl GrantPlace {
                 endpoint: found.endpoint(&client),
                 asked: asked.clone(),
             };
-            match self.as_client(&reach, &server, service.authentication).await {
+            match with_nonce(|| self.as_client(&reach, &server, service.authentication)).await {
                 Ok(tokens) => {
                     found.fit(&tokens)?;
                     return Ok(self.grant(target, server, tokens));
@@ -64,7 +64,7 @@ impl GrantPlace {
         let secret = registered.client_secret.clone().map(SecretString::from);
         let endpoint = found.endpoint(&Client { id, secret, hopeful: false, path: None });
         let server = Server { issuer: found.issuer.clone(), resource, endpoint, asked };
-        let tokens = self.by_assertion(&reach, &server).await.map_err(kind)?;
+        let tokens = with_nonce(|| self.by_assertion(&reach, &server)).await.map_err(kind)?;
         found.fit(&tokens)?;
         Ok(self.grant(target, server, tokens))
     }
@@ -74,8 +74,10 @@ impl GrantPlace {
         let reach = self.reach(grant.bound());
         let server = Server { endpoint: self.endpoint(server), ..server.clone() };
         let obtained = match &self.target().way {
-            Way::Client(service) => self.as_client(&reach, &server, service.authentication).await,
-            Way::Enterprise { .. } => self.by_assertion(&reach, &server).await,
+            Way::Client(service) => {
+                with_nonce(|| self.as_client(&reach, &server, service.authentication)).await
+            }
+            Way::Enterprise { .. } => with_nonce(|| self.by_assertion(&reach, &server)).await,
             Way::Code(_) | Way::Typed { .. } => Err(RenewFault::Ended("no refresh token".to_owned())),
         };
         if let Err(RenewFault::Ended(_)) = &obtained {
@@ -99,19 +101,6 @@ impl GrantPlace {
         server: &Server,
         authentication: ClientAuthentication,
     ) -> Result<Tokens, RenewFault> {
-        let obtained = self.as_client_once(reach, server, authentication).await;
-        match &obtained {
-            Err(fault) if fault.wants_nonce() => self.as_client_once(reach, server, authentication).await,
-            Ok(_) | Err(_) => obtained,
-        }
-    }
-
-    async fn as_client_once(
-        &self,
-        reach: &Reach,
-        server: &Server,
-        authentication: ClientAuthentication,
-    ) -> Result<Tokens, RenewFault> {
         let endpoint = &server.endpoint;
         let key = match (authentication, &endpoint.client_secret) {
             (ClientAuthentication::PrivateKeyJwt, Some(pem)) => {
@@ -125,14 +114,6 @@ impl GrantPlace {
     }
 
     async fn by_assertion(&self, reach: &Reach, server: &Server) -> Result<Tokens, RenewFault> {
-        let obtained = self.by_assertion_once(reach, server).await;
-        match &obtained {
-            Err(fault) if fault.wants_nonce() => self.by_assertion_once(reach, server).await,
-            Ok(_) | Err(_) => obtained,
-        }
-    }
-
-    async fn by_assertion_once(&self, reach: &Reach, server: &Server) -> Result<Tokens, RenewFault> {
         let nobody = || FaultKind::NotOffered("an identity provider that vouches for you".to_owned());
         let voucher = self.shared().voucher.as_ref().ok_or_else(|| RenewFault::NotDone(nobody()))?;
         let wanted = Vouch { audience: &server.issuer, resource: &server.resource, scopes: &server.asked };
@@ -183,6 +164,17 @@ impl GrantPlace {
             fits,
             deadline: self.shared().sign_in_deadline,
         }
+    }
+}
+
+/// Asks once more where the server only wanted its nonce, with an assertion of its own each time.
+async fn with_nonce<F>(ask: impl Fn() -> F) -> Result<Tokens, RenewFault>
+where
+    F: Future<Output = Result<Tokens, RenewFault>>,
+{
+    match ask().await {
+        Err(fault) if fault.wants_nonce() => ask().await,
+        asked => asked,
     }
 }
 

@@ -46,7 +46,7 @@ impl GrantPlace {
 
     /// Why the person is asked.
     pub(super) fn purpose(&self, target: &Target) -> SignInPurpose {
-        SignInPurpose::Connector { account: self.connector().clone(), title: target.title.clone() }
+        SignInPurpose::Connector { account: self.account().clone(), title: target.title.clone() }
     }
 }
 

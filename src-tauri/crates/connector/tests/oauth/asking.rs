@@ -178,11 +178,7 @@ async fn signing_out_while_a_question_is_open_withdraws_it() {
         let grants = grants.clone();
         async move { bearer(&grants).await.map(|_| ()) }
     });
-    testkit::until("the question", Duration::from_secs(10), async || {
-        shown.load(Ordering::SeqCst).then_some(())
-    })
-    .await
-    .unwrap();
+    shown_to_the_person(&shown).await;
     assert_eq!(status(&grants, |_| true).await, GrantStatus::SigningIn);
 
     grants.sign_out(&mail()).await.unwrap();
@@ -204,6 +200,12 @@ async fn a_scope_list_of_it_that_grew_asks_again_and_one_that_shrank_does_not() 
     bearer(&grants).await.unwrap();
     assert_eq!(person.asked(), 1);
     assert_eq!(desk.stored(Kind::Grant).await.len(), 1);
+}
+
+/// Waits until the person sees the question.
+async fn shown_to_the_person(shown: &AtomicBool) {
+    let seen = async || shown.load(Ordering::SeqCst).then_some(());
+    testkit::until("the question", Duration::from_secs(10), seen).await.unwrap();
 }
 
 /// A vault out of whose reach everything is until it is opened.
@@ -269,11 +271,7 @@ async fn a_vault_that_opens_while_the_person_is_asked_has_the_grant_when_they_cl
         let grants = grants.clone();
         async move { bearer(&grants).await.map(|_| ()) }
     });
-    testkit::until("the question", Duration::from_secs(10), async || {
-        shown.load(Ordering::SeqCst).then_some(())
-    })
-    .await
-    .unwrap();
+    shown_to_the_person(&shown).await;
 
     store.1.store(true, Ordering::SeqCst);
     grants.read_again().await;

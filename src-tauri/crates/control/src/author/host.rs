@@ -165,9 +165,7 @@ fn write(kept: &BTreeMap<String, Vec<u8>>, folder: &Path) -> Result<(), HostFaul
         if std::fs::read(&path).is_ok_and(|there| there == *bytes) {
             continue;
         }
-        let written =
-            path.parent().map_or(Ok(()), std::fs::create_dir_all).and_then(|()| replace(&path, bytes));
-        written.map_err(file(&path))?;
+        replace(&path, bytes).map_err(file(&path))?;
     }
     Ok(())
 }

@@ -133,8 +133,7 @@ fn keep(folder: &Path) -> Result<(), (PathBuf, std::io::Error)> {
     let Ok(envelope) = std::fs::read(folder.join(MANIFEST_PATH)) else { return Ok(()) };
     let Ok(Manifest { epoch, version, .. }) = read_manifest(&envelope) else { return Ok(()) };
     let path = folder.join(KEPT).join(format!("{epoch}-{version}.json"));
-    let kept = std::fs::create_dir_all(folder.join(KEPT)).and_then(|()| replace(&path, &envelope));
-    kept.map_err(|fault| (path, fault))
+    replace(&path, &envelope).map_err(|fault| (path, fault))
 }
 
 impl Documents {
@@ -148,9 +147,7 @@ impl Documents {
         let (manifest, rest): (Vec<_>, Vec<_>) = self.0.iter().partition(|(path, _)| *path == MANIFEST_PATH);
         for (path, bytes) in rest.into_iter().chain(manifest) {
             let path = folder.join(path);
-            let written =
-                path.parent().map_or(Ok(()), std::fs::create_dir_all).and_then(|()| replace(&path, bytes));
-            written.map_err(|fault| (path, fault))?;
+            replace(&path, bytes).map_err(|fault| (path, fault))?;
         }
         Ok(())
     }

@@ -464,7 +464,7 @@ fn accepted_by_organisation(managed: &Managed, id: &AccountId, listing: Option<&
     (accepted, held)
 }
 
-/// The accounts in whose name tools are listed here;  those at the organisation were listed by whoever pinned them.
+/// The accounts in whose name tools are listed here; those at the organisation were listed by whoever pinned them.
 fn listed_here(offering: &Offering) -> impl Iterator<Item = &AccountId> {
     let here = |spec: &ConnectorSpec| !matches!(spec.credential, CredentialSpec::Brokered { .. });
     offering.accounts.iter().filter(move |(_, spec)| here(spec)).map(|(id, _)| id)
