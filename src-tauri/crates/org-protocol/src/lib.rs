@@ -10,6 +10,7 @@ pub mod dpop;
 mod dsse;
 mod event;
 mod fault;
+mod format;
 mod key;
 mod manifest;
 mod provider;
@@ -34,6 +35,7 @@ pub use content::{
 pub use dsse::{DsseFault, Envelope, EnvelopeSignature, MOST_SIGNATURES};
 pub use event::{EVENTS_PATH, Event, EventKind, HEARTBEAT};
 pub use fault::ErrorBody;
+pub use format::{LaterKey, LaterUse, READABLE_FORMATS, annotation_at, newest_readable, readable_formats};
 pub use key::{KeyFault, KeyId, PublicKey, SigningKey};
 pub use manifest::{
     BUNDLE_LIMIT, BundleRef, MANIFEST_FORMAT, MANIFEST_LIMIT, MANIFEST_TYPE, Manifest, Rollout, Stage,

@@ -53,7 +53,7 @@ impl Plane {
     /// Does what an administrator with this user id asks.
     pub(super) async fn act(&self, ask: Ask, uid: u32) -> Reply {
         let done = match ask {
-            Ask::Publish { documents } => self.publish(documents, uid).await,
+            Ask::Publish { documents, leave_behind } => self.publish(documents, leave_behind, uid).await,
             Ask::Status => Ok(self
                 .publication
                 .live()
@@ -90,15 +90,21 @@ impl Plane {
         Ok(Answer::Content { published: live.published(), content })
     }
 
-    async fn publish(&self, documents: BTreeMap<String, String>, uid: u32) -> Result<Answer, ActFault> {
+    async fn publish(
+        &self,
+        documents: BTreeMap<String, String>,
+        leave_behind: bool,
+        uid: u32,
+    ) -> Result<Answer, ActFault> {
         let documents = documents.into_iter().map(|(path, text)| (path, text.into_bytes())).collect();
-        match self.publication.publish(&documents, self.clock.now()).await {
-            Ok(published) => {
+        match self.publication.publish(&documents, leave_behind, self.clock.now()).await {
+            Ok((published, left)) => {
                 let event = EventRecord::new(AuditEvent::BundleApplied)
                     .with("by", by(uid))
                     .with("epoch", published.epoch.to_string())
                     .with("version", published.version.to_string())
                     .with("bundle", published.bundle.to_string());
+                let event = if left.is_empty() { event } else { event.with("left_behind", left.to_string()) };
                 self.journal.event(event).await?;
                 tracing::info!(version = published.version, bundle = %published.bundle, "published");
                 Ok(Answer::Published(published))

@@ -8,6 +8,7 @@ mod commands;
 mod documents;
 mod enrolment;
 mod events;
+mod formats;
 mod harness;
 mod logout;
 mod records;
