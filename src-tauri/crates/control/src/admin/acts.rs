@@ -75,7 +75,7 @@ impl Plane {
             return Err(ActFault::Role(needed(&ask).to_vec()));
         }
         match ask {
-            Ask::Publish { documents } => self.publish(documents, by).await,
+            Ask::Publish { documents, leave_behind } => self.publish(documents, leave_behind, by).await,
             Ask::Status => Ok(self
                 .publication
                 .live()
@@ -112,16 +112,18 @@ impl Plane {
     async fn publish(
         &self,
         documents: BTreeMap<String, String>,
+        leave_behind: bool,
         by: &Administrator,
     ) -> Result<Answer, ActFault> {
         let documents = documents.into_iter().map(|(path, text)| (path, text.into_bytes())).collect();
-        match self.publication.publish(&documents, self.clock.now()).await {
-            Ok(published) => {
+        match self.publication.publish(&documents, leave_behind, self.clock.now()).await {
+            Ok((published, left)) => {
                 let event = EventRecord::new(AuditEvent::BundleApplied)
                     .with("by", by.by())
                     .with("epoch", published.epoch.to_string())
                     .with("version", published.version.to_string())
                     .with("bundle", published.bundle.to_string());
+                let event = if left.is_empty() { event } else { event.with("left_behind", left.to_string()) };
                 self.journal.event(event).await?;
                 tracing::info!(version = published.version, bundle = %published.bundle, "published");
                 Ok(Answer::Published(published))

@@ -34,6 +34,9 @@ pub enum Ask {
     Publish {
         /// The documents; all of them are JSON texts.
         documents: BTreeMap<String, String>,
+        /// Also where desktops that are in use would have no bundle that they can read.
+        #[serde(default)]
+        leave_behind: bool,
     },
     /// What is published.
     Status,

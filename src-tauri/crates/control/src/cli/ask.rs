@@ -33,7 +33,12 @@ pub(super) struct Live {
     pub(super) people: Vec<KnownPerson>,
 }
 
-pub(super) async fn publish(folder: &Path, socket: &Path, json: bool) -> Result<(), Failure> {
+pub(super) async fn publish(
+    folder: &Path,
+    leave_behind: bool,
+    socket: &Path,
+    json: bool,
+) -> Result<(), Failure> {
     let Documents(documents) = super::author::read_signed(folder)?;
     let documents = documents
         .into_iter()
@@ -42,7 +47,7 @@ pub(super) async fn publish(folder: &Path, socket: &Path, json: bool) -> Result<
             text.map(|text| (path.clone(), text)).map_err(|_| Failure::new(format!("{path} is no text")))
         })
         .collect::<Result<BTreeMap<_, _>, _>>()?;
-    answer_published(&asked(socket, &Ask::Publish { documents }).await?, json)
+    answer_published(&asked(socket, &Ask::Publish { documents, leave_behind }).await?, json)
 }
 
 pub(super) fn publish_to(folder: &Path, to: &Path, json: bool) -> Result<(), Failure> {

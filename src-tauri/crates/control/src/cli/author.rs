@@ -103,11 +103,13 @@ fn say_root(envelope: &Envelope, json: bool) -> Result<(), Failure> {
 pub(super) fn check(folder: &Path, json: bool) -> Result<(), Failure> {
     let content = author::check(folder).map_err(|faults| author_failure(&faults))?;
     let notes = content.org.identity_provider.notes();
+    let warnings = author::warnings(folder, &content);
     let found = json!({
         "connectors": content.connectors.len(),
         "servers": content.servers.len(),
         "policies": content.policies.len(),
         "notes": notes,
+        "warnings": warnings,
     });
     said(json, &found, || {
         let counts = format!(
@@ -118,6 +120,7 @@ pub(super) fn check(folder: &Path, json: bool) -> Result<(), Failure> {
         );
         std::iter::once(counts)
             .chain(notes.iter().map(|note| format!("Note: {note}")))
+            .chain(warnings.iter().map(|warning| format!("Warning: {warning}")))
             .collect::<Vec<_>>()
             .join("\n")
     });

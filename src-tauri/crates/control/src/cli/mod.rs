@@ -181,6 +181,10 @@ enum BundleCommand {
         /// not put over newer ones; desktops that fetch meanwhile see the old publication or the new one.
         #[arg(long)]
         to: Option<PathBuf>,
+        /// Publish also where desktops that were seen in the last 90 days would have no bundle that they can read. A folder cannot
+        /// tell who reads it, so this is about the server only.
+        #[arg(long, conflicts_with = "to")]
+        leave_behind: bool,
         #[command(flatten)]
         socket: Socket,
     },
@@ -392,11 +396,11 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode, Failure> {
             };
             return live.and_then(|live| author::diff(&folder, &live, json)).map_err(Failure::trouble);
         }
-        Command::Bundle(BundleCommand::Publish { folder, to: Some(to), socket: _ }) => {
+        Command::Bundle(BundleCommand::Publish { folder, to: Some(to), leave_behind: _, socket: _ }) => {
             ask::publish_to(&folder, &to, json)
         }
-        Command::Bundle(BundleCommand::Publish { folder, to: None, socket }) => {
-            ask::publish(&folder, &socket.admin_socket, json).await
+        Command::Bundle(BundleCommand::Publish { folder, to: None, leave_behind, socket }) => {
+            ask::publish(&folder, leave_behind, &socket.admin_socket, json).await
         }
         Command::Connector(ConnectorCommand::Pin { folder, connector, credential_file }) => {
             author::pin(&folder, &connector, credential_file.as_deref(), json).await

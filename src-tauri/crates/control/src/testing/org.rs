@@ -115,7 +115,7 @@ impl ServedOrg {
     ) -> Result<Published, AskFault> {
         let text = |bytes: &Vec<u8>| String::from_utf8(bytes.clone()).expect("JSON");
         let documents = documents.iter().map(|(path, bytes)| (path.clone(), text(bytes))).collect();
-        let answer = self.ask(&Ask::Publish { documents }).await?;
+        let answer = self.ask(&Ask::Publish { documents, leave_behind: false }).await?;
         let Answer::Published(published) = answer else { panic!("{answer:?}") };
         Ok(published)
     }

@@ -105,6 +105,7 @@ fn description() -> DeviceDescription {
         name: os::host_name(),
         platform: std::env::consts::OS.to_owned(),
         app_version: env!("CARGO_PKG_VERSION").to_owned(),
+        content_formats: org_protocol::readable_formats(),
     }
 }
 
