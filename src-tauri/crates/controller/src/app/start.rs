@@ -25,7 +25,9 @@ use super::follow::{follow_journal, follow_keychain, follow_settings};
 use super::home::Home;
 use super::ledger::Ledger;
 use super::logs::Logs;
-use super::membership::{self, Joined, Membership, MembershipParts, OrgBroker, SignIn, Source, Stopped};
+use super::membership::{
+    self, Joined, Membership, MembershipParts, OrgBroker, OrgLender, SignIn, Source, Stopped,
+};
 use super::offering::Offering;
 use super::pins::Pins;
 use super::present::Present;
@@ -404,6 +406,7 @@ fn connectors(base: &Base, http: HttpClient, accounts: &OwnAccounts, source: Opt
         http,
         accounts: Arc::new(accounts.clone()),
         broker: source.map(|source| Arc::new(OrgBroker(source.org().clone())) as _),
+        lender: source.map(|source| Arc::new(OrgLender(source.org().clone())) as _),
         environment: environment(),
         opening_deadline: OPENING_DEADLINE,
         clock: Arc::clone(&base.clock),
