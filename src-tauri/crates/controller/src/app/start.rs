@@ -7,8 +7,8 @@ use std::time::Duration;
 use audit::{AuditEvent, EventRecord, Journal, JournalConfig, JournalFault};
 use connector::{Connectors, Voucher};
 use gateway::{Gate, GateConfig, Listening, Snapshots, Switch};
-use issuer::{Issuer, IssuerConfig, Limits, Named, Resources};
-use model::{AccountId, Advice, BoxFuture, DeviceId, ForPerson, ServerId, Subject};
+use issuer::{Issuer, IssuerConfig, Limits};
+use model::{AccountId, Advice, DeviceId, ForPerson, Subject};
 use os::{Clock, InstanceLock, SystemClock};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
@@ -25,21 +25,26 @@ use super::follow::{follow_journal, follow_keychain, follow_settings};
 use super::home::Home;
 use super::ledger::Ledger;
 use super::logs::Logs;
+use super::machine::{Machine, Watcher};
 use super::membership::{self, Joined, Membership, MembershipParts, OrgBroker, SignIn, Source};
+use super::offered::Offered;
 use super::offering::Offering;
 use super::pins::Pins;
 use super::present::Present;
 use super::published::Published;
 use super::settings::{Loaded, OrganisationSettings, SettingsFault};
 use super::socket;
-use super::tell::{Tell, issuer_event, visible_servers};
+use super::tell::{Tell, issuer_event};
 use crate::effect::Shell;
 use crate::event::Event;
 use crate::pending::{Now, PendingDesk, Surface};
+use crate::run::Ended;
 use crate::state::{AppState, Session};
 
 const CALL_DEADLINE: Duration = Duration::from_secs(120);
 const OPENING_DEADLINE: Duration = Duration::from_secs(30);
+/// How soon an organisation that was never met is asked again.
+const MEET_AGAIN: Duration = Duration::from_secs(5);
 const LIST_FRESH_FOR: Duration = Duration::from_secs(60);
 /// What programs get of this program's environment.
 const PASSED_ON: [&str; 9] =
@@ -70,7 +75,7 @@ pub struct App {
     pub logs: Logs,
     /// Where assistants connect: `http://127.0.0.1:<port>`.
     pub address: String,
-    ending: JoinHandle<()>,
+    ending: JoinHandle<Ended>,
 }
 
 /// The parts that hold state on disk, opened.
@@ -78,6 +83,7 @@ struct Opened {
     lock: InstanceLock,
     device: DeviceId,
     vault: Vault,
+    machine: Machine,
     settings: Result<Loaded, SettingsFault>,
     joined: Option<Joined>,
     journal: Journal,
@@ -90,29 +96,26 @@ struct Opened {
 /// A [`StartFault`]: nothing runs then. Damaged state is none; it is set aside and reported.
 pub async fn start(options: Options) -> Result<App, StartFault> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let opened = open(&options.home, Arc::new(SystemKeychain), &clock).await?;
+    let opened = open(&options, Arc::new(SystemKeychain), &clock).await?;
     let listening = gateway::bind(options.home.kept_port()).await?;
     options.home.keep_port(listening.port())?;
     run(options, clock, opened, listening).await
 }
 
 async fn open(
-    home: &Home,
+    options: &Options,
     keychain: Arc<dyn Keychain>,
     clock: &Arc<dyn Clock>,
 ) -> Result<Opened, StartFault> {
+    let home = &options.home;
     home.create()?;
     let lock = os::lock_instance(&home.lock())?;
     let device = home.device()?;
     let vault = Vault::open(&home.vault(), keychain, Arc::clone(clock)).await;
-    let settings = Loaded::read(&home.settings());
-    let at = OrganisationSettings::find(&home.settings());
-    let joined = match at {
-        Some(at) => Some(
-            membership::join(at, home, device, vault.clone(), Arc::clone(clock))
-                .await
-                .map_err(StartFault::Organisation)?,
-        ),
+    let machine = Machine::read();
+    let settings = machine.own_settings(&home.settings());
+    let joined = match machine.organisation(&home.settings()) {
+        Some(at) => Some(joined(&machine, at, options, device, &vault, clock).await?),
         None => None,
     };
     let config = JournalConfig {
@@ -132,7 +135,33 @@ async fn open(
     if !recovery.detail.is_empty() {
         found.push(EventRecord::new(AuditEvent::JournalRepaired).with("detail", recovery.detail));
     }
-    Ok(Opened { lock, device, vault, settings, joined, journal, found })
+    Ok(Opened { lock, device, vault, machine, settings, joined, journal, found })
+}
+
+/// Joins the organisation. The one that IT has set on this machine is waited for: there is nothing else that could be offered.
+async fn joined(
+    machine: &Machine,
+    at: OrganisationSettings,
+    options: &Options,
+    device: DeviceId,
+    vault: &Vault,
+    clock: &Arc<dyn Clock>,
+) -> Result<Joined, StartFault> {
+    let mut told = false;
+    loop {
+        let joined =
+            membership::join(at.clone(), &options.home, device, vault.clone(), Arc::clone(clock)).await;
+        match joined {
+            Err(advice) if membership::is_not_met(&advice) && machine.managed().is_some() => {
+                tracing::warn!(%advice, "the organisation is waited for");
+                if !std::mem::replace(&mut told, true) {
+                    options.shell.perform(membership::waiting_for(&at));
+                }
+                tokio::time::sleep(MEET_AGAIN).await;
+            }
+            joined => return joined.map_err(StartFault::Organisation),
+        }
+    }
 }
 
 /// What almost every part needs.
@@ -161,15 +190,15 @@ async fn run(
     opened: Opened,
     listening: Listening,
 ) -> Result<App, StartFault> {
-    let Opened { lock, device, vault, settings, joined, journal, found } = opened;
+    let Opened { lock, device, vault, machine, settings, joined, journal, found } = opened;
     let Options { home, desktop, shell, list_grace } = options;
     let address = format!("http://127.0.0.1:{}", listening.port());
     let (events, inbox) = mpsc::unbounded_channel();
-    let base = base(&home, surface(desktop, &settings), clock, vault, journal, events, &address);
+    let base = base(&home, surface(desktop, &machine, &settings), clock, vault, journal, events, &address);
     // Before anything is read: what is unlocked while this starts has to be read again.
     let was_sealed = !base.vault.is_durable();
     let parts = membership_parts(&base);
-    let Rule { offerings, present, source } = rule(&home, &base, &settings, joined, &parts);
+    let Rule { offerings, present, source } = rule(&home, &base, &machine, &settings, joined, &parts);
     let shared = source.is_some();
 
     let (wanted, asked) = mpsc::unbounded_channel();
@@ -210,7 +239,7 @@ async fn run(
         .map_err(|fault| StartFault::Trust(fault.to_string()))?;
     catalog.begin().await;
     report_start(&base, &found, &issuer, &address, present.now().filter(|_| !shared));
-    follow(&base, shared, present.clone(), accounts.clone());
+    let watcher = follow(&base, machine, shared, present.clone(), accounts.clone());
     if was_sealed {
         follow_unlocking(&base, &issuer, &accounts, sign_in.as_ref());
     }
@@ -235,10 +264,11 @@ async fn run(
     let server = tokio::spawn(gateway::serve(listening, gate, stopped));
     let Base { now, desk, events, journal, .. } = base;
     let controller = crate::run::run(AppState::starting(desktop), inbox, published, now, shell, engine);
-    let last = Last { stop, socket, catalog, server, accounts, membership, journal, lock };
+    let last = Last { stop, socket, catalog, server, watcher, accounts, membership, journal, lock };
     let ending = tokio::spawn(async move {
-        controller.await;
+        let ended = controller.await;
         last.end().await;
+        ended
     });
     Ok(App { state, events, desk, logs, address, ending })
 }
@@ -249,6 +279,7 @@ struct Last {
     socket: JoinHandle<()>,
     catalog: JoinHandle<()>,
     server: JoinHandle<()>,
+    watcher: JoinHandle<()>,
     accounts: OwnAccounts,
     membership: Option<Membership>,
     journal: Journal,
@@ -261,6 +292,7 @@ impl Last {
         let _ = self.stop.send(true);
         self.socket.abort();
         self.catalog.abort();
+        self.watcher.abort();
         if let Err(error) = self.server.await {
             tracing::error!(%error, "the server ended badly");
         }
@@ -274,11 +306,12 @@ impl Last {
     }
 }
 
-fn surface(desktop: bool, settings: &Result<Loaded, SettingsFault>) -> Surface {
+fn surface(desktop: bool, machine: &Machine, settings: &Result<Loaded, SettingsFault>) -> Surface {
     if desktop {
         return Surface::Desktop;
     }
-    let answers_allowed = settings.as_ref().is_ok_and(|loaded| loaded.settings.answer_in_terminal);
+    let own = settings.as_ref().is_ok_and(|loaded| loaded.settings.answer_in_terminal);
+    let answers_allowed = machine.terminal_answers().unwrap_or(own);
     Surface::Terminal { browser: crate::can_open_browser(), answers_allowed }
 }
 
@@ -302,6 +335,7 @@ fn base(
 fn rule(
     home: &Home,
     base: &Base,
+    machine: &Machine,
     settings: &Result<Loaded, SettingsFault>,
     joined: Option<Joined>,
     parts: &MembershipParts,
@@ -318,11 +352,11 @@ fn rule(
         }
         None => {
             let (_, user) = os::current_user();
-            Rule {
-                offerings: follow_settings(home.settings(), base.tell.clone(), settings),
-                present: Present::always(Subject::local(user)),
-                source: None,
-            }
+            let offerings = match machine.nothing() {
+                Some(why) => watch::Sender::new(Arc::new(Offering::none(why))).subscribe(),
+                None => follow_settings(home.settings(), base.tell.clone(), settings),
+            };
+            Rule { offerings, present: Present::always(Subject::local(user)), source: None }
         }
     }
 }
@@ -357,11 +391,19 @@ fn account_parts(
     }
 }
 
-/// What changes by itself is noticed from now on.
-fn follow(base: &Base, shared: bool, present: Present, accounts: OwnAccounts) {
+/// What changes by itself is noticed from now on. What is returned watches the machine, and keeps the journal open.
+fn follow(
+    base: &Base,
+    machine: Machine,
+    shared: bool,
+    present: Present,
+    accounts: OwnAccounts,
+) -> JoinHandle<()> {
     follow_keychain(base.vault.clone(), base.tell.clone());
     follow_journal(base.journal.clone(), shared, base.tell.clone());
     tokio::spawn(follow_present(present, accounts, base.tell.clone()));
+    let watcher = Watcher { first: machine, tell: base.tell.clone(), journal: base.journal.clone() };
+    tokio::spawn(watcher.run())
 }
 
 /// Has everything that reads the vault when it starts read it again, should the keychain have been out of reach then. A
@@ -502,47 +544,11 @@ fn socket_desk(
 }
 
 impl App {
-    /// Waits until the application has ended: the person quit, and everything is on disk.
-    pub async fn ended(self) {
-        if let Err(error) = self.ending.await {
+    /// Waits until the application has ended, and everything is on disk.
+    pub async fn ended(self) -> Ended {
+        self.ending.await.unwrap_or_else(|error| {
             tracing::error!(%error, "the application ended badly");
-        }
-    }
-}
-
-/// The virtual servers and the person, for the authorization server.
-struct Offered {
-    snapshots: Snapshots,
-    present: Present,
-    offerings: watch::Receiver<Arc<Offering>>,
-    sign_in: Option<Arc<SignIn>>,
-}
-
-impl Resources for Offered {
-    fn server(&self, server: &ServerId) -> Option<String> {
-        self.snapshots.current().servers.get(server).map(|view| view.title.clone())
-    }
-
-    fn servers(&self) -> Vec<ServerId> {
-        visible_servers(&self.snapshots.current(), self.present.now().as_deref())
-    }
-
-    fn current_subject(&self) -> Option<Arc<Subject>> {
-        self.present.now()
-    }
-
-    fn named(&self, client_id: &str) -> Named {
-        self.offerings.borrow().assistant(client_id)
-    }
-
-    fn signed_in(&self) -> BoxFuture<'_, Option<Arc<Subject>>> {
-        Box::pin(async {
-            if let (None, Some(sign_in)) = (self.present.now(), &self.sign_in)
-                && let Err(advice) = sign_in.sign_in_for_assistant().await
-            {
-                tracing::info!(%advice, "nobody signed in for an assistant that asks");
-            }
-            self.present.now()
+            Ended::Quit
         })
     }
 }

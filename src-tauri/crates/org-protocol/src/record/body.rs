@@ -405,6 +405,10 @@ event_kinds! {
     BundleApplied = "bundle-applied",
     /// A policy bundle was refused; the last good one stays.
     BundleRefused = "bundle-refused",
+    /// What the administrator has set on the machine changed.
+    ManagedChanged = "managed-changed",
+    /// What the administrator has set on the machine cannot be used; nothing of it is obeyed.
+    ManagedRefused = "managed-refused",
     /// A connector's tool is not what was accepted; it is held.
     ToolHeld = "tool-held",
     /// Somebody accepted a changed tool.

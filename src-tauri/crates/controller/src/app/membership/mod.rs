@@ -22,6 +22,7 @@ use super::home::Home;
 use super::offering::{Offering, Validity};
 use super::settings::OrganisationSettings;
 use super::tell::{Lamp, Tell};
+use crate::effect::{Effect, Notice, Place};
 use crate::pending::PendingDesk;
 
 pub(crate) use broker::OrgBroker;
@@ -74,6 +75,28 @@ pub(crate) async fn join(
     Ok(Joined { org, id, at, applied, first, trouble })
 }
 
+/// The code of an organisation that was never met and does not answer.
+const NOT_MET: &str = "org-first-start";
+
+/// Whether it may be met later.
+pub(crate) fn is_not_met(why: &Advice) -> bool {
+    why.code == NOT_MET
+}
+
+/// The notification that it is waited for.
+pub(crate) fn waiting_for(at: &OrganisationSettings) -> Effect {
+    Effect::Notify(Notice {
+        about: None,
+        title: "Deskgate waits for your organisation".to_owned(),
+        body: format!(
+            "{} does not answer. Deskgate goes on by itself as soon as it does. Check the network connection.",
+            at.config_url.host_str().unwrap_or_default()
+        ),
+        place: Place::Overview,
+        offer: None,
+    })
+}
+
 async fn first_met(org: &Org) -> Result<(String, Option<Candidate>), Advice> {
     let (first, fault) = match org.fetch().await {
         Ok(Fetched::New(candidate)) => (Some(*candidate), None),
@@ -84,7 +107,7 @@ async fn first_met(org: &Org) -> Result<(String, Option<Candidate>), Advice> {
         // Whoever follows the policy asks for the rest again.
         (Some(id), _) => Ok((id, first)),
         (None, Some(OrgFault::NotReached(_) | OrgFault::Unreachable(_))) => Err(Advice::new(
-            "org-first-start",
+            NOT_MET,
             format!("The server of your organisation, {}, does not answer.", shown(org)),
             "Deskgate has not met it before, so it does not know yet what you may do.",
             "Check the network connection, then start Deskgate again.",
