@@ -8,11 +8,15 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use model::{Advice, Digest, ForPerson, Timestamp};
+use model::{Advice, ConnectorId, Digest, ForPerson, Timestamp, ToolName};
 use org_protocol::{
     Content, Envelope, EventKind, Freshness, PublicKey, Ratchet, Refusal, Root, RootFingerprint, TrustState,
 };
 use policy::{Policy, PolicyFault, PolicyInput, PolicyVersion};
+
+mod left_behind;
+
+pub(crate) use left_behind::LeftBehind;
 
 use crate::author::{MANIFEST_PATH, bundle_path, read_manifest, root_path};
 use crate::store::{Store, StoreFault};
@@ -85,6 +89,9 @@ pub(crate) enum PublishFault {
         /// What this server is.
         own: String,
     },
+    /// Desktops would be left without a policy that they can read.
+    #[error("{0}")]
+    LeftBehind(LeftBehind),
     /// The database failed.
     #[error(transparent)]
     Store(#[from] StoreFault),
@@ -102,6 +109,11 @@ impl ForPerson for PublishFault {
             Self::Issuer { .. } => (
                 "publish-issuer",
                 "Name this server's public URL as identity_provider.issuer and sign the folder again.",
+            ),
+            Self::LeftBehind(_) => (
+                "publish-left-behind",
+                "Update Deskgate there first, or leave out the keys that `bundle check` names. `--leave-behind` publishes all the same: \
+                 those desktops obey their last policy until it expires, and then permit nothing.",
             ),
             Self::Store(_) => ("server-fault", "See the server's log."),
         };
@@ -140,8 +152,9 @@ impl Publication {
     pub(crate) async fn publish(
         &self,
         documents: &BTreeMap<String, Vec<u8>>,
+        leave_behind: bool,
         now: Timestamp,
-    ) -> Result<Published, PublishFault> {
+    ) -> Result<(Published, LeftBehind), PublishFault> {
         let _turn = self.turn.lock().await;
         let trust = self.trusted(documents, now).await?;
         if !trust.root().receipt_keys().contains(&self.receipt_key) {
@@ -152,11 +165,15 @@ impl Publication {
         if provider.saml.is_some() && !crate::op::is_issuer(&self.issuer, provider) {
             return Err(PublishFault::Issuer { named: provider.issuer.clone(), own: self.issuer.clone() });
         }
+        let left = LeftBehind::by(live.trust.applied(), &self.store.devices().await?, now);
+        if !left.is_empty() && !leave_behind {
+            return Err(PublishFault::LeftBehind(left));
+        }
         let published = live.published();
         let event = EventKind::BundleUpdated { epoch: published.epoch, version: published.version };
         self.store.publish(&kept, live.trust.ratchet(), &event, now).await?;
         self.put_in_force(live);
-        Ok(published)
+        Ok((published, left))
     }
 
     /// Trust after walking all root documents that are new.
@@ -218,6 +235,14 @@ impl Live {
     /// The policy.
     pub(crate) fn policy(&self) -> &Policy {
         &self.policy
+    }
+
+    /// Whether the connector has a tool of this name.
+    pub(crate) fn knows_tool(&self, connector: &ConnectorId, tool: &ToolName) -> bool {
+        let pinned = self.content.tools.get(connector).into_iter().flat_map(|tools| &tools.0);
+        pinned
+            .into_iter()
+            .any(|definition| crate::author::tool_name(definition).as_deref() == Some(tool.as_str()))
     }
 
     /// How current it is.

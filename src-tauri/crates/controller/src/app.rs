@@ -18,6 +18,7 @@ mod machine;
 mod membership;
 mod offered;
 mod offering;
+mod open;
 mod pins;
 mod present;
 mod published;

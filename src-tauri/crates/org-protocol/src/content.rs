@@ -12,11 +12,13 @@ use url::Url;
 
 use crate::account::AccountFault;
 use crate::client::{ClientMetadataUrl, LoopbackRedirect, TokenHeader};
+use crate::format::READABLE_FORMATS;
 use crate::sign_in_host::SignInHost;
 use crate::{ClaimTypes, ProviderFault, ProviderKind, SamlProvider, SamlProviderFault};
 
-/// The format version of [`Content`] that this program writes and reads.
-pub const CONTENT_FORMAT: u32 = 1;
+/// The newest format version of [`Content`] that this program writes. Which it reads says [`crate::READABLE_FORMATS`]; which keys
+/// each format brought, `format.rs`.
+pub const CONTENT_FORMAT: u32 = 2;
 
 /// What stands for the chosen credential's secret in the environment of a brokered stdio connector, as in
 /// `environment = { DSN = "${credential}" }`. A brokered HTTP connector gets the secret as its bearer token instead.
@@ -26,7 +28,7 @@ pub const CREDENTIAL_PLACEHOLDER: &str = "${credential}";
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Content {
-    /// The format version: [`CONTENT_FORMAT`].
+    /// The format version, at most [`CONTENT_FORMAT`]. A content uses no key that came with a later one.
     pub format: u32,
     /// The organisation's settings.
     pub org: OrgSettings,
@@ -466,6 +468,14 @@ pub enum ContentFault {
     /// The content's format version is not known here.
     #[error("the content has format {0}, which this version cannot read")]
     Format(u32),
+    /// A key that came with a later format: whoever wrote that knew another meaning of it, or none.
+    #[error("the content has format {format}, which has no {at}")]
+    LaterKey {
+        /// The content's format.
+        format: u32,
+        /// Where the key stands.
+        at: String,
+    },
     /// A server names a connector that does not exist.
     #[error("server {server} names connector {connector}, which does not exist")]
     UnknownConnector {
@@ -503,8 +513,13 @@ impl Content {
     /// # Errors
     /// The first [`ContentFault`] found.
     pub fn checked(self) -> Result<Self, ContentFault> {
-        if self.format != CONTENT_FORMAT {
+        if !READABLE_FORMATS.contains(&self.format) {
             return Err(ContentFault::Format(self.format));
+        }
+        if self.format < CONTENT_FORMAT
+            && let Some(later) = self.later_uses().iter().find(|found| found.key.format > self.format)
+        {
+            return Err(ContentFault::LaterKey { format: self.format, at: later.at.join(".") });
         }
         self.org.identity_provider.checked()?;
         if let Some(saml) = &self.org.identity_provider.saml {
@@ -539,50 +554,4 @@ impl Content {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_credential_fits_together_and_fits_its_connector() {
-        let check = |at: &str, credential: &str| {
-            let text = format!(r#"{{"title":"T",{at},"credential":{credential}}}"#);
-            serde_json::from_str::<ConnectorSpec>(&text).expect(credential).check_credential()
-        };
-        let (url, command) = (r#""url":"https://mcp.example/""#, r#""command":["mcp"]"#);
-        let redirects = r#""redirect_uris":["http://127.0.0.1:8400/callback"]"#;
-        let oauth = |more: &str| format!(r#"{{"kind":"user_oauth",{more}}}"#);
-        assert_eq!(check(url, &oauth(&format!(r#""client_id":"c",{redirects}"#))), Ok(()));
-        assert_eq!(check(url, &oauth(redirects)), Err(CredentialFault::RedirectOfNobody));
-        assert_eq!(check(url, &oauth(r#""client_secret":"s""#)), Err(CredentialFault::SecretOfNobody));
-        for of_requests in [
-            r#"{"kind":"user_token","header":"X-API-Key"}"#,
-            r#"{"kind":"client_credentials","client_id":"c","authentication":"private_key_jwt"}"#,
-            r#"{"kind":"enterprise","client_id":"c","or_ask":true}"#,
-        ] {
-            assert_eq!(check(url, of_requests), Ok(()));
-            assert_eq!(check(command, of_requests), Err(CredentialFault::NoUrl));
-        }
-        for wrong in [
-            r#"{"kind":"user_token","header":"Host"}"#,
-            r#"{"kind":"client_credentials"}"#,
-            r#"{"kind":"enterprise","client_id":"c","ask":true}"#,
-        ] {
-            assert!(serde_json::from_str::<CredentialSpec>(wrong).is_err(), "{wrong}");
-        }
-    }
-
-    #[test]
-    fn a_tool_list_is_whole_unless_it_says_otherwise_in_known_words() {
-        let server = |more: &str| {
-            serde_json::from_str::<ServerSpec>(&format!(r#"{{"title":"T","connectors":[]{more}}}"#))
-        };
-        assert_eq!(server("").unwrap().tool_list, ToolList::Whole);
-        assert_eq!(server(r#","tool_list":"search""#).unwrap().tool_list, ToolList::Search);
-        for wrong in [r#","tool_list":"Search""#, r#","tool_list":true"#, r#","tool_lists":"search""#] {
-            assert!(server(wrong).is_err(), "{wrong}");
-        }
-        let written = |more: &str| serde_json::to_string(&server(more).unwrap()).unwrap();
-        assert!(!written("").contains("tool_list"), "older readers know nothing of it");
-        assert!(written(r#","tool_list":"search""#).contains(r#""tool_list":"search""#));
-    }
-}
+mod tests;

@@ -123,6 +123,14 @@ pub enum Refusal {
         /// The formats that it has.
         formats: Vec<u32>,
     },
+    /// The bundle is of another format than the manifest says.
+    #[error("the bundle has format {found}, the manifest says {expected}")]
+    BundleFormat {
+        /// The manifest's.
+        expected: u32,
+        /// The bundle's.
+        found: u32,
+    },
     /// A bundle was offered before any manifest.
     #[error("no manifest was accepted yet")]
     NoManifest,
@@ -192,6 +200,7 @@ impl Refusal {
             Self::TooLarge { .. } => "bundle-too-large",
             Self::BundleSize { .. } => "bundle-size",
             Self::BundleDigest { .. } => "bundle-digest",
+            Self::BundleFormat { .. } => "bundle-format",
             Self::ContentJson(_) | Self::Content(_) => "bundle-unreadable",
             Self::Altered { .. } => "bundle-altered",
             Self::RatchetFormat(_) => "trust-state-too-new",
@@ -238,6 +247,7 @@ impl ForPerson for Refusal {
             | Self::TooLarge { .. }
             | Self::BundleSize { .. }
             | Self::BundleDigest { .. }
+            | Self::BundleFormat { .. }
             | Self::ContentJson(_)
             | Self::Content(_) => (
                 "The organisation's new policy could not be verified and was refused.",

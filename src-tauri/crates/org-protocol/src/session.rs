@@ -1,5 +1,7 @@
 //! Enrolling a device and opening a session: what goes over the wire, and how an ID token is bound to a device key.
 
+use std::collections::BTreeSet;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use model::{DeviceId, Subject, Timestamp};
@@ -86,7 +88,7 @@ pub struct EnrolRequest {
     pub device: DeviceDescription,
 }
 
-/// How a device describes itself. Shown to administrators; nothing is decided by it.
+/// How a device describes itself. Shown to administrators; nothing that anybody may do is decided by it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DeviceDescription {
@@ -96,6 +98,14 @@ pub struct DeviceDescription {
     pub platform: String,
     /// The version of Deskgate on it.
     pub app_version: String,
+    /// The formats of a bundle that it reads ([`crate::READABLE_FORMATS`]): nothing is published that it could not follow. Who
+    /// does not say it reads the first.
+    #[serde(default = "first_format")]
+    pub content_formats: BTreeSet<u32>,
+}
+
+fn first_format() -> BTreeSet<u32> {
+    [1].into()
 }
 
 /// The device is known.
@@ -125,6 +135,9 @@ pub struct SessionRequest {
     /// used once and not kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub access_token: Option<String>,
+    /// The device as it is now: Deskgate on it may be another version than when it was enrolled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<DeviceDescription>,
 }
 
 /// A session. The token is bound to the device key and of no use without it.
@@ -188,6 +201,7 @@ mod tests {
             id_token: "secret".to_owned(),
             nonce_seed: NonceSeed::from_bytes([0; 32]),
             access_token: Some("secret".to_owned()),
+            device: None,
         };
         assert!(!format!("{request:?}").contains("secret"));
     }

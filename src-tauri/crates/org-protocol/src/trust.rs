@@ -4,14 +4,15 @@
 //! A state only moves forward. Whoever drives it persists [`Ratchet`] before acting on the state, and keeps the last
 //! good documents; a document that is refused changes nothing.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use model::{DeviceId, Digest, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::content::{CONTENT_FORMAT, Content};
+use crate::content::Content;
 use crate::dsse::Envelope;
+use crate::format::newest_readable;
 use crate::manifest::{BUNDLE_LIMIT, BundleRef, MANIFEST_FORMAT, MANIFEST_LIMIT, MANIFEST_TYPE, Manifest};
 use crate::refusal::Refusal;
 use crate::root::{ROOT_LIMIT, ROOT_TYPE, Root, RootFingerprint};
@@ -236,7 +237,7 @@ impl TrustState {
         Ok(next)
     }
 
-    /// The bundle to fetch: what the latest manifest has for this device in the format that this program reads.
+    /// The bundle to fetch: what the latest manifest has for this device in the newest format that this program reads.
     /// `None` where that bundle is already applied under that manifest, or where no manifest was accepted.
     ///
     /// # Errors
@@ -244,9 +245,7 @@ impl TrustState {
     pub fn wanted(&self, device: Option<DeviceId>) -> Result<Option<BundleRef>, Refusal> {
         let (Some(manifest), Some(mark)) = (&self.seen, &self.ratchet.seen) else { return Ok(None) };
         let bundles = manifest.bundles_for(device);
-        let bundle = bundles
-            .get(&CONTENT_FORMAT)
-            .ok_or_else(|| Refusal::NoReadableBundle { formats: bundles.keys().copied().collect() })?;
+        let (_, bundle) = newest_readable(bundles).ok_or_else(|| no_readable(bundles))?;
         if bundle.size > BUNDLE_LIMIT {
             return Err(Refusal::TooLarge { size: bundle.size, limit: BUNDLE_LIMIT });
         }
@@ -264,9 +263,7 @@ impl TrustState {
             return Err(Refusal::NoManifest);
         };
         let bundles = manifest.bundles_for(device);
-        let Some(bundle) = bundles.get(&CONTENT_FORMAT) else {
-            return Err(Refusal::NoReadableBundle { formats: bundles.keys().copied().collect() });
-        };
+        let (format, bundle) = newest_readable(bundles).ok_or_else(|| no_readable(bundles))?;
         let size = bytes.len() as u64;
         if size > BUNDLE_LIMIT {
             return Err(Refusal::TooLarge { size, limit: BUNDLE_LIMIT });
@@ -279,6 +276,9 @@ impl TrustState {
             return Err(Refusal::BundleDigest { expected: bundle.sha256, found });
         }
         let content = parse_content(bytes, &self.ratchet.org)?;
+        if content.format != format {
+            return Err(Refusal::BundleFormat { expected: format, found: content.format });
+        }
         let mut next = self.clone();
         next.ratchet.applied = Some(AppliedMark { manifest: mark.clone(), bundle: found });
         next.applied = Some(manifest.clone());
@@ -387,6 +387,10 @@ impl Ratchet {
             Ok(())
         }
     }
+}
+
+fn no_readable(bundles: &BTreeMap<u32, BundleRef>) -> Refusal {
+    Refusal::NoReadableBundle { formats: bundles.keys().copied().collect() }
 }
 
 fn check_times(manifest: &Manifest, now: Timestamp) -> Result<(), Refusal> {

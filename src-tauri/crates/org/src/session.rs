@@ -99,6 +99,7 @@ impl Org {
             id_token: token.expose_secret().to_owned(),
             nonce_seed: seed.clone(),
             access_token: access.as_ref().map(|access| access.expose_secret().to_owned()),
+            device: Some(self.0.description.clone()),
         };
         let answer = match self.0.ask_session(&request, &key).await {
             Err(OrgFault::Refused { advice, .. }) if advice.code == "device-unknown" => {

@@ -235,6 +235,7 @@ fn content_file(fault: &ContentFault) -> PathBuf {
         }
         ContentFault::Transport => PathBuf::from("connectors"),
         ContentFault::Format(_)
+        | ContentFault::LaterKey { .. }
         | ContentFault::Provider(_)
         | ContentFault::Saml(_)
         | ContentFault::SignInHost(_)
@@ -334,7 +335,7 @@ fn named(file: &Path, suffix: &str) -> Option<String> {
     name.strip_suffix(suffix).map(ToOwned::to_owned)
 }
 
-fn line_of(text: &str, offset: usize) -> usize {
+pub(super) fn line_of(text: &str, offset: usize) -> usize {
     text.bytes().take(offset).filter(|byte| *byte == b'\n').count() + 1
 }
 

@@ -7,7 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use model::{Digest, Timestamp};
-use org_protocol::{CONTENT_FORMAT, Content, Envelope, MANIFEST_FORMAT, MANIFEST_TYPE, Manifest, Root};
+use org_protocol::{Content, Envelope, MANIFEST_FORMAT, MANIFEST_TYPE, Manifest, Root, newest_readable};
 use serde::Serialize;
 
 use super::difference::{Difference, differences};
@@ -133,12 +133,12 @@ fn signed_by(root: &Root, envelope: &[u8]) -> Option<Manifest> {
 }
 
 fn names(manifest: &Manifest, digest: Digest) -> bool {
-    manifest.all_bundles().any(|(format, bundle)| format == CONTENT_FORMAT && bundle.sha256 == digest)
+    manifest.all_bundles().any(|(_, bundle)| bundle.sha256 == digest)
 }
 
 fn signing(manifest: &Manifest) -> Option<Signing> {
     let Manifest { epoch, version, issued, bundles, .. } = manifest;
-    let bundle = bundles.get(&CONTENT_FORMAT)?.sha256;
+    let bundle = newest_readable(bundles)?.1.sha256;
     Some(Signing { epoch: *epoch, version: *version, issued: *issued, bundle })
 }
 

@@ -74,7 +74,7 @@ pub enum SignFault {
     Content(String),
 }
 
-/// Signs a checked content.
+/// Signs a checked content: one bundle for each format in which all of it can be said.
 ///
 /// # Errors
 /// A [`SignFault`].
@@ -87,13 +87,7 @@ pub fn sign(content: &Content, plan: &SignPlan) -> Result<Documents, SignFault> 
     if !root.roles.manifest.keys.contains(&plan.key.public().id()) {
         return Err(SignFault::WrongKey);
     }
-    let bundle = serde_json::to_vec(content).map_err(|fault| SignFault::Content(fault.to_string()))?;
-    let size = bundle.len() as u64;
-    if size > BUNDLE_LIMIT {
-        return Err(SignFault::TooLarge(size));
-    }
-    let sha256 = Digest::of(&bundle);
-    let path = bundle_path(sha256);
+    let bundles = bundles(content, &mut documents)?;
     let manifest = Manifest {
         format: MANIFEST_FORMAT,
         org: root.org.clone(),
@@ -101,15 +95,34 @@ pub fn sign(content: &Content, plan: &SignPlan) -> Result<Documents, SignFault> 
         version: next_version(plan.previous.as_deref(), root.epoch)?,
         issued: plan.now,
         expires: plan.now.plus(plan.valid_for),
-        bundles: [(CONTENT_FORMAT, BundleRef { sha256, size, path: path.clone() })].into(),
+        bundles,
         rollout: None,
         revoked_digests: BTreeSet::new(),
     };
     let payload = serde_json::to_vec(&manifest).map_err(|fault| SignFault::Content(fault.to_string()))?;
     let envelope = Envelope::sign(MANIFEST_TYPE, &payload, &[&plan.key]);
     documents.insert(MANIFEST_PATH.to_owned(), envelope.to_json());
-    documents.insert(path, bundle);
     Ok(Documents(documents))
+}
+
+/// One bundle for each format from the lowest on in which the whole content can be said, also as documents.
+fn bundles(
+    content: &Content,
+    documents: &mut BTreeMap<String, Vec<u8>>,
+) -> Result<BTreeMap<u32, BundleRef>, SignFault> {
+    let one = |format| {
+        let content = Content { format, ..content.clone() };
+        let bundle = serde_json::to_vec(&content).map_err(|fault| SignFault::Content(fault.to_string()))?;
+        let size = bundle.len() as u64;
+        if size > BUNDLE_LIMIT {
+            return Err(SignFault::TooLarge(size));
+        }
+        let sha256 = Digest::of(&bundle);
+        let path = bundle_path(sha256);
+        documents.insert(path.clone(), bundle);
+        Ok((format, BundleRef { sha256, size, path }))
+    };
+    (content.lowest_format()..=CONTENT_FORMAT).map(one).collect()
 }
 
 /// Where the manifest lies.
@@ -272,6 +285,19 @@ mod tests {
         let wanted = state.wanted(None).expect("readable").expect("new");
         let (_, applied) = state.accept_bundle(None, &documents.0[&wanted.path]).expect("applies");
         assert_eq!(applied.org.id, "example");
+    }
+
+    #[test]
+    fn one_bundle_is_signed_for_each_format_that_says_it_all() {
+        let documents = sign(&content(), &plan("example")).expect("signs");
+        let manifest = read_manifest(&documents.0[MANIFEST_PATH]).expect("a manifest");
+        let formats = manifest.bundles.iter().map(|(format, bundle)| {
+            let content: Content = serde_json::from_slice(&documents.0[&bundle.path]).expect("a content");
+            let format_of_file = content.format;
+            assert!(content.checked().is_ok());
+            (*format, format_of_file)
+        });
+        assert_eq!(formats.collect::<Vec<_>>(), [(1, 1), (2, 2)]);
     }
 
     #[test]

@@ -19,9 +19,9 @@ async fn what_is_published_is_in_force_told_and_taken_up_again() {
     let mut org = TestOrg::new(NOW);
     let (_dir, store, publication) = publication(&org).await;
     assert!(publication.live().is_none());
-    let first = publication.publish(&org.signed(&example()), NOW).await.expect("publishes");
+    let (first, _) = publication.publish(&org.signed(&example()), false, NOW).await.expect("publishes");
     assert_eq!((first.org.as_str(), first.version), ("example", 1));
-    let second = publication.publish(&org.signed(&example()), NOW).await.expect("publishes");
+    let (second, _) = publication.publish(&org.signed(&example()), false, NOW).await.expect("publishes");
     assert_eq!(second.version, 2);
     let events = store.events_after(0, model::DeviceId::new(), Digest::of(b""), 10).await.expect("reads");
     assert_eq!(
@@ -38,16 +38,16 @@ async fn an_older_one_and_a_stranger_s_change_nothing() {
     let mut org = TestOrg::new(NOW);
     let (_dir, _store, publication) = publication(&org).await;
     let old = org.signed(&example());
-    publication.publish(&org.signed(&example()), NOW).await.expect("publishes");
+    publication.publish(&org.signed(&example()), false, NOW).await.expect("publishes");
     let before = publication.live().map(|live| live.published());
     assert!(matches!(
-        publication.publish(&old, NOW).await,
+        publication.publish(&old, false, NOW).await,
         Err(PublishFault::Refused { refusal: Refusal::Rollback { seen: 2, found: 1 }, .. })
     ));
     let mut stranger = TestOrg::new(NOW);
     stranger.manifest = org.root.clone();
     assert!(matches!(
-        publication.publish(&stranger.signed(&example()), NOW).await,
+        publication.publish(&stranger.signed(&example()), false, NOW).await,
         Err(PublishFault::Refused { refusal: Refusal::Envelope(_), .. })
     ));
     assert_eq!(publication.live().map(|live| live.published()), before);
@@ -59,10 +59,13 @@ async fn broken_policies_and_missing_documents_change_nothing() {
     let (_dir, _store, publication) = publication(&org).await;
     let mut broken = example();
     broken.policies.insert("policies/x.cedar".to_owned(), "permit(".to_owned());
-    assert!(matches!(publication.publish(&org.signed(&broken), NOW).await, Err(PublishFault::Policy(_))));
+    assert!(matches!(
+        publication.publish(&org.signed(&broken), false, NOW).await,
+        Err(PublishFault::Policy(_))
+    ));
     let mut documents = org.signed(&example());
     documents.retain(|path, _| !path.starts_with("v1/bundles/"));
-    assert!(matches!(publication.publish(&documents, NOW).await, Err(PublishFault::Missing(_))));
+    assert!(matches!(publication.publish(&documents, false, NOW).await, Err(PublishFault::Missing(_))));
     assert!(publication.live().is_none());
 }
 
@@ -71,7 +74,10 @@ async fn a_server_whose_receipts_nobody_would_believe_publishes_nothing() {
     let mut org = TestOrg::new(NOW);
     let (_dir, store, _) = publication(&org).await;
     let other = Publication::open(store, org.root.public(), String::new()).await.expect("opens");
-    assert!(matches!(other.publish(&org.signed(&example()), NOW).await, Err(PublishFault::ReceiptKey(_))));
+    assert!(matches!(
+        other.publish(&org.signed(&example()), false, NOW).await,
+        Err(PublishFault::ReceiptKey(_))
+    ));
 }
 
 #[tokio::test]
@@ -81,5 +87,63 @@ async fn documents_go_through_a_folder() {
     let dir = tempfile::tempdir().expect("a directory");
     Documents(org.signed(&example())).write(dir.path()).expect("writes");
     let Documents(read) = Documents::read(dir.path()).expect("reads");
-    assert!(publication.publish(&read, NOW).await.is_ok());
+    assert!(publication.publish(&read, false, NOW).await.is_ok());
+}
+
+/// The next version, with no other bundles than those of one format.
+fn only(format: u32, org: &mut TestOrg) -> BTreeMap<String, Vec<u8>> {
+    let mut documents = org.signed(&example());
+    let mut manifest = read_manifest(&documents[MANIFEST_PATH]).expect("a manifest");
+    manifest.bundles.retain(|found, _| *found == format);
+    let payload = serde_json::to_vec(&manifest).expect("JSON");
+    let envelope = Envelope::sign(org_protocol::MANIFEST_TYPE, &payload, &[&org.manifest]);
+    documents.insert(MANIFEST_PATH.to_owned(), envelope.to_json());
+    documents
+}
+
+async fn enrolled(
+    store: &Store,
+    name: &str,
+    version: &str,
+    formats: &[u32],
+    now: Timestamp,
+) -> model::DeviceId {
+    let description = org_protocol::DeviceDescription {
+        name: name.to_owned(),
+        platform: "linux".to_owned(),
+        app_version: version.to_owned(),
+        content_formats: formats.iter().copied().collect(),
+    };
+    let subject = model::Subject::local("alice");
+    let id = model::DeviceId::new();
+    let new = crate::store::NewDevice { thumbprint: name, id, description: &description, subject: &subject };
+    store.enrol(&new, now).await.expect("enrols").id
+}
+
+#[tokio::test]
+async fn nothing_is_published_that_a_desktop_in_use_could_not_read() {
+    let mut org = TestOrg::new(NOW);
+    let (_dir, store, publication) = publication(&org).await;
+    let long_ago = Timestamp::from_seconds(NOW.seconds() - 91 * 86_400);
+    enrolled(&store, "new", "0.10.0", &[1, 2], NOW).await;
+    enrolled(&store, "forgotten", "0.1.0", &[1], long_ago).await;
+    let later = only(2, &mut org);
+    publication.publish(&later, false, NOW).await.expect("everybody in use reads it");
+
+    enrolled(&store, "old", "0.9.0", &[1], NOW).await;
+    let older = enrolled(&store, "older", "0.8.1", &[1], NOW).await;
+    let later = only(2, &mut org);
+    let before = publication.live().map(|live| live.published());
+    let Err(fault) = publication.publish(&later, false, NOW).await else { panic!("two are left behind") };
+    assert_eq!(
+        fault.to_string(),
+        "2 desktops in use would have no bundle that they can read: 1 with Deskgate \"0.8.1\", 1 with Deskgate \"0.9.0\""
+    );
+    assert_eq!(publication.live().map(|live| live.published()), before, "nothing was changed");
+    publication.publish(&org.signed(&example()), false, NOW).await.expect("with a bundle for each");
+
+    store.revoke_device(older, NOW).await.expect("revokes");
+    let later = only(2, &mut org);
+    let (_, left) = publication.publish(&later, true, NOW).await.expect("when told to go on");
+    assert!(left.to_string().starts_with("1 desktop in use "), "{left}");
 }

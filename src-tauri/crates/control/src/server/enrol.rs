@@ -13,6 +13,8 @@ use super::{Fault, Plane, Shared};
 use crate::identity::{IdentityFault, Verified};
 use crate::store::NewDevice;
 
+/// The most formats that a device says it reads.
+const MOST_FORMATS: usize = 64;
 /// The longest text by which a device describes itself, in characters.
 const DESCRIPTION_LIMIT: usize = 200;
 
@@ -115,12 +117,13 @@ pub(super) fn parsed<T: DeserializeOwned>(body: &[u8]) -> Result<T, Fault> {
     serde_json::from_slice(body).map_err(|_| Fault::bad_request("its body is not what it should be"))
 }
 
-fn bounded(description: &DeviceDescription) -> DeviceDescription {
+pub(super) fn bounded(description: &DeviceDescription) -> DeviceDescription {
     let clean =
         |text: &str| -> String { text.chars().filter(|c| !c.is_control()).take(DESCRIPTION_LIMIT).collect() };
     DeviceDescription {
         name: clean(&description.name),
         platform: clean(&description.platform),
         app_version: clean(&description.app_version),
+        content_formats: description.content_formats.iter().copied().take(MOST_FORMATS).collect(),
     }
 }

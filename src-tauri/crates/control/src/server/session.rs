@@ -11,7 +11,7 @@ use model::Digest;
 use org_protocol::{SESSION_FORMAT, SessionAnswer, SessionRequest};
 
 use super::caller::session_token;
-use super::enrol::{check_format, parsed, revoked, unknown};
+use super::enrol::{bounded, check_format, parsed, revoked, unknown};
 use super::{Fault, Shared};
 use crate::identity::IdentityFault;
 use crate::secret::new_secret;
@@ -68,6 +68,9 @@ pub(super) async fn open(
     };
     if !plane.store.open_session(&session).await? {
         return Err(IdentityFault::Ended.into());
+    }
+    if let Some(description) = &request.device {
+        plane.store.describe_device(&device, &bounded(description)).await?;
     }
     if !renews {
         let event = EventRecord::new(AuditEvent::SignedIn)

@@ -1,9 +1,11 @@
 //! Devices.
 
+use std::collections::BTreeSet;
+
 use model::{DeviceId, Subject, Timestamp};
 use org_protocol::{DeviceDescription, EventKind};
 
-use super::{IMMEDIATE, Store, StoreFault, parsed};
+use super::{IMMEDIATE, Store, StoreFault, from_json, parsed};
 
 /// A device that is known.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -14,8 +16,10 @@ pub struct Device {
     pub name: String,
     /// Its operating system.
     pub platform: String,
-    /// The version of Deskgate on it, when it was enrolled.
+    /// The version of Deskgate on it, when it last opened a session.
     pub app_version: String,
+    /// The formats of a bundle that it reads.
+    pub content_formats: BTreeSet<u32>,
     /// Who enrolled it, for people.
     pub enrolled_by: String,
     /// When.
@@ -39,7 +43,7 @@ pub(crate) struct NewDevice<'a> {
     pub subject: &'a Subject,
 }
 
-type DeviceRow = (String, String, String, String, String, i64, i64, Option<i64>);
+type DeviceRow = (String, String, String, String, String, String, i64, i64, Option<i64>);
 
 impl Store {
     /// Knows a device by its key. The same key again keeps its id and only renews the description; an id that another
@@ -60,16 +64,18 @@ impl Store {
         .await?;
         let id = if taken == 0 { device.id } else { DeviceId::new() };
         sqlx::query(
-            "INSERT INTO devices (id, thumbprint, name, platform, app_version, issuer, subject, label, enrolled_at, seen_at)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+            "INSERT INTO devices (id, thumbprint, name, platform, app_version, content_formats, issuer, subject, label, enrolled_at, seen_at)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
              ON CONFLICT (thumbprint) DO UPDATE
-             SET name = excluded.name, platform = excluded.platform, app_version = excluded.app_version",
+             SET name = excluded.name, platform = excluded.platform, app_version = excluded.app_version,
+                 content_formats = excluded.content_formats",
         )
         .bind(id.to_string())
         .bind(device.thumbprint)
         .bind(&description.name)
         .bind(&description.platform)
         .bind(&description.app_version)
+        .bind(serde_json::to_string(&description.content_formats).unwrap_or_default())
         .bind(&subject.issuer)
         .bind(&subject.subject)
         .bind(subject.label())
@@ -88,12 +94,40 @@ impl Store {
     /// A [`StoreFault`].
     pub(crate) async fn device_of_key(&self, thumbprint: &str) -> Result<Option<Device>, StoreFault> {
         let row: Option<DeviceRow> = sqlx::query_as(
-            "SELECT id, name, platform, app_version, label, enrolled_at, seen_at, revoked_at FROM devices WHERE thumbprint = ?",
+            "SELECT id, name, platform, app_version, content_formats, label, enrolled_at, seen_at, revoked_at
+             FROM devices WHERE thumbprint = ?",
         )
         .bind(thumbprint)
         .fetch_optional(&self.readers)
         .await?;
         row.map(device).transpose()
+    }
+
+    /// Renews how a device that is known describes itself.
+    ///
+    /// # Errors
+    /// A [`StoreFault`].
+    pub(crate) async fn describe_device(
+        &self,
+        device: &Device,
+        description: &DeviceDescription,
+    ) -> Result<(), StoreFault> {
+        let DeviceDescription { name, platform, app_version, content_formats } = description;
+        let known = (&device.name, &device.platform, &device.app_version, &device.content_formats);
+        if known == (name, platform, app_version, content_formats) {
+            return Ok(());
+        }
+        sqlx::query(
+            "UPDATE devices SET name = ?, platform = ?, app_version = ?, content_formats = ? WHERE id = ?",
+        )
+        .bind(name)
+        .bind(platform)
+        .bind(app_version)
+        .bind(serde_json::to_string(content_formats).unwrap_or_default())
+        .bind(device.id.to_string())
+        .execute(&self.writer)
+        .await?;
+        Ok(())
     }
 
     /// All devices, the latest first.
@@ -102,8 +136,8 @@ impl Store {
     /// A [`StoreFault`].
     pub(crate) async fn devices(&self) -> Result<Vec<Device>, StoreFault> {
         let rows: Vec<DeviceRow> = sqlx::query_as(
-            "SELECT id, name, platform, app_version, label, enrolled_at, seen_at, revoked_at FROM devices
-             ORDER BY enrolled_at DESC, id",
+            "SELECT id, name, platform, app_version, content_formats, label, enrolled_at, seen_at, revoked_at
+             FROM devices ORDER BY enrolled_at DESC, id",
         )
         .fetch_all(&self.readers)
         .await?;
@@ -143,12 +177,13 @@ impl Store {
 }
 
 fn device(row: DeviceRow) -> Result<Device, StoreFault> {
-    let (id, name, platform, app_version, enrolled_by, enrolled_at, seen_at, revoked_at) = row;
+    let (id, name, platform, app_version, formats, enrolled_by, enrolled_at, seen_at, revoked_at) = row;
     Ok(Device {
         id: parsed("device id", &id)?,
         name,
         platform,
         app_version,
+        content_formats: from_json("list of formats", &formats)?,
         enrolled_by,
         enrolled_at: Timestamp::from_micros(enrolled_at),
         seen_at: Timestamp::from_micros(seen_at),
@@ -177,6 +212,7 @@ mod tests {
             name: "laptop".to_owned(),
             platform: "linux".to_owned(),
             app_version: "0.1.0".to_owned(),
+            content_formats: org_protocol::readable_formats(),
         };
         let subject = Subject::local("alice");
         let device = NewDevice { thumbprint, id, description: &description, subject: &subject };

@@ -27,9 +27,12 @@ async fn a_broken_or_older_publication_changes_nothing() {
 
     let text = |bytes: &Vec<u8>| String::from_utf8(bytes.clone()).expect("JSON");
     let documents = old.iter().map(|(path, bytes)| (path.clone(), text(bytes))).collect();
-    assert_eq!(code(org.ask(&Ask::Publish { documents }).await), "bundle-rollback");
+    assert_eq!(code(org.ask(&Ask::Publish { documents, leave_behind: false }).await), "bundle-rollback");
     let truncated = old.iter().map(|(path, bytes)| (path.clone(), text(bytes)[1..].to_owned())).collect();
-    assert_eq!(code(org.ask(&Ask::Publish { documents: truncated }).await), "bundle-envelope");
+    assert_eq!(
+        code(org.ask(&Ask::Publish { documents: truncated, leave_behind: false }).await),
+        "bundle-envelope"
+    );
     assert_eq!(status(&org).await, current);
 }
 

@@ -34,6 +34,7 @@ pub(crate) struct Device<'o> {
     pub(crate) token: Option<String>,
     pub(crate) id: Option<DeviceId>,
     pub(crate) seed: NonceSeed,
+    pub(crate) description: DeviceDescription,
 }
 
 impl<'o> Device<'o> {
@@ -41,7 +42,13 @@ impl<'o> Device<'o> {
         let mut bytes = [0; 32];
         getrandom::fill(&mut bytes).expect("random numbers");
         let key = p256::ecdsa::SigningKey::from_slice(&bytes).expect("a scalar");
-        Self { org, key, token: None, id: None, seed: NonceSeed::from_bytes(bytes) }
+        let description = DeviceDescription {
+            name: "laptop".to_owned(),
+            platform: "linux".to_owned(),
+            app_version: "0.1.0".to_owned(),
+            content_formats: org_protocol::readable_formats(),
+        };
+        Self { org, key, token: None, id: None, seed: NonceSeed::from_bytes(bytes), description }
     }
 
     pub(crate) fn jwk(&self) -> Jwk {
@@ -91,11 +98,7 @@ impl<'o> Device<'o> {
             id_token,
             nonce_seed: self.seed.clone(),
             id: self.id.unwrap_or_else(DeviceId::new),
-            device: DeviceDescription {
-                name: "laptop".to_owned(),
-                platform: "linux".to_owned(),
-                app_version: "0.1.0".to_owned(),
-            },
+            device: self.description.clone(),
         }
     }
 
@@ -116,6 +119,7 @@ impl<'o> Device<'o> {
             id_token,
             nonce_seed: self.seed.clone(),
             access_token: None,
+            device: Some(self.description.clone()),
         };
         let answer = self.request(Method::POST, SESSION_PATH).json(&body).send().await.expect("answers");
         let answer: SessionAnswer = read(answer).await?;

@@ -8,6 +8,8 @@ mod commands;
 mod documents;
 mod enrolment;
 mod events;
+mod formats;
+mod halts;
 mod harness;
 mod logout;
 mod records;

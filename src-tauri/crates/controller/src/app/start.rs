@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use audit::{AuditEvent, EventRecord, Journal, JournalConfig, JournalFault};
+use audit::{AuditEvent, EventRecord, Journal};
 use connector::{Connectors, Voucher};
 use gateway::{Gate, GateConfig, Listening, Snapshots, Switch};
 use issuer::{Issuer, IssuerConfig, Limits};
@@ -13,7 +13,7 @@ use os::{Clock, InstanceLock, SystemClock};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use upstream::HttpClient;
-use vault::{Keychain, SystemKeychain, Vault};
+use vault::{SystemKeychain, Vault};
 
 use super::accounts::{AccountParts, OwnAccounts};
 use super::bridges::Bridges;
@@ -26,13 +26,14 @@ use super::home::Home;
 use super::ledger::Ledger;
 use super::logs::Logs;
 use super::machine::{Machine, Watcher};
-use super::membership::{self, Joined, Membership, MembershipParts, OrgBroker, SignIn, Source};
+use super::membership::{Joined, Membership, MembershipParts, OrgBroker, SignIn, Source, Stopped};
 use super::offered::Offered;
 use super::offering::Offering;
+use super::open::{Opened, open};
 use super::pins::Pins;
 use super::present::Present;
 use super::published::Published;
-use super::settings::{Loaded, OrganisationSettings, SettingsFault};
+use super::settings::{Loaded, SettingsFault};
 use super::socket;
 use super::tell::{Tell, issuer_event};
 use crate::effect::Shell;
@@ -43,8 +44,6 @@ use crate::state::{AppState, Session};
 
 const CALL_DEADLINE: Duration = Duration::from_secs(120);
 const OPENING_DEADLINE: Duration = Duration::from_secs(30);
-/// How soon an organisation that was never met is asked again.
-const MEET_AGAIN: Duration = Duration::from_secs(5);
 const LIST_FRESH_FOR: Duration = Duration::from_secs(60);
 /// What programs get of this program's environment.
 const PASSED_ON: [&str; 9] =
@@ -78,18 +77,6 @@ pub struct App {
     ending: JoinHandle<Ended>,
 }
 
-/// The parts that hold state on disk, opened.
-struct Opened {
-    lock: InstanceLock,
-    device: DeviceId,
-    vault: Vault,
-    machine: Machine,
-    settings: Result<Loaded, SettingsFault>,
-    joined: Option<Joined>,
-    journal: Journal,
-    found: Vec<EventRecord>,
-}
-
 /// Starts everything and returns once calls are taken.
 ///
 /// # Errors
@@ -100,68 +87,6 @@ pub async fn start(options: Options) -> Result<App, StartFault> {
     let listening = gateway::bind(options.home.kept_port()).await?;
     options.home.keep_port(listening.port())?;
     run(options, clock, opened, listening).await
-}
-
-async fn open(
-    options: &Options,
-    keychain: Arc<dyn Keychain>,
-    clock: &Arc<dyn Clock>,
-) -> Result<Opened, StartFault> {
-    let home = &options.home;
-    home.create()?;
-    let lock = os::lock_instance(&home.lock())?;
-    let device = home.device()?;
-    let vault = Vault::open(&home.vault(), keychain, Arc::clone(clock)).await;
-    let machine = Machine::read();
-    let settings = machine.own_settings(&home.settings());
-    let joined = match machine.organisation(&home.settings()) {
-        Some(at) => Some(joined(&machine, at, options, device, &vault, clock).await?),
-        None => None,
-    };
-    let config = JournalConfig {
-        // Records of another organisation, or of none, are never sent to this one.
-        org: joined.as_ref().map(|joined| joined.id.clone()),
-        ..JournalConfig::new(home.journal(), device, vault.mac_key("audit"))
-    };
-    let journal_clock = Arc::clone(clock);
-    let (journal, recovery) = tokio::task::spawn_blocking(move || Journal::open(config, journal_clock))
-        .await
-        .map_err(|_| JournalFault::Closed)??;
-    let mut found: Vec<_> = vault
-        .found()
-        .into_iter()
-        .map(|found| EventRecord::new(AuditEvent::StateSetAside).with("what", format!("{:?}", found.finding)))
-        .collect();
-    if !recovery.detail.is_empty() {
-        found.push(EventRecord::new(AuditEvent::JournalRepaired).with("detail", recovery.detail));
-    }
-    Ok(Opened { lock, device, vault, machine, settings, joined, journal, found })
-}
-
-/// Joins the organisation. The one that IT has set on this machine is waited for: there is nothing else that could be offered.
-async fn joined(
-    machine: &Machine,
-    at: OrganisationSettings,
-    options: &Options,
-    device: DeviceId,
-    vault: &Vault,
-    clock: &Arc<dyn Clock>,
-) -> Result<Joined, StartFault> {
-    let mut told = false;
-    loop {
-        let joined =
-            membership::join(at.clone(), &options.home, device, vault.clone(), Arc::clone(clock)).await;
-        match joined {
-            Err(advice) if membership::is_not_met(&advice) && machine.managed().is_some() => {
-                tracing::warn!(%advice, "the organisation is waited for");
-                if !std::mem::replace(&mut told, true) {
-                    options.shell.perform(membership::waiting_for(&at));
-                }
-                tokio::time::sleep(MEET_AGAIN).await;
-            }
-            joined => return joined.map_err(StartFault::Organisation),
-        }
-    }
 }
 
 /// What almost every part needs.
@@ -200,6 +125,7 @@ async fn run(
     let parts = membership_parts(&base);
     let Rule { offerings, present, source } = rule(&home, &base, &machine, &settings, joined, &parts);
     let shared = source.is_some();
+    let stopped = source.as_ref().map_or_else(Stopped::never, |(source, _)| source.stopped());
 
     let (wanted, asked) = mpsc::unbounded_channel();
     let http = HttpClient::new().map_err(|fault| StartFault::Trust(fault.to_string()))?;
@@ -207,12 +133,7 @@ async fn run(
     let accounts = OwnAccounts::new(account_parts(&base, voucher, http.clone(), &address, &wanted));
     let connectors = connectors(&base, http, &accounts, source.as_ref().map(|(source, _)| source));
     let sign_in = source.as_ref().map(|(_, sign_in)| Arc::clone(sign_in));
-    let offered = Offered {
-        snapshots: base.snapshots.clone(),
-        present: present.clone(),
-        offerings: offerings.clone(),
-        sign_in: sign_in.clone(),
-    };
+    let offered = offered(&base, &present, &offerings, sign_in.as_ref());
     let issuer = issuer(&base, listening.port(), offered).await?;
     let switch = Switch::default();
     let taken = watch::Sender::new(BTreeSet::new());
@@ -232,7 +153,8 @@ async fn run(
         None => None,
     };
     let asked = Asked { wanted: asked, taken, list_grace };
-    let mut catalog = catalog(&base, &accounts, connectors, present.clone(), offerings, asked).await;
+    let rule = (offerings, stopped);
+    let mut catalog = catalog(&base, &accounts, connectors, present.clone(), rule, asked).await;
     accounts
         .belong_to(present.now().as_deref())
         .await
@@ -450,6 +372,20 @@ fn connectors(base: &Base, http: HttpClient, accounts: &OwnAccounts, source: Opt
     })
 }
 
+fn offered(
+    base: &Base,
+    present: &Present,
+    offerings: &watch::Receiver<Arc<Offering>>,
+    sign_in: Option<&Arc<SignIn>>,
+) -> Offered {
+    Offered {
+        snapshots: base.snapshots.clone(),
+        present: present.clone(),
+        offerings: offerings.clone(),
+        sign_in: sign_in.cloned(),
+    }
+}
+
 async fn issuer(base: &Base, port: u16, offered: Offered) -> Result<Arc<Issuer>, StartFault> {
     let (user_id, _) = os::current_user();
     let config = IssuerConfig { port, user_id: Some(user_id), limits: Limits::default() };
@@ -500,7 +436,7 @@ async fn catalog(
     accounts: &OwnAccounts,
     connectors: Connectors,
     present: Present,
-    offerings: watch::Receiver<Arc<Offering>>,
+    (offerings, stopped): (watch::Receiver<Arc<Offering>>, Stopped),
     Asked { wanted, taken, list_grace }: Asked,
 ) -> Catalog {
     Catalog {
@@ -515,6 +451,7 @@ async fn catalog(
         person: present.now(),
         present,
         offerings,
+        stopped,
         taken,
         wanted,
         basis: None,

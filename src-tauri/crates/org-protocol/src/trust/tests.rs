@@ -6,7 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 
+mod formats;
+
 use super::*;
+use crate::content::CONTENT_FORMAT;
 use crate::dsse::DsseFault;
 use crate::key::SigningKey;
 use crate::manifest::{Rollout, Stage};
@@ -421,16 +424,16 @@ fn unreadable_content() {
     unknown["org"]["surprise"] = true.into();
     assert!(matches!(refused(unknown), Err(Refusal::ContentJson(_))));
     let mut newer = good;
-    newer["format"] = 2.into();
-    assert_eq!(refused(newer), Err(Refusal::Content(ContentFault::Format(2))));
+    newer["format"] = 9.into();
+    assert_eq!(refused(newer), Err(Refusal::Content(ContentFault::Format(9))));
 }
 
 #[test]
 fn no_bundle_that_this_version_reads() {
     let org = Org::new();
-    let manifest = Manifest { bundles: [(2, reference(b"x"))].into(), ..org.manifest(1, b"x") };
+    let manifest = Manifest { bundles: [(9, reference(b"x"))].into(), ..org.manifest(1, b"x") };
     let seen = org.begun().accept_manifest(&org.signed(&manifest), NOW).expect("accepts");
-    let unreadable = Refusal::NoReadableBundle { formats: vec![2] };
+    let unreadable = Refusal::NoReadableBundle { formats: vec![9] };
     assert_eq!(seen.wanted(None), Err(unreadable.clone()));
     assert_eq!(seen.accept_bundle(None, b"x").map(|(state, _)| state), Err(unreadable));
 }

@@ -98,6 +98,7 @@ async fn open(
             name: "laptop".to_owned(),
             platform: "linux".to_owned(),
             app_version: "0.1.0".to_owned(),
+            content_formats: org_protocol::readable_formats(),
         },
         vault,
         clock: Arc::new(SystemClock),

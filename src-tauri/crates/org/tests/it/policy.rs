@@ -301,6 +301,7 @@ async fn reopened(desktop: &Desktop, served: &ServedOrg) -> org::Org {
             name: String::new(),
             platform: String::new(),
             app_version: String::new(),
+            content_formats: org_protocol::readable_formats(),
         },
         vault,
         clock: std::sync::Arc::new(os::SystemClock),

@@ -25,6 +25,7 @@ async fn device(store: &Store, thumbprint: &str) -> DeviceId {
         name: "laptop".to_owned(),
         platform: "linux".to_owned(),
         app_version: "0.1.0".to_owned(),
+        content_formats: org_protocol::readable_formats(),
     };
     let subject = person("alice");
     let device = NewDevice { thumbprint, id: DeviceId::new(), description: &description, subject: &subject };
