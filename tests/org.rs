@@ -1,6 +1,7 @@
 //! An organisation's desktop without a display: the story "analyst" on real counterparts.
 
 mod accounts;
+mod administrators;
 mod by_code;
 mod claims;
 mod halts;

@@ -248,6 +248,9 @@ async fn clear_away(plane: Arc<Plane>) {
         if let Err(fault) = plane.store.forget_sign_ins(now).await {
             tracing::error!(%fault, "used logout tokens are not cleared away");
         }
+        if let Err(fault) = plane.store.forget_administrators(now).await {
+            tracing::error!(%fault, "administrators' sessions that are over are not cleared away");
+        }
         if let Err(fault) = plane.store.forget_grants(now).await {
             tracing::error!(%fault, "sign-ins that are over are not cleared away");
         }

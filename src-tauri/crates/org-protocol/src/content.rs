@@ -11,6 +11,7 @@ use serde_json::value::RawValue;
 use url::Url;
 
 use crate::account::AccountFault;
+use crate::administration::Administrators;
 use crate::client::{ClientMetadataUrl, LoopbackRedirect, TokenHeader};
 use crate::format::READABLE_FORMATS;
 use crate::sign_in_host::SignInHost;
@@ -76,6 +77,9 @@ pub struct OrgSettings {
     /// Assistants that need not register, by client id.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub assistants: BTreeMap<String, AssistantSpec>,
+    /// The groups whose members administer the control plane. Without any, its local socket alone serves administrators.
+    #[serde(default, skip_serializing_if = "Administrators::is_empty")]
+    pub administrators: Administrators,
 }
 
 /// An assistant that is known beforehand: a public client (RFC 6749, section 2.1). Its client id may be the URL of a Client

@@ -43,8 +43,18 @@ impl NonceSeed {
     /// base64url(SHA-256("deskgate/session/v1" ‖ thumbprint ‖ random)). An ID token with it is of use only to whoever
     /// holds the device key with that thumbprint (RFC 7638).
     pub fn nonce(&self, thumbprint: &str) -> String {
+        self.bound(b"deskgate/session/v1", thumbprint)
+    }
+
+    /// As [`NonceSeed::nonce`], for whoever administers: base64url(SHA-256("deskgate/administration/v1" ‖ thumbprint ‖ random)). A
+    /// desktop's ID token opens no administrator's session, nor the other way round.
+    pub fn administration_nonce(&self, thumbprint: &str) -> String {
+        self.bound(b"deskgate/administration/v1", thumbprint)
+    }
+
+    fn bound(&self, purpose: &[u8], thumbprint: &str) -> String {
         let mut hasher = Sha256::new();
-        hasher.update(b"deskgate/session/v1");
+        hasher.update(purpose);
         hasher.update(thumbprint.as_bytes());
         hasher.update(self.0);
         URL_SAFE_NO_PAD.encode(hasher.finalize())
@@ -183,6 +193,7 @@ mod tests {
         assert_eq!(seed.nonce("a"), seed.nonce("a"));
         assert_ne!(seed.nonce("a"), seed.nonce("b"));
         assert_ne!(seed.nonce("a"), NonceSeed::from_bytes([2; 32]).nonce("a"));
+        assert_ne!(seed.nonce("a"), seed.administration_nonce("a"));
     }
 
     #[test]

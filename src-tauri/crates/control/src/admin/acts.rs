@@ -59,7 +59,7 @@ impl ActFault {
 
 impl Plane {
     /// Does what an administrator asks.
-    pub(super) async fn act(&self, ask: Ask, by: &Administrator) -> Reply {
+    pub(crate) async fn act(&self, ask: Ask, by: &Administrator) -> Reply {
         match self.done(ask, by).await {
             Ok(answer) => Reply::Done(answer),
             Err(fault) => {
@@ -204,7 +204,7 @@ impl Plane {
     }
 
     /// Records what somebody is about to do.
-    pub(super) async fn record(
+    pub(crate) async fn record(
         &self,
         by: &Administrator,
         act: &str,

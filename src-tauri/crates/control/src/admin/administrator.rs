@@ -43,6 +43,11 @@ impl Administrator {
         self.roles.contains(&role)
     }
 
+    /// Whether their requests may be as long as a publication.
+    pub(crate) fn publishes(&self) -> bool {
+        self.is(AdministratorRole::Publisher)
+    }
+
     /// Whether they may do it.
     pub(super) fn may(&self, ask: &Ask) -> bool {
         needed(ask).iter().any(|role| self.roles.contains(role))

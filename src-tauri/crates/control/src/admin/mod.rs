@@ -1,12 +1,14 @@
-//! What administrators may do, over a local socket that only the server's user and root may use. Every act is an audit
-//! record.
+//! What administrators may do: over a local socket that only the server's user and root may use, or over HTTP, whom the identity
+//! provider vouches for and the signed content gives a role. Every act is an audit record.
 
 mod acts;
 mod administrator;
 mod client;
 mod halts;
+pub mod remote;
 mod socket;
 mod verify;
+pub(crate) mod wire;
 
 use std::collections::BTreeMap;
 
@@ -24,7 +26,7 @@ pub(crate) use socket::listen;
 pub use verify::{ChainVerdict, Verdict};
 
 /// The largest request, in bytes: a publication with several bundles.
-const REQUEST_LIMIT: u64 = 96 * 1024 * 1024;
+pub(crate) const REQUEST_LIMIT: u64 = 96 * 1024 * 1024;
 
 /// What an administrator asks for.
 #[derive(Debug, Serialize, Deserialize)]
@@ -179,7 +181,7 @@ pub struct Halted {
 /// What goes back over the socket.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum Reply {
+pub(crate) enum Reply {
     Done(Answer),
     Refused(Advice),
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use control::admin::{Answer, Ask, Secret, ask};
+use control::admin::{Answer, Ask, Secret};
 use control::author::{self, Documents};
 use control::{Filter, KnownPerson, Published, StandingHalt};
 use model::{CredentialId, DeviceId};
@@ -12,10 +12,11 @@ use os::Clock as _;
 use serde_json::json;
 
 use super::author::read_secret;
+use super::remote::Socket;
 use super::{Failure, QueryArgs, said, say, say_json};
 
 /// What the running server publishes.
-pub(super) async fn live(socket: &Path) -> Result<Live, Failure> {
+pub(super) async fn live(socket: &Socket) -> Result<Live, Failure> {
     let Answer::Content { published, content, halts, people } = asked(socket, &Ask::Content).await? else {
         return Err(Failure::new("Nothing is published yet, so there is nothing to compare with."));
     };
@@ -36,7 +37,7 @@ pub(super) struct Live {
 pub(super) async fn publish(
     folder: &Path,
     leave_behind: bool,
-    socket: &Path,
+    socket: &Socket,
     json: bool,
 ) -> Result<(), Failure> {
     let Documents(documents) = super::author::read_signed(folder)?;
@@ -56,14 +57,14 @@ pub(super) fn publish_to(folder: &Path, to: &Path, json: bool) -> Result<(), Fai
     answer_published(&Answer::Published(published), json)
 }
 
-pub(super) async fn status(socket: &Path, json: bool) -> Result<(), Failure> {
+pub(super) async fn status(socket: &Socket, json: bool) -> Result<(), Failure> {
     answer_published(&asked(socket, &Ask::Status).await?, json)
 }
 
 pub(super) async fn put_credential(
     id: CredentialId,
     file: Option<&Path>,
-    socket: &Path,
+    socket: &Socket,
     json: bool,
 ) -> Result<(), Failure> {
     let secret = Secret(read_secret(file.unwrap_or(Path::new("-")))?);
@@ -74,7 +75,7 @@ pub(super) async fn put_credential(
     Ok(())
 }
 
-pub(super) async fn list_credentials(socket: &Path, json: bool) -> Result<(), Failure> {
+pub(super) async fn list_credentials(socket: &Socket, json: bool) -> Result<(), Failure> {
     let Answer::Credentials { credentials } = asked(socket, &Ask::ListCredentials).await? else {
         return Err(unexpected());
     };
@@ -87,13 +88,13 @@ pub(super) async fn list_credentials(socket: &Path, json: bool) -> Result<(), Fa
     Ok(())
 }
 
-pub(super) async fn remove_credential(id: CredentialId, socket: &Path, json: bool) -> Result<(), Failure> {
+pub(super) async fn remove_credential(id: CredentialId, socket: &Socket, json: bool) -> Result<(), Failure> {
     done(&asked(socket, &Ask::RemoveCredential { id: id.clone() }).await?)?;
     said(json, &json!({"removed": id}), || format!("Removed {id}."));
     Ok(())
 }
 
-pub(super) async fn list_devices(socket: &Path, json: bool) -> Result<(), Failure> {
+pub(super) async fn list_devices(socket: &Socket, json: bool) -> Result<(), Failure> {
     let Answer::Devices { devices } = asked(socket, &Ask::ListDevices).await? else {
         return Err(unexpected());
     };
@@ -107,13 +108,13 @@ pub(super) async fn list_devices(socket: &Path, json: bool) -> Result<(), Failur
     Ok(())
 }
 
-pub(super) async fn revoke_device(id: DeviceId, socket: &Path, json: bool) -> Result<(), Failure> {
+pub(super) async fn revoke_device(id: DeviceId, socket: &Socket, json: bool) -> Result<(), Failure> {
     done(&asked(socket, &Ask::RevokeDevice { id }).await?)?;
     said(json, &json!({"revoked": id}), || format!("Revoked {id}."));
     Ok(())
 }
 
-pub(super) async fn sign_out_person(person: String, socket: &Path, json: bool) -> Result<(), Failure> {
+pub(super) async fn sign_out_person(person: String, socket: &Socket, json: bool) -> Result<(), Failure> {
     let question = Ask::SignOutPerson { person: person.clone() };
     let Answer::SignedOut { devices } = asked(socket, &question).await? else { return Err(unexpected()) };
     said(json, &json!({"signed_out": person, "devices": devices}), || {
@@ -135,7 +136,7 @@ pub(super) async fn query(args: QueryArgs) -> Result<(), Failure> {
         limit: Some(args.limit),
     };
     let question = Ask::QueryAudit { filter };
-    let Answer::Records { lines } = asked(&args.socket.admin_socket, &question).await? else {
+    let Answer::Records { lines } = asked(&args.socket, &question).await? else {
         return Err(unexpected());
     };
     for line in lines {
@@ -144,7 +145,7 @@ pub(super) async fn query(args: QueryArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-pub(super) async fn verify(socket: &Path, json: bool) -> Result<(), Failure> {
+pub(super) async fn verify(socket: &Socket, json: bool) -> Result<(), Failure> {
     let Answer::Verified(verdict) = asked(socket, &Ask::VerifyAudit).await? else {
         return Err(unexpected());
     };
@@ -162,8 +163,8 @@ pub(super) async fn verify(socket: &Path, json: bool) -> Result<(), Failure> {
     if verdict.is_good() { Ok(()) } else { Err(Failure::new("The stored records were tampered with.")) }
 }
 
-pub(super) async fn asked(socket: &Path, question: &Ask) -> Result<Answer, Failure> {
-    ask(socket, question).await.map_err(Failure::new)
+pub(super) async fn asked(socket: &Socket, question: &Ask) -> Result<Answer, Failure> {
+    socket.ask(question).await
 }
 
 fn answer_published(answer: &Answer, json: bool) -> Result<(), Failure> {

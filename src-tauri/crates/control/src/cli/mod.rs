@@ -3,6 +3,7 @@
 mod ask;
 mod author;
 mod halt;
+mod remote;
 mod serve;
 
 use std::io::IsTerminal as _;
@@ -12,6 +13,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 use model::{ConnectorId, CredentialId, DeviceId, Timestamp};
+use remote::{SignInArgs, SignOutArgs, Socket};
 use serde::Serialize;
 use url::Url;
 
@@ -65,6 +67,10 @@ enum Command {
     /// Look up and verify audit records.
     #[command(subcommand)]
     Audit(AuditCommand),
+    /// Sign in to a server that runs elsewhere, at the organisation's identity provider, as an administrator.
+    SignIn(SignInArgs),
+    /// Sign out of it.
+    SignOut(SignOutArgs),
     /// Say what is published.
     Status(Socket),
 }
@@ -333,14 +339,6 @@ struct QueryArgs {
     socket: Socket,
 }
 
-/// Where the running server is asked.
-#[derive(Debug, Args)]
-struct Socket {
-    /// The administrators' socket of the running server.
-    #[arg(long, default_value = "/var/lib/deskgate-control/admin.sock", env = "DESKGATE_CONTROL_SOCKET")]
-    admin_socket: PathBuf,
-}
-
 /// A failure, in words for whoever typed the command.
 #[derive(Debug, thiserror::Error)]
 #[error("{text}")]
@@ -392,7 +390,7 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Bundle(BundleCommand::Diff { folder, against, socket }) => {
             let live = match against {
                 Some(signed) => author::signed(&signed),
-                None => ask::live(&socket.admin_socket).await,
+                None => ask::live(&socket).await,
             };
             return live.and_then(|live| author::diff(&folder, &live, json)).map_err(Failure::trouble);
         }
@@ -400,32 +398,30 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode, Failure> {
             ask::publish_to(&folder, &to, json)
         }
         Command::Bundle(BundleCommand::Publish { folder, to: None, leave_behind, socket }) => {
-            ask::publish(&folder, leave_behind, &socket.admin_socket, json).await
+            ask::publish(&folder, leave_behind, &socket, json).await
         }
         Command::Connector(ConnectorCommand::Pin { folder, connector, credential_file }) => {
             author::pin(&folder, &connector, credential_file.as_deref(), json).await
         }
         Command::Serve(args) => serve::serve(*args, json).await,
         Command::Credential(CredentialCommand::Put { id, file, socket }) => {
-            ask::put_credential(id, file.as_deref(), &socket.admin_socket, json).await
+            ask::put_credential(id, file.as_deref(), &socket, json).await
         }
-        Command::Credential(CredentialCommand::List(socket)) => {
-            ask::list_credentials(&socket.admin_socket, json).await
-        }
+        Command::Credential(CredentialCommand::List(socket)) => ask::list_credentials(&socket, json).await,
         Command::Credential(CredentialCommand::Remove { id, socket }) => {
-            ask::remove_credential(id, &socket.admin_socket, json).await
+            ask::remove_credential(id, &socket, json).await
         }
-        Command::Device(DeviceCommand::List(socket)) => ask::list_devices(&socket.admin_socket, json).await,
-        Command::Device(DeviceCommand::Revoke { id, socket }) => {
-            ask::revoke_device(id, &socket.admin_socket, json).await
-        }
+        Command::Device(DeviceCommand::List(socket)) => ask::list_devices(&socket, json).await,
+        Command::Device(DeviceCommand::Revoke { id, socket }) => ask::revoke_device(id, &socket, json).await,
         Command::Person(PersonCommand::SignOut { person, socket }) => {
-            ask::sign_out_person(person, &socket.admin_socket, json).await
+            ask::sign_out_person(person, &socket, json).await
         }
         Command::Halt(command) => halt::run(command, json).await,
         Command::Audit(AuditCommand::Query(args)) => ask::query(*args).await,
-        Command::Audit(AuditCommand::Verify(socket)) => ask::verify(&socket.admin_socket, json).await,
-        Command::Status(socket) => ask::status(&socket.admin_socket, json).await,
+        Command::Audit(AuditCommand::Verify(socket)) => ask::verify(&socket, json).await,
+        Command::SignIn(args) => remote::enter(args, json).await,
+        Command::SignOut(args) => remote::leave(&args, json).await,
+        Command::Status(socket) => ask::status(&socket, json).await,
     };
     done.map(|()| ExitCode::SUCCESS)
 }

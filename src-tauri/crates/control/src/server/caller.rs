@@ -20,7 +20,7 @@ pub(crate) struct Caller {
 }
 
 const INVALID_PROOF: &str = r#"DPoP error="invalid_dpop_proof", algs="ES256""#;
-const INVALID_TOKEN: &str = r#"DPoP error="invalid_token", algs="ES256""#;
+pub(super) const INVALID_TOKEN: &str = r#"DPoP error="invalid_token", algs="ES256""#;
 
 impl Plane {
     /// The proof that a request carries for the server's address at `path`; good once.

@@ -6,7 +6,7 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use model::Advice;
-use org_protocol::{DEVICE_REVOKED, DeviceDescription, EnrolAnswer, EnrolRequest, NonceSeed, SESSION_FORMAT};
+use org_protocol::{DEVICE_REVOKED, DeviceDescription, EnrolAnswer, EnrolRequest, SESSION_FORMAT};
 use serde::de::DeserializeOwned;
 
 use super::{Fault, Plane, Shared};
@@ -28,7 +28,8 @@ pub(super) async fn enrol(
     let request: EnrolRequest = parsed(&body)?;
     check_format(request.format)?;
     let proof = plane.proof(&method, uri.path(), &headers, None).await?;
-    let verified = plane.verified(&request.id_token, None, &request.nonce_seed, &proof.thumbprint).await?;
+    let nonce = request.nonce_seed.nonce(&proof.thumbprint);
+    let verified = plane.verified(&request.id_token, None, &nonce).await?;
     if !verified.bound {
         return Err(IdentityFault::NoNonce.into());
     }
@@ -60,18 +61,16 @@ pub(super) async fn enrol(
 }
 
 impl Plane {
-    /// The person of an ID token, by the organisation's own provider.
+    /// The person of an ID token, by the organisation's own provider; `nonce` is what binds their key.
     pub(super) async fn verified(
         &self,
         id_token: &str,
         access: Option<&str>,
-        seed: &NonceSeed,
-        thumbprint: &str,
+        nonce: &str,
     ) -> Result<Verified, Fault> {
         let live = self.publication.live().ok_or_else(Fault::unpublished)?;
         let provider = &live.content().org.identity_provider;
-        let nonce = seed.nonce(thumbprint);
-        Ok(self.identity.verify(provider, id_token, access, &nonce, self.clock.now()).await?)
+        Ok(self.identity.verify(provider, id_token, access, nonce, self.clock.now()).await?)
     }
 
     /// The same person with all groups.

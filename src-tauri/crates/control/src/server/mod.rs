@@ -1,6 +1,8 @@
 //! The HTTP side of the control plane. Every route but the signed documents, the discovery document, the health check, the
-//! identity provider's logout and those of [`sign_in`] needs a proof of possession of a device key; see [`caller`].
+//! identity provider's logout, those of [`sign_in`] and the way in of [`administration`] needs a proof of possession of a key; see
+//! [`caller`].
 
+mod administration;
 mod audit;
 mod broker;
 mod caller;
@@ -26,6 +28,7 @@ use os::Clock;
 use tokio::sync::watch;
 use url::Url;
 
+use crate::admin::wire;
 use crate::broker::Broker;
 use crate::identity::Verifier;
 use crate::op::Op;
@@ -90,6 +93,11 @@ pub(crate) fn router(plane: Arc<Plane>) -> Router {
         .route("/v1/oidc/revoke", post(sign_in::revoke))
         .route("/v1/saml/metadata", get(sign_in::metadata))
         .layer(DefaultBodyLimit::max(sign_in::FORM_BODY));
+    let administration = Router::new()
+        .route(&at(wire::SIGN_IN_PATH), get(administration::way))
+        .route(&at(wire::SESSION_PATH), post(administration::open).delete(administration::close))
+        .route(&at(wire::ACT_PATH), post(administration::act))
+        .layer(DefaultBodyLimit::max(SMALL_BODY));
     let rest = Router::new()
         .route("/healthz", get(documents::health))
         .route("/.well-known/deskgate", get(documents::discovery))
@@ -102,7 +110,7 @@ pub(crate) fn router(plane: Arc<Plane>) -> Router {
         .route(&at(EVENTS_PATH), get(events::stream))
         .route(&at(HALTS_PATH), get(halts::halts))
         .layer(DefaultBodyLimit::max(SMALL_BODY));
-    let anybody = logouts.merge(answers).merge(sign_ins);
+    let anybody = logouts.merge(answers).merge(sign_ins).merge(administration);
     calls.merge(uploads).merge(anybody).merge(rest).fallback(nothing).with_state(plane)
 }
 

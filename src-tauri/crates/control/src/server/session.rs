@@ -39,7 +39,7 @@ pub(super) async fn open(
     }
     let SessionRequest { id_token, nonce_seed, access_token, .. } = &request;
     let access = access_token.as_deref();
-    let verified = plane.verified(id_token, access, nonce_seed, &proof.thumbprint).await?;
+    let verified = plane.verified(id_token, access, &nonce_seed.nonce(&proof.thumbprint)).await?;
     let now = plane.clock.now();
     let held = match before {
         Some(token) => plane.store.session(Digest::of(token.as_bytes()), now).await?,

@@ -3,6 +3,7 @@
 //! What is answered with a receipt or a success is on disk first: the writer syncs at each commit. Nothing here knows
 //! HTTP, keys or policy.
 
+mod administrators;
 mod credentials;
 mod devices;
 mod documents;
@@ -23,6 +24,7 @@ use sqlx::sqlite::{
 };
 use tokio::sync::watch;
 
+pub(crate) use administrators::NewAdministrator;
 pub(crate) use credentials::SealedCredential;
 pub use credentials::StoredCredential;
 pub use devices::Device;

@@ -4,6 +4,7 @@ use model::{DeviceId, Digest, Subject, Timestamp};
 use org_protocol::EventKind;
 use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 
+use super::administrators::dismiss_all;
 use super::{IMMEDIATE, Store, StoreFault, from_json, parsed};
 use crate::identity::SignIn;
 
@@ -353,6 +354,7 @@ async fn end(
         Ending::Person { issuer, subject, before, all } => {
             note(transaction, (issuer, "person", subject), before, now).await?;
             let before = if all { i64::MAX } else { before.micros() };
+            dismiss_all(transaction, issuer, (None, Some(subject))).await?;
             note_known(transaction, issuer, (None, Some(subject)), before, now).await?;
             live.push(" AND issuer = ").push_bind(issuer);
             live.push(" AND person = ").push_bind(subject);
@@ -361,6 +363,7 @@ async fn end(
         }
         Ending::Session { issuer, sid, subject, before } => {
             note(transaction, (issuer, "sid", sid), before, now).await?;
+            dismiss_all(transaction, issuer, (Some(sid), None)).await?;
             note_known(transaction, issuer, (Some(sid), subject), before.micros(), now).await?;
             live.push(" AND issuer = ").push_bind(issuer);
             live.push(" AND (sid = ").push_bind(sid);

@@ -2,6 +2,7 @@
 #![expect(clippy::expect_used, clippy::panic, reason = "a test that cannot go on ends at once")]
 
 mod administration;
+mod administrators;
 mod authoring;
 mod broker;
 mod commands;

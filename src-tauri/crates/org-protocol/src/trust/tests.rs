@@ -128,6 +128,7 @@ fn content(org: &str, name: &str) -> Content {
             audit: crate::AuditSettings::default(),
             client_metadata_url: None,
             assistants: BTreeMap::new(),
+            administrators: Default::default(),
         },
         connectors: BTreeMap::new(),
         servers: BTreeMap::new(),
