@@ -181,6 +181,49 @@ async fn a_machine_that_becomes_managed_is_taken_over_while_the_program_runs() {
 }
 
 #[tokio::test]
+async fn a_machine_is_taken_in_by_the_token_that_it_has_set_and_by_no_link() {
+    let acme = acme().await;
+    let published = acme.organisation.publish(|folder| {
+        let file = folder.join("org.toml");
+        let text = std::fs::read_to_string(&file).expect("reads");
+        std::fs::write(file, format!("{text}\n[enrolment]\nrequire_token = true\n")).expect("writes");
+    });
+    published.await.expect("published");
+    let made =
+        acme.organisation.control_json(&["enrolment-token", "new", "--days", "1"]).await.expect("made");
+    let token = made["token"].as_str().expect("a token").to_owned();
+    let mut opened = Opened::new().expect("a browser opener");
+    let machine = machine();
+    let mut settings = of(&acme);
+    machine.set("10-acme.json", &settings).expect("set");
+    let gateway = gateway(&machine, &opened, String::new()).await;
+    signs_in_to_acme(&gateway, &mut opened, Employee::alice()).await;
+    tells(&gateway, "Your organisation takes in only computers that it has prepared.").await;
+
+    // No address and no argument takes it in; what IT sets on the machine does, while it runs.
+    for link in [format!("deskgate://enrol?token={token}"), format!("--enrolment-token={token}")] {
+        let told = gateway.deskgate(&[&link]).await.expect("it runs");
+        assert!(!told.status.success(), "{}", String::from_utf8_lossy(&told.stdout));
+    }
+    let devices = async || acme.organisation.control_json(&["device", "list"]).await.expect("devices");
+    assert_eq!(devices().await.as_array().map(Vec::len), Some(0));
+    settings["EnrolmentToken"] = json!(token);
+    machine.set("10-acme.json", &settings).expect("set");
+    let device = until("the device", SOON, async || devices().await.as_array()?.first().cloned()).await;
+    let device = device.unwrap_or_else(|fault| panic!("{fault}\n{}", gateway.log()));
+    assert_eq!((&device["key_protection"], &device["enrolment_token"]), (&json!("os"), &made["id"]));
+    let assistant = assistant(&gateway, "analyst").await;
+    let visits =
+        Step::call("execute_sql", json!({"sql": "select sum(visits) as all_visits from analytics.visits"}));
+    let answered = until("a call with a shared account", SOON, async || {
+        let answer = assistant.run(None, std::slice::from_ref(&visits)).await.ok()?;
+        answer.answers[0].to_string().contains("172").then_some(())
+    });
+    answered.await.unwrap_or_else(|fault| panic!("{fault}\n{}", gateway.log()));
+    assert!(!gateway.log().contains(&token), "in the log");
+}
+
+#[tokio::test]
 async fn a_managed_desktop_starts_by_itself_hides_entries_and_knows_where_help_is() {
     let echo = Echo::start().await.expect("an upstream");
     let machine = ManagedMachine::around(&program(Program::Desktop).expect("built")).expect("a machine");

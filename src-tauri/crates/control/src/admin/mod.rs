@@ -4,6 +4,7 @@
 mod acts;
 mod administrator;
 mod client;
+mod enrolment;
 mod halts;
 pub mod remote;
 mod socket;
@@ -18,7 +19,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 
 use crate::publication::Published;
-use crate::store::{Device, Filter, KnownPerson, StandingHalt, StoredCredential};
+use crate::store::{Device, EnrolmentToken, Filter, KnownPerson, StandingHalt, StoredCredential};
 
 pub(crate) use administrator::Administrator;
 pub use client::{AskFault, ask};
@@ -65,6 +66,25 @@ pub enum Ask {
         /// The device.
         id: DeviceId,
     },
+    /// Lets a device go on that was suspended because two hold its key.
+    ResumeDevice {
+        /// The device.
+        id: DeviceId,
+    },
+    /// Makes an enrolment token.
+    NewEnrolmentToken {
+        /// For how many days it enrols.
+        days: u32,
+        /// How many devices it enrols; any number where none is given.
+        uses: Option<u32>,
+    },
+    /// Lists enrolment tokens, without the tokens.
+    ListEnrolmentTokens,
+    /// Has an enrolment token enrol nothing any more.
+    RevokeEnrolmentToken {
+        /// Its number.
+        id: i64,
+    },
     /// Ends the sign-ins of a person on every device. Whoever may still sign in at the provider can do so again.
     SignOutPerson {
         /// Their subject at the provider, or their e-mail address.
@@ -105,6 +125,10 @@ impl Ask {
             Self::RemoveCredential { .. } => "credential-remove",
             Self::ListDevices => "device-list",
             Self::RevokeDevice { .. } => "device-revoke",
+            Self::ResumeDevice { .. } => "device-resume",
+            Self::NewEnrolmentToken { .. } => "enrolment-token-new",
+            Self::ListEnrolmentTokens => "enrolment-token-list",
+            Self::RevokeEnrolmentToken { .. } => "enrolment-token-revoke",
             Self::SignOutPerson { .. } => "person-sign-out",
             Self::QueryAudit { .. } => "audit-query",
             Self::VerifyAudit => "audit-verify",
@@ -140,6 +164,18 @@ pub enum Answer {
     Credentials {
         /// In the order of their ids.
         credentials: Vec<StoredCredential>,
+    },
+    /// An enrolment token, which is shown this once.
+    EnrolmentToken {
+        /// Its number.
+        id: i64,
+        /// The token.
+        token: Secret,
+    },
+    /// The enrolment tokens.
+    EnrolmentTokens {
+        /// The latest first.
+        tokens: Vec<EnrolmentToken>,
     },
     /// The devices.
     Devices {

@@ -11,6 +11,8 @@ use std::time::Duration;
 use audit::{AuditEvent, EventRecord, Journal};
 use managed::Managed;
 use model::{Advice, ForPerson as _};
+use org::Org;
+use secrecy::SecretString;
 
 use super::settings::{Loaded, OrganisationSettings, SettingsFault};
 use super::tell::{Lamp, Tell};
@@ -78,6 +80,11 @@ impl Machine {
         self.managed()?.settings.allow_terminal_answers
     }
 
+    /// What shows the organisation that the machine is its own.
+    pub(crate) fn enrolment_token(&self) -> Option<SecretString> {
+        Some(self.managed()?.settings.enrolment_token.as_ref()?.secret().clone())
+    }
+
     /// Why nothing at all is offered: what is set cannot be used, or leaves nobody who decides.
     pub(crate) fn nothing(&self) -> Option<Advice> {
         match self {
@@ -139,6 +146,8 @@ fn rule_changed() -> Advice {
 /// Watches what is set on this machine; `first` is what the program started with.
 pub(crate) struct Watcher {
     pub(crate) first: Machine,
+    /// The organisation that decides, which hears of another enrolment token.
+    pub(crate) org: Option<Org>,
     pub(crate) tell: Tell,
     pub(crate) journal: Journal,
 }
@@ -146,7 +155,7 @@ pub(crate) struct Watcher {
 impl Watcher {
     /// Runs until the program ends.
     pub(crate) async fn run(self) {
-        let Self { first, tell, journal } = self;
+        let Self { first, org, tell, journal } = self;
         if let Some(managed) = first.managed() {
             tell.event(Event::Managed(Some(Arc::clone(managed))));
         }
@@ -175,6 +184,9 @@ impl Watcher {
             if known.rule() != first.rule() || matches!(first, Machine::Refused(_)) {
                 tell.event(Event::RuleChanged(rule_changed()));
                 return;
+            }
+            if let Some(org) = &org {
+                org.show_when_enrolling(known.enrolment_token());
             }
             tell.event(Event::Managed(known.managed().cloned()));
         }

@@ -90,7 +90,11 @@ async fn joined(
                 }
                 tokio::time::sleep(MEET_AGAIN).await;
             }
-            joined => return joined.map_err(StartFault::Organisation),
+            joined => {
+                let joined = joined.map_err(StartFault::Organisation)?;
+                joined.org.show_when_enrolling(machine.enrolment_token());
+                return Ok(joined);
+            }
         }
     }
 }

@@ -9,6 +9,7 @@ use connector::{Connectors, Voucher};
 use gateway::{Gate, GateConfig, Listening, Snapshots, Switch};
 use issuer::{Issuer, IssuerConfig, Limits};
 use model::{AccountId, Advice, DeviceId, ForPerson, Subject};
+use org::Org;
 use os::{Clock, InstanceLock, SystemClock};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
@@ -125,6 +126,7 @@ async fn run(
     let parts = membership_parts(&base);
     let Rule { offerings, present, source } = rule(&home, &base, &machine, &settings, joined, &parts);
     let shared = source.is_some();
+    let org = source.as_ref().map(|(source, _)| source.org().clone());
     let stopped = source.as_ref().map_or_else(Stopped::never, |(source, _)| source.stopped());
 
     let (wanted, asked) = mpsc::unbounded_channel();
@@ -161,7 +163,7 @@ async fn run(
         .map_err(|fault| StartFault::Trust(fault.to_string()))?;
     catalog.begin().await;
     report_start(&base, &found, &issuer, &address, present.now().filter(|_| !shared));
-    let watcher = follow(&base, machine, shared, present.clone(), accounts.clone());
+    let watcher = follow(&base, (machine, org), shared, present.clone(), accounts.clone());
     if was_sealed {
         follow_unlocking(&base, &issuer, &accounts, sign_in.as_ref());
     }
@@ -316,7 +318,7 @@ fn account_parts(
 /// What changes by itself is noticed from now on. What is returned watches the machine, and keeps the journal open.
 fn follow(
     base: &Base,
-    machine: Machine,
+    (machine, org): (Machine, Option<Org>),
     shared: bool,
     present: Present,
     accounts: OwnAccounts,
@@ -324,7 +326,7 @@ fn follow(
     follow_keychain(base.vault.clone(), base.tell.clone());
     follow_journal(base.journal.clone(), shared, base.tell.clone());
     tokio::spawn(follow_present(present, accounts, base.tell.clone()));
-    let watcher = Watcher { first: machine, tell: base.tell.clone(), journal: base.journal.clone() };
+    let watcher = Watcher { first: machine, org, tell: base.tell.clone(), journal: base.journal.clone() };
     tokio::spawn(watcher.run())
 }
 

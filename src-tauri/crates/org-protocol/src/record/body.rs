@@ -379,6 +379,10 @@ event_kinds! {
     SessionEnded = "session-ended",
     /// The device was enrolled with an organisation.
     Enrolled = "enrolled",
+    /// A device was not enrolled.
+    EnrolmentRefused = "enrolment-refused",
+    /// Two devices hold one key; both are stopped.
+    DeviceSuspended = "device-suspended",
     /// A person allowed an assistant to use a virtual server.
     ConsentGiven = "consent-given",
     /// A person or a deadline refused it.

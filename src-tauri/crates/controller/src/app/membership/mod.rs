@@ -13,7 +13,9 @@ use std::sync::Arc;
 use audit::Journal;
 use model::{Advice, DeviceId, ForPerson as _};
 use org::{Applied, Candidate, Delivery, Fetched, Org, OrgFault, OrgParts};
-use org_protocol::{DEVICE_REVOKED, DeviceDescription, EventKind, IdentityProvider, SIGN_IN_ENDED};
+use org_protocol::{
+    DEVICE_REVOKED, DEVICE_SUSPENDED, DeviceDescription, EventKind, IdentityProvider, SIGN_IN_ENDED,
+};
 use os::Clock;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
@@ -280,6 +282,7 @@ async fn follow_events(org: Org, sign_in: Arc<SignIn>, nudge: Arc<Notify>, halte
     org.follow(|what| match what {
         EventKind::SignInEnded => sign_in.end(signed_out_by_organisation()),
         EventKind::SessionRevoked => sign_in.end(device_revoked()),
+        EventKind::DeviceSuspended => sign_in.end(device_suspended()),
         EventKind::HaltsChanged => halted.notify_one(),
         EventKind::BundleUpdated { .. } => nudge.notify_one(),
         EventKind::Resync | EventKind::Unknown => {
@@ -296,6 +299,15 @@ fn signed_out_by_organisation() -> Advice {
         "Your organisation has ended your sign-in.",
         "Your assistants cannot work until you have signed in again.",
         "Sign in again. If that is refused, ask your IT department.",
+    )
+}
+
+fn device_suspended() -> Advice {
+    Advice::new(
+        DEVICE_SUSPENDED,
+        "Another computer uses what only this one should have.",
+        "Your organisation has stopped both: one may be a copy that somebody made of the other.",
+        "Tell your IT department at once.",
     )
 }
 
