@@ -68,6 +68,9 @@ pub struct OrgSettings {
     /// What works without the control plane, and for how long.
     #[serde(default)]
     pub offline: OfflineRules,
+    /// Which devices are enrolled.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub enrolment: EnrolmentRules,
     /// What is recorded of payloads.
     #[serde(default)]
     pub audit: AuditSettings,
@@ -190,6 +193,14 @@ impl Default for OfflineRules {
     fn default() -> Self {
         Self { grace_hours: 72 }
     }
+}
+
+/// Which devices are enrolled, beside whether somebody signs in on them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct EnrolmentRules {
+    /// Only those that show an enrolment token: machines on which IT has set one.
+    pub require_token: bool,
 }
 
 /// What is recorded, and how strictly.

@@ -37,6 +37,8 @@ pub enum EventKind {
     },
     /// This device was revoked by an administrator.
     SessionRevoked,
+    /// This device is suspended: another one holds its key as well.
+    DeviceSuspended,
     /// The person's sign-in was ended: at the identity provider, or by an administrator. It opens no session any more;
     /// somebody has to sign in anew.
     SignInEnded,

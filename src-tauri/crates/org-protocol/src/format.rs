@@ -29,6 +29,7 @@ pub struct LaterKey {
 /// true without it.
 const LATER_KEYS: &[LaterKey] = &[
     LaterKey { format: 2, path: "org.administrators" },
+    LaterKey { format: 2, path: "org.enrolment" },
     LaterKey { format: 2, path: "connectors.*.credential.kind=leased" },
 ];
 

@@ -71,7 +71,10 @@ impl Org {
                 let event: Event = serde_json::from_str(&message.data)
                     .map_err(|fault| OrgFault::Unusable(format!("an event: {fault}")))?;
                 *last = Some(event.seq);
-                let ends = matches!(event.what, EventKind::SessionRevoked | EventKind::SignInEnded);
+                let ends = matches!(
+                    event.what,
+                    EventKind::SessionRevoked | EventKind::DeviceSuspended | EventKind::SignInEnded
+                );
                 if ends {
                     self.0.lost(session);
                 }

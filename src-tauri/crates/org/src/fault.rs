@@ -3,7 +3,9 @@
 use std::io;
 
 use model::{Advice, ForPerson};
-use org_protocol::{DEVICE_REVOKED, ID_TOKEN_NOT_BOUND, LeaseFault, Refusal, SIGN_IN_ENDED};
+use org_protocol::{
+    DEVICE_REVOKED, DEVICE_SUSPENDED, ID_TOKEN_NOT_BOUND, LeaseFault, Refusal, SIGN_IN_ENDED,
+};
 use vault::VaultFault;
 
 /// Why the central URL did not do what was asked.
@@ -62,9 +64,9 @@ impl OrgFault {
     }
 
     /// Whether nobody can work here any more until somebody has signed in anew: the sign-in was ended, does not prove that
-    /// it is this device's, or the device was revoked.
+    /// it is this device's, or the device was revoked or suspended.
     pub fn ends_sign_in(&self) -> bool {
-        let ending = [SIGN_IN_ENDED, ID_TOKEN_NOT_BOUND, DEVICE_REVOKED];
+        let ending = [SIGN_IN_ENDED, ID_TOKEN_NOT_BOUND, DEVICE_REVOKED, DEVICE_SUSPENDED];
         matches!(self, Self::Refused { advice, .. } if ending.contains(&advice.code.as_str()))
     }
 

@@ -9,6 +9,7 @@ mod backoff;
 mod broker;
 mod deliver;
 mod discover;
+mod enrolment;
 mod events;
 mod fault;
 mod files;
@@ -28,6 +29,7 @@ use std::time::Duration;
 use model::DeviceId;
 use org_protocol::{DeviceDescription, Halts, RootFingerprint};
 use os::Clock;
+use secrecy::SecretString;
 use tokio::sync::{Mutex, watch};
 use url::Url;
 use vault::Vault;
@@ -89,6 +91,8 @@ struct Inner {
     session: watch::Sender<Option<OrgSession>>,
     /// Counts the sign-outs. Read and changed only while `session` is locked for writing, or to be compared later.
     sign_outs: AtomicU64,
+    /// What shows the organisation that this machine is its own.
+    enrolment_token: std::sync::Mutex<Option<SecretString>>,
     /// One opening at a time.
     opening: Mutex<()>,
     delivery: watch::Sender<Delivery>,
@@ -117,6 +121,7 @@ impl Org {
             receipt_keys: watch::Sender::new(Vec::new()),
             session: watch::Sender::new(None),
             sign_outs: AtomicU64::new(0),
+            enrolment_token: std::sync::Mutex::default(),
             opening: Mutex::default(),
             delivery: watch::Sender::new(Delivery::Idle),
         })))

@@ -30,6 +30,8 @@ pub(super) enum ActFault {
     Content(#[from] serde_json::Error),
     #[error(transparent)]
     Lend(#[from] LendFault),
+    #[error("the operating system gives no random numbers: {0}")]
+    Random(#[from] getrandom::Error),
     #[error("there is no such {0}")]
     Unknown(&'static str),
     #[error("the secret is empty")]
@@ -48,7 +50,7 @@ impl ActFault {
         match self {
             Self::Journal(fault) => fault.advice(),
             Self::Said(advice) => advice.clone(),
-            Self::Store(_) | Self::Relay(_) | Self::Content(_) | Self::Lend(_) => {
+            Self::Store(_) | Self::Relay(_) | Self::Content(_) | Self::Lend(_) | Self::Random(_) => {
                 new("server-fault", "See the server's log.")
             }
             Self::Seal(_) => new("seal", "Check the master key."),
@@ -96,6 +98,10 @@ impl Plane {
                 self.store.devices().await.map(|devices| Answer::Devices { devices }).map_err(Into::into)
             }
             Ask::RevokeDevice { id } => self.revoke_device(id, by).await,
+            Ask::ResumeDevice { id } => self.resume_device(id, by).await,
+            Ask::NewEnrolmentToken { days, uses } => self.new_enrolment_token(days, uses, by).await,
+            Ask::ListEnrolmentTokens => self.list_enrolment_tokens().await,
+            Ask::RevokeEnrolmentToken { id } => self.revoke_enrolment_token(id, by).await,
             Ask::SignOutPerson { person } => self.sign_out_person(&person, by).await,
             Ask::QueryAudit { filter } => self.query_audit(&filter, by).await,
             Ask::VerifyAudit => self.verify_audit(by).await,

@@ -64,8 +64,12 @@ pub(super) fn needed(ask: &Ask) -> &'static [AdministratorRole] {
         Ask::PutCredential { .. } | Ask::RemoveCredential { .. } => &[CredentialCustodian],
         Ask::RevokeLease { .. } => &[CredentialCustodian],
         Ask::ListCredentials | Ask::ListLeases => &[CredentialCustodian, Auditor],
-        Ask::ListDevices => &[DeviceAdmin, Auditor],
-        Ask::RevokeDevice { .. } | Ask::SignOutPerson { .. } => &[DeviceAdmin],
+        Ask::ListDevices | Ask::ListEnrolmentTokens => &[DeviceAdmin, Auditor],
+        Ask::RevokeDevice { .. }
+        | Ask::ResumeDevice { .. }
+        | Ask::NewEnrolmentToken { .. }
+        | Ask::RevokeEnrolmentToken { .. }
+        | Ask::SignOutPerson { .. } => &[DeviceAdmin],
         Ask::QueryAudit { .. } | Ask::VerifyAudit => &[Auditor],
         // Whoever sees the fire pulls the lever; only those whose business it is put it back.
         Ask::Halt { .. } => &[Publisher, CredentialCustodian, DeviceAdmin],

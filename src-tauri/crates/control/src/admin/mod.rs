@@ -4,6 +4,7 @@
 mod acts;
 mod administrator;
 mod client;
+mod enrolment;
 mod halts;
 pub mod remote;
 mod socket;
@@ -18,7 +19,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 
 use crate::publication::Published;
-use crate::store::{Device, Filter, KnownPerson, LiveLease, StandingHalt, StoredCredential};
+use crate::store::{Device, EnrolmentToken, Filter, KnownPerson, LiveLease, StandingHalt, StoredCredential};
 
 pub(crate) use administrator::Administrator;
 pub use client::{AskFault, ask};
@@ -64,6 +65,25 @@ pub enum Ask {
     RevokeDevice {
         /// The device.
         id: DeviceId,
+    },
+    /// Lets a device go on that was suspended because two hold its key.
+    ResumeDevice {
+        /// The device.
+        id: DeviceId,
+    },
+    /// Makes an enrolment token.
+    NewEnrolmentToken {
+        /// For how many days it enrols.
+        days: u32,
+        /// How many devices it enrols; any number where none is given.
+        uses: Option<u32>,
+    },
+    /// Lists enrolment tokens, without the tokens.
+    ListEnrolmentTokens,
+    /// Has an enrolment token enrol nothing any more.
+    RevokeEnrolmentToken {
+        /// Its number.
+        id: i64,
     },
     /// Ends the sign-ins of a person on every device. Whoever may still sign in at the provider can do so again.
     SignOutPerson {
@@ -112,6 +132,10 @@ impl Ask {
             Self::RemoveCredential { .. } => "credential-remove",
             Self::ListDevices => "device-list",
             Self::RevokeDevice { .. } => "device-revoke",
+            Self::ResumeDevice { .. } => "device-resume",
+            Self::NewEnrolmentToken { .. } => "enrolment-token-new",
+            Self::ListEnrolmentTokens => "enrolment-token-list",
+            Self::RevokeEnrolmentToken { .. } => "enrolment-token-revoke",
             Self::SignOutPerson { .. } => "person-sign-out",
             Self::QueryAudit { .. } => "audit-query",
             Self::VerifyAudit => "audit-verify",
@@ -149,6 +173,18 @@ pub enum Answer {
     Credentials {
         /// In the order of their ids.
         credentials: Vec<StoredCredential>,
+    },
+    /// An enrolment token, which is shown this once.
+    EnrolmentToken {
+        /// Its number.
+        id: i64,
+        /// The token.
+        token: Secret,
+    },
+    /// The enrolment tokens.
+    EnrolmentTokens {
+        /// The latest first.
+        tokens: Vec<EnrolmentToken>,
     },
     /// The devices.
     Devices {

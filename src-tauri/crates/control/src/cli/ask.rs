@@ -101,8 +101,16 @@ pub(super) async fn list_devices(socket: &Socket, json: bool) -> Result<(), Fail
     };
     said(json, &devices, || {
         let line = |one: &control::Device| {
-            let state = one.revoked_at.map_or("active".to_owned(), |at| format!("revoked {at}"));
-            format!("{}  {:<24} {:<28} seen {}  {state}", one.id, one.name, one.enrolled_by, one.seen_at)
+            let state = match (one.revoked_at, one.suspended_at) {
+                (Some(at), _) => format!("revoked {at}"),
+                (None, Some(at)) => format!("SUSPENDED {at}: two computers hold its key"),
+                (None, None) => "active".to_owned(),
+            };
+            let key = one.key_protection.map_or("?", org_protocol::KeyProtection::as_str);
+            format!(
+                "{}  {:<24} {:<28} key in {key:<6} seen {}  {state}",
+                one.id, one.name, one.enrolled_by, one.seen_at
+            )
         };
         lines_or(devices.iter().map(line).collect(), "No device is enrolled.")
     });

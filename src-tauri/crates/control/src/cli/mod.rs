@@ -2,6 +2,7 @@
 
 mod ask;
 mod author;
+mod enrolment;
 mod halt;
 mod remote;
 mod serve;
@@ -58,6 +59,9 @@ enum Command {
     /// List and revoke devices.
     #[command(subcommand)]
     Device(DeviceCommand),
+    /// Make, list and revoke what shows that a machine is yours: set it there as EnrolmentToken.
+    #[command(subcommand)]
+    EnrolmentToken(enrolment::EnrolmentTokenCommand),
     /// Sign people out.
     #[command(subcommand)]
     Person(PersonCommand),
@@ -285,6 +289,14 @@ enum CredentialCommand {
 enum DeviceCommand {
     /// List devices.
     List(Socket),
+    /// Let a device go on that was suspended because two computers held its key: whichever opens a session first is the one
+    /// from then on. Find out before which of them is the copy.
+    Resume {
+        /// The device.
+        id: DeviceId,
+        #[command(flatten)]
+        socket: Socket,
+    },
     /// End a device and its sessions.
     Revoke {
         /// The device.
@@ -428,6 +440,8 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode, Failure> {
             ask::remove_credential(id, &socket, json).await
         }
         Command::Device(DeviceCommand::List(socket)) => ask::list_devices(&socket, json).await,
+        Command::EnrolmentToken(command) => enrolment::run(command, json).await,
+        Command::Device(DeviceCommand::Resume { id, socket }) => enrolment::resume(id, &socket, json).await,
         Command::Device(DeviceCommand::Revoke { id, socket }) => ask::revoke_device(id, &socket, json).await,
         Command::Person(PersonCommand::SignOut { person, socket }) => {
             ask::sign_out_person(person, &socket, json).await

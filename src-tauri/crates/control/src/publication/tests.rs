@@ -116,8 +116,15 @@ async fn enrolled(
     };
     let subject = model::Subject::local("alice");
     let id = model::DeviceId::new();
-    let new = crate::store::NewDevice { thumbprint: name, id, description: &description, subject: &subject };
-    store.enrol(&new, now).await.expect("enrols").id
+    let new = crate::store::NewDevice {
+        thumbprint: name,
+        id,
+        description: &description,
+        subject: &subject,
+        key_protection: None,
+        token: (false, None),
+    };
+    store.enrol(&new, now).await.expect("enrols").known().id
 }
 
 #[tokio::test]

@@ -4,9 +4,11 @@
 //! HTTP, keys or policy.
 
 mod administrators;
+mod clones;
 mod credentials;
 mod devices;
 mod documents;
+mod enrolment;
 mod events;
 mod grants;
 mod halts;
@@ -26,10 +28,13 @@ use sqlx::sqlite::{
 use tokio::sync::watch;
 
 pub(crate) use administrators::NewAdministrator;
+pub(crate) use clones::Holder;
 pub(crate) use credentials::SealedCredential;
 pub use credentials::StoredCredential;
 pub use devices::Device;
-pub(crate) use devices::NewDevice;
+pub(crate) use devices::{Enrolment, NewDevice};
+pub use enrolment::EnrolmentToken;
+pub(crate) use enrolment::NewEnrolmentToken;
 pub(crate) use grants::NewGrant;
 pub use halts::{KnownPerson, StandingHalt};
 pub use leases::LiveLease;

@@ -137,7 +137,8 @@ impl Store {
         let row: Option<Row> = sqlx::query_as(
             "SELECT s.device, d.thumbprint, s.subject, s.expires_at, s.sid, s.signed_in_at, s.nonce
              FROM sessions s JOIN devices d ON d.id = s.device
-             WHERE s.token_digest = ? AND s.expires_at > ? AND s.revoked_at IS NULL AND d.revoked_at IS NULL",
+             WHERE s.token_digest = ? AND s.expires_at > ? AND s.revoked_at IS NULL AND d.revoked_at IS NULL
+                   AND d.suspended_at IS NULL",
         )
         .bind(token.to_string())
         .bind(now.micros())

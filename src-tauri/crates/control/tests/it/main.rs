@@ -6,6 +6,7 @@ mod administrators;
 mod authoring;
 mod broker;
 mod commands;
+mod copies;
 mod documents;
 mod enrolment;
 mod events;

@@ -379,6 +379,10 @@ event_kinds! {
     SessionEnded = "session-ended",
     /// The device was enrolled with an organisation.
     Enrolled = "enrolled",
+    /// A device was not enrolled.
+    EnrolmentRefused = "enrolment-refused",
+    /// Two devices hold one key; both are stopped.
+    DeviceSuspended = "device-suspended",
     /// A person allowed an assistant to use a virtual server.
     ConsentGiven = "consent-given",
     /// A person or a deadline refused it.
@@ -405,6 +409,10 @@ event_kinds! {
     BundleApplied = "bundle-applied",
     /// A policy bundle was refused; the last good one stays.
     BundleRefused = "bundle-refused",
+    /// What the administrator has set on the machine changed.
+    ManagedChanged = "managed-changed",
+    /// What the administrator has set on the machine cannot be used; nothing of it is obeyed.
+    ManagedRefused = "managed-refused",
     /// A connector's tool is not what was accepted; it is held.
     ToolHeld = "tool-held",
     /// Somebody accepted a changed tool.

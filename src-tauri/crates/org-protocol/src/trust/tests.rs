@@ -125,6 +125,7 @@ fn content(org: &str, name: &str) -> Content {
             sign_in_surface: crate::SignInSurface::Auto,
             sign_in_hosts: std::collections::BTreeSet::new(),
             offline: crate::OfflineRules::default(),
+            enrolment: crate::EnrolmentRules::default(),
             audit: crate::AuditSettings::default(),
             client_metadata_url: None,
             assistants: BTreeMap::new(),
