@@ -3,12 +3,13 @@
 use std::path::{Path, PathBuf};
 
 /// The example's files: path below the folder, and text.
-const FILES: [(&str, &str); 6] = [
+const FILES: [(&str, &str); 7] = [
     ("org.toml", include_str!("../../example/org.toml")),
     ("connectors/files.toml", include_str!("../../example/connectors/files.toml")),
     ("connectors/files.tools.json", include_str!("../../example/connectors/files.tools.json")),
     ("servers/office.toml", include_str!("../../example/servers/office.toml")),
     ("policies/staff.cedar", include_str!("../../example/policies/staff.cedar")),
+    ("tests/office.toml", include_str!("../../example/tests/office.toml")),
     ("README.md", include_str!("../../example/README.md")),
 ];
 

@@ -2,6 +2,7 @@
 //!
 //! Nothing here talks to a server; only [`pin`] starts a connector, to ask for its tools.
 
+mod cases;
 mod difference;
 mod example;
 mod files;
@@ -15,14 +16,15 @@ mod rollback;
 mod root;
 mod sign;
 
+pub use cases::CaseFault;
 pub use difference::{Change, Difference, Setting, Thing, differences};
 pub use example::init;
 pub use floating::FloatingFault;
-pub use folder::{AuthorFault, AuthorFaultKind, check, read};
+pub use folder::{AuthorFault, AuthorFaultKind, Examined, check, examine, read};
 pub use host::{HostFault, publish_to, signed_content};
 pub(crate) use keys::read_private;
 pub use keys::{KeyFileFault, new_key, read_public, read_signing};
-pub use later::{Warning, warnings};
+pub use later::Warning;
 pub use pin::{PinFault, Pinned, pin};
 pub use rollback::{Rollback, RollbackFault, Signing, rollback};
 pub use root::{RootPlan, RootSummary, add_signature, describe_root, new_root};

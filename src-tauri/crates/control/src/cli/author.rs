@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use control::author::{
-    self, AuthorFault, Documents, Rollback, RootPlan, SignPlan, add_signature, describe_root, read_public,
-    read_signing,
+    self, AuthorFault, Documents, Examined, Rollback, RootPlan, SignPlan, add_signature, describe_root,
+    read_public, read_signing,
 };
 use control::{MasterKey, Published};
 use model::{ConnectorId, Digest};
@@ -100,22 +100,24 @@ fn say_root(envelope: &Envelope, json: bool) -> Result<(), Failure> {
 }
 
 pub(super) fn check(folder: &Path, json: bool) -> Result<(), Failure> {
-    let content = author::check(folder).map_err(|faults| author_failure(&faults))?;
+    let found = author::examine(folder).map_err(|faults| author_failure(&faults))?;
+    let Examined { content, cases, warnings } = found;
     let notes = content.org.identity_provider.notes();
-    let warnings = author::warnings(folder, &content);
     let found = json!({
         "connectors": content.connectors.len(),
         "servers": content.servers.len(),
         "policies": content.policies.len(),
+        "cases": cases,
         "notes": notes,
         "warnings": warnings,
     });
     said(json, &found, || {
         let counts = format!(
-            "Good: {}, {}, {}.",
+            "Good: {}, {}, {}; {} of the policies hold.",
             counted(content.connectors.len(), "connector"),
             counted(content.servers.len(), "virtual server"),
             counted(content.policies.len(), "policy file"),
+            counted(cases, "test"),
         );
         std::iter::once(counts)
             .chain(notes.iter().map(|note| format!("Note: {note}")))
