@@ -3,6 +3,7 @@
 mod accounts;
 mod by_code;
 mod claims;
+mod halts;
 mod saml;
 mod static_host;
 mod vouching;

@@ -27,4 +27,4 @@ pub use publication::Published;
 pub use saml::CertificateFault;
 pub use sealing::{MASTER_KEY_VARIABLE, MasterKey, SealFault};
 pub use serve::{Running, ServeConfig, ServeFault, start};
-pub use store::{Device, Filter, StoreFault, StoredCredential};
+pub use store::{Device, Filter, KnownPerson, StandingHalt, StoreFault, StoredCredential};

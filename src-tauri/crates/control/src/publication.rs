@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use model::{Advice, Digest, ForPerson, Timestamp};
+use model::{Advice, ConnectorId, Digest, ForPerson, Timestamp, ToolName};
 use org_protocol::{
     Content, Envelope, EventKind, Freshness, PublicKey, Ratchet, Refusal, Root, RootFingerprint, TrustState,
 };
@@ -235,6 +235,14 @@ impl Live {
     /// The policy.
     pub(crate) fn policy(&self) -> &Policy {
         &self.policy
+    }
+
+    /// Whether the connector has a tool of this name.
+    pub(crate) fn knows_tool(&self, connector: &ConnectorId, tool: &ToolName) -> bool {
+        let pinned = self.content.tools.get(connector).into_iter().flat_map(|tools| &tools.0);
+        pinned
+            .into_iter()
+            .any(|definition| crate::author::tool_name(definition).as_deref() == Some(tool.as_str()))
     }
 
     /// How current it is.

@@ -22,7 +22,7 @@ use crate::op::{Op, TokenKey};
 use crate::publication::Publication;
 use crate::relay::{self, Collector};
 use crate::sealing::MasterKey;
-use crate::server::{Plane, Refusals, router};
+use crate::server::{Plane, Refusals, Stopped, router};
 use crate::store::{Store, StoreFault};
 
 /// How often what has expired is cleared away.
@@ -151,6 +151,7 @@ pub async fn start(config: ServeConfig, clock: Arc<dyn Clock>) -> Result<Running
         journal: journal.clone(),
         own,
         broker: Broker::new(config.master_key, HttpClient::new()?, clock),
+        stopped: Stopped::open(&store).await?,
         stopping,
     });
     journal.event(EventRecord::new(AuditEvent::Start).with("version", env!("CARGO_PKG_VERSION"))).await?;
@@ -237,6 +238,9 @@ async fn clear_away(plane: Arc<Plane>) {
             _ = stopping.wait_for(|stopping| *stopping) => return,
         }
         plane.broker.end_idle();
+        if let Err(fault) = plane.stopped.refresh(&plane.store).await {
+            tracing::error!(%fault, "what is stopped is not known");
+        }
         let now = plane.clock.now();
         if let Err(fault) = plane.store.forget_proofs(now).await {
             tracing::error!(%fault, "used proofs are not cleared away");

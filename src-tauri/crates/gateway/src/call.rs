@@ -9,13 +9,13 @@ use issuer::AccessGrant;
 use mcp::assistant::Dialect;
 use mcp::{CallParams, RpcError, Target};
 use model::{AccountId, Advice, CallId, ForPerson as _, Timestamp};
-use policy::{Circumstance, Denial, Permit, Policy, Question};
+use policy::{Circumstance, Denial, Permit, Policy, Question, Reach};
 use serde_json::value::RawValue;
 
 use crate::effect::{Caused, Causing};
 use crate::gate::Gate;
 use crate::observe::Observation;
-use crate::record::{argument_names, credential, outcome, permit_rules, unasked};
+use crate::record::{argument_names, broken_off, credential, outcome, permit_rules, unasked};
 use crate::snapshot::{Offered, Snapshot};
 use crate::tasks::Task;
 use crate::voice::Voice;
@@ -120,7 +120,12 @@ async fn called(
 
     let begun = gate.clock.boot_time();
     let causing = Causing { gate, grant, params, voice };
-    let caused = causing.cause(permit, &intent, waiting).await;
+    let reach = permit.reach();
+    // A call under way does not outlast what stops it.
+    let caused = tokio::select! {
+        caused = causing.cause(permit, &intent, waiting) => caused,
+        words = call.stopped(gate, &reach) => Caused::Stopped(words),
+    };
     let took = gate.clock.boot_time().saturating_sub(begun);
 
     let (outcome, end) = outcome(&caused, wanted.title, took);
@@ -140,6 +145,7 @@ async fn called(
         Caused::Answered(Err(fault)) => failed(&fault.advice(wanted.title)),
         Caused::Unasked(why) => failed(&unasked(wanted.title, &why)),
         Caused::Refused(error) => Reply::Refused(error),
+        Caused::Stopped(words) => failed(&broken_off(&words)),
     }
 }
 
@@ -205,6 +211,21 @@ impl<'a> Call<'a> {
             connector: wanted.connector,
             target: wanted.target(self.params),
             circumstance: &self.circumstance,
+        }
+    }
+
+    /// Waits until an administrator stops something that the call reaches; gives the words for it.
+    async fn stopped(&self, gate: &Gate, reach: &Reach) -> String {
+        let mut changes = gate.snapshots.changes();
+        loop {
+            changes.mark_unchanged();
+            let snapshot = gate.snapshots.current();
+            if let Some(halt) = snapshot.policy.stops(reach, &self.grant.subject, &self.circumstance) {
+                return halt.words();
+            }
+            if changes.changed().await.is_err() {
+                return std::future::pending().await;
+            }
         }
     }
 

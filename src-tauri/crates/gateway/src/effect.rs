@@ -32,6 +32,8 @@ pub(crate) enum Caused {
     Unasked(String),
     /// More is under way than is taken.
     Refused(RpcError),
+    /// An administrator stopped it while it was under way; in words.
+    Stopped(String),
 }
 
 /// One permitted and recorded effect.

@@ -6,7 +6,7 @@ use audit::{ArgumentSummary, Outcome, OutcomeStatus};
 use connector::{AccountFault, CallFault};
 use mcp::{InputRequired, RawObject};
 use model::Advice;
-use policy::{CredentialChoice, Permit};
+use policy::{CredentialChoice, HALTED, Permit};
 use upstream::Answer;
 
 use crate::effect::Caused;
@@ -26,13 +26,18 @@ pub(crate) fn outcome(caused: &Caused, title: &str, took: Duration) -> (Outcome,
             let end = CallEnd::Failed { reason: error.message.clone() };
             (Outcome::new(OutcomeStatus::Failed).with_code(format!("rpc-error {}", error.code)), end)
         }
+        Caused::Stopped(words) => {
+            let advice = broken_off(words);
+            let end = CallEnd::Failed { reason: advice.to_string() };
+            (Outcome::new(OutcomeStatus::Unknown).with_code(advice.code), end)
+        }
     };
     outcome.duration_micros = u64::try_from(took.as_micros()).ok();
     outcome.response_bytes = match caused {
         Caused::Answered(Ok(Ok(value) | Err(value))) | Caused::Required(value) => {
             u64::try_from(value.get().len()).ok()
         }
-        Caused::Answered(Err(_)) | Caused::Unasked(_) | Caused::Refused(_) => None,
+        Caused::Answered(Err(_)) | Caused::Unasked(_) | Caused::Refused(_) | Caused::Stopped(_) => None,
     };
     (outcome, end)
 }
@@ -72,6 +77,12 @@ fn answered(answer: &Result<Answer, CallFault>, title: &str) -> (Outcome, CallEn
 /// The words for a connector that cannot go on without the assistant's answers.
 pub(crate) fn unasked(title: &str, why: &str) -> Advice {
     Advice::new("connector-unanswered", format!("{title} needs an answer to go on: {why}."), "", "")
+}
+
+/// The words for a call that an administrator stopped while it was under way.
+pub(crate) fn broken_off(words: &str) -> Advice {
+    let todo = "Look whether it was done before it is made again.";
+    Advice::new(HALTED, "The call was broken off.", words, todo)
 }
 
 pub(crate) fn permit_rules(permit: &Permit) -> Vec<String> {

@@ -40,6 +40,8 @@ pub enum EventKind {
     /// The person's sign-in was ended: at the identity provider, or by an administrator. It opens no session any more;
     /// somebody has to sign in anew.
     SignInEnded,
+    /// An administrator has stopped something, or lets it go on.
+    HaltsChanged,
     /// Events were missed that are not kept any more: fetch everything.
     Resync,
     /// A kind of a later version.

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod account;
+mod administration;
 mod broker;
 mod client;
 mod content;
@@ -11,6 +12,7 @@ mod dsse;
 mod event;
 mod fault;
 mod format;
+mod halt;
 mod key;
 mod manifest;
 mod provider;
@@ -25,6 +27,7 @@ mod trust;
 mod upload;
 
 pub use account::{AccountFault, accounts_in_use};
+pub use administration::{AdministratorRole, Administrators};
 pub use broker::{BROKER_CONTEXT_HEADER, BROKER_FORMAT, BrokerContext, ContextFault, broker_path};
 pub use client::{ClientMetadataUrl, LoopbackRedirect, TokenHeader};
 pub use content::{
@@ -36,6 +39,7 @@ pub use dsse::{DsseFault, Envelope, EnvelopeSignature, MOST_SIGNATURES};
 pub use event::{EVENTS_PATH, Event, EventKind, HEARTBEAT};
 pub use fault::ErrorBody;
 pub use format::{LaterKey, LaterUse, READABLE_FORMATS, annotation_at, newest_readable, readable_formats};
+pub use halt::{HALT_FORMAT, HALT_REASON_LIMIT, HALTED, HALTS_PATH, Halt, HaltTarget, Halts};
 pub use key::{KeyFault, KeyId, PublicKey, SigningKey};
 pub use manifest::{
     BUNDLE_LIMIT, BundleRef, MANIFEST_FORMAT, MANIFEST_LIMIT, MANIFEST_TYPE, Manifest, Rollout, Stage,

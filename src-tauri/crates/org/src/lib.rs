@@ -12,6 +12,7 @@ mod discover;
 mod events;
 mod fault;
 mod files;
+mod halts;
 mod keep;
 mod policy;
 mod session;
@@ -23,7 +24,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use model::DeviceId;
-use org_protocol::{DeviceDescription, RootFingerprint};
+use org_protocol::{DeviceDescription, Halts, RootFingerprint};
 use os::Clock;
 use tokio::sync::{Mutex, watch};
 use url::Url;
@@ -73,6 +74,8 @@ struct Inner {
     clock: Arc<dyn Clock>,
     /// What is believed of the organisation. One fetch at a time.
     held: Mutex<Held>,
+    /// What administrators have stopped, as far as it is known.
+    halts: watch::Sender<Arc<Halts>>,
     /// The keys whose receipts are good.
     receipt_keys: watch::Sender<Vec<org_protocol::PublicKey>>,
     session: watch::Sender<Option<OrgSession>>,
@@ -100,6 +103,7 @@ impl Org {
             vault,
             clock,
             held: Mutex::default(),
+            halts: watch::Sender::new(Arc::default()),
             receipt_keys: watch::Sender::new(Vec::new()),
             session: watch::Sender::new(None),
             sign_outs: AtomicU64::new(0),

@@ -53,7 +53,11 @@ impl Policy {
         let rules = read(input.policies)?;
         check(&rules, &vocabulary, &input)?;
         let force = Assembly::new(rules, vocabulary, input.claims)?.finish(&input)?;
-        Ok(Self { version: Arc::new(input.version), state: State::InForce(Box::new(force)) })
+        Ok(Self {
+            version: Arc::new(input.version),
+            state: State::InForce(Arc::new(force)),
+            halts: Arc::default(),
+        })
     }
 }
 

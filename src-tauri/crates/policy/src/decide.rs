@@ -30,16 +30,19 @@ impl Policy {
             return Err(self.denial(question, refusal, true, String::new()));
         };
         match route.judge(question) {
-            Ok(granted) => Ok(Permit {
-                call: question.call,
-                server: question.server.clone(),
-                connector: question.connector.clone(),
-                aim: Aim::of(&question.target),
-                rules: force.rule_ids(&granted.rules),
-                version: Arc::clone(&self.version),
-                credential: granted.credential,
-                digest: question.target.digest(),
-            }),
+            Ok(granted) => {
+                let permit = Permit {
+                    call: question.call,
+                    server: question.server.clone(),
+                    connector: question.connector.clone(),
+                    aim: Aim::of(&question.target),
+                    rules: force.rule_ids(&granted.rules),
+                    version: Arc::clone(&self.version),
+                    credential: granted.credential,
+                    digest: question.target.digest(),
+                };
+                self.unless_stopped(permit, question)
+            }
             Err(refusal) => {
                 let outlook = route.outlook(question);
                 let outside = outside(force, &refusal, &outlook, &question.target);
@@ -206,7 +209,7 @@ fn outside(force: &InForce, refusal: &Refusal, outlook: &Outlook, target: &Targe
         Target::Prompt { .. } => "this prompt",
     };
     match refusal.kind {
-        DenialKind::NotListed | DenialKind::DenyAll => String::new(),
+        DenialKind::NotListed | DenialKind::DenyAll | DenialKind::Halted => String::new(),
         DenialKind::Arguments => refusal
             .argument
             .as_ref()

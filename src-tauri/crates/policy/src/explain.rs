@@ -114,7 +114,9 @@ impl Policy {
                 explanation.listed = !denial.is_hidden() && denial.kind() != DenialKind::DenyAll;
                 explanation.rules = denial.rules().to_vec();
                 explanation.note = match denial.kind() {
-                    DenialKind::DenyAll | DenialKind::Arguments => Some(denial.0.outside.clone()),
+                    DenialKind::DenyAll | DenialKind::Arguments | DenialKind::Halted => {
+                        Some(denial.0.outside.clone())
+                    }
                     DenialKind::NotListed => {
                         Some(format!("The virtual server does not offer this {}.", explanation.aim.kind()))
                     }

@@ -63,6 +63,8 @@
 //!
 //! A policy that cannot be evaluated for a call refuses it, whatever the others say.
 //!
+//! What administrators stop beside the policies ([`Policy::halted_by`]) is refused although a policy permits it, and not shown.
+//!
 //! # Example
 //!
 //! ```
@@ -162,6 +164,7 @@ mod decide;
 mod explain;
 mod facts;
 mod fault;
+mod halt;
 mod lint;
 mod listing;
 mod naming;
@@ -179,7 +182,9 @@ pub use convert::ArgumentFault;
 pub use explain::{Explanation, RuleNote, Step, Verdict};
 pub use facts::{Circumstance, Question, Target};
 pub use fault::{FaultKind, PolicyFault};
+pub use halt::Reach;
 pub use listing::Viewer;
+pub use org_protocol::HALTED;
 pub use outcome::{Aim, CredentialChoice, Denial, DenialKind, Permit, Stage};
 pub use rule::{PolicyVersion, RuleId, RuleIdFault};
 pub use schema::{SchemaFault, Vocabulary};

@@ -5,10 +5,12 @@
 use std::sync::OnceLock;
 
 use cedar_policy::{Decision, PartialEntities, PartialEntityUid, PartialRequest, RestrictedExpression};
-use model::{ConnectorId, ServerId, Subject, ToolName};
+use model::{ConnectorId, CredentialId, ServerId, Subject, ToolName};
+use org_protocol::Halts;
 
 use crate::decide::Route;
 use crate::facts::{Circumstance, FactFault, Question, Target};
+use crate::halt::{of_caller, of_connector};
 use crate::lint::Reads;
 use crate::set::{ActView, Answer, Case, ConnectorView, CredentialView, InForce, Policy, ServerView, State};
 use crate::users::Scene;
@@ -21,10 +23,10 @@ impl Policy {
         server: &ServerId,
         circumstance: &Circumstance,
     ) -> Vec<(ConnectorId, ToolName)> {
-        let State::InForce(force) = &self.state else { return Vec::new() };
+        let Some(force) = self.open_to(subject, circumstance) else { return Vec::new() };
         let Some(server) = force.servers.get(server) else { return Vec::new() };
         let found = Case::open(force, server, &server.scene, subject, circumstance, false)
-            .and_then(|case| shown(&case, subject));
+            .and_then(|case| shown(&case, subject, &self.halts));
         found.unwrap_or_else(|fault| {
             tracing::error!(%fault, "a virtual server's tools cannot be listed");
             Vec::new()
@@ -38,14 +40,14 @@ impl Policy {
         server: &ServerId,
         circumstance: &'a Circumstance,
     ) -> Viewer<'a> {
-        let State::InForce(force) = &self.state else { return Viewer { doors: Vec::new() } };
+        let Some(force) = self.open_to(subject, circumstance) else { return Viewer { doors: Vec::new() } };
         let server = force.servers.get(server);
         let Some(server) = server.filter(|server| sees(force, server, subject, circumstance)) else {
             return Viewer { doors: Vec::new() };
         };
         let door = |(id, connector): &'a (ConnectorId, ConnectorView)| Door {
             id,
-            listing: Listing { force, server, connector, subject, circumstance },
+            listing: Listing { force, server, id, connector, subject, circumstance, halts: &self.halts },
             open: OnceLock::new(),
         };
         Viewer { doors: server.connectors.iter().map(door).collect() }
@@ -53,9 +55,17 @@ impl Policy {
 
     /// The virtual servers that a user may see.
     pub fn visible_servers(&self, subject: &Subject, circumstance: &Circumstance) -> Vec<ServerId> {
-        let State::InForce(force) = &self.state else { return Vec::new() };
+        let Some(force) = self.open_to(subject, circumstance) else { return Vec::new() };
         let visible = force.servers.iter().filter(|(_, server)| sees(force, server, subject, circumstance));
         visible.map(|(id, _)| id.clone()).collect()
+    }
+
+    /// The policies, unless there are none or whoever asks is stopped.
+    fn open_to(&self, subject: &Subject, circumstance: &Circumstance) -> Option<&InForce> {
+        match &self.state {
+            State::InForce(force) => of_caller(&self.halts, subject, circumstance).is_none().then_some(force),
+            State::DenyAll(_) => None,
+        }
     }
 }
 
@@ -150,9 +160,12 @@ impl Route<'_> {
         let listing = Listing {
             force: self.force,
             server: self.server,
+            id: question.connector,
             connector: self.connector,
             subject,
             circumstance,
+            // What the policies alone would allow.
+            halts: &Halts::default(),
         };
         let outlook = if sees(self.force, self.server, subject, circumstance) {
             listing
@@ -169,17 +182,22 @@ impl Route<'_> {
 }
 
 /// The tools that a case before a virtual server may see: as the last time, where nothing can have changed them.
-fn shown(case: &Case<'_>, subject: &Subject) -> Result<Vec<(ConnectorId, ToolName)>, FactFault> {
+fn shown(
+    case: &Case<'_>,
+    subject: &Subject,
+    halts: &Halts,
+) -> Result<Vec<(ConnectorId, ToolName)>, FactFault> {
     let Case { force, server, circumstance, .. } = *case;
     let entered = case.entered()?;
-    if let Some(listed) = entered.listed.get() {
+    // What is kept is what the policies alone show.
+    if let Some(listed) = entered.listed.get().filter(|_| halts.is_empty()) {
         return Ok(listed.clone());
     }
     let mut listed = Vec::new();
     let mut whole = true;
     if matches!(case.ask(&server.see, None)?, Answer::Permitted(_)) {
         for (id, connector) in &server.connectors {
-            let listing = Listing { force, server, connector, subject, circumstance };
+            let listing = Listing { force, server, id, connector, subject, circumstance, halts };
             let found = listing.tools().unwrap_or_else(|fault| {
                 tracing::error!(%fault, connector = %id, "a connector's tools cannot be listed");
                 whole = false;
@@ -188,7 +206,7 @@ fn shown(case: &Case<'_>, subject: &Subject) -> Result<Vec<(ConnectorId, ToolNam
             listed.extend(found.into_iter().map(|tool| (id.clone(), tool.clone())));
         }
     }
-    if whole && server.steady {
+    if whole && server.steady && halts.is_empty() {
         return Ok(entered.listed.get_or_init(|| listed).clone());
     }
     Ok(listed)
@@ -204,9 +222,21 @@ fn sees(force: &InForce, server: &ServerView, subject: &Subject, circumstance: &
 struct Listing<'a> {
     force: &'a InForce,
     server: &'a ServerView,
+    id: &'a ConnectorId,
     connector: &'a ConnectorView,
     subject: &'a Subject,
     circumstance: &'a Circumstance,
+    halts: &'a Halts,
+}
+
+/// What a connector is used with.
+enum Means<'a> {
+    /// Nothing of the organisation's.
+    Own,
+    /// The first shared credential that the policies permit.
+    Shared(&'a CredentialId),
+    /// No credential is permitted.
+    Nothing,
 }
 
 /// The connector is open to the user: what its tools are judged with.
@@ -219,7 +249,7 @@ impl<'a> Listing<'a> {
         let mut listed = Vec::new();
         if let Some(open) = self.open()? {
             for (name, tool) in &self.connector.tools {
-                if self.outlook(&open, tool)?.possible {
+                if self.halts.of_tool(self.id, name).is_none() && self.outlook(&open, tool)?.possible {
                     listed.push(name);
                 }
             }
@@ -237,8 +267,15 @@ impl<'a> Listing<'a> {
     fn enter(&self, whole: bool) -> Result<Option<Case<'a>>, FactFault> {
         let case = self.case(&self.connector.scene, whole)?;
         let expose = case.ask(&self.connector.expose, None)?;
-        let is_open = matches!(expose, Answer::Permitted(_)) && self.has_credential(&case)?;
-        Ok(is_open.then_some(case))
+        if !matches!(expose, Answer::Permitted(_)) {
+            return Ok(None);
+        }
+        let credential = match self.means(&case)? {
+            Means::Own => None,
+            Means::Shared(credential) => Some(credential),
+            Means::Nothing => return Ok(None),
+        };
+        Ok(of_connector(self.halts, self.id, credential).is_none().then_some(case))
     }
 
     fn partial(&self, case: &Case<'_>) -> Result<Open, FactFault> {
@@ -248,16 +285,16 @@ impl<'a> Listing<'a> {
             .map_err(|e| FactFault::Entities(e.to_string()))
     }
 
-    fn has_credential(&self, case: &Case<'_>) -> Result<bool, FactFault> {
-        let CredentialView::Shared(shared) = &self.connector.credential else { return Ok(true) };
-        for (_, ask) in shared {
+    fn means(&self, case: &Case<'_>) -> Result<Means<'a>, FactFault> {
+        let CredentialView::Shared(shared) = &self.connector.credential else { return Ok(Means::Own) };
+        for (id, ask) in shared {
             match case.ask(ask, None)? {
-                Answer::Permitted(_) => return Ok(true),
-                Answer::Failed(_) => return Ok(false),
+                Answer::Permitted(_) => return Ok(Means::Shared(id)),
+                Answer::Failed(_) => return Ok(Means::Nothing),
                 Answer::NoPermit | Answer::Forbidden(_) => {}
             }
         }
-        Ok(false)
+        Ok(Means::Nothing)
     }
 
     fn case(&self, scene: &'a Scene, whole: bool) -> Result<Case<'a>, FactFault> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use model::{
     AccountId, AccountName, Advice, CallId, ConnectorId, CredentialId, Digest, ForPerson, ServerId, ToolName,
 };
-use org_protocol::bare_uri;
+use org_protocol::{HALTED, bare_uri};
 use serde::{Deserialize, Serialize};
 
 use crate::facts::Target;
@@ -220,6 +220,8 @@ pub enum DenialKind {
     DenyAll,
     /// The arguments are not what the tool declares, and a policy needs to read them.
     Arguments,
+    /// It would be permitted, but an administrator has stopped it.
+    Halted,
 }
 
 impl DenialKind {
@@ -232,6 +234,7 @@ impl DenialKind {
             Self::Error => "evaluation-error",
             Self::DenyAll => "deny-all",
             Self::Arguments => "arguments",
+            Self::Halted => "halted",
         }
     }
 }
@@ -324,6 +327,9 @@ impl ForPerson for Denial {
                 "Tell whoever writes your organisation's policies.",
             ),
             DenialKind::DenyAll => Advice::new("no-policy", happened, outside, ""),
+            DenialKind::Halted => {
+                Advice::new(HALTED, happened, outside, "Ask your IT department when it goes on.")
+            }
             DenialKind::Arguments => {
                 Advice::new("arguments-refused", happened, outside, "Let the assistant correct the call.")
             }

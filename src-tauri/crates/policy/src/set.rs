@@ -7,6 +7,7 @@ use cedar_policy::{
     Authorizer, Context, Decision, EntityUid, PolicyId, PolicySet, Request, RestrictedExpression,
 };
 use model::{AccountName, Advice, ConnectorId, CredentialId, Digest, ServerId, Subject, ToolName};
+use org_protocol::Halts;
 
 use crate::convert::{ArgumentFault, input};
 use crate::facts::{Circumstance, FactFault, Kinds, Target, context};
@@ -17,17 +18,19 @@ use crate::scope::{EXPOSE_CONNECTOR, SEE_SERVER, USE_SHARED_CREDENTIAL};
 use crate::users::{Entered, Scene, User, Users};
 
 /// A policy: checked and in force, or the one that refuses everything. There is nothing in between.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Policy {
     pub(crate) version: Arc<PolicyVersion>,
     pub(crate) state: State,
+    /// What is stopped, whatever the policies permit.
+    pub(crate) halts: Arc<Halts>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum State {
     /// There is no policy to obey.
     DenyAll(Advice),
-    InForce(Box<InForce>),
+    InForce(Arc<InForce>),
 }
 
 impl Policy {
@@ -35,7 +38,18 @@ impl Policy {
     /// what the employee is told.
     pub fn deny_all(why: Advice) -> Self {
         let version = PolicyVersion { label: "none".to_owned(), digest: Digest::of(b"") };
-        Self { version: Arc::new(version), state: State::DenyAll(why) }
+        Self { version: Arc::new(version), state: State::DenyAll(why), halts: Arc::default() }
+    }
+
+    /// The same policies, of which this much is stopped: instead of what was stopped before. It can only take away.
+    #[must_use]
+    pub fn halted_by(&self, halts: Arc<Halts>) -> Self {
+        Self { halts, ..self.clone() }
+    }
+
+    /// What is stopped.
+    pub fn halts(&self) -> &Arc<Halts> {
+        &self.halts
     }
 
     /// Which policy this is.

@@ -4,8 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ::audit::{AuditEvent, EventRecord, JournalFault};
 use model::{Advice, CredentialId, DeviceId, ForPerson as _};
+use org_protocol::{AdministratorRole, HALT_REASON_LIMIT};
 use secrecy::{ExposeSecret as _, SecretString};
 
+use super::administrator::{Administrator, needed};
 use super::{Answer, Ask, Reply, Secret, verify};
 use crate::relay::{self, RelayFault};
 use crate::sealing::SealFault;
@@ -14,7 +16,7 @@ use crate::store::{Ending, Filter, StoreFault, StoredCredential};
 
 /// Why an act was not done.
 #[derive(Debug, thiserror::Error)]
-enum ActFault {
+pub(super) enum ActFault {
     #[error(transparent)]
     Journal(#[from] JournalFault),
     #[error(transparent)]
@@ -29,6 +31,10 @@ enum ActFault {
     Unknown(&'static str),
     #[error("the secret is empty")]
     EmptySecret,
+    #[error("the reason is not one line of at most {HALT_REASON_LIMIT} characters")]
+    Reason,
+    #[error("this needs the role {}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join(" or "))]
+    Role(Vec<AdministratorRole>),
     #[error("{0}")]
     Said(Advice),
 }
@@ -44,63 +50,76 @@ impl ActFault {
             }
             Self::Seal(_) => new("seal", "Check the master key."),
             Self::Unknown(_) => new("unknown", "List them to see their ids."),
+            Self::Reason => new("halt-reason", "Give a shorter reason, or none."),
+            Self::Role(_) => new("role-needed", "Ask somebody who has it."),
             Self::EmptySecret => new("empty-secret", "Give the secret on standard input or in a file."),
         }
     }
 }
 
 impl Plane {
-    /// Does what an administrator with this user id asks.
-    pub(super) async fn act(&self, ask: Ask, uid: u32) -> Reply {
-        let done = match ask {
-            Ask::Publish { documents, leave_behind } => self.publish(documents, leave_behind, uid).await,
+    /// Does what an administrator asks.
+    pub(super) async fn act(&self, ask: Ask, by: &Administrator) -> Reply {
+        match self.done(ask, by).await {
+            Ok(answer) => Reply::Done(answer),
+            Err(fault) => {
+                tracing::warn!(%fault, by = by.by(), "an administrator's request was not done");
+                Reply::Refused(fault.advice())
+            }
+        }
+    }
+
+    async fn done(&self, ask: Ask, by: &Administrator) -> Result<Answer, ActFault> {
+        if !by.may(&ask) {
+            self.record(by, "refused", &[("asked", ask.name().to_owned())]).await?;
+            return Err(ActFault::Role(needed(&ask).to_vec()));
+        }
+        match ask {
+            Ask::Publish { documents, leave_behind } => self.publish(documents, leave_behind, by).await,
             Ask::Status => Ok(self
                 .publication
                 .live()
                 .map_or(Answer::Nothing, |live| Answer::Published(live.published()))),
-            Ask::Content => self.content(),
-            Ask::PutCredential { id, secret } => self.put_credential(id, &secret, uid).await,
+            Ask::Content => self.content().await,
+            Ask::PutCredential { id, secret } => self.put_credential(id, &secret, by).await,
             Ask::ListCredentials => self
                 .store
                 .credentials()
                 .await
                 .map(|credentials| Answer::Credentials { credentials })
                 .map_err(Into::into),
-            Ask::RemoveCredential { id } => self.remove_credential(&id, uid).await,
+            Ask::RemoveCredential { id } => self.remove_credential(&id, by).await,
             Ask::ListDevices => {
                 self.store.devices().await.map(|devices| Answer::Devices { devices }).map_err(Into::into)
             }
-            Ask::RevokeDevice { id } => self.revoke_device(id, uid).await,
-            Ask::SignOutPerson { person } => self.sign_out_person(&person, uid).await,
-            Ask::QueryAudit { filter } => self.query_audit(&filter, uid).await,
-            Ask::VerifyAudit => self.verify_audit(uid).await,
-        };
-        match done {
-            Ok(answer) => Reply::Done(answer),
-            Err(fault) => {
-                tracing::warn!(%fault, uid, "an administrator's request was not done");
-                Reply::Refused(fault.advice())
-            }
+            Ask::RevokeDevice { id } => self.revoke_device(id, by).await,
+            Ask::SignOutPerson { person } => self.sign_out_person(&person, by).await,
+            Ask::QueryAudit { filter } => self.query_audit(&filter, by).await,
+            Ask::VerifyAudit => self.verify_audit(by).await,
+            Ask::Halt { target, reason } => self.halt(target, &reason, by).await,
+            Ask::Lift { id } => self.lift(id, by).await,
+            Ask::ListHalts => self.list_halts().await,
         }
     }
 
-    fn content(&self) -> Result<Answer, ActFault> {
+    async fn content(&self) -> Result<Answer, ActFault> {
         let Some(live) = self.publication.live() else { return Ok(Answer::Nothing) };
         let content = serde_json::to_string(live.content())?;
-        Ok(Answer::Content { published: live.published(), content })
+        let (halts, people) = self.stopped_people().await?;
+        Ok(Answer::Content { published: live.published(), content, halts, people })
     }
 
     async fn publish(
         &self,
         documents: BTreeMap<String, String>,
         leave_behind: bool,
-        uid: u32,
+        by: &Administrator,
     ) -> Result<Answer, ActFault> {
         let documents = documents.into_iter().map(|(path, text)| (path, text.into_bytes())).collect();
         match self.publication.publish(&documents, leave_behind, self.clock.now()).await {
             Ok((published, left)) => {
                 let event = EventRecord::new(AuditEvent::BundleApplied)
-                    .with("by", by(uid))
+                    .with("by", by.by())
                     .with("epoch", published.epoch.to_string())
                     .with("version", published.version.to_string())
                     .with("bundle", published.bundle.to_string());
@@ -112,19 +131,24 @@ impl Plane {
             Err(fault) => {
                 let reason: String = fault.to_string().chars().take(1000).collect();
                 let event =
-                    EventRecord::new(AuditEvent::BundleRefused).with("by", by(uid)).with("reason", reason);
+                    EventRecord::new(AuditEvent::BundleRefused).with("by", by.by()).with("reason", reason);
                 self.journal.event(event).await?;
                 Err(ActFault::Said(fault.advice()))
             }
         }
     }
 
-    async fn put_credential(&self, id: CredentialId, secret: &Secret, uid: u32) -> Result<Answer, ActFault> {
+    async fn put_credential(
+        &self,
+        id: CredentialId,
+        secret: &Secret,
+        by: &Administrator,
+    ) -> Result<Answer, ActFault> {
         let text = secret.0.expose_secret().trim_end_matches(['\r', '\n']);
         if text.is_empty() {
             return Err(ActFault::EmptySecret);
         }
-        self.record(uid, "credential-put", &[("credential", id.to_string())]).await?;
+        self.record(by, "credential-put", &[("credential", id.to_string())]).await?;
         let version = self.store.next_credential_version(&id).await?;
         let sealed = self.broker.master().seal(&id, version, &SecretString::from(text))?;
         let now = self.clock.now();
@@ -133,21 +157,21 @@ impl Plane {
         Ok(Answer::Stored(StoredCredential { id, version, changed_at: now }))
     }
 
-    async fn remove_credential(&self, id: &CredentialId, uid: u32) -> Result<Answer, ActFault> {
-        self.record(uid, "credential-remove", &[("credential", id.to_string())]).await?;
+    async fn remove_credential(&self, id: &CredentialId, by: &Administrator) -> Result<Answer, ActFault> {
+        self.record(by, "credential-remove", &[("credential", id.to_string())]).await?;
         let removed = self.store.remove_credential(id).await?;
         self.broker.end_credential(id);
         if removed { Ok(Answer::Done) } else { Err(ActFault::Unknown("credential")) }
     }
 
-    async fn revoke_device(&self, id: DeviceId, uid: u32) -> Result<Answer, ActFault> {
-        self.record(uid, "device-revoke", &[("device", id.to_string())]).await?;
+    async fn revoke_device(&self, id: DeviceId, by: &Administrator) -> Result<Answer, ActFault> {
+        self.record(by, "device-revoke", &[("device", id.to_string())]).await?;
         let found = self.store.revoke_device(id, self.clock.now()).await?;
         if found { Ok(Answer::Done) } else { Err(ActFault::Unknown("device")) }
     }
 
-    async fn sign_out_person(&self, person: &str, uid: u32) -> Result<Answer, ActFault> {
-        self.record(uid, "person-sign-out", &[("person", person.to_owned())]).await?;
+    async fn sign_out_person(&self, person: &str, by: &Administrator) -> Result<Answer, ActFault> {
+        self.record(by, "person-sign-out", &[("person", person.to_owned())]).await?;
         let people = self.store.people(person).await?;
         if people.is_empty() {
             return Err(ActFault::Unknown("person"));
@@ -166,26 +190,32 @@ impl Plane {
         Ok(Answer::SignedOut { devices: devices.len() })
     }
 
-    async fn query_audit(&self, filter: &Filter, uid: u32) -> Result<Answer, ActFault> {
+    async fn query_audit(&self, filter: &Filter, by: &Administrator) -> Result<Answer, ActFault> {
         let asked = serde_json::to_string(filter).unwrap_or_default();
-        self.record(uid, "audit-query", &[("filter", asked)]).await?;
+        self.record(by, "audit-query", &[("filter", asked)]).await?;
         relay::copy_all(self).await?;
         Ok(Answer::Records { lines: self.store.query_records(filter).await? })
     }
 
-    async fn verify_audit(&self, uid: u32) -> Result<Answer, ActFault> {
-        self.record(uid, "audit-verify", &[]).await?;
+    async fn verify_audit(&self, by: &Administrator) -> Result<Answer, ActFault> {
+        self.record(by, "audit-verify", &[]).await?;
         relay::copy_all(self).await?;
         Ok(Answer::Verified(verify::verify(&self.store).await?))
     }
 
-    async fn record(&self, uid: u32, act: &str, facts: &[(&str, String)]) -> Result<(), JournalFault> {
-        let event = EventRecord::new(AuditEvent::Administration).with("act", act).with("by", by(uid));
+    /// Records what somebody is about to do.
+    pub(super) async fn record(
+        &self,
+        by: &Administrator,
+        act: &str,
+        facts: &[(&str, String)],
+    ) -> Result<(), JournalFault> {
+        let event = EventRecord::new(AuditEvent::Administration).with("act", act).with("by", by.by());
+        let event = match by.subject() {
+            Some(subject) => event.of(subject.clone()),
+            None => event,
+        };
         let event = facts.iter().fold(event, |event, (name, value)| event.with(*name, value));
         self.journal.event(event).await
     }
-}
-
-fn by(uid: u32) -> String {
-    format!("uid {uid}")
 }

@@ -2,19 +2,23 @@
 //! record.
 
 mod acts;
+mod administrator;
 mod client;
+mod halts;
 mod socket;
 mod verify;
 
 use std::collections::BTreeMap;
 
 use model::{Advice, CredentialId, DeviceId};
+use org_protocol::HaltTarget;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 
 use crate::publication::Published;
-use crate::store::{Device, Filter, StoredCredential};
+use crate::store::{Device, Filter, KnownPerson, StandingHalt, StoredCredential};
 
+pub(crate) use administrator::Administrator;
 pub use client::{AskFault, ask};
 pub(crate) use socket::listen;
 pub use verify::{ChainVerdict, Verdict};
@@ -71,6 +75,42 @@ pub enum Ask {
     },
     /// Checks all stored chains.
     VerifyAudit,
+    /// Stops something at once, until it is let go on.
+    Halt {
+        /// What.
+        target: HaltTarget,
+        /// Why, in one line for those whom it hits; may be empty.
+        reason: String,
+    },
+    /// Lets something go on.
+    Lift {
+        /// The halt.
+        id: u64,
+    },
+    /// What is stopped.
+    ListHalts,
+}
+
+impl Ask {
+    /// What it is called in records.
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Publish { .. } => "publish",
+            Self::Status => "status",
+            Self::Content => "content",
+            Self::PutCredential { .. } => "credential-put",
+            Self::ListCredentials => "credential-list",
+            Self::RemoveCredential { .. } => "credential-remove",
+            Self::ListDevices => "device-list",
+            Self::RevokeDevice { .. } => "device-revoke",
+            Self::SignOutPerson { .. } => "person-sign-out",
+            Self::QueryAudit { .. } => "audit-query",
+            Self::VerifyAudit => "audit-verify",
+            Self::Halt { .. } => "halt",
+            Self::Lift { .. } => "halt-lift",
+            Self::ListHalts => "halt-list",
+        }
+    }
 }
 
 /// What an administrator is answered.
@@ -85,6 +125,10 @@ pub enum Answer {
         published: Published,
         /// The content as JSON: text, because pinned tools are kept word by word.
         content: String,
+        /// What is stopped beside it.
+        halts: Vec<StandingHalt>,
+        /// Whom the stopped people, devices and assistants are known to be.
+        people: Vec<KnownPerson>,
     },
     /// Nothing is published yet.
     Nothing,
@@ -114,6 +158,22 @@ pub enum Answer {
     },
     /// What a check of the chains found.
     Verified(Verdict),
+    /// It is stopped.
+    Halted(Halted),
+    /// What is stopped.
+    Halts {
+        /// In the order in which it was.
+        halts: Vec<StandingHalt>,
+    },
+}
+
+/// Something that is stopped.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Halted {
+    /// What, and by whom.
+    pub standing: StandingHalt,
+    /// Whether it names somebody or something that is known here by now.
+    pub known: bool,
 }
 
 /// What goes back over the socket.

@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{UnixListener, UnixStream};
 use zeroize::Zeroizing;
 
-use super::{Ask, REQUEST_LIMIT, Reply};
+use super::{Administrator, Ask, REQUEST_LIMIT, Reply};
 use crate::server::Plane;
 
 /// How long a request may take to arrive.
@@ -46,7 +46,7 @@ async fn serve(mut stream: UnixStream, plane: &Plane) -> io::Result<()> {
     let (own, _) = os::current_user();
     let answer = match os::peer_uid(&stream) {
         Some(uid) if uid == ROOT || uid == own => match read(&mut stream).await? {
-            Some(ask) => plane.act(ask, uid).await,
+            Some(ask) => plane.act(ask, &Administrator::local(uid)).await,
             None => refused("bad-request", "The request is not understood."),
         },
         Some(_) | None => {

@@ -149,7 +149,7 @@ fn difference(file: PathBuf, before: Option<&PinnedTools>, listed: ListedTools) 
     pinned
 }
 
-pub(super) fn tool_name(definition: &RawValue) -> Option<String> {
+pub(crate) fn tool_name(definition: &RawValue) -> Option<String> {
     #[derive(serde::Deserialize)]
     struct Named {
         name: String,

@@ -9,7 +9,7 @@ use mcp::{CallParams, RawObject};
 use model::{ConnectorId, CredentialId, DeviceId, ForPerson as _, Subject, Timestamp, ToolName};
 use org_protocol::{BrokerContext, ConnectorSpec, Content, CredentialSpec, Freshness};
 use os::Clock;
-use policy::{Circumstance, CredentialChoice, Denial, Permit, Question, Target};
+use policy::{Circumstance, CredentialChoice, Denial, Permit, Policy, Question, Target};
 use secrecy::SecretString;
 use upstream::{Answer, Authority, Bearer, HttpClient, UpstreamFault};
 
@@ -35,6 +35,8 @@ pub(crate) struct Broker {
 pub(crate) struct Asked<'a> {
     /// The policy that decides from beginning to end.
     pub(crate) live: &'a Live,
+    /// Its policy, and what is stopped beside it.
+    pub(crate) policy: &'a Policy,
     /// The connector.
     pub(crate) connector: &'a ConnectorId,
     /// What the device says.
@@ -72,8 +74,7 @@ impl Broker {
         if brokered(content, asked.connector).is_none() {
             return Vec::new();
         }
-        let listed =
-            asked.live.policy().listed(asked.subject, &asked.context.server, &asked.circumstance(now));
+        let listed = asked.policy.listed(asked.subject, &asked.context.server, &asked.circumstance(now));
         let pinned = content.tools.get(asked.connector);
         pinned
             .into_iter()
@@ -97,7 +98,7 @@ impl Broker {
     ) -> Result<Answer, BrokerFault> {
         let now = self.clock.now();
         check_fresh(asked.live, now)?;
-        let decided = asked.live.policy().version();
+        let decided = asked.policy.version();
         if asked.context.policy != decided.digest {
             tracing::info!(call = %asked.context.call, device = %asked.context.policy, here = %decided, "the device decided by another policy");
         }
@@ -107,7 +108,7 @@ impl Broker {
         let tool: ToolName = params.name().parse().map_err(|_| not_brokered())?;
         let circumstance = asked.circumstance(now);
         let question = asked.question(&tool, params.arguments(), &circumstance);
-        let permit = match asked.live.policy().decide(&question) {
+        let permit = match asked.policy.decide(&question) {
             Ok(permit) => permit,
             Err(denial) => {
                 plane.journal.denial(asked.denial(plane, params, &denial)).await?;
@@ -121,7 +122,13 @@ impl Broker {
 
         let begun = self.clock.boot_time();
         let answer = match Authority::new(&permit, &intent) {
-            Ok(authority) => self.effect(plane, asked, spec, &credential, authority, params).await,
+            Ok(authority) => {
+                // A call under way does not outlast what stops it.
+                tokio::select! {
+                    answer = self.effect(plane, asked, spec, &credential, authority, params) => answer,
+                    words = stopped(plane, asked, &permit, &circumstance) => Err(BrokerFault::Stopped(words)),
+                }
+            }
             Err(mismatch) => {
                 Err(BrokerFault::upstream(&spec.title, &UpstreamFault::NotPermitted, mismatch.to_string()))
             }
@@ -248,6 +255,20 @@ impl<'a> Asked<'a> {
 
     fn captures(&self) -> bool {
         self.live.content().org.audit.capture_arguments
+    }
+}
+
+/// Waits until something that the call reaches is stopped; gives the words for it.
+async fn stopped(plane: &Plane, asked: &Asked<'_>, permit: &Permit, circumstance: &Circumstance) -> String {
+    let (reach, mut changes) = (permit.reach(), plane.stopped.changes());
+    loop {
+        let policy = asked.policy.halted_by(Arc::clone(&changes.borrow_and_update()));
+        if let Some(halt) = policy.stops(&reach, asked.subject, circumstance) {
+            return halt.words();
+        }
+        if changes.changed().await.is_err() {
+            return std::future::pending().await;
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use ::audit::JournalFault;
 use model::{Advice, ConnectorId, CredentialId, ForPerson};
+use org_protocol::HALTED;
 use policy::Denial;
 use upstream::UpstreamFault;
 
@@ -17,6 +18,9 @@ pub(crate) enum BrokerFault {
     /// Policy refuses it.
     #[error(transparent)]
     Denied(Denial),
+    /// An administrator stopped it while it was under way; in words.
+    #[error("{0}")]
+    Stopped(String),
     /// The published policy has expired, with its grace.
     #[error("the published policy has expired")]
     PolicyExpired,
@@ -69,6 +73,7 @@ impl BrokerFault {
             | Self::Busy
             | Self::Credential { .. }
             | Self::Store(_) => true,
+            Self::Stopped(_) => false,
             Self::Upstream { before_effect, .. } => *before_effect,
         }
     }
@@ -84,6 +89,12 @@ impl ForPerson for BrokerFault {
                 "Let the assistant list its tools again.",
             ),
             Self::Denied(denial) => denial.advice(),
+            Self::Stopped(words) => Advice::new(
+                HALTED,
+                "The call was broken off.",
+                words.clone(),
+                "Look whether it was done before it is made again.",
+            ),
             Self::PolicyExpired => Advice::new(
                 "policy-expired",
                 "The organisation's policy has expired.",

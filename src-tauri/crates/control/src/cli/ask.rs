@@ -5,7 +5,7 @@ use std::path::Path;
 
 use control::admin::{Answer, Ask, Secret, ask};
 use control::author::{self, Documents};
-use control::{Filter, Published};
+use control::{Filter, KnownPerson, Published, StandingHalt};
 use model::{CredentialId, DeviceId};
 use org_protocol::Content;
 use os::Clock as _;
@@ -15,12 +15,22 @@ use super::author::read_secret;
 use super::{Failure, QueryArgs, said, say, say_json};
 
 /// What the running server publishes.
-pub(super) async fn live(socket: &Path) -> Result<(Published, Content), Failure> {
-    let Answer::Content { published, content } = asked(socket, &Ask::Content).await? else {
+pub(super) async fn live(socket: &Path) -> Result<Live, Failure> {
+    let Answer::Content { published, content, halts, people } = asked(socket, &Ask::Content).await? else {
         return Err(Failure::new("Nothing is published yet, so there is nothing to compare with."));
     };
     let content = serde_json::from_str(&content).map_err(|_| unexpected())?;
-    Ok((published, content))
+    Ok(Live { published, content, halts, people })
+}
+
+/// What is live, to be compared with.
+pub(super) struct Live {
+    pub(super) published: Published,
+    pub(super) content: Content,
+    /// What is stopped beside it.
+    pub(super) halts: Vec<StandingHalt>,
+    /// Whom that hits.
+    pub(super) people: Vec<KnownPerson>,
 }
 
 pub(super) async fn publish(
@@ -152,7 +162,7 @@ pub(super) async fn verify(socket: &Path, json: bool) -> Result<(), Failure> {
     if verdict.is_good() { Ok(()) } else { Err(Failure::new("The stored records were tampered with.")) }
 }
 
-async fn asked(socket: &Path, question: &Ask) -> Result<Answer, Failure> {
+pub(super) async fn asked(socket: &Path, question: &Ask) -> Result<Answer, Failure> {
     ask(socket, question).await.map_err(Failure::new)
 }
 
@@ -174,15 +184,15 @@ fn answer_published(answer: &Answer, json: bool) -> Result<(), Failure> {
     Ok(())
 }
 
-fn done(answer: &Answer) -> Result<(), Failure> {
+pub(super) fn done(answer: &Answer) -> Result<(), Failure> {
     let Answer::Done = answer else { return Err(unexpected()) };
     Ok(())
 }
 
-fn unexpected() -> Failure {
+pub(super) fn unexpected() -> Failure {
     Failure::new("the server gave another answer than expected; is it of another version?")
 }
 
-fn lines_or(lines: Vec<String>, none: &str) -> String {
+pub(super) fn lines_or(lines: Vec<String>, none: &str) -> String {
     if lines.is_empty() { none.to_owned() } else { lines.join("\n") }
 }

@@ -11,11 +11,12 @@ use control::author::{
 };
 use control::{MasterKey, Published};
 use model::{ConnectorId, Digest};
-use org_protocol::{Content, Envelope, Root};
+use org_protocol::{Envelope, Root};
 use os::Clock as _;
 use secrecy::SecretString;
 use serde_json::json;
 
+use super::ask::Live;
 use super::{Failure, RollbackArgs, RootArgs, complain, said};
 
 const DAY: Duration = Duration::from_secs(86_400);
@@ -183,28 +184,30 @@ pub(super) fn read_signed(folder: &Path) -> Result<Documents, Failure> {
 }
 
 /// What a signed folder holds.
-pub(super) fn signed(folder: &Path) -> Result<(Published, Content), Failure> {
-    author::signed_content(&read_signed(folder)?).map_err(Failure::new)
+pub(super) fn signed(folder: &Path) -> Result<Live, Failure> {
+    let (published, content) = author::signed_content(&read_signed(folder)?).map_err(Failure::new)?;
+    Ok(Live { published, content, halts: Vec::new(), people: Vec::new() })
 }
 
-pub(super) fn diff(
-    folder: &Path,
-    (published, live): &(Published, Content),
-    json: bool,
-) -> Result<ExitCode, Failure> {
+pub(super) fn diff(folder: &Path, live: &Live, json: bool) -> Result<ExitCode, Failure> {
+    let Live { published, content: live, halts, people } = live;
     let content = author::check(folder).map_err(|faults| author_failure(&faults))?;
     let found = author::differences(live, &content);
-    said(json, &json!({"against": published, "differences": found}), || {
+    let unsaid = author::unsaid(halts, people, &content);
+    let report = json!({"against": published, "differences": found, "halted_only": unsaid});
+    said(json, &report, || {
         let Published { org, version, epoch, .. } = published;
         let against = format!("version {version} (epoch {epoch}) of {org}");
-        if found.is_empty() {
-            return format!("Nothing differs from {against}.");
-        }
-        let count = counted(found.len(), "difference");
+        let count = match found.len() {
+            0 => format!("Nothing differs from {against}."),
+            count => format!("{} from {against}:", counted(count, "difference")),
+        };
         let lines = found.iter().map(|one| format!("\n  {one}")).collect::<String>();
-        format!("{count} from {against}:{lines}")
+        let stopped = unsaid.iter().map(|one| format!("\n  {}", super::halt::line(one))).collect::<String>();
+        let heading = "\nStopped by administrators, and not by this folder yet:";
+        format!("{count}{lines}{}{stopped}", if unsaid.is_empty() { "" } else { heading })
     });
-    Ok(ExitCode::from(u8::from(!found.is_empty())))
+    Ok(ExitCode::from(u8::from(!found.is_empty() || !unsaid.is_empty())))
 }
 
 pub(super) async fn pin(

@@ -2,6 +2,7 @@
 
 mod ask;
 mod author;
+mod halt;
 mod serve;
 
 use std::io::IsTerminal as _;
@@ -58,6 +59,9 @@ enum Command {
     /// Sign people out.
     #[command(subcommand)]
     Person(PersonCommand),
+    /// Stop a person, device, assistant, connector, tool or credential within seconds, until it is let go on.
+    #[command(subcommand)]
+    Halt(halt::HaltCommand),
     /// Look up and verify audit records.
     #[command(subcommand)]
     Audit(AuditCommand),
@@ -159,7 +163,7 @@ enum BundleCommand {
     /// Sign the content of an earlier bundle again, as a new version, and say what comes back by it. Publish it afterwards.
     Rollback(Box<RollbackArgs>),
     /// Say what differs between the authored folder and what is live: connectors, virtual servers, accounts, policies, pinned
-    /// tools, and settings key by key. Exits with 0 where nothing differs, 1 where something does, 2 where it cannot be told.
+    /// tools, and settings key by key; and what administrators have stopped that the folder does not. Exits with 0 where nothing differs, 1 where something does, 2 where it cannot be told.
     Diff {
         /// The authored folder.
         folder: PathBuf,
@@ -418,6 +422,7 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Person(PersonCommand::SignOut { person, socket }) => {
             ask::sign_out_person(person, &socket.admin_socket, json).await
         }
+        Command::Halt(command) => halt::run(command, json).await,
         Command::Audit(AuditCommand::Query(args)) => ask::query(*args).await,
         Command::Audit(AuditCommand::Verify(socket)) => ask::verify(&socket.admin_socket, json).await,
         Command::Status(socket) => ask::status(&socket.admin_socket, json).await,

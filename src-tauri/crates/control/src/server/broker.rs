@@ -41,8 +41,10 @@ pub(super) async fn call(
     let context =
         BrokerContext::from_header(context).map_err(|fault| Fault::bad_request(&fault.to_string()))?;
     let live = plane.publication.live().ok_or_else(Fault::unpublished)?;
+    let policy = live.policy().halted_by(plane.stopped.now());
     let asked = Asked {
         live: &live,
+        policy: &policy,
         connector: &connector,
         context: &context,
         subject: &caller.subject,
@@ -92,7 +94,7 @@ impl From<BrokerFault> for Fault {
     fn from(fault: BrokerFault) -> Self {
         let status = match &fault {
             BrokerFault::NotBrokered(_) => StatusCode::NOT_FOUND,
-            BrokerFault::Denied(_) => StatusCode::FORBIDDEN,
+            BrokerFault::Denied(_) | BrokerFault::Stopped(_) => StatusCode::FORBIDDEN,
             BrokerFault::PolicyExpired | BrokerFault::Journal(_) | BrokerFault::Busy => {
                 StatusCode::SERVICE_UNAVAILABLE
             }

@@ -8,6 +8,7 @@ mod documents;
 mod enrol;
 mod events;
 mod fault;
+mod halts;
 mod logout;
 mod refusals;
 mod session;
@@ -20,7 +21,7 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::routing::{get, post};
 use model::DeviceId;
-use org_protocol::{AUDIT_PATH, BATCH_BYTES, ENROL_PATH, EVENTS_PATH, SESSION_PATH, SigningKey};
+use org_protocol::{AUDIT_PATH, BATCH_BYTES, ENROL_PATH, EVENTS_PATH, HALTS_PATH, SESSION_PATH, SigningKey};
 use os::Clock;
 use tokio::sync::watch;
 use url::Url;
@@ -32,6 +33,7 @@ use crate::publication::Publication;
 use crate::store::Store;
 
 pub(crate) use fault::Fault;
+pub(crate) use halts::Stopped;
 pub(crate) use refusals::Refusals;
 
 /// The largest body of a request that is no batch and no call, in bytes.
@@ -56,6 +58,8 @@ pub(crate) struct Plane {
     /// Whose journal it is.
     pub(crate) own: DeviceId,
     pub(crate) broker: Broker,
+    /// What administrators have stopped.
+    pub(crate) stopped: Stopped,
     /// Becomes true when the server is to end; streams end then.
     pub(crate) stopping: watch::Receiver<bool>,
 }
@@ -96,6 +100,7 @@ pub(crate) fn router(plane: Arc<Plane>) -> Router {
         .route(&at(ENROL_PATH), post(enrol::enrol))
         .route(&at(SESSION_PATH), post(session::open).delete(session::close))
         .route(&at(EVENTS_PATH), get(events::stream))
+        .route(&at(HALTS_PATH), get(halts::halts))
         .layer(DefaultBodyLimit::max(SMALL_BODY));
     let anybody = logouts.merge(answers).merge(sign_ins);
     calls.merge(uploads).merge(anybody).merge(rest).fallback(nothing).with_state(plane)

@@ -25,7 +25,8 @@ pub const ANALYST_SECRET: &str = "postgres://analyst:an-analyst's-password@db/wa
 /// The secret of its finance account.
 pub const FINANCE_SECRET: &str = "postgres://finance:the-finance-password@db/warehouse";
 
-/// A connector in a shell. `query` tells its account, its process and the statement; `crash` ends it.
+/// A connector in a shell. `query` tells its account, its process and the statement, but never answers the statement `sleep`;
+/// `crash` ends it.
 const WAREHOUSE: &str = include_str!("warehouse.sh");
 
 const TOOLS: &str = r#"[

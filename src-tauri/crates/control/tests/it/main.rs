@@ -9,6 +9,7 @@ mod documents;
 mod enrolment;
 mod events;
 mod formats;
+mod halts;
 mod harness;
 mod logout;
 mod records;

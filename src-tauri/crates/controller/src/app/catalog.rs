@@ -16,6 +16,7 @@ use serde_json::value::RawValue;
 use tokio::sync::{mpsc, watch};
 
 use super::accounts::{OwnAccounts, of_account};
+use super::membership::Stopped;
 use super::offering::{Accepted, By, Managed, Offering, Validity};
 use super::pins::Pins;
 use super::present::Present;
@@ -58,6 +59,8 @@ pub(crate) struct Catalog {
     /// Whose lists and sessions the connectors have.
     pub(crate) person: Option<Arc<Subject>>,
     pub(crate) offerings: watch::Receiver<Arc<Offering>>,
+    /// What administrators have stopped beside the policy.
+    pub(crate) stopped: Stopped,
     /// Told of the connectors whose lists have been taken up.
     pub(crate) taken: watch::Sender<BTreeSet<AccountId>>,
     /// Connectors whose sign-in somebody asked for.
@@ -140,6 +143,7 @@ impl Catalog {
                     }
                     offering = self.take_offering();
                 }
+                () = self.stopped.changed() => self.take_halts(),
                 _ = changes.changed() => tokio::time::sleep(GATHER).await,
                 () = tokio::time::sleep(withdrawal.unwrap_or_default()), if withdrawal.is_some() => {}
                 _ = retry.tick() => self.retry(&offering),
@@ -157,6 +161,28 @@ impl Catalog {
         self.connectors.replace(&offering.accounts);
         self.list_silently(&offering);
         offering
+    }
+
+    /// Puts in force what is stopped now; the policies stay as they are.
+    fn take_halts(&mut self) {
+        let halts = self.stopped.now();
+        let before = self.snapshots.current();
+        let Some(basis) = &self.basis else { return };
+        let snapshot = Snapshot {
+            policy: Arc::new(before.policy.halted_by(halts)),
+            until: before.until.clone(),
+            servers: views(basis),
+            rules: before.rules + 1,
+            capture_arguments: before.capture_arguments,
+        };
+        self.tell_configured(basis, &snapshot);
+        self.snapshots.replace(snapshot);
+    }
+
+    fn tell_configured(&self, basis: &Basis, snapshot: &Snapshot) {
+        let Basis { offering, person, .. } = basis;
+        let configured = configuration(offering, snapshot, person.as_deref(), self.tell.settings());
+        self.tell.event(Event::Configured(Box::new(configured)));
     }
 
     /// Another person finds nothing of the one before. The same person with other groups keeps everything.
@@ -366,8 +392,9 @@ impl Catalog {
         });
     }
 
-    fn put_in_force(&self, basis: &Basis, policy: Policy) {
-        let Basis { offering, person, .. } = basis;
+    fn put_in_force(&mut self, basis: &Basis, policy: Policy) {
+        let Basis { offering, .. } = basis;
+        let policy = policy.halted_by(self.stopped.now());
         let freshness = policy
             .refuses_all()
             .map_or_else(|| freshness(&offering.validity), |advice| Freshness::DenyAll(advice.clone()));
@@ -381,12 +408,7 @@ impl Catalog {
             rules: if is_same { before } else { before + 1 },
             capture_arguments: offering.capture_arguments,
         };
-        self.tell.event(Event::Configured(Box::new(configuration(
-            offering,
-            &snapshot,
-            person.as_deref(),
-            self.tell.settings(),
-        ))));
+        self.tell_configured(basis, &snapshot);
         for id in offering.accounts.keys() {
             self.tell_status(id);
         }
@@ -404,7 +426,7 @@ impl Catalog {
 
     /// Policies that are wrong are refused as a whole. The last good ones stay; before the first good ones nothing is
     /// permitted, but assistants already find their virtual servers.
-    fn refuse(&self, basis: &Basis, faults: &[PolicyFault], is_listing: bool) {
+    fn refuse(&mut self, basis: &Basis, faults: &[PolicyFault], is_listing: bool) {
         let texts: Vec<String> = faults.iter().take(3).map(ToString::to_string).collect();
         let advice = Advice::new(
             POLICY_WRONG,

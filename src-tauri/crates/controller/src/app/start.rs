@@ -25,7 +25,7 @@ use super::follow::{follow_journal, follow_keychain, follow_settings};
 use super::home::Home;
 use super::ledger::Ledger;
 use super::logs::Logs;
-use super::membership::{self, Joined, Membership, MembershipParts, OrgBroker, SignIn, Source};
+use super::membership::{self, Joined, Membership, MembershipParts, OrgBroker, SignIn, Source, Stopped};
 use super::offering::Offering;
 use super::pins::Pins;
 use super::present::Present;
@@ -171,6 +171,7 @@ async fn run(
     let parts = membership_parts(&base);
     let Rule { offerings, present, source } = rule(&home, &base, &settings, joined, &parts);
     let shared = source.is_some();
+    let stopped = source.as_ref().map_or_else(Stopped::never, |(source, _)| source.stopped());
 
     let (wanted, asked) = mpsc::unbounded_channel();
     let http = HttpClient::new().map_err(|fault| StartFault::Trust(fault.to_string()))?;
@@ -203,7 +204,8 @@ async fn run(
         None => None,
     };
     let asked = Asked { wanted: asked, taken, list_grace };
-    let mut catalog = catalog(&base, &accounts, connectors, present.clone(), offerings, asked).await;
+    let rule = (offerings, stopped);
+    let mut catalog = catalog(&base, &accounts, connectors, present.clone(), rule, asked).await;
     accounts
         .belong_to(present.now().as_deref())
         .await
@@ -458,7 +460,7 @@ async fn catalog(
     accounts: &OwnAccounts,
     connectors: Connectors,
     present: Present,
-    offerings: watch::Receiver<Arc<Offering>>,
+    (offerings, stopped): (watch::Receiver<Arc<Offering>>, Stopped),
     Asked { wanted, taken, list_grace }: Asked,
 ) -> Catalog {
     Catalog {
@@ -473,6 +475,7 @@ async fn catalog(
         person: present.now(),
         present,
         offerings,
+        stopped,
         taken,
         wanted,
         basis: None,

@@ -11,7 +11,7 @@ use issuer::Issuer;
 use model::{Advice, CallId, ServerId, Subject, Timestamp};
 use org_protocol::{ConnectorSpec, CredentialSpec};
 use os::Clock;
-use policy::{Circumstance, Question, RuleNote, Target, Verdict};
+use policy::{Circumstance, DenialKind, Question, RuleNote, Target, Verdict};
 use tokio::sync::mpsc;
 
 use super::offering::Offering;
@@ -303,7 +303,8 @@ fn why_not(snapshot: &Snapshot, server: &ServerId, subject: &Subject, tool: &gat
     let forbids = |note: &&RuleNote| !note.permits && note.verdict == Verdict::Applied;
     let deciding = explanation.steps.iter().find(|step| !step.permitted);
     let reason = deciding.and_then(|step| step.rules.iter().find(forbids)?.reason.clone());
-    reason.unwrap_or_else(|| "No policy allows it.".to_owned())
+    let stopped = explanation.note.filter(|_| explanation.denial == Some(DenialKind::Halted));
+    reason.or(stopped).unwrap_or_else(|| "No policy allows it.".to_owned())
 }
 
 /// A program as people call it: without the folder that it lies in.

@@ -427,6 +427,8 @@ event_kinds! {
     ReceiptRefused = "receipt-refused",
     /// An administrator did something.
     Administration = "administration",
+    /// What administrators have stopped beside the policy is another thing than before.
+    HaltsChanged = "halts-changed",
     /// A shared credential was used, on behalf of a call, by the control plane.
     CredentialUsed = "credential-used",
 }

@@ -4,6 +4,7 @@
 //! The work is done in `org` and `signin`; here it is put together and told to the controller and the journal.
 
 mod broker;
+mod halts;
 mod policy;
 mod sign_in;
 
@@ -25,6 +26,7 @@ use super::tell::{Lamp, Tell};
 use crate::pending::PendingDesk;
 
 pub(crate) use broker::OrgBroker;
+pub(crate) use halts::Stopped;
 pub(crate) use sign_in::SignIn;
 
 use policy::Follower;
@@ -178,6 +180,11 @@ impl Source {
         self.offerings.subscribe()
     }
 
+    /// What administrators have stopped now, and each change.
+    pub(crate) fn stopped(&self) -> Stopped {
+        Stopped::by(&self.joined.org)
+    }
+
     /// Starts the work.
     pub(crate) async fn begin(self, sign_in: Arc<SignIn>, parts: &MembershipParts) -> Membership {
         let Self { joined: Joined { org, id, at, applied, first, trouble }, offerings, provider } = self;
@@ -190,7 +197,17 @@ impl Source {
         let mut tasks = JoinSet::new();
         tasks.spawn(Arc::clone(&sign_in).follow(provider.subscribe()));
         tasks.spawn(keep_session(org.clone(), Arc::clone(&sign_in), parts.tell.clone()));
-        tasks.spawn(follow_events(org.clone(), Arc::clone(&sign_in), Arc::clone(&nudge)));
+        let halted = Arc::new(Notify::new());
+        tasks.spawn(follow_events(
+            org.clone(),
+            Arc::clone(&sign_in),
+            Arc::clone(&nudge),
+            Arc::clone(&halted),
+        ));
+        org.recall_halts().await;
+        let stopping = org.clone();
+        tasks.spawn(async move { stopping.follow_halts(&halted).await });
+        tasks.spawn(halts::tell_halts(Stopped::by(&org), parts.tell.clone(), parts.journal.clone()));
         tasks.spawn(notice_silence(org.clone(), Arc::clone(&nudge)));
         let (delivering, journal) = (org.clone(), parts.journal.clone());
         tasks.spawn(async move { delivering.deliver(journal).await });
@@ -236,11 +253,16 @@ async fn keep_session(org: Org, sign_in: Arc<SignIn>, tell: Tell) {
     org.keep_session(sign_in, told).await;
 }
 
-async fn follow_events(org: Org, sign_in: Arc<SignIn>, nudge: Arc<Notify>) {
+async fn follow_events(org: Org, sign_in: Arc<SignIn>, nudge: Arc<Notify>, halted: Arc<Notify>) {
     org.follow(|what| match what {
         EventKind::SignInEnded => sign_in.end(signed_out_by_organisation()),
         EventKind::SessionRevoked => sign_in.end(device_revoked()),
-        EventKind::BundleUpdated { .. } | EventKind::Resync | EventKind::Unknown => nudge.notify_one(),
+        EventKind::HaltsChanged => halted.notify_one(),
+        EventKind::BundleUpdated { .. } => nudge.notify_one(),
+        EventKind::Resync | EventKind::Unknown => {
+            nudge.notify_one();
+            halted.notify_one();
+        }
     })
     .await;
 }

@@ -1,0 +1,177 @@
+//! What administrators have stopped.
+
+use model::{DeviceId, Subject, Timestamp};
+use org_protocol::{EventKind, Halt, HaltTarget, Halts};
+use sqlx::SqliteConnection;
+
+use super::{IMMEDIATE, Store, StoreFault, from_json, parsed, signed, unsigned};
+
+/// A halt that is in force, as administrators see it.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct StandingHalt {
+    /// What everybody whom it concerns is told.
+    #[serde(flatten)]
+    pub halt: Halt,
+    /// Which administrator stopped it.
+    pub by: String,
+}
+
+/// Somebody who has signed in on a device.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct KnownPerson {
+    /// The device.
+    pub device: DeviceId,
+    /// The person, with what their last sign-in said of them.
+    pub subject: Subject,
+}
+
+impl KnownPerson {
+    /// Whether a halt of a person or device hits them.
+    pub fn is_hit(&self, target: &HaltTarget) -> bool {
+        let halt =
+            Halt { id: 0, target: target.clone(), since: Timestamp::from_micros(0), reason: String::new() };
+        let halts = Halts::new(vec![halt]);
+        halts.of_person(&self.subject).or_else(|| halts.of_device(self.device)).is_some()
+    }
+}
+
+/// How many people are looked at at most, the latest.
+const MOST_PEOPLE: u32 = 1000;
+
+type HaltRow = (i64, String, String, String, i64);
+
+impl Store {
+    /// Stops something, and tells all devices. What is stopped already stays as it was.
+    ///
+    /// # Errors
+    /// A [`StoreFault`].
+    pub(crate) async fn halt(
+        &self,
+        target: &HaltTarget,
+        reason: &str,
+        by: &str,
+        now: Timestamp,
+    ) -> Result<StandingHalt, StoreFault> {
+        let mut transaction = self.writer.begin_with(IMMEDIATE).await?;
+        let standing = standing(&mut transaction).await?;
+        if let Some(known) = standing.into_iter().find(|known| known.halt.target == *target) {
+            return Ok(known);
+        }
+        let text = serde_json::to_string(target)
+            .map_err(|fault| StoreFault::Unreadable { what: "halt", reason: fault.to_string() })?;
+        let id: i64 =
+            sqlx::query_scalar("INSERT INTO halts (target, reason, by, at) VALUES (?, ?, ?, ?) RETURNING id")
+                .bind(text)
+                .bind(reason)
+                .bind(by)
+                .bind(now.micros())
+                .fetch_one(&mut *transaction)
+                .await?;
+        tell(&mut transaction, now).await?;
+        transaction.commit().await?;
+        self.changed();
+        let halt = Halt { id: unsigned(id), target: target.clone(), since: now, reason: reason.to_owned() };
+        Ok(StandingHalt { halt, by: by.to_owned() })
+    }
+
+    /// Lets something go on, and tells all devices. `false` where there is no such halt in force.
+    ///
+    /// # Errors
+    /// A [`StoreFault`].
+    pub(crate) async fn lift(&self, id: u64, by: &str, now: Timestamp) -> Result<bool, StoreFault> {
+        let mut transaction = self.writer.begin_with(IMMEDIATE).await?;
+        let lifted =
+            sqlx::query("UPDATE halts SET lifted_at = ?, lifted_by = ? WHERE id = ? AND lifted_at IS NULL")
+                .bind(now.micros())
+                .bind(by)
+                .bind(signed(id))
+                .execute(&mut *transaction)
+                .await?
+                .rows_affected();
+        if lifted == 0 {
+            return Ok(false);
+        }
+        tell(&mut transaction, now).await?;
+        transaction.commit().await?;
+        self.changed();
+        Ok(true)
+    }
+
+    /// Everything that is stopped, in the order in which it was.
+    ///
+    /// # Errors
+    /// A [`StoreFault`].
+    pub(crate) async fn halts(&self) -> Result<Vec<StandingHalt>, StoreFault> {
+        standing(&mut *self.readers.acquire().await?).await
+    }
+
+    /// The people who signed in last, each once for each of their devices.
+    ///
+    /// # Errors
+    /// A [`StoreFault`].
+    pub(crate) async fn known_people(&self) -> Result<Vec<KnownPerson>, StoreFault> {
+        let rows: Vec<(String, String)> = sqlx::query_as(
+            "SELECT device, subject FROM sessions
+             WHERE (device, issuer, person, opened_at) IN
+                   (SELECT device, issuer, person, max(opened_at) FROM sessions GROUP BY device, issuer, person)
+             ORDER BY opened_at DESC LIMIT ?",
+        )
+        .bind(MOST_PEOPLE)
+        .fetch_all(&self.readers)
+        .await?;
+        rows.into_iter()
+            .map(|(device, subject)| {
+                Ok(KnownPerson {
+                    device: parsed("device id", &device)?,
+                    subject: from_json("subject", &subject)?,
+                })
+            })
+            .collect()
+    }
+}
+
+async fn standing(connection: &mut SqliteConnection) -> Result<Vec<StandingHalt>, StoreFault> {
+    let rows: Vec<HaltRow> =
+        sqlx::query_as("SELECT id, target, reason, by, at FROM halts WHERE lifted_at IS NULL ORDER BY id")
+            .fetch_all(connection)
+            .await?;
+    rows.into_iter()
+        .map(|(id, target, reason, by, at)| {
+            let target = from_json("halt", &target)?;
+            let halt = Halt { id: unsigned(id), target, since: Timestamp::from_micros(at), reason };
+            Ok(StandingHalt { halt, by })
+        })
+        .collect()
+}
+
+async fn tell(connection: &mut SqliteConnection, now: Timestamp) -> Result<(), StoreFault> {
+    sqlx::query("INSERT INTO events (at, what) VALUES (?, ?)")
+        .bind(now.micros())
+        .bind(serde_json::to_string(&EventKind::HaltsChanged).unwrap_or_default())
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::store;
+    use super::*;
+
+    #[tokio::test]
+    async fn a_halt_stands_until_it_is_lifted_and_is_told() {
+        let (_dir, store) = store().await;
+        let (now, later) = (Timestamp::from_seconds(1), Timestamp::from_seconds(2));
+        let target = HaltTarget::Connector { connector: "mail".parse().expect("an id") };
+        let first = store.halt(&target, "It leaks", "uid 0", now).await.expect("stops");
+        let again = store.halt(&target, "Another reason", "uid 1", later).await.expect("is stopped already");
+        assert_eq!(first, again);
+        assert_eq!(store.halts().await.expect("reads"), [first.clone()]);
+        assert_eq!(store.last_event().await.expect("reads"), 1, "nothing changed the second time");
+        assert!(store.lift(first.halt.id, "uid 0", later).await.expect("lifts"));
+        assert!(!store.lift(first.halt.id, "uid 0", later).await.expect("was lifted already"));
+        assert!(store.halts().await.expect("reads").is_empty());
+        let next = store.halt(&target, "", "uid 0", later).await.expect("stops again");
+        assert!(next.halt.id > first.halt.id);
+    }
+}
