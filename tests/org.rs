@@ -4,6 +4,7 @@ mod accounts;
 mod by_code;
 mod claims;
 mod halts;
+mod rollout;
 mod saml;
 mod static_host;
 mod vouching;

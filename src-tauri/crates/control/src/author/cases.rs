@@ -10,11 +10,12 @@ use std::path::Path;
 use model::{AttributeValue, CallId, ConnectorId, CredentialId, ServerId, Subject, Timestamp, ToolName};
 use org_protocol::Content;
 use policy::{Circumstance, CredentialChoice, Policy, Question, RuleId, Target};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use toml::Spanned;
 
 /// A file of tests: people, and cases about them.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct CaseFile {
     /// The people whom cases of this file name, as the identity provider would tell of them.
@@ -26,7 +27,7 @@ pub(super) struct CaseFile {
 }
 
 /// A person as the identity provider would tell of them.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Person {
     /// Their subject at the identity provider; their name in this file where it is not given.
@@ -44,10 +45,12 @@ struct Person {
 }
 
 /// One case: exactly one of `tool`, `resource` and `prompt` is given.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(extend("oneOf" = [{"required": ["tool"]}, {"required": ["resource"]}, {"required": ["prompt"]}]))]
 #[serde(deny_unknown_fields)]
 struct Case {
     /// What it shows, in words.
+    #[schemars(with = "String")]
     name: Spanned<String>,
     /// One of the people.
     who: String,
@@ -63,8 +66,10 @@ struct Case {
     prompt: Option<String>,
     /// The arguments of tool or prompt.
     #[serde(default)]
+    #[schemars(with = "BTreeMap<String, serde_json::Value>")]
     arguments: toml::Table,
     /// When (RFC 3339, as text); the time of the check where it is not given.
+    #[schemars(with = "Option<String>")]
     at: Option<Timestamp>,
     /// The assistant's client id and name.
     #[serde(default)]
@@ -79,7 +84,7 @@ struct Case {
 }
 
 /// What policy is to decide.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 enum Expected {
     /// The call is permitted.

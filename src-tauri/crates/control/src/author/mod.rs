@@ -15,6 +15,7 @@ mod later;
 mod pin;
 mod rollback;
 mod root;
+mod schema;
 mod sign;
 
 pub use cases::CaseFault;
@@ -29,7 +30,8 @@ pub use keys::{KeyFileFault, new_key, read_public, read_signing};
 pub use later::Warning;
 pub(crate) use pin::tool_name;
 pub use pin::{PinFault, Pinned, pin};
-pub use rollback::{Rollback, RollbackFault, Signing, rollback};
+pub use rollback::{Rollback, RollbackFault, Signing, in_every_format, rollback};
 pub use root::{RootPlan, RootSummary, add_signature, describe_root, new_root};
+pub use schema::{schemas, write_schemas};
 pub use sign::{Documents, SignFault, SignPlan, sign};
 pub(crate) use sign::{MANIFEST_PATH, bundle_path, read_manifest, root_path};
