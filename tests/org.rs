@@ -6,6 +6,7 @@ mod by_code;
 mod claims;
 mod halts;
 mod leases;
+mod rollout;
 mod saml;
 mod static_host;
 mod vouching;

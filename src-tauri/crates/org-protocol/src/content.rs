@@ -45,6 +45,7 @@ pub struct Content {
 }
 
 /// The organisation's settings.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OrgSettings {
@@ -88,6 +89,7 @@ pub struct OrgSettings {
 
 /// An assistant that is known beforehand: a public client (RFC 6749, section 2.1). Its client id may be the URL of a Client
 /// ID Metadata Document, which is then never fetched.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AssistantSpec {
@@ -98,6 +100,7 @@ pub struct AssistantSpec {
 }
 
 /// An OpenID provider (OpenID Connect Discovery 1.0).
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct IdentityProvider {
@@ -171,6 +174,7 @@ impl IdentityProvider {
 }
 
 /// Where sign-in opens.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SignInSurface {
@@ -182,6 +186,7 @@ pub enum SignInSurface {
 }
 
 /// What works without the control plane.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OfflineRules {
@@ -196,6 +201,7 @@ impl Default for OfflineRules {
 }
 
 /// Which devices are enrolled, beside whether somebody signs in on them.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct EnrolmentRules {
@@ -204,6 +210,7 @@ pub struct EnrolmentRules {
 }
 
 /// What is recorded, and how strictly.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct AuditSettings {
@@ -212,7 +219,9 @@ pub struct AuditSettings {
 }
 
 /// One upstream MCP server and how it is authenticated.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", schemars(extend("oneOf" = [{"required": ["url"]}, {"required": ["command"]}])))]
 #[serde(deny_unknown_fields)]
 pub struct ConnectorSpec {
     /// Its title, as people read it.
@@ -361,6 +370,7 @@ pub enum CredentialFault {
 }
 
 /// How calls to a connector are authenticated.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum CredentialSpec {
@@ -456,6 +466,7 @@ fn is_usual_lease(seconds: &u32) -> bool {
 }
 
 /// How a client proves who it is at an authorization server.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ClientAuthentication {
@@ -474,6 +485,7 @@ impl ClientAuthentication {
 }
 
 /// What an assistant connects to.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ServerSpec {
@@ -493,6 +505,7 @@ pub struct ServerSpec {
 }
 
 /// How assistants get to know a virtual server's tools. It changes nothing in who may call what.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ToolList {
