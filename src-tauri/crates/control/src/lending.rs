@@ -174,14 +174,16 @@ impl Plane {
         for (id, why) in self.store.groundless_leases(now).await? {
             self.end_lease(id, &why).await?;
         }
-        let live = self.publication.live();
-        let policy = live.as_ref().map(|live| live.policy().halted_by(self.stopped.now()));
+        let published = self.publication.live();
+        let halts = self.stopped.now();
         for lease in self.store.leases(now).await? {
-            let is_leased = live.as_ref().is_some_and(|live| {
+            let is_good = published.as_ref().is_some_and(|published| {
+                let live = published.of(lease.device);
                 let spec = live.content().connectors.get(&lease.connector);
                 spec.is_some_and(|spec| matches!(spec.credential, CredentialSpec::Leased { .. }))
+                    && self.permits(&live.policy().halted_by(Arc::clone(&halts)), &lease)
             });
-            if !is_leased || !policy.as_ref().is_some_and(|policy| self.permits(policy, &lease)) {
+            if !is_good {
                 self.end_lease(lease.id, "policy").await?;
             }
         }

@@ -266,6 +266,11 @@ impl Live {
         stage.unwrap_or(self)
     }
 
+    /// What is in force on any desktop.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Self> {
+        std::iter::once(self).chain(&self.stages)
+    }
+
     /// What IT decided.
     pub(crate) fn content(&self) -> &Content {
         &self.content

@@ -350,6 +350,10 @@ pub fn credential(state: &AppState, title: &str, kind: CredentialKind) -> String
             let name = organisation(state);
             format!("shared by IT, stays at {name}")
         }
+        CredentialKind::Lent => {
+            let name = organisation(state);
+            format!("shared by {name}, lent to this computer while it is used")
+        }
     }
 }
 

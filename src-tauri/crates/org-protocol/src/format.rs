@@ -31,6 +31,7 @@ const LATER_KEYS: &[LaterKey] = &[
     LaterKey { format: 2, path: "org.administrators" },
     LaterKey { format: 2, path: "org.enrolment" },
     LaterKey { format: 2, path: "connectors.*.credential.kind=leased" },
+    LaterKey { format: 2, path: "connectors.*.credential.seconds" },
 ];
 
 /// A use of a later key in a content.

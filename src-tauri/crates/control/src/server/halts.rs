@@ -62,22 +62,22 @@ impl Plane {
     /// Whether the name in a halt names something that there is.
     pub(crate) async fn knows(&self, target: &org_protocol::HaltTarget) -> Result<bool, StoreFault> {
         use org_protocol::HaltTarget;
-        let live = self.publication.live();
-        let content = live.as_ref().map(|live| live.content());
+        // What a rollout has brought to some is stopped as well.
+        let published = self.publication.live();
+        let all = || published.iter().flat_map(|published| published.all());
+        let mut contents = all().map(|live| live.content());
         Ok(match target {
             HaltTarget::User { person } => !self.store.people(person).await?.is_empty(),
             HaltTarget::Device { device } => {
                 self.store.devices().await?.iter().any(|known| known.id == *device)
             }
             HaltTarget::Assistant { client } => {
-                content.is_some_and(|content| content.org.assistants.contains_key(client))
+                contents.any(|content| content.org.assistants.contains_key(client))
             }
             HaltTarget::Connector { connector } => {
-                content.is_some_and(|content| content.connectors.contains_key(connector))
+                contents.any(|content| content.connectors.contains_key(connector))
             }
-            HaltTarget::Tool { connector, tool } => {
-                live.as_ref().is_some_and(|live| live.knows_tool(connector, tool))
-            }
+            HaltTarget::Tool { connector, tool } => all().any(|live| live.knows_tool(connector, tool)),
             HaltTarget::Credential { credential } => {
                 self.store.credentials().await?.iter().any(|known| known.id == *credential)
             }

@@ -24,9 +24,9 @@ pub(super) async fn lend(
     if asked.format != LEASE_FORMAT {
         return Err(Fault::bad_request("its format is not known here"));
     }
-    let live = plane.publication.live().ok_or_else(Fault::unpublished)?;
+    let published = plane.publication.live().ok_or_else(Fault::unpublished)?;
     let by = Borrower { subject: &caller.subject, device: caller.device, key: &caller.key };
-    let lease = plane.lend(&live, &asked, &by).await?;
+    let lease = plane.lend(published.of(caller.device), &asked, &by).await?;
     Ok(([(CONTENT_TYPE, "application/json"), (CACHE_CONTROL, "no-store")], lease).into_response())
 }
 

@@ -321,7 +321,8 @@ fn connector(spec: &ConnectorSpec) -> Connector {
         | CredentialSpec::UserToken { .. }
         | CredentialSpec::ClientCredentials { .. }
         | CredentialSpec::Enterprise { .. } => CredentialKind::Own,
-        CredentialSpec::Brokered { .. } | CredentialSpec::Leased { .. } => CredentialKind::Shared,
+        CredentialSpec::Brokered { .. } => CredentialKind::Shared,
+        CredentialSpec::Leased { .. } => CredentialKind::Lent,
     };
     let runs = match (&spec.credential, &spec.url, spec.command.first()) {
         (CredentialSpec::Brokered { .. }, _, _) => Runs::AtOrganisation,

@@ -161,6 +161,8 @@ pub enum CredentialKind {
     Own,
     /// An account of the organisation, whose secret stays there.
     Shared,
+    /// An account of the organisation, whose secret is lent to this computer.
+    Lent,
 }
 
 /// How a connector is.

@@ -53,6 +53,15 @@ fn no_program_can_print_a_line_of_deskgate_s_own() {
 }
 
 #[test]
+fn whether_a_shared_account_leaves_the_organisation_is_said() {
+    let state = crate::state::tests::managed();
+    let name = organisation(&state);
+    assert_eq!(credential(&state, "W", CredentialKind::Shared), format!("shared by IT, stays at {name}"));
+    let lent = format!("shared by {name}, lent to this computer while it is used");
+    assert_eq!(credential(&state, "W", CredentialKind::Lent), lent);
+}
+
+#[test]
 fn a_sign_out_says_what_becomes_of_accounts_and_assistants() {
     let mut state = crate::state::tests::managed();
     state.assistants.clear();
