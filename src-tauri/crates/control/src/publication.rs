@@ -251,6 +251,17 @@ impl Live {
         self.trust.freshness(now, Duration::from_secs(hours.saturating_mul(3600)))
     }
 
+    /// Whether it is still to be obeyed.
+    pub(crate) fn is_obeyed(&self, now: Timestamp) -> bool {
+        match self.freshness(now) {
+            Freshness::Fresh { .. } | Freshness::Grace { .. } => true,
+            Freshness::Nothing
+            | Freshness::Expired { .. }
+            | Freshness::ClockBehind { .. }
+            | Freshness::Revoked => false,
+        }
+    }
+
     /// What administrators and desktops may know of it.
     pub(crate) fn published(&self) -> Published {
         let manifest = self.trust.applied();

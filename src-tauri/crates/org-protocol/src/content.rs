@@ -14,6 +14,7 @@ use crate::account::AccountFault;
 use crate::administration::Administrators;
 use crate::client::{ClientMetadataUrl, LoopbackRedirect, TokenHeader};
 use crate::format::READABLE_FORMATS;
+use crate::lease::LONGEST_LEASE;
 use crate::sign_in_host::SignInHost;
 use crate::{ClaimTypes, ProviderFault, ProviderKind, SamlProvider, SamlProviderFault};
 
@@ -274,17 +275,36 @@ impl ConnectorSpec {
             {
                 Err(CredentialFault::NoUrl)
             }
+            CredentialSpec::Leased { .. } if self.url.is_some() => Err(CredentialFault::NoCommand),
             CredentialSpec::None
             | CredentialSpec::UserOauth { .. }
             | CredentialSpec::UserToken { .. }
             | CredentialSpec::ClientCredentials { .. }
             | CredentialSpec::Enterprise { .. }
-            | CredentialSpec::Brokered { .. } => Ok(()),
+            | CredentialSpec::Brokered { .. }
+            | CredentialSpec::Leased { .. } => Ok(()),
         }
     }
 }
 
 impl CredentialSpec {
+    /// The references to service accounts, in order of preference; none where people have accounts of their own.
+    pub fn shared(&self) -> &[CredentialId] {
+        match self {
+            Self::Brokered { credentials } | Self::Leased { credentials, .. } => credentials,
+            Self::None
+            | Self::UserOauth { .. }
+            | Self::UserToken { .. }
+            | Self::ClientCredentials { .. }
+            | Self::Enterprise { .. } => &[],
+        }
+    }
+
+    /// Whether it is a service account of the organisation.
+    pub fn is_shared(&self) -> bool {
+        matches!(self, Self::Brokered { .. } | Self::Leased { .. })
+    }
+
     fn check(&self) -> Result<(), CredentialFault> {
         match self {
             Self::UserOauth { client_id: None, client_secret: Some(_), .. } => {
@@ -293,12 +313,18 @@ impl CredentialSpec {
             Self::UserOauth { client_id: None, redirect_uris, .. } if !redirect_uris.is_empty() => {
                 Err(CredentialFault::RedirectOfNobody)
             }
+            Self::Leased { seconds, .. }
+                if *seconds < SHORTEST_LEASE || u64::from(*seconds) > LONGEST_LEASE.as_secs() =>
+            {
+                Err(CredentialFault::LeaseLength)
+            }
             Self::None
             | Self::UserOauth { .. }
             | Self::UserToken { .. }
             | Self::ClientCredentials { .. }
             | Self::Enterprise { .. }
-            | Self::Brokered { .. } => Ok(()),
+            | Self::Brokered { .. }
+            | Self::Leased { .. } => Ok(()),
         }
     }
 
@@ -309,7 +335,7 @@ impl CredentialSpec {
             | Self::UserToken { .. }
             | Self::ClientCredentials { .. }
             | Self::Enterprise { .. } => true,
-            Self::None | Self::Brokered { .. } => false,
+            Self::None | Self::Brokered { .. } | Self::Leased { .. } => false,
         }
     }
 }
@@ -323,6 +349,12 @@ pub enum CredentialFault {
     /// The kind of credential goes into requests, and a program gets none.
     #[error("has a credential for a url, but a command")]
     NoUrl,
+    /// A secret is lent to programs only.
+    #[error("has a leased credential, but no command to hold it")]
+    NoCommand,
+    /// A secret is lent for half a minute at least, and an hour at most.
+    #[error("leases its credential for less than 30 or more than 3600 seconds")]
+    LeaseLength,
     /// Redirect URIs are nobody's.
     #[error("has redirect_uris but no client_id that they were registered with")]
     RedirectOfNobody,
@@ -398,6 +430,29 @@ pub enum CredentialSpec {
         /// References in order of preference: the first that policy permits is used.
         credentials: Vec<CredentialId>,
     },
+    /// Service accounts of the organisation, lent to the employee's computer for minutes: for a program there that must hold the
+    /// secret. Whoever owns that computer can read it.
+    Leased {
+        /// References in order of preference: the first that policy permits is used.
+        credentials: Vec<CredentialId>,
+        /// For how many seconds at a time; renewed ahead while it is used.
+        #[serde(default = "usual_lease", skip_serializing_if = "is_usual_lease")]
+        seconds: u32,
+    },
+}
+
+/// How long a lease holds where nothing is said, in seconds.
+const USUAL_LEASE: u32 = 300;
+/// The shortest lease, in seconds: it has to be renewed in time.
+const SHORTEST_LEASE: u32 = 30;
+
+fn usual_lease() -> u32 {
+    USUAL_LEASE
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference over")]
+fn is_usual_lease(seconds: &u32) -> bool {
+    *seconds == USUAL_LEASE
 }
 
 /// How a client proves who it is at an authorization server.
@@ -502,8 +557,8 @@ pub enum ContentFault {
     /// A server names an account that there cannot be.
     #[error("server {0} {1}")]
     Account(ServerId, AccountFault),
-    /// A brokered connector has no credential.
-    #[error("connector {0} is brokered but names no credential")]
+    /// A connector with shared credentials has none.
+    #[error("connector {0} is brokered or leased but names no credential")]
     NoCredential(ConnectorId),
     /// The identity provider is not like that.
     #[error("identity provider: {0}")]
@@ -546,8 +601,7 @@ impl Content {
         self.org.sign_in_hosts_checked()?;
         for (id, connector) in &self.connectors {
             connector.transport()?;
-            if matches!(&connector.credential, CredentialSpec::Brokered { credentials } if credentials.is_empty())
-            {
+            if connector.credential.is_shared() && connector.credential.shared().is_empty() {
                 return Err(ContentFault::NoCredential(id.clone()));
             }
             connector.check_credential().map_err(|fault| ContentFault::Credential(id.clone(), fault))?;

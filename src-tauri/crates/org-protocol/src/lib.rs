@@ -14,6 +14,7 @@ mod fault;
 mod format;
 mod halt;
 mod key;
+mod lease;
 mod manifest;
 mod provider;
 mod receipt;
@@ -41,6 +42,10 @@ pub use fault::ErrorBody;
 pub use format::{LaterKey, LaterUse, READABLE_FORMATS, annotation_at, newest_readable, readable_formats};
 pub use halt::{HALT_FORMAT, HALT_REASON_LIMIT, HALTED, HALTS_PATH, Halt, HaltTarget, Halts};
 pub use key::{KeyFault, KeyId, PublicKey, SigningKey};
+pub use lease::{
+    LEASE_FORMAT, LEASE_INFO, LEASE_TYPE, LEASES_PATH, LONGEST_LEASE, Lease, LeaseFault, LeaseRequest,
+    LeaseTerms, LeaseWanted,
+};
 pub use manifest::{
     BUNDLE_LIMIT, BundleRef, MANIFEST_FORMAT, MANIFEST_LIMIT, MANIFEST_TYPE, Manifest, Rollout, Stage,
 };

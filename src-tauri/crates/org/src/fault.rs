@@ -3,7 +3,9 @@
 use std::io;
 
 use model::{Advice, ForPerson};
-use org_protocol::{DEVICE_REVOKED, DEVICE_SUSPENDED, ID_TOKEN_NOT_BOUND, Refusal, SIGN_IN_ENDED};
+use org_protocol::{
+    DEVICE_REVOKED, DEVICE_SUSPENDED, ID_TOKEN_NOT_BOUND, LeaseFault, Refusal, SIGN_IN_ENDED,
+};
 use vault::VaultFault;
 
 /// Why the central URL did not do what was asked.
@@ -32,6 +34,9 @@ pub enum OrgFault {
     /// A signed document is not believed.
     #[error(transparent)]
     Document(#[from] Refusal),
+    /// A lease is not what was asked for, or not from the organisation.
+    #[error(transparent)]
+    Lease(#[from] LeaseFault),
     /// A newer policy was seen since this one was fetched.
     #[error("a newer policy was seen meanwhile")]
     Superseded,
@@ -74,6 +79,7 @@ impl OrgFault {
             | Self::OtherPerson
             | Self::Superseded
             | Self::Document(_)
+            | Self::Lease(_)
             | Self::Vault(_)
             | Self::Disk(_)
             | Self::Random(_) => true,
@@ -107,6 +113,12 @@ impl ForPerson for OrgFault {
                 "Tell your IT department.",
             ),
             Self::Document(refusal) => refusal.advice(),
+            Self::Lease(_) => Advice::new(
+                "lease-unusable",
+                "What the organisation lent to this computer cannot be used.",
+                "It is not from its server, or it is for somebody else.",
+                "Check this computer's clock; if it is right, tell your IT department.",
+            ),
             Self::Superseded => Advice::new(
                 "org-superseded",
                 "The organisation has published a newer policy meanwhile.",

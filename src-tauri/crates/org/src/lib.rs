@@ -15,6 +15,7 @@ mod fault;
 mod files;
 mod halts;
 mod keep;
+mod leases;
 mod policy;
 mod session;
 mod sse;
@@ -23,6 +24,7 @@ mod wire;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::time::Duration;
 
 use model::DeviceId;
 use org_protocol::{DeviceDescription, Halts, RootFingerprint};
@@ -37,10 +39,12 @@ pub use deliver::Delivery;
 pub use discover::{Discovered, discover};
 pub use fault::OrgFault;
 pub use keep::{IdToken, IdTokens, NoIdToken};
+pub use leases::{Lent, Loan};
 pub use policy::{Applied, Candidate, Fetched};
 pub use session::OrgSession;
 
 use files::Files;
+use leases::Book;
 use policy::Held;
 use wire::Wire;
 
@@ -78,6 +82,10 @@ struct Inner {
     held: Mutex<Held>,
     /// What administrators have stopped, as far as it is known.
     halts: watch::Sender<Arc<Halts>>,
+    /// What is lent to this device now; never anywhere else than in memory.
+    leases: Book,
+    /// When the event stream was last heard, on the clock that nobody sets.
+    heard: watch::Sender<Option<Duration>>,
     /// The keys whose receipts are good.
     receipt_keys: watch::Sender<Vec<org_protocol::PublicKey>>,
     session: watch::Sender<Option<OrgSession>>,
@@ -108,6 +116,8 @@ impl Org {
             clock,
             held: Mutex::default(),
             halts: watch::Sender::new(Arc::default()),
+            leases: Book::default(),
+            heard: watch::Sender::new(None),
             receipt_keys: watch::Sender::new(Vec::new()),
             session: watch::Sender::new(None),
             sign_outs: AtomicU64::new(0),

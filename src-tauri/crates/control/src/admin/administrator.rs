@@ -62,7 +62,8 @@ pub(super) fn needed(ask: &Ask) -> &'static [AdministratorRole] {
         Ask::Status | Ask::Content | Ask::ListHalts => &AdministratorRole::ALL,
         Ask::Publish { .. } => &[Publisher],
         Ask::PutCredential { .. } | Ask::RemoveCredential { .. } => &[CredentialCustodian],
-        Ask::ListCredentials => &[CredentialCustodian, Auditor],
+        Ask::RevokeLease { .. } => &[CredentialCustodian],
+        Ask::ListCredentials | Ask::ListLeases => &[CredentialCustodian, Auditor],
         Ask::ListDevices | Ask::ListEnrolmentTokens => &[DeviceAdmin, Auditor],
         Ask::RevokeDevice { .. }
         | Ask::ResumeDevice { .. }

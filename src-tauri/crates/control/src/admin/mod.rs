@@ -13,13 +13,13 @@ pub(crate) mod wire;
 
 use std::collections::BTreeMap;
 
-use model::{Advice, CredentialId, DeviceId};
+use model::{Advice, CredentialId, DeviceId, LeaseId};
 use org_protocol::HaltTarget;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 
 use crate::publication::Published;
-use crate::store::{Device, EnrolmentToken, Filter, KnownPerson, StandingHalt, StoredCredential};
+use crate::store::{Device, EnrolmentToken, Filter, KnownPerson, LiveLease, StandingHalt, StoredCredential};
 
 pub(crate) use administrator::Administrator;
 pub use client::{AskFault, ask};
@@ -111,6 +111,13 @@ pub enum Ask {
     },
     /// What is stopped.
     ListHalts,
+    /// Who holds shared credentials now.
+    ListLeases,
+    /// Ends a lease. Its device may ask for another, unless something is stopped as well.
+    RevokeLease {
+        /// The lease.
+        id: LeaseId,
+    },
 }
 
 impl Ask {
@@ -135,6 +142,8 @@ impl Ask {
             Self::Halt { .. } => "halt",
             Self::Lift { .. } => "halt-lift",
             Self::ListHalts => "halt-list",
+            Self::ListLeases => "lease-list",
+            Self::RevokeLease { .. } => "lease-revoke",
         }
     }
 }
@@ -196,6 +205,11 @@ pub enum Answer {
     },
     /// What a check of the chains found.
     Verified(Verdict),
+    /// Who holds shared credentials now.
+    Leases {
+        /// The oldest first.
+        leases: Vec<LiveLease>,
+    },
     /// It is stopped.
     Halted(Halted),
     /// What is stopped.

@@ -6,7 +6,7 @@ use std::path::Path;
 use control::admin::{Answer, Ask, Secret};
 use control::author::{self, Documents};
 use control::{Filter, KnownPerson, Published, StandingHalt};
-use model::{CredentialId, DeviceId};
+use model::{CredentialId, DeviceId, LeaseId};
 use org_protocol::Content;
 use os::Clock as _;
 use serde_json::json;
@@ -81,7 +81,8 @@ pub(super) async fn list_credentials(socket: &Socket, json: bool) -> Result<(), 
     };
     said(json, &credentials, || {
         let line = |one: &control::StoredCredential| {
-            format!("{:<32} version {:<4} changed {}", one.id, one.version, one.changed_at)
+            let exposed = one.exposed_at.map(|at| format!("  exposed {at}: rotate")).unwrap_or_default();
+            format!("{:<32} version {:<4} changed {}{exposed}", one.id, one.version, one.changed_at)
         };
         lines_or(credentials.iter().map(line).collect(), "No credential is stored.")
     });
@@ -119,6 +120,35 @@ pub(super) async fn list_devices(socket: &Socket, json: bool) -> Result<(), Fail
 pub(super) async fn revoke_device(id: DeviceId, socket: &Socket, json: bool) -> Result<(), Failure> {
     done(&asked(socket, &Ask::RevokeDevice { id }).await?)?;
     said(json, &json!({"revoked": id}), || format!("Revoked {id}."));
+    Ok(())
+}
+
+pub(super) async fn list_leases(socket: &Socket, json: bool) -> Result<(), Failure> {
+    let Answer::Leases { leases } = asked(socket, &Ask::ListLeases).await? else { return Err(unexpected()) };
+    said(json, &leases, || {
+        let line = |one: &control::LiveLease| {
+            format!(
+                "{}  {:<24} {:<28} {} on {}  until {}",
+                one.id,
+                one.credential,
+                one.subject.label(),
+                one.connector,
+                one.device,
+                one.expires
+            )
+        };
+        lines_or(leases.iter().map(line).collect(), "Nothing is lent.")
+    });
+    Ok(())
+}
+
+pub(super) async fn revoke_lease(id: LeaseId, socket: &Socket, json: bool) -> Result<(), Failure> {
+    done(&asked(socket, &Ask::RevokeLease { id }).await?)?;
+    said(json, &json!({"revoked": id}), || {
+        format!(
+            "Ended lease {id}. Its secret was known on that device: rotate it where it must not be used there again."
+        )
+    });
     Ok(())
 }
 

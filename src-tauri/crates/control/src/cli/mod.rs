@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
-use model::{ConnectorId, CredentialId, DeviceId, Timestamp};
+use model::{ConnectorId, CredentialId, DeviceId, LeaseId, Timestamp};
 use remote::{SignInArgs, SignOutArgs, Socket};
 use serde::Serialize;
 use url::Url;
@@ -68,6 +68,9 @@ enum Command {
     /// Stop a person, device, assistant, connector, tool or credential within seconds, until it is let go on.
     #[command(subcommand)]
     Halt(halt::HaltCommand),
+    /// See who holds shared credentials now, and end that.
+    #[command(subcommand)]
+    Lease(LeaseCommand),
     /// Look up and verify audit records.
     #[command(subcommand)]
     Audit(AuditCommand),
@@ -316,6 +319,19 @@ enum PersonCommand {
 }
 
 #[derive(Debug, Subcommand)]
+enum LeaseCommand {
+    /// List who holds which credential now, on which device and until when.
+    List(Socket),
+    /// End a lease within seconds. Its device may ask for another: stop the person, device or credential to keep it from that.
+    Revoke {
+        /// The lease.
+        id: LeaseId,
+        #[command(flatten)]
+        socket: Socket,
+    },
+}
+
+#[derive(Debug, Subcommand)]
 enum AuditCommand {
     /// Look up records. The question itself is recorded.
     Query(Box<QueryArgs>),
@@ -431,6 +447,8 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode, Failure> {
             ask::sign_out_person(person, &socket, json).await
         }
         Command::Halt(command) => halt::run(command, json).await,
+        Command::Lease(LeaseCommand::List(socket)) => ask::list_leases(&socket, json).await,
+        Command::Lease(LeaseCommand::Revoke { id, socket }) => ask::revoke_lease(id, &socket, json).await,
         Command::Audit(AuditCommand::Query(args)) => ask::query(*args).await,
         Command::Audit(AuditCommand::Verify(socket)) => ask::verify(&socket, json).await,
         Command::SignIn(args) => remote::enter(args, json).await,

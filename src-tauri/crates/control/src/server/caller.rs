@@ -2,7 +2,7 @@
 
 use axum::http::{HeaderMap, Method, header};
 use model::{DeviceId, Digest, Subject, Timestamp};
-use org_protocol::dpop::{self, Proof, ProofFault, ProofFor};
+use org_protocol::dpop::{self, Jwk, Proof, ProofFault, ProofFor};
 
 use super::{Fault, Plane};
 
@@ -17,6 +17,8 @@ pub(crate) struct Caller {
     pub(crate) session: Digest,
     /// When the session ends.
     pub(crate) expires: Timestamp,
+    /// The device's key.
+    pub(crate) key: Jwk,
 }
 
 const INVALID_PROOF: &str = r#"DPoP error="invalid_dpop_proof", algs="ES256""#;
@@ -97,6 +99,7 @@ impl Plane {
             subject: session.subject,
             session: digest,
             expires: session.expires,
+            key: proof.key,
         })
     }
 }

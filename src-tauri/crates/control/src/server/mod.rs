@@ -11,6 +11,7 @@ mod enrol;
 mod events;
 mod fault;
 mod halts;
+mod leases;
 mod logout;
 mod refusals;
 mod session;
@@ -23,7 +24,9 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::routing::{get, post};
 use model::DeviceId;
-use org_protocol::{AUDIT_PATH, BATCH_BYTES, ENROL_PATH, EVENTS_PATH, HALTS_PATH, SESSION_PATH, SigningKey};
+use org_protocol::{
+    AUDIT_PATH, BATCH_BYTES, ENROL_PATH, EVENTS_PATH, HALTS_PATH, LEASES_PATH, SESSION_PATH, SigningKey,
+};
 use os::Clock;
 use tokio::sync::watch;
 use url::Url;
@@ -31,6 +34,7 @@ use url::Url;
 use crate::admin::wire;
 use crate::broker::Broker;
 use crate::identity::Verifier;
+use crate::lending::Review;
 use crate::op::Op;
 use crate::publication::Publication;
 use crate::store::Store;
@@ -63,6 +67,8 @@ pub(crate) struct Plane {
     pub(crate) broker: Broker,
     /// What administrators have stopped.
     pub(crate) stopped: Stopped,
+    /// Has leases looked at again.
+    pub(crate) review: Review,
     /// Becomes true when the server is to end; streams end then.
     pub(crate) stopping: watch::Receiver<bool>,
 }
@@ -109,6 +115,7 @@ pub(crate) fn router(plane: Arc<Plane>) -> Router {
         .route(&at(SESSION_PATH), post(session::open).delete(session::close))
         .route(&at(EVENTS_PATH), get(events::stream))
         .route(&at(HALTS_PATH), get(halts::halts))
+        .route(&at(LEASES_PATH), post(leases::lend))
         .layer(DefaultBodyLimit::max(SMALL_BODY));
     let anybody = logouts.merge(answers).merge(sign_ins).merge(administration);
     calls.merge(uploads).merge(anybody).merge(rest).fallback(nothing).with_state(plane)

@@ -117,6 +117,7 @@ pub(super) async fn close(
 ) -> Result<StatusCode, Fault> {
     let caller = plane.caller(&method, uri.path(), &headers).await?;
     plane.store.sign_out(caller.session, plane.clock.now()).await?;
+    plane.review.ask();
     let event = EventRecord::new(AuditEvent::SignedOut).of(caller.subject);
     plane.journal.event(event.with("device", caller.device.to_string())).await?;
     Ok(StatusCode::NO_CONTENT)

@@ -27,7 +27,7 @@ use super::home::Home;
 use super::ledger::Ledger;
 use super::logs::Logs;
 use super::machine::{Machine, Watcher};
-use super::membership::{Joined, Membership, MembershipParts, OrgBroker, SignIn, Source, Stopped};
+use super::membership::{Joined, Membership, MembershipParts, OrgBroker, OrgLender, SignIn, Source, Stopped};
 use super::offered::Offered;
 use super::offering::Offering;
 use super::open::{Opened, open};
@@ -368,6 +368,7 @@ fn connectors(base: &Base, http: HttpClient, accounts: &OwnAccounts, source: Opt
         http,
         accounts: Arc::new(accounts.clone()),
         broker: source.map(|source| Arc::new(OrgBroker(source.org().clone())) as _),
+        lender: source.map(|source| Arc::new(OrgLender(source.org().clone())) as _),
         environment: environment(),
         opening_deadline: OPENING_DEADLINE,
         clock: Arc::clone(&base.clock),

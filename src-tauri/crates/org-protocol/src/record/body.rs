@@ -435,6 +435,14 @@ event_kinds! {
     ReceiptRefused = "receipt-refused",
     /// An administrator did something.
     Administration = "administration",
+    /// A shared credential was lent to a device.
+    LeaseGranted = "lease-granted",
+    /// It goes on being lent.
+    LeaseRenewed = "lease-renewed",
+    /// It was not lent.
+    LeaseRefused = "lease-refused",
+    /// A lease was ended before its time.
+    LeaseEnded = "lease-ended",
     /// What administrators have stopped beside the policy is another thing than before.
     HaltsChanged = "halts-changed",
     /// A shared credential was used, on behalf of a call, by the control plane.

@@ -5,6 +5,7 @@
 
 mod broker;
 mod halts;
+mod lender;
 mod policy;
 mod sign_in;
 
@@ -30,6 +31,7 @@ use crate::pending::PendingDesk;
 
 pub(crate) use broker::OrgBroker;
 pub(crate) use halts::Stopped;
+pub(crate) use lender::OrgLender;
 pub(crate) use sign_in::SignIn;
 
 use policy::Follower;
@@ -229,6 +231,8 @@ impl Source {
             Arc::clone(&nudge),
             Arc::clone(&halted),
         ));
+        let lent = org.clone();
+        tasks.spawn(async move { lent.keep_leases().await });
         org.recall_halts().await;
         let stopping = org.clone();
         tasks.spawn(async move { stopping.follow_halts(&halted).await });
@@ -279,7 +283,9 @@ async fn keep_session(org: Org, sign_in: Arc<SignIn>, tell: Tell) {
 }
 
 async fn follow_events(org: Org, sign_in: Arc<SignIn>, nudge: Arc<Notify>, halted: Arc<Notify>) {
-    org.follow(|what| match what {
+    let lent = org.clone();
+    org.follow(move |what| match what {
+        EventKind::LeaseEnded { lease } => lent.end_lease(lease),
         EventKind::SignInEnded => sign_in.end(signed_out_by_organisation()),
         EventKind::SessionRevoked => sign_in.end(device_revoked()),
         EventKind::DeviceSuspended => sign_in.end(device_suspended()),
