@@ -16,6 +16,7 @@ mod machine;
 mod offline;
 
 pub use machine::{machine, machine_setting, machine_value};
+pub(crate) use offline::grace_begins;
 pub use offline::{grace, help};
 
 use crate::state::{
