@@ -4,13 +4,14 @@
 //! A publication that is refused changes nothing; one that is accepted takes effect at once, and calls under way finish
 //! on the policy that they began with.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use model::{Advice, ConnectorId, Digest, ForPerson, Timestamp, ToolName};
+use model::{Advice, ConnectorId, DeviceId, Digest, ForPerson, Timestamp, ToolName};
 use org_protocol::{
-    Content, Envelope, EventKind, Freshness, PublicKey, Ratchet, Refusal, Root, RootFingerprint, TrustState,
+    BundleRef, Content, Envelope, EventKind, Freshness, PublicKey, Ratchet, Refusal, Root, RootFingerprint,
+    TrustState, newest_readable,
 };
 use policy::{Policy, PolicyFault, PolicyInput, PolicyVersion};
 
@@ -28,6 +29,8 @@ pub(crate) struct Live {
     content: Content,
     policy: Policy,
     digest: Digest,
+    /// What is in force on the desktops of each stage of a rollout, in its order.
+    stages: Vec<Live>,
 }
 
 /// Publishes, and knows what is published.
@@ -57,6 +60,21 @@ pub struct Published {
     pub fingerprint: RootFingerprint,
     /// When the manifest expires.
     pub expires: Timestamp,
+    /// The stages of a rollout that is under way; `bundle` is what the other desktops have.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rollout: Vec<PublishedStage>,
+    /// Bundles that no desktop may use any more.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub revoked: BTreeSet<Digest>,
+}
+
+/// A stage of a rollout.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct PublishedStage {
+    /// How many of 10,000 desktops are in it.
+    pub share: u32,
+    /// What they have.
+    pub bundle: Digest,
 }
 
 /// Why nothing was published.
@@ -89,6 +107,11 @@ pub(crate) enum PublishFault {
         /// What this server is.
         own: String,
     },
+    /// Who signs in is verified before it is known whose policy holds.
+    #[error(
+        "a stage of the rollout has another identity_provider than the rest: people of one of the two could not sign in"
+    )]
+    StageProvider,
     /// Desktops would be left without a policy that they can read.
     #[error("{0}")]
     LeftBehind(LeftBehind),
@@ -110,6 +133,9 @@ impl ForPerson for PublishFault {
                 "publish-issuer",
                 "Name this server's public URL as identity_provider.issuer and sign the folder again.",
             ),
+            Self::StageProvider => {
+                ("publish-stage-provider", "Change the identity provider for all at once, without --rollout.")
+            }
             Self::LeftBehind(_) => (
                 "publish-left-behind",
                 "Update Deskgate there first, or leave out the keys that `bundle check` names. `--leave-behind` publishes all the same: \
@@ -213,7 +239,13 @@ impl Publication {
         let manifest = self.stored(MANIFEST_PATH).await?;
         let (trust, content) =
             TrustState::resume(ratchet, &envelope, Some((&manifest, &bundle))).map_err(refused(&root))?;
-        compiled(trust, content.ok_or_else(|| PublishFault::Missing("a bundle".to_owned()))?)
+        let paths: Vec<String> = staged_bundles(&trust).map(|(_, _, bundle)| bundle.path.clone()).collect();
+        let mut staged = BTreeMap::new();
+        for path in paths {
+            let bytes = self.stored(&path).await?;
+            staged.insert(path, bytes);
+        }
+        compiled(trust, content.ok_or_else(|| PublishFault::Missing("a bundle".to_owned()))?, &staged)
     }
 
     async fn stored(&self, path: &str) -> Result<Vec<u8>, PublishFault> {
@@ -227,6 +259,13 @@ impl Publication {
 }
 
 impl Live {
+    /// What is in force on a desktop: of its stage where a rollout is under way, and of nobody else's.
+    pub(crate) fn of(&self, device: DeviceId) -> &Self {
+        let rollout = self.trust.applied().and_then(|manifest| manifest.rollout.as_ref());
+        let stage = rollout.and_then(|rollout| rollout.stage_of(device)).and_then(|at| self.stages.get(at));
+        stage.unwrap_or(self)
+    }
+
     /// What IT decided.
     pub(crate) fn content(&self) -> &Content {
         &self.content
@@ -272,6 +311,10 @@ impl Live {
             bundle: self.digest,
             fingerprint: self.trust.root().fingerprint(),
             expires: manifest.map_or(Timestamp::from_micros(0), |manifest| manifest.expires),
+            rollout: staged_bundles(&self.trust)
+                .map(|(share, _, bundle)| PublishedStage { share, bundle: bundle.sha256 })
+                .collect(),
+            revoked: manifest.map(|manifest| manifest.revoked_digests.clone()).unwrap_or_default(),
         }
     }
 }
@@ -317,7 +360,7 @@ pub(crate) fn believed(
     let trust = with_manifest(trust, documents, now)?;
     let kept = named_documents(&trust, documents)?;
     let (trust, content) = apply(&trust, documents)?;
-    Ok((compiled(trust, content)?, kept))
+    Ok((compiled(trust, content, &kept)?, kept))
 }
 
 /// When the manifest says that it was issued: what is not believed any more because it has expired was believed then.
@@ -388,8 +431,49 @@ fn apply(
     }
 }
 
-fn compiled(trust: TrustState, content: Content) -> Result<Live, PublishFault> {
+/// The bundle of each stage that this program reads: the stage's share, the format, and the bundle. [`compiled`] refuses a stage that
+/// has none.
+fn staged_bundles(trust: &TrustState) -> impl Iterator<Item = (u32, u32, &BundleRef)> {
+    let rollout = trust.applied().and_then(|manifest| manifest.rollout.as_ref());
+    rollout.into_iter().flat_map(|rollout| &rollout.stages).filter_map(|stage| {
+        let (format, bundle) = newest_readable(&stage.bundles)?;
+        Some((stage.share, format, bundle))
+    })
+}
+
+/// What is in force by applied documents: for all, and in each stage of a rollout, whose bundles are among `staged`.
+fn compiled(
+    trust: TrustState,
+    content: Content,
+    staged: &BTreeMap<String, Vec<u8>>,
+) -> Result<Live, PublishFault> {
     let digest = trust.applied_digest().ok_or_else(|| PublishFault::Missing("a bundle".to_owned()))?;
+    let stages =
+        trust.applied().and_then(|manifest| manifest.rollout.as_ref()).map(|rollout| &rollout.stages);
+    for stage in stages.into_iter().flatten() {
+        if newest_readable(&stage.bundles).is_none() {
+            let formats = stage.bundles.keys().copied().collect();
+            return Err(refused(MANIFEST_PATH)(Refusal::NoReadableBundle { formats }));
+        }
+    }
+    let stages = staged_bundles(&trust).map(|(_, format, bundle)| {
+        let bytes = document(staged, &bundle.path)?;
+        let staged = trust.named_content(format, bundle, bytes).map_err(refused(&bundle.path))?;
+        if staged.org.identity_provider != content.org.identity_provider {
+            return Err(PublishFault::StageProvider);
+        }
+        in_force(trust.clone(), staged, bundle.sha256, Vec::new())
+    });
+    let stages = stages.collect::<Result<_, _>>()?;
+    in_force(trust, content, digest, stages)
+}
+
+fn in_force(
+    trust: TrustState,
+    content: Content,
+    digest: Digest,
+    stages: Vec<Live>,
+) -> Result<Live, PublishFault> {
     let version = trust.applied().map_or(0, |manifest| manifest.version);
     let input = PolicyInput {
         version: PolicyVersion { label: format!("{} {version}", content.org.id), digest },
@@ -400,7 +484,7 @@ fn compiled(trust: TrustState, content: Content) -> Result<Live, PublishFault> {
         policies: &content.policies,
     };
     let policy = Policy::compile(input).map_err(PublishFault::Policy)?;
-    Ok(Live { trust, content, policy, digest })
+    Ok(Live { trust, content, policy, digest, stages })
 }
 
 #[cfg(test)]

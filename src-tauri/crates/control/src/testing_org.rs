@@ -14,13 +14,15 @@ pub(crate) struct TestOrg {
     pub(crate) manifest: SigningKey,
     pub(crate) receipts: SigningKey,
     pub(crate) now: Timestamp,
-    last: Option<Vec<u8>>,
+    /// How many percent of the desktops take the next version.
+    pub(crate) rollout: Option<u32>,
+    last: BTreeMap<String, Vec<u8>>,
 }
 
 impl TestOrg {
     pub(crate) fn new(now: Timestamp) -> Self {
         let key = |seed| SigningKey::from_seed(&[seed; 32]);
-        Self { root: key(1), manifest: key(2), receipts: key(3), now, last: None }
+        Self { root: key(1), manifest: key(2), receipts: key(3), now, rollout: None, last: BTreeMap::new() }
     }
 
     /// The next version of the organisation's documents.
@@ -38,14 +40,19 @@ impl TestOrg {
         let root = new_root(&root, std::slice::from_ref(&self.root)).expect("a root");
         let plan = SignPlan {
             roots: vec![root.to_json()],
-            previous: self.last.clone(),
+            previous: self.last.get(MANIFEST_PATH).cloned(),
+            rollout: self.rollout,
+            revoke: std::collections::BTreeSet::new(),
             valid_for: Duration::from_secs(7 * 86_400),
             key: self.manifest.clone(),
             now: self.now,
         };
         let Documents(documents) = sign(content, &plan).expect("signs");
-        self.last = documents.get(MANIFEST_PATH).cloned();
-        documents
+        // Those who are in no stage stay on bundles from before.
+        let mut named = std::mem::take(&mut self.last);
+        named.extend(documents);
+        self.last.clone_from(&named);
+        named
     }
 }
 

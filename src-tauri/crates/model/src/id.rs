@@ -29,8 +29,9 @@ pub enum IdFault {
 }
 
 macro_rules! name_type {
-    ($(#[$doc:meta])* $name:ident, $limit:expr, $first:expr, $rest:expr) => {
+    ($(#[$doc:meta])* $name:ident, $limit:expr, $first:expr, $rest:expr, $pattern:literal) => {
         $(#[$doc])*
+        #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(with = "String", extend("pattern" = $pattern)))]
         #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
         #[serde(try_from = "String")]
         pub struct $name(std::sync::Arc<str>);
@@ -120,19 +121,19 @@ fn tool_char(c: char) -> bool {
 
 name_type!(
     /// A virtual server: `[a-z][a-z0-9-]{0,30}`.
-    ServerId, 31, slug_first, slug_rest
+    ServerId, 31, slug_first, slug_rest, "^[a-z][a-z0-9-]{0,30}$"
 );
 name_type!(
     /// A connector: `[a-z][a-z0-9-]{0,30}`.
-    ConnectorId, 31, slug_first, slug_rest
+    ConnectorId, 31, slug_first, slug_rest, "^[a-z][a-z0-9-]{0,30}$"
 );
 name_type!(
     /// A shared credential's reference (never the secret): `[a-z][a-z0-9-]{0,30}`.
-    CredentialId, 31, slug_first, slug_rest
+    CredentialId, 31, slug_first, slug_rest, "^[a-z][a-z0-9-]{0,30}$"
 );
 name_type!(
     /// One of a person's accounts at a connector, as settings name it: `[a-z][a-z0-9-]{0,30}`.
-    AccountName, 31, slug_first, slug_rest
+    AccountName, 31, slug_first, slug_rest, "^[a-z][a-z0-9-]{0,30}$"
 );
 
 impl AccountName {
@@ -148,7 +149,7 @@ impl Default for AccountName {
 
 name_type!(
     /// A tool's name: `[A-Za-z0-9_.-]{1,128}` (MCP 2026-07-28, tools, "Tool Names").
-    ToolName, 128, tool_char, tool_char
+    ToolName, 128, tool_char, tool_char, "^[A-Za-z0-9_.-]{1,128}$"
 );
 
 macro_rules! uuid_type {

@@ -54,6 +54,7 @@ impl Subject {
 }
 
 /// The value of a claim that policy may read.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum AttributeValue {

@@ -5,6 +5,7 @@ use url::{Host, Url};
 
 /// The address of a Client ID Metadata Document, which is a client id: `https` with a path, without fragment or user name
 /// (draft-ietf-oauth-client-id-metadata-document, "Client Identifier").
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Url", into = "Url")]
 pub struct ClientMetadataUrl(Url);
@@ -36,6 +37,7 @@ impl From<ClientMetadataUrl> for Url {
 
 /// A redirect URI on this computer as it was registered, port included: for servers that compare it exactly instead of taking
 /// any port (RFC 8252, section 7.3; RFC 9700, section 2.1).
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Url", into = "Url")]
 pub struct LoopbackRedirect(Url);
@@ -85,6 +87,7 @@ impl From<LoopbackRedirect> for Url {
 
 /// The HTTP header that a token goes into. Only one that is nobody else's: what frames a message, names its host or belongs to
 /// MCP is refused.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct TokenHeader(String);

@@ -20,7 +20,7 @@ use crate::lease::LONGEST_LEASE;
 use crate::sign_in_host::SignInHost;
 use crate::{ClaimTypes, ProviderFault, ProviderKind, SamlProvider, SamlProviderFault};
 
-pub use rules::{AuditSettings, EnrolmentRules, OfflineRules};
+pub use rules::{AuditSettings, EnrolmentRules, OfflineRules, SignInSurface};
 
 /// The newest format version of [`Content`] that this program writes. Which it reads says [`crate::READABLE_FORMATS`]; which keys
 /// each format brought, `format.rs`.
@@ -49,6 +49,7 @@ pub struct Content {
 }
 
 /// The organisation's settings.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OrgSettings {
@@ -92,6 +93,7 @@ pub struct OrgSettings {
 
 /// An assistant that is known beforehand: a public client (RFC 6749, section 2.1). Its client id may be the URL of a Client
 /// ID Metadata Document, which is then never fetched.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AssistantSpec {
@@ -102,6 +104,7 @@ pub struct AssistantSpec {
 }
 
 /// An OpenID provider (OpenID Connect Discovery 1.0).
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct IdentityProvider {
@@ -174,19 +177,10 @@ impl IdentityProvider {
     }
 }
 
-/// Where sign-in opens.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum SignInSurface {
-    /// A native window, or the system browser for providers that refuse embedded views.
-    #[default]
-    Auto,
-    /// Always the system browser.
-    Browser,
-}
-
 /// One upstream MCP server and how it is authenticated.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", schemars(extend("oneOf" = [{"required": ["url"]}, {"required": ["command"]}])))]
 #[serde(deny_unknown_fields)]
 pub struct ConnectorSpec {
     /// Its title, as people read it.
@@ -335,6 +329,7 @@ pub enum CredentialFault {
 }
 
 /// How calls to a connector are authenticated.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum CredentialSpec {
@@ -430,6 +425,7 @@ fn is_usual_lease(seconds: &u32) -> bool {
 }
 
 /// How a client proves who it is at an authorization server.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ClientAuthentication {
@@ -448,6 +444,7 @@ impl ClientAuthentication {
 }
 
 /// What an assistant connects to.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ServerSpec {
@@ -467,6 +464,7 @@ pub struct ServerSpec {
 }
 
 /// How assistants get to know a virtual server's tools. It changes nothing in who may call what.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ToolList {

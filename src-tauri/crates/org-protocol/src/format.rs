@@ -52,6 +52,11 @@ pub fn readable_formats() -> BTreeSet<u32> {
     READABLE_FORMATS.collect()
 }
 
+/// Every key that came after the first format.
+pub fn later_keys() -> &'static [LaterKey] {
+    LATER_KEYS
+}
+
 impl Content {
     /// Where the content uses keys that came after format 1, in the order of the table.
     pub fn later_uses(&self) -> Vec<LaterUse> {

@@ -1,6 +1,6 @@
 //! Ed25519 keys (RFC 8032) of the organisation: who may sign root documents, manifests and receipts.
 
-use ed25519_dalek::pkcs8::{DecodePrivateKey, EncodePrivateKey, spki::der::pem::LineEnding};
+use ed25519_dalek::pkcs8::{DecodePrivateKey, EncodePrivateKey, KeypairBytes, spki::der::pem::LineEnding};
 use ed25519_dalek::{Signature, Signer};
 use model::Digest;
 use serde::{Deserialize, Serialize};
@@ -109,7 +109,9 @@ impl SigningKey {
     /// # Errors
     /// [`KeyFault::Private`] where the encoding fails.
     pub fn to_pem(&self) -> Result<String, KeyFault> {
-        let pem = self.0.to_pkcs8_pem(LineEnding::LF).map_err(|_| KeyFault::Private)?;
+        // Without the public half (RFC 8410, section 7): OpenSSL, and what is built on it, reads no other form.
+        let bytes = KeypairBytes { secret_key: self.0.to_bytes(), public_key: None };
+        let pem = bytes.to_pkcs8_pem(LineEnding::LF).map_err(|_| KeyFault::Private)?;
         Ok(pem.as_str().to_owned())
     }
 

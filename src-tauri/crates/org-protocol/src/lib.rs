@@ -39,7 +39,9 @@ pub use content::{
 pub use dsse::{DsseFault, Envelope, EnvelopeSignature, MOST_SIGNATURES};
 pub use event::{EVENTS_PATH, Event, EventKind, HEARTBEAT};
 pub use fault::ErrorBody;
-pub use format::{LaterKey, LaterUse, READABLE_FORMATS, annotation_at, newest_readable, readable_formats};
+pub use format::{
+    LaterKey, LaterUse, READABLE_FORMATS, annotation_at, later_keys, newest_readable, readable_formats,
+};
 pub use halt::{HALT_FORMAT, HALT_REASON_LIMIT, HALTED, HALTS_PATH, Halt, HaltTarget, Halts};
 pub use key::{KeyFault, KeyId, PublicKey, SigningKey};
 pub use lease::{

@@ -78,13 +78,11 @@ const BUCKETS: u64 = 10_000;
 impl Manifest {
     /// The bundles that `device` takes. A device that is not enrolled is in no stage.
     pub fn bundles_for(&self, device: Option<DeviceId>) -> &BTreeMap<u32, BundleRef> {
-        let Some((rollout, device)) = self.rollout.as_ref().zip(device) else { return &self.bundles };
-        let bucket = rollout.bucket(device);
-        rollout
-            .stages
-            .iter()
-            .find(|stage| bucket < u64::from(stage.share))
-            .map_or(&self.bundles, |stage| &stage.bundles)
+        let stage = self.rollout.as_ref().zip(device).and_then(|(rollout, device)| {
+            let at = rollout.stage_of(device)?;
+            rollout.stages.get(at)
+        });
+        stage.map_or(&self.bundles, |stage| &stage.bundles)
     }
 
     /// Every bundle that the manifest names.
@@ -95,6 +93,13 @@ impl Manifest {
 }
 
 impl Rollout {
+    /// Which of the stages a device is in, counted from zero: the first whose share it falls into. A device that is in one stays in it
+    /// when its share grows and the salt stays.
+    pub fn stage_of(&self, device: DeviceId) -> Option<usize> {
+        let bucket = self.bucket(device);
+        self.stages.iter().position(|stage| bucket < u64::from(stage.share))
+    }
+
     /// The device's bucket, 0 to 9,999: the first eight bytes of SHA-256 over salt and device id.
     fn bucket(&self, device: DeviceId) -> u64 {
         let digest =
@@ -143,6 +148,16 @@ mod tests {
         let tenth = reached(1_000);
         assert!((120..=280).contains(&tenth), "10 % of 2,000 devices, found {tenth}");
         assert_eq!(manifest(10_000).bundles_for(None), &reference("old"));
+    }
+
+    #[test]
+    fn a_device_that_is_in_a_stage_stays_in_it_when_the_share_grows() {
+        let devices: Vec<DeviceId> = std::iter::repeat_with(DeviceId::new).take(500).collect();
+        let is_in =
+            |share, device| manifest(share).rollout.and_then(|rollout| rollout.stage_of(device)).is_some();
+        for (smaller, larger) in [(100, 200), (200, 5_000), (5_000, 9_900)] {
+            assert!(devices.iter().all(|device| !is_in(smaller, *device) || is_in(larger, *device)));
+        }
     }
 
     #[test]

@@ -9,6 +9,7 @@ use url::Url;
 use crate::IdentityProvider;
 
 /// Whose product an identity provider is.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ProviderKind {
@@ -24,6 +25,7 @@ pub enum ProviderKind {
 }
 
 /// The type of a claim, in Cedar's words: what policies read it as.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ClaimType {
     /// A truth value.

@@ -18,6 +18,7 @@ const MOST_CERTIFICATES: usize = 2;
 const MOST_HOURS: u32 = 720;
 
 /// A SAML 2.0 identity provider (SAML Profiles 2.0, section 4.1: Web Browser SSO).
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SamlProvider {
@@ -122,6 +123,7 @@ fn is_day(hours: &u32) -> bool {
 
 /// An X.509 certificate in base64, with or without the lines of a PEM file around it (RFC 7468). What it certifies is not
 /// looked at here.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct SamlCertificate(Vec<u8>);

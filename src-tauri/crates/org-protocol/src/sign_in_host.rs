@@ -6,6 +6,7 @@ use url::{Host, Url};
 use crate::content::{ContentFault, OrgSettings};
 
 /// A host and everything below it: `acme.example` means `login.acme.example` too.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct SignInHost(String);

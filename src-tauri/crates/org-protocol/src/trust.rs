@@ -264,6 +264,18 @@ impl TrustState {
         };
         let bundles = manifest.bundles_for(device);
         let (format, bundle) = newest_readable(bundles).ok_or_else(|| no_readable(bundles))?;
+        let content = self.named_content(format, bundle, bytes)?;
+        let mut next = self.clone();
+        next.ratchet.applied = Some(AppliedMark { manifest: mark.clone(), bundle: bundle.sha256 });
+        next.applied = Some(manifest.clone());
+        Ok((next, content))
+    }
+
+    /// The content of a bundle that a manifest names with this format.
+    ///
+    /// # Errors
+    /// A [`Refusal`]: size, digest, content.
+    pub fn named_content(&self, format: u32, bundle: &BundleRef, bytes: &[u8]) -> Result<Content, Refusal> {
         let size = bytes.len() as u64;
         if size > BUNDLE_LIMIT {
             return Err(Refusal::TooLarge { size, limit: BUNDLE_LIMIT });
@@ -279,10 +291,7 @@ impl TrustState {
         if content.format != format {
             return Err(Refusal::BundleFormat { expected: format, found: content.format });
         }
-        let mut next = self.clone();
-        next.ratchet.applied = Some(AppliedMark { manifest: mark.clone(), bundle: found });
-        next.applied = Some(manifest.clone());
-        Ok((next, content))
+        Ok(content)
     }
 
     /// How current the applied bundle is, given the grace that it allows.

@@ -2,13 +2,16 @@
 
 use std::path::{Path, PathBuf};
 
+use super::schema::write_schemas;
+
 /// The example's files: path below the folder, and text.
-const FILES: [(&str, &str); 6] = [
+const FILES: [(&str, &str); 7] = [
     ("org.toml", include_str!("../../example/org.toml")),
     ("connectors/files.toml", include_str!("../../example/connectors/files.toml")),
     ("connectors/files.tools.json", include_str!("../../example/connectors/files.tools.json")),
     ("servers/office.toml", include_str!("../../example/servers/office.toml")),
     ("policies/staff.cedar", include_str!("../../example/policies/staff.cedar")),
+    ("tests/office.toml", include_str!("../../example/tests/office.toml")),
     ("README.md", include_str!("../../example/README.md")),
 ];
 
@@ -30,7 +33,7 @@ pub fn init(folder: &Path, id: &str) -> Result<Vec<PathBuf>, (PathBuf, std::io::
         let fault = std::io::Error::new(std::io::ErrorKind::InvalidInput, format!("{id:?} cannot be an id"));
         return Err((folder.to_owned(), fault));
     }
-    FILES
+    let written = FILES
         .iter()
         .map(|(name, text)| {
             let text = text.replace(ID_LINE, &format!("id = \"{id}\""));
@@ -42,7 +45,9 @@ pub fn init(folder: &Path, id: &str) -> Result<Vec<PathBuf>, (PathBuf, std::io::
             written.map_err(|fault| (path.clone(), fault))?;
             Ok(path)
         })
-        .collect()
+        .collect::<Result<Vec<_>, _>>()?;
+    let schemas = write_schemas(&folder.join("schemas"))?;
+    Ok(written.into_iter().chain(schemas).collect())
 }
 
 #[cfg(test)]

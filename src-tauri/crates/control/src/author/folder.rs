@@ -13,7 +13,9 @@ use os::Clock as _;
 use policy::{Policy, PolicyInput, PolicyVersion};
 use serde::de::DeserializeOwned;
 
+use super::cases::{CaseFault, CaseFile, is_case_file};
 use super::floating::{FloatingFault, floating};
+use super::later::{Warning, warnings};
 use crate::saml::{CertificateFault, check_certificate};
 
 /// One mistake in the authored folder.
@@ -75,6 +77,14 @@ pub enum AuthorFaultKind {
     /// A certificate of the SAML identity provider is of no use.
     #[error("identity_provider: {0}")]
     Certificate(CertificateFault),
+    /// One of the organisation's own tests does not hold.
+    #[error("case {name:?} {fault}")]
+    Case {
+        /// Its name.
+        name: String,
+        /// Why.
+        fault: CaseFault,
+    },
     /// The policies do not compile.
     #[error("{}{reason}", if id.is_empty() { String::new() } else { format!("policy {id:?}: ") })]
     Policy {
@@ -127,15 +137,63 @@ pub fn read(folder: &Path) -> Result<Content, Vec<AuthorFault>> {
     }
 }
 
-/// Reads the folder and checks everything that can be checked before signing, policies included.
+/// What was found in a folder without a mistake.
+#[derive(Debug)]
+pub struct Examined {
+    /// The content of a bundle.
+    pub content: Content,
+    /// How many of the organisation's own tests hold: all.
+    pub cases: usize,
+    /// What somebody has to know before it is signed.
+    pub warnings: Vec<Warning>,
+}
+
+/// Reads the folder and checks everything that can be checked before signing: policies too, by the organisation's own tests.
+///
+/// # Errors
+/// Every mistake found.
+pub fn examine(folder: &Path) -> Result<Examined, Vec<AuthorFault>> {
+    let now = os::SystemClock.now();
+    let (content, policy) = check_at(folder, now)?;
+    let cases = run_cases(folder, &content, &policy, now)?;
+    Ok(Examined { cases, warnings: warnings(folder, &content), content })
+}
+
+/// The content of a folder in which [`examine`] finds no mistake.
 ///
 /// # Errors
 /// Every mistake found.
 pub fn check(folder: &Path) -> Result<Content, Vec<AuthorFault>> {
-    check_at(folder, os::SystemClock.now())
+    examine(folder).map(|found| found.content)
 }
 
-fn check_at(folder: &Path, now: Timestamp) -> Result<Content, Vec<AuthorFault>> {
+/// Runs the organisation's own tests, and says how many there are.
+fn run_cases(
+    folder: &Path,
+    content: &Content,
+    policy: &Policy,
+    now: Timestamp,
+) -> Result<usize, Vec<AuthorFault>> {
+    let mut reading = Reading { folder, faults: Vec::new() };
+    let mut count = 0;
+    for file in reading.files("tests") {
+        if !is_case_file(&file) {
+            reading.fault(&file, AuthorFaultKind::Stray);
+            continue;
+        }
+        let Some(cases) = reading.toml::<CaseFile>(&file) else { continue };
+        count += cases.count();
+        let text = reading.text(&file).unwrap_or_default();
+        reading.faults.extend(cases.run(content, policy, now).into_iter().map(|failed| AuthorFault {
+            file: file.clone(),
+            line: Some(line_of(&text, failed.at)),
+            kind: AuthorFaultKind::Case { name: failed.name, fault: failed.fault },
+        }));
+    }
+    if reading.faults.is_empty() { Ok(count) } else { Err(reading.faults) }
+}
+
+fn check_at(folder: &Path, now: Timestamp) -> Result<(Content, Policy), Vec<AuthorFault>> {
     let content = read(folder)?;
     let mut faults: Vec<AuthorFault> =
         content.connectors.iter().flat_map(|(id, spec)| connector_faults(&content, id, spec)).collect();
@@ -151,7 +209,7 @@ fn check_at(folder: &Path, now: Timestamp) -> Result<Content, Vec<AuthorFault>> 
     let content = content.checked().map_err(|fault| {
         vec![AuthorFault { file: content_file(&fault), line: None, kind: AuthorFaultKind::Content(fault) }]
     })?;
-    if let Err(policy_faults) = compile(&content) {
+    let compiled = compile(&content).map_err(|policy_faults| {
         faults.extend(policy_faults.into_iter().map(|fault| AuthorFault {
             line: usize::try_from(fault.line).ok(),
             kind: AuthorFaultKind::Policy {
@@ -160,8 +218,11 @@ fn check_at(folder: &Path, now: Timestamp) -> Result<Content, Vec<AuthorFault>> 
             },
             file: PathBuf::from(fault.file),
         }));
+    });
+    match compiled {
+        Ok(policy) if faults.is_empty() => Ok((content, policy)),
+        Ok(_) | Err(()) => Err(faults),
     }
-    if faults.is_empty() { Ok(content) } else { Err(faults) }
 }
 
 pub(super) fn compile(content: &Content) -> Result<Policy, Vec<policy::PolicyFault>> {

@@ -39,7 +39,7 @@ impl fmt::Display for Warning {
 }
 
 /// What desktops do not read that know only earlier formats, in the order of the files.
-pub fn warnings(folder: &Path, content: &Content) -> Vec<Warning> {
+pub(super) fn warnings(folder: &Path, content: &Content) -> Vec<Warning> {
     let mut found: Vec<Warning> =
         content.later_uses().iter().filter_map(|one| warning(folder, one)).collect();
     found.sort_by(|a, b| (&a.file, a.line).cmp(&(&b.file, b.line)));

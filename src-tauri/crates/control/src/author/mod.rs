@@ -2,6 +2,7 @@
 //!
 //! Nothing here talks to a server; only [`pin`] starts a connector, to ask for its tools.
 
+mod cases;
 mod difference;
 mod example;
 mod files;
@@ -14,20 +15,23 @@ mod later;
 mod pin;
 mod rollback;
 mod root;
+mod schema;
 mod sign;
 
+pub use cases::CaseFault;
 pub use difference::{Change, Difference, Setting, Thing, differences};
 pub use example::init;
 pub use floating::FloatingFault;
-pub use folder::{AuthorFault, AuthorFaultKind, check, read};
+pub use folder::{AuthorFault, AuthorFaultKind, Examined, check, examine, read};
 pub use halted::unsaid;
 pub use host::{HostFault, publish_to, signed_content};
 pub(crate) use keys::read_private;
 pub use keys::{KeyFileFault, new_key, read_public, read_signing};
-pub use later::{Warning, warnings};
+pub use later::Warning;
 pub(crate) use pin::tool_name;
 pub use pin::{PinFault, Pinned, pin};
-pub use rollback::{Rollback, RollbackFault, Signing, rollback};
+pub use rollback::{Rollback, RollbackFault, Signing, in_every_format, rollback};
 pub use root::{RootPlan, RootSummary, add_signature, describe_root, new_root};
+pub use schema::{schemas, write_schemas};
 pub use sign::{Documents, SignFault, SignPlan, sign};
 pub(crate) use sign::{MANIFEST_PATH, bundle_path, read_manifest, root_path};

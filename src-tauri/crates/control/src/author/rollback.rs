@@ -2,7 +2,7 @@
 //!
 //! What comes back was signed before, by a key that is still trusted: content that merely lies in the folder is not taken.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -102,17 +102,20 @@ pub fn rollback(folder: &Path, digest: Digest, plan: &SignPlan) -> Result<Rollba
     if last.revoked_digests.contains(&digest) {
         return Err(RollbackFault::Revoked(digest));
     }
-    if names(&last, digest) {
+    // While a rollout is on, going back to what the others stay on ends it, as does going on to what its stage has.
+    if last.rollout.is_none() && names(&last, digest) {
         return Err(RollbackFault::Current(digest));
     }
     let earlier = kept(folder)?
         .iter()
+        .chain([&last_envelope])
         .filter_map(|envelope| signed_by(&root, envelope))
         .filter(|manifest| names(manifest, digest))
         .max_by_key(|manifest| (manifest.epoch, manifest.version))
         .ok_or_else(never)?;
     let content = content(folder, digest)?;
-    let documents = sign(&content, &SignPlan { previous: Some(last_envelope), ..plan.clone() })?;
+    let documents =
+        sign(&content, &SignPlan { previous: Some(last_envelope), rollout: Some(100), ..plan.clone() })?;
     let signed = documents.0.get(MANIFEST_PATH).and_then(|envelope| signed_by(&root, envelope));
     let signed = signed.and_then(|manifest| signing(&manifest)).ok_or_else(never)?;
     let before = signing(&last).ok_or_else(never)?.bundle;
@@ -122,6 +125,33 @@ pub fn rollback(folder: &Path, digest: Digest, plan: &SignPlan) -> Result<Rollba
         signed,
         documents,
     })
+}
+
+/// The bundles with the content of one that was signed into the folder: in every format, so that none of them is left.
+///
+/// # Errors
+/// [`RollbackFault::NeverSigned`] where nothing shows that it was ever in force.
+pub fn in_every_format(
+    folder: &Path,
+    digest: Digest,
+    roots: &[Vec<u8>],
+) -> Result<BTreeSet<Digest>, RollbackFault> {
+    let root = read_roots(roots, &mut BTreeMap::new())?;
+    let mut envelopes = kept(folder)?;
+    envelopes.push(read(&folder.join(MANIFEST_PATH))?);
+    let mut found = BTreeSet::new();
+    for manifest in envelopes.iter().filter_map(|envelope| signed_by(&root, envelope)) {
+        let stages = manifest.rollout.iter().flat_map(|rollout| &rollout.stages).map(|stage| &stage.bundles);
+        for bundles in std::iter::once(&manifest.bundles).chain(stages) {
+            if bundles.values().any(|bundle| bundle.sha256 == digest) {
+                found.extend(bundles.values().map(|bundle| bundle.sha256));
+            }
+        }
+    }
+    if found.is_empty() {
+        return Err(RollbackFault::NeverSigned { digest, folder: folder.to_owned() });
+    }
+    Ok(found)
 }
 
 /// The manifest, if it is one of the organisation's that a key of its newest root document has signed.
@@ -214,7 +244,9 @@ mod tests {
     fn plan() -> SignPlan {
         let root = new_root(&root_plan(2), &[key(1)]).expect("makes a root");
         let valid_for = Duration::from_secs(3600);
-        SignPlan { roots: vec![root.to_json()], previous: None, valid_for, key: key(2), now: NOW }
+        let roots = vec![root.to_json()];
+        let (rollout, revoke) = (None, BTreeSet::new());
+        SignPlan { roots, previous: None, rollout, revoke, valid_for, key: key(2), now: NOW }
     }
 
     /// Signs contents with these names one after the other into one folder, and returns their bundles' digests.

@@ -8,10 +8,13 @@ use std::time::Duration;
 use model::{Digest, Timestamp};
 use org_protocol::{
     BUNDLE_LIMIT, BundleRef, CONTENT_FORMAT, Content, DsseFault, Envelope, MANIFEST_FORMAT, MANIFEST_TYPE,
-    Manifest, Root, RootFault, SigningKey,
+    Manifest, Rollout, Root, RootFault, SigningKey, Stage,
 };
 
 use super::files::replace;
+
+/// A percent of the desktops, as a share of 10,000.
+const HUNDREDTH: u32 = 100;
 
 /// How to sign.
 #[derive(Debug, Clone)]
@@ -20,6 +23,11 @@ pub struct SignPlan {
     pub roots: Vec<Vec<u8>>,
     /// The manifest of the publication before, as an envelope.
     pub previous: Option<Vec<u8>>,
+    /// A stage of so many percent of the desktops takes the new bundles; the others stay on those of the publication before. Without it,
+    /// and with 100, all take the new ones.
+    pub rollout: Option<u32>,
+    /// Bundles that no desktop may use any more, beside those that the publication before revoked.
+    pub revoke: BTreeSet<Digest>,
     /// How long desktops may rely on the manifest.
     pub valid_for: Duration,
     /// The manifest key.
@@ -69,6 +77,31 @@ pub enum SignFault {
     /// The bundle is too large.
     #[error("the bundle has {0} bytes, more than {BUNDLE_LIMIT}")]
     TooLarge(u64),
+    /// Whoever signs has to say what becomes of the rollout.
+    #[error(
+        "a rollout to {0} % of the desktops is under way; say --rollout with {0} or more to go on with it, or 100 to end it with this content for all"
+    )]
+    RolloutUnderWay(u32),
+    /// A device that has the new bundle would fall back.
+    #[error(
+        "the rollout has reached {reached} % of the desktops, and {asked} % would take some of them back; to take all back, use `bundle rollback`"
+    )]
+    RolloutFalls {
+        /// What it has reached.
+        reached: u32,
+        /// What was asked for.
+        asked: u32,
+    },
+    /// There is nothing for the others to stay on.
+    #[error(
+        "nothing was signed before, so there is nothing for the other desktops to stay on; sign without --rollout"
+    )]
+    NothingToStayOn,
+    /// Desktops refuse a manifest that names what it revokes.
+    #[error(
+        "bundle {0} is revoked, and this would name it again: change the content, or, where the other desktops of a rollout stay on it, end the rollout"
+    )]
+    NamesRevoked(Digest),
     /// The content cannot be written as JSON.
     #[error("the bundle cannot be written: {0}")]
     Content(String),
@@ -87,22 +120,61 @@ pub fn sign(content: &Content, plan: &SignPlan) -> Result<Documents, SignFault> 
     if !root.roles.manifest.keys.contains(&plan.key.public().id()) {
         return Err(SignFault::WrongKey);
     }
-    let bundles = bundles(content, &mut documents)?;
+    let before = plan.previous.as_deref().map(read_manifest).transpose().map_err(SignFault::Previous)?;
+    let signed = bundles(content, &mut documents)?;
+    let (bundles, rollout) = staged(signed, before.as_ref(), plan.rollout)?;
+    let revoked_before = before.as_ref().map(|before| before.revoked_digests.clone());
     let manifest = Manifest {
         format: MANIFEST_FORMAT,
         org: root.org.clone(),
         epoch: root.epoch,
-        version: next_version(plan.previous.as_deref(), root.epoch)?,
+        version: next_version(before.as_ref(), root.epoch),
         issued: plan.now,
         expires: plan.now.plus(plan.valid_for),
         bundles,
-        rollout: None,
-        revoked_digests: BTreeSet::new(),
+        rollout,
+        revoked_digests: revoked_before.unwrap_or_default().union(&plan.revoke).copied().collect(),
     };
+    let is_revoked = |bundle: &BundleRef| manifest.revoked_digests.contains(&bundle.sha256);
+    if let Some((_, named)) = manifest.all_bundles().find(|(_, bundle)| is_revoked(bundle)) {
+        return Err(SignFault::NamesRevoked(named.sha256));
+    }
     let payload = serde_json::to_vec(&manifest).map_err(|fault| SignFault::Content(fault.to_string()))?;
     let envelope = Envelope::sign(MANIFEST_TYPE, &payload, &[&plan.key]);
     documents.insert(MANIFEST_PATH.to_owned(), envelope.to_json());
     Ok(Documents(documents))
+}
+
+/// Who takes which bundles: everybody the new ones, or a stage of some percent.
+fn staged(
+    signed: BTreeMap<u32, BundleRef>,
+    before: Option<&Manifest>,
+    percent: Option<u32>,
+) -> Result<(BTreeMap<u32, BundleRef>, Option<Rollout>), SignFault> {
+    let running = before.and_then(|before| before.rollout.as_ref());
+    let reached =
+        running.map(|rollout| rollout.stages.iter().map(|stage| stage.share).max().unwrap_or_default());
+    let asked = match (percent, reached) {
+        (Some(percent), _) if percent >= 100 => return Ok((signed, None)),
+        (None, None) => return Ok((signed, None)),
+        (None, Some(reached)) => return Err(SignFault::RolloutUnderWay(reached / HUNDREDTH)),
+        (Some(asked), _) => asked,
+    };
+    if let Some(reached) = reached.filter(|reached| *reached > asked * HUNDREDTH) {
+        return Err(SignFault::RolloutFalls { reached: reached / HUNDREDTH, asked });
+    }
+    let before = before.ok_or(SignFault::NothingToStayOn)?;
+    // The same devices go first until the rollout ends, and others at the next one.
+    let salt = match running {
+        Some(rollout) => rollout.salt.clone(),
+        None => {
+            let new = signed.values().map(|bundle| bundle.sha256.hex()).collect::<String>();
+            Digest::of_parts(&[b"deskgate/salt/v1", before.version.to_string().as_bytes(), new.as_bytes()])
+                .hex()
+        }
+    };
+    let stages = vec![Stage { share: asked * HUNDREDTH, bundles: signed }];
+    Ok((before.bundles.clone(), Some(Rollout { salt, stages })))
 }
 
 /// One bundle for each format from the lowest on in which the whole content can be said, also as documents.
@@ -218,10 +290,8 @@ pub(super) fn read_roots(
     last.ok_or(SignFault::NoRoot)
 }
 
-fn next_version(previous: Option<&[u8]>, epoch: u64) -> Result<u64, SignFault> {
-    let Some(previous) = previous else { return Ok(1) };
-    let manifest = read_manifest(previous).map_err(SignFault::Previous)?;
-    Ok(if manifest.epoch == epoch { manifest.version.saturating_add(1) } else { 1 })
+fn next_version(before: Option<&Manifest>, epoch: u64) -> u64 {
+    before.filter(|before| before.epoch == epoch).map_or(1, |before| before.version.saturating_add(1))
 }
 
 /// A manifest without a look at its signatures.
@@ -266,6 +336,8 @@ mod tests {
         SignPlan {
             roots: vec![envelope.to_json()],
             previous: None,
+            rollout: None,
+            revoke: BTreeSet::new(),
             valid_for: Duration::from_secs(3600),
             key: key(2),
             now: NOW,
@@ -311,6 +383,63 @@ mod tests {
         let two = sign(&content(), &second).expect("signs");
         let version = |documents: &Documents| read_manifest(&documents.0[MANIFEST_PATH]).map(|m| m.version);
         assert_eq!((version(&one), version(&two)), (Ok(1), Ok(2)));
+    }
+
+    /// A plan that goes on from documents.
+    fn after(before: &Documents, rollout: Option<u32>) -> SignPlan {
+        SignPlan { previous: Some(before.0[MANIFEST_PATH].clone()), rollout, ..plan("example") }
+    }
+
+    fn manifest(documents: &Documents) -> Manifest {
+        read_manifest(&documents.0[MANIFEST_PATH]).expect("a manifest")
+    }
+
+    fn renamed(name: &str) -> Content {
+        let mut content = content();
+        name.clone_into(&mut content.org.name);
+        content
+    }
+
+    #[test]
+    fn a_rollout_begins_grows_and_ends_and_takes_nobody_back() {
+        let old = sign(&content(), &plan("example")).expect("signs");
+        let tenth = sign(&renamed("New"), &after(&old, Some(10))).expect("signs");
+        assert_eq!(manifest(&tenth).bundles, manifest(&old).bundles, "the others stay");
+        let half = sign(&renamed("Newer"), &after(&tenth, Some(50))).expect("signs");
+        let (first, second) = (manifest(&tenth).rollout.expect("on"), manifest(&half).rollout.expect("on"));
+        assert_eq!(first.salt, second.salt, "the same desktops go first");
+        assert_eq!((first.stages[0].share, second.stages[0].share), (1_000, 5_000));
+        assert_eq!(manifest(&half).bundles, manifest(&old).bundles);
+
+        let again = |rollout| {
+            sign(&renamed("Newer"), &after(&half, rollout)).map(|_| ()).map_err(|fault| fault.to_string())
+        };
+        assert!(
+            again(None).expect_err("unsaid").starts_with("a rollout to 50 % of the desktops is under way")
+        );
+        assert!(again(Some(49)).expect_err("falls").contains("reached 50 %"));
+        assert_eq!(again(Some(50)), Ok(()), "renewed");
+        let all = manifest(&sign(&renamed("Newer"), &after(&half, Some(100))).expect("signs"));
+        assert_eq!((all.rollout, all.bundles), (None, second.stages[0].bundles.clone()));
+
+        let alone = SignPlan { rollout: Some(10), ..plan("example") };
+        assert!(matches!(sign(&content(), &alone), Err(SignFault::NothingToStayOn)));
+        let next = sign(&renamed("Next"), &after(&old, Some(10))).expect("signs");
+        assert_ne!(manifest(&next).rollout.expect("on").salt, first.salt, "others go first at another");
+    }
+
+    #[test]
+    fn what_is_revoked_stays_so_and_is_never_named() {
+        let old = sign(&content(), &plan("example")).expect("signs");
+        let revoked: BTreeSet<Digest> = manifest(&old).bundles.values().map(|bundle| bundle.sha256).collect();
+        let revoking = SignPlan { revoke: revoked.clone(), ..after(&old, None) };
+        assert!(matches!(sign(&content(), &revoking), Err(SignFault::NamesRevoked(_))));
+        let on_it = SignPlan { rollout: Some(10), ..revoking.clone() };
+        assert!(matches!(sign(&renamed("New"), &on_it), Err(SignFault::NamesRevoked(_))));
+        let new = sign(&renamed("New"), &revoking).expect("signs");
+        assert_eq!(manifest(&new).revoked_digests, revoked);
+        let later = sign(&renamed("Later"), &after(&new, None)).expect("signs");
+        assert_eq!(manifest(&later).revoked_digests, revoked, "not forgotten");
     }
 
     #[test]

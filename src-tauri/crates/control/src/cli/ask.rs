@@ -218,9 +218,19 @@ fn answer_published(answer: &Answer, json: bool) -> Result<(), Failure> {
             published.bundle,
             published.expires,
             published.fingerprint
-        )
+        ) + &author_lines(published)
     });
     Ok(())
+}
+
+/// A rollout and what is revoked, a line each.
+pub(super) fn author_lines(published: &Published) -> String {
+    let stages = published.rollout.iter().map(|stage| {
+        let percent = f64::from(stage.share) / 100.0;
+        format!("\nrollout       {percent} % of the desktops have {}", stage.bundle)
+    });
+    let revoked = published.revoked.iter().map(|digest| format!("\nrevoked       {digest}"));
+    stages.chain(revoked).collect()
 }
 
 pub(super) fn done(answer: &Answer) -> Result<(), Failure> {

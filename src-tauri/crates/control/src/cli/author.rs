@@ -1,13 +1,14 @@
 //! Commands that work on files alone.
 
+use std::collections::BTreeSet;
 use std::io::{IsTerminal as _, Read as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use control::author::{
-    self, AuthorFault, Documents, Rollback, RootPlan, SignPlan, add_signature, describe_root, read_public,
-    read_signing,
+    self, AuthorFault, Documents, Examined, Rollback, RootPlan, SignPlan, add_signature, describe_root,
+    read_public, read_signing,
 };
 use control::{MasterKey, Published};
 use model::{ConnectorId, Digest};
@@ -27,6 +28,8 @@ pub(super) struct SignArgs {
     pub(super) key: PathBuf,
     pub(super) out: PathBuf,
     pub(super) days: u32,
+    pub(super) rollout: Option<u32>,
+    pub(super) revoke: Vec<Digest>,
 }
 
 pub(super) fn init(folder: &Path, id: &str, json: bool) -> Result<(), Failure> {
@@ -34,6 +37,12 @@ pub(super) fn init(folder: &Path, id: &str, json: bool) -> Result<(), Failure> {
     said(json, &files, || {
         format!("Wrote {} files to {}. Begin with README.md.", files.len(), folder.display())
     });
+    Ok(())
+}
+
+pub(super) fn schema(out: &Path, json: bool) -> Result<(), Failure> {
+    let files = author::write_schemas(out).map_err(|(path, fault)| file_failure(&path, &fault))?;
+    said(json, &files, || format!("Wrote {} schemas to {}.", files.len(), out.display()));
     Ok(())
 }
 
@@ -101,22 +110,24 @@ fn say_root(envelope: &Envelope, json: bool) -> Result<(), Failure> {
 }
 
 pub(super) fn check(folder: &Path, json: bool) -> Result<(), Failure> {
-    let content = author::check(folder).map_err(|faults| author_failure(&faults))?;
+    let found = author::examine(folder).map_err(|faults| author_failure(&faults))?;
+    let Examined { content, cases, warnings } = found;
     let notes = content.org.identity_provider.notes();
-    let warnings = author::warnings(folder, &content);
     let found = json!({
         "connectors": content.connectors.len(),
         "servers": content.servers.len(),
         "policies": content.policies.len(),
+        "cases": cases,
         "notes": notes,
         "warnings": warnings,
     });
     said(json, &found, || {
         let counts = format!(
-            "Good: {}, {}, {}.",
+            "Good: {}, {}, {}; {} of the policies hold.",
             counted(content.connectors.len(), "connector"),
             counted(content.servers.len(), "virtual server"),
             counted(content.policies.len(), "policy file"),
+            counted(cases, "test"),
         );
         std::iter::once(counts)
             .chain(notes.iter().map(|note| format!("Note: {note}")))
@@ -134,9 +145,16 @@ fn counted(count: usize, what: &str) -> String {
 pub(super) fn sign(args: &SignArgs, json: bool) -> Result<(), Failure> {
     let content = author::check(&args.folder).map_err(|faults| author_failure(&faults))?;
     let manifest = args.out.join("v1/manifest.json");
+    let roots: Vec<Vec<u8>> = args.roots.iter().map(|path| read(path)).collect::<Result<_, _>>()?;
+    let mut revoke = BTreeSet::new();
+    for digest in &args.revoke {
+        revoke.extend(author::in_every_format(&args.out, *digest, &roots).map_err(Failure::new)?);
+    }
     let plan = SignPlan {
-        roots: args.roots.iter().map(|path| read(path)).collect::<Result<_, _>>()?,
+        roots,
         previous: manifest.exists().then(|| read(&manifest)).transpose()?,
+        rollout: args.rollout,
+        revoke,
         valid_for: DAY * args.days,
         key: read_signing(&args.key).map_err(Failure::new)?,
         now: os::SystemClock.now(),
@@ -157,6 +175,8 @@ pub(super) fn rollback(args: &RollbackArgs, json: bool) -> Result<(), Failure> {
     let plan = SignPlan {
         roots: args.roots.iter().map(|path| read(path)).collect::<Result<_, _>>()?,
         previous: None,
+        rollout: None,
+        revoke: BTreeSet::new(),
         valid_for: DAY * args.days,
         key: read_signing(&args.key).map_err(Failure::new)?,
         now: os::SystemClock.now(),
@@ -203,7 +223,8 @@ pub(super) fn diff(folder: &Path, live: &Live, json: bool) -> Result<ExitCode, F
         let lines = found.iter().map(|one| format!("\n  {one}")).collect::<String>();
         let stopped = unsaid.iter().map(|one| format!("\n  {}", super::halt::line(one))).collect::<String>();
         let heading = "\nStopped by administrators, and not by this folder yet:";
-        format!("{count}{lines}{}{stopped}", if unsaid.is_empty() { "" } else { heading })
+        let signed = super::ask::author_lines(published);
+        format!("{count}{lines}{}{stopped}{signed}", if unsaid.is_empty() { "" } else { heading })
     });
     Ok(ExitCode::from(u8::from(!found.is_empty() || !unsaid.is_empty())))
 }

@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
-use model::{ConnectorId, CredentialId, DeviceId, LeaseId, Timestamp};
+use model::{ConnectorId, CredentialId, DeviceId, Digest, LeaseId, Timestamp};
 use remote::{SignInArgs, SignOutArgs, Socket};
 use serde::Serialize;
 use url::Url;
@@ -38,6 +38,13 @@ enum Command {
         /// The organisation's id: small letters, digits and hyphens. It stands in every signed document and never changes.
         #[arg(long, default_value = "example")]
         id: String,
+    },
+    /// Write JSON Schemas of the authored files, by which an editor completes them and marks mistakes. `init` writes them too; write them
+    /// again when this program was updated.
+    Schema {
+        /// The folder to write to: `schemas` in the authored folder, where the files' first lines look for them.
+        #[arg(long)]
+        out: PathBuf,
     },
     /// Make keys.
     #[command(subcommand)]
@@ -172,6 +179,14 @@ enum BundleCommand {
         /// For how many days desktops may rely on it.
         #[arg(long, default_value_t = 7)]
         days: u32,
+        /// Only so many percent of the desktops take it; the others stay on what was signed before. Which ones follows from their ids
+        /// alone. Say a higher number later to go on, and 100 to end the rollout; `bundle rollback` takes everybody back.
+        #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u32).range(1..=100))]
+        rollout: Option<u32>,
+        /// Revoke a bundle that was signed before (sha256:…, as `status` and audit records name it), in every format: a desktop
+        /// that has it permits nothing until it has the new one.
+        #[arg(long, value_name = "DIGEST")]
+        revoke: Vec<Digest>,
     },
     /// Sign the content of an earlier bundle again, as a new version, and say what comes back by it. Publish it afterwards.
     Rollback(Box<RollbackArgs>),
@@ -405,14 +420,15 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode, Failure> {
     let json = cli.json;
     let done = match cli.command {
         Command::Init { folder, id } => author::init(&folder, &id, json),
+        Command::Schema { out } => author::schema(&out, json),
         Command::Key(KeyCommand::New { file }) => author::new_key(&file, json),
         Command::Key(KeyCommand::Master { file }) => author::new_master(&file, json),
         Command::Root(RootCommand::New(args)) => author::new_root(&args, json),
         Command::Root(RootCommand::Sign { file, sign_with }) => author::sign_root(&file, &sign_with, json),
         Command::Root(RootCommand::Show { file }) => author::show_root(&file, json),
         Command::Bundle(BundleCommand::Check { folder }) => author::check(&folder, json),
-        Command::Bundle(BundleCommand::Sign { folder, roots, key, out, days }) => {
-            author::sign(&author::SignArgs { folder, roots, key, out, days }, json)
+        Command::Bundle(BundleCommand::Sign { folder, roots, key, out, days, rollout, revoke }) => {
+            author::sign(&author::SignArgs { folder, roots, key, out, days, rollout, revoke }, json)
         }
         Command::Bundle(BundleCommand::Rollback(args)) => author::rollback(&args, json),
         Command::Bundle(BundleCommand::Diff { folder, against, socket }) => {

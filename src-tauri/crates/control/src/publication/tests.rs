@@ -23,7 +23,7 @@ async fn what_is_published_is_in_force_told_and_taken_up_again() {
     assert_eq!((first.org.as_str(), first.version), ("example", 1));
     let (second, _) = publication.publish(&org.signed(&example()), false, NOW).await.expect("publishes");
     assert_eq!(second.version, 2);
-    let events = store.events_after(0, model::DeviceId::new(), Digest::of(b""), 10).await.expect("reads");
+    let events = store.events_after(0, DeviceId::new(), Digest::of(b""), 10).await.expect("reads");
     assert_eq!(
         events.last().map(|event| event.what.clone()),
         Some(EventKind::BundleUpdated { epoch: 1, version: 2 })
@@ -101,13 +101,7 @@ fn only(format: u32, org: &mut TestOrg) -> BTreeMap<String, Vec<u8>> {
     documents
 }
 
-async fn enrolled(
-    store: &Store,
-    name: &str,
-    version: &str,
-    formats: &[u32],
-    now: Timestamp,
-) -> model::DeviceId {
+async fn enrolled(store: &Store, name: &str, version: &str, formats: &[u32], now: Timestamp) -> DeviceId {
     let description = org_protocol::DeviceDescription {
         name: name.to_owned(),
         platform: "linux".to_owned(),
@@ -115,7 +109,7 @@ async fn enrolled(
         content_formats: formats.iter().copied().collect(),
     };
     let subject = model::Subject::local("alice");
-    let id = model::DeviceId::new();
+    let id = DeviceId::new();
     let new = crate::store::NewDevice {
         thumbprint: name,
         id,
@@ -153,4 +147,44 @@ async fn nothing_is_published_that_a_desktop_in_use_could_not_read() {
     let later = only(2, &mut org);
     let (_, left) = publication.publish(&later, true, NOW).await.expect("when told to go on");
     assert!(left.to_string().starts_with("1 desktop in use "), "{left}");
+}
+
+#[tokio::test]
+async fn each_desktop_is_judged_by_the_policy_of_its_own_stage() {
+    let mut org = TestOrg::new(NOW);
+    let (_dir, store, publication) = publication(&org).await;
+    let named = |name: &str| {
+        let mut content = example();
+        name.clone_into(&mut content.org.name);
+        content
+    };
+    publication.publish(&org.signed(&named("Old")), false, NOW).await.expect("publishes");
+    org.rollout = Some(50);
+    let documents = org.signed(&named("New"));
+    let (published, _) = publication.publish(&documents, false, NOW).await.expect("publishes");
+    let manifest = read_manifest(&documents[MANIFEST_PATH]).expect("a manifest");
+    let stage = &manifest.rollout.as_ref().expect("a rollout").stages[0];
+    let newest = newest_readable(&stage.bundles).expect("readable").1.sha256;
+    assert_eq!(published.rollout, [PublishedStage { share: 5_000, bundle: newest }]);
+    let devices: Vec<DeviceId> = std::iter::repeat_with(DeviceId::new).take(40).collect();
+    let judged = |live: &Live| {
+        let mut names = BTreeSet::new();
+        for device in &devices {
+            let own = live.of(*device);
+            let staged = manifest.bundles_for(Some(*device)) == &stage.bundles;
+            assert_eq!(own.content().org.name, if staged { "New" } else { "Old" });
+            assert_eq!(own.policy().version().digest == newest, staged);
+            names.insert(own.content().org.name.clone());
+        }
+        assert_eq!(names.len(), 2, "some are in the stage and some are not");
+    };
+    judged(&publication.live().expect("in force"));
+    let again = Publication::open(store, org.receipts.public(), String::new()).await.expect("opens");
+    judged(&again.live().expect("taken up again"));
+    assert_eq!(again.live().map(|live| live.published()), Some(published));
+
+    let mut elsewhere = named("New");
+    elsewhere.org.identity_provider.client_id = "another".to_owned();
+    let refused = publication.publish(&org.signed(&elsewhere), false, NOW).await;
+    assert!(matches!(refused, Err(PublishFault::StageProvider)), "{refused:?}");
 }

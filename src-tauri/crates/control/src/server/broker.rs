@@ -40,10 +40,11 @@ pub(super) async fn call(
         .ok_or_else(|| Fault::bad_request("the call's context is missing"))?;
     let context =
         BrokerContext::from_header(context).map_err(|fault| Fault::bad_request(&fault.to_string()))?;
-    let live = plane.publication.live().ok_or_else(Fault::unpublished)?;
+    let published = plane.publication.live().ok_or_else(Fault::unpublished)?;
+    let live = published.of(caller.device);
     let policy = live.policy().halted_by(plane.stopped.now());
     let asked = Asked {
-        live: &live,
+        live,
         policy: &policy,
         connector: &connector,
         context: &context,

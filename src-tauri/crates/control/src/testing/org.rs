@@ -60,7 +60,9 @@ pub struct ServedOrg {
     pub running: Running,
     /// The root version, and what was published last.
     root_version: u64,
-    published: Option<Vec<u8>>,
+    published: BTreeMap<String, Vec<u8>>,
+    /// How many percent of the desktops take the next version; all without it.
+    pub rollout: Option<u32>,
     otlp: Option<Url>,
 }
 
@@ -84,7 +86,7 @@ impl ServedOrg {
         let dir = tempfile::tempdir().expect("a directory");
         let idp = StandInProvider::start().await.expect("a provider");
         let running = serve(dir.path(), otlp.clone(), 0).await;
-        Self { dir, idp, running, root_version: 1, published: None, otlp }
+        Self { dir, idp, running, root_version: 1, published: BTreeMap::new(), rollout: None, otlp }
     }
 
     /// Ends the server and starts it again on the same data and port.
@@ -128,14 +130,19 @@ impl ServedOrg {
         let content = check(&folder).unwrap_or_else(|faults| panic!("{}", faults[0]));
         let plan = SignPlan {
             roots: self.roots(),
-            previous: self.published.clone(),
+            previous: self.published.get("v1/manifest.json").cloned(),
+            rollout: self.rollout,
+            revoke: std::collections::BTreeSet::new(),
             valid_for: Duration::from_secs(86_400),
             key: key(2),
             now: os::SystemClock.now(),
         };
         let Documents(documents) = sign(&content, &plan).expect("signs");
-        self.published = documents.get("v1/manifest.json").cloned();
-        documents
+        // Those who are in no stage stay on bundles from before.
+        let mut named = std::mem::take(&mut self.published);
+        named.extend(documents);
+        self.published.clone_from(&named);
+        named
     }
 
     /// Adds a connector `ledger` to an authored folder: the warehouse once more, as a program that is lent its accounts.

@@ -58,9 +58,14 @@ impl Desk {
     }
 
     pub(crate) fn serve(&self) -> Served {
-        let words = "--json serve --data data --listen 127.0.0.1:0 --master-key master.key --receipts-key receipts.pem";
+        self.serve_as("serve --data data --master-key master.key --receipts-key receipts.pem")
+    }
+
+    /// The server as it is started by these words, on a free port.
+    pub(crate) fn serve_as(&self, words: &str) -> Served {
+        let words = format!("--json {words} --listen 127.0.0.1:0");
         let mut child =
-            self.command(words).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("starts");
+            self.command(&words).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("starts");
         let mut line = String::new();
         BufReader::new(child.stdout.take().expect("a pipe")).read_line(&mut line).expect("says where");
         Served { child, told: serde_json::from_str(&line).expect("JSON") }

@@ -1,6 +1,7 @@
 //! The control plane as it is served: over real HTTP, with a real database, a stand-in provider and a scripted connector.
 #![expect(clippy::expect_used, clippy::panic, reason = "a test that cannot go on ends at once")]
 
+mod admin_guide;
 mod administration;
 mod administrators;
 mod authoring;
@@ -10,10 +11,13 @@ mod copies;
 mod documents;
 mod enrolment;
 mod events;
+mod foreign_signer;
 mod formats;
 mod halts;
 mod harness;
 mod logout;
 mod records;
 mod relay;
+mod rollout;
 mod saml;
+mod schemas;

@@ -2,7 +2,20 @@
 
 use serde::{Deserialize, Serialize};
 
+/// Where sign-in opens.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SignInSurface {
+    /// A native window, or the system browser for providers that refuse embedded views.
+    #[default]
+    Auto,
+    /// Always the system browser.
+    Browser,
+}
+
 /// What works without the control plane.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OfflineRules {
@@ -17,6 +30,7 @@ impl Default for OfflineRules {
 }
 
 /// Which devices are enrolled, beside whether somebody signs in on them.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct EnrolmentRules {
@@ -25,6 +39,7 @@ pub struct EnrolmentRules {
 }
 
 /// What is recorded, and how strictly.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct AuditSettings {
