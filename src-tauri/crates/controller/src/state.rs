@@ -165,7 +165,7 @@ impl AppState {
         match event {
             Event::Configured(configuration) => self.configure(*configuration),
             Event::Listening { address } => self.address = Some(address),
-            Event::Policy(policy) => self.policy = Some(policy),
+            Event::Policy(policy) => effects.extend(self.policy_is(policy, now)),
             Event::Managed(managed) => effects.extend(self.managed_is(managed)),
             Event::RuleChanged(advice) => effects.extend([told(&advice), Effect::StartAnew]),
             Event::Session(session) => effects.extend(self.session_is(session)),
@@ -228,6 +228,14 @@ impl AppState {
         self.managed.as_ref().is_some_and(|managed| managed.settings.hidden_menu_items.contains(&item))
     }
 
+    fn policy_is(&mut self, policy: PolicyState, now: Timestamp) -> Option<Effect> {
+        let before = self.in_grace();
+        self.policy = Some(policy);
+        // Said when it begins; how long it lasts stays to be seen in tray, window and status.
+        let until = self.in_grace().filter(|_| before.is_none())?;
+        Some(told(&crate::words::grace_begins(self, until, now)))
+    }
+
     fn managed_is(&mut self, managed: Option<Arc<Managed>>) -> Option<Effect> {
         let autostart = managed.as_ref().and_then(|managed| managed.settings.autostart);
         self.managed = managed;
@@ -239,8 +247,7 @@ impl AppState {
             Session::SignedOut | Session::Expired { .. } => matches!(self.mode, Mode::Managed(_)),
             Session::Local { .. } | Session::SigningIn | Session::SignedIn { .. } => false,
         };
-        let grace =
-            self.policy.as_ref().is_some_and(|policy| matches!(policy.freshness, Freshness::Grace { .. }));
+        let grace = self.in_grace().is_some();
         let connector = self
             .connectors
             .values()

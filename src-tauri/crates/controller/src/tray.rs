@@ -180,6 +180,8 @@ impl FromStr for TrayAction {
 pub fn tray(state: &AppState, now: Timestamp) -> TrayMenu {
     let mut items = vec![TrayItem::Text { id: "status", text: words::summary(state) }];
     items.push(TrayItem::Text { id: "user", text: words::user(state) });
+    let grace = words::grace(state, now).map(|text| action(TrayAction::Open(Place::Overview), text));
+    group(&mut items, grace.into_iter().collect());
     group(&mut items, questions(state));
     group(&mut items, sign_ins(state));
     group(&mut items, outages(state, now));

@@ -13,8 +13,11 @@ use crate::effect::{Notice, Offer, Place};
 use crate::event::Act;
 use crate::pending::{Ending, PendingItem, Question};
 mod machine;
+mod offline;
 
 pub use machine::{machine, machine_setting, machine_value};
+pub(crate) use offline::grace_begins;
+pub use offline::{grace, help};
 
 use crate::state::{
     AppState, Connector, ConnectorStatus, CredentialKind, ListState, Mode, Runs, Session, Status,

@@ -3,6 +3,8 @@
 //! The same types are read from the authored folder (TOML), from the signed bundle (JSON) and from a personal
 //! `deskgate.toml`. Unknown keys refuse the whole document: a setting that is not understood must not be half obeyed.
 
+mod rules;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use model::{AccountId, AccountName, ConnectorId, CredentialId, ServerId, ToolName};
@@ -17,6 +19,8 @@ use crate::format::READABLE_FORMATS;
 use crate::lease::LONGEST_LEASE;
 use crate::sign_in_host::SignInHost;
 use crate::{ClaimTypes, ProviderFault, ProviderKind, SamlProvider, SamlProviderFault};
+
+pub use rules::{AuditSettings, EnrolmentRules, OfflineRules, SignInSurface};
 
 /// The newest format version of [`Content`] that this program writes. Which it reads says [`crate::READABLE_FORMATS`]; which keys
 /// each format brought, `format.rs`.
@@ -171,51 +175,6 @@ impl IdentityProvider {
         ];
         keys.into_iter().find(|(_, given)| *given).map(|(key, _)| key)
     }
-}
-
-/// Where sign-in opens.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum SignInSurface {
-    /// A native window, or the system browser for providers that refuse embedded views.
-    #[default]
-    Auto,
-    /// Always the system browser.
-    Browser,
-}
-
-/// What works without the control plane.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct OfflineRules {
-    /// Hours that the last good policy is obeyed after its expiry.
-    pub grace_hours: u32,
-}
-
-impl Default for OfflineRules {
-    fn default() -> Self {
-        Self { grace_hours: 72 }
-    }
-}
-
-/// Which devices are enrolled, beside whether somebody signs in on them.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct EnrolmentRules {
-    /// Only those that show an enrolment token: machines on which IT has set one.
-    pub require_token: bool,
-}
-
-/// What is recorded, and how strictly.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct AuditSettings {
-    /// Record the values of arguments, not only their names, types, sizes and digests.
-    pub capture_arguments: bool,
 }
 
 /// One upstream MCP server and how it is authenticated.

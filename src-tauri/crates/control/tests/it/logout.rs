@@ -53,6 +53,7 @@ fn id_token(device: &Device<'_>, user: &str, more: Value) -> String {
 fn signs_in_anew<'o>(device: &Device<'o>) -> Device<'o> {
     let mut fresh = Device::new(device.org);
     fresh.key = device.key.clone();
+    fresh.secret = device.secret.clone();
     fresh
 }
 

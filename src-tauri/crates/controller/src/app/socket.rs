@@ -425,6 +425,12 @@ impl Desk {
         for advice in state.advice() {
             text.push_str(&format!("\n! {advice}"));
         }
+        if let Some(grace) = words::grace(&state, now) {
+            text.push_str(&format!("\n! {grace}"));
+        }
+        if let Some(help) = words::help(&state) {
+            text.push_str(&format!("\n  {help}"));
+        }
         if let Some(managed) = &state.managed {
             text.push_str(&format!("\n  {}", words::machine(managed)));
         }

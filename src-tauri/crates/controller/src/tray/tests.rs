@@ -2,9 +2,10 @@ use model::{Advice, Timestamp};
 use proptest::prelude::*;
 
 use super::*;
+use crate::effect::Effect;
 use crate::event::Event;
-use crate::state::ListState;
 use crate::state::tests::{consent_item, expired, managed, ready, sign_in_item, with_two_accounts};
+use crate::state::{Freshness, ListState, PolicyState};
 
 const NOW: Timestamp = Timestamp::from_seconds(1_000_000);
 
@@ -88,7 +89,7 @@ fn a_keychain_that_does_not_keep_secrets_can_be_tried_again() {
         state.handle(Event::FaultRaised(advice), NOW);
         assert!(entry(&state), "{wrong:?}");
         let effects = state.handle(Event::Person(TrayAction::TryKeychain.act()), NOW);
-        assert_eq!(effects, [crate::effect::Effect::Order(crate::effect::Order::TryKeychain)]);
+        assert_eq!(effects, [Effect::Order(crate::effect::Order::TryKeychain)]);
         state.handle(Event::FaultCleared { code }, NOW);
     }
     assert!(!entry(&state));
@@ -123,7 +124,7 @@ fn an_assistant_s_access_to_one_virtual_server_can_be_stopped() {
         client_id: "https://claude.ai/x".to_owned(),
         server: "analyst".parse().unwrap(),
     };
-    assert_eq!(effects, [crate::effect::Effect::Order(revoked)], "and nothing of the other");
+    assert_eq!(effects, [Effect::Order(revoked)], "and nothing of the other");
     for number in 0..20 {
         state.handle(Event::AssistantAllowed(assistant(&format!("d{number}"), "More", "analyst")), NOW);
     }
@@ -140,6 +141,30 @@ fn assistant(client_id: &str, name: &str, server: &str) -> crate::state::Assista
         last_call: None,
         calls: 0,
     }
+}
+
+#[test]
+fn a_policy_that_has_run_out_is_said_with_the_time_that_is_left_and_whom_to_ask() {
+    let mut state = managed();
+    let until = NOW.plus(Duration::from_secs(3 * 60 * 60));
+    let policy = |freshness| {
+        Event::Policy(PolicyState {
+            version: "acme 7".to_owned(),
+            digest: String::new(),
+            since: NOW,
+            freshness,
+        })
+    };
+    state.handle(policy(Freshness::Fresh { until: Some(NOW) }), NOW);
+    assert_eq!(words::help(&state), None, "nothing is wrong");
+    let told = state.handle(policy(Freshness::Grace { until }), NOW);
+    assert!(matches!(told.as_slice(), [Effect::Notify(notice)] if notice.body.contains("for 3 hours more")));
+    assert_eq!(state.handle(policy(Freshness::Grace { until }), NOW), [], "it is said once");
+    let left = "What Acme has decided has run out; it is obeyed for 3 hours more, then no call is made. Connect to the network.";
+    let lines = lines(&tray(&state, NOW));
+    assert!(lines.iter().any(|line| line.starts_with(left)), "{lines:#?}");
+    assert!(lines.iter().any(|line| line.starts_with("Get help")), "{lines:#?}");
+    assert_eq!(words::help(&state).as_deref(), Some("Help: https://help.acme.test/"));
 }
 
 #[test]

@@ -1,0 +1,41 @@
+//! What is left of a policy that could not be renewed, and whom to ask.
+
+use model::{Advice, Timestamp};
+
+use crate::state::{AppState, Freshness};
+
+/// That the policy has run out and is still obeyed; nothing where it is in force, or where no call is made any more.
+pub fn grace(state: &AppState, now: Timestamp) -> Option<String> {
+    let until = state.in_grace()?;
+    Some(format!(
+        "What {} has decided has run out; it is obeyed for {} more, then no call is made. Connect to the network.",
+        super::organisation(state),
+        super::left(until, now)
+    ))
+}
+
+/// The same when it begins.
+pub(crate) fn grace_begins(state: &AppState, until: Timestamp, now: Timestamp) -> Advice {
+    Advice::new(
+        "policy-grace",
+        format!("What {} has decided has run out, and could not be renewed.", super::organisation(state)),
+        format!("It is obeyed for {} more; then no call is made.", super::left(until, now)),
+        "Connect to the network; it is renewed by itself.",
+    )
+}
+
+/// Whom to ask while something is wrong; nothing where nobody is named.
+pub fn help(state: &AppState) -> Option<String> {
+    let wrong = !state.advice().is_empty() || state.in_grace().is_some();
+    state.support_url().filter(|_| wrong).map(|url| format!("Help: {url}"))
+}
+
+impl AppState {
+    /// Until when a policy is obeyed that has run out.
+    pub(crate) fn in_grace(&self) -> Option<Timestamp> {
+        match self.policy.as_ref()?.freshness {
+            Freshness::Grace { until } => Some(until),
+            Freshness::Own | Freshness::Fresh { .. } | Freshness::DenyAll(_) => None,
+        }
+    }
+}
