@@ -9,6 +9,7 @@ mod hostile;
 mod isolation;
 mod limits;
 mod logs;
+mod managed;
 mod org;
 mod policy;
 mod protocol;

@@ -1,6 +1,7 @@
 //! An organisation's desktop without a display: the story "analyst" on real counterparts.
 
 mod accounts;
+mod administrators;
 mod by_code;
 mod claims;
 mod halts;
@@ -34,7 +35,7 @@ async fn desktop(acme: &Acme, opened: &Opened) -> Gateway {
 }
 
 /// Signs in to the organisation, as the person in front of the browser, which is theirs.
-async fn signs_in_to_acme(gateway: &Gateway, opened: &mut Opened, employee: Employee) -> Browser {
+pub(crate) async fn signs_in_to_acme(gateway: &Gateway, opened: &mut Opened, employee: Employee) -> Browser {
     let mut browser = Browser::new(employee.clone()).expect("a browser");
     signs_in_again(gateway, opened, &mut browser, &employee).await;
     browser
@@ -56,7 +57,7 @@ async fn signs_in_again(gateway: &Gateway, opened: &mut Opened, browser: &mut Br
 }
 
 /// An assistant that a person let in to a virtual server.
-async fn assistant(gateway: &Gateway, server: &str) -> Assistant {
+pub(crate) async fn assistant(gateway: &Gateway, server: &str) -> Assistant {
     let token = gateway.connect(server, "Test").await.expect("let in").tokens.access_token;
     Assistant::new(gateway.url(server).expect("a URL"), Access::Bearer(token)).expect("an assistant")
 }

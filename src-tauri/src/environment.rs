@@ -42,27 +42,11 @@ pub(crate) fn without_remote_control() -> Option<ExitCode> {
     for name in REMOTE_CONTROL {
         again.env_remove(name);
     }
-    Some(replace_with(again))
-}
-
-#[cfg(unix)]
-fn replace_with(mut program: Command) -> ExitCode {
-    use std::os::unix::process::CommandExt as _;
-    // `exec` only comes back when it failed.
-    let error = program.exec();
-    crate::say(&format!("Deskgate could not start itself: {error}."));
-    ExitCode::FAILURE
-}
-
-#[cfg(not(unix))]
-fn replace_with(mut program: Command) -> ExitCode {
-    match program.status() {
-        Ok(status) => u8::try_from(status.code().unwrap_or(1)).map_or(ExitCode::FAILURE, ExitCode::from),
-        Err(error) => {
-            crate::say(&format!("Deskgate could not start itself: {error}."));
-            ExitCode::FAILURE
-        }
-    }
+    let started = os::replace_process(&mut again);
+    Some(started.unwrap_or_else(|error| {
+        crate::say(&format!("Deskgate could not start itself: {error}."));
+        ExitCode::FAILURE
+    }))
 }
 
 #[cfg(test)]

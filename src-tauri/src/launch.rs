@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use controller::app::{App, Client, Command, Home, LIST_GRACE, Options, Report, StartFault};
-use controller::{Act, AppState, Effect, Engine, Event, Order, Shell as _};
+use controller::{Act, AppState, Effect, Ended, Engine, Event, Order, Shell as _};
 use model::{Advice, ForPerson as _, Timestamp};
 use tauri::{AppHandle, Manager as _, RunEvent};
 use tauri_specta::Event as _;
@@ -158,12 +158,34 @@ fn ends_with(app: AppHandle, started: App) -> Running {
     tauri::async_runtime::spawn(async move {
         // The controller drops its side when it has ended; what follows is written within the limit or not at all.
         while state.changed().await.is_ok() {}
-        if tokio::time::timeout(END_LIMIT, started.ended()).await.is_err() {
-            tracing::error!("the application did not end in time");
+        match tokio::time::timeout(END_LIMIT, started.ended()).await {
+            Ok(Ended::Quit) => app.exit(0),
+            Ok(Ended::ToStartAnew) => start_anew(&app),
+            Err(_) => {
+                tracing::error!("the application did not end in time");
+                app.exit(0);
+            }
         }
-        app.exit(0);
     });
     running
+}
+
+/// As the same process, with the main window if it is open.
+fn start_anew(app: &AppHandle) {
+    let anew = std::env::current_exe().and_then(|program| {
+        let mut program = std::process::Command::new(program);
+        if !windows::main_is_open(app) {
+            program.arg("--background");
+        }
+        os::replace_process(&mut program)
+    });
+    match anew {
+        Ok(_) => app.exit(0),
+        Err(error) => {
+            tracing::error!(%error, "Deskgate could not start itself anew");
+            app.exit(1);
+        }
+    }
 }
 
 /// The windows of an application that could not start: they say why, and can be closed.

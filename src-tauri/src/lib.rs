@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod arguments;
+mod autostart;
 mod bindings;
 mod commands;
 mod core;

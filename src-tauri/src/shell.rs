@@ -41,10 +41,20 @@ impl Shell for DesktopShell {
             Effect::Withdraw(id) => self.notices.withdraw(&id),
             Effect::CopyText(text) => copy(&app, text),
             Effect::Order(order) => tracing::error!(?order, "an order is not the shell's"),
+            Effect::Autostart(wanted) => autostart(wanted),
             // The process ends once everything is on disk; see `launch`.
-            Effect::Quit => {}
+            Effect::Quit | Effect::StartAnew => {}
         }
     }
+}
+
+/// Starts with the session from now on, or no more. The disk is waited for beside the windows.
+fn autostart(wanted: bool) {
+    tauri::async_runtime::spawn_blocking(move || {
+        if let Err(error) = crate::autostart::set(wanted) {
+            tracing::warn!(%error, wanted, "whether Deskgate starts with the session could not be set");
+        }
+    });
 }
 
 /// Puts a text on the clipboard.

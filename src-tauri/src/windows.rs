@@ -21,6 +21,11 @@ const MAIN: &str = "main";
 const QUESTION: &str = "question-";
 const SIGN_IN: &str = "sign-in-";
 
+/// Whether the main window is open.
+pub(crate) fn main_is_open(app: &AppHandle) -> bool {
+    app.get_webview_window(MAIN).is_some()
+}
+
 /// Shows the main window at a place.
 pub(crate) fn open_main(app: &AppHandle, place: Place) {
     if let Some(window) = app.get_webview_window(MAIN) {

@@ -481,8 +481,8 @@ export type SettingView = {
 	name: string,
 	/**  What it is set to, in words. */
 	value: string,
-	/**  Whether the organisation has set it. */
-	managed: boolean,
+	/**  Who has set it, where it is not the person's to set. */
+	managed_by: string | null,
 };
 
 /**  The state has changed: look again. */
@@ -553,6 +553,8 @@ export type WindowView = {
 	policy: PolicyView | null,
 	/**  What is decided for the person, and by whom. */
 	settings: SettingView[],
+	/**  What IT has left out of menus: quit, sign-out, pause, settings. */
+	hidden: string[],
 	/**  The file that a person edits in personal mode. */
 	settings_file: string,
 	/**  What signing out would mean; none where nobody is signed in to an organisation. */

@@ -68,6 +68,7 @@ export function sampleView(changes: Partial<WindowView> = {}): WindowView {
     audit: { records: 0, receipted: null, whole_at: null, broken: null },
     policy: null,
     settings: [],
+    hidden: [],
     settings_file: '/home/ada/.local/share/deskgate/deskgate.toml',
     farewell: null,
     ...changes,

@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest';
-import { PLACES, beside, placeIn } from './places';
+import { PLACES, beside, placeIn, shown } from './places';
+import { sampleView } from '../testing';
 
 it('reads the place from the address', () => {
   expect(placeIn('#pending')).toBe('pending');
@@ -8,9 +9,16 @@ it('reads the place from the address', () => {
 });
 
 it('moves by one and stays at the ends', () => {
-  expect(beside('overview', -1)).toBe('overview');
-  expect(beside('overview', 1)).toBe('connectors');
-  expect(beside('about', 1)).toBe('about');
+  expect(beside(PLACES, 'overview', -1)).toBe('overview');
+  expect(beside(PLACES, 'overview', 1)).toBe('connectors');
+  expect(beside(PLACES, 'about', 1)).toBe('about');
+});
+
+it('leaves out what IT has hidden', () => {
+  const places = shown(sampleView({ hidden: ['quit', 'settings'] })).map((place) => place.id);
+  expect(places).not.toContain('settings');
+  expect(places).toHaveLength(7);
+  expect(shown(null)).toHaveLength(8);
 });
 
 it('has eight places', () => {

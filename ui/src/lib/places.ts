@@ -24,11 +24,16 @@ export function placeIn(hash: string): Place {
   return PLACES.find((place) => place.id === name)?.id ?? 'overview';
 }
 
-/** The place above or below in the sidebar; the ends hold. */
-export function beside(place: Place, step: 1 | -1): Place {
-  const at = PLACES.findIndex((entry) => entry.id === place);
-  const next = Math.min(PLACES.length - 1, Math.max(0, at + step));
-  return PLACES[next]?.id ?? place;
+/** The places that the sidebar shows: without those that IT has left out. */
+export function shown(view: WindowView | null): readonly PlaceEntry[] {
+  return PLACES.filter((place) => !view?.hidden.includes(place.id));
+}
+
+/** The place above or below among those that are shown; the ends hold. */
+export function beside(places: readonly PlaceEntry[], place: Place, step: 1 | -1): Place {
+  const at = places.findIndex((entry) => entry.id === place);
+  const next = Math.min(places.length - 1, Math.max(0, at + step));
+  return places[next]?.id ?? place;
 }
 
 /** How many things wait at a place: the badge beside it. */

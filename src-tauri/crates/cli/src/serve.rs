@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use controller::app::{Home, LIST_GRACE, Options, start};
-use controller::{Act, BrowserFault, Effect, Event, Shell};
-use model::ForPerson as _;
+use controller::{Act, BrowserFault, Effect, Ended, Event, Shell};
+use model::{Advice, ForPerson as _};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Runs until told to end by a signal or by `deskgate quit`.
@@ -38,8 +38,25 @@ pub(crate) async fn serve(home: Home, list_grace: Option<u64>) -> ExitCode {
         // Nobody receives when the application has ended already.
         let _ = events.send(Event::Person(Act::Quit));
     });
-    app.ended().await;
-    ExitCode::SUCCESS
+    match app.ended().await {
+        Ended::Quit => ExitCode::SUCCESS,
+        Ended::ToStartAnew => start_anew(),
+    }
+}
+
+/// As the same process, told the same.
+fn start_anew() -> ExitCode {
+    let anew = std::env::current_exe().and_then(|program| {
+        os::replace_process(std::process::Command::new(program).args(std::env::args_os().skip(1)))
+    });
+    anew.unwrap_or_else(|error| {
+        crate::fail(&Advice::new(
+            "start-anew",
+            format!("Deskgate could not start itself anew: {error}."),
+            "It has ended.",
+            "Start it again.",
+        ))
+    })
 }
 
 async fn until_signal() -> std::io::Result<()> {
@@ -69,7 +86,9 @@ impl Shell for Terminal {
             | Effect::CopyText(_)
             | Effect::Order(_)
             | Effect::ForgetSignIns
-            | Effect::Quit => {}
+            | Effect::Autostart(_)
+            | Effect::Quit
+            | Effect::StartAnew => {}
         }
     }
 }

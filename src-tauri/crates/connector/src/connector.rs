@@ -6,15 +6,16 @@ use std::time::Duration;
 
 use mcp::connector::About;
 use mcp::{Capabilities, Dialect, List};
-use model::{AccountId, Advice, Subject, Timestamp, ToolName};
-use org_protocol::{ConnectorSpec, CredentialSpec, Transport};
+use model::{AccountId, Advice, CredentialId, Subject, Timestamp, ToolName};
+use org_protocol::{CREDENTIAL_PLACEHOLDER, ConnectorSpec, CredentialSpec, Transport};
+use secrecy::ExposeSecret as _;
 use serde_json::value::RawValue;
 use tokio::sync::Mutex;
 use upstream::{Bearer, Entries, Listed, Log, Program, Session, UpstreamFault};
 
 use crate::backoff::Backoff;
 use crate::fault::CallFault;
-use crate::seams::{AccountFault, Asking, Seams};
+use crate::seams::{AccountFault, Asking, Lent, Seams};
 
 /// What is known of what a connector offers, each entry as the connector sent it.
 #[derive(Debug, Clone)]
@@ -69,8 +70,29 @@ impl Outage {
 /// The most sessions of one account: assistants that can be asked different things have their own.
 const MOST_SESSIONS: usize = 8;
 
-/// Whose session it is. Two people never share one.
-type Owner = (String, String);
+/// Whose session it is, and which shared credential it holds. Two people never share one, nor two credentials.
+type Owner = (String, String, Option<CredentialId>);
+
+/// What a session is opened with.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Means<'a> {
+    /// The token of the person's own account.
+    pub(crate) bearer: Option<&'a Bearer>,
+    /// A shared credential that is lent, and what is lent.
+    pub(crate) lent: Option<(&'a CredentialId, &'a Lent)>,
+}
+
+impl<'a> Means<'a> {
+    /// The person's own account, or none.
+    pub(crate) fn own(bearer: Option<&'a Bearer>) -> Self {
+        Self { bearer, lent: None }
+    }
+
+    fn owner(&self, subject: &Subject) -> Owner {
+        let credential = self.lent.map(|(credential, _)| credential.clone());
+        (subject.issuer.clone(), subject.subject.clone(), credential)
+    }
+}
 
 pub(crate) struct Connector {
     pub(crate) id: AccountId,
@@ -231,7 +253,7 @@ impl Connector {
             | CredentialSpec::Enterprise { .. } => {
                 Ok(Some(self.seams.accounts.bearer(person, &self.id, asking).await?))
             }
-            CredentialSpec::Brokered { .. } => Err(CallFault::Credential),
+            CredentialSpec::Brokered { .. } | CredentialSpec::Leased { .. } => Err(CallFault::Credential),
         }
     }
 
@@ -262,10 +284,10 @@ impl Connector {
     pub(crate) async fn session(
         &self,
         subject: &Subject,
-        bearer: Option<&Bearer>,
+        means: Means<'_>,
         capabilities: Option<&Capabilities>,
     ) -> Result<Arc<Session>, CallFault> {
-        let slot = self.slot(subject);
+        let slot = self.slot(means.owner(subject));
         let mut slot = slot.lock().await;
         if let Some(session) = slot.find(capabilities) {
             return Ok(session);
@@ -276,7 +298,7 @@ impl Connector {
             return Err(CallFault::Resting { seconds: wait.as_secs(), last });
         }
         // It is rare and large: on the heap, calls do not carry it along.
-        match Box::pin(self.open(bearer, &capabilities.cloned().unwrap_or_default())).await {
+        match Box::pin(self.open(means, &capabilities.cloned().unwrap_or_default())).await {
             Ok(session) => {
                 let session = Arc::new(session);
                 slot.backoff.succeeded();
@@ -298,8 +320,8 @@ impl Connector {
     }
 
     /// Forgets a session that turned out useless, unless another took its place already.
-    pub(crate) async fn discard(&self, subject: &Subject, useless: &Arc<Session>) {
-        let slot = self.slot(subject);
+    pub(crate) async fn discard(&self, subject: &Subject, means: Means<'_>, useless: &Arc<Session>) {
+        let slot = self.slot(means.owner(subject));
         let mut slot = slot.lock().await;
         slot.sessions.retain(|held| !Arc::ptr_eq(held, useless));
     }
@@ -327,13 +349,9 @@ impl Connector {
     }
 
     /// Opens a session. After a failure nothing is assumed of how the connector speaks: it may have become another one.
-    async fn open(
-        &self,
-        bearer: Option<&Bearer>,
-        capabilities: &Capabilities,
-    ) -> Result<Session, UpstreamFault> {
+    async fn open(&self, means: Means<'_>, capabilities: &Capabilities) -> Result<Session, UpstreamFault> {
         let known = *self.dialect.read().unwrap_or_else(PoisonError::into_inner);
-        let opened = self.open_as(known, bearer, capabilities).await;
+        let opened = self.open_as(known, means, capabilities).await;
         let spoken = opened.as_ref().ok().map(Session::dialect);
         *self.dialect.write().unwrap_or_else(PoisonError::into_inner) = spoken;
         opened
@@ -342,7 +360,7 @@ impl Connector {
     async fn open_as(
         &self,
         known: Option<Dialect>,
-        bearer: Option<&Bearer>,
+        Means { bearer, lent }: Means<'_>,
         capabilities: &Capabilities,
     ) -> Result<Session, UpstreamFault> {
         let unusable = |fault: org_protocol::ContentFault| UpstreamFault::Unreachable(fault.to_string());
@@ -353,7 +371,13 @@ impl Connector {
             }
             Transport::Stdio { program, arguments } => {
                 let mut environment = self.seams.environment.clone();
-                environment.extend(self.spec.environment.clone());
+                environment.extend(self.spec.environment.iter().map(|(name, value)| {
+                    let value = match lent {
+                        Some((_, lent)) => value.replace(CREDENTIAL_PLACEHOLDER, lent.secret.expose_secret()),
+                        None => value.clone(),
+                    };
+                    (name.clone(), value)
+                }));
                 let program = Program {
                     program: program.to_owned(),
                     arguments: arguments.to_vec(),
@@ -370,8 +394,13 @@ impl Connector {
         self.seams.opening_deadline
     }
 
-    fn slot(&self, subject: &Subject) -> Arc<Mutex<Slot>> {
-        let owner = (subject.issuer.clone(), subject.subject.clone());
+    /// Gives up the sessions that hold a credential in somebody's name, with the programs behind them.
+    pub(crate) fn forget_lent(&self, subject: &Subject, credential: &CredentialId) {
+        let owner = (subject.issuer.clone(), subject.subject.clone(), Some(credential.clone()));
+        self.slots.write().unwrap_or_else(PoisonError::into_inner).remove(&owner);
+    }
+
+    fn slot(&self, owner: Owner) -> Arc<Mutex<Slot>> {
         let known = self.slots.read().unwrap_or_else(PoisonError::into_inner).get(&owner).cloned();
         known.unwrap_or_else(|| {
             let mut slots = self.slots.write().unwrap_or_else(PoisonError::into_inner);
@@ -436,6 +465,7 @@ mod tests {
             http: HttpClient::new().unwrap(),
             accounts: Arc::new(NoAccounts),
             broker: None,
+            lender: None,
             environment: BTreeMap::new(),
             opening_deadline: Duration::from_secs(1),
             clock: Arc::clone(&clock),

@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 use tokio::sync::watch;
 use upstream::{Answer, Authority, Ear, Log, LogWriter, Session, Subscription, UpstreamFault};
 
-use crate::connector::{Connector, Health, Listing};
+use crate::connector::{Connector, Health, Listing, Means};
 use crate::fault::CallFault;
 use crate::follower::Follower;
 use crate::seams::{Asking, Caller, Seams};
@@ -123,7 +123,11 @@ impl Connectors {
         let connector = self.find(&authority.permit().account())?;
         let mut tries = Tries::default();
         let log = connector.log.writer();
+        let is_leased = matches!(connector.spec.credential, CredentialSpec::Leased { .. });
         let outcome = match authority.permit().credential() {
+            CredentialChoice::Shared(credential) if is_leased => {
+                self.called_with_loan(&connector, authority, credential, params, caller, deadline, ear).await
+            }
             CredentialChoice::Shared(credential) => {
                 let broker = self.seams.broker.as_ref().ok_or(CallFault::Credential)?;
                 broker.call(authority, credential, params, caller, deadline).await.map_err(CallFault::from)
@@ -136,7 +140,7 @@ impl Connectors {
             },
         };
         // Of a connector at the organisation no more is known here than that it answered.
-        let brokered = matches!(authority.permit().credential(), CredentialChoice::Shared(_));
+        let brokered = matches!(connector.spec.credential, CredentialSpec::Brokered { .. });
         // One call that needs more than the person allowed says nothing about the others.
         if (!brokered && tries.stepped_up == 0) || outcome.is_ok() {
             self.note(&connector, &log, outcome.as_ref().err());
@@ -161,7 +165,7 @@ impl Connectors {
         let log = connector.log.writer();
         let bearer = connector.bearer(caller.subject, asking).await?;
         let outcome = async {
-            let session = connector.session(caller.subject, bearer.as_ref(), None).await?;
+            let session = connector.session(caller.subject, Means::own(bearer.as_ref()), None).await?;
             self.follow_changes(&connector, caller.subject, &session);
             Ok(session.subscribe(authority, params, bearer.as_ref(), deadline).await?)
         }
@@ -184,11 +188,11 @@ impl Connectors {
         let nothing = Capabilities::default();
         let capabilities = ear.map_or(&nothing, |ear| &ear.wants().capabilities);
         let outcome = async {
-            let session = connector.session(subject, bearer.as_ref(), Some(capabilities)).await?;
+            let session = connector.session(subject, Means::own(bearer.as_ref()), Some(capabilities)).await?;
             self.follow_changes(connector, subject, &session);
             let outcome = session.call(authority, params, bearer.as_ref(), deadline, ear).await;
             if session.is_over_after(&outcome) {
-                connector.discard(subject, &session).await;
+                connector.discard(subject, Means::default(), &session).await;
             }
             Ok(outcome?)
         }
@@ -204,16 +208,16 @@ impl Connectors {
         subject: &Subject,
         asking: Asking,
     ) -> Result<Arc<Listing>, CallFault> {
-        if let CredentialSpec::Brokered { .. } = connector.spec.credential {
+        if connector.spec.credential.is_shared() {
             return Err(CallFault::Credential);
         }
         let era = connector.era();
         let bearer = connector.bearer(subject, asking).await?;
         let outcome = async {
-            let session = connector.session(subject, bearer.as_ref(), None).await?;
+            let session = connector.session(subject, Means::own(bearer.as_ref()), None).await?;
             let listing = connector.list(&session, bearer.as_ref(), era).await;
             if matches!(&listing, Err(CallFault::Upstream(fault)) if session.is_over_with(fault)) {
-                connector.discard(subject, &session).await;
+                connector.discard(subject, Means::default(), &session).await;
             }
             Ok((listing?, session))
         }
@@ -225,7 +229,12 @@ impl Connectors {
     }
 
     /// Lists again whenever the connector says that a list changed, as long as the session lasts.
-    fn follow_changes(&self, connector: &Arc<Connector>, subject: &Subject, session: &Arc<Session>) {
+    pub(crate) fn follow_changes(
+        &self,
+        connector: &Arc<Connector>,
+        subject: &Subject,
+        session: &Arc<Session>,
+    ) {
         if !session.begins_to_be_followed() {
             return;
         }
@@ -256,7 +265,11 @@ impl Connectors {
         all.get(id).cloned().ok_or_else(|| CallFault::Unknown(id.clone()))
     }
 
-    fn changed(&self) {
+    pub(crate) fn seams(&self) -> &Seams {
+        &self.seams
+    }
+
+    pub(crate) fn changed(&self) {
         self.changes.send_modify(|count| *count += 1);
     }
 }

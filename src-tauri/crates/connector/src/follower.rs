@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use upstream::{Bearer, Changes, News, Notice, Notices, Session, UpstreamFault};
 
-use crate::connector::Connector;
+use crate::connector::{Connector, Means};
 use crate::connectors::Connectors;
 use crate::fault::CallFault;
 use crate::seams::Asking;
@@ -131,7 +131,7 @@ impl Follower {
     /// The server has forgotten the session, and with it what was followed over it.
     async fn discard(&self) {
         if let (Some(connector), Some(session)) = (self.connector.upgrade(), self.session.upgrade()) {
-            connector.discard(&self.subject, &session).await;
+            connector.discard(&self.subject, Means::default(), &session).await;
         }
     }
 

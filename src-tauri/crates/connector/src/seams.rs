@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mcp::CallParams;
-use model::{AccountId, Advice, BoxFuture, CredentialId, Subject};
+use model::{AccountId, Advice, BoxFuture, ConnectorId, CredentialId, ServerId, Subject};
 use os::Clock;
 use secrecy::SecretString;
 use signin::{FaultKind, Vouch};
+use tokio::sync::watch;
 use upstream::{Answer, Authority, Bearer, HttpClient};
 use url::Url;
 
@@ -21,6 +22,8 @@ pub struct Seams {
     pub accounts: Arc<dyn Accounts>,
     /// The control plane, where there is one.
     pub broker: Option<Arc<dyn Broker>>,
+    /// Who lends shared credentials, where somebody does.
+    pub lender: Option<Arc<dyn Lender>>,
     /// The environment that every program gets, beside what its connector says.
     pub environment: BTreeMap<String, String>,
     /// How long starting a connector and listing its tools may take.
@@ -120,6 +123,40 @@ pub trait Broker: Send + Sync {
         caller: Caller<'a>,
         deadline: Duration,
     ) -> BoxFuture<'a, Result<Answer, BrokerFault>>;
+}
+
+/// Lends shared credentials to the programs that must hold them.
+pub trait Lender: Send + Sync {
+    /// Lends the credential for as long as the other end allows.
+    fn lend<'a>(&'a self, loan: Loan<'a>) -> BoxFuture<'a, Result<Lent, BrokerFault>>;
+}
+
+/// What a shared credential is wanted for.
+#[derive(Debug, Clone, Copy)]
+pub struct Loan<'a> {
+    /// The connector that is to hold it.
+    pub connector: &'a ConnectorId,
+    /// The credential that the permit names.
+    pub credential: &'a CredentialId,
+    /// The virtual server that the call comes through.
+    pub server: &'a ServerId,
+    /// On whose behalf.
+    pub caller: Caller<'a>,
+}
+
+/// A secret that may be held for now.
+#[derive(Clone)]
+pub struct Lent {
+    /// The secret.
+    pub secret: SecretString,
+    /// Becomes `true` when whatever holds it has to end.
+    pub ended: watch::Receiver<bool>,
+}
+
+impl std::fmt::Debug for Lent {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Lent(..)")
+    }
 }
 
 /// Why the control plane made no call.

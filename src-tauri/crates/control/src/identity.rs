@@ -200,6 +200,11 @@ impl Verifier {
         self
     }
 
+    /// Its client: without redirects, and impatient.
+    pub(crate) fn http(&self) -> &reqwest::Client {
+        &self.http
+    }
+
     /// The same with a stand-in for the provider's directory.
     #[cfg(test)]
     fn asking(self, directory: url::Url) -> Self {
@@ -341,7 +346,7 @@ impl Verifier {
 
     /// A URL without a path is written with a slash here, while issuers mostly have none; both name the same documents,
     /// and the provider says which it is.
-    async fn discover(&self, issuer: &str) -> Result<CoreProviderMetadata, String> {
+    pub(crate) async fn discover(&self, issuer: &str) -> Result<CoreProviderMetadata, String> {
         let bare = issuer.strip_suffix('/').unwrap_or(issuer);
         match self.discover_exactly(bare).await {
             Err(DiscoveryError::Validation(_)) if bare != issuer => self.discover_exactly(issuer).await,
@@ -402,7 +407,7 @@ pub(crate) fn is_trustworthy(url: &url::Url) -> bool {
 
 /// Why the provider's answer was not fetched.
 #[derive(Debug, thiserror::Error)]
-enum FetchFault {
+pub(crate) enum FetchFault {
     #[error(transparent)]
     Http(#[from] reqwest::Error),
     #[error(transparent)]
@@ -412,7 +417,7 @@ enum FetchFault {
 }
 
 /// openidconnect's requests over our own HTTP client.
-async fn fetch(client: reqwest::Client, request: HttpRequest) -> Result<HttpResponse, FetchFault> {
+pub(crate) async fn fetch(client: reqwest::Client, request: HttpRequest) -> Result<HttpResponse, FetchFault> {
     let mut answer = client.execute(request.try_into()?).await?;
     let mut response = http::Response::builder().status(answer.status());
     if let Some(headers) = response.headers_mut() {

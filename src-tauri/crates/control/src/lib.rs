@@ -9,6 +9,7 @@ pub mod author;
 mod broker;
 mod identity;
 mod launch;
+mod lending;
 mod op;
 mod publication;
 mod relay;
@@ -27,4 +28,6 @@ pub use publication::Published;
 pub use saml::CertificateFault;
 pub use sealing::{MASTER_KEY_VARIABLE, MasterKey, SealFault};
 pub use serve::{Running, ServeConfig, ServeFault, start};
-pub use store::{Device, Filter, KnownPerson, StandingHalt, StoreFault, StoredCredential};
+pub use store::{
+    Device, EnrolmentToken, Filter, KnownPerson, LiveLease, StandingHalt, StoreFault, StoredCredential,
+};

@@ -18,6 +18,7 @@ use url::Url;
 use crate::admin;
 use crate::broker::Broker;
 use crate::identity::Verifier;
+use crate::lending::{self, Review};
 use crate::op::{Op, TokenKey};
 use crate::publication::Publication;
 use crate::relay::{self, Collector};
@@ -27,6 +28,8 @@ use crate::store::{Store, StoreFault};
 
 /// How often what has expired is cleared away.
 const JANITOR: Duration = Duration::from_secs(60);
+/// How long leases are kept after their end, in seconds.
+const REMEMBERED: i64 = 86_400;
 /// How long requests may take to finish when the server ends.
 const DRAIN: Duration = Duration::from_secs(10);
 
@@ -152,6 +155,7 @@ pub async fn start(config: ServeConfig, clock: Arc<dyn Clock>) -> Result<Running
         own,
         broker: Broker::new(config.master_key, HttpClient::new()?, clock),
         stopped: Stopped::open(&store).await?,
+        review: Review::default(),
         stopping,
     });
     journal.event(EventRecord::new(AuditEvent::Start).with("version", env!("CARGO_PKG_VERSION"))).await?;
@@ -160,6 +164,7 @@ pub async fn start(config: ServeConfig, clock: Arc<dyn Clock>) -> Result<Running
         tokio::spawn(admin::listen(admins, Arc::clone(&plane))),
         tokio::spawn(relay::mirror(Arc::clone(&plane))),
         tokio::spawn(clear_away(Arc::clone(&plane))),
+        tokio::spawn(lending::follow(Arc::clone(&plane))),
     ];
     tasks.extend(collector.map(|collector| tokio::spawn(collector.follow(Arc::clone(&plane)))));
     let server = tokio::spawn(serve_http(listener, plane));
@@ -247,6 +252,14 @@ async fn clear_away(plane: Arc<Plane>) {
         }
         if let Err(fault) = plane.store.forget_sign_ins(now).await {
             tracing::error!(%fault, "used logout tokens are not cleared away");
+        }
+        plane.review.ask();
+        let long_ago = model::Timestamp::from_seconds(now.seconds().saturating_sub(REMEMBERED));
+        if let Err(fault) = plane.store.forget_leases(long_ago).await {
+            tracing::error!(%fault, "leases that are over are not cleared away");
+        }
+        if let Err(fault) = plane.store.forget_administrators(now).await {
+            tracing::error!(%fault, "administrators' sessions that are over are not cleared away");
         }
         if let Err(fault) = plane.store.forget_grants(now).await {
             tracing::error!(%fault, "sign-ins that are over are not cleared away");

@@ -113,8 +113,12 @@ pub enum Effect {
     CopyText(String),
     /// Let the gateway do something.
     Order(Order),
+    /// Have the desktop application start with the session, or not.
+    Autostart(bool),
     /// End the program.
     Quit,
+    /// End, and begin anew: who decides here has changed.
+    StartAnew,
 }
 
 /// A notification. Its text is shown on locked screens: nothing sensitive is in it.

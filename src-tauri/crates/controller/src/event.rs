@@ -1,7 +1,9 @@
 //! What happens: everything that the application's state is made of, and everything that a person does to it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
+use managed::Managed;
 use model::{AccountId, Advice, CallId, ServerId};
 use url::Url;
 
@@ -26,6 +28,10 @@ pub enum Event {
     },
     /// Which policy decides now.
     Policy(PolicyState),
+    /// What IT has set on this machine; none where nothing is set.
+    Managed(Option<Arc<Managed>>),
+    /// Who decides here has changed on this machine: the program begins anew.
+    RuleChanged(Advice),
 
     // The organisation.
     /// Who is signed in, or why nobody is.

@@ -20,7 +20,7 @@ pub use pending::{
     Answer, AnswerFault, Ending, MOST_PENDING, Now, PendingDesk, PendingId, PendingItem, Question, Surface,
 };
 pub use redirect::{RedirectFault, RedirectListener, is_redirect};
-pub use run::run;
+pub use run::{Ended, run};
 pub use state::{
     ACTIVITY_KEPT, Access, Activity, AppState, Assistant, AuditHealth, AuditState, CallOutcome, Connector,
     ConnectorStatus, CredentialKind, Freshness, Link, ListState, Mode, Organisation, Paused, PolicyState,

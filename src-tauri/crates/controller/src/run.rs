@@ -18,7 +18,16 @@ const PUBLISH_EVERY: Duration = Duration::from_millis(100);
 /// second does not wake it for each, and a person does not notice.
 const REST: Duration = Duration::from_millis(20);
 
-/// Runs the controller until the person quits or nobody can send events any more.
+/// How the application ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// For good.
+    Quit,
+    /// To begin anew: who decides here has changed.
+    ToStartAnew,
+}
+
+/// Runs the controller until the person quits, who decides here has changed, or nobody can send events any more.
 ///
 /// `published` always ends up with the last state; it may skip states in between.
 pub async fn run(
@@ -28,12 +37,12 @@ pub async fn run(
     now: Now,
     shell: Arc<dyn Shell>,
     engine: Arc<dyn Engine>,
-) {
+) -> Ended {
     let mut last_published = Instant::now();
     published.send_replace(Arc::new(state.clone()));
     let mut stale = false;
     let mut called = false;
-    loop {
+    let ended = loop {
         if called && events.is_empty() {
             tokio::time::sleep(REST).await;
         }
@@ -47,7 +56,7 @@ pub async fn run(
             }
             () = until_change(&state, &now) => Some(Event::Tick),
         };
-        let Some(event) = event else { break };
+        let Some(event) = event else { break Ended::Quit };
         called = matches!(event, Event::Call(_) | Event::CallEnded { .. });
         let effects = state.handle(event, now());
         stale = true;
@@ -56,7 +65,7 @@ pub async fn run(
             last_published = Instant::now();
             stale = false;
         }
-        let quit = effects.contains(&Effect::Quit);
+        let ended = ended_by(&effects);
         for effect in effects {
             if let Effect::Order(order) = effect {
                 engine.order(order);
@@ -64,11 +73,19 @@ pub async fn run(
                 shell.perform(effect);
             }
         }
-        if quit {
-            break;
+        if let Some(ended) = ended {
+            break ended;
         }
-    }
+    };
     published.send_replace(Arc::new(state));
+    ended
+}
+
+fn ended_by(effects: &[Effect]) -> Option<Ended> {
+    if effects.contains(&Effect::Quit) {
+        return Some(Ended::Quit);
+    }
+    effects.contains(&Effect::StartAnew).then_some(Ended::ToStartAnew)
 }
 
 /// Waits for the time at which the state changes by itself; for ever if there is none. Wakes at least once a minute, so

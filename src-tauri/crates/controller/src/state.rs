@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use managed::{Managed, MenuItem};
 use model::{AccountId, Advice, CallId, ForPerson as _, ServerId, SignInRequest, Timestamp};
 use org_protocol::{SignInHost, SignInSurface};
 use url::{Host, Url};
@@ -30,6 +31,8 @@ pub const ACTIVITY_KEPT: usize = 500;
 pub struct AppState {
     /// Who decides what may be done here.
     pub mode: Mode,
+    /// What IT has set on this machine; none where nothing is set.
+    pub managed: Option<Arc<Managed>>,
     /// The file that a person edits in personal mode.
     pub settings_file: String,
     /// Where sign-in windows open.
@@ -82,6 +85,7 @@ impl AppState {
     pub fn starting(desktop: bool) -> Self {
         Self {
             mode: Mode::Personal,
+            managed: None,
             settings_file: String::new(),
             sign_in_surface: SignInSurface::Auto,
             sign_in_hosts: BTreeSet::new(),
@@ -162,6 +166,8 @@ impl AppState {
             Event::Configured(configuration) => self.configure(*configuration),
             Event::Listening { address } => self.address = Some(address),
             Event::Policy(policy) => self.policy = Some(policy),
+            Event::Managed(managed) => effects.extend(self.managed_is(managed)),
+            Event::RuleChanged(advice) => effects.extend([told(&advice), Effect::StartAnew]),
             Event::Session(session) => effects.extend(self.session_is(session)),
             Event::SignInsEnded => effects.push(Effect::ForgetSignIns),
             Event::Link(link) => self.link_is(link),
@@ -206,6 +212,26 @@ impl AppState {
     pub fn wants_keychain(&self) -> bool {
         let states = [KeychainState::Locked, KeychainState::Denied, KeychainState::Absent];
         states.iter().any(|state| self.faults.contains_key(&state.advice().code))
+    }
+
+    /// Where people find help: what is set on this machine wins.
+    pub fn support_url(&self) -> Option<&Url> {
+        let organisation = match &self.mode {
+            Mode::Managed(organisation) => organisation.support_url.as_ref(),
+            Mode::Personal => None,
+        };
+        self.managed.as_ref().and_then(|managed| managed.settings.support_url.as_ref()).or(organisation)
+    }
+
+    /// Whether IT has this entry left out of menus.
+    pub fn hides(&self, item: MenuItem) -> bool {
+        self.managed.as_ref().is_some_and(|managed| managed.settings.hidden_menu_items.contains(&item))
+    }
+
+    fn managed_is(&mut self, managed: Option<Arc<Managed>>) -> Option<Effect> {
+        let autostart = managed.as_ref().and_then(|managed| managed.settings.autostart);
+        self.managed = managed;
+        autostart.filter(|_| self.desktop).map(Effect::Autostart)
     }
 
     fn needs_person(&self) -> bool {
@@ -476,10 +502,7 @@ impl AppState {
             }
             Act::Resume => self.paused.take().map(|_| Effect::Order(Order::Resume)).into_iter().collect(),
             Act::TryKeychain => order(Order::TryKeychain),
-            Act::Support => match &self.mode {
-                Mode::Managed(org) => org.support_url.clone().map(Effect::OpenBrowser).into_iter().collect(),
-                Mode::Personal => Vec::new(),
-            },
+            Act::Support => self.support_url().cloned().map(Effect::OpenBrowser).into_iter().collect(),
             Act::Quit => vec![Effect::Quit],
         }
     }

@@ -4,6 +4,7 @@
 use std::str::FromStr;
 use std::time::Duration;
 
+use managed::MenuItem;
 use model::{AccountId, ServerId, Timestamp};
 
 use crate::effect::{PauseFor, Place};
@@ -184,19 +185,26 @@ pub fn tray(state: &AppState, now: Timestamp) -> TrayMenu {
     group(&mut items, outages(state, now));
     let audit = TrayItem::Text { id: "audit", text: audit(&state.audit) };
     group(&mut items, [servers(state)].into_iter().chain(assistants(state)).chain([audit]).collect());
-    group(&mut items, vec![pause(state), action(TrayAction::Open(Place::Overview), "Open Deskgate")]);
-    let mut last = Vec::new();
-    if let Mode::Managed(organisation) = &state.mode {
-        if organisation.support_url.is_some() {
-            last.push(action(TrayAction::Support, "Get help"));
-        }
-        if matches!(state.session, Session::SignedIn { .. }) {
-            last.push(action(TrayAction::SignOut, "Sign out…"));
-        }
-    }
-    last.push(action(TrayAction::Quit, "Quit Deskgate"));
-    group(&mut items, last);
+    let open = action(TrayAction::Open(Place::Overview), "Open Deskgate");
+    group(&mut items, pause(state).into_iter().chain([open]).collect());
+    group(&mut items, farewell(state));
     TrayMenu { icon: state.status(), tooltip: format!("Deskgate: {}", words::summary(state)), items }
+}
+
+/// Help, and the ways out. What IT has hidden on this machine is left out.
+fn farewell(state: &AppState) -> Vec<TrayItem> {
+    let mut items = Vec::new();
+    if state.support_url().is_some() {
+        items.push(action(TrayAction::Support, "Get help"));
+    }
+    let signed_in = matches!((&state.mode, &state.session), (Mode::Managed(_), Session::SignedIn { .. }));
+    if signed_in && !state.hides(MenuItem::SignOut) {
+        items.push(action(TrayAction::SignOut, "Sign out…"));
+    }
+    if !state.hides(MenuItem::Quit) {
+        items.push(action(TrayAction::Quit, "Quit Deskgate"));
+    }
+    items
 }
 
 fn group(items: &mut Vec<TrayItem>, more: Vec<TrayItem>) {
@@ -298,18 +306,18 @@ fn audit(audit: &AuditState) -> String {
     }
 }
 
-fn pause(state: &AppState) -> TrayItem {
+fn pause(state: &AppState) -> Option<TrayItem> {
     if state.paused.is_some() {
-        return action(TrayAction::Resume, "Resume");
+        return Some(action(TrayAction::Resume, "Resume"));
     }
-    TrayItem::Submenu {
+    (!state.hides(MenuItem::Pause)).then(|| TrayItem::Submenu {
         id: "pauses",
         text: "Pause".to_owned(),
         items: vec![
             action(TrayAction::PauseShort, "For 15 minutes"),
             action(TrayAction::PauseOpen, "Until I resume"),
         ],
-    }
+    })
 }
 
 #[cfg(test)]

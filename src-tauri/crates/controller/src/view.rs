@@ -3,9 +3,11 @@
 //! No token, no code and no authorization URL is ever in a view. Times are milliseconds since 1970-01-01 UTC, because the
 //! window writes them in the person's own way; `null` stands for "not known" or "never".
 
+mod settings;
 mod shapes;
 
 use connector::{LogEvent, LogPage};
+use managed::MenuItem;
 use model::{AccountId, Advice, ApprovalRequest, ConnectorId, ConsentRequest, ServerId, Timestamp};
 use serde_json::value::RawValue;
 use url::Url;
@@ -33,7 +35,7 @@ pub fn window(state: &AppState) -> WindowView {
         status: state.status(),
         status_word: words::status(state.status()).to_owned(),
         summary: words::summary(state),
-        manager: manager(&state.mode),
+        manager: manager(state),
         session: SessionView {
             state: session(&state.session),
             label: state.session.label().map(str::to_owned),
@@ -54,14 +56,16 @@ pub fn window(state: &AppState) -> WindowView {
         recent: state.activity.iter().take(RECENT).map(|it| call(state, it)).collect(),
         audit: audit(state),
         policy: policy(state),
-        settings: settings(state),
+        settings: settings::settings(state),
+        hidden: hidden(state),
         settings_file: state.settings_file.clone(),
         farewell: farewell(state),
     }
 }
 
 fn farewell(state: &AppState) -> Option<FarewellView> {
-    if !matches!((&state.mode, &state.session), (Mode::Managed(_), Session::SignedIn { .. })) {
+    let signed_in = matches!((&state.mode, &state.session), (Mode::Managed(_), Session::SignedIn { .. }));
+    if !signed_in || state.hides(MenuItem::SignOut) {
         return None;
     }
     let words::Farewell { ends, stays, accounts } = words::farewell(state);
@@ -224,14 +228,18 @@ impl<'de: 'a, 'a> serde::Deserialize<'de> for Members<'a> {
     }
 }
 
-fn manager(mode: &Mode) -> ManagerView {
-    match mode {
-        Mode::Personal => {
-            ManagerView { organisation: None, support: false, config_url: None, fingerprint: None }
-        }
+fn hidden(state: &AppState) -> Vec<String> {
+    let hidden = MenuItem::ALL.into_iter().filter(|item| state.hides(*item));
+    hidden.map(|item| item.as_str().to_owned()).collect()
+}
+
+fn manager(state: &AppState) -> ManagerView {
+    let support = state.support_url().is_some();
+    match &state.mode {
+        Mode::Personal => ManagerView { organisation: None, support, config_url: None, fingerprint: None },
         Mode::Managed(organisation) => ManagerView {
             organisation: Some(organisation.name.clone()),
-            support: organisation.support_url.is_some(),
+            support,
             config_url: organisation.config_url.as_ref().map(ToString::to_string),
             fingerprint: organisation.fingerprint.clone(),
         },
@@ -413,42 +421,6 @@ fn policy(state: &AppState) -> Option<PolicyView> {
         freshness,
         until: until.map(millis),
     })
-}
-
-fn settings(state: &AppState) -> Vec<SettingView> {
-    let managed = matches!(state.mode, Mode::Managed(_));
-    let setting = |name: &str, value: String| SettingView { name: name.to_owned(), value, managed };
-    let sign_in = match state.sign_in_surface {
-        org_protocol::SignInSurface::Auto => {
-            "in a window of Deskgate, or in the browser where that is needed"
-        }
-        org_protocol::SignInSurface::Browser => "always in the browser",
-    };
-    let settings_from = match &state.mode {
-        Mode::Managed(organisation) => organisation.config_url.as_ref().map_or_else(
-            || organisation.name.clone(),
-            |url| format!("{} ({})", organisation.name, url.host_str().unwrap_or_default()),
-        ),
-        Mode::Personal => state.settings_file.clone(),
-    };
-    let records = match state.audit.receipted {
-        Some(_) => format!("on this computer and at {}", words::organisation(state)),
-        None => "on this computer only".to_owned(),
-    };
-    vec![
-        setting("Settings come from", settings_from),
-        setting(
-            "Connectors and virtual servers",
-            format!("{} and {}", words::connectors(state.connectors.keys()), state.servers.len()),
-        ),
-        setting("Sign-in opens", sign_in.to_owned()),
-        setting("Records of calls are kept", records),
-        SettingView {
-            name: "Address for assistants".to_owned(),
-            value: state.address.clone().unwrap_or_else(|| "not listening".to_owned()),
-            managed: false,
-        },
-    ]
 }
 
 fn server_title(state: &AppState, id: &ServerId) -> String {

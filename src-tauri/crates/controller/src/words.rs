@@ -12,6 +12,10 @@ use url::Url;
 use crate::effect::{Notice, Offer, Place};
 use crate::event::Act;
 use crate::pending::{Ending, PendingItem, Question};
+mod machine;
+
+pub use machine::{machine, machine_setting, machine_value};
+
 use crate::state::{
     AppState, Connector, ConnectorStatus, CredentialKind, ListState, Mode, Runs, Session, Status,
 };

@@ -191,6 +191,10 @@ uuid_type!(
     /// One call: binds the audit intent, the outcome and the control plane's own record of it.
     CallId
 );
+uuid_type!(
+    /// A shared credential lent to one device for a while.
+    LeaseId
+);
 
 #[cfg(test)]
 mod tests {

@@ -19,7 +19,9 @@ pub use advice::{Advice, ForPerson};
 pub use causes::with_causes;
 pub use client_document::is_client_document;
 pub use digest::{Digest, DigestFault};
-pub use id::{AccountName, CallId, ConnectorId, CredentialId, DeviceId, IdFault, ServerId, ToolName};
+pub use id::{
+    AccountName, CallId, ConnectorId, CredentialId, DeviceId, IdFault, LeaseId, ServerId, ToolName,
+};
 pub use identity::{AttributeValue, Subject};
 pub use person::{
     Approval, ApprovalRequest, BoxFuture, CodeRequest, Consent, ConsentRequest, ListeningProcess, Person,

@@ -15,7 +15,8 @@ impl ConnectorSpec {
             CredentialSpec::None
             | CredentialSpec::ClientCredentials { .. }
             | CredentialSpec::Enterprise { .. }
-            | CredentialSpec::Brokered { .. } => false,
+            | CredentialSpec::Brokered { .. }
+            | CredentialSpec::Leased { .. } => false,
         }
     }
 }

@@ -5,16 +5,21 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use model::{AccountId, AccountName, ConnectorId, CredentialId, ServerId, ToolName};
+use model::{AccountId, AccountName, ConnectorId, ServerId, ToolName};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use url::Url;
 
 use crate::account::AccountFault;
-use crate::client::{ClientMetadataUrl, LoopbackRedirect, TokenHeader};
+use crate::administration::Administrators;
+use crate::client::ClientMetadataUrl;
 use crate::format::READABLE_FORMATS;
 use crate::sign_in_host::SignInHost;
 use crate::{ClaimTypes, ProviderFault, ProviderKind, SamlProvider, SamlProviderFault};
+
+mod credential;
+
+pub use credential::{ClientAuthentication, CredentialFault, CredentialSpec};
 
 /// The newest format version of [`Content`] that this program writes. Which it reads says [`crate::READABLE_FORMATS`]; which keys
 /// each format brought, `format.rs`.
@@ -67,6 +72,9 @@ pub struct OrgSettings {
     /// What works without the control plane, and for how long.
     #[serde(default)]
     pub offline: OfflineRules,
+    /// Which devices are enrolled.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub enrolment: EnrolmentRules,
     /// What is recorded of payloads.
     #[serde(default)]
     pub audit: AuditSettings,
@@ -77,6 +85,9 @@ pub struct OrgSettings {
     /// Assistants that need not register, by client id.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub assistants: BTreeMap<String, AssistantSpec>,
+    /// The groups whose members administer the control plane. Without any, its local socket alone serves administrators.
+    #[serde(default, skip_serializing_if = "Administrators::is_empty")]
+    pub administrators: Administrators,
 }
 
 /// An assistant that is known beforehand: a public client (RFC 6749, section 2.1). Its client id may be the URL of a Client
@@ -192,6 +203,15 @@ impl Default for OfflineRules {
     }
 }
 
+/// Which devices are enrolled, beside whether somebody signs in on them.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct EnrolmentRules {
+    /// Only those that show an enrolment token: machines on which IT has set one.
+    pub require_token: bool,
+}
+
 /// What is recorded, and how strictly.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -267,149 +287,15 @@ impl ConnectorSpec {
             {
                 Err(CredentialFault::NoUrl)
             }
+            CredentialSpec::Leased { .. } if self.url.is_some() => Err(CredentialFault::NoCommand),
             CredentialSpec::None
             | CredentialSpec::UserOauth { .. }
             | CredentialSpec::UserToken { .. }
             | CredentialSpec::ClientCredentials { .. }
             | CredentialSpec::Enterprise { .. }
-            | CredentialSpec::Brokered { .. } => Ok(()),
+            | CredentialSpec::Brokered { .. }
+            | CredentialSpec::Leased { .. } => Ok(()),
         }
-    }
-}
-
-impl CredentialSpec {
-    fn check(&self) -> Result<(), CredentialFault> {
-        match self {
-            Self::UserOauth { client_id: None, client_secret: Some(_), .. } => {
-                Err(CredentialFault::SecretOfNobody)
-            }
-            Self::UserOauth { client_id: None, redirect_uris, .. } if !redirect_uris.is_empty() => {
-                Err(CredentialFault::RedirectOfNobody)
-            }
-            Self::None
-            | Self::UserOauth { .. }
-            | Self::UserToken { .. }
-            | Self::ClientCredentials { .. }
-            | Self::Enterprise { .. }
-            | Self::Brokered { .. } => Ok(()),
-        }
-    }
-
-    /// Whether each person has an account of their own.
-    pub fn is_own(&self) -> bool {
-        match self {
-            Self::UserOauth { .. }
-            | Self::UserToken { .. }
-            | Self::ClientCredentials { .. }
-            | Self::Enterprise { .. } => true,
-            Self::None | Self::Brokered { .. } => false,
-        }
-    }
-}
-
-/// What of a credential does not belong together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum CredentialFault {
-    /// A client secret is nobody's.
-    #[error("has a client_secret but no client_id")]
-    SecretOfNobody,
-    /// The kind of credential goes into requests, and a program gets none.
-    #[error("has a credential for a url, but a command")]
-    NoUrl,
-    /// Redirect URIs are nobody's.
-    #[error("has redirect_uris but no client_id that they were registered with")]
-    RedirectOfNobody,
-}
-
-/// How calls to a connector are authenticated.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
-pub enum CredentialSpec {
-    /// Not at all.
-    #[default]
-    None,
-    /// The employee's own OAuth grant, asked for on first use.
-    UserOauth {
-        /// The scopes to ask for; what the server's metadata says where empty.
-        #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-        scopes: BTreeSet<String>,
-        /// A client id that was registered beforehand.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        client_id: Option<String>,
-        /// What some servers insist on beside it. Every desktop reads it, so it is no secret and proves nothing (RFC 8252,
-        /// section 8.5).
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        client_secret: Option<String>,
-        /// Where sign-ins come back to, where the server compares that exactly with what was registered: tried in order, as
-        /// another program may have taken a port. Any port of `http://127.0.0.1/callback` where empty.
-        #[serde(default, skip_serializing_if = "Vec::is_empty")]
-        redirect_uris: Vec<LoopbackRedirect>,
-    },
-    /// A token that the employee types once: an API key or personal access token, for servers that hand those out. It is
-    /// sealed on their computer.
-    UserToken {
-        /// The header that it goes into: as a bearer token into `Authorization`, by itself into any other.
-        #[serde(default, skip_serializing_if = "TokenHeader::is_authorization")]
-        header: TokenHeader,
-        /// What people are told about where to get one.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        hint: Option<String>,
-    },
-    /// An account of a program rather than a person (RFC 6749, section 4.4). The employee who runs it types its secret once; it
-    /// is sealed on their computer.
-    ClientCredentials {
-        /// The client id.
-        client_id: String,
-        /// How the client proves who it is: what the employee types.
-        #[serde(default, skip_serializing_if = "ClientAuthentication::is_secret")]
-        authentication: ClientAuthentication,
-        /// The scopes to ask for; what the server's metadata says where empty.
-        #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-        scopes: BTreeSet<String>,
-        /// What people are told about where to get the secret.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        hint: Option<String>,
-    },
-    /// The employee's own account, for which the organisation's identity provider vouches: nobody is asked (MCP extension
-    /// `io.modelcontextprotocol/enterprise-managed-authorization`).
-    Enterprise {
-        /// Deskgate's client id at the connector's authorization server.
-        client_id: String,
-        /// What the server insists on beside it. Every desktop reads it, so it is no secret and proves nothing (RFC 8252,
-        /// section 8.5).
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        client_secret: Option<String>,
-        /// The scopes to ask for; what the server's metadata says where empty.
-        #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-        scopes: BTreeSet<String>,
-        /// Whether the employee is asked to sign in where the identity provider does not vouch for them.
-        #[serde(default, skip_serializing_if = "is_false")]
-        or_ask: bool,
-    },
-    /// Service accounts of the organisation. The secrets stay with the control plane, which makes the call.
-    Brokered {
-        /// References in order of preference: the first that policy permits is used.
-        credentials: Vec<CredentialId>,
-    },
-}
-
-/// How a client proves who it is at an authorization server.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ClientAuthentication {
-    /// By a secret (`client_secret_basic`, or `client_secret_post` where the server knows nothing else).
-    #[default]
-    Secret,
-    /// By a P-256 key in PKCS #8 PEM (`private_key_jwt` with ES256; OpenID Connect Core 1.0, section 9).
-    PrivateKeyJwt,
-}
-
-impl ClientAuthentication {
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference over")]
-    fn is_secret(&self) -> bool {
-        *self == Self::Secret
     }
 }
 
@@ -499,8 +385,8 @@ pub enum ContentFault {
     /// A server names an account that there cannot be.
     #[error("server {0} {1}")]
     Account(ServerId, AccountFault),
-    /// A brokered connector has no credential.
-    #[error("connector {0} is brokered but names no credential")]
+    /// A connector with shared credentials has none.
+    #[error("connector {0} is brokered or leased but names no credential")]
     NoCredential(ConnectorId),
     /// The identity provider is not like that.
     #[error("identity provider: {0}")]
@@ -543,8 +429,7 @@ impl Content {
         self.org.sign_in_hosts_checked()?;
         for (id, connector) in &self.connectors {
             connector.transport()?;
-            if matches!(&connector.credential, CredentialSpec::Brokered { credentials } if credentials.is_empty())
-            {
+            if connector.credential.is_shared() && connector.credential.shared().is_empty() {
                 return Err(ContentFault::NoCredential(id.clone()));
             }
             connector.check_credential().map_err(|fault| ContentFault::Credential(id.clone(), fault))?;

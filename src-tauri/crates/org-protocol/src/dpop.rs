@@ -90,6 +90,8 @@ pub struct ProofFor<'a> {
 pub struct Proof {
     /// The key's thumbprint (RFC 7638): what tokens are bound to.
     pub thumbprint: String,
+    /// The key.
+    pub key: Jwk,
     /// The proof's unique id: to be accepted once within [`PROOF_WINDOW`] on either side of its time.
     pub jti: String,
     /// When it was issued.
@@ -134,7 +136,8 @@ impl Jwk {
         URL_SAFE_NO_PAD.encode(Sha256::digest(canonical))
     }
 
-    fn verifying_key(&self) -> Option<VerifyingKey> {
+    /// The key as a point of the curve, uncompressed (SEC 1, section 2.3.3); `None` where it cannot be one.
+    pub fn to_sec1(&self) -> Option<Vec<u8>> {
         if self.kty != "EC" || self.crv != "P-256" {
             return None;
         }
@@ -143,7 +146,11 @@ impl Jwk {
             let bytes = URL_SAFE_NO_PAD.decode(coordinate).ok()?;
             point.extend_from_slice(<&[u8; 32]>::try_from(bytes.as_slice()).ok()?);
         }
-        VerifyingKey::from_sec1_bytes(&point).ok()
+        Some(point)
+    }
+
+    fn verifying_key(&self) -> Option<VerifyingKey> {
+        VerifyingKey::from_sec1_bytes(&self.to_sec1()?).ok()
     }
 }
 
@@ -176,7 +183,7 @@ pub fn prove<E>(
 /// # Errors
 /// The first [`ProofFault`] found.
 pub fn check(proof: &str, proof_for: ProofFor<'_>, now: Timestamp) -> Result<Proof, ProofFault> {
-    let (header, claims, thumbprint) = signed(proof)?;
+    let (header, claims) = signed(proof)?;
     if header.typ != "dpop+jwt" {
         return Err(ProofFault::Type);
     }
@@ -197,10 +204,11 @@ pub fn check(proof: &str, proof_for: ProofFor<'_>, now: Timestamp) -> Result<Pro
     if claims.ath != proof_for.access_token.map(token_hash) {
         return Err(ProofFault::Token);
     }
-    Ok(Proof { thumbprint, jti: claims.jti, issued })
+    let key = header.jwk;
+    Ok(Proof { thumbprint: key.thumbprint(), key, jti: claims.jti, issued })
 }
 
-fn signed(proof: &str) -> Result<(Header, Claims, String), ProofFault> {
+fn signed(proof: &str) -> Result<(Header, Claims), ProofFault> {
     if proof.len() > PROOF_LIMIT {
         return Err(ProofFault::Form);
     }
@@ -216,8 +224,7 @@ fn signed(proof: &str) -> Result<(Header, Claims, String), ProofFault> {
     let signature = Signature::from_slice(&signature).map_err(|_| ProofFault::Signature)?;
     key.verify(input.as_bytes(), &signature).map_err(|_| ProofFault::Signature)?;
     let claims = decode(claims).ok_or(ProofFault::Form)?;
-    let thumbprint = header.jwk.thumbprint();
-    Ok((header, claims, thumbprint))
+    Ok((header, claims))
 }
 
 /// The address without query and fragment (RFC 9449, section 4.2), in the URL parser's normal form.
@@ -292,7 +299,7 @@ mod tests {
         let (_, jwk) = key(5);
         assert_eq!(
             checked(&proof, Some("t")),
-            Ok(Proof { thumbprint: jwk.thumbprint(), jti: JTI.to_owned(), issued: NOW })
+            Ok(Proof { thumbprint: jwk.thumbprint(), key: jwk.clone(), jti: JTI.to_owned(), issued: NOW })
         );
     }
 

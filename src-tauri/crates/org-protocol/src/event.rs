@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use model::Timestamp;
+use model::{LeaseId, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// Where the stream is, relative to the configuration URL.
@@ -37,9 +37,16 @@ pub enum EventKind {
     },
     /// This device was revoked by an administrator.
     SessionRevoked,
+    /// This device is suspended: another one holds its key as well.
+    DeviceSuspended,
     /// The person's sign-in was ended: at the identity provider, or by an administrator. It opens no session any more;
     /// somebody has to sign in anew.
     SignInEnded,
+    /// A lease was ended before its time: the secret is not to be used any more.
+    LeaseEnded {
+        /// The lease.
+        lease: LeaseId,
+    },
     /// An administrator has stopped something, or lets it go on.
     HaltsChanged,
     /// Events were missed that are not kept any more: fetch everything.
@@ -56,7 +63,7 @@ mod tests {
     #[test]
     fn later_kinds_are_read_as_unknown() {
         let json =
-            r#"{"seq":3,"at":"2026-11-23T14:07:00.000001Z","what":{"kind":"lease_ended","lease":"x"}}"#;
+            r#"{"seq":3,"at":"2026-11-23T14:07:00.000001Z","what":{"kind":"weather_changed","to":"x"}}"#;
         let event: Event = serde_json::from_str(json).expect("reads");
         assert_eq!((event.seq, event.what), (3, EventKind::Unknown));
     }

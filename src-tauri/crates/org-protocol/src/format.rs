@@ -27,7 +27,11 @@ pub struct LaterKey {
 /// Every key that came after format 1. A key that is added to the content gets a line here, such as
 /// `LaterKey { format: 2, path: "connectors.*.credential.kind=leased" }`, and has to be left out of the JSON where it says what was
 /// true without it.
-const LATER_KEYS: &[LaterKey] = &[];
+const LATER_KEYS: &[LaterKey] = &[
+    LaterKey { format: 2, path: "org.administrators" },
+    LaterKey { format: 2, path: "org.enrolment" },
+    LaterKey { format: 2, path: "connectors.*.credential.kind=leased" },
+];
 
 /// A use of a later key in a content.
 #[derive(Debug, Clone, PartialEq, Eq)]

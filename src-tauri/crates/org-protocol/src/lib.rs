@@ -14,6 +14,7 @@ mod fault;
 mod format;
 mod halt;
 mod key;
+mod lease;
 mod manifest;
 mod provider;
 mod receipt;
@@ -32,8 +33,8 @@ pub use broker::{BROKER_CONTEXT_HEADER, BROKER_FORMAT, BrokerContext, ContextFau
 pub use client::{ClientMetadataUrl, LoopbackRedirect, TokenHeader};
 pub use content::{
     AssistantSpec, AuditSettings, CONTENT_FORMAT, CREDENTIAL_PLACEHOLDER, ClientAuthentication,
-    ConnectorSpec, Content, ContentFault, CredentialFault, CredentialSpec, IdentityProvider, OfflineRules,
-    OrgSettings, PinnedTools, ServerSpec, SignInSurface, ToolList, Transport,
+    ConnectorSpec, Content, ContentFault, CredentialFault, CredentialSpec, EnrolmentRules, IdentityProvider,
+    OfflineRules, OrgSettings, PinnedTools, ServerSpec, SignInSurface, ToolList, Transport,
 };
 pub use dsse::{DsseFault, Envelope, EnvelopeSignature, MOST_SIGNATURES};
 pub use event::{EVENTS_PATH, Event, EventKind, HEARTBEAT};
@@ -43,6 +44,10 @@ pub use format::{
 };
 pub use halt::{HALT_FORMAT, HALT_REASON_LIMIT, HALTED, HALTS_PATH, Halt, HaltTarget, Halts};
 pub use key::{KeyFault, KeyId, PublicKey, SigningKey};
+pub use lease::{
+    LEASE_FORMAT, LEASE_INFO, LEASE_TYPE, LEASES_PATH, LONGEST_LEASE, Lease, LeaseFault, LeaseRequest,
+    LeaseTerms, LeaseWanted,
+};
 pub use manifest::{
     BUNDLE_LIMIT, BundleRef, MANIFEST_FORMAT, MANIFEST_LIMIT, MANIFEST_TYPE, Manifest, Rollout, Stage,
 };
@@ -63,8 +68,9 @@ pub use refusal::Refusal;
 pub use root::{ROOT_FORMAT, ROOT_LIMIT, ROOT_TYPE, Role, Roles, Root, RootFault, RootFingerprint};
 pub use saml::{SamlCertificate, SamlProvider, SamlProviderFault};
 pub use session::{
-    DEVICE_REVOKED, DeviceDescription, ENROL_PATH, EnrolAnswer, EnrolRequest, ID_TOKEN_NOT_BOUND, NonceSeed,
-    NonceSeedFault, SESSION_FORMAT, SESSION_PATH, SIGN_IN_ENDED, SessionAnswer, SessionRequest,
+    DEVICE_REVOKED, DEVICE_SUSPENDED, DeviceDescription, ENROL_PATH, EnrolAnswer, EnrolRequest,
+    ID_TOKEN_NOT_BOUND, KeyProtection, NonceSeed, NonceSeedFault, SESSION_FORMAT, SESSION_PATH,
+    SIGN_IN_ENDED, SessionAnswer, SessionRequest,
 };
 pub use sign_in_host::SignInHost;
 pub use trust::{CLOCK_SKEW, Freshness, Ratchet, TrustState};

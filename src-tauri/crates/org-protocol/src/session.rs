@@ -20,6 +20,8 @@ pub const SIGN_IN_ENDED: &str = "sign-in-revoked";
 /// The code with which a session is refused because the ID token is not bound to the device's key: made for another, or
 /// renewed without its nonce. Only a new sign-in opens one.
 pub const ID_TOKEN_NOT_BOUND: &str = "id-token-not-bound";
+/// The code with which everything is refused to a device whose key another one holds as well.
+pub const DEVICE_SUSPENDED: &str = "device-suspended";
 /// The code with which everything is refused to a device that was revoked.
 pub const DEVICE_REVOKED: &str = "device-revoked";
 
@@ -43,8 +45,18 @@ impl NonceSeed {
     /// base64url(SHA-256("deskgate/session/v1" ‖ thumbprint ‖ random)). An ID token with it is of use only to whoever
     /// holds the device key with that thumbprint (RFC 7638).
     pub fn nonce(&self, thumbprint: &str) -> String {
+        self.bound(b"deskgate/session/v1", thumbprint)
+    }
+
+    /// As [`NonceSeed::nonce`], for whoever administers: base64url(SHA-256("deskgate/administration/v1" ‖ thumbprint ‖ random)). A
+    /// desktop's ID token opens no administrator's session, nor the other way round.
+    pub fn administration_nonce(&self, thumbprint: &str) -> String {
+        self.bound(b"deskgate/administration/v1", thumbprint)
+    }
+
+    fn bound(&self, purpose: &[u8], thumbprint: &str) -> String {
         let mut hasher = Sha256::new();
-        hasher.update(b"deskgate/session/v1");
+        hasher.update(purpose);
         hasher.update(thumbprint.as_bytes());
         hasher.update(self.0);
         URL_SAFE_NO_PAD.encode(hasher.finalize())
@@ -86,6 +98,38 @@ pub struct EnrolRequest {
     pub id: DeviceId,
     /// The device, as people know it.
     pub device: DeviceDescription,
+    /// What keeps its key, as it says itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_protection: Option<KeyProtection>,
+    /// What shows that the machine is the organisation's, where IT has set that on it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enrolment_token: Option<String>,
+}
+
+/// What keeps a device's key. Told by the device and shown to administrators; nothing is decided by it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum KeyProtection {
+    /// A chip that does not give it away: TPM, Secure Enclave.
+    Hw,
+    /// It is sealed; the operating system's keychain holds the key to that.
+    Os,
+    /// A file that only the user may read.
+    File,
+    /// Nothing: it ends with the program, as the keychain is out of reach.
+    Memory,
+}
+
+impl KeyProtection {
+    /// As it is written.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Hw => "hw",
+            Self::Os => "os",
+            Self::File => "file",
+            Self::Memory => "memory",
+        }
+    }
 }
 
 /// How a device describes itself. Shown to administrators; nothing that anybody may do is decided by it.
@@ -138,6 +182,9 @@ pub struct SessionRequest {
     /// The device as it is now: Deskgate on it may be another version than when it was enrolled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub device: Option<DeviceDescription>,
+    /// The secret that came with the session before ([`SessionAnswer::next_secret`]).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret: Option<String>,
 }
 
 /// A session. The token is bound to the device key and of no use without it.
@@ -153,6 +200,10 @@ pub struct SessionAnswer {
     pub device: DeviceId,
     /// The person, as the organisation verified them.
     pub subject: Subject,
+    /// What the device shows when it opens its next session, and has to keep before it uses this one. Of two that hold one key
+    /// only one can: that is how a copy is noticed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_secret: Option<String>,
 }
 
 impl std::fmt::Debug for EnrolRequest {
@@ -183,6 +234,7 @@ mod tests {
         assert_eq!(seed.nonce("a"), seed.nonce("a"));
         assert_ne!(seed.nonce("a"), seed.nonce("b"));
         assert_ne!(seed.nonce("a"), NonceSeed::from_bytes([2; 32]).nonce("a"));
+        assert_ne!(seed.nonce("a"), seed.administration_nonce("a"));
     }
 
     #[test]
@@ -201,6 +253,7 @@ mod tests {
             id_token: "secret".to_owned(),
             nonce_seed: NonceSeed::from_bytes([0; 32]),
             access_token: Some("secret".to_owned()),
+            secret: Some("secret".to_owned()),
             device: None,
         };
         assert!(!format!("{request:?}").contains("secret"));

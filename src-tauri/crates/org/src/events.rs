@@ -11,7 +11,7 @@ use crate::wire::{SMALL, body};
 use crate::{Org, OrgFault, OrgSession};
 
 /// A stream without even a heartbeat for so long is dead.
-const SILENCE: Duration = Duration::from_secs(3 * HEARTBEAT.as_secs());
+pub(crate) const SILENCE: Duration = Duration::from_secs(3 * HEARTBEAT.as_secs());
 
 impl Org {
     /// Follows the events for as long as it runs, which is until it is dropped; `tell` hears of each. A stream that
@@ -64,13 +64,17 @@ impl Org {
                 .await
                 .map_err(|_| OrgFault::Unreachable("the event stream is silent".to_owned()))??;
             let Some(chunk) = chunk else { return Ok(()) };
+            self.0.heard.send_replace(Some(self.0.clock.boot_time()));
             let messages =
                 reader.push(&chunk).map_err(|_| OrgFault::Unusable("an event is too long".to_owned()))?;
             for message in messages {
                 let event: Event = serde_json::from_str(&message.data)
                     .map_err(|fault| OrgFault::Unusable(format!("an event: {fault}")))?;
                 *last = Some(event.seq);
-                let ends = matches!(event.what, EventKind::SessionRevoked | EventKind::SignInEnded);
+                let ends = matches!(
+                    event.what,
+                    EventKind::SessionRevoked | EventKind::DeviceSuspended | EventKind::SignInEnded
+                );
                 if ends {
                     self.0.lost(session);
                 }

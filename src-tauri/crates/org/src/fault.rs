@@ -3,7 +3,9 @@
 use std::io;
 
 use model::{Advice, ForPerson};
-use org_protocol::{DEVICE_REVOKED, ID_TOKEN_NOT_BOUND, Refusal, SIGN_IN_ENDED};
+use org_protocol::{
+    DEVICE_REVOKED, DEVICE_SUSPENDED, ID_TOKEN_NOT_BOUND, LeaseFault, Refusal, SIGN_IN_ENDED,
+};
 use vault::VaultFault;
 
 /// Why the central URL did not do what was asked.
@@ -32,6 +34,9 @@ pub enum OrgFault {
     /// A signed document is not believed.
     #[error(transparent)]
     Document(#[from] Refusal),
+    /// A lease is not what was asked for, or not from the organisation.
+    #[error(transparent)]
+    Lease(#[from] LeaseFault),
     /// A newer policy was seen since this one was fetched.
     #[error("a newer policy was seen meanwhile")]
     Superseded,
@@ -59,9 +64,9 @@ impl OrgFault {
     }
 
     /// Whether nobody can work here any more until somebody has signed in anew: the sign-in was ended, does not prove that
-    /// it is this device's, or the device was revoked.
+    /// it is this device's, or the device was revoked or suspended.
     pub fn ends_sign_in(&self) -> bool {
-        let ending = [SIGN_IN_ENDED, ID_TOKEN_NOT_BOUND, DEVICE_REVOKED];
+        let ending = [SIGN_IN_ENDED, ID_TOKEN_NOT_BOUND, DEVICE_REVOKED, DEVICE_SUSPENDED];
         matches!(self, Self::Refused { advice, .. } if ending.contains(&advice.code.as_str()))
     }
 
@@ -74,6 +79,7 @@ impl OrgFault {
             | Self::OtherPerson
             | Self::Superseded
             | Self::Document(_)
+            | Self::Lease(_)
             | Self::Vault(_)
             | Self::Disk(_)
             | Self::Random(_) => true,
@@ -107,6 +113,12 @@ impl ForPerson for OrgFault {
                 "Tell your IT department.",
             ),
             Self::Document(refusal) => refusal.advice(),
+            Self::Lease(_) => Advice::new(
+                "lease-unusable",
+                "What the organisation lent to this computer cannot be used.",
+                "It is not from its server, or it is for somebody else.",
+                "Check this computer's clock; if it is right, tell your IT department.",
+            ),
             Self::Superseded => Advice::new(
                 "org-superseded",
                 "The organisation has published a newer policy meanwhile.",

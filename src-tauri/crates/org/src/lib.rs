@@ -9,11 +9,13 @@ mod backoff;
 mod broker;
 mod deliver;
 mod discover;
+mod enrolment;
 mod events;
 mod fault;
 mod files;
 mod halts;
 mod keep;
+mod leases;
 mod policy;
 mod session;
 mod sse;
@@ -22,10 +24,12 @@ mod wire;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::time::Duration;
 
 use model::DeviceId;
 use org_protocol::{DeviceDescription, Halts, RootFingerprint};
 use os::Clock;
+use secrecy::SecretString;
 use tokio::sync::{Mutex, watch};
 use url::Url;
 use vault::Vault;
@@ -35,10 +39,12 @@ pub use deliver::Delivery;
 pub use discover::{Discovered, discover};
 pub use fault::OrgFault;
 pub use keep::{IdToken, IdTokens, NoIdToken};
+pub use leases::{Lent, Loan};
 pub use policy::{Applied, Candidate, Fetched};
 pub use session::OrgSession;
 
 use files::Files;
+use leases::Book;
 use policy::Held;
 use wire::Wire;
 
@@ -76,11 +82,17 @@ struct Inner {
     held: Mutex<Held>,
     /// What administrators have stopped, as far as it is known.
     halts: watch::Sender<Arc<Halts>>,
+    /// What is lent to this device now; never anywhere else than in memory.
+    leases: Book,
+    /// When the event stream was last heard, on the clock that nobody sets.
+    heard: watch::Sender<Option<Duration>>,
     /// The keys whose receipts are good.
     receipt_keys: watch::Sender<Vec<org_protocol::PublicKey>>,
     session: watch::Sender<Option<OrgSession>>,
     /// Counts the sign-outs. Read and changed only while `session` is locked for writing, or to be compared later.
     sign_outs: AtomicU64,
+    /// What shows the organisation that this machine is its own.
+    enrolment_token: std::sync::Mutex<Option<SecretString>>,
     /// One opening at a time.
     opening: Mutex<()>,
     delivery: watch::Sender<Delivery>,
@@ -104,9 +116,12 @@ impl Org {
             clock,
             held: Mutex::default(),
             halts: watch::Sender::new(Arc::default()),
+            leases: Book::default(),
+            heard: watch::Sender::new(None),
             receipt_keys: watch::Sender::new(Vec::new()),
             session: watch::Sender::new(None),
             sign_outs: AtomicU64::new(0),
+            enrolment_token: std::sync::Mutex::default(),
             opening: Mutex::default(),
             delivery: watch::Sender::new(Delivery::Idle),
         })))

@@ -112,14 +112,7 @@ impl Org {
     /// The organisation's id, once a root document of it was believed; also where the documents beside it are damaged,
     /// or where the vault, whose keychain may be locked, has nothing of it.
     pub async fn id(&self) -> Option<String> {
-        let held = self.0.held.lock().await;
-        if let Some(trust) = &held.trust {
-            return Some(trust.ratchet().org().to_owned());
-        }
-        match self.0.stored_ratchet().await {
-            Ok(Some(ratchet)) => Some(ratchet.org().to_owned()),
-            Ok(None) | Err(_) => self.0.id_on_disk(),
-        }
+        self.0.id().await
     }
 
     /// How long to wait before asking again for what is new: about a minute, and never all devices at once.
@@ -207,6 +200,18 @@ impl Org {
 }
 
 impl Inner {
+    /// The organisation's id, as far as it is known.
+    pub(crate) async fn id(&self) -> Option<String> {
+        let held = self.held.lock().await;
+        if let Some(trust) = &held.trust {
+            return Some(trust.ratchet().org().to_owned());
+        }
+        match self.stored_ratchet().await {
+            Ok(Some(ratchet)) => Some(ratchet.org().to_owned()),
+            Ok(None) | Err(_) => self.id_on_disk(),
+        }
+    }
+
     async fn resumed(&self) -> Result<Option<(TrustState, Option<Content>)>, OrgFault> {
         let Some(ratchet) = self.stored_ratchet().await? else { return Ok(None) };
         let missing = |document: &'static str| move |_| OrgFault::Document(Refusal::Altered { document });

@@ -99,6 +99,7 @@ impl Org {
             id_token: token.expose_secret().to_owned(),
             nonce_seed: seed.clone(),
             access_token: access.as_ref().map(|access| access.expose_secret().to_owned()),
+            secret: self.0.shown_secret().await?,
             device: Some(self.0.description.clone()),
         };
         let answer = match self.0.ask_session(&request, &key).await {
@@ -117,6 +118,10 @@ impl Org {
         };
         if !session.subject.is_same_person(subject) {
             return Err(OrgFault::Unusable("the session is another person's than the ID token".to_owned()));
+        }
+        // Before it is used: what was given and is not kept must not be needed.
+        if let Some(secret) = &answer.next_secret {
+            self.0.keep_secret(secret).await?;
         }
         self.0.install(sign_outs, &session)?;
         Ok(session)
@@ -231,6 +236,8 @@ impl Inner {
             nonce_seed: seed,
             id: self.device,
             device: self.description.clone(),
+            key_protection: Some(self.key_protection()),
+            enrolment_token: self.shown_token(),
         };
         let answer: EnrolAnswer = self.post(ENROL_PATH, &request, key, None).await?;
         tracing::info!(device = %answer.device, "enrolled");

@@ -6,6 +6,7 @@
 //! never guessed.
 #![deny(unsafe_op_in_unsafe_fn, clippy::undocumented_unsafe_blocks)]
 
+mod anew;
 mod child;
 mod clock;
 mod crash;
@@ -17,6 +18,7 @@ mod peer;
 #[cfg(unix)]
 mod survivors;
 
+pub use anew::replace_process;
 pub use child::ChildGroup;
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use files::{create_private_dir, is_leftover, remove_durable, set_aside, write_durable};

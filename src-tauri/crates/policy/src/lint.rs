@@ -5,8 +5,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use cedar_policy::pst::{BinaryOp, Clause, Expr, Literal, PatternElem, Template, Var};
-use model::{ConnectorId, CredentialId, ServerId};
-use org_protocol::{ClaimTypes, ConnectorSpec, CredentialSpec, ServerSpec};
+use model::{ConnectorId, ServerId};
+use org_protocol::{ClaimTypes, ConnectorSpec, ServerSpec};
 
 use crate::fault::FaultKind;
 use crate::rule::Rule;
@@ -80,7 +80,7 @@ impl Known {
         connectors: &BTreeMap<ConnectorId, ConnectorSpec>,
         servers: &BTreeMap<ServerId, ServerSpec>,
     ) -> Self {
-        let credentials = connectors.values().flat_map(|spec| shared(&spec.credential));
+        let credentials = connectors.values().flat_map(|spec| spec.credential.shared());
         Self {
             servers: servers.keys().map(ToString::to_string).collect(),
             credentials: credentials.map(ToString::to_string).collect(),
@@ -108,18 +108,6 @@ impl Known {
             }
         }
         faults
-    }
-}
-
-/// The shared credentials of a connector, in order of preference.
-pub(crate) fn shared(spec: &CredentialSpec) -> &[CredentialId] {
-    match spec {
-        CredentialSpec::Brokered { credentials } => credentials,
-        CredentialSpec::None
-        | CredentialSpec::UserOauth { .. }
-        | CredentialSpec::UserToken { .. }
-        | CredentialSpec::ClientCredentials { .. }
-        | CredentialSpec::Enterprise { .. } => &[],
     }
 }
 

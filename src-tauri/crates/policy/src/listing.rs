@@ -53,6 +53,32 @@ impl Policy {
         Viewer { doors: server.connectors.iter().map(door).collect() }
     }
 
+    /// The shared credential that would be used for calls of some tool of the connector; `None` where none would be permitted.
+    pub fn lends(
+        &self,
+        subject: &Subject,
+        server: &ServerId,
+        connector: &ConnectorId,
+        circumstance: &Circumstance,
+    ) -> Option<CredentialId> {
+        let force = self.open_to(subject, circumstance)?;
+        let server = force.servers.get(server).filter(|server| sees(force, server, subject, circumstance))?;
+        let view = server.connector(connector)?;
+        let halts = &self.halts;
+        let listing = Listing { force, server, id: connector, connector: view, subject, circumstance, halts };
+        let lent = || -> Result<Option<CredentialId>, FactFault> {
+            let Some(case) = listing.enter(false)? else { return Ok(None) };
+            match listing.means(&case)? {
+                Means::Shared(credential) if !listing.tools()?.is_empty() => Ok(Some(credential.clone())),
+                Means::Shared(_) | Means::Own | Means::Nothing => Ok(None),
+            }
+        };
+        lent().unwrap_or_else(|fault| {
+            tracing::error!(%fault, %connector, "whether a credential is lent is not known");
+            None
+        })
+    }
+
     /// The virtual servers that a user may see.
     pub fn visible_servers(&self, subject: &Subject, circumstance: &Circumstance) -> Vec<ServerId> {
         let Some(force) = self.open_to(subject, circumstance) else { return Vec::new() };

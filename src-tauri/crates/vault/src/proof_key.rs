@@ -4,11 +4,16 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hpke::aead::AesGcm256;
+use hpke::kdf::HkdfSha256;
+use hpke::kem::DhP256HkdfSha256;
+use hpke::{Deserializable as _, Kem, OpModeR};
 use p256::ecdsa::signature::Signer as _;
 use p256::ecdsa::{Signature, SigningKey};
 use p256::elliptic_curve::Generate as _;
 use p256::elliptic_curve::sec1::ToSec1Point as _;
 use sha2::{Digest as _, Sha256};
+use zeroize::Zeroizing;
 
 use crate::SecretBytes;
 
@@ -39,6 +44,29 @@ impl ProofKey {
     pub fn sign(&self, message: &[u8]) -> [u8; 64] {
         let signature: Signature = self.0.sign(message);
         signature.to_bytes().into()
+    }
+
+    /// Opens what somebody sealed to this key: HPKE in base mode with DHKEM(P-256, HKDF-SHA256), HKDF-SHA256 and AES-256-GCM (RFC
+    /// 9180). `None` where it was sealed to another key, or for other words.
+    pub fn open(
+        &self,
+        encapsulated: &[u8],
+        sealed: &[u8],
+        info: &[u8],
+        associated: &[u8],
+    ) -> Option<SecretBytes> {
+        let encapsulated = <DhP256HkdfSha256 as Kem>::EncappedKey::from_bytes(encapsulated).ok()?;
+        let scalar = Zeroizing::new(self.0.to_bytes());
+        let private = <DhP256HkdfSha256 as Kem>::PrivateKey::from_bytes(scalar.as_slice()).ok()?;
+        let opened = hpke::single_shot_open::<AesGcm256, HkdfSha256, DhP256HkdfSha256>(
+            &OpModeR::Base,
+            &private,
+            &encapsulated,
+            info,
+            sealed,
+            associated,
+        );
+        opened.ok().map(SecretBytes::from)
     }
 
     /// The public key as a JSON Web Key with its required members only (RFC 7517; RFC 7518, section 6.2.1).
@@ -127,6 +155,32 @@ mod tests {
         assert!(public.verify(b"another", &signature).is_err());
         assert_eq!(format!("{key:?}"), format!("ProofKey({})", again.thumbprint()));
         assert_ne!(key.thumbprint(), ProofKey::generate().thumbprint());
+    }
+
+    // RFC 9180, appendix A.3.1 (DHKEM(P-256, HKDF-SHA256), HKDF-SHA256, AES-128-GCM) has no vector for AES-256-GCM; what is sealed
+    // here by the same crate is opened, and nothing else is.
+    #[test]
+    fn what_was_sealed_to_the_key_is_opened_with_the_same_words_only() {
+        use hpke::Serializable as _;
+        let (key, other) = (ProofKey::generate(), ProofKey::generate());
+        let point = key.0.verifying_key().as_affine().to_sec1_point(false);
+        let public = <DhP256HkdfSha256 as Kem>::PublicKey::from_bytes(point.as_bytes()).unwrap();
+        let (encapsulated, sealed) = hpke::single_shot_seal::<AesGcm256, HkdfSha256, DhP256HkdfSha256>(
+            &hpke::OpModeS::Base,
+            &public,
+            b"info",
+            b"a secret",
+            b"terms",
+        )
+        .unwrap();
+        let encapsulated = encapsulated.to_bytes();
+        let open = |key: &ProofKey, info: &[u8], terms: &[u8]| key.open(&encapsulated, &sealed, info, terms);
+        assert_eq!(open(&key, b"info", b"terms").unwrap().expose_secret(), b"a secret");
+        assert!(open(&other, b"info", b"terms").is_none(), "another device");
+        assert!(open(&key, b"info", b"other terms").is_none(), "another lease");
+        assert!(open(&key, b"else", b"terms").is_none(), "another purpose");
+        assert!(key.open(&encapsulated[1..], &sealed, b"info", b"terms").is_none());
+        assert!(key.open(&encapsulated, &sealed[1..], b"info", b"terms").is_none());
     }
 
     #[test]

@@ -117,7 +117,9 @@ impl Target {
                 };
                 (Way::Enterprise { registered, or_ask: *or_ask }, scopes)
             }
-            CredentialSpec::None | CredentialSpec::Brokered { .. } => return None,
+            CredentialSpec::None | CredentialSpec::Brokered { .. } | CredentialSpec::Leased { .. } => {
+                return None;
+            }
         };
         Some(Self { title: spec.title.clone(), url: spec.url.clone()?, scopes: scopes.clone(), way })
     }

@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ::audit::{AuditEvent, EventRecord, JournalFault};
-use model::{Advice, CredentialId, DeviceId, ForPerson as _};
+use model::{Advice, CredentialId, DeviceId, ForPerson as _, LeaseId};
 use org_protocol::{AdministratorRole, HALT_REASON_LIMIT};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::administrator::{Administrator, needed};
 use super::{Answer, Ask, Reply, Secret, verify};
+use crate::lending::LendFault;
 use crate::relay::{self, RelayFault};
 use crate::sealing::SealFault;
 use crate::server::Plane;
@@ -27,6 +28,10 @@ pub(super) enum ActFault {
     Seal(#[from] SealFault),
     #[error("what is published cannot be written: {0}")]
     Content(#[from] serde_json::Error),
+    #[error(transparent)]
+    Lend(#[from] LendFault),
+    #[error("the operating system gives no random numbers: {0}")]
+    Random(#[from] getrandom::Error),
     #[error("there is no such {0}")]
     Unknown(&'static str),
     #[error("the secret is empty")]
@@ -45,7 +50,7 @@ impl ActFault {
         match self {
             Self::Journal(fault) => fault.advice(),
             Self::Said(advice) => advice.clone(),
-            Self::Store(_) | Self::Relay(_) | Self::Content(_) => {
+            Self::Store(_) | Self::Relay(_) | Self::Content(_) | Self::Lend(_) | Self::Random(_) => {
                 new("server-fault", "See the server's log.")
             }
             Self::Seal(_) => new("seal", "Check the master key."),
@@ -59,7 +64,7 @@ impl ActFault {
 
 impl Plane {
     /// Does what an administrator asks.
-    pub(super) async fn act(&self, ask: Ask, by: &Administrator) -> Reply {
+    pub(crate) async fn act(&self, ask: Ask, by: &Administrator) -> Reply {
         match self.done(ask, by).await {
             Ok(answer) => Reply::Done(answer),
             Err(fault) => {
@@ -93,12 +98,21 @@ impl Plane {
                 self.store.devices().await.map(|devices| Answer::Devices { devices }).map_err(Into::into)
             }
             Ask::RevokeDevice { id } => self.revoke_device(id, by).await,
+            Ask::ResumeDevice { id } => self.resume_device(id, by).await,
+            Ask::NewEnrolmentToken { days, uses } => self.new_enrolment_token(days, uses, by).await,
+            Ask::ListEnrolmentTokens => self.list_enrolment_tokens().await,
+            Ask::RevokeEnrolmentToken { id } => self.revoke_enrolment_token(id, by).await,
             Ask::SignOutPerson { person } => self.sign_out_person(&person, by).await,
             Ask::QueryAudit { filter } => self.query_audit(&filter, by).await,
             Ask::VerifyAudit => self.verify_audit(by).await,
             Ask::Halt { target, reason } => self.halt(target, &reason, by).await,
             Ask::Lift { id } => self.lift(id, by).await,
             Ask::ListHalts => self.list_halts().await,
+            Ask::ListLeases => {
+                let leases = self.store.leases(self.clock.now()).await?;
+                Ok(Answer::Leases { leases })
+            }
+            Ask::RevokeLease { id } => self.revoke_lease(id, by).await,
         }
     }
 
@@ -126,6 +140,7 @@ impl Plane {
                 let event = if left.is_empty() { event } else { event.with("left_behind", left.to_string()) };
                 self.journal.event(event).await?;
                 tracing::info!(version = published.version, bundle = %published.bundle, "published");
+                self.review.ask();
                 Ok(Answer::Published(published))
             }
             Err(fault) => {
@@ -154,19 +169,22 @@ impl Plane {
         let now = self.clock.now();
         self.store.put_credential(&id, &sealed, now).await?;
         self.broker.end_credential(&id);
-        Ok(Answer::Stored(StoredCredential { id, version, changed_at: now }))
+        self.review.ask();
+        Ok(Answer::Stored(StoredCredential { id, version, changed_at: now, exposed_at: None }))
     }
 
     async fn remove_credential(&self, id: &CredentialId, by: &Administrator) -> Result<Answer, ActFault> {
         self.record(by, "credential-remove", &[("credential", id.to_string())]).await?;
         let removed = self.store.remove_credential(id).await?;
         self.broker.end_credential(id);
+        self.review.ask();
         if removed { Ok(Answer::Done) } else { Err(ActFault::Unknown("credential")) }
     }
 
     async fn revoke_device(&self, id: DeviceId, by: &Administrator) -> Result<Answer, ActFault> {
         self.record(by, "device-revoke", &[("device", id.to_string())]).await?;
         let found = self.store.revoke_device(id, self.clock.now()).await?;
+        self.review.ask();
         if found { Ok(Answer::Done) } else { Err(ActFault::Unknown("device")) }
     }
 
@@ -187,7 +205,14 @@ impl Plane {
                 devices.insert(ended.device);
             }
         }
+        self.review.ask();
         Ok(Answer::SignedOut { devices: devices.len() })
+    }
+
+    async fn revoke_lease(&self, id: LeaseId, by: &Administrator) -> Result<Answer, ActFault> {
+        self.record(by, "lease-revoke", &[("lease", id.to_string())]).await?;
+        let ended = self.end_lease(id, "administrator").await?;
+        if ended { Ok(Answer::Done) } else { Err(ActFault::Unknown("lease in force")) }
     }
 
     async fn query_audit(&self, filter: &Filter, by: &Administrator) -> Result<Answer, ActFault> {
@@ -204,7 +229,7 @@ impl Plane {
     }
 
     /// Records what somebody is about to do.
-    pub(super) async fn record(
+    pub(crate) async fn record(
         &self,
         by: &Administrator,
         act: &str,

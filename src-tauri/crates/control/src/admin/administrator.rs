@@ -43,6 +43,11 @@ impl Administrator {
         self.roles.contains(&role)
     }
 
+    /// Whether their requests may be as long as a publication.
+    pub(crate) fn publishes(&self) -> bool {
+        self.is(AdministratorRole::Publisher)
+    }
+
     /// Whether they may do it.
     pub(super) fn may(&self, ask: &Ask) -> bool {
         needed(ask).iter().any(|role| self.roles.contains(role))
@@ -57,9 +62,14 @@ pub(super) fn needed(ask: &Ask) -> &'static [AdministratorRole] {
         Ask::Status | Ask::Content | Ask::ListHalts => &AdministratorRole::ALL,
         Ask::Publish { .. } => &[Publisher],
         Ask::PutCredential { .. } | Ask::RemoveCredential { .. } => &[CredentialCustodian],
-        Ask::ListCredentials => &[CredentialCustodian, Auditor],
-        Ask::ListDevices => &[DeviceAdmin, Auditor],
-        Ask::RevokeDevice { .. } | Ask::SignOutPerson { .. } => &[DeviceAdmin],
+        Ask::RevokeLease { .. } => &[CredentialCustodian],
+        Ask::ListCredentials | Ask::ListLeases => &[CredentialCustodian, Auditor],
+        Ask::ListDevices | Ask::ListEnrolmentTokens => &[DeviceAdmin, Auditor],
+        Ask::RevokeDevice { .. }
+        | Ask::ResumeDevice { .. }
+        | Ask::NewEnrolmentToken { .. }
+        | Ask::RevokeEnrolmentToken { .. }
+        | Ask::SignOutPerson { .. } => &[DeviceAdmin],
         Ask::QueryAudit { .. } | Ask::VerifyAudit => &[Auditor],
         // Whoever sees the fire pulls the lever; only those whose business it is put it back.
         Ask::Halt { .. } => &[Publisher, CredentialCustodian, DeviceAdmin],

@@ -27,6 +27,9 @@ pub enum AskFault {
     /// The answer is not understood.
     #[error("the control plane's answer is not understood; is it of another version?")]
     Unreadable,
+    /// The server elsewhere was not asked, or its answer is of no use.
+    #[error(transparent)]
+    Remote(super::remote::RemoteFault),
     /// It was not done.
     #[error("{0}")]
     Refused(Advice),

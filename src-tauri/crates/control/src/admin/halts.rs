@@ -37,6 +37,7 @@ impl Plane {
         if let HaltTarget::Credential { credential } = &target {
             self.broker.end_credential(credential);
         }
+        self.review.ask();
         Ok(Answer::Halted(Halted { standing, known }))
     }
 

@@ -1,22 +1,25 @@
-//! What administrators may do, over a local socket that only the server's user and root may use. Every act is an audit
-//! record.
+//! What administrators may do: over a local socket that only the server's user and root may use, or over HTTP, whom the identity
+//! provider vouches for and the signed content gives a role. Every act is an audit record.
 
 mod acts;
 mod administrator;
 mod client;
+mod enrolment;
 mod halts;
+pub mod remote;
 mod socket;
 mod verify;
+pub(crate) mod wire;
 
 use std::collections::BTreeMap;
 
-use model::{Advice, CredentialId, DeviceId};
+use model::{Advice, CredentialId, DeviceId, LeaseId};
 use org_protocol::HaltTarget;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 
 use crate::publication::Published;
-use crate::store::{Device, Filter, KnownPerson, StandingHalt, StoredCredential};
+use crate::store::{Device, EnrolmentToken, Filter, KnownPerson, LiveLease, StandingHalt, StoredCredential};
 
 pub(crate) use administrator::Administrator;
 pub use client::{AskFault, ask};
@@ -24,7 +27,7 @@ pub(crate) use socket::listen;
 pub use verify::{ChainVerdict, Verdict};
 
 /// The largest request, in bytes: a publication with several bundles.
-const REQUEST_LIMIT: u64 = 96 * 1024 * 1024;
+pub(crate) const REQUEST_LIMIT: u64 = 96 * 1024 * 1024;
 
 /// What an administrator asks for.
 #[derive(Debug, Serialize, Deserialize)]
@@ -63,6 +66,25 @@ pub enum Ask {
         /// The device.
         id: DeviceId,
     },
+    /// Lets a device go on that was suspended because two hold its key.
+    ResumeDevice {
+        /// The device.
+        id: DeviceId,
+    },
+    /// Makes an enrolment token.
+    NewEnrolmentToken {
+        /// For how many days it enrols.
+        days: u32,
+        /// How many devices it enrols; any number where none is given.
+        uses: Option<u32>,
+    },
+    /// Lists enrolment tokens, without the tokens.
+    ListEnrolmentTokens,
+    /// Has an enrolment token enrol nothing any more.
+    RevokeEnrolmentToken {
+        /// Its number.
+        id: i64,
+    },
     /// Ends the sign-ins of a person on every device. Whoever may still sign in at the provider can do so again.
     SignOutPerson {
         /// Their subject at the provider, or their e-mail address.
@@ -89,6 +111,13 @@ pub enum Ask {
     },
     /// What is stopped.
     ListHalts,
+    /// Who holds shared credentials now.
+    ListLeases,
+    /// Ends a lease. Its device may ask for another, unless something is stopped as well.
+    RevokeLease {
+        /// The lease.
+        id: LeaseId,
+    },
 }
 
 impl Ask {
@@ -103,12 +132,18 @@ impl Ask {
             Self::RemoveCredential { .. } => "credential-remove",
             Self::ListDevices => "device-list",
             Self::RevokeDevice { .. } => "device-revoke",
+            Self::ResumeDevice { .. } => "device-resume",
+            Self::NewEnrolmentToken { .. } => "enrolment-token-new",
+            Self::ListEnrolmentTokens => "enrolment-token-list",
+            Self::RevokeEnrolmentToken { .. } => "enrolment-token-revoke",
             Self::SignOutPerson { .. } => "person-sign-out",
             Self::QueryAudit { .. } => "audit-query",
             Self::VerifyAudit => "audit-verify",
             Self::Halt { .. } => "halt",
             Self::Lift { .. } => "halt-lift",
             Self::ListHalts => "halt-list",
+            Self::ListLeases => "lease-list",
+            Self::RevokeLease { .. } => "lease-revoke",
         }
     }
 }
@@ -139,6 +174,18 @@ pub enum Answer {
         /// In the order of their ids.
         credentials: Vec<StoredCredential>,
     },
+    /// An enrolment token, which is shown this once.
+    EnrolmentToken {
+        /// Its number.
+        id: i64,
+        /// The token.
+        token: Secret,
+    },
+    /// The enrolment tokens.
+    EnrolmentTokens {
+        /// The latest first.
+        tokens: Vec<EnrolmentToken>,
+    },
     /// The devices.
     Devices {
         /// The latest first.
@@ -158,6 +205,11 @@ pub enum Answer {
     },
     /// What a check of the chains found.
     Verified(Verdict),
+    /// Who holds shared credentials now.
+    Leases {
+        /// The oldest first.
+        leases: Vec<LiveLease>,
+    },
     /// It is stopped.
     Halted(Halted),
     /// What is stopped.
@@ -179,7 +231,7 @@ pub struct Halted {
 /// What goes back over the socket.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum Reply {
+pub(crate) enum Reply {
     Done(Answer),
     Refused(Advice),
 }

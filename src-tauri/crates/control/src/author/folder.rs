@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use issuer::{NamedClient, NamedFault};
 use model::{ConnectorId, Digest, IdFault, Timestamp};
 use org_protocol::{
-    CONTENT_FORMAT, CREDENTIAL_PLACEHOLDER, ConnectorSpec, Content, ContentFault, CredentialSpec,
-    IdentityProvider, OrgSettings, PinnedTools, Transport,
+    CONTENT_FORMAT, CREDENTIAL_PLACEHOLDER, ConnectorSpec, Content, ContentFault, IdentityProvider,
+    OrgSettings, PinnedTools, Transport,
 };
 use os::Clock as _;
 use policy::{Policy, PolicyInput, PolicyVersion};
@@ -241,7 +241,7 @@ fn connector_faults(content: &Content, id: &ConnectorId, spec: &ConnectorSpec) -
     let file = format!("connectors/{id}.toml");
     let placeholders = spec.environment.values().any(|value| value.contains(CREDENTIAL_PLACEHOLDER));
     let mut kinds = Vec::new();
-    if let CredentialSpec::Brokered { .. } = &spec.credential {
+    if spec.credential.is_shared() {
         if !content.tools.contains_key(id) {
             kinds.push(AuthorFaultKind::NotPinned);
         }

@@ -2,7 +2,7 @@
 //! followed by a bundle that says the same.
 
 use model::Subject;
-use org_protocol::{Content, CredentialSpec, HaltTarget};
+use org_protocol::{Content, HaltTarget};
 use os::Clock as _;
 use policy::{Circumstance, Policy};
 
@@ -35,9 +35,9 @@ fn says(content: &Content, policy: Option<&Policy>, people: &[KnownPerson], targ
         HaltTarget::Tool { connector, tool } => {
             !content.servers.values().any(|server| server.offers(connector, tool))
         }
-        HaltTarget::Credential { credential } => !content.connectors.values().any(|spec| {
-            matches!(&spec.credential, CredentialSpec::Brokered { credentials } if credentials.contains(credential))
-        }),
+        HaltTarget::Credential { credential } => {
+            !content.connectors.values().any(|spec| spec.credential.shared().contains(credential))
+        }
         HaltTarget::User { .. } => sees_nothing(&|known| {
             known.is_hit(target).then(|| (known.subject.clone(), circumstance(known, "")))
         }),

@@ -78,7 +78,7 @@ pub enum PinFault {
 pub async fn pin(folder: &Path, id: &ConnectorId, secret: Option<&SecretString>) -> Result<Pinned, PinFault> {
     let content = folder::read(folder).map_err(PinFault::Folder)?;
     let spec = content.connectors.get(id).ok_or_else(|| PinFault::Unknown(id.clone()))?;
-    if secret.is_none() && matches!(spec.credential, CredentialSpec::Brokered { .. }) {
+    if secret.is_none() && spec.credential.is_shared() {
         return Err(PinFault::NoCredential(id.clone()));
     }
     let listed = list(spec, secret).await;
@@ -106,7 +106,8 @@ fn bearer(spec: &ConnectorSpec, secret: &SecretString) -> Result<Bearer, Upstrea
         | CredentialSpec::UserToken { .. }
         | CredentialSpec::ClientCredentials { .. }
         | CredentialSpec::Enterprise { .. }
-        | CredentialSpec::Brokered { .. } => Ok(bearer),
+        | CredentialSpec::Brokered { .. }
+        | CredentialSpec::Leased { .. } => Ok(bearer),
     }
 }
 

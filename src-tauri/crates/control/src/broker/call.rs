@@ -7,7 +7,7 @@ use ::audit::{DenialRecord, Effect, IntentRecord, Outcome, OutcomeStatus};
 use mcp::assistant::ToolEntry;
 use mcp::{CallParams, RawObject};
 use model::{ConnectorId, CredentialId, DeviceId, ForPerson as _, Subject, Timestamp, ToolName};
-use org_protocol::{BrokerContext, ConnectorSpec, Content, CredentialSpec, Freshness};
+use org_protocol::{BrokerContext, ConnectorSpec, Content, CredentialSpec};
 use os::Clock;
 use policy::{Circumstance, CredentialChoice, Denial, Permit, Policy, Question, Target};
 use secrecy::SecretString;
@@ -97,7 +97,9 @@ impl Broker {
         params: &CallParams<'_>,
     ) -> Result<Answer, BrokerFault> {
         let now = self.clock.now();
-        check_fresh(asked.live, now)?;
+        if !asked.live.is_obeyed(now) {
+            return Err(BrokerFault::PolicyExpired);
+        }
         let decided = asked.policy.version();
         if asked.context.policy != decided.digest {
             tracing::info!(call = %asked.context.call, device = %asked.context.policy, here = %decided, "the device decided by another policy");
@@ -269,16 +271,6 @@ async fn stopped(plane: &Plane, asked: &Asked<'_>, permit: &Permit, circumstance
         if changes.changed().await.is_err() {
             return std::future::pending().await;
         }
-    }
-}
-
-fn check_fresh(live: &Live, now: Timestamp) -> Result<(), BrokerFault> {
-    match live.freshness(now) {
-        Freshness::Fresh { .. } | Freshness::Grace { .. } => Ok(()),
-        Freshness::Nothing
-        | Freshness::Expired { .. }
-        | Freshness::ClockBehind { .. }
-        | Freshness::Revoked => Err(BrokerFault::PolicyExpired),
     }
 }
 

@@ -3,19 +3,20 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use control::admin::{Answer, Ask, Secret, ask};
+use control::admin::{Answer, Ask, Secret};
 use control::author::{self, Documents};
 use control::{Filter, KnownPerson, Published, StandingHalt};
-use model::{CredentialId, DeviceId};
+use model::{CredentialId, DeviceId, LeaseId};
 use org_protocol::Content;
 use os::Clock as _;
 use serde_json::json;
 
 use super::author::read_secret;
+use super::remote::Socket;
 use super::{Failure, QueryArgs, said, say, say_json};
 
 /// What the running server publishes.
-pub(super) async fn live(socket: &Path) -> Result<Live, Failure> {
+pub(super) async fn live(socket: &Socket) -> Result<Live, Failure> {
     let Answer::Content { published, content, halts, people } = asked(socket, &Ask::Content).await? else {
         return Err(Failure::new("Nothing is published yet, so there is nothing to compare with."));
     };
@@ -36,7 +37,7 @@ pub(super) struct Live {
 pub(super) async fn publish(
     folder: &Path,
     leave_behind: bool,
-    socket: &Path,
+    socket: &Socket,
     json: bool,
 ) -> Result<(), Failure> {
     let Documents(documents) = super::author::read_signed(folder)?;
@@ -56,14 +57,14 @@ pub(super) fn publish_to(folder: &Path, to: &Path, json: bool) -> Result<(), Fai
     answer_published(&Answer::Published(published), json)
 }
 
-pub(super) async fn status(socket: &Path, json: bool) -> Result<(), Failure> {
+pub(super) async fn status(socket: &Socket, json: bool) -> Result<(), Failure> {
     answer_published(&asked(socket, &Ask::Status).await?, json)
 }
 
 pub(super) async fn put_credential(
     id: CredentialId,
     file: Option<&Path>,
-    socket: &Path,
+    socket: &Socket,
     json: bool,
 ) -> Result<(), Failure> {
     let secret = Secret(read_secret(file.unwrap_or(Path::new("-")))?);
@@ -74,46 +75,84 @@ pub(super) async fn put_credential(
     Ok(())
 }
 
-pub(super) async fn list_credentials(socket: &Path, json: bool) -> Result<(), Failure> {
+pub(super) async fn list_credentials(socket: &Socket, json: bool) -> Result<(), Failure> {
     let Answer::Credentials { credentials } = asked(socket, &Ask::ListCredentials).await? else {
         return Err(unexpected());
     };
     said(json, &credentials, || {
         let line = |one: &control::StoredCredential| {
-            format!("{:<32} version {:<4} changed {}", one.id, one.version, one.changed_at)
+            let exposed = one.exposed_at.map(|at| format!("  exposed {at}: rotate")).unwrap_or_default();
+            format!("{:<32} version {:<4} changed {}{exposed}", one.id, one.version, one.changed_at)
         };
         lines_or(credentials.iter().map(line).collect(), "No credential is stored.")
     });
     Ok(())
 }
 
-pub(super) async fn remove_credential(id: CredentialId, socket: &Path, json: bool) -> Result<(), Failure> {
+pub(super) async fn remove_credential(id: CredentialId, socket: &Socket, json: bool) -> Result<(), Failure> {
     done(&asked(socket, &Ask::RemoveCredential { id: id.clone() }).await?)?;
     said(json, &json!({"removed": id}), || format!("Removed {id}."));
     Ok(())
 }
 
-pub(super) async fn list_devices(socket: &Path, json: bool) -> Result<(), Failure> {
+pub(super) async fn list_devices(socket: &Socket, json: bool) -> Result<(), Failure> {
     let Answer::Devices { devices } = asked(socket, &Ask::ListDevices).await? else {
         return Err(unexpected());
     };
     said(json, &devices, || {
         let line = |one: &control::Device| {
-            let state = one.revoked_at.map_or("active".to_owned(), |at| format!("revoked {at}"));
-            format!("{}  {:<24} {:<28} seen {}  {state}", one.id, one.name, one.enrolled_by, one.seen_at)
+            let state = match (one.revoked_at, one.suspended_at) {
+                (Some(at), _) => format!("revoked {at}"),
+                (None, Some(at)) => format!("SUSPENDED {at}: two computers hold its key"),
+                (None, None) => "active".to_owned(),
+            };
+            let key = one.key_protection.map_or("?", org_protocol::KeyProtection::as_str);
+            format!(
+                "{}  {:<24} {:<28} key in {key:<6} seen {}  {state}",
+                one.id, one.name, one.enrolled_by, one.seen_at
+            )
         };
         lines_or(devices.iter().map(line).collect(), "No device is enrolled.")
     });
     Ok(())
 }
 
-pub(super) async fn revoke_device(id: DeviceId, socket: &Path, json: bool) -> Result<(), Failure> {
+pub(super) async fn revoke_device(id: DeviceId, socket: &Socket, json: bool) -> Result<(), Failure> {
     done(&asked(socket, &Ask::RevokeDevice { id }).await?)?;
     said(json, &json!({"revoked": id}), || format!("Revoked {id}."));
     Ok(())
 }
 
-pub(super) async fn sign_out_person(person: String, socket: &Path, json: bool) -> Result<(), Failure> {
+pub(super) async fn list_leases(socket: &Socket, json: bool) -> Result<(), Failure> {
+    let Answer::Leases { leases } = asked(socket, &Ask::ListLeases).await? else { return Err(unexpected()) };
+    said(json, &leases, || {
+        let line = |one: &control::LiveLease| {
+            format!(
+                "{}  {:<24} {:<28} {} on {}  until {}",
+                one.id,
+                one.credential,
+                one.subject.label(),
+                one.connector,
+                one.device,
+                one.expires
+            )
+        };
+        lines_or(leases.iter().map(line).collect(), "Nothing is lent.")
+    });
+    Ok(())
+}
+
+pub(super) async fn revoke_lease(id: LeaseId, socket: &Socket, json: bool) -> Result<(), Failure> {
+    done(&asked(socket, &Ask::RevokeLease { id }).await?)?;
+    said(json, &json!({"revoked": id}), || {
+        format!(
+            "Ended lease {id}. Its secret was known on that device: rotate it where it must not be used there again."
+        )
+    });
+    Ok(())
+}
+
+pub(super) async fn sign_out_person(person: String, socket: &Socket, json: bool) -> Result<(), Failure> {
     let question = Ask::SignOutPerson { person: person.clone() };
     let Answer::SignedOut { devices } = asked(socket, &question).await? else { return Err(unexpected()) };
     said(json, &json!({"signed_out": person, "devices": devices}), || {
@@ -135,7 +174,7 @@ pub(super) async fn query(args: QueryArgs) -> Result<(), Failure> {
         limit: Some(args.limit),
     };
     let question = Ask::QueryAudit { filter };
-    let Answer::Records { lines } = asked(&args.socket.admin_socket, &question).await? else {
+    let Answer::Records { lines } = asked(&args.socket, &question).await? else {
         return Err(unexpected());
     };
     for line in lines {
@@ -144,7 +183,7 @@ pub(super) async fn query(args: QueryArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-pub(super) async fn verify(socket: &Path, json: bool) -> Result<(), Failure> {
+pub(super) async fn verify(socket: &Socket, json: bool) -> Result<(), Failure> {
     let Answer::Verified(verdict) = asked(socket, &Ask::VerifyAudit).await? else {
         return Err(unexpected());
     };
@@ -162,8 +201,8 @@ pub(super) async fn verify(socket: &Path, json: bool) -> Result<(), Failure> {
     if verdict.is_good() { Ok(()) } else { Err(Failure::new("The stored records were tampered with.")) }
 }
 
-pub(super) async fn asked(socket: &Path, question: &Ask) -> Result<Answer, Failure> {
-    ask(socket, question).await.map_err(Failure::new)
+pub(super) async fn asked(socket: &Socket, question: &Ask) -> Result<Answer, Failure> {
+    socket.ask(question).await
 }
 
 fn answer_published(answer: &Answer, json: bool) -> Result<(), Failure> {

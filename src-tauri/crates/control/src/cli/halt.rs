@@ -1,7 +1,5 @@
 //! `halt`: stopping something at once, without signing anything.
 
-use std::path::Path;
-
 use clap::{Args, Subcommand};
 use control::StandingHalt;
 use control::admin::{Answer, Ask, Halted};
@@ -10,7 +8,8 @@ use org_protocol::HaltTarget;
 use serde_json::json;
 
 use super::ask::{asked, done, lines_or, unexpected};
-use super::{Failure, Socket, said};
+use super::remote::Socket;
+use super::{Failure, said};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum HaltCommand {
@@ -86,11 +85,11 @@ pub(super) async fn run(command: HaltCommand, json: bool) -> Result<(), Failure>
         HaltCommand::Connector { id, how } => (HaltTarget::Connector { connector: id }, how),
         HaltCommand::Tool { connector, tool, how } => (HaltTarget::Tool { connector, tool }, how),
         HaltCommand::Credential { id, how } => (HaltTarget::Credential { credential: id }, how),
-        HaltCommand::List(socket) => return list(&socket.admin_socket, json).await,
-        HaltCommand::Lift { id, socket } => return lift(id, &socket.admin_socket, json).await,
+        HaltCommand::List(socket) => return list(&socket, json).await,
+        HaltCommand::Lift { id, socket } => return lift(id, &socket, json).await,
     };
     let question = Ask::Halt { target, reason: how.reason };
-    let Answer::Halted(Halted { standing, known }) = asked(&how.socket.admin_socket, &question).await? else {
+    let Answer::Halted(Halted { standing, known }) = asked(&how.socket, &question).await? else {
         return Err(unexpected());
     };
     said(json, &json!({"halt": standing, "known": known}), || {
@@ -105,13 +104,13 @@ pub(super) async fn run(command: HaltCommand, json: bool) -> Result<(), Failure>
     Ok(())
 }
 
-async fn list(socket: &Path, json: bool) -> Result<(), Failure> {
+async fn list(socket: &Socket, json: bool) -> Result<(), Failure> {
     let Answer::Halts { halts } = asked(socket, &Ask::ListHalts).await? else { return Err(unexpected()) };
     said(json, &halts, || lines_or(halts.iter().map(line).collect(), "Nothing is stopped."));
     Ok(())
 }
 
-async fn lift(id: u64, socket: &Path, json: bool) -> Result<(), Failure> {
+async fn lift(id: u64, socket: &Socket, json: bool) -> Result<(), Failure> {
     done(&asked(socket, &Ask::Lift { id }).await?)?;
     said(json, &json!({"lifted": id}), || format!("Halt {id} is lifted."));
     Ok(())

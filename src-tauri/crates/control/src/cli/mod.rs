@@ -2,7 +2,9 @@
 
 mod ask;
 mod author;
+mod enrolment;
 mod halt;
+mod remote;
 mod serve;
 
 use std::io::IsTerminal as _;
@@ -11,7 +13,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
-use model::{ConnectorId, CredentialId, DeviceId, Digest, Timestamp};
+use model::{ConnectorId, CredentialId, DeviceId, Digest, LeaseId, Timestamp};
+use remote::{SignInArgs, SignOutArgs, Socket};
 use serde::Serialize;
 use url::Url;
 
@@ -63,15 +66,25 @@ enum Command {
     /// List and revoke devices.
     #[command(subcommand)]
     Device(DeviceCommand),
+    /// Make, list and revoke what shows that a machine is yours: set it there as EnrolmentToken.
+    #[command(subcommand)]
+    EnrolmentToken(enrolment::EnrolmentTokenCommand),
     /// Sign people out.
     #[command(subcommand)]
     Person(PersonCommand),
     /// Stop a person, device, assistant, connector, tool or credential within seconds, until it is let go on.
     #[command(subcommand)]
     Halt(halt::HaltCommand),
+    /// See who holds shared credentials now, and end that.
+    #[command(subcommand)]
+    Lease(LeaseCommand),
     /// Look up and verify audit records.
     #[command(subcommand)]
     Audit(AuditCommand),
+    /// Sign in to a server that runs elsewhere, at the organisation's identity provider, as an administrator.
+    SignIn(SignInArgs),
+    /// Sign out of it.
+    SignOut(SignOutArgs),
     /// Say what is published.
     Status(Socket),
 }
@@ -291,6 +304,14 @@ enum CredentialCommand {
 enum DeviceCommand {
     /// List devices.
     List(Socket),
+    /// Let a device go on that was suspended because two computers held its key: whichever opens a session first is the one
+    /// from then on. Find out before which of them is the copy.
+    Resume {
+        /// The device.
+        id: DeviceId,
+        #[command(flatten)]
+        socket: Socket,
+    },
     /// End a device and its sessions.
     Revoke {
         /// The device.
@@ -307,6 +328,19 @@ enum PersonCommand {
     SignOut {
         /// Their e-mail address, or their subject at the identity provider.
         person: String,
+        #[command(flatten)]
+        socket: Socket,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum LeaseCommand {
+    /// List who holds which credential now, on which device and until when.
+    List(Socket),
+    /// End a lease within seconds. Its device may ask for another: stop the person, device or credential to keep it from that.
+    Revoke {
+        /// The lease.
+        id: LeaseId,
         #[command(flatten)]
         socket: Socket,
     },
@@ -346,14 +380,6 @@ struct QueryArgs {
     limit: u32,
     #[command(flatten)]
     socket: Socket,
-}
-
-/// Where the running server is asked.
-#[derive(Debug, Args)]
-struct Socket {
-    /// The administrators' socket of the running server.
-    #[arg(long, default_value = "/var/lib/deskgate-control/admin.sock", env = "DESKGATE_CONTROL_SOCKET")]
-    admin_socket: PathBuf,
 }
 
 /// A failure, in words for whoever typed the command.
@@ -408,7 +434,7 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Bundle(BundleCommand::Diff { folder, against, socket }) => {
             let live = match against {
                 Some(signed) => author::signed(&signed),
-                None => ask::live(&socket.admin_socket).await,
+                None => ask::live(&socket).await,
             };
             return live.and_then(|live| author::diff(&folder, &live, json)).map_err(Failure::trouble);
         }
@@ -416,32 +442,34 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode, Failure> {
             ask::publish_to(&folder, &to, json)
         }
         Command::Bundle(BundleCommand::Publish { folder, to: None, leave_behind, socket }) => {
-            ask::publish(&folder, leave_behind, &socket.admin_socket, json).await
+            ask::publish(&folder, leave_behind, &socket, json).await
         }
         Command::Connector(ConnectorCommand::Pin { folder, connector, credential_file }) => {
             author::pin(&folder, &connector, credential_file.as_deref(), json).await
         }
         Command::Serve(args) => serve::serve(*args, json).await,
         Command::Credential(CredentialCommand::Put { id, file, socket }) => {
-            ask::put_credential(id, file.as_deref(), &socket.admin_socket, json).await
+            ask::put_credential(id, file.as_deref(), &socket, json).await
         }
-        Command::Credential(CredentialCommand::List(socket)) => {
-            ask::list_credentials(&socket.admin_socket, json).await
-        }
+        Command::Credential(CredentialCommand::List(socket)) => ask::list_credentials(&socket, json).await,
         Command::Credential(CredentialCommand::Remove { id, socket }) => {
-            ask::remove_credential(id, &socket.admin_socket, json).await
+            ask::remove_credential(id, &socket, json).await
         }
-        Command::Device(DeviceCommand::List(socket)) => ask::list_devices(&socket.admin_socket, json).await,
-        Command::Device(DeviceCommand::Revoke { id, socket }) => {
-            ask::revoke_device(id, &socket.admin_socket, json).await
-        }
+        Command::Device(DeviceCommand::List(socket)) => ask::list_devices(&socket, json).await,
+        Command::EnrolmentToken(command) => enrolment::run(command, json).await,
+        Command::Device(DeviceCommand::Resume { id, socket }) => enrolment::resume(id, &socket, json).await,
+        Command::Device(DeviceCommand::Revoke { id, socket }) => ask::revoke_device(id, &socket, json).await,
         Command::Person(PersonCommand::SignOut { person, socket }) => {
-            ask::sign_out_person(person, &socket.admin_socket, json).await
+            ask::sign_out_person(person, &socket, json).await
         }
         Command::Halt(command) => halt::run(command, json).await,
+        Command::Lease(LeaseCommand::List(socket)) => ask::list_leases(&socket, json).await,
+        Command::Lease(LeaseCommand::Revoke { id, socket }) => ask::revoke_lease(id, &socket, json).await,
         Command::Audit(AuditCommand::Query(args)) => ask::query(*args).await,
-        Command::Audit(AuditCommand::Verify(socket)) => ask::verify(&socket.admin_socket, json).await,
-        Command::Status(socket) => ask::status(&socket.admin_socket, json).await,
+        Command::Audit(AuditCommand::Verify(socket)) => ask::verify(&socket, json).await,
+        Command::SignIn(args) => remote::enter(args, json).await,
+        Command::SignOut(args) => remote::leave(&args, json).await,
+        Command::Status(socket) => ask::status(&socket, json).await,
     };
     done.map(|()| ExitCode::SUCCESS)
 }

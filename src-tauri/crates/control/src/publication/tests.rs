@@ -110,8 +110,15 @@ async fn enrolled(store: &Store, name: &str, version: &str, formats: &[u32], now
     };
     let subject = model::Subject::local("alice");
     let id = DeviceId::new();
-    let new = crate::store::NewDevice { thumbprint: name, id, description: &description, subject: &subject };
-    store.enrol(&new, now).await.expect("enrols").id
+    let new = crate::store::NewDevice {
+        thumbprint: name,
+        id,
+        description: &description,
+        subject: &subject,
+        key_protection: None,
+        token: (false, None),
+    };
+    store.enrol(&new, now).await.expect("enrols").known().id
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use axum::http::{HeaderMap, Method, header};
 use model::{DeviceId, Digest, Subject, Timestamp};
-use org_protocol::dpop::{self, Proof, ProofFault, ProofFor};
+use org_protocol::dpop::{self, Jwk, Proof, ProofFault, ProofFor};
 
 use super::{Fault, Plane};
 
@@ -17,10 +17,12 @@ pub(crate) struct Caller {
     pub(crate) session: Digest,
     /// When the session ends.
     pub(crate) expires: Timestamp,
+    /// The device's key.
+    pub(crate) key: Jwk,
 }
 
 const INVALID_PROOF: &str = r#"DPoP error="invalid_dpop_proof", algs="ES256""#;
-const INVALID_TOKEN: &str = r#"DPoP error="invalid_token", algs="ES256""#;
+pub(super) const INVALID_TOKEN: &str = r#"DPoP error="invalid_token", algs="ES256""#;
 
 impl Plane {
     /// The proof that a request carries for the server's address at `path`; good once.
@@ -97,6 +99,7 @@ impl Plane {
             subject: session.subject,
             session: digest,
             expires: session.expires,
+            key: proof.key,
         })
     }
 }

@@ -5,13 +5,15 @@ use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
-use model::Advice;
-use org_protocol::{DEVICE_REVOKED, DeviceDescription, EnrolAnswer, EnrolRequest, NonceSeed, SESSION_FORMAT};
+use model::{Advice, Digest};
+use org_protocol::{
+    DEVICE_REVOKED, DEVICE_SUSPENDED, DeviceDescription, EnrolAnswer, EnrolRequest, SESSION_FORMAT,
+};
 use serde::de::DeserializeOwned;
 
 use super::{Fault, Plane, Shared};
 use crate::identity::{IdentityFault, Verified};
-use crate::store::NewDevice;
+use crate::store::{Device, Enrolment, NewDevice};
 
 /// The most formats that a device says it reads.
 const MOST_FORMATS: usize = 64;
@@ -28,7 +30,8 @@ pub(super) async fn enrol(
     let request: EnrolRequest = parsed(&body)?;
     check_format(request.format)?;
     let proof = plane.proof(&method, uri.path(), &headers, None).await?;
-    let verified = plane.verified(&request.id_token, None, &request.nonce_seed, &proof.thumbprint).await?;
+    let nonce = request.nonce_seed.nonce(&proof.thumbprint);
+    let verified = plane.verified(&request.id_token, None, &nonce).await?;
     if !verified.bound {
         return Err(IdentityFault::NoNonce.into());
     }
@@ -41,37 +44,49 @@ pub(super) async fn enrol(
         id: request.id,
         description: &description,
         subject: &verified.subject,
+        key_protection: request.key_protection,
+        token: (plane.requires_token()?, request.enrolment_token.map(|token| Digest::of(token.as_bytes()))),
     };
     let now = plane.clock.now();
     let known = plane.store.device_of_key(&proof.thumbprint).await?;
-    let device = plane.store.enrol(&device, now).await?;
-    if device.revoked_at.is_some() {
-        return Err(revoked());
-    }
+    let Enrolment::Known(device) = plane.store.enrol(&device, now).await? else {
+        let event = EventRecord::new(AuditEvent::EnrolmentRefused).of(verified.subject);
+        plane.journal.event(event.with("name", description.name).with("why", "no enrolment token")).await?;
+        return Err(no_token());
+    };
+    refuse_ended(&device)?;
     if known.is_none() {
         let event = EventRecord::new(AuditEvent::Enrolled)
             .of(verified.subject)
             .with("device", device.id.to_string())
             .with("name", device.name)
             .with("platform", device.platform);
+        let event = match device.enrolment_token {
+            Some(token) => event.with("enrolment_token", token.to_string()),
+            None => event,
+        };
         plane.journal.event(event).await?;
     }
     Ok(Json(EnrolAnswer { format: SESSION_FORMAT, device: device.id }))
 }
 
 impl Plane {
-    /// The person of an ID token, by the organisation's own provider.
+    /// Whether a new device has to show a token.
+    fn requires_token(&self) -> Result<bool, Fault> {
+        let live = self.publication.live().ok_or_else(Fault::unpublished)?;
+        Ok(live.content().org.enrolment.require_token)
+    }
+
+    /// The person of an ID token, by the organisation's own provider; `nonce` is what binds their key.
     pub(super) async fn verified(
         &self,
         id_token: &str,
         access: Option<&str>,
-        seed: &NonceSeed,
-        thumbprint: &str,
+        nonce: &str,
     ) -> Result<Verified, Fault> {
         let live = self.publication.live().ok_or_else(Fault::unpublished)?;
         let provider = &live.content().org.identity_provider;
-        let nonce = seed.nonce(thumbprint);
-        Ok(self.identity.verify(provider, id_token, access, &nonce, self.clock.now()).await?)
+        Ok(self.identity.verify(provider, id_token, access, nonce, self.clock.now()).await?)
     }
 
     /// The same person with all groups.
@@ -86,8 +101,39 @@ impl Plane {
     }
 }
 
-/// What a revoked device is told.
-pub(super) fn revoked() -> Fault {
+/// Refuses a device that was ended.
+pub(super) fn refuse_ended(device: &Device) -> Result<(), Fault> {
+    if device.revoked_at.is_some() {
+        return Err(revoked());
+    }
+    if device.suspended_at.is_some() {
+        return Err(suspended());
+    }
+    Ok(())
+}
+
+fn no_token() -> Fault {
+    let advice = Advice::new(
+        "enrolment-token",
+        "Your organisation takes in only computers that it has prepared.",
+        "This one has not shown that it is: it has no enrolment token, or one that is not good any more.",
+        "Ask your IT department.",
+    );
+    Fault::new(StatusCode::FORBIDDEN, advice)
+}
+
+/// What a device is told whose key another holds as well.
+pub(super) fn suspended() -> Fault {
+    let advice = Advice::new(
+        DEVICE_SUSPENDED,
+        "Another computer uses what only this one should have.",
+        "Your organisation has stopped both: one may be a copy that somebody made of the other.",
+        "Tell your IT department at once.",
+    );
+    Fault::new(StatusCode::FORBIDDEN, advice)
+}
+
+fn revoked() -> Fault {
     let advice = Advice::new(
         DEVICE_REVOKED,
         "Your organisation has revoked this device.",

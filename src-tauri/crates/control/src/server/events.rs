@@ -88,7 +88,10 @@ impl Follow {
         loop {
             if let Some(event) = self.queue.pop_front() {
                 self.seq = self.seq.max(event.seq);
-                self.ended |= matches!(event.what, EventKind::SessionRevoked | EventKind::SignInEnded);
+                self.ended |= matches!(
+                    event.what,
+                    EventKind::SessionRevoked | EventKind::DeviceSuspended | EventKind::SignInEnded
+                );
                 return Some(event);
             }
             if self.ended {

@@ -61,6 +61,7 @@ impl Plane {
         let until = token.issued.plus(LOGOUT_LIFE).plus(CLOCK_SKEW).plus(CLOCK_SKEW);
         let Some(ending) = ending(&token) else { return Err(LogoutFault::Nobody.into()) };
         let ended = self.store.end_sign_ins_once(token.id, until, &ending, now).await?;
+        self.review.ask();
         let ended = ended.ok_or(Refusal::Replayed)?;
         tracing::info!(sessions = ended.len(), "the identity provider ended sign-ins");
         let mut records: Vec<_> = ended

@@ -1,6 +1,8 @@
 //! The HTTP side of the control plane. Every route but the signed documents, the discovery document, the health check, the
-//! identity provider's logout and those of [`sign_in`] needs a proof of possession of a device key; see [`caller`].
+//! identity provider's logout, those of [`sign_in`] and the way in of [`administration`] needs a proof of possession of a key; see
+//! [`caller`].
 
+mod administration;
 mod audit;
 mod broker;
 mod caller;
@@ -9,6 +11,7 @@ mod enrol;
 mod events;
 mod fault;
 mod halts;
+mod leases;
 mod logout;
 mod refusals;
 mod session;
@@ -21,13 +24,17 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::routing::{get, post};
 use model::DeviceId;
-use org_protocol::{AUDIT_PATH, BATCH_BYTES, ENROL_PATH, EVENTS_PATH, HALTS_PATH, SESSION_PATH, SigningKey};
+use org_protocol::{
+    AUDIT_PATH, BATCH_BYTES, ENROL_PATH, EVENTS_PATH, HALTS_PATH, LEASES_PATH, SESSION_PATH, SigningKey,
+};
 use os::Clock;
 use tokio::sync::watch;
 use url::Url;
 
+use crate::admin::wire;
 use crate::broker::Broker;
 use crate::identity::Verifier;
+use crate::lending::Review;
 use crate::op::Op;
 use crate::publication::Publication;
 use crate::store::Store;
@@ -60,6 +67,8 @@ pub(crate) struct Plane {
     pub(crate) broker: Broker,
     /// What administrators have stopped.
     pub(crate) stopped: Stopped,
+    /// Has leases looked at again.
+    pub(crate) review: Review,
     /// Becomes true when the server is to end; streams end then.
     pub(crate) stopping: watch::Receiver<bool>,
 }
@@ -90,6 +99,11 @@ pub(crate) fn router(plane: Arc<Plane>) -> Router {
         .route("/v1/oidc/revoke", post(sign_in::revoke))
         .route("/v1/saml/metadata", get(sign_in::metadata))
         .layer(DefaultBodyLimit::max(sign_in::FORM_BODY));
+    let administration = Router::new()
+        .route(&at(wire::SIGN_IN_PATH), get(administration::way))
+        .route(&at(wire::SESSION_PATH), post(administration::open).delete(administration::close))
+        .route(&at(wire::ACT_PATH), post(administration::act))
+        .layer(DefaultBodyLimit::max(SMALL_BODY));
     let rest = Router::new()
         .route("/healthz", get(documents::health))
         .route("/.well-known/deskgate", get(documents::discovery))
@@ -101,8 +115,9 @@ pub(crate) fn router(plane: Arc<Plane>) -> Router {
         .route(&at(SESSION_PATH), post(session::open).delete(session::close))
         .route(&at(EVENTS_PATH), get(events::stream))
         .route(&at(HALTS_PATH), get(halts::halts))
+        .route(&at(LEASES_PATH), post(leases::lend))
         .layer(DefaultBodyLimit::max(SMALL_BODY));
-    let anybody = logouts.merge(answers).merge(sign_ins);
+    let anybody = logouts.merge(answers).merge(sign_ins).merge(administration);
     calls.merge(uploads).merge(anybody).merge(rest).fallback(nothing).with_state(plane)
 }
 

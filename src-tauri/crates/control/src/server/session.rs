@@ -7,20 +7,22 @@ use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
-use model::Digest;
+use model::{Digest, Subject};
 use org_protocol::{SESSION_FORMAT, SessionAnswer, SessionRequest};
 
 use super::caller::session_token;
-use super::enrol::{bounded, check_format, parsed, revoked, unknown};
-use super::{Fault, Shared};
+use super::enrol::{bounded, check_format, parsed, refuse_ended, suspended, unknown};
+use super::{Fault, Plane, Shared};
 use crate::identity::IdentityFault;
 use crate::secret::new_secret;
-use crate::store::NewSession;
+use crate::store::{Device, Holder, NewSession};
 
 /// How long a session lasts. It is renewed with a fresh ID token, which a provider does not give to somebody who left.
 const SESSION_LIFE: Duration = Duration::from_secs(3600);
 /// What session tokens begin with, so that they are recognised where they should not be.
 const TOKEN_PREFIX: &str = "dgs_";
+/// As above, the secrets by which copies of a device are noticed.
+const DEVICE_SECRET_PREFIX: &str = "dgd_";
 
 pub(super) async fn open(
     State(plane): Shared,
@@ -34,12 +36,10 @@ pub(super) async fn open(
     let before = session_token(&headers);
     let proof = plane.proof(&method, uri.path(), &headers, before).await?;
     let device = plane.store.device_of_key(&proof.thumbprint).await?.ok_or_else(unknown)?;
-    if device.revoked_at.is_some() {
-        return Err(revoked());
-    }
+    refuse_ended(&device)?;
     let SessionRequest { id_token, nonce_seed, access_token, .. } = &request;
     let access = access_token.as_deref();
-    let verified = plane.verified(id_token, access, nonce_seed, &proof.thumbprint).await?;
+    let verified = plane.verified(id_token, access, &nonce_seed.nonce(&proof.thumbprint)).await?;
     let now = plane.clock.now();
     let held = match before {
         Some(token) => plane.store.session(Digest::of(token.as_bytes()), now).await?,
@@ -66,6 +66,7 @@ pub(super) async fn open(
         now,
         expires,
     };
+    let next_secret = plane.follow(&device, request.secret.as_deref(), &verified.subject).await?;
     if !plane.store.open_session(&session).await? {
         return Err(IdentityFault::Ended.into());
     }
@@ -79,7 +80,32 @@ pub(super) async fn open(
         plane.journal.event(event).await?;
     }
     let subject = verified.subject;
-    Ok(Json(SessionAnswer { format: SESSION_FORMAT, token, expires, device: device.id, subject }))
+    Ok(Json(SessionAnswer {
+        format: SESSION_FORMAT,
+        token,
+        expires,
+        device: device.id,
+        subject,
+        next_secret: Some(next_secret),
+    }))
+}
+
+impl Plane {
+    /// Follows a device's secret, and gives the next. Where two hold its key, both are stopped and it is recorded.
+    async fn follow(&self, device: &Device, shown: Option<&str>, subject: &Subject) -> Result<String, Fault> {
+        let next = new_secret(DEVICE_SECRET_PREFIX)?;
+        let digest = |secret: &str| Digest::of(secret.as_bytes());
+        let now = self.clock.now();
+        match self.store.follow_device(device.id, shown.map(digest), digest(&next), now).await? {
+            Holder::Alone => Ok(next),
+            Holder::OneOfTwo => {
+                let event = EventRecord::new(AuditEvent::DeviceSuspended).of(subject.clone());
+                let event = event.with("device", device.id.to_string()).with("name", device.name.clone());
+                self.journal.event(event.with("why", "two hold its key")).await?;
+                Err(suspended())
+            }
+        }
+    }
 }
 
 /// The person signs out: the sign-in opens no session any more, on this device or with this ID token.
@@ -91,6 +117,7 @@ pub(super) async fn close(
 ) -> Result<StatusCode, Fault> {
     let caller = plane.caller(&method, uri.path(), &headers).await?;
     plane.store.sign_out(caller.session, plane.clock.now()).await?;
+    plane.review.ask();
     let event = EventRecord::new(AuditEvent::SignedOut).of(caller.subject);
     plane.journal.event(event.with("device", caller.device.to_string())).await?;
     Ok(StatusCode::NO_CONTENT)

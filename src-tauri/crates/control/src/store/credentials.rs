@@ -13,6 +13,10 @@ pub struct StoredCredential {
     pub version: u64,
     /// When the secret was last changed.
     pub changed_at: Timestamp,
+    /// Since when it may be known to somebody who must not use it any more: it was lent, and the lease was ended. It should be
+    /// rotated.
+    #[serde(default)]
+    pub exposed_at: Option<Timestamp>,
 }
 
 /// A sealed secret.
@@ -50,7 +54,8 @@ impl Store {
         sqlx::query(
             "INSERT INTO credentials (id, version, sealed, changed_at) VALUES (?, ?, ?, ?)
              ON CONFLICT (id) DO UPDATE
-             SET version = excluded.version, sealed = excluded.sealed, changed_at = excluded.changed_at",
+             SET version = excluded.version, sealed = excluded.sealed, changed_at = excluded.changed_at,
+                 exposed_at = NULL",
         )
         .bind(id.as_str())
         .bind(signed(credential.version))
@@ -79,16 +84,17 @@ impl Store {
     /// # Errors
     /// A [`StoreFault`].
     pub(crate) async fn credentials(&self) -> Result<Vec<StoredCredential>, StoreFault> {
-        let rows: Vec<(String, i64, i64)> =
-            sqlx::query_as("SELECT id, version, changed_at FROM credentials ORDER BY id")
+        let rows: Vec<(String, i64, i64, Option<i64>)> =
+            sqlx::query_as("SELECT id, version, changed_at, exposed_at FROM credentials ORDER BY id")
                 .fetch_all(&self.readers)
                 .await?;
         rows.into_iter()
-            .map(|(id, version, changed_at)| {
+            .map(|(id, version, changed_at, exposed_at)| {
                 Ok(StoredCredential {
                     id: parsed("credential id", &id)?,
                     version: unsigned(version),
                     changed_at: Timestamp::from_micros(changed_at),
+                    exposed_at: exposed_at.map(Timestamp::from_micros),
                 })
             })
             .collect()

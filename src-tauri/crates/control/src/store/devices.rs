@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use model::{DeviceId, Subject, Timestamp};
-use org_protocol::{DeviceDescription, EventKind};
+use model::{DeviceId, Digest, Subject, Timestamp};
+use org_protocol::{DeviceDescription, EventKind, KeyProtection};
 
+use super::enrolment::spend;
 use super::{IMMEDIATE, Store, StoreFault, from_json, parsed};
 
 /// A device that is known.
@@ -28,6 +29,32 @@ pub struct Device {
     pub seen_at: Timestamp,
     /// Since when it is revoked.
     pub revoked_at: Option<Timestamp>,
+    /// Since when it is suspended, because another device holds its key as well.
+    pub suspended_at: Option<Timestamp>,
+    /// What keeps its key, where it has said so.
+    pub key_protection: Option<KeyProtection>,
+    /// The number of the enrolment token that it came with.
+    pub enrolment_token: Option<i64>,
+}
+
+/// What became of an enrolment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Enrolment {
+    /// The device is known.
+    Known(Box<Device>),
+    /// It is not: it needs a token, and has shown none that is good.
+    NoToken,
+}
+
+#[cfg(test)]
+impl Enrolment {
+    /// The device, in tests that show all that is needed.
+    pub(crate) fn known(self) -> Device {
+        match self {
+            Self::Known(device) => *device,
+            Self::NoToken => panic!("a token was needed"),
+        }
+    }
 }
 
 /// A device to be known from now on.
@@ -41,9 +68,31 @@ pub(crate) struct NewDevice<'a> {
     pub description: &'a DeviceDescription,
     /// Who enrols it.
     pub subject: &'a Subject,
+    /// What keeps its key.
+    pub key_protection: Option<KeyProtection>,
+    /// Whether a device that is not known yet needs a token, and the one that it shows.
+    pub token: (bool, Option<Digest>),
 }
 
-type DeviceRow = (String, String, String, String, String, String, i64, i64, Option<i64>);
+/// What every look at a device reads.
+const COLUMNS: &str =
+    "id, name, platform, app_version, content_formats, label, enrolled_at, seen_at, revoked_at, suspended_at,
+                       key_protection, enrolment_token";
+
+type DeviceRow = (
+    String,
+    String,
+    String,
+    String,
+    String,
+    String,
+    i64,
+    i64,
+    Option<i64>,
+    Option<i64>,
+    Option<String>,
+    Option<i64>,
+);
 
 impl Store {
     /// Knows a device by its key. The same key again keeps its id and only renews the description; an id that another
@@ -51,9 +100,24 @@ impl Store {
     ///
     /// # Errors
     /// A [`StoreFault`].
-    pub(crate) async fn enrol(&self, device: &NewDevice<'_>, now: Timestamp) -> Result<Device, StoreFault> {
+    pub(crate) async fn enrol(
+        &self,
+        device: &NewDevice<'_>,
+        now: Timestamp,
+    ) -> Result<Enrolment, StoreFault> {
         let (description, subject) = (device.description, device.subject);
         let mut transaction = self.writer.begin_with(IMMEDIATE).await?;
+        let known: i64 = sqlx::query_scalar("SELECT count(*) FROM devices WHERE thumbprint = ?")
+            .bind(device.thumbprint)
+            .fetch_one(&mut *transaction)
+            .await?;
+        let token = match device.token {
+            (_, Some(digest)) if known == 0 => spend(&mut transaction, digest, now).await?,
+            (_, Some(_) | None) => None,
+        };
+        if known == 0 && device.token.0 && token.is_none() {
+            return Ok(Enrolment::NoToken);
+        }
         let taken: i64 = sqlx::query_scalar(
             "SELECT (SELECT count(*) FROM devices WHERE id = ?1 AND thumbprint <> ?2)
                   + (SELECT count(*) FROM identity WHERE device = ?1)",
@@ -64,11 +128,12 @@ impl Store {
         .await?;
         let id = if taken == 0 { device.id } else { DeviceId::new() };
         sqlx::query(
-            "INSERT INTO devices (id, thumbprint, name, platform, app_version, content_formats, issuer, subject, label, enrolled_at, seen_at)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+            "INSERT INTO devices (id, thumbprint, name, platform, app_version, content_formats, issuer, subject, label, enrolled_at, seen_at,
+                                  key_protection, enrolment_token)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
              ON CONFLICT (thumbprint) DO UPDATE
              SET name = excluded.name, platform = excluded.platform, app_version = excluded.app_version,
-                 content_formats = excluded.content_formats",
+                 content_formats = excluded.content_formats, key_protection = excluded.key_protection",
         )
         .bind(id.to_string())
         .bind(device.thumbprint)
@@ -81,11 +146,15 @@ impl Store {
         .bind(subject.label())
         .bind(now.micros())
         .bind(now.micros())
+        .bind(device.key_protection.map(KeyProtection::as_str))
+        .bind(token)
         .execute(&mut *transaction)
         .await?;
         transaction.commit().await?;
         let known = self.device_of_key(device.thumbprint).await?;
-        known.ok_or_else(|| StoreFault::Unreadable { what: "device", reason: "it is not there".to_owned() })
+        let known = known
+            .ok_or_else(|| StoreFault::Unreadable { what: "device", reason: "it is not there".to_owned() })?;
+        Ok(Enrolment::Known(Box::new(known)))
     }
 
     /// The device that holds a key.
@@ -93,10 +162,9 @@ impl Store {
     /// # Errors
     /// A [`StoreFault`].
     pub(crate) async fn device_of_key(&self, thumbprint: &str) -> Result<Option<Device>, StoreFault> {
-        let row: Option<DeviceRow> = sqlx::query_as(
-            "SELECT id, name, platform, app_version, content_formats, label, enrolled_at, seen_at, revoked_at
-             FROM devices WHERE thumbprint = ?",
-        )
+        let row: Option<DeviceRow> = sqlx::query_as(sqlx::AssertSqlSafe(format!(
+            "SELECT {COLUMNS} FROM devices WHERE thumbprint = ?"
+        )))
         .bind(thumbprint)
         .fetch_optional(&self.readers)
         .await?;
@@ -135,10 +203,9 @@ impl Store {
     /// # Errors
     /// A [`StoreFault`].
     pub(crate) async fn devices(&self) -> Result<Vec<Device>, StoreFault> {
-        let rows: Vec<DeviceRow> = sqlx::query_as(
-            "SELECT id, name, platform, app_version, content_formats, label, enrolled_at, seen_at, revoked_at
-             FROM devices ORDER BY enrolled_at DESC, id",
-        )
+        let rows: Vec<DeviceRow> = sqlx::query_as(sqlx::AssertSqlSafe(format!(
+            "SELECT {COLUMNS} FROM devices ORDER BY enrolled_at DESC, id"
+        )))
         .fetch_all(&self.readers)
         .await?;
         rows.into_iter().map(device).collect()
@@ -177,24 +244,29 @@ impl Store {
 }
 
 fn device(row: DeviceRow) -> Result<Device, StoreFault> {
-    let (id, name, platform, app_version, formats, enrolled_by, enrolled_at, seen_at, revoked_at) = row;
+    let (id, name, platform, app_version, formats, enrolled_by, enrolled_at, seen_at, revoked_at, ..) = &row;
+    let (.., suspended_at, key_protection, enrolment_token) = &row;
     Ok(Device {
-        id: parsed("device id", &id)?,
-        name,
-        platform,
-        app_version,
-        content_formats: from_json("list of formats", &formats)?,
-        enrolled_by,
-        enrolled_at: Timestamp::from_micros(enrolled_at),
-        seen_at: Timestamp::from_micros(seen_at),
+        id: parsed("device id", id)?,
+        name: name.clone(),
+        platform: platform.clone(),
+        app_version: app_version.clone(),
+        content_formats: from_json("list of formats", formats)?,
+        enrolled_by: enrolled_by.clone(),
+        enrolled_at: Timestamp::from_micros(*enrolled_at),
+        seen_at: Timestamp::from_micros(*seen_at),
         revoked_at: revoked_at.map(Timestamp::from_micros),
+        suspended_at: suspended_at.map(Timestamp::from_micros),
+        // What a later version wrote is not known here.
+        key_protection: key_protection
+            .as_ref()
+            .and_then(|it| serde_json::from_value(it.as_str().into()).ok()),
+        enrolment_token: *enrolment_token,
     })
 }
 
 #[cfg(test)]
 mod tests {
-    use model::Digest;
-
     use super::super::NewSession;
     use super::super::tests::store;
     use super::*;
@@ -215,8 +287,15 @@ mod tests {
             content_formats: org_protocol::readable_formats(),
         };
         let subject = Subject::local("alice");
-        let device = NewDevice { thumbprint, id, description: &description, subject: &subject };
-        store.enrol(&device, NOW).await.expect("enrols")
+        let device = NewDevice {
+            thumbprint,
+            id,
+            description: &description,
+            subject: &subject,
+            key_protection: Some(KeyProtection::Os),
+            token: (false, None),
+        };
+        store.enrol(&device, NOW).await.expect("enrols").known()
     }
 
     async fn opened(store: &Store, token: Digest, device: DeviceId) {

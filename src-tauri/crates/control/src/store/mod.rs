@@ -3,12 +3,16 @@
 //! What is answered with a receipt or a success is on disk first: the writer syncs at each commit. Nothing here knows
 //! HTTP, keys or policy.
 
+mod administrators;
+mod clones;
 mod credentials;
 mod devices;
 mod documents;
+mod enrolment;
 mod events;
 mod grants;
 mod halts;
+mod leases;
 mod proofs;
 mod records;
 mod sessions;
@@ -23,12 +27,17 @@ use sqlx::sqlite::{
 };
 use tokio::sync::watch;
 
+pub(crate) use administrators::NewAdministrator;
+pub(crate) use clones::Holder;
 pub(crate) use credentials::SealedCredential;
 pub use credentials::StoredCredential;
 pub use devices::Device;
-pub(crate) use devices::NewDevice;
+pub(crate) use devices::{Enrolment, NewDevice};
+pub use enrolment::EnrolmentToken;
+pub(crate) use enrolment::NewEnrolmentToken;
 pub(crate) use grants::NewGrant;
 pub use halts::{KnownPerson, StandingHalt};
+pub use leases::LiveLease;
 pub use records::Filter;
 pub(crate) use records::{Appended, ChainEnd, StoredLine};
 pub(crate) use sessions::{Ending, NewSession};

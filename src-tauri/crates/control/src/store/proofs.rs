@@ -47,6 +47,7 @@ mod tests {
         let (_dir, store) = store().await;
         let proof = |jti: &str, thumbprint: &str| Proof {
             thumbprint: thumbprint.to_owned(),
+            key: serde_json::from_str(r#"{"kty":"EC","crv":"P-256","x":"","y":""}"#).expect("a key"),
             jti: jti.to_owned(),
             issued: Timestamp::from_seconds(100),
         };

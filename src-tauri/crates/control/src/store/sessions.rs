@@ -4,6 +4,7 @@ use model::{DeviceId, Digest, Subject, Timestamp};
 use org_protocol::EventKind;
 use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 
+use super::administrators::dismiss_all;
 use super::{IMMEDIATE, Store, StoreFault, from_json, parsed};
 use crate::identity::SignIn;
 
@@ -136,7 +137,8 @@ impl Store {
         let row: Option<Row> = sqlx::query_as(
             "SELECT s.device, d.thumbprint, s.subject, s.expires_at, s.sid, s.signed_in_at, s.nonce
              FROM sessions s JOIN devices d ON d.id = s.device
-             WHERE s.token_digest = ? AND s.expires_at > ? AND s.revoked_at IS NULL AND d.revoked_at IS NULL",
+             WHERE s.token_digest = ? AND s.expires_at > ? AND s.revoked_at IS NULL AND d.revoked_at IS NULL
+                   AND d.suspended_at IS NULL",
         )
         .bind(token.to_string())
         .bind(now.micros())
@@ -353,6 +355,7 @@ async fn end(
         Ending::Person { issuer, subject, before, all } => {
             note(transaction, (issuer, "person", subject), before, now).await?;
             let before = if all { i64::MAX } else { before.micros() };
+            dismiss_all(transaction, issuer, (None, Some(subject))).await?;
             note_known(transaction, issuer, (None, Some(subject)), before, now).await?;
             live.push(" AND issuer = ").push_bind(issuer);
             live.push(" AND person = ").push_bind(subject);
@@ -361,6 +364,7 @@ async fn end(
         }
         Ending::Session { issuer, sid, subject, before } => {
             note(transaction, (issuer, "sid", sid), before, now).await?;
+            dismiss_all(transaction, issuer, (Some(sid), None)).await?;
             note_known(transaction, issuer, (Some(sid), subject), before.micros(), now).await?;
             live.push(" AND issuer = ").push_bind(issuer);
             live.push(" AND (sid = ").push_bind(sid);

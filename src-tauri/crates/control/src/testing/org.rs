@@ -145,6 +145,16 @@ impl ServedOrg {
         named
     }
 
+    /// Adds a connector `ledger` to an authored folder: the warehouse once more, as a program that is lent its accounts.
+    pub fn with_ledger(folder: &Path) {
+        let read = |file: &str| std::fs::read_to_string(folder.join(file)).expect("reads");
+        let write = |file: &str, text: &str| std::fs::write(folder.join(file), text).expect("writes");
+        write("connectors/ledger.toml", &read("connectors/warehouse.toml").replace("brokered", "leased"));
+        write("connectors/ledger.tools.json", TOOLS);
+        let servers = read("servers/analyst.toml").replace("[\"warehouse\"]", "[\"warehouse\", \"ledger\"]");
+        write("servers/analyst.toml", &servers);
+    }
+
     /// Changes the root document from the next publication on.
     pub fn rotate_root(&mut self) {
         self.root_version += 1;

@@ -8,7 +8,7 @@ use model::{CallId, DeviceId, Digest, Timestamp};
 use org_protocol::dpop::{self, Fresh, Jwk, ProofFor};
 use org_protocol::{
     BROKER_CONTEXT_HEADER, BROKER_FORMAT, BrokerContext, DeviceDescription, ENROL_PATH, EnrolAnswer,
-    EnrolRequest, NonceSeed, SESSION_FORMAT, SESSION_PATH, SessionAnswer, SessionRequest,
+    EnrolRequest, KeyProtection, NonceSeed, SESSION_FORMAT, SESSION_PATH, SessionAnswer, SessionRequest,
 };
 use os::Clock as _;
 use p256::ecdsa::signature::Signer as _;
@@ -35,6 +35,9 @@ pub(crate) struct Device<'o> {
     pub(crate) id: Option<DeviceId>,
     pub(crate) seed: NonceSeed,
     pub(crate) description: DeviceDescription,
+    /// What came with the session before.
+    pub(crate) secret: Option<String>,
+    pub(crate) enrolment_token: Option<String>,
 }
 
 impl<'o> Device<'o> {
@@ -48,7 +51,24 @@ impl<'o> Device<'o> {
             app_version: "0.1.0".to_owned(),
             content_formats: org_protocol::readable_formats(),
         };
-        Self { org, key, token: None, id: None, seed: NonceSeed::from_bytes(bytes), description }
+        let seed = NonceSeed::from_bytes(bytes);
+        Self { org, key, token: None, id: None, seed, description, secret: None, enrolment_token: None }
+    }
+
+    /// A computer with the same key and all that this one has kept.
+    pub(crate) fn copy(&self) -> Self {
+        let description = self.description.clone();
+        let (seed, secret) = (self.seed.clone(), self.secret.clone());
+        Self {
+            org: self.org,
+            key: self.key.clone(),
+            token: None,
+            id: self.id,
+            seed,
+            description,
+            secret,
+            enrolment_token: None,
+        }
     }
 
     pub(crate) fn jwk(&self) -> Jwk {
@@ -99,6 +119,8 @@ impl<'o> Device<'o> {
             nonce_seed: self.seed.clone(),
             id: self.id.unwrap_or_else(DeviceId::new),
             device: self.description.clone(),
+            key_protection: Some(KeyProtection::Os),
+            enrolment_token: self.enrolment_token.clone(),
         }
     }
 
@@ -120,10 +142,12 @@ impl<'o> Device<'o> {
             nonce_seed: self.seed.clone(),
             access_token: None,
             device: Some(self.description.clone()),
+            secret: self.secret.clone(),
         };
         let answer = self.request(Method::POST, SESSION_PATH).json(&body).send().await.expect("answers");
         let answer: SessionAnswer = read(answer).await?;
         self.token = Some(answer.token.clone());
+        self.secret = answer.next_secret.clone();
         Ok(answer)
     }
 

@@ -3,9 +3,11 @@
 
 mod admin_guide;
 mod administration;
+mod administrators;
 mod authoring;
 mod broker;
 mod commands;
+mod copies;
 mod documents;
 mod enrolment;
 mod events;

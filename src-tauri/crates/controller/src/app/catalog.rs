@@ -488,7 +488,7 @@ fn accepted_by_organisation(managed: &Managed, id: &AccountId, listing: Option<&
 
 /// The accounts in whose name tools are listed here; those at the organisation were listed by whoever pinned them.
 fn listed_here(offering: &Offering) -> impl Iterator<Item = &AccountId> {
-    let here = |spec: &ConnectorSpec| !matches!(spec.credential, CredentialSpec::Brokered { .. });
+    let here = |spec: &ConnectorSpec| !spec.credential.is_shared();
     offering.accounts.iter().filter(move |(_, spec)| here(spec)).map(|(id, _)| id)
 }
 
@@ -538,7 +538,7 @@ fn view(basis: &Basis, server: &ServerId, spec: &ServerSpec) -> ServerView {
 
 /// What a connector contributes; nothing but tools where it is at the organisation.
 fn offer(id: &AccountId, spec: &ConnectorSpec, tools: Tools, heard: Option<&Listing>) -> Offer {
-    let is_elsewhere = matches!(spec.credential, CredentialSpec::Brokered { .. });
+    let is_elsewhere = spec.credential.is_shared();
     let entries = |of: fn(&Listing) -> &Entries| heard.map(of).cloned().unwrap_or_default();
     Offer {
         account: id.clone(),

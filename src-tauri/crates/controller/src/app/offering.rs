@@ -167,6 +167,13 @@ impl Offering {
         }
     }
 
+    /// Nothing, and why: nobody decides here.
+    pub(crate) fn none(why: Advice) -> Self {
+        let mut none = Self::personal(&Loaded::default());
+        none.validity = Validity::Denied(why);
+        none
+    }
+
     /// When nothing is permitted any more, and why then.
     pub(crate) fn end(&self) -> Option<(Timestamp, Advice)> {
         let By::Organisation(managed) = &self.by else { return None };

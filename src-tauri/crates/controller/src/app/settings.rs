@@ -121,7 +121,7 @@ impl Settings {
         let settings: Self = toml::from_str(text).map_err(|fault| fault.to_string().trim().to_owned())?;
         for (id, connector) in &settings.connectors {
             connector.transport().map_err(|fault| format!("connector {id}: {fault}"))?;
-            if let CredentialSpec::Brokered { .. } = connector.credential {
+            if connector.credential.is_shared() {
                 return Err(format!("connector {id}: only an organisation can share credentials"));
             }
             if let CredentialSpec::Enterprise { .. } = connector.credential {

@@ -425,6 +425,9 @@ impl Desk {
         for advice in state.advice() {
             text.push_str(&format!("\n! {advice}"));
         }
+        if let Some(managed) = &state.managed {
+            text.push_str(&format!("\n  {}", words::machine(managed)));
+        }
         match serde_json::to_value(&window) {
             Ok(json) => Report::Ok { text, json },
             Err(fault) => {

@@ -4,16 +4,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use audit::{AuditEvent, EventRecord, Journal, JournalConfig, JournalFault};
+use audit::{AuditEvent, EventRecord, Journal};
 use connector::{Connectors, Voucher};
 use gateway::{Gate, GateConfig, Listening, Snapshots, Switch};
-use issuer::{Issuer, IssuerConfig, Limits, Named, Resources};
-use model::{AccountId, Advice, BoxFuture, DeviceId, ForPerson, ServerId, Subject};
+use issuer::{Issuer, IssuerConfig, Limits};
+use model::{AccountId, Advice, DeviceId, ForPerson, Subject};
+use org::Org;
 use os::{Clock, InstanceLock, SystemClock};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use upstream::HttpClient;
-use vault::{Keychain, SystemKeychain, Vault};
+use vault::{SystemKeychain, Vault};
 
 use super::accounts::{AccountParts, OwnAccounts};
 use super::bridges::Bridges;
@@ -25,17 +26,21 @@ use super::follow::{follow_journal, follow_keychain, follow_settings};
 use super::home::Home;
 use super::ledger::Ledger;
 use super::logs::Logs;
-use super::membership::{self, Joined, Membership, MembershipParts, OrgBroker, SignIn, Source, Stopped};
+use super::machine::{Machine, Watcher};
+use super::membership::{Joined, Membership, MembershipParts, OrgBroker, OrgLender, SignIn, Source, Stopped};
+use super::offered::Offered;
 use super::offering::Offering;
+use super::open::{Opened, open};
 use super::pins::Pins;
 use super::present::Present;
 use super::published::Published;
-use super::settings::{Loaded, OrganisationSettings, SettingsFault};
+use super::settings::{Loaded, SettingsFault};
 use super::socket;
-use super::tell::{Tell, issuer_event, visible_servers};
+use super::tell::{Tell, issuer_event};
 use crate::effect::Shell;
 use crate::event::Event;
 use crate::pending::{Now, PendingDesk, Surface};
+use crate::run::Ended;
 use crate::state::{AppState, Session};
 
 const CALL_DEADLINE: Duration = Duration::from_secs(120);
@@ -70,18 +75,7 @@ pub struct App {
     pub logs: Logs,
     /// Where assistants connect: `http://127.0.0.1:<port>`.
     pub address: String,
-    ending: JoinHandle<()>,
-}
-
-/// The parts that hold state on disk, opened.
-struct Opened {
-    lock: InstanceLock,
-    device: DeviceId,
-    vault: Vault,
-    settings: Result<Loaded, SettingsFault>,
-    joined: Option<Joined>,
-    journal: Journal,
-    found: Vec<EventRecord>,
+    ending: JoinHandle<Ended>,
 }
 
 /// Starts everything and returns once calls are taken.
@@ -90,49 +84,10 @@ struct Opened {
 /// A [`StartFault`]: nothing runs then. Damaged state is none; it is set aside and reported.
 pub async fn start(options: Options) -> Result<App, StartFault> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let opened = open(&options.home, Arc::new(SystemKeychain), &clock).await?;
+    let opened = open(&options, Arc::new(SystemKeychain), &clock).await?;
     let listening = gateway::bind(options.home.kept_port()).await?;
     options.home.keep_port(listening.port())?;
     run(options, clock, opened, listening).await
-}
-
-async fn open(
-    home: &Home,
-    keychain: Arc<dyn Keychain>,
-    clock: &Arc<dyn Clock>,
-) -> Result<Opened, StartFault> {
-    home.create()?;
-    let lock = os::lock_instance(&home.lock())?;
-    let device = home.device()?;
-    let vault = Vault::open(&home.vault(), keychain, Arc::clone(clock)).await;
-    let settings = Loaded::read(&home.settings());
-    let at = OrganisationSettings::find(&home.settings());
-    let joined = match at {
-        Some(at) => Some(
-            membership::join(at, home, device, vault.clone(), Arc::clone(clock))
-                .await
-                .map_err(StartFault::Organisation)?,
-        ),
-        None => None,
-    };
-    let config = JournalConfig {
-        // Records of another organisation, or of none, are never sent to this one.
-        org: joined.as_ref().map(|joined| joined.id.clone()),
-        ..JournalConfig::new(home.journal(), device, vault.mac_key("audit"))
-    };
-    let journal_clock = Arc::clone(clock);
-    let (journal, recovery) = tokio::task::spawn_blocking(move || Journal::open(config, journal_clock))
-        .await
-        .map_err(|_| JournalFault::Closed)??;
-    let mut found: Vec<_> = vault
-        .found()
-        .into_iter()
-        .map(|found| EventRecord::new(AuditEvent::StateSetAside).with("what", format!("{:?}", found.finding)))
-        .collect();
-    if !recovery.detail.is_empty() {
-        found.push(EventRecord::new(AuditEvent::JournalRepaired).with("detail", recovery.detail));
-    }
-    Ok(Opened { lock, device, vault, settings, joined, journal, found })
 }
 
 /// What almost every part needs.
@@ -161,16 +116,17 @@ async fn run(
     opened: Opened,
     listening: Listening,
 ) -> Result<App, StartFault> {
-    let Opened { lock, device, vault, settings, joined, journal, found } = opened;
+    let Opened { lock, device, vault, machine, settings, joined, journal, found } = opened;
     let Options { home, desktop, shell, list_grace } = options;
     let address = format!("http://127.0.0.1:{}", listening.port());
     let (events, inbox) = mpsc::unbounded_channel();
-    let base = base(&home, surface(desktop, &settings), clock, vault, journal, events, &address);
+    let base = base(&home, surface(desktop, &machine, &settings), clock, vault, journal, events, &address);
     // Before anything is read: what is unlocked while this starts has to be read again.
     let was_sealed = !base.vault.is_durable();
     let parts = membership_parts(&base);
-    let Rule { offerings, present, source } = rule(&home, &base, &settings, joined, &parts);
+    let Rule { offerings, present, source } = rule(&home, &base, &machine, &settings, joined, &parts);
     let shared = source.is_some();
+    let org = source.as_ref().map(|(source, _)| source.org().clone());
     let stopped = source.as_ref().map_or_else(Stopped::never, |(source, _)| source.stopped());
 
     let (wanted, asked) = mpsc::unbounded_channel();
@@ -179,12 +135,7 @@ async fn run(
     let accounts = OwnAccounts::new(account_parts(&base, voucher, http.clone(), &address, &wanted));
     let connectors = connectors(&base, http, &accounts, source.as_ref().map(|(source, _)| source));
     let sign_in = source.as_ref().map(|(_, sign_in)| Arc::clone(sign_in));
-    let offered = Offered {
-        snapshots: base.snapshots.clone(),
-        present: present.clone(),
-        offerings: offerings.clone(),
-        sign_in: sign_in.clone(),
-    };
+    let offered = offered(&base, &present, &offerings, sign_in.as_ref());
     let issuer = issuer(&base, listening.port(), offered).await?;
     let switch = Switch::default();
     let taken = watch::Sender::new(BTreeSet::new());
@@ -212,7 +163,7 @@ async fn run(
         .map_err(|fault| StartFault::Trust(fault.to_string()))?;
     catalog.begin().await;
     report_start(&base, &found, &issuer, &address, present.now().filter(|_| !shared));
-    follow(&base, shared, present.clone(), accounts.clone());
+    let watcher = follow(&base, (machine, org), shared, present.clone(), accounts.clone());
     if was_sealed {
         follow_unlocking(&base, &issuer, &accounts, sign_in.as_ref());
     }
@@ -237,10 +188,11 @@ async fn run(
     let server = tokio::spawn(gateway::serve(listening, gate, stopped));
     let Base { now, desk, events, journal, .. } = base;
     let controller = crate::run::run(AppState::starting(desktop), inbox, published, now, shell, engine);
-    let last = Last { stop, socket, catalog, server, accounts, membership, journal, lock };
+    let last = Last { stop, socket, catalog, server, watcher, accounts, membership, journal, lock };
     let ending = tokio::spawn(async move {
-        controller.await;
+        let ended = controller.await;
         last.end().await;
+        ended
     });
     Ok(App { state, events, desk, logs, address, ending })
 }
@@ -251,6 +203,7 @@ struct Last {
     socket: JoinHandle<()>,
     catalog: JoinHandle<()>,
     server: JoinHandle<()>,
+    watcher: JoinHandle<()>,
     accounts: OwnAccounts,
     membership: Option<Membership>,
     journal: Journal,
@@ -263,6 +216,7 @@ impl Last {
         let _ = self.stop.send(true);
         self.socket.abort();
         self.catalog.abort();
+        self.watcher.abort();
         if let Err(error) = self.server.await {
             tracing::error!(%error, "the server ended badly");
         }
@@ -276,11 +230,12 @@ impl Last {
     }
 }
 
-fn surface(desktop: bool, settings: &Result<Loaded, SettingsFault>) -> Surface {
+fn surface(desktop: bool, machine: &Machine, settings: &Result<Loaded, SettingsFault>) -> Surface {
     if desktop {
         return Surface::Desktop;
     }
-    let answers_allowed = settings.as_ref().is_ok_and(|loaded| loaded.settings.answer_in_terminal);
+    let own = settings.as_ref().is_ok_and(|loaded| loaded.settings.answer_in_terminal);
+    let answers_allowed = machine.terminal_answers().unwrap_or(own);
     Surface::Terminal { browser: crate::can_open_browser(), answers_allowed }
 }
 
@@ -304,6 +259,7 @@ fn base(
 fn rule(
     home: &Home,
     base: &Base,
+    machine: &Machine,
     settings: &Result<Loaded, SettingsFault>,
     joined: Option<Joined>,
     parts: &MembershipParts,
@@ -320,11 +276,11 @@ fn rule(
         }
         None => {
             let (_, user) = os::current_user();
-            Rule {
-                offerings: follow_settings(home.settings(), base.tell.clone(), settings),
-                present: Present::always(Subject::local(user)),
-                source: None,
-            }
+            let offerings = match machine.nothing() {
+                Some(why) => watch::Sender::new(Arc::new(Offering::none(why))).subscribe(),
+                None => follow_settings(home.settings(), base.tell.clone(), settings),
+            };
+            Rule { offerings, present: Present::always(Subject::local(user)), source: None }
         }
     }
 }
@@ -359,11 +315,19 @@ fn account_parts(
     }
 }
 
-/// What changes by itself is noticed from now on.
-fn follow(base: &Base, shared: bool, present: Present, accounts: OwnAccounts) {
+/// What changes by itself is noticed from now on. What is returned watches the machine, and keeps the journal open.
+fn follow(
+    base: &Base,
+    (machine, org): (Machine, Option<Org>),
+    shared: bool,
+    present: Present,
+    accounts: OwnAccounts,
+) -> JoinHandle<()> {
     follow_keychain(base.vault.clone(), base.tell.clone());
     follow_journal(base.journal.clone(), shared, base.tell.clone());
     tokio::spawn(follow_present(present, accounts, base.tell.clone()));
+    let watcher = Watcher { first: machine, org, tell: base.tell.clone(), journal: base.journal.clone() };
+    tokio::spawn(watcher.run())
 }
 
 /// Has everything that reads the vault when it starts read it again, should the keychain have been out of reach then. A
@@ -404,10 +368,25 @@ fn connectors(base: &Base, http: HttpClient, accounts: &OwnAccounts, source: Opt
         http,
         accounts: Arc::new(accounts.clone()),
         broker: source.map(|source| Arc::new(OrgBroker(source.org().clone())) as _),
+        lender: source.map(|source| Arc::new(OrgLender(source.org().clone())) as _),
         environment: environment(),
         opening_deadline: OPENING_DEADLINE,
         clock: Arc::clone(&base.clock),
     })
+}
+
+fn offered(
+    base: &Base,
+    present: &Present,
+    offerings: &watch::Receiver<Arc<Offering>>,
+    sign_in: Option<&Arc<SignIn>>,
+) -> Offered {
+    Offered {
+        snapshots: base.snapshots.clone(),
+        present: present.clone(),
+        offerings: offerings.clone(),
+        sign_in: sign_in.cloned(),
+    }
 }
 
 async fn issuer(base: &Base, port: u16, offered: Offered) -> Result<Arc<Issuer>, StartFault> {
@@ -505,47 +484,11 @@ fn socket_desk(
 }
 
 impl App {
-    /// Waits until the application has ended: the person quit, and everything is on disk.
-    pub async fn ended(self) {
-        if let Err(error) = self.ending.await {
+    /// Waits until the application has ended, and everything is on disk.
+    pub async fn ended(self) -> Ended {
+        self.ending.await.unwrap_or_else(|error| {
             tracing::error!(%error, "the application ended badly");
-        }
-    }
-}
-
-/// The virtual servers and the person, for the authorization server.
-struct Offered {
-    snapshots: Snapshots,
-    present: Present,
-    offerings: watch::Receiver<Arc<Offering>>,
-    sign_in: Option<Arc<SignIn>>,
-}
-
-impl Resources for Offered {
-    fn server(&self, server: &ServerId) -> Option<String> {
-        self.snapshots.current().servers.get(server).map(|view| view.title.clone())
-    }
-
-    fn servers(&self) -> Vec<ServerId> {
-        visible_servers(&self.snapshots.current(), self.present.now().as_deref())
-    }
-
-    fn current_subject(&self) -> Option<Arc<Subject>> {
-        self.present.now()
-    }
-
-    fn named(&self, client_id: &str) -> Named {
-        self.offerings.borrow().assistant(client_id)
-    }
-
-    fn signed_in(&self) -> BoxFuture<'_, Option<Arc<Subject>>> {
-        Box::pin(async {
-            if let (None, Some(sign_in)) = (self.present.now(), &self.sign_in)
-                && let Err(advice) = sign_in.sign_in_for_assistant().await
-            {
-                tracing::info!(%advice, "nobody signed in for an assistant that asks");
-            }
-            self.present.now()
+            Ended::Quit
         })
     }
 }

@@ -321,7 +321,7 @@ fn connector(spec: &ConnectorSpec) -> Connector {
         | CredentialSpec::UserToken { .. }
         | CredentialSpec::ClientCredentials { .. }
         | CredentialSpec::Enterprise { .. } => CredentialKind::Own,
-        CredentialSpec::Brokered { .. } => CredentialKind::Shared,
+        CredentialSpec::Brokered { .. } | CredentialSpec::Leased { .. } => CredentialKind::Shared,
     };
     let runs = match (&spec.credential, &spec.url, spec.command.first()) {
         (CredentialSpec::Brokered { .. }, _, _) => Runs::AtOrganisation,

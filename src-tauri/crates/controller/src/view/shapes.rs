@@ -60,6 +60,8 @@ pub struct WindowView {
     pub policy: Option<PolicyView>,
     /// What is decided for the person, and by whom.
     pub settings: Vec<SettingView>,
+    /// What IT has left out of menus: quit, sign-out, pause, settings.
+    pub hidden: Vec<String>,
     /// The file that a person edits in personal mode.
     pub settings_file: String,
     /// What signing out would mean; none where nobody is signed in to an organisation.
@@ -499,6 +501,6 @@ pub struct SettingView {
     pub name: String,
     /// What it is set to, in words.
     pub value: String,
-    /// Whether the organisation has set it.
-    pub managed: bool,
+    /// Who has set it, where it is not the person's to set.
+    pub managed_by: Option<String>,
 }

@@ -147,11 +147,16 @@ fn arguments_become_a_form_and_nothing_is_left_out() {
 
 #[test]
 fn everything_managed_is_marked_so() {
-    let own: Vec<_> = window(&ready()).settings.into_iter().filter(|it| it.managed).collect();
+    let own: Vec<_> = window(&ready()).settings.into_iter().filter(|it| it.managed_by.is_some()).collect();
     assert_eq!(own, []);
     let managed = window(&managed());
     assert_eq!(managed.manager.organisation.as_deref(), Some("Acme"));
-    assert!(managed.settings.iter().any(|it| it.managed && it.name == "Sign-in opens"));
+    assert!(
+        managed
+            .settings
+            .iter()
+            .any(|it| it.managed_by.as_deref() == Some("Acme") && it.name == "Sign-in opens")
+    );
 }
 
 #[test]

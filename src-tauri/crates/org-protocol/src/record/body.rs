@@ -379,6 +379,10 @@ event_kinds! {
     SessionEnded = "session-ended",
     /// The device was enrolled with an organisation.
     Enrolled = "enrolled",
+    /// A device was not enrolled.
+    EnrolmentRefused = "enrolment-refused",
+    /// Two devices hold one key; both are stopped.
+    DeviceSuspended = "device-suspended",
     /// A person allowed an assistant to use a virtual server.
     ConsentGiven = "consent-given",
     /// A person or a deadline refused it.
@@ -405,6 +409,10 @@ event_kinds! {
     BundleApplied = "bundle-applied",
     /// A policy bundle was refused; the last good one stays.
     BundleRefused = "bundle-refused",
+    /// What the administrator has set on the machine changed.
+    ManagedChanged = "managed-changed",
+    /// What the administrator has set on the machine cannot be used; nothing of it is obeyed.
+    ManagedRefused = "managed-refused",
     /// A connector's tool is not what was accepted; it is held.
     ToolHeld = "tool-held",
     /// Somebody accepted a changed tool.
@@ -427,6 +435,14 @@ event_kinds! {
     ReceiptRefused = "receipt-refused",
     /// An administrator did something.
     Administration = "administration",
+    /// A shared credential was lent to a device.
+    LeaseGranted = "lease-granted",
+    /// It goes on being lent.
+    LeaseRenewed = "lease-renewed",
+    /// It was not lent.
+    LeaseRefused = "lease-refused",
+    /// A lease was ended before its time.
+    LeaseEnded = "lease-ended",
     /// What administrators have stopped beside the policy is another thing than before.
     HaltsChanged = "halts-changed",
     /// A shared credential was used, on behalf of a call, by the control plane.

@@ -219,6 +219,7 @@ pub(crate) fn session_answer(subject: &Subject) -> (u16, String) {
         expires: Timestamp::from_seconds(SystemClock.now().seconds() + 3600),
         device: DeviceId::new(),
         subject: subject.clone(),
+        next_secret: None,
     };
     (200, serde_json::to_string(&answer).expect("JSON"))
 }

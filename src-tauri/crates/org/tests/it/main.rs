@@ -6,5 +6,6 @@ mod broker;
 mod delivery;
 mod events;
 mod harness;
+mod leases;
 mod policy;
 mod session;

@@ -13,6 +13,7 @@ const DIRECTIONS: &[(&str, &[&str])] = &[
     ("os", &["model"]),
     ("mcp", &["model"]),
     ("org-protocol", &["model"]),
+    ("managed", &["model", "org-protocol"]),
     ("policy", &["model", "org-protocol"]),
     ("audit", &["model", "os", "org-protocol"]),
     ("vault", &["model", "os"]),
@@ -47,6 +48,7 @@ const DIRECTIONS: &[(&str, &[&str])] = &[
             "connector",
             "org",
             "gateway",
+            "managed",
         ],
     ),
     ("cli", &["model", "os", "org-protocol", "policy", "audit", "controller"]),
@@ -96,7 +98,7 @@ const RESERVED: &[(&str, &[&str], &str)] = &[
 
 /// What must not talk to a network, and the crates that do.
 const SILENT: &[&str] =
-    &["model", "os", "mcp", "org-protocol", "policy", "audit", "vault", "cache", "issuer"];
+    &["model", "os", "mcp", "org-protocol", "policy", "audit", "vault", "cache", "issuer", "managed"];
 const TALKATIVE: &[&str] = &["reqwest", "hyper", "hyper-util", "axum", "oauth2", "openidconnect"];
 
 #[derive(Deserialize)]

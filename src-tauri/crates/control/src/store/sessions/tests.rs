@@ -28,8 +28,15 @@ async fn device(store: &Store, thumbprint: &str) -> DeviceId {
         content_formats: org_protocol::readable_formats(),
     };
     let subject = person("alice");
-    let device = NewDevice { thumbprint, id: DeviceId::new(), description: &description, subject: &subject };
-    store.enrol(&device, NOW).await.expect("enrols").id
+    let device = NewDevice {
+        thumbprint,
+        id: DeviceId::new(),
+        description: &description,
+        subject: &subject,
+        key_protection: None,
+        token: (false, None),
+    };
+    store.enrol(&device, NOW).await.expect("enrols").known().id
 }
 
 async fn open(store: &Store, token: &str, device: DeviceId, name: &str, sign_in: &SignIn) -> bool {

@@ -50,7 +50,7 @@ impl Broker for OrgBroker {
     }
 }
 
-fn refused(fault: &OrgFault) -> BrokerFault {
+pub(super) fn refused(fault: &OrgFault) -> BrokerFault {
     let advice = fault.advice();
     let away = matches!(fault, OrgFault::NoSession | OrgFault::NotReached(_)) || fault.ends_session();
     if away {

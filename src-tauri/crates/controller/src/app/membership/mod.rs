@@ -5,6 +5,7 @@
 
 mod broker;
 mod halts;
+mod lender;
 mod policy;
 mod sign_in;
 
@@ -13,7 +14,9 @@ use std::sync::Arc;
 use audit::Journal;
 use model::{Advice, DeviceId, ForPerson as _};
 use org::{Applied, Candidate, Delivery, Fetched, Org, OrgFault, OrgParts};
-use org_protocol::{DEVICE_REVOKED, DeviceDescription, EventKind, IdentityProvider, SIGN_IN_ENDED};
+use org_protocol::{
+    DEVICE_REVOKED, DEVICE_SUSPENDED, DeviceDescription, EventKind, IdentityProvider, SIGN_IN_ENDED,
+};
 use os::Clock;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
@@ -23,10 +26,12 @@ use super::home::Home;
 use super::offering::{Offering, Validity};
 use super::settings::OrganisationSettings;
 use super::tell::{Lamp, Tell};
+use crate::effect::{Effect, Notice, Place};
 use crate::pending::PendingDesk;
 
 pub(crate) use broker::OrgBroker;
 pub(crate) use halts::Stopped;
+pub(crate) use lender::OrgLender;
 pub(crate) use sign_in::SignIn;
 
 use policy::Follower;
@@ -76,6 +81,28 @@ pub(crate) async fn join(
     Ok(Joined { org, id, at, applied, first, trouble })
 }
 
+/// The code of an organisation that was never met and does not answer.
+const NOT_MET: &str = "org-first-start";
+
+/// Whether it may be met later.
+pub(crate) fn is_not_met(why: &Advice) -> bool {
+    why.code == NOT_MET
+}
+
+/// The notification that it is waited for.
+pub(crate) fn waiting_for(at: &OrganisationSettings) -> Effect {
+    Effect::Notify(Notice {
+        about: None,
+        title: "Deskgate waits for your organisation".to_owned(),
+        body: format!(
+            "{} does not answer. Deskgate goes on by itself as soon as it does. Check the network connection.",
+            at.config_url.host_str().unwrap_or_default()
+        ),
+        place: Place::Overview,
+        offer: None,
+    })
+}
+
 async fn first_met(org: &Org) -> Result<(String, Option<Candidate>), Advice> {
     let (first, fault) = match org.fetch().await {
         Ok(Fetched::New(candidate)) => (Some(*candidate), None),
@@ -86,7 +113,7 @@ async fn first_met(org: &Org) -> Result<(String, Option<Candidate>), Advice> {
         // Whoever follows the policy asks for the rest again.
         (Some(id), _) => Ok((id, first)),
         (None, Some(OrgFault::NotReached(_) | OrgFault::Unreachable(_))) => Err(Advice::new(
-            "org-first-start",
+            NOT_MET,
             format!("The server of your organisation, {}, does not answer.", shown(org)),
             "Deskgate has not met it before, so it does not know yet what you may do.",
             "Check the network connection, then start Deskgate again.",
@@ -204,6 +231,8 @@ impl Source {
             Arc::clone(&nudge),
             Arc::clone(&halted),
         ));
+        let lent = org.clone();
+        tasks.spawn(async move { lent.keep_leases().await });
         org.recall_halts().await;
         let stopping = org.clone();
         tasks.spawn(async move { stopping.follow_halts(&halted).await });
@@ -254,9 +283,12 @@ async fn keep_session(org: Org, sign_in: Arc<SignIn>, tell: Tell) {
 }
 
 async fn follow_events(org: Org, sign_in: Arc<SignIn>, nudge: Arc<Notify>, halted: Arc<Notify>) {
-    org.follow(|what| match what {
+    let lent = org.clone();
+    org.follow(move |what| match what {
+        EventKind::LeaseEnded { lease } => lent.end_lease(lease),
         EventKind::SignInEnded => sign_in.end(signed_out_by_organisation()),
         EventKind::SessionRevoked => sign_in.end(device_revoked()),
+        EventKind::DeviceSuspended => sign_in.end(device_suspended()),
         EventKind::HaltsChanged => halted.notify_one(),
         EventKind::BundleUpdated { .. } => nudge.notify_one(),
         EventKind::Resync | EventKind::Unknown => {
@@ -273,6 +305,15 @@ fn signed_out_by_organisation() -> Advice {
         "Your organisation has ended your sign-in.",
         "Your assistants cannot work until you have signed in again.",
         "Sign in again. If that is refused, ask your IT department.",
+    )
+}
+
+fn device_suspended() -> Advice {
+    Advice::new(
+        DEVICE_SUSPENDED,
+        "Another computer uses what only this one should have.",
+        "Your organisation has stopped both: one may be a copy that somebody made of the other.",
+        "Tell your IT department at once.",
     )
 }
 

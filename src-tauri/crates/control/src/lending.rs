@@ -1,0 +1,246 @@
+//! Lending shared credentials to devices: decided here like a brokered call, sealed to the device's key, and ended as soon as
+//! what it rests on is gone.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ::audit::{AuditEvent, EventRecord, JournalFault};
+use hpke::aead::AesGcm256;
+use hpke::kdf::HkdfSha256;
+use hpke::kem::DhP256HkdfSha256;
+use hpke::{Deserializable as _, Kem, OpModeS, Serializable as _};
+use model::{Advice, ConnectorId, ForPerson, LeaseId, Subject};
+use org_protocol::dpop::Jwk;
+use org_protocol::{CredentialSpec, LEASE_FORMAT, LEASE_INFO, Lease, LeaseFault, LeaseRequest, LeaseTerms};
+use policy::{Circumstance, Policy};
+use secrecy::{ExposeSecret as _, SecretString};
+use tokio::sync::Notify;
+
+use crate::publication::Live;
+use crate::sealing::SealFault;
+use crate::server::Plane;
+use crate::store::{LiveLease, StoreFault};
+
+/// Why nothing is lent.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LendFault {
+    /// There is no such connector, or its credential is not lent.
+    #[error("{0} holds no leased credential")]
+    NotLeased(ConnectorId),
+    /// Policy refuses it, or permits another credential than the device thinks.
+    #[error("policy does not lend this credential")]
+    Denied,
+    /// The published policy has expired, with its grace.
+    #[error("the published policy has expired")]
+    PolicyExpired,
+    /// The session, the device, the secret or the lease that was to go on is gone.
+    #[error("what the lease rests on is gone")]
+    Gone,
+    /// The credential's secret is missing or does not open.
+    #[error("the secret cannot be used: {}", .0.as_ref().map_or_else(|| "nothing is stored".to_owned(), ToString::to_string))]
+    Secret(Option<SealFault>),
+    /// The device's key is not one that can be sealed to.
+    #[error("nothing can be sealed to the device's key: {0}")]
+    Sealing(String),
+    /// The lease cannot be written.
+    #[error(transparent)]
+    Lease(#[from] LeaseFault),
+    /// It could not be recorded; nothing was lent.
+    #[error(transparent)]
+    Journal(#[from] JournalFault),
+    /// The database failed.
+    #[error(transparent)]
+    Store(#[from] StoreFault),
+}
+
+impl ForPerson for LendFault {
+    fn advice(&self) -> Advice {
+        let not = |code: &str, why: &str, todo: &str| {
+            Advice::new(code, "The shared account is not lent to this computer.", why, todo)
+        };
+        match self {
+            Self::NotLeased(_) => not("not-leased", "The organisation's policy may have changed.", ""),
+            Self::Denied => not(
+                "lease-refused",
+                "The organisation's policy does not permit it.",
+                "Ask whoever writes your organisation's policies if you need this.",
+            ),
+            Self::PolicyExpired => {
+                not("policy-expired", "The organisation's policy has expired.", "Tell your IT department.")
+            }
+            Self::Gone => not("lease-ended", "It was ended, or your session was.", "Try again."),
+            Self::Secret(_) => {
+                not("credential-unusable", "Its secret cannot be used.", "Tell your IT department.")
+            }
+            Self::Sealing(_) | Self::Lease(_) | Self::Store(_) => {
+                not("server-fault", "The organisation's server failed.", "Try again later.")
+            }
+            Self::Journal(fault) => fault.advice(),
+        }
+    }
+}
+
+/// Who asks, with what this server verified.
+pub(crate) struct Borrower<'a> {
+    /// The person.
+    pub(crate) subject: &'a Subject,
+    /// The device.
+    pub(crate) device: model::DeviceId,
+    /// Its key.
+    pub(crate) key: &'a Jwk,
+}
+
+/// Whoever takes something away that a lease may rest on says so here.
+#[derive(Debug, Default)]
+pub(crate) struct Review(Notify);
+
+impl Review {
+    /// Leases are looked at again, at once.
+    pub(crate) fn ask(&self) {
+        self.0.notify_one();
+    }
+}
+
+impl Plane {
+    /// Decides and lends; gives the signed lease.
+    pub(crate) async fn lend(
+        &self,
+        live: &Live,
+        asked: &LeaseRequest,
+        by: &Borrower<'_>,
+    ) -> Result<Vec<u8>, LendFault> {
+        if !live.is_obeyed(self.clock.now()) {
+            return Err(LendFault::PolicyExpired);
+        }
+        let content = live.content();
+        let not_leased = || LendFault::NotLeased(asked.connector.clone());
+        let spec = content.connectors.get(&asked.connector).ok_or_else(not_leased)?;
+        let CredentialSpec::Leased { seconds, .. } = &spec.credential else { return Err(not_leased()) };
+        let stored = self.store.credential(&asked.credential).await?.ok_or(LendFault::Secret(None))?;
+        let now = self.clock.now();
+        let lease = LiveLease {
+            id: asked.renews.unwrap_or_else(LeaseId::new),
+            credential: asked.credential.clone(),
+            version: stored.version,
+            connector: asked.connector.clone(),
+            server: asked.server.clone(),
+            client_id: asked.client_id.clone(),
+            client_name: asked.client_name.clone(),
+            device: by.device,
+            subject: by.subject.clone(),
+            issued: now,
+            expires: now.plus(Duration::from_secs(u64::from(*seconds))),
+        };
+        let policy = live.policy().halted_by(self.stopped.now());
+        if !self.permits(&policy, &lease) {
+            self.journal.event(record(AuditEvent::LeaseRefused, &lease)).await?;
+            return Err(LendFault::Denied);
+        }
+        let secret = self.broker.master().open(&asked.credential, &stored);
+        let secret = secret.map_err(|fault| LendFault::Secret(Some(fault)))?;
+        let terms = terms(&lease, &content.org.id);
+        let sealed = sealed(terms, &secret, by.key)?.sign(&self.receipt_key)?;
+        let event = if asked.renews.is_some() { AuditEvent::LeaseRenewed } else { AuditEvent::LeaseGranted };
+        self.journal.event(record(event, &lease)).await?;
+        if !self.store.lend(&lease, asked.renews.is_some()).await? {
+            return Err(LendFault::Gone);
+        }
+        // What was taken away while this was decided has been looked at before the lease was there.
+        self.review.ask();
+        Ok(sealed)
+    }
+
+    fn permits(&self, policy: &Policy, lease: &LiveLease) -> bool {
+        let circumstance = Circumstance {
+            now: self.clock.now(),
+            client_id: lease.client_id.clone(),
+            client_name: lease.client_name.clone(),
+            device: Some(lease.device),
+        };
+        let lent = policy.lends(&lease.subject, &lease.server, &lease.connector, &circumstance);
+        lent.as_ref() == Some(&lease.credential)
+    }
+
+    /// Ends a lease before its time.
+    pub(crate) async fn end_lease(&self, id: LeaseId, why: &str) -> Result<bool, LendFault> {
+        let Some(ended) = self.store.end_lease(id, why, self.clock.now()).await? else { return Ok(false) };
+        self.journal.event(record(AuditEvent::LeaseEnded, &ended).with("why", why)).await?;
+        Ok(true)
+    }
+
+    /// Ends every lease that would not be given now.
+    async fn review_leases(&self) -> Result<(), LendFault> {
+        let now = self.clock.now();
+        for (id, why) in self.store.groundless_leases(now).await? {
+            self.end_lease(id, &why).await?;
+        }
+        let live = self.publication.live();
+        for lease in self.store.leases(now).await? {
+            let holds = live.as_ref().is_some_and(|live| {
+                let live = live.of(lease.device);
+                let spec = live.content().connectors.get(&lease.connector);
+                spec.is_some_and(|spec| matches!(spec.credential, CredentialSpec::Leased { .. }))
+                    && self.permits(&live.policy().halted_by(self.stopped.now()), &lease)
+            });
+            if !holds {
+                self.end_lease(lease.id, "policy").await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Looks at all leases whenever something was taken away. Runs until the server ends.
+pub(crate) async fn follow(plane: Arc<Plane>) {
+    let mut stopping = plane.stopping.clone();
+    loop {
+        if let Err(fault) = plane.review_leases().await {
+            tracing::error!(%fault, "leases could not be looked at");
+        }
+        tokio::select! {
+            () = plane.review.0.notified() => {}
+            _ = stopping.wait_for(|stopping| *stopping) => return,
+        }
+    }
+}
+
+fn terms(lease: &LiveLease, org: &str) -> LeaseTerms {
+    LeaseTerms {
+        format: LEASE_FORMAT,
+        id: lease.id,
+        org: org.to_owned(),
+        issuer: lease.subject.issuer.clone(),
+        subject: lease.subject.subject.clone(),
+        device: lease.device,
+        connector: lease.connector.clone(),
+        credential: lease.credential.clone(),
+        version: lease.version,
+        issued: lease.issued,
+        expires: lease.expires,
+    }
+}
+
+fn sealed(terms: LeaseTerms, secret: &SecretString, key: &Jwk) -> Result<Lease, LendFault> {
+    let fault = |fault: hpke::HpkeError| LendFault::Sealing(fault.to_string());
+    let point = key.to_sec1().ok_or_else(|| LendFault::Sealing("it is no point".to_owned()))?;
+    let key = <DhP256HkdfSha256 as Kem>::PublicKey::from_bytes(&point).map_err(fault)?;
+    let (encapsulated, sealed) = hpke::single_shot_seal::<AesGcm256, HkdfSha256, DhP256HkdfSha256>(
+        &OpModeS::Base,
+        &key,
+        LEASE_INFO,
+        secret.expose_secret().as_bytes(),
+        &terms.associated_data(),
+    )
+    .map_err(fault)?;
+    Ok(Lease::new(terms, &encapsulated.to_bytes(), &sealed))
+}
+
+fn record(event: AuditEvent, lease: &LiveLease) -> EventRecord {
+    EventRecord::new(event)
+        .of(lease.subject.clone())
+        .with("lease", lease.id.to_string())
+        .with("credential", lease.credential.to_string())
+        .with("connector", lease.connector.to_string())
+        .with("device", lease.device.to_string())
+        .with("until", lease.expires.to_string())
+}

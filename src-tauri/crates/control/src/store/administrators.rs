@@ -1,0 +1,110 @@
+//! Sessions of administrators.
+
+use model::{Digest, Subject, Timestamp};
+use sqlx::SqliteConnection;
+
+use super::sessions::is_ended;
+use super::{IMMEDIATE, Store, StoreFault, from_json};
+use crate::identity::SignIn;
+
+/// A session to be opened.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct NewAdministrator<'a> {
+    /// The digest of its token.
+    pub token: Digest,
+    /// The thumbprint of the key that the token is bound to.
+    pub thumbprint: &'a str,
+    /// Who it is.
+    pub subject: &'a Subject,
+    /// The sign-in that it comes from.
+    pub sign_in: &'a SignIn,
+    /// When it ends.
+    pub expires: Timestamp,
+}
+
+impl Store {
+    /// Opens a session, unless its sign-in was ended: `false` then.
+    ///
+    /// # Errors
+    /// A [`StoreFault`].
+    pub(crate) async fn admit(&self, new: &NewAdministrator<'_>) -> Result<bool, StoreFault> {
+        let mut transaction = self.writer.begin_with(IMMEDIATE).await?;
+        if is_ended(&mut transaction, new.subject, new.sign_in).await? {
+            return Ok(false);
+        }
+        sqlx::query(
+            "INSERT INTO administrators (token_digest, thumbprint, issuer, person, sid, subject, expires_at)
+             VALUES (?, ?, ?, ?, ?, ?, ?)",
+        )
+        .bind(new.token.to_string())
+        .bind(new.thumbprint)
+        .bind(&new.subject.issuer)
+        .bind(&new.subject.subject)
+        .bind(&new.sign_in.sid)
+        .bind(serde_json::to_string(new.subject).unwrap_or_default())
+        .bind(new.expires.micros())
+        .execute(&mut *transaction)
+        .await?;
+        transaction.commit().await?;
+        Ok(true)
+    }
+
+    /// Whose live session it is, and the thumbprint of its key.
+    ///
+    /// # Errors
+    /// A [`StoreFault`].
+    pub(crate) async fn administrator(
+        &self,
+        token: Digest,
+        now: Timestamp,
+    ) -> Result<Option<(Subject, String)>, StoreFault> {
+        let row: Option<(String, String)> = sqlx::query_as(
+            "SELECT subject, thumbprint FROM administrators WHERE token_digest = ? AND expires_at > ?",
+        )
+        .bind(token.to_string())
+        .bind(now.micros())
+        .fetch_optional(&self.readers)
+        .await?;
+        row.map(|(subject, thumbprint)| Ok((from_json("subject", &subject)?, thumbprint))).transpose()
+    }
+
+    /// Ends a session.
+    ///
+    /// # Errors
+    /// A [`StoreFault`].
+    pub(crate) async fn dismiss(&self, token: Digest) -> Result<(), StoreFault> {
+        sqlx::query("DELETE FROM administrators WHERE token_digest = ?")
+            .bind(token.to_string())
+            .execute(&self.writer)
+            .await?;
+        Ok(())
+    }
+
+    /// Forgets sessions that are over.
+    ///
+    /// # Errors
+    /// A [`StoreFault`].
+    pub(crate) async fn forget_administrators(&self, now: Timestamp) -> Result<(), StoreFault> {
+        sqlx::query("DELETE FROM administrators WHERE expires_at <= ?")
+            .bind(now.micros())
+            .execute(&self.writer)
+            .await?;
+        Ok(())
+    }
+}
+
+/// Ends the sessions of a person, or of a session at the provider; whichever is given. An administrator's session is short: those
+/// of later sign-ins end as well.
+pub(super) async fn dismiss_all(
+    connection: &mut SqliteConnection,
+    issuer: &str,
+    (sid, person): (Option<&str>, Option<&str>),
+) -> Result<(), StoreFault> {
+    sqlx::query("DELETE FROM administrators WHERE issuer = ? AND (sid = ? OR person = ?)")
+        .bind(issuer)
+        .bind(sid)
+        .bind(person)
+        .execute(connection)
+        .await?;
+    Ok(())
+}

@@ -1,0 +1,99 @@
+//! Two computers that hold one device's key.
+//!
+//! A device shows a secret with each session that it opens, and is given the next one. The last that was given and the last
+//! that was shown are both good: an answer may be lost on its way, or the device may end before it has kept it. Whoever shows
+//! anything else is not the one who was given the last, and holds the key all the same.
+
+use model::{DeviceId, Digest, Timestamp};
+use org_protocol::EventKind;
+
+use super::{IMMEDIATE, Store, StoreFault};
+
+/// Whether a device is the only one that holds its key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Holder {
+    /// As far as can be told; the next secret is to be given to it.
+    Alone,
+    /// No: the device is suspended from now on, or was.
+    OneOfTwo,
+}
+
+impl Store {
+    /// Follows a device's secret: `shown` is what it shows, `next` what it will be given. One that has shown a secret once has to
+    /// show one from then on.
+    ///
+    /// # Errors
+    /// A [`StoreFault`]; nothing has changed then.
+    pub(crate) async fn follow_device(
+        &self,
+        id: DeviceId,
+        shown: Option<Digest>,
+        next: Digest,
+        now: Timestamp,
+    ) -> Result<Holder, StoreFault> {
+        type Row = (Option<String>, Option<String>, Option<i64>);
+        let mut transaction = self.writer.begin_with(IMMEDIATE).await?;
+        let (given, before, suspended): Row =
+            sqlx::query_as("SELECT secret_given, secret_shown, suspended_at FROM devices WHERE id = ?")
+                .bind(id.to_string())
+                .fetch_one(&mut *transaction)
+                .await?;
+        let shown = shown.map(|digest| digest.to_string());
+        let follows = match &shown {
+            None => before.is_none(),
+            // After a device was let go on, or an older version used it, any beginning is good.
+            Some(_) if given.is_none() => true,
+            Some(_) => shown == given || shown == before,
+        };
+        if suspended.is_some() || !follows {
+            if suspended.is_none() {
+                suspend(&mut transaction, id, now).await?;
+                transaction.commit().await?;
+                self.changed();
+            }
+            return Ok(Holder::OneOfTwo);
+        }
+        sqlx::query("UPDATE devices SET secret_shown = ?, secret_given = ? WHERE id = ?")
+            .bind(&shown)
+            .bind(next.to_string())
+            .bind(id.to_string())
+            .execute(&mut *transaction)
+            .await?;
+        transaction.commit().await?;
+        Ok(Holder::Alone)
+    }
+
+    /// Lets a suspended device go on: whoever opens a session first is the one from then on. `false` where there is no such device.
+    ///
+    /// # Errors
+    /// A [`StoreFault`].
+    pub(crate) async fn resume_device(&self, id: DeviceId) -> Result<bool, StoreFault> {
+        let found = sqlx::query(
+            "UPDATE devices SET suspended_at = NULL, secret_given = NULL, secret_shown = NULL WHERE id = ?",
+        )
+        .bind(id.to_string())
+        .execute(&self.writer)
+        .await?;
+        Ok(found.rows_affected() > 0)
+    }
+}
+
+async fn suspend(
+    connection: &mut sqlx::SqliteConnection,
+    id: DeviceId,
+    now: Timestamp,
+) -> Result<(), StoreFault> {
+    for end in [
+        "UPDATE devices SET suspended_at = ? WHERE id = ?",
+        "UPDATE sessions SET revoked_at = ? WHERE device = ? AND revoked_at IS NULL",
+    ] {
+        sqlx::query(end).bind(now.micros()).bind(id.to_string()).execute(&mut *connection).await?;
+    }
+    sqlx::query("INSERT INTO events (at, device, what) VALUES (?, ?, ?)")
+        .bind(now.micros())
+        .bind(id.to_string())
+        .bind(serde_json::to_string(&EventKind::DeviceSuspended).unwrap_or_default())
+        .execute(&mut *connection)
+        .await?;
+    Ok(())
+}

@@ -1,0 +1,45 @@
+//! What a device shows beside its key: that the machine is the organisation's, and that nobody has made a copy of it.
+
+use std::sync::PoisonError;
+
+use org_protocol::KeyProtection;
+use secrecy::{ExposeSecret as _, SecretString};
+use vault::Kind;
+
+use crate::{Inner, Org, OrgFault};
+
+impl Org {
+    /// Takes the enrolment token that IT has set on the machine, for the next enrolment.
+    pub fn show_when_enrolling(&self, token: Option<SecretString>) {
+        *self.0.enrolment_token.lock().unwrap_or_else(PoisonError::into_inner) = token;
+    }
+}
+
+impl Inner {
+    /// The enrolment token, for the one request that carries it.
+    pub(crate) fn shown_token(&self) -> Option<String> {
+        let token = self.enrolment_token.lock().unwrap_or_else(PoisonError::into_inner);
+        token.as_ref().map(|token| token.expose_secret().to_owned())
+    }
+
+    /// What keeps the device's key now.
+    pub(crate) fn key_protection(&self) -> KeyProtection {
+        if self.vault.is_durable() { KeyProtection::Os } else { KeyProtection::Memory }
+    }
+
+    /// The secret that came with the session before.
+    pub(crate) async fn shown_secret(&self) -> Result<Option<String>, OrgFault> {
+        let stored = self.vault.get(Kind::Device, &self.secret_name().await).await?;
+        Ok(stored.and_then(|secret| secret.expose_text().map(str::to_owned)))
+    }
+
+    /// Keeps the secret for the next session; on disk when this returns.
+    pub(crate) async fn keep_secret(&self, secret: &str) -> Result<(), OrgFault> {
+        Ok(self.vault.put(Kind::Device, &self.secret_name().await, secret.as_bytes()).await?)
+    }
+
+    /// Each organisation gives its own.
+    async fn secret_name(&self) -> String {
+        format!("secret-of-{}", self.id().await.unwrap_or_default())
+    }
+}
