@@ -5,6 +5,7 @@ mod administrators;
 mod by_code;
 mod claims;
 mod halts;
+mod leases;
 mod rollout;
 mod saml;
 mod static_host;

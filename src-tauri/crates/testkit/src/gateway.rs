@@ -32,6 +32,8 @@ pub struct Setup {
     pub arguments: Vec<String>,
     /// Whether the log is kept as a user's is, rather than in every detail.
     pub usual_log: bool,
+    /// Whether programs that it starts are lent shared accounts.
+    pub borrows: bool,
 }
 
 /// An assistant that was let in.
@@ -119,7 +121,7 @@ impl Gateway {
     /// Its own folder, and those of the stand-ins for programs that it starts.
     fn guard(&self) -> Guard {
         let folders = [self.home().to_owned()].into_iter().chain(self.setup.path.iter().cloned()).collect();
-        Guard { folders, lends_to_children: false }
+        Guard { folders, lends_to_children: self.setup.borrows }
     }
 
     /// Variables of its environment from its next start on, beside those of the session.
