@@ -175,14 +175,13 @@ impl Plane {
             self.end_lease(id, &why).await?;
         }
         let live = self.publication.live();
+        let policy = live.as_ref().map(|live| live.policy().halted_by(self.stopped.now()));
         for lease in self.store.leases(now).await? {
-            let holds = live.as_ref().is_some_and(|live| {
-                let live = live.of(lease.device);
+            let is_leased = live.as_ref().is_some_and(|live| {
                 let spec = live.content().connectors.get(&lease.connector);
                 spec.is_some_and(|spec| matches!(spec.credential, CredentialSpec::Leased { .. }))
-                    && self.permits(&live.policy().halted_by(self.stopped.now()), &lease)
             });
-            if !holds {
+            if !is_leased || !policy.as_ref().is_some_and(|policy| self.permits(policy, &lease)) {
                 self.end_lease(lease.id, "policy").await?;
             }
         }

@@ -26,7 +26,7 @@ pub(super) async fn lend(
     }
     let live = plane.publication.live().ok_or_else(Fault::unpublished)?;
     let by = Borrower { subject: &caller.subject, device: caller.device, key: &caller.key };
-    let lease = plane.lend(live.of(caller.device), &asked, &by).await?;
+    let lease = plane.lend(&live, &asked, &by).await?;
     Ok(([(CONTENT_TYPE, "application/json"), (CACHE_CONTROL, "no-store")], lease).into_response())
 }
 
