@@ -107,9 +107,9 @@ pub(crate) enum PublishFault {
         /// What this server is.
         own: String,
     },
-    /// Who signs in is verified before it is known whose policy holds.
+    /// Who signs in, enrols or administers is verified before it is known whose policy holds.
     #[error(
-        "a stage of the rollout has another identity_provider than the rest: people of one of the two could not sign in"
+        "a stage of the rollout has another identity_provider, enrolment or administrators than the rest; this server can obey one only"
     )]
     StageProvider,
     /// Desktops would be left without a policy that they can read.
@@ -134,7 +134,7 @@ impl ForPerson for PublishFault {
                 "Name this server's public URL as identity_provider.issuer and sign the folder again.",
             ),
             Self::StageProvider => {
-                ("publish-stage-provider", "Change the identity provider for all at once, without --rollout.")
+                ("publish-stage-provider", "Change these for all at once, without --rollout.")
             }
             Self::LeftBehind(_) => (
                 "publish-left-behind",
@@ -464,7 +464,12 @@ fn compiled(
     let stages = staged_bundles(&trust).map(|(_, format, bundle)| {
         let bytes = document(staged, &bundle.path)?;
         let staged = trust.named_content(format, bundle, bytes).map_err(refused(&bundle.path))?;
-        if staged.org.identity_provider != content.org.identity_provider {
+        // What holds for this server itself, and for who signs in to it, cannot be two things.
+        let own = |content: &Content| {
+            let org = &content.org;
+            (org.identity_provider.clone(), org.administrators.clone(), org.enrolment)
+        };
+        if own(&staged) != own(&content) {
             return Err(PublishFault::StageProvider);
         }
         in_force(trust.clone(), staged, bundle.sha256, Vec::new())

@@ -187,4 +187,8 @@ async fn each_desktop_is_judged_by_the_policy_of_its_own_stage() {
     elsewhere.org.identity_provider.client_id = "another".to_owned();
     let refused = publication.publish(&org.signed(&elsewhere), false, NOW).await;
     assert!(matches!(refused, Err(PublishFault::StageProvider)), "{refused:?}");
+    let mut strict = named("New");
+    strict.org.enrolment.require_token = true;
+    let refused = publication.publish(&org.signed(&strict), false, NOW).await;
+    assert!(matches!(refused, Err(PublishFault::StageProvider)), "{refused:?}");
 }
