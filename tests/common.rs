@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::Value;
-use testkit::{Access, Assistant, Browser, Employee, Gateway, Mail, Opened, Program, Setup, program, until};
+use testkit::{
+    Access, Assistant, Browser, Employee, Gateway, Mail, Opened, Program, Role, Setup, program, until,
+};
 use url::Url;
 
 /// Long enough for a loaded machine; everything is waited for by condition.
@@ -145,4 +147,16 @@ pub(crate) fn is_refused(answer: &Value) -> bool {
 pub(crate) fn refusal_text(answer: &Value) -> String {
     let text = answer["content"][0]["text"].as_str().or(answer["error"]["message"].as_str());
     text.unwrap_or_default().to_owned()
+}
+
+/// The secrets of the service accounts never reach the device.
+pub(crate) fn no_secret_lies_in(home: &Path) {
+    let files = files_below(home);
+    assert!(files.len() > 3, "there are files to look at");
+    for (path, bytes) in files {
+        for secret in [Role::Analyst, Role::Finance].map(Role::password) {
+            let found = bytes.windows(secret.len()).any(|window| window == secret.as_bytes());
+            assert!(!found, "{} holds {secret}", path.display());
+        }
+    }
 }

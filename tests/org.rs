@@ -17,11 +17,11 @@ use std::time::Duration;
 
 use serde_json::json;
 use testkit::{
-    Access, Acme, Assistant, Browser, Employee, Gateway, Opened, Program, Role, Setup, StaticHost, Step,
-    free_port, program, until,
+    Access, Acme, Assistant, Browser, Employee, Gateway, Opened, Program, Role, Setup, StaticHost, Step, free_port,
+    program, until,
 };
 
-use crate::common::{SOON, files_below, is_refused, refusal_text, signs_in, tells};
+use crate::common::{SOON, is_refused, no_secret_lies_in, refusal_text, signs_in, tells};
 
 /// The organisation with everything that it consists of.
 pub(crate) async fn acme() -> Acme {
@@ -131,18 +131,6 @@ async fn the_analyst_works_through_one_virtual_server() {
     assert!(devices.values().all(|by| by.len() == 2), "each recorded by both sides: {devices:#?}");
     let verified = gateway.deskgate(&["audit", "verify"]).await.expect("it runs");
     assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stdout));
-}
-
-/// The secrets of the service accounts never reach the device.
-fn no_secret_lies_in(home: &Path) {
-    let files = files_below(home);
-    assert!(files.len() > 3, "there are files to look at");
-    for (path, bytes) in files {
-        for secret in [Role::Analyst, Role::Finance].map(Role::password) {
-            let found = bytes.windows(secret.len()).any(|window| window == secret.as_bytes());
-            assert!(!found, "{} holds {secret}", path.display());
-        }
-    }
 }
 
 #[tokio::test]

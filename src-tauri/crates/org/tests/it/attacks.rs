@@ -141,7 +141,7 @@ impl Attack {
     }
 
     /// The desktop refuses what is served, and obeys what it obeyed before, also after a restart.
-    async fn is_refused(self) -> OrgFault {
+    async fn refused(self) -> OrgFault {
         let fault = self.desktop.update().await.expect_err("refused");
         assert!(
             matches!(self.desktop.org.freshness(Duration::ZERO).await, Freshness::Fresh { .. }),
@@ -153,11 +153,10 @@ impl Attack {
         fault
     }
 
-    async fn is_refused_for(self) -> Refusal {
-        match self.is_refused().await {
-            OrgFault::Document(refusal) => refusal,
-            other => panic!("{other:?}"),
-        }
+    async fn refused_for(self) -> Refusal {
+        let fault = self.refused().await;
+        let OrgFault::Document(refusal) = fault else { panic!("{fault:?}") };
+        refusal
     }
 }
 
@@ -165,7 +164,7 @@ impl Attack {
 async fn attack_rollback() {
     let attack = Attack::new().await;
     attack.serves(MANIFEST, attack.first.clone());
-    assert_eq!(attack.is_refused_for().await, Refusal::Rollback { seen: 2, found: 1 });
+    assert_eq!(attack.refused_for().await, Refusal::Rollback { seen: 2, found: 1 });
 }
 
 #[tokio::test]
@@ -213,7 +212,7 @@ async fn attack_mix_and_match() {
     attack.serves(&third.bundles[&1].path, attack.bundles[0].clone());
     attack.serves(MANIFEST, signed(&third, &key(2)));
     let (expected, found) = (Digest::of(&attack.bundles[2]), Digest::of(&attack.bundles[0]));
-    assert_eq!(attack.is_refused_for().await, Refusal::BundleDigest { expected, found });
+    assert_eq!(attack.refused_for().await, Refusal::BundleDigest { expected, found });
 }
 
 #[tokio::test]
@@ -226,7 +225,7 @@ async fn attack_wrong_key() {
         let too_few = Refusal::Envelope(DsseFault::TooFewSignatures { valid: 0, needed: 1 });
         assert!(matches!(fault, OrgFault::Document(refusal) if refusal == too_few), "key {seed}");
     }
-    attack.is_refused_for().await;
+    attack.refused_for().await;
 }
 
 #[tokio::test]
@@ -241,7 +240,7 @@ async fn attack_too_few_signatures() {
             matches!(fault, OrgFault::Document(Refusal::Envelope(DsseFault::TooFewSignatures { .. })));
         assert!(reason, "{signers:?}: {fault:?}");
     }
-    attack.is_refused_for().await;
+    attack.refused_for().await;
 }
 
 #[tokio::test]
@@ -250,7 +249,7 @@ async fn attack_expired() {
     let past = Timestamp::from_seconds(now().seconds() - 60);
     let stale = Manifest { expires: past, ..manifest(3, &attack.bundles[2]) };
     attack.serves(MANIFEST, signed(&stale, &key(2)));
-    assert_eq!(attack.is_refused_for().await, Refusal::Expired { at: past });
+    assert_eq!(attack.refused_for().await, Refusal::Expired { at: past });
 }
 
 #[tokio::test]
@@ -259,7 +258,7 @@ async fn attack_truncated() {
     let mut cut = signed(&manifest(3, &attack.bundles[2]), &key(2));
     cut.truncate(cut.len() / 2);
     attack.serves(MANIFEST, cut);
-    let refusal = attack.is_refused_for().await;
+    let refusal = attack.refused_for().await;
     assert!(matches!(refusal, Refusal::Envelope(DsseFault::Json(_))), "{refusal:?}");
 
     let attack = Attack::new().await;
@@ -267,7 +266,7 @@ async fn attack_truncated() {
     let (expected, found) = (third.bundles[&1].size, third.bundles[&1].size - 1);
     attack.serves(&third.bundles[&1].path, attack.bundles[2][1..].to_vec());
     attack.serves(MANIFEST, signed(&third, &key(2)));
-    assert_eq!(attack.is_refused_for().await, Refusal::BundleSize { expected, found });
+    assert_eq!(attack.refused_for().await, Refusal::BundleSize { expected, found });
 }
 
 #[tokio::test]
@@ -276,19 +275,19 @@ async fn attack_fifty_mebibytes() {
     for path in [MANIFEST, "v1/root/2.json"] {
         let attack = Attack::new().await;
         attack.serves(path, flood());
-        let fault = attack.is_refused().await;
+        let fault = attack.refused().await;
         assert!(matches!(&fault, OrgFault::Unusable(reason) if reason.contains("longer than")), "{fault:?}");
     }
     let attack = Attack::new().await;
     let third = manifest(3, &attack.bundles[2]);
     attack.serves(&third.bundles[&1].path, flood());
     attack.serves(MANIFEST, signed(&third, &key(2)));
-    let fault = attack.is_refused().await;
+    let fault = attack.refused().await;
     assert!(matches!(&fault, OrgFault::Unusable(reason) if reason.contains("longer than")), "{fault:?}");
 
     let attack = Attack::new().await;
     attack.serves(MANIFEST, signed(&manifest(3, &flood()), &key(2)));
-    let refusal = attack.is_refused_for().await;
+    let refusal = attack.refused_for().await;
     assert!(matches!(refusal, Refusal::TooLarge { size: 52_428_800, .. }), "{refusal:?}");
 }
 
@@ -299,7 +298,7 @@ async fn attack_unknown_key() {
     json["surprise"] = true.into();
     let envelope = Envelope::sign(MANIFEST_TYPE, json.to_string().as_bytes(), &[&key(2)]);
     attack.serves(MANIFEST, envelope.to_json());
-    let refusal = attack.is_refused_for().await;
+    let refusal = attack.refused_for().await;
     assert!(matches!(&refusal, Refusal::ManifestJson(reason) if reason.contains("surprise")), "{refusal:?}");
 
     let attack = Attack::new().await;
@@ -307,7 +306,7 @@ async fn attack_unknown_key() {
     let odd = text.replacen("\"org\":{", "\"org\":{\"surprise\":true,", 1).into_bytes();
     attack.serves_bundle(&odd);
     attack.serves(MANIFEST, signed(&manifest(3, &odd), &key(2)));
-    let refusal = attack.is_refused_for().await;
+    let refusal = attack.refused_for().await;
     assert!(matches!(&refusal, Refusal::ContentJson(reason) if reason.contains("surprise")), "{refusal:?}");
 }
 
@@ -336,7 +335,7 @@ async fn attack_wrong_org() {
     let foreign = Manifest { org: "ajax".to_owned(), ..manifest(3, &attack.bundles[2]) };
     attack.serves(MANIFEST, signed(&foreign, &key(2)));
     let wrong = Refusal::WrongOrg { expected: "acme".to_owned(), found: "ajax".to_owned() };
-    assert_eq!(attack.is_refused_for().await, wrong);
+    assert_eq!(attack.refused_for().await, wrong);
 
     let attack = Attack::new().await;
     let mut content: Content = serde_json::from_slice(&attack.bundles[2]).expect("a content");
@@ -344,5 +343,5 @@ async fn attack_wrong_org() {
     let foreign = serde_json::to_vec(&content).expect("JSON");
     attack.serves_bundle(&foreign);
     attack.serves(MANIFEST, signed(&manifest(3, &foreign), &key(2)));
-    assert_eq!(attack.is_refused_for().await, wrong);
+    assert_eq!(attack.refused_for().await, wrong);
 }
