@@ -17,8 +17,8 @@ use std::time::Duration;
 
 use serde_json::json;
 use testkit::{
-    Access, Acme, Assistant, Browser, Employee, Gateway, Opened, Program, Role, Setup, StaticHost, Step, free_port,
-    program, until,
+    Access, Acme, Assistant, Browser, Employee, Gateway, Opened, Program, Role, Setup, StaticHost, Step,
+    free_port, program, until,
 };
 
 use crate::common::{SOON, is_refused, no_secret_lies_in, refusal_text, signs_in, tells};

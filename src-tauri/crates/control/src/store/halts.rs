@@ -166,7 +166,7 @@ mod tests {
         let first = store.halt(&target, "It leaks", "uid 0", now).await.expect("stops");
         let again = store.halt(&target, "Another reason", "uid 1", later).await.expect("is stopped already");
         assert_eq!(first, again);
-        assert_eq!(store.halts().await.expect("reads"), [first.clone()]);
+        assert_eq!(store.halts().await.expect("reads"), std::slice::from_ref(&first));
         assert_eq!(store.last_event().await.expect("reads"), 1, "nothing changed the second time");
         assert!(store.lift(first.halt.id, "uid 0", later).await.expect("lifts"));
         assert!(!store.lift(first.halt.id, "uid 0", later).await.expect("was lifted already"));

@@ -11,10 +11,9 @@ use serde_json::{Value, json};
 use crate::harness::{Device, Org, read, signed_in};
 
 async fn halt(org: &Org, target: HaltTarget) -> Result<Halted, AskFault> {
-    match org.ask(&Ask::Halt { target, reason: "It leaks".to_owned() }).await? {
-        Answer::Halted(halted) => Ok(halted),
-        answer => panic!("{answer:?}"),
-    }
+    let answer = org.ask(&Ask::Halt { target, reason: "It leaks".to_owned() }).await?;
+    let Answer::Halted(halted) = answer else { panic!("{answer:?}") };
+    Ok(halted)
 }
 
 async fn told(device: &Device<'_>) -> Vec<u64> {

@@ -64,10 +64,9 @@ async fn served() -> ServedOrg {
 }
 
 async fn leases(served: &ServedOrg) -> Vec<control::LiveLease> {
-    match served.ask(&Ask::ListLeases).await.expect("answers") {
-        Answer::Leases { leases } => leases,
-        answer => panic!("{answer:?}"),
-    }
+    let answer = served.ask(&Ask::ListLeases).await.expect("answers");
+    let Answer::Leases { leases } = answer else { panic!("{answer:?}") };
+    leases
 }
 
 async fn is_ended(mut lent: Lent) {
@@ -145,7 +144,6 @@ async fn of_two_hundred_revocations_nearly_all_take_effect_within_two_seconds() 
             served.ask(&Ask::Lift { id }).await.expect("lifts");
         }
     }
-    println!("{in_time} of 200 within {ONLINE:?}, the longest took {longest:?}");
     assert!(in_time >= 198, "{in_time} of 200 within {ONLINE:?}, the longest took {longest:?}");
     let Answer::Credentials { credentials } = served.ask(&Ask::ListCredentials).await.expect("answers")
     else {
@@ -171,10 +169,9 @@ async fn revoke(served: &ServedOrg, trial: usize, id: LeaseId) -> Option<u64> {
             return None;
         }
     };
-    match served.ask(&Ask::Halt { target, reason: String::new() }).await.expect("stops") {
-        Answer::Halted(halted) => Some(halted.standing.halt.id),
-        answer => panic!("{answer:?}"),
-    }
+    let answer = served.ask(&Ask::Halt { target, reason: String::new() }).await.expect("stops");
+    let Answer::Halted(halted) = answer else { panic!("{answer:?}") };
+    Some(halted.standing.halt.id)
 }
 
 #[tokio::test]

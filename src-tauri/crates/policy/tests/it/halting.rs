@@ -52,7 +52,7 @@ fn targets() -> [(HaltTarget, &'static [usize]); 7] {
 fn what_is_stopped_is_refused_with_words_and_not_listed() {
     let policy = policy();
     for (target, hit) in targets() {
-        let halted = policy.halted_by(halts(&[target.clone()]));
+        let halted = policy.halted_by(halts(std::slice::from_ref(&target)));
         let shown = listed(&halted, &ann(), "analyst");
         for (place, (call, arguments)) in CALLS.iter().enumerate() {
             let decided = decide(&halted, &ann(), call, arguments);
@@ -105,7 +105,7 @@ fn a_halt_tells_nobody_of_what_they_may_not_see() {
 fn a_call_under_way_is_stopped_by_what_it_reaches() {
     let policy = policy();
     for (target, hit) in targets() {
-        let halted = policy.halted_by(halts(&[target.clone()]));
+        let halted = policy.halted_by(halts(std::slice::from_ref(&target)));
         for (place, (call, arguments)) in CALLS.iter().enumerate() {
             let reach = decide(&policy, &ann(), call, arguments).expect("permitted").reach();
             let stopped = halted.stops(&reach, &ann(), &circumstance()).is_some();
