@@ -85,13 +85,18 @@ fn every_command_of_the_administrators_guide_does_what_it_says() {
     let mut desktop: Option<TrustState> = None;
     let mut headings = Vec::new();
     for (heading, commands) in sections() {
-        assert!(!commands.is_empty(), "{heading}");
+        if commands.is_empty() {
+            continue;
+        }
         let stolen = (heading == "The manifest key is lost or stolen").then(|| by_the_old_key(&desk));
         if let (Some(stolen), Some(trust)) = (&stolen, &desktop) {
             desktop = Some(trust.accept_manifest(stolen, now()).expect("a thief could do this"));
         }
         typed(&desk, &commands, &mut served);
         headings.push(heading);
+        if !commands.iter().any(|command| command.starts_with("bundle publish")) {
+            continue;
+        }
         if heading == "All root keys are lost" {
             let trust = desktop.as_ref().expect("begun");
             let anew = desk.dir.path().join("public-2");
@@ -113,6 +118,8 @@ fn every_command_of_the_administrators_guide_does_what_it_says() {
         [
             "Begin",
             "Publish a change",
+            "Stop something at once",
+            "Shared accounts",
             "A root key is lost",
             "The manifest key is lost or stolen",
             "The receipts key is lost",
