@@ -394,12 +394,6 @@ impl Connector {
         self.seams.opening_deadline
     }
 
-    /// Gives up the sessions that hold a credential in somebody's name, with the programs behind them.
-    pub(crate) fn forget_lent(&self, subject: &Subject, credential: &CredentialId) {
-        let owner = (subject.issuer.clone(), subject.subject.clone(), Some(credential.clone()));
-        self.slots.write().unwrap_or_else(PoisonError::into_inner).remove(&owner);
-    }
-
     fn slot(&self, owner: Owner) -> Arc<Mutex<Slot>> {
         let known = self.slots.read().unwrap_or_else(PoisonError::into_inner).get(&owner).cloned();
         known.unwrap_or_else(|| {

@@ -1,10 +1,11 @@
 //! Calls of programs here that hold a shared credential of the organisation, for as long as it is lent.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use mcp::{CallParams, Capabilities};
 use model::{Advice, CredentialId, Subject};
+use tokio::sync::watch;
 use upstream::{Answer, Authority, Ear, Session};
 
 use crate::Connectors;
@@ -59,38 +60,41 @@ impl Connectors {
         capabilities: &Capabilities,
     ) -> Result<Arc<Session>, CallFault> {
         let means = Means { bearer: None, lent: Some((credential, lent)) };
+        let era = connector.era();
         let session = connector.session(subject, means, Some(capabilities)).await?;
         if session.begins_to_be_followed() {
-            let watched = Watched {
-                connector: Arc::downgrade(connector),
-                subject: subject.clone(),
-                credential: credential.clone(),
-            };
-            tokio::spawn(watched.until(lent.clone()));
-            connector.list(&session, None, connector.era()).await?;
+            let unlisted = Unlisted(Some(Arc::clone(&session)));
+            tokio::spawn(end_with_the_lease(Arc::downgrade(&session), lent.ended.clone()));
+            connector.list(&session, None, era).await?;
+            unlisted.listed();
             self.changed();
         }
         Ok(session)
     }
 }
 
-/// Somebody's sessions that hold a credential.
-struct Watched {
-    connector: std::sync::Weak<Connector>,
-    subject: Subject,
-    credential: CredentialId,
+/// A session whose tools were not looked at is used by nobody: it ends where nobody goes on looking.
+struct Unlisted(Option<Arc<Session>>);
+
+impl Unlisted {
+    fn listed(mut self) {
+        self.0 = None;
+    }
 }
 
-impl Watched {
-    /// Ends them when the lease does.
-    async fn until(self, lent: Lent) {
-        let mut ended = lent.ended;
-        // The secret is not held here any longer than needed.
-        drop(lent.secret);
-        let _ = ended.wait_for(|ended| *ended).await;
-        if let Some(connector) = self.connector.upgrade() {
-            connector.forget_lent(&self.subject, &self.credential);
+impl Drop for Unlisted {
+    fn drop(&mut self) {
+        if let Some(session) = &self.0 {
+            session.end();
         }
+    }
+}
+
+/// Ends the program that holds what was lent, whoever still uses it.
+async fn end_with_the_lease(session: Weak<Session>, mut ended: watch::Receiver<bool>) {
+    let _ = ended.wait_for(|ended| *ended).await;
+    if let Some(session) = session.upgrade() {
+        session.end();
     }
 }
 

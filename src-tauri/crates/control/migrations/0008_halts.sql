@@ -2,6 +2,7 @@
 CREATE TABLE halts (
     id        INTEGER PRIMARY KEY AUTOINCREMENT,
     target    TEXT NOT NULL,
+    subjects  TEXT NOT NULL,
     reason    TEXT NOT NULL,
     by        TEXT NOT NULL,
     at        INTEGER NOT NULL,

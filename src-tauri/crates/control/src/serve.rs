@@ -156,6 +156,7 @@ pub async fn start(config: ServeConfig, clock: Arc<dyn Clock>) -> Result<Running
         broker: Broker::new(config.master_key, HttpClient::new()?, clock),
         stopped: Stopped::open(&store).await?,
         review: Review::default(),
+        storing: tokio::sync::Mutex::default(),
         stopping,
     });
     journal.event(EventRecord::new(AuditEvent::Start).with("version", env!("CARGO_PKG_VERSION"))).await?;

@@ -1,6 +1,8 @@
 //! What administrators have stopped, beside the signed policy: it takes effect without a signing ceremony, because it can only
 //! take away. Nothing in it permits anything, so whoever forges one gains nothing but a standstill.
 
+use std::collections::BTreeSet;
+
 use model::{ConnectorId, CredentialId, DeviceId, Subject, Timestamp, ToolName};
 use serde::{Deserialize, Serialize};
 
@@ -29,6 +31,10 @@ pub struct Halt {
     pub id: u64,
     /// What is stopped.
     pub target: HaltTarget,
+    /// Of a person who was known when they were stopped: their subjects at the identity provider, which stay theirs whatever address a
+    /// later sign-in names.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub subjects: BTreeSet<String>,
     /// Since when.
     pub since: Timestamp,
     /// Why, in one line for those whom it hits; empty where nothing was said.
@@ -40,12 +46,12 @@ pub struct Halt {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum HaltTarget {
-    /// A person: no sessions, no calls.
+    /// A person: no calls, nothing lent, and no administration. Sessions stay, since records go on being delivered.
     User {
         /// Their subject at the identity provider, or their e-mail address.
         person: String,
     },
-    /// A device: no sessions, no calls.
+    /// A device: likewise.
     Device {
         /// The device.
         device: DeviceId,
@@ -90,7 +96,7 @@ impl Halts {
 
     /// Why this person gets nothing.
     pub fn of_person(&self, subject: &Subject) -> Option<&Halt> {
-        self.find(|target| matches!(target, HaltTarget::User { person } if is_person(subject, person)))
+        self.halts.iter().find(|halt| halt.is_of(subject))
     }
 
     /// Why this device gets nothing.
@@ -125,7 +131,7 @@ impl Halts {
     #[must_use]
     pub fn concerning(&self, subject: &Subject, id: DeviceId) -> Self {
         let concerns = |halt: &&Halt| match &halt.target {
-            HaltTarget::User { person } => is_person(subject, person),
+            HaltTarget::User { .. } => halt.is_of(subject),
             HaltTarget::Device { device } => *device == id,
             HaltTarget::Assistant { .. }
             | HaltTarget::Connector { .. }
@@ -147,6 +153,11 @@ fn is_person(subject: &Subject, named: &str) -> bool {
 }
 
 impl Halt {
+    fn is_of(&self, subject: &Subject) -> bool {
+        let HaltTarget::User { person } = &self.target else { return false };
+        is_person(subject, person) || self.subjects.contains(&subject.subject)
+    }
+
     /// The rule that records name.
     pub fn rule(&self) -> String {
         format!("halt:{}", self.id)
@@ -184,6 +195,7 @@ mod tests {
         let halt = |(id, target): (u64, &&str)| Halt {
             id,
             target: serde_json::from_str(target).expect(target),
+            subjects: BTreeSet::new(),
             since: Timestamp::from_seconds(0),
             reason: String::new(),
         };
@@ -218,6 +230,17 @@ mod tests {
         assert_eq!(hit(halts.of_tool(&connector("mail"), &tool("write"))), None);
         assert_eq!(hit(halts.of_credential(&"analyst".parse().expect("an id"))), Some(6));
         assert_eq!(halts.halts[6].target, HaltTarget::Unknown);
+    }
+
+    #[test]
+    fn whoever_was_known_stays_stopped_under_another_address() {
+        let mut halts = halts(&[r#"{"kind":"user","person":"ann@acme.test"}"#]);
+        let mut ann = Subject::local("00u1");
+        ann.email = Some("ann.new@acme.test".to_owned());
+        assert_eq!(halts.of_person(&ann), None);
+        halts.halts[0].subjects.insert("00u1".to_owned());
+        assert!(halts.of_person(&ann).is_some());
+        assert!(!halts.concerning(&ann, DeviceId::new()).is_empty());
     }
 
     #[test]

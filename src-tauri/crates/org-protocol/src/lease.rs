@@ -116,6 +116,9 @@ pub enum LeaseFault {
     /// It is another's, or for something else.
     #[error("the lease is for another {0}")]
     Another(&'static str),
+    /// It was taken back before it was here.
+    #[error("the lease was taken back")]
+    TakenBack,
     /// It is over, not yet begun, or lent for too long.
     #[error("the lease holds from {issued} to {expires}, this clock shows {now}")]
     Time {

@@ -2,9 +2,10 @@
 
 use std::sync::PoisonError;
 
+use model::Digest;
 use org_protocol::KeyProtection;
 use secrecy::{ExposeSecret as _, SecretString};
-use vault::Kind;
+use vault::{Kind, ProofKey};
 
 use crate::{Inner, Org, OrgFault};
 
@@ -29,17 +30,19 @@ impl Inner {
 
     /// The secret that came with the session before.
     pub(crate) async fn shown_secret(&self) -> Result<Option<String>, OrgFault> {
-        let stored = self.vault.get(Kind::Device, &self.secret_name().await).await?;
+        let key = self.vault.device_key().await?;
+        let stored = self.vault.get(Kind::Device, &self.secret_name(&key).await).await?;
         Ok(stored.and_then(|secret| secret.expose_text().map(str::to_owned)))
     }
 
-    /// Keeps the secret for the next session; on disk when this returns.
-    pub(crate) async fn keep_secret(&self, secret: &str) -> Result<(), OrgFault> {
-        Ok(self.vault.put(Kind::Device, &self.secret_name().await, secret.as_bytes()).await?)
+    /// Keeps the secret for the next session with this key; on disk when this returns.
+    pub(crate) async fn keep_secret(&self, key: &ProofKey, secret: &str) -> Result<(), OrgFault> {
+        Ok(self.vault.put(Kind::Device, &self.secret_name(key).await, secret.as_bytes()).await?)
     }
 
-    /// Each organisation gives its own.
-    async fn secret_name(&self) -> String {
-        format!("secret-of-{}", self.id().await.unwrap_or_default())
+    /// Each organisation gives its own, to each key: a key that turns up when the keychain is unlocked has another history.
+    async fn secret_name(&self, key: &ProofKey) -> String {
+        let org = self.id().await.unwrap_or_default();
+        format!("secret-of-{}", Digest::of_parts(&[org.as_bytes(), key.thumbprint().as_bytes()]).hex())
     }
 }

@@ -3,7 +3,7 @@
 //! A lease is used no longer than anybody could take it back: it ends with an event, with the session, when the event stream has
 //! been silent for as long as a dead one, and at its own end. Time is measured on the clock that nobody sets.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use org_protocol::{LEASE_FORMAT, LEASE_INFO, LEASES_PATH, Lease, LeaseFault, Lea
 use reqwest::Method;
 use secrecy::SecretString;
 use tokio::sync::{Notify, watch};
+use tokio::task::JoinSet;
 
 use crate::events::SILENCE;
 use crate::wire::{ORDINARY, SMALL, body};
@@ -60,11 +61,21 @@ type Key = (ConnectorId, CredentialId, String, String);
 /// What is lent to this device now.
 #[derive(Default)]
 pub(crate) struct Book {
-    held: Mutex<BTreeMap<Key, Held>>,
+    shelf: Mutex<Shelf>,
     changed: Notify,
     /// One is asked for at a time.
     asking: tokio::sync::Mutex<()>,
 }
+
+#[derive(Default)]
+struct Shelf {
+    held: BTreeMap<Key, Held>,
+    /// The latest that were taken back: the news may come before the lease itself.
+    ended: VecDeque<LeaseId>,
+}
+
+/// How many endings are remembered. Between the news and the lease there are seconds.
+const ENDINGS: usize = 64;
 
 struct Held {
     id: LeaseId,
@@ -76,6 +87,8 @@ struct Held {
     /// When its use ends, and when it is to be renewed; both on the clock that nobody sets.
     end: Duration,
     renewal: Duration,
+    /// A renewal is under way.
+    renewing: bool,
     ended: watch::Sender<bool>,
 }
 
@@ -86,15 +99,16 @@ impl Drop for Held {
 }
 
 impl Book {
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<Key, Held>> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Shelf> {
+        self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
 
-    fn find(&self, key: &Key) -> Option<Lent> {
-        let held = self.lock();
-        let held = held.get(key)?;
-        Some(Lent { secret: held.secret.clone(), ended: held.ended.subscribe() })
-    }
+/// A renewal to be made.
+struct Due {
+    key: Key,
+    request: LeaseRequest,
+    subject: Subject,
 }
 
 /// What the server answered, opened.
@@ -113,11 +127,11 @@ impl Org {
     pub async fn lease(&self, loan: Loan<'_>) -> Result<Lent, OrgFault> {
         let Loan { connector, credential, subject, .. } = loan;
         let key = (connector.clone(), credential.clone(), subject.issuer.clone(), subject.subject.clone());
-        if let Some(lent) = self.0.leases.find(&key) {
+        if let Some(lent) = self.held(&key) {
             return Ok(lent);
         }
         let _turn = self.0.leases.asking.lock().await;
-        if let Some(lent) = self.0.leases.find(&key) {
+        if let Some(lent) = self.held(&key) {
             return Ok(lent);
         }
         let session = self.0.live_session()?;
@@ -145,30 +159,56 @@ impl Org {
             subject: subject.clone(),
             end: begun + opened.life,
             renewal: begun + opened.life * 2 / 3,
+            renewing: false,
             ended,
         };
-        self.0.leases.lock().insert(key, held);
+        {
+            let mut shelf = self.0.leases.lock();
+            if shelf.ended.contains(&held.id) {
+                return Err(LeaseFault::TakenBack.into());
+            }
+            shelf.held.insert(key, held);
+        }
         self.0.leases.changed.notify_one();
         Ok(Lent { secret: opened.secret, ended: watched })
     }
 
+    /// What is held already and may still be used.
+    fn held(&self, key: &Key) -> Option<Lent> {
+        self.end_what_is_over();
+        let shelf = self.0.leases.lock();
+        let held = shelf.held.get(key)?;
+        Some(Lent { secret: held.secret.clone(), ended: held.ended.subscribe() })
+    }
+
     /// Ends a lease: the server has taken it back.
     pub fn end_lease(&self, id: LeaseId) {
-        self.0.leases.lock().retain(|_, held| held.id != id);
+        let mut shelf = self.0.leases.lock();
+        shelf.held.retain(|_, held| held.id != id);
+        if shelf.ended.len() == ENDINGS {
+            shelf.ended.pop_front();
+        }
+        shelf.ended.push_back(id);
     }
 
     /// Renews what is lent and ends what must not be used any more. Runs until it is dropped, and ends all leases then.
     pub async fn keep_leases(&self) {
         let _last = EndAll(self);
         let (mut sessions, mut heard) = (self.session(), self.0.heard.subscribe());
+        // They take their time beside the ends, which do not wait for them.
+        let mut renewals = JoinSet::new();
         loop {
             sessions.mark_unchanged();
             heard.mark_unchanged();
             self.end_what_is_over();
-            self.renew_what_is_due().await;
+            for due in self.take_due() {
+                let org = self.clone();
+                renewals.spawn(async move { org.renew(due).await });
+            }
             let pause = self.until_next();
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
+                Some(_) = renewals.join_next() => {}
                 () = self.0.leases.changed.notified() => {}
                 _ = sessions.changed() => {}
                 _ = heard.changed() => {}
@@ -180,7 +220,7 @@ impl Org {
         let now = self.0.clock.boot_time();
         let silent = !self.is_heard(now);
         let session = self.0.live_session().ok();
-        self.0.leases.lock().retain(|key, held| {
+        self.0.leases.lock().held.retain(|key, held| {
             let is_theirs =
                 session.as_ref().is_some_and(|session| session.subject.is_same_person(&held.subject));
             let keep = is_theirs && !silent && now < held.end;
@@ -191,29 +231,32 @@ impl Org {
         });
     }
 
-    async fn renew_what_is_due(&self) {
+    /// The renewals that are due, each of which is begun once.
+    fn take_due(&self) -> Vec<Due> {
         let now = self.0.clock.boot_time();
-        let due: Vec<(Key, LeaseRequest, Subject)> = {
-            let held = self.0.leases.lock();
-            let due = held.iter().filter(|(_, held)| held.renewal <= now);
-            due.map(|(key, held)| {
-                let request = LeaseRequest { renews: Some(held.id), ..held.request.clone() };
-                (key.clone(), request, held.subject.clone())
-            })
-            .collect()
+        let mut shelf = self.0.leases.lock();
+        let due = shelf.held.iter_mut().filter(|(_, held)| held.renewal <= now && !held.renewing);
+        due.map(|(key, held)| {
+            held.renewing = true;
+            let request = LeaseRequest { renews: Some(held.id), ..held.request.clone() };
+            Due { key: key.clone(), request, subject: held.subject.clone() }
+        })
+        .collect()
+    }
+
+    async fn renew(&self, Due { key, request, subject }: Due) {
+        let begun = self.0.clock.boot_time();
+        let outcome = match self.0.live_session() {
+            Ok(session) => self.borrow(&session, &request, &subject).await,
+            Err(fault) => Err(fault),
         };
-        for (key, request, subject) in due {
-            let outcome = match self.0.live_session() {
-                Ok(session) => self.borrow(&session, &request, &subject).await,
-                Err(fault) => Err(fault),
-            };
-            self.take_renewal(&key, now, outcome);
-        }
+        self.take_renewal(&key, begun, outcome);
     }
 
     fn take_renewal(&self, key: &Key, begun: Duration, outcome: Result<Opened, OrgFault>) {
-        let mut leases = self.0.leases.lock();
+        let leases = &mut self.0.leases.lock().held;
         let Some(held) = leases.get_mut(key) else { return };
+        held.renewing = false;
         match outcome {
             Ok(opened) if (opened.id, opened.version) == (held.id, held.version) => {
                 held.end = begun + opened.life;
@@ -235,8 +278,9 @@ impl Org {
     /// How long nothing has to be done, if nothing happens.
     fn until_next(&self) -> Duration {
         let now = self.0.clock.boot_time();
-        let held = self.0.leases.lock();
-        let Some(next) = held.values().map(|held| held.renewal.min(held.end)).min() else {
+        let shelf = self.0.leases.lock();
+        let next = |held: &Held| if held.renewing { held.end } else { held.renewal.min(held.end) };
+        let Some(next) = shelf.held.values().map(next).min() else {
             return Duration::MAX;
         };
         let silence = self.0.heard.borrow().map_or(now, |heard| heard + SILENCE);
@@ -304,6 +348,6 @@ struct EndAll<'a>(&'a Org);
 
 impl Drop for EndAll<'_> {
     fn drop(&mut self) {
-        self.0.0.leases.lock().clear();
+        self.0.0.leases.lock().held.clear();
     }
 }

@@ -121,7 +121,7 @@ impl Org {
         }
         // Before it is used: what was given and is not kept must not be needed.
         if let Some(secret) = &answer.next_secret {
-            self.0.keep_secret(secret).await?;
+            self.0.keep_secret(&key, secret).await?;
         }
         self.0.install(sign_outs, &session)?;
         Ok(session)

@@ -175,6 +175,14 @@ impl Session {
         }
     }
 
+    /// Ends the program behind it now, and with it calls that are under way. A server elsewhere holds nothing that could be ended.
+    pub fn end(&self) {
+        match &self.transport {
+            Transport::Stdio(stdio) => stdio.end(),
+            Transport::Http(_) => {}
+        }
+    }
+
     /// `true` for the first who asks: one is enough to follow [`Session::changes`].
     pub fn begins_to_be_followed(&self) -> bool {
         !self.followed.swap(true, Ordering::Relaxed)

@@ -56,8 +56,8 @@ pub(crate) type Outcome = Result<Box<RawValue>, Box<RawValue>>;
 pub(crate) struct Stdio {
     outbox: mpsc::Sender<String>,
     shared: Arc<Shared>,
-    /// Ends the pump, and with it the program.
-    _leash: oneshot::Sender<()>,
+    /// Ends the pump, and with it the program, when it is dropped.
+    leash: Mutex<Option<oneshot::Sender<()>>>,
 }
 
 #[derive(Debug)]
@@ -110,7 +110,7 @@ impl Stdio {
         let errors = tokio::spawn(listen_to_errors(stderr, shared.log.clone()));
         let streams = Streams { stdin, stdout, errors };
         tokio::spawn(pump(child, streams, letters, outbox.clone(), Arc::clone(&shared), unleashed));
-        Ok(Self { outbox, shared, _leash: leash })
+        Ok(Self { outbox, shared, leash: Mutex::new(Some(leash)) })
     }
 
     /// Sends a request and waits for its answer; being dropped while waiting forgets the request.
@@ -144,6 +144,11 @@ impl Stdio {
     pub(crate) fn replier(&self) -> crate::calls::Replier {
         let outbox = self.outbox.clone();
         Arc::new(move |reply| reply_to(&outbox, reply))
+    }
+
+    /// Ends the program now, whoever still holds the connection.
+    pub(crate) fn end(&self) {
+        drop(lock(&self.leash).take());
     }
 
     pub(crate) fn is_alive(&self) -> bool {

@@ -164,6 +164,7 @@ impl Plane {
             return Err(ActFault::EmptySecret);
         }
         self.record(by, "credential-put", &[("credential", id.to_string())]).await?;
+        let _turn = self.storing.lock().await;
         let version = self.store.next_credential_version(&id).await?;
         let sealed = self.broker.master().seal(&id, version, &SecretString::from(text))?;
         let now = self.clock.now();

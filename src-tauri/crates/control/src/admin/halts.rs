@@ -1,5 +1,7 @@
 //! Stopping something at once, and letting it go on.
 
+use std::collections::BTreeSet;
+
 use org_protocol::{HALT_REASON_LIMIT, HaltTarget};
 
 use super::acts::ActFault;
@@ -32,7 +34,18 @@ impl Plane {
         }
         let facts = [("target", target.to_string()), ("reason", reason.to_owned())];
         self.record(by, "halt", &facts).await?;
-        let standing = self.store.halt(&target, reason, by.by(), self.clock.now()).await?;
+        let subjects = match &target {
+            HaltTarget::User { person } => {
+                self.store.people(person).await?.into_iter().map(|(_, subject)| subject).collect()
+            }
+            HaltTarget::Device { .. }
+            | HaltTarget::Assistant { .. }
+            | HaltTarget::Connector { .. }
+            | HaltTarget::Tool { .. }
+            | HaltTarget::Credential { .. }
+            | HaltTarget::Unknown => BTreeSet::new(),
+        };
+        let standing = self.store.halt(&target, &subjects, reason, by.by(), self.clock.now()).await?;
         self.stopped.refresh(&self.store).await?;
         if let HaltTarget::Credential { credential } = &target {
             self.broker.end_credential(credential);

@@ -77,7 +77,13 @@ mod tests {
     }
 
     fn halt(target: HaltTarget) -> StandingHalt {
-        let halt = Halt { id: 1, target, since: Timestamp::from_seconds(0), reason: String::new() };
+        let halt = Halt {
+            id: 1,
+            target,
+            subjects: [].into(),
+            since: Timestamp::from_seconds(0),
+            reason: String::new(),
+        };
         StandingHalt { halt, by: "uid 0".to_owned() }
     }
 

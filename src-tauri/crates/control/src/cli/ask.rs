@@ -82,7 +82,12 @@ pub(super) async fn list_credentials(socket: &Socket, json: bool) -> Result<(), 
     said(json, &credentials, || {
         let line = |one: &control::StoredCredential| {
             let exposed = one.exposed_at.map(|at| format!("  exposed {at}: rotate")).unwrap_or_default();
-            format!("{:<32} version {:<4} changed {}{exposed}", one.id, one.version, one.changed_at)
+            format!(
+                "{:<32} version {:<4} changed {}{exposed}",
+                one.id.to_string(),
+                one.version,
+                one.changed_at
+            )
         };
         lines_or(credentials.iter().map(line).collect(), "No credential is stored.")
     });
@@ -130,7 +135,7 @@ pub(super) async fn list_leases(socket: &Socket, json: bool) -> Result<(), Failu
             format!(
                 "{}  {:<24} {:<28} {} on {}  until {}",
                 one.id,
-                one.credential,
+                one.credential.to_string(),
                 one.subject.label(),
                 one.connector,
                 one.device,

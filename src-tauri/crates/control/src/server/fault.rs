@@ -57,7 +57,7 @@ impl Fault {
         Self { challenge: Some(challenge), ..Self::new(StatusCode::UNAUTHORIZED, advice) }
     }
 
-    fn internal() -> Self {
+    pub(crate) fn internal() -> Self {
         let advice = Advice::new(
             "server-fault",
             "The organisation's server failed.",

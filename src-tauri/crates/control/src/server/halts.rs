@@ -13,18 +13,24 @@ use crate::store::{StandingHalt, Store, StoreFault};
 
 /// What is stopped now, and each change.
 #[derive(Debug)]
-pub(crate) struct Stopped(watch::Sender<Arc<Halts>>);
+pub(crate) struct Stopped {
+    now: watch::Sender<Arc<Halts>>,
+    /// What is read is told in the order in which it was read.
+    turn: tokio::sync::Mutex<()>,
+}
 
 impl Stopped {
     /// As the database has it.
     pub(crate) async fn open(store: &Store) -> Result<Self, StoreFault> {
-        Ok(Self(watch::Sender::new(told(store.halts().await?))))
+        let now = watch::Sender::new(told(store.halts().await?));
+        Ok(Self { now, turn: tokio::sync::Mutex::default() })
     }
 
     /// Takes up what the database has by now. Calls that it hits are broken off.
     pub(crate) async fn refresh(&self, store: &Store) -> Result<(), StoreFault> {
+        let _turn = self.turn.lock().await;
         let now = told(store.halts().await?);
-        self.0.send_if_modified(|halts| {
+        self.now.send_if_modified(|halts| {
             let changed = *halts != now;
             *halts = now;
             changed
@@ -34,12 +40,12 @@ impl Stopped {
 
     /// What is stopped now.
     pub(crate) fn now(&self) -> Arc<Halts> {
-        Arc::clone(&self.0.borrow())
+        Arc::clone(&self.now.borrow())
     }
 
     /// Is told of each change.
     pub(crate) fn changes(&self) -> watch::Receiver<Arc<Halts>> {
-        self.0.subscribe()
+        self.now.subscribe()
     }
 }
 
@@ -55,6 +61,8 @@ pub(super) async fn halts(
     headers: HeaderMap,
 ) -> Result<Json<Halts>, Fault> {
     let caller = plane.caller(&method, uri.path(), &headers).await?;
+    // Whoever heard of a change may be faster than whoever made it.
+    plane.stopped.refresh(&plane.store).await?;
     Ok(Json(plane.stopped.now().concerning(&caller.subject, caller.device)))
 }
 

@@ -69,6 +69,8 @@ pub(crate) struct Plane {
     pub(crate) stopped: Stopped,
     /// Has leases looked at again.
     pub(crate) review: Review,
+    /// Secrets are stored one after the other: each has a number of its own.
+    pub(crate) storing: tokio::sync::Mutex<()>,
     /// Becomes true when the server is to end; streams end then.
     pub(crate) stopping: watch::Receiver<bool>,
 }

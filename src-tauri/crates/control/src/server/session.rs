@@ -1,5 +1,6 @@
 //! `POST /v1/session`: a person's session on an enrolled device. `DELETE /v1/session`: its end.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use ::audit::{AuditEvent, EventRecord};
@@ -66,7 +67,11 @@ pub(super) async fn open(
         now,
         expires,
     };
-    let next_secret = plane.follow(&device, request.secret.as_deref(), &verified.subject).await?;
+    // Whoever hangs up meanwhile keeps nothing from being recorded.
+    let (following, of, shown, by) =
+        (Arc::clone(&plane), device.clone(), request.secret.clone(), verified.subject.clone());
+    let followed = tokio::spawn(async move { following.follow(&of, shown.as_deref(), &by).await }).await;
+    let next_secret = followed.map_err(|_| Fault::internal())??;
     if !plane.store.open_session(&session).await? {
         return Err(IdentityFault::Ended.into());
     }
@@ -99,6 +104,7 @@ impl Plane {
         match self.store.follow_device(device.id, shown.map(digest), digest(&next), now).await? {
             Holder::Alone => Ok(next),
             Holder::OneOfTwo => {
+                self.review.ask();
                 let event = EventRecord::new(AuditEvent::DeviceSuspended).of(subject.clone());
                 let event = event.with("device", device.id.to_string()).with("name", device.name.clone());
                 self.journal.event(event.with("why", "two hold its key")).await?;

@@ -108,3 +108,17 @@ pub(super) async fn dismiss_all(
         .await?;
     Ok(())
 }
+
+/// Ends the sessions of a person that name no session at the provider: any of these may be the one that ended.
+pub(super) async fn dismiss_unnamed(
+    connection: &mut SqliteConnection,
+    issuer: &str,
+    person: Option<&str>,
+) -> Result<(), StoreFault> {
+    sqlx::query("DELETE FROM administrators WHERE issuer = ? AND person = ? AND sid IS NULL")
+        .bind(issuer)
+        .bind(person)
+        .execute(connection)
+        .await?;
+    Ok(())
+}

@@ -1,7 +1,8 @@
 //! Two computers that hold one device's key.
 //!
 //! A device shows a secret with each session that it opens, and is given the next one. The last that was given and the last
-//! that was shown are both good: an answer may be lost on its way, or the device may end before it has kept it. Whoever shows
+//! that was shown are both good: an answer may be lost on its way, or the device may end before it has kept it. Where the same was shown
+//! again, the one that was given in between is good as well: it may be the one that arrived, when requests overlap. Whoever shows
 //! anything else is not the one who was given the last, and holds the key all the same.
 
 use model::{DeviceId, Digest, Timestamp};
@@ -31,19 +32,20 @@ impl Store {
         next: Digest,
         now: Timestamp,
     ) -> Result<Holder, StoreFault> {
-        type Row = (Option<String>, Option<String>, Option<i64>);
+        type Row = (Option<String>, Option<String>, Option<String>, Option<i64>);
         let mut transaction = self.writer.begin_with(IMMEDIATE).await?;
-        let (given, before, suspended): Row =
-            sqlx::query_as("SELECT secret_given, secret_shown, suspended_at FROM devices WHERE id = ?")
-                .bind(id.to_string())
-                .fetch_one(&mut *transaction)
-                .await?;
+        let (given, before, also, suspended): Row = sqlx::query_as(
+            "SELECT secret_given, secret_shown, secret_also, suspended_at FROM devices WHERE id = ?",
+        )
+        .bind(id.to_string())
+        .fetch_one(&mut *transaction)
+        .await?;
         let shown = shown.map(|digest| digest.to_string());
         let follows = match &shown {
             None => before.is_none(),
             // After a device was let go on, or an older version used it, any beginning is good.
             Some(_) if given.is_none() => true,
-            Some(_) => shown == given || shown == before,
+            Some(_) => shown == given || shown == before || shown == also,
         };
         if suspended.is_some() || !follows {
             if suspended.is_none() {
@@ -53,9 +55,11 @@ impl Store {
             }
             return Ok(Holder::OneOfTwo);
         }
-        sqlx::query("UPDATE devices SET secret_shown = ?, secret_given = ? WHERE id = ?")
+        let also = if shown == before { given } else { None };
+        sqlx::query("UPDATE devices SET secret_shown = ?, secret_given = ?, secret_also = ? WHERE id = ?")
             .bind(&shown)
             .bind(next.to_string())
+            .bind(also)
             .bind(id.to_string())
             .execute(&mut *transaction)
             .await?;
@@ -68,12 +72,20 @@ impl Store {
     /// # Errors
     /// A [`StoreFault`].
     pub(crate) async fn resume_device(&self, id: DeviceId) -> Result<bool, StoreFault> {
+        let mut transaction = self.writer.begin_with(IMMEDIATE).await?;
         let found = sqlx::query(
-            "UPDATE devices SET suspended_at = NULL, secret_given = NULL, secret_shown = NULL WHERE id = ?",
+            "UPDATE devices SET suspended_at = NULL, secret_given = NULL, secret_shown = NULL, secret_also = NULL
+             WHERE id = ?",
         )
         .bind(id.to_string())
-        .execute(&self.writer)
+        .execute(&mut *transaction)
         .await?;
+        // What either of the two had open is not taken up again.
+        sqlx::query("UPDATE sessions SET revoked_at = coalesce(revoked_at, expires_at) WHERE device = ?")
+            .bind(id.to_string())
+            .execute(&mut *transaction)
+            .await?;
+        transaction.commit().await?;
         Ok(found.rows_affected() > 0)
     }
 }

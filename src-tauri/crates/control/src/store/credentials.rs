@@ -34,10 +34,14 @@ impl Store {
     /// # Errors
     /// A [`StoreFault`].
     pub(crate) async fn next_credential_version(&self, id: &CredentialId) -> Result<u64, StoreFault> {
-        let version: Option<i64> = sqlx::query_scalar("SELECT version FROM credentials WHERE id = ?")
-            .bind(id.as_str())
-            .fetch_optional(&self.writer)
-            .await?;
+        // One that was removed may be lent still: its number is not given to another secret.
+        let version: Option<i64> = sqlx::query_scalar(
+            "SELECT max(version) FROM (SELECT version FROM credentials WHERE id = ?1
+                                       UNION ALL SELECT version FROM leases WHERE credential = ?1)",
+        )
+        .bind(id.as_str())
+        .fetch_one(&self.writer)
+        .await?;
         Ok(version.map_or(0, unsigned).saturating_add(1))
     }
 

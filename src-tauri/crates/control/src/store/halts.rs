@@ -1,5 +1,7 @@
 //! What administrators have stopped.
 
+use std::collections::BTreeSet;
+
 use model::{DeviceId, Subject, Timestamp};
 use org_protocol::{EventKind, Halt, HaltTarget, Halts};
 use sqlx::SqliteConnection;
@@ -28,8 +30,13 @@ pub struct KnownPerson {
 impl KnownPerson {
     /// Whether a halt of a person or device hits them.
     pub fn is_hit(&self, target: &HaltTarget) -> bool {
-        let halt =
-            Halt { id: 0, target: target.clone(), since: Timestamp::from_micros(0), reason: String::new() };
+        let halt = Halt {
+            id: 0,
+            target: target.clone(),
+            subjects: BTreeSet::new(),
+            since: Timestamp::from_micros(0),
+            reason: String::new(),
+        };
         let halts = Halts::new(vec![halt]);
         halts.of_person(&self.subject).or_else(|| halts.of_device(self.device)).is_some()
     }
@@ -38,7 +45,7 @@ impl KnownPerson {
 /// How many people are looked at at most, the latest.
 const MOST_PEOPLE: u32 = 1000;
 
-type HaltRow = (i64, String, String, String, i64);
+type HaltRow = (i64, String, String, String, String, i64);
 
 impl Store {
     /// Stops something, and tells all devices. What is stopped already stays as it was.
@@ -48,6 +55,7 @@ impl Store {
     pub(crate) async fn halt(
         &self,
         target: &HaltTarget,
+        subjects: &BTreeSet<String>,
         reason: &str,
         by: &str,
         now: Timestamp,
@@ -59,18 +67,26 @@ impl Store {
         }
         let text = serde_json::to_string(target)
             .map_err(|fault| StoreFault::Unreadable { what: "halt", reason: fault.to_string() })?;
-        let id: i64 =
-            sqlx::query_scalar("INSERT INTO halts (target, reason, by, at) VALUES (?, ?, ?, ?) RETURNING id")
-                .bind(text)
-                .bind(reason)
-                .bind(by)
-                .bind(now.micros())
-                .fetch_one(&mut *transaction)
-                .await?;
+        let id: i64 = sqlx::query_scalar(
+            "INSERT INTO halts (target, subjects, reason, by, at) VALUES (?, ?, ?, ?, ?) RETURNING id",
+        )
+        .bind(text)
+        .bind(serde_json::to_string(subjects).unwrap_or_default())
+        .bind(reason)
+        .bind(by)
+        .bind(now.micros())
+        .fetch_one(&mut *transaction)
+        .await?;
         tell(&mut transaction, now).await?;
         transaction.commit().await?;
         self.changed();
-        let halt = Halt { id: unsigned(id), target: target.clone(), since: now, reason: reason.to_owned() };
+        let halt = Halt {
+            id: unsigned(id),
+            target: target.clone(),
+            subjects: subjects.clone(),
+            since: now,
+            reason: reason.to_owned(),
+        };
         Ok(StandingHalt { halt, by: by.to_owned() })
     }
 
@@ -131,14 +147,17 @@ impl Store {
 }
 
 async fn standing(connection: &mut SqliteConnection) -> Result<Vec<StandingHalt>, StoreFault> {
-    let rows: Vec<HaltRow> =
-        sqlx::query_as("SELECT id, target, reason, by, at FROM halts WHERE lifted_at IS NULL ORDER BY id")
-            .fetch_all(connection)
-            .await?;
+    let rows: Vec<HaltRow> = sqlx::query_as(
+        "SELECT id, target, subjects, reason, by, at FROM halts WHERE lifted_at IS NULL ORDER BY id",
+    )
+    .fetch_all(connection)
+    .await?;
     rows.into_iter()
-        .map(|(id, target, reason, by, at)| {
+        .map(|(id, target, subjects, reason, by, at)| {
+            let subjects = from_json("halt", &subjects)?;
             let target = from_json("halt", &target)?;
-            let halt = Halt { id: unsigned(id), target, since: Timestamp::from_micros(at), reason };
+            let since = Timestamp::from_micros(at);
+            let halt = Halt { id: unsigned(id), target, subjects, since, reason };
             Ok(StandingHalt { halt, by })
         })
         .collect()
@@ -163,15 +182,18 @@ mod tests {
         let (_dir, store) = store().await;
         let (now, later) = (Timestamp::from_seconds(1), Timestamp::from_seconds(2));
         let target = HaltTarget::Connector { connector: "mail".parse().expect("an id") };
-        let first = store.halt(&target, "It leaks", "uid 0", now).await.expect("stops");
-        let again = store.halt(&target, "Another reason", "uid 1", later).await.expect("is stopped already");
+        let first = store.halt(&target, &BTreeSet::new(), "It leaks", "uid 0", now).await.expect("stops");
+        let again = store
+            .halt(&target, &BTreeSet::new(), "Another reason", "uid 1", later)
+            .await
+            .expect("is stopped already");
         assert_eq!(first, again);
         assert_eq!(store.halts().await.expect("reads"), std::slice::from_ref(&first));
         assert_eq!(store.last_event().await.expect("reads"), 1, "nothing changed the second time");
         assert!(store.lift(first.halt.id, "uid 0", later).await.expect("lifts"));
         assert!(!store.lift(first.halt.id, "uid 0", later).await.expect("was lifted already"));
         assert!(store.halts().await.expect("reads").is_empty());
-        let next = store.halt(&target, "", "uid 0", later).await.expect("stops again");
+        let next = store.halt(&target, &BTreeSet::new(), "", "uid 0", later).await.expect("stops again");
         assert!(next.halt.id > first.halt.id);
     }
 }

@@ -4,7 +4,7 @@ use model::{DeviceId, Digest, Subject, Timestamp};
 use org_protocol::EventKind;
 use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 
-use super::administrators::dismiss_all;
+use super::administrators::{dismiss_all, dismiss_unnamed};
 use super::{IMMEDIATE, Store, StoreFault, from_json, parsed};
 use crate::identity::SignIn;
 
@@ -89,7 +89,9 @@ impl Store {
     pub(crate) async fn open_session(&self, session: &NewSession<'_>) -> Result<bool, StoreFault> {
         let NewSession { token, device, subject, sign_in, now, expires } = session;
         let mut transaction = self.writer.begin_with(IMMEDIATE).await?;
-        if is_ended(&mut transaction, subject, sign_in).await? {
+        if is_ended(&mut transaction, subject, sign_in).await?
+            || is_stopped(&mut transaction, *device).await?
+        {
             return Ok(false);
         }
         sqlx::query("DELETE FROM sessions WHERE expires_at < ?")
@@ -246,8 +248,8 @@ impl Store {
     /// A [`StoreFault`].
     pub(crate) async fn people(&self, named: &str) -> Result<Vec<(String, String)>, StoreFault> {
         let people = sqlx::query_as(
-            "SELECT issuer, person FROM sessions WHERE person = ?1 OR json_extract(subject, '$.email') = ?1
-             UNION SELECT issuer, subject FROM devices WHERE subject = ?1 OR label = ?1",
+            "SELECT issuer, person FROM sessions WHERE person = ?1 OR json_extract(subject, '$.email') = ?1 COLLATE NOCASE
+             UNION SELECT issuer, subject FROM devices WHERE subject = ?1 OR label = ?1 COLLATE NOCASE",
         )
         .bind(named)
         .fetch_all(&self.readers)
@@ -270,6 +272,18 @@ impl Store {
         }
         Ok(())
     }
+}
+
+/// Whether the device was revoked or suspended since it was looked at.
+async fn is_stopped(connection: &mut SqliteConnection, device: DeviceId) -> Result<bool, StoreFault> {
+    let stopped: i64 = sqlx::query_scalar(
+        "SELECT EXISTS (SELECT 1 FROM devices
+                        WHERE id = ? AND (revoked_at IS NOT NULL OR suspended_at IS NOT NULL))",
+    )
+    .bind(device.to_string())
+    .fetch_one(connection)
+    .await?;
+    Ok(stopped != 0)
 }
 
 /// Notes the sign-in that opens a session. What its first ID token said stays: renewed ones may say less.
@@ -365,6 +379,7 @@ async fn end(
         Ending::Session { issuer, sid, subject, before } => {
             note(transaction, (issuer, "sid", sid), before, now).await?;
             dismiss_all(transaction, issuer, (Some(sid), None)).await?;
+            dismiss_unnamed(transaction, issuer, subject).await?;
             note_known(transaction, issuer, (Some(sid), subject), before.micros(), now).await?;
             live.push(" AND issuer = ").push_bind(issuer);
             live.push(" AND (sid = ").push_bind(sid);

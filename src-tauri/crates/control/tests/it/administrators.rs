@@ -221,6 +221,17 @@ async fn a_session_ends_with_the_sign_in_the_role_or_by_a_halt() {
 }
 
 #[tokio::test]
+async fn a_logout_at_the_provider_ends_an_administrator_whose_token_named_no_session() {
+    let org = org().await;
+    let audrey = Admin::signed_in(&org, "audrey", &["auditors"]).await;
+    let claims = org.idp.logout_claims(Some("audrey"), Some("another-session"), now().seconds());
+    let form = [("logout_token", org.idp.logout_token(&claims))];
+    let told = reqwest::Client::new().post(org.url("v1/oidc/backchannel-logout")).form(&form).send().await;
+    assert!(told.expect("answers").status().is_success());
+    assert_eq!(audrey.ask(&Ask::Status).await.expect_err("ended"), "session-ended");
+}
+
+#[tokio::test]
 async fn only_publishers_may_send_much() {
     let org = org().await;
     let documents = || [("v1/manifest.json".to_owned(), "x".repeat(1024 * 1024))].into();

@@ -60,6 +60,18 @@ async fn of_two_that_hold_one_key_both_are_stopped_and_it_is_recorded() {
 }
 
 #[tokio::test]
+async fn of_answers_that_overtake_each_other_any_may_have_been_the_one_that_arrived() {
+    let org = Org::new().await;
+    let mut device = signed_in(&org, "alice", &["analysts"]).await;
+    assert_eq!(opens(&mut device).await, "accepted");
+    let (mut first, mut second) = (device.copy(), device.copy());
+    assert_eq!(opens(&mut first).await, "accepted", "this answer arrives");
+    assert_eq!(opens(&mut second).await, "accepted", "this one, to the same question, does not");
+    assert_eq!(opens(&mut first).await, "accepted");
+    assert_eq!(opens(&mut second).await, "device-suspended", "but only one of them did");
+}
+
+#[tokio::test]
 async fn a_copy_that_shows_no_secret_is_noticed_and_running_sessions_end() {
     let org = Org::new().await;
     let mut device = signed_in(&org, "alice", &["analysts"]).await;

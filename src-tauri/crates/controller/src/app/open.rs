@@ -11,7 +11,7 @@ use vault::{Keychain, Vault};
 use super::fault::StartFault;
 use super::machine::Machine;
 use super::membership::{self, Joined};
-use super::settings::{Loaded, OrganisationSettings, SettingsFault};
+use super::settings::{Loaded, SettingsFault};
 use super::start::Options;
 
 /// How soon an organisation that was never met is asked again.
@@ -43,12 +43,8 @@ pub(super) async fn open(
     let lock = os::lock_instance(&home.lock())?;
     let device = home.device()?;
     let vault = Vault::open(&home.vault(), keychain, Arc::clone(clock)).await;
-    let machine = Machine::read();
+    let (machine, joined) = joined(options, device, &vault, clock).await?;
     let settings = machine.own_settings(&home.settings());
-    let joined = match machine.organisation(&home.settings()) {
-        Some(at) => Some(joined(&machine, at, options, device, &vault, clock).await?),
-        None => None,
-    };
     let config = JournalConfig {
         // Records of another organisation, or of none, are never sent to this one.
         org: joined.as_ref().map(|joined| joined.id.clone()),
@@ -69,31 +65,33 @@ pub(super) async fn open(
     Ok(Opened { lock, device, vault, machine, settings, joined, journal, found })
 }
 
-/// Joins the organisation. The one that IT has set on this machine is waited for: there is nothing else that could be offered.
+/// Joins the organisation that decides, if one does. The one that IT has set on this machine is waited for: there is nothing else that
+/// could be offered. What is set is read again each time, since it may be what is wrong.
 async fn joined(
-    machine: &Machine,
-    at: OrganisationSettings,
     options: &Options,
     device: DeviceId,
     vault: &Vault,
     clock: &Arc<dyn Clock>,
-) -> Result<Joined, StartFault> {
-    let mut told = false;
+) -> Result<(Machine, Option<Joined>), StartFault> {
+    let home = &options.home;
+    let mut told = None;
     loop {
-        let joined =
-            membership::join(at.clone(), &options.home, device, vault.clone(), Arc::clone(clock)).await;
+        let machine = Machine::read();
+        let Some(at) = machine.organisation(&home.settings()) else { return Ok((machine, None)) };
+        let joined = membership::join(at.clone(), home, device, vault.clone(), Arc::clone(clock)).await;
         match joined {
             Err(advice) if membership::is_not_met(&advice) && machine.managed().is_some() => {
                 tracing::warn!(%advice, "the organisation is waited for");
-                if !std::mem::replace(&mut told, true) {
+                if told.as_ref() != Some(&at) {
                     options.shell.perform(membership::waiting_for(&at));
+                    told = Some(at);
                 }
                 tokio::time::sleep(MEET_AGAIN).await;
             }
             joined => {
                 let joined = joined.map_err(StartFault::Organisation)?;
                 joined.org.show_when_enrolling(machine.enrolment_token());
-                return Ok(joined);
+                return Ok((machine, Some(joined)));
             }
         }
     }

@@ -13,6 +13,7 @@ fn halts(targets: &[HaltTarget]) -> Arc<Halts> {
     let halt = |(id, target): (u64, &HaltTarget)| Halt {
         id,
         target: target.clone(),
+        subjects: [].into(),
         since: Timestamp::from_seconds(0),
         reason: "It leaks".to_owned(),
     };

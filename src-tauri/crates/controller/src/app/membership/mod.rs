@@ -112,12 +112,14 @@ async fn first_met(org: &Org) -> Result<(String, Option<Candidate>), Advice> {
     match (org.id().await, fault) {
         // Whoever follows the policy asks for the rest again.
         (Some(id), _) => Ok((id, first)),
-        (None, Some(OrgFault::NotReached(_) | OrgFault::Unreachable(_))) => Err(Advice::new(
-            NOT_MET,
-            format!("The server of your organisation, {}, does not answer.", shown(org)),
-            "Deskgate has not met it before, so it does not know yet what you may do.",
-            "Check the network connection, then start Deskgate again.",
-        )),
+        (None, Some(OrgFault::NotReached(_) | OrgFault::Unreachable(_) | OrgFault::Unusable(_))) => {
+            Err(Advice::new(
+                NOT_MET,
+                format!("The server of your organisation, {}, does not answer.", shown(org)),
+                "Deskgate has not met it before, so it does not know yet what you may do.",
+                "Check the network connection, then start Deskgate again.",
+            ))
+        }
         (None, Some(fault)) => Err(fault.advice()),
         (None, None) => Err(OrgFault::NoSession.advice()),
     }
