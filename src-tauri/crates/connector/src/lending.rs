@@ -44,8 +44,10 @@ impl Connectors {
             Ok(outcome?)
         };
         tokio::select! {
-            outcome = call => outcome,
+            // That the program ends with it is no news then.
+            biased;
             _ = ended.wait_for(|ended| *ended) => Err(BrokerFault::Failed(taken_back(&connector.spec.title)).into()),
+            outcome = call => outcome,
         }
     }
 
