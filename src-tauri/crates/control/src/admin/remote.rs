@@ -22,6 +22,7 @@ use org_protocol::{AdministratorRole, ErrorBody, NonceSeed};
 use os::Clock as _;
 use p256::ecdsa::SigningKey;
 use p256::ecdsa::signature::Signer as _;
+use p256::elliptic_curve::Generate as _;
 use reqwest::{Method, RequestBuilder, Response};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::de::DeserializeOwned;
@@ -36,6 +37,7 @@ use super::wire::{
 };
 use super::{Answer, Ask, AskFault, Reply};
 use crate::identity::{Verifier, fetch, is_trustworthy};
+use crate::secret::new_secret;
 
 /// The format version of a saved session.
 const SAVED_FORMAT: u32 = 1;
@@ -126,7 +128,7 @@ pub async fn sign_in(server: &Url, show: impl FnOnce(&Url)) -> Result<RemoteSess
     if way.format != ADMIN_FORMAT || !is_trustworthy(&way.issuer) {
         return Err(RemoteFault::Unusable(server.to_string()));
     }
-    let key = new_key()?;
+    let key = SigningKey::generate();
     let mut random = [0; 32];
     getrandom::fill(&mut random).map_err(RemoteFault::Random)?;
     let seed = NonceSeed::from_bytes(random);
@@ -338,9 +340,7 @@ fn proved(
     token: Option<&SecretString>,
 ) -> Result<RequestBuilder, RemoteFault> {
     let url = at(server, path)?;
-    let mut random = [0; 16];
-    getrandom::fill(&mut random).map_err(RemoteFault::Random)?;
-    let jti = URL_SAFE_NO_PAD.encode(random);
+    let jti = new_secret("").map_err(RemoteFault::Random)?;
     let token = token.map(|token| token.expose_secret());
     let proof_for = ProofFor { method: method.as_str(), url: &url, access_token: token };
     let fresh = Fresh { jti: &jti, now: os::SystemClock.now(), nonce: None };
@@ -380,17 +380,6 @@ async fn answered<T: DeserializeOwned>(
 ) -> Result<T, RemoteFault> {
     let body = succeeded(server, sent).await?;
     serde_json::from_slice(&body).map_err(|_| RemoteFault::Unusable(server.to_string()))
-}
-
-fn new_key() -> Result<SigningKey, RemoteFault> {
-    loop {
-        let mut scalar = Zeroizing::new([0; 32]);
-        getrandom::fill(scalar.as_mut_slice()).map_err(RemoteFault::Random)?;
-        // One of 2^32 is no scalar of the curve.
-        if let Ok(key) = SigningKey::from_slice(scalar.as_slice()) {
-            return Ok(key);
-        }
-    }
 }
 
 fn jwk(key: &SigningKey) -> Jwk {

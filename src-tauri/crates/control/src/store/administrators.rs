@@ -93,32 +93,21 @@ impl Store {
     }
 }
 
-/// Ends the sessions of a person, or of a session at the provider; whichever is given. An administrator's session is short: those
-/// of later sign-ins end as well.
+/// Ends the sessions of a session at the provider, or of a person; with both, a person's that name no session of the provider: any of
+/// these may be the one that ended. An administrator's session is short: those of later sign-ins end as well.
 pub(super) async fn dismiss_all(
     connection: &mut SqliteConnection,
     issuer: &str,
     (sid, person): (Option<&str>, Option<&str>),
 ) -> Result<(), StoreFault> {
-    sqlx::query("DELETE FROM administrators WHERE issuer = ? AND (sid = ? OR person = ?)")
-        .bind(issuer)
-        .bind(sid)
-        .bind(person)
-        .execute(connection)
-        .await?;
-    Ok(())
-}
-
-/// Ends the sessions of a person that name no session at the provider: any of these may be the one that ended.
-pub(super) async fn dismiss_unnamed(
-    connection: &mut SqliteConnection,
-    issuer: &str,
-    person: Option<&str>,
-) -> Result<(), StoreFault> {
-    sqlx::query("DELETE FROM administrators WHERE issuer = ? AND person = ? AND sid IS NULL")
-        .bind(issuer)
-        .bind(person)
-        .execute(connection)
-        .await?;
+    sqlx::query(
+        "DELETE FROM administrators
+         WHERE issuer = ?1 AND (sid = ?2 OR (person = ?3 AND (?2 IS NULL OR sid IS NULL)))",
+    )
+    .bind(issuer)
+    .bind(sid)
+    .bind(person)
+    .execute(connection)
+    .await?;
     Ok(())
 }

@@ -4,7 +4,7 @@ use model::{DeviceId, Digest, Subject, Timestamp};
 use org_protocol::EventKind;
 use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 
-use super::administrators::{dismiss_all, dismiss_unnamed};
+use super::administrators::dismiss_all;
 use super::{IMMEDIATE, Store, StoreFault, from_json, parsed};
 use crate::identity::SignIn;
 
@@ -378,8 +378,7 @@ async fn end(
         }
         Ending::Session { issuer, sid, subject, before } => {
             note(transaction, (issuer, "sid", sid), before, now).await?;
-            dismiss_all(transaction, issuer, (Some(sid), None)).await?;
-            dismiss_unnamed(transaction, issuer, subject).await?;
+            dismiss_all(transaction, issuer, (Some(sid), subject)).await?;
             note_known(transaction, issuer, (Some(sid), subject), before.micros(), now).await?;
             live.push(" AND issuer = ").push_bind(issuer);
             live.push(" AND (sid = ").push_bind(sid);
