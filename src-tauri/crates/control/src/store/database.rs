@@ -156,7 +156,7 @@ impl Database {
             Self::Postgres(_) => {
                 let mut transaction = pool.begin().await?;
                 sqlx::query("SELECT pg_advisory_xact_lock($1)")
-                    .bind(turn as i64)
+                    .bind(turn.lock())
                     .execute(&mut *transaction)
                     .await?;
                 Ok(transaction)
@@ -176,13 +176,23 @@ pub(super) struct Pools {
     pub readers: AnyPool,
 }
 
-/// What is written one after the other. The numbers are PostgreSQL's locks, the same in every control plane: they stay.
+/// What is written one after the other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Turn {
     /// Everything that is answered for.
-    Write = 0x6465_736b_0001,
+    Write,
     /// Questions to the identity provider.
-    Question = 0x6465_736b_0002,
+    Question,
+}
+
+impl Turn {
+    /// PostgreSQL's lock: the same in every control plane, so it stays.
+    fn lock(self) -> i64 {
+        match self {
+            Self::Write => 0x6465_736b_0001,
+            Self::Question => 0x6465_736b_0002,
+        }
+    }
 }
 
 fn sqlite_url(path: &Path) -> Result<url::Url, StoreFault> {
