@@ -13,6 +13,7 @@ mod lending;
 mod op;
 mod publication;
 mod relay;
+mod replicas;
 mod saml;
 mod sealing;
 mod secret;

@@ -157,13 +157,26 @@ impl Publication {
     ) -> Result<Self, StoreFault> {
         let (live, turn) = (RwLock::default(), tokio::sync::Mutex::default());
         let publication = Self { store, receipt_key, issuer, live, turn };
-        if let Some(ratchet) = publication.store.ratchet().await? {
-            match publication.resume(ratchet).await? {
-                Ok(live) => publication.put_in_force(live),
-                Err(fault) => tracing::error!(%fault, "what was published is not in force: publish again"),
-            }
-        }
+        publication.take_up().await?;
         Ok(publication)
+    }
+
+    /// Takes up what another control plane has published.
+    pub(crate) async fn refresh(&self) -> Result<(), StoreFault> {
+        let _turn = self.turn.lock().await;
+        self.take_up().await
+    }
+
+    async fn take_up(&self) -> Result<(), StoreFault> {
+        let Some(ratchet) = self.store.ratchet().await? else { return Ok(()) };
+        if self.live().is_some_and(|live| *live.trust.ratchet() == ratchet) {
+            return Ok(());
+        }
+        match self.resume(ratchet).await? {
+            Ok(live) => self.put_in_force(live),
+            Err(fault) => tracing::error!(%fault, "what was published is not in force: publish again"),
+        }
+        Ok(())
     }
 
     /// What is in force.
@@ -182,7 +195,9 @@ impl Publication {
         now: Timestamp,
     ) -> Result<(Published, LeftBehind), PublishFault> {
         let _turn = self.turn.lock().await;
-        let trust = self.trusted(documents, now).await?;
+        self.take_up().await?;
+        let before = self.store.ratchet().await?;
+        let trust = self.trusted(before.as_ref(), documents, now).await?;
         if !trust.root().receipt_keys().contains(&self.receipt_key) {
             return Err(PublishFault::ReceiptKey(self.receipt_key.id()));
         }
@@ -197,7 +212,7 @@ impl Publication {
         }
         let published = live.published();
         let event = EventKind::BundleUpdated { epoch: published.epoch, version: published.version };
-        self.store.publish(&kept, live.trust.ratchet(), &event, now).await?;
+        self.store.publish(&kept, (before.as_ref(), live.trust.ratchet()), &event, now).await?;
         self.put_in_force(live);
         Ok((published, left))
     }
@@ -205,12 +220,14 @@ impl Publication {
     /// Trust after walking all root documents that are new.
     async fn trusted(
         &self,
+        stored: Option<&Ratchet>,
         documents: &BTreeMap<String, Vec<u8>>,
         now: Timestamp,
     ) -> Result<TrustState, PublishFault> {
         let known = match self.live() {
-            Some(live) => Some(live.trust.clone()),
-            None => self.stored_trust().await?,
+            Some(live) if stored == Some(live.trust.ratchet()) => Some(live.trust.clone()),
+            // What is stored may be of no use here, but it is what must not be set back.
+            Some(_) | None => self.stored_trust().await?,
         };
         walked(known, documents, now)
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ::audit::{AuditEvent, EventRecord, Journal, JournalConfig, JournalFault};
-use model::Digest;
+use model::{DeviceId, Digest};
 use org_protocol::SigningKey;
 use os::{Clock, InstanceLock, LockFault};
 use tokio::net::TcpListener;
@@ -22,9 +22,10 @@ use crate::lending::{self, Review};
 use crate::op::{Op, TokenKey};
 use crate::publication::Publication;
 use crate::relay::{self, Collector};
+use crate::replicas;
 use crate::sealing::MasterKey;
 use crate::server::{Plane, Refusals, Stopped, router};
-use crate::store::{Database, Store, StoreFault};
+use crate::store::{Database, Held, Store, StoreFault};
 
 /// How often what has expired is cleared away.
 const JANITOR: Duration = Duration::from_secs(60);
@@ -74,6 +75,22 @@ pub enum ServeFault {
     /// Another server owns the data.
     #[error(transparent)]
     Lock(#[from] LockFault),
+    /// Another server has the same database, and the two cannot share it: it is a file, or the data directory was copied.
+    #[error(
+        "another control plane uses this database already: on SQLite there can be one only, and on PostgreSQL each needs a data directory of its own"
+    )]
+    Taken,
+    /// Another server on the same database would contradict this one.
+    #[error(
+        "another control plane on this database has another public URL, master key or receipts key: give all of them the same, or end it first"
+    )]
+    Different,
+    /// The control plane's own id cannot be read.
+    #[error("{} does not hold a device id: put back the file from before, or remove it to begin a new chain of records", path.display())]
+    Device {
+        /// Its file.
+        path: PathBuf,
+    },
     /// The database cannot be used.
     #[error(transparent)]
     Store(#[from] StoreFault),
@@ -112,6 +129,8 @@ pub struct Running {
     tasks: Vec<JoinHandle<()>>,
     journal: Journal,
     store: Store,
+    own: DeviceId,
+    held: Held,
     _lock: InstanceLock,
 }
 
@@ -137,7 +156,12 @@ pub async fn start(config: ServeConfig, clock: Arc<dyn Clock>) -> Result<Running
     let admins = os::bind_local(&socket, &lock).map_err(data(&socket))?;
 
     let store = Store::open(&config.database).await?;
-    let own = store.own_device().await?;
+    let own = own_device(&config.data, &store).await?;
+    let held = config.database.hold(own).await?.ok_or(ServeFault::Taken)?;
+    let setup = setup(&config, &public_url);
+    if !store.join(own, setup, clock.now()).await? {
+        return Err(ServeFault::Different);
+    }
     let journal = open_journal(&config, own, Arc::clone(&clock)).await?;
     let (stop, stopping) = watch::channel(false);
     let collector = config.otlp_url.clone().map(Collector::new).transpose()?;
@@ -169,6 +193,9 @@ pub async fn start(config: ServeConfig, clock: Arc<dyn Clock>) -> Result<Running
         tokio::spawn(clear_away(Arc::clone(&plane))),
         tokio::spawn(lending::follow(Arc::clone(&plane))),
     ];
+    if matches!(config.database, Database::Postgres(_)) {
+        tasks.push(tokio::spawn(replicas::follow(Arc::clone(&plane), setup)));
+    }
     tasks.extend(collector.map(|collector| tokio::spawn(collector.follow(Arc::clone(&plane)))));
     let server = tokio::spawn(serve_http(listener, plane));
     Ok(Running {
@@ -180,6 +207,8 @@ pub async fn start(config: ServeConfig, clock: Arc<dyn Clock>) -> Result<Running
         tasks,
         journal,
         store,
+        own,
+        held,
         _lock: lock,
     })
 }
@@ -205,7 +234,11 @@ impl Running {
         }
         let journal = self.journal;
         let _ = tokio::task::spawn_blocking(move || journal.close()).await;
+        if let Err(fault) = self.store.leave(self.own).await {
+            tracing::warn!(%fault, "others do not know that this control plane has ended");
+        }
         self.store.close().await;
+        self.held.release().await;
         if let Err(fault) = std::fs::remove_file(&self.admin_socket) {
             tracing::debug!(%fault, "the administrators' socket stays");
         }
@@ -222,11 +255,34 @@ async fn serve_http(listener: TcpListener, plane: Arc<Plane>) {
     }
 }
 
+/// Whose records the journal holds: an id among the devices, which lies beside it.
+async fn own_device(data: &Path, store: &Store) -> Result<DeviceId, ServeFault> {
+    let path = data.join("device");
+    match std::fs::read_to_string(&path) {
+        Ok(text) => text.trim().parse().map_err(|_| ServeFault::Device { path }),
+        Err(fault) if fault.kind() == std::io::ErrorKind::NotFound => {
+            let before = if data.join("journal").exists() { store.former_device().await? } else { None };
+            let own = before.unwrap_or_else(DeviceId::new);
+            os::write_durable(&path, own.to_string().as_bytes())
+                .map_err(|source| ServeFault::Data { path, source })?;
+            Ok(own)
+        }
+        Err(source) => Err(ServeFault::Data { path, source }),
+    }
+}
+
+/// What all control planes on one database have alike.
+fn setup(config: &ServeConfig, public_url: &Url) -> Digest {
+    let master = config.master_key.derived(b"deskgate/control/setup/v1");
+    let receipts = config.receipt_key.public().id();
+    Digest::of_parts(&[public_url.as_str().as_bytes(), master.as_bytes(), receipts.as_bytes()])
+}
+
 /// The journal's records are this server's own: they are copied to the devices' and never uploaded, so they belong to
 /// no organisation's chain.
 async fn open_journal(
     config: &ServeConfig,
-    own: model::DeviceId,
+    own: DeviceId,
     clock: Arc<dyn Clock>,
 ) -> Result<Journal, JournalFault> {
     let journal = JournalConfig::new(config.data.join("journal"), own, config.master_key.journal_key());

@@ -15,6 +15,7 @@ use secrecy::SecretString;
 use upstream::{Bearer, HttpClient, Log, Session, UpstreamFault};
 
 use crate::launch;
+use crate::store::StoredCredential;
 
 /// How long a connector may take to start.
 const START: Duration = Duration::from_secs(30);
@@ -104,6 +105,14 @@ impl Pool {
     /// Ends all sessions that hold a secret of the credential, as soon as calls under way are done.
     pub(super) fn end_credential(&self, credential: &CredentialId) {
         self.lock().retain(|key, _| key.credential != *credential);
+    }
+
+    /// Ends all sessions that hold a secret which is not stored any more, as soon as calls under way are done.
+    pub(super) fn keep_only(&self, stored: &[StoredCredential]) {
+        let is_older = |key: &Key| {
+            !stored.iter().any(|known| known.id == key.credential && known.version <= key.version)
+        };
+        self.lock().retain(|key, _| !is_older(key));
     }
 
     /// Ends sessions that nobody has used for a while.

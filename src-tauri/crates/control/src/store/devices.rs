@@ -6,6 +6,7 @@ use model::{DeviceId, Digest, Subject, Timestamp};
 use org_protocol::{DeviceDescription, EventKind, KeyProtection};
 
 use super::enrolment::spend;
+use super::replicas::is_own;
 use super::{Store, StoreFault, from_json, parsed};
 
 /// A device that is known.
@@ -118,15 +119,14 @@ impl Store {
         if known == 0 && device.token.0 && token.is_none() {
             return Ok(Enrolment::NoToken);
         }
-        let taken: i64 = sqlx::query_scalar(
-            "SELECT (SELECT count(*) FROM devices WHERE id = $1 AND thumbprint <> $2)
-                  + (SELECT count(*) FROM identity WHERE device = $1)",
-        )
-        .bind(device.id.to_string())
-        .bind(device.thumbprint)
-        .fetch_one(&mut *transaction)
-        .await?;
-        let id = if taken == 0 { device.id } else { DeviceId::new() };
+        let taken: i64 =
+            sqlx::query_scalar("SELECT count(*) FROM devices WHERE id = $1 AND thumbprint <> $2")
+                .bind(device.id.to_string())
+                .bind(device.thumbprint)
+                .fetch_one(&mut *transaction)
+                .await?;
+        let taken = taken > 0 || is_own(&mut transaction, device.id).await?;
+        let id = if taken { DeviceId::new() } else { device.id };
         sqlx::query(
             "INSERT INTO devices (id, thumbprint, name, platform, app_version, content_formats, issuer, subject, label, enrolled_at, seen_at,
                                   key_protection, enrolment_token)
@@ -321,7 +321,8 @@ mod tests {
             assert_eq!(enrolled_as(&store, "a", id).await.id, id);
             assert_ne!(enrolled_as(&store, "b", id).await.id, id);
             assert_eq!(enrolled_as(&store, "a", DeviceId::new()).await.id, id, "a key keeps its id");
-            let own = store.own_device().await.expect("an id");
+            let own = DeviceId::new();
+            assert!(store.join(own, Digest::of(b""), NOW).await.expect("joins"));
             assert_ne!(enrolled_as(&store, "c", own).await.id, own, "nobody becomes the control plane");
         })
         .await;

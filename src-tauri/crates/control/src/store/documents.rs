@@ -8,7 +8,7 @@ use org_protocol::{EventKind, Ratchet};
 use super::{Store, StoreFault, from_json};
 
 impl Store {
-    /// Stores a publication: documents, ratchet and the event that tells desktops, all or nothing. Bundles that no
+    /// Stores a publication: documents, ratchet in the place of the one before, and the event that tells desktops, all or nothing. Bundles that no
     /// document names any more stay: a desktop may be fetching one.
     ///
     /// # Errors
@@ -16,11 +16,18 @@ impl Store {
     pub(crate) async fn publish(
         &self,
         documents: &BTreeMap<String, Vec<u8>>,
-        ratchet: &Ratchet,
+        (before, ratchet): (Option<&Ratchet>, &Ratchet),
         event: &EventKind,
         now: Timestamp,
     ) -> Result<(), StoreFault> {
         let mut transaction = self.write().await?;
+        let stored: Option<String> = sqlx::query_scalar("SELECT ratchet FROM trust WHERE one = 1")
+            .fetch_optional(&mut *transaction)
+            .await?;
+        let stored: Option<Ratchet> = stored.map(|text| from_json("trust ratchet", &text)).transpose()?;
+        if stored.as_ref() != before {
+            return Err(StoreFault::Overtaken);
+        }
         for (path, body) in documents {
             sqlx::query(
                 "INSERT INTO documents (path, digest, body) VALUES ($1, $2, $3)

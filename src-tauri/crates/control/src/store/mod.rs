@@ -16,11 +16,11 @@ mod halts;
 mod leases;
 mod proofs;
 mod records;
+mod replicas;
 mod sessions;
 
 use std::str::FromStr;
 
-use model::DeviceId;
 use sqlx::any::AnyArguments;
 use sqlx::query::Query;
 use sqlx::{Any, AnyPool, Transaction};
@@ -30,6 +30,7 @@ pub(crate) use administrators::NewAdministrator;
 pub(crate) use clones::Holder;
 pub(crate) use credentials::SealedCredential;
 pub use credentials::StoredCredential;
+pub(crate) use database::Held;
 pub use database::{Database, DatabaseFault};
 pub use devices::Device;
 pub(crate) use devices::{Enrolment, NewDevice};
@@ -40,9 +41,10 @@ pub use halts::{KnownPerson, StandingHalt};
 pub use leases::LiveLease;
 pub use records::Filter;
 pub(crate) use records::{Appended, ChainEnd, StoredLine};
+pub(crate) use replicas::Progress;
 pub(crate) use sessions::{Ending, NewSession};
 
-use database::{Pools, Turn};
+use database::{Alone, Pools, Turn};
 
 /// The database.
 #[derive(Clone, Debug)]
@@ -103,19 +105,12 @@ impl Store {
         Ok(rows)
     }
 
-    /// The control plane's own id among the devices; made once.
+    /// Does something that one control plane does for all of them, unless another is at it: `None` then. The second value ends the turn.
     ///
     /// # Errors
     /// A [`StoreFault`].
-    pub(crate) async fn own_device(&self) -> Result<DeviceId, StoreFault> {
-        let new = DeviceId::new().to_string();
-        self.run(
-            sqlx::query("INSERT INTO identity (one, device) VALUES (1, $1) ON CONFLICT DO NOTHING").bind(new),
-        )
-        .await?;
-        let text: String =
-            sqlx::query_scalar("SELECT device FROM identity WHERE one = 1").fetch_one(&self.readers).await?;
-        parsed("device id", &text)
+    pub(crate) async fn alone(&self) -> Result<Option<Alone>, StoreFault> {
+        self.database.alone(&self.quick, Turn::Relay).await
     }
 
     /// Is told whenever there are new events or records.

@@ -19,7 +19,7 @@ use super::{CLIENT_ID, StandInProvider};
 use crate::admin::{Answer, Ask, AskFault, Secret, ask};
 use crate::author::{Documents, RootPlan, SignPlan, check, new_root, sign};
 use crate::store::Store;
-use crate::{Database, Filter, MasterKey, Published, Running, ServeConfig, start};
+use crate::{Database, Filter, MasterKey, Published, Running, ServeConfig, ServeFault, start};
 
 /// The secret of the warehouse's analyst account.
 pub const ANALYST_SECRET: &str = "postgres://analyst:an-analyst's-password@db/warehouse";
@@ -125,6 +125,17 @@ impl ServedOrg {
         self.running.stop().await;
         self.running = serve(self.dir.path(), &self.database, self.otlp.clone(), port).await;
         self
+    }
+
+    /// Starts another control plane on the same database, which serves under the same URL.
+    ///
+    /// # Errors
+    /// Why it does not start.
+    pub async fn another(&self, change: impl FnOnce(&mut ServeConfig)) -> Result<Running, ServeFault> {
+        let mut config = config(&self.dir.path().join("another"), &self.database, self.otlp.clone(), 0);
+        config.public_url = Some(self.running.public_url.clone());
+        change(&mut config);
+        start(config, Arc::new(os::SystemClock)).await
     }
 
     /// Writes the folder, changes it, signs and publishes it.
@@ -282,8 +293,13 @@ impl ServedOrg {
 }
 
 async fn serve(data: &Path, database: &Database, otlp_url: Option<Url>, port: u16) -> Running {
-    let config = ServeConfig {
-        data: data.join("data"),
+    let config = config(&data.join("data"), database, otlp_url, port);
+    start(config, Arc::new(os::SystemClock)).await.expect("starts")
+}
+
+fn config(data: &Path, database: &Database, otlp_url: Option<Url>, port: u16) -> ServeConfig {
+    ServeConfig {
+        data: data.to_owned(),
         database: database.clone(),
         listen: ([127, 0, 0, 1], port).into(),
         public_url: None,
@@ -291,6 +307,5 @@ async fn serve(data: &Path, database: &Database, otlp_url: Option<Url>, port: u1
         master_key: MasterKey::parse(&STANDARD.encode([7; 32])).expect("a key"),
         receipt_key: key(3),
         otlp_url,
-    };
-    start(config, Arc::new(os::SystemClock)).await.expect("starts")
+    }
 }

@@ -1,5 +1,7 @@
 //! A device that talks to a served organisation as a desktop does, by hand.
 
+use std::net::SocketAddr;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 pub(crate) use control::testing::ServedOrg as Org;
@@ -113,8 +115,24 @@ impl<'o> Device<'o> {
 
     /// A request with a proof and, where there is one, the session token.
     pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        let url = self.org.url(path);
-        let proof = self.proof(&method, &url, self.token.as_deref());
+        self.request_through(self.org.running.address, method, path)
+    }
+
+    /// The same, where what stands in front of several control planes hands it to the one at `address`.
+    pub(crate) fn request_through(&self, address: SocketAddr, method: Method, path: &str) -> RequestBuilder {
+        let proof = self.proof(&method, &self.org.url(path), self.token.as_deref());
+        self.request_with(address, method, path, proof)
+    }
+
+    /// The same with a proof that is there.
+    pub(crate) fn request_with(
+        &self,
+        address: SocketAddr,
+        method: Method,
+        path: &str,
+        proof: String,
+    ) -> RequestBuilder {
+        let url = format!("http://{address}/{path}");
         let request = reqwest::Client::new().request(method, url).header("dpop", proof);
         match &self.token {
             Some(token) => request.header("authorization", format!("DPoP {token}")),

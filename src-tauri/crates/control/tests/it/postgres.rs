@@ -14,6 +14,7 @@ mod harness;
 mod logout;
 mod records;
 mod relay;
+mod replicas;
 mod rollout;
 mod saml;
 
