@@ -55,7 +55,7 @@ async fn days_without_the_organisation_end_what_it_wants_fresh_and_then_everythi
     acme.organisation.stop().await.expect("stopped");
     acme.idp.process().kill();
     clock.offset("+1d").expect("a day later");
-    says(&gateway, "Offline").await;
+    says(&gateway, "Acme cannot be reached. What was allowed before still works.").await;
     let (names, file, visits) = calls(&gateway).await;
     assert!(file.contains(text), "{file}\n{}", gateway.log());
     assert!(names.contains(&"execute_sql".to_owned()), "still offered: {names:?}");
