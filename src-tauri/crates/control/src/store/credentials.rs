@@ -36,11 +36,11 @@ impl Store {
     pub(crate) async fn next_credential_version(&self, id: &CredentialId) -> Result<u64, StoreFault> {
         // One that was removed may be lent still: its number is not given to another secret.
         let version: Option<i64> = sqlx::query_scalar(
-            "SELECT max(version) FROM (SELECT version FROM credentials WHERE id = ?1
-                                       UNION ALL SELECT version FROM leases WHERE credential = ?1)",
+            "SELECT max(version) FROM (SELECT version FROM credentials WHERE id = $1
+                                       UNION ALL SELECT version FROM leases WHERE credential = $1) AS versions",
         )
         .bind(id.as_str())
-        .fetch_one(&self.writer)
+        .fetch_one(&self.readers)
         .await?;
         Ok(version.map_or(0, unsigned).saturating_add(1))
     }
@@ -55,18 +55,25 @@ impl Store {
         credential: &SealedCredential,
         now: Timestamp,
     ) -> Result<(), StoreFault> {
-        sqlx::query(
-            "INSERT INTO credentials (id, version, sealed, changed_at) VALUES (?, ?, ?, ?)
+        let stored = self
+            .run(
+                sqlx::query(
+                    "INSERT INTO credentials (id, version, sealed, changed_at) VALUES ($1, $2, $3, $4)
              ON CONFLICT (id) DO UPDATE
              SET version = excluded.version, sealed = excluded.sealed, changed_at = excluded.changed_at,
-                 exposed_at = NULL",
-        )
-        .bind(id.as_str())
-        .bind(signed(credential.version))
-        .bind(&credential.sealed)
-        .bind(now.micros())
-        .execute(&self.writer)
-        .await?;
+                 exposed_at = NULL
+             WHERE excluded.version > credentials.version",
+                )
+                .bind(id.as_str())
+                .bind(signed(credential.version))
+                .bind(&credential.sealed)
+                .bind(now.micros()),
+            )
+            .await?;
+        if stored == 0 {
+            // Another control plane was faster: this number is another secret's by now.
+            return Err(StoreFault::Overtaken);
+        }
         Ok(())
     }
 
@@ -76,7 +83,7 @@ impl Store {
     /// A [`StoreFault`].
     pub(crate) async fn credential(&self, id: &CredentialId) -> Result<Option<SealedCredential>, StoreFault> {
         let row: Option<(i64, Vec<u8>)> =
-            sqlx::query_as("SELECT version, sealed FROM credentials WHERE id = ?")
+            sqlx::query_as("SELECT version, sealed FROM credentials WHERE id = $1")
                 .bind(id.as_str())
                 .fetch_optional(&self.readers)
                 .await?;
@@ -109,10 +116,8 @@ impl Store {
     /// # Errors
     /// A [`StoreFault`].
     pub(crate) async fn remove_credential(&self, id: &CredentialId) -> Result<bool, StoreFault> {
-        let removed = sqlx::query("DELETE FROM credentials WHERE id = ?")
-            .bind(id.as_str())
-            .execute(&self.writer)
-            .await?;
-        Ok(removed.rows_affected() == 1)
+        let removed =
+            self.run(sqlx::query("DELETE FROM credentials WHERE id = $1").bind(id.as_str())).await?;
+        Ok(removed == 1)
     }
 }

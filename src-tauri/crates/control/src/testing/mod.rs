@@ -4,5 +4,5 @@
 mod org;
 mod provider;
 
-pub use org::{ANALYST_SECRET, FINANCE_SECRET, ServedOrg};
+pub use org::{ANALYST_SECRET, FINANCE_SECRET, Kept, ServedOrg};
 pub use provider::{CLIENT_ID, StandInProvider, public_jwk, signed};

@@ -21,3 +21,9 @@ mod relay;
 mod rollout;
 mod saml;
 mod schemas;
+
+/// A file beside the server's other data.
+#[expect(clippy::unused_async, reason = "the other database takes a while to start")]
+async fn database() -> Option<(control::Database, control::testing::Kept)> {
+    None
+}
