@@ -63,6 +63,9 @@
 //!
 //! A policy that cannot be evaluated for a call refuses it, whatever the others say.
 //!
+//! A `forbid` marked `@observe` is tried out: it refuses and hides nothing. What it would have refused of the permitted calls is
+//! recorded with them ([`Permit::observed`]). Taking the mark away enforces it.
+//!
 //! What administrators stop beside the policies ([`Policy::halted_by`]) is refused although a policy permits it, and not shown.
 //!
 //! # Example
@@ -168,6 +171,7 @@ mod halt;
 mod lint;
 mod listing;
 mod naming;
+mod observed;
 mod outcome;
 mod rule;
 mod schema;
@@ -175,6 +179,7 @@ mod scope;
 mod set;
 mod shape;
 mod source;
+mod survey;
 mod users;
 
 pub use compile::PolicyInput;

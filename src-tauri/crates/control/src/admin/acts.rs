@@ -86,6 +86,10 @@ impl Plane {
                 .live()
                 .map_or(Answer::Nothing, |live| Answer::Published(live.published()))),
             Ask::Content => self.content().await,
+            Ask::People => {
+                self.record(by, "people-list", &[]).await?;
+                self.store.known_people().await.map(|people| Answer::People { people }).map_err(Into::into)
+            }
             Ask::PutCredential { id, secret } => self.put_credential(id, &secret, by).await,
             Ask::ListCredentials => self
                 .store
@@ -95,6 +99,7 @@ impl Plane {
                 .map_err(Into::into),
             Ask::RemoveCredential { id } => self.remove_credential(&id, by).await,
             Ask::ListDevices => {
+                self.record(by, "device-list", &[]).await?;
                 self.store.devices().await.map(|devices| Answer::Devices { devices }).map_err(Into::into)
             }
             Ask::RevokeDevice { id } => self.revoke_device(id, by).await,
@@ -109,6 +114,7 @@ impl Plane {
             Ask::Lift { id } => self.lift(id, by).await,
             Ask::ListHalts => self.list_halts().await,
             Ask::ListLeases => {
+                self.record(by, "lease-list", &[]).await?;
                 let leases = self.store.leases(self.clock.now()).await?;
                 Ok(Answer::Leases { leases })
             }

@@ -45,6 +45,8 @@ pub enum Ask {
     Status,
     /// The content of the bundle that is published.
     Content,
+    /// Who has signed in, with what their last sign-in said of them.
+    People,
     /// Stores a secret in the place of an earlier one.
     PutCredential {
         /// The credential.
@@ -127,6 +129,7 @@ impl Ask {
             Self::Publish { .. } => "publish",
             Self::Status => "status",
             Self::Content => "content",
+            Self::People => "people-list",
             Self::PutCredential { .. } => "credential-put",
             Self::ListCredentials => "credential-list",
             Self::RemoveCredential { .. } => "credential-remove",
@@ -163,6 +166,11 @@ pub enum Answer {
         /// What is stopped beside it.
         halts: Vec<StandingHalt>,
         /// Whom the stopped people, devices and assistants are known to be.
+        people: Vec<KnownPerson>,
+    },
+    /// Who has signed in, and where.
+    People {
+        /// The latest first.
         people: Vec<KnownPerson>,
     },
     /// Nothing is published yet.

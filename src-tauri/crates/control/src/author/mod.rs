@@ -2,6 +2,7 @@
 //!
 //! Nothing here talks to a server; only [`pin`] starts a connector, to ask for its tools.
 
+mod access;
 mod cases;
 mod difference;
 mod example;
@@ -18,6 +19,7 @@ mod root;
 mod schema;
 mod sign;
 
+pub use access::{AccessChange, access_change};
 pub use cases::CaseFault;
 pub use difference::{Change, Difference, Setting, Thing, differences};
 pub use example::init;
