@@ -7,7 +7,9 @@
 pub mod admin;
 pub mod author;
 mod broker;
+mod device_secret;
 mod identity;
+mod keeping;
 mod launch;
 mod lending;
 mod op;
@@ -25,11 +27,12 @@ pub mod testing;
 #[cfg(test)]
 mod testing_org;
 
+pub use keeping::{RestoreFault, RestorePlan, backup, restore};
 pub use publication::Published;
 pub use saml::CertificateFault;
 pub use sealing::{MASTER_KEY_VARIABLE, MasterKey, SealFault};
 pub use serve::{Running, ServeConfig, ServeFault, start};
 pub use store::{
-    Database, DatabaseFault, Device, EnrolmentToken, Filter, KnownPerson, LiveLease, StandingHalt,
-    StoreFault, StoredCredential,
+    BackupFault, Database, DatabaseFault, Device, EnrolmentToken, Filter, KnownPerson, LiveLease, Restored,
+    Saved, StandingHalt, StoreFault, StoredCredential,
 };

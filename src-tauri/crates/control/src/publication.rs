@@ -91,6 +91,16 @@ pub(crate) enum PublishFault {
         /// Why.
         refusal: Refusal,
     },
+    /// Desktops have a newer one.
+    #[error(
+        "version {version} of epoch {epoch} was published before the database was restored, and this is older"
+    )]
+    Older {
+        /// The newest manifest's epoch.
+        epoch: u64,
+        /// And its version.
+        version: u64,
+    },
     /// The policies do not compile.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
     Policy(Vec<PolicyFault>),
@@ -125,6 +135,10 @@ impl ForPerson for PublishFault {
         let (code, todo) = match self {
             Self::Missing(_) => ("publish-missing", "Sign the folder again with `bundle sign`."),
             Self::Refused { refusal, .. } => (refusal.code(), "Sign the folder again with the right keys."),
+            Self::Older { .. } => (
+                "publish-older",
+                "Publish the folder that was signed last, or sign the next version after it.",
+            ),
             Self::Policy(_) => ("policy-refused", "Correct the policies and sign the folder again."),
             Self::ReceiptKey(_) => {
                 ("publish-receipt-key", "Make a root document that lists the receipt key of this server.")
@@ -173,7 +187,10 @@ impl Publication {
             return Ok(());
         }
         match self.resume(ratchet).await? {
-            Ok(live) => self.put_in_force(live),
+            Ok(live) if self.is_new_enough(&live) => self.put_in_force(live),
+            Ok(_) => tracing::error!(
+                "a newer policy was published before the database was restored: nothing is in force until it is published again"
+            ),
             Err(fault) => tracing::error!(%fault, "what was published is not in force: publish again"),
         }
         Ok(())
@@ -202,6 +219,10 @@ impl Publication {
             return Err(PublishFault::ReceiptKey(self.receipt_key.id()));
         }
         let (live, kept) = believed(&trust, documents, now)?;
+        if !self.is_new_enough(&live) {
+            let (epoch, version) = self.store.epoch().manifest;
+            return Err(PublishFault::Older { epoch, version });
+        }
         let provider = &live.content.org.identity_provider;
         if provider.saml.is_some() && !crate::op::is_issuer(&self.issuer, provider) {
             return Err(PublishFault::Issuer { named: provider.issuer.clone(), own: self.issuer.clone() });
@@ -268,6 +289,12 @@ impl Publication {
     async fn stored(&self, path: &str) -> Result<Vec<u8>, PublishFault> {
         let document = self.store.document(path).await?;
         document.map(|(_, bytes)| bytes).ok_or_else(|| PublishFault::Missing(path.to_owned()))
+    }
+
+    /// Whether the manifest is at least as new as the newest that was published before the database was restored.
+    fn is_new_enough(&self, live: &Live) -> bool {
+        let published = live.published();
+        (published.epoch, published.version) >= self.store.epoch().manifest
     }
 
     fn put_in_force(&self, live: Live) {

@@ -24,9 +24,11 @@ use crate::publication::Publication;
 use crate::relay::{self, Collector};
 use crate::replicas;
 use crate::sealing::MasterKey;
-use crate::server::{Plane, Refusals, Stopped, router};
-use crate::store::{Database, Held, Store, StoreFault};
+use crate::server::{Limits, Metrics, Plane, Refusals, Stopped, observe, router};
+use crate::store::{Database, Held, RevocationLog, Store, StoreFault};
 
+/// The file of what was taken away from somebody, in the data directory.
+pub(crate) const REVOCATIONS: &str = "revocations.jsonl";
 /// How often what has expired is cleared away.
 const JANITOR: Duration = Duration::from_secs(60);
 /// How long leases are kept after their end, in seconds.
@@ -41,6 +43,9 @@ pub struct ServeConfig {
     pub data: PathBuf,
     /// What it knows.
     pub database: Database,
+    /// Where what is taken away from somebody is written down as well; `revocations.jsonl` in the data directory where nothing is
+    /// given. Best on another disk than the database.
+    pub revocations: Option<PathBuf>,
     /// Where to listen. Loopback only: TLS ends at a proxy in front.
     pub listen: SocketAddr,
     /// The configuration URL as desktops reach it; the listening address where none is given.
@@ -53,6 +58,8 @@ pub struct ServeConfig {
     pub receipt_key: SigningKey,
     /// Where audit records are passed on to.
     pub otlp_url: Option<Url>,
+    /// Where metrics are served, to whoever can connect: they name nobody. Nowhere without it.
+    pub metrics: Option<SocketAddr>,
 }
 
 /// Why the server does not run.
@@ -124,6 +131,9 @@ pub struct Running {
     pub public_url: Url,
     /// The administrators' socket.
     pub admin_socket: PathBuf,
+    /// Where metrics are served.
+    pub metrics: Option<SocketAddr>,
+    plane: Arc<Plane>,
     stop: watch::Sender<bool>,
     server: JoinHandle<()>,
     tasks: Vec<JoinHandle<()>>,
@@ -151,11 +161,21 @@ pub async fn start(config: ServeConfig, clock: Arc<dyn Clock>) -> Result<Running
     let listen = |source| ServeFault::Listen { address: config.listen, source };
     let listener = TcpListener::bind(config.listen).await.map_err(listen)?;
     let address = listener.local_addr().map_err(listen)?;
+    let metrics = match config.metrics {
+        Some(address) => {
+            let listen = |source| ServeFault::Listen { address, source };
+            Some(TcpListener::bind(address).await.map_err(listen)?)
+        }
+        None => None,
+    };
+    let metrics_address = metrics.as_ref().and_then(|listener| listener.local_addr().ok());
     let public_url = public_url(config.public_url.clone(), address)?;
     let socket = config.admin_socket.clone().unwrap_or_else(|| config.data.join("admin.sock"));
     let admins = os::bind_local(&socket, &lock).map_err(data(&socket))?;
 
-    let store = Store::open(&config.database).await?;
+    let revocations = config.revocations.clone().unwrap_or_else(|| config.data.join(REVOCATIONS));
+    let log = RevocationLog::open(&revocations).map_err(data(&revocations))?;
+    let store = Store::open(&config.database).await?.with_log(log);
     let own = own_device(&config.data, &store).await?;
     let held = config.database.hold(own).await?.ok_or(ServeFault::Taken)?;
     let setup = setup(&config, &public_url);
@@ -178,6 +198,8 @@ pub async fn start(config: ServeConfig, clock: Arc<dyn Clock>) -> Result<Running
         refusals: Refusals::default(),
         receipt_key: config.receipt_key,
         journal: journal.clone(),
+        metrics: Metrics::default(),
+        limits: Limits::default(),
         own,
         broker: Broker::new(config.master_key, HttpClient::new()?, clock),
         stopped: Stopped::open(&store).await?,
@@ -197,11 +219,17 @@ pub async fn start(config: ServeConfig, clock: Arc<dyn Clock>) -> Result<Running
         tasks.push(tokio::spawn(replicas::follow(Arc::clone(&plane), setup)));
     }
     tasks.extend(collector.map(|collector| tokio::spawn(collector.follow(Arc::clone(&plane)))));
-    let server = tokio::spawn(serve_http(listener, plane));
+    if let Some(listener) = metrics {
+        tasks.push(tokio::spawn(observe::listen(listener, Arc::clone(&plane))));
+    }
+    tasks.push(tokio::spawn(observe::tell_manager(Arc::clone(&plane))));
+    let server = tokio::spawn(serve_http(listener, Arc::clone(&plane)));
     Ok(Running {
         address,
         public_url,
         admin_socket: socket,
+        metrics: metrics_address,
+        plane,
         stop,
         server,
         tasks,
@@ -220,12 +248,16 @@ impl std::fmt::Debug for Running {
 }
 
 impl Running {
-    /// Ends the server: no new requests, a moment for those under way, then the journal's end.
-    pub async fn stop(mut self) {
+    /// Ends the server: no new requests, a moment for those under way, then the journal's end. How many requests were cut off.
+    pub async fn stop(mut self) -> usize {
         self.stop.send_replace(true);
+        let mut cut = 0;
         if tokio::time::timeout(DRAIN, &mut self.server).await.is_err() {
+            cut = usize::try_from(self.plane.metrics.running()).unwrap_or(0);
+            tracing::warn!(cut, seconds = DRAIN.as_secs(), "requests were cut off: they did not end in time");
             self.server.abort();
         }
+        drop(self.plane);
         for task in self.tasks {
             let _ = task.await;
         }
@@ -242,6 +274,7 @@ impl Running {
         if let Err(fault) = std::fs::remove_file(&self.admin_socket) {
             tracing::debug!(%fault, "the administrators' socket stays");
         }
+        cut
     }
 }
 
@@ -302,6 +335,7 @@ async fn clear_away(plane: Arc<Plane>) {
             _ = stopping.wait_for(|stopping| *stopping) => return,
         }
         plane.broker.end_idle();
+        plane.forget_limits();
         if let Err(fault) = plane.stopped.refresh(&plane.store).await {
             tracing::error!(%fault, "what is stopped is not known");
         }

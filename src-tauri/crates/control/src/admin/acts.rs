@@ -182,7 +182,7 @@ impl Plane {
 
     async fn remove_credential(&self, id: &CredentialId, by: &Administrator) -> Result<Answer, ActFault> {
         self.record(by, "credential-remove", &[("credential", id.to_string())]).await?;
-        let removed = self.store.remove_credential(id).await?;
+        let removed = self.store.remove_credential(id, self.clock.now()).await?;
         self.broker.end_credential(id);
         self.review.ask();
         if removed { Ok(Answer::Done) } else { Err(ActFault::Unknown("credential")) }

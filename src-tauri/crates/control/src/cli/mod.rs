@@ -5,6 +5,7 @@ mod author;
 mod database;
 mod enrolment;
 mod halt;
+mod keeping;
 mod remote;
 mod serve;
 
@@ -61,6 +62,10 @@ enum Command {
     Connector(ConnectorCommand),
     /// Run the server.
     Serve(Box<ServeArgs>),
+    /// Save everything that the control plane knows to a file, while it serves. Sealed secrets stay sealed: keep the master key too, elsewhere.
+    Backup(keeping::BackupArgs),
+    /// Begin again from a backup: into an empty database, with what was revoked since taken away once more.
+    Restore(keeping::RestoreArgs),
     /// Store, list and remove the secrets of shared accounts.
     #[command(subcommand)]
     Credential(CredentialCommand),
@@ -269,6 +274,10 @@ struct ServeArgs {
     /// The administrators' socket; admin.sock in the data directory if not given.
     #[arg(long)]
     admin_socket: Option<PathBuf>,
+    /// Where what is taken away from somebody is written down for a later `restore`; revocations.jsonl in the data directory if not
+    /// given. Best on another disk than the database.
+    #[arg(long, value_name = "FILE")]
+    revocations: Option<PathBuf>,
     /// The master key's file; else it is taken from DESKGATE_MASTER_KEY.
     #[arg(long)]
     master_key: Option<PathBuf>,
@@ -278,6 +287,10 @@ struct ServeArgs {
     /// Where audit records are passed on to, such as http://127.0.0.1:4318/v1/logs.
     #[arg(long)]
     otlp_url: Option<Url>,
+    /// Where Prometheus finds metrics (/metrics) and health (/healthz, /readyz): an address of its own, which names nobody but is not for
+    /// everybody. Nowhere if not given.
+    #[arg(long, value_name = "ADDRESS")]
+    metrics: Option<SocketAddr>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -451,6 +464,8 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode, Failure> {
             author::pin(&folder, &connector, credential_file.as_deref(), json).await
         }
         Command::Serve(args) => serve::serve(*args, json).await,
+        Command::Backup(args) => keeping::save(args, json).await,
+        Command::Restore(args) => keeping::begin_again(args, json).await,
         Command::Credential(CredentialCommand::Put { id, file, socket }) => {
             ask::put_credential(id, file.as_deref(), &socket, json).await
         }

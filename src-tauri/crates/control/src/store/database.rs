@@ -14,7 +14,7 @@ use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{Any, AnyConnection, AnyPool, ConnectOptions as _, Connection as _, Transaction};
+use sqlx::{Any, AnyConnection, AnyPool, AssertSqlSafe, ConnectOptions as _, Connection as _, Transaction};
 
 use model::{DeviceId, Digest};
 use os::{InstanceLock, LockFault};
@@ -119,8 +119,58 @@ impl Database {
         }
     }
 
+    /// What brings it to this version.
+    pub(super) fn migrations(&self) -> &'static Migrator {
+        match self {
+            Self::Sqlite(_) => &SQLITE,
+            Self::Postgres(_) => &POSTGRES,
+        }
+    }
+
+    /// Whether nothing was ever kept in it.
+    pub(super) async fn is_empty(&self, pool: &AnyPool) -> Result<bool, StoreFault> {
+        let tables = match self {
+            Self::Sqlite(_) => "SELECT count(*) FROM sqlite_master WHERE type = 'table'",
+            Self::Postgres(_) => {
+                "SELECT count(*) FROM information_schema.tables WHERE table_schema = current_schema()"
+            }
+        };
+        let tables: i64 = sqlx::query_scalar(tables).fetch_one(pool).await?;
+        Ok(tables == 0)
+    }
+
+    /// A transaction that sees the database as it is now, whatever is written meanwhile.
+    pub(super) async fn snapshot(&self, pool: &AnyPool) -> Result<Transaction<'static, Any>, StoreFault> {
+        match self {
+            Self::Sqlite(_) => Ok(pool.begin().await?),
+            Self::Postgres(_) => {
+                Ok(pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?)
+            }
+        }
+    }
+
+    /// Has a table go on to count where its rows end, which were put in with their numbers.
+    pub(super) async fn count_on(
+        &self,
+        connection: &mut AnyConnection,
+        table: &str,
+        column: &str,
+    ) -> Result<(), StoreFault> {
+        match self {
+            // It looks at the rows by itself.
+            Self::Sqlite(_) => {}
+            Self::Postgres(_) => {
+                let statement = format!(
+                    "SELECT setval(pg_get_serial_sequence('{table}', '{column}'), max({column})) FROM {table}"
+                );
+                sqlx::query(AssertSqlSafe(statement)).execute(connection).await?;
+            }
+        }
+        Ok(())
+    }
+
     /// Connections whose commits survive a crash of the machine where they are `durable`, and else one of the program only.
-    async fn pool(&self, durable: bool, most: u32) -> Result<AnyPool, StoreFault> {
+    pub(super) async fn pool(&self, durable: bool, most: u32) -> Result<AnyPool, StoreFault> {
         let settings = self.settings(durable);
         let pool = AnyPoolOptions::new()
             .max_connections(most)
@@ -139,11 +189,11 @@ impl Database {
     /// Opens the database, making or migrating it: what writes, what writes beside the order, what reads.
     pub(super) async fn open(&self) -> Result<Pools, StoreFault> {
         let writer = self.pool(true, 1).await?;
-        let (migrations, quick, readers) = match self {
-            Self::Sqlite(_) => (&SQLITE, 1, READERS.0),
-            Self::Postgres(_) => (&POSTGRES, READERS.0, READERS.1),
+        let (quick, readers) = match self {
+            Self::Sqlite(_) => (1, READERS.0),
+            Self::Postgres(_) => (READERS.0, READERS.1),
         };
-        migrations.run(&writer).await?;
+        self.migrations().run(&writer).await?;
         Ok(Pools { writer, quick: self.pool(false, quick).await?, readers: self.pool(false, readers).await? })
     }
 

@@ -7,7 +7,7 @@ use org_protocol::{DeviceDescription, EventKind, KeyProtection};
 
 use super::enrolment::spend;
 use super::replicas::is_own;
-use super::{Store, StoreFault, from_json, parsed};
+use super::{Revocation, Store, StoreFault, from_json, parsed};
 
 /// A device that is known.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -116,6 +116,7 @@ impl Store {
             (_, Some(digest)) if known == 0 => spend(&mut transaction, digest, now).await?,
             (_, Some(_) | None) => None,
         };
+        let (token, used) = token.unzip();
         if known == 0 && device.token.0 && token.is_none() {
             return Ok(Enrolment::NoToken);
         }
@@ -150,6 +151,9 @@ impl Store {
         .bind(token)
         .execute(&mut *transaction)
         .await?;
+        if let Some(used) = used {
+            self.note(now, vec![used]).await?;
+        }
         transaction.commit().await?;
         let known = self.device_of_key(device.thumbprint).await?;
         let known = known
@@ -235,6 +239,7 @@ impl Store {
             .bind(serde_json::to_string(&EventKind::SessionRevoked).unwrap_or_default())
             .execute(&mut *transaction)
             .await?;
+        self.note(now, vec![Revocation::DeviceRevoked { device: id }]).await?;
         transaction.commit().await?;
         self.changed();
         Ok(true)

@@ -147,7 +147,7 @@ mod tests {
             store.put_credential(&id, &secret, NOW).await.expect("stores");
             let stored = store.progress().await.expect("reads");
             assert_ne!(stored, halted);
-            assert!(store.remove_credential(&id).await.expect("removes"));
+            assert!(store.remove_credential(&id, NOW).await.expect("removes"));
             assert_ne!(store.progress().await.expect("reads"), stored);
         })
         .await;

@@ -19,7 +19,10 @@ use super::{CLIENT_ID, StandInProvider};
 use crate::admin::{Answer, Ask, AskFault, Secret, ask};
 use crate::author::{Documents, RootPlan, SignPlan, check, new_root, sign};
 use crate::store::Store;
-use crate::{Database, Filter, MasterKey, Published, Running, ServeConfig, ServeFault, start};
+use crate::{
+    Database, Filter, MasterKey, Published, RestorePlan, Restored, Running, ServeConfig, ServeFault, restore,
+    start,
+};
 
 /// The secret of the warehouse's analyst account.
 pub const ANALYST_SECRET: &str = "postgres://analyst:an-analyst's-password@db/warehouse";
@@ -125,6 +128,29 @@ impl ServedOrg {
         self.running.stop().await;
         self.running = serve(self.dir.path(), &self.database, self.otlp.clone(), port).await;
         self
+    }
+
+    /// Saves what the database has, while it is served.
+    pub async fn backup(&self, file: &Path) {
+        crate::backup(&self.database, file, os::SystemClock.now()).await.expect("saves");
+    }
+
+    /// Loses the database and begins again from a backup, on the same port.
+    #[must_use]
+    pub async fn restored(mut self, file: &Path) -> (Self, Restored) {
+        let port = self.running.address.port();
+        self.running.stop().await;
+        lose(&self.database).await;
+        let plan = RestorePlan {
+            data: self.dir.path().join("data"),
+            database: self.database.clone(),
+            file: file.to_owned(),
+            revocations: Vec::new(),
+            without_revocations: false,
+        };
+        let restored = restore(&plan, os::SystemClock.now()).await.expect("restores");
+        self.running = serve(self.dir.path(), &self.database, self.otlp.clone(), port).await;
+        (self, restored)
     }
 
     /// Starts another control plane on the same database, which serves under the same URL.
@@ -292,6 +318,17 @@ impl ServedOrg {
     }
 }
 
+async fn lose(database: &Database) {
+    match database {
+        Database::Sqlite(path) => std::fs::remove_file(path).expect("removes"),
+        Database::Postgres(_) => {
+            let store = Store::open(database).await.expect("opens");
+            store.tamper("DROP SCHEMA public CASCADE; CREATE SCHEMA public").await;
+            store.close().await;
+        }
+    }
+}
+
 async fn serve(data: &Path, database: &Database, otlp_url: Option<Url>, port: u16) -> Running {
     let config = config(&data.join("data"), database, otlp_url, port);
     start(config, Arc::new(os::SystemClock)).await.expect("starts")
@@ -301,11 +338,13 @@ fn config(data: &Path, database: &Database, otlp_url: Option<Url>, port: u16) ->
     ServeConfig {
         data: data.to_owned(),
         database: database.clone(),
+        revocations: None,
         listen: ([127, 0, 0, 1], port).into(),
         public_url: None,
         admin_socket: None,
         master_key: MasterKey::parse(&STANDARD.encode([7; 32])).expect("a key"),
         receipt_key: key(3),
         otlp_url,
+        metrics: Some(([127, 0, 0, 1], 0).into()),
     }
 }

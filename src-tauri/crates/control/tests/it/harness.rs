@@ -191,28 +191,34 @@ impl<'o> Device<'o> {
     }
 
     pub(crate) async fn call_as(&self, call: CallId, tool: &str, arguments: Value) -> (StatusCode, Value) {
-        let context = BrokerContext {
-            format: BROKER_FORMAT,
-            call,
-            server: "analyst".parse().expect("an id"),
-            policy: Digest::of(b""),
-            client_id: "client".to_owned(),
-            client_name: "An assistant".to_owned(),
-        };
-        let answer = self
-            .request(Method::POST, "v1/broker/warehouse/mcp")
+        let context = context(call);
+        let answer = self.calling(&context, tool, arguments).send().await.expect("answers");
+        let status = answer.status();
+        let text = answer.text().await.expect("a body");
+        (status, serde_json::from_str(&text).unwrap_or(Value::String(text)))
+    }
+
+    /// The request of a call that is yet to be sent.
+    pub(crate) fn calling(&self, context: &BrokerContext, tool: &str, arguments: Value) -> RequestBuilder {
+        self.request(Method::POST, "v1/broker/warehouse/mcp")
             .header("mcp-protocol-version", "2026-07-28")
             .header("mcp-method", "tools/call")
             .header("mcp-name", tool)
             .header(BROKER_CONTEXT_HEADER, context.to_header())
             .header("content-type", "application/json")
             .body(modern("tools/call", json!({"name": tool, "arguments": arguments})).to_string())
-            .send()
-            .await
-            .expect("answers");
-        let status = answer.status();
-        let text = answer.text().await.expect("a body");
-        (status, serde_json::from_str(&text).unwrap_or(Value::String(text)))
+    }
+}
+
+/// The context of a call by some assistant.
+pub(crate) fn context(call: CallId) -> BrokerContext {
+    BrokerContext {
+        format: BROKER_FORMAT,
+        call,
+        server: "analyst".parse().expect("an id"),
+        policy: Digest::of(b""),
+        client_id: "client".to_owned(),
+        client_name: "An assistant".to_owned(),
     }
 }
 

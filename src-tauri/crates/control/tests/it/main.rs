@@ -15,12 +15,16 @@ mod foreign_signer;
 mod formats;
 mod halts;
 mod harness;
+mod limits;
 mod logout;
 mod records;
 mod relay;
+mod restoring;
 mod rollout;
 mod saml;
 mod schemas;
+mod service;
+mod watching;
 
 /// A file beside the server's other data.
 #[expect(clippy::unused_async, reason = "the other database takes a while to start")]

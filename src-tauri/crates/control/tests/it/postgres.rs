@@ -15,6 +15,7 @@ mod logout;
 mod records;
 mod relay;
 mod replicas;
+mod restoring;
 mod rollout;
 mod saml;
 
