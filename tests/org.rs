@@ -5,12 +5,14 @@ mod administrators;
 mod by_code;
 mod claims;
 mod halts;
+mod intercepted;
 mod leases;
 mod observed;
 mod offline;
 mod rollout;
 mod saml;
 mod static_host;
+mod stranger;
 mod vouching;
 
 use std::collections::{BTreeMap, BTreeSet};
