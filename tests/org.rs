@@ -7,6 +7,7 @@ mod claims;
 mod halts;
 mod leases;
 mod rollout;
+mod rotation;
 mod saml;
 mod static_host;
 mod vouching;

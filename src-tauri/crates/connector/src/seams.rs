@@ -149,8 +149,12 @@ pub struct Loan<'a> {
 pub struct Lent {
     /// The secret.
     pub secret: SecretString,
+    /// Counts the credential's secrets: two of them are never held by one program.
+    pub version: u64,
     /// Becomes `true` when whatever holds it has to end.
     pub ended: watch::Receiver<bool>,
+    /// Kept by each call that is made with it: a secret that was rotated is held until they are done.
+    pub in_use: Arc<()>,
 }
 
 impl std::fmt::Debug for Lent {

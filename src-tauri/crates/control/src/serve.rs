@@ -16,7 +16,9 @@ use upstream::{HttpClient, UpstreamFault};
 use url::Url;
 
 use crate::admin;
+use crate::assertion::Asserter;
 use crate::broker::Broker;
+use crate::credential::Credentials;
 use crate::identity::Verifier;
 use crate::lending::{self, Review};
 use crate::op::{Op, TokenKey};
@@ -142,18 +144,22 @@ pub async fn start(config: ServeConfig, clock: Arc<dyn Clock>) -> Result<Running
     let op = Op::new(&public_url, TokenKey::of(&config.master_key));
     let own_tokens = op.own_metadata().map_err(ServeFault::OwnTokens)?;
     let receipt_key = config.receipt_key.public();
+    let identity = Verifier::new()?.with_own(own_tokens);
+    let http = identity.http().clone();
     let plane = Arc::new(Plane {
         publication: Publication::open(store.clone(), receipt_key, op.issuer().to_owned()).await?,
         store: store.clone(),
         clock: Arc::clone(&clock),
         public_url: public_url.clone(),
-        identity: Verifier::new()?.with_own(own_tokens),
+        identity,
         op,
         refusals: Refusals::default(),
         receipt_key: config.receipt_key,
         journal: journal.clone(),
         own,
-        broker: Broker::new(config.master_key, HttpClient::new()?, clock),
+        broker: Broker::new(HttpClient::new()?, Arc::clone(&clock)),
+        asserter: Asserter::new(public_url.clone(), &config.master_key),
+        credentials: Credentials::new(config.master_key, http, clock),
         stopped: Stopped::open(&store).await?,
         review: Review::default(),
         storing: tokio::sync::Mutex::default(),

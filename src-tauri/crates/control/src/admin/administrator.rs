@@ -61,7 +61,9 @@ pub(super) fn needed(ask: &Ask) -> &'static [AdministratorRole] {
         // What is published is no secret: every desktop reads it.
         Ask::Status | Ask::Content | Ask::ListHalts => &AdministratorRole::ALL,
         Ask::Publish { .. } => &[Publisher],
-        Ask::PutCredential { .. } | Ask::RemoveCredential { .. } => &[CredentialCustodian],
+        Ask::PutCredential { .. } | Ask::RotateCredential { .. } | Ask::RemoveCredential { .. } => {
+            &[CredentialCustodian]
+        }
         Ask::RevokeLease { .. } => &[CredentialCustodian],
         Ask::ListCredentials | Ask::ListLeases => &[CredentialCustodian, Auditor],
         Ask::ListDevices | Ask::ListEnrolmentTokens => &[DeviceAdmin, Auditor],

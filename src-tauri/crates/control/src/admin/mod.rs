@@ -4,6 +4,7 @@
 mod acts;
 mod administrator;
 mod client;
+mod credentials;
 mod enrolment;
 mod halts;
 pub mod remote;
@@ -13,11 +14,12 @@ pub(crate) mod wire;
 
 use std::collections::BTreeMap;
 
-use model::{Advice, CredentialId, DeviceId, LeaseId};
+use model::{Advice, ConnectorId, CredentialId, DeviceId, LeaseId};
 use org_protocol::HaltTarget;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 
+use crate::credential::SourceSpec;
 use crate::publication::Published;
 use crate::store::{Device, EnrolmentToken, Filter, KnownPerson, LiveLease, StandingHalt, StoredCredential};
 
@@ -49,8 +51,24 @@ pub enum Ask {
     PutCredential {
         /// The credential.
         id: CredentialId,
-        /// The secret.
+        /// The secret; what opens the source, where there is one.
         secret: Secret,
+        /// Where the secret comes from, if it is not given here.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        source: Option<SourceSpec>,
+    },
+    /// Tests a new secret with the connectors that use it, and has it take the earlier one's place while calls with that finish.
+    RotateCredential {
+        /// The credential.
+        id: CredentialId,
+        /// The new secret; what opens the source, where there is one.
+        secret: Secret,
+        /// Where the secret comes from from now on; as before where nothing is said.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        source: Option<SourceSpec>,
+        /// Without the test.
+        #[serde(default)]
+        untested: bool,
     },
     /// Lists credentials without their secrets.
     ListCredentials,
@@ -128,6 +146,7 @@ impl Ask {
             Self::Status => "status",
             Self::Content => "content",
             Self::PutCredential { .. } => "credential-put",
+            Self::RotateCredential { .. } => "credential-rotate",
             Self::ListCredentials => "credential-list",
             Self::RemoveCredential { .. } => "credential-remove",
             Self::ListDevices => "device-list",
@@ -169,6 +188,8 @@ pub enum Answer {
     Nothing,
     /// The secret is stored.
     Stored(StoredCredential),
+    /// The new secret is used from now on.
+    Rotated(Rotated),
     /// The credentials.
     Credentials {
         /// In the order of their ids.
@@ -217,6 +238,20 @@ pub enum Answer {
         /// In the order in which it was.
         halts: Vec<StandingHalt>,
     },
+}
+
+/// A secret that took an earlier one's place.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Rotated {
+    /// The secret.
+    #[serde(flatten)]
+    pub stored: StoredCredential,
+    /// The connectors that took it when it was tested; none where it was not.
+    pub tested: Vec<ConnectorId>,
+    /// How many sessions with the earlier one go on until their calls are done.
+    pub draining: usize,
+    /// How many devices were told to ask for the new one.
+    pub leases: usize,
 }
 
 /// Something that is stopped.

@@ -14,10 +14,11 @@ use secrecy::SecretString;
 use upstream::{Answer, Authority, Bearer, HttpClient, UpstreamFault};
 
 use super::fault::BrokerFault;
-use super::pool::{Full, Key, Pool};
+use super::pool::{Draining, Full, Key, Pool};
 use super::redact::Redactor;
+use crate::assertion::Assertion;
+use crate::credential::Current;
 use crate::publication::Live;
-use crate::sealing::MasterKey;
 use crate::server::Plane;
 
 /// How long a connector may take to answer a call.
@@ -25,7 +26,6 @@ const DEADLINE: Duration = Duration::from_secs(100);
 
 /// Makes calls with shared credentials.
 pub(crate) struct Broker {
-    master: MasterKey,
     pool: Pool,
     clock: Arc<dyn Clock>,
 }
@@ -49,18 +49,24 @@ pub(crate) struct Asked<'a> {
 
 impl Broker {
     /// A broker that has started nothing yet.
-    pub(crate) fn new(master: MasterKey, http: HttpClient, clock: Arc<dyn Clock>) -> Self {
-        Self { master, pool: Pool::new(http, Arc::clone(&clock)), clock }
-    }
-
-    /// The key under which secrets are sealed.
-    pub(crate) fn master(&self) -> &MasterKey {
-        &self.master
+    pub(crate) fn new(http: HttpClient, clock: Arc<dyn Clock>) -> Self {
+        Self { pool: Pool::new(http, Arc::clone(&clock)), clock }
     }
 
     /// Ends every connector that holds a secret of the credential.
     pub(crate) fn end_credential(&self, credential: &CredentialId) {
         self.pool.end_credential(credential);
+    }
+
+    /// Sessions that hold a secret of the credential before this version take no further calls.
+    pub(crate) fn retire(&self, credential: &CredentialId, first: u64) -> Draining {
+        self.pool.retire(credential, first)
+    }
+
+    /// Asks a connector for its tools with a secret: whether it takes it. The words of a failure are without the secret.
+    pub(crate) async fn test(&self, spec: &ConnectorSpec, secret: &SecretString) -> Result<(), String> {
+        let tested = self.pool.test(spec, secret).await;
+        tested.map_err(|fault| Redactor::new(secret).text(&fault.to_string()).into_owned())
     }
 
     /// Ends connectors that nobody uses.
@@ -153,9 +159,11 @@ impl Broker {
     ) -> Result<Answer, BrokerFault> {
         let unusable = |reason| BrokerFault::Credential { id: credential.clone(), reason };
         let sealed = plane.store.credential(credential).await?.ok_or_else(|| unusable(None))?;
-        let secret = self.master.open(credential, &sealed).map_err(|fault| unusable(Some(fault)))?;
+        let whose = Assertion { subject: asked.subject, by: &plane.asserter, now: self.clock.now() };
+        let current = plane.credentials.current(credential, &sealed, &whose).await;
+        let Current { secret, generation } = current.map_err(|fault| unusable(Some(fault)))?;
         let redactor = Redactor::new(&secret);
-        let key = Key::new(asked.connector, spec, credential, sealed.version, asked.subject);
+        let key = Key::new(asked.connector, spec, credential, (sealed.version, generation), asked.subject);
         let outcome = self.exchange(&key, spec, &secret, authority, params).await?;
         match outcome {
             Ok(Ok(result)) => Ok(Ok(redactor.json(result))),
@@ -163,6 +171,10 @@ impl Broker {
             Err(fault) => {
                 if matches!(fault, UpstreamFault::SessionGone | UpstreamFault::Ended { .. }) {
                     self.pool.forget(&key);
+                }
+                if matches!(fault, UpstreamFault::Unauthorized { .. }) {
+                    // What was fetched may have ended at its source: the next call fetches it anew.
+                    plane.credentials.forget(credential);
                 }
                 let told = redactor.text(&fault.to_string()).into_owned();
                 Err(BrokerFault::upstream(&spec.title, &fault, told))

@@ -15,6 +15,7 @@ mod halts;
 mod leases;
 mod proofs;
 mod records;
+mod rotation;
 mod sessions;
 
 use std::path::Path;

@@ -223,7 +223,7 @@ impl ServedOrg {
     pub async fn put_credential(&self, id: &str, secret: &str) {
         let id = id.parse().expect("an id");
         let secret = Secret(SecretString::from(secret));
-        self.ask(&Ask::PutCredential { id, secret }).await.expect("stores");
+        self.ask(&Ask::PutCredential { id, secret, source: None }).await.expect("stores");
     }
 
     /// Asks as an administrator.

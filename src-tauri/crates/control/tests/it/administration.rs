@@ -68,8 +68,11 @@ async fn credentials_are_listed_without_their_secrets_and_counted() {
     };
     let listed: Vec<(&str, u64)> = credentials.iter().map(|one| (one.id.as_str(), one.version)).collect();
     assert_eq!(listed, [("warehouse-analyst", 2), ("warehouse-finance", 1)]);
-    let empty =
-        Ask::PutCredential { id: "x".parse().expect("an id"), secret: Secret(SecretString::from("\n")) };
+    let empty = Ask::PutCredential {
+        id: "x".parse().expect("an id"),
+        secret: Secret(SecretString::from("\n")),
+        source: None,
+    };
     assert_eq!(code(org.ask(&empty).await), "empty-secret");
     let unknown = Ask::RemoveCredential { id: "x".parse().expect("an id") };
     assert_eq!(code(org.ask(&unknown).await), "unknown");

@@ -19,5 +19,7 @@ mod logout;
 mod records;
 mod relay;
 mod rollout;
+mod rotation;
 mod saml;
 mod schemas;
+mod sources;
