@@ -9,6 +9,7 @@ mod leases;
 mod rollout;
 mod rotation;
 mod saml;
+mod shared_streams;
 mod static_host;
 mod vouching;
 

@@ -397,6 +397,7 @@ impl Connector {
                     arguments: arguments.to_vec(),
                     environment,
                     directory: None,
+                    account: None,
                 };
                 let log = self.log.writer();
                 Session::open_program(&program, &log, capabilities, known, self.deadline()).await

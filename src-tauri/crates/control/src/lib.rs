@@ -27,6 +27,7 @@ pub mod testing;
 mod testing_org;
 
 pub use credential::{OauthSpec, SourceSpec, VaultSpec};
+pub use launch::CommandsUserFault;
 pub use publication::Published;
 pub use saml::CertificateFault;
 pub use sealing::{MASTER_KEY_VARIABLE, MasterKey, SealFault};

@@ -20,6 +20,7 @@ use crate::assertion::Asserter;
 use crate::broker::Broker;
 use crate::credential::Credentials;
 use crate::identity::Verifier;
+use crate::launch::{CommandsUserFault, RunAs};
 use crate::lending::{self, Review};
 use crate::op::{Op, TokenKey};
 use crate::publication::Publication;
@@ -46,6 +47,8 @@ pub struct ServeConfig {
     pub public_url: Option<Url>,
     /// The administrators' socket; `admin.sock` in the data directory where none is given.
     pub admin_socket: Option<PathBuf>,
+    /// The user whom connectors' programs run as; without one they run as this process, and not at all where that is root.
+    pub commands_user: Option<String>,
     /// Seals shared secrets.
     pub master_key: MasterKey,
     /// Signs receipts.
@@ -63,6 +66,9 @@ pub enum ServeFault {
     /// The public URL cannot be one.
     #[error("{0} cannot be the configuration URL: it is https, or http on loopback, and ends with a slash")]
     PublicUrl(Url),
+    /// Connectors' programs cannot be run so.
+    #[error(transparent)]
+    CommandsUser(#[from] CommandsUserFault),
     /// The data directory cannot be used.
     #[error("{} cannot be used: {source}", path.display())]
     Data {
@@ -127,6 +133,19 @@ pub async fn start(config: ServeConfig, clock: Arc<dyn Clock>) -> Result<Running
         let path = path.to_owned();
         move |source| ServeFault::Data { path: path.clone(), source }
     };
+    let run_as = RunAs::named(config.commands_user.as_deref())?;
+    match &run_as {
+        RunAs::Ourselves => {}
+        RunAs::Nobody => {
+            tracing::warn!("connectors' programs are not run: this is root, and --commands-user names nobody")
+        }
+        RunAs::Named(account) if account.is_root() => {
+            tracing::warn!("connectors' programs are run as root, as it was asked for")
+        }
+        RunAs::Named(account) => {
+            tracing::info!(user = account.name, "connectors' programs run as a user of their own")
+        }
+    }
     os::create_private_dir(&config.data).map_err(data(&config.data))?;
     let lock = os::lock_instance(&config.data.join("lock"))?;
     let listen = |source| ServeFault::Listen { address: config.listen, source };
@@ -157,7 +176,7 @@ pub async fn start(config: ServeConfig, clock: Arc<dyn Clock>) -> Result<Running
         receipt_key: config.receipt_key,
         journal: journal.clone(),
         own,
-        broker: Broker::new(HttpClient::new()?, Arc::clone(&clock)),
+        broker: Broker::new(HttpClient::new()?, run_as, Arc::clone(&clock)),
         asserter: Asserter::new(public_url.clone(), &config.master_key),
         credentials: Credentials::new(config.master_key, http, clock),
         stopped: Stopped::open(&store).await?,

@@ -105,6 +105,7 @@ impl Plane {
             Ask::RotateCredential { id, secret, source, untested } => {
                 self.rotate_credential(id, &secret, source, untested, by).await
             }
+            Ask::ShowCredential { id } => self.credential_access(&id, by).await,
             Ask::RemoveCredential { id } => self.remove_credential(&id, by).await,
             Ask::ListDevices => {
                 self.store.devices().await.map(|devices| Answer::Devices { devices }).map_err(Into::into)

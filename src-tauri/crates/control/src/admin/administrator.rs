@@ -65,7 +65,9 @@ pub(super) fn needed(ask: &Ask) -> &'static [AdministratorRole] {
             &[CredentialCustodian]
         }
         Ask::RevokeLease { .. } => &[CredentialCustodian],
-        Ask::ListCredentials | Ask::ListLeases => &[CredentialCustodian, Auditor],
+        Ask::ListCredentials | Ask::ShowCredential { .. } | Ask::ListLeases => {
+            &[CredentialCustodian, Auditor]
+        }
         Ask::ListDevices | Ask::ListEnrolmentTokens => &[DeviceAdmin, Auditor],
         Ask::RevokeDevice { .. }
         | Ask::ResumeDevice { .. }

@@ -158,7 +158,7 @@ impl Plane {
     }
 
     /// The connectors that use a credential, in whatever is published to some device.
-    fn connectors_of(&self, id: &CredentialId) -> Vec<(ConnectorId, ConnectorSpec)> {
+    pub(super) fn connectors_of(&self, id: &CredentialId) -> Vec<(ConnectorId, ConnectorSpec)> {
         let Some(live) = self.publication.live() else { return Vec::new() };
         let mut found: Vec<(ConnectorId, ConnectorSpec)> = Vec::new();
         for (connector, spec) in live.all().flat_map(|live| &live.content().connectors) {

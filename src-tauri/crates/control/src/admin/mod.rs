@@ -1,6 +1,7 @@
 //! What administrators may do: over a local socket that only the server's user and root may use, or over HTTP, whom the identity
 //! provider vouches for and the signed content gives a role. Every act is an audit record.
 
+mod access;
 mod acts;
 mod administrator;
 mod client;
@@ -23,6 +24,7 @@ use crate::credential::SourceSpec;
 use crate::publication::Published;
 use crate::store::{Device, EnrolmentToken, Filter, KnownPerson, LiveLease, StandingHalt, StoredCredential};
 
+pub use access::{CredentialAccess, PersonAccess};
 pub(crate) use administrator::Administrator;
 pub use client::{AskFault, ask};
 pub(crate) use socket::listen;
@@ -72,6 +74,11 @@ pub enum Ask {
     },
     /// Lists credentials without their secrets.
     ListCredentials,
+    /// Who may use a credential, and who holds it.
+    ShowCredential {
+        /// The credential.
+        id: CredentialId,
+    },
     /// Removes a secret and ends the connectors that hold it.
     RemoveCredential {
         /// The credential.
@@ -146,6 +153,7 @@ impl Ask {
             Self::Status => "status",
             Self::Content => "content",
             Self::PutCredential { .. } => "credential-put",
+            Self::ShowCredential { .. } => "credential-show",
             Self::RotateCredential { .. } => "credential-rotate",
             Self::ListCredentials => "credential-list",
             Self::RemoveCredential { .. } => "credential-remove",
@@ -190,6 +198,8 @@ pub enum Answer {
     Stored(StoredCredential),
     /// The new secret is used from now on.
     Rotated(Rotated),
+    /// Who may use a credential, and who holds it.
+    Access(Box<CredentialAccess>),
     /// The credentials.
     Credentials {
         /// In the order of their ids.

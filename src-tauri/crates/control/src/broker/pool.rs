@@ -15,7 +15,7 @@ use secrecy::SecretString;
 use tokio::sync::watch;
 use upstream::{Bearer, HttpClient, Log, Session, UpstreamFault};
 
-use crate::launch;
+use crate::launch::{RunAs, program_as};
 
 /// How long a connector may take to start.
 const START: Duration = Duration::from_secs(30);
@@ -104,6 +104,7 @@ impl Draining {
 /// The sessions.
 pub(super) struct Pool {
     http: HttpClient,
+    run_as: RunAs,
     clock: Arc<dyn Clock>,
     slots: Mutex<Slots>,
 }
@@ -120,8 +121,8 @@ struct Slots {
 pub(super) struct Full;
 
 impl Pool {
-    pub(super) fn new(http: HttpClient, clock: Arc<dyn Clock>) -> Self {
-        Self { http, clock, slots: Mutex::default() }
+    pub(super) fn new(http: HttpClient, run_as: RunAs, clock: Arc<dyn Clock>) -> Self {
+        Self { http, run_as, clock, slots: Mutex::default() }
     }
 
     /// A live session; opened by whoever comes first, while the others wait.
@@ -130,6 +131,7 @@ impl Pool {
         key: &Key,
         spec: &ConnectorSpec,
         secret: &SecretString,
+        bearer: Option<&Bearer>,
     ) -> Result<Result<Arc<Held>, UpstreamFault>, Full> {
         let slot = self.slot(key).ok_or(Full)?;
         let mut held = slot.lock().await;
@@ -137,7 +139,7 @@ impl Pool {
             return Ok(Ok(Arc::clone(session)));
         }
         *held = None;
-        Ok(match self.open(spec, secret).await {
+        Ok(match self.open(spec, secret, bearer).await {
             Ok(session) => {
                 let session = Arc::new(Held { session, life: watch::Sender::new(()) });
                 *held = Some(Arc::clone(&session));
@@ -216,21 +218,29 @@ impl Pool {
         spec: &ConnectorSpec,
         secret: &SecretString,
     ) -> Result<(), UpstreamFault> {
-        let session = self.open(spec, secret).await?;
         let bearer = spec.url.as_ref().map(|_| Bearer::new(secret.clone()));
+        let session = self.open(spec, secret, bearer.as_ref()).await?;
         session.list_tools(bearer.as_ref(), START).await.map(drop)
     }
 
-    async fn open(&self, spec: &ConnectorSpec, secret: &SecretString) -> Result<Session, UpstreamFault> {
+    async fn open(
+        &self,
+        spec: &ConnectorSpec,
+        secret: &SecretString,
+        bearer: Option<&Bearer>,
+    ) -> Result<Session, UpstreamFault> {
         let unusable = |fault: ContentFault| UpstreamFault::Unusable(fault.to_string());
-        match (spec.transport().map_err(unusable)?, launch::program(spec, Some(secret))) {
+        let program = program_as(&self.run_as, spec, secret).map_err(|why| UpstreamFault::Start {
+            program: spec.command.first().cloned().unwrap_or_default(),
+            reason: why.to_owned(),
+        })?;
+        match (spec.transport().map_err(unusable)?, program) {
             (Transport::Stdio { .. }, Some(program)) => {
                 let log = Log::new(Arc::clone(&self.clock)).writer();
                 Session::open_program(&program, &log, &Capabilities::default(), None, START).await
             }
             (Transport::Http(url), _) => {
-                let bearer = Bearer::new(secret.clone());
-                Session::open_url(&self.http, url, Some(&bearer), &Capabilities::default(), None, START).await
+                Session::open_url(&self.http, url, bearer, &Capabilities::default(), None, START).await
             }
             (Transport::Stdio { .. }, None) => Err(unusable(ContentFault::Transport)),
         }
@@ -258,7 +268,14 @@ done
 
     fn pool() -> (Pool, Arc<ManualClock>) {
         let clock = Arc::new(ManualClock::new(model::Timestamp::from_seconds(1_800_000_000)));
-        (Pool::new(HttpClient::new().expect("a client"), Arc::clone(&clock) as Arc<dyn Clock>), clock)
+        (
+            Pool::new(
+                HttpClient::new().expect("a client"),
+                RunAs::Ourselves,
+                Arc::clone(&clock) as Arc<dyn Clock>,
+            ),
+            clock,
+        )
     }
 
     fn key(user: &str, credential: &str) -> Key {
@@ -269,7 +286,7 @@ done
 
     async fn session(pool: &Pool, key: &Key) -> Arc<Held> {
         let spec: ConnectorSpec = toml::from_str(SCRIPT).expect("a connector");
-        pool.session(key, &spec, &SecretString::from("x")).await.expect("room").expect("opens")
+        pool.session(key, &spec, &SecretString::from("x"), None).await.expect("room").expect("opens")
     }
 
     fn is_held(pool: &Pool, key: &Key) -> bool {

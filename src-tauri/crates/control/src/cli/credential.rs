@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
-use control::admin::{Answer, Ask, Rotated, Secret};
+use control::admin::{Answer, Ask, CredentialAccess, PersonAccess, Rotated, Secret};
+use control::{LiveLease, StoredCredential};
 use model::CredentialId;
 use serde_json::json;
 
@@ -24,6 +25,14 @@ pub(super) enum CredentialCommand {
     Rotate(Box<RotateArgs>),
     /// List credentials, without their secrets.
     List(Socket),
+    /// Say who may use a credential now, of the people who had a session, by the policy and the claims of their last one; and who
+    /// holds a lease of it. `lease revoke` ends one, `halt credential` all of them.
+    Show {
+        /// The credential.
+        id: CredentialId,
+        #[command(flatten)]
+        socket: Socket,
+    },
     /// Remove a secret; connectors that hold it are ended.
     Remove {
         /// The credential.
@@ -68,6 +77,7 @@ pub(super) async fn run(command: CredentialCommand, json: bool) -> Result<(), Fa
         CredentialCommand::Put(args) => put(*args, json).await,
         CredentialCommand::Rotate(args) => rotate(*args, json).await,
         CredentialCommand::List(socket) => list(&socket, json).await,
+        CredentialCommand::Show { id, socket } => show(id, &socket, json).await,
         CredentialCommand::Remove { id, socket } => remove(id, &socket, json).await,
     }
 }
@@ -109,18 +119,51 @@ async fn list(socket: &Socket, json: bool) -> Result<(), Failure> {
     let Answer::Credentials { credentials } = asked(socket, &Ask::ListCredentials).await? else {
         return Err(unexpected());
     };
-    said(json, &credentials, || {
-        let line = |one: &control::StoredCredential| {
-            let source = one.source.as_ref().map(|source| format!("  from {source}")).unwrap_or_default();
-            let exposed = one.exposed_at.map(|at| format!("  exposed {at}: rotate")).unwrap_or_default();
+    said(json, &credentials, || lines_or(credentials.iter().map(line).collect(), "No credential is stored."));
+    Ok(())
+}
+
+fn line(one: &StoredCredential) -> String {
+    let source = one.source.as_ref().map(|source| format!("  from {source}")).unwrap_or_default();
+    let exposed = one.exposed_at.map(|at| format!("  exposed {at}: rotate")).unwrap_or_default();
+    format!(
+        "{:<32} version {:<4} changed {}{source}{exposed}",
+        one.id.to_string(),
+        one.version,
+        one.changed_at
+    )
+}
+
+async fn show(id: CredentialId, socket: &Socket, json: bool) -> Result<(), Failure> {
+    let Answer::Access(access) = asked(socket, &Ask::ShowCredential { id }).await? else {
+        return Err(unexpected());
+    };
+    said(json, &access, || {
+        let CredentialAccess { stored, connectors, people, leases } = &*access;
+        let stored = stored.as_ref().map_or_else(|| "No secret is stored.".to_owned(), line);
+        let connectors: Vec<String> = connectors.iter().map(ToString::to_string).collect();
+        let person = |one: &PersonAccess| {
             format!(
-                "{:<32} version {:<4} changed {}{source}{exposed}",
-                one.id.to_string(),
-                one.version,
-                one.changed_at
+                "  {:<28} {} through {}  as of {}",
+                one.subject.label(),
+                one.connector,
+                one.server,
+                one.claims_of
             )
         };
-        lines_or(credentials.iter().map(line).collect(), "No credential is stored.")
+        let held = |one: &LiveLease| {
+            format!("  {:<28} {}  on {}  until {}", one.subject.label(), one.id, one.device, one.expires)
+        };
+        let list = |title: &str, lines: Vec<String>, none: &str| {
+            format!("{title}\n{}", lines_or(lines, &format!("  {none}")))
+        };
+        [
+            stored,
+            format!("Connectors: {}", lines_or(connectors, "none")),
+            list("May use it:", people.iter().map(person).collect(), "nobody who had a session"),
+            list("Hold it:", leases.iter().map(held).collect(), "nobody"),
+        ]
+        .join("\n")
     });
     Ok(())
 }

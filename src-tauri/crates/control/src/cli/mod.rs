@@ -268,6 +268,10 @@ struct ServeArgs {
     /// The administrators' socket; admin.sock in the data directory if not given.
     #[arg(long)]
     admin_socket: Option<PathBuf>,
+    /// The user whom brokered connectors' programs run as: one who owns nothing and may do nothing else. A server that runs as root
+    /// runs no programs without it.
+    #[arg(long, value_name = "USER")]
+    commands_user: Option<String>,
     /// The master key's file; else it is taken from DESKGATE_MASTER_KEY.
     #[arg(long)]
     master_key: Option<PathBuf>,

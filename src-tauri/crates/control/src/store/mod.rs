@@ -13,6 +13,7 @@ mod events;
 mod grants;
 mod halts;
 mod leases;
+mod people;
 mod proofs;
 mod records;
 mod rotation;

@@ -64,6 +64,8 @@ pub struct ServedOrg {
     /// How many percent of the desktops take the next version; all without it.
     pub rollout: Option<u32>,
     otlp: Option<Url>,
+    /// Whom connectors' programs run as.
+    commands_user: String,
 }
 
 fn key(seed: u8) -> SigningKey {
@@ -83,10 +85,24 @@ impl ServedOrg {
 
     /// Served, but nothing is published.
     pub async fn unpublished(otlp: Option<Url>) -> Self {
+        Self::with_commands_user(otlp, os::current_user().1).await
+    }
+
+    /// The same, where connectors' programs run as this user.
+    pub async fn with_commands_user(otlp: Option<Url>, commands_user: String) -> Self {
         let dir = tempfile::tempdir().expect("a directory");
         let idp = StandInProvider::start().await.expect("a provider");
-        let running = serve(dir.path(), otlp.clone(), 0).await;
-        Self { dir, idp, running, root_version: 1, published: BTreeMap::new(), rollout: None, otlp }
+        let running = serve(dir.path(), otlp.clone(), &commands_user, 0).await;
+        Self {
+            dir,
+            idp,
+            running,
+            root_version: 1,
+            published: BTreeMap::new(),
+            rollout: None,
+            otlp,
+            commands_user,
+        }
     }
 
     /// Ends the server and starts it again on the same data and port.
@@ -94,7 +110,7 @@ impl ServedOrg {
     pub async fn restart(mut self) -> Self {
         let port = self.running.address.port();
         self.running.stop().await;
-        self.running = serve(self.dir.path(), self.otlp.clone(), port).await;
+        self.running = serve(self.dir.path(), self.otlp.clone(), &self.commands_user, port).await;
         self
     }
 
@@ -252,12 +268,13 @@ impl ServedOrg {
     }
 }
 
-async fn serve(data: &Path, otlp_url: Option<Url>, port: u16) -> Running {
+async fn serve(data: &Path, otlp_url: Option<Url>, commands_user: &str, port: u16) -> Running {
     let config = ServeConfig {
         data: data.join("data"),
         listen: ([127, 0, 0, 1], port).into(),
         public_url: None,
         admin_socket: None,
+        commands_user: Some(commands_user.to_owned()),
         master_key: MasterKey::parse(&STANDARD.encode([7; 32])).expect("a key"),
         receipt_key: key(3),
         otlp_url,

@@ -1,12 +1,14 @@
 //! The control plane as it is served: over real HTTP, with a real database, a stand-in provider and a scripted connector.
 #![expect(clippy::expect_used, clippy::panic, reason = "a test that cannot go on ends at once")]
 
+mod access;
 mod admin_guide;
 mod administration;
 mod administrators;
 mod authoring;
 mod broker;
 mod commands;
+mod commands_user;
 mod copies;
 mod documents;
 mod enrolment;
@@ -15,6 +17,7 @@ mod foreign_signer;
 mod formats;
 mod halts;
 mod harness;
+mod identity;
 mod logout;
 mod records;
 mod relay;
@@ -23,3 +26,4 @@ mod rotation;
 mod saml;
 mod schemas;
 mod sources;
+mod streams;
