@@ -6,6 +6,8 @@ mod by_code;
 mod claims;
 mod halts;
 mod leases;
+mod observed;
+mod offline;
 mod rollout;
 mod rotation;
 mod saml;

@@ -110,7 +110,7 @@ impl Plane {
         asked: &LeaseRequest,
         by: &Borrower<'_>,
     ) -> Result<Vec<u8>, LendFault> {
-        if !live.is_obeyed(self.clock.now()) {
+        if !live.serves(&asked.connector, self.clock.now()) {
             return Err(LendFault::PolicyExpired);
         }
         let content = live.content();
@@ -222,6 +222,7 @@ impl Plane {
                 let live = published.of(lease.device);
                 let spec = live.content().connectors.get(&lease.connector);
                 spec.is_some_and(|spec| matches!(spec.credential, CredentialSpec::Leased { .. }))
+                    && live.serves(&lease.connector, now)
                     && self.permits(&live.policy().halted_by(Arc::clone(&halts)), &lease)
             });
             if !is_good {

@@ -33,5 +33,6 @@ pub use saml::CertificateFault;
 pub use sealing::{MASTER_KEY_VARIABLE, MasterKey, SealFault};
 pub use serve::{Running, ServeConfig, ServeFault, start};
 pub use store::{
-    Device, EnrolmentToken, Filter, KnownPerson, LiveLease, StandingHalt, StoreFault, StoredCredential,
+    Database, DatabaseFault, Device, EnrolmentToken, Filter, KnownPerson, LiveLease, StandingHalt,
+    StoreFault, StoredCredential,
 };

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use model::{Advice, ConnectorId, DeviceId, Digest, ForPerson, Timestamp, ToolName};
 use org_protocol::{
-    BundleRef, Content, Envelope, EventKind, Freshness, PublicKey, Ratchet, Refusal, Root, RootFingerprint,
-    TrustState, newest_readable,
+    BundleRef, Content, Envelope, EventKind, Freshness, InGrace, PublicKey, Ratchet, Refusal, Root,
+    RootFingerprint, TrustState, newest_readable,
 };
 use policy::{Policy, PolicyFault, PolicyInput, PolicyVersion};
 
@@ -295,10 +295,14 @@ impl Live {
         self.trust.freshness(now, Duration::from_secs(hours.saturating_mul(3600)))
     }
 
-    /// Whether it is still to be obeyed.
-    pub(crate) fn is_obeyed(&self, now: Timestamp) -> bool {
+    /// Whether it is still to be obeyed for a connector.
+    pub(crate) fn serves(&self, connector: &ConnectorId, now: Timestamp) -> bool {
         match self.freshness(now) {
-            Freshness::Fresh { .. } | Freshness::Grace { .. } => true,
+            Freshness::Fresh { .. } => true,
+            Freshness::Grace { .. } => {
+                let spec = self.content.connectors.get(connector);
+                spec.is_none_or(|spec| spec.in_grace() == InGrace::Use)
+            }
             Freshness::Nothing
             | Freshness::Expired { .. }
             | Freshness::ClockBehind { .. }

@@ -27,7 +27,7 @@ use crate::publication::Publication;
 use crate::relay::{self, Collector};
 use crate::sealing::MasterKey;
 use crate::server::{Plane, Refusals, Stopped, router};
-use crate::store::{Store, StoreFault};
+use crate::store::{Database, Store, StoreFault};
 
 /// How often what has expired is cleared away.
 const JANITOR: Duration = Duration::from_secs(60);
@@ -41,6 +41,8 @@ const DRAIN: Duration = Duration::from_secs(10);
 pub struct ServeConfig {
     /// Where everything is kept.
     pub data: PathBuf,
+    /// What it knows.
+    pub database: Database,
     /// Where to listen. Loopback only: TLS ends at a proxy in front.
     pub listen: SocketAddr,
     /// The configuration URL as desktops reach it; the listening address where none is given.
@@ -155,7 +157,7 @@ pub async fn start(config: ServeConfig, clock: Arc<dyn Clock>) -> Result<Running
     let socket = config.admin_socket.clone().unwrap_or_else(|| config.data.join("admin.sock"));
     let admins = os::bind_local(&socket, &lock).map_err(data(&socket))?;
 
-    let store = Store::open(&config.data.join("control.sqlite")).await?;
+    let store = Store::open(&config.database).await?;
     let own = store.own_device().await?;
     let journal = open_journal(&config, own, Arc::clone(&clock)).await?;
     let (stop, stopping) = watch::channel(false);

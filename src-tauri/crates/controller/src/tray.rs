@@ -254,7 +254,7 @@ fn sign_ins(state: &AppState) -> Vec<TrayItem> {
 
 fn outages(state: &AppState, now: Timestamp) -> Vec<TrayItem> {
     let open = |text| action(TrayAction::Open(Place::Connectors), text);
-    let all: Vec<_> = state.connectors.values().filter_map(|it| words::outage(it, now)).collect();
+    let all: Vec<_> = state.connectors.values().filter_map(|it| words::outage(state, it, now)).collect();
     let more = all.len().saturating_sub(OUTAGES_LISTED);
     let mut items: Vec<_> = all.into_iter().take(OUTAGES_LISTED).map(open).collect();
     if more > 0 {

@@ -301,7 +301,10 @@ fn connector(state: &AppState, id: &AccountId, connector: &Connector) -> Connect
         ListState::Current => (ListKind::Current, None),
         ListState::Kept { since, .. } => (ListKind::Kept, Some(millis(since))),
         ListState::Withdrawn { since } => (ListKind::Withdrawn, Some(millis(since))),
+        ListState::Resting => (ListKind::Resting, None),
     };
+    let rests = (list == ListKind::Resting)
+        .then(|| advice(&words::rests(&connector.title, words::organisation(state))));
     ConnectorView {
         id: id.to_string(),
         title: connector.title.clone(),
@@ -315,7 +318,7 @@ fn connector(state: &AppState, id: &AccountId, connector: &Connector) -> Connect
             Runs::At { .. } => Some(LogOf::Connection),
             Runs::AtOrganisation => None,
         },
-        advice: wrong,
+        advice: wrong.or(rests),
         tools: connector.tools,
         list,
         silent_since,

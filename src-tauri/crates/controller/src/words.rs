@@ -16,7 +16,7 @@ mod machine;
 mod offline;
 
 pub use machine::{machine, machine_setting, machine_value};
-pub(crate) use offline::grace_begins;
+pub(crate) use offline::{RENEWAL, grace_begins, rests};
 pub use offline::{grace, help};
 
 use crate::state::{
@@ -318,12 +318,13 @@ pub(crate) fn connectors<'a>(accounts: impl Iterator<Item = &'a AccountId>) -> u
     accounts.map(|id| &id.connector).collect::<BTreeSet<_>>().len()
 }
 
-/// What is to be said of what a connector lists while it does not answer; nothing where it does.
-pub fn outage(connector: &Connector, now: Timestamp) -> Option<String> {
+/// What is to be said of what a connector lists while it does not answer, or rests; nothing where it does neither.
+pub fn outage(state: &AppState, connector: &Connector, now: Timestamp) -> Option<String> {
     let title = &connector.title;
     let tools = connector.tools.filter(|tools| *tools > 0);
     Some(match (connector.list, tools) {
         (ListState::Current, _) => return None,
+        (ListState::Resting, _) => rests(title, organisation(state)).happened,
         (ListState::Kept { since, .. }, Some(_)) => {
             format!("{title} stopped answering {}. Its tools are the last known ones.", ago(since, now))
         }

@@ -15,7 +15,7 @@ use serde_json::value::RawValue;
 use crate::effect::{Caused, Causing};
 use crate::gate::Gate;
 use crate::observe::Observation;
-use crate::record::{argument_names, broken_off, credential, outcome, permit_rules, unasked};
+use crate::record::{argument_names, broken_off, credential, outcome, rule_names, unasked};
 use crate::snapshot::{Offered, Snapshot};
 use crate::tasks::Task;
 use crate::voice::Voice;
@@ -116,7 +116,7 @@ async fn called(
         Ok(intent) => intent,
         Err(fault) => return unrecorded(&fault),
     };
-    call.tell_decided(gate, Some(wanted), &permit_rules(&permit), credential(&permit), names, None);
+    call.tell_decided(gate, Some(wanted), &rule_names(permit.rules()), credential(&permit), names, None);
 
     let begun = gate.clock.boot_time();
     let causing = Causing { gate, grant, params, voice };
@@ -246,7 +246,8 @@ impl<'a> Call<'a> {
             client_name: self.grant.client_name.clone(),
             process: None,
             policy: permit.version().into(),
-            rules: permit_rules(permit),
+            rules: rule_names(permit.rules()),
+            observed: rule_names(permit.observed()),
             credential: credential(permit),
             arguments,
         }
@@ -306,7 +307,7 @@ impl<'a> Call<'a> {
 
     /// A denial that hangs on the arguments says so; one that does not looks like something that does not exist.
     async fn denied(&self, gate: &Gate, wanted: &Wanted<'_>, denial: &Denial) -> Reply {
-        let rules = denial.rules().iter().map(ToString::to_string).collect();
+        let rules = rule_names(denial.rules());
         let record =
             self.denial(gate, Some(wanted), rules, denial.kind().as_str(), denial.advice().to_string());
         if let Err(fault) = self.record_denial(gate, Some(wanted), record).await {

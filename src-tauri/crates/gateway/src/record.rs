@@ -6,7 +6,7 @@ use audit::{ArgumentSummary, Outcome, OutcomeStatus};
 use connector::{AccountFault, CallFault};
 use mcp::{InputRequired, RawObject};
 use model::Advice;
-use policy::{CredentialChoice, HALTED, Permit};
+use policy::{CredentialChoice, HALTED, Permit, RuleId};
 use upstream::Answer;
 
 use crate::effect::Caused;
@@ -85,8 +85,8 @@ pub(crate) fn broken_off(words: &str) -> Advice {
     Advice::new(HALTED, "The call was broken off.", words, todo)
 }
 
-pub(crate) fn permit_rules(permit: &Permit) -> Vec<String> {
-    permit.rules().iter().map(ToString::to_string).collect()
+pub(crate) fn rule_names(rules: &[RuleId]) -> Vec<String> {
+    rules.iter().map(ToString::to_string).collect()
 }
 
 /// The credential's reference, never the secret.

@@ -23,7 +23,7 @@ use crate::{ClaimTypes, ProviderFault, ProviderKind, SamlProvider, SamlProviderF
 pub use credential::{
     ClientAuthentication, CredentialFault, CredentialSpec, USER_ASSERTION_HEADER, UserIdentity,
 };
-pub use rules::{AuditSettings, EnrolmentRules, OfflineRules, SignInSurface};
+pub use rules::{AuditSettings, EnrolmentRules, InGrace, OfflineRules, SignInSurface};
 
 /// The newest format version of [`Content`] that this program writes. Which it reads says [`crate::READABLE_FORMATS`]; which keys
 /// each format brought, `format.rs`.
@@ -203,6 +203,10 @@ pub struct ConnectorSpec {
     /// How calls are authenticated.
     #[serde(default)]
     pub credential: CredentialSpec,
+    /// Whether it is used while the policy has run out and is still obeyed (`offline.grace_hours`). Where this is not given,
+    /// connectors with shared accounts rest then, and others are used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub in_grace: Option<InGrace>,
 }
 
 /// The two ways to reach a connector.
@@ -220,6 +224,12 @@ pub enum Transport<'a> {
 }
 
 impl ConnectorSpec {
+    /// What becomes of it while the policy has run out and is still obeyed.
+    pub fn in_grace(&self) -> InGrace {
+        let usual = if self.credential.is_shared() { InGrace::Rest } else { InGrace::Use };
+        self.in_grace.unwrap_or(usual)
+    }
+
     /// The one transport.
     ///
     /// # Errors

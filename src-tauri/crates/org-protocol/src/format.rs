@@ -33,6 +33,9 @@ const LATER_KEYS: &[LaterKey] = &[
     LaterKey { format: 2, path: "connectors.*.credential.kind=leased" },
     LaterKey { format: 2, path: "connectors.*.credential.seconds" },
     LaterKey { format: 2, path: "connectors.*.credential.identity" },
+    LaterKey { format: 2, path: "connectors.*.in_grace" },
+    // Without the mark the policy would be enforced.
+    LaterKey { format: 2, path: "policies.*=observe" },
 ];
 
 /// A use of a later key in a content.

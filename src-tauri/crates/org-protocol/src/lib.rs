@@ -37,7 +37,7 @@ pub use client::{ClientMetadataUrl, LoopbackRedirect, TokenHeader};
 pub use content::{
     AssistantSpec, AuditSettings, CONTENT_FORMAT, CREDENTIAL_PLACEHOLDER, ClientAuthentication,
     ConnectorSpec, Content, ContentFault, CredentialFault, CredentialSpec, EnrolmentRules, IdentityProvider,
-    OfflineRules, OrgSettings, PinnedTools, ServerSpec, SignInSurface, ToolList, Transport,
+    InGrace, OfflineRules, OrgSettings, PinnedTools, ServerSpec, SignInSurface, ToolList, Transport,
     USER_ASSERTION_HEADER, UserIdentity,
 };
 pub use dsse::{DsseFault, Envelope, EnvelopeSignature, MOST_SIGNATURES};

@@ -5,6 +5,7 @@
 //! session token stays in memory; the device's key stays in the vault.
 #![forbid(unsafe_code)]
 
+mod age;
 mod backoff;
 mod broker;
 mod deliver;
@@ -43,6 +44,7 @@ pub use leases::{Lent, Loan};
 pub use policy::{Applied, Candidate, Fetched};
 pub use session::OrgSession;
 
+use age::Age;
 use files::Files;
 use leases::Book;
 use policy::Held;
@@ -78,6 +80,8 @@ struct Inner {
     description: DeviceDescription,
     vault: Vault,
     clock: Arc<dyn Clock>,
+    /// How much time has passed for what ages.
+    age: Age,
     /// What is believed of the organisation. One fetch at a time.
     held: Mutex<Held>,
     /// What administrators have stopped, as far as it is known.
@@ -114,6 +118,7 @@ impl Org {
             description,
             vault,
             clock,
+            age: Age::default(),
             held: Mutex::default(),
             halts: watch::Sender::new(Arc::default()),
             leases: Book::default(),

@@ -87,6 +87,7 @@ impl Org {
     /// The words for the person, with nothing in force.
     pub async fn resume(&self) -> Result<Option<Applied>, Advice> {
         let mut held = self.0.held.lock().await;
+        self.0.age.resume(&self.0.vault, &*self.0.clock).await;
         let resumed = self.0.resumed().await;
         match resumed {
             Ok(Some((trust, content))) => {
@@ -135,6 +136,7 @@ impl Org {
         held.trust = Some(trust.clone());
         self.0.know_keys(&trust);
         let trust = self.0.newest_manifest(&mut held, trust, now).await?;
+        self.0.age.contact(&*self.0.clock);
         let device = Some(self.device());
         let Some(wanted) = trust.wanted(device)? else { return Ok(Fetched::Unchanged) };
         let version = trust.newest().map_or(0, |manifest| manifest.version);
@@ -181,11 +183,31 @@ impl Org {
         self.0.held.lock().await.rejected = Some((candidate.applied.digest, version));
     }
 
-    /// How current the policy in force is, given the grace that it allows.
+    /// How current the policy in force is, given the grace that it allows. Setting the clock back makes it no younger.
     pub async fn freshness(&self, grace: Duration) -> Freshness {
         let held = self.0.held.lock().await;
-        let now = self.0.clock.now();
-        held.trust.as_ref().map_or(Freshness::Nothing, |trust| trust.freshness(now, grace))
+        let Some(trust) = &held.trust else { return Freshness::Nothing };
+        let Inner { age, vault, clock, .. } = &*self.0;
+        age.keep(vault, &**clock).await;
+        // Whether the clock is behind what the organisation has signed, the clock itself has to say.
+        match trust.freshness(clock.now(), grace) {
+            behind @ Freshness::ClockBehind { .. } => behind,
+            Freshness::Nothing
+            | Freshness::Fresh { .. }
+            | Freshness::Grace { .. }
+            | Freshness::Expired { .. }
+            | Freshness::Revoked => trust.freshness(age.now(&**clock), grace),
+        }
+    }
+
+    /// By how much the clock was set back since the organisation answered last; nothing where it was not.
+    pub fn clock_set_back(&self) -> Option<Duration> {
+        self.0.age.set_back(&*self.0.clock)
+    }
+
+    /// The time by which the policy ages.
+    pub fn aged(&self) -> Timestamp {
+        self.0.age.now(&*self.0.clock)
     }
 
     /// The keys whose receipts are good, as they change.

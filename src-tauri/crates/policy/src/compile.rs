@@ -210,8 +210,8 @@ impl Assembly {
         input: &PolicyInput<'_>,
     ) -> Result<ServerView, PolicyFault> {
         let uid = named("Server", id.as_str())?;
-        let slice = self.slice(SEE_SERVER, &[("Server", Some(id.as_str()))])?;
-        let see = self.ask(slice, self.actions.see.clone(), &uid);
+        let topic = Topic { action: SEE_SERVER, resource: &[("Server", Some(id.as_str()))] };
+        let see = self.ask(topic, self.actions.see.clone(), &uid)?;
         let mut connectors = Vec::new();
         for connector in &spec.connectors {
             let again = connectors.iter().any(|(known, _): &(ConnectorId, ConnectorView)| known == connector);
@@ -252,15 +252,15 @@ impl Assembly {
                     let resource = [("Credential", Some(credential.as_str())), connector, server];
                     let credential_uid = named("Credential", credential.as_str())?;
                     known.push(Entity::new_no_attrs(credential_uid.clone(), [uid.clone()].into()));
-                    let slice = self.slice(USE_SHARED_CREDENTIAL, &resource)?;
-                    let ask = self.ask(slice, self.actions.credential.clone(), &credential_uid);
+                    let topic = Topic { action: USE_SHARED_CREDENTIAL, resource: &resource };
+                    let ask = self.ask(topic, self.actions.credential.clone(), &credential_uid)?;
                     shared.push((credential.clone(), ask));
                 }
                 CredentialView::Shared(shared)
             }
         };
-        let slice = self.slice(EXPOSE_CONNECTOR, &above)?;
-        let expose = self.ask(slice, self.actions.expose.clone(), &uid);
+        let topic = |action| Topic { action, resource: &above };
+        let expose = self.ask(topic(EXPOSE_CONNECTOR), self.actions.expose.clone(), &uid)?;
         let entities = entities(known)?;
         let call_tool = action(CALL_TOOL).map_err(|fault| PolicyFault::of_schema(&fault))?;
         let mut tools = BTreeMap::new();
@@ -272,30 +272,34 @@ impl Assembly {
             .collect();
         for (name, kind) in offered {
             let action = Entity::new_no_attrs(kind.action.clone(), [call_tool.clone()].into());
-            let slice = self.slice(&action_name(id, &name), &above)?;
             let entities = entities
                 .clone()
                 .add_entities([action, Entity::with_uid(call_tool.clone())], None)
                 .map_err(|e| internal(&e))?;
-            let ask = self.ask(slice, kind.action.clone(), &uid);
+            let topic = Topic { action: &action_name(id, &name), resource: &above };
+            let ask = self.ask(topic, kind.action.clone(), &uid)?;
             tools.insert(name, ActView { ask, scene: Arc::new(self.scene(entities)), kind });
         }
         let scene = Arc::new(self.scene(entities));
         let (resource, prompt) = (&self.vocabulary.resource, &self.vocabulary.prompt);
         let fixed =
             [(READ_RESOURCE, Arc::clone(resource)), (GET_PROMPT, Arc::clone(prompt))].map(|(name, kind)| {
-                let slice = self.slice(name, &above)?;
-                let ask = self.ask(slice, kind.action.clone(), &uid);
+                let ask = self.ask(topic(name), kind.action.clone(), &uid)?;
                 Ok(ActView { ask, scene: Arc::clone(&scene), kind })
             });
         let [resources, prompts] = fixed;
         Ok(ConnectorView { expose, scene, credential, tools, resources: resources?, prompts: prompts? })
     }
 
-    fn ask(&mut self, slice: Arc<Slice>, action: EntityUid, resource: &EntityUid) -> Ask {
-        let number = self.questions;
-        self.questions += 1;
-        Ask { number, slice, action, resource: resource.clone() }
+    fn ask(&mut self, topic: Topic<'_>, action: EntityUid, resource: &EntityUid) -> Result<Ask, PolicyFault> {
+        let (enforced, observed) = (self.slice(topic, false)?, self.slice(topic, true)?);
+        let mut put = |slice, observed| {
+            let number = self.questions;
+            self.questions += 1;
+            Ask { number, slice, action: action.clone(), resource: resource.clone(), observed }
+        };
+        let observed = (!observed.rules.is_empty()).then(|| Box::new(put(observed, None)));
+        Ok(put(enforced, observed))
     }
 
     fn scene(&mut self, entities: Entities) -> Scene {
@@ -304,11 +308,11 @@ impl Assembly {
         Scene { place, entities }
     }
 
-    fn slice(&mut self, action: &str, resource: &[(&str, Option<&str>)]) -> Result<Arc<Slice>, PolicyFault> {
-        let topic = Topic { action, resource };
-        let reaching: Vec<usize> = (0..self.rules.len())
-            .filter(|at| self.rules.get(*at).is_some_and(|rule| topic.is_reached_by(&rule.body)))
-            .collect();
+    /// The policies that can be about a topic: those that are obeyed, or those that are only observed.
+    fn slice(&mut self, topic: Topic<'_>, observed: bool) -> Result<Arc<Slice>, PolicyFault> {
+        let reaches = |rule: &Rule| rule.observed == observed && topic.is_reached_by(&rule.body);
+        let reaching: Vec<usize> =
+            (0..self.rules.len()).filter(|at| self.rules.get(*at).is_some_and(reaches)).collect();
         if let Some(slice) = self.slices.get(&reaching) {
             return Ok(Arc::clone(slice));
         }

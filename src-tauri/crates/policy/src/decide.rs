@@ -37,6 +37,7 @@ impl Policy {
                     connector: question.connector.clone(),
                     aim: Aim::of(&question.target),
                     rules: force.rule_ids(&granted.rules),
+                    observed: force.rule_ids(&granted.observed),
                     version: Arc::clone(&self.version),
                     credential: granted.credential,
                     digest: question.target.digest(),
@@ -82,6 +83,8 @@ impl Policy {
 pub(crate) struct Granted {
     pub(crate) rules: Vec<usize>,
     pub(crate) credential: CredentialChoice,
+    /// The forbids that are only observed and would have refused it.
+    pub(crate) observed: Vec<usize>,
 }
 
 /// The first question that was not.
@@ -154,7 +157,8 @@ impl<'a> Route<'a> {
         };
         rules.sort_unstable();
         rules.dedup();
-        Ok(Granted { rules, credential })
+        let observed = self.observed(&case, &question.target, &credential);
+        Ok(Granted { rules, credential, observed })
     }
 
     pub(crate) fn case<'q>(&'q self, question: &'q Question<'_>) -> Result<Case<'q>, FactFault> {

@@ -8,7 +8,8 @@ use serde::Serialize;
 
 use crate::conjunct::{conjuncts, probe, scope_probe};
 use crate::decide::Route;
-use crate::facts::{FactFault, Question};
+use crate::facts::{FactFault, Question, Target};
+use crate::observed;
 use crate::outcome::{Aim, CredentialChoice, DenialKind, Stage};
 use crate::rule::{PolicyVersion, Rule, RuleId};
 use crate::set::{Answer, Ask, Case, CredentialView, Policy, State};
@@ -35,6 +36,9 @@ pub struct Explanation {
     pub credential: Option<CredentialChoice>,
     /// Every policy that the permission or the refusal rests on.
     pub rules: Vec<RuleId>,
+    /// Every forbid that is only observed and would have refused a permitted call, or changed its credential.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub observed: Vec<RuleId>,
     /// What is to be said beside the steps.
     pub note: Option<String>,
     /// The questions in the order in which they were put; the last one decided.
@@ -53,6 +57,9 @@ pub struct Step {
     pub permitted: bool,
     /// The policies that decided it; where none permits, those that could have.
     pub rules: Vec<RuleNote>,
+    /// The forbids that are only observed (`@observe`) and would have refused it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub observed: Vec<RuleNote>,
 }
 
 /// What one policy had to do with an answer.
@@ -98,6 +105,7 @@ impl Policy {
             listed: false,
             credential: None,
             rules: Vec::new(),
+            observed: Vec::new(),
             note: None,
             steps: Vec::new(),
             version: self.version().clone(),
@@ -108,6 +116,7 @@ impl Policy {
                 explanation.listed = true;
                 explanation.credential = Some(permit.credential().clone());
                 explanation.rules = permit.rules().to_vec();
+                explanation.observed = permit.observed().to_vec();
             }
             Err(denial) => {
                 explanation.denial = Some(denial.kind());
@@ -158,7 +167,7 @@ impl Walk<'_> {
         let see = Stage::SeeServer(question.server.clone());
         let expose = Stage::ExposeConnector(question.connector.clone());
         for (stage, ask) in [(see, &server.see), (expose, &connector.expose)] {
-            let step = self.step(stage, ask, None)?;
+            let step = self.step(stage, ask, None, None)?;
             let goes_on = step.permitted;
             steps.push(step);
             if !goes_on {
@@ -169,7 +178,7 @@ impl Walk<'_> {
             // The arguments could not be converted: the note says so, and no policy was asked.
             return Ok(steps);
         }
-        let step = self.step(Stage::of(&question.target), &act.ask, input)?;
+        let step = self.step(Stage::of(&question.target), &act.ask, input, Some(&question.target))?;
         let goes_on = step.permitted;
         steps.push(step);
         if !goes_on {
@@ -177,7 +186,7 @@ impl Walk<'_> {
         }
         if let CredentialView::Shared(shared) = &connector.credential {
             for (id, ask) in shared {
-                let step = self.step(Stage::UseSharedCredential(id.clone()), ask, None)?;
+                let step = self.step(Stage::UseSharedCredential(id.clone()), ask, None, None)?;
                 let found = step.permitted;
                 steps.push(step);
                 if found {
@@ -188,7 +197,13 @@ impl Walk<'_> {
         Ok(steps)
     }
 
-    fn step(&self, stage: Stage, ask: &Ask, input: Option<RestrictedExpression>) -> Result<Step, FactFault> {
+    fn step(
+        &self,
+        stage: Stage,
+        ask: &Ask,
+        input: Option<RestrictedExpression>,
+        target: Option<&Target<'_>>,
+    ) -> Result<Step, FactFault> {
         let context = self.case.context(ask.slice.reads, input.clone())?;
         let ground = Ground { case: self.case, ask, context };
         let answer = self.case.ask(ask, input)?;
@@ -204,7 +219,42 @@ impl Walk<'_> {
                 notes(&permits.collect::<Vec<_>>())?
             }
         };
-        Ok(Step { stage, permitted: matches!(answer, Answer::Permitted(_)), rules })
+        let permitted = matches!(answer, Answer::Permitted(_));
+        let observed = if permitted { self.observed(ask, target)? } else { Vec::new() };
+        Ok(Step { stage, permitted, rules, observed })
+    }
+
+    /// What the forbids that are only observed would have refused of what was permitted.
+    fn observed(&self, ask: &Ask, target: Option<&Target<'_>>) -> Result<Vec<RuleNote>, FactFault> {
+        let Some(observed) = &ask.observed else { return Ok(Vec::new()) };
+        let all = &self.route.force.rules;
+        let rule = |at: &usize| all.get(*at);
+        let input = target.map_or(Ok(None), |target| self.route.act.input_of(observed, target));
+        let Ok(input) = input else {
+            let unread = |rule: &Rule| rule.note(Verdict::Failed("context.input".to_owned()));
+            return Ok(observed::reading(self.route.force, observed)
+                .iter()
+                .filter_map(rule)
+                .map(unread)
+                .collect());
+        };
+        let context = self.case.context(observed.slice.reads, input.clone())?;
+        let ground = Ground { case: self.case, ask: observed, context };
+        let found = observed::would_refuse(self.case, ask, input);
+        found.iter().filter_map(rule).map(|rule| ground.note(rule)).collect()
+    }
+}
+
+impl Rule {
+    fn note(&self, verdict: Verdict) -> RuleNote {
+        RuleNote {
+            id: self.id.clone(),
+            permits: self.permits(),
+            verdict,
+            reason: self.reason.clone(),
+            file: self.file.to_string(),
+            line: self.line,
+        }
     }
 }
 
@@ -224,14 +274,7 @@ enum Holds {
 
 impl Ground<'_> {
     fn note(&self, rule: &Rule) -> Result<RuleNote, FactFault> {
-        Ok(RuleNote {
-            id: rule.id.clone(),
-            permits: rule.permits(),
-            verdict: self.verdict(rule)?,
-            reason: rule.reason.clone(),
-            file: rule.file.to_string(),
-            line: rule.line,
-        })
+        Ok(rule.note(self.verdict(rule)?))
     }
 
     /// The first part of a policy that does not hold. What follows it may rest on it, so it is not asked.
@@ -317,6 +360,9 @@ impl std::fmt::Display for Step {
         writeln!(f, "- {}: {answer}", self.stage)?;
         for rule in &self.rules {
             writeln!(f, "  - {rule}")?;
+        }
+        for rule in &self.observed {
+            writeln!(f, "  - only observed, else this would be refused: {rule}")?;
         }
         Ok(())
     }

@@ -38,6 +38,12 @@ pub enum FaultKind {
     /// A `@reason` that is too long or is more than one line.
     #[error("the @reason is not a single line of at most 240 characters")]
     BadReason,
+    /// An `@observe` with a text: it is either there or not.
+    #[error("@observe stands alone, without a text")]
+    BadObserve,
+    /// A permit that is marked `@observe`: what is merely observed permits nothing, so it would say nothing.
+    #[error("only a forbid can be marked @observe")]
+    ObservedPermit,
     /// `context` or `context.input` as a whole.
     #[error("context and context.input can only be read member by member")]
     WholeContext,

@@ -63,6 +63,9 @@
 //!
 //! A policy that cannot be evaluated for a call refuses it, whatever the others say.
 //!
+//! A `forbid` marked `@observe` is tried out: it refuses and hides nothing. What it would have refused of the permitted calls is
+//! recorded with them ([`Permit::observed`]). Taking the mark away enforces it.
+//!
 //! What administrators stop beside the policies ([`Policy::halted_by`]) is refused although a policy permits it, and not shown.
 //!
 //! # Example
@@ -169,6 +172,7 @@ mod hearsay;
 mod lint;
 mod listing;
 mod naming;
+mod observed;
 mod outcome;
 mod rule;
 mod schema;
@@ -176,6 +180,7 @@ mod scope;
 mod set;
 mod shape;
 mod source;
+mod survey;
 mod users;
 
 pub use compile::PolicyInput;

@@ -80,6 +80,7 @@ pub struct Permit {
     pub(crate) connector: ConnectorId,
     pub(crate) aim: Aim,
     pub(crate) rules: Vec<RuleId>,
+    pub(crate) observed: Vec<RuleId>,
     pub(crate) version: Arc<PolicyVersion>,
     pub(crate) credential: CredentialChoice,
     pub(crate) digest: Digest,
@@ -129,6 +130,11 @@ impl Permit {
     /// Every policy that one of the permissions rests on.
     pub fn rules(&self) -> &[RuleId] {
         &self.rules
+    }
+
+    /// Every forbid that is only observed and would have refused the call, or had its shared credential be another one.
+    pub fn observed(&self) -> &[RuleId] {
+        &self.observed
     }
 
     /// The policy set.

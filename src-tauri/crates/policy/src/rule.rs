@@ -101,6 +101,8 @@ pub(crate) struct Rule {
     pub(crate) line: u32,
     /// The author's `@reason`.
     pub(crate) reason: Option<String>,
+    /// A forbid marked `@observe`: what it would have refused is recorded, and nothing is refused.
+    pub(crate) observed: bool,
     pub(crate) policy: CedarPolicy,
     /// The same policy as a syntax tree.
     pub(crate) body: pst::Template,

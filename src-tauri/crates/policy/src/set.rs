@@ -185,8 +185,17 @@ impl ActView {
 
     /// `context.input`, if any policy that reaches the act reads it; else what is asked for is none of policy's business.
     pub(crate) fn input(&self, target: &Target<'_>) -> Result<Option<RestrictedExpression>, ArgumentFault> {
+        self.input_of(&self.ask, target)
+    }
+
+    /// The same, if any policy that the question is put to reads it.
+    pub(crate) fn input_of(
+        &self,
+        ask: &Ask,
+        target: &Target<'_>,
+    ) -> Result<Option<RestrictedExpression>, ArgumentFault> {
         match self.arguments() {
-            Some(declared) if self.ask.slice.reads.input => input(target, declared).map(Some),
+            Some(declared) if ask.slice.reads.input => input(target, declared).map(Some),
             Some(_) | None => Ok(None),
         }
     }
@@ -200,6 +209,9 @@ pub(crate) struct Ask {
     pub(crate) slice: Arc<Slice>,
     pub(crate) action: EntityUid,
     pub(crate) resource: EntityUid,
+    /// The same question to the forbids that are only observed; none where no such forbid can be about it. They are laid out
+    /// apart, so that what they read changes nothing for the others.
+    pub(crate) observed: Option<Box<Ask>>,
 }
 
 impl Ask {

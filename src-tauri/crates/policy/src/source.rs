@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use cedar_policy::{ParseErrors, Policy as CedarPolicy, PolicyId, PolicySet, pst};
+use cedar_policy::{Effect, ParseErrors, Policy as CedarPolicy, PolicyId, PolicySet, pst};
 use miette::Diagnostic;
 
 use crate::fault::{FaultKind, PolicyFault};
@@ -93,6 +93,12 @@ impl Source<'_> {
         }) {
             return Err(fault(FaultKind::BadReason));
         }
+        let observed = match policy.annotation("observe") {
+            None => false,
+            Some(text) if !text.is_empty() => return Err(fault(FaultKind::BadObserve)),
+            Some(_) if policy.effect() == Effect::Permit => return Err(fault(FaultKind::ObservedPermit)),
+            Some(_) => true,
+        };
         let named = policy.new_id(PolicyId::new(id.as_str()));
         let body = match named.to_pst() {
             Ok(pst::Policy::Static(body)) => body.body().clone(),
@@ -103,6 +109,7 @@ impl Source<'_> {
             reason: reason.filter(|reason| !reason.is_empty()).map(str::to_owned),
             file: Arc::clone(&self.file),
             line,
+            observed,
             policy: named,
             reads: Reads::of(&body),
             body,
@@ -187,6 +194,14 @@ mod tests {
         assert_eq!(
             check("@id(\"a\") @reason(\"two\\nlines\") permit (principal, action, resource);"),
             Err(vec![(1, FaultKind::BadReason)])
+        );
+        assert_eq!(
+            check("@id(\"a\") @observe permit (principal, action, resource);"),
+            Err(vec![(1, FaultKind::ObservedPermit)])
+        );
+        assert_eq!(
+            check("@id(\"a\")\n@observe(\"until March\") forbid (principal, action, resource);"),
+            Err(vec![(1, FaultKind::BadObserve)])
         );
         let faults =
             check("@id(\"a\")\npermit (principal, action, resource)\nwhen { 1 + };").expect_err("no Cedar");

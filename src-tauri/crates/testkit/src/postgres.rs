@@ -1,15 +1,7 @@
 //! The organisation's warehouse: Debian's PostgreSQL, with a schema and a role for each department.
 
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::time::Duration;
-
-use rustix::process::Signal;
-use tempfile::TempDir;
-
-use crate::place::on_path;
-use crate::{PeerFault, Process, Spec, free_port};
+use crate::cluster::{Cluster, OWNER};
+use crate::{PeerFault, Process};
 
 /// Schemas `analytics` (table `visits`, 3 rows) and `finance` (table `salaries`, 2 rows).
 const CONTENT: &str = "
@@ -57,13 +49,7 @@ impl Role {
 
 /// A running database cluster with the database `warehouse`.
 #[derive(Debug)]
-pub struct Postgres {
-    // Ended before its folder is removed.
-    process: Process,
-    port: u16,
-    programs: PathBuf,
-    _folder: TempDir,
-}
+pub struct Postgres(Cluster);
 
 impl Postgres {
     /// Makes a fresh cluster, starts it and fills it.
@@ -71,45 +57,26 @@ impl Postgres {
     /// # Errors
     /// If it cannot be made or started.
     pub async fn start() -> Result<Self, PeerFault> {
-        let programs = programs()?;
-        let folder = tempfile::Builder::new().prefix("deskgate-postgres-").tempdir()?;
-        let account = Account::usable()?;
-        let data = account.own_folder(folder.path(), "data")?;
-        let superuser_password = folder.path().join("password");
-        std::fs::write(&superuser_password, "owner-s3cret")?;
-        std::fs::set_permissions(&superuser_password, std::fs::Permissions::from_mode(0o644))?;
-        let initdb = account
-            .command(&programs.join("initdb"))
-            .args(["--auth=scram-sha-256", "--username=owner", "--encoding=UTF8", "--locale=C", "--no-sync"])
-            .arg(format!("--pwfile={}", superuser_password.display()))
-            .arg("--pgdata")
-            .arg(&data)
-            .current_dir("/")
-            .output()?;
-        if !initdb.status.success() {
-            return Err(PeerFault::answer("initdb", String::from_utf8_lossy(&initdb.stderr)));
-        }
-        let (process, port) = serve(&account, &programs, &data).await?;
-        let postgres = Self { process, port, programs, _folder: folder };
-        postgres.query("postgres", "owner", "owner-s3cret", "create database warehouse")?;
-        postgres.query("warehouse", "owner", "owner-s3cret", CONTENT)?;
-        Ok(postgres)
+        let cluster = Cluster::start().await?;
+        cluster.query("postgres", OWNER, "create database warehouse")?;
+        cluster.query("warehouse", OWNER, CONTENT)?;
+        Ok(Self(cluster))
     }
 
     /// The port on 127.0.0.1.
     pub fn port(&self) -> u16 {
-        self.port
+        self.0.port
     }
 
     /// The address of the warehouse without user and password.
     pub fn url(&self) -> String {
-        format!("postgres://127.0.0.1:{}/warehouse?sslmode=disable", self.port)
+        format!("postgres://127.0.0.1:{}/warehouse?sslmode=disable", self.0.port)
     }
 
     /// The address with a role's name and password: what IT stores as the shared credential.
     pub fn dsn(&self, role: Role) -> String {
         let (name, password) = (role.name(), role.password());
-        format!("postgres://{name}:{password}@127.0.0.1:{}/warehouse?sslmode=disable", self.port)
+        format!("postgres://{name}:{password}@127.0.0.1:{}/warehouse?sslmode=disable", self.0.port)
     }
 
     /// What its owner gets for statements: changed passwords, say. Sessions that are open stay so.
@@ -117,7 +84,7 @@ impl Postgres {
     /// # Errors
     /// With the database's words if it refuses.
     pub fn as_owner(&self, sql: &str) -> Result<String, PeerFault> {
-        self.query("warehouse", "owner", "owner-s3cret", sql)
+        self.0.query("warehouse", OWNER, sql)
     }
 
     /// What a role gets for a statement: unaligned rows, or the error.
@@ -125,130 +92,11 @@ impl Postgres {
     /// # Errors
     /// With the database's words if it refuses.
     pub fn ask(&self, role: Role, sql: &str) -> Result<String, PeerFault> {
-        self.query("warehouse", role.name(), role.password(), sql)
+        self.0.query("warehouse", (role.name(), role.password()), sql)
     }
 
     /// Its process, to kill or to look into.
     pub fn process(&mut self) -> &mut Process {
-        &mut self.process
+        &mut self.0.process
     }
-
-    fn query(&self, database: &str, user: &str, password: &str, sql: &str) -> Result<String, PeerFault> {
-        let output = Command::new(self.programs.join("psql"))
-            .args(["--no-psqlrc", "--quiet", "--no-align", "--tuples-only", "--set=ON_ERROR_STOP=1"])
-            .args(["--host=127.0.0.1", "--command", sql])
-            .arg(format!("--port={}", self.port))
-            .arg(format!("--username={user}"))
-            .arg(format!("--dbname={database}"))
-            .env("PGPASSWORD", password)
-            .stdin(Stdio::null())
-            .output()?;
-        if output.status.success() {
-            Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
-        } else {
-            Err(PeerFault::answer("warehouse", String::from_utf8_lossy(&output.stderr).trim()))
-        }
-    }
-}
-
-/// Starts the server; tries another port when the first was taken in the meantime.
-async fn serve(account: &Account, programs: &Path, data: &Path) -> Result<(Process, u16), PeerFault> {
-    let mut taken = None;
-    for _ in 0..5 {
-        let port = free_port()?;
-        let mut process = account
-            .spec("warehouse", &programs.join("postgres"))
-            .arg("-D")
-            .arg(data)
-            .args(["-p", &port.to_string()])
-            .args(["-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="])
-            .args(["-c", "fsync=off", "-c", "shared_buffers=16MB", "-c", "max_connections=40"])
-            .folder("/")
-            .start()?
-            .stopped_by(Signal::INT);
-        let ready = process
-            .ready("accepting connections", Duration::from_secs(60), async |log| {
-                log.contains("database system is ready to accept connections").then_some(())
-            })
-            .await;
-        match ready {
-            Ok(()) => return Ok((process, port)),
-            Err(fault) if process.log().contains("Address already in use") => taken = Some(fault),
-            Err(fault) => return Err(fault),
-        }
-    }
-    Err(taken.unwrap_or_else(|| PeerFault::answer("warehouse", "no free port")))
-}
-
-/// PostgreSQL refuses to run as root; then it runs as the account that Debian's package makes for it.
-struct Account(Option<(u32, u32)>);
-
-impl Account {
-    fn usable() -> Result<Self, PeerFault> {
-        if !rustix::process::getuid().is_root() {
-            return Ok(Self(None));
-        }
-        let accounts = std::fs::read_to_string("/etc/passwd")?;
-        let ids = accounts.lines().find_map(|line| {
-            let mut fields = line.split(':');
-            (fields.next()? == "postgres").then_some(())?;
-            Some((fields.nth(1)?.parse().ok()?, fields.next()?.parse().ok()?))
-        });
-        ids.map(|ids| Self(Some(ids))).ok_or_else(|| PeerFault::Missing("the account postgres".to_owned()))
-    }
-
-    /// A folder that the account owns, under one that it can pass through.
-    fn own_folder(&self, parent: &Path, name: &str) -> Result<PathBuf, PeerFault> {
-        let folder = parent.join(name);
-        std::fs::create_dir(&folder)?;
-        std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o700))?;
-        if let Some((user, group)) = self.0 {
-            std::fs::set_permissions(parent, std::fs::Permissions::from_mode(0o711))?;
-            std::os::unix::fs::chown(&folder, Some(user), Some(group))?;
-        }
-        Ok(folder)
-    }
-
-    fn words(&self) -> Vec<String> {
-        let Some((user, group)) = self.0 else { return Vec::new() };
-        vec![
-            "setpriv".to_owned(),
-            format!("--reuid={user}"),
-            format!("--regid={group}"),
-            "--clear-groups".to_owned(),
-        ]
-    }
-
-    fn command(&self, program: &Path) -> Command {
-        let mut words = self.words().into_iter();
-        let Some(first) = words.next() else { return Command::new(program) };
-        let mut command = Command::new(first);
-        command.args(words).arg(program);
-        command
-    }
-
-    fn spec(&self, name: &str, program: &Path) -> Spec {
-        let mut words = self.words().into_iter();
-        match words.next() {
-            None => Spec::new(name, program),
-            Some(first) => Spec::new(name, first).args(words).arg(program),
-        }
-    }
-}
-
-/// The newest server programs: Debian keeps them beside the path, one folder for each release.
-fn programs() -> Result<PathBuf, PeerFault> {
-    let mut found: Vec<(u32, PathBuf)> = std::fs::read_dir("/usr/lib/postgresql")
-        .into_iter()
-        .flatten()
-        .flatten()
-        .filter_map(|entry| Some((entry.file_name().to_str()?.parse().ok()?, entry.path().join("bin"))))
-        .filter(|(_, folder)| folder.join("initdb").is_file())
-        .collect();
-    found.sort();
-    if let Some((_, folder)) = found.pop() {
-        return Ok(folder);
-    }
-    let initdb = on_path("initdb").ok_or_else(|| PeerFault::Missing("PostgreSQL".to_owned()))?;
-    Ok(initdb.parent().map(Path::to_owned).unwrap_or_default())
 }

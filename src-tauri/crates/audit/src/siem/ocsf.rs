@@ -96,7 +96,11 @@ fn of_intent(intent: &IntentRecord) -> Value {
     status(&mut event, UNKNOWN, None);
     decision(&mut event, true, &intent.policy, &intent.rules);
     let arguments = serde_json::to_value(&intent.arguments).unwrap_or_default();
-    put(&mut event, "unmapped", json!({ "arguments": arguments }));
+    let mut unmapped = json!({ "arguments": arguments });
+    if !intent.observed.is_empty() {
+        put(&mut unmapped, "observed_policies", json!(intent.observed));
+    }
+    put(&mut event, "unmapped", unmapped);
     event
 }
 

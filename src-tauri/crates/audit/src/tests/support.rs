@@ -85,6 +85,7 @@ pub(super) fn intent() -> IntentRecord {
         process: None,
         policy: policy(),
         rules: vec!["analysts-read".to_owned()],
+        observed: Vec::new(),
         credential: "shared:warehouse".to_owned(),
         arguments: ArgumentSummary::of(r#"{"sql":"select 1"}"#, &KEY, false),
     }

@@ -108,6 +108,7 @@ pub(crate) fn mail() -> AccountId {
 
 pub(crate) fn spec(url: &Url, client_id: Option<&str>, scopes: &[&str]) -> ConnectorSpec {
     ConnectorSpec {
+        in_grace: None,
         title: "Mail".to_owned(),
         url: Some(url.clone()),
         command: vec![],

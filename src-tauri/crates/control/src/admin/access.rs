@@ -78,9 +78,6 @@ impl Plane {
         known: &[(Subject, Timestamp)],
     ) -> Vec<PersonAccess> {
         let now = self.clock.now();
-        if !live.is_obeyed(now) {
-            return Vec::new();
-        }
         let policy = live.policy().halted_by(self.stopped.now());
         let circumstance =
             Circumstance { now, client_id: String::new(), client_name: String::new(), device: None };
@@ -92,9 +89,11 @@ impl Plane {
         let uses = |subject: &Subject, server: &ServerId, connector: &ConnectorId| {
             policy.lends(subject, server, connector, &circumstance).as_ref() == Some(id)
         };
+        let usable: Vec<&ConnectorId> =
+            connectors.iter().filter(|connector| live.serves(connector, now)).collect();
         let mut found = Vec::new();
         for (subject, claims_of) in known {
-            for (server, connector) in places().filter(|(_, connector)| connectors.contains(*connector)) {
+            for (server, connector) in places().filter(|(_, connector)| usable.contains(connector)) {
                 if uses(subject, server, connector) {
                     found.push(PersonAccess {
                         subject: subject.clone(),

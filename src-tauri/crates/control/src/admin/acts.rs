@@ -95,6 +95,10 @@ impl Plane {
                 .live()
                 .map_or(Answer::Nothing, |live| Answer::Published(live.published()))),
             Ask::Content => self.content().await,
+            Ask::People => {
+                self.record(by, "people-list", &[]).await?;
+                self.store.known_people().await.map(|people| Answer::People { people }).map_err(Into::into)
+            }
             Ask::PutCredential { id, secret, source } => self.put_credential(id, &secret, source, by).await,
             Ask::ListCredentials => self
                 .store
@@ -108,6 +112,7 @@ impl Plane {
             Ask::ShowCredential { id } => self.credential_access(&id, by).await,
             Ask::RemoveCredential { id } => self.remove_credential(&id, by).await,
             Ask::ListDevices => {
+                self.record(by, "device-list", &[]).await?;
                 self.store.devices().await.map(|devices| Answer::Devices { devices }).map_err(Into::into)
             }
             Ask::RevokeDevice { id } => self.revoke_device(id, by).await,
@@ -122,6 +127,7 @@ impl Plane {
             Ask::Lift { id } => self.lift(id, by).await,
             Ask::ListHalts => self.list_halts().await,
             Ask::ListLeases => {
+                self.record(by, "lease-list", &[]).await?;
                 let leases = self.store.leases(self.clock.now()).await?;
                 Ok(Answer::Leases { leases })
             }

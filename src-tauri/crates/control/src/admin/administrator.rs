@@ -61,6 +61,8 @@ pub(super) fn needed(ask: &Ask) -> &'static [AdministratorRole] {
         // What is published is no secret: every desktop reads it.
         Ask::Status | Ask::Content | Ask::ListHalts => &AdministratorRole::ALL,
         Ask::Publish { .. } => &[Publisher],
+        // Whoever decides who may do what has to see whom that hits.
+        Ask::People => &[Publisher, Auditor],
         Ask::PutCredential { .. } | Ask::RotateCredential { .. } | Ask::RemoveCredential { .. } => {
             &[CredentialCustodian]
         }

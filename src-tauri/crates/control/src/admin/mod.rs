@@ -49,6 +49,8 @@ pub enum Ask {
     Status,
     /// The content of the bundle that is published.
     Content,
+    /// Who has signed in, with what their last sign-in said of them.
+    People,
     /// Stores a secret in the place of an earlier one.
     PutCredential {
         /// The credential.
@@ -152,6 +154,7 @@ impl Ask {
             Self::Publish { .. } => "publish",
             Self::Status => "status",
             Self::Content => "content",
+            Self::People => "people-list",
             Self::PutCredential { .. } => "credential-put",
             Self::ShowCredential { .. } => "credential-show",
             Self::RotateCredential { .. } => "credential-rotate",
@@ -190,6 +193,11 @@ pub enum Answer {
         /// What is stopped beside it.
         halts: Vec<StandingHalt>,
         /// Whom the stopped people, devices and assistants are known to be.
+        people: Vec<KnownPerson>,
+    },
+    /// Who has signed in, and where.
+    People {
+        /// The latest first.
         people: Vec<KnownPerson>,
     },
     /// Nothing is published yet.

@@ -123,10 +123,8 @@ mod tests {
     }
 
     async fn findings_after(sql: &'static str) -> Vec<FindingKind> {
-        let (dir, store, _) = stored().await;
-        let options = sqlx::sqlite::SqliteConnectOptions::new().filename(dir.path().join("control.sqlite"));
-        let mut connection = sqlx::ConnectOptions::connect(&options).await.expect("connects");
-        sqlx::query(sql).execute(&mut connection).await.expect("tampers");
+        let (_dir, store, _) = stored().await;
+        store.tamper(sql).await;
         let verdict = verify(&store).await.expect("verifies");
         verdict.chains.iter().flat_map(|chain| &chain.findings).map(|finding| finding.kind).collect()
     }

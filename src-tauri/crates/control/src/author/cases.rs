@@ -79,6 +79,9 @@ struct Case {
     /// Policies by their `@id`, each of which has to be among those that decide.
     #[serde(default)]
     by: BTreeSet<String>,
+    /// Policies by their `@id` that are only observed (`@observe`), each of which would have to refuse a permitted call.
+    #[serde(default)]
+    observed: BTreeSet<String>,
     /// The shared credential that a permitted call has to be made with.
     credential: Option<CredentialId>,
 }
@@ -202,13 +205,18 @@ impl Case {
     }
 
     fn is_met_by(&self, decided: &Decided) -> bool {
-        let all =
-            |rules: &[RuleId]| self.by.iter().all(|id| rules.iter().any(|rule| rule.to_string() == *id));
+        let all = |wanted: &BTreeSet<String>, rules: &[RuleId]| {
+            wanted.iter().all(|id| rules.iter().any(|rule| rule.as_str() == id))
+        };
         match (self.expect, decided) {
-            (Expected::Permit, Decided::Permitted { rules, credential }) => {
-                all(rules) && (self.credential.is_none() || self.credential == *credential)
+            (Expected::Permit, Decided::Permitted { rules, observed, credential }) => {
+                all(&self.by, rules)
+                    && all(&self.observed, observed)
+                    && (self.credential.is_none() || self.credential == *credential)
             }
-            (Expected::Deny, Decided::Refused { rules, .. }) => all(rules),
+            (Expected::Deny, Decided::Refused { rules, .. }) => {
+                self.observed.is_empty() && all(&self.by, rules)
+            }
             (Expected::Permit, Decided::Refused { .. }) | (Expected::Deny, Decided::Permitted { .. }) => {
                 false
             }
@@ -220,15 +228,19 @@ impl Case {
             Expected::Permit => "the call to be permitted",
             Expected::Deny => "the call to be refused",
         };
-        let by = if self.by.is_empty() { String::new() } else { format!(" by {}", listed(self.by.iter())) };
+        let told = |word: &str, ids: &BTreeSet<String>| match ids.is_empty() {
+            true => String::new(),
+            false => format!(" {word} {}", listed(ids.iter())),
+        };
+        let (by, observed) = (told("by", &self.by), told("and observed by", &self.observed));
         let with = self.credential.as_ref().map(|id| format!(" with credential {id}")).unwrap_or_default();
-        format!("{what}{by}{with}")
+        format!("{what}{by}{with}{observed}")
     }
 }
 
 /// What policy decided.
 enum Decided {
-    Permitted { rules: Vec<RuleId>, credential: Option<CredentialId> },
+    Permitted { rules: Vec<RuleId>, observed: Vec<RuleId>, credential: Option<CredentialId> },
     Refused { rules: Vec<RuleId>, why: String },
 }
 
@@ -240,7 +252,8 @@ impl Decided {
                     CredentialChoice::Shared(id) => Some(id.clone()),
                     CredentialChoice::None | CredentialChoice::Own(_) => None,
                 };
-                Self::Permitted { rules: permit.rules().to_vec(), credential }
+                let (rules, observed) = (permit.rules().to_vec(), permit.observed().to_vec());
+                Self::Permitted { rules, observed, credential }
             }
             Err(denial) => {
                 let stage = denial.stage().map(|stage| format!(" at the question {stage:?}"));
@@ -253,20 +266,25 @@ impl Decided {
 
 impl fmt::Display for Decided {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let rules = match self {
-            Self::Permitted { rules, credential } => {
+        let (rules, observed) = match self {
+            Self::Permitted { rules, observed, credential } => {
                 f.write_str("permits it")?;
                 if let Some(credential) = credential {
                     write!(f, " with credential {credential}")?;
                 }
-                rules
+                (rules, observed.as_slice())
             }
             Self::Refused { rules, why } => {
                 write!(f, "refuses it ({why})")?;
-                rules
+                (rules, [].as_slice())
             }
         };
-        if rules.is_empty() { Ok(()) } else { write!(f, ", by {}", listed(rules.iter())) }
+        for (word, ids) in [("by", rules.as_slice()), ("observed by", observed)] {
+            if !ids.is_empty() {
+                write!(f, ", {word} {}", listed(ids.iter()))?;
+            }
+        }
+        Ok(())
     }
 }
 

@@ -91,7 +91,7 @@ pub fn read_public(path: &Path) -> Result<PublicKey, KeyFileFault> {
 ///
 /// # Errors
 /// [`KeyFileFault::Open`] or [`KeyFileFault::File`].
-pub(crate) fn read_private(path: &Path) -> Result<String, KeyFileFault> {
+pub fn read_private(path: &Path) -> Result<String, KeyFileFault> {
     #[cfg(unix)]
     {
         use std::os::unix::fs::MetadataExt as _;

@@ -2,6 +2,7 @@
 //!
 //! Nothing here talks to a server; only [`pin`] starts a connector, to ask for its tools.
 
+mod access;
 mod cases;
 mod difference;
 mod example;
@@ -19,6 +20,7 @@ mod root;
 mod schema;
 mod sign;
 
+pub use access::{AccessChange, access_change};
 pub use cases::CaseFault;
 pub use difference::{Change, Difference, Setting, Thing, differences};
 pub use example::init;
@@ -27,8 +29,7 @@ pub use folder::{AuthorFault, AuthorFaultKind, Examined, check, examine, read};
 pub use halted::unsaid;
 pub use hearsay::DeviceClaim;
 pub use host::{HostFault, publish_to, signed_content};
-pub(crate) use keys::read_private;
-pub use keys::{KeyFileFault, new_key, read_public, read_signing};
+pub use keys::{KeyFileFault, new_key, read_private, read_public, read_signing};
 pub use later::Warning;
 pub(crate) use pin::tool_name;
 pub use pin::{PinFault, Pinned, pin};

@@ -108,7 +108,7 @@ impl Broker {
         told: Option<&Told>,
     ) -> Result<Answer, BrokerFault> {
         let now = self.clock.now();
-        if !asked.live.is_obeyed(now) {
+        if !asked.live.serves(asked.connector, now) {
             return Err(BrokerFault::PolicyExpired);
         }
         let decided = asked.policy.version();
@@ -264,6 +264,7 @@ impl<'a> Asked<'a> {
             process: None,
             policy: permit.version().into(),
             rules: permit.rules().iter().map(ToString::to_string).collect(),
+            observed: permit.observed().iter().map(ToString::to_string).collect(),
             credential: format!("shared:{credential}"),
             arguments: plane.journal.summary(params.arguments(), self.captures()),
         }

@@ -20,7 +20,15 @@ pub(super) async fn live(socket: &Socket) -> Result<Live, Failure> {
         return Err(Failure::new("Nothing is published yet, so there is nothing to compare with."));
     };
     let content = serde_json::from_str(&content).map_err(|_| unexpected())?;
-    Ok(Live { published, content, halts, people })
+    Ok(Live { published, content, halts, hit: people, people: self::people(socket).await })
+}
+
+/// Who has signed in; nobody where the administrator may not know.
+pub(super) async fn people(socket: &Socket) -> Vec<KnownPerson> {
+    match asked(socket, &Ask::People).await {
+        Ok(Answer::People { people }) => people,
+        Ok(_) | Err(_) => Vec::new(),
+    }
 }
 
 /// What is live, to be compared with.
@@ -30,6 +38,8 @@ pub(super) struct Live {
     /// What is stopped beside it.
     pub(super) halts: Vec<StandingHalt>,
     /// Whom that hits.
+    pub(super) hit: Vec<KnownPerson>,
+    /// Who has signed in, if that could be asked.
     pub(super) people: Vec<KnownPerson>,
 }
 

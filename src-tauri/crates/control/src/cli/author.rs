@@ -206,15 +206,21 @@ pub(super) fn read_signed(folder: &Path) -> Result<Documents, Failure> {
 /// What a signed folder holds.
 pub(super) fn signed(folder: &Path) -> Result<Live, Failure> {
     let (published, content) = author::signed_content(&read_signed(folder)?).map_err(Failure::new)?;
-    Ok(Live { published, content, halts: Vec::new(), people: Vec::new() })
+    Ok(Live { published, content, halts: Vec::new(), hit: Vec::new(), people: Vec::new() })
 }
 
 pub(super) fn diff(folder: &Path, live: &Live, json: bool) -> Result<ExitCode, Failure> {
-    let Live { published, content: live, halts, people } = live;
+    let Live { published, content: live, halts, hit, people } = live;
     let content = author::check(folder).map_err(|faults| author_failure(&faults))?;
     let found = author::differences(live, &content);
-    let unsaid = author::unsaid(halts, people, &content);
-    let report = json!({"against": published, "differences": found, "halted_only": unsaid});
+    let unsaid = author::unsaid(halts, hit, &content);
+    let changes = if found.is_empty() {
+        None
+    } else {
+        author::access_change(live, &content, people, os::SystemClock.now())
+    };
+    let report =
+        json!({"against": published, "differences": found, "access": changes, "halted_only": unsaid});
     said(json, &report, || {
         let Published { org, version, epoch, .. } = published;
         let against = format!("version {version} (epoch {epoch}) of {org}");
@@ -223,10 +229,11 @@ pub(super) fn diff(folder: &Path, live: &Live, json: bool) -> Result<ExitCode, F
             count => format!("{} from {against}:", counted(count, "difference")),
         };
         let lines = found.iter().map(|one| format!("\n  {one}")).collect::<String>();
+        let access = changes.as_ref().map(|changes| format!("\n{changes}")).unwrap_or_default();
         let stopped = unsaid.iter().map(|one| format!("\n  {}", super::halt::line(one))).collect::<String>();
         let heading = "\nStopped by administrators, and not by this folder yet:";
         let signed = super::ask::author_lines(published);
-        format!("{count}{lines}{}{stopped}{signed}", if unsaid.is_empty() { "" } else { heading })
+        format!("{count}{lines}{access}{}{stopped}{signed}", if unsaid.is_empty() { "" } else { heading })
     });
     Ok(ExitCode::from(u8::from(!found.is_empty() || !unsaid.is_empty())))
 }

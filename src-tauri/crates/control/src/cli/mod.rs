@@ -3,6 +3,7 @@
 mod ask;
 mod author;
 mod credential;
+mod database;
 mod enrolment;
 mod halt;
 mod remote;
@@ -259,6 +260,8 @@ struct ServeArgs {
     /// Where everything is kept.
     #[arg(long)]
     data: PathBuf,
+    #[command(flatten)]
+    database: database::DatabaseArgs,
     /// Where to listen: a loopback address; port 0 takes a free one.
     #[arg(long, default_value = "127.0.0.1:7700")]
     listen: SocketAddr,

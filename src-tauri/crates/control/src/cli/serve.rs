@@ -14,6 +14,7 @@ pub(super) async fn serve(args: ServeArgs, json: bool) -> Result<(), Failure> {
         tracing::warn!(%fault, "the process's memory is not protected");
     }
     let config = ServeConfig {
+        database: args.database.database(&args.data)?,
         data: args.data,
         listen: args.listen,
         public_url: args.public_url,

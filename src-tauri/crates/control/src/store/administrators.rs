@@ -1,10 +1,10 @@
 //! Sessions of administrators.
 
 use model::{Digest, Subject, Timestamp};
-use sqlx::SqliteConnection;
+use sqlx::AnyConnection;
 
 use super::sessions::is_ended;
-use super::{IMMEDIATE, Store, StoreFault, from_json};
+use super::{Store, StoreFault, from_json};
 use crate::identity::SignIn;
 
 /// A session to be opened.
@@ -28,13 +28,13 @@ impl Store {
     /// # Errors
     /// A [`StoreFault`].
     pub(crate) async fn admit(&self, new: &NewAdministrator<'_>) -> Result<bool, StoreFault> {
-        let mut transaction = self.writer.begin_with(IMMEDIATE).await?;
+        let mut transaction = self.write().await?;
         if is_ended(&mut transaction, new.subject, new.sign_in).await? {
             return Ok(false);
         }
         sqlx::query(
             "INSERT INTO administrators (token_digest, thumbprint, issuer, person, sid, subject, expires_at)
-             VALUES (?, ?, ?, ?, ?, ?, ?)",
+             VALUES ($1, $2, $3, $4, $5, $6, $7)",
         )
         .bind(new.token.to_string())
         .bind(new.thumbprint)
@@ -59,7 +59,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<Option<(Subject, String)>, StoreFault> {
         let row: Option<(String, String)> = sqlx::query_as(
-            "SELECT subject, thumbprint FROM administrators WHERE token_digest = ? AND expires_at > ?",
+            "SELECT subject, thumbprint FROM administrators WHERE token_digest = $1 AND expires_at > $2",
         )
         .bind(token.to_string())
         .bind(now.micros())
@@ -73,9 +73,7 @@ impl Store {
     /// # Errors
     /// A [`StoreFault`].
     pub(crate) async fn dismiss(&self, token: Digest) -> Result<(), StoreFault> {
-        sqlx::query("DELETE FROM administrators WHERE token_digest = ?")
-            .bind(token.to_string())
-            .execute(&self.writer)
+        self.run(sqlx::query("DELETE FROM administrators WHERE token_digest = $1").bind(token.to_string()))
             .await?;
         Ok(())
     }
@@ -85,10 +83,7 @@ impl Store {
     /// # Errors
     /// A [`StoreFault`].
     pub(crate) async fn forget_administrators(&self, now: Timestamp) -> Result<(), StoreFault> {
-        sqlx::query("DELETE FROM administrators WHERE expires_at <= ?")
-            .bind(now.micros())
-            .execute(&self.writer)
-            .await?;
+        self.run(sqlx::query("DELETE FROM administrators WHERE expires_at <= $1").bind(now.micros())).await?;
         Ok(())
     }
 }
@@ -96,13 +91,13 @@ impl Store {
 /// Ends the sessions of a session at the provider, or of a person; with both, a person's that name no session of the provider: any of
 /// these may be the one that ended. An administrator's session is short: those of later sign-ins end as well.
 pub(super) async fn dismiss_all(
-    connection: &mut SqliteConnection,
+    connection: &mut AnyConnection,
     issuer: &str,
     (sid, person): (Option<&str>, Option<&str>),
 ) -> Result<(), StoreFault> {
     sqlx::query(
         "DELETE FROM administrators
-         WHERE issuer = ?1 AND (sid = ?2 OR (person = ?3 AND (?2 IS NULL OR sid IS NULL)))",
+         WHERE issuer = $1 AND (sid = $2 OR (person = $3 AND ($2 IS NULL OR sid IS NULL)))",
     )
     .bind(issuer)
     .bind(sid)

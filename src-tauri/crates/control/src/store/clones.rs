@@ -8,7 +8,7 @@
 use model::{DeviceId, Digest, Timestamp};
 use org_protocol::EventKind;
 
-use super::{IMMEDIATE, Store, StoreFault};
+use super::{Store, StoreFault};
 
 /// Whether a device is the only one that holds its key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,9 +33,9 @@ impl Store {
         now: Timestamp,
     ) -> Result<Holder, StoreFault> {
         type Row = (Option<String>, Option<String>, Option<String>, Option<i64>);
-        let mut transaction = self.writer.begin_with(IMMEDIATE).await?;
+        let mut transaction = self.write().await?;
         let (given, before, also, suspended): Row = sqlx::query_as(
-            "SELECT secret_given, secret_shown, secret_also, suspended_at FROM devices WHERE id = ?",
+            "SELECT secret_given, secret_shown, secret_also, suspended_at FROM devices WHERE id = $1",
         )
         .bind(id.to_string())
         .fetch_one(&mut *transaction)
@@ -56,13 +56,15 @@ impl Store {
             return Ok(Holder::OneOfTwo);
         }
         let also = if shown == before { given } else { None };
-        sqlx::query("UPDATE devices SET secret_shown = ?, secret_given = ?, secret_also = ? WHERE id = ?")
-            .bind(&shown)
-            .bind(next.to_string())
-            .bind(also)
-            .bind(id.to_string())
-            .execute(&mut *transaction)
-            .await?;
+        sqlx::query(
+            "UPDATE devices SET secret_shown = $1, secret_given = $2, secret_also = $3 WHERE id = $4",
+        )
+        .bind(&shown)
+        .bind(next.to_string())
+        .bind(also)
+        .bind(id.to_string())
+        .execute(&mut *transaction)
+        .await?;
         transaction.commit().await?;
         Ok(Holder::Alone)
     }
@@ -72,16 +74,16 @@ impl Store {
     /// # Errors
     /// A [`StoreFault`].
     pub(crate) async fn resume_device(&self, id: DeviceId) -> Result<bool, StoreFault> {
-        let mut transaction = self.writer.begin_with(IMMEDIATE).await?;
+        let mut transaction = self.write().await?;
         let found = sqlx::query(
             "UPDATE devices SET suspended_at = NULL, secret_given = NULL, secret_shown = NULL, secret_also = NULL
-             WHERE id = ?",
+             WHERE id = $1",
         )
         .bind(id.to_string())
         .execute(&mut *transaction)
         .await?;
         // What either of the two had open is not taken up again.
-        sqlx::query("UPDATE sessions SET revoked_at = coalesce(revoked_at, expires_at) WHERE device = ?")
+        sqlx::query("UPDATE sessions SET revoked_at = coalesce(revoked_at, expires_at) WHERE device = $1")
             .bind(id.to_string())
             .execute(&mut *transaction)
             .await?;
@@ -91,17 +93,17 @@ impl Store {
 }
 
 async fn suspend(
-    connection: &mut sqlx::SqliteConnection,
+    connection: &mut sqlx::AnyConnection,
     id: DeviceId,
     now: Timestamp,
 ) -> Result<(), StoreFault> {
     for end in [
-        "UPDATE devices SET suspended_at = ? WHERE id = ?",
-        "UPDATE sessions SET revoked_at = ? WHERE device = ? AND revoked_at IS NULL",
+        "UPDATE devices SET suspended_at = $1 WHERE id = $2",
+        "UPDATE sessions SET revoked_at = $1 WHERE device = $2 AND revoked_at IS NULL",
     ] {
         sqlx::query(end).bind(now.micros()).bind(id.to_string()).execute(&mut *connection).await?;
     }
-    sqlx::query("INSERT INTO events (at, device, what) VALUES (?, ?, ?)")
+    sqlx::query("INSERT INTO events (at, device, what) VALUES ($1, $2, $3)")
         .bind(now.micros())
         .bind(id.to_string())
         .bind(serde_json::to_string(&EventKind::DeviceSuspended).unwrap_or_default())

@@ -41,11 +41,11 @@ impl Store {
     pub(crate) async fn next_credential_version(&self, id: &CredentialId) -> Result<u64, StoreFault> {
         // One that was removed may be lent still: its number is not given to another secret.
         let version: Option<i64> = sqlx::query_scalar(
-            "SELECT max(version) FROM (SELECT version FROM credentials WHERE id = ?1
-                                       UNION ALL SELECT version FROM leases WHERE credential = ?1)",
+            "SELECT max(version) FROM (SELECT version FROM credentials WHERE id = $1
+                                       UNION ALL SELECT version FROM leases WHERE credential = $1) AS versions",
         )
         .bind(id.as_str())
-        .fetch_one(&self.writer)
+        .fetch_one(&self.readers)
         .await?;
         Ok(version.map_or(0, unsigned).saturating_add(1))
     }
@@ -60,19 +60,26 @@ impl Store {
         credential: &SealedCredential,
         now: Timestamp,
     ) -> Result<(), StoreFault> {
-        sqlx::query(
-            "INSERT INTO credentials (id, version, sealed, changed_at, source) VALUES (?, ?, ?, ?, ?)
+        let stored = self
+            .run(
+                sqlx::query(
+                    "INSERT INTO credentials (id, version, sealed, changed_at, source) VALUES ($1, $2, $3, $4, $5)
              ON CONFLICT (id) DO UPDATE
              SET version = excluded.version, sealed = excluded.sealed, changed_at = excluded.changed_at,
-                 source = excluded.source, exposed_at = NULL",
-        )
-        .bind(id.as_str())
-        .bind(signed(credential.version))
-        .bind(&credential.sealed)
-        .bind(now.micros())
-        .bind(&credential.source)
-        .execute(&self.writer)
-        .await?;
+                 source = excluded.source, exposed_at = NULL
+             WHERE excluded.version > credentials.version",
+                )
+                .bind(id.as_str())
+                .bind(signed(credential.version))
+                .bind(&credential.sealed)
+                .bind(now.micros())
+                .bind(credential.source.clone()),
+            )
+            .await?;
+        if stored == 0 {
+            // Another control plane was faster: this number is another secret's by now.
+            return Err(StoreFault::Overtaken);
+        }
         Ok(())
     }
 
@@ -82,7 +89,7 @@ impl Store {
     /// A [`StoreFault`].
     pub(crate) async fn credential(&self, id: &CredentialId) -> Result<Option<SealedCredential>, StoreFault> {
         let row: Option<(i64, Vec<u8>, Option<String>)> =
-            sqlx::query_as("SELECT version, sealed, source FROM credentials WHERE id = ?")
+            sqlx::query_as("SELECT version, sealed, source FROM credentials WHERE id = $1")
                 .bind(id.as_str())
                 .fetch_optional(&self.readers)
                 .await?;
@@ -120,10 +127,8 @@ impl Store {
     /// # Errors
     /// A [`StoreFault`].
     pub(crate) async fn remove_credential(&self, id: &CredentialId) -> Result<bool, StoreFault> {
-        let removed = sqlx::query("DELETE FROM credentials WHERE id = ?")
-            .bind(id.as_str())
-            .execute(&self.writer)
-            .await?;
-        Ok(removed.rows_affected() == 1)
+        let removed =
+            self.run(sqlx::query("DELETE FROM credentials WHERE id = $1").bind(id.as_str())).await?;
+        Ok(removed == 1)
     }
 }

@@ -6,7 +6,7 @@ use model::{DeviceId, Digest, Subject, Timestamp};
 use org_protocol::{DeviceDescription, EventKind, KeyProtection};
 
 use super::enrolment::spend;
-use super::{IMMEDIATE, Store, StoreFault, from_json, parsed};
+use super::{Store, StoreFault, from_json, parsed};
 
 /// A device that is known.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -106,8 +106,8 @@ impl Store {
         now: Timestamp,
     ) -> Result<Enrolment, StoreFault> {
         let (description, subject) = (device.description, device.subject);
-        let mut transaction = self.writer.begin_with(IMMEDIATE).await?;
-        let known: i64 = sqlx::query_scalar("SELECT count(*) FROM devices WHERE thumbprint = ?")
+        let mut transaction = self.write().await?;
+        let known: i64 = sqlx::query_scalar("SELECT count(*) FROM devices WHERE thumbprint = $1")
             .bind(device.thumbprint)
             .fetch_one(&mut *transaction)
             .await?;
@@ -119,8 +119,8 @@ impl Store {
             return Ok(Enrolment::NoToken);
         }
         let taken: i64 = sqlx::query_scalar(
-            "SELECT (SELECT count(*) FROM devices WHERE id = ?1 AND thumbprint <> ?2)
-                  + (SELECT count(*) FROM identity WHERE device = ?1)",
+            "SELECT (SELECT count(*) FROM devices WHERE id = $1 AND thumbprint <> $2)
+                  + (SELECT count(*) FROM identity WHERE device = $1)",
         )
         .bind(device.id.to_string())
         .bind(device.thumbprint)
@@ -130,7 +130,7 @@ impl Store {
         sqlx::query(
             "INSERT INTO devices (id, thumbprint, name, platform, app_version, content_formats, issuer, subject, label, enrolled_at, seen_at,
                                   key_protection, enrolment_token)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
              ON CONFLICT (thumbprint) DO UPDATE
              SET name = excluded.name, platform = excluded.platform, app_version = excluded.app_version,
                  content_formats = excluded.content_formats, key_protection = excluded.key_protection",
@@ -163,7 +163,7 @@ impl Store {
     /// A [`StoreFault`].
     pub(crate) async fn device_of_key(&self, thumbprint: &str) -> Result<Option<Device>, StoreFault> {
         let row: Option<DeviceRow> = sqlx::query_as(sqlx::AssertSqlSafe(format!(
-            "SELECT {COLUMNS} FROM devices WHERE thumbprint = ?"
+            "SELECT {COLUMNS} FROM devices WHERE thumbprint = $1"
         )))
         .bind(thumbprint)
         .fetch_optional(&self.readers)
@@ -185,16 +185,14 @@ impl Store {
         if known == (name, platform, app_version, content_formats) {
             return Ok(());
         }
-        sqlx::query(
-            "UPDATE devices SET name = ?, platform = ?, app_version = ?, content_formats = ? WHERE id = ?",
+        self.run(sqlx::query(
+            "UPDATE devices SET name = $1, platform = $2, app_version = $3, content_formats = $4 WHERE id = $5",
         )
         .bind(name)
         .bind(platform)
         .bind(app_version)
         .bind(serde_json::to_string(content_formats).unwrap_or_default())
-        .bind(device.id.to_string())
-        .execute(&self.writer)
-        .await?;
+        .bind(device.id.to_string())).await?;
         Ok(())
     }
 
@@ -216,8 +214,8 @@ impl Store {
     /// # Errors
     /// A [`StoreFault`].
     pub(crate) async fn revoke_device(&self, id: DeviceId, now: Timestamp) -> Result<bool, StoreFault> {
-        let mut transaction = self.writer.begin_with(IMMEDIATE).await?;
-        let found = sqlx::query("UPDATE devices SET revoked_at = coalesce(revoked_at, ?) WHERE id = ?")
+        let mut transaction = self.write().await?;
+        let found = sqlx::query("UPDATE devices SET revoked_at = coalesce(revoked_at, $1) WHERE id = $2")
             .bind(now.micros())
             .bind(id.to_string())
             .execute(&mut *transaction)
@@ -226,12 +224,12 @@ impl Store {
         if found == 0 {
             return Ok(false);
         }
-        sqlx::query("UPDATE sessions SET revoked_at = ? WHERE device = ? AND revoked_at IS NULL")
+        sqlx::query("UPDATE sessions SET revoked_at = $1 WHERE device = $2 AND revoked_at IS NULL")
             .bind(now.micros())
             .bind(id.to_string())
             .execute(&mut *transaction)
             .await?;
-        sqlx::query("INSERT INTO events (at, device, what) VALUES (?, ?, ?)")
+        sqlx::query("INSERT INTO events (at, device, what) VALUES ($1, $2, $3)")
             .bind(now.micros())
             .bind(id.to_string())
             .bind(serde_json::to_string(&EventKind::SessionRevoked).unwrap_or_default())
@@ -268,7 +266,7 @@ fn device(row: DeviceRow) -> Result<Device, StoreFault> {
 #[cfg(test)]
 mod tests {
     use super::super::NewSession;
-    use super::super::tests::store;
+    use super::super::tests::on_each;
     use super::*;
     use crate::identity::SignIn;
 
@@ -307,39 +305,45 @@ mod tests {
 
     #[tokio::test]
     async fn a_key_is_one_device() {
-        let (_dir, store) = store().await;
-        let one = enrolled(&store, "a").await;
-        assert_eq!(enrolled(&store, "a").await.id, one.id);
-        assert_ne!(enrolled(&store, "b").await.id, one.id);
-        assert_eq!(store.devices().await.expect("lists").len(), 2);
+        on_each(async |store: Store| {
+            let one = enrolled(&store, "a").await;
+            assert_eq!(enrolled(&store, "a").await.id, one.id);
+            assert_ne!(enrolled(&store, "b").await.id, one.id);
+            assert_eq!(store.devices().await.expect("lists").len(), 2);
+        })
+        .await;
     }
 
     #[tokio::test]
     async fn a_proposed_id_is_taken_unless_somebody_has_it() {
-        let (_dir, store) = store().await;
-        let id = DeviceId::new();
-        assert_eq!(enrolled_as(&store, "a", id).await.id, id);
-        assert_ne!(enrolled_as(&store, "b", id).await.id, id);
-        assert_eq!(enrolled_as(&store, "a", DeviceId::new()).await.id, id, "a key keeps its id");
-        let own = store.own_device().await.expect("an id");
-        assert_ne!(enrolled_as(&store, "c", own).await.id, own, "nobody becomes the control plane");
+        on_each(async |store: Store| {
+            let id = DeviceId::new();
+            assert_eq!(enrolled_as(&store, "a", id).await.id, id);
+            assert_ne!(enrolled_as(&store, "b", id).await.id, id);
+            assert_eq!(enrolled_as(&store, "a", DeviceId::new()).await.id, id, "a key keeps its id");
+            let own = store.own_device().await.expect("an id");
+            assert_ne!(enrolled_as(&store, "c", own).await.id, own, "nobody becomes the control plane");
+        })
+        .await;
     }
 
     #[tokio::test]
     async fn revoking_a_device_ends_its_sessions_and_is_told() {
-        let (_dir, store) = store().await;
-        let device = enrolled(&store, "a").await;
-        let token = Digest::of(b"token");
-        opened(&store, token, device.id).await;
-        assert!(store.revoke_device(device.id, NOW).await.expect("revokes"));
-        assert_eq!(store.session(token, NOW).await.expect("reads"), None);
-        assert_eq!(enrolled(&store, "a").await.revoked_at, Some(NOW), "enrolling again does not undo it");
-        let events = store.events_after(0, device.id, token, 10).await.expect("reads");
-        assert_eq!(events.last().map(|event| event.what.clone()), Some(EventKind::SessionRevoked));
-        assert!(
-            store.events_after(0, DeviceId::new(), token, 10).await.expect("reads").is_empty(),
-            "nobody else's business"
-        );
-        assert!(!store.revoke_device(DeviceId::new(), NOW).await.expect("answers"));
+        on_each(async |store: Store| {
+            let device = enrolled(&store, "a").await;
+            let token = Digest::of(b"token");
+            opened(&store, token, device.id).await;
+            assert!(store.revoke_device(device.id, NOW).await.expect("revokes"));
+            assert_eq!(store.session(token, NOW).await.expect("reads"), None);
+            assert_eq!(enrolled(&store, "a").await.revoked_at, Some(NOW), "enrolling again does not undo it");
+            let events = store.events_after(0, device.id, token, 10).await.expect("reads");
+            assert_eq!(events.last().map(|event| event.what.clone()), Some(EventKind::SessionRevoked));
+            assert!(
+                store.events_after(0, DeviceId::new(), token, 10).await.expect("reads").is_empty(),
+                "nobody else's business"
+            );
+            assert!(!store.revoke_device(DeviceId::new(), NOW).await.expect("answers"));
+        })
+        .await;
     }
 }

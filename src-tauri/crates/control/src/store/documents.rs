@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use model::{Digest, Timestamp};
 use org_protocol::{EventKind, Ratchet};
 
-use super::{IMMEDIATE, Store, StoreFault, from_json};
+use super::{Store, StoreFault, from_json};
 
 impl Store {
     /// Stores a publication: documents, ratchet and the event that tells desktops, all or nothing. Bundles that no
@@ -20,10 +20,10 @@ impl Store {
         event: &EventKind,
         now: Timestamp,
     ) -> Result<(), StoreFault> {
-        let mut transaction = self.writer.begin_with(IMMEDIATE).await?;
+        let mut transaction = self.write().await?;
         for (path, body) in documents {
             sqlx::query(
-                "INSERT INTO documents (path, digest, body) VALUES (?, ?, ?)
+                "INSERT INTO documents (path, digest, body) VALUES ($1, $2, $3)
                  ON CONFLICT (path) DO UPDATE SET digest = excluded.digest, body = excluded.body",
             )
             .bind(path)
@@ -32,11 +32,11 @@ impl Store {
             .execute(&mut *transaction)
             .await?;
         }
-        sqlx::query("INSERT INTO trust (one, ratchet) VALUES (1, ?) ON CONFLICT (one) DO UPDATE SET ratchet = excluded.ratchet")
+        sqlx::query("INSERT INTO trust (one, ratchet) VALUES (1, $1) ON CONFLICT (one) DO UPDATE SET ratchet = excluded.ratchet")
             .bind(serde_json::to_string(ratchet).unwrap_or_default())
             .execute(&mut *transaction)
             .await?;
-        sqlx::query("INSERT INTO events (at, device, what) VALUES (?, NULL, ?)")
+        sqlx::query("INSERT INTO events (at, device, what) VALUES ($1, NULL, $2)")
             .bind(now.micros())
             .bind(serde_json::to_string(event).unwrap_or_default())
             .execute(&mut *transaction)
@@ -62,7 +62,7 @@ impl Store {
     /// # Errors
     /// A [`StoreFault`].
     pub(crate) async fn document(&self, path: &str) -> Result<Option<(String, Vec<u8>)>, StoreFault> {
-        Ok(sqlx::query_as("SELECT digest, body FROM documents WHERE path = ?")
+        Ok(sqlx::query_as("SELECT digest, body FROM documents WHERE path = $1")
             .bind(path)
             .fetch_optional(&self.readers)
             .await?)

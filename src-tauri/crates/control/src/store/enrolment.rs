@@ -1,7 +1,7 @@
 //! Enrolment tokens: what shows that a machine is the organisation's.
 
 use model::{Digest, Timestamp};
-use sqlx::SqliteConnection;
+use sqlx::AnyConnection;
 
 use super::{Store, StoreFault};
 
@@ -37,7 +37,7 @@ pub(crate) struct NewEnrolmentToken<'a> {
     pub uses: Option<u32>,
 }
 
-type Row = (i64, String, i64, i64, Option<u32>, u32, Option<i64>);
+type Row = (i64, String, i64, i64, Option<i64>, i64, Option<i64>);
 
 impl Store {
     /// Makes a token good. Gives its number.
@@ -49,17 +49,20 @@ impl Store {
         token: &NewEnrolmentToken<'_>,
         now: Timestamp,
     ) -> Result<i64, StoreFault> {
-        let made = sqlx::query(
-            "INSERT INTO enrolment_tokens (digest, made_by, made_at, expires_at, uses) VALUES (?, ?, ?, ?, ?)",
+        let mut transaction = self.write().await?;
+        let id = sqlx::query_scalar(
+            "INSERT INTO enrolment_tokens (digest, made_by, made_at, expires_at, uses) VALUES ($1, $2, $3, $4, $5)
+             RETURNING id",
         )
         .bind(token.digest.to_string())
         .bind(token.made_by)
         .bind(now.micros())
         .bind(token.expires.micros())
-        .bind(token.uses)
-        .execute(&self.writer)
+        .bind(token.uses.map(i64::from))
+        .fetch_one(&mut *transaction)
         .await?;
-        Ok(made.last_insert_rowid())
+        transaction.commit().await?;
+        Ok(id)
     }
 
     /// All of them, the latest first.
@@ -77,8 +80,8 @@ impl Store {
             made_by,
             made_at: Timestamp::from_micros(made_at),
             expires_at: Timestamp::from_micros(expires_at),
-            uses,
-            used,
+            uses: uses.map(number),
+            used: number(used),
             revoked_at: revoked_at.map(Timestamp::from_micros),
         };
         Ok(rows.into_iter().map(token).collect())
@@ -89,25 +92,32 @@ impl Store {
     /// # Errors
     /// A [`StoreFault`].
     pub(crate) async fn revoke_enrolment_token(&self, id: i64, now: Timestamp) -> Result<bool, StoreFault> {
-        let found =
-            sqlx::query("UPDATE enrolment_tokens SET revoked_at = coalesce(revoked_at, ?) WHERE id = ?")
+        let found = self
+            .run(
+                sqlx::query(
+                    "UPDATE enrolment_tokens SET revoked_at = coalesce(revoked_at, $1) WHERE id = $2",
+                )
                 .bind(now.micros())
-                .bind(id)
-                .execute(&self.writer)
-                .await?;
-        Ok(found.rows_affected() > 0)
+                .bind(id),
+            )
+            .await?;
+        Ok(found > 0)
     }
+}
+
+fn number(stored: i64) -> u32 {
+    u32::try_from(stored).unwrap_or(u32::MAX)
 }
 
 /// Uses a token once, within the transaction that enrols with it. Its number; `None` where it is not good, or not any more.
 pub(super) async fn spend(
-    connection: &mut SqliteConnection,
+    connection: &mut AnyConnection,
     digest: Digest,
     now: Timestamp,
 ) -> Result<Option<i64>, StoreFault> {
     let id = sqlx::query_scalar(
         "UPDATE enrolment_tokens SET used = used + 1
-         WHERE digest = ? AND revoked_at IS NULL AND expires_at > ? AND (uses IS NULL OR used < uses)
+         WHERE digest = $1 AND revoked_at IS NULL AND expires_at > $2 AND (uses IS NULL OR used < uses)
          RETURNING id",
     )
     .bind(digest.to_string())

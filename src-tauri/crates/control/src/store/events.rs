@@ -19,12 +19,12 @@ impl Store {
     ) -> Result<Vec<Event>, StoreFault> {
         let rows: Vec<(i64, i64, String)> = sqlx::query_as(
             "SELECT seq, at, what FROM events
-             WHERE seq > ? AND (device IS NULL OR device = ?) AND (session IS NULL OR session = ?) ORDER BY seq LIMIT ?",
+             WHERE seq > $1 AND (device IS NULL OR device = $2) AND (session IS NULL OR session = $3) ORDER BY seq LIMIT $4",
         )
         .bind(signed(seq))
         .bind(device.to_string())
         .bind(session.to_string())
-        .bind(limit)
+        .bind(i64::from(limit))
         .fetch_all(&self.readers)
         .await?;
         rows.into_iter()

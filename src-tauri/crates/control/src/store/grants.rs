@@ -1,10 +1,11 @@
 //! Sign-ins by SAML: questions that wait, answers that were believed, and what desktops hold since.
 
 use model::{Digest, Subject, Timestamp};
-use sqlx::SqliteConnection;
+use sqlx::AnyConnection;
 
+use super::database::Turn;
 use super::sessions::is_ended;
-use super::{IMMEDIATE, Store, StoreFault, from_json};
+use super::{Store, StoreFault, from_json};
 use crate::identity::SignIn;
 use crate::op::{Granted, Question};
 
@@ -57,19 +58,17 @@ impl Store {
         until: Timestamp,
         now: Timestamp,
     ) -> Result<(), StoreFault> {
-        let mut transaction = self.quick.begin_with(IMMEDIATE).await?;
-        sqlx::query("DELETE FROM saml_questions WHERE expires_at <= ?")
+        let mut transaction = self.database.begin(&self.quick, Turn::Question).await?;
+        sqlx::query("DELETE FROM saml_questions WHERE expires_at <= $1")
             .bind(now.micros())
             .execute(&mut *transaction)
             .await?;
-        // Row numbers grow with time: what lies so far behind the latest is too much, and need not be counted.
-        sqlx::query(
-            "DELETE FROM saml_questions WHERE rowid <= (SELECT max(rowid) FROM saml_questions) + 1 - ?",
-        )
-        .bind(MOST_QUESTIONS)
-        .execute(&mut *transaction)
-        .await?;
-        sqlx::query("INSERT INTO saml_questions (relay, question, expires_at) VALUES (?, ?, ?)")
+        // The numbers grow with time: what lies so far behind the latest is too much, and need not be counted.
+        sqlx::query("DELETE FROM saml_questions WHERE id <= (SELECT max(id) FROM saml_questions) + 1 - $1")
+            .bind(MOST_QUESTIONS)
+            .execute(&mut *transaction)
+            .await?;
+        sqlx::query("INSERT INTO saml_questions (relay, question, expires_at) VALUES ($1, $2, $3)")
             .bind(relay.to_string())
             .bind(serde_json::to_string(question).unwrap_or_default())
             .bind(until.micros())
@@ -88,11 +87,13 @@ impl Store {
         relay: Digest,
         now: Timestamp,
     ) -> Result<Option<Question>, StoreFault> {
+        let mut transaction = self.database.begin(&self.quick, Turn::Question).await?;
         let found: Option<(String, i64)> =
-            sqlx::query_as("DELETE FROM saml_questions WHERE relay = ? RETURNING question, expires_at")
+            sqlx::query_as("DELETE FROM saml_questions WHERE relay = $1 RETURNING question, expires_at")
                 .bind(relay.to_string())
-                .fetch_optional(&self.quick)
+                .fetch_optional(&mut *transaction)
                 .await?;
+        transaction.commit().await?;
         let found = found.filter(|(_, until)| *until > now.micros());
         found.map(|(question, _)| from_json("SAML question", &question)).transpose()
     }
@@ -106,25 +107,29 @@ impl Store {
         once: &[(Digest, Timestamp)],
         grant: &NewGrant<'_>,
     ) -> Result<bool, StoreFault> {
-        let mut transaction = self.writer.begin_with(IMMEDIATE).await?;
+        let mut transaction = self.write().await?;
         for (digest, until) in once {
-            let fresh = sqlx::query("INSERT OR IGNORE INTO saml_believed (digest, expires_at) VALUES (?, ?)")
-                .bind(digest.to_string())
-                .bind(until.micros())
-                .execute(&mut *transaction)
-                .await?;
+            let fresh = sqlx::query(
+                "INSERT INTO saml_believed (digest, expires_at) VALUES ($1, $2) ON CONFLICT DO NOTHING",
+            )
+            .bind(digest.to_string())
+            .bind(until.micros())
+            .execute(&mut *transaction)
+            .await?;
             if fresh.rows_affected() != 1 {
                 return Ok(false);
             }
         }
-        sqlx::query("INSERT INTO grants (id, granted, code, code_until, expires_at) VALUES (?, ?, ?, ?, ?)")
-            .bind(grant.id)
-            .bind(serde_json::to_string(grant.granted).unwrap_or_default())
-            .bind(grant.code.to_string())
-            .bind(grant.code_until.micros())
-            .bind(grant.expires.micros())
-            .execute(&mut *transaction)
-            .await?;
+        sqlx::query(
+            "INSERT INTO grants (id, granted, code, code_until, expires_at) VALUES ($1, $2, $3, $4, $5)",
+        )
+        .bind(grant.id)
+        .bind(serde_json::to_string(grant.granted).unwrap_or_default())
+        .bind(grant.code.to_string())
+        .bind(grant.code_until.micros())
+        .bind(grant.expires.micros())
+        .execute(&mut *transaction)
+        .await?;
         transaction.commit().await?;
         Ok(true)
     }
@@ -140,9 +145,9 @@ impl Store {
         refresh: Digest,
         now: Timestamp,
     ) -> Result<Option<Grant>, StoreFault> {
-        let mut transaction = self.writer.begin_with(IMMEDIATE).await?;
+        let mut transaction = self.write().await?;
         let row: Option<GrantRow> = sqlx::query_as(
-            "UPDATE grants SET refresh = ? WHERE code = ? AND refresh IS NULL AND code_until > ? AND expires_at > ?
+            "UPDATE grants SET refresh = $1 WHERE code = $2 AND refresh IS NULL AND code_until > $3 AND expires_at > $4
              RETURNING id, granted, expires_at",
         )
         .bind(refresh.to_string())
@@ -153,7 +158,7 @@ impl Store {
         .await?;
         let grant = living(&mut transaction, row).await?;
         if grant.is_none() {
-            sqlx::query("DELETE FROM grants WHERE code = ?")
+            sqlx::query("DELETE FROM grants WHERE code = $1")
                 .bind(code.to_string())
                 .execute(&mut *transaction)
                 .await?;
@@ -174,11 +179,11 @@ impl Store {
         next: Digest,
         now: Timestamp,
     ) -> Result<Option<Grant>, StoreFault> {
-        let mut transaction = self.writer.begin_with(IMMEDIATE).await?;
+        let mut transaction = self.write().await?;
         // Presented again, the one before shows that its answer was lost: nobody has used the one that came with it.
         let row: Option<GrantRow> = sqlx::query_as(
-            "UPDATE grants SET previous = ?2, refresh = ?3
-             WHERE id = ?1 AND (refresh = ?2 OR previous = ?2) AND expires_at > ?4
+            "UPDATE grants SET previous = $2, refresh = $3
+             WHERE id = $1 AND (refresh = $2 OR previous = $2) AND expires_at > $4
              RETURNING id, granted, expires_at",
         )
         .bind(id)
@@ -189,7 +194,7 @@ impl Store {
         .await?;
         let grant = living(&mut transaction, row).await?;
         if grant.is_none() {
-            sqlx::query("DELETE FROM grants WHERE id = ?").bind(id).execute(&mut *transaction).await?;
+            sqlx::query("DELETE FROM grants WHERE id = $1").bind(id).execute(&mut *transaction).await?;
         }
         transaction.commit().await?;
         Ok(grant)
@@ -200,7 +205,7 @@ impl Store {
     /// # Errors
     /// A [`StoreFault`].
     pub(crate) async fn end_grant(&self, id: &str) -> Result<(), StoreFault> {
-        sqlx::query("DELETE FROM grants WHERE id = ?").bind(id).execute(&self.writer).await?;
+        self.run(sqlx::query("DELETE FROM grants WHERE id = $1").bind(id)).await?;
         Ok(())
     }
 
@@ -209,22 +214,24 @@ impl Store {
     /// # Errors
     /// A [`StoreFault`].
     pub(crate) async fn forget_grants(&self, now: Timestamp) -> Result<(), StoreFault> {
+        let mut questions = self.database.begin(&self.quick, Turn::Question).await?;
+        sqlx::query("DELETE FROM saml_questions WHERE expires_at <= $1")
+            .bind(now.micros())
+            .execute(&mut *questions)
+            .await?;
+        questions.commit().await?;
         for statement in [
-            "DELETE FROM saml_questions WHERE expires_at <= ?1",
-            "DELETE FROM saml_believed WHERE expires_at <= ?1",
-            "DELETE FROM grants WHERE expires_at <= ?1 OR (refresh IS NULL AND code_until <= ?1)",
+            "DELETE FROM saml_believed WHERE expires_at <= $1",
+            "DELETE FROM grants WHERE expires_at <= $1 OR (refresh IS NULL AND code_until <= $1)",
         ] {
-            sqlx::query(statement).bind(now.micros()).execute(&self.writer).await?;
+            self.run(sqlx::query(statement).bind(now.micros())).await?;
         }
         Ok(())
     }
 }
 
 /// The sign-in, unless it was ended elsewhere.
-async fn living(
-    connection: &mut SqliteConnection,
-    row: Option<GrantRow>,
-) -> Result<Option<Grant>, StoreFault> {
+async fn living(connection: &mut AnyConnection, row: Option<GrantRow>) -> Result<Option<Grant>, StoreFault> {
     let Some((id, granted, expires)) = row else { return Ok(None) };
     let granted: Granted = from_json("grant", &granted)?;
     let (subject, sign_in): (&Subject, SignIn) = (&granted.subject, granted.sign_in());

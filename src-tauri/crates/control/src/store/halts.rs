@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use model::{DeviceId, Subject, Timestamp};
 use org_protocol::{EventKind, Halt, HaltTarget, Halts};
-use sqlx::SqliteConnection;
+use sqlx::AnyConnection;
 
-use super::{IMMEDIATE, Store, StoreFault, from_json, parsed, signed, unsigned};
+use super::{Store, StoreFault, from_json, parsed, signed, unsigned};
 
 /// A halt that is in force, as administrators see it.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -60,7 +60,7 @@ impl Store {
         by: &str,
         now: Timestamp,
     ) -> Result<StandingHalt, StoreFault> {
-        let mut transaction = self.writer.begin_with(IMMEDIATE).await?;
+        let mut transaction = self.write().await?;
         let standing = standing(&mut transaction).await?;
         if let Some(known) = standing.into_iter().find(|known| known.halt.target == *target) {
             return Ok(known);
@@ -68,7 +68,7 @@ impl Store {
         let text = serde_json::to_string(target)
             .map_err(|fault| StoreFault::Unreadable { what: "halt", reason: fault.to_string() })?;
         let id: i64 = sqlx::query_scalar(
-            "INSERT INTO halts (target, subjects, reason, by, at) VALUES (?, ?, ?, ?, ?) RETURNING id",
+            "INSERT INTO halts (target, subjects, reason, by, at) VALUES ($1, $2, $3, $4, $5) RETURNING id",
         )
         .bind(text)
         .bind(serde_json::to_string(subjects).unwrap_or_default())
@@ -95,15 +95,16 @@ impl Store {
     /// # Errors
     /// A [`StoreFault`].
     pub(crate) async fn lift(&self, id: u64, by: &str, now: Timestamp) -> Result<bool, StoreFault> {
-        let mut transaction = self.writer.begin_with(IMMEDIATE).await?;
-        let lifted =
-            sqlx::query("UPDATE halts SET lifted_at = ?, lifted_by = ? WHERE id = ? AND lifted_at IS NULL")
-                .bind(now.micros())
-                .bind(by)
-                .bind(signed(id))
-                .execute(&mut *transaction)
-                .await?
-                .rows_affected();
+        let mut transaction = self.write().await?;
+        let lifted = sqlx::query(
+            "UPDATE halts SET lifted_at = $1, lifted_by = $2 WHERE id = $3 AND lifted_at IS NULL",
+        )
+        .bind(now.micros())
+        .bind(by)
+        .bind(signed(id))
+        .execute(&mut *transaction)
+        .await?
+        .rows_affected();
         if lifted == 0 {
             return Ok(false);
         }
@@ -130,9 +131,9 @@ impl Store {
             "SELECT device, subject FROM sessions
              WHERE (device, issuer, person, opened_at) IN
                    (SELECT device, issuer, person, max(opened_at) FROM sessions GROUP BY device, issuer, person)
-             ORDER BY opened_at DESC LIMIT ?",
+             ORDER BY opened_at DESC LIMIT $1",
         )
-        .bind(MOST_PEOPLE)
+        .bind(i64::from(MOST_PEOPLE))
         .fetch_all(&self.readers)
         .await?;
         rows.into_iter()
@@ -146,7 +147,7 @@ impl Store {
     }
 }
 
-async fn standing(connection: &mut SqliteConnection) -> Result<Vec<StandingHalt>, StoreFault> {
+async fn standing(connection: &mut AnyConnection) -> Result<Vec<StandingHalt>, StoreFault> {
     let rows: Vec<HaltRow> = sqlx::query_as(
         "SELECT id, target, subjects, reason, by, at FROM halts WHERE lifted_at IS NULL ORDER BY id",
     )
@@ -163,8 +164,8 @@ async fn standing(connection: &mut SqliteConnection) -> Result<Vec<StandingHalt>
         .collect()
 }
 
-async fn tell(connection: &mut SqliteConnection, now: Timestamp) -> Result<(), StoreFault> {
-    sqlx::query("INSERT INTO events (at, what) VALUES (?, ?)")
+async fn tell(connection: &mut AnyConnection, now: Timestamp) -> Result<(), StoreFault> {
+    sqlx::query("INSERT INTO events (at, what) VALUES ($1, $2)")
         .bind(now.micros())
         .bind(serde_json::to_string(&EventKind::HaltsChanged).unwrap_or_default())
         .execute(connection)
@@ -174,26 +175,28 @@ async fn tell(connection: &mut SqliteConnection, now: Timestamp) -> Result<(), S
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::store;
+    use super::super::tests::on_each;
     use super::*;
 
     #[tokio::test]
     async fn a_halt_stands_until_it_is_lifted_and_is_told() {
-        let (_dir, store) = store().await;
-        let (now, later) = (Timestamp::from_seconds(1), Timestamp::from_seconds(2));
-        let target = HaltTarget::Connector { connector: "mail".parse().expect("an id") };
-        let first = store.halt(&target, &BTreeSet::new(), "It leaks", "uid 0", now).await.expect("stops");
-        let again = store
-            .halt(&target, &BTreeSet::new(), "Another reason", "uid 1", later)
-            .await
-            .expect("is stopped already");
-        assert_eq!(first, again);
-        assert_eq!(store.halts().await.expect("reads"), std::slice::from_ref(&first));
-        assert_eq!(store.last_event().await.expect("reads"), 1, "nothing changed the second time");
-        assert!(store.lift(first.halt.id, "uid 0", later).await.expect("lifts"));
-        assert!(!store.lift(first.halt.id, "uid 0", later).await.expect("was lifted already"));
-        assert!(store.halts().await.expect("reads").is_empty());
-        let next = store.halt(&target, &BTreeSet::new(), "", "uid 0", later).await.expect("stops again");
-        assert!(next.halt.id > first.halt.id);
+        on_each(async |store: Store| {
+            let (now, later) = (Timestamp::from_seconds(1), Timestamp::from_seconds(2));
+            let target = HaltTarget::Connector { connector: "mail".parse().expect("an id") };
+            let first = store.halt(&target, &BTreeSet::new(), "It leaks", "uid 0", now).await.expect("stops");
+            let again = store
+                .halt(&target, &BTreeSet::new(), "Another reason", "uid 1", later)
+                .await
+                .expect("is stopped already");
+            assert_eq!(first, again);
+            assert_eq!(store.halts().await.expect("reads"), std::slice::from_ref(&first));
+            assert_eq!(store.last_event().await.expect("reads"), 1, "nothing changed the second time");
+            assert!(store.lift(first.halt.id, "uid 0", later).await.expect("lifts"));
+            assert!(!store.lift(first.halt.id, "uid 0", later).await.expect("was lifted already"));
+            assert!(store.halts().await.expect("reads").is_empty());
+            let next = store.halt(&target, &BTreeSet::new(), "", "uid 0", later).await.expect("stops again");
+            assert!(next.halt.id > first.halt.id);
+        })
+        .await;
     }
 }

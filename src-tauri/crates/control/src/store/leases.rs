@@ -3,7 +3,7 @@
 use model::{ConnectorId, CredentialId, DeviceId, LeaseId, ServerId, Subject, Timestamp};
 use org_protocol::EventKind;
 
-use super::{IMMEDIATE, Store, StoreFault, from_json, parsed, signed, unsigned};
+use super::{Store, StoreFault, from_json, parsed, signed, unsigned};
 
 /// A lease that holds.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -44,14 +44,15 @@ impl Store {
     /// # Errors
     /// A [`StoreFault`].
     pub(crate) async fn lend(&self, lease: &LiveLease, renews: bool) -> Result<bool, StoreFault> {
-        let mut transaction = self.writer.begin_with(IMMEDIATE).await?;
+        let mut transaction = self.write().await?;
         let good: i64 = sqlx::query_scalar(
-            "SELECT EXISTS (SELECT 1 FROM sessions JOIN devices ON devices.id = sessions.device
-                 WHERE sessions.device = ?1 AND sessions.issuer = ?2 AND sessions.person = ?3
-                   AND sessions.revoked_at IS NULL AND sessions.expires_at > ?4 AND devices.revoked_at IS NULL)
-             AND EXISTS (SELECT 1 FROM credentials WHERE id = ?5 AND version = ?6)
-             AND (?7 = 0 OR EXISTS (SELECT 1 FROM leases WHERE id = ?8 AND ended_at IS NULL AND expires_at > ?4
-                 AND device = ?1 AND issuer = ?2 AND person = ?3 AND credential = ?5 AND connector = ?9))",
+            "SELECT CASE WHEN EXISTS (SELECT 1 FROM sessions JOIN devices ON devices.id = sessions.device
+                 WHERE sessions.device = $1 AND sessions.issuer = $2 AND sessions.person = $3
+                   AND sessions.revoked_at IS NULL AND sessions.expires_at > $4 AND devices.revoked_at IS NULL)
+             AND EXISTS (SELECT 1 FROM credentials WHERE id = $5 AND version = $6)
+             AND ($7 = 0 OR EXISTS (SELECT 1 FROM leases WHERE id = $8 AND ended_at IS NULL AND expires_at > $4
+                 AND device = $1 AND issuer = $2 AND person = $3 AND credential = $5 AND connector = $9))
+             THEN 1 ELSE 0 END",
         )
         .bind(lease.device.to_string())
         .bind(&lease.subject.issuer)
@@ -70,7 +71,7 @@ impl Store {
         sqlx::query(
             "INSERT INTO leases (id, credential, version, connector, server, client_id, client_name, device, issuer, person,
                                  subject, issued_at, expires_at)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
              ON CONFLICT (id) DO UPDATE SET version = excluded.version, subject = excluded.subject,
                  issued_at = excluded.issued_at, expires_at = excluded.expires_at",
         )
@@ -99,7 +100,7 @@ impl Store {
     /// A [`StoreFault`].
     pub(crate) async fn leases(&self, now: Timestamp) -> Result<Vec<LiveLease>, StoreFault> {
         let query = format!(
-            "SELECT {COLUMNS} FROM leases WHERE ended_at IS NULL AND expires_at > ? ORDER BY issued_at, id"
+            "SELECT {COLUMNS} FROM leases WHERE ended_at IS NULL AND expires_at > $1 ORDER BY issued_at, id"
         );
         let rows: Vec<LeaseRow> =
             sqlx::query_as(sqlx::AssertSqlSafe(query)).bind(now.micros()).fetch_all(&self.readers).await?;
@@ -122,13 +123,13 @@ impl Store {
                  ELSE 'session-ended' END
              FROM leases JOIN devices ON devices.id = leases.device
                   LEFT JOIN credentials ON credentials.id = leases.credential
-             WHERE leases.ended_at IS NULL AND leases.expires_at > ?1
+             WHERE leases.ended_at IS NULL AND leases.expires_at > $1
                AND (devices.revoked_at IS NOT NULL OR credentials.version IS NULL
                     OR (credentials.version <> leases.version
-                        AND (leases.retires_at IS NULL OR leases.retires_at <= ?1))
+                        AND (leases.retires_at IS NULL OR leases.retires_at <= $1))
                     OR NOT EXISTS (SELECT 1 FROM sessions WHERE sessions.device = leases.device
                            AND sessions.issuer = leases.issuer AND sessions.person = leases.person
-                           AND sessions.revoked_at IS NULL AND sessions.expires_at > ?1))",
+                           AND sessions.revoked_at IS NULL AND sessions.expires_at > $1))",
         )
         .bind(now.micros())
         .fetch_all(&self.readers)
@@ -147,9 +148,9 @@ impl Store {
         why: &str,
         now: Timestamp,
     ) -> Result<Option<LiveLease>, StoreFault> {
-        let mut transaction = self.writer.begin_with(IMMEDIATE).await?;
+        let mut transaction = self.write().await?;
         let query = format!(
-            "UPDATE leases SET ended_at = ?1, why = ?2 WHERE id = ?3 AND ended_at IS NULL AND expires_at > ?1
+            "UPDATE leases SET ended_at = $1, why = $2 WHERE id = $3 AND ended_at IS NULL AND expires_at > $1
              RETURNING {COLUMNS}"
         );
         let row: Option<LeaseRow> = sqlx::query_as(sqlx::AssertSqlSafe(query))
@@ -160,14 +161,14 @@ impl Store {
             .await?;
         let Some(ended) = row.map(lease).transpose()? else { return Ok(None) };
         sqlx::query(
-            "UPDATE credentials SET exposed_at = coalesce(exposed_at, ?) WHERE id = ? AND version = ?",
+            "UPDATE credentials SET exposed_at = coalesce(exposed_at, $1) WHERE id = $2 AND version = $3",
         )
         .bind(now.micros())
         .bind(ended.credential.as_str())
         .bind(signed(ended.version))
         .execute(&mut *transaction)
         .await?;
-        sqlx::query("INSERT INTO events (at, device, what) VALUES (?, ?, ?)")
+        sqlx::query("INSERT INTO events (at, device, what) VALUES ($1, $2, $3)")
             .bind(now.micros())
             .bind(ended.device.to_string())
             .bind(serde_json::to_string(&EventKind::LeaseEnded { lease: id }).unwrap_or_default())
@@ -183,10 +184,7 @@ impl Store {
     /// # Errors
     /// A [`StoreFault`].
     pub(crate) async fn forget_leases(&self, before: Timestamp) -> Result<(), StoreFault> {
-        sqlx::query("DELETE FROM leases WHERE expires_at < ?")
-            .bind(before.micros())
-            .execute(&self.writer)
-            .await?;
+        self.run(sqlx::query("DELETE FROM leases WHERE expires_at < $1").bind(before.micros())).await?;
         Ok(())
     }
 }

@@ -1,4 +1,4 @@
-//! The control plane's database: SQLite in one file, in WAL mode.
+//! The control plane's database: SQLite in one file, in WAL mode, or PostgreSQL; [`database`] has what differs.
 //!
 //! What is answered with a receipt or a success is on disk first: the writer syncs at each commit. Nothing here knows
 //! HTTP, keys or policy.
@@ -6,6 +6,7 @@
 mod administrators;
 mod clones;
 mod credentials;
+mod database;
 mod devices;
 mod documents;
 mod enrolment;
@@ -19,20 +20,19 @@ mod records;
 mod rotation;
 mod sessions;
 
-use std::path::Path;
 use std::str::FromStr;
-use std::time::Duration;
 
 use model::DeviceId;
-use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
-};
+use sqlx::any::AnyArguments;
+use sqlx::query::Query;
+use sqlx::{Any, AnyPool, Transaction};
 use tokio::sync::watch;
 
 pub(crate) use administrators::NewAdministrator;
 pub(crate) use clones::Holder;
 pub(crate) use credentials::SealedCredential;
 pub use credentials::StoredCredential;
+pub use database::{Database, DatabaseFault};
 pub use devices::Device;
 pub(crate) use devices::{Enrolment, NewDevice};
 pub use enrolment::EnrolmentToken;
@@ -44,21 +44,15 @@ pub use records::Filter;
 pub(crate) use records::{Appended, ChainEnd, StoredLine};
 pub(crate) use sessions::{Ending, NewSession};
 
-/// How many readers may work at once.
-const READERS: u32 = 4;
-/// How long a statement waits for another's lock.
-const BUSY: Duration = Duration::from_secs(10);
-/// Takes the write lock at once: a transaction that reads first could otherwise not go on to write.
-const IMMEDIATE: &str = "BEGIN IMMEDIATE";
+use database::{Pools, Turn};
 
 /// The database.
 #[derive(Clone, Debug)]
 pub(crate) struct Store {
-    /// One connection: writes are one after the other, and each commit is synced.
-    writer: SqlitePool,
-    /// One connection whose commits survive a crash of the program but not of the machine.
-    quick: SqlitePool,
-    readers: SqlitePool,
+    database: Database,
+    writer: AnyPool,
+    quick: AnyPool,
+    readers: AnyPool,
     /// Counts commits that somebody may be waiting for.
     changes: watch::Sender<u64>,
 }
@@ -66,12 +60,18 @@ pub(crate) struct Store {
 /// Why the database did not do it.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreFault {
-    /// What SQLite said.
+    /// It cannot be found.
+    #[error(transparent)]
+    Database(#[from] DatabaseFault),
+    /// What the database said.
     #[error("the database failed: {0}")]
     Sql(#[from] sqlx::Error),
     /// The database could not be brought to this version.
     #[error("the database cannot be migrated: {0}")]
     Migrate(#[from] sqlx::migrate::MigrateError),
+    /// Somebody else wrote the same meanwhile.
+    #[error("somebody else changed the same meanwhile: look at it, and do it again")]
+    Overtaken,
     /// Something stored cannot be read.
     #[error("a stored {what} cannot be read: {reason}")]
     Unreadable {
@@ -87,20 +87,22 @@ impl Store {
     ///
     /// # Errors
     /// A [`StoreFault`].
-    pub(crate) async fn open(path: &Path) -> Result<Self, StoreFault> {
-        let options = SqliteConnectOptions::new()
-            .filename(path)
-            .create_if_missing(true)
-            .journal_mode(SqliteJournalMode::Wal)
-            .foreign_keys(true)
-            .busy_timeout(BUSY);
-        let durable = options.clone().synchronous(SqliteSynchronous::Full);
-        let quick = options.synchronous(SqliteSynchronous::Normal);
-        let writer = SqlitePoolOptions::new().max_connections(1).connect_with(durable).await?;
-        sqlx::migrate!("./migrations").run(&writer).await?;
-        let readers = SqlitePoolOptions::new().max_connections(READERS).connect_with(quick.clone()).await?;
-        let quick = SqlitePoolOptions::new().max_connections(1).connect_with(quick).await?;
-        Ok(Self { writer, quick, readers, changes: watch::Sender::new(0) })
+    pub(crate) async fn open(database: &Database) -> Result<Self, StoreFault> {
+        let Pools { writer, quick, readers } = database.open().await?;
+        Ok(Self { database: database.clone(), writer, quick, readers, changes: watch::Sender::new(0) })
+    }
+
+    /// Begins to write. Nobody else does until it ends.
+    async fn write(&self) -> Result<Transaction<'static, Any>, StoreFault> {
+        self.database.begin(&self.writer, Turn::Write).await
+    }
+
+    /// Writes by one statement. How many rows it was about.
+    async fn run(&self, statement: Query<'_, Any, AnyArguments>) -> Result<u64, StoreFault> {
+        let mut transaction = self.write().await?;
+        let rows = statement.execute(&mut *transaction).await?.rows_affected();
+        transaction.commit().await?;
+        Ok(rows)
     }
 
     /// The control plane's own id among the devices; made once.
@@ -108,12 +110,13 @@ impl Store {
     /// # Errors
     /// A [`StoreFault`].
     pub(crate) async fn own_device(&self) -> Result<DeviceId, StoreFault> {
-        sqlx::query("INSERT OR IGNORE INTO identity (one, device) VALUES (1, ?)")
-            .bind(DeviceId::new().to_string())
-            .execute(&self.writer)
-            .await?;
+        let new = DeviceId::new().to_string();
+        self.run(
+            sqlx::query("INSERT INTO identity (one, device) VALUES (1, $1) ON CONFLICT DO NOTHING").bind(new),
+        )
+        .await?;
         let text: String =
-            sqlx::query_scalar("SELECT device FROM identity WHERE one = 1").fetch_one(&self.writer).await?;
+            sqlx::query_scalar("SELECT device FROM identity WHERE one = 1").fetch_one(&self.readers).await?;
         parsed("device id", &text)
     }
 
@@ -135,7 +138,14 @@ impl Store {
         Ok(())
     }
 
-    /// Writes what is left of the log and closes the file.
+    /// Changes what is kept behind everybody's back.
+    #[cfg(any(test, feature = "testing"))]
+    #[expect(clippy::expect_used, reason = "for tests only, which end at once")]
+    pub(crate) async fn tamper(&self, sql: &'static str) {
+        sqlx::raw_sql(sql).execute(&self.writer).await.expect("tampers");
+    }
+
+    /// Closes the database.
     pub(crate) async fn close(&self) {
         self.readers.close().await;
         self.quick.close().await;
@@ -154,7 +164,7 @@ fn from_json<T: serde::de::DeserializeOwned>(what: &'static str, text: &str) -> 
     serde_json::from_str(text).map_err(|fault| StoreFault::Unreadable { what, reason: fault.to_string() })
 }
 
-/// SQLite has signed integers only.
+/// The databases have signed integers only.
 fn unsigned(number: i64) -> u64 {
     u64::try_from(number).unwrap_or_default()
 }
@@ -164,21 +174,4 @@ fn signed(number: u64) -> i64 {
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
-    use super::*;
-
-    pub(crate) async fn store() -> (tempfile::TempDir, Store) {
-        let dir = tempfile::tempdir().expect("a directory");
-        let store = Store::open(&dir.path().join("control.sqlite")).await.expect("opens");
-        (dir, store)
-    }
-
-    #[tokio::test]
-    async fn the_own_id_stays() {
-        let (dir, store) = store().await;
-        let id = store.own_device().await.expect("an id");
-        store.close().await;
-        let again = Store::open(&dir.path().join("control.sqlite")).await.expect("opens again");
-        assert_eq!(again.own_device().await.expect("the id"), id);
-    }
-}
+pub(crate) mod tests;

@@ -16,11 +16,12 @@ impl Store {
     pub(crate) async fn use_proof(&self, proof: &Proof) -> Result<bool, StoreFault> {
         let digest = Digest::of_parts(&[proof.thumbprint.as_bytes(), proof.jti.as_bytes()]);
         let expires = proof.issued.plus(PROOF_WINDOW);
-        let inserted = sqlx::query("INSERT OR IGNORE INTO proofs (digest, expires_at) VALUES (?, ?)")
-            .bind(digest.to_string())
-            .bind(expires.micros())
-            .execute(&self.quick)
-            .await?;
+        let inserted =
+            sqlx::query("INSERT INTO proofs (digest, expires_at) VALUES ($1, $2) ON CONFLICT DO NOTHING")
+                .bind(digest.to_string())
+                .bind(expires.micros())
+                .execute(&self.quick)
+                .await?;
         Ok(inserted.rows_affected() == 1)
     }
 
@@ -29,7 +30,7 @@ impl Store {
     /// # Errors
     /// A [`StoreFault`].
     pub(crate) async fn forget_proofs(&self, now: Timestamp) -> Result<(), StoreFault> {
-        sqlx::query("DELETE FROM proofs WHERE expires_at < ?")
+        sqlx::query("DELETE FROM proofs WHERE expires_at < $1")
             .bind(now.micros())
             .execute(&self.quick)
             .await?;
@@ -39,23 +40,25 @@ impl Store {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::store;
+    use super::super::tests::on_each;
     use super::*;
 
     #[tokio::test]
     async fn a_proof_is_good_once() {
-        let (_dir, store) = store().await;
-        let proof = |jti: &str, thumbprint: &str| Proof {
-            thumbprint: thumbprint.to_owned(),
-            key: serde_json::from_str(r#"{"kty":"EC","crv":"P-256","x":"","y":""}"#).expect("a key"),
-            jti: jti.to_owned(),
-            issued: Timestamp::from_seconds(100),
-        };
-        assert!(store.use_proof(&proof("a", "k")).await.expect("stores"));
-        assert!(!store.use_proof(&proof("a", "k")).await.expect("stores"));
-        assert!(store.use_proof(&proof("b", "k")).await.expect("stores"));
-        assert!(store.use_proof(&proof("a", "l")).await.expect("stores"), "another device's");
-        store.forget_proofs(Timestamp::from_seconds(399)).await.expect("forgets");
-        assert!(!store.use_proof(&proof("a", "k")).await.expect("stores"), "still within the window");
+        on_each(async |store: Store| {
+            let proof = |jti: &str, thumbprint: &str| Proof {
+                thumbprint: thumbprint.to_owned(),
+                key: serde_json::from_str(r#"{"kty":"EC","crv":"P-256","x":"","y":""}"#).expect("a key"),
+                jti: jti.to_owned(),
+                issued: Timestamp::from_seconds(100),
+            };
+            assert!(store.use_proof(&proof("a", "k")).await.expect("stores"));
+            assert!(!store.use_proof(&proof("a", "k")).await.expect("stores"));
+            assert!(store.use_proof(&proof("b", "k")).await.expect("stores"));
+            assert!(store.use_proof(&proof("a", "l")).await.expect("stores"), "another device's");
+            store.forget_proofs(Timestamp::from_seconds(399)).await.expect("forgets");
+            assert!(!store.use_proof(&proof("a", "k")).await.expect("stores"), "still within the window");
+        })
+        .await;
     }
 }

@@ -2,9 +2,10 @@
 
 use model::{ConnectorId, DeviceId, Digest, Subject, Timestamp};
 use org_protocol::{AuditRecord, ChainFault, Head, RecordBody};
-use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
+use sqlx::any::AnyArguments;
+use sqlx::{Any, AnyConnection, Arguments as _, AssertSqlSafe, Encode, Type};
 
-use super::{IMMEDIATE, Store, StoreFault, parsed, signed, unsigned};
+use super::{Store, StoreFault, parsed, signed, unsigned};
 
 /// How far a device's chain is stored, and whose epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -62,6 +63,8 @@ pub struct Filter {
 
 /// The most lines of one query.
 const MOST_LINES: u32 = 100_000;
+/// Whether a subject has this line: taking it out makes another text. Both databases know `replace`, which sees case.
+const IS_ABOUT: &str = "replace('\n' || subject || '\n', {}, '') <> '\n' || subject || '\n'";
 
 impl Store {
     /// Stores records of one device that continue its chain; those that are stored already are passed over. On disk
@@ -75,7 +78,7 @@ impl Store {
         records: &[AuditRecord],
         now: Timestamp,
     ) -> Result<Appended, StoreFault> {
-        let mut transaction = self.writer.begin_with(IMMEDIATE).await?;
+        let mut transaction = self.write().await?;
         let stored = stored_head(&mut transaction, device).await?;
         let mut head = stored;
         for record in records {
@@ -140,7 +143,7 @@ impl Store {
     /// A [`StoreFault`].
     pub(crate) async fn epochs(&self, device: DeviceId) -> Result<Vec<u64>, StoreFault> {
         let epochs: Vec<i64> =
-            sqlx::query_scalar("SELECT DISTINCT epoch FROM records WHERE device = ? ORDER BY epoch")
+            sqlx::query_scalar("SELECT DISTINCT epoch FROM records WHERE device = $1 ORDER BY epoch")
                 .bind(device.to_string())
                 .fetch_all(&self.readers)
                 .await?;
@@ -159,12 +162,12 @@ impl Store {
         limit: u32,
     ) -> Result<Vec<(u64, String)>, StoreFault> {
         let rows: Vec<(i64, String)> = sqlx::query_as(
-            "SELECT seq, line FROM records WHERE device = ? AND epoch = ? AND seq > ? ORDER BY seq LIMIT ?",
+            "SELECT seq, line FROM records WHERE device = $1 AND epoch = $2 AND seq > $3 ORDER BY seq LIMIT $4",
         )
         .bind(device.to_string())
         .bind(signed(epoch))
         .bind(signed(after_seq))
-        .bind(limit)
+        .bind(i64::from(limit))
         .fetch_all(&self.readers)
         .await?;
         Ok(rows.into_iter().map(|(seq, line)| (unsigned(seq), line)).collect())
@@ -176,9 +179,9 @@ impl Store {
     /// A [`StoreFault`].
     pub(crate) async fn lines_after(&self, id: i64, limit: u32) -> Result<Vec<StoredLine>, StoreFault> {
         let rows: Vec<(i64, i64, String)> =
-            sqlx::query_as("SELECT id, received_at, line FROM records WHERE id > ? ORDER BY id LIMIT ?")
+            sqlx::query_as("SELECT id, received_at, line FROM records WHERE id > $1 ORDER BY id LIMIT $2")
                 .bind(id)
-                .bind(limit)
+                .bind(i64::from(limit))
                 .fetch_all(&self.readers)
                 .await?;
         Ok(rows
@@ -196,37 +199,36 @@ impl Store {
     /// # Errors
     /// A [`StoreFault`].
     pub(crate) async fn query_records(&self, filter: &Filter) -> Result<Vec<String>, StoreFault> {
-        let mut query: QueryBuilder<Sqlite> =
-            QueryBuilder::new("SELECT line FROM (SELECT id, at, line FROM records WHERE 1 = 1");
+        let mut wanted = Wanted::default();
         if let Some(credential) = &filter.credential {
             // The calls' outcomes belong to the answer, though only their intents name the credential.
-            query
-                .push(" AND call IN (SELECT call FROM records WHERE credential = ")
-                .push_bind(reference(credential))
-                .push(")");
+            wanted.only("call IN (SELECT call FROM records WHERE credential = {})", reference(credential))?;
         }
         if let Some(connector) = &filter.connector {
-            query.push(" AND connector = ").push_bind(connector.as_str());
+            wanted.only("connector = {}", connector.as_str())?;
         }
         if let Some(user) = &filter.user {
             // The subject is kept as `issuer subject email`, separated by line ends that none of them has.
-            query
-                .push(" AND instr(char(10) || subject || char(10), ")
-                .push_bind(format!("\n{user}\n"))
-                .push(") > 0");
+            wanted.only(IS_ABOUT, format!("\n{user}\n"))?;
         }
         if let Some(call) = &filter.call {
-            query.push(" AND call = ").push_bind(call);
+            wanted.only("call = {}", call.as_str())?;
         }
         if let Some(since) = filter.since {
-            query.push(" AND at >= ").push_bind(since.micros());
+            wanted.only("at >= {}", since.micros())?;
         }
         if let Some(until) = filter.until {
-            query.push(" AND at < ").push_bind(until.micros());
+            wanted.only("at < {}", until.micros())?;
         }
         let limit = filter.limit.unwrap_or(MOST_LINES).min(MOST_LINES);
-        query.push(" ORDER BY at DESC, id DESC LIMIT ").push_bind(limit).push(") ORDER BY at, id");
-        Ok(query.build_query_scalar().fetch_all(&self.readers).await?)
+        let limit = wanted.value(i64::from(limit))?;
+        let query = format!(
+            "SELECT line FROM (SELECT id, at, line FROM records WHERE 1 = 1{} ORDER BY at DESC, id DESC LIMIT {limit}) AS wanted
+             ORDER BY at, id",
+            wanted.conditions
+        );
+        let lines = sqlx::query_scalar_with(AssertSqlSafe(query), wanted.values);
+        Ok(lines.fetch_all(&self.readers).await?)
     }
 
     /// How far records were passed on to a receiver.
@@ -234,7 +236,7 @@ impl Store {
     /// # Errors
     /// A [`StoreFault`].
     pub(crate) async fn relayed(&self, receiver: &str) -> Result<i64, StoreFault> {
-        let last: Option<i64> = sqlx::query_scalar("SELECT last_id FROM relays WHERE receiver = ?")
+        let last: Option<i64> = sqlx::query_scalar("SELECT last_id FROM relays WHERE receiver = $1")
             .bind(receiver)
             .fetch_optional(&self.readers)
             .await?;
@@ -246,24 +248,22 @@ impl Store {
     /// # Errors
     /// A [`StoreFault`].
     pub(crate) async fn set_relayed(&self, receiver: &str, last_id: i64) -> Result<(), StoreFault> {
-        sqlx::query(
-            "INSERT INTO relays (receiver, last_id) VALUES (?, ?)
+        self.run(
+            sqlx::query(
+                "INSERT INTO relays (receiver, last_id) VALUES ($1, $2)
              ON CONFLICT (receiver) DO UPDATE SET last_id = excluded.last_id",
+            )
+            .bind(receiver)
+            .bind(last_id),
         )
-        .bind(receiver)
-        .bind(last_id)
-        .execute(&self.writer)
         .await?;
         Ok(())
     }
 }
 
-async fn stored_head(
-    connection: &mut SqliteConnection,
-    device: DeviceId,
-) -> Result<Option<Head>, StoreFault> {
+async fn stored_head(connection: &mut AnyConnection, device: DeviceId) -> Result<Option<Head>, StoreFault> {
     let row: Option<(i64, i64, String)> =
-        sqlx::query_as("SELECT epoch, seq, digest FROM heads WHERE device = ?")
+        sqlx::query_as("SELECT epoch, seq, digest FROM heads WHERE device = $1")
             .bind(device.to_string())
             .fetch_optional(connection)
             .await?;
@@ -274,9 +274,9 @@ fn read_head(epoch: i64, seq: i64, digest: &str) -> Result<Head, StoreFault> {
     Ok(Head { epoch: unsigned(epoch), seq: unsigned(seq), digest: parsed("digest", digest)? })
 }
 
-async fn set_head(connection: &mut SqliteConnection, device: DeviceId, head: Head) -> Result<(), StoreFault> {
+async fn set_head(connection: &mut AnyConnection, device: DeviceId, head: Head) -> Result<(), StoreFault> {
     sqlx::query(
-        "INSERT INTO heads (device, epoch, seq, digest) VALUES (?, ?, ?, ?)
+        "INSERT INTO heads (device, epoch, seq, digest) VALUES ($1, $2, $3, $4)
          ON CONFLICT (device) DO UPDATE SET epoch = excluded.epoch, seq = excluded.seq, digest = excluded.digest",
     )
     .bind(device.to_string())
@@ -288,16 +288,43 @@ async fn set_head(connection: &mut SqliteConnection, device: DeviceId, head: Hea
     Ok(())
 }
 
-async fn is_stored(connection: &mut SqliteConnection, record: &AuditRecord) -> Result<bool, StoreFault> {
+async fn is_stored(connection: &mut AnyConnection, record: &AuditRecord) -> Result<bool, StoreFault> {
     let link = record.link();
     let digest: Option<String> =
-        sqlx::query_scalar("SELECT digest FROM records WHERE device = ? AND epoch = ? AND seq = ?")
+        sqlx::query_scalar("SELECT digest FROM records WHERE device = $1 AND epoch = $2 AND seq = $3")
             .bind(link.device.to_string())
             .bind(signed(link.epoch))
             .bind(signed(link.seq))
             .fetch_optional(connection)
             .await?;
     Ok(digest.is_some_and(|digest| digest == Digest::to_string(&link.digest)))
+}
+
+/// Conditions with their values.
+#[derive(Default)]
+struct Wanted {
+    conditions: String,
+    values: AnyArguments,
+}
+
+impl Wanted {
+    /// Adds a condition, whose `{}` is the value.
+    fn only<'v>(
+        &mut self,
+        condition: &'static str,
+        value: impl Encode<'v, Any> + Type<Any>,
+    ) -> Result<(), StoreFault> {
+        let place = self.value(value)?;
+        self.conditions.push_str(" AND ");
+        self.conditions.push_str(&condition.replace("{}", &place));
+        Ok(())
+    }
+
+    /// Adds a value. How the statement names it.
+    fn value<'v>(&mut self, value: impl Encode<'v, Any> + Type<Any>) -> Result<String, StoreFault> {
+        self.values.add(value).map_err(sqlx::Error::Encode)?;
+        Ok(format!("${}", self.values.len()))
+    }
 }
 
 /// A credential as intents name it. No shared one's id has a colon.
@@ -311,7 +338,7 @@ fn reference(credential: &str) -> String {
 }
 
 async fn insert(
-    connection: &mut SqliteConnection,
+    connection: &mut AnyConnection,
     record: &AuditRecord,
     now: Timestamp,
 ) -> Result<(), StoreFault> {
@@ -319,7 +346,7 @@ async fn insert(
     let facts = Facts::of(record.body());
     sqlx::query(
         "INSERT INTO records (device, epoch, seq, digest, at, received_at, kind, subject, connector, credential, call, line)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
     )
     .bind(link.device.to_string())
     .bind(signed(link.epoch))
@@ -387,7 +414,7 @@ fn searchable(subject: &Subject) -> String {
 mod tests {
     use org_protocol::{AuditEvent, EventRecord, HeartbeatRecord, PreparedBody};
 
-    use super::super::tests::store;
+    use super::super::tests::on_each;
     use super::*;
 
     const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
@@ -416,77 +443,90 @@ mod tests {
 
     #[tokio::test]
     async fn a_chain_is_stored_once_and_goes_on() {
-        let (_dir, store) = store().await;
-        let mut chain = Chain::new();
-        let records = [chain.next(), chain.next(), chain.next()];
-        let append = async |records: &[AuditRecord]| {
-            store.append_records(chain.device, records, NOW).await.expect("answers")
-        };
-        assert_eq!(append(&records[..2]).await, Appended::Stored(records[1].link().head()));
-        assert_eq!(append(&records).await, Appended::Stored(chain.head), "what is known is passed over");
-        assert_eq!(append(&records[..1]).await, Appended::Stored(chain.head), "an old batch again");
-        assert_eq!(store.lines_after(0, 10).await.expect("reads").len(), 3);
-        assert_eq!(store.head(chain.device).await.expect("reads"), Some(chain.head));
+        on_each(async |store: Store| {
+            let mut chain = Chain::new();
+            let records = [chain.next(), chain.next(), chain.next()];
+            let append = async |records: &[AuditRecord]| {
+                store.append_records(chain.device, records, NOW).await.expect("answers")
+            };
+            assert_eq!(append(&records[..2]).await, Appended::Stored(records[1].link().head()));
+            assert_eq!(append(&records).await, Appended::Stored(chain.head), "what is known is passed over");
+            assert_eq!(append(&records[..1]).await, Appended::Stored(chain.head), "an old batch again");
+            assert_eq!(store.lines_after(0, 10).await.expect("reads").len(), 3);
+            assert_eq!(store.head(chain.device).await.expect("reads"), Some(chain.head));
+        })
+        .await;
     }
 
     #[tokio::test]
     async fn gaps_and_forks_are_refused_whole() {
-        let (_dir, store) = store().await;
-        let mut chain = Chain::new();
-        let records = [chain.next(), chain.next(), chain.next()];
-        store.append_records(chain.device, &records[..1], NOW).await.expect("stores");
-        let stored = Some(records[0].link().head());
-        assert_eq!(
-            store.append_records(chain.device, &records[2..], NOW).await.expect("answers"),
-            Appended::Refused { fault: ChainFault::Gap { epoch: 1, expected: 2, found: 3 }, stored }
-        );
+        on_each(async |store: Store| {
+            let mut chain = Chain::new();
+            let records = [chain.next(), chain.next(), chain.next()];
+            store.append_records(chain.device, &records[..1], NOW).await.expect("stores");
+            let stored = Some(records[0].link().head());
+            assert_eq!(
+                store.append_records(chain.device, &records[2..], NOW).await.expect("answers"),
+                Appended::Refused { fault: ChainFault::Gap { epoch: 1, expected: 2, found: 3 }, stored }
+            );
 
-        let mut other = Chain { device: chain.device, head: Head::before(1) };
-        let note = EventRecord::new(AuditEvent::Start);
-        let forged = [other.write(&PreparedBody::event(&note).expect("JSON")), other.next()];
-        assert_eq!(
-            store.append_records(chain.device, &forged[..1], NOW).await.expect("answers"),
-            Appended::Refused { fault: ChainFault::Fork { epoch: 1, seq: 1 }, stored }
-        );
-        assert_eq!(
-            store.append_records(chain.device, &forged[1..], NOW).await.expect("answers"),
-            Appended::Refused { fault: ChainFault::Fork { epoch: 1, seq: 2 }, stored }
-        );
-        assert_eq!(store.lines_after(0, 10).await.expect("reads").len(), 1);
+            let mut other = Chain { device: chain.device, head: Head::before(1) };
+            let note = EventRecord::new(AuditEvent::Start);
+            let forged = [other.write(&PreparedBody::event(&note).expect("JSON")), other.next()];
+            assert_eq!(
+                store.append_records(chain.device, &forged[..1], NOW).await.expect("answers"),
+                Appended::Refused { fault: ChainFault::Fork { epoch: 1, seq: 1 }, stored }
+            );
+            assert_eq!(
+                store.append_records(chain.device, &forged[1..], NOW).await.expect("answers"),
+                Appended::Refused { fault: ChainFault::Fork { epoch: 1, seq: 2 }, stored }
+            );
+            assert_eq!(store.lines_after(0, 10).await.expect("reads").len(), 1);
+        })
+        .await;
     }
 
     #[tokio::test]
     async fn a_first_batch_begins_at_the_beginning() {
-        let (_dir, store) = store().await;
-        let mut chain = Chain::new();
-        let records = [chain.next(), chain.next()];
-        assert_eq!(
-            store.append_records(chain.device, &records[1..], NOW).await.expect("answers"),
-            Appended::Refused { fault: ChainFault::Gap { epoch: 1, expected: 1, found: 2 }, stored: None }
-        );
+        on_each(async |store: Store| {
+            let mut chain = Chain::new();
+            let records = [chain.next(), chain.next()];
+            assert_eq!(
+                store.append_records(chain.device, &records[1..], NOW).await.expect("answers"),
+                Appended::Refused {
+                    fault: ChainFault::Gap { epoch: 1, expected: 1, found: 2 },
+                    stored: None
+                }
+            );
+        })
+        .await;
     }
 
     #[tokio::test]
     async fn a_person_is_found_by_subject_and_address() {
-        let (_dir, store) = store().await;
-        let mut chain = Chain::new();
-        let alice = Subject { email: Some("alice@example.test".to_owned()), ..Subject::local("alice") };
-        let note = EventRecord::new(AuditEvent::SignedIn).of(alice);
-        let records = [chain.write(&PreparedBody::event(&note).expect("JSON")), chain.next()];
-        store.append_records(chain.device, &records, NOW).await.expect("stores");
-        for (user, found) in [("alice", 1), ("alice@example.test", 1), ("ali", 0), ("bob", 0)] {
-            let filter = Filter { user: Some(user.to_owned()), ..Filter::default() };
-            assert_eq!(store.query_records(&filter).await.expect("reads").len(), found, "{user}");
-        }
-        let latest = Filter { limit: Some(1), ..Filter::default() };
-        assert_eq!(store.query_records(&latest).await.expect("reads"), [records[1].line()]);
+        on_each(async |store: Store| {
+            let mut chain = Chain::new();
+            let alice = Subject { email: Some("alice@example.test".to_owned()), ..Subject::local("alice") };
+            let note = EventRecord::new(AuditEvent::SignedIn).of(alice);
+            let records = [chain.write(&PreparedBody::event(&note).expect("JSON")), chain.next()];
+            store.append_records(chain.device, &records, NOW).await.expect("stores");
+            for (user, found) in [("alice", 1), ("alice@example.test", 1), ("ali", 0), ("bob", 0)] {
+                let filter = Filter { user: Some(user.to_owned()), ..Filter::default() };
+                assert_eq!(store.query_records(&filter).await.expect("reads").len(), found, "{user}");
+            }
+            let latest = Filter { limit: Some(1), ..Filter::default() };
+            assert_eq!(store.query_records(&latest).await.expect("reads"), [records[1].line()]);
+        })
+        .await;
     }
 
     #[tokio::test]
     async fn a_relay_s_place_is_kept() {
-        let (_dir, store) = store().await;
-        assert_eq!(store.relayed("otlp").await.expect("reads"), 0);
-        store.set_relayed("otlp", 7).await.expect("stores");
-        assert_eq!(store.relayed("otlp").await.expect("reads"), 7);
+        on_each(async |store: Store| {
+            assert_eq!(store.relayed("otlp").await.expect("reads"), 0);
+            store.set_relayed("otlp", 7).await.expect("stores");
+            assert_eq!(store.relayed("otlp").await.expect("reads"), 7);
+        })
+        .await;
     }
 }

@@ -3,7 +3,7 @@
 use model::{CredentialId, DeviceId, LeaseId, Timestamp};
 use org_protocol::EventKind;
 
-use super::{IMMEDIATE, SealedCredential, Store, StoreFault, parsed, signed};
+use super::{SealedCredential, Store, StoreFault, parsed, signed};
 
 impl Store {
     /// Stores a secret in the place of an earlier one, has the leases of that go on until `retires`, and tells their devices. Gives
@@ -18,19 +18,24 @@ impl Store {
         now: Timestamp,
         retires: Timestamp,
     ) -> Result<Vec<LeaseId>, StoreFault> {
-        let mut transaction = self.writer.begin_with(IMMEDIATE).await?;
-        sqlx::query(
-            "UPDATE credentials SET version = ?, sealed = ?, changed_at = ?, source = ?, exposed_at = NULL WHERE id = ?",
+        let mut transaction = self.write().await?;
+        let rotated = sqlx::query(
+            "UPDATE credentials SET version = $1, sealed = $2, changed_at = $3, source = $4, exposed_at = NULL
+             WHERE id = $5 AND version < $1",
         )
         .bind(signed(credential.version))
         .bind(&credential.sealed)
         .bind(now.micros())
-        .bind(&credential.source)
+        .bind(credential.source.clone())
         .bind(id.as_str())
         .execute(&mut *transaction)
         .await?;
+        if rotated.rows_affected() == 0 {
+            // It was removed, or another control plane was faster.
+            return Err(StoreFault::Overtaken);
+        }
         let rows: Vec<(String, String)> = sqlx::query_as(
-            "UPDATE leases SET retires_at = ? WHERE credential = ? AND version < ? AND ended_at IS NULL AND expires_at > ?
+            "UPDATE leases SET retires_at = $1 WHERE credential = $2 AND version < $3 AND ended_at IS NULL AND expires_at > $4
              RETURNING id, device",
         )
         .bind(retires.micros())
@@ -43,7 +48,7 @@ impl Store {
         for (lease, device) in rows {
             let (lease, device): (LeaseId, DeviceId) =
                 (parsed("lease id", &lease)?, parsed("device id", &device)?);
-            sqlx::query("INSERT INTO events (at, device, what) VALUES (?, ?, ?)")
+            sqlx::query("INSERT INTO events (at, device, what) VALUES ($1, $2, $3)")
                 .bind(now.micros())
                 .bind(device.to_string())
                 .bind(serde_json::to_string(&EventKind::LeaseRetires { lease }).unwrap_or_default())
@@ -62,11 +67,13 @@ impl Store {
     /// # Errors
     /// A [`StoreFault`].
     pub(crate) async fn not_exposed(&self, id: &CredentialId, noted: Timestamp) -> Result<(), StoreFault> {
-        sqlx::query("UPDATE credentials SET exposed_at = NULL WHERE id = ? AND exposed_at = ?")
-            .bind(id.as_str())
-            .bind(noted.micros())
-            .execute(&self.writer)
-            .await?;
+        let noted = noted.micros();
+        self.run(
+            sqlx::query("UPDATE credentials SET exposed_at = NULL WHERE id = $1 AND exposed_at = $2")
+                .bind(id.as_str())
+                .bind(noted),
+        )
+        .await?;
         Ok(())
     }
 }

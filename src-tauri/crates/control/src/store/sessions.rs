@@ -2,10 +2,10 @@
 
 use model::{DeviceId, Digest, Subject, Timestamp};
 use org_protocol::EventKind;
-use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
+use sqlx::AnyConnection;
 
 use super::administrators::dismiss_all;
-use super::{IMMEDIATE, Store, StoreFault, from_json, parsed};
+use super::{Store, StoreFault, from_json, parsed};
 use crate::identity::SignIn;
 
 /// How long it is remembered which sign-ins were ended, in seconds. A provider that renewed an older one would be odd.
@@ -88,20 +88,20 @@ impl Store {
     /// A [`StoreFault`].
     pub(crate) async fn open_session(&self, session: &NewSession<'_>) -> Result<bool, StoreFault> {
         let NewSession { token, device, subject, sign_in, now, expires } = session;
-        let mut transaction = self.writer.begin_with(IMMEDIATE).await?;
+        let mut transaction = self.write().await?;
         if is_ended(&mut transaction, subject, sign_in).await?
             || is_stopped(&mut transaction, *device).await?
         {
             return Ok(false);
         }
-        sqlx::query("DELETE FROM sessions WHERE expires_at < ?")
+        sqlx::query("DELETE FROM sessions WHERE expires_at < $1")
             .bind(now.micros())
             .execute(&mut *transaction)
             .await?;
         sqlx::query(
             "INSERT INTO sessions
-                 (token_digest, device, subject, issuer, person, sid, signed_in_at, nonce, opened_at, expires_at)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                 (token_digest, device, subject, issuer, person, sid, signed_in_at, nonce, opened_at, expires_at, email)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
         )
         .bind(token.to_string())
         .bind(device.to_string())
@@ -113,9 +113,10 @@ impl Store {
         .bind(sign_in.nonce.map(|nonce| nonce.to_string()))
         .bind(now.micros())
         .bind(expires.micros())
+        .bind(&subject.email)
         .execute(&mut *transaction)
         .await?;
-        sqlx::query("UPDATE devices SET seen_at = ? WHERE id = ?")
+        sqlx::query("UPDATE devices SET seen_at = $1 WHERE id = $2")
             .bind(now.micros())
             .bind(device.to_string())
             .execute(&mut *transaction)
@@ -139,7 +140,7 @@ impl Store {
         let row: Option<Row> = sqlx::query_as(
             "SELECT s.device, d.thumbprint, s.subject, s.expires_at, s.sid, s.signed_in_at, s.nonce
              FROM sessions s JOIN devices d ON d.id = s.device
-             WHERE s.token_digest = ? AND s.expires_at > ? AND s.revoked_at IS NULL AND d.revoked_at IS NULL
+             WHERE s.token_digest = $1 AND s.expires_at > $2 AND s.revoked_at IS NULL AND d.revoked_at IS NULL
                    AND d.suspended_at IS NULL",
         )
         .bind(token.to_string())
@@ -181,7 +182,7 @@ impl Store {
         ending: &Ending<'_>,
         now: Timestamp,
     ) -> Result<Vec<EndedSession>, StoreFault> {
-        let mut transaction = self.writer.begin_with(IMMEDIATE).await?;
+        let mut transaction = self.write().await?;
         let ended = end(&mut transaction, ending, now).await?;
         transaction.commit().await?;
         self.changed();
@@ -200,13 +201,15 @@ impl Store {
         ending: &Ending<'_>,
         now: Timestamp,
     ) -> Result<Option<Vec<EndedSession>>, StoreFault> {
-        let mut transaction = self.writer.begin_with(IMMEDIATE).await?;
-        let fresh = sqlx::query("INSERT OR IGNORE INTO logout_tokens (digest, expires_at) VALUES (?, ?)")
-            .bind(token.to_string())
-            .bind(until.micros())
-            .execute(&mut *transaction)
-            .await?
-            .rows_affected();
+        let mut transaction = self.write().await?;
+        let fresh = sqlx::query(
+            "INSERT INTO logout_tokens (digest, expires_at) VALUES ($1, $2) ON CONFLICT DO NOTHING",
+        )
+        .bind(token.to_string())
+        .bind(until.micros())
+        .execute(&mut *transaction)
+        .await?
+        .rows_affected();
         if fresh == 0 {
             return Ok(None);
         }
@@ -221,11 +224,11 @@ impl Store {
     /// # Errors
     /// A [`StoreFault`].
     pub(crate) async fn sign_out(&self, token: Digest, now: Timestamp) -> Result<(), StoreFault> {
-        let mut transaction = self.writer.begin_with(IMMEDIATE).await?;
+        let mut transaction = self.write().await?;
         // Sessions that were renewed are of the same sign-in, so all of them end.
         let rows: Vec<(String, Option<String>)> = sqlx::query_as(
-            "UPDATE sessions SET revoked_at = coalesce(revoked_at, ?1) WHERE token_digest = ?2
-                OR (device, nonce) = (SELECT device, nonce FROM sessions WHERE token_digest = ?2)
+            "UPDATE sessions SET revoked_at = coalesce(revoked_at, $1) WHERE token_digest = $2
+                OR (device, nonce) = (SELECT device, nonce FROM sessions WHERE token_digest = $2)
              RETURNING issuer, nonce",
         )
         .bind(now.micros())
@@ -248,8 +251,8 @@ impl Store {
     /// A [`StoreFault`].
     pub(crate) async fn people(&self, named: &str) -> Result<Vec<(String, String)>, StoreFault> {
         let people = sqlx::query_as(
-            "SELECT issuer, person FROM sessions WHERE person = ?1 OR json_extract(subject, '$.email') = ?1 COLLATE NOCASE
-             UNION SELECT issuer, subject FROM devices WHERE subject = ?1 OR label = ?1 COLLATE NOCASE",
+            "SELECT issuer, person FROM sessions WHERE person = $1 OR lower(email) = lower($1)
+             UNION SELECT issuer, subject FROM devices WHERE subject = $1 OR lower(label) = lower($1)",
         )
         .bind(named)
         .fetch_all(&self.readers)
@@ -264,21 +267,21 @@ impl Store {
     pub(crate) async fn forget_sign_ins(&self, now: Timestamp) -> Result<(), StoreFault> {
         let long_ago = Timestamp::from_seconds(now.seconds().saturating_sub(REMEMBERED));
         for (query, before) in [
-            ("DELETE FROM logout_tokens WHERE expires_at < ?", now),
-            ("DELETE FROM ended_sign_ins WHERE at < ?", long_ago),
-            ("DELETE FROM sign_ins WHERE seen_at < ?", long_ago),
+            ("DELETE FROM logout_tokens WHERE expires_at < $1", now),
+            ("DELETE FROM ended_sign_ins WHERE at < $1", long_ago),
+            ("DELETE FROM sign_ins WHERE seen_at < $1", long_ago),
         ] {
-            sqlx::query(query).bind(before.micros()).execute(&self.writer).await?;
+            self.run(sqlx::query(query).bind(before.micros())).await?;
         }
         Ok(())
     }
 }
 
 /// Whether the device was revoked or suspended since it was looked at.
-async fn is_stopped(connection: &mut SqliteConnection, device: DeviceId) -> Result<bool, StoreFault> {
+async fn is_stopped(connection: &mut AnyConnection, device: DeviceId) -> Result<bool, StoreFault> {
     let stopped: i64 = sqlx::query_scalar(
-        "SELECT EXISTS (SELECT 1 FROM devices
-                        WHERE id = ? AND (revoked_at IS NOT NULL OR suspended_at IS NOT NULL))",
+        "SELECT CASE WHEN EXISTS (SELECT 1 FROM devices
+                        WHERE id = $1 AND (revoked_at IS NOT NULL OR suspended_at IS NOT NULL)) THEN 1 ELSE 0 END",
     )
     .bind(device.to_string())
     .fetch_one(connection)
@@ -288,15 +291,15 @@ async fn is_stopped(connection: &mut SqliteConnection, device: DeviceId) -> Resu
 
 /// Notes the sign-in that opens a session. What its first ID token said stays: renewed ones may say less.
 async fn remember(
-    connection: &mut SqliteConnection,
+    connection: &mut AnyConnection,
     subject: &Subject,
     sign_in: &SignIn,
     now: Timestamp,
 ) -> Result<(), StoreFault> {
     let Some(nonce) = sign_in.nonce else { return Ok(()) };
     sqlx::query(
-        "INSERT INTO sign_ins (issuer, nonce, person, sid, signed_in_at, seen_at) VALUES (?, ?, ?, ?, ?, ?)
-         ON CONFLICT (issuer, nonce) DO UPDATE SET sid = coalesce(sid, excluded.sid), seen_at = excluded.seen_at",
+        "INSERT INTO sign_ins (issuer, nonce, person, sid, signed_in_at, seen_at) VALUES ($1, $2, $3, $4, $5, $6)
+         ON CONFLICT (issuer, nonce) DO UPDATE SET sid = coalesce(sign_ins.sid, excluded.sid), seen_at = excluded.seen_at",
     )
     .bind(&subject.issuer)
     .bind(nonce.to_string())
@@ -312,7 +315,7 @@ async fn remember(
 /// Ends the known sign-ins of a session at the provider, or of a person up to `before` in microseconds: those too that have
 /// no session open now. With both, a person's sign-ins that name no session of the provider.
 async fn note_known(
-    connection: &mut SqliteConnection,
+    connection: &mut AnyConnection,
     issuer: &str,
     (sid, person): (Option<&str>, Option<&str>),
     before: i64,
@@ -320,8 +323,8 @@ async fn note_known(
 ) -> Result<(), StoreFault> {
     sqlx::query(
         "INSERT INTO ended_sign_ins (issuer, kind, value, before, at)
-             SELECT issuer, 'nonce', nonce, ?5, ?5 FROM sign_ins WHERE issuer = ?1
-                AND (sid = ?2 OR (person = ?3 AND signed_in_at <= ?4 AND (?2 IS NULL OR sid IS NULL)))
+             SELECT issuer, 'nonce', nonce, $5, $5 FROM sign_ins WHERE issuer = $1
+                AND (sid = $2 OR (person = $3 AND signed_in_at <= $4 AND ($2 IS NULL OR sid IS NULL)))
          ON CONFLICT (issuer, kind, value) DO NOTHING",
     )
     .bind(issuer)
@@ -336,16 +339,16 @@ async fn note_known(
 
 /// Whether the sign-in was ended by its person, its session at the provider or its nonce.
 pub(super) async fn is_ended(
-    connection: &mut SqliteConnection,
+    connection: &mut AnyConnection,
     subject: &Subject,
     sign_in: &SignIn,
 ) -> Result<bool, StoreFault> {
     let found: i64 = sqlx::query_scalar(
-        "SELECT EXISTS (SELECT 1 FROM ended_sign_ins WHERE issuer = ?1 AND (
-                (kind = 'person' AND value = ?2 AND before >= ?4)
-             OR (kind = 'unnamed' AND value = ?2 AND before >= ?4 AND ?3 IS NULL)
-             OR (kind = 'sid' AND value = ?3)
-             OR (kind = 'nonce' AND value = ?5)))",
+        "SELECT CASE WHEN EXISTS (SELECT 1 FROM ended_sign_ins WHERE issuer = $1 AND (
+                (kind = 'person' AND value = $2 AND before >= $4)
+             OR (kind = 'unnamed' AND value = $2 AND before >= $4 AND $3 IS NULL)
+             OR (kind = 'sid' AND value = $3)
+             OR (kind = 'nonce' AND value = $5))) THEN 1 ELSE 0 END",
     )
     .bind(&subject.issuer)
     .bind(&subject.subject)
@@ -358,48 +361,45 @@ pub(super) async fn is_ended(
 }
 
 async fn end(
-    transaction: &mut SqliteConnection,
+    transaction: &mut AnyConnection,
     ending: &Ending<'_>,
     now: Timestamp,
 ) -> Result<Vec<EndedSession>, StoreFault> {
-    let mut live = QueryBuilder::<Sqlite>::new("UPDATE sessions SET revoked_at = ");
-    live.push_bind(now.micros());
-    live.push(" WHERE revoked_at IS NULL AND expires_at > ").push_bind(now.micros());
-    let issuer = match *ending {
+    let (issuer, sid, person, before) = match *ending {
         Ending::Person { issuer, subject, before, all } => {
             note(transaction, (issuer, "person", subject), before, now).await?;
-            let before = if all { i64::MAX } else { before.micros() };
-            dismiss_all(transaction, issuer, (None, Some(subject))).await?;
-            note_known(transaction, issuer, (None, Some(subject)), before, now).await?;
-            live.push(" AND issuer = ").push_bind(issuer);
-            live.push(" AND person = ").push_bind(subject);
-            live.push(" AND signed_in_at <= ").push_bind(before);
-            issuer
+            (issuer, None, Some(subject), if all { i64::MAX } else { before.micros() })
         }
         Ending::Session { issuer, sid, subject, before } => {
             note(transaction, (issuer, "sid", sid), before, now).await?;
-            dismiss_all(transaction, issuer, (Some(sid), subject)).await?;
-            note_known(transaction, issuer, (Some(sid), subject), before.micros(), now).await?;
-            live.push(" AND issuer = ").push_bind(issuer);
-            live.push(" AND (sid = ").push_bind(sid);
             if let Some(subject) = subject {
                 note(transaction, (issuer, "unnamed", subject), before, now).await?;
-                live.push(" OR (sid IS NULL AND person = ").push_bind(subject);
-                live.push(" AND signed_in_at <= ").push_bind(before.micros()).push(")");
             }
-            live.push(")");
-            issuer
+            (issuer, Some(sid), subject, before.micros())
         }
     };
-    live.push(" RETURNING token_digest, device, subject, nonce");
-    let rows: Vec<EndedRow> = live.build_query_as().fetch_all(&mut *transaction).await?;
+    dismiss_all(transaction, issuer, (sid, person)).await?;
+    note_known(transaction, issuer, (sid, person), before, now).await?;
+    let rows: Vec<EndedRow> = sqlx::query_as(
+        "UPDATE sessions SET revoked_at = $1
+         WHERE revoked_at IS NULL AND expires_at > $1 AND issuer = $2
+           AND (sid = $3 OR (person = $4 AND signed_in_at <= $5 AND ($3 IS NULL OR sid IS NULL)))
+         RETURNING token_digest, device, subject, nonce",
+    )
+    .bind(now.micros())
+    .bind(issuer)
+    .bind(sid)
+    .bind(person)
+    .bind(before)
+    .fetch_all(&mut *transaction)
+    .await?;
     let what = serde_json::to_string(&EventKind::SignInEnded).unwrap_or_default();
     let mut ended = Vec::new();
     for (token, device, subject, nonce) in rows {
         if let Some(nonce) = nonce {
             note(transaction, (issuer, "nonce", &nonce), now, now).await?;
         }
-        sqlx::query("INSERT INTO events (at, device, session, what) VALUES (?, ?, ?, ?)")
+        sqlx::query("INSERT INTO events (at, device, session, what) VALUES ($1, $2, $3, $4)")
             .bind(now.micros())
             .bind(&device)
             .bind(token)
@@ -415,15 +415,16 @@ async fn end(
 }
 
 async fn note(
-    connection: &mut SqliteConnection,
+    connection: &mut AnyConnection,
     (issuer, kind, value): (&str, &str, &str),
     before: Timestamp,
     now: Timestamp,
 ) -> Result<(), StoreFault> {
     sqlx::query(
-        "INSERT INTO ended_sign_ins (issuer, kind, value, before, at) VALUES (?, ?, ?, ?, ?)
+        "INSERT INTO ended_sign_ins (issuer, kind, value, before, at) VALUES ($1, $2, $3, $4, $5)
          ON CONFLICT (issuer, kind, value) DO UPDATE
-         SET before = max(before, excluded.before), at = max(at, excluded.at)",
+         SET before = CASE WHEN excluded.before > ended_sign_ins.before THEN excluded.before ELSE ended_sign_ins.before END,
+             at = CASE WHEN excluded.at > ended_sign_ins.at THEN excluded.at ELSE ended_sign_ins.at END",
     )
     .bind(issuer)
     .bind(kind)

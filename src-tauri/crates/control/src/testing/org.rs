@@ -18,7 +18,8 @@ use url::Url;
 use super::{CLIENT_ID, StandInProvider};
 use crate::admin::{Answer, Ask, AskFault, Secret, ask};
 use crate::author::{Documents, RootPlan, SignPlan, check, new_root, sign};
-use crate::{Filter, MasterKey, Published, Running, ServeConfig, start};
+use crate::store::Store;
+use crate::{Database, Filter, MasterKey, Published, Running, ServeConfig, start};
 
 /// The secret of the warehouse's analyst account.
 pub const ANALYST_SECRET: &str = "postgres://analyst:an-analyst's-password@db/warehouse";
@@ -66,7 +67,13 @@ pub struct ServedOrg {
     otlp: Option<Url>,
     /// Whom connectors' programs run as.
     commands_user: String,
+    database: Database,
+    /// What the database lives in, if it is no file.
+    _kept: Option<Kept>,
 }
+
+/// What ends with the organisation.
+pub type Kept = Box<dyn std::any::Any + Send + Sync>;
 
 fn key(seed: u8) -> SigningKey {
     SigningKey::from_seed(&[seed; 32])
@@ -75,34 +82,62 @@ fn key(seed: u8) -> SigningKey {
 impl ServedOrg {
     /// Published, and with both accounts stored.
     pub async fn new() -> Self {
-        let mut org = Self::unpublished(None).await;
-        org.publish(|_| ()).await.expect("publishes");
+        Self::unpublished(None).await.begun().await
+    }
+
+    /// Published, and with both accounts stored.
+    #[must_use]
+    pub async fn begun(mut self) -> Self {
+        self.publish(|_| ()).await.expect("publishes");
         for (id, secret) in [("warehouse-analyst", ANALYST_SECRET), ("warehouse-finance", FINANCE_SECRET)] {
-            org.put_credential(id, secret).await;
+            self.put_credential(id, secret).await;
         }
-        org
+        self
     }
 
     /// Served, but nothing is published.
     pub async fn unpublished(otlp: Option<Url>) -> Self {
-        Self::with_commands_user(otlp, os::current_user().1).await
+        Self::served_on(None, otlp, os::current_user().1).await
     }
 
     /// The same, where connectors' programs run as this user.
     pub async fn with_commands_user(otlp: Option<Url>, commands_user: String) -> Self {
+        Self::served_on(None, otlp, commands_user).await
+    }
+
+    /// The same on a database that is there already; on a file of its own without one.
+    pub async fn unpublished_on(database: Option<(Database, Kept)>, otlp: Option<Url>) -> Self {
+        Self::served_on(database, otlp, os::current_user().1).await
+    }
+
+    async fn served_on(database: Option<(Database, Kept)>, otlp: Option<Url>, commands_user: String) -> Self {
         let dir = tempfile::tempdir().expect("a directory");
         let idp = StandInProvider::start().await.expect("a provider");
-        let running = serve(dir.path(), otlp.clone(), &commands_user, 0).await;
+        let (database, kept) = match database {
+            Some((database, kept)) => (database, Some(kept)),
+            None => (Database::Sqlite(dir.path().join("data/control.sqlite")), None),
+        };
+        let running = serve(dir.path(), &database, otlp.clone(), &commands_user, 0).await;
+        let published = BTreeMap::new();
         Self {
             dir,
             idp,
             running,
             root_version: 1,
-            published: BTreeMap::new(),
+            published,
             rollout: None,
             otlp,
             commands_user,
+            database,
+            _kept: kept,
         }
+    }
+
+    /// Changes the database behind the server's back.
+    pub async fn tamper(&self, sql: &'static str) {
+        let store = Store::open(&self.database).await.expect("opens");
+        store.tamper(sql).await;
+        store.close().await;
     }
 
     /// Ends the server and starts it again on the same data and port.
@@ -110,7 +145,8 @@ impl ServedOrg {
     pub async fn restart(mut self) -> Self {
         let port = self.running.address.port();
         self.running.stop().await;
-        self.running = serve(self.dir.path(), self.otlp.clone(), &self.commands_user, port).await;
+        self.running =
+            serve(self.dir.path(), &self.database, self.otlp.clone(), &self.commands_user, port).await;
         self
     }
 
@@ -268,9 +304,16 @@ impl ServedOrg {
     }
 }
 
-async fn serve(data: &Path, otlp_url: Option<Url>, commands_user: &str, port: u16) -> Running {
+async fn serve(
+    data: &Path,
+    database: &Database,
+    otlp_url: Option<Url>,
+    commands_user: &str,
+    port: u16,
+) -> Running {
     let config = ServeConfig {
         data: data.join("data"),
+        database: database.clone(),
         listen: ([127, 0, 0, 1], port).into(),
         public_url: None,
         admin_socket: None,

@@ -3,7 +3,7 @@
 use control::admin::{Answer, Ask, AskFault, CredentialAccess};
 use org_protocol::HaltTarget;
 
-use crate::harness::{Org, signed_in};
+use crate::harness::{Org, served, signed_in};
 
 async fn access(org: &Org, id: &str) -> Result<CredentialAccess, AskFault> {
     match org.ask(&Ask::ShowCredential { id: id.parse().expect("an id") }).await? {
@@ -18,7 +18,7 @@ fn names(access: &CredentialAccess) -> Vec<&str> {
 
 #[tokio::test]
 async fn it_sees_who_may_use_an_account_by_the_policy_and_the_last_claims_of_each() {
-    let org = Org::new().await;
+    let org = served().await;
     signed_in(&org, "alice", &["analysts"]).await;
     signed_in(&org, "bob", &["analysts", "finance"]).await;
     signed_in(&org, "eve", &["visitors"]).await;

@@ -3,7 +3,7 @@
 use control::admin::{Answer, Ask, AskFault, Secret, ask};
 use secrecy::SecretString;
 
-use crate::harness::{Org, signed_in};
+use crate::harness::{Org, served, signed_in};
 
 fn code(outcome: Result<impl std::fmt::Debug, AskFault>) -> String {
     match outcome {
@@ -14,7 +14,7 @@ fn code(outcome: Result<impl std::fmt::Debug, AskFault>) -> String {
 
 #[tokio::test]
 async fn a_broken_or_older_publication_changes_nothing() {
-    let mut org = Org::new().await;
+    let mut org = served().await;
     let status = async |org: &Org| {
         let answer = org.ask(&Ask::Status).await.expect("answers");
         let Answer::Published(published) = answer else { panic!("{answer:?}") };
@@ -38,7 +38,7 @@ async fn a_broken_or_older_publication_changes_nothing() {
 
 #[tokio::test]
 async fn every_act_and_every_question_is_a_record() {
-    let org = Org::new().await;
+    let org = served().await;
     let device = signed_in(&org, "alice", &["analysts"]).await;
     org.ask(&Ask::RevokeDevice { id: device.id.expect("enrolled") }).await.expect("revokes");
     org.records(control::Filter { user: Some("alice".to_owned()), ..Default::default() }).await;
@@ -61,7 +61,7 @@ async fn every_act_and_every_question_is_a_record() {
 
 #[tokio::test]
 async fn credentials_are_listed_without_their_secrets_and_counted() {
-    let org = Org::new().await;
+    let org = served().await;
     org.put_credential("warehouse-analyst", "another").await;
     let Answer::Credentials { credentials } = org.ask(&Ask::ListCredentials).await.expect("answers") else {
         panic!("another answer");
@@ -80,7 +80,7 @@ async fn credentials_are_listed_without_their_secrets_and_counted() {
 
 #[tokio::test]
 async fn the_chains_are_unbroken_and_tampering_is_found() {
-    let org = Org::new().await;
+    let org = served().await;
     signed_in(&org, "alice", &["analysts"]).await;
     let verify = async |org: &Org| {
         let answer = org.ask(&Ask::VerifyAudit).await.expect("answers");
@@ -90,16 +90,14 @@ async fn the_chains_are_unbroken_and_tampering_is_found() {
     assert!(verify(&org).await.is_good());
     // A reader of the file cannot take a record out unseen.
     let sql = "DELETE FROM records WHERE seq = 3";
-    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(org.data("control.sqlite"));
-    let mut connection = sqlx::ConnectOptions::connect(&options).await.expect("connects");
-    sqlx::query(sql).execute(&mut connection).await.expect("tampers");
+    org.tamper(sql).await;
     assert!(!verify(&org).await.is_good());
 }
 
 #[tokio::test]
 async fn nonsense_is_answered_and_a_second_server_is_refused() {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-    let org = Org::new().await;
+    let org = served().await;
     let mut stream = tokio::net::UnixStream::connect(&org.running.admin_socket).await.expect("connects");
     stream.write_all(b"{\"ask\":\"take_over\"}").await.expect("writes");
     stream.shutdown().await.expect("ends");
@@ -109,6 +107,7 @@ async fn nonsense_is_answered_and_a_second_server_is_refused() {
 
     let config = control::ServeConfig {
         data: org.data(""),
+        database: control::Database::Sqlite(org.data("another.sqlite")),
         listen: "127.0.0.1:0".parse().expect("an address"),
         public_url: None,
         admin_socket: None,
@@ -126,6 +125,7 @@ async fn plain_http_never_leaves_the_machine() {
     let dir = tempfile::tempdir().expect("a directory");
     let config = |listen: &str, public: Option<&str>| control::ServeConfig {
         data: dir.path().join("data"),
+        database: control::Database::Sqlite(dir.path().join("control.sqlite")),
         listen: listen.parse().expect("an address"),
         public_url: public.map(|url| url.parse().expect("a URL")),
         admin_socket: None,

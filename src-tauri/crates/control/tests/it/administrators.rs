@@ -7,7 +7,7 @@ use org_protocol::{HaltTarget, NonceSeed};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::harness::{Device, Org, now, read};
+use crate::harness::{Device, Org, now, read, served};
 
 const ROLES: &str = r#"
 [administrators]
@@ -19,7 +19,7 @@ device_admin = ["helpdesk"]
 
 /// An organisation that has administrators.
 async fn org() -> Org {
-    let mut org = Org::new().await;
+    let mut org = served().await;
     org.publish(with_roles).await.expect("publishes");
     org
 }

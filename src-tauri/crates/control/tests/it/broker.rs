@@ -6,7 +6,7 @@ use org_protocol::{BROKER_CONTEXT_HEADER, BROKER_FORMAT, BrokerContext};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::harness::{Org, modern, signed_in};
+use crate::harness::{Org, modern, served, signed_in};
 
 fn text(answer: &Value) -> &str {
     answer["result"]["content"][0]["text"].as_str().unwrap_or_else(|| panic!("{answer}"))
@@ -29,7 +29,7 @@ async fn eventually(org: &Org, call: CallId, count: usize) -> Vec<Value> {
 
 #[tokio::test]
 async fn a_call_is_made_with_the_account_that_policy_permits() {
-    let org = Org::new().await;
+    let org = served().await;
     let alice = signed_in(&org, "alice", &["analysts"]).await;
     let (status, answer) = alice.call("query", json!({"sql": "select 1"})).await;
     assert_eq!(status, StatusCode::OK);
@@ -45,7 +45,7 @@ async fn a_call_is_made_with_the_account_that_policy_permits() {
 
 #[tokio::test]
 async fn numbers_pass_to_the_digit() {
-    let org = Org::new().await;
+    let org = served().await;
     let alice = signed_in(&org, "alice", &["analysts"]).await;
     let context = BrokerContext {
         format: BROKER_FORMAT,
@@ -71,7 +71,7 @@ async fn numbers_pass_to_the_digit() {
 
 #[tokio::test]
 async fn the_control_plane_decides_again() {
-    let org = Org::new().await;
+    let org = served().await;
     let alice = signed_in(&org, "alice", &["analysts"]).await;
     let call = CallId::new();
     let (status, answer) = alice.call_as(call, "query", json!({"sql": "drop table x"})).await;
@@ -88,7 +88,7 @@ async fn the_control_plane_decides_again() {
 
 #[tokio::test]
 async fn the_intent_comes_before_the_outcome_under_the_device_s_call_id() {
-    let org = Org::new().await;
+    let org = served().await;
     let alice = signed_in(&org, "alice", &["analysts"]).await;
     let call = CallId::new();
     alice.call_as(call, "query", json!({"sql": "select 1"})).await;
@@ -104,7 +104,7 @@ async fn the_intent_comes_before_the_outcome_under_the_device_s_call_id() {
 
 #[tokio::test]
 async fn sessions_are_shared_by_calls_of_one_person_and_by_nobody_else() {
-    let org = Org::new().await;
+    let org = served().await;
     let alice = signed_in(&org, "alice", &["analysts"]).await;
     let bob = signed_in(&org, "bob", &["analysts"]).await;
     let process = async |device: &crate::harness::Device<'_>| {
@@ -120,7 +120,7 @@ async fn sessions_are_shared_by_calls_of_one_person_and_by_nobody_else() {
 
 #[tokio::test]
 async fn a_connector_that_dies_is_said_and_started_again() {
-    let org = Org::new().await;
+    let org = served().await;
     let alice = signed_in(&org, "alice", &["analysts"]).await;
     let call = CallId::new();
     let (status, answer) = alice.call_as(call, "crash", json!({})).await;
@@ -135,7 +135,7 @@ async fn a_connector_that_dies_is_said_and_started_again() {
 
 #[tokio::test]
 async fn a_missing_secret_and_an_unknown_connector_are_said() {
-    let org = Org::new().await;
+    let org = served().await;
     let id = "warehouse-analyst".parse().expect("an id");
     org.ask(&control::admin::Ask::RemoveCredential { id }).await.expect("removes");
     let alice = signed_in(&org, "alice", &["analysts"]).await;
@@ -155,7 +155,7 @@ async fn a_missing_secret_and_an_unknown_connector_are_said() {
 
 #[tokio::test]
 async fn tools_are_listed_as_policy_lets_them_be_seen() {
-    let org = Org::new().await;
+    let org = served().await;
     let list = async |user: &str, groups: &[&str]| {
         let device = signed_in(&org, user, groups).await;
         let context = BrokerContext {
@@ -184,7 +184,7 @@ async fn tools_are_listed_as_policy_lets_them_be_seen() {
 
 #[tokio::test]
 async fn the_secret_is_nowhere_in_the_clear() {
-    let org = Org::new().await;
+    let org = served().await;
     let alice = signed_in(&org, "alice", &["analysts"]).await;
     alice.call("query", json!({"sql": "x"})).await;
     alice.call("crash", json!({})).await;
@@ -235,7 +235,7 @@ async fn http_connector() -> String {
 
 async fn with_http(path: &str) -> Org {
     let url = http_connector().await + path;
-    let mut org = Org::new().await;
+    let mut org = served().await;
     org.publish(|folder| {
         let spec = format!(
             "title = \"Warehouse\"\nurl = \"{url}\"\ncredential = {{ kind = \"brokered\", credentials = [\"warehouse-finance\", \"warehouse-analyst\"] }}\n"

@@ -6,7 +6,7 @@ use org_protocol::EVENTS_PATH;
 use reqwest::{Method, StatusCode};
 use secrecy::ExposeSecret as _;
 
-use crate::harness::{Device, Org, read, signed_in};
+use crate::harness::{Device, Org, read, served, signed_in};
 
 fn code<T>(outcome: Result<T, (StatusCode, String)>) -> String {
     match outcome {
@@ -40,7 +40,7 @@ async fn listed(org: &Org, id: DeviceId) -> control::Device {
 
 #[tokio::test]
 async fn of_two_that_hold_one_key_both_are_stopped_and_it_is_recorded() {
-    let org = Org::new().await;
+    let org = served().await;
     let mut device = signed_in(&org, "alice", &["analysts"]).await;
     assert_eq!(opens(&mut device).await, "accepted", "its own secret follows");
     let mut copy = device.copy();
@@ -61,7 +61,7 @@ async fn of_two_that_hold_one_key_both_are_stopped_and_it_is_recorded() {
 
 #[tokio::test]
 async fn of_answers_that_overtake_each_other_any_may_have_been_the_one_that_arrived() {
-    let org = Org::new().await;
+    let org = served().await;
     let mut device = signed_in(&org, "alice", &["analysts"]).await;
     assert_eq!(opens(&mut device).await, "accepted");
     let (mut first, mut second) = (device.copy(), device.copy());
@@ -73,7 +73,7 @@ async fn of_answers_that_overtake_each_other_any_may_have_been_the_one_that_arri
 
 #[tokio::test]
 async fn a_copy_that_shows_no_secret_is_noticed_and_running_sessions_end() {
-    let org = Org::new().await;
+    let org = served().await;
     let mut device = signed_in(&org, "alice", &["analysts"]).await;
     assert_eq!(opens(&mut device).await, "accepted");
     let mut copy = device.copy();
@@ -85,7 +85,7 @@ async fn a_copy_that_shows_no_secret_is_noticed_and_running_sessions_end() {
 
 #[tokio::test]
 async fn an_answer_that_is_lost_makes_no_copy_of_a_device() {
-    let org = Org::new().await;
+    let org = served().await;
     let mut device = signed_in(&org, "alice", &["analysts"]).await;
     for _ in 0..3 {
         let kept = device.secret.clone();
@@ -98,7 +98,7 @@ async fn an_answer_that_is_lost_makes_no_copy_of_a_device() {
 
 #[tokio::test]
 async fn a_device_that_never_shows_a_secret_goes_on_as_an_older_version_does() {
-    let org = Org::new().await;
+    let org = served().await;
     let mut device = signed_in(&org, "alice", &["analysts"]).await;
     for _ in 0..3 {
         device.secret = None;
@@ -108,7 +108,7 @@ async fn a_device_that_never_shows_a_secret_goes_on_as_an_older_version_does() {
 
 #[tokio::test]
 async fn where_tokens_are_required_only_machines_that_show_a_good_one_are_enrolled() {
-    let mut org = Org::new().await;
+    let mut org = served().await;
     org.publish(|folder| {
         let file = folder.join("org.toml");
         let text = std::fs::read_to_string(&file).expect("reads");

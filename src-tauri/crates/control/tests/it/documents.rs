@@ -4,7 +4,7 @@ use org_protocol::{Freshness, TrustState};
 use reqwest::StatusCode;
 use serde_json::Value;
 
-use crate::harness::{Org, now};
+use crate::harness::{Org, now, served, unpublished};
 
 async fn get(org: &Org, path: &str) -> (StatusCode, Vec<u8>) {
     let answer = reqwest::Client::new().get(org.url(path)).send().await.expect("answers");
@@ -13,7 +13,7 @@ async fn get(org: &Org, path: &str) -> (StatusCode, Vec<u8>) {
 
 #[tokio::test]
 async fn a_desktop_comes_from_the_fingerprint_to_the_bundle() {
-    let org = Org::new().await;
+    let org = served().await;
     let (_, discovery) = get(&org, ".well-known/deskgate").await;
     let discovery: Value = serde_json::from_slice(&discovery).expect("JSON");
     let fingerprint = discovery["root_key_fingerprint"].as_str().expect("text").parse().expect("a digest");
@@ -32,7 +32,7 @@ async fn a_desktop_comes_from_the_fingerprint_to_the_bundle() {
 
 #[tokio::test]
 async fn what_is_known_is_not_sent_again() {
-    let org = Org::new().await;
+    let org = served().await;
     let first = reqwest::Client::new().get(org.url("v1/manifest.json")).send().await.expect("answers");
     let tag = first.headers()["etag"].clone();
     let again = reqwest::Client::new().get(org.url("v1/manifest.json")).header("if-none-match", tag.clone());
@@ -45,7 +45,7 @@ async fn what_is_known_is_not_sent_again() {
 
 #[tokio::test]
 async fn nothing_else_is_served() {
-    let org = Org::new().await;
+    let org = served().await;
     for path in ["v1/bundles/..%2fmanifest.json", "v1/root/x", "v1/credentials", "", "v1/bundles/"] {
         assert_eq!(get(&org, path).await.0, StatusCode::NOT_FOUND, "{path}");
     }
@@ -53,7 +53,7 @@ async fn nothing_else_is_served() {
 
 #[tokio::test]
 async fn health_is_told_before_and_after_publishing() {
-    let org = Org::unpublished(None).await;
+    let org = unpublished(None).await;
     let (status, body) = get(&org, "healthz").await;
     let health: Value = serde_json::from_slice(&body).expect("JSON");
     assert_eq!((status, health["published"].as_bool()), (StatusCode::OK, Some(false)));
@@ -62,7 +62,7 @@ async fn health_is_told_before_and_after_publishing() {
 
 #[tokio::test]
 async fn the_document_that_names_deskgate_at_connectors_is_served_where_it_is_named() {
-    let mut org = Org::new().await;
+    let mut org = served().await;
     assert_eq!(
         get(&org, "deskgate/client.json").await.0,
         StatusCode::NOT_FOUND,

@@ -4,7 +4,7 @@ use control::admin::Ask;
 use org_protocol::{ENROL_PATH, EVENTS_PATH, SESSION_PATH};
 use reqwest::{Method, StatusCode};
 
-use crate::harness::{Device, Org, now, read, signed_in};
+use crate::harness::{Device, Org, now, read, served, signed_in, unpublished};
 
 fn code<T>(outcome: Result<T, (StatusCode, String)>) -> (u16, String) {
     match outcome {
@@ -19,7 +19,7 @@ fn refusal(status: u16, code: &str) -> (u16, String) {
 
 #[tokio::test]
 async fn a_device_is_enrolled_once_and_gets_sessions() {
-    let org = Org::new().await;
+    let org = served().await;
     let mut device = Device::new(&org);
     let session = device.sign_in("alice", &["analysts"]).await;
     assert_eq!(session.subject.subject, "alice");
@@ -39,7 +39,7 @@ async fn a_device_is_enrolled_once_and_gets_sessions() {
 
 #[tokio::test]
 async fn nothing_goes_before_the_policy_is_published() {
-    let org = Org::unpublished(None).await;
+    let org = unpublished(None).await;
     let mut device = Device::new(&org);
     let token = device.id_token("alice", &[]);
     assert_eq!(code(device.enrol(token).await), refusal(503, "not-published"));
@@ -47,7 +47,7 @@ async fn nothing_goes_before_the_policy_is_published() {
 
 #[tokio::test]
 async fn an_id_token_for_another_device_is_of_no_use() {
-    let org = Org::new().await;
+    let org = served().await;
     let other = Device::new(&org);
     let mut device = Device::new(&org);
     assert_eq!(code(device.enrol(other.id_token("alice", &[])).await), refusal(403, "id-token-not-bound"));
@@ -58,7 +58,7 @@ async fn an_id_token_for_another_device_is_of_no_use() {
 
 #[tokio::test]
 async fn a_session_needs_an_enrolled_device() {
-    let org = Org::new().await;
+    let org = served().await;
     let mut device = Device::new(&org);
     let token = device.id_token("alice", &[]);
     assert_eq!(code(device.open_session(token).await), refusal(403, "device-unknown"));
@@ -66,7 +66,7 @@ async fn a_session_needs_an_enrolled_device() {
 
 #[tokio::test]
 async fn a_token_without_nonce_renews_a_session_of_the_same_person_only() {
-    let org = Org::new().await;
+    let org = served().await;
     let mut device = signed_in(&org, "alice", &["analysts"]).await;
     let first = device.token.clone();
     let unbound = |user: &str| org.idp.token(&org.idp.claims(user, &["analysts"], None, now().seconds()));
@@ -79,7 +79,7 @@ async fn a_token_without_nonce_renews_a_session_of_the_same_person_only() {
 
 #[tokio::test]
 async fn a_revoked_device_is_out_at_once_and_stays_out() {
-    let org = Org::new().await;
+    let org = served().await;
     let mut device = signed_in(&org, "alice", &["analysts"]).await;
     let id = device.id.expect("enrolled");
     org.ask(&Ask::RevokeDevice { id }).await.expect("revokes");
@@ -93,7 +93,7 @@ async fn a_revoked_device_is_out_at_once_and_stays_out() {
 
 #[tokio::test]
 async fn proofs_are_needed_fitting_and_good_once() {
-    let org = Org::new().await;
+    let org = served().await;
     let device = signed_in(&org, "alice", &["analysts"]).await;
     let token = device.token.clone().expect("a session");
     let url = org.url(EVENTS_PATH);
@@ -134,7 +134,7 @@ async fn proofs_are_needed_fitting_and_good_once() {
 
 #[tokio::test]
 async fn a_replayed_proof_is_refused_after_a_restart_too() {
-    let org = Org::new().await;
+    let org = served().await;
     let device = signed_in(&org, "alice", &["analysts"]).await;
     let proof =
         device.proof_with(&Method::GET, &org.url(EVENTS_PATH), device.token.as_deref(), "0123456789abcdef");
@@ -157,7 +157,7 @@ async fn a_replayed_proof_is_refused_after_a_restart_too() {
 
 #[tokio::test]
 async fn bodies_that_are_not_understood_are_refused_without_echo() {
-    let org = Org::new().await;
+    let org = served().await;
     let device = Device::new(&org);
     for body in ["", "{", r#"{"format":1,"id_token":"SECRET","surprise":1}"#] {
         let answer = device.request(Method::POST, ENROL_PATH).body(body).send().await.expect("answers");

@@ -5,7 +5,7 @@ use futures_util::StreamExt as _;
 use org_protocol::{EVENTS_PATH, Event, EventKind};
 use reqwest::Method;
 
-use crate::harness::{Device, Org, now, signed_in};
+use crate::harness::{Device, now, served, signed_in};
 
 /// The `data:` lines of a stream as events.
 struct Stream {
@@ -56,7 +56,7 @@ fn updated(version: u64) -> EventKind {
 
 #[tokio::test]
 async fn a_new_stream_begins_with_everything_and_goes_on_with_changes() {
-    let mut org = Org::new().await;
+    let mut org = served().await;
     let device = signed_in(&org, "alice", &["analysts"]).await;
     let mut stream = Stream::open(&device, None).await;
     assert_eq!(stream.kinds(1).await, [EventKind::Resync]);
@@ -67,7 +67,7 @@ async fn a_new_stream_begins_with_everything_and_goes_on_with_changes() {
 
 #[tokio::test]
 async fn a_resumed_stream_has_no_gap_and_nothing_twice() {
-    let mut org = Org::new().await;
+    let mut org = served().await;
     for _ in 0..3 {
         org.publish(|_| ()).await.expect("publishes");
     }
@@ -80,7 +80,7 @@ async fn a_resumed_stream_has_no_gap_and_nothing_twice() {
 
 #[tokio::test]
 async fn a_revoked_device_hears_of_it_and_the_stream_ends() {
-    let org = Org::new().await;
+    let org = served().await;
     let device = signed_in(&org, "alice", &["analysts"]).await;
     let other = signed_in(&org, "bob", &["analysts"]).await;
     let mut stream = Stream::open(&device, None).await;
@@ -97,7 +97,7 @@ async fn a_revoked_device_hears_of_it_and_the_stream_ends() {
 
 #[tokio::test]
 async fn who_was_signed_out_hears_of_it_once_and_who_signs_in_again_does_not() {
-    let org = Org::new().await;
+    let org = served().await;
     let device = signed_in(&org, "alice", &["analysts"]).await;
     let mut stream = Stream::open(&device, None).await;
     stream.kinds(1).await;
@@ -122,7 +122,7 @@ async fn who_was_signed_out_hears_of_it_once_and_who_signs_in_again_does_not() {
 
 #[tokio::test]
 async fn streams_end_with_the_server() {
-    let org = Org::new().await;
+    let org = served().await;
     let device = signed_in(&org, "alice", &["analysts"]).await;
     let mut stream = Stream::open(&device, None).await;
     stream.kinds(1).await;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use control::admin::{Answer, Ask, AskFault};
 use org_protocol::{Envelope, MANIFEST_TYPE, Manifest, SigningKey};
 
-use crate::harness::{Device, Org};
+use crate::harness::{Device, Org, served};
 
 /// The next version with no other bundle than that of format 2, as documents for administrators.
 fn only_newest(org: &mut Org) -> BTreeMap<String, String> {
@@ -23,7 +23,7 @@ fn only_newest(org: &mut Org) -> BTreeMap<String, String> {
 
 #[tokio::test]
 async fn a_desktop_that_was_updated_says_so_and_one_that_was_not_holds_a_publication_up() {
-    let mut org = Org::new().await;
+    let mut org = served().await;
     let (second, third) = (only_newest(&mut org), only_newest(&mut org));
     let mut device = Device::new(&org);
     device.description.app_version = "0.0.9".to_owned();

@@ -8,7 +8,7 @@ use org_protocol::{EVENTS_PATH, HALTS_PATH, HaltTarget, Halts};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::harness::{Device, Org, read, signed_in};
+use crate::harness::{Device, Org, read, served, signed_in};
 
 async fn halt(org: &Org, target: HaltTarget) -> Result<Halted, AskFault> {
     let answer = org.ask(&Ask::Halt { target, reason: "It leaks".to_owned() }).await?;
@@ -28,7 +28,7 @@ fn code(answer: &Value) -> &str {
 
 #[tokio::test]
 async fn each_kind_of_halt_refuses_the_calls_that_it_hits_until_it_is_lifted() {
-    let org = Org::new().await;
+    let org = served().await;
     let alice = signed_in(&org, "alice", &["analysts"]).await;
     let bob = signed_in(&org, "bob", &["analysts", "finance"]).await;
     let calls = async || {
@@ -58,7 +58,7 @@ async fn each_kind_of_halt_refuses_the_calls_that_it_hits_until_it_is_lifted() {
 
 #[tokio::test]
 async fn a_refusal_says_so_and_is_recorded_under_the_halt_s_name() {
-    let org = Org::new().await;
+    let org = served().await;
     let alice = signed_in(&org, "alice", &["analysts"]).await;
     let target = HaltTarget::Connector { connector: "warehouse".parse().expect("an id") };
     let Halted { standing, known } = halt(&org, target).await.expect("stops");
@@ -80,7 +80,7 @@ async fn a_refusal_says_so_and_is_recorded_under_the_halt_s_name() {
 
 #[tokio::test]
 async fn a_call_under_way_is_broken_off_and_its_end_is_recorded_as_unknown() {
-    let org = Org::new().await;
+    let org = served().await;
     let alice = signed_in(&org, "alice", &["analysts"]).await;
     let call = CallId::new();
     let begun = async {
@@ -107,7 +107,7 @@ async fn a_call_under_way_is_broken_off_and_its_end_is_recorded_as_unknown() {
 
 #[tokio::test]
 async fn devices_are_told_at_once_and_only_what_concerns_them() {
-    let org = Org::new().await;
+    let org = served().await;
     let alice = signed_in(&org, "alice", &["analysts"]).await;
     let bob = signed_in(&org, "bob", &["analysts"]).await;
     let mut events = alice.request(Method::GET, EVENTS_PATH).send().await.expect("a stream");
@@ -127,7 +127,7 @@ async fn devices_are_told_at_once_and_only_what_concerns_them() {
 
 #[tokio::test]
 async fn halts_outlast_a_restart_and_what_is_misspelt_is_refused() {
-    let org = Org::new().await;
+    let org = served().await;
     let code = |outcome: Result<Halted, AskFault>| match outcome {
         Err(AskFault::Refused(advice)) => advice.code,
         other => panic!("{other:?}"),

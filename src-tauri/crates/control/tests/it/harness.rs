@@ -20,6 +20,16 @@ pub(crate) fn now() -> Timestamp {
     os::SystemClock.now()
 }
 
+/// An organisation on the database that this program tests, published and with both accounts stored.
+pub(crate) async fn served() -> Org {
+    unpublished(None).await.begun().await
+}
+
+/// The same before anything is published.
+pub(crate) async fn unpublished(otlp: Option<Url>) -> Org {
+    Org::unpublished_on(crate::database().await, otlp).await
+}
+
 /// An enrolled device on which `user` has signed in.
 pub(crate) async fn signed_in<'o>(org: &'o Org, user: &str, groups: &[&str]) -> Device<'o> {
     let mut device = Device::new(org);

@@ -13,7 +13,7 @@ use p256::ecdsa::{Signature, VerifyingKey};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
-use crate::harness::{Org, now, signed_in};
+use crate::harness::{Org, now, served, signed_in};
 
 /// The assertions that came, one a request; nothing where there was none.
 type Heard = Arc<Mutex<Vec<Option<String>>>>;
@@ -49,7 +49,7 @@ async fn connector() -> (String, Heard) {
 }
 
 async fn with_connector(url: &str, identity: &str) -> Org {
-    let mut org = Org::new().await;
+    let mut org = served().await;
     org.publish(|folder| {
         let spec = format!(
             "title = \"Warehouse\"\nurl = \"{url}\"\ncredential = {{ kind = \"brokered\", credentials = [\"warehouse-finance\", \"warehouse-analyst\"]{identity} }}\n"

@@ -6,7 +6,7 @@ use org_protocol::{EVENTS_PATH, SESSION_PATH};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::harness::{Device, Org, now, read, signed_in};
+use crate::harness::{Device, Org, now, read, served, signed_in, unpublished};
 
 const PATH: &str = "v1/oidc/backchannel-logout";
 
@@ -59,7 +59,7 @@ fn signs_in_anew<'o>(device: &Device<'o>) -> Device<'o> {
 
 #[tokio::test]
 async fn a_logout_ends_the_person_on_every_device_and_their_id_tokens_open_nothing_again() {
-    let org = Org::new().await;
+    let org = served().await;
     let mut one = signed_in(&org, "alice", &["analysts"]).await;
     let mut two = signed_in(&org, "alice", &["analysts"]).await;
     let bob = signed_in(&org, "bob", &["analysts"]).await;
@@ -87,7 +87,7 @@ async fn a_logout_ends_the_person_on_every_device_and_their_id_tokens_open_nothi
 
 #[tokio::test]
 async fn a_logout_outlives_a_restart() {
-    let org = Org::new().await;
+    let org = served().await;
     let device = signed_in(&org, "alice", &["analysts"]).await;
     let (key, seed) = (device.key.clone(), device.seed.clone());
     let cached = device.id_token("alice", &["analysts"]);
@@ -103,7 +103,7 @@ async fn a_logout_outlives_a_restart() {
 
 #[tokio::test]
 async fn a_logout_of_one_session_leaves_the_others() {
-    let org = Org::new().await;
+    let org = served().await;
     let mut devices = Vec::new();
     for sid in ["s1", "s2"] {
         let mut device = Device::new(&org);
@@ -124,7 +124,7 @@ async fn a_logout_of_one_session_leaves_the_others() {
 /// authenticated.
 #[tokio::test]
 async fn a_token_that_was_renewed_after_the_logout_is_as_old_as_its_sign_in() {
-    let org = Org::new().await;
+    let org = served().await;
     let mut device = Device::new(&org);
     let began = now().seconds() - 100;
     let first = id_token(&device, "alice", json!({"auth_time": began}));
@@ -136,7 +136,7 @@ async fn a_token_that_was_renewed_after_the_logout_is_as_old_as_its_sign_in() {
 
 #[tokio::test]
 async fn a_session_that_was_renewed_without_a_nonce_ends_with_the_sign_in_that_it_continues() {
-    let org = Org::new().await;
+    let org = served().await;
     let mut device = Device::new(&org);
     let token = id_token(&device, "alice", json!({"sid": "s1"}));
     device.enrol(token.clone()).await.expect("enrols");
@@ -153,7 +153,7 @@ async fn a_session_that_was_renewed_without_a_nonce_ends_with_the_sign_in_that_i
 
 #[tokio::test]
 async fn a_logout_token_presented_as_an_id_token_renews_nothing() {
-    let org = Org::new().await;
+    let org = served().await;
     let mut device = signed_in(&org, "alice", &["analysts"]).await;
     let claims = org.idp.logout_claims(Some("alice"), None, now().seconds());
     for token in [org.idp.logout_token(&claims), org.idp.token(&claims)] {
@@ -163,7 +163,7 @@ async fn a_logout_token_presented_as_an_id_token_renews_nothing() {
 
 #[tokio::test]
 async fn what_is_no_good_logout_token_ends_nobody_and_learns_nothing() {
-    let org = Org::new().await;
+    let org = served().await;
     let device = signed_in(&org, "alice", &["analysts"]).await;
     let good = |change: &dyn Fn(&mut Value)| {
         let mut claims = org.idp.logout_claims(Some("alice"), None, now().seconds());
@@ -199,7 +199,7 @@ async fn what_is_no_good_logout_token_ends_nobody_and_learns_nothing() {
 
 #[tokio::test]
 async fn a_replayed_logout_token_does_not_end_who_signed_in_again() {
-    let org = Org::new().await;
+    let org = served().await;
     let device = signed_in(&org, "alice", &["analysts"]).await;
     let token = logout(&org, Some("alice"), None);
     assert_eq!(log_out(&org, &token).await, 200);
@@ -212,13 +212,13 @@ async fn a_replayed_logout_token_does_not_end_who_signed_in_again() {
 
 #[tokio::test]
 async fn before_a_policy_is_published_nobody_is_logged_out() {
-    let org = Org::unpublished(None).await;
+    let org = unpublished(None).await;
     assert_eq!(log_out(&org, &logout(&org, Some("alice"), None)).await, 400);
 }
 
 #[tokio::test]
 async fn a_flood_of_forged_logouts_keeps_no_good_one_out() {
-    let org = Org::new().await;
+    let org = served().await;
     let device = signed_in(&org, "alice", &["analysts"]).await;
     let claims = org.idp.logout_claims(Some("alice"), None, now().seconds());
     let header = json!({"alg": "ES256", "kid": "nobody's", "typ": "logout+jwt"});
@@ -236,7 +236,7 @@ async fn a_flood_of_forged_logouts_keeps_no_good_one_out() {
 
 #[tokio::test]
 async fn an_administrator_signs_a_person_out_everywhere_by_mail_or_subject() {
-    let org = Org::new().await;
+    let org = served().await;
     for named in ["alice@example.test", "alice"] {
         let mut device = Device::new(&org);
         let token = id_token(&device, "alice", json!({"iat": now().seconds() + 2}));
@@ -263,7 +263,7 @@ async fn an_administrator_signs_a_person_out_everywhere_by_mail_or_subject() {
 
 #[tokio::test]
 async fn who_signs_out_is_out_here_and_their_id_token_with_them() {
-    let org = Org::new().await;
+    let org = served().await;
     let mut device = signed_in(&org, "alice", &["analysts"]).await;
     let other = signed_in(&org, "alice", &["analysts"]).await;
     let answer = device.request(Method::DELETE, SESSION_PATH).send().await.expect("answers");
@@ -281,7 +281,7 @@ async fn who_signs_out_is_out_here_and_their_id_token_with_them() {
 
 #[tokio::test]
 async fn a_logout_is_recorded_for_each_device_that_it_ended() {
-    let org = Org::new().await;
+    let org = served().await;
     let device = signed_in(&org, "alice", &["analysts"]).await;
     assert_eq!(log_out(&org, &logout(&org, Some("alice"), None)).await, 200);
     assert_eq!(log_out(&org, &logout(&org, Some("carol"), Some("s9"))).await, 200);

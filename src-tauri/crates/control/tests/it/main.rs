@@ -27,3 +27,9 @@ mod saml;
 mod schemas;
 mod sources;
 mod streams;
+
+/// A file beside the server's other data.
+#[expect(clippy::unused_async, reason = "the other database takes a while to start")]
+async fn database() -> Option<(control::Database, control::testing::Kept)> {
+    None
+}

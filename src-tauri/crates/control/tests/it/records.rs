@@ -7,7 +7,7 @@ use org_protocol::{
 };
 use reqwest::{Method, Response, StatusCode};
 
-use crate::harness::{Device, Org, read, signed_in};
+use crate::harness::{Device, read, served, signed_in};
 
 struct Chain {
     device: DeviceId,
@@ -58,7 +58,7 @@ async fn receipt(answer: Response) -> Head {
 
 #[tokio::test]
 async fn records_are_stored_once_and_acknowledged() {
-    let org = Org::new().await;
+    let org = served().await;
     let device = signed_in(&org, "alice", &["analysts"]).await;
     let mut chain = Chain::new(device.id.expect("enrolled"), Some("acme"), 3);
     assert_eq!(receipt(upload(&device, &chain.records[..2]).await).await, chain.records[1].link().head());
@@ -69,7 +69,7 @@ async fn records_are_stored_once_and_acknowledged() {
 
 #[tokio::test]
 async fn gaps_and_forks_are_refused_with_what_is_stored() {
-    let org = Org::new().await;
+    let org = served().await;
     let device = signed_in(&org, "alice", &["analysts"]).await;
     let id = device.id.expect("enrolled");
     let chain = Chain::new(id, Some("acme"), 3);
@@ -94,7 +94,7 @@ async fn gaps_and_forks_are_refused_with_what_is_stored() {
 
 #[tokio::test]
 async fn a_device_speaks_for_itself_and_for_this_organisation() {
-    let org = Org::new().await;
+    let org = served().await;
     let device = signed_in(&org, "alice", &["analysts"]).await;
     let id = device.id.expect("enrolled");
     for chain in [
@@ -110,7 +110,7 @@ async fn a_device_speaks_for_itself_and_for_this_organisation() {
 
 #[tokio::test]
 async fn edited_and_unreadable_batches_are_refused_whole() {
-    let org = Org::new().await;
+    let org = served().await;
     let device = signed_in(&org, "alice", &["analysts"]).await;
     let chain = Chain::new(device.id.expect("enrolled"), Some("acme"), 2);
     let edited = write_batch(&chain.records).replace("\"open_calls\":0", "\"open_calls\":7");
@@ -128,7 +128,7 @@ async fn edited_and_unreadable_batches_are_refused_whole() {
 
 #[tokio::test]
 async fn what_was_acknowledged_is_there_after_a_restart() {
-    let org = Org::new().await;
+    let org = served().await;
     let device = signed_in(&org, "alice", &["analysts"]).await;
     let chain = Chain::new(device.id.expect("enrolled"), Some("acme"), 3);
     receipt(upload(&device, &chain.records).await).await;

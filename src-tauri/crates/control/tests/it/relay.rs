@@ -9,7 +9,7 @@ use axum::{Json, Router};
 use serde_json::{Value, json};
 use url::Url;
 
-use crate::harness::{Org, signed_in};
+use crate::harness::{signed_in, unpublished};
 
 #[derive(Clone, Default)]
 struct Collector {
@@ -64,7 +64,7 @@ async fn take(State(collector): State<Collector>, Json(body): Json<Value>) -> (S
 async fn records_reach_the_collector_also_after_it_was_away() {
     let collector = Collector::default();
     let url = collector.clone().start().await;
-    let mut org = Org::unpublished(Some(url)).await;
+    let mut org = unpublished(Some(url)).await;
     org.publish(|_| ()).await.expect("publishes");
     signed_in(&org, "alice", &["analysts"]).await;
     collector.until("alice").await;

@@ -4,7 +4,7 @@ use org_protocol::{Envelope, Manifest};
 use reqwest::StatusCode;
 use serde_json::json;
 
-use crate::harness::{Org, signed_in};
+use crate::harness::{served, signed_in};
 
 const FORBID: &str = r#"
 @id("no-queries")
@@ -14,7 +14,7 @@ forbid (principal, action == Action::"warehouse/query", resource);
 
 #[tokio::test]
 async fn a_brokered_call_is_decided_by_the_bundle_of_the_device_that_asks() {
-    let mut org = Org::new().await;
+    let mut org = served().await;
     org.rollout = Some(50);
     let staged =
         org.signed(|folder| std::fs::write(folder.join("policies/more.cedar"), FORBID).expect("writes"));

@@ -6,7 +6,7 @@ use reqwest::StatusCode;
 use secrecy::SecretString;
 use serde_json::{Value, json};
 
-use crate::harness::{Org, signed_in};
+use crate::harness::{Org, served, signed_in};
 
 const NEW: &str = "postgres://analyst:another-password@db/warehouse";
 
@@ -49,7 +49,7 @@ fn choosy(folder: &std::path::Path) {
 
 #[tokio::test]
 async fn a_secret_that_its_connector_does_not_take_changes_nothing() {
-    let mut org = Org::new().await;
+    let mut org = served().await;
     org.publish(choosy).await.expect("publishes");
     let alice = signed_in(&org, "alice", &["analysts"]).await;
     let wrong = "postgres://analyst:wrong-password@db/warehouse";
@@ -73,7 +73,7 @@ async fn a_secret_that_its_connector_does_not_take_changes_nothing() {
 
 #[tokio::test]
 async fn calls_under_way_finish_on_the_earlier_secret_and_later_ones_use_the_new() {
-    let org = Org::new().await;
+    let org = served().await;
     let alice = signed_in(&org, "alice", &["analysts"]).await;
     let bob = signed_in(&org, "bob", &["analysts"]).await;
     bob.call("query", json!({"sql": "x"})).await;
@@ -105,7 +105,7 @@ async fn calls_under_way_finish_on_the_earlier_secret_and_later_ones_use_the_new
 
 #[tokio::test]
 async fn what_nothing_can_test_is_rotated_only_if_that_is_said() {
-    let mut org = Org::new().await;
+    let mut org = served().await;
     assert_eq!(code(rotated(&org, "nobody", NEW, false).await), "unknown");
     assert_eq!(code(rotated(&org, "warehouse-finance", "", false).await), "empty-secret");
     org.publish(|folder| {

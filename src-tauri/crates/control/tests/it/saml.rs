@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use testkit::{Browser, Employee, SamlIdp, SamlServiceProvider, SamlSettings};
 use url::Url;
 
-use crate::harness::{Device, Org};
+use crate::harness::{Device, Org, served, unpublished};
 
 const REDIRECT: &str = "http://127.0.0.1:40123/callback";
 const VERIFIER: &str = "a-verifier-of-more-than-forty-three-characters";
@@ -27,7 +27,7 @@ struct Scene {
 
 impl Scene {
     async fn new() -> Self {
-        let org = Org::unpublished(None).await;
+        let org = unpublished(None).await;
         let at = |path: &str| org.url(path).to_string();
         let provider = SamlServiceProvider { entity_id: at("v1/saml/metadata"), acs: at("v1/saml/acs") };
         let settings = SamlSettings { providers: vec![provider], ..SamlSettings::default() };
@@ -298,7 +298,7 @@ async fn two_certificates_serve_while_the_identity_provider_changes_its_key() {
 
 #[tokio::test]
 async fn the_provider_is_there_only_where_the_signed_content_names_it() {
-    let mut org = Org::new().await;
+    let mut org = served().await;
     for path in
         [".well-known/openid-configuration", "v1/oidc/keys.json", "v1/oidc/authorize", "v1/saml/metadata"]
     {

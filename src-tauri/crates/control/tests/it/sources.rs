@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use testkit::{Idp, IdpSettings, Mail, ServiceClient, ServiceProof};
 use url::Url;
 
-use crate::harness::{Device, Org, signed_in};
+use crate::harness::{Device, Org, served, signed_in};
 
 const SECRET: &str = "robot-S3cret+/=%";
 const MAIL: &str = "connectors/warehouse.toml";
@@ -30,7 +30,7 @@ async fn peers() -> Peers {
     let settings = IdpSettings { services, access_token: Duration::from_secs(90), ..IdpSettings::default() };
     let idp = Idp::start(&settings).await.expect("a provider");
     let mail = Mail::start(&idp).await.expect("the mail");
-    let mut org = Org::new().await;
+    let mut org = served().await;
     org.publish(|folder| write_mail(folder, mail.url())).await.expect("publishes");
     Peers { idp, mail, org }
 }
@@ -151,7 +151,7 @@ async fn a_token_for_each_person_is_had_in_exchange_for_the_server_s_word_about_
 #[tokio::test]
 async fn what_is_made_for_the_occasion_is_used_and_redacted_like_a_stored_secret() {
     let vault = StandInVault::start().await.expect("listens");
-    let org = Org::new().await;
+    let org = served().await;
     put(&org, "the-vault-token", vault.source("postgres://${username:url}:${password:url}@db/warehouse"))
         .await
         .expect("stores");

@@ -5,7 +5,7 @@ use org_protocol::{BROKER_CONTEXT_HEADER, BROKER_FORMAT, BrokerContext};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::harness::{Device, Org, modern, signed_in};
+use crate::harness::{Device, modern, served, signed_in};
 
 /// Calls as somebody who wants to hear of progress. The status, the kind of the answer and its text.
 async fn heard(device: &Device<'_>, sql: &str) -> (StatusCode, String, String) {
@@ -45,7 +45,7 @@ fn events(text: &str) -> Vec<(String, Value)> {
 
 #[tokio::test]
 async fn progress_comes_before_the_answer_and_without_the_secret() {
-    let org = Org::new().await;
+    let org = served().await;
     let alice = signed_in(&org, "alice", &["analysts"]).await;
     let (status, kind, text) = heard(&alice, "tell").await;
     assert_eq!((status, kind.as_str()), (StatusCode::OK, "text/event-stream"));
@@ -61,7 +61,7 @@ async fn progress_comes_before_the_answer_and_without_the_secret() {
 
 #[tokio::test]
 async fn a_call_that_fails_after_something_was_told_says_so_as_the_stream_s_end() {
-    let org = Org::new().await;
+    let org = served().await;
     let alice = signed_in(&org, "alice", &["analysts"]).await;
     let (status, _, text) = heard(&alice, "tell and die").await;
     assert_eq!(status, StatusCode::OK, "it had begun");
@@ -73,7 +73,7 @@ async fn a_call_that_fails_after_something_was_told_says_so_as_the_stream_s_end(
 
 #[tokio::test]
 async fn a_call_that_tells_nothing_is_answered_as_ever() {
-    let org = Org::new().await;
+    let org = served().await;
     let alice = signed_in(&org, "alice", &["analysts"]).await;
     let (status, kind, text) = heard(&alice, "select 1").await;
     assert_eq!((status, kind.as_str()), (StatusCode::OK, "application/json"));

@@ -214,7 +214,10 @@ impl Catalog {
     }
 
     /// How what a connector lists stands.
-    fn list_state(&self, id: &AccountId) -> ListState {
+    fn list_state(&self, offering: &Offering, id: &AccountId) -> ListState {
+        if offering.rests(id).is_some() {
+            return ListState::Resting;
+        }
         match self.outage(id) {
             None => ListState::Current,
             Some(outage) if self.grace_left(&outage).is_zero() => {
@@ -240,7 +243,9 @@ impl Catalog {
     fn withdrawn(&self, offering: &Offering) -> Withdrawn {
         let outages = listed_here(offering).filter_map(|id| Some((id, self.outage(id)?)));
         let over = outages.filter(|(_, outage)| self.grace_left(outage).is_zero());
-        over.map(|(id, outage)| (id.clone(), withdrawal(&outage))).collect()
+        let silent = over.map(|(id, outage)| (id.clone(), withdrawal(&outage)));
+        let resting = offering.accounts.keys().filter_map(|id| Some((id.clone(), offering.rests(id)?)));
+        silent.chain(resting).collect()
     }
 
     /// When the next list is withdrawn.
@@ -249,14 +254,14 @@ impl Catalog {
         outages.map(|outage| self.grace_left(&outage)).filter(|left| !left.is_zero()).min()
     }
 
-    fn tell_status(&self, id: &AccountId) {
+    fn tell_status(&self, offering: &Offering, id: &AccountId) {
         // What was listed in the name of an account that is gone by now makes nobody signed in again.
         let mut status = connector_status(&self.connectors.health(id));
         if status == ConnectorStatus::Ready && self.accounts.is_signed_out(id) {
             status = ConnectorStatus::SignInNeeded;
         }
         self.tell.event(Event::ConnectorStatus { connector: id.clone(), status });
-        self.tell.event(Event::ConnectorList { connector: id.clone(), list: self.list_state(id) });
+        self.tell.event(Event::ConnectorList { connector: id.clone(), list: self.list_state(offering, id) });
     }
 
     /// The connector's tools that are offered: accepted, unchanged, and still there as far as is known.
@@ -266,7 +271,7 @@ impl Catalog {
         id: &AccountId,
         spec: &ConnectorSpec,
     ) -> Vec<(ToolName, Box<RawValue>)> {
-        self.tell_status(id);
+        self.tell_status(offering, id);
         let listing = self.connectors.listing(id);
         let (accepted, held) = match &offering.by {
             By::Organisation(managed) => accepted_by_organisation(managed, id, listing.as_deref()),
@@ -363,7 +368,7 @@ impl Catalog {
         };
         self.tell_configured(basis, &snapshot);
         for id in offering.accounts.keys() {
-            self.tell_status(id);
+            self.tell_status(offering, id);
         }
         self.tell.event(Event::Policy(PolicyState {
             version: offering.version.label.clone(),

@@ -7,8 +7,8 @@ use issuer::{Named, NamedClient};
 use model::{AccountId, Advice, ConnectorId, Digest, ServerId, Timestamp, ToolName};
 use org::Applied;
 use org_protocol::{
-    AssistantSpec, ClaimTypes, ClientMetadataUrl, ConnectorSpec, PinnedTools, ServerSpec, SignInHost,
-    SignInSurface, accounts_in_use,
+    AssistantSpec, ClaimTypes, ClientMetadataUrl, ConnectorSpec, InGrace, PinnedTools, ServerSpec,
+    SignInHost, SignInSurface, accounts_in_use,
 };
 use policy::{Policy, PolicyFault, PolicyInput, PolicyVersion};
 use serde_json::value::RawValue;
@@ -16,13 +16,10 @@ use url::Url;
 
 use super::settings::{Loaded, OrganisationSettings};
 use crate::state::{Mode, Organisation};
+use crate::words;
 
 /// The accepted tools of each connector, as far as each account has them.
 pub(crate) type Accepted = BTreeMap<AccountId, Vec<(ToolName, Box<RawValue>)>>;
-
-/// What helps where a policy is not to be obeyed.
-pub(crate) const RENEWAL: &str =
-    "Connect to the network; it is renewed by itself. If it is not, tell your IT department.";
 
 /// What is offered, and under which policy.
 #[derive(Debug, Clone)]
@@ -185,6 +182,15 @@ impl Offering {
         }
     }
 
+    /// Why nothing of a connector is offered while the policy has run out and is still obeyed, where that is so.
+    pub(crate) fn rests(&self, account: &AccountId) -> Option<Advice> {
+        let (Validity::Grace { .. }, By::Organisation(managed)) = (&self.validity, &self.by) else {
+            return None;
+        };
+        let spec = self.accounts.get(account).filter(|spec| spec.in_grace() == InGrace::Rest)?;
+        Some(words::rests(&spec.title, &managed.organisation.name))
+    }
+
     /// The policy, checked against the tools that were accepted. Large sets take a while, so this happens beside the
     /// runtime: calls do not wait for it.
     ///
@@ -293,7 +299,7 @@ pub(crate) fn expired(organisation: &str, since: Timestamp) -> Advice {
         "policy-expired",
         format!("The policy of {organisation} expired at {since}."),
         "Until it is renewed no call is made.",
-        RENEWAL,
+        words::RENEWAL,
     )
 }
 

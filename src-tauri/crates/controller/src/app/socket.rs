@@ -419,7 +419,7 @@ impl Desk {
             }
         }
         let now = self.clock.now();
-        for outage in state.connectors.values().filter_map(|it| words::outage(it, now)) {
+        for outage in state.connectors.values().filter_map(|it| words::outage(&state, it, now)) {
             text.push_str(&format!("\n! {outage}"));
         }
         for advice in state.advice() {

@@ -198,6 +198,8 @@ pub enum ListState {
         /// Since when it does not answer.
         since: Timestamp,
     },
+    /// The organisation's policy has run out, and nothing of this connector is offered until it is renewed.
+    Resting,
 }
 
 /// An assistant that was allowed to use a virtual server.

@@ -330,6 +330,8 @@ pub enum ListKind {
     Kept,
     /// Nothing of it is offered until the connector answers.
     Withdrawn,
+    /// Nothing of it is offered until the organisation's policy is renewed.
+    Resting,
 }
 
 /// What a connector's log holds from some entry on.

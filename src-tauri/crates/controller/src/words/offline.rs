@@ -4,6 +4,10 @@ use model::{Advice, Timestamp};
 
 use crate::state::{AppState, Freshness};
 
+/// What helps where a policy is not to be obeyed.
+pub(crate) const RENEWAL: &str =
+    "Connect to the network; it is renewed by itself. If it is not, tell your IT department.";
+
 /// That the policy has run out and is still obeyed; nothing where it is in force, or where no call is made any more.
 pub fn grace(state: &AppState, now: Timestamp) -> Option<String> {
     let until = state.in_grace()?;
@@ -21,6 +25,16 @@ pub(crate) fn grace_begins(state: &AppState, until: Timestamp, now: Timestamp) -
         format!("What {} has decided has run out, and could not be renewed.", super::organisation(state)),
         format!("It is obeyed for {} more; then no call is made.", super::left(until, now)),
         "Connect to the network; it is renewed by itself.",
+    )
+}
+
+/// That a connector is not used while the policy has run out.
+pub(crate) fn rests(title: &str, organisation: &str) -> Advice {
+    Advice::new(
+        "connector-rests",
+        format!("{title} rests: what {organisation} has decided has run out, and could not be renewed."),
+        format!("{organisation} lets it be used only while its decisions are fresh."),
+        RENEWAL,
     )
 }
 

@@ -19,7 +19,7 @@ pub enum SignInSurface {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OfflineRules {
-    /// Hours that the last good policy is obeyed after its expiry.
+    /// Hours that the last good policy is obeyed after its expiry. Which connectors are used then, their `in_grace` says.
     pub grace_hours: u32,
 }
 
@@ -27,6 +27,17 @@ impl Default for OfflineRules {
     fn default() -> Self {
         Self { grace_hours: 72 }
     }
+}
+
+/// What becomes of a connector while the policy has run out and is still obeyed.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum InGrace {
+    /// It is used as before.
+    Use,
+    /// Nothing of it is offered until the policy is renewed.
+    Rest,
 }
 
 /// Which devices are enrolled, beside whether somebody signs in on them.

@@ -153,6 +153,9 @@ pub struct IntentRecord {
     pub policy: PolicyReference,
     /// The rules that determined the decision.
     pub rules: Vec<String>,
+    /// The rules that are only observed (`@observe`) and would have refused the call.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub observed: Vec<String>,
     /// Which credential is used, never the secret: a reference such as `shared:warehouse-analyst`, `user` for the person's own
     /// account at the connector, `user:shared-inbox` for another one of theirs.
     pub credential: String,

@@ -126,6 +126,7 @@ fn cred(text: &str) -> model::CredentialId {
 
 pub(crate) fn connector(credential: CredentialSpec) -> ConnectorSpec {
     ConnectorSpec {
+        in_grace: None,
         title: "A connector".to_owned(),
         url: None,
         command: vec!["program".to_owned()],

@@ -160,3 +160,28 @@ fn what_never_reached_a_policy_is_said_in_words() {
     let none = Policy::deny_all(model::Advice::new("none", "There is no policy.", "", ""));
     assert_eq!(explain(&none, &user, "desk mail/search", "{}").note.as_deref(), Some("There is no policy."));
 }
+
+#[test]
+fn a_forbid_that_is_only_observed_is_told_with_its_place_and_refuses_nothing() {
+    let tried = "\n@id(\"tried\")\n@reason(\"Ten are enough.\")\n@observe\nforbid (principal, action == Action::\"mail/search\", resource)\nwhen { context.input has limit && context.input.limit > 0 };\n";
+    let policy = desk().policy(&format!("{POLICIES}{tried}"));
+    let finance = user("u", &["finance"]);
+    let explanation = explain(&policy, &finance, "desk mail/search", r#"{"query": "q", "limit": 1}"#);
+    assert!(explanation.permitted);
+    assert_eq!(explanation.observed.iter().map(policy::RuleId::as_str).collect::<Vec<_>>(), ["tried"]);
+    let text = explanation.to_string();
+    let line = POLICIES.lines().count() + 2;
+    assert!(
+        text.contains(&format!("  - only observed, else this would be refused: forbid tried (policies/desk.cedar:{line}) — Ten are enough.")),
+        "{text}"
+    );
+    // What enforcing would refuse because it cannot be read is told as well.
+    let explanation = explain(&policy, &finance, "desk mail/send", r#"{"to": []}"#);
+    assert_eq!(explanation.observed, [], "about another tool");
+    let explanation =
+        explain(&policy, &user("u", &["sales"]), "desk mail/search", r#"{"query": "q", "limit": 11}"#);
+    assert!(
+        !explanation.permitted && explanation.observed.is_empty(),
+        "what is refused anyway is not observed"
+    );
+}

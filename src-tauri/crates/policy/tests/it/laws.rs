@@ -435,4 +435,50 @@ proptest! {
             prop_assert_eq!(outcome(&one, &what), outcome(&other, &what), "{}", what);
         }
     }
+
+    /// A forbid that is only observed decides nothing, and tells exactly those calls that it would have refused or made with
+    /// another credential.
+    #[test]
+    fn observing_decides_nothing_and_tells_what_enforcing_would_change(
+        rules in rules(),
+        tried in prop::collection::vec(rule(Just("forbid")), 1..3),
+        subject in subject(),
+        moment in moment(),
+        (mut arguments, declared) in (arguments(), prop::bool::weighted(0.8)),
+    ) {
+        if !declared {
+            arguments["undeclared"] = json!(1);
+        }
+        let with = |mark: &str| {
+            let tried = tried.iter().enumerate().map(|(at, rule)| format!("@id(\"tried{at}\") {mark} {rule}"));
+            compile(&named(&rules).into_iter().chain(tried).collect::<Vec<_>>())
+        };
+        let (Some(before), Some(observed), Some(enforced)) = (compile(&named(&rules)), with("@observe"), with("")) else {
+            return Err(TestCaseError::reject("never applies"));
+        };
+        for server_id in ["desk", "analyst"] {
+            prop_assert_eq!(
+                before.listed(&subject, &server(server_id), &moment),
+                observed.listed(&subject, &server(server_id), &moment)
+            );
+            for thing in things(server_id) {
+                let what = format!("{server_id} {thing}");
+                prop_assert_eq!(
+                    said(&before, &subject, &moment, &what, &arguments),
+                    said(&observed, &subject, &moment, &what, &arguments),
+                    "{}", what
+                );
+                prop_assert_eq!(
+                    shown(&before, &subject, &moment, &what),
+                    shown(&observed, &subject, &moment, &what)
+                );
+                let ask = |policy: &Policy| with_question_at(&moment, &subject, &what, &arguments.to_string(), |question| policy.decide(question));
+                let Ok(permit) = ask(&observed) else { continue };
+                let changes = ask(&enforced).map_or(true, |enforced| enforced.credential() != permit.credential());
+                prop_assert_eq!(!permit.observed().is_empty(), changes, "{} {:?}\n{}\n{}", what, permit, named(&rules).join("\n"), tried.join("\n"));
+                let told = with_question_at(&moment, &subject, &what, &arguments.to_string(), |question| observed.explain(question));
+                prop_assert_eq!(permit.observed(), told.observed);
+            }
+        }
+    }
 }

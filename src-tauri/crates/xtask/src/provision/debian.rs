@@ -18,13 +18,14 @@ const BUILD: &[&str] = &[
     "python3-venv",
 ];
 
-/// To run and to test: a display, a session bus, a keychain, a panel, a notification daemon, a database, PHP for a SAML
+/// To run and to test: a display, a session bus, a keychain, a panel, a notification daemon, a database, a clock that can be moved, PHP for a SAML
 /// identity provider.
 const RUN: &[&str] = &[
     "adwaita-icon-theme",
     "at-spi2-core",
     "dbus",
     "dunst",
+    "faketime",
     "fonts-dejavu-core",
     "gnome-keyring",
     "libnotify-bin",

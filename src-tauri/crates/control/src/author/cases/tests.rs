@@ -17,7 +17,8 @@ fn said(cases: &str) -> Result<usize, Vec<String>> {
     std::fs::remove_dir_all(org.join("tests")).expect("the example has tests");
     std::fs::create_dir(org.join("tests")).expect("makes a folder");
     let forbid = "@id(\"no-secrets\")\n@reason(\"No.\")\nforbid (principal, action == Action::\"files/read_text_file\", resource) when { context.input.path like \"*secret*\" };\n";
-    std::fs::write(org.join("policies/more.cedar"), forbid).expect("writes");
+    let tried = "@id(\"no-drafts\")\n@observe\nforbid (principal, action == Action::\"files/read_text_file\", resource) when { context.input.path like \"*draft*\" };\n";
+    std::fs::write(org.join("policies/more.cedar"), format!("{forbid}{tried}")).expect("writes");
     std::fs::write(org.join("tests/mine.toml"), format!("{PEOPLE}{cases}")).expect("writes");
     let examined = examine(&org);
     examined.map(|found| found.cases).map_err(|faults| faults.iter().map(ToString::to_string).collect())
@@ -36,8 +37,9 @@ fn cases_that_hold_are_counted() {
         case("ann", "a.txt", "expect = \"permit\"\nby = [\"staff-office\"]"),
         case("ann", "secret.txt", "expect = \"deny\"\nby = [\"no-secrets\"]\nat = \"2026-11-02T09:00:00Z\""),
         case("guest", "a.txt", "expect = \"deny\""),
+        case("ann", "draft.txt", "expect = \"permit\"\nobserved = [\"no-drafts\"]"),
     ];
-    assert_eq!(said(&cases.concat()), Ok(3));
+    assert_eq!(said(&cases.concat()), Ok(4));
 }
 
 #[test]
@@ -65,6 +67,14 @@ fn a_case_that_does_not_hold_is_told_with_line_decision_and_policy() {
     );
     let found = said(&case("ann", "a.txt", "expect = \"permit\"\ncredential = \"x\"")).expect_err("without");
     assert!(found[0].contains("with credential x, but policy permits it, by"), "{found:?}");
+    let observed = "expect = \"permit\"\nobserved = [\"no-drafts\"]";
+    let found = said(&case("ann", "a.txt", observed)).expect_err("no draft");
+    assert!(
+        found[0].contains("permitted and observed by \"no-drafts\", but policy permits it, by"),
+        "{found:?}"
+    );
+    let found = said(&case("ann", "draft.txt", "expect = \"deny\"")).expect_err("only observed");
+    assert!(found[0].ends_with("by \"staff-office\", observed by \"no-drafts\""), "{found:?}");
 }
 
 #[test]

@@ -3,7 +3,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::super::Ending;
-use super::super::tests::store;
+use super::super::tests::on_each;
 use super::*;
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -70,119 +70,136 @@ async fn renew(store: &Store, id: &str, presented: &str, next: &str, now: i64) -
 
 #[tokio::test]
 async fn a_question_is_answered_once_and_in_time() {
-    let (_dir, store) = store().await;
-    let relay = digest("relay");
-    store.ask_by_saml(relay, &question(), at(60), at(0)).await.expect("stores");
-    assert_eq!(store.take_question(digest("other"), at(1)).await.expect("reads"), None);
-    assert_eq!(store.take_question(relay, at(1)).await.expect("reads"), Some(question()));
-    assert_eq!(store.take_question(relay, at(1)).await.expect("reads"), None, "a second time");
-    store.ask_by_saml(relay, &question(), at(60), at(0)).await.expect("stores");
-    assert_eq!(store.take_question(relay, at(60)).await.expect("reads"), None, "too late");
+    on_each(async |store: Store| {
+        let relay = digest("relay");
+        store.ask_by_saml(relay, &question(), at(60), at(0)).await.expect("stores");
+        assert_eq!(store.take_question(digest("other"), at(1)).await.expect("reads"), None);
+        assert_eq!(store.take_question(relay, at(1)).await.expect("reads"), Some(question()));
+        assert_eq!(store.take_question(relay, at(1)).await.expect("reads"), None, "a second time");
+        store.ask_by_saml(relay, &question(), at(60), at(0)).await.expect("stores");
+        assert_eq!(store.take_question(relay, at(60)).await.expect("reads"), None, "too late");
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn a_flood_of_questions_keeps_nobody_out_and_nobody_waiting() {
-    let (_dir, store) = store().await;
-    let ask = async |name: &str| {
-        store.ask_by_saml(digest(name), &question(), at(600), at(0)).await.expect("stores");
-    };
-    let flood = async |name: &str, many: i64| {
-        sqlx::query(
-            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)
-             INSERT INTO saml_questions (relay, question, expires_at) SELECT ? || i, '{}', ? FROM n",
-        )
-        .bind(many)
-        .bind(name)
-        .bind(at(600).micros())
-        .execute(&store.quick)
-        .await
-        .expect("floods");
-    };
-    ask("early").await;
-    flood("a", MOST_QUESTIONS - 2).await;
-    ask("late").await;
-    assert_eq!(store.take_question(digest("early"), at(1)).await.expect("reads"), Some(question()));
+    on_each(async |store: Store| {
+        let ask = async |name: &str| {
+            store.ask_by_saml(digest(name), &question(), at(600), at(0)).await.expect("stores");
+        };
+        let flood = async |name: &str, many: i64| {
+            sqlx::query(
+                "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < $1)
+             INSERT INTO saml_questions (relay, question, expires_at) SELECT $2 || i, '{}', $3 FROM n",
+            )
+            .bind(many)
+            .bind(name)
+            .bind(at(600).micros())
+            .execute(&store.quick)
+            .await
+            .expect("floods");
+        };
+        ask("early").await;
+        flood("a", MOST_QUESTIONS - 2).await;
+        ask("late").await;
+        assert_eq!(store.take_question(digest("early"), at(1)).await.expect("reads"), Some(question()));
 
-    ask("pushed out").await;
-    flood("b", MOST_QUESTIONS).await;
-    ask("whoever comes").await;
-    let waiting: i64 = sqlx::query_scalar("SELECT count(*) FROM saml_questions")
-        .fetch_one(&store.quick)
-        .await
-        .expect("counts");
-    assert_eq!(waiting, MOST_QUESTIONS);
-    assert_eq!(store.take_question(digest("pushed out"), at(1)).await.expect("reads"), None);
-    assert_eq!(store.take_question(digest("whoever comes"), at(1)).await.expect("reads"), Some(question()));
+        ask("pushed out").await;
+        flood("b", MOST_QUESTIONS).await;
+        ask("whoever comes").await;
+        let waiting: i64 = sqlx::query_scalar("SELECT count(*) FROM saml_questions")
+            .fetch_one(&store.quick)
+            .await
+            .expect("counts");
+        assert_eq!(waiting, MOST_QUESTIONS);
+        assert_eq!(store.take_question(digest("pushed out"), at(1)).await.expect("reads"), None);
+        assert_eq!(
+            store.take_question(digest("whoever comes"), at(1)).await.expect("reads"),
+            Some(question())
+        );
+    })
+    .await;
 }
 
 /// The replay of a response, also after a restart of the server, and until it would be refused for its age.
 #[tokio::test]
 async fn what_was_believed_is_not_believed_again_after_a_restart() {
-    let (dir, store) = store().await;
-    assert!(begin(&store, "one", &["response", "assertion"]).await);
-    assert!(!begin(&store, "two", &["response", "another"]).await, "the response again");
-    assert!(!begin(&store, "two", &["another", "assertion"]).await, "the assertion in another response");
-    store.close().await;
-    let store = Store::open(&dir.path().join("control.sqlite")).await.expect("opens again");
-    assert!(!begin(&store, "two", &["response", "assertion"]).await, "after a restart");
-    store.forget_grants(at(599)).await.expect("forgets");
-    assert!(!begin(&store, "two", &["response", "assertion"]).await, "while it could be presented");
-    store.forget_grants(at(600)).await.expect("forgets");
-    assert!(begin(&store, "two", &["response", "assertion"]).await, "its age is for others to refuse");
-    assert!(begin(&store, "three", &["another"]).await, "what was not believed left no trace");
+    on_each(async |store: Store| {
+        assert!(begin(&store, "one", &["response", "assertion"]).await);
+        assert!(!begin(&store, "two", &["response", "another"]).await, "the response again");
+        assert!(!begin(&store, "two", &["another", "assertion"]).await, "the assertion in another response");
+        store.close().await;
+        let store = Store::open(&store.database).await.expect("opens again");
+        assert!(!begin(&store, "two", &["response", "assertion"]).await, "after a restart");
+        store.forget_grants(at(599)).await.expect("forgets");
+        assert!(!begin(&store, "two", &["response", "assertion"]).await, "while it could be presented");
+        store.forget_grants(at(600)).await.expect("forgets");
+        assert!(begin(&store, "two", &["response", "assertion"]).await, "its age is for others to refuse");
+        assert!(begin(&store, "three", &["another"]).await, "what was not believed left no trace");
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn a_code_that_comes_twice_ends_the_sign_in() {
-    let (_dir, store) = store().await;
-    begin(&store, "one", &[]).await;
-    assert!(redeem(&store, "one", "r1", 1).await);
-    assert!(!redeem(&store, "one", "evil", 2).await, "a second time");
-    assert!(!renew(&store, "one", "r1", "r2", 3).await, "nobody has it any more");
-    begin(&store, "two", &[]).await;
-    assert!(!redeem(&store, "two", "r1", 60).await, "too late");
+    on_each(async |store: Store| {
+        begin(&store, "one", &[]).await;
+        assert!(redeem(&store, "one", "r1", 1).await);
+        assert!(!redeem(&store, "one", "evil", 2).await, "a second time");
+        assert!(!renew(&store, "one", "r1", "r2", 3).await, "nobody has it any more");
+        begin(&store, "two", &[]).await;
+        assert!(!redeem(&store, "two", "r1", 60).await, "too late");
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn refresh_tokens_take_turns_and_a_lost_answer_loses_nothing() {
-    let (_dir, store) = store().await;
-    begin(&store, "one", &[]).await;
-    assert!(redeem(&store, "one", "r1", 1).await);
-    assert!(renew(&store, "one", "r1", "r2", 2).await);
-    assert!(renew(&store, "one", "r1", "r3", 3).await, "the answer with r2 was lost");
-    assert!(renew(&store, "one", "r3", "r4", 4).await);
-    assert!(renew(&store, "one", "r4", "r5", 5).await);
-    assert!(!renew(&store, "one", "r1", "evil", 6).await, "an old one: two have it");
-    assert!(!renew(&store, "one", "r5", "r6", 7).await, "so nobody has it");
+    on_each(async |store: Store| {
+        begin(&store, "one", &[]).await;
+        assert!(redeem(&store, "one", "r1", 1).await);
+        assert!(renew(&store, "one", "r1", "r2", 2).await);
+        assert!(renew(&store, "one", "r1", "r3", 3).await, "the answer with r2 was lost");
+        assert!(renew(&store, "one", "r3", "r4", 4).await);
+        assert!(renew(&store, "one", "r4", "r5", 5).await);
+        assert!(!renew(&store, "one", "r1", "evil", 6).await, "an old one: two have it");
+        assert!(!renew(&store, "one", "r5", "r6", 7).await, "so nobody has it");
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn a_token_whose_successor_was_used_ends_the_sign_in() {
-    let (_dir, store) = store().await;
-    begin(&store, "one", &[]).await;
-    assert!(redeem(&store, "one", "r1", 1).await);
-    assert!(renew(&store, "one", "r1", "r2", 2).await);
-    assert!(renew(&store, "one", "r1", "stolen", 3).await, "a thief comes after the person");
-    assert!(!renew(&store, "one", "r2", "r3", 4).await, "and is found out when the person comes back");
-    assert!(!renew(&store, "one", "stolen", "s2", 5).await);
+    on_each(async |store: Store| {
+        begin(&store, "one", &[]).await;
+        assert!(redeem(&store, "one", "r1", 1).await);
+        assert!(renew(&store, "one", "r1", "r2", 2).await);
+        assert!(renew(&store, "one", "r1", "stolen", 3).await, "a thief comes after the person");
+        assert!(!renew(&store, "one", "r2", "r3", 4).await, "and is found out when the person comes back");
+        assert!(!renew(&store, "one", "stolen", "s2", 5).await);
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn a_sign_in_ends_with_its_time_and_with_its_end_elsewhere() {
-    let (_dir, store) = store().await;
-    for id in ["one", "two"] {
-        begin(&store, id, &[]).await;
-        assert!(redeem(&store, id, id, 1).await);
-    }
-    assert!(!renew(&store, "one", "one", "r2", 3600).await, "its time is over");
-    let ending = Ending::Person {
-        issuer: "https://control.acme.test",
-        subject: "alice",
-        before: at(0).plus(MINUTE),
-        all: true,
-    };
-    store.end_sign_ins(&ending, at(10)).await.expect("ends");
-    assert!(!renew(&store, "two", "two", "r2", 11).await, "an administrator has ended it");
-    begin(&store, "three", &[]).await;
-    assert!(!redeem(&store, "three", "r1", 12).await, "nor does its code begin it again");
+    on_each(async |store: Store| {
+        for id in ["one", "two"] {
+            begin(&store, id, &[]).await;
+            assert!(redeem(&store, id, id, 1).await);
+        }
+        assert!(!renew(&store, "one", "one", "r2", 3600).await, "its time is over");
+        let ending = Ending::Person {
+            issuer: "https://control.acme.test",
+            subject: "alice",
+            before: at(0).plus(MINUTE),
+            all: true,
+        };
+        store.end_sign_ins(&ending, at(10)).await.expect("ends");
+        assert!(!renew(&store, "two", "two", "r2", 11).await, "an administrator has ended it");
+        begin(&store, "three", &[]).await;
+        assert!(!redeem(&store, "three", "r1", 12).await, "nor does its code begin it again");
+    })
+    .await;
 }

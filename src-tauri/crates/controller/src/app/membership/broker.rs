@@ -150,6 +150,7 @@ mod tests {
             process: None,
             policy: audit::PolicyReference { label: "1".to_owned(), digest: permit.version().digest },
             rules: Vec::new(),
+            observed: Vec::new(),
             credential: "shared:analyst".to_owned(),
             arguments: journal.summary("{}", false),
         };

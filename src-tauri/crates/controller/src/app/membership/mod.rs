@@ -253,6 +253,7 @@ impl Source {
             tell: parts.tell.clone(),
             journal: parts.journal.clone(),
             lamp: Lamp::new(parts.tell.clone()),
+            clock: Lamp::new(parts.tell.clone()),
             nudge,
         };
         // Before the first call, and whether or not the server answers, what was in force is obeyed.

@@ -10,7 +10,7 @@ use org_protocol::Freshness;
 use tokio::sync::{Notify, watch};
 
 use super::Provider;
-use crate::app::offering::{Offering, RENEWAL, Validity, expired};
+use crate::app::offering::{Offering, Validity, expired};
 use crate::app::settings::OrganisationSettings;
 use crate::app::tell::{Lamp, Tell};
 use crate::event::Event;
@@ -36,6 +36,8 @@ pub(super) struct Follower {
     pub(super) tell: Tell,
     pub(super) journal: Journal,
     pub(super) lamp: Lamp,
+    /// The clock was set back.
+    pub(super) clock: Lamp,
     /// Something may be new.
     pub(super) nudge: Arc<Notify>,
 }
@@ -163,14 +165,15 @@ impl Follower {
     }
 
     /// Says what is offered now, and for how long that can be relied on.
-    async fn publish(&self) -> Duration {
+    async fn publish(&mut self) -> Duration {
         let Some(applied) = &self.applied else {
             self.publish_nothing();
             return Duration::MAX;
         };
         let grace = Duration::from_secs(u64::from(applied.content.org.offline.grace_hours) * HOUR);
         let validity = validity(self.org.freshness(grace).await, grace, &applied.content.org.name);
-        let aging = aging(&validity, self.tell.now());
+        self.clock.show(self.org.clock_set_back().map(|by| clock_set_back(by, &applied.content.org.name)));
+        let aging = aging(&validity, self.org.aged());
         let news = {
             let now = self.offerings.borrow();
             now.version.digest != applied.digest || now.validity != validity
@@ -206,6 +209,16 @@ impl Refused {
     }
 }
 
+/// The words for a clock that was set back while the organisation does not answer.
+fn clock_set_back(by: Duration, organisation: &str) -> Advice {
+    Advice::new(
+        "clock-set-back",
+        format!("This computer's clock was set back by {}.", crate::words::span(by)),
+        format!("What {organisation} has decided is no younger for that: its time runs on."),
+        "Set the clock, and connect to the network.",
+    )
+}
+
 /// When a policy's validity changes by itself.
 fn aging(validity: &Validity, now: Timestamp) -> Duration {
     match validity {
@@ -228,9 +241,11 @@ fn validity(freshness: Freshness, grace: Duration, organisation: &str) -> Validi
             format!("This computer's clock is wrong: it is later than {known}."),
             "Set the clock.",
         ),
-        Freshness::Revoked => {
-            denied("policy-revoked", format!("{organisation} has withdrawn its policy."), RENEWAL)
-        }
+        Freshness::Revoked => denied(
+            "policy-revoked",
+            format!("{organisation} has withdrawn its policy."),
+            crate::words::RENEWAL,
+        ),
     }
 }
 

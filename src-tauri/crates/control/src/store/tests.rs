@@ -1,0 +1,114 @@
+//! A database of each kind for the tests of what is kept in it, and that the two are the same.
+
+use super::*;
+
+/// Runs a test on an empty database of each kind.
+pub(crate) async fn on_each(test: impl AsyncFn(Store)) {
+    let dir = tempfile::tempdir().expect("a directory");
+    test(opened(&Database::Sqlite(dir.path().join("control.sqlite"))).await).await;
+    let postgres = testkit::Database::start().await.expect("PostgreSQL starts");
+    test(opened(&postgres.url().parse().expect("an address")).await).await;
+}
+
+/// An empty SQLite database, for what is asked of both elsewhere.
+pub(crate) async fn store() -> (tempfile::TempDir, Store) {
+    let dir = tempfile::tempdir().expect("a directory");
+    let store = opened(&Database::Sqlite(dir.path().join("control.sqlite"))).await;
+    (dir, store)
+}
+
+pub(super) async fn opened(database: &Database) -> Store {
+    Store::open(database).await.expect("opens")
+}
+
+#[tokio::test]
+async fn the_own_id_stays() {
+    on_each(async |store: Store| {
+        let id = store.own_device().await.expect("an id");
+        store.close().await;
+        let again = opened(&store.database).await;
+        assert_eq!(again.own_device().await.expect("the id"), id);
+    })
+    .await;
+}
+
+/// Name of the table, name of the column, whether it has a value always, and what it holds.
+type Columns = Vec<(String, String, bool, String)>;
+
+/// What each migration makes in the one database, its namesake makes in the other.
+#[tokio::test]
+async fn both_databases_end_in_the_same_tables_and_columns() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let sqlite = opened(&Database::Sqlite(dir.path().join("control.sqlite"))).await;
+    let rows: Vec<(String, String, i64, i64, String)> = sqlx::query_as(
+        "SELECT t.name, c.name, c.\"notnull\", c.pk, c.type FROM sqlite_master t JOIN pragma_table_info(t.name) c
+         WHERE t.type = 'table' AND t.name NOT LIKE 'sqlite%' AND t.name NOT LIKE '_sqlx%' ORDER BY t.name, c.name",
+    )
+    .fetch_all(&sqlite.readers)
+    .await
+    .expect("reads");
+    let of_sqlite: Columns = rows
+        .into_iter()
+        .map(|(table, column, not_null, key, kind)| (table, column, not_null != 0 || key != 0, kind))
+        .collect();
+
+    let cluster = testkit::Database::start().await.expect("PostgreSQL starts");
+    let postgres = opened(&cluster.url().parse().expect("an address")).await;
+    let rows: Vec<(String, String, String, String)> = sqlx::query_as(
+        "SELECT table_name::text, column_name::text, is_nullable::text, data_type::text FROM information_schema.columns
+         WHERE table_schema = 'public' AND table_name NOT LIKE '\\_sqlx%'
+         ORDER BY table_name::text COLLATE \"C\", column_name::text COLLATE \"C\"",
+    )
+    .fetch_all(&postgres.readers)
+    .await
+    .expect("reads");
+    let same_kind = |kind: String| match kind.as_str() {
+        "bigint" => "INTEGER".to_owned(),
+        "text" => "TEXT".to_owned(),
+        "bytea" => "BLOB".to_owned(),
+        _ => kind,
+    };
+    let of_postgres: Columns = rows
+        .into_iter()
+        .map(|(table, column, nullable, kind)| (table, column, nullable == "NO", same_kind(kind)))
+        .collect();
+    assert!(of_sqlite.len() > 100, "{of_sqlite:?}");
+    assert_eq!(of_sqlite, of_postgres);
+
+    let applied = "SELECT version FROM _sqlx_migrations ORDER BY version";
+    let versions = async |store: &Store| -> Vec<i64> {
+        sqlx::query_scalar(applied).fetch_all(&store.readers).await.expect("reads")
+    };
+    assert_eq!(versions(&sqlite).await, versions(&postgres).await);
+}
+
+/// A transaction that read before another wrote does not write over it.
+#[tokio::test]
+async fn who_writes_waits_for_whoever_writes() {
+    on_each(async |store: Store| {
+        let other = opened(&store.database).await;
+        let count = async |store: &Store| {
+            for _ in 0..20 {
+                let mut transaction = store.write().await.expect("begins");
+                let known: Option<i64> =
+                    sqlx::query_scalar("SELECT last_id FROM relays WHERE receiver = 'count'")
+                        .fetch_optional(&mut *transaction)
+                        .await
+                        .expect("reads");
+                let statement = match known {
+                    None => "INSERT INTO relays (receiver, last_id) VALUES ('count', $1)",
+                    Some(_) => "UPDATE relays SET last_id = $1 WHERE receiver = 'count'",
+                };
+                sqlx::query(statement)
+                    .bind(known.unwrap_or(0) + 1)
+                    .execute(&mut *transaction)
+                    .await
+                    .expect("writes");
+                transaction.commit().await.expect("commits");
+            }
+        };
+        tokio::join!(count(&store), count(&other));
+        assert_eq!(store.relayed("count").await.expect("reads"), 40);
+    })
+    .await;
+}
