@@ -67,6 +67,12 @@ impl Fault {
         Self { after: Some(wait.as_secs().saturating_add(1)), ..self }
     }
 
+    /// The same as the end of a stream that had begun with success.
+    pub(crate) fn told(&self) -> String {
+        let body = ErrorBody { error: self.advice.clone() };
+        serde_json::json!({ "status": self.status.as_u16(), "body": body }).to_string()
+    }
+
     pub(crate) fn internal() -> Self {
         let advice = Advice::new(
             "server-fault",

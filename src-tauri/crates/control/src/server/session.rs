@@ -97,7 +97,7 @@ pub(super) async fn open(
 impl Plane {
     /// Follows a device's secret, and gives the next. Where two hold its key, both are stopped and it is recorded.
     async fn follow(&self, device: &Device, shown: Option<&str>, subject: &Subject) -> Result<String, Fault> {
-        let (key, id) = (self.broker.master(), device.id);
+        let (key, id) = (self.credentials.master(), device.id);
         let shown = shown.map(|secret| Shown {
             digest: Digest::of(secret.as_bytes()),
             place: device_secret::place(key, id, secret),

@@ -17,10 +17,12 @@ mod events;
 mod grants;
 mod halts;
 mod leases;
+mod people;
 mod proofs;
 mod records;
 mod replicas;
 mod revocations;
+mod rotation;
 mod sessions;
 
 use std::str::FromStr;

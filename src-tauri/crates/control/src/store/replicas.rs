@@ -142,7 +142,7 @@ mod tests {
             store.halt(&target, &Default::default(), "", "uid 0", NOW).await.expect("stops");
             let halted = store.progress().await.expect("reads");
             assert_ne!(halted, begun);
-            let secret = super::super::SealedCredential { version: 1, sealed: vec![1] };
+            let secret = super::super::SealedCredential { version: 1, sealed: vec![1], source: None };
             let id = "warehouse".parse().expect("an id");
             store.put_credential(&id, &secret, NOW).await.expect("stores");
             let stored = store.progress().await.expect("reads");

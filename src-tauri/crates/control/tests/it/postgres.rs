@@ -1,6 +1,7 @@
 //! The same on PostgreSQL: whatever asks the database anything.
 #![expect(clippy::expect_used, clippy::panic, reason = "a test that cannot go on ends at once")]
 
+mod access;
 mod administration;
 mod administrators;
 mod broker;
@@ -17,6 +18,7 @@ mod relay;
 mod replicas;
 mod restoring;
 mod rollout;
+mod rotation;
 mod saml;
 
 /// A cluster of its own.

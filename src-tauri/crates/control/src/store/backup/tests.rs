@@ -13,7 +13,7 @@ const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
 
 /// Something of several kinds.
 async fn fill(store: &Store) -> DeviceId {
-    let secret = SealedCredential { version: 3, sealed: vec![0, 1, 254, 255] };
+    let secret = SealedCredential { version: 3, sealed: vec![0, 1, 254, 255], source: None };
     store.put_credential(&"warehouse".parse().expect("an id"), &secret, NOW).await.expect("stores");
     record(store).await
 }
