@@ -271,6 +271,7 @@ async fn clear_away(plane: Arc<Plane>) {
             _ = stopping.wait_for(|stopping| *stopping) => return,
         }
         plane.broker.end_idle();
+        plane.credentials.forget_ended();
         if let Err(fault) = plane.stopped.refresh(&plane.store).await {
             tracing::error!(%fault, "what is stopped is not known");
         }

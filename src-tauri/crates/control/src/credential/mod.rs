@@ -224,6 +224,16 @@ impl Credentials {
         }
     }
 
+    /// Forgets what has ended by itself.
+    pub(crate) fn forget_ended(&self) {
+        let now = self.clock.boot_time();
+        let is_over =
+            |kept: &Option<Kept>| kept.as_ref().is_none_or(|kept| kept.end.is_some_and(|end| end <= now));
+        self.lock_kept().retain(|_, slot| {
+            Arc::strong_count(slot) > 1 || slot.try_lock().map_or(true, |kept| !is_over(&kept))
+        });
+    }
+
     /// Forgets what was fetched for a credential: it is another one, or was not taken.
     pub(crate) fn forget(&self, id: &CredentialId) {
         let slots: Vec<Slot> =
