@@ -9,7 +9,7 @@ use hpke::aead::AesGcm256;
 use hpke::kdf::HkdfSha256;
 use hpke::kem::DhP256HkdfSha256;
 use hpke::{Deserializable as _, Kem, OpModeS, Serializable as _};
-use model::{Advice, ConnectorId, ForPerson, LeaseId, Subject, Timestamp};
+use model::{Advice, ConnectorId, ForPerson, LeaseId, Subject};
 use org_protocol::dpop::Jwk;
 use org_protocol::{CredentialSpec, LEASE_FORMAT, LEASE_INFO, Lease, LeaseFault, LeaseRequest, LeaseTerms};
 use policy::{Circumstance, Policy};
@@ -189,7 +189,7 @@ impl Plane {
             let (plane, ended) = (Arc::clone(self), ended.clone());
             // Its device is not kept waiting for the source.
             tokio::spawn(async move {
-                if let Err(fault) = plane.taken_back(&ended, now).await {
+                if let Err(fault) = plane.taken_back(&ended).await {
                     tracing::error!(%fault, lease = %ended.id, "that a secret was taken back could not be written down");
                 }
             });
@@ -199,10 +199,10 @@ impl Plane {
     }
 
     /// Ends a secret that was lent at its source. Only then it is not exposed.
-    async fn taken_back(&self, ended: &LiveLease, noted: Timestamp) -> Result<(), LendFault> {
+    async fn taken_back(&self, ended: &LiveLease) -> Result<(), LendFault> {
         let done = self.credentials.take_back(ended.id).await;
         if done {
-            self.store.not_exposed(&ended.credential, noted).await?;
+            self.store.lease_secret_ended(ended.id, &ended.credential, self.clock.now()).await?;
         }
         let event = record(AuditEvent::LeaseSecretRevoked, ended).with("revoked", done.to_string());
         self.journal.event(event).await?;
@@ -230,7 +230,9 @@ impl Plane {
             }
         }
         let held: Vec<LeaseId> = self.store.leases(now).await?.into_iter().map(|lease| lease.id).collect();
-        self.credentials.take_back_all_but(&held).await;
+        let plane = Arc::clone(self);
+        // What is to be ended within seconds does not wait for somebody else's server.
+        tokio::spawn(async move { plane.credentials.take_back_all_but(&held).await });
         Ok(())
     }
 }

@@ -134,7 +134,7 @@ impl Credentials {
                 return Ok(kept.current.clone());
             }
         }
-        let source: Arc<dyn Source> = source::open(stored, &self.http)?.into();
+        let source: Arc<dyn Source> = source::open(*stored, &self.http)?.into();
         let fetched = source.fetch(Some(whose)).await?;
         let before = slot.take();
         let generation = self.generation(before.as_ref(), &fetched);
@@ -170,7 +170,7 @@ impl Credentials {
         if renews {
             return Ok(self.renewed(lease).await);
         }
-        let source: Arc<dyn Source> = source::open(stored, &self.http)?.into();
+        let source: Arc<dyn Source> = source::open(*stored, &self.http)?.into();
         let Fetched { secret, life, hold } = source.fetch(Some(whose)).await?;
         let lent = Lent { secret: secret.clone(), life };
         let begun = self.clock.boot_time();
@@ -222,6 +222,16 @@ impl Credentials {
         for lease in over {
             self.take_back(lease).await;
         }
+    }
+
+    /// Forgets what has ended by itself.
+    pub(crate) fn forget_ended(&self) {
+        let now = self.clock.boot_time();
+        let is_over =
+            |kept: &Option<Kept>| kept.as_ref().is_none_or(|kept| kept.end.is_some_and(|end| end <= now));
+        self.lock_kept().retain(|_, slot| {
+            Arc::strong_count(slot) > 1 || slot.try_lock().map_or(true, |kept| !is_over(&kept))
+        });
     }
 
     /// Forgets what was fetched for a credential: it is another one, or was not taken.

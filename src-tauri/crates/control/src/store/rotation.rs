@@ -63,19 +63,33 @@ impl Store {
         Ok(leases)
     }
 
-    /// Takes back that a secret is known where it must not be used any more, as the ending of a lease at that time noted: its source
-    /// has ended it.
+    /// What was made for a lease was ended at its source. The credential is not exposed any more, unless another lease that was ended
+    /// left something behind.
     ///
     /// # Errors
     /// A [`StoreFault`].
-    pub(crate) async fn not_exposed(&self, id: &CredentialId, noted: Timestamp) -> Result<(), StoreFault> {
-        let noted = noted.micros();
-        self.run(
-            sqlx::query("UPDATE credentials SET exposed_at = NULL WHERE id = $1 AND exposed_at = $2")
-                .bind(id.as_str())
-                .bind(noted),
+    pub(crate) async fn lease_secret_ended(
+        &self,
+        lease: LeaseId,
+        credential: &CredentialId,
+        now: Timestamp,
+    ) -> Result<(), StoreFault> {
+        let mut transaction = self.write().await?;
+        sqlx::query("UPDATE leases SET secret_ended_at = $1 WHERE id = $2")
+            .bind(now.micros())
+            .bind(lease.to_string())
+            .execute(&mut *transaction)
+            .await?;
+        sqlx::query(
+            "UPDATE credentials SET exposed_at = NULL
+             WHERE id = $1 AND NOT EXISTS (SELECT 1 FROM leases
+                 WHERE leases.credential = credentials.id AND leases.version = credentials.version
+                   AND leases.ended_at IS NOT NULL AND leases.secret_ended_at IS NULL)",
         )
+        .bind(credential.as_str())
+        .execute(&mut *transaction)
         .await?;
+        transaction.commit().await?;
         Ok(())
     }
 }
