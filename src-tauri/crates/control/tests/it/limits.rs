@@ -50,9 +50,7 @@ async fn a_body_that_is_too_large_is_refused_wherever_one_is_taken() {
     let org = served().await;
     let device = signed_in(&org, "alice", &["analysts"]).await;
     let large = vec![b' '; 9 * 1024 * 1024];
-    for path in
-        ["v1/session", "v1/enrol", "v1/leases", "v1/broker/warehouse/mcp", "v1/oidc/token", "v1/saml/acs"]
-    {
+    for path in ["v1/session", "v1/enrol", "v1/leases", "v1/broker/warehouse/mcp"] {
         // The server may answer and hang up before it has read everything.
         if let Ok(answer) = device.request(Method::POST, path).body(large.clone()).send().await {
             assert_eq!(answer.status(), StatusCode::PAYLOAD_TOO_LARGE, "{path}");
