@@ -2,7 +2,7 @@
 
 mod bridge;
 mod content;
-mod dialogues;
+pub(crate) mod dialogues;
 mod lists;
 mod outages;
 mod pairings;

@@ -3,7 +3,7 @@
 use super::*;
 
 /// The warehouse runs on the desktop, and is lent its account.
-async fn borrowing() -> (Acme, Opened, Gateway, Assistant) {
+pub(super) async fn borrowing() -> (Acme, Opened, Gateway, Assistant) {
     let acme = acme().await;
     let leased = acme.organisation.publish(|folder| {
         let file = folder.join("connectors/warehouse.toml");
@@ -25,7 +25,7 @@ async fn borrowing() -> (Acme, Opened, Gateway, Assistant) {
 }
 
 /// How many running programs hold this secret.
-fn holders(secret: &str) -> usize {
+pub(super) fn holders(secret: &str) -> usize {
     let processes = std::fs::read_dir("/proc").expect("a process list").filter_map(Result::ok);
     let environments = processes.filter_map(|process| std::fs::read(process.path().join("environ")).ok());
     let holds =

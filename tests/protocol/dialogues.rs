@@ -15,7 +15,7 @@ fn capabilities() -> Value {
 
 /// The eras of assistants and connectors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Era {
+pub(crate) enum Era {
     Legacy,
     Modern,
 }
@@ -57,7 +57,7 @@ impl Desk {
 }
 
 /// Starts a bridge to a virtual server and opens a conversation over it.
-pub(super) async fn talk(gateway: &Gateway, server: &str, era: Era) -> Talk {
+pub(crate) async fn talk(gateway: &Gateway, server: &str, era: Era) -> Talk {
     gateway.offers(server).await.expect("offered");
     let mut bridge = gateway.bridge(server).expect("started");
     let first = match era {
@@ -97,7 +97,7 @@ fn message(era: Era, id: u64, method: &str, mut params: Value) -> Value {
 }
 
 /// An assistant behind a bridge, and all that it was told.
-pub(super) struct Talk {
+pub(crate) struct Talk {
     bridge: Bridge,
     era: Era,
     next: u64,
@@ -108,7 +108,7 @@ pub(super) struct Talk {
 
 impl Talk {
     /// Makes a request and answers whatever is asked, in the way of the era; the result.
-    pub(super) async fn does(&mut self, method: &str, params: Value) -> Value {
+    pub(crate) async fn does(&mut self, method: &str, params: Value) -> Value {
         let mut rounds = params.clone();
         loop {
             let result = self.asks(method, rounds.clone()).await;
@@ -170,7 +170,7 @@ impl Talk {
     }
 
     /// What was told by these notifications, and is forgotten with that.
-    fn notices(&mut self, method: &str) -> Vec<Value> {
+    pub(crate) fn notices(&mut self, method: &str) -> Vec<Value> {
         let all = std::mem::take(&mut self.told);
         let (these, others) = all.into_iter().partition(|notice| notice["method"] == method);
         self.told = others;

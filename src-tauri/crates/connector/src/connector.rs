@@ -70,8 +70,8 @@ impl Outage {
 /// The most sessions of one account: assistants that can be asked different things have their own.
 const MOST_SESSIONS: usize = 8;
 
-/// Whose session it is, and which shared credential it holds. Two people never share one, nor two credentials.
-type Owner = (String, String, Option<CredentialId>);
+/// Whose session it is, and which secret of which shared credential it holds. Two people never share one, nor two secrets.
+type Owner = (String, String, Option<(CredentialId, u64)>);
 
 /// What a session is opened with.
 #[derive(Debug, Clone, Copy, Default)]
@@ -89,7 +89,7 @@ impl<'a> Means<'a> {
     }
 
     fn owner(&self, subject: &Subject) -> Owner {
-        let credential = self.lent.map(|(credential, _)| credential.clone());
+        let credential = self.lent.map(|(credential, lent)| (credential.clone(), lent.version));
         (subject.issuer.clone(), subject.subject.clone(), credential)
     }
 }
@@ -172,6 +172,20 @@ impl Slot {
         }
         self.sessions.push(Arc::clone(session));
     }
+}
+
+/// Whether it is another's place with an earlier secret of the same credential.
+fn precedes(one: &Owner, other: &Owner) -> bool {
+    let same_person = (&one.0, &one.1) == (&other.0, &other.1);
+    match (&one.2, &other.2) {
+        (Some((one, earlier)), Some((other, later))) => same_person && one == other && earlier < later,
+        (None, _) | (_, None) => false,
+    }
+}
+
+/// Whether somebody uses it, or something runs in it.
+fn is_alive(slot: &Mutex<Slot>) -> bool {
+    slot.try_lock().map_or(true, |slot| slot.sessions.iter().any(|session| session.is_alive()))
 }
 
 impl Known {
@@ -383,6 +397,7 @@ impl Connector {
                     arguments: arguments.to_vec(),
                     environment,
                     directory: None,
+                    account: None,
                 };
                 let log = self.log.writer();
                 Session::open_program(&program, &log, capabilities, known, self.deadline()).await
@@ -398,6 +413,8 @@ impl Connector {
         let known = self.slots.read().unwrap_or_else(PoisonError::into_inner).get(&owner).cloned();
         known.unwrap_or_else(|| {
             let mut slots = self.slots.write().unwrap_or_else(PoisonError::into_inner);
+            // Each secret of a credential has a slot; those of earlier ones go with their programs.
+            slots.retain(|other, slot| !precedes(other, &owner) || is_alive(slot));
             Arc::clone(slots.entry(owner).or_default())
         })
     }

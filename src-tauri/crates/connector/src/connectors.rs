@@ -130,7 +130,10 @@ impl Connectors {
             }
             CredentialChoice::Shared(credential) => {
                 let broker = self.seams.broker.as_ref().ok_or(CallFault::Credential)?;
-                broker.call(authority, credential, params, caller, deadline).await.map_err(CallFault::from)
+                broker
+                    .call(authority, credential, params, caller, deadline, ear)
+                    .await
+                    .map_err(CallFault::from)
             }
             CredentialChoice::None | CredentialChoice::Own(_) => loop {
                 let outcome = self.called(&connector, authority, params, caller.subject, deadline, ear).await;

@@ -10,7 +10,7 @@ use os::Clock;
 use secrecy::SecretString;
 use signin::{FaultKind, Vouch};
 use tokio::sync::watch;
-use upstream::{Answer, Authority, Bearer, HttpClient};
+use upstream::{Answer, Authority, Bearer, Ear, HttpClient};
 use url::Url;
 
 /// What every connector shares.
@@ -114,7 +114,8 @@ pub struct Caller<'a> {
 
 /// Makes calls with shared credentials where the secrets are: at the control plane.
 pub trait Broker: Send + Sync {
-    /// Makes one call with the credential that the permit names.
+    /// Makes one call with the credential that the permit names. What the connector tells until its answer comes, `ear` hears; it
+    /// is asked nothing.
     fn call<'a>(
         &'a self,
         authority: Authority<'a>,
@@ -122,6 +123,7 @@ pub trait Broker: Send + Sync {
         params: &'a CallParams<'a>,
         caller: Caller<'a>,
         deadline: Duration,
+        ear: Option<&'a Ear>,
     ) -> BoxFuture<'a, Result<Answer, BrokerFault>>;
 }
 
@@ -149,8 +151,12 @@ pub struct Loan<'a> {
 pub struct Lent {
     /// The secret.
     pub secret: SecretString,
+    /// Counts the credential's secrets: two of them are never held by one program.
+    pub version: u64,
     /// Becomes `true` when whatever holds it has to end.
     pub ended: watch::Receiver<bool>,
+    /// Kept by each call that is made with it: a secret that was rotated is held until they are done.
+    pub in_use: Arc<()>,
 }
 
 impl std::fmt::Debug for Lent {

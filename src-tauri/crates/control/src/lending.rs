@@ -16,8 +16,9 @@ use policy::{Circumstance, Policy};
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::sync::Notify;
 
+use crate::assertion::Assertion;
+use crate::credential::CredentialFault;
 use crate::publication::Live;
-use crate::sealing::SealFault;
 use crate::server::Plane;
 use crate::store::{LiveLease, StoreFault};
 
@@ -38,7 +39,7 @@ pub(crate) enum LendFault {
     Gone,
     /// The credential's secret is missing or does not open.
     #[error("the secret cannot be used: {}", .0.as_ref().map_or_else(|| "nothing is stored".to_owned(), ToString::to_string))]
-    Secret(Option<SealFault>),
+    Secret(Option<CredentialFault>),
     /// The device's key is not one that can be sealed to.
     #[error("nothing can be sealed to the device's key: {0}")]
     Sealing(String),
@@ -118,7 +119,7 @@ impl Plane {
         let CredentialSpec::Leased { seconds, .. } = &spec.credential else { return Err(not_leased()) };
         let stored = self.store.credential(&asked.credential).await?.ok_or(LendFault::Secret(None))?;
         let now = self.clock.now();
-        let lease = LiveLease {
+        let mut lease = LiveLease {
             id: asked.renews.unwrap_or_else(LeaseId::new),
             credential: asked.credential.clone(),
             version: stored.version,
@@ -136,13 +137,32 @@ impl Plane {
             self.journal.event(record(AuditEvent::LeaseRefused, &lease)).await?;
             return Err(LendFault::Denied);
         }
-        let secret = self.broker.master().open(&asked.credential, &stored);
-        let secret = secret.map_err(|fault| LendFault::Secret(Some(fault)))?;
-        let terms = terms(&lease, &content.org.id);
-        let sealed = sealed(terms, &secret, by.key)?.sign(&self.receipt_key)?;
-        let event = if asked.renews.is_some() { AuditEvent::LeaseRenewed } else { AuditEvent::LeaseGranted };
-        self.journal.event(record(event, &lease)).await?;
-        if !self.store.lend(&lease, asked.renews.is_some()).await? {
+        let renews = asked.renews.is_some();
+        let whose = Assertion { subject: by.subject, by: &self.asserter, now };
+        let lent = self.credentials.lent(lease.id, renews, &asked.credential, &stored, &whose).await;
+        let lent = lent.map_err(|fault| LendFault::Secret(Some(fault)))?.ok_or(LendFault::Gone)?;
+        // It is not lent for longer than it lives at its source.
+        lease.expires = lent.life.map_or(lease.expires, |life| lease.expires.min(now.plus(life)));
+        let handed = self.handed(&lease, renews, &content.org.id, &lent.secret, by.key).await;
+        if handed.is_err() && !renews {
+            self.credentials.take_back(lease.id).await;
+        }
+        handed
+    }
+
+    /// Seals what is lent, records it and writes it down.
+    async fn handed(
+        &self,
+        lease: &LiveLease,
+        renews: bool,
+        org: &str,
+        secret: &SecretString,
+        key: &Jwk,
+    ) -> Result<Vec<u8>, LendFault> {
+        let sealed = sealed(terms(lease, org), secret, key)?.sign(&self.receipt_key)?;
+        let event = if renews { AuditEvent::LeaseRenewed } else { AuditEvent::LeaseGranted };
+        self.journal.event(record(event, lease)).await?;
+        if !self.store.lend(lease, renews).await? {
             return Err(LendFault::Gone);
         }
         // What was taken away while this was decided has been looked at before the lease was there.
@@ -162,14 +182,35 @@ impl Plane {
     }
 
     /// Ends a lease before its time.
-    pub(crate) async fn end_lease(&self, id: LeaseId, why: &str) -> Result<bool, LendFault> {
-        let Some(ended) = self.store.end_lease(id, why, self.clock.now()).await? else { return Ok(false) };
+    pub(crate) async fn end_lease(self: &Arc<Self>, id: LeaseId, why: &str) -> Result<bool, LendFault> {
+        let now = self.clock.now();
+        let Some(ended) = self.store.end_lease(id, why, now).await? else { return Ok(false) };
+        if self.credentials.can_take_back(id) {
+            let (plane, ended) = (Arc::clone(self), ended.clone());
+            // Its device is not kept waiting for the source.
+            tokio::spawn(async move {
+                if let Err(fault) = plane.taken_back(&ended).await {
+                    tracing::error!(%fault, lease = %ended.id, "that a secret was taken back could not be written down");
+                }
+            });
+        }
         self.journal.event(record(AuditEvent::LeaseEnded, &ended).with("why", why)).await?;
         Ok(true)
     }
 
+    /// Ends a secret that was lent at its source. Only then it is not exposed.
+    async fn taken_back(&self, ended: &LiveLease) -> Result<(), LendFault> {
+        let done = self.credentials.take_back(ended.id).await;
+        if done {
+            self.store.lease_secret_ended(ended.id, &ended.credential, self.clock.now()).await?;
+        }
+        let event = record(AuditEvent::LeaseSecretRevoked, ended).with("revoked", done.to_string());
+        self.journal.event(event).await?;
+        Ok(())
+    }
+
     /// Ends every lease that would not be given now.
-    async fn review_leases(&self) -> Result<(), LendFault> {
+    async fn review_leases(self: &Arc<Self>) -> Result<(), LendFault> {
         let now = self.clock.now();
         for (id, why) in self.store.groundless_leases(now).await? {
             self.end_lease(id, &why).await?;
@@ -188,6 +229,10 @@ impl Plane {
                 self.end_lease(lease.id, "policy").await?;
             }
         }
+        let held: Vec<LeaseId> = self.store.leases(now).await?.into_iter().map(|lease| lease.id).collect();
+        let plane = Arc::clone(self);
+        // What is to be ended within seconds does not wait for somebody else's server.
+        tokio::spawn(async move { plane.credentials.take_back_all_but(&held).await });
         Ok(())
     }
 }

@@ -5,8 +5,10 @@
 #![forbid(unsafe_code)]
 
 pub mod admin;
+mod assertion;
 pub mod author;
 mod broker;
+mod credential;
 mod identity;
 mod launch;
 mod lending;
@@ -24,6 +26,8 @@ pub mod testing;
 #[cfg(test)]
 mod testing_org;
 
+pub use credential::{OauthSpec, SourceSpec, VaultSpec};
+pub use launch::CommandsUserFault;
 pub use publication::Published;
 pub use saml::CertificateFault;
 pub use sealing::{MASTER_KEY_VARIABLE, MasterKey, SealFault};

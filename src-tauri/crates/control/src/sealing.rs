@@ -13,12 +13,15 @@ use secrecy::{ExposeSecret as _, SecretString};
 use zeroize::Zeroizing;
 
 use crate::author::KeyFileFault;
+use crate::credential::StoredSource;
 use crate::store::SealedCredential;
 
 /// The environment variable that may hold the master key in base64.
 pub const MASTER_KEY_VARIABLE: &str = "DESKGATE_MASTER_KEY";
 /// The format version of sealed bytes: their first one.
 const SEAL_FORMAT: u8 = 1;
+/// The same of a source of secrets with what opens it: neither can be put in the other's place.
+const SOURCE_SEAL_FORMAT: u8 = 2;
 /// The length of a nonce (XChaCha20-Poly1305).
 const NONCE: usize = 24;
 
@@ -26,6 +29,14 @@ const NONCE: usize = 24;
 pub struct MasterKey {
     cipher: XChaCha20Poly1305,
     bytes: Zeroizing<[u8; 32]>,
+}
+
+/// What was sealed.
+pub(crate) enum Opened {
+    /// A secret.
+    Secret(SecretString),
+    /// Where a secret comes from.
+    Source(StoredSource),
 }
 
 /// Why a secret was not sealed or opened.
@@ -104,26 +115,51 @@ impl MasterKey {
         version: u64,
         secret: &SecretString,
     ) -> Result<SealedCredential, SealFault> {
-        let mut nonce = [0; NONCE];
-        getrandom::fill(&mut nonce).map_err(SealFault::Random)?;
-        let payload = Payload { msg: secret.expose_secret().as_bytes(), aad: &bound_to(id, version) };
-        let sealed = self.cipher.encrypt(&XNonce::from(nonce), payload).map_err(|_| SealFault::Opening)?;
-        Ok(SealedCredential { version, sealed: [&[SEAL_FORMAT], nonce.as_slice(), &sealed].concat() })
+        let sealed = self.sealed(SEAL_FORMAT, id, version, secret.expose_secret().as_bytes())?;
+        Ok(SealedCredential { version, sealed, source: None })
     }
 
-    /// Opens a sealed secret.
+    /// Seals a source of secrets, with what opens it, as the given version of a credential.
     ///
     /// # Errors
     /// A [`SealFault`].
-    pub fn open(&self, id: &CredentialId, credential: &SealedCredential) -> Result<SecretString, SealFault> {
+    pub(crate) fn seal_source(
+        &self,
+        id: &CredentialId,
+        version: u64,
+        source: &StoredSource,
+    ) -> Result<SealedCredential, SealFault> {
+        let json = Zeroizing::new(serde_json::to_vec(source).map_err(|_| SealFault::Format)?);
+        let sealed = self.sealed(SOURCE_SEAL_FORMAT, id, version, &json)?;
+        Ok(SealedCredential { version, sealed, source: Some(source.spec.to_string()) })
+    }
+
+    fn sealed(&self, format: u8, id: &CredentialId, version: u64, text: &[u8]) -> Result<Vec<u8>, SealFault> {
+        let mut nonce = [0; NONCE];
+        getrandom::fill(&mut nonce).map_err(SealFault::Random)?;
+        let payload = Payload { msg: text, aad: &bound_to(format, id, version) };
+        let sealed = self.cipher.encrypt(&XNonce::from(nonce), payload).map_err(|_| SealFault::Opening)?;
+        Ok([&[format], nonce.as_slice(), &sealed].concat())
+    }
+
+    /// Opens what was sealed.
+    ///
+    /// # Errors
+    /// A [`SealFault`].
+    pub(crate) fn open(&self, id: &CredentialId, credential: &SealedCredential) -> Result<Opened, SealFault> {
         let (format, rest) = credential.sealed.split_first().ok_or(SealFault::Format)?;
-        if *format != SEAL_FORMAT {
+        if !matches!(*format, SEAL_FORMAT | SOURCE_SEAL_FORMAT) {
             return Err(SealFault::Format);
         }
         let (nonce, sealed) = rest.split_first_chunk::<NONCE>().ok_or(SealFault::Format)?;
-        let payload = Payload { msg: sealed, aad: &bound_to(id, credential.version) };
+        let payload = Payload { msg: sealed, aad: &bound_to(*format, id, credential.version) };
         let opened = self.cipher.decrypt(&XNonce::from(*nonce), payload).map_err(|_| SealFault::Opening)?;
-        String::from_utf8(opened).map(SecretString::from).map_err(|_| SealFault::Format)
+        let opened = Zeroizing::new(opened);
+        if *format == SOURCE_SEAL_FORMAT {
+            return serde_json::from_slice(&opened).map(Opened::Source).map_err(|_| SealFault::Format);
+        }
+        let text = std::str::from_utf8(&opened).map_err(|_| SealFault::Format)?;
+        Ok(Opened::Secret(SecretString::from(text)))
     }
 }
 
@@ -133,8 +169,8 @@ impl std::fmt::Debug for MasterKey {
     }
 }
 
-fn bound_to(id: &CredentialId, version: u64) -> Vec<u8> {
-    format!("deskgate/credential/v1\0{id}\0{version}").into_bytes()
+fn bound_to(format: u8, id: &CredentialId, version: u64) -> Vec<u8> {
+    format!("deskgate/credential/v{format}\0{id}\0{version}").into_bytes()
 }
 
 #[cfg(test)]
@@ -153,7 +189,13 @@ mod tests {
     fn what_is_sealed_opens_only_in_its_place() {
         let sealed = key(1).seal(&id("a"), 1, &SecretString::from("pässword")).expect("seals");
         assert!(!String::from_utf8_lossy(&sealed.sealed).contains("ssword"));
-        assert_eq!(key(1).open(&id("a"), &sealed).expect("opens").expose_secret(), "pässword");
+        let Opened::Secret(secret) = key(1).open(&id("a"), &sealed).expect("opens") else {
+            panic!("a source")
+        };
+        assert_eq!(secret.expose_secret(), "pässword");
+        let mut source = sealed.clone();
+        source.sealed[0] = SOURCE_SEAL_FORMAT;
+        assert!(matches!(key(1).open(&id("a"), &source), Err(SealFault::Opening)), "a secret is no source");
 
         assert!(matches!(key(1).open(&id("b"), &sealed), Err(SealFault::Opening)), "another credential");
         let later = SealedCredential { version: 2, ..sealed.clone() };
@@ -162,7 +204,7 @@ mod tests {
         let mut altered = sealed.clone();
         *altered.sealed.last_mut().expect("bytes") ^= 1;
         assert!(matches!(key(1).open(&id("a"), &altered), Err(SealFault::Opening)));
-        let newer = SealedCredential { sealed: vec![2; 60], ..sealed.clone() };
+        let newer = SealedCredential { sealed: vec![3; 60], ..sealed.clone() };
         assert!(matches!(key(1).open(&id("a"), &newer), Err(SealFault::Format)));
         let cut = SealedCredential { sealed: vec![1; 5], ..sealed };
         assert!(matches!(key(1).open(&id("a"), &cut), Err(SealFault::Format)));

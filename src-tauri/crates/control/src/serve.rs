@@ -16,8 +16,11 @@ use upstream::{HttpClient, UpstreamFault};
 use url::Url;
 
 use crate::admin;
+use crate::assertion::Asserter;
 use crate::broker::Broker;
+use crate::credential::Credentials;
 use crate::identity::Verifier;
+use crate::launch::{CommandsUserFault, RunAs};
 use crate::lending::{self, Review};
 use crate::op::{Op, TokenKey};
 use crate::publication::Publication;
@@ -46,6 +49,8 @@ pub struct ServeConfig {
     pub public_url: Option<Url>,
     /// The administrators' socket; `admin.sock` in the data directory where none is given.
     pub admin_socket: Option<PathBuf>,
+    /// The user whom connectors' programs run as; without one they run as this process, and not at all where that is root.
+    pub commands_user: Option<String>,
     /// Seals shared secrets.
     pub master_key: MasterKey,
     /// Signs receipts.
@@ -63,6 +68,9 @@ pub enum ServeFault {
     /// The public URL cannot be one.
     #[error("{0} cannot be the configuration URL: it is https, or http on loopback, and ends with a slash")]
     PublicUrl(Url),
+    /// Connectors' programs cannot be run so.
+    #[error(transparent)]
+    CommandsUser(#[from] CommandsUserFault),
     /// The data directory cannot be used.
     #[error("{} cannot be used: {source}", path.display())]
     Data {
@@ -127,6 +135,19 @@ pub async fn start(config: ServeConfig, clock: Arc<dyn Clock>) -> Result<Running
         let path = path.to_owned();
         move |source| ServeFault::Data { path: path.clone(), source }
     };
+    let run_as = RunAs::named(config.commands_user.as_deref())?;
+    match &run_as {
+        RunAs::Ourselves => {}
+        RunAs::Nobody => {
+            tracing::warn!("connectors' programs are not run: this is root, and --commands-user names nobody")
+        }
+        RunAs::Named(account) if account.is_root() => {
+            tracing::warn!("connectors' programs are run as root, as it was asked for")
+        }
+        RunAs::Named(account) => {
+            tracing::info!(user = account.name, "connectors' programs run as a user of their own")
+        }
+    }
     os::create_private_dir(&config.data).map_err(data(&config.data))?;
     let lock = os::lock_instance(&config.data.join("lock"))?;
     let listen = |source| ServeFault::Listen { address: config.listen, source };
@@ -144,18 +165,22 @@ pub async fn start(config: ServeConfig, clock: Arc<dyn Clock>) -> Result<Running
     let op = Op::new(&public_url, TokenKey::of(&config.master_key));
     let own_tokens = op.own_metadata().map_err(ServeFault::OwnTokens)?;
     let receipt_key = config.receipt_key.public();
+    let identity = Verifier::new()?.with_own(own_tokens);
+    let http = identity.http().clone();
     let plane = Arc::new(Plane {
         publication: Publication::open(store.clone(), receipt_key, op.issuer().to_owned()).await?,
         store: store.clone(),
         clock: Arc::clone(&clock),
         public_url: public_url.clone(),
-        identity: Verifier::new()?.with_own(own_tokens),
+        identity,
         op,
         refusals: Refusals::default(),
         receipt_key: config.receipt_key,
         journal: journal.clone(),
         own,
-        broker: Broker::new(config.master_key, HttpClient::new()?, clock),
+        broker: Broker::new(HttpClient::new()?, run_as, Arc::clone(&clock)),
+        asserter: Asserter::new(public_url.clone(), &config.master_key),
+        credentials: Credentials::new(config.master_key, http, clock),
         stopped: Stopped::open(&store).await?,
         review: Review::default(),
         storing: tokio::sync::Mutex::default(),
@@ -246,6 +271,7 @@ async fn clear_away(plane: Arc<Plane>) {
             _ = stopping.wait_for(|stopping| *stopping) => return,
         }
         plane.broker.end_idle();
+        plane.credentials.forget_ended();
         if let Err(fault) = plane.stopped.refresh(&plane.store).await {
             tracing::error!(%fault, "what is stopped is not known");
         }

@@ -9,6 +9,11 @@ use serde::{Deserialize, Serialize};
 pub const BROKER_FORMAT: u32 = 1;
 /// The header that carries a [`BrokerContext`].
 pub const BROKER_CONTEXT_HEADER: &str = "deskgate-context";
+/// The last event of an answer that is told of beforehand (`text/event-stream`): the JSON-RPC response. Events without a name before
+/// it are JSON-RPC notifications.
+pub const BROKER_ANSWER_EVENT: &str = "answer";
+/// The last event where the call failed after something was told: `status`, and as `body` what the answer would have been.
+pub const BROKER_FAULT_EVENT: &str = "fault";
 /// The longest header, in characters.
 const CONTEXT_LIMIT: usize = 8192;
 

@@ -20,7 +20,9 @@ use crate::format::READABLE_FORMATS;
 use crate::sign_in_host::SignInHost;
 use crate::{ClaimTypes, ProviderFault, ProviderKind, SamlProvider, SamlProviderFault};
 
-pub use credential::{ClientAuthentication, CredentialFault, CredentialSpec};
+pub use credential::{
+    ClientAuthentication, CredentialFault, CredentialSpec, USER_ASSERTION_HEADER, UserIdentity,
+};
 pub use rules::{AuditSettings, EnrolmentRules, InGrace, OfflineRules, SignInSurface};
 
 /// The newest format version of [`Content`] that this program writes. Which it reads says [`crate::READABLE_FORMATS`]; which keys
@@ -260,6 +262,9 @@ impl ConnectorSpec {
                 Err(CredentialFault::NoUrl)
             }
             CredentialSpec::Leased { .. } if self.url.is_some() => Err(CredentialFault::NoCommand),
+            CredentialSpec::Brokered { identity: Some(_), .. } if self.url.is_none() => {
+                Err(CredentialFault::IdentityOfProgram)
+            }
             CredentialSpec::None
             | CredentialSpec::UserOauth { .. }
             | CredentialSpec::UserToken { .. }

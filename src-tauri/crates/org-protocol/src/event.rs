@@ -47,6 +47,11 @@ pub enum EventKind {
         /// The lease.
         lease: LeaseId,
     },
+    /// The secret of a lease was rotated: calls that are under way with it may finish, within two minutes. Others ask for a lease anew.
+    LeaseRetires {
+        /// The lease.
+        lease: LeaseId,
+    },
     /// An administrator has stopped something, or lets it go on.
     HaltsChanged,
     /// Events were missed that are not kept any more: fetch everything.

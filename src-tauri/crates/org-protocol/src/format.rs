@@ -32,6 +32,7 @@ const LATER_KEYS: &[LaterKey] = &[
     LaterKey { format: 2, path: "org.enrolment" },
     LaterKey { format: 2, path: "connectors.*.credential.kind=leased" },
     LaterKey { format: 2, path: "connectors.*.credential.seconds" },
+    LaterKey { format: 2, path: "connectors.*.credential.identity" },
     LaterKey { format: 2, path: "connectors.*.in_grace" },
     // Without the mark the policy would be enforced.
     LaterKey { format: 2, path: "policies.*=observe" },

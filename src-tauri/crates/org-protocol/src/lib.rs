@@ -29,12 +29,16 @@ mod upload;
 
 pub use account::{AccountFault, accounts_in_use};
 pub use administration::{AdministratorRole, Administrators};
-pub use broker::{BROKER_CONTEXT_HEADER, BROKER_FORMAT, BrokerContext, ContextFault, broker_path};
+pub use broker::{
+    BROKER_ANSWER_EVENT, BROKER_CONTEXT_HEADER, BROKER_FAULT_EVENT, BROKER_FORMAT, BrokerContext,
+    ContextFault, broker_path,
+};
 pub use client::{ClientMetadataUrl, LoopbackRedirect, TokenHeader};
 pub use content::{
     AssistantSpec, AuditSettings, CONTENT_FORMAT, CREDENTIAL_PLACEHOLDER, ClientAuthentication,
     ConnectorSpec, Content, ContentFault, CredentialFault, CredentialSpec, EnrolmentRules, IdentityProvider,
     InGrace, OfflineRules, OrgSettings, PinnedTools, ServerSpec, SignInSurface, ToolList, Transport,
+    USER_ASSERTION_HEADER, UserIdentity,
 };
 pub use dsse::{DsseFault, Envelope, EnvelopeSignature, MOST_SIGNATURES};
 pub use event::{EVENTS_PATH, Event, EventKind, HEARTBEAT};

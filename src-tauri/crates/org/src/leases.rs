@@ -4,7 +4,7 @@
 //! been silent for as long as a dead one, and at its own end. Time is measured on the clock that nobody sets.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use model::{ConnectorId, CredentialId, LeaseId, ServerId, Subject};
@@ -20,6 +20,10 @@ use crate::{Org, OrgFault, OrgSession};
 
 /// How long is waited for the event stream, at the first lease.
 const STREAM: Duration = Duration::from_secs(10);
+/// How long calls may go on with a secret that was rotated.
+const RETIREMENT: Duration = Duration::from_secs(120);
+/// How often is looked whether they are done.
+const LOOK: Duration = Duration::from_millis(500);
 /// A renewal that failed is tried again so soon.
 const AGAIN: Duration = Duration::from_secs(5);
 
@@ -45,8 +49,12 @@ pub struct Loan<'a> {
 pub struct Lent {
     /// The secret.
     pub secret: SecretString,
+    /// Counts the credential's secrets.
+    pub version: u64,
     /// Becomes `true` when it is not to be used any more.
     pub ended: watch::Receiver<bool>,
+    /// Kept by each call that is made with it: a secret that was rotated is held until they are done.
+    pub in_use: Arc<()>,
 }
 
 impl std::fmt::Debug for Lent {
@@ -70,6 +78,8 @@ pub(crate) struct Book {
 #[derive(Default)]
 struct Shelf {
     held: BTreeMap<Key, Held>,
+    /// Those whose secret was rotated, for the calls that are under way.
+    retiring: Vec<Held>,
     /// The latest that were taken back: the news may come before the lease itself.
     ended: VecDeque<LeaseId>,
 }
@@ -90,6 +100,22 @@ struct Held {
     /// A renewal is under way.
     renewing: bool,
     ended: watch::Sender<bool>,
+    in_use: Arc<()>,
+}
+
+impl Held {
+    fn lent(&self) -> Lent {
+        Lent {
+            secret: self.secret.clone(),
+            version: self.version,
+            ended: self.ended.subscribe(),
+            in_use: Arc::clone(&self.in_use),
+        }
+    }
+
+    fn is_in_use(&self) -> bool {
+        Arc::strong_count(&self.in_use) > 1
+    }
 }
 
 impl Drop for Held {
@@ -150,18 +176,20 @@ impl Org {
         };
         let begun = self.0.clock.boot_time();
         let opened = self.borrow(&session, &request, subject).await?;
-        let (ended, watched) = watch::channel(false);
+        let ended = watch::Sender::new(false);
         let held = Held {
             id: opened.id,
             version: opened.version,
-            secret: opened.secret.clone(),
+            secret: opened.secret,
             request,
             subject: subject.clone(),
             end: begun + opened.life,
             renewal: begun + opened.life * 2 / 3,
             renewing: false,
             ended,
+            in_use: Arc::default(),
         };
+        let lent = held.lent();
         {
             let mut shelf = self.0.leases.lock();
             if shelf.ended.contains(&held.id) {
@@ -170,7 +198,7 @@ impl Org {
             shelf.held.insert(key, held);
         }
         self.0.leases.changed.notify_one();
-        Ok(Lent { secret: opened.secret, ended: watched })
+        Ok(lent)
     }
 
     /// What is held already and may still be used.
@@ -178,17 +206,32 @@ impl Org {
         self.end_what_is_over();
         let shelf = self.0.leases.lock();
         let held = shelf.held.get(key)?;
-        Some(Lent { secret: held.secret.clone(), ended: held.ended.subscribe() })
+        Some(held.lent())
     }
 
     /// Ends a lease: the server has taken it back.
     pub fn end_lease(&self, id: LeaseId) {
         let mut shelf = self.0.leases.lock();
         shelf.held.retain(|_, held| held.id != id);
+        shelf.retiring.retain(|held| held.id != id);
         if shelf.ended.len() == ENDINGS {
             shelf.ended.pop_front();
         }
         shelf.ended.push_back(id);
+    }
+
+    /// Lets the calls that are under way with a lease finish, and no others begin: its secret was rotated.
+    pub fn retire_lease(&self, id: LeaseId) {
+        let end = self.0.clock.boot_time() + RETIREMENT;
+        let mut shelf = self.0.leases.lock();
+        let retiring: Vec<Held> =
+            shelf.held.extract_if(.., |_, held| held.id == id).map(|(_, held)| held).collect();
+        shelf.retiring.extend(retiring.into_iter().map(|mut held| {
+            held.end = held.end.min(end);
+            held
+        }));
+        drop(shelf);
+        self.0.leases.changed.notify_one();
     }
 
     /// Renews what is lent and ends what must not be used any more. Runs until it is dropped, and ends all leases then.
@@ -220,15 +263,18 @@ impl Org {
         let now = self.0.clock.boot_time();
         let silent = !self.is_heard(now);
         let session = self.0.live_session().ok();
-        self.0.leases.lock().held.retain(|key, held| {
+        let keeps = |held: &Held| {
             let is_theirs =
                 session.as_ref().is_some_and(|session| session.subject.is_same_person(&held.subject));
             let keep = is_theirs && !silent && now < held.end;
             if !keep {
-                tracing::info!(lease = %held.id, connector = %key.0, silent, "a lease is not used any more");
+                tracing::info!(lease = %held.id, connector = %held.request.connector, silent, "a lease is not used any more");
             }
             keep
-        });
+        };
+        let mut shelf = self.0.leases.lock();
+        shelf.held.retain(|_, held| keeps(held));
+        shelf.retiring.retain(|held| held.is_in_use() && keeps(held));
     }
 
     /// The renewals that are due, each of which is begun once.
@@ -280,7 +326,9 @@ impl Org {
         let now = self.0.clock.boot_time();
         let shelf = self.0.leases.lock();
         let next = |held: &Held| if held.renewing { held.end } else { held.renewal.min(held.end) };
-        let Some(next) = shelf.held.values().map(next).min() else {
+        // Nobody tells when the last call of a retiring one is done.
+        let ends = shelf.retiring.iter().map(|held| held.end.min(now + LOOK));
+        let Some(next) = shelf.held.values().map(next).chain(ends).min() else {
             return Duration::MAX;
         };
         let silence = self.0.heard.borrow().map_or(now, |heard| heard + SILENCE);
@@ -348,6 +396,8 @@ struct EndAll<'a>(&'a Org);
 
 impl Drop for EndAll<'_> {
     fn drop(&mut self) {
-        self.0.0.leases.lock().held.clear();
+        let mut shelf = self.0.0.leases.lock();
+        shelf.held.clear();
+        shelf.retiring.clear();
     }
 }

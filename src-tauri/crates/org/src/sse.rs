@@ -8,17 +8,26 @@ const LONGEST: usize = 64 * 1024;
 pub(crate) struct Message {
     /// Its `id`, if it has one.
     pub(crate) id: Option<String>,
+    /// Its `event`, if it has one.
+    pub(crate) event: Option<String>,
     /// Its `data` lines, joined.
     pub(crate) data: String,
 }
 
 /// Puts pieces together to events. Comments, which keep the stream alive, are passed over.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Reader {
     line: Vec<u8>,
     message: Message,
     has_data: bool,
     size: usize,
+    longest: usize,
+}
+
+impl Default for Reader {
+    fn default() -> Self {
+        Self::up_to(LONGEST)
+    }
 }
 
 /// An event is longer than any may be.
@@ -26,12 +35,17 @@ pub(crate) struct Reader {
 pub(crate) struct TooLong;
 
 impl Reader {
+    /// For events of at most so many bytes.
+    pub(crate) fn up_to(longest: usize) -> Self {
+        Self { line: Vec::new(), message: Message::default(), has_data: false, size: 0, longest }
+    }
+
     /// The events that `piece` completes.
     pub(crate) fn push(&mut self, piece: &[u8]) -> Result<Vec<Message>, TooLong> {
         let mut complete = Vec::new();
         for byte in piece {
             self.size += 1;
-            if self.size > LONGEST {
+            if self.size > self.longest {
                 return Err(TooLong);
             }
             if *byte != b'\n' {
@@ -58,6 +72,7 @@ impl Reader {
         let value = value.strip_prefix(' ').unwrap_or(value);
         match name {
             "id" => self.message.id = Some(value.to_owned()),
+            "event" => self.message.event = Some(value.to_owned()),
             "data" => {
                 if std::mem::replace(&mut self.has_data, true) {
                     self.message.data.push('\n');
@@ -85,9 +100,9 @@ mod tests {
 
     fn expected() -> Vec<Message> {
         vec![
-            Message { id: Some("1".to_owned()), data: "{\"a\":1}".to_owned() },
-            Message { id: Some("2".to_owned()), data: "x\ny".to_owned() },
-            Message { id: None, data: String::new() },
+            Message { id: Some("1".to_owned()), event: None, data: "{\"a\":1}".to_owned() },
+            Message { id: Some("2".to_owned()), event: None, data: "x\ny".to_owned() },
+            Message { id: None, event: None, data: String::new() },
         ]
     }
 

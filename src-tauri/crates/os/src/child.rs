@@ -12,6 +12,8 @@ use std::time::Duration;
 
 use tokio::sync::{oneshot, watch};
 
+use crate::account::Account;
+
 /// A running program and its descendants. Dropping it kills them all at once (SIGKILL); nobody is left unreaped.
 #[derive(Debug)]
 pub struct ChildGroup {
@@ -29,6 +31,7 @@ pub struct ChildGroup {
 impl ChildGroup {
     /// Starts `program` with exactly the environment `env`, in `directory` or the current one, with piped standard
     /// streams. `program` is looked up in the `PATH` of `env`; there is no shell. Must be called within a tokio runtime.
+    /// With an `account` it runs as that user and with their group alone, which only root can give.
     ///
     /// # Errors
     /// Whatever the system says: the program is missing or not executable, a limit is reached.
@@ -37,12 +40,16 @@ impl ChildGroup {
         args: &[String],
         env: &BTreeMap<String, String>,
         directory: Option<&Path>,
+        account: Option<&Account>,
     ) -> io::Result<Self> {
         let mut command = Command::new(program);
         command.args(args).env_clear().envs(env);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         if let Some(directory) = directory {
             command.current_dir(directory);
+        }
+        if let Some(account) = account {
+            account.given_to(&mut command)?;
         }
         isolate(&mut command);
 
@@ -294,7 +301,7 @@ mod tests {
 
     async fn start(script: &str) -> ChildGroup {
         let (program, args) = sh(script);
-        ChildGroup::spawn(&program, &args, &path(), None).await.unwrap()
+        ChildGroup::spawn(&program, &args, &path(), None, None).await.unwrap()
     }
 
     /// The live members of a process group: (pid, parent), zombies of other parents excluded.
@@ -330,7 +337,7 @@ mod tests {
         let mut env = path();
         env.insert("ONLY".to_owned(), "this".to_owned());
         let (program, args) = sh("read line; echo \"got $line\"; env | sort; echo oops >&2; exit 3");
-        let mut child = ChildGroup::spawn(&program, &args, &env, Some(Path::new("/"))).await.unwrap();
+        let mut child = ChildGroup::spawn(&program, &args, &env, Some(Path::new("/")), None).await.unwrap();
         child.stdin.take().unwrap().write_all(b"hello\n").await.unwrap();
         let (mut out, mut err) = (String::new(), String::new());
         child.stdout.take().unwrap().read_to_string(&mut out).await.unwrap();
@@ -343,7 +350,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_missing_program_is_a_fault() {
-        let fault = ChildGroup::spawn("/no/such/program", &[], &path(), None).await.unwrap_err();
+        let fault = ChildGroup::spawn("/no/such/program", &[], &path(), None, None).await.unwrap_err();
         assert_eq!(fault.kind(), io::ErrorKind::NotFound);
     }
 

@@ -6,6 +6,7 @@
 //! never guessed.
 #![deny(unsafe_op_in_unsafe_fn, clippy::undocumented_unsafe_blocks)]
 
+mod account;
 mod anew;
 mod child;
 mod clock;
@@ -18,6 +19,7 @@ mod peer;
 #[cfg(unix)]
 mod survivors;
 
+pub use account::Account;
 pub use anew::replace_process;
 pub use child::ChildGroup;
 pub use clock::{Clock, ManualClock, SystemClock};

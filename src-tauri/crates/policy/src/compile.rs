@@ -245,7 +245,7 @@ impl Assembly {
             | CredentialSpec::UserToken { .. }
             | CredentialSpec::ClientCredentials { .. }
             | CredentialSpec::Enterprise { .. } => CredentialView::Own(offer.account(id).account),
-            CredentialSpec::Brokered { credentials } | CredentialSpec::Leased { credentials, .. } => {
+            CredentialSpec::Brokered { credentials, .. } | CredentialSpec::Leased { credentials, .. } => {
                 let mut shared = Vec::new();
                 for credential in credentials {
                     let [connector, server] = above;

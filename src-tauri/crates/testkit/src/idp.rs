@@ -287,6 +287,20 @@ impl Idp {
         self.administer("vouching", &json!({ "client": client_id, "believe": other.issuer })).await
     }
 
+    /// Has the provider give this client tokens for people about whom this issuer signs, with the keys that are there (RFC 8693).
+    ///
+    /// # Errors
+    /// If the provider does not take it.
+    pub async fn trust(&self, client_id: &str, issuer: &Url, keys: &Url) -> Result<(), PeerFault> {
+        let trust = json!({ "issuer": issuer, "keys": keys });
+        self.administer("vouching", &json!({ "client": client_id, "trust": trust })).await
+    }
+
+    /// For whom it has given tokens to others so far, in order.
+    pub fn exchanged(&self) -> Vec<String> {
+        self.lines("exchanged ")
+    }
+
     /// For whom it has vouched so far, in order.
     pub fn vouched(&self) -> Vec<String> {
         let log = self.process.log();

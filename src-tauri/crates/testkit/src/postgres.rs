@@ -79,6 +79,14 @@ impl Postgres {
         format!("postgres://{name}:{password}@127.0.0.1:{}/warehouse?sslmode=disable", self.0.port)
     }
 
+    /// What its owner gets for statements: changed passwords, say. Sessions that are open stay so.
+    ///
+    /// # Errors
+    /// With the database's words if it refuses.
+    pub fn as_owner(&self, sql: &str) -> Result<String, PeerFault> {
+        self.0.query("warehouse", OWNER, sql)
+    }
+
     /// What a role gets for a statement: unaligned rows, or the error.
     ///
     /// # Errors

@@ -30,6 +30,8 @@ pub trait Possesses: Send + Sync {
 pub struct Bearer {
     token: SecretString,
     sent: Sent,
+    /// What is sent with it, in a header of its own.
+    beside: Option<(HeaderName, SecretString)>,
 }
 
 /// How a token is sent.
@@ -46,7 +48,7 @@ enum Sent {
 impl Bearer {
     /// Wraps a token.
     pub fn new(token: SecretString) -> Self {
-        Self { token, sent: Sent::Bearer }
+        Self { token, sent: Sent::Bearer, beside: None }
     }
 
     /// Has it sent by itself in the header of this name, as servers want their API keys.
@@ -64,6 +66,12 @@ impl Bearer {
         Self { sent: Sent::Bound(key), ..self }
     }
 
+    /// Has something else go with it in a header of this name: who it is used for, say.
+    #[must_use]
+    pub fn beside(self, name: &'static str, value: SecretString) -> Self {
+        Self { beside: Some((HeaderName::from_static(name), value)), ..self }
+    }
+
     /// Whether requests are proved.
     pub(crate) fn is_bound(&self) -> bool {
         matches!(self.sent, Sent::Bound(_))
@@ -72,6 +80,9 @@ impl Bearer {
     /// Puts it on a request to `url`, with a proof of its own where it is bound to a key.
     pub(crate) fn put_on(&self, request: &mut Request<Full<Bytes>>, url: &Url) {
         let token = self.token.expose_secret();
+        if let Some((name, value)) = &self.beside {
+            put(request, name.clone(), value.expose_secret());
+        }
         match &self.sent {
             Sent::Bearer => put(request, header::AUTHORIZATION, &format!("Bearer {token}")),
             Sent::InHeader(name) => put(request, name.clone(), token),

@@ -186,7 +186,7 @@ impl Ear {
     }
 
     /// Tells something that concerns this call.
-    pub(crate) fn tell(&self, notice: Notice) {
+    pub fn tell(&self, notice: Notice) {
         match notice {
             Notice::Progress { params, .. } => {
                 self.0.state().alive = Instant::now();

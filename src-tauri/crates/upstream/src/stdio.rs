@@ -41,6 +41,8 @@ pub struct Program {
     pub environment: BTreeMap<String, String>,
     /// Its working directory.
     pub directory: Option<PathBuf>,
+    /// As whom it runs, if not as this process's user.
+    pub account: Option<os::Account>,
 }
 
 impl std::fmt::Debug for Program {
@@ -92,6 +94,7 @@ impl Stdio {
             &program.arguments,
             &program.environment,
             program.directory.as_deref(),
+            program.account.as_ref(),
         )
         .await
         .map_err(failed)?;

@@ -1,19 +1,20 @@
 //! What each request does. The record comes first: an act that cannot be recorded is not done.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use ::audit::{AuditEvent, EventRecord, JournalFault};
-use model::{Advice, CredentialId, DeviceId, ForPerson as _, LeaseId};
+use model::{Advice, DeviceId, ForPerson as _, LeaseId};
 use org_protocol::{AdministratorRole, HALT_REASON_LIMIT};
-use secrecy::{ExposeSecret as _, SecretString};
 
 use super::administrator::{Administrator, needed};
-use super::{Answer, Ask, Reply, Secret, verify};
+use super::{Answer, Ask, Reply, verify};
+use crate::credential::SourceFault;
 use crate::lending::LendFault;
 use crate::relay::{self, RelayFault};
 use crate::sealing::SealFault;
 use crate::server::Plane;
-use crate::store::{Ending, Filter, StoreFault, StoredCredential};
+use crate::store::{Ending, Filter, StoreFault};
 
 /// Why an act was not done.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +27,8 @@ pub(super) enum ActFault {
     Relay(#[from] RelayFault),
     #[error(transparent)]
     Seal(#[from] SealFault),
+    #[error(transparent)]
+    Source(#[from] SourceFault),
     #[error("what is published cannot be written: {0}")]
     Content(#[from] serde_json::Error),
     #[error(transparent)]
@@ -53,6 +56,12 @@ impl ActFault {
             Self::Store(_) | Self::Relay(_) | Self::Content(_) | Self::Lend(_) | Self::Random(_) => {
                 new("server-fault", "See the server's log.")
             }
+            Self::Source(fault) => Advice::new(
+                "secret-source",
+                format!("Nothing was done: {fault}."),
+                "",
+                "Correct it and try again.",
+            ),
             Self::Seal(_) => new("seal", "Check the master key."),
             Self::Unknown(_) => new("unknown", "List them to see their ids."),
             Self::Reason => new("halt-reason", "Give a shorter reason, or none."),
@@ -64,7 +73,7 @@ impl ActFault {
 
 impl Plane {
     /// Does what an administrator asks.
-    pub(crate) async fn act(&self, ask: Ask, by: &Administrator) -> Reply {
+    pub(crate) async fn act(self: &Arc<Self>, ask: Ask, by: &Administrator) -> Reply {
         match self.done(ask, by).await {
             Ok(answer) => Reply::Done(answer),
             Err(fault) => {
@@ -74,7 +83,7 @@ impl Plane {
         }
     }
 
-    async fn done(&self, ask: Ask, by: &Administrator) -> Result<Answer, ActFault> {
+    async fn done(self: &Arc<Self>, ask: Ask, by: &Administrator) -> Result<Answer, ActFault> {
         if !by.may(&ask) {
             self.record(by, "refused", &[("asked", ask.name().to_owned())]).await?;
             return Err(ActFault::Role(needed(&ask).to_vec()));
@@ -90,13 +99,17 @@ impl Plane {
                 self.record(by, "people-list", &[]).await?;
                 self.store.known_people().await.map(|people| Answer::People { people }).map_err(Into::into)
             }
-            Ask::PutCredential { id, secret } => self.put_credential(id, &secret, by).await,
+            Ask::PutCredential { id, secret, source } => self.put_credential(id, &secret, source, by).await,
             Ask::ListCredentials => self
                 .store
                 .credentials()
                 .await
                 .map(|credentials| Answer::Credentials { credentials })
                 .map_err(Into::into),
+            Ask::RotateCredential { id, secret, source, untested } => {
+                self.rotate_credential(id, &secret, source, untested, by).await
+            }
+            Ask::ShowCredential { id } => self.credential_access(&id, by).await,
             Ask::RemoveCredential { id } => self.remove_credential(&id, by).await,
             Ask::ListDevices => {
                 self.record(by, "device-list", &[]).await?;
@@ -159,35 +172,6 @@ impl Plane {
         }
     }
 
-    async fn put_credential(
-        &self,
-        id: CredentialId,
-        secret: &Secret,
-        by: &Administrator,
-    ) -> Result<Answer, ActFault> {
-        let text = secret.0.expose_secret().trim_end_matches(['\r', '\n']);
-        if text.is_empty() {
-            return Err(ActFault::EmptySecret);
-        }
-        self.record(by, "credential-put", &[("credential", id.to_string())]).await?;
-        let _turn = self.storing.lock().await;
-        let version = self.store.next_credential_version(&id).await?;
-        let sealed = self.broker.master().seal(&id, version, &SecretString::from(text))?;
-        let now = self.clock.now();
-        self.store.put_credential(&id, &sealed, now).await?;
-        self.broker.end_credential(&id);
-        self.review.ask();
-        Ok(Answer::Stored(StoredCredential { id, version, changed_at: now, exposed_at: None }))
-    }
-
-    async fn remove_credential(&self, id: &CredentialId, by: &Administrator) -> Result<Answer, ActFault> {
-        self.record(by, "credential-remove", &[("credential", id.to_string())]).await?;
-        let removed = self.store.remove_credential(id).await?;
-        self.broker.end_credential(id);
-        self.review.ask();
-        if removed { Ok(Answer::Done) } else { Err(ActFault::Unknown("credential")) }
-    }
-
     async fn revoke_device(&self, id: DeviceId, by: &Administrator) -> Result<Answer, ActFault> {
         self.record(by, "device-revoke", &[("device", id.to_string())]).await?;
         let found = self.store.revoke_device(id, self.clock.now()).await?;
@@ -216,7 +200,7 @@ impl Plane {
         Ok(Answer::SignedOut { devices: devices.len() })
     }
 
-    async fn revoke_lease(&self, id: LeaseId, by: &Administrator) -> Result<Answer, ActFault> {
+    async fn revoke_lease(self: &Arc<Self>, id: LeaseId, by: &Administrator) -> Result<Answer, ActFault> {
         self.record(by, "lease-revoke", &[("lease", id.to_string())]).await?;
         let ended = self.end_lease(id, "administrator").await?;
         if ended { Ok(Answer::Done) } else { Err(ActFault::Unknown("lease in force")) }

@@ -63,9 +63,13 @@ pub(super) fn needed(ask: &Ask) -> &'static [AdministratorRole] {
         Ask::Publish { .. } => &[Publisher],
         // Whoever decides who may do what has to see whom that hits.
         Ask::People => &[Publisher, Auditor],
-        Ask::PutCredential { .. } | Ask::RemoveCredential { .. } => &[CredentialCustodian],
+        Ask::PutCredential { .. } | Ask::RotateCredential { .. } | Ask::RemoveCredential { .. } => {
+            &[CredentialCustodian]
+        }
         Ask::RevokeLease { .. } => &[CredentialCustodian],
-        Ask::ListCredentials | Ask::ListLeases => &[CredentialCustodian, Auditor],
+        Ask::ListCredentials | Ask::ShowCredential { .. } | Ask::ListLeases => {
+            &[CredentialCustodian, Auditor]
+        }
         Ask::ListDevices | Ask::ListEnrolmentTokens => &[DeviceAdmin, Auditor],
         Ask::RevokeDevice { .. }
         | Ask::ResumeDevice { .. }

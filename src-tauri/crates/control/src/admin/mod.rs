@@ -1,9 +1,11 @@
 //! What administrators may do: over a local socket that only the server's user and root may use, or over HTTP, whom the identity
 //! provider vouches for and the signed content gives a role. Every act is an audit record.
 
+mod access;
 mod acts;
 mod administrator;
 mod client;
+mod credentials;
 mod enrolment;
 mod halts;
 pub mod remote;
@@ -13,14 +15,16 @@ pub(crate) mod wire;
 
 use std::collections::BTreeMap;
 
-use model::{Advice, CredentialId, DeviceId, LeaseId};
+use model::{Advice, ConnectorId, CredentialId, DeviceId, LeaseId};
 use org_protocol::HaltTarget;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 
+use crate::credential::SourceSpec;
 use crate::publication::Published;
 use crate::store::{Device, EnrolmentToken, Filter, KnownPerson, LiveLease, StandingHalt, StoredCredential};
 
+pub use access::{CredentialAccess, PersonAccess};
 pub(crate) use administrator::Administrator;
 pub use client::{AskFault, ask};
 pub(crate) use socket::listen;
@@ -51,11 +55,32 @@ pub enum Ask {
     PutCredential {
         /// The credential.
         id: CredentialId,
-        /// The secret.
+        /// The secret; what opens the source, where there is one.
         secret: Secret,
+        /// Where the secret comes from, if it is not given here.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        source: Option<SourceSpec>,
+    },
+    /// Tests a new secret with the connectors that use it, and has it take the earlier one's place while calls with that finish.
+    RotateCredential {
+        /// The credential.
+        id: CredentialId,
+        /// The new secret; what opens the source, where there is one.
+        secret: Secret,
+        /// Where the secret comes from from now on; as before where nothing is said.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        source: Option<SourceSpec>,
+        /// Without the test.
+        #[serde(default)]
+        untested: bool,
     },
     /// Lists credentials without their secrets.
     ListCredentials,
+    /// Who may use a credential, and who holds it.
+    ShowCredential {
+        /// The credential.
+        id: CredentialId,
+    },
     /// Removes a secret and ends the connectors that hold it.
     RemoveCredential {
         /// The credential.
@@ -131,6 +156,8 @@ impl Ask {
             Self::Content => "content",
             Self::People => "people-list",
             Self::PutCredential { .. } => "credential-put",
+            Self::ShowCredential { .. } => "credential-show",
+            Self::RotateCredential { .. } => "credential-rotate",
             Self::ListCredentials => "credential-list",
             Self::RemoveCredential { .. } => "credential-remove",
             Self::ListDevices => "device-list",
@@ -177,6 +204,10 @@ pub enum Answer {
     Nothing,
     /// The secret is stored.
     Stored(StoredCredential),
+    /// The new secret is used from now on.
+    Rotated(Rotated),
+    /// Who may use a credential, and who holds it.
+    Access(Box<CredentialAccess>),
     /// The credentials.
     Credentials {
         /// In the order of their ids.
@@ -225,6 +256,20 @@ pub enum Answer {
         /// In the order in which it was.
         halts: Vec<StandingHalt>,
     },
+}
+
+/// A secret that took an earlier one's place.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Rotated {
+    /// The secret.
+    #[serde(flatten)]
+    pub stored: StoredCredential,
+    /// The connectors that took it when it was tested; none where it was not.
+    pub tested: Vec<ConnectorId>,
+    /// How many sessions with the earlier one go on until their calls are done.
+    pub draining: usize,
+    /// How many devices were told to ask for the new one.
+    pub leases: usize,
 }
 
 /// Something that is stopped.

@@ -42,7 +42,7 @@ pub(crate) async fn listen(listener: UnixListener, plane: Arc<Plane>) {
     }
 }
 
-async fn serve(mut stream: UnixStream, plane: &Plane) -> io::Result<()> {
+async fn serve(mut stream: UnixStream, plane: &Arc<Plane>) -> io::Result<()> {
     let (own, _) = os::current_user();
     let answer = match os::peer_uid(&stream) {
         Some(uid) if uid == ROOT || uid == own => match read(&mut stream).await? {

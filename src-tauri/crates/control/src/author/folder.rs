@@ -15,6 +15,7 @@ use serde::de::DeserializeOwned;
 
 use super::cases::{CaseFault, CaseFile, is_case_file};
 use super::floating::{FloatingFault, floating};
+use super::hearsay::{DeviceClaim, device_claims};
 use super::later::{Warning, warnings};
 use crate::saml::{CertificateFault, check_certificate};
 
@@ -146,6 +147,8 @@ pub struct Examined {
     pub cases: usize,
     /// What somebody has to know before it is signed.
     pub warnings: Vec<Warning>,
+    /// What of the policies about shared accounts rests on the word of a device.
+    pub device_claims: Vec<DeviceClaim>,
 }
 
 /// Reads the folder and checks everything that can be checked before signing: policies too, by the organisation's own tests.
@@ -156,7 +159,12 @@ pub fn examine(folder: &Path) -> Result<Examined, Vec<AuthorFault>> {
     let now = os::SystemClock.now();
     let (content, policy) = check_at(folder, now)?;
     let cases = run_cases(folder, &content, &policy, now)?;
-    Ok(Examined { cases, warnings: warnings(folder, &content), content })
+    Ok(Examined {
+        cases,
+        warnings: warnings(folder, &content),
+        device_claims: device_claims(&content),
+        content,
+    })
 }
 
 /// The content of a folder in which [`examine`] finds no mistake.

@@ -7,17 +7,22 @@ use ::audit::{DenialRecord, Effect, IntentRecord, Outcome, OutcomeStatus};
 use mcp::assistant::ToolEntry;
 use mcp::{CallParams, RawObject};
 use model::{ConnectorId, CredentialId, DeviceId, ForPerson as _, Subject, Timestamp, ToolName};
-use org_protocol::{BrokerContext, ConnectorSpec, Content, CredentialSpec};
+use org_protocol::{
+    BrokerContext, ConnectorSpec, Content, CredentialSpec, USER_ASSERTION_HEADER, UserIdentity,
+};
 use os::Clock;
 use policy::{Circumstance, CredentialChoice, Denial, Permit, Policy, Question, Target};
 use secrecy::SecretString;
-use upstream::{Answer, Authority, Bearer, HttpClient, UpstreamFault};
+use upstream::{Answer, Authority, Bearer, Ear, HttpClient, UpstreamFault};
 
 use super::fault::BrokerFault;
-use super::pool::{Full, Key, Pool};
+use super::pool::{Draining, Full, Key, Pool};
 use super::redact::Redactor;
+use super::told::Told;
+use crate::assertion::Assertion;
+use crate::credential::Current;
+use crate::launch::RunAs;
 use crate::publication::Live;
-use crate::sealing::MasterKey;
 use crate::server::Plane;
 
 /// How long a connector may take to answer a call.
@@ -25,7 +30,6 @@ const DEADLINE: Duration = Duration::from_secs(100);
 
 /// Makes calls with shared credentials.
 pub(crate) struct Broker {
-    master: MasterKey,
     pool: Pool,
     clock: Arc<dyn Clock>,
 }
@@ -49,18 +53,24 @@ pub(crate) struct Asked<'a> {
 
 impl Broker {
     /// A broker that has started nothing yet.
-    pub(crate) fn new(master: MasterKey, http: HttpClient, clock: Arc<dyn Clock>) -> Self {
-        Self { master, pool: Pool::new(http, Arc::clone(&clock)), clock }
-    }
-
-    /// The key under which secrets are sealed.
-    pub(crate) fn master(&self) -> &MasterKey {
-        &self.master
+    pub(crate) fn new(http: HttpClient, run_as: RunAs, clock: Arc<dyn Clock>) -> Self {
+        Self { pool: Pool::new(http, run_as, Arc::clone(&clock)), clock }
     }
 
     /// Ends every connector that holds a secret of the credential.
     pub(crate) fn end_credential(&self, credential: &CredentialId) {
         self.pool.end_credential(credential);
+    }
+
+    /// Sessions that hold a secret of the credential before this version take no further calls.
+    pub(crate) fn retire(&self, credential: &CredentialId, first: u64) -> Draining {
+        self.pool.retire(credential, first)
+    }
+
+    /// Asks a connector for its tools with a secret: whether it takes it. The words of a failure are without the secret.
+    pub(crate) async fn test(&self, spec: &ConnectorSpec, secret: &SecretString) -> Result<(), String> {
+        let tested = self.pool.test(spec, secret).await;
+        tested.map_err(|fault| Redactor::new(secret).text(&fault.to_string()).into_owned())
     }
 
     /// Ends connectors that nobody uses.
@@ -95,6 +105,7 @@ impl Broker {
         plane: &Plane,
         asked: &Asked<'_>,
         params: &CallParams<'_>,
+        told: Option<&Told>,
     ) -> Result<Answer, BrokerFault> {
         let now = self.clock.now();
         if !asked.live.serves(asked.connector, now) {
@@ -127,7 +138,7 @@ impl Broker {
             Ok(authority) => {
                 // A call under way does not outlast what stops it.
                 tokio::select! {
-                    answer = self.effect(plane, asked, spec, &credential, authority, params) => answer,
+                    answer = self.effect(plane, asked, spec, &credential, authority, params, told) => answer,
                     words = stopped(plane, asked, &permit, &circumstance) => Err(BrokerFault::Stopped(words)),
                 }
             }
@@ -142,6 +153,7 @@ impl Broker {
         answer
     }
 
+    #[expect(clippy::too_many_arguments, reason = "they are those of a call")]
     async fn effect(
         &self,
         plane: &Plane,
@@ -150,19 +162,39 @@ impl Broker {
         credential: &CredentialId,
         authority: Authority<'_>,
         params: &CallParams<'_>,
+        told: Option<&Told>,
     ) -> Result<Answer, BrokerFault> {
         let unusable = |reason| BrokerFault::Credential { id: credential.clone(), reason };
         let sealed = plane.store.credential(credential).await?.ok_or_else(|| unusable(None))?;
-        let secret = self.master.open(credential, &sealed).map_err(|fault| unusable(Some(fault)))?;
-        let redactor = Redactor::new(&secret);
-        let key = Key::new(asked.connector, spec, credential, sealed.version, asked.subject);
-        let outcome = self.exchange(&key, spec, &secret, authority, params).await?;
+        let whose = Assertion { subject: asked.subject, by: &plane.asserter, now: self.clock.now() };
+        let current = plane.credentials.current(credential, &sealed, &whose).await;
+        let Current { secret, generation } = current.map_err(|fault| unusable(Some(fault)))?;
+        let assertion = assertion(spec, &whose);
+        let redactor = Redactor::of(std::iter::once(&secret).chain(&assertion));
+        let key = Key::new(asked.connector, spec, credential, (sealed.version, generation), asked.subject);
+        let bearer = spec.url.as_ref().map(|_| match assertion {
+            Some(assertion) => Bearer::new(secret.clone()).beside(USER_ASSERTION_HEADER, assertion),
+            None => Bearer::new(secret.clone()),
+        });
+        let means = (&secret, bearer.as_ref());
+        let outcome = match told {
+            None => self.exchange(&key, spec, means, authority, params, None).await?,
+            Some(told) => {
+                let (ear, mut hearing) = upstream::ear(told.wants(asked));
+                let call = self.exchange(&key, spec, means, authority, params, Some(&ear));
+                told.carry(call, &mut hearing, &redactor).await?
+            }
+        };
         match outcome {
             Ok(Ok(result)) => Ok(Ok(redactor.json(result))),
             Ok(Err(error)) => Ok(Err(redactor.json(error))),
             Err(fault) => {
                 if matches!(fault, UpstreamFault::SessionGone | UpstreamFault::Ended { .. }) {
                     self.pool.forget(&key);
+                }
+                if matches!(fault, UpstreamFault::Unauthorized { .. }) {
+                    // What was fetched may have ended at its source: the next call fetches it anew.
+                    plane.credentials.forget(credential);
                 }
                 let told = redactor.text(&fault.to_string()).into_owned();
                 Err(BrokerFault::upstream(&spec.title, &fault, told))
@@ -174,14 +206,14 @@ impl Broker {
         &self,
         key: &Key,
         spec: &ConnectorSpec,
-        secret: &SecretString,
+        (secret, bearer): (&SecretString, Option<&Bearer>),
         authority: Authority<'_>,
         params: &CallParams<'_>,
+        ear: Option<&Ear>,
     ) -> Result<Result<Answer, UpstreamFault>, BrokerFault> {
-        let opened = self.pool.session(key, spec, secret).await.map_err(|Full| BrokerFault::Busy)?;
-        let bearer = spec.url.as_ref().map(|_| Bearer::new(secret.clone()));
+        let opened = self.pool.session(key, spec, secret, bearer).await.map_err(|Full| BrokerFault::Busy)?;
         Ok(match opened {
-            Ok(session) => session.call(authority, params, bearer.as_ref(), DEADLINE, None).await,
+            Ok(session) => session.call(authority, params, bearer, DEADLINE, ear).await,
             Err(fault) => Err(fault),
         })
     }
@@ -273,6 +305,16 @@ async fn stopped(plane: &Plane, asked: &Asked<'_>, permit: &Permit, circumstance
             return std::future::pending().await;
         }
     }
+}
+
+/// What the server says to a connector of the person whom a call is for, where IT has it do so.
+fn assertion(spec: &ConnectorSpec, whose: &Assertion<'_>) -> Option<SecretString> {
+    let CredentialSpec::Brokered { identity: Some(UserIdentity::SignedAssertion), .. } = &spec.credential
+    else {
+        return None;
+    };
+    // A connector that relies on it refuses the call if it is missing.
+    whose.to(spec.url.as_ref()?.as_str())
 }
 
 fn brokered<'c>(content: &'c Content, connector: &ConnectorId) -> Option<&'c ConnectorSpec> {

@@ -6,7 +6,7 @@ use org_protocol::HALTED;
 use policy::Denial;
 use upstream::UpstreamFault;
 
-use crate::sealing::SealFault;
+use crate::credential::CredentialFault;
 use crate::store::StoreFault;
 
 /// Why a brokered call has no answer.
@@ -36,7 +36,7 @@ pub(crate) enum BrokerFault {
         /// The credential.
         id: CredentialId,
         /// Why; none where nothing is stored.
-        reason: Option<SealFault>,
+        reason: Option<CredentialFault>,
     },
     /// The connector failed. Its own words are kept only without the secret.
     #[error("the connector failed: {detail}")]

@@ -5,6 +5,8 @@ mod call;
 mod fault;
 mod pool;
 mod redact;
+mod told;
 
 pub(crate) use call::{Asked, Broker};
 pub(crate) use fault::BrokerFault;
+pub(crate) use told::Told;

@@ -12,9 +12,10 @@ use model::{ConnectorId, CredentialId, Digest, Subject};
 use org_protocol::{ConnectorSpec, ContentFault, Transport};
 use os::Clock;
 use secrecy::SecretString;
+use tokio::sync::watch;
 use upstream::{Bearer, HttpClient, Log, Session, UpstreamFault};
 
-use crate::launch;
+use crate::launch::{RunAs, program_as};
 
 /// How long a connector may take to start.
 const START: Duration = Duration::from_secs(30);
@@ -30,6 +31,8 @@ pub(super) struct Key {
     pub(super) credential: CredentialId,
     /// Counts the credential's secrets.
     pub(super) version: u64,
+    /// Counts what was fetched from the credential's source.
+    pub(super) generation: u64,
     pub(super) issuer: String,
     pub(super) subject: String,
     /// The digest of what IT wrote of the connector.
@@ -41,13 +44,14 @@ impl Key {
         connector: &ConnectorId,
         spec: &ConnectorSpec,
         credential: &CredentialId,
-        version: u64,
+        (version, generation): (u64, u64),
         subject: &Subject,
     ) -> Self {
         Self {
             connector: connector.clone(),
             credential: credential.clone(),
             version,
+            generation,
             issuer: subject.issuer.clone(),
             subject: subject.subject.clone(),
             spec: Digest::of(&serde_json::to_vec(spec).unwrap_or_default()),
@@ -55,13 +59,61 @@ impl Key {
     }
 }
 
-type Slot = Arc<tokio::sync::Mutex<Option<Arc<Session>>>>;
+/// A session, and its end for whoever waits for that without holding it.
+pub(super) struct Held {
+    session: Session,
+    life: watch::Sender<()>,
+}
+
+impl std::ops::Deref for Held {
+    type Target = Session;
+
+    fn deref(&self) -> &Session {
+        &self.session
+    }
+}
+
+impl Key {
+    /// Whether it is the other's place with something that was fetched later.
+    fn follows(&self, other: &Self) -> bool {
+        let as_it = Self { generation: self.generation, ..other.clone() };
+        self.generation > other.generation && *self == as_it
+    }
+}
+
+type Slot = Arc<tokio::sync::Mutex<Option<Arc<Held>>>>;
+
+/// Sessions that hold an earlier secret, until the calls that are under way in them are done.
+pub(crate) struct Draining(Vec<watch::Receiver<()>>);
+
+impl Draining {
+    /// How many there are.
+    pub(crate) fn count(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Waits until all have ended.
+    pub(crate) async fn ended(self) {
+        for mut session in self.0 {
+            // Nobody sends anything: it fails when the session is gone.
+            while session.changed().await.is_ok() {}
+        }
+    }
+}
 
 /// The sessions.
 pub(super) struct Pool {
     http: HttpClient,
+    run_as: RunAs,
     clock: Arc<dyn Clock>,
-    slots: Mutex<HashMap<Key, (Slot, Duration)>>,
+    slots: Mutex<Slots>,
+}
+
+#[derive(Default)]
+struct Slots {
+    taken: HashMap<Key, (Slot, Duration)>,
+    /// The first version of each credential whose sessions are kept: a call that began with an earlier secret may come late.
+    first: HashMap<CredentialId, u64>,
 }
 
 /// All slots are taken.
@@ -69,8 +121,8 @@ pub(super) struct Pool {
 pub(super) struct Full;
 
 impl Pool {
-    pub(super) fn new(http: HttpClient, clock: Arc<dyn Clock>) -> Self {
-        Self { http, clock, slots: Mutex::default() }
+    pub(super) fn new(http: HttpClient, run_as: RunAs, clock: Arc<dyn Clock>) -> Self {
+        Self { http, run_as, clock, slots: Mutex::default() }
     }
 
     /// A live session; opened by whoever comes first, while the others wait.
@@ -79,16 +131,17 @@ impl Pool {
         key: &Key,
         spec: &ConnectorSpec,
         secret: &SecretString,
-    ) -> Result<Result<Arc<Session>, UpstreamFault>, Full> {
+        bearer: Option<&Bearer>,
+    ) -> Result<Result<Arc<Held>, UpstreamFault>, Full> {
         let slot = self.slot(key).ok_or(Full)?;
         let mut held = slot.lock().await;
         if let Some(session) = held.as_ref().filter(|session| session.is_alive()) {
             return Ok(Ok(Arc::clone(session)));
         }
         *held = None;
-        Ok(match self.open(spec, secret).await {
+        Ok(match self.open(spec, secret, bearer).await {
             Ok(session) => {
-                let session = Arc::new(session);
+                let session = Arc::new(Held { session, life: watch::Sender::new(()) });
                 *held = Some(Arc::clone(&session));
                 Ok(session)
             }
@@ -98,57 +151,102 @@ impl Pool {
 
     /// Drops a session that turned out to be gone.
     pub(super) fn forget(&self, key: &Key) {
-        self.lock().remove(key);
+        self.lock().taken.remove(key);
     }
 
     /// Ends all sessions that hold a secret of the credential, as soon as calls under way are done.
     pub(super) fn end_credential(&self, credential: &CredentialId) {
-        self.lock().retain(|key, _| key.credential != *credential);
+        drop(self.take(credential));
+    }
+
+    /// From now on sessions with an earlier secret of the credential are for the calls that began with it; those that there are
+    /// end when their calls do.
+    pub(super) fn retire(&self, credential: &CredentialId, first: u64) -> Draining {
+        self.lock().first.insert(credential.clone(), first);
+        let taken = self.take(credential);
+        let lives = taken.iter().filter_map(|slot| {
+            let held = slot.try_lock().ok()?;
+            held.as_ref().map(|held| held.life.subscribe())
+        });
+        Draining(lives.collect())
+    }
+
+    fn take(&self, credential: &CredentialId) -> Vec<Slot> {
+        let mut slots = self.lock();
+        let theirs = slots.taken.extract_if(|key, _| key.credential == *credential);
+        theirs.map(|(_, (slot, _))| slot).collect()
     }
 
     /// Ends sessions that nobody has used for a while.
     pub(super) fn end_idle(&self) {
         let now = self.clock.boot_time();
         // A slot that somebody holds a second time is in use.
-        self.lock().retain(|_, (slot, used)| now.saturating_sub(*used) < IDLE || Arc::strong_count(slot) > 1);
+        self.lock()
+            .taken
+            .retain(|_, (slot, used)| now.saturating_sub(*used) < IDLE || Arc::strong_count(slot) > 1);
     }
 
     fn slot(&self, key: &Key) -> Option<Slot> {
         let now = self.clock.boot_time();
         let mut slots = self.lock();
-        if let Some((slot, used)) = slots.get_mut(key) {
+        if slots.first.get(&key.credential).is_some_and(|first| key.version < *first) {
+            return Some(Slot::default());
+        }
+        let taken = &mut slots.taken;
+        if let Some((slot, used)) = taken.get_mut(key) {
             *used = now;
             return Some(Arc::clone(slot));
         }
-        if slots.len() >= MOST {
-            let oldest = slots
+        // What was fetched before is used by the calls that are under way with it, and by no others.
+        taken.retain(|other, _| !key.follows(other));
+        if taken.len() >= MOST {
+            let oldest = taken
                 .iter()
                 .filter(|(_, (slot, _))| Arc::strong_count(slot) == 1)
                 .min_by_key(|(_, (_, used))| *used)
                 .map(|(key, _)| key.clone())?;
-            slots.remove(&oldest);
+            taken.remove(&oldest);
         }
         let slot = Slot::default();
-        slots.insert(key.clone(), (Arc::clone(&slot), now));
+        taken.insert(key.clone(), (Arc::clone(&slot), now));
         Some(slot)
     }
 
-    async fn open(&self, spec: &ConnectorSpec, secret: &SecretString) -> Result<Session, UpstreamFault> {
+    /// Opens a session and asks it for its tools: whether a connector takes this secret.
+    pub(super) async fn test(
+        &self,
+        spec: &ConnectorSpec,
+        secret: &SecretString,
+    ) -> Result<(), UpstreamFault> {
+        let bearer = spec.url.as_ref().map(|_| Bearer::new(secret.clone()));
+        let session = self.open(spec, secret, bearer.as_ref()).await?;
+        session.list_tools(bearer.as_ref(), START).await.map(drop)
+    }
+
+    async fn open(
+        &self,
+        spec: &ConnectorSpec,
+        secret: &SecretString,
+        bearer: Option<&Bearer>,
+    ) -> Result<Session, UpstreamFault> {
         let unusable = |fault: ContentFault| UpstreamFault::Unusable(fault.to_string());
-        match (spec.transport().map_err(unusable)?, launch::program(spec, Some(secret))) {
+        let program = program_as(&self.run_as, spec, secret).map_err(|why| UpstreamFault::Start {
+            program: spec.command.first().cloned().unwrap_or_default(),
+            reason: why.to_owned(),
+        })?;
+        match (spec.transport().map_err(unusable)?, program) {
             (Transport::Stdio { .. }, Some(program)) => {
                 let log = Log::new(Arc::clone(&self.clock)).writer();
                 Session::open_program(&program, &log, &Capabilities::default(), None, START).await
             }
             (Transport::Http(url), _) => {
-                let bearer = Bearer::new(secret.clone());
-                Session::open_url(&self.http, url, Some(&bearer), &Capabilities::default(), None, START).await
+                Session::open_url(&self.http, url, bearer, &Capabilities::default(), None, START).await
             }
             (Transport::Stdio { .. }, None) => Err(unusable(ContentFault::Transport)),
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Key, (Slot, Duration)>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Slots> {
         self.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -170,22 +268,29 @@ done
 
     fn pool() -> (Pool, Arc<ManualClock>) {
         let clock = Arc::new(ManualClock::new(model::Timestamp::from_seconds(1_800_000_000)));
-        (Pool::new(HttpClient::new().expect("a client"), Arc::clone(&clock) as Arc<dyn Clock>), clock)
+        (
+            Pool::new(
+                HttpClient::new().expect("a client"),
+                RunAs::Ourselves,
+                Arc::clone(&clock) as Arc<dyn Clock>,
+            ),
+            clock,
+        )
     }
 
     fn key(user: &str, credential: &str) -> Key {
         let spec: ConnectorSpec = toml::from_str(SCRIPT).expect("a connector");
         let (connector, credential) = ("s".parse().expect("an id"), credential.parse().expect("an id"));
-        Key::new(&connector, &spec, &credential, 1, &Subject::local(user))
+        Key::new(&connector, &spec, &credential, (1, 0), &Subject::local(user))
     }
 
-    async fn session(pool: &Pool, key: &Key) -> Arc<Session> {
+    async fn session(pool: &Pool, key: &Key) -> Arc<Held> {
         let spec: ConnectorSpec = toml::from_str(SCRIPT).expect("a connector");
-        pool.session(key, &spec, &SecretString::from("x")).await.expect("room").expect("opens")
+        pool.session(key, &spec, &SecretString::from("x"), None).await.expect("room").expect("opens")
     }
 
     fn is_held(pool: &Pool, key: &Key) -> bool {
-        pool.lock().contains_key(key)
+        pool.lock().taken.contains_key(key)
     }
 
     #[tokio::test]
@@ -215,7 +320,7 @@ done
         }
         session(&pool, &key("one more", "a")).await;
         assert!(!is_held(&pool, &first));
-        assert_eq!(pool.lock().len(), MOST);
+        assert_eq!(pool.lock().taken.len(), MOST);
     }
 
     #[tokio::test]
@@ -226,5 +331,24 @@ done
         session(&pool, &other).await;
         pool.end_credential(&"a".parse().expect("an id"));
         assert!(!is_held(&pool, &one) && is_held(&pool, &other));
+    }
+
+    #[tokio::test]
+    async fn sessions_with_an_earlier_secret_end_with_their_calls_and_serve_no_later_ones() {
+        let (pool, _clock) = pool();
+        let old = key("alice", "a");
+        let (under_way, idle) = (session(&pool, &old).await, key("bob", "a"));
+        drop(session(&pool, &idle).await);
+        let draining = pool.retire(&old.credential, 2);
+        assert_eq!(draining.count(), 2);
+        let late = session(&pool, &old).await;
+        assert!(!Arc::ptr_eq(&late, &under_way) && !is_held(&pool, &old), "whoever comes late keeps nothing");
+        let mut ended = Box::pin(draining.ended());
+        assert!(futures_util::poll!(&mut ended).is_pending(), "a call is under way");
+        drop(under_way);
+        ended.await;
+        let new = Key { version: 2, ..old };
+        session(&pool, &new).await;
+        assert!(is_held(&pool, &new));
     }
 }

@@ -19,13 +19,12 @@ pub(super) struct Redactor(Vec<SecretString>);
 impl Redactor {
     /// For the secret itself and, where it is a URL, its password.
     pub(super) fn new(secret: &SecretString) -> Self {
-        let secret = secret.expose_secret().trim();
-        let password = Url::parse(secret).ok().and_then(|url| url.password().map(ToOwned::to_owned));
-        let mut forms = Vec::new();
-        for part in std::iter::once(secret).chain(password.as_deref()) {
-            forms.extend(spellings(part));
-            forms.extend(spellings(&percent_decoded(part)));
-        }
+        Self::of(std::iter::once(secret))
+    }
+
+    /// For several.
+    pub(super) fn of<'s>(secrets: impl Iterator<Item = &'s SecretString>) -> Self {
+        let mut forms: Vec<String> = secrets.flat_map(forms).collect();
         forms.retain(|form| form.len() >= SHORTEST);
         // The longest first, so that no part is taken out of a whole.
         forms.sort_by_key(|form| std::cmp::Reverse(form.len()));
@@ -67,6 +66,18 @@ impl Redactor {
         // Strings were put in the place of strings: it is still JSON.
         RawValue::from_string(clean).unwrap_or_else(|_| RawValue::NULL.to_owned())
     }
+}
+
+/// The spellings of a secret and, where it is a URL, of its password.
+fn forms(secret: &SecretString) -> Vec<String> {
+    let secret = secret.expose_secret().trim();
+    let password = Url::parse(secret).ok().and_then(|url| url.password().map(ToOwned::to_owned));
+    let mut forms = Vec::new();
+    for part in std::iter::once(secret).chain(password.as_deref()) {
+        forms.extend(spellings(part));
+        forms.extend(spellings(&percent_decoded(part)));
+    }
+    forms
 }
 
 fn spellings(part: &str) -> Vec<String> {

@@ -3,15 +3,14 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use control::admin::{Answer, Ask, Secret};
+use control::admin::{Answer, Ask};
 use control::author::{self, Documents};
 use control::{Filter, KnownPerson, Published, StandingHalt};
-use model::{CredentialId, DeviceId, LeaseId};
+use model::{DeviceId, LeaseId};
 use org_protocol::Content;
 use os::Clock as _;
 use serde_json::json;
 
-use super::author::read_secret;
 use super::remote::Socket;
 use super::{Failure, QueryArgs, said, say, say_json};
 
@@ -69,45 +68,6 @@ pub(super) fn publish_to(folder: &Path, to: &Path, json: bool) -> Result<(), Fai
 
 pub(super) async fn status(socket: &Socket, json: bool) -> Result<(), Failure> {
     answer_published(&asked(socket, &Ask::Status).await?, json)
-}
-
-pub(super) async fn put_credential(
-    id: CredentialId,
-    file: Option<&Path>,
-    socket: &Socket,
-    json: bool,
-) -> Result<(), Failure> {
-    let secret = Secret(read_secret(file.unwrap_or(Path::new("-")))?);
-    let Answer::Stored(stored) = asked(socket, &Ask::PutCredential { id, secret }).await? else {
-        return Err(unexpected());
-    };
-    said(json, &stored, || format!("Stored version {} of {}.", stored.version, stored.id));
-    Ok(())
-}
-
-pub(super) async fn list_credentials(socket: &Socket, json: bool) -> Result<(), Failure> {
-    let Answer::Credentials { credentials } = asked(socket, &Ask::ListCredentials).await? else {
-        return Err(unexpected());
-    };
-    said(json, &credentials, || {
-        let line = |one: &control::StoredCredential| {
-            let exposed = one.exposed_at.map(|at| format!("  exposed {at}: rotate")).unwrap_or_default();
-            format!(
-                "{:<32} version {:<4} changed {}{exposed}",
-                one.id.to_string(),
-                one.version,
-                one.changed_at
-            )
-        };
-        lines_or(credentials.iter().map(line).collect(), "No credential is stored.")
-    });
-    Ok(())
-}
-
-pub(super) async fn remove_credential(id: CredentialId, socket: &Socket, json: bool) -> Result<(), Failure> {
-    done(&asked(socket, &Ask::RemoveCredential { id: id.clone() }).await?)?;
-    said(json, &json!({"removed": id}), || format!("Removed {id}."));
-    Ok(())
 }
 
 pub(super) async fn list_devices(socket: &Socket, json: bool) -> Result<(), Failure> {

@@ -111,7 +111,7 @@ fn say_root(envelope: &Envelope, json: bool) -> Result<(), Failure> {
 
 pub(super) fn check(folder: &Path, json: bool) -> Result<(), Failure> {
     let found = author::examine(folder).map_err(|faults| author_failure(&faults))?;
-    let Examined { content, cases, warnings } = found;
+    let Examined { content, cases, warnings, device_claims } = found;
     let notes = content.org.identity_provider.notes();
     let found = json!({
         "connectors": content.connectors.len(),
@@ -120,6 +120,7 @@ pub(super) fn check(folder: &Path, json: bool) -> Result<(), Failure> {
         "cases": cases,
         "notes": notes,
         "warnings": warnings,
+        "device_claims": device_claims,
     });
     said(json, &found, || {
         let counts = format!(
@@ -132,6 +133,7 @@ pub(super) fn check(folder: &Path, json: bool) -> Result<(), Failure> {
         std::iter::once(counts)
             .chain(notes.iter().map(|note| format!("Note: {note}")))
             .chain(warnings.iter().map(|warning| format!("Warning: {warning}")))
+            .chain(device_claims.iter().map(|claim| format!("Warning: {claim}")))
             .collect::<Vec<_>>()
             .join("\n")
     });

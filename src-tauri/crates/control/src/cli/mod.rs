@@ -2,11 +2,13 @@
 
 mod ask;
 mod author;
+mod credential;
 mod database;
 mod enrolment;
 mod halt;
 mod remote;
 mod serve;
+mod source;
 
 use std::io::IsTerminal as _;
 use std::net::SocketAddr;
@@ -14,7 +16,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
-use model::{ConnectorId, CredentialId, DeviceId, Digest, LeaseId, Timestamp};
+use model::{ConnectorId, DeviceId, Digest, LeaseId, Timestamp};
 use remote::{SignInArgs, SignOutArgs, Socket};
 use serde::Serialize;
 use url::Url;
@@ -61,9 +63,9 @@ enum Command {
     Connector(ConnectorCommand),
     /// Run the server.
     Serve(Box<ServeArgs>),
-    /// Store, list and remove the secrets of shared accounts.
+    /// Store, rotate, list and remove the secrets of shared accounts.
     #[command(subcommand)]
-    Credential(CredentialCommand),
+    Credential(credential::CredentialCommand),
     /// List and revoke devices.
     #[command(subcommand)]
     Device(DeviceCommand),
@@ -269,6 +271,10 @@ struct ServeArgs {
     /// The administrators' socket; admin.sock in the data directory if not given.
     #[arg(long)]
     admin_socket: Option<PathBuf>,
+    /// The user whom brokered connectors' programs run as: one who owns nothing and may do nothing else. A server that runs as root
+    /// runs no programs without it.
+    #[arg(long, value_name = "USER")]
+    commands_user: Option<String>,
     /// The master key's file; else it is taken from DESKGATE_MASTER_KEY.
     #[arg(long)]
     master_key: Option<PathBuf>,
@@ -278,29 +284,6 @@ struct ServeArgs {
     /// Where audit records are passed on to, such as http://127.0.0.1:4318/v1/logs.
     #[arg(long)]
     otlp_url: Option<Url>,
-}
-
-#[derive(Debug, Subcommand)]
-enum CredentialCommand {
-    /// Store a secret, read from standard input or a file; it is never shown.
-    Put {
-        /// The credential.
-        id: CredentialId,
-        /// A file with the secret; standard input if not given.
-        #[arg(long)]
-        file: Option<PathBuf>,
-        #[command(flatten)]
-        socket: Socket,
-    },
-    /// List credentials, without their secrets.
-    List(Socket),
-    /// Remove a secret; connectors that hold it are ended.
-    Remove {
-        /// The credential.
-        id: CredentialId,
-        #[command(flatten)]
-        socket: Socket,
-    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -451,13 +434,7 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode, Failure> {
             author::pin(&folder, &connector, credential_file.as_deref(), json).await
         }
         Command::Serve(args) => serve::serve(*args, json).await,
-        Command::Credential(CredentialCommand::Put { id, file, socket }) => {
-            ask::put_credential(id, file.as_deref(), &socket, json).await
-        }
-        Command::Credential(CredentialCommand::List(socket)) => ask::list_credentials(&socket, json).await,
-        Command::Credential(CredentialCommand::Remove { id, socket }) => {
-            ask::remove_credential(id, &socket, json).await
-        }
+        Command::Credential(command) => credential::run(command, json).await,
         Command::Device(DeviceCommand::List(socket)) => ask::list_devices(&socket, json).await,
         Command::EnrolmentToken(command) => enrolment::run(command, json).await,
         Command::Device(DeviceCommand::Resume { id, socket }) => enrolment::resume(id, &socket, json).await,

@@ -19,6 +19,7 @@ pub(super) async fn serve(args: ServeArgs, json: bool) -> Result<(), Failure> {
         listen: args.listen,
         public_url: args.public_url,
         admin_socket: args.admin_socket,
+        commands_user: args.commands_user,
         master_key: MasterKey::load(args.master_key.as_deref()).map_err(Failure::new)?,
         receipt_key: read_signing(&args.receipts_key).map_err(Failure::new)?,
         otlp_url: args.otlp_url,

@@ -57,6 +57,12 @@ impl Fault {
         Self { challenge: Some(challenge), ..Self::new(StatusCode::UNAUTHORIZED, advice) }
     }
 
+    /// The same as the end of a stream that had begun with success.
+    pub(crate) fn told(&self) -> String {
+        let body = ErrorBody { error: self.advice.clone() };
+        serde_json::json!({ "status": self.status.as_u16(), "body": body }).to_string()
+    }
+
     pub(crate) fn internal() -> Self {
         let advice = Advice::new(
             "server-fault",

@@ -32,7 +32,9 @@ use tokio::sync::watch;
 use url::Url;
 
 use crate::admin::wire;
+use crate::assertion::{Asserter, KEYS_PATH};
 use crate::broker::Broker;
+use crate::credential::Credentials;
 use crate::identity::Verifier;
 use crate::lending::Review;
 use crate::op::Op;
@@ -65,6 +67,10 @@ pub(crate) struct Plane {
     /// Whose journal it is.
     pub(crate) own: DeviceId,
     pub(crate) broker: Broker,
+    /// Shared secrets, from wherever they come.
+    pub(crate) credentials: Credentials,
+    /// Says to others who somebody is.
+    pub(crate) asserter: Asserter,
     /// What administrators have stopped.
     pub(crate) stopped: Stopped,
     /// Has leases looked at again.
@@ -110,6 +116,7 @@ pub(crate) fn router(plane: Arc<Plane>) -> Router {
         .route("/healthz", get(documents::health))
         .route("/.well-known/deskgate", get(documents::discovery))
         .route("/deskgate/client.json", get(documents::client))
+        .route(&at(KEYS_PATH), get(documents::assertion_keys))
         .route("/v1/manifest.json", get(documents::manifest))
         .route("/v1/root/{name}", get(documents::root))
         .route("/v1/bundles/{name}", get(documents::bundle))

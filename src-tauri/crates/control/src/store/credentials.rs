@@ -17,6 +17,9 @@ pub struct StoredCredential {
     /// rotated.
     #[serde(default)]
     pub exposed_at: Option<Timestamp>,
+    /// Where it comes from, in words; nothing where it is stored here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
 }
 
 /// A sealed secret.
@@ -26,6 +29,8 @@ pub struct SealedCredential {
     pub version: u64,
     /// The sealed bytes.
     pub sealed: Vec<u8>,
+    /// Where the secret comes from, in words; nothing where it is what was sealed.
+    pub source: Option<String>,
 }
 
 impl Store {
@@ -58,16 +63,17 @@ impl Store {
         let stored = self
             .run(
                 sqlx::query(
-                    "INSERT INTO credentials (id, version, sealed, changed_at) VALUES ($1, $2, $3, $4)
+                    "INSERT INTO credentials (id, version, sealed, changed_at, source) VALUES ($1, $2, $3, $4, $5)
              ON CONFLICT (id) DO UPDATE
              SET version = excluded.version, sealed = excluded.sealed, changed_at = excluded.changed_at,
-                 exposed_at = NULL
+                 source = excluded.source, exposed_at = NULL
              WHERE excluded.version > credentials.version",
                 )
                 .bind(id.as_str())
                 .bind(signed(credential.version))
                 .bind(&credential.sealed)
-                .bind(now.micros()),
+                .bind(now.micros())
+                .bind(credential.source.clone()),
             )
             .await?;
         if stored == 0 {
@@ -82,12 +88,16 @@ impl Store {
     /// # Errors
     /// A [`StoreFault`].
     pub(crate) async fn credential(&self, id: &CredentialId) -> Result<Option<SealedCredential>, StoreFault> {
-        let row: Option<(i64, Vec<u8>)> =
-            sqlx::query_as("SELECT version, sealed FROM credentials WHERE id = $1")
+        let row: Option<(i64, Vec<u8>, Option<String>)> =
+            sqlx::query_as("SELECT version, sealed, source FROM credentials WHERE id = $1")
                 .bind(id.as_str())
                 .fetch_optional(&self.readers)
                 .await?;
-        Ok(row.map(|(version, sealed)| SealedCredential { version: unsigned(version), sealed }))
+        Ok(row.map(|(version, sealed, source)| SealedCredential {
+            version: unsigned(version),
+            sealed,
+            source,
+        }))
     }
 
     /// All credentials, without their secrets.
@@ -95,17 +105,18 @@ impl Store {
     /// # Errors
     /// A [`StoreFault`].
     pub(crate) async fn credentials(&self) -> Result<Vec<StoredCredential>, StoreFault> {
-        let rows: Vec<(String, i64, i64, Option<i64>)> =
-            sqlx::query_as("SELECT id, version, changed_at, exposed_at FROM credentials ORDER BY id")
+        let rows: Vec<(String, i64, i64, Option<i64>, Option<String>)> =
+            sqlx::query_as("SELECT id, version, changed_at, exposed_at, source FROM credentials ORDER BY id")
                 .fetch_all(&self.readers)
                 .await?;
         rows.into_iter()
-            .map(|(id, version, changed_at, exposed_at)| {
+            .map(|(id, version, changed_at, exposed_at, source)| {
                 Ok(StoredCredential {
                     id: parsed("credential id", &id)?,
                     version: unsigned(version),
                     changed_at: Timestamp::from_micros(changed_at),
                     exposed_at: exposed_at.map(Timestamp::from_micros),
+                    source,
                 })
             })
             .collect()

@@ -125,7 +125,8 @@ impl Store {
                   LEFT JOIN credentials ON credentials.id = leases.credential
              WHERE leases.ended_at IS NULL AND leases.expires_at > $1
                AND (devices.revoked_at IS NOT NULL OR credentials.version IS NULL
-                    OR credentials.version <> leases.version
+                    OR (credentials.version <> leases.version
+                        AND (leases.retires_at IS NULL OR leases.retires_at <= $1))
                     OR NOT EXISTS (SELECT 1 FROM sessions WHERE sessions.device = leases.device
                            AND sessions.issuer = leases.issuer AND sessions.person = leases.person
                            AND sessions.revoked_at IS NULL AND sessions.expires_at > $1))",

@@ -14,8 +14,10 @@ mod events;
 mod grants;
 mod halts;
 mod leases;
+mod people;
 mod proofs;
 mod records;
+mod rotation;
 mod sessions;
 
 use std::str::FromStr;

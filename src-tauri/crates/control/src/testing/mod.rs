@@ -3,6 +3,8 @@
 
 mod org;
 mod provider;
+mod vault;
 
 pub use org::{ANALYST_SECRET, FINANCE_SECRET, Kept, ServedOrg};
 pub use provider::{CLIENT_ID, StandInProvider, public_jwk, signed};
+pub use vault::StandInVault;

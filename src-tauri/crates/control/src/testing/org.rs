@@ -65,6 +65,8 @@ pub struct ServedOrg {
     /// How many percent of the desktops take the next version; all without it.
     pub rollout: Option<u32>,
     otlp: Option<Url>,
+    /// Whom connectors' programs run as.
+    commands_user: String,
     database: Database,
     /// What the database lives in, if it is no file.
     _kept: Option<Kept>,
@@ -95,20 +97,40 @@ impl ServedOrg {
 
     /// Served, but nothing is published.
     pub async fn unpublished(otlp: Option<Url>) -> Self {
-        Self::unpublished_on(None, otlp).await
+        Self::served_on(None, otlp, os::current_user().1).await
+    }
+
+    /// The same, where connectors' programs run as this user.
+    pub async fn with_commands_user(otlp: Option<Url>, commands_user: String) -> Self {
+        Self::served_on(None, otlp, commands_user).await
     }
 
     /// The same on a database that is there already; on a file of its own without one.
     pub async fn unpublished_on(database: Option<(Database, Kept)>, otlp: Option<Url>) -> Self {
+        Self::served_on(database, otlp, os::current_user().1).await
+    }
+
+    async fn served_on(database: Option<(Database, Kept)>, otlp: Option<Url>, commands_user: String) -> Self {
         let dir = tempfile::tempdir().expect("a directory");
         let idp = StandInProvider::start().await.expect("a provider");
         let (database, kept) = match database {
             Some((database, kept)) => (database, Some(kept)),
             None => (Database::Sqlite(dir.path().join("data/control.sqlite")), None),
         };
-        let running = serve(dir.path(), &database, otlp.clone(), 0).await;
+        let running = serve(dir.path(), &database, otlp.clone(), &commands_user, 0).await;
         let published = BTreeMap::new();
-        Self { dir, idp, running, root_version: 1, published, rollout: None, otlp, database, _kept: kept }
+        Self {
+            dir,
+            idp,
+            running,
+            root_version: 1,
+            published,
+            rollout: None,
+            otlp,
+            commands_user,
+            database,
+            _kept: kept,
+        }
     }
 
     /// Changes the database behind the server's back.
@@ -123,7 +145,8 @@ impl ServedOrg {
     pub async fn restart(mut self) -> Self {
         let port = self.running.address.port();
         self.running.stop().await;
-        self.running = serve(self.dir.path(), &self.database, self.otlp.clone(), port).await;
+        self.running =
+            serve(self.dir.path(), &self.database, self.otlp.clone(), &self.commands_user, port).await;
         self
     }
 
@@ -252,7 +275,7 @@ impl ServedOrg {
     pub async fn put_credential(&self, id: &str, secret: &str) {
         let id = id.parse().expect("an id");
         let secret = Secret(SecretString::from(secret));
-        self.ask(&Ask::PutCredential { id, secret }).await.expect("stores");
+        self.ask(&Ask::PutCredential { id, secret, source: None }).await.expect("stores");
     }
 
     /// Asks as an administrator.
@@ -281,13 +304,20 @@ impl ServedOrg {
     }
 }
 
-async fn serve(data: &Path, database: &Database, otlp_url: Option<Url>, port: u16) -> Running {
+async fn serve(
+    data: &Path,
+    database: &Database,
+    otlp_url: Option<Url>,
+    commands_user: &str,
+    port: u16,
+) -> Running {
     let config = ServeConfig {
         data: data.join("data"),
         database: database.clone(),
         listen: ([127, 0, 0, 1], port).into(),
         public_url: None,
         admin_socket: None,
+        commands_user: Some(commands_user.to_owned()),
         master_key: MasterKey::parse(&STANDARD.encode([7; 32])).expect("a key"),
         receipt_key: key(3),
         otlp_url,

@@ -68,8 +68,11 @@ async fn credentials_are_listed_without_their_secrets_and_counted() {
     };
     let listed: Vec<(&str, u64)> = credentials.iter().map(|one| (one.id.as_str(), one.version)).collect();
     assert_eq!(listed, [("warehouse-analyst", 2), ("warehouse-finance", 1)]);
-    let empty =
-        Ask::PutCredential { id: "x".parse().expect("an id"), secret: Secret(SecretString::from("\n")) };
+    let empty = Ask::PutCredential {
+        id: "x".parse().expect("an id"),
+        secret: Secret(SecretString::from("\n")),
+        source: None,
+    };
     assert_eq!(code(org.ask(&empty).await), "empty-secret");
     let unknown = Ask::RemoveCredential { id: "x".parse().expect("an id") };
     assert_eq!(code(org.ask(&unknown).await), "unknown");
@@ -108,6 +111,7 @@ async fn nonsense_is_answered_and_a_second_server_is_refused() {
         listen: "127.0.0.1:0".parse().expect("an address"),
         public_url: None,
         admin_socket: None,
+        commands_user: None,
         master_key: control::MasterKey::parse("BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=").expect("a key"),
         receipt_key: org_protocol::SigningKey::from_seed(&[3; 32]),
         otlp_url: None,
@@ -125,6 +129,7 @@ async fn plain_http_never_leaves_the_machine() {
         listen: listen.parse().expect("an address"),
         public_url: public.map(|url| url.parse().expect("a URL")),
         admin_socket: None,
+        commands_user: None,
         master_key: control::MasterKey::parse("BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=").expect("a key"),
         receipt_key: org_protocol::SigningKey::from_seed(&[3; 32]),
         otlp_url: None,

@@ -82,7 +82,7 @@ async fn each_role_does_its_own_and_nothing_else() {
     let id = || "warehouse-analyst".parse().expect("an id");
     let asks = [
         ("publishers", Ask::Publish { documents: [].into(), leave_behind: false }),
-        ("custodians", Ask::PutCredential { id: id(), secret: secret("x") }),
+        ("custodians", Ask::PutCredential { id: id(), secret: secret("x"), source: None }),
         ("auditors", Ask::VerifyAudit),
         ("helpdesk", Ask::RevokeDevice { id: model::DeviceId::new() }),
     ];

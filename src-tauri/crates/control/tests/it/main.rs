@@ -1,12 +1,14 @@
 //! The control plane as it is served: over real HTTP, with a real database, a stand-in provider and a scripted connector.
 #![expect(clippy::expect_used, clippy::panic, reason = "a test that cannot go on ends at once")]
 
+mod access;
 mod admin_guide;
 mod administration;
 mod administrators;
 mod authoring;
 mod broker;
 mod commands;
+mod commands_user;
 mod copies;
 mod documents;
 mod enrolment;
@@ -15,12 +17,16 @@ mod foreign_signer;
 mod formats;
 mod halts;
 mod harness;
+mod identity;
 mod logout;
 mod records;
 mod relay;
 mod rollout;
+mod rotation;
 mod saml;
 mod schemas;
+mod sources;
+mod streams;
 
 /// A file beside the server's other data.
 #[expect(clippy::unused_async, reason = "the other database takes a while to start")]

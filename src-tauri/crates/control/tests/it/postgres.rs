@@ -1,6 +1,7 @@
 //! The same on PostgreSQL: whatever asks the database anything.
 #![expect(clippy::expect_used, clippy::panic, reason = "a test that cannot go on ends at once")]
 
+mod access;
 mod administration;
 mod administrators;
 mod broker;
@@ -15,6 +16,7 @@ mod logout;
 mod records;
 mod relay;
 mod rollout;
+mod rotation;
 mod saml;
 
 /// A cluster of its own.

@@ -79,9 +79,17 @@ pub fn effect(hop: Hop<'_>, id: u64, params: &CallParams<'_>, name: &str) -> Out
 }
 
 /// `tools/call` of the tool `name` in the stateless revision, under a number of its own and for nobody who could be asked
-/// anything, for an answer that is read with [`read_alone`](super::read_alone).
-pub fn call_tool_alone(params: &CallParams<'_>, name: &str, version: &str) -> Outgoing {
-    effect(Hop::plain(Dialect::of(Revision::MODERN), version), ALONE, params, name)
+/// anything, for an answer that is read with [`read_alone`](super::read_alone). Whoever makes the call may be told of its progress,
+/// and of log messages from a level on.
+pub fn call_tool_alone(
+    params: &CallParams<'_>,
+    name: &str,
+    version: &str,
+    progress: bool,
+    log: Option<LogLevel>,
+) -> Outgoing {
+    let hop = Hop { progress, log, ..Hop::plain(Dialect::of(Revision::MODERN), version) };
+    effect(hop, ALONE, params, name)
 }
 
 /// `logging/setLevel` in a session.
@@ -212,7 +220,7 @@ mod tests {
             r#"{"name":"analyst_query","arguments":{"n":12345678901234567890123},"x":1.50,"_meta":{"progressToken":7,"traceparent":"00-a"}}"#,
         );
         let call = CallParams::read(Method::CallTool, RawObject::parse(&text).unwrap()).unwrap();
-        let Outgoing { headers, body, .. } = call_tool_alone(&call, "query", "1.2.3");
+        let Outgoing { headers, body, .. } = call_tool_alone(&call, "query", "1.2.3", false, None);
         assert!(body.contains(r#""n":12345678901234567890123"#) && body.contains(r#""x":1.50"#), "{body}");
         assert!(body.contains("traceparent") && !body.contains("progressToken"), "{body}");
 

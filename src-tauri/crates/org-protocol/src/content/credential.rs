@@ -13,7 +13,7 @@ impl CredentialSpec {
     /// The references to service accounts, in order of preference; none where people have accounts of their own.
     pub fn shared(&self) -> &[CredentialId] {
         match self {
-            Self::Brokered { credentials } | Self::Leased { credentials, .. } => credentials,
+            Self::Brokered { credentials, .. } | Self::Leased { credentials, .. } => credentials,
             Self::None
             | Self::UserOauth { .. }
             | Self::UserToken { .. }
@@ -74,6 +74,9 @@ pub enum CredentialFault {
     /// A secret is lent to programs only.
     #[error("has a leased credential, but no command to hold it")]
     NoCommand,
+    /// Who somebody is goes into requests, and a program gets none.
+    #[error("has an identity for a url, but a command")]
+    IdentityOfProgram,
     /// A secret is lent for half a minute at least, and an hour at most.
     #[error("leases its credential for less than 30 or more than 3600 seconds")]
     LeaseLength,
@@ -152,6 +155,9 @@ pub enum CredentialSpec {
     Brokered {
         /// References in order of preference: the first that policy permits is used.
         credentials: Vec<CredentialId>,
+        /// How a connector behind a URL learns for whom each call is made; not at all where nothing is said.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        identity: Option<UserIdentity>,
     },
     /// Service accounts of the organisation, lent to the employee's computer for minutes: for a program there that must hold the
     /// secret. Whoever owns that computer can read it.
@@ -163,6 +169,19 @@ pub enum CredentialSpec {
         seconds: u32,
     },
 }
+
+/// How a brokered connector learns for whom a call is made.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UserIdentity {
+    /// By a short-lived JWT (RFC 7519) in the header `Deskgate-User-Assertion`, which the control plane signs with ES256 for the
+    /// connector's URL; its keys are published below the configuration URL at `v1/assertions/keys.json`.
+    SignedAssertion,
+}
+
+/// The header of a [`UserIdentity::SignedAssertion`].
+pub const USER_ASSERTION_HEADER: &str = "deskgate-user-assertion";
 
 /// How long a lease holds where nothing is said, in seconds.
 const USUAL_LEASE: u32 = 300;

@@ -448,6 +448,10 @@ event_kinds! {
     LeaseRefused = "lease-refused",
     /// A lease was ended before its time.
     LeaseEnded = "lease-ended",
+    /// No call is under way any more with a secret that was rotated.
+    CredentialDrained = "credential-drained",
+    /// What was lent was ended at its source, or could not be.
+    LeaseSecretRevoked = "lease-secret-revoked",
     /// What administrators have stopped beside the policy is another thing than before.
     HaltsChanged = "halts-changed",
     /// A shared credential was used, on behalf of a call, by the control plane.

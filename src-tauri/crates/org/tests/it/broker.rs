@@ -44,6 +44,7 @@ async fn call_as(desktop: &Desktop, subject: &Subject, sql: &str) -> Result<Brok
             headers: &headers,
             body: &body,
             deadline,
+            heard: None,
         })
         .await
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use control::admin::{Answer, Ask};
-use control::testing::{ANALYST_SECRET, ServedOrg};
+use control::testing::{ANALYST_SECRET, ServedOrg, StandInVault};
 use model::{ConnectorId, CredentialId, ForPerson as _, LeaseId, ServerId};
 use org::{Lent, Loan, OrgFault};
 use org_protocol::{EventKind, HaltTarget};
@@ -208,4 +208,36 @@ async fn whoever_signs_out_or_ends_holds_nothing_any_more() {
     let lent = alice.lease(&served, "alice", "warehouse-analyst").await.expect("lent");
     drop(alice);
     is_ended(lent).await;
+}
+
+#[tokio::test]
+async fn a_secret_that_was_made_for_a_lease_is_revoked_at_its_source_and_leaves_nothing_to_rotate() {
+    let served = served().await;
+    let vault = StandInVault::start().await.expect("listens");
+    let id: CredentialId = "warehouse-analyst".parse().expect("an id");
+    let secret = control::admin::Secret("the-token".into());
+    let put = Ask::PutCredential { id: id.clone(), secret, source: Some(vault.source("${password}")) };
+    served.ask(&put).await.expect("stores");
+    let alice = Borrower::new(&served, "alice", &["analysts"]).await;
+    let bob = Borrower::new(&served, "bob", &["analysts"]).await;
+    let hers = alice.lease(&served, "alice", "warehouse-analyst").await.expect("lent");
+    let his = bob.lease(&served, "bob", "warehouse-analyst").await.expect("lent");
+    assert_ne!(hers.secret.expose_secret(), his.secret.expose_secret(), "each has its own");
+    let lease =
+        leases(&served).await.into_iter().find(|lease| lease.subject.subject == "alice").expect("hers").id;
+    served.ask(&Ask::RevokeLease { id: lease }).await.expect("ends it");
+    is_ended(hers).await;
+    let credential = async || {
+        let Answer::Credentials { credentials } = served.ask(&Ask::ListCredentials).await.expect("answers")
+        else {
+            panic!("another answer");
+        };
+        credentials.into_iter().find(|one| one.id == id).expect("it is there")
+    };
+    until("the end at the source", async || {
+        vault.told().iter().filter(|what| what.starts_with("revoked")).count() == 1
+            && credential().await.exposed_at.is_none()
+    })
+    .await;
+    assert!(!*his.ended.borrow(), "his goes on");
 }

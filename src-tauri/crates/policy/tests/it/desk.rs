@@ -32,6 +32,7 @@ pub(crate) fn desk() -> Desk {
             id("warehouse"),
             connector(CredentialSpec::Brokered {
                 credentials: vec![cred("warehouse-finance"), cred("warehouse-analyst")],
+                identity: None,
             }),
         ),
     ]);

@@ -85,6 +85,8 @@ impl Desk {
         Spec::new("deskgate-control serve", &self.program)
             .args(SERVE)
             .arg(format!("127.0.0.1:{port}"))
+            // Where everything is root's, nobody else can run the programs that are installed for tests.
+            .args(rustix::process::getuid().is_root().then_some("--commands-user=root"))
             .folder(&self.home)
             // The connectors that it runs are lent shared accounts.
             .guarded(Guard { folders: vec![self.home.join("data")], lends_to_children: true })

@@ -126,6 +126,15 @@ impl Organisation {
         put_credential(&self.desk, id, secret).await
     }
 
+    /// Has a secret of a shared account take an earlier one's place; how that ends is in the output.
+    ///
+    /// # Errors
+    /// If it cannot be run.
+    pub async fn rotate_credential(&self, id: &str, secret: &str) -> Result<Output, PeerFault> {
+        canary::plant("a shared account", secret);
+        self.desk.run(&["credential", "rotate", id, "--json"], secret).await
+    }
+
     /// Runs `deskgate-control` with these arguments as an administrator, in [`Organisation::home`]; commands that ask
     /// the server ask this one.
     ///

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use connector::{Broker, BrokerFault, Caller};
-use mcp::CallParams;
-use mcp::connector::{Outgoing, call_tool_alone, read_alone};
+use mcp::connector::{FromConnector, Outgoing, call_tool_alone, read_alone};
+use mcp::{CallParams, LogLevel};
 use model::{Advice, BoxFuture, CredentialId, ForPerson as _, ToolName};
 use org::{BrokeredCall, Org, OrgFault};
 use org_protocol::{BROKER_FORMAT, BrokerContext};
 use policy::Permit;
-use upstream::{Answer, Authority};
+use upstream::{Answer, Authority, Ear, LogWish};
 
 pub(crate) struct OrgBroker(pub(crate) Org);
 
@@ -21,6 +21,7 @@ impl Broker for OrgBroker {
         params: &'a CallParams<'a>,
         caller: Caller<'a>,
         deadline: Duration,
+        ear: Option<&'a Ear>,
     ) -> BoxFuture<'a, Result<Answer, BrokerFault>> {
         Box::pin(async move {
             let permit = authority.permit();
@@ -33,8 +34,11 @@ impl Broker for OrgBroker {
                 client_id: caller.client_id.to_owned(),
                 client_name: caller.client_name.to_owned(),
             };
+            let (progress, log) =
+                ear.map_or((false, None), |ear| (ear.wants().progress, level(&ear.wants().log)));
             let Outgoing { headers, body, .. } =
-                call_tool_alone(params, tool.as_str(), env!("CARGO_PKG_VERSION"));
+                call_tool_alone(params, tool.as_str(), env!("CARGO_PKG_VERSION"), progress, log);
+            let heard = |message: &[u8]| hear(ear, message);
             let call = BrokeredCall {
                 connector: permit.connector(),
                 subject: caller.subject,
@@ -42,11 +46,28 @@ impl Broker for OrgBroker {
                 headers: &headers,
                 body: &body,
                 deadline,
+                heard: (progress || log.is_some()).then_some(&heard),
             };
             let answer = self.0.broker(call).await.map_err(|fault| refused(&fault))?;
             tracing::debug!(call = %permit.call(), %credential, status = answer.status, "the control plane answered");
             read_alone(&answer.body).map_err(|fault| refused(&OrgFault::Unusable(fault.to_string())))
         })
+    }
+}
+
+/// From which level on log messages are asked for.
+fn level(wish: &LogWish) -> Option<LogLevel> {
+    match wish {
+        LogWish::Nothing => None,
+        LogWish::Whatever => Some(LogLevel::Debug),
+        LogWish::From(level) => Some(*level),
+    }
+}
+
+/// Passes on what the connector tells while the call is under way.
+fn hear(ear: Option<&Ear>, message: &[u8]) {
+    if let (Some(ear), Ok(FromConnector::Notice(notice))) = (ear, FromConnector::parse(message)) {
+        ear.tell(notice);
     }
 }
 

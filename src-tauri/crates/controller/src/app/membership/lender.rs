@@ -20,8 +20,9 @@ impl Lender for OrgLender {
                 client_id: caller.client_id,
                 client_name: caller.client_name,
             };
-            let org::Lent { secret, ended } = self.0.lease(loan).await.map_err(|fault| refused(&fault))?;
-            Ok(Lent { secret, ended })
+            let org::Lent { secret, version, ended, in_use } =
+                self.0.lease(loan).await.map_err(|fault| refused(&fault))?;
+            Ok(Lent { secret, version, ended, in_use })
         })
     }
 }

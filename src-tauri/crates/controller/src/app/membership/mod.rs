@@ -301,6 +301,7 @@ async fn follow_events(org: Org, sign_in: Arc<SignIn>, nudge: Arc<Notify>, halte
     let lent = org.clone();
     org.follow(move |what| match what {
         EventKind::LeaseEnded { lease } => lent.end_lease(lease),
+        EventKind::LeaseRetires { lease } => lent.retire_lease(lease),
         EventKind::SignInEnded => sign_in.end(signed_out_by_organisation()),
         EventKind::SessionRevoked => sign_in.end(device_revoked()),
         EventKind::DeviceSuspended => sign_in.end(device_suspended()),

@@ -1,0 +1,71 @@
+//! A stand-in for Vault's database secrets engine: another user for each who asks, and it is kept who was ended.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::http::StatusCode;
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use serde_json::{Value, json};
+use url::Url;
+
+use crate::credential::{SourceSpec, VaultSpec};
+
+/// A running one, whose path is `database/creds/analyst`.
+#[derive(Debug, Clone)]
+pub struct StandInVault {
+    address: Url,
+    told: Arc<Mutex<Vec<String>>>,
+}
+
+impl StandInVault {
+    /// Starts it.
+    ///
+    /// # Errors
+    /// If it cannot listen.
+    pub async fn start() -> std::io::Result<Self> {
+        let told = Arc::<Mutex<Vec<String>>>::default();
+        let (made, revoked) = (Arc::clone(&told), Arc::clone(&told));
+        let creds = get(async move || {
+            let number = {
+                let mut told = made.lock().unwrap_or_else(PoisonError::into_inner);
+                told.push("made".to_owned());
+                told.iter().filter(|what| *what == "made").count()
+            };
+            Json(json!({
+                "lease_id": format!("database/creds/analyst/{number}"),
+                "lease_duration": 3600,
+                "renewable": true,
+                "data": { "username": format!("user-{number}"), "password": format!("passw0rd-{number}") },
+            }))
+        });
+        let revoke = post(async move |Json(body): Json<Value>| {
+            let id = body["lease_id"].as_str().unwrap_or_default();
+            revoked.lock().unwrap_or_else(PoisonError::into_inner).push(format!("revoked {id}"));
+            StatusCode::NO_CONTENT
+        });
+        let app = Router::new()
+            .route("/v1/database/creds/analyst", creds)
+            .route("/v1/sys/leases/revoke", revoke)
+            .route("/v1/auth/token/renew-self", post(async || StatusCode::NO_CONTENT));
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+        let address = format!("http://{}/", listener.local_addr()?);
+        tokio::spawn(async move { axum::serve(listener, app).await });
+        Ok(Self { address: address.parse().map_err(std::io::Error::other)?, told })
+    }
+
+    /// Where a credential comes from it, with this template.
+    pub fn source(&self, template: &str) -> SourceSpec {
+        SourceSpec::Vault(VaultSpec {
+            address: self.address.clone(),
+            path: "database/creds/analyst".to_owned(),
+            namespace: None,
+            template: template.to_owned(),
+            wrapped: false,
+        })
+    }
+
+    /// What it did, in order: `made`, or `revoked` with the lease.
+    pub fn told(&self) -> Vec<String> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
