@@ -38,7 +38,9 @@ async fn the_authority_of_the_system_store_is_believed_and_no_other() {
     // Events pass as well.
     let halt = ["halt", "connector", "warehouse", "--reason", "examined"];
     acme.organisation.control(&halt).await.expect("it runs");
-    until("that it is stopped", SOON, async || refusal_text(&visits().await).contains("examined").then_some(()))
-        .await
-        .unwrap_or_else(|fault| panic!("{fault}\n{}", gateway.log()));
+    until("that it is stopped", SOON, async || {
+        refusal_text(&visits().await).contains("examined").then_some(())
+    })
+    .await
+    .unwrap_or_else(|fault| panic!("{fault}\n{}", gateway.log()));
 }

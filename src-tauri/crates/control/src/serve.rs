@@ -164,45 +164,20 @@ pub async fn start(config: ServeConfig, clock: Arc<dyn Clock>) -> Result<Running
         let path = path.to_owned();
         move |source| ServeFault::Data { path: path.clone(), source }
     };
-    let run_as = RunAs::named(config.commands_user.as_deref())?;
-    match &run_as {
-        RunAs::Ourselves => {}
-        RunAs::Nobody => {
-            tracing::warn!("connectors' programs are not run: this is root, and --commands-user names nobody")
-        }
-        RunAs::Named(account) if account.is_root() => {
-            tracing::warn!("connectors' programs are run as root, as it was asked for")
-        }
-        RunAs::Named(account) => {
-            tracing::info!(user = account.name, "connectors' programs run as a user of their own")
-        }
-    }
+    let run_as = runs_as(&config)?;
     os::create_private_dir(&config.data).map_err(data(&config.data))?;
     let lock = os::lock_instance(&config.data.join("lock"))?;
-    let listen = |source| ServeFault::Listen { address: config.listen, source };
-    let listener = TcpListener::bind(config.listen).await.map_err(listen)?;
-    let address = listener.local_addr().map_err(listen)?;
+    let (listener, address) = bound(config.listen).await?;
     let metrics = match config.metrics {
-        Some(address) => {
-            let listen = |source| ServeFault::Listen { address, source };
-            Some(TcpListener::bind(address).await.map_err(listen)?)
-        }
+        Some(address) => Some(bound(address).await?),
         None => None,
     };
-    let metrics_address = metrics.as_ref().and_then(|listener| listener.local_addr().ok());
+    let metrics_address = metrics.as_ref().map(|(_, address)| *address);
     let public_url = public_url(config.public_url.clone(), address)?;
     let socket = config.admin_socket.clone().unwrap_or_else(|| config.data.join("admin.sock"));
     let admins = os::bind_local(&socket, &lock).map_err(data(&socket))?;
 
-    let revocations = config.revocations.clone().unwrap_or_else(|| config.data.join(REVOCATIONS));
-    let log = RevocationLog::open(&revocations).map_err(data(&revocations))?;
-    let store = Store::open(&config.database).await?.with_log(log);
-    let own = own_device(&config.data, &store).await?;
-    let held = config.database.hold(own).await?.ok_or(ServeFault::Taken)?;
-    let setup = setup(&config, &public_url);
-    if !store.join(own, setup, clock.now()).await? {
-        return Err(ServeFault::Different);
-    }
+    let (store, own, held, setup) = kept(&config, &public_url, clock.as_ref()).await?;
     let journal = open_journal(&config, own, Arc::clone(&clock)).await?;
     let (stop, stopping) = watch::channel(false);
     let collector = config.otlp_url.clone().map(Collector::new).transpose()?;
@@ -234,20 +209,15 @@ pub async fn start(config: ServeConfig, clock: Arc<dyn Clock>) -> Result<Running
     });
     journal.event(EventRecord::new(AuditEvent::Start).with("version", env!("CARGO_PKG_VERSION"))).await?;
 
-    let mut tasks = vec![
-        tokio::spawn(admin::listen(admins, Arc::clone(&plane))),
-        tokio::spawn(relay::mirror(Arc::clone(&plane))),
-        tokio::spawn(clear_away(Arc::clone(&plane))),
-        tokio::spawn(lending::follow(Arc::clone(&plane))),
-    ];
+    let mut tasks = vec![tokio::spawn(admin::listen(admins, Arc::clone(&plane)))];
+    tasks.extend(beside(&plane));
     if matches!(config.database, Database::Postgres(_)) {
         tasks.push(tokio::spawn(replicas::follow(Arc::clone(&plane), setup)));
     }
     tasks.extend(collector.map(|collector| tokio::spawn(collector.follow(Arc::clone(&plane)))));
-    if let Some(listener) = metrics {
+    if let Some((listener, _)) = metrics {
         tasks.push(tokio::spawn(observe::listen(listener, Arc::clone(&plane))));
     }
-    tasks.push(tokio::spawn(observe::tell_manager(Arc::clone(&plane))));
     let server = tokio::spawn(serve_http(listener, Arc::clone(&plane)));
     Ok(Running {
         address,
@@ -264,6 +234,61 @@ pub async fn start(config: ServeConfig, clock: Arc<dyn Clock>) -> Result<Running
         held,
         _lock: lock,
     })
+}
+
+/// Whom connectors' programs run as.
+fn runs_as(config: &ServeConfig) -> Result<RunAs, ServeFault> {
+    let run_as = RunAs::named(config.commands_user.as_deref())?;
+    match &run_as {
+        RunAs::Ourselves => {}
+        RunAs::Nobody => {
+            tracing::warn!("connectors' programs are not run: this is root, and --commands-user names nobody")
+        }
+        RunAs::Named(account) if account.is_root() => {
+            tracing::warn!("connectors' programs are run as root, as it was asked for")
+        }
+        RunAs::Named(account) => {
+            tracing::info!(user = account.name, "connectors' programs run as a user of their own")
+        }
+    }
+    Ok(run_as)
+}
+
+/// Listens, and says where.
+async fn bound(address: SocketAddr) -> Result<(TcpListener, SocketAddr), ServeFault> {
+    let listen = |source| ServeFault::Listen { address, source };
+    let listener = TcpListener::bind(address).await.map_err(listen)?;
+    let bound = listener.local_addr().map_err(listen)?;
+    Ok((listener, bound))
+}
+
+/// What goes on beside requests, until the server ends.
+fn beside(plane: &Arc<Plane>) -> [JoinHandle<()>; 4] {
+    [
+        tokio::spawn(relay::mirror(Arc::clone(plane))),
+        tokio::spawn(clear_away(Arc::clone(plane))),
+        tokio::spawn(lending::follow(Arc::clone(plane))),
+        tokio::spawn(observe::tell_manager(Arc::clone(plane))),
+    ]
+}
+
+/// The store, whose records the journal holds, and what keeps others away.
+async fn kept(
+    config: &ServeConfig,
+    public_url: &Url,
+    clock: &dyn Clock,
+) -> Result<(Store, DeviceId, Held, Digest), ServeFault> {
+    let revocations = config.revocations.clone().unwrap_or_else(|| config.data.join(REVOCATIONS));
+    let log = RevocationLog::open(&revocations)
+        .map_err(|source| ServeFault::Data { path: revocations.clone(), source })?;
+    let store = Store::open(&config.database).await?.with_log(log);
+    let own = own_device(&config.data, &store).await?;
+    let held = config.database.hold(own).await?.ok_or(ServeFault::Taken)?;
+    let setup = setup(config, public_url);
+    if !store.join(own, setup, clock.now()).await? {
+        return Err(ServeFault::Different);
+    }
+    Ok((store, own, held, setup))
 }
 
 impl std::fmt::Debug for Running {
@@ -360,8 +385,8 @@ async fn clear_away(plane: Arc<Plane>) {
             _ = stopping.wait_for(|stopping| *stopping) => return,
         }
         plane.broker.end_idle();
-        plane.credentials.forget_ended();
         plane.forget_limits();
+        plane.credentials.forget_ended();
         if let Err(fault) = plane.stopped.refresh(&plane.store).await {
             tracing::error!(%fault, "what is stopped is not known");
         }

@@ -21,7 +21,7 @@ pub(crate) struct Fault {
     advice: Advice,
     challenge: Option<&'static str>,
     /// After how many seconds it is worth another try.
-    after: Option<u64>,
+    after: Option<u16>,
 }
 
 impl Fault {
@@ -64,7 +64,8 @@ impl Fault {
     /// The same, with when to come again.
     #[must_use]
     pub(crate) fn after(self, wait: Duration) -> Self {
-        Self { after: Some(wait.as_secs().saturating_add(1)), ..self }
+        let seconds = u16::try_from(wait.as_secs()).unwrap_or(u16::MAX).saturating_add(1);
+        Self { after: Some(seconds), ..self }
     }
 
     /// The same as the end of a stream that had begun with success.

@@ -15,6 +15,7 @@ mod leases;
 mod limits;
 mod logout;
 pub(crate) mod observe;
+mod openapi;
 mod refusals;
 mod session;
 mod sign_in;
@@ -123,6 +124,7 @@ pub(crate) fn router(plane: Arc<Plane>) -> Router {
     let rest = Router::new()
         .route("/healthz", get(documents::health))
         .route("/readyz", get(observe::ready))
+        .route("/openapi.json", get(openapi::openapi))
         .route("/.well-known/deskgate", get(documents::discovery))
         .route("/deskgate/client.json", get(documents::client))
         .route(&at(KEYS_PATH), get(documents::assertion_keys))

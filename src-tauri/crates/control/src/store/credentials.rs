@@ -108,7 +108,8 @@ impl Store {
     /// # Errors
     /// A [`StoreFault`].
     pub(crate) async fn credentials(&self) -> Result<Vec<StoredCredential>, StoreFault> {
-        let rows: Vec<(String, i64, i64, Option<i64>, Option<String>)> =
+        type Row = (String, i64, i64, Option<i64>, Option<String>);
+        let rows: Vec<Row> =
             sqlx::query_as("SELECT id, version, changed_at, exposed_at, source FROM credentials ORDER BY id")
                 .fetch_all(&self.readers)
                 .await?;

@@ -20,6 +20,7 @@ mod harness;
 mod identity;
 mod limits;
 mod logout;
+mod openapi;
 mod records;
 mod relay;
 mod restoring;
