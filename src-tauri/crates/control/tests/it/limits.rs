@@ -35,8 +35,8 @@ async fn an_address_that_asks_for_too_many_sign_ins_is_slowed_down_alone() {
     let refused = too_much(async || token("10.1.1.1, 192.0.2.7").await, 1000).await;
     check(refused).await;
     assert_ne!(token("10.1.1.1, 192.0.2.8").await.status(), StatusCode::TOO_MANY_REQUESTS, "another address");
-    let same = token("203.0.113.5, 192.0.2.7").await.status();
-    assert_eq!(same, StatusCode::TOO_MANY_REQUESTS, "what the client writes of itself is not believed");
+    // Fewer than a fresh address may: what the client writes of itself is not believed.
+    check(too_much(async || token("203.0.113.5, 192.0.2.7").await, 200).await).await;
     let documents = client.get(org.url("v1/manifest.json")).header("x-forwarded-for", "192.0.2.7");
     assert_eq!(
         documents.send().await.expect("answers").status(),
