@@ -5,6 +5,7 @@ mod administrators;
 mod by_code;
 mod claims;
 mod halts;
+mod intercepted;
 mod leases;
 mod observed;
 mod offline;
@@ -13,6 +14,7 @@ mod rotation;
 mod saml;
 mod shared_streams;
 mod static_host;
+mod stranger;
 mod vouching;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -146,6 +146,7 @@ fn configuration() -> Outcome<Configuration> {
         support_url: Some("https://help.acme.example/".parse()?),
         config_url: Some("https://gate.acme.example/".parse()?),
         fingerprint: Some("9C1E 44A0 7B2D 61F3 58C7 0E9A D23B 4415".to_owned()),
+        confirmed: true,
     }));
     let mut all = Configuration::empty(mode, "/home/ada/.local/share/deskgate/deskgate.toml");
     let at = |host: &str| Runs::At { host: host.to_owned() };

@@ -72,7 +72,7 @@ async fn days_without_the_organisation_end_what_it_wants_fresh_and_then_everythi
 
     // Three days more: nothing.
     clock.offset("+11d").expect("later");
-    let expired = "has expired";
+    let expired = "The policy of Acme expired at";
     says(&gateway, expired).await;
     let (_, file, _) = calls(&gateway).await;
     assert!(!file.contains(text), "{file}");

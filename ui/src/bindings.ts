@@ -282,7 +282,9 @@ export type ListKind =
 /**  It is what the connector listed last. */
 "kept" | 
 /**  Nothing of it is offered until the connector answers. */
-"withdrawn";
+"withdrawn" | 
+/**  Nothing of it is offered for now, because the organisation's own rules say so. */
+"withheld";
 
 /**  One entry of a log. */
 export type LogEntryView = {

@@ -81,6 +81,12 @@ pub(crate) enum Verb {
         #[arg(long, conflicts_with = "connector")]
         forget_accounts: bool,
     },
+    /// Confirm that the organisation which Deskgate has met is yours, by the fingerprint that your IT department gave you. Until then
+    /// its connectors start no programs on this computer. Not needed where the fingerprint was set beforehand.
+    Trust {
+        /// The fingerprint, as IT gave it: `sha256:` and 64 digits and letters.
+        fingerprint: String,
+    },
     /// Show what a connector prints to its standard error, and what failed on the way to it. Kept in memory only.
     Logs {
         /// The connector, or one of your accounts there, as in `mail/work`.

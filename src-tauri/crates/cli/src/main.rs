@@ -95,6 +95,7 @@ async fn run(home: Home, verb: Verb, json: bool) -> ExitCode {
         Verb::SignOut { connector, forget_accounts } => {
             ask(home, Command::SignOut { connector, forget_accounts }, json).await
         }
+        Verb::Trust { fingerprint } => ask(home, Command::Trust { fingerprint }, json).await,
         Verb::Keychain => ask(home, Command::TryKeychain, json).await,
         Verb::Pause => ask(home, Command::Pause, json).await,
         Verb::Resume => ask(home, Command::Resume, json).await,

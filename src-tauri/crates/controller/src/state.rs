@@ -20,7 +20,7 @@ use crate::pending::{Ending, PendingId, PendingItem, Question};
 pub use parts::{
     Access, Activity, Assistant, AuditHealth, AuditState, CallOutcome, Connector, ConnectorStatus,
     CredentialKind, Freshness, Link, ListState, Mode, Organisation, PolicyState, Runs, Session, Status,
-    ToolAccess, VirtualServer,
+    ToolAccess, VirtualServer, Withheld,
 };
 
 /// How many calls are kept for the Activity place; the journal keeps all.

@@ -301,10 +301,14 @@ fn connector(state: &AppState, id: &AccountId, connector: &Connector) -> Connect
         ListState::Current => (ListKind::Current, None),
         ListState::Kept { since, .. } => (ListKind::Kept, Some(millis(since))),
         ListState::Withdrawn { since } => (ListKind::Withdrawn, Some(millis(since))),
-        ListState::Resting => (ListKind::Resting, None),
+        ListState::Withheld(_) => (ListKind::Withheld, None),
     };
-    let rests = (list == ListKind::Resting)
-        .then(|| advice(&words::rests(&connector.title, words::organisation(state))));
+    let withheld = match (connector.list, &state.mode) {
+        (ListState::Withheld(why), Mode::Managed(organisation)) => {
+            Some(advice(&words::withheld(why, &connector.title, organisation)))
+        }
+        (_, _) => None,
+    };
     ConnectorView {
         id: id.to_string(),
         title: connector.title.clone(),
@@ -318,7 +322,7 @@ fn connector(state: &AppState, id: &AccountId, connector: &Connector) -> Connect
             Runs::At { .. } => Some(LogOf::Connection),
             Runs::AtOrganisation => None,
         },
-        advice: wrong.or(rests),
+        advice: wrong.or(withheld),
         tools: connector.tools,
         list,
         silent_since,

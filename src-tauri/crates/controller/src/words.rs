@@ -16,7 +16,7 @@ mod machine;
 mod offline;
 
 pub use machine::{machine, machine_setting, machine_value};
-pub(crate) use offline::{RENEWAL, grace_begins, rests};
+pub(crate) use offline::{RENEWAL, grace_begins, unconfirmed, withheld};
 pub use offline::{grace, help};
 
 use crate::state::{
@@ -318,13 +318,16 @@ pub(crate) fn connectors<'a>(accounts: impl Iterator<Item = &'a AccountId>) -> u
     accounts.map(|id| &id.connector).collect::<BTreeSet<_>>().len()
 }
 
-/// What is to be said of what a connector lists while it does not answer, or rests; nothing where it does neither.
+/// What is to be said of what a connector lists while it does not answer, or is withheld; nothing where neither is so.
 pub fn outage(state: &AppState, connector: &Connector, now: Timestamp) -> Option<String> {
     let title = &connector.title;
     let tools = connector.tools.filter(|tools| *tools > 0);
     Some(match (connector.list, tools) {
         (ListState::Current, _) => return None,
-        (ListState::Resting, _) => rests(title, organisation(state)).happened,
+        (ListState::Withheld(why), _) => match &state.mode {
+            Mode::Managed(organisation) => withheld(why, title, organisation).happened,
+            Mode::Personal => return None,
+        },
         (ListState::Kept { since, .. }, Some(_)) => {
             format!("{title} stopped answering {}. Its tools are the last known ones.", ago(since, now))
         }

@@ -224,6 +224,11 @@ pub enum Transport<'a> {
 }
 
 impl ConnectorSpec {
+    /// Whether its program runs on the employee's computer.
+    pub fn runs_here(&self) -> bool {
+        !self.command.is_empty() && !matches!(self.credential, CredentialSpec::Brokered { .. })
+    }
+
     /// What becomes of it while the policy has run out and is still obeyed.
     pub fn in_grace(&self) -> InGrace {
         let usual = if self.credential.is_shared() { InGrace::Rest } else { InGrace::Use };

@@ -99,6 +99,14 @@ pub enum Freshness {
 }
 
 impl TrustState {
+    /// The fingerprint of a root document, which says that it is its own and no more: for a person to compare.
+    ///
+    /// # Errors
+    /// A [`Refusal`] where it is no root document that its own keys have signed.
+    pub fn fingerprint_of(envelope: &[u8]) -> Result<RootFingerprint, Refusal> {
+        self_signed_root(envelope).map(|(root, _)| root.fingerprint())
+    }
+
     /// Begins to trust an organisation: `envelope` is a root document whose root role is the one that was pinned, in
     /// the managed settings or by a person who compared the fingerprint.
     ///

@@ -17,6 +17,7 @@ mod files;
 mod halts;
 mod keep;
 mod leases;
+mod meeting;
 mod policy;
 mod session;
 mod sse;
@@ -28,7 +29,7 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use model::DeviceId;
-use org_protocol::{DeviceDescription, Halts, RootFingerprint};
+use org_protocol::{DeviceDescription, Halts};
 use os::Clock;
 use secrecy::SecretString;
 use tokio::sync::{Mutex, watch};
@@ -41,6 +42,7 @@ pub use discover::{Discovered, discover};
 pub use fault::OrgFault;
 pub use keep::{IdToken, IdTokens, NoIdToken};
 pub use leases::{Lent, Loan};
+pub use meeting::{Anchor, Meeting, TrustFault};
 pub use policy::{Applied, Candidate, Fetched};
 pub use session::OrgSession;
 
@@ -54,8 +56,8 @@ use wire::Wire;
 pub struct OrgParts {
     /// The configuration URL: https, or http on this machine.
     pub config_url: Url,
-    /// What was pinned, in managed settings or by a person who compared it.
-    pub fingerprint: RootFingerprint,
+    /// By whom the organisation was introduced.
+    pub anchor: Anchor,
     /// Where the last good signed documents lie.
     pub dir: PathBuf,
     /// The id under which this device keeps its records so far.
@@ -74,7 +76,9 @@ pub struct Org(Arc<Inner>);
 
 struct Inner {
     wire: Wire,
-    fingerprint: RootFingerprint,
+    anchor: Anchor,
+    /// Which organisation this is, as far as it is known.
+    met: watch::Sender<Option<Meeting>>,
     files: Files,
     device: DeviceId,
     description: DeviceDescription,
@@ -109,10 +113,11 @@ impl Org {
     /// [`OrgFault::Insecure`] where the URL would be spoken to in the clear; [`OrgFault::Unreachable`] where there is
     /// no HTTP client.
     pub fn new(parts: OrgParts) -> Result<Self, OrgFault> {
-        let OrgParts { config_url, fingerprint, dir, device, description, vault, clock } = parts;
+        let OrgParts { config_url, anchor, dir, device, description, vault, clock } = parts;
         Ok(Self(Arc::new(Inner {
             wire: Wire::new(config_url)?,
-            fingerprint,
+            anchor,
+            met: watch::Sender::new(anchor.known()),
             files: Files::new(dir),
             device,
             description,

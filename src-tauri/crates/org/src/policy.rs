@@ -87,6 +87,7 @@ impl Org {
     /// The words for the person, with nothing in force.
     pub async fn resume(&self) -> Result<Option<Applied>, Advice> {
         let mut held = self.0.held.lock().await;
+        self.0.recall_meeting().await;
         self.0.age.resume(&self.0.vault, &*self.0.clock).await;
         let resumed = self.0.resumed().await;
         match resumed {
@@ -255,7 +256,7 @@ impl Inner {
         let Some(stored) = self.vault.get(Kind::Ratchet, RATCHET).await? else { return Ok(None) };
         let ratchet: Ratchet = serde_json::from_slice(stored.expose_secret())
             .map_err(|fault| OrgFault::Unusable(format!("the stored trust state: {fault}")))?;
-        if ratchet.anchor() != self.fingerprint {
+        if Some(ratchet.anchor()) != self.fingerprint() {
             tracing::info!("another fingerprint is pinned; the policy before is given up");
             return Ok(None);
         }
@@ -264,8 +265,8 @@ impl Inner {
 
     /// The id in a root document on disk that has the pinned fingerprint: it is as good as one that is fetched.
     fn id_on_disk(&self) -> Option<String> {
-        let now = self.clock.now();
-        let begun = |envelope: &Vec<u8>| TrustState::begin(self.fingerprint, envelope, now).ok();
+        let (now, fingerprint) = (self.clock.now(), self.fingerprint()?);
+        let begun = |envelope: &Vec<u8>| TrustState::begin(fingerprint, envelope, now).ok();
         self.files.roots().iter().find_map(begun).map(|trust| trust.ratchet().org().to_owned())
     }
 
@@ -284,12 +285,14 @@ impl Inner {
     /// documents were lost, what must not move backwards does not.
     async fn begin(&self, now: Timestamp) -> Result<TrustState, OrgFault> {
         let before = self.usable_ratchet().await?;
+        self.recall_meeting().await;
         let mut refusal = None;
         for version in 1..=MOST_ROOTS {
             let Some(envelope) = self.root(version).await? else { break };
+            let fingerprint = self.recognised(&envelope).await?;
             let begun = match before.clone() {
                 Some(ratchet) => TrustState::begin_again(ratchet, &envelope, now),
-                None => TrustState::begin(self.fingerprint, &envelope, now),
+                None => TrustState::begin(fingerprint, &envelope, now),
             };
             match begun {
                 Ok(trust) => {

@@ -63,6 +63,18 @@ exec "{program}" "$@"' sh "$@"
         Ok(std::fs::rename(written, self.file(name))?)
     }
 
+    /// Puts an authority (PEM) into the system's store of those that it believes.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn believes(&self, authority: &Path) -> Result<(), PeerFault> {
+        let store = self.etc().join("ssl/certs/ca-certificates.crt");
+        let text = format!("{}\n{}", std::fs::read_to_string(&store)?, std::fs::read_to_string(authority)?);
+        // A file of its own: the copy may be a link to this computer's.
+        std::fs::remove_file(&store)?;
+        Ok(std::fs::write(store, text)?)
+    }
+
     /// Gives a file other permissions.
     ///
     /// # Errors

@@ -25,7 +25,7 @@ use super::pins::Pins;
 use super::present::Present;
 use super::tell::{Tell, configuration, connector_status};
 use crate::event::Event;
-use crate::state::{ConnectorStatus, Freshness, ListState, PolicyState};
+use crate::state::{ConnectorStatus, Freshness, ListState, PolicyState, Withheld};
 
 /// How often connectors that failed are tried again when nobody calls them.
 const RETRY: Duration = Duration::from_secs(30);
@@ -111,7 +111,8 @@ impl Catalog {
         let offering = Arc::clone(&self.offerings.borrow_and_update());
         let document = offering.client_metadata_url.clone();
         self.accounts.serve(&offering.accounts, offering.named_addresses(), document);
-        self.connectors.replace(&offering.accounts);
+        // What must not start is not even known to whoever could start it.
+        self.connectors.replace(&offering.startable());
         self.list_silently(&offering);
         offering
     }
@@ -215,8 +216,8 @@ impl Catalog {
 
     /// How what a connector lists stands.
     fn list_state(&self, offering: &Offering, id: &AccountId) -> ListState {
-        if offering.rests(id).is_some() {
-            return ListState::Resting;
+        if let Some(why) = offering.withheld(id) {
+            return ListState::Withheld(why);
         }
         match self.outage(id) {
             None => ListState::Current,
@@ -244,8 +245,9 @@ impl Catalog {
         let outages = listed_here(offering).filter_map(|id| Some((id, self.outage(id)?)));
         let over = outages.filter(|(_, outage)| self.grace_left(outage).is_zero());
         let silent = over.map(|(id, outage)| (id.clone(), withdrawal(&outage)));
-        let resting = offering.accounts.keys().filter_map(|id| Some((id.clone(), offering.rests(id)?)));
-        silent.chain(resting).collect()
+        let withheld =
+            offering.accounts.keys().filter_map(|id| Some((id.clone(), offering.withheld_words(id)?)));
+        silent.chain(withheld).collect()
     }
 
     /// When the next list is withdrawn.
@@ -446,8 +448,11 @@ fn accepted_by_organisation(managed: &Managed, id: &AccountId, listing: Option<&
 
 /// The accounts in whose name tools are listed here; those at the organisation were listed by whoever pinned them.
 fn listed_here(offering: &Offering) -> impl Iterator<Item = &AccountId> {
-    let here = |spec: &ConnectorSpec| !spec.credential.is_shared();
-    offering.accounts.iter().filter(move |(_, spec)| here(spec)).map(|(id, _)| id)
+    let here = |id: &AccountId, spec: &ConnectorSpec| {
+        // What must not start is not started to be listed either.
+        !spec.credential.is_shared() && offering.withheld(id) != Some(Withheld::Unconfirmed)
+    };
+    offering.accounts.iter().filter(move |(id, spec)| here(id, spec)).map(|(id, _)| id)
 }
 
 fn freshness(validity: &Validity) -> Freshness {

@@ -69,7 +69,7 @@ impl Machine {
         match set {
             Some(organisation) => Some(OrganisationSettings {
                 config_url: organisation.config_url.clone(),
-                root_key_fingerprint: organisation.root_key_fingerprint,
+                root_key_fingerprint: Some(organisation.root_key_fingerprint),
             }),
             None => OrganisationSettings::find(path).filter(|_| self.user_settings_count()),
         }
@@ -111,7 +111,7 @@ impl Machine {
         Rule {
             organisation: set.map(|it| OrganisationSettings {
                 config_url: it.config_url.clone(),
-                root_key_fingerprint: it.root_key_fingerprint,
+                root_key_fingerprint: Some(it.root_key_fingerprint),
             }),
             user_settings_count: self.user_settings_count(),
             terminal_answers: self.terminal_answers(),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use issuer::{Named, NamedClient};
 use model::{AccountId, Advice, ConnectorId, Digest, ServerId, Timestamp, ToolName};
-use org::Applied;
+use org::{Applied, Meeting};
 use org_protocol::{
     AssistantSpec, ClaimTypes, ClientMetadataUrl, ConnectorSpec, InGrace, PinnedTools, ServerSpec,
     SignInHost, SignInSurface, accounts_in_use,
@@ -15,7 +15,7 @@ use serde_json::value::RawValue;
 use url::Url;
 
 use super::settings::{Loaded, OrganisationSettings};
-use crate::state::{Mode, Organisation};
+use crate::state::{Mode, Organisation, Withheld};
 use crate::words;
 
 /// The accepted tools of each connector, as far as each account has them.
@@ -81,6 +81,11 @@ pub(crate) enum Validity {
     Denied(Advice),
 }
 
+/// Whose identity is certain.
+fn is_confirmed(meeting: Option<Meeting>) -> bool {
+    meeting.is_some_and(|met| met.confirmed)
+}
+
 impl Offering {
     /// The person's own settings, under the built-in policy and their own restrictions.
     pub(crate) fn personal(loaded: &Loaded) -> Self {
@@ -106,13 +111,19 @@ impl Offering {
     }
 
     /// What an organisation's bundle says.
-    pub(crate) fn managed(applied: &Applied, at: &OrganisationSettings, validity: Validity) -> Self {
+    pub(crate) fn managed(
+        applied: &Applied,
+        at: &OrganisationSettings,
+        meeting: Option<Meeting>,
+        validity: Validity,
+    ) -> Self {
         let content = &applied.content;
         let organisation = Organisation {
             name: content.org.name.clone(),
             support_url: content.org.support_url.clone(),
             config_url: Some(at.config_url.clone()),
-            fingerprint: Some(at.root_key_fingerprint.to_string()),
+            fingerprint: meeting.map(|met| met.fingerprint.to_string()),
+            confirmed: is_confirmed(meeting),
         };
         Self {
             version: PolicyVersion { label: applied.label.clone(), digest: applied.digest },
@@ -136,12 +147,18 @@ impl Offering {
     }
 
     /// An organisation whose settings are not here: nothing is offered.
-    pub(crate) fn awaited(id: &str, at: &OrganisationSettings, why: Advice) -> Self {
+    pub(crate) fn awaited(
+        id: &str,
+        at: &OrganisationSettings,
+        meeting: Option<Meeting>,
+        why: Advice,
+    ) -> Self {
         let organisation = Organisation {
             name: id.to_owned(),
             support_url: None,
             config_url: Some(at.config_url.clone()),
-            fingerprint: Some(at.root_key_fingerprint.to_string()),
+            fingerprint: meeting.map(|met| met.fingerprint.to_string()),
+            confirmed: is_confirmed(meeting),
         };
         Self {
             version: PolicyVersion { label: format!("{id} (none)"), digest: Digest::of(b"") },
@@ -182,13 +199,39 @@ impl Offering {
         }
     }
 
-    /// Why nothing of a connector is offered while the policy has run out and is still obeyed, where that is so.
-    pub(crate) fn rests(&self, account: &AccountId) -> Option<Advice> {
-        let (Validity::Grace { .. }, By::Organisation(managed)) = (&self.validity, &self.by) else {
-            return None;
-        };
-        let spec = self.accounts.get(account).filter(|spec| spec.in_grace() == InGrace::Rest)?;
-        Some(words::rests(&spec.title, &managed.organisation.name))
+    /// Whether nothing of a connector is offered for now, and why.
+    pub(crate) fn withheld(&self, account: &AccountId) -> Option<Withheld> {
+        let By::Organisation(managed) = &self.by else { return None };
+        let spec = self.accounts.get(account)?;
+        let in_grace = matches!(self.validity, Validity::Grace { .. });
+        // A program runs with all that its user may do here.
+        if !managed.organisation.confirmed && spec.runs_here() {
+            Some(Withheld::Unconfirmed)
+        } else if in_grace && spec.in_grace() == InGrace::Rest {
+            Some(Withheld::InGrace)
+        } else {
+            None
+        }
+    }
+
+    /// The accounts of connectors that may be started at all.
+    pub(crate) fn startable(&self) -> BTreeMap<AccountId, ConnectorSpec> {
+        let may = |id: &AccountId| self.withheld(id) != Some(Withheld::Unconfirmed);
+        self.accounts.iter().filter(|(id, _)| may(id)).map(|(id, spec)| (id.clone(), spec.clone())).collect()
+    }
+
+    /// The words for that.
+    pub(crate) fn withheld_words(&self, account: &AccountId) -> Option<Advice> {
+        let (why, By::Organisation(managed)) = (self.withheld(account)?, &self.by) else { return None };
+        Some(words::withheld(why, &self.accounts.get(account)?.title, &managed.organisation))
+    }
+
+    /// Whether the organisation was introduced, or confirmed by a person; where none decides there is nothing to confirm.
+    pub(crate) fn is_confirmed(&self) -> bool {
+        match &self.by {
+            By::Person => true,
+            By::Organisation(managed) => managed.organisation.confirmed,
+        }
     }
 
     /// The policy, checked against the tools that were accepted. Large sets take a while, so this happens beside the

@@ -48,8 +48,10 @@ pub struct Settings {
 pub struct OrganisationSettings {
     /// The configuration URL: https, or http on this machine.
     pub config_url: Url,
-    /// The fingerprint of its root keys, as IT published it.
-    pub root_key_fingerprint: RootFingerprint,
+    /// The fingerprint of its root keys, as IT published it. Where it is not given, the organisation is the first that answers, and
+    /// starts no programs here before a person has confirmed it (`deskgate trust`).
+    #[serde(default)]
+    pub root_key_fingerprint: Option<RootFingerprint>,
 }
 
 impl OrganisationSettings {
@@ -252,9 +254,11 @@ mod tests {
             )
         };
         let organisation = Settings::parse(&text("")).unwrap().organisation.unwrap();
-        assert_eq!(organisation.root_key_fingerprint, fingerprint);
+        assert_eq!(organisation.root_key_fingerprint, Some(fingerprint));
         assert!(Settings::parse(&text("pinned = false")).unwrap_err().contains("pinned"));
-        assert!(Settings::parse("[organisation]\nconfig_url = \"https://deskgate.acme.test/\"").is_err());
+        let unknown =
+            Settings::parse("[organisation]\nconfig_url = \"https://deskgate.acme.test/\"").unwrap();
+        assert_eq!(unknown.organisation.unwrap().root_key_fingerprint, None);
     }
 
     #[test]
@@ -267,7 +271,7 @@ mod tests {
         );
         std::fs::write(&path, format!("policies = \"missing\"\nsurprise = 1\n{organisation}")).unwrap();
         assert!(Loaded::read(&path).is_err());
-        assert_eq!(OrganisationSettings::find(&path).unwrap().root_key_fingerprint, fingerprint);
+        assert_eq!(OrganisationSettings::find(&path).unwrap().root_key_fingerprint, Some(fingerprint));
         assert_eq!(OrganisationSettings::find(&dir.path().join("none")), None);
     }
 

@@ -75,6 +75,11 @@ pub enum Command {
         #[serde(default)]
         forget_accounts: bool,
     },
+    /// The organisation that was met has the fingerprint that IT gave the person.
+    Trust {
+        /// As IT gave it.
+        fingerprint: String,
+    },
     /// What a connector's programs print, and what failed on the way to it.
     Logs {
         /// The connector.
@@ -245,6 +250,9 @@ async fn answer(stream: UnixStream, desk: Desk) {
         Ok(Some(Ok(Command::SignIn { connector: None, by_code }))) => {
             report(&mut writing, &desk.sign_in(by_code).await).await;
         }
+        Ok(Some(Ok(Command::Trust { fingerprint }))) => {
+            report(&mut writing, &desk.trust(&fingerprint).await).await;
+        }
         Ok(Some(Ok(command))) => report(&mut writing, &desk.obey(command)).await,
         Ok(Some(Err(advice))) => report(&mut writing, &refused(advice)).await,
         Ok(None) => {}
@@ -303,6 +311,7 @@ impl Desk {
                 self.organisation(Act::SignOut { forget_accounts }, &words)
             }
             Command::Logs { connector, after, wait: _ } => self.log(&connector, after),
+            Command::Trust { .. } => refused(nobody_to_confirm()),
             Command::Bridge { .. } => refused(Advice::new("bridge", "A bridge stays connected.", "", "")),
             Command::Show if self.state.borrow().desktop => {
                 self.act(Act::Open(crate::effect::Place::Overview), "The window is shown.")
@@ -322,6 +331,27 @@ impl Desk {
             }
             Command::Resume => self.act(Act::Resume, "Resumed."),
             Command::Quit => self.act(Act::Quit, "Deskgate ends."),
+        }
+    }
+
+    /// Takes the organisation that was met for the one whose fingerprint the person was given.
+    async fn trust(&self, fingerprint: &str) -> Report {
+        let Some(sign_in) = &self.sign_in else { return refused(nobody_to_confirm()) };
+        let Ok(fingerprint) = fingerprint.trim().parse() else {
+            return refused(Advice::new(
+                "no-fingerprint",
+                "This is no fingerprint: it has to be sha256: and 64 digits and letters from a to f.",
+                "Nothing was confirmed.",
+                "Copy the whole of what your IT department gave you.",
+            ));
+        };
+        match sign_in.confirm(fingerprint).await {
+            Ok(()) => Report::Ok {
+                text: "Confirmed: this is your organisation. Its connectors may start programs on this computer."
+                    .to_owned(),
+                json: json!({"confirmed": fingerprint.to_string()}),
+            },
+            Err(advice) => refused(advice),
         }
     }
 
@@ -477,6 +507,15 @@ fn how_it_goes_on(item: &PendingItem) -> String {
         ),
         Question::Code(_) | Question::Consent(_) | Question::Approval(_) => words::detail(item),
     }
+}
+
+fn nobody_to_confirm() -> Advice {
+    Advice::new(
+        "no-organisation",
+        "This Deskgate belongs to no organisation.",
+        "There is nothing to confirm.",
+        "",
+    )
 }
 
 fn no_organisation() -> Advice {

@@ -25,6 +25,8 @@ pub struct Organisation {
     pub config_url: Option<Url>,
     /// The fingerprint of its root key, to compare with what IT has published.
     pub fingerprint: Option<String>,
+    /// Whether the fingerprint was set beforehand, or compared by a person.
+    pub confirmed: bool,
 }
 
 /// Whether somebody is signed in.
@@ -198,8 +200,17 @@ pub enum ListState {
         /// Since when it does not answer.
         since: Timestamp,
     },
-    /// The organisation's policy has run out, and nothing of this connector is offered until it is renewed.
-    Resting,
+    /// The organisation's own rules let nothing of it be offered for now.
+    Withheld(Withheld),
+}
+
+/// Why an organisation's connector is not used, although it could be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Withheld {
+    /// The policy has run out, and IT wants it fresh for this connector.
+    InGrace,
+    /// The organisation was met by its address alone, and the connector is a program on this computer.
+    Unconfirmed,
 }
 
 /// An assistant that was allowed to use a virtual server.

@@ -57,6 +57,7 @@ pub(crate) fn managed() -> AppState {
         support_url: Some("https://help.acme.test/".parse().unwrap()),
         config_url: Some("https://gate.acme.test/".parse().unwrap()),
         fingerprint: Some("sha256:00".to_owned()),
+        confirmed: true,
     }));
     state.session = Session::SignedIn { label: "ada@acme.test".to_owned() };
     state.link = Link::Online;

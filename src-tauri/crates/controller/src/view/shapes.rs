@@ -330,8 +330,8 @@ pub enum ListKind {
     Kept,
     /// Nothing of it is offered until the connector answers.
     Withdrawn,
-    /// Nothing of it is offered until the organisation's policy is renewed.
-    Resting,
+    /// Nothing of it is offered for now, because the organisation's own rules say so.
+    Withheld,
 }
 
 /// What a connector's log holds from some entry on.

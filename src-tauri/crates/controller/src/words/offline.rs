@@ -2,7 +2,7 @@
 
 use model::{Advice, Timestamp};
 
-use crate::state::{AppState, Freshness};
+use crate::state::{AppState, Freshness, Organisation, Withheld};
 
 /// What helps where a policy is not to be obeyed.
 pub(crate) const RENEWAL: &str =
@@ -28,13 +28,35 @@ pub(crate) fn grace_begins(state: &AppState, until: Timestamp, now: Timestamp) -
     )
 }
 
-/// That a connector is not used while the policy has run out.
-pub(crate) fn rests(title: &str, organisation: &str) -> Advice {
+/// That a connector is not used for now.
+pub(crate) fn withheld(why: Withheld, title: &str, organisation: &Organisation) -> Advice {
+    let name = &organisation.name;
+    match why {
+        Withheld::InGrace => Advice::new(
+            "connector-rests",
+            format!("{title} rests: what {name} has decided has run out, and could not be renewed."),
+            format!("{name} lets it be used only while its decisions are fresh."),
+            RENEWAL,
+        ),
+        Withheld::Unconfirmed => Advice::new(
+            "connector-unconfirmed",
+            format!("{title} does not start: you have not confirmed yet that this is {name}."),
+            "It is a program on this computer, which could do whatever you can.",
+            COMPARE,
+        ),
+    }
+}
+
+/// What helps where an organisation was met by its address alone.
+const COMPARE: &str = "Compare the fingerprint with the one that your IT department gave you, then run: deskgate trust FINGERPRINT";
+
+/// That an organisation was met by its address alone.
+pub(crate) fn unconfirmed(name: &str, fingerprint: &str) -> Advice {
     Advice::new(
-        "connector-rests",
-        format!("{title} rests: what {organisation} has decided has run out, and could not be renewed."),
-        format!("{organisation} lets it be used only while its decisions are fresh."),
-        RENEWAL,
+        "org-unconfirmed",
+        format!("Deskgate knows {name} by its address alone. Its fingerprint: {fingerprint}"),
+        "Until you have confirmed it, its connectors start no programs on this computer.",
+        COMPARE,
     )
 }
 

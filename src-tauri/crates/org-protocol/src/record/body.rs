@@ -408,6 +408,8 @@ event_kinds! {
     GrantRefreshed = "grant-refreshed",
     /// A connector's grant is no longer good.
     GrantLost = "grant-lost",
+    /// A person has compared the fingerprint of an organisation that was met by its address alone.
+    OrganisationConfirmed = "organisation-confirmed",
     /// A policy bundle took effect.
     BundleApplied = "bundle-applied",
     /// A policy bundle was refused; the last good one stays.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use control::author::{RootPlan, new_root};
 use control::testing::ServedOrg;
 use model::{Digest, Timestamp};
-use org::{Fetched, OrgFault};
+use org::{Anchor, Fetched, OrgFault};
 use org_protocol::{
     BundleRef, Content, DsseFault, Envelope, Freshness, MANIFEST_FORMAT, MANIFEST_TYPE, Manifest, Refusal,
     Root, SigningKey,
@@ -344,4 +344,29 @@ async fn attack_wrong_org() {
     attack.serves_bundle(&foreign);
     attack.serves(MANIFEST, signed(&manifest(3, &foreign), &key(2)));
     assert_eq!(attack.refused_for().await, wrong);
+}
+
+/// Whoever takes the address over does not take the organisation's place, though nobody had introduced that either.
+#[tokio::test]
+async fn attack_another_organisation_at_the_address_of_one_that_was_met() {
+    let attack = Attack::new().await;
+    let url = attack.host.url.clone();
+    let desktop = Desktop::introduced(url.clone(), Anchor::FirstMet).await;
+    desktop.update().await.expect("met").expect("new");
+    let met = *desktop.org.meeting().borrow();
+    let other = root(None, &[9], 9, &[9], false);
+    attack.serves("v1/root/1.json", other.to_json());
+    attack.serves(MANIFEST, signed(&manifest(3, &attack.bundles[2]), &key(9)));
+    let desktop = desktop.reintroduced(url.clone(), Anchor::FirstMet).await;
+    desktop.org.resume().await.expect("nothing is wrong").expect("in force");
+    let fault = desktop.update().await.expect_err("refused");
+    assert!(matches!(fault, OrgFault::Document(_)), "{fault:?}");
+    // Nor where the documents are lost, and all that is left is who it was.
+    std::fs::remove_dir_all(desktop.bundle_dir()).expect("removed");
+    let desktop = desktop.reintroduced(url, Anchor::FirstMet).await;
+    desktop.org.resume().await.expect_err("the documents are gone");
+    let fault = desktop.update().await.expect_err("refused");
+    let OrgFault::Document(Refusal::Fingerprint { pinned, found }) = fault else { panic!("{fault:?}") };
+    assert_eq!((Some(pinned), found), (met.map(|met| met.fingerprint), read_root(&other).fingerprint()));
+    assert_eq!(*desktop.org.meeting().borrow(), met);
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use control::testing::ServedOrg;
 use model::{BoxFuture, DeviceId, Digest, Subject, Timestamp};
-use org::{Applied, Fetched, IdToken, IdTokens, NoIdToken, Org, OrgFault, OrgParts, OrgSession};
+use org::{Anchor, Applied, Fetched, IdToken, IdTokens, NoIdToken, Org, OrgFault, OrgParts, OrgSession};
 use org_protocol::{DeviceDescription, RootFingerprint, SESSION_FORMAT, SessionAnswer};
 use os::{Clock as _, SystemClock};
 use secrecy::SecretString;
@@ -31,10 +31,15 @@ impl Desktop {
     }
 
     pub(crate) async fn pointed(url: Url, fingerprint: RootFingerprint) -> Self {
+        Self::introduced(url, Anchor::Pinned(fingerprint)).await
+    }
+
+    /// A new desktop that knows an organisation by its address and whatever else is given.
+    pub(crate) async fn introduced(url: Url, anchor: Anchor) -> Self {
         let home = tempfile::tempdir().expect("a directory");
         let keychain = MemoryKeychain::new();
         let id = DeviceId::new();
-        let org = open(home.path(), &keychain, id, url, fingerprint).await;
+        let org = open(home.path(), &keychain, id, url, anchor).await;
         Self { home, keychain, id, org }
     }
 
@@ -43,7 +48,7 @@ impl Desktop {
         let Self { home, keychain, id, org } = self;
         drop(org);
         let url = served.running.public_url.clone();
-        let org = open(home.path(), &keychain, id, url, served.fingerprint()).await;
+        let org = open(home.path(), &keychain, id, url, Anchor::Pinned(served.fingerprint())).await;
         Self { home, keychain, id, org }
     }
 
@@ -55,9 +60,14 @@ impl Desktop {
 
     /// The same desktop, pointed elsewhere.
     pub(crate) async fn repointed(self, url: Url, fingerprint: RootFingerprint) -> Self {
+        self.reintroduced(url, Anchor::Pinned(fingerprint)).await
+    }
+
+    /// The same desktop after a restart, as it knows an organisation by its address and whatever else is given.
+    pub(crate) async fn reintroduced(self, url: Url, anchor: Anchor) -> Self {
         let Self { home, keychain, id, org } = self;
         drop(org);
-        let org = open(home.path(), &keychain, id, url, fingerprint).await;
+        let org = open(home.path(), &keychain, id, url, anchor).await;
         Self { home, keychain, id, org }
     }
 
@@ -81,17 +91,11 @@ impl Desktop {
     }
 }
 
-async fn open(
-    home: &Path,
-    keychain: &MemoryKeychain,
-    id: DeviceId,
-    url: Url,
-    fingerprint: RootFingerprint,
-) -> Org {
+async fn open(home: &Path, keychain: &MemoryKeychain, id: DeviceId, url: Url, anchor: Anchor) -> Org {
     let vault = Vault::open(&home.join("vault"), Arc::new(keychain.clone()), Arc::new(SystemClock)).await;
     Org::new(OrgParts {
         config_url: url,
-        fingerprint,
+        anchor,
         dir: home.join("bundle"),
         device: id,
         description: DeviceDescription {

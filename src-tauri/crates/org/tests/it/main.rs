@@ -7,5 +7,6 @@ mod delivery;
 mod events;
 mod harness;
 mod leases;
+mod meeting;
 mod policy;
 mod session;

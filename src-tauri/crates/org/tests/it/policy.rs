@@ -294,7 +294,7 @@ async fn reopened(desktop: &Desktop, served: &ServedOrg) -> org::Org {
     .await;
     org::Org::new(org::OrgParts {
         config_url: served.running.public_url.clone(),
-        fingerprint: served.fingerprint(),
+        anchor: org::Anchor::Pinned(served.fingerprint()),
         dir: desktop.bundle_dir(),
         device: desktop.id,
         description: org_protocol::DeviceDescription {

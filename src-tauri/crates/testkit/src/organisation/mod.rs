@@ -178,6 +178,15 @@ impl Organisation {
         self.server.launch(&self.desk).await
     }
 
+    /// Starts the server again behind a proxy that others find at `public`.
+    ///
+    /// # Errors
+    /// As [`Organisation::restart`].
+    pub async fn restart_behind(&mut self, public: &Url) -> Result<(), PeerFault> {
+        self.server.stands_behind(public);
+        self.restart().await
+    }
+
     /// The server's process while it runs, to kill or to look into.
     pub fn process(&mut self) -> Option<&mut Process> {
         self.server.process()

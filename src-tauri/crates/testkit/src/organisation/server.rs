@@ -14,6 +14,8 @@ pub(super) struct Server {
     port: u16,
     config_url: Url,
     otlp: Option<Url>,
+    /// Where others find it, if a proxy stands in front.
+    public: Option<Url>,
     /// What was printed before the last stop.
     earlier: String,
 }
@@ -30,10 +32,11 @@ impl Server {
         let mut taken = None;
         for _ in 0..5 {
             let port = lasting_port()?;
-            match launch(desk, port, otlp.as_ref()).await {
+            match launch(desk, port, otlp.as_ref(), None).await {
                 Ok((process, config_url)) => {
                     let process = Some(process);
-                    return Ok(Self { process, port, config_url, otlp, earlier: String::new() });
+                    let (public, earlier) = (None, String::new());
+                    return Ok(Self { process, port, config_url, otlp, public, earlier });
                 }
                 Err(fault) if fault.to_string().contains("cannot listen on") => taken = Some(fault),
                 Err(fault) => return Err(fault),
@@ -44,7 +47,7 @@ impl Server {
 
     /// Starts it again where it was.
     pub(super) async fn launch(&mut self, desk: &Desk) -> Result<(), PeerFault> {
-        let (process, config_url) = launch(desk, self.port, self.otlp.as_ref()).await?;
+        let (process, config_url) = launch(desk, self.port, self.otlp.as_ref(), self.public.as_ref()).await?;
         self.process = Some(process);
         self.config_url = config_url;
         Ok(())
@@ -61,6 +64,11 @@ impl Server {
         ended.map(drop)
     }
 
+    /// From its next start on others find it there.
+    pub(super) fn stands_behind(&mut self, public: &Url) {
+        self.public = Some(public.clone());
+    }
+
     pub(super) fn config_url(&self) -> &Url {
         &self.config_url
     }
@@ -75,10 +83,19 @@ impl Server {
     }
 }
 
-async fn launch(desk: &Desk, port: u16, otlp: Option<&Url>) -> Result<(Process, Url), PeerFault> {
+async fn launch(
+    desk: &Desk,
+    port: u16,
+    otlp: Option<&Url>,
+    public: Option<&Url>,
+) -> Result<(Process, Url), PeerFault> {
     let spec = desk.serve(port);
     let spec = match otlp {
         Some(url) => spec.arg("--otlp-url").arg(url.as_str()),
+        None => spec,
+    };
+    let spec = match public {
+        Some(url) => spec.arg("--public-url").arg(url.as_str()),
         None => spec,
     };
     // Asked to end, it ends the connectors that it runs.

@@ -23,13 +23,14 @@ pub(crate) fn setup(check: bool) -> Result<(), Fault> {
     let tools = workspace::tools();
     std::fs::create_dir_all(&tools).map_err(|source| Fault::file(&tools, source))?;
     let _lock = hold(&tools.join("lock"))?;
-    let parts: [(&str, Need); 6] = [
+    let parts: [(&str, Need); 7] = [
         ("Debian packages", debian::need()?),
         ("SAML identity provider", debian::need_saml()?),
         ("Node 22", node::need_node()?),
         ("npm programs", node::need_peers()?),
         ("conformance suite", node::need_conformance()?),
         ("Python programs", python::need()?),
+        ("intercepting proxy", python::need_interceptor()?),
     ];
     let mut missing = Vec::new();
     for (title, need) in parts {

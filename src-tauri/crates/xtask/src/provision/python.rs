@@ -1,4 +1,4 @@
-//! The Python programs that tests talk to, in a virtual environment of their own.
+//! The Python programs that tests talk to, in virtual environments of their own.
 
 use std::process::Command;
 
@@ -6,10 +6,20 @@ use super::{Installed, Need};
 use crate::run::{Fault, run};
 use crate::workspace;
 
-/// Whether they have to be installed.
+/// Whether what most tests talk to has to be installed.
 pub(super) fn need() -> Result<Need, Fault> {
-    let source = workspace::peers().join("python");
-    let installed = Installed::new(workspace::tools().join("venv"), &source, &["requirements.txt"]);
+    environment("venv", "python", "MCP client, mail server and log receiver for tests")
+}
+
+/// Whether the proxy that reads what is encrypted has to be: it needs other versions of the same packages.
+pub(super) fn need_interceptor() -> Result<Need, Fault> {
+    environment("interceptor", "interceptor", "intercepting proxy for tests")
+}
+
+/// A virtual environment with what the requirements of a folder of peers name, and nothing else.
+fn environment(folder: &str, peers: &str, what: &str) -> Result<Need, Fault> {
+    let source = workspace::peers().join(peers);
+    let installed = Installed::new(workspace::tools().join(folder), &source, &["requirements.txt"]);
     if installed.is_current()? {
         return Ok(Need::Nothing);
     }
@@ -21,8 +31,5 @@ pub(super) fn need() -> Result<Need, Fault> {
             .arg(source.join("requirements.txt")))?;
         installed.finish()
     };
-    Ok(Need::Missing {
-        what: "MCP client, mail server and log receiver for tests".to_owned(),
-        install: Box::new(install),
-    })
+    Ok(Need::Missing { what: what.to_owned(), install: Box::new(install) })
 }

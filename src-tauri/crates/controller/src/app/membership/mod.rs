@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use audit::Journal;
 use model::{Advice, DeviceId, ForPerson as _};
-use org::{Applied, Candidate, Delivery, Fetched, Org, OrgFault, OrgParts};
+use org::{Anchor, Applied, Candidate, Delivery, Fetched, Meeting, Org, OrgFault, OrgParts};
 use org_protocol::{
     DEVICE_REVOKED, DEVICE_SUSPENDED, DeviceDescription, EventKind, IdentityProvider, SIGN_IN_ENDED,
 };
@@ -62,7 +62,7 @@ pub(crate) async fn join(
 ) -> Result<Joined, Advice> {
     let org = Org::new(OrgParts {
         config_url: at.config_url.clone(),
-        fingerprint: at.root_key_fingerprint,
+        anchor: at.root_key_fingerprint.map_or(Anchor::FirstMet, Anchor::Pinned),
         dir: home.organisation(),
         device,
         description: description(),
@@ -184,11 +184,14 @@ impl Provider {
 impl Source {
     /// Begins with what was in force; it is obeyed as soon as somebody has looked at its validity.
     pub(crate) fn new(joined: Joined) -> Self {
+        let meeting = *joined.org.meeting().borrow();
         let offering = match &joined.applied {
-            Some(applied) => Offering::managed(applied, &joined.at, Validity::Denied(policy::unchecked())),
+            Some(applied) => {
+                Offering::managed(applied, &joined.at, meeting, Validity::Denied(policy::unchecked()))
+            }
             None => {
                 let why = joined.trouble.clone().unwrap_or_else(policy::not_here);
-                Offering::awaited(&joined.id, &joined.at, why)
+                Offering::awaited(&joined.id, &joined.at, meeting, why)
             }
         };
         let provider = joined.applied.as_ref().map(Provider::of);
@@ -240,6 +243,7 @@ impl Source {
         tasks.spawn(async move { stopping.follow_halts(&halted).await });
         tasks.spawn(halts::tell_halts(Stopped::by(&org), parts.tell.clone(), parts.journal.clone()));
         tasks.spawn(notice_silence(org.clone(), Arc::clone(&nudge)));
+        tasks.spawn(notice_confirmation(org.meeting(), Arc::clone(&nudge)));
         let (delivering, journal) = (org.clone(), parts.journal.clone());
         tasks.spawn(async move { delivering.deliver(journal).await });
         let mut follower = Follower {
@@ -254,6 +258,7 @@ impl Source {
             journal: parts.journal.clone(),
             lamp: Lamp::new(parts.tell.clone()),
             clock: Lamp::new(parts.tell.clone()),
+            stranger: Lamp::new(parts.tell.clone()),
             nudge,
         };
         // Before the first call, and whether or not the server answers, what was in force is obeyed.
@@ -263,6 +268,13 @@ impl Source {
         }
         tasks.spawn(follower.run());
         Membership { sign_in, _tasks: tasks }
+    }
+}
+
+/// What a person has confirmed takes effect at once.
+async fn notice_confirmation(mut meeting: watch::Receiver<Option<Meeting>>, nudge: Arc<Notify>) {
+    while meeting.changed().await.is_ok() {
+        nudge.notify_one();
     }
 }
 

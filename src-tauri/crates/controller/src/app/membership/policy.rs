@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use audit::{AuditEvent, EventRecord, Journal};
 use model::{Advice, ForPerson as _, Timestamp};
-use org::{Applied, Candidate, Fetched, Org, OrgFault};
+use org::{Applied, Candidate, Fetched, Meeting, Org, OrgFault};
 use org_protocol::Freshness;
 use tokio::sync::{Notify, watch};
 
@@ -38,6 +38,8 @@ pub(super) struct Follower {
     pub(super) lamp: Lamp,
     /// The clock was set back.
     pub(super) clock: Lamp,
+    /// Nobody has introduced the organisation.
+    pub(super) stranger: Lamp,
     /// Something may be new.
     pub(super) nudge: Arc<Notify>,
 }
@@ -129,7 +131,7 @@ impl Follower {
     }
 
     async fn check(&self, applied: &Applied) -> Result<(), Advice> {
-        let offering = Arc::new(Offering::managed(applied, &self.at, Validity::Own));
+        let offering = Arc::new(Offering::managed(applied, &self.at, self.meeting(), Validity::Own));
         let faults = match offering.compile(&Arc::default()).await {
             Ok(_) => return Ok(()),
             Err(faults) => faults,
@@ -153,10 +155,14 @@ impl Follower {
             .with("digest", applied.digest.to_string())
     }
 
+    fn meeting(&self) -> Option<Meeting> {
+        *self.org.meeting().borrow()
+    }
+
     /// Says why nothing is offered.
     fn publish_nothing(&self) {
         let why = self.rejected.clone().unwrap_or_else(not_here);
-        let offering = Offering::awaited(&self.id, &self.at, why);
+        let offering = Offering::awaited(&self.id, &self.at, self.meeting(), why);
         let news = self.offerings.borrow().validity != offering.validity;
         // What was refused on disk has words of its own, which stay until there is something newer to say.
         if news && self.rejected.is_some() {
@@ -172,14 +178,19 @@ impl Follower {
         };
         let grace = Duration::from_secs(u64::from(applied.content.org.offline.grace_hours) * HOUR);
         let validity = validity(self.org.freshness(grace).await, grace, &applied.content.org.name);
+        let meeting = self.meeting();
+        let stranger = meeting.filter(|met| !met.confirmed);
+        let name = &applied.content.org.name;
+        self.stranger.show(stranger.map(|met| crate::words::unconfirmed(name, &met.fingerprint.to_string())));
         self.clock.show(self.org.clock_set_back().map(|by| clock_set_back(by, &applied.content.org.name)));
         let aging = aging(&validity, self.org.aged());
         let news = {
             let now = self.offerings.borrow();
-            now.version.digest != applied.digest || now.validity != validity
+            let is_confirmed = now.is_confirmed() == meeting.is_none_or(|met| met.confirmed);
+            now.version.digest != applied.digest || now.validity != validity || !is_confirmed
         };
         if news {
-            self.offerings.send_replace(Arc::new(Offering::managed(applied, &self.at, validity)));
+            self.offerings.send_replace(Arc::new(Offering::managed(applied, &self.at, meeting, validity)));
         }
         let provider = Provider::of(applied);
         self.provider.send_if_modified(|known| {

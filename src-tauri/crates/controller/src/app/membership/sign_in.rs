@@ -8,7 +8,7 @@ use audit::{AuditEvent, EventRecord, Journal};
 use connector::Voucher;
 use model::{Advice, BoxFuture, ForPerson as _, Subject};
 use org::{IdToken, IdTokens, NoIdToken, Org, OrgFault, OrgSession};
-use org_protocol::ID_TOKEN_NOT_BOUND;
+use org_protocol::{ID_TOKEN_NOT_BOUND, RootFingerprint};
 use os::Clock;
 use secrecy::SecretString;
 use signin::{FaultKind, KeeperRules, SessionState, SignInFault, Sso, SsoParts, Vouch, Wish};
@@ -95,6 +95,17 @@ impl SignIn {
             anew: AtomicBool::new(false),
             farewell: std::sync::Mutex::default(),
         })
+    }
+
+    /// The person has compared the organisation's fingerprint.
+    ///
+    /// # Errors
+    /// The words, where it is another one or cannot be kept.
+    pub(crate) async fn confirm(&self, fingerprint: RootFingerprint) -> Result<(), Advice> {
+        self.org.confirm(fingerprint).await.map_err(|fault| fault.advice())?;
+        let record = EventRecord::new(AuditEvent::OrganisationConfirmed);
+        self.tell.note(&self.journal, &record.with("fingerprint", fingerprint.to_string()));
+        Ok(())
     }
 
     /// Who is present.
