@@ -36,7 +36,7 @@ pub(crate) enum Opened {
     /// A secret.
     Secret(SecretString),
     /// Where a secret comes from.
-    Source(StoredSource),
+    Source(Box<StoredSource>),
 }
 
 /// Why a secret was not sealed or opened.
@@ -156,7 +156,8 @@ impl MasterKey {
         let opened = self.cipher.decrypt(&XNonce::from(*nonce), payload).map_err(|_| SealFault::Opening)?;
         let opened = Zeroizing::new(opened);
         if *format == SOURCE_SEAL_FORMAT {
-            return serde_json::from_slice(&opened).map(Opened::Source).map_err(|_| SealFault::Format);
+            let source = serde_json::from_slice(&opened).map_err(|_| SealFault::Format)?;
+            return Ok(Opened::Source(Box::new(source)));
         }
         let text = std::str::from_utf8(&opened).map_err(|_| SealFault::Format)?;
         Ok(Opened::Secret(SecretString::from(text)))

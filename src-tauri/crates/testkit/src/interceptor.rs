@@ -36,7 +36,14 @@ impl Interceptor {
             .args(["--set", &format!("confdir={}", folder.path().display())])
             // Streams of events are passed on as they come.
             .args(["--set", "stream_large_bodies=1"])
-            .args(["--set", "keep_host_header=true", "--set", "connection_strategy=lazy", "--flow-detail", "1"])
+            .args([
+                "--set",
+                "keep_host_header=true",
+                "--set",
+                "connection_strategy=lazy",
+                "--flow-detail",
+                "1",
+            ])
             .start()?;
         process
             .ready("an open port", Duration::from_secs(60), async |_| {

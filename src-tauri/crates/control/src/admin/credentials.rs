@@ -182,14 +182,14 @@ enum Given {
     /// The secret itself.
     Secret(SecretString),
     /// Where it comes from, and what opens that.
-    Source { spec: SourceSpec, key: SecretString },
+    Source { spec: Box<SourceSpec>, key: SecretString },
 }
 
 impl Given {
     fn new(secret: SecretString, source: Option<SourceSpec>) -> Result<Self, SourceFault> {
         let Some(spec) = source else { return Ok(Self::Secret(secret)) };
         spec.check()?;
-        Ok(Self::Source { spec, key: secret })
+        Ok(Self::Source { spec: Box::new(spec), key: secret })
     }
 
     fn is_personal(&self) -> bool {

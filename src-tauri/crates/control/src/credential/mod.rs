@@ -134,7 +134,7 @@ impl Credentials {
                 return Ok(kept.current.clone());
             }
         }
-        let source: Arc<dyn Source> = source::open(stored, &self.http)?.into();
+        let source: Arc<dyn Source> = source::open(*stored, &self.http)?.into();
         let fetched = source.fetch(Some(whose)).await?;
         let before = slot.take();
         let generation = self.generation(before.as_ref(), &fetched);
@@ -170,7 +170,7 @@ impl Credentials {
         if renews {
             return Ok(self.renewed(lease).await);
         }
-        let source: Arc<dyn Source> = source::open(stored, &self.http)?.into();
+        let source: Arc<dyn Source> = source::open(*stored, &self.http)?.into();
         let Fetched { secret, life, hold } = source.fetch(Some(whose)).await?;
         let lent = Lent { secret: secret.clone(), life };
         let begun = self.clock.boot_time();

@@ -33,6 +33,9 @@ pub struct SealedCredential {
     pub source: Option<String>,
 }
 
+/// Id, version, when it was changed, since when it is exposed, and where it comes from.
+type CredentialRow = (String, i64, i64, Option<i64>, Option<String>);
+
 impl Store {
     /// The version that the next secret of a credential gets.
     ///
@@ -105,7 +108,7 @@ impl Store {
     /// # Errors
     /// A [`StoreFault`].
     pub(crate) async fn credentials(&self) -> Result<Vec<StoredCredential>, StoreFault> {
-        let rows: Vec<(String, i64, i64, Option<i64>, Option<String>)> =
+        let rows: Vec<CredentialRow> =
             sqlx::query_as("SELECT id, version, changed_at, exposed_at, source FROM credentials ORDER BY id")
                 .fetch_all(&self.readers)
                 .await?;
