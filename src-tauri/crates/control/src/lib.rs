@@ -9,12 +9,15 @@ mod assertion;
 pub mod author;
 mod broker;
 mod credential;
+mod device_secret;
 mod identity;
+mod keeping;
 mod launch;
 mod lending;
 mod op;
 mod publication;
 mod relay;
+mod replicas;
 mod saml;
 mod sealing;
 mod secret;
@@ -27,12 +30,13 @@ pub mod testing;
 mod testing_org;
 
 pub use credential::{OauthSpec, SourceSpec, VaultSpec};
+pub use keeping::{RestoreFault, RestorePlan, backup, restore};
 pub use launch::CommandsUserFault;
 pub use publication::Published;
 pub use saml::CertificateFault;
 pub use sealing::{MASTER_KEY_VARIABLE, MasterKey, SealFault};
 pub use serve::{Running, ServeConfig, ServeFault, start};
 pub use store::{
-    Database, DatabaseFault, Device, EnrolmentToken, Filter, KnownPerson, LiveLease, StandingHalt,
-    StoreFault, StoredCredential,
+    BackupFault, Database, DatabaseFault, Device, EnrolmentToken, Filter, KnownPerson, LiveLease, Restored,
+    Saved, StandingHalt, StoreFault, StoredCredential,
 };

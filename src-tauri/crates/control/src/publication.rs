@@ -91,6 +91,16 @@ pub(crate) enum PublishFault {
         /// Why.
         refusal: Refusal,
     },
+    /// Desktops have a newer one.
+    #[error(
+        "version {version} of epoch {epoch} was published before the database was restored, and this is older"
+    )]
+    Older {
+        /// The newest manifest's epoch.
+        epoch: u64,
+        /// And its version.
+        version: u64,
+    },
     /// The policies do not compile.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
     Policy(Vec<PolicyFault>),
@@ -125,6 +135,10 @@ impl ForPerson for PublishFault {
         let (code, todo) = match self {
             Self::Missing(_) => ("publish-missing", "Sign the folder again with `bundle sign`."),
             Self::Refused { refusal, .. } => (refusal.code(), "Sign the folder again with the right keys."),
+            Self::Older { .. } => (
+                "publish-older",
+                "Publish the folder that was signed last, or sign the next version after it.",
+            ),
             Self::Policy(_) => ("policy-refused", "Correct the policies and sign the folder again."),
             Self::ReceiptKey(_) => {
                 ("publish-receipt-key", "Make a root document that lists the receipt key of this server.")
@@ -157,13 +171,29 @@ impl Publication {
     ) -> Result<Self, StoreFault> {
         let (live, turn) = (RwLock::default(), tokio::sync::Mutex::default());
         let publication = Self { store, receipt_key, issuer, live, turn };
-        if let Some(ratchet) = publication.store.ratchet().await? {
-            match publication.resume(ratchet).await? {
-                Ok(live) => publication.put_in_force(live),
-                Err(fault) => tracing::error!(%fault, "what was published is not in force: publish again"),
-            }
-        }
+        publication.take_up().await?;
         Ok(publication)
+    }
+
+    /// Takes up what another control plane has published.
+    pub(crate) async fn refresh(&self) -> Result<(), StoreFault> {
+        let _turn = self.turn.lock().await;
+        self.take_up().await
+    }
+
+    async fn take_up(&self) -> Result<(), StoreFault> {
+        let Some(ratchet) = self.store.ratchet().await? else { return Ok(()) };
+        if self.live().is_some_and(|live| *live.trust.ratchet() == ratchet) {
+            return Ok(());
+        }
+        match self.resume(ratchet).await? {
+            Ok(live) if self.is_new_enough(&live) => self.put_in_force(live),
+            Ok(_) => tracing::error!(
+                "a newer policy was published before the database was restored: nothing is in force until it is published again"
+            ),
+            Err(fault) => tracing::error!(%fault, "what was published is not in force: publish again"),
+        }
+        Ok(())
     }
 
     /// What is in force.
@@ -182,11 +212,17 @@ impl Publication {
         now: Timestamp,
     ) -> Result<(Published, LeftBehind), PublishFault> {
         let _turn = self.turn.lock().await;
-        let trust = self.trusted(documents, now).await?;
+        self.take_up().await?;
+        let before = self.store.ratchet().await?;
+        let trust = self.trusted(before.as_ref(), documents, now).await?;
         if !trust.root().receipt_keys().contains(&self.receipt_key) {
             return Err(PublishFault::ReceiptKey(self.receipt_key.id()));
         }
         let (live, kept) = believed(&trust, documents, now)?;
+        if !self.is_new_enough(&live) {
+            let (epoch, version) = self.store.epoch().manifest;
+            return Err(PublishFault::Older { epoch, version });
+        }
         let provider = &live.content.org.identity_provider;
         if provider.saml.is_some() && !crate::op::is_issuer(&self.issuer, provider) {
             return Err(PublishFault::Issuer { named: provider.issuer.clone(), own: self.issuer.clone() });
@@ -197,7 +233,7 @@ impl Publication {
         }
         let published = live.published();
         let event = EventKind::BundleUpdated { epoch: published.epoch, version: published.version };
-        self.store.publish(&kept, live.trust.ratchet(), &event, now).await?;
+        self.store.publish(&kept, (before.as_ref(), live.trust.ratchet()), &event, now).await?;
         self.put_in_force(live);
         Ok((published, left))
     }
@@ -205,12 +241,14 @@ impl Publication {
     /// Trust after walking all root documents that are new.
     async fn trusted(
         &self,
+        stored: Option<&Ratchet>,
         documents: &BTreeMap<String, Vec<u8>>,
         now: Timestamp,
     ) -> Result<TrustState, PublishFault> {
         let known = match self.live() {
-            Some(live) => Some(live.trust.clone()),
-            None => self.stored_trust().await?,
+            Some(live) if stored == Some(live.trust.ratchet()) => Some(live.trust.clone()),
+            // What is stored may be of no use here, but it is what must not be set back.
+            Some(_) | None => self.stored_trust().await?,
         };
         walked(known, documents, now)
     }
@@ -251,6 +289,12 @@ impl Publication {
     async fn stored(&self, path: &str) -> Result<Vec<u8>, PublishFault> {
         let document = self.store.document(path).await?;
         document.map(|(_, bytes)| bytes).ok_or_else(|| PublishFault::Missing(path.to_owned()))
+    }
+
+    /// Whether the manifest is at least as new as the newest that was published before the database was restored.
+    fn is_new_enough(&self, live: &Live) -> bool {
+        let published = live.published();
+        (published.epoch, published.version) >= self.store.epoch().manifest
     }
 
     fn put_in_force(&self, live: Live) {

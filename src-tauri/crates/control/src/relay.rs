@@ -133,6 +133,8 @@ impl Collector {
     /// Passes the next batch on; `false` where there is none.
     async fn pass_on(&self, plane: &Plane) -> Result<bool, RelayFault> {
         let receiver = self.url.as_str();
+        // Of several control planes one passes records on at a time.
+        let Some(_alone) = plane.store.alone().await? else { return Ok(false) };
         let Some(live) = plane.publication.live() else { return Ok(false) };
         let lines = plane.store.lines_after(plane.store.relayed(receiver).await?, BATCH).await?;
         let Some(StoredLine { id, received_at, .. }) = lines.last() else { return Ok(false) };

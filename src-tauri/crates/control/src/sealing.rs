@@ -156,8 +156,9 @@ impl MasterKey {
         let opened = self.cipher.decrypt(&XNonce::from(*nonce), payload).map_err(|_| SealFault::Opening)?;
         let opened = Zeroizing::new(opened);
         if *format == SOURCE_SEAL_FORMAT {
-            let source = serde_json::from_slice(&opened).map_err(|_| SealFault::Format)?;
-            return Ok(Opened::Source(Box::new(source)));
+            return serde_json::from_slice(&opened)
+                .map(|stored| Opened::Source(Box::new(stored)))
+                .map_err(|_| SealFault::Format);
         }
         let text = std::str::from_utf8(&opened).map_err(|_| SealFault::Format)?;
         Ok(Opened::Secret(SecretString::from(text)))

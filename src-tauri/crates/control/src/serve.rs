@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ::audit::{AuditEvent, EventRecord, Journal, JournalConfig, JournalFault};
-use model::Digest;
+use model::{DeviceId, Digest};
 use org_protocol::SigningKey;
 use os::{Clock, InstanceLock, LockFault};
 use tokio::net::TcpListener;
@@ -25,10 +25,13 @@ use crate::lending::{self, Review};
 use crate::op::{Op, TokenKey};
 use crate::publication::Publication;
 use crate::relay::{self, Collector};
+use crate::replicas;
 use crate::sealing::MasterKey;
-use crate::server::{Plane, Refusals, Stopped, router};
-use crate::store::{Database, Store, StoreFault};
+use crate::server::{Limits, Metrics, Plane, Refusals, Stopped, observe, router};
+use crate::store::{Database, Held, RevocationLog, Store, StoreFault};
 
+/// The file of what was taken away from somebody, in the data directory.
+pub(crate) const REVOCATIONS: &str = "revocations.jsonl";
 /// How often what has expired is cleared away.
 const JANITOR: Duration = Duration::from_secs(60);
 /// How long leases are kept after their end, in seconds.
@@ -43,6 +46,9 @@ pub struct ServeConfig {
     pub data: PathBuf,
     /// What it knows.
     pub database: Database,
+    /// Where what is taken away from somebody is written down as well; `revocations.jsonl` in the data directory where nothing is
+    /// given. Best on another disk than the database.
+    pub revocations: Option<PathBuf>,
     /// Where to listen. Loopback only: TLS ends at a proxy in front.
     pub listen: SocketAddr,
     /// The configuration URL as desktops reach it; the listening address where none is given.
@@ -57,6 +63,8 @@ pub struct ServeConfig {
     pub receipt_key: SigningKey,
     /// Where audit records are passed on to.
     pub otlp_url: Option<Url>,
+    /// Where metrics are served, to whoever can connect: they name nobody. Nowhere without it.
+    pub metrics: Option<SocketAddr>,
 }
 
 /// Why the server does not run.
@@ -82,6 +90,22 @@ pub enum ServeFault {
     /// Another server owns the data.
     #[error(transparent)]
     Lock(#[from] LockFault),
+    /// Another server has the same database, and the two cannot share it: it is a file, or the data directory was copied.
+    #[error(
+        "another control plane uses this database already: on SQLite there can be one only, and on PostgreSQL each needs a data directory of its own"
+    )]
+    Taken,
+    /// Another server on the same database would contradict this one.
+    #[error(
+        "another control plane on this database has another public URL, master key or receipts key: give all of them the same, or end it first"
+    )]
+    Different,
+    /// The control plane's own id cannot be read.
+    #[error("{} does not hold a device id: put back the file from before, or remove it to begin a new chain of records", path.display())]
+    Device {
+        /// Its file.
+        path: PathBuf,
+    },
     /// The database cannot be used.
     #[error(transparent)]
     Store(#[from] StoreFault),
@@ -115,11 +139,16 @@ pub struct Running {
     pub public_url: Url,
     /// The administrators' socket.
     pub admin_socket: PathBuf,
+    /// Where metrics are served.
+    pub metrics: Option<SocketAddr>,
+    plane: Arc<Plane>,
     stop: watch::Sender<bool>,
     server: JoinHandle<()>,
     tasks: Vec<JoinHandle<()>>,
     journal: Journal,
     store: Store,
+    own: DeviceId,
+    held: Held,
     _lock: InstanceLock,
 }
 
@@ -135,30 +164,20 @@ pub async fn start(config: ServeConfig, clock: Arc<dyn Clock>) -> Result<Running
         let path = path.to_owned();
         move |source| ServeFault::Data { path: path.clone(), source }
     };
-    let run_as = RunAs::named(config.commands_user.as_deref())?;
-    match &run_as {
-        RunAs::Ourselves => {}
-        RunAs::Nobody => {
-            tracing::warn!("connectors' programs are not run: this is root, and --commands-user names nobody")
-        }
-        RunAs::Named(account) if account.is_root() => {
-            tracing::warn!("connectors' programs are run as root, as it was asked for")
-        }
-        RunAs::Named(account) => {
-            tracing::info!(user = account.name, "connectors' programs run as a user of their own")
-        }
-    }
+    let run_as = runs_as(&config)?;
     os::create_private_dir(&config.data).map_err(data(&config.data))?;
     let lock = os::lock_instance(&config.data.join("lock"))?;
-    let listen = |source| ServeFault::Listen { address: config.listen, source };
-    let listener = TcpListener::bind(config.listen).await.map_err(listen)?;
-    let address = listener.local_addr().map_err(listen)?;
+    let (listener, address) = bound(config.listen).await?;
+    let metrics = match config.metrics {
+        Some(address) => Some(bound(address).await?),
+        None => None,
+    };
+    let metrics_address = metrics.as_ref().map(|(_, address)| *address);
     let public_url = public_url(config.public_url.clone(), address)?;
     let socket = config.admin_socket.clone().unwrap_or_else(|| config.data.join("admin.sock"));
     let admins = os::bind_local(&socket, &lock).map_err(data(&socket))?;
 
-    let store = Store::open(&config.database).await?;
-    let own = store.own_device().await?;
+    let (store, own, held, setup) = kept(&config, &public_url, clock.as_ref()).await?;
     let journal = open_journal(&config, own, Arc::clone(&clock)).await?;
     let (stop, stopping) = watch::channel(false);
     let collector = config.otlp_url.clone().map(Collector::new).transpose()?;
@@ -177,6 +196,8 @@ pub async fn start(config: ServeConfig, clock: Arc<dyn Clock>) -> Result<Running
         refusals: Refusals::default(),
         receipt_key: config.receipt_key,
         journal: journal.clone(),
+        metrics: Metrics::default(),
+        limits: Limits::default(),
         own,
         broker: Broker::new(HttpClient::new()?, run_as, Arc::clone(&clock)),
         asserter: Asserter::new(public_url.clone(), &config.master_key),
@@ -188,25 +209,86 @@ pub async fn start(config: ServeConfig, clock: Arc<dyn Clock>) -> Result<Running
     });
     journal.event(EventRecord::new(AuditEvent::Start).with("version", env!("CARGO_PKG_VERSION"))).await?;
 
-    let mut tasks = vec![
-        tokio::spawn(admin::listen(admins, Arc::clone(&plane))),
-        tokio::spawn(relay::mirror(Arc::clone(&plane))),
-        tokio::spawn(clear_away(Arc::clone(&plane))),
-        tokio::spawn(lending::follow(Arc::clone(&plane))),
-    ];
+    let mut tasks = vec![tokio::spawn(admin::listen(admins, Arc::clone(&plane)))];
+    tasks.extend(beside(&plane));
+    if matches!(config.database, Database::Postgres(_)) {
+        tasks.push(tokio::spawn(replicas::follow(Arc::clone(&plane), setup)));
+    }
     tasks.extend(collector.map(|collector| tokio::spawn(collector.follow(Arc::clone(&plane)))));
-    let server = tokio::spawn(serve_http(listener, plane));
+    if let Some((listener, _)) = metrics {
+        tasks.push(tokio::spawn(observe::listen(listener, Arc::clone(&plane))));
+    }
+    let server = tokio::spawn(serve_http(listener, Arc::clone(&plane)));
     Ok(Running {
         address,
         public_url,
         admin_socket: socket,
+        metrics: metrics_address,
+        plane,
         stop,
         server,
         tasks,
         journal,
         store,
+        own,
+        held,
         _lock: lock,
     })
+}
+
+/// Whom connectors' programs run as.
+fn runs_as(config: &ServeConfig) -> Result<RunAs, ServeFault> {
+    let run_as = RunAs::named(config.commands_user.as_deref())?;
+    match &run_as {
+        RunAs::Ourselves => {}
+        RunAs::Nobody => {
+            tracing::warn!("connectors' programs are not run: this is root, and --commands-user names nobody")
+        }
+        RunAs::Named(account) if account.is_root() => {
+            tracing::warn!("connectors' programs are run as root, as it was asked for")
+        }
+        RunAs::Named(account) => {
+            tracing::info!(user = account.name, "connectors' programs run as a user of their own")
+        }
+    }
+    Ok(run_as)
+}
+
+/// Listens, and says where.
+async fn bound(address: SocketAddr) -> Result<(TcpListener, SocketAddr), ServeFault> {
+    let listen = |source| ServeFault::Listen { address, source };
+    let listener = TcpListener::bind(address).await.map_err(listen)?;
+    let bound = listener.local_addr().map_err(listen)?;
+    Ok((listener, bound))
+}
+
+/// What goes on beside requests, until the server ends.
+fn beside(plane: &Arc<Plane>) -> [JoinHandle<()>; 4] {
+    [
+        tokio::spawn(relay::mirror(Arc::clone(plane))),
+        tokio::spawn(clear_away(Arc::clone(plane))),
+        tokio::spawn(lending::follow(Arc::clone(plane))),
+        tokio::spawn(observe::tell_manager(Arc::clone(plane))),
+    ]
+}
+
+/// The store, whose records the journal holds, and what keeps others away.
+async fn kept(
+    config: &ServeConfig,
+    public_url: &Url,
+    clock: &dyn Clock,
+) -> Result<(Store, DeviceId, Held, Digest), ServeFault> {
+    let revocations = config.revocations.clone().unwrap_or_else(|| config.data.join(REVOCATIONS));
+    let log = RevocationLog::open(&revocations)
+        .map_err(|source| ServeFault::Data { path: revocations.clone(), source })?;
+    let store = Store::open(&config.database).await?.with_log(log);
+    let own = own_device(&config.data, &store).await?;
+    let held = config.database.hold(own).await?.ok_or(ServeFault::Taken)?;
+    let setup = setup(config, public_url);
+    if !store.join(own, setup, clock.now()).await? {
+        return Err(ServeFault::Different);
+    }
+    Ok((store, own, held, setup))
 }
 
 impl std::fmt::Debug for Running {
@@ -216,12 +298,16 @@ impl std::fmt::Debug for Running {
 }
 
 impl Running {
-    /// Ends the server: no new requests, a moment for those under way, then the journal's end.
-    pub async fn stop(mut self) {
+    /// Ends the server: no new requests, a moment for those under way, then the journal's end. How many requests were cut off.
+    pub async fn stop(mut self) -> usize {
         self.stop.send_replace(true);
+        let mut cut = 0;
         if tokio::time::timeout(DRAIN, &mut self.server).await.is_err() {
+            cut = usize::try_from(self.plane.metrics.running()).unwrap_or(0);
+            tracing::warn!(cut, seconds = DRAIN.as_secs(), "requests were cut off: they did not end in time");
             self.server.abort();
         }
+        drop(self.plane);
         for task in self.tasks {
             let _ = task.await;
         }
@@ -230,10 +316,15 @@ impl Running {
         }
         let journal = self.journal;
         let _ = tokio::task::spawn_blocking(move || journal.close()).await;
+        if let Err(fault) = self.store.leave(self.own).await {
+            tracing::warn!(%fault, "others do not know that this control plane has ended");
+        }
         self.store.close().await;
+        self.held.release().await;
         if let Err(fault) = std::fs::remove_file(&self.admin_socket) {
             tracing::debug!(%fault, "the administrators' socket stays");
         }
+        cut
     }
 }
 
@@ -247,11 +338,34 @@ async fn serve_http(listener: TcpListener, plane: Arc<Plane>) {
     }
 }
 
+/// Whose records the journal holds: an id among the devices, which lies beside it.
+async fn own_device(data: &Path, store: &Store) -> Result<DeviceId, ServeFault> {
+    let path = data.join("device");
+    match std::fs::read_to_string(&path) {
+        Ok(text) => text.trim().parse().map_err(|_| ServeFault::Device { path }),
+        Err(fault) if fault.kind() == std::io::ErrorKind::NotFound => {
+            let before = if data.join("journal").exists() { store.former_device().await? } else { None };
+            let own = before.unwrap_or_else(DeviceId::new);
+            os::write_durable(&path, own.to_string().as_bytes())
+                .map_err(|source| ServeFault::Data { path, source })?;
+            Ok(own)
+        }
+        Err(source) => Err(ServeFault::Data { path, source }),
+    }
+}
+
+/// What all control planes on one database have alike.
+fn setup(config: &ServeConfig, public_url: &Url) -> Digest {
+    let master = config.master_key.derived(b"deskgate/control/setup/v1");
+    let receipts = config.receipt_key.public().id();
+    Digest::of_parts(&[public_url.as_str().as_bytes(), master.as_bytes(), receipts.as_bytes()])
+}
+
 /// The journal's records are this server's own: they are copied to the devices' and never uploaded, so they belong to
 /// no organisation's chain.
 async fn open_journal(
     config: &ServeConfig,
-    own: model::DeviceId,
+    own: DeviceId,
     clock: Arc<dyn Clock>,
 ) -> Result<Journal, JournalFault> {
     let journal = JournalConfig::new(config.data.join("journal"), own, config.master_key.journal_key());
@@ -271,6 +385,7 @@ async fn clear_away(plane: Arc<Plane>) {
             _ = stopping.wait_for(|stopping| *stopping) => return,
         }
         plane.broker.end_idle();
+        plane.forget_limits();
         plane.credentials.forget_ended();
         if let Err(fault) = plane.stopped.refresh(&plane.store).await {
             tracing::error!(%fault, "what is stopped is not known");

@@ -47,7 +47,7 @@ impl Plane {
         by: &Administrator,
     ) -> Result<Answer, ActFault> {
         self.record(by, "credential-remove", &[("credential", id.to_string())]).await?;
-        let removed = self.store.remove_credential(id).await?;
+        let removed = self.store.remove_credential(id, self.clock.now()).await?;
         self.credentials.forget(id);
         self.broker.end_credential(id);
         self.review.ask();

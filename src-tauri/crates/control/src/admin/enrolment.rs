@@ -52,7 +52,7 @@ impl Plane {
 
     pub(super) async fn resume_device(&self, id: DeviceId, by: &Administrator) -> Result<Answer, ActFault> {
         self.record(by, "device-resume", &[("device", id.to_string())]).await?;
-        let found = self.store.resume_device(id).await?;
+        let found = self.store.resume_device(id, self.clock.now()).await?;
         if found { Ok(Answer::Done) } else { Err(ActFault::Unknown("device")) }
     }
 }

@@ -96,11 +96,23 @@ pub fn read_private(path: &Path) -> Result<String, KeyFileFault> {
     {
         use std::os::unix::fs::MetadataExt as _;
         let metadata = std::fs::metadata(path).map_err(file_fault(path))?;
-        if metadata.mode() & 0o077 != 0 {
+        if metadata.mode() & 0o077 != 0 && !is_handed_out(path) {
             return Err(KeyFileFault::Open { path: path.to_owned() });
         }
     }
     std::fs::read_to_string(path).map_err(file_fault(path))
+}
+
+/// Whether the service manager hands the file out to this service alone (systemd.exec(5), "Credentials"); it may show that as a right of
+/// the group's.
+#[cfg(unix)]
+fn is_handed_out(path: &Path) -> bool {
+    let folder = std::env::var_os("CREDENTIALS_DIRECTORY").filter(|folder| !folder.is_empty());
+    let canonical = |path: &Path| path.canonicalize().ok();
+    match (folder, canonical(path)) {
+        (Some(folder), Some(path)) => canonical(Path::new(&folder)).as_deref() == path.parent(),
+        (Some(_) | None, _) => false,
+    }
 }
 
 fn public_path(path: &Path) -> PathBuf {

@@ -24,6 +24,7 @@ use crate::credential::Current;
 use crate::launch::RunAs;
 use crate::publication::Live;
 use crate::server::Plane;
+use crate::store::StoredCredential;
 
 /// How long a connector may take to answer a call.
 const DEADLINE: Duration = Duration::from_secs(100);
@@ -60,6 +61,11 @@ impl Broker {
     /// Ends every connector that holds a secret of the credential.
     pub(crate) fn end_credential(&self, credential: &CredentialId) {
         self.pool.end_credential(credential);
+    }
+
+    /// Ends every connector that holds a secret which is not stored any more.
+    pub(crate) fn keep_only(&self, stored: &[StoredCredential]) {
+        self.pool.keep_only(stored);
     }
 
     /// Sessions that hold a secret of the credential before this version take no further calls.

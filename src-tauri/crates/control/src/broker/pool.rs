@@ -3,7 +3,7 @@
 //! A session belongs to one person and one secret: what a connector keeps of one person's calls (a search path, an open
 //! transaction) never meets another's.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -16,6 +16,7 @@ use tokio::sync::watch;
 use upstream::{Bearer, HttpClient, Log, Session, UpstreamFault};
 
 use crate::launch::{RunAs, program_as};
+use crate::store::StoredCredential;
 
 /// How long a connector may take to start.
 const START: Duration = Duration::from_secs(30);
@@ -175,6 +176,19 @@ impl Pool {
         let mut slots = self.lock();
         let theirs = slots.taken.extract_if(|key, _| key.credential == *credential);
         theirs.map(|(_, (slot, _))| slot).collect()
+    }
+
+    /// Ends all sessions that hold a secret which is not stored any more, as soon as calls under way are done.
+    pub(super) fn keep_only(&self, stored: &[StoredCredential]) {
+        let held: BTreeSet<(CredentialId, u64)> =
+            self.lock().taken.keys().map(|key| (key.credential.clone(), key.version)).collect();
+        for (credential, version) in held {
+            match stored.iter().find(|known| known.id == credential) {
+                Some(known) if version < known.version => drop(self.retire(&credential, known.version)),
+                Some(_) => {}
+                None => self.end_credential(&credential),
+            }
+        }
     }
 
     /// Ends sessions that nobody has used for a while.

@@ -6,6 +6,7 @@ mod credential;
 mod database;
 mod enrolment;
 mod halt;
+mod keeping;
 mod remote;
 mod serve;
 mod source;
@@ -63,6 +64,10 @@ enum Command {
     Connector(ConnectorCommand),
     /// Run the server.
     Serve(Box<ServeArgs>),
+    /// Save everything that the control plane knows to a file, while it serves. Sealed secrets stay sealed: keep the master key too, elsewhere.
+    Backup(keeping::BackupArgs),
+    /// Begin again from a backup: into an empty database, with what was revoked since taken away once more.
+    Restore(keeping::RestoreArgs),
     /// Store, rotate, list and remove the secrets of shared accounts.
     #[command(subcommand)]
     Credential(credential::CredentialCommand),
@@ -271,6 +276,10 @@ struct ServeArgs {
     /// The administrators' socket; admin.sock in the data directory if not given.
     #[arg(long)]
     admin_socket: Option<PathBuf>,
+    /// Where what is taken away from somebody is written down for a later `restore`; revocations.jsonl in the data directory if not
+    /// given. Best on another disk than the database.
+    #[arg(long, value_name = "FILE")]
+    revocations: Option<PathBuf>,
     /// The user whom brokered connectors' programs run as: one who owns nothing and may do nothing else. A server that runs as root
     /// runs no programs without it.
     #[arg(long, value_name = "USER")]
@@ -284,6 +293,10 @@ struct ServeArgs {
     /// Where audit records are passed on to, such as http://127.0.0.1:4318/v1/logs.
     #[arg(long)]
     otlp_url: Option<Url>,
+    /// Where Prometheus finds metrics (/metrics) and health (/healthz, /readyz): an address of its own, which names nobody but is not for
+    /// everybody. Nowhere if not given.
+    #[arg(long, value_name = "ADDRESS")]
+    metrics: Option<SocketAddr>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -434,6 +447,8 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode, Failure> {
             author::pin(&folder, &connector, credential_file.as_deref(), json).await
         }
         Command::Serve(args) => serve::serve(*args, json).await,
+        Command::Backup(args) => keeping::save(args, json).await,
+        Command::Restore(args) => keeping::begin_again(args, json).await,
         Command::Credential(command) => credential::run(command, json).await,
         Command::Device(DeviceCommand::List(socket)) => ask::list_devices(&socket, json).await,
         Command::EnrolmentToken(command) => enrolment::run(command, json).await,

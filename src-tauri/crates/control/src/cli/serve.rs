@@ -16,6 +16,7 @@ pub(super) async fn serve(args: ServeArgs, json: bool) -> Result<(), Failure> {
     let config = ServeConfig {
         database: args.database.database(&args.data)?,
         data: args.data,
+        revocations: args.revocations,
         listen: args.listen,
         public_url: args.public_url,
         admin_socket: args.admin_socket,
@@ -23,6 +24,7 @@ pub(super) async fn serve(args: ServeArgs, json: bool) -> Result<(), Failure> {
         master_key: MasterKey::load(args.master_key.as_deref()).map_err(Failure::new)?,
         receipt_key: read_signing(&args.receipts_key).map_err(Failure::new)?,
         otlp_url: args.otlp_url,
+        metrics: args.metrics,
     };
     let mut terminate = signal(SignalKind::terminate()).map_err(Failure::new)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::new)?;
@@ -31,6 +33,7 @@ pub(super) async fn serve(args: ServeArgs, json: bool) -> Result<(), Failure> {
         "config_url": running.public_url,
         "listening": running.address.to_string(),
         "admin_socket": running.admin_socket,
+        "metrics": running.metrics.map(|address| address.to_string()),
     });
     said(json, &where_, || {
         format!("Serving {}; administrators use {}.", running.public_url, running.admin_socket.display())

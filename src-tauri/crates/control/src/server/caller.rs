@@ -60,6 +60,7 @@ impl Plane {
                 | ProofFault::Token => bad("The proof of the device's key is not good."),
             }
         })?;
+        self.limits.device(&proof.thumbprint)?;
         if self.store.use_proof(&proof).await? {
             Ok(proof)
         } else {

@@ -15,6 +15,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::caller::Caller;
+use super::observe::Counted;
 use super::{Fault, Plane, Shared};
 
 /// How many events are read at once.
@@ -48,6 +49,7 @@ struct Follow {
     /// The stream ends with its session.
     until: Instant,
     ended: bool,
+    _counted: Counted,
 }
 
 impl Follow {
@@ -57,7 +59,9 @@ impl Follow {
         let newest = plane.store.last_event().await?;
         let now = plane.clock.now();
         let left = caller.expires.since(now);
+        let counted = plane.metrics.stream();
         let mut follow = Self {
+            _counted: counted,
             plane,
             caller,
             seq: newest,

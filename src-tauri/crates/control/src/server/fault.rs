@@ -1,9 +1,11 @@
 //! How the server says that it will not: a status, a stable code and words for a person. What happened inside goes to
 //! the log.
 
+use std::time::Duration;
+
 use ::audit::JournalFault;
 use axum::Json;
-use axum::http::header::WWW_AUTHENTICATE;
+use axum::http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use model::{Advice, ForPerson};
@@ -18,12 +20,14 @@ pub(crate) struct Fault {
     status: StatusCode,
     advice: Advice,
     challenge: Option<&'static str>,
+    /// After how many seconds it is worth another try.
+    after: Option<u16>,
 }
 
 impl Fault {
     /// With a status and words.
     pub(crate) fn new(status: StatusCode, advice: Advice) -> Self {
-        Self { status, advice, challenge: None }
+        Self { status, advice, challenge: None, after: None }
     }
 
     /// The request is not understood.
@@ -57,6 +61,13 @@ impl Fault {
         Self { challenge: Some(challenge), ..Self::new(StatusCode::UNAUTHORIZED, advice) }
     }
 
+    /// The same, with when to come again.
+    #[must_use]
+    pub(crate) fn after(self, wait: Duration) -> Self {
+        let seconds = u16::try_from(wait.as_secs()).unwrap_or(u16::MAX).saturating_add(1);
+        Self { after: Some(seconds), ..self }
+    }
+
     /// The same as the end of a stream that had begun with success.
     pub(crate) fn told(&self) -> String {
         let body = ErrorBody { error: self.advice.clone() };
@@ -80,6 +91,9 @@ impl IntoResponse for Fault {
         let mut response = (self.status, Json(ErrorBody { error: self.advice })).into_response();
         if let Some(challenge) = self.challenge {
             response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+        }
+        if let Some(seconds) = self.after {
+            response.headers_mut().insert(RETRY_AFTER, seconds.into());
         }
         response
     }

@@ -12,7 +12,10 @@ mod events;
 mod fault;
 mod halts;
 mod leases;
+mod limits;
 mod logout;
+pub(crate) mod observe;
+mod openapi;
 mod refusals;
 mod session;
 mod sign_in;
@@ -43,6 +46,8 @@ use crate::store::Store;
 
 pub(crate) use fault::Fault;
 pub(crate) use halts::Stopped;
+pub(crate) use limits::Limits;
+pub(crate) use observe::Metrics;
 pub(crate) use refusals::Refusals;
 
 /// The largest body of a request that is no batch and no call, in bytes.
@@ -64,6 +69,10 @@ pub(crate) struct Plane {
     pub(crate) refusals: Refusals,
     pub(crate) receipt_key: SigningKey,
     pub(crate) journal: Journal,
+    /// What is counted.
+    pub(crate) metrics: Metrics,
+    /// How much may be asked for.
+    pub(crate) limits: Limits,
     /// Whose journal it is.
     pub(crate) own: DeviceId,
     pub(crate) broker: Broker,
@@ -114,6 +123,8 @@ pub(crate) fn router(plane: Arc<Plane>) -> Router {
         .layer(DefaultBodyLimit::max(SMALL_BODY));
     let rest = Router::new()
         .route("/healthz", get(documents::health))
+        .route("/readyz", get(observe::ready))
+        .route("/openapi.json", get(openapi::openapi))
         .route("/.well-known/deskgate", get(documents::discovery))
         .route("/deskgate/client.json", get(documents::client))
         .route(&at(KEYS_PATH), get(documents::assertion_keys))
@@ -127,7 +138,10 @@ pub(crate) fn router(plane: Arc<Plane>) -> Router {
         .route(&at(LEASES_PATH), post(leases::lend))
         .layer(DefaultBodyLimit::max(SMALL_BODY));
     let anybody = logouts.merge(answers).merge(sign_ins).merge(administration);
-    calls.merge(uploads).merge(anybody).merge(rest).fallback(nothing).with_state(plane)
+    let around = axum::middleware::from_fn_with_state(Arc::clone(&plane), observe::request);
+    let all = calls.merge(uploads).merge(anybody).merge(rest).fallback(nothing);
+    let limited = axum::middleware::from_fn_with_state(Arc::clone(&plane), limits::limit);
+    all.layer(limited).layer(around).with_state(plane)
 }
 
 async fn nothing() -> Fault {

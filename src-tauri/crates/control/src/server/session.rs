@@ -14,16 +14,15 @@ use org_protocol::{SESSION_FORMAT, SessionAnswer, SessionRequest};
 use super::caller::session_token;
 use super::enrol::{bounded, check_format, parsed, refuse_ended, suspended, unknown};
 use super::{Fault, Plane, Shared};
+use crate::device_secret;
 use crate::identity::IdentityFault;
 use crate::secret::new_secret;
-use crate::store::{Device, Holder, NewSession};
+use crate::store::{Device, Holder, NewSession, Shown};
 
 /// How long a session lasts. It is renewed with a fresh ID token, which a provider does not give to somebody who left.
 const SESSION_LIFE: Duration = Duration::from_secs(3600);
 /// What session tokens begin with, so that they are recognised where they should not be.
 const TOKEN_PREFIX: &str = "dgs_";
-/// As above, the secrets by which copies of a device are noticed.
-const DEVICE_SECRET_PREFIX: &str = "dgd_";
 
 pub(super) async fn open(
     State(plane): Shared,
@@ -98,11 +97,14 @@ pub(super) async fn open(
 impl Plane {
     /// Follows a device's secret, and gives the next. Where two hold its key, both are stopped and it is recorded.
     async fn follow(&self, device: &Device, shown: Option<&str>, subject: &Subject) -> Result<String, Fault> {
-        let next = new_secret(DEVICE_SECRET_PREFIX)?;
-        let digest = |secret: &str| Digest::of(secret.as_bytes());
-        let now = self.clock.now();
-        match self.store.follow_device(device.id, shown.map(digest), digest(&next), now).await? {
-            Holder::Alone => Ok(next),
+        let (key, id) = (self.credentials.master(), device.id);
+        let shown = shown.map(|secret| Shown {
+            digest: Digest::of(secret.as_bytes()),
+            place: device_secret::place(key, id, secret),
+        });
+        let next = |place| device_secret::secret(key, id, place);
+        match self.store.follow_device(id, shown, next, self.clock.now()).await? {
+            Holder::Alone(next) => Ok(next),
             Holder::OneOfTwo => {
                 self.review.ask();
                 let event = EventRecord::new(AuditEvent::DeviceSuspended).of(subject.clone());

@@ -2,7 +2,7 @@
 
 use model::{CredentialId, Timestamp};
 
-use super::{Store, StoreFault, parsed, signed, unsigned};
+use super::{Revocation, Store, StoreFault, parsed, signed, unsigned};
 
 /// What may be known of a stored secret.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -33,9 +33,6 @@ pub struct SealedCredential {
     pub source: Option<String>,
 }
 
-/// Id, version, when it was changed, since when it is exposed, and where it comes from.
-type CredentialRow = (String, i64, i64, Option<i64>, Option<String>);
-
 impl Store {
     /// The version that the next secret of a credential gets.
     ///
@@ -63,26 +60,29 @@ impl Store {
         credential: &SealedCredential,
         now: Timestamp,
     ) -> Result<(), StoreFault> {
-        let stored = self
-            .run(
-                sqlx::query(
-                    "INSERT INTO credentials (id, version, sealed, changed_at, source) VALUES ($1, $2, $3, $4, $5)
+        let mut transaction = self.write().await?;
+        let stored = sqlx::query(
+            "INSERT INTO credentials (id, version, sealed, changed_at, source) VALUES ($1, $2, $3, $4, $5)
              ON CONFLICT (id) DO UPDATE
              SET version = excluded.version, sealed = excluded.sealed, changed_at = excluded.changed_at,
                  source = excluded.source, exposed_at = NULL
              WHERE excluded.version > credentials.version",
-                )
-                .bind(id.as_str())
-                .bind(signed(credential.version))
-                .bind(&credential.sealed)
-                .bind(now.micros())
-                .bind(credential.source.clone()),
-            )
-            .await?;
+        )
+        .bind(id.as_str())
+        .bind(signed(credential.version))
+        .bind(&credential.sealed)
+        .bind(now.micros())
+        .bind(&credential.source)
+        .execute(&mut *transaction)
+        .await?
+        .rows_affected();
         if stored == 0 {
             // Another control plane was faster: this number is another secret's by now.
             return Err(StoreFault::Overtaken);
         }
+        let stored = Revocation::CredentialStored { credential: id.clone(), version: credential.version };
+        self.note(now, vec![stored]).await?;
+        transaction.commit().await?;
         Ok(())
     }
 
@@ -108,7 +108,8 @@ impl Store {
     /// # Errors
     /// A [`StoreFault`].
     pub(crate) async fn credentials(&self) -> Result<Vec<StoredCredential>, StoreFault> {
-        let rows: Vec<CredentialRow> =
+        type Row = (String, i64, i64, Option<i64>, Option<String>);
+        let rows: Vec<Row> =
             sqlx::query_as("SELECT id, version, changed_at, exposed_at, source FROM credentials ORDER BY id")
                 .fetch_all(&self.readers)
                 .await?;
@@ -129,9 +130,21 @@ impl Store {
     ///
     /// # Errors
     /// A [`StoreFault`].
-    pub(crate) async fn remove_credential(&self, id: &CredentialId) -> Result<bool, StoreFault> {
-        let removed =
-            self.run(sqlx::query("DELETE FROM credentials WHERE id = $1").bind(id.as_str())).await?;
-        Ok(removed == 1)
+    pub(crate) async fn remove_credential(
+        &self,
+        id: &CredentialId,
+        now: Timestamp,
+    ) -> Result<bool, StoreFault> {
+        let mut transaction = self.write().await?;
+        let version: Option<i64> =
+            sqlx::query_scalar("DELETE FROM credentials WHERE id = $1 RETURNING version")
+                .bind(id.as_str())
+                .fetch_optional(&mut *transaction)
+                .await?;
+        let Some(version) = version else { return Ok(false) };
+        let removed = Revocation::CredentialRemoved { credential: id.clone(), version: unsigned(version) };
+        self.note(now, vec![removed]).await?;
+        transaction.commit().await?;
+        Ok(true)
     }
 }

@@ -14,7 +14,10 @@ use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{Any, AnyPool, ConnectOptions as _, Transaction};
+use sqlx::{Any, AnyConnection, AnyPool, AssertSqlSafe, ConnectOptions as _, Connection as _, Transaction};
+
+use model::{DeviceId, Digest};
+use os::{InstanceLock, LockFault};
 
 use super::StoreFault;
 
@@ -116,8 +119,58 @@ impl Database {
         }
     }
 
+    /// What brings it to this version.
+    pub(super) fn migrations(&self) -> &'static Migrator {
+        match self {
+            Self::Sqlite(_) => &SQLITE,
+            Self::Postgres(_) => &POSTGRES,
+        }
+    }
+
+    /// Whether nothing was ever kept in it.
+    pub(super) async fn is_empty(&self, pool: &AnyPool) -> Result<bool, StoreFault> {
+        let tables = match self {
+            Self::Sqlite(_) => "SELECT count(*) FROM sqlite_master WHERE type = 'table'",
+            Self::Postgres(_) => {
+                "SELECT count(*) FROM information_schema.tables WHERE table_schema = current_schema()"
+            }
+        };
+        let tables: i64 = sqlx::query_scalar(tables).fetch_one(pool).await?;
+        Ok(tables == 0)
+    }
+
+    /// A transaction that sees the database as it is now, whatever is written meanwhile.
+    pub(super) async fn snapshot(&self, pool: &AnyPool) -> Result<Transaction<'static, Any>, StoreFault> {
+        match self {
+            Self::Sqlite(_) => Ok(pool.begin().await?),
+            Self::Postgres(_) => {
+                Ok(pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?)
+            }
+        }
+    }
+
+    /// Has a table go on to count where its rows end, which were put in with their numbers.
+    pub(super) async fn count_on(
+        &self,
+        connection: &mut AnyConnection,
+        table: &str,
+        column: &str,
+    ) -> Result<(), StoreFault> {
+        match self {
+            // It looks at the rows by itself.
+            Self::Sqlite(_) => {}
+            Self::Postgres(_) => {
+                let statement = format!(
+                    "SELECT setval(pg_get_serial_sequence('{table}', '{column}'), max({column})) FROM {table}"
+                );
+                sqlx::query(AssertSqlSafe(statement)).execute(connection).await?;
+            }
+        }
+        Ok(())
+    }
+
     /// Connections whose commits survive a crash of the machine where they are `durable`, and else one of the program only.
-    async fn pool(&self, durable: bool, most: u32) -> Result<AnyPool, StoreFault> {
+    pub(super) async fn pool(&self, durable: bool, most: u32) -> Result<AnyPool, StoreFault> {
         let settings = self.settings(durable);
         let pool = AnyPoolOptions::new()
             .max_connections(most)
@@ -136,11 +189,11 @@ impl Database {
     /// Opens the database, making or migrating it: what writes, what writes beside the order, what reads.
     pub(super) async fn open(&self) -> Result<Pools, StoreFault> {
         let writer = self.pool(true, 1).await?;
-        let (migrations, quick, readers) = match self {
-            Self::Sqlite(_) => (&SQLITE, 1, READERS.0),
-            Self::Postgres(_) => (&POSTGRES, READERS.0, READERS.1),
+        let (quick, readers) = match self {
+            Self::Sqlite(_) => (1, READERS.0),
+            Self::Postgres(_) => (READERS.0, READERS.1),
         };
-        migrations.run(&writer).await?;
+        self.migrations().run(&writer).await?;
         Ok(Pools { writer, quick: self.pool(false, quick).await?, readers: self.pool(false, readers).await? })
     }
 
@@ -160,6 +213,77 @@ impl Database {
                     .execute(&mut *transaction)
                     .await?;
                 Ok(transaction)
+            }
+        }
+    }
+
+    /// A turn, where nobody has it. Held for as long as a collector may take to answer.
+    pub(super) async fn alone(&self, pool: &AnyPool, turn: Turn) -> Result<Option<Alone>, StoreFault> {
+        match self {
+            Self::Sqlite(_) => Ok(Some(Alone(None))),
+            Self::Postgres(_) => {
+                let mut transaction = pool.begin().await?;
+                sqlx::query("SET LOCAL idle_in_transaction_session_timeout = '90s'")
+                    .execute(&mut *transaction)
+                    .await?;
+                let got: i64 =
+                    sqlx::query_scalar("SELECT CASE WHEN pg_try_advisory_xact_lock($1) THEN 1 ELSE 0 END")
+                        .bind(turn.lock())
+                        .fetch_one(&mut *transaction)
+                        .await?;
+                Ok((got == 1).then_some(Alone(Some(transaction))))
+            }
+        }
+    }
+
+    /// Holds the database for the control plane of this id, on SQLite for the only one. `None` where it is held.
+    ///
+    /// # Errors
+    /// A [`StoreFault`].
+    pub(crate) async fn hold(&self, own: DeviceId) -> Result<Option<Held>, StoreFault> {
+        match self {
+            Self::Sqlite(path) => match os::lock_instance(&path.with_extension("lock")) {
+                Ok(lock) => Ok(Some(Held::File { _lock: lock })),
+                Err(LockFault::Held { .. }) => Ok(None),
+                Err(LockFault::File(fault)) => Err(StoreFault::Sql(sqlx::Error::Io(fault))),
+            },
+            Self::Postgres(_) => {
+                let mut connection = AnyConnection::connect_with(&self.options()?).await?;
+                let digest = Digest::of(own.to_string().as_bytes());
+                let number = digest.as_bytes().first_chunk().map_or(0, |bytes| i64::from_be_bytes(*bytes));
+                let got: i64 =
+                    sqlx::query_scalar("SELECT CASE WHEN pg_try_advisory_lock($1) THEN 1 ELSE 0 END")
+                        .bind(number)
+                        .fetch_one(&mut connection)
+                        .await?;
+                Ok((got == 1).then_some(Held::Connection(connection)))
+            }
+        }
+    }
+}
+
+/// A turn that somebody has alone, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Alone(#[expect(dead_code, reason = "it is held")] Option<Transaction<'static, Any>>);
+
+/// What shows that no second control plane has the same journal or the same file.
+#[derive(Debug)]
+pub(crate) enum Held {
+    /// A lock beside the file.
+    File { _lock: InstanceLock },
+    /// A lock of the database's, as long as the connection lives.
+    Connection(AnyConnection),
+}
+
+impl Held {
+    /// Lets go of it.
+    pub(crate) async fn release(self) {
+        match self {
+            Self::File { .. } => {}
+            Self::Connection(connection) => {
+                if let Err(fault) = connection.close().await {
+                    tracing::debug!(%fault, "the database lets go of this control plane by itself");
+                }
             }
         }
     }
@@ -183,6 +307,8 @@ pub(super) enum Turn {
     Write,
     /// Questions to the identity provider.
     Question,
+    /// Records that are passed on.
+    Relay,
 }
 
 impl Turn {
@@ -191,6 +317,7 @@ impl Turn {
         match self {
             Self::Write => 0x6465_736b_0001,
             Self::Question => 0x6465_736b_0002,
+            Self::Relay => 0x6465_736b_0003,
         }
     }
 }

@@ -6,7 +6,8 @@ use model::{DeviceId, Digest, Subject, Timestamp};
 use org_protocol::{DeviceDescription, EventKind, KeyProtection};
 
 use super::enrolment::spend;
-use super::{Store, StoreFault, from_json, parsed};
+use super::replicas::is_own;
+use super::{Revocation, Store, StoreFault, from_json, parsed};
 
 /// A device that is known.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -115,18 +116,18 @@ impl Store {
             (_, Some(digest)) if known == 0 => spend(&mut transaction, digest, now).await?,
             (_, Some(_) | None) => None,
         };
+        let (token, used) = token.unzip();
         if known == 0 && device.token.0 && token.is_none() {
             return Ok(Enrolment::NoToken);
         }
-        let taken: i64 = sqlx::query_scalar(
-            "SELECT (SELECT count(*) FROM devices WHERE id = $1 AND thumbprint <> $2)
-                  + (SELECT count(*) FROM identity WHERE device = $1)",
-        )
-        .bind(device.id.to_string())
-        .bind(device.thumbprint)
-        .fetch_one(&mut *transaction)
-        .await?;
-        let id = if taken == 0 { device.id } else { DeviceId::new() };
+        let taken: i64 =
+            sqlx::query_scalar("SELECT count(*) FROM devices WHERE id = $1 AND thumbprint <> $2")
+                .bind(device.id.to_string())
+                .bind(device.thumbprint)
+                .fetch_one(&mut *transaction)
+                .await?;
+        let taken = taken > 0 || is_own(&mut transaction, device.id).await?;
+        let id = if taken { DeviceId::new() } else { device.id };
         sqlx::query(
             "INSERT INTO devices (id, thumbprint, name, platform, app_version, content_formats, issuer, subject, label, enrolled_at, seen_at,
                                   key_protection, enrolment_token)
@@ -150,6 +151,9 @@ impl Store {
         .bind(token)
         .execute(&mut *transaction)
         .await?;
+        if let Some(used) = used {
+            self.note(now, vec![used]).await?;
+        }
         transaction.commit().await?;
         let known = self.device_of_key(device.thumbprint).await?;
         let known = known
@@ -235,6 +239,7 @@ impl Store {
             .bind(serde_json::to_string(&EventKind::SessionRevoked).unwrap_or_default())
             .execute(&mut *transaction)
             .await?;
+        self.note(now, vec![Revocation::DeviceRevoked { device: id }]).await?;
         transaction.commit().await?;
         self.changed();
         Ok(true)
@@ -321,7 +326,8 @@ mod tests {
             assert_eq!(enrolled_as(&store, "a", id).await.id, id);
             assert_ne!(enrolled_as(&store, "b", id).await.id, id);
             assert_eq!(enrolled_as(&store, "a", DeviceId::new()).await.id, id, "a key keeps its id");
-            let own = store.own_device().await.expect("an id");
+            let own = DeviceId::new();
+            assert!(store.join(own, Digest::of(b""), NOW).await.expect("joins"));
             assert_ne!(enrolled_as(&store, "c", own).await.id, own, "nobody becomes the control plane");
         })
         .await;

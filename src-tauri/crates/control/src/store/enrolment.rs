@@ -3,7 +3,7 @@
 use model::{Digest, Timestamp};
 use sqlx::AnyConnection;
 
-use super::{Store, StoreFault};
+use super::{Revocation, Store, StoreFault};
 
 /// An enrolment token, without the token.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -92,15 +92,16 @@ impl Store {
     /// # Errors
     /// A [`StoreFault`].
     pub(crate) async fn revoke_enrolment_token(&self, id: i64, now: Timestamp) -> Result<bool, StoreFault> {
-        let found = self
-            .run(
-                sqlx::query(
-                    "UPDATE enrolment_tokens SET revoked_at = coalesce(revoked_at, $1) WHERE id = $2",
-                )
+        let mut transaction = self.write().await?;
+        let found =
+            sqlx::query("UPDATE enrolment_tokens SET revoked_at = coalesce(revoked_at, $1) WHERE id = $2")
                 .bind(now.micros())
-                .bind(id),
-            )
-            .await?;
+                .bind(id)
+                .execute(&mut *transaction)
+                .await?
+                .rows_affected();
+        self.note(now, vec![Revocation::EnrolmentTokenRevoked { token: id }]).await?;
+        transaction.commit().await?;
         Ok(found > 0)
     }
 }
@@ -109,20 +110,20 @@ fn number(stored: i64) -> u32 {
     u32::try_from(stored).unwrap_or(u32::MAX)
 }
 
-/// Uses a token once, within the transaction that enrols with it. Its number; `None` where it is not good, or not any more.
+/// Uses a token once, within the transaction that enrols with it. Its number, and what is to be written down; `None` where it is not good, or not any more.
 pub(super) async fn spend(
     connection: &mut AnyConnection,
     digest: Digest,
     now: Timestamp,
-) -> Result<Option<i64>, StoreFault> {
-    let id = sqlx::query_scalar(
+) -> Result<Option<(i64, Revocation)>, StoreFault> {
+    let row: Option<(i64, i64)> = sqlx::query_as(
         "UPDATE enrolment_tokens SET used = used + 1
          WHERE digest = $1 AND revoked_at IS NULL AND expires_at > $2 AND (uses IS NULL OR used < uses)
-         RETURNING id",
+         RETURNING id, used",
     )
     .bind(digest.to_string())
     .bind(now.micros())
     .fetch_optional(connection)
     .await?;
-    Ok(id)
+    Ok(row.map(|(token, used)| (token, Revocation::EnrolmentTokenUsed { token, used })))
 }

@@ -6,7 +6,7 @@ use model::{DeviceId, Subject, Timestamp};
 use org_protocol::{EventKind, Halt, HaltTarget, Halts};
 use sqlx::AnyConnection;
 
-use super::{Store, StoreFault, from_json, parsed, signed, unsigned};
+use super::{Revocation, Store, StoreFault, from_json, parsed, signed, unsigned};
 
 /// A halt that is in force, as administrators see it.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -78,6 +78,14 @@ impl Store {
         .fetch_one(&mut *transaction)
         .await?;
         tell(&mut transaction, now).await?;
+        let halted = Revocation::Halted {
+            id: unsigned(id),
+            target: target.clone(),
+            subjects: subjects.clone(),
+            reason: reason.to_owned(),
+            by: by.to_owned(),
+        };
+        self.note(now, vec![halted]).await?;
         transaction.commit().await?;
         self.changed();
         let halt = Halt {
@@ -109,6 +117,7 @@ impl Store {
             return Ok(false);
         }
         tell(&mut transaction, now).await?;
+        self.note(now, vec![Revocation::Lifted { id, by: by.to_owned() }]).await?;
         transaction.commit().await?;
         self.changed();
         Ok(true)

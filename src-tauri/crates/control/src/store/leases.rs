@@ -3,7 +3,7 @@
 use model::{ConnectorId, CredentialId, DeviceId, LeaseId, ServerId, Subject, Timestamp};
 use org_protocol::EventKind;
 
-use super::{Store, StoreFault, from_json, parsed, signed, unsigned};
+use super::{Revocation, Store, StoreFault, from_json, parsed, signed, unsigned};
 
 /// A lease that holds.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -174,6 +174,9 @@ impl Store {
             .bind(serde_json::to_string(&EventKind::LeaseEnded { lease: id }).unwrap_or_default())
             .execute(&mut *transaction)
             .await?;
+        let exposed =
+            Revocation::CredentialExposed { credential: ended.credential.clone(), version: ended.version };
+        self.note(now, vec![exposed]).await?;
         transaction.commit().await?;
         self.changed();
         Ok(Some(ended))

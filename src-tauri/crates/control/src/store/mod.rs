@@ -4,12 +4,15 @@
 //! HTTP, keys or policy.
 
 mod administrators;
+mod backup;
 mod clones;
+mod counts;
 mod credentials;
 mod database;
 mod devices;
 mod documents;
 mod enrolment;
+mod epochs;
 mod events;
 mod grants;
 mod halts;
@@ -17,34 +20,42 @@ mod leases;
 mod people;
 mod proofs;
 mod records;
+mod replicas;
+mod revocations;
 mod rotation;
 mod sessions;
 
 use std::str::FromStr;
 
-use model::DeviceId;
+use model::Timestamp;
 use sqlx::any::AnyArguments;
 use sqlx::query::Query;
 use sqlx::{Any, AnyPool, Transaction};
 use tokio::sync::watch;
 
 pub(crate) use administrators::NewAdministrator;
-pub(crate) use clones::Holder;
+pub use backup::{BackupFault, Restored, Saved};
+pub(crate) use backup::{restore, save};
+pub(crate) use clones::{Holder, Shown};
 pub(crate) use credentials::SealedCredential;
 pub use credentials::StoredCredential;
+pub(crate) use database::Held;
 pub use database::{Database, DatabaseFault};
 pub use devices::Device;
 pub(crate) use devices::{Enrolment, NewDevice};
 pub use enrolment::EnrolmentToken;
 pub(crate) use enrolment::NewEnrolmentToken;
+pub(crate) use epochs::Epoch;
 pub(crate) use grants::NewGrant;
 pub use halts::{KnownPerson, StandingHalt};
 pub use leases::LiveLease;
 pub use records::Filter;
 pub(crate) use records::{Appended, ChainEnd, StoredLine};
+pub(crate) use replicas::Progress;
+pub(crate) use revocations::{Revocation, RevocationLog};
 pub(crate) use sessions::{Ending, NewSession};
 
-use database::{Pools, Turn};
+use database::{Alone, Pools, Turn};
 
 /// The database.
 #[derive(Clone, Debug)]
@@ -53,6 +64,9 @@ pub(crate) struct Store {
     writer: AnyPool,
     quick: AnyPool,
     readers: AnyPool,
+    epoch: Epoch,
+    /// Where everything that is taken away from somebody is written down as well.
+    log: Option<RevocationLog>,
     /// Counts commits that somebody may be waiting for.
     changes: watch::Sender<u64>,
 }
@@ -72,6 +86,9 @@ pub enum StoreFault {
     /// Somebody else wrote the same meanwhile.
     #[error("somebody else changed the same meanwhile: look at it, and do it again")]
     Overtaken,
+    /// What was taken away cannot be written down.
+    #[error("the file of revocations failed: {0}")]
+    Log(std::io::Error),
     /// Something stored cannot be read.
     #[error("a stored {what} cannot be read: {reason}")]
     Unreadable {
@@ -89,7 +106,28 @@ impl Store {
     /// A [`StoreFault`].
     pub(crate) async fn open(database: &Database) -> Result<Self, StoreFault> {
         let Pools { writer, quick, readers } = database.open().await?;
-        Ok(Self { database: database.clone(), writer, quick, readers, changes: watch::Sender::new(0) })
+        let epoch = Epoch::read(&readers).await?;
+        let (database, changes) = (database.clone(), watch::Sender::new(0));
+        Ok(Self { database, writer, quick, readers, epoch, log: None, changes })
+    }
+
+    /// Has what is taken away from somebody written down apart.
+    #[must_use]
+    pub(crate) fn with_log(self, log: RevocationLog) -> Self {
+        Self { log: Some(log), ..self }
+    }
+
+    /// The life that the database is in.
+    pub(crate) fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    /// Writes down what is about to be taken away: before the transaction that does it ends, and so before anybody is answered.
+    async fn note(&self, at: Timestamp, acts: Vec<Revocation>) -> Result<(), StoreFault> {
+        match &self.log {
+            Some(log) => log.append(at, acts).await,
+            None => Ok(()),
+        }
     }
 
     /// Begins to write. Nobody else does until it ends.
@@ -105,19 +143,12 @@ impl Store {
         Ok(rows)
     }
 
-    /// The control plane's own id among the devices; made once.
+    /// Does something that one control plane does for all of them, unless another is at it: `None` then. The second value ends the turn.
     ///
     /// # Errors
     /// A [`StoreFault`].
-    pub(crate) async fn own_device(&self) -> Result<DeviceId, StoreFault> {
-        let new = DeviceId::new().to_string();
-        self.run(
-            sqlx::query("INSERT INTO identity (one, device) VALUES (1, $1) ON CONFLICT DO NOTHING").bind(new),
-        )
-        .await?;
-        let text: String =
-            sqlx::query_scalar("SELECT device FROM identity WHERE one = 1").fetch_one(&self.readers).await?;
-        parsed("device id", &text)
+    pub(crate) async fn alone(&self) -> Result<Option<Alone>, StoreFault> {
+        self.database.alone(&self.quick, Turn::Relay).await
     }
 
     /// Is told whenever there are new events or records.

@@ -14,6 +14,10 @@ impl Store {
     /// # Errors
     /// A [`StoreFault`].
     pub(crate) async fn use_proof(&self, proof: &Proof) -> Result<bool, StoreFault> {
+        // Which proofs were used before is not known: none of that time is good.
+        if proof.issued < self.epoch.began {
+            return Ok(false);
+        }
         let digest = Digest::of_parts(&[proof.thumbprint.as_bytes(), proof.jti.as_bytes()]);
         let expires = proof.issued.plus(PROOF_WINDOW);
         let inserted =

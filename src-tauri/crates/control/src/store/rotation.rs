@@ -3,7 +3,7 @@
 use model::{CredentialId, DeviceId, LeaseId, Timestamp};
 use org_protocol::EventKind;
 
-use super::{SealedCredential, Store, StoreFault, parsed, signed};
+use super::{Revocation, SealedCredential, Store, StoreFault, parsed, signed};
 
 impl Store {
     /// Stores a secret in the place of an earlier one, has the leases of that go on until `retires`, and tells their devices. Gives
@@ -56,6 +56,8 @@ impl Store {
                 .await?;
             leases.push(lease);
         }
+        let stored = Revocation::CredentialStored { credential: id.clone(), version: credential.version };
+        self.note(now, vec![stored]).await?;
         transaction.commit().await?;
         self.changed();
         Ok(leases)

@@ -5,7 +5,7 @@ use org_protocol::EventKind;
 use sqlx::AnyConnection;
 
 use super::administrators::dismiss_all;
-use super::{Store, StoreFault, from_json, parsed};
+use super::{Revocation, Store, StoreFault, from_json, parsed};
 use crate::identity::SignIn;
 
 /// How long it is remembered which sign-ins were ended, in seconds. A provider that renewed an older one would be odd.
@@ -184,6 +184,7 @@ impl Store {
     ) -> Result<Vec<EndedSession>, StoreFault> {
         let mut transaction = self.write().await?;
         let ended = end(&mut transaction, ending, now).await?;
+        self.note_ended(&mut transaction, now).await?;
         transaction.commit().await?;
         self.changed();
         Ok(ended)
@@ -214,6 +215,7 @@ impl Store {
             return Ok(None);
         }
         let ended = end(&mut transaction, ending, now).await?;
+        self.note_ended(&mut transaction, now).await?;
         transaction.commit().await?;
         self.changed();
         Ok(Some(ended))
@@ -240,9 +242,26 @@ impl Store {
                 note(&mut transaction, (&issuer, "nonce", &nonce), now, now).await?;
             }
         }
+        self.note_ended(&mut transaction, now).await?;
         transaction.commit().await?;
         self.changed();
         Ok(())
+    }
+
+    /// Writes down apart which sign-ins this transaction has ended.
+    async fn note_ended(&self, connection: &mut AnyConnection, now: Timestamp) -> Result<(), StoreFault> {
+        let rows: Vec<(String, String, String, i64)> =
+            sqlx::query_as("SELECT issuer, kind, value, before FROM ended_sign_ins WHERE at = $1")
+                .bind(now.micros())
+                .fetch_all(connection)
+                .await?;
+        let ended = rows.into_iter().map(|(issuer, kind, value, before)| Revocation::SignInEnded {
+            issuer,
+            kind,
+            value,
+            before: Timestamp::from_micros(before),
+        });
+        self.note(now, ended.collect()).await
     }
 
     /// The people who are meant by a subject or an e-mail address: issuer and subject of each.

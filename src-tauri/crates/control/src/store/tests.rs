@@ -21,17 +21,6 @@ pub(super) async fn opened(database: &Database) -> Store {
     Store::open(database).await.expect("opens")
 }
 
-#[tokio::test]
-async fn the_own_id_stays() {
-    on_each(async |store: Store| {
-        let id = store.own_device().await.expect("an id");
-        store.close().await;
-        let again = opened(&store.database).await;
-        assert_eq!(again.own_device().await.expect("the id"), id);
-    })
-    .await;
-}
-
 /// Name of the table, name of the column, whether it has a value always, and what it holds.
 type Columns = Vec<(String, String, bool, String)>;
 

@@ -19,7 +19,10 @@ use super::{CLIENT_ID, StandInProvider};
 use crate::admin::{Answer, Ask, AskFault, Secret, ask};
 use crate::author::{Documents, RootPlan, SignPlan, check, new_root, sign};
 use crate::store::Store;
-use crate::{Database, Filter, MasterKey, Published, Running, ServeConfig, start};
+use crate::{
+    Database, Filter, MasterKey, Published, RestorePlan, Restored, Running, ServeConfig, ServeFault, restore,
+    start,
+};
 
 /// The secret of the warehouse's analyst account.
 pub const ANALYST_SECRET: &str = "postgres://analyst:an-analyst's-password@db/warehouse";
@@ -148,6 +151,47 @@ impl ServedOrg {
         self.running =
             serve(self.dir.path(), &self.database, self.otlp.clone(), &self.commands_user, port).await;
         self
+    }
+
+    /// Saves what the database has, while it is served.
+    pub async fn backup(&self, file: &Path) {
+        crate::backup(&self.database, file, os::SystemClock.now()).await.expect("saves");
+    }
+
+    /// Loses the database and begins again from a backup, on the same port.
+    #[must_use]
+    pub async fn restored(mut self, file: &Path) -> (Self, Restored) {
+        let port = self.running.address.port();
+        self.running.stop().await;
+        lose(&self.database).await;
+        let plan = RestorePlan {
+            data: self.dir.path().join("data"),
+            database: self.database.clone(),
+            file: file.to_owned(),
+            revocations: Vec::new(),
+            without_revocations: false,
+        };
+        let restored = restore(&plan, os::SystemClock.now()).await.expect("restores");
+        self.running =
+            serve(self.dir.path(), &self.database, self.otlp.clone(), &self.commands_user, port).await;
+        (self, restored)
+    }
+
+    /// Starts another control plane on the same database, which serves under the same URL.
+    ///
+    /// # Errors
+    /// Why it does not start.
+    pub async fn another(&self, change: impl FnOnce(&mut ServeConfig)) -> Result<Running, ServeFault> {
+        let mut config = config(
+            &self.dir.path().join("another"),
+            &self.database,
+            self.otlp.clone(),
+            &self.commands_user,
+            0,
+        );
+        config.public_url = Some(self.running.public_url.clone());
+        change(&mut config);
+        start(config, Arc::new(os::SystemClock)).await
     }
 
     /// Writes the folder, changes it, signs and publishes it.
@@ -304,6 +348,17 @@ impl ServedOrg {
     }
 }
 
+async fn lose(database: &Database) {
+    match database {
+        Database::Sqlite(path) => std::fs::remove_file(path).expect("removes"),
+        Database::Postgres(_) => {
+            let store = Store::open(database).await.expect("opens");
+            store.tamper("DROP SCHEMA public CASCADE; CREATE SCHEMA public").await;
+            store.close().await;
+        }
+    }
+}
+
 async fn serve(
     data: &Path,
     database: &Database,
@@ -311,9 +366,21 @@ async fn serve(
     commands_user: &str,
     port: u16,
 ) -> Running {
-    let config = ServeConfig {
-        data: data.join("data"),
+    let config = config(&data.join("data"), database, otlp_url, commands_user, port);
+    start(config, Arc::new(os::SystemClock)).await.expect("starts")
+}
+
+fn config(
+    data: &Path,
+    database: &Database,
+    otlp_url: Option<Url>,
+    commands_user: &str,
+    port: u16,
+) -> ServeConfig {
+    ServeConfig {
+        data: data.to_owned(),
         database: database.clone(),
+        revocations: None,
         listen: ([127, 0, 0, 1], port).into(),
         public_url: None,
         admin_socket: None,
@@ -321,6 +388,6 @@ async fn serve(
         master_key: MasterKey::parse(&STANDARD.encode([7; 32])).expect("a key"),
         receipt_key: key(3),
         otlp_url,
-    };
-    start(config, Arc::new(os::SystemClock)).await.expect("starts")
+        metrics: Some(([127, 0, 0, 1], 0).into()),
+    }
 }

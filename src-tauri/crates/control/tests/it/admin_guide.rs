@@ -117,6 +117,7 @@ fn every_command_of_the_administrators_guide_does_what_it_says() {
         headings,
         [
             "Begin",
+            "Save and begin again",
             "Publish a change",
             "Stop something at once",
             "Shared accounts",

@@ -108,6 +108,7 @@ async fn nonsense_is_answered_and_a_second_server_is_refused() {
     let config = control::ServeConfig {
         data: org.data(""),
         database: control::Database::Sqlite(org.data("another.sqlite")),
+        revocations: None,
         listen: "127.0.0.1:0".parse().expect("an address"),
         public_url: None,
         admin_socket: None,
@@ -115,6 +116,7 @@ async fn nonsense_is_answered_and_a_second_server_is_refused() {
         master_key: control::MasterKey::parse("BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=").expect("a key"),
         receipt_key: org_protocol::SigningKey::from_seed(&[3; 32]),
         otlp_url: None,
+        metrics: None,
     };
     let second = control::start(config, std::sync::Arc::new(os::SystemClock)).await;
     assert!(matches!(second, Err(control::ServeFault::Lock(_))), "{second:?}");
@@ -126,6 +128,7 @@ async fn plain_http_never_leaves_the_machine() {
     let config = |listen: &str, public: Option<&str>| control::ServeConfig {
         data: dir.path().join("data"),
         database: control::Database::Sqlite(dir.path().join("control.sqlite")),
+        revocations: None,
         listen: listen.parse().expect("an address"),
         public_url: public.map(|url| url.parse().expect("a URL")),
         admin_socket: None,
@@ -133,6 +136,7 @@ async fn plain_http_never_leaves_the_machine() {
         master_key: control::MasterKey::parse("BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=").expect("a key"),
         receipt_key: org_protocol::SigningKey::from_seed(&[3; 32]),
         otlp_url: None,
+        metrics: None,
     };
     let start = async |config| control::start(config, std::sync::Arc::new(os::SystemClock)).await;
     assert!(matches!(start(config("0.0.0.0:0", None)).await, Err(control::ServeFault::NotLoopback(_))));

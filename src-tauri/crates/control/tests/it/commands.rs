@@ -16,7 +16,7 @@ impl Desk {
         Self { dir: tempfile::tempdir().expect("a directory") }
     }
 
-    fn command(&self, words: &str) -> Command {
+    pub(crate) fn command(&self, words: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_deskgate-control"));
         command.current_dir(self.dir.path()).args(words.split_whitespace());
         command.env("DESKGATE_CONTROL_SOCKET", self.dir.path().join("data/admin.sock"));

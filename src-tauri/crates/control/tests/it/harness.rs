@@ -1,5 +1,7 @@
 //! A device that talks to a served organisation as a desktop does, by hand.
 
+use std::net::SocketAddr;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 pub(crate) use control::testing::ServedOrg as Org;
@@ -113,8 +115,24 @@ impl<'o> Device<'o> {
 
     /// A request with a proof and, where there is one, the session token.
     pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        let url = self.org.url(path);
-        let proof = self.proof(&method, &url, self.token.as_deref());
+        self.request_through(self.org.running.address, method, path)
+    }
+
+    /// The same, where what stands in front of several control planes hands it to the one at `address`.
+    pub(crate) fn request_through(&self, address: SocketAddr, method: Method, path: &str) -> RequestBuilder {
+        let proof = self.proof(&method, &self.org.url(path), self.token.as_deref());
+        self.request_with(address, method, path, proof)
+    }
+
+    /// The same with a proof that is there.
+    pub(crate) fn request_with(
+        &self,
+        address: SocketAddr,
+        method: Method,
+        path: &str,
+        proof: String,
+    ) -> RequestBuilder {
+        let url = format!("http://{address}/{path}");
         let request = reqwest::Client::new().request(method, url).header("dpop", proof);
         match &self.token {
             Some(token) => request.header("authorization", format!("DPoP {token}")),
@@ -173,28 +191,34 @@ impl<'o> Device<'o> {
     }
 
     pub(crate) async fn call_as(&self, call: CallId, tool: &str, arguments: Value) -> (StatusCode, Value) {
-        let context = BrokerContext {
-            format: BROKER_FORMAT,
-            call,
-            server: "analyst".parse().expect("an id"),
-            policy: Digest::of(b""),
-            client_id: "client".to_owned(),
-            client_name: "An assistant".to_owned(),
-        };
-        let answer = self
-            .request(Method::POST, "v1/broker/warehouse/mcp")
+        let context = context(call);
+        let answer = self.calling(&context, tool, arguments).send().await.expect("answers");
+        let status = answer.status();
+        let text = answer.text().await.expect("a body");
+        (status, serde_json::from_str(&text).unwrap_or(Value::String(text)))
+    }
+
+    /// The request of a call that is yet to be sent.
+    pub(crate) fn calling(&self, context: &BrokerContext, tool: &str, arguments: Value) -> RequestBuilder {
+        self.request(Method::POST, "v1/broker/warehouse/mcp")
             .header("mcp-protocol-version", "2026-07-28")
             .header("mcp-method", "tools/call")
             .header("mcp-name", tool)
             .header(BROKER_CONTEXT_HEADER, context.to_header())
             .header("content-type", "application/json")
             .body(modern("tools/call", json!({"name": tool, "arguments": arguments})).to_string())
-            .send()
-            .await
-            .expect("answers");
-        let status = answer.status();
-        let text = answer.text().await.expect("a body");
-        (status, serde_json::from_str(&text).unwrap_or(Value::String(text)))
+    }
+}
+
+/// The context of a call by some assistant.
+pub(crate) fn context(call: CallId) -> BrokerContext {
+    BrokerContext {
+        format: BROKER_FORMAT,
+        call,
+        server: "analyst".parse().expect("an id"),
+        policy: Digest::of(b""),
+        client_id: "client".to_owned(),
+        client_name: "An assistant".to_owned(),
     }
 }
 

@@ -18,15 +18,20 @@ mod formats;
 mod halts;
 mod harness;
 mod identity;
+mod limits;
 mod logout;
+mod openapi;
 mod records;
 mod relay;
+mod restoring;
 mod rollout;
 mod rotation;
 mod saml;
 mod schemas;
+mod service;
 mod sources;
 mod streams;
+mod watching;
 
 /// A file beside the server's other data.
 #[expect(clippy::unused_async, reason = "the other database takes a while to start")]

@@ -15,6 +15,8 @@ mod harness;
 mod logout;
 mod records;
 mod relay;
+mod replicas;
+mod restoring;
 mod rollout;
 mod rotation;
 mod saml;

@@ -9,15 +9,16 @@ use reqwest::{Method, Response, StatusCode};
 
 use crate::harness::{Device, read, served, signed_in};
 
-struct Chain {
+/// What a desktop's journal has.
+pub(crate) struct Chain {
     device: DeviceId,
-    head: Head,
-    records: Vec<AuditRecord>,
+    pub(crate) head: Head,
+    pub(crate) records: Vec<AuditRecord>,
 }
 
 impl Chain {
     /// The beginning of an epoch, and `count` records more.
-    fn new(device: DeviceId, org: Option<&str>, count: usize) -> Self {
+    pub(crate) fn new(device: DeviceId, org: Option<&str>, count: usize) -> Self {
         let mut chain = Self { device, head: Head::before(1), records: Vec::new() };
         chain.write(&PreparedBody::epoch(&EpochRecord {
             org: org.map(ToOwned::to_owned),
@@ -31,7 +32,7 @@ impl Chain {
         chain
     }
 
-    fn beat(&mut self, open_calls: u64) {
+    pub(crate) fn beat(&mut self, open_calls: u64) {
         self.write(&PreparedBody::heartbeat(&HeartbeatRecord { open_calls }));
     }
 
@@ -44,11 +45,11 @@ impl Chain {
     }
 }
 
-async fn upload(device: &Device<'_>, records: &[AuditRecord]) -> Response {
+pub(crate) async fn upload(device: &Device<'_>, records: &[AuditRecord]) -> Response {
     device.request(Method::POST, AUDIT_PATH).body(write_batch(records)).send().await.expect("answers")
 }
 
-async fn receipt(answer: Response) -> Head {
+pub(crate) async fn receipt(answer: Response) -> Head {
     let signed: SignedReceipt = read(answer).await.expect("a receipt");
     let key = SigningKey::from_seed(&[3; 32]).public();
     let receipt = verify_receipt(&signed, [&key]).expect("signed by the receipts key");

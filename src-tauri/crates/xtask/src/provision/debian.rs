@@ -36,6 +36,7 @@ const RUN: &[&str] = &[
     "php-xml",
     "postgresql",
     "scrot",
+    "systemd",
     "webkit2gtk-driver",
     "xauth",
     "xclip",

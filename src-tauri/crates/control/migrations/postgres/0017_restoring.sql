@@ -1,0 +1,12 @@
+-- The lives of this database: one more with each restoring. What was signed before it began is not good in it.
+CREATE TABLE epochs (
+    number            BIGINT PRIMARY KEY,
+    began_at          BIGINT NOT NULL,
+    -- The newest manifest that is known to have been published before: nothing older comes into force.
+    manifest_epoch    BIGINT NOT NULL,
+    manifest_version  BIGINT NOT NULL
+);
+
+-- In which epoch a device's last secret was given, and how many were given to it before.
+ALTER TABLE devices ADD COLUMN secret_epoch BIGINT NOT NULL DEFAULT 0;
+ALTER TABLE devices ADD COLUMN secret_count BIGINT NOT NULL DEFAULT 0;

@@ -1,0 +1,60 @@
+//! Several control planes on one database: what one of them changed, the others take up within a second, and pass on to the
+//! desktops that are connected to them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use model::Digest;
+
+use crate::server::Plane;
+use crate::store::{Progress, StoreFault};
+
+/// How often the database is looked at.
+const LOOK: Duration = Duration::from_millis(500);
+/// After how many looks this control plane says again that it runs.
+const SAY: u32 = 10;
+
+/// Follows the others until the server ends.
+pub(crate) async fn follow(plane: Arc<Plane>, setup: Digest) {
+    let mut stopping = plane.stopping.clone();
+    let mut known = Progress::default();
+    let mut silent = 0;
+    loop {
+        match take_up(&plane, known).await {
+            Ok(progress) => known = progress,
+            Err(fault) => tracing::error!(%fault, "what other control planes changed is not known"),
+        }
+        silent += 1;
+        if silent >= SAY {
+            silent = 0;
+            match plane.store.join(plane.own, setup, plane.clock.now()).await {
+                Ok(true) => {}
+                Ok(false) => tracing::error!("another control plane on this database is set up differently"),
+                Err(fault) => tracing::error!(%fault, "others do not know that this control plane runs"),
+            }
+        }
+        tokio::select! {
+            () = tokio::time::sleep(LOOK) => {}
+            _ = stopping.wait_for(|stopping| *stopping) => return,
+        }
+    }
+}
+
+/// Takes up what has changed. Where that fails it is tried again with the next look.
+async fn take_up(plane: &Plane, known: Progress) -> Result<Progress, StoreFault> {
+    let progress = plane.store.progress().await?;
+    if progress.events != known.events {
+        plane.stopped.refresh(&plane.store).await?;
+        plane.publication.refresh().await?;
+        plane.review.ask();
+    }
+    if progress.credentials != known.credentials {
+        plane.broker.keep_only(&plane.store.credentials().await?);
+        plane.review.ask();
+    }
+    // Desktops hear of it last: what they ask for then is there.
+    if progress != known {
+        plane.store.changed_elsewhere();
+    }
+    Ok(progress)
+}

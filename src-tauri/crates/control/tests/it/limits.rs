@@ -1,0 +1,63 @@
+//! Who asks for too much is told when to come again, and nobody else notices.
+
+use org_protocol::AUDIT_PATH;
+use reqwest::header::RETRY_AFTER;
+use reqwest::{Method, Response, StatusCode};
+
+use crate::harness::{served, signed_in};
+
+/// Asks again until it is too much.
+async fn too_much(mut ask: impl AsyncFnMut() -> Response, most: usize) -> Response {
+    for _ in 0..=most {
+        let answer = ask().await;
+        if answer.status() == StatusCode::TOO_MANY_REQUESTS {
+            return answer;
+        }
+    }
+    panic!("{most} were answered")
+}
+
+async fn check(refused: Response) {
+    let wait = refused.headers()[RETRY_AFTER].to_str().expect("text").parse::<u64>().expect("seconds");
+    assert!((1..=5).contains(&wait), "{wait}");
+    let body: serde_json::Value = refused.json().await.expect("JSON");
+    assert_eq!(body["error"]["code"], "too-many-requests");
+}
+
+#[tokio::test]
+async fn an_address_that_asks_for_too_many_sign_ins_is_slowed_down_alone() {
+    let org = served().await;
+    let client = reqwest::Client::new();
+    let token = |from: &'static str| {
+        let request = client.post(org.url("v1/oidc/token")).header("x-forwarded-for", from).body("nonsense");
+        async move { request.send().await.expect("answers") }
+    };
+    let refused = too_much(async || token("10.1.1.1, 192.0.2.7").await, 1000).await;
+    check(refused).await;
+    assert_ne!(token("10.1.1.1, 192.0.2.8").await.status(), StatusCode::TOO_MANY_REQUESTS, "another address");
+    let same = token("203.0.113.5, 192.0.2.7").await.status();
+    assert_eq!(same, StatusCode::TOO_MANY_REQUESTS, "what the client writes of itself is not believed");
+    let documents = client.get(org.url("v1/manifest.json")).header("x-forwarded-for", "192.0.2.7");
+    assert_eq!(
+        documents.send().await.expect("answers").status(),
+        StatusCode::OK,
+        "what costs nothing goes on"
+    );
+}
+
+#[tokio::test]
+async fn a_body_that_is_too_large_is_refused_wherever_one_is_taken() {
+    let org = served().await;
+    let device = signed_in(&org, "alice", &["analysts"]).await;
+    let large = vec![b' '; 9 * 1024 * 1024];
+    for path in
+        ["v1/session", "v1/enrol", "v1/leases", "v1/broker/warehouse/mcp", "v1/oidc/token", "v1/saml/acs"]
+    {
+        // The server may answer and hang up before it has read everything.
+        if let Ok(answer) = device.request(Method::POST, path).body(large.clone()).send().await {
+            assert_eq!(answer.status(), StatusCode::PAYLOAD_TOO_LARGE, "{path}");
+        }
+    }
+    let answer = device.request(Method::POST, AUDIT_PATH).body(large).send().await;
+    assert!(answer.map_or(true, |answer| answer.status() == StatusCode::PAYLOAD_TOO_LARGE));
+}
