@@ -19,7 +19,7 @@ async fn the_authority_of_the_system_store_is_believed_and_no_other() {
 
     // Nobody has told this computer of the authority: nothing is said to whoever shows its certificates.
     let stranger = Gateway::start(&program(Program::Deskgate).expect("built"), setup.clone()).await;
-    let fault = stranger.err().expect("it has never met the organisation").to_string();
+    let fault = stranger.expect_err("it has never met the organisation").to_string();
     assert!(fault.contains("does not answer"), "{fault}");
     assert!(!proxy.seen().contains("/v1/"), "{}", proxy.seen());
 

@@ -19,6 +19,9 @@ use crate::{Org, OrgFault};
 /// The largest answer, in bytes: the largest message of a connector, and its wrapping.
 const ANSWER_LIMIT: usize = 17 * 1024 * 1024;
 
+/// Hears a message of a connector, as it came.
+pub type Hears<'a> = &'a (dyn Fn(&[u8]) + Send + Sync);
+
 /// A call to be made by the control plane.
 #[derive(Clone, Copy)]
 pub struct BrokeredCall<'a> {
@@ -35,7 +38,7 @@ pub struct BrokeredCall<'a> {
     /// How long the answer may take; what is told before it begins the time anew.
     pub deadline: Duration,
     /// Hears what the connector tells before its answer, message by message.
-    pub heard: Option<&'a (dyn Fn(&[u8]) + Send + Sync)>,
+    pub heard: Option<Hears<'a>>,
 }
 
 impl std::fmt::Debug for BrokeredCall<'_> {
@@ -67,7 +70,7 @@ struct Failed {
 async fn told(
     mut answer: Response,
     deadline: Duration,
-    heard: &(dyn Fn(&[u8]) + Send + Sync),
+    heard: Hears<'_>,
 ) -> Result<(StatusCode, Bytes), OrgFault> {
     let unusable = |what: &str| OrgFault::Unusable(what.to_owned());
     let mut reader = Reader::up_to(ANSWER_LIMIT);

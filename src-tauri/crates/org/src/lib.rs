@@ -36,7 +36,7 @@ use tokio::sync::{Mutex, watch};
 use url::Url;
 use vault::Vault;
 
-pub use broker::{BrokerAnswer, BrokeredCall};
+pub use broker::{BrokerAnswer, BrokeredCall, Hears};
 pub use deliver::Delivery;
 pub use discover::{Discovered, discover};
 pub use fault::OrgFault;

@@ -60,7 +60,8 @@ impl Account {
     }
 }
 
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
+#[cfg(target_os = "linux")]
 mod tests {
     use std::collections::BTreeMap;
     use std::path::Path;

@@ -6,10 +6,9 @@ use org_protocol::HaltTarget;
 use crate::harness::{Org, served, signed_in};
 
 async fn access(org: &Org, id: &str) -> Result<CredentialAccess, AskFault> {
-    match org.ask(&Ask::ShowCredential { id: id.parse().expect("an id") }).await? {
-        Answer::Access(access) => Ok(*access),
-        other => panic!("{other:?}"),
-    }
+    let answer = org.ask(&Ask::ShowCredential { id: id.parse().expect("an id") }).await?;
+    let Answer::Access(access) = answer else { panic!("{answer:?}") };
+    Ok(*access)
 }
 
 fn names(access: &CredentialAccess) -> Vec<&str> {

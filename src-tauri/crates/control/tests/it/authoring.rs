@@ -50,7 +50,7 @@ fn what_differs_from_the_running_server_or_a_signed_folder_is_told_with_its_exit
     }
     rename(&desk, &before, "Renamed");
     let told = format!(
-        "1 difference from version 1 (epoch 1) of example:\n  organisation example is changed\n    name: \"{before}\" becomes \"Renamed\"\n"
+        "1 difference from version 1 (epoch 1) of example:\n  organisation example is changed\n    name: \"{before}\" becomes \"Renamed\"\nNobody gains or loses anything, by the groups that policies name.\n"
     );
     for against in ["", "--against public"] {
         assert_eq!(diff(&desk, against), (Some(1), told.clone(), String::new()), "{against}");

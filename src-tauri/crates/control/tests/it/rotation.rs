@@ -13,17 +13,15 @@ const NEW: &str = "postgres://analyst:another-password@db/warehouse";
 async fn rotated(org: &Org, id: &str, secret: &str, untested: bool) -> Result<Rotated, AskFault> {
     let id = id.parse().expect("an id");
     let secret = Secret(SecretString::from(secret));
-    match org.ask(&Ask::RotateCredential { id, secret, source: None, untested }).await? {
-        Answer::Rotated(rotated) => Ok(rotated),
-        other => panic!("{other:?}"),
-    }
+    let answer = org.ask(&Ask::RotateCredential { id, secret, source: None, untested }).await?;
+    let Answer::Rotated(rotated) = answer else { panic!("{answer:?}") };
+    Ok(rotated)
 }
 
 fn code<T: std::fmt::Debug>(outcome: Result<T, AskFault>) -> String {
-    match outcome.expect_err("refused") {
-        AskFault::Refused(advice) => advice.code,
-        other => panic!("{other}"),
-    }
+    let fault = outcome.expect_err("refused");
+    let AskFault::Refused(advice) = fault else { panic!("{fault}") };
+    advice.code
 }
 
 async fn acts(org: &Org) -> Vec<Value> {

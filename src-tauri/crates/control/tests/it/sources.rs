@@ -74,10 +74,9 @@ async fn put(org: &Org, secret: &str, source: SourceSpec) -> Result<Answer, AskF
 
 async fn rotated(org: &Org, secret: &str) -> Result<Rotated, AskFault> {
     let (id, secret) = ("warehouse-analyst".parse().expect("an id"), Secret(SecretString::from(secret)));
-    match org.ask(&Ask::RotateCredential { id, secret, source: None, untested: false }).await? {
-        Answer::Rotated(rotated) => Ok(rotated),
-        other => panic!("{other:?}"),
-    }
+    let answer = org.ask(&Ask::RotateCredential { id, secret, source: None, untested: false }).await?;
+    let Answer::Rotated(rotated) = answer else { panic!("{answer:?}") };
+    Ok(rotated)
 }
 
 async fn account(device: &Device<'_>) -> (StatusCode, Value) {

@@ -23,11 +23,14 @@ fn fixture(text: &str) -> Fixture {
     fixture
 }
 
+/// Path, token, whether it is to be wrapped, body.
+type Asked = (String, String, bool, Value);
+
 /// What is answered at a path, and what was asked for: path, token, whether wrapping, body.
 #[derive(Clone, Default)]
 struct Server {
     answers: Arc<BTreeMap<&'static str, Fixture>>,
-    asked: Arc<Mutex<Vec<(String, String, bool, Value)>>>,
+    asked: Arc<Mutex<Vec<Asked>>>,
 }
 
 async fn answer(State(server): State<Server>, request: Request) -> Response {
