@@ -22,7 +22,7 @@ fn systemd_understands_the_unit_and_finds_it_shut_in() {
         let analyzed = analyzed.expect("systemd-analyze is installed");
         let said = String::from_utf8_lossy(&analyzed.stdout) + String::from_utf8_lossy(&analyzed.stderr);
         assert!(analyzed.status.success(), "{words:?}: {said}");
-        assert!(!said.contains("deskgate-control.service:"), "{words:?} has nothing to mend: {said}");
+        assert!(words[0] != "verify" || said.is_empty(), "there is nothing to mend: {said}");
     }
 }
 
