@@ -3,7 +3,7 @@
 use testkit::Spec;
 
 use super::*;
-use crate::protocol::dialogues::{Era, talk};
+use crate::protocol::dialogues::{Era, Talk, talk};
 
 const TOOLS: &str = r#"[
 {"name":"test_tool_with_progress","inputSchema":{"type":"object"}},
@@ -27,6 +27,16 @@ fn write(folder: &Path, name: &str, url: &str) {
     write(format!("connectors/{name}.tools.json"), TOOLS);
     write(format!("servers/{name}.toml"), &format!("title = \"Telling\"\nconnectors = [\"{name}\"]\n"));
     write("policies/telling.cedar".to_owned(), POLICY);
+}
+
+/// Calls until the session with the organisation, which opens after the sign-in, lets it.
+async fn called(talk: &mut Talk, call: &serde_json::Value) {
+    let done = async {
+        while talk.does("tools/call", call.clone()).await["isError"] == true {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    tokio::time::timeout(SOON, done).await.expect("the call is made");
 }
 
 #[tokio::test]
@@ -54,14 +64,14 @@ async fn what_a_connector_at_the_organisation_tells_reaches_assistants_of_either
         for era in [Era::Legacy, Era::Modern] {
             let mut talk = talk(&gateway, name, era).await;
             let call = json!({"name": "test_tool_with_progress", "arguments": {}, "_meta": {"progressToken": "mine"}});
-            talk.does("tools/call", call).await;
+            called(&mut talk, &call).await;
             let told = talk.notices("notifications/progress");
             let steps: Vec<f64> =
                 told.iter().map(|one| one["params"]["progress"].as_f64().expect("a number")).collect();
             assert_eq!(steps, [0.0, 50.0, 100.0], "{name} to {era:?}: {told:?}\n{}", gateway.log());
             assert!(told.iter().all(|one| one["params"]["progressToken"] == "mine"), "{told:?}");
             let call = json!({"name": "test_tool_with_logging", "arguments": {}});
-            talk.does("tools/call", call).await;
+            called(&mut talk, &call).await;
             let lines = talk.notices("notifications/message");
             // Older servers put their log on a stream of its own, which nobody follows at the organisation.
             let expected = if name.ends_with("modern") { 3 } else { 0 };

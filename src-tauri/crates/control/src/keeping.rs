@@ -72,5 +72,6 @@ pub async fn restore(plan: &RestorePlan, now: Timestamp) -> Result<Restored, Res
     if logs.is_empty() && !plan.without_revocations {
         return Err(RestoreFault::NoRevocations);
     }
-    Ok(store::restore(&plan.database, &plan.file, &logs, now).await?)
+    let logs = (!plan.without_revocations).then_some(logs.as_slice());
+    Ok(store::restore(&plan.database, &plan.file, logs, now).await?)
 }

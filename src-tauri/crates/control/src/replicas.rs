@@ -49,7 +49,9 @@ async fn take_up(plane: &Plane, known: Progress) -> Result<Progress, StoreFault>
         plane.review.ask();
     }
     if progress.credentials != known.credentials {
-        plane.broker.keep_only(&plane.store.credentials().await?);
+        let stored = plane.store.credentials().await?;
+        plane.broker.keep_only(&stored);
+        plane.credentials.keep_only(&stored);
         plane.review.ask();
     }
     // Desktops hear of it last: what they ask for then is there.

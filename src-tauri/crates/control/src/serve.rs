@@ -281,8 +281,9 @@ async fn kept(
     let revocations = config.revocations.clone().unwrap_or_else(|| config.data.join(REVOCATIONS));
     let log = RevocationLog::open(&revocations)
         .map_err(|source| ServeFault::Data { path: revocations.clone(), source })?;
-    let store = Store::open(&config.database).await?.with_log(log);
+    let store = Store::open(&config.database).await?.with_log(log.clone());
     let own = own_device(&config.data, &store).await?;
+    log.belongs_to(own, clock.now()).await?;
     let held = config.database.hold(own).await?.ok_or(ServeFault::Taken)?;
     let setup = setup(config, public_url);
     if !store.join(own, setup, clock.now()).await? {

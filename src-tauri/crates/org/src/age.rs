@@ -1,8 +1,8 @@
 //! How much time has passed for what ages, whatever the wall clock says. A clock that is set back while nobody answers makes no
 //! policy younger: time is counted on from the latest that was shown, also over suspends and restarts.
 //!
-//! It is no proof of the time. A clock that was ahead for a while makes things age too fast until the organisation answers again,
-//! which takes the clock at its word.
+//! It is no proof of the time. A clock that was ahead for a while makes things age too fast until the organisation publishes something
+//! that was never seen here, which takes the clock at its word: whoever answers for it with what is old cannot.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -55,7 +55,7 @@ impl Age {
         }
     }
 
-    /// The organisation answers: the clock is taken at its word.
+    /// The organisation has signed something new: the clock is taken at its word.
     pub(crate) fn contact(&self, clock: &dyn Clock) {
         self.set(clock.now(), clock);
     }
@@ -126,7 +126,7 @@ mod tests {
         assert_eq!((age.now(&clock), age.set_back(&clock)), (at(120), None));
         clock.set(at(110));
         assert_eq!((age.now(&clock), age.set_back(&clock)), (at(120), Some(HOUR * 10)), "and back again");
-        // And an answer of the organisation puts it right.
+        // And something new of the organisation puts it right.
         clock.set(at(90));
         age.contact(&clock);
         assert_eq!((age.now(&clock), age.set_back(&clock)), (at(90), None));

@@ -137,7 +137,6 @@ impl Org {
         held.trust = Some(trust.clone());
         self.0.know_keys(&trust);
         let trust = self.0.newest_manifest(&mut held, trust, now).await?;
-        self.0.age.contact(&*self.0.clock);
         let device = Some(self.device());
         let Some(wanted) = trust.wanted(device)? else { return Ok(Fetched::Unchanged) };
         let version = trust.newest().map_or(0, |manifest| manifest.version);
@@ -201,7 +200,7 @@ impl Org {
         }
     }
 
-    /// By how much the clock was set back since the organisation answered last; nothing where it was not.
+    /// By how much the clock was set back since the organisation was last heard of anew; nothing where it was not.
     pub fn clock_set_back(&self) -> Option<Duration> {
         self.0.age.set_back(&*self.0.clock)
     }
@@ -351,6 +350,8 @@ impl Inner {
         let next = trust.accept_manifest(&envelope, now)?;
         if next.ratchet() != trust.ratchet() {
             self.store(next.ratchet()).await?;
+            // Signed anew, and shown for the first time. What anybody can show again says nothing of the time.
+            self.age.contact(&*self.clock);
         }
         held.tag = tag;
         held.manifest = envelope.to_vec();

@@ -41,7 +41,7 @@ impl Account {
         self.id == crate::current_user().0
     }
 
-    /// Has a program run as this user: their group alone, no others (the standard library drops those of root, see
+    /// Has a program run as this user, and with no more rights than that ever, whatever it starts: their group alone, no others (the standard library drops those of root, see
     /// `std::os::unix::process::CommandExt::uid`).
     #[cfg(unix)]
     pub(crate) fn given_to(&self, command: &mut Command) -> io::Result<()> {
@@ -50,6 +50,7 @@ impl Account {
             return Ok(());
         }
         command.uid(self.id).gid(self.group);
+        crate::child::gain_nothing(command);
         Ok(())
     }
 
@@ -70,7 +71,7 @@ mod tests {
     use super::*;
     use crate::ChildGroup;
 
-    const SHOW: &str = "id -u; id -g; id -G; grep NoNewPrivs /proc/self/status >/dev/null; cat /proc/self/environ >/dev/null && echo own";
+    const SHOW: &str = "id -u; id -g; id -G; grep -o 'NoNewPrivs:.*1$' /proc/self/status | tr -d '\\t'; cat /proc/self/environ >/dev/null && echo own";
 
     async fn said_by(account: &Account) -> io::Result<String> {
         let env = BTreeMap::from([("PATH".to_owned(), "/usr/bin:/bin".to_owned())]);
@@ -87,7 +88,7 @@ mod tests {
         let said = said_by(&nobody).await;
         if Account::named("root").is_some_and(|root| root.is_current()) {
             let (id, group) = (nobody.id, nobody.group);
-            assert_eq!(said.expect("runs"), format!("{id}\n{group}\n{group}\nown\n"));
+            assert_eq!(said.expect("runs"), format!("{id}\n{group}\n{group}\nNoNewPrivs:1\nown\n"));
         } else {
             assert_eq!(said.expect_err("only root can").kind(), io::ErrorKind::PermissionDenied);
         }

@@ -166,6 +166,8 @@ enum End {
 }
 
 #[cfg(unix)]
+pub(crate) use unix::gain_nothing;
+#[cfg(unix)]
 use unix::{Group, isolate};
 
 #[cfg(unix)]
@@ -225,6 +227,18 @@ mod unix {
         #[cfg(target_os = "linux")]
         die_with_us(command);
     }
+
+    /// Has a program gain no rights by what it starts: programs of others that run as those (`PR_SET_NO_NEW_PRIVS`, prctl(2)).
+    #[cfg(target_os = "linux")]
+    #[expect(unsafe_code, reason = "there is no safe way to run code between fork and exec")]
+    pub(crate) fn gain_nothing(command: &mut Command) {
+        let nothing = || Ok(rustix::thread::set_no_new_privs(true)?);
+        // SAFETY: the closure runs in the forked child and makes one system call; it neither allocates, locks nor panics.
+        unsafe { command.pre_exec(nothing) };
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    pub(crate) fn gain_nothing(_command: &mut Command) {}
 
     #[cfg(target_os = "linux")]
     #[expect(unsafe_code, reason = "there is no safe way to run code between fork and exec")]

@@ -174,9 +174,9 @@ impl Broker {
         let sealed = plane.store.credential(credential).await?.ok_or_else(|| unusable(None))?;
         let whose = Assertion { subject: asked.subject, by: &plane.asserter, now: self.clock.now() };
         let current = plane.credentials.current(credential, &sealed, &whose).await;
-        let Current { secret, generation } = current.map_err(|fault| unusable(Some(fault)))?;
+        let Current { secret, parts, generation } = current.map_err(|fault| unusable(Some(fault)))?;
         let assertion = assertion(spec, &whose);
-        let redactor = Redactor::of(std::iter::once(&secret).chain(&assertion));
+        let redactor = Redactor::of(std::iter::once(&secret).chain(&parts).chain(&assertion));
         let key = Key::new(asked.connector, spec, credential, (sealed.version, generation), asked.subject);
         let bearer = spec.url.as_ref().map(|_| match assertion {
             Some(assertion) => Bearer::new(secret.clone()).beside(USER_ASSERTION_HEADER, assertion),

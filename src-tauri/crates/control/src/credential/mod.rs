@@ -43,6 +43,8 @@ pub(crate) enum CredentialFault {
 #[derive(Clone)]
 pub(crate) struct Current {
     pub(crate) secret: SecretString,
+    /// What it was made of, where that is secret by itself.
+    pub(crate) parts: Vec<SecretString>,
     /// Counts what was fetched: whoever holds an earlier one holds another secret.
     pub(crate) generation: u64,
 }
@@ -115,34 +117,35 @@ impl Credentials {
         whose: &Assertion<'_>,
     ) -> Result<Current, CredentialFault> {
         let stored = match self.opened(id, sealed)? {
-            Opened::Secret(secret) => return Ok(Current { secret, generation: 0 }),
+            Opened::Secret(secret) => return Ok(Current { secret, parts: Vec::new(), generation: 0 }),
             Opened::Source(stored) => stored,
         };
         let person = stored.spec.is_personal().then(|| person(whose.subject));
         let slot = Arc::clone(self.lock_kept().entry((id.clone(), sealed.version, person)).or_default());
-        // Whoever comes first fetches, while the others wait.
-        let mut slot = slot.lock().await;
+        // Whoever comes first fetches, while the others wait; not for longer than one of them would.
+        let mut slot = tokio::time::timeout(WITHIN, slot.lock())
+            .await
+            .map_err(|_| SourceFault::Unavailable("its source".to_owned(), "it is slow".to_owned()))?;
         let now = self.clock.boot_time();
         if let Some(kept) = slot.as_mut() {
             if kept.end.is_none_or(|end| now + AHEAD < end) {
                 return Ok(kept.current.clone());
             }
-            if let Some(life) =
-                kept.source.renew(&kept.hold).await.ok().flatten().filter(|life| *life > AHEAD)
-            {
+            let renewed = in_time(kept.source.renew(&kept.hold)).await.ok().flatten();
+            if let Some(life) = renewed.map(capped).filter(|life| *life > AHEAD) {
                 kept.end = Some(now + life);
                 return Ok(kept.current.clone());
             }
         }
         let source: Arc<dyn Source> = source::open(*stored, &self.http)?.into();
-        let fetched = source.fetch(Some(whose)).await?;
+        let fetched = in_time(source.fetch(Some(whose))).await?;
         let before = slot.take();
         let generation = self.generation(before.as_ref(), &fetched);
         if let Some(before) = before.filter(|before| before.current.generation != generation) {
             give_back(before.source, before.hold);
         }
-        let current = Current { secret: fetched.secret, generation };
-        let end = fetched.life.map(|life| now + life.max(AHEAD + AHEAD));
+        let current = Current { secret: fetched.secret, parts: fetched.parts, generation };
+        let end = fetched.life.map(|life| now + capped(life).max(AHEAD + AHEAD));
         *slot = Some(Kept { current: current.clone(), source, hold: fetched.hold, end });
         Ok(current)
     }
@@ -168,10 +171,11 @@ impl Credentials {
             Opened::Source(stored) => stored,
         };
         if renews {
-            return Ok(self.renewed(lease).await);
+            return self.renewed(lease, whose).await;
         }
         let source: Arc<dyn Source> = source::open(*stored, &self.http)?.into();
-        let Fetched { secret, life, hold } = source.fetch(Some(whose)).await?;
+        let Fetched { secret, life, hold, .. } = in_time(source.fetch(Some(whose))).await?;
+        let life = life.map(capped);
         let lent = Lent { secret: secret.clone(), life };
         let begun = self.clock.boot_time();
         let end = life.map(|life| begun + life);
@@ -181,23 +185,34 @@ impl Credentials {
     }
 
     /// What was lent, as long as its source lets it live. `None` where another has to be asked for: the device holds what it got.
-    async fn renewed(&self, lease: LeaseId) -> Option<Lent> {
-        let loan = self.lock_loans().get(&lease).cloned()?;
+    async fn renewed(&self, lease: LeaseId, whose: &Assertion<'_>) -> Result<Option<Lent>, CredentialFault> {
+        let Some(loan) = self.lock_loans().get(&lease).cloned() else { return Ok(None) };
         let mut loan = loan.lock().await;
         let now = self.clock.boot_time();
-        if let Some(life) = loan.source.renew(&loan.hold).await.ok().flatten() {
-            loan.end = Some(now + life);
+        if matches!(loan.hold, Hold::None) {
+            // Nothing can be asked to live on; whether it is still the same can be looked at.
+            let fetched = in_time(loan.source.fetch(Some(whose))).await?;
+            if !is_same(&fetched.secret, &loan.secret) {
+                give_back(Arc::clone(&loan.source), fetched.hold);
+                return Ok(None);
+            }
+            loan.end = fetched.life.map(|life| now + capped(life));
+        } else if let Some(life) = in_time(loan.source.renew(&loan.hold)).await.ok().flatten() {
+            loan.end = Some(now + capped(life));
         }
         let life = loan.end.map(|end| end.saturating_sub(now));
-        life.is_none_or(|life| life > AHEAD).then(|| Lent { secret: loan.secret.clone(), life })
+        Ok(life.is_none_or(|life| life > AHEAD).then(|| Lent { secret: loan.secret.clone(), life }))
     }
 
-    /// Takes back at its source what was lent. `false` where that cannot be.
+    /// Takes back at its source what was lent. `false` where that cannot be, or not now: then it is tried again.
     pub(crate) async fn take_back(&self, lease: LeaseId) -> bool {
-        let Some(loan) = self.lock_loans().remove(&lease) else { return false };
+        let Some(loan) = self.lock_loans().get(&lease).cloned() else { return false };
         let loan = loan.lock().await;
-        match loan.source.revoke(&loan.hold).await {
-            Ok(done) => done,
+        match in_time(loan.source.revoke(&loan.hold)).await {
+            Ok(done) => {
+                self.lock_loans().remove(&lease);
+                done
+            }
             Err(fault) => {
                 tracing::error!(%fault, %lease, "a secret that was lent could not be taken back at its source");
                 false
@@ -222,6 +237,11 @@ impl Credentials {
         for lease in over {
             self.take_back(lease).await;
         }
+        // What could not be taken back and has ended by itself meanwhile needs it no more.
+        self.lock_loans().retain(|lease, loan| {
+            let has_ended = loan.try_lock().is_ok_and(|loan| loan.end.is_some_and(|end| end <= now));
+            held.contains(lease) || !has_ended
+        });
     }
 
     /// Forgets what has ended by itself.
@@ -232,6 +252,16 @@ impl Credentials {
         self.lock_kept().retain(|_, slot| {
             Arc::strong_count(slot) > 1 || slot.try_lock().map_or(true, |kept| !is_over(&kept))
         });
+    }
+
+    /// Forgets what was fetched for credentials that are others by now, or gone.
+    pub(crate) fn keep_only(&self, stored: &[crate::store::StoredCredential]) {
+        let is_it = |(id, version, _): &Key| {
+            stored.iter().any(|credential| credential.id == *id && credential.version == *version)
+        };
+        let gone: Vec<CredentialId> =
+            self.lock_kept().keys().filter(|key| !is_it(key)).map(|(id, ..)| id.clone()).collect();
+        gone.iter().for_each(|id| self.forget(id));
     }
 
     /// Forgets what was fetched for a credential: it is another one, or was not taken.
@@ -253,8 +283,7 @@ impl Credentials {
 
     /// The same secret again is no other one.
     fn generation(&self, before: Option<&Kept>, fetched: &Fetched) -> u64 {
-        use secrecy::ExposeSecret as _;
-        let same = |kept: &&Kept| kept.current.secret.expose_secret() == fetched.secret.expose_secret();
+        let same = |kept: &&Kept| is_same(&kept.current.secret, &fetched.secret);
         match before.filter(same) {
             Some(kept) => kept.current.generation,
             None => 1 + self.generations.fetch_add(1, std::sync::atomic::Ordering::Relaxed),
@@ -268,6 +297,26 @@ impl Credentials {
     fn lock_loans(&self) -> std::sync::MutexGuard<'_, Loans> {
         self.loans.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn is_same(one: &SecretString, other: &SecretString) -> bool {
+    use secrecy::ExposeSecret as _;
+    one.expose_secret() == other.expose_secret()
+}
+
+/// How long a source may take.
+const WITHIN: Duration = Duration::from_secs(15);
+/// For how long what a source gave is believed to be good at most, whatever it says.
+const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+
+fn capped(life: Duration) -> Duration {
+    life.min(LONGEST)
+}
+
+/// What a source answers, unless it takes too long.
+async fn in_time<T>(asked: impl Future<Output = Result<T, SourceFault>>) -> Result<T, SourceFault> {
+    let slow = || SourceFault::Unavailable("its source".to_owned(), "it is slow".to_owned());
+    tokio::time::timeout(WITHIN, asked).await.unwrap_or_else(|_| Err(slow()))
 }
 
 /// A secret that was fetched to be tried; it is given back afterwards.

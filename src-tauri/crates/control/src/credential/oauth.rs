@@ -103,7 +103,7 @@ impl Tokens {
             Some(_) => Hold::Token(secret.clone()),
             None => Hold::None,
         };
-        Ok(Fetched { secret, life: Some(token.expires_in().unwrap_or(UNSAID)), hold })
+        Ok(Fetched { secret, parts: Vec::new(), life: Some(token.expires_in().unwrap_or(UNSAID)), hold })
     }
 
     fn refused(&self, status: reqwest::StatusCode, body: &[u8]) -> SourceFault {

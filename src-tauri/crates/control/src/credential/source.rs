@@ -119,6 +119,8 @@ pub(crate) enum SourceFault {
 /// A secret as its source gave it.
 pub(crate) struct Fetched {
     pub(crate) secret: SecretString,
+    /// What it was made of, where that is secret by itself.
+    pub(crate) parts: Vec<SecretString>,
     /// How long it may be used, or is not looked at again; for ever where nothing is said.
     pub(crate) life: Option<Duration>,
     /// How it is renewed and taken back.

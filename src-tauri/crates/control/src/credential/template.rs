@@ -43,13 +43,14 @@ pub(super) fn fields(template: &str) -> Result<Vec<Part<'_>>, SourceFault> {
     Ok(parts)
 }
 
-/// The template with its fields' values.
+/// The template with its fields' values, and those values by themselves: whoever looks for the secret looks for them too.
 pub(super) fn filled(
     template: &str,
     values: &BTreeMap<String, SecretString>,
     place: &str,
-) -> Result<SecretString, SourceFault> {
+) -> Result<(SecretString, Vec<SecretString>), SourceFault> {
     let mut text = Zeroizing::new(String::new());
+    let mut parts = Vec::new();
     for part in fields(template)? {
         match part {
             Part::Text(part) => text.push_str(part),
@@ -58,6 +59,7 @@ pub(super) fn filled(
                     let names: Vec<&str> = values.keys().map(String::as_str).collect();
                     SourceFault::NoField(place.to_owned(), name.to_owned(), names.join(", "))
                 })?;
+                parts.push(value.clone());
                 let value = value.expose_secret();
                 if encoded {
                     let form: String = url::form_urlencoded::byte_serialize(value.as_bytes()).collect();
@@ -68,7 +70,7 @@ pub(super) fn filled(
             }
         }
     }
-    Ok(SecretString::from(text.as_str()))
+    Ok((SecretString::from(text.as_str()), parts))
 }
 
 #[cfg(test)]
@@ -83,12 +85,15 @@ mod tests {
 
     #[test]
     fn fields_stand_as_they_are_or_as_a_url_wants_them() {
-        let filled = |template| filled(template, &values(), "p").map(|text| text.expose_secret().to_owned());
+        let filled =
+            |template| filled(template, &values(), "p").map(|(text, _)| text.expose_secret().to_owned());
         assert_eq!(filled("${password}").expect("fills"), "p@ss/w0rd +");
         let url = filled("db://${user:url}:${password:url}@h/d").expect("fills");
         assert_eq!(url, "db://ann:p%40ss%2Fw0rd%20%2B@h/d");
         let parsed = url::Url::parse(&url).expect("a URL");
         assert_eq!(parsed.password(), Some("p%40ss%2Fw0rd%20%2B"));
+        let parts = super::filled("u=${user} p=${password}", &values(), "p").expect("fills").1;
+        assert_eq!(parts.iter().map(SecretString::expose_secret).collect::<Vec<_>>(), ["ann", "p@ss/w0rd +"]);
         let fault = filled("${pass}").expect_err("no such field").to_string();
         assert!(
             fault.contains("no field pass") && fault.contains("password, user") && !fault.contains("p@ss"),

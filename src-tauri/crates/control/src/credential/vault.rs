@@ -153,7 +153,7 @@ impl Vault {
         let data = reply.data.ok_or_else(|| SourceFault::Nothing(self.server(), self.spec.path.clone()))?;
         let values =
             values(data).ok_or_else(|| SourceFault::Nothing(self.server(), self.spec.path.clone()))?;
-        let secret = template::filled(&self.spec.template, &values, &place)?;
+        let (secret, parts) = template::filled(&self.spec.template, &values, &place)?;
         let duration = Duration::from_secs(reply.lease_duration);
         // A duration without an id is advice to whoever reads on; nothing can be renewed or taken back by it.
         let (life, hold) = if reply.lease_id.is_empty() {
@@ -161,7 +161,7 @@ impl Vault {
         } else {
             (duration, Hold::Lease { id: reply.lease_id, renewable: reply.renewable })
         };
-        Ok(Fetched { secret, life: Some(life), hold })
+        Ok(Fetched { secret, parts, life: Some(life), hold })
     }
 
     /// Has the token live on, where it is one that ends (a periodic one, say).

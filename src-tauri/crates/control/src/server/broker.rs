@@ -48,7 +48,9 @@ pub(super) async fn call(
     let published = plane.publication.live().ok_or_else(Fault::unpublished)?;
     let told = Told::of(means.progress, means.log);
     let (told, messages) = told.map_or((None, None), |(told, messages)| (Some(told), Some(messages)));
+    let waits = plane.limits.call(&caller.device.to_string())?;
     let work = async move {
+        let _waits = waits;
         let live = published.of(caller.device);
         let policy = live.policy().halted_by(plane.stopped.now());
         let asked = Asked {
@@ -63,7 +65,7 @@ pub(super) async fn call(
     };
     match messages {
         None => work.await.map(written),
-        Some(messages) => streamed(Box::pin(work), messages).await,
+        Some(messages) => streamed(Work::begin(work), messages).await,
     }
 }
 
@@ -118,7 +120,28 @@ async fn answered(
     })
 }
 
-type Work = Pin<Box<dyn Future<Output = Result<Answer, Fault>> + Send>>;
+/// A call that is under way whether or not its device reads what it is told; it ends with whoever waits for it.
+struct Work(tokio::task::JoinHandle<Result<Answer, Fault>>);
+
+impl Work {
+    fn begin(work: impl Future<Output = Result<Answer, Fault>> + Send + 'static) -> Self {
+        Self(tokio::spawn(work))
+    }
+}
+
+impl Future for Work {
+    type Output = Result<Answer, Fault>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut std::task::Context<'_>) -> std::task::Poll<Self::Output> {
+        Pin::new(&mut self.0).poll(context).map(|ended| ended.unwrap_or_else(|_| Err(Fault::internal())))
+    }
+}
+
+impl Drop for Work {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
 
 /// As one answer where nothing is told before it, else as a stream that ends with it. Whoever hangs up ends the call.
 async fn streamed(mut work: Work, mut messages: mpsc::Receiver<String>) -> Result<Response, Fault> {

@@ -4,14 +4,17 @@
 //! The server listens on loopback, behind a proxy: an address is the last that the proxy names in `X-Forwarded-For`, which the client cannot
 //! write.
 
+use std::collections::HashMap;
 use std::num::NonZeroU32;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use futures_util::StreamExt as _;
 use governor::clock::{Clock as _, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use model::Advice;
@@ -21,6 +24,14 @@ use super::{Fault, Plane, Shared};
 
 /// How many requests may wait for their answer at once.
 const AT_ONCE: usize = 1024;
+/// How many of them from one address, so that one alone does not keep everybody out.
+const AT_ONCE_FROM_ADDRESS: usize = 256;
+/// How many brokered calls of one device may be under way at once before they begin to answer.
+const AT_ONCE_FROM_DEVICE: usize = 64;
+/// How long a request's body may take to come.
+const BODY_WITHIN: Duration = Duration::from_secs(20);
+/// Whoever looks whether the server lives is answered however much there is to do.
+const ALWAYS: &[&str] = &["/healthz", "/readyz"];
 /// How many requests a device may make in a second, and how many at once after a rest.
 const DEVICE: (u32, u32) = (50, 500);
 /// How many requests may come from an address: a whole office may be behind one.
@@ -46,6 +57,7 @@ const COSTLY: &[&str] = &[
 /// What everybody has left.
 pub(crate) struct Limits {
     at_once: Arc<Semaphore>,
+    waiting: Arc<Waiting>,
     devices: DefaultKeyedRateLimiter<String>,
     addresses: DefaultKeyedRateLimiter<String>,
     sign_ins: DefaultKeyedRateLimiter<String>,
@@ -55,6 +67,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             at_once: Arc::new(Semaphore::new(AT_ONCE)),
+            waiting: Arc::default(),
             devices: RateLimiter::keyed(quota(DEVICE)),
             addresses: RateLimiter::keyed(quota(ADDRESS)),
             sign_ins: RateLimiter::keyed(quota(SIGN_IN)),
@@ -66,6 +79,11 @@ impl Limits {
     /// One request more of the device whose key it has proved.
     pub(super) fn device(&self, thumbprint: &str) -> Result<(), Fault> {
         checked(&self.devices, thumbprint, "This device asks for more than a device may.")
+    }
+
+    /// One brokered call more of a device; it counts until it is dropped.
+    pub(super) fn call(&self, device: &str) -> Result<Waits, Fault> {
+        self.waiting.one_more(format!("device {device}"), AT_ONCE_FROM_DEVICE).ok_or_else(busy)
     }
 
     /// Forgets whoever has been quiet.
@@ -89,13 +107,67 @@ impl Limits {
 /// Around every request.
 pub(super) async fn limit(State(plane): Shared, request: Request, next: Next) -> Response {
     let route = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
-    if let Err(fault) = plane.limits.address(&address(request.headers()), route) {
+    if route.is_some_and(|route| ALWAYS.contains(&route)) {
+        return next.run(request).await;
+    }
+    let address = address(request.headers());
+    if let Err(fault) = plane.limits.address(&address, route) {
         return fault.into_response();
     }
-    let Ok(_running) = Arc::clone(&plane.limits.at_once).try_acquire_owned() else {
+    let waits = plane.limits.waiting.one_more(address, AT_ONCE_FROM_ADDRESS);
+    let (Some(_waits), Ok(_running)) = (waits, Arc::clone(&plane.limits.at_once).try_acquire_owned()) else {
         return busy().into_response();
     };
-    next.run(request).await
+    next.run(request.map(in_time)).await
+}
+
+/// The body, which breaks off where it takes too long to come.
+fn in_time(body: Body) -> Body {
+    let late = Box::pin(tokio::time::sleep(BODY_WITHIN));
+    let parts = Some((body.into_data_stream(), late));
+    Body::from_stream(futures_util::stream::unfold(parts, async |parts| {
+        let (mut stream, mut late) = parts?;
+        tokio::select! {
+            biased;
+            part = stream.next() => Some((part?.map_err(std::io::Error::other), Some((stream, late)))),
+            () = &mut late => Some((Err(std::io::ErrorKind::TimedOut.into()), None)),
+        }
+    }))
+}
+
+/// How many requests of whom wait for their answer.
+#[derive(Default)]
+struct Waiting(Mutex<HashMap<String, usize>>);
+
+/// One of them.
+pub(super) struct Waits {
+    waiting: Arc<Waiting>,
+    whose: String,
+}
+
+impl Waiting {
+    fn one_more(self: &Arc<Self>, whose: String, most: usize) -> Option<Waits> {
+        let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = waiting.entry(whose.clone()).or_default();
+        if *count >= most {
+            return None;
+        }
+        *count += 1;
+        Some(Waits { waiting: Arc::clone(self), whose })
+    }
+}
+
+impl Drop for Waits {
+    fn drop(&mut self) {
+        let mut waiting = self.waiting.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let left = waiting.get_mut(&self.whose).map(|count| {
+            *count = count.saturating_sub(1);
+            *count
+        });
+        if left == Some(0) {
+            waiting.remove(&self.whose);
+        }
+    }
 }
 
 /// Who asks, as the proxy says.

@@ -3,7 +3,7 @@
 //! A line for each row, between a head and an end that has the digest of all before it. Sealed secrets stay sealed; the master key is not in
 //! it. Whoever restores begins another epoch, and nobody's session, lease or proof goes on in it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -40,6 +40,7 @@ const TABLES: &[&str] = &[
     "logout_tokens",
     "events",
     "credentials",
+    "credential_versions",
     "leases",
     "halts",
     "records",
@@ -108,6 +109,11 @@ pub enum BackupFault {
     /// There is something already.
     #[error("the database is not empty: restore into a new one, so that nothing is mixed with what is there")]
     NotEmpty,
+    /// Some of what was taken away since is said nowhere.
+    #[error(
+        "nothing says what was revoked after the backup was made through the control planes {0}: give the file of each with --revocations, or, where they are lost, --without-revocations; then revoke once more what you remember"
+    )]
+    NoLog(String),
 }
 
 /// What was saved.
@@ -199,16 +205,16 @@ async fn write_all(database: &Database, out: &mut Writing, now: Timestamp) -> Re
 pub(crate) async fn restore(
     database: &Database,
     path: &Path,
-    logs: &[PathBuf],
+    logs: Option<&[PathBuf]>,
     now: Timestamp,
 ) -> Result<Restored, BackupFault> {
     let mut acts = Vec::new();
-    for log in logs {
+    for log in logs.unwrap_or_default() {
         acts.extend(revocations::read(log)?);
     }
     acts.sort_by_key(|(at, _)| *at);
     let is_new = matches!(database, Database::Sqlite(file) if !file.exists());
-    let restored = put_back(database, path, &acts, now).await.map_err(|fault| fault.of(path));
+    let restored = put_back(database, path, &acts, logs.is_some(), now).await.map_err(|fault| fault.of(path));
     if let (Err(_), true, Database::Sqlite(file)) = (&restored, is_new, database) {
         for end in ["", "-wal", "-shm"] {
             let mut name = file.as_os_str().to_owned();
@@ -223,10 +229,17 @@ async fn put_back(
     database: &Database,
     path: &Path,
     acts: &[(Timestamp, Revocation)],
+    complete: bool,
     now: Timestamp,
 ) -> Result<Restored, Inner> {
     // Read twice: nothing is put anywhere before the whole file is known to be good.
-    let (head, end) = Reading::open(path)?.check()?;
+    let (head, end, replicas) = Reading::open(path)?.check()?;
+    let kept: BTreeSet<String> =
+        acts.iter().filter_map(|(_, act)| act.kept_by()).map(|by| by.to_string()).collect();
+    let missing: Vec<String> = replicas.difference(&kept).cloned().collect();
+    if complete && !missing.is_empty() {
+        return Err(Inner::NoLog(missing));
+    }
     let pool = database.pool(true, 1).await?;
     if !database.is_empty(&pool).await? {
         return Err(Inner::NotEmpty);
@@ -251,6 +264,11 @@ async fn put_back(
         }
         insert(&mut transaction, &table, &row).await?;
     }
+    // Until the rest is done, nobody serves it.
+    sqlx::query("CREATE TABLE half_restored (since BIGINT NOT NULL)")
+        .execute(&mut *transaction)
+        .await
+        .map_err(StoreFault::Sql)?;
     transaction.commit().await?;
     all.run(&pool).await.map_err(StoreFault::Migrate)?;
 
@@ -267,6 +285,7 @@ async fn put_back(
         database.count_on(&mut transaction, table, column).await?;
     }
     let applied = super::documents::published(&mut transaction).await?;
+    sqlx::query("DROP TABLE half_restored").execute(&mut *transaction).await.map_err(StoreFault::Sql)?;
     transaction.commit().await?;
     pool.close().await;
     let credentials_to_store = before.into_keys().filter(|id| !after.contains_key(id)).collect();
@@ -410,8 +429,8 @@ impl Reading {
         serde_json::from_str(&text).map_err(|fault| Inner::Damaged(fault.to_string()))
     }
 
-    /// The head and the end, when everything between is whole.
-    fn check(mut self) -> Result<(Head, End), Inner> {
+    /// The head and the end, when everything between is whole, and the control planes that served the database.
+    fn check(mut self) -> Result<(Head, End, BTreeSet<String>), Inner> {
         let text = self.text()?;
         let head: Value = serde_json::from_str(&text).map_err(|fault| Inner::Damaged(fault.to_string()))?;
         match head.get("deskgate_backup").and_then(Value::as_u64) {
@@ -421,7 +440,7 @@ impl Reading {
         }
         let head: Head = serde_json::from_value(head).map_err(|fault| Inner::Damaged(fault.to_string()))?;
         self.digest.add(text.as_bytes());
-        let mut rows = 0;
+        let (mut rows, mut replicas) = (0, BTreeSet::new());
         loop {
             let text = self.text()?;
             match serde_json::from_str::<End>(&text) {
@@ -431,14 +450,21 @@ impl Reading {
                 Ok(_) if self.lines.next().is_some() => {
                     return Err(Inner::Damaged("something follows its end".to_owned()));
                 }
-                Ok(end) => return Ok((head, end)),
+                Ok(end) => return Ok((head, end, replicas)),
                 Err(_) => {
+                    replicas.extend(replica(&text));
                     self.digest.add(text.as_bytes());
                     rows += 1;
                 }
             }
         }
     }
+}
+
+/// The control plane that a line is about, if it is about one.
+fn replica(line: &str) -> Option<String> {
+    let Line { table, row } = serde_json::from_str(line).ok()?;
+    (table == "replicas").then(|| row.get("device").and_then(Value::as_str).map(str::to_owned))?
 }
 
 /// A fault without the file's name.
@@ -450,6 +476,7 @@ enum Inner {
     Newer,
     NotEmpty,
     Schema,
+    NoLog(Vec<String>),
 }
 
 impl Inner {
@@ -461,6 +488,7 @@ impl Inner {
             Self::Damaged(reason) => BackupFault::Damaged { path, reason },
             Self::Newer => BackupFault::Newer,
             Self::NotEmpty => BackupFault::NotEmpty,
+            Self::NoLog(of) => BackupFault::NoLog(of.join(", ")),
             Self::Schema => BackupFault::Store(StoreFault::Unreadable {
                 what: "database",
                 reason: "it is of another version: use the deskgate-control that serves it".to_owned(),

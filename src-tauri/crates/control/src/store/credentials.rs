@@ -33,20 +33,34 @@ pub struct SealedCredential {
     pub source: Option<String>,
 }
 
+/// Notes that a number is taken, for good.
+pub(super) async fn count_version(
+    connection: &mut sqlx::AnyConnection,
+    id: &CredentialId,
+    version: u64,
+) -> Result<(), StoreFault> {
+    sqlx::query(
+        "INSERT INTO credential_versions (id, last) VALUES ($1, $2)
+         ON CONFLICT (id) DO UPDATE SET last = excluded.last WHERE excluded.last > credential_versions.last",
+    )
+    .bind(id.as_str())
+    .bind(signed(version))
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
 impl Store {
     /// The version that the next secret of a credential gets.
     ///
     /// # Errors
     /// A [`StoreFault`].
     pub(crate) async fn next_credential_version(&self, id: &CredentialId) -> Result<u64, StoreFault> {
-        // One that was removed may be lent still: its number is not given to another secret.
-        let version: Option<i64> = sqlx::query_scalar(
-            "SELECT max(version) FROM (SELECT version FROM credentials WHERE id = $1
-                                       UNION ALL SELECT version FROM leases WHERE credential = $1) AS versions",
-        )
-        .bind(id.as_str())
-        .fetch_one(&self.readers)
-        .await?;
+        // One that was removed may be lent still, or be known to somebody: its number is not given to another secret.
+        let version: Option<i64> = sqlx::query_scalar("SELECT last FROM credential_versions WHERE id = $1")
+            .bind(id.as_str())
+            .fetch_optional(&self.readers)
+            .await?;
         Ok(version.map_or(0, unsigned).saturating_add(1))
     }
 
@@ -80,6 +94,12 @@ impl Store {
             // Another control plane was faster: this number is another secret's by now.
             return Err(StoreFault::Overtaken);
         }
+        count_version(&mut transaction, id, credential.version).await?;
+        // Nothing is let go on with an earlier one, not even what was to retire.
+        sqlx::query("UPDATE leases SET retires_at = NULL WHERE credential = $1")
+            .bind(id.as_str())
+            .execute(&mut *transaction)
+            .await?;
         let stored = Revocation::CredentialStored { credential: id.clone(), version: credential.version };
         self.note(now, vec![stored]).await?;
         transaction.commit().await?;

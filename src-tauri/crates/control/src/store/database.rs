@@ -127,6 +127,18 @@ impl Database {
         }
     }
 
+    /// Whether there is a table of this name.
+    pub(super) async fn has_table(&self, pool: &AnyPool, name: &str) -> Result<bool, StoreFault> {
+        let tables = match self {
+            Self::Sqlite(_) => "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = $1",
+            Self::Postgres(_) => {
+                "SELECT count(*) FROM information_schema.tables WHERE table_schema = current_schema() AND table_name = $1"
+            }
+        };
+        let tables: i64 = sqlx::query_scalar(tables).bind(name).fetch_one(pool).await?;
+        Ok(tables > 0)
+    }
+
     /// Whether nothing was ever kept in it.
     pub(super) async fn is_empty(&self, pool: &AnyPool) -> Result<bool, StoreFault> {
         let tables = match self {

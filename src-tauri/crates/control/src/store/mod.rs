@@ -83,6 +83,11 @@ pub enum StoreFault {
     /// The database could not be brought to this version.
     #[error("the database cannot be migrated: {0}")]
     Migrate(#[from] sqlx::migrate::MigrateError),
+    /// A restore did not come to its end: what was taken away since the backup is not taken away in it.
+    #[error(
+        "this database was being restored when that was broken off: nothing in it can be relied on. Remove it, and restore again into an empty one"
+    )]
+    HalfRestored,
     /// Somebody else wrote the same meanwhile.
     #[error("somebody else changed the same meanwhile: look at it, and do it again")]
     Overtaken,
@@ -106,6 +111,9 @@ impl Store {
     /// A [`StoreFault`].
     pub(crate) async fn open(database: &Database) -> Result<Self, StoreFault> {
         let Pools { writer, quick, readers } = database.open().await?;
+        if database.has_table(&readers, "half_restored").await? {
+            return Err(StoreFault::HalfRestored);
+        }
         let epoch = Epoch::read(&readers).await?;
         let (database, changes) = (database.clone(), watch::Sender::new(0));
         Ok(Self { database, writer, quick, readers, epoch, log: None, changes })

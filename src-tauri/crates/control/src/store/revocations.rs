@@ -21,18 +21,59 @@ const FORMAT: u32 = 1;
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(tag = "what", rename_all = "kebab-case", deny_unknown_fields)]
 pub(crate) enum Revocation {
-    DeviceRevoked { device: DeviceId },
-    DeviceSuspended { device: DeviceId },
-    DeviceResumed { device: DeviceId },
-    SignInEnded { issuer: String, kind: String, value: String, before: Timestamp },
-    Halted { id: u64, target: HaltTarget, subjects: BTreeSet<String>, reason: String, by: String },
-    Lifted { id: u64, by: String },
-    CredentialStored { credential: CredentialId, version: u64 },
-    CredentialRemoved { credential: CredentialId, version: u64 },
-    CredentialExposed { credential: CredentialId, version: u64 },
-    EnrolmentTokenRevoked { token: i64 },
-    EnrolmentTokenUsed { token: i64, used: i64 },
-    Published { epoch: u64, version: u64 },
+    DeviceRevoked {
+        device: DeviceId,
+    },
+    DeviceSuspended {
+        device: DeviceId,
+    },
+    DeviceResumed {
+        device: DeviceId,
+    },
+    SignInEnded {
+        issuer: String,
+        kind: String,
+        value: String,
+        before: Timestamp,
+    },
+    Halted {
+        id: u64,
+        target: HaltTarget,
+        subjects: BTreeSet<String>,
+        reason: String,
+        by: String,
+    },
+    Lifted {
+        id: u64,
+        by: String,
+    },
+    CredentialStored {
+        credential: CredentialId,
+        version: u64,
+    },
+    CredentialRemoved {
+        credential: CredentialId,
+        version: u64,
+    },
+    CredentialExposed {
+        credential: CredentialId,
+        version: u64,
+    },
+    EnrolmentTokenRevoked {
+        token: i64,
+    },
+    EnrolmentTokenUsed {
+        token: i64,
+        used: i64,
+    },
+    Published {
+        epoch: u64,
+        version: u64,
+    },
+    /// Not taken away from anybody: whose file this is.
+    Kept {
+        by: DeviceId,
+    },
 }
 
 #[derive(serde::Serialize, serde::Deserialize)]
@@ -71,6 +112,14 @@ impl RevocationLog {
             File::open(folder)?.sync_all()?;
         }
         Ok(Self(Arc::new(Mutex::new(file))))
+    }
+
+    /// Says whose file it is, so that a restore can tell when one is missing.
+    ///
+    /// # Errors
+    /// [`StoreFault::Log`].
+    pub(crate) async fn belongs_to(&self, by: DeviceId, at: Timestamp) -> Result<(), StoreFault> {
+        self.append(at, vec![Revocation::Kept { by }]).await
     }
 
     /// Appends; on disk when this returns.
@@ -124,6 +173,11 @@ impl Revocation {
         if let Self::Published { epoch, version } = self { Some((*epoch, *version)) } else { None }
     }
 
+    /// Whose file it is, where it says that.
+    pub(super) fn kept_by(&self) -> Option<DeviceId> {
+        if let Self::Kept { by } = self { Some(*by) } else { None }
+    }
+
     /// Takes it away once more.
     pub(super) async fn apply(
         &self,
@@ -131,6 +185,12 @@ impl Revocation {
         at: Timestamp,
     ) -> Result<(), StoreFault> {
         let at = at.micros();
+        if let Self::CredentialStored { credential, version }
+        | Self::CredentialRemoved { credential, version } = self
+        {
+            // The number stays taken: what comes after the restore is another secret.
+            super::credentials::count_version(connection, credential, *version).await?;
+        }
         match self {
             Self::DeviceRevoked { device } => {
                 sqlx::query("UPDATE devices SET revoked_at = coalesce(revoked_at, $1) WHERE id = $2")
@@ -201,7 +261,7 @@ impl Revocation {
                     .bind(*token)
             }
             // Said to the epoch that begins.
-            Self::Published { .. } => return Ok(()),
+            Self::Published { .. } | Self::Kept { .. } => return Ok(()),
         }
         .execute(connection)
         .await?;

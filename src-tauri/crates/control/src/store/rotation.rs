@@ -34,6 +34,7 @@ impl Store {
             // It was removed, or another control plane was faster.
             return Err(StoreFault::Overtaken);
         }
+        super::credentials::count_version(&mut transaction, id, credential.version).await?;
         let rows: Vec<(String, String)> = sqlx::query_as(
             "UPDATE leases SET retires_at = $1 WHERE credential = $2 AND version < $3 AND ended_at IS NULL AND expires_at > $4
              RETURNING id, device",

@@ -75,7 +75,7 @@ const KV2: &str = "secret/data/my-secret";
 const CREDS: &str = "database/creds/my-role";
 
 async fn fetched(vault: &Vault) -> Result<(String, Option<Duration>, bool), SourceFault> {
-    let Fetched { secret, life, hold } = vault.fetch(None).await?;
+    let Fetched { secret, life, hold, .. } = vault.fetch(None).await?;
     Ok((secret.expose_secret().to_owned(), life, hold.is_revocable()))
 }
 

@@ -55,7 +55,7 @@ async fn a_backup_of_either_database_goes_into_either() {
         let cluster = testkit::Database::start().await.expect("PostgreSQL starts");
         let sqlite = Database::Sqlite(dir.path().join("restored.sqlite"));
         for target in [sqlite, cluster.url().parse().expect("an address")] {
-            let restored = restore(&target, &file, &[], NOW).await.expect("restores");
+            let restored = restore(&target, &file, None, NOW).await.expect("restores");
             let again = opened(&target).await;
             assert_eq!(again.epoch().number, restored.epoch);
             assert_eq!(
@@ -71,7 +71,7 @@ async fn a_backup_of_either_database_goes_into_either() {
             assert_eq!(again.next_credential_version(&id).await.expect("reads"), 4);
             record(&again).await;
             assert_eq!(again.lines_after(5, 100).await.expect("reads").len(), 5, "numbers go on");
-            let second = restore(&target, &file, &[], NOW).await;
+            let second = restore(&target, &file, None, NOW).await;
             assert!(matches!(second, Err(BackupFault::NotEmpty)), "{second:?}");
         }
     })
@@ -102,12 +102,47 @@ async fn a_backup_that_is_not_whole_leaves_nothing_behind() {
     ];
     for damaged in damaged {
         std::fs::write(&file, damaged).expect("writes");
-        let refused = restore(&Database::Sqlite(target.clone()), &file, &[], NOW).await;
+        let refused = restore(&Database::Sqlite(target.clone()), &file, None, NOW).await;
         assert!(matches!(refused, Err(BackupFault::Damaged { .. })), "{refused:?}");
         assert!(!target.exists());
     }
     std::fs::write(&file, text.replacen("\"deskgate_backup\":1", "\"deskgate_backup\":2", 1))
         .expect("writes");
-    let newer = restore(&Database::Sqlite(target.clone()), &file, &[], NOW).await;
+    let newer = restore(&Database::Sqlite(target.clone()), &file, None, NOW).await;
     assert!(matches!(newer, Err(BackupFault::Newer)), "{newer:?}");
+}
+
+#[tokio::test]
+async fn a_restore_that_was_broken_off_is_never_served() {
+    let (dir, store) = super::super::tests::store().await;
+    fill(&store).await;
+    let file = dir.path().join("backup");
+    save(&store.database, &file, NOW).await.expect("saves");
+    let target = Database::Sqlite(dir.path().join("restored.sqlite"));
+    restore(&target, &file, None, NOW).await.expect("restores");
+    let whole = opened(&target).await;
+    whole.tamper("CREATE TABLE half_restored (since BIGINT NOT NULL)").await;
+    whole.close().await;
+    let opened = Store::open(&target).await;
+    assert!(matches!(opened, Err(StoreFault::HalfRestored)), "{opened:?}");
+}
+
+#[tokio::test]
+async fn a_restore_wants_what_each_control_plane_has_taken_away() {
+    let (dir, store) = super::super::tests::store().await;
+    let (one, other) = (DeviceId::new(), DeviceId::new());
+    for own in [one, other] {
+        assert!(store.join(own, Digest::of(b"alike"), NOW).await.expect("joins"));
+    }
+    let file = dir.path().join("backup");
+    save(&store.database, &file, NOW).await.expect("saves");
+    let target = Database::Sqlite(dir.path().join("restored.sqlite"));
+    let logs = [one, other].map(|own| dir.path().join(own.to_string()));
+    for (path, own) in logs.iter().zip([one, other]) {
+        let log = super::super::RevocationLog::open(path).expect("opens");
+        log.belongs_to(own, NOW).await.expect("says so");
+    }
+    let refused = restore(&target, &file, Some(&logs[..1]), NOW).await;
+    assert!(matches!(&refused, Err(BackupFault::NoLog(of)) if *of == other.to_string()), "{refused:?}");
+    restore(&target, &file, Some(&logs), NOW).await.expect("restores");
 }
