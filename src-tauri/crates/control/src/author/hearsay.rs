@@ -81,10 +81,8 @@ mod tests {
         let org = dir.path().join("org");
         init(&org, "example").expect("writes the example");
         let write = |file: &str, text: &str| std::fs::write(org.join(file), text).expect("writes");
-        let secret = if credential.contains("brokered") { "${credential}" } else { "" };
-        let environment = format!("environment = {{ DSN = \"{secret}\" }}");
         let warehouse =
-            format!("title = \"W\"\ncommand = [\"dbhub\"]\n{environment}\ncredential = {credential}\n");
+            format!("title = \"W\"\nurl = \"https://w.example/mcp\"\ncredential = {credential}\n");
         write("connectors/warehouse.toml", &warehouse);
         write("connectors/warehouse.tools.json", r#"[{"name":"query","inputSchema":{"type":"object"}}]"#);
         write("servers/analyst.toml", "title = \"A\"\nconnectors = [\"warehouse\"]\n");
