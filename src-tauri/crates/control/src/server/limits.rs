@@ -29,7 +29,7 @@ const AT_ONCE_FROM_ADDRESS: usize = 256;
 /// How many brokered calls of one device may be under way at once before they begin to answer.
 const AT_ONCE_FROM_DEVICE: usize = 64;
 /// How long a request's body may take to come.
-const BODY_WITHIN: Duration = Duration::from_secs(20);
+const BODY_WITHIN: Duration = Duration::from_secs(60);
 /// Whoever looks whether the server lives is answered however much there is to do.
 const ALWAYS: &[&str] = &["/healthz", "/readyz"];
 /// How many requests a device may make in a second, and how many at once after a rest.
