@@ -7,6 +7,7 @@ mod claims;
 mod halts;
 mod intercepted;
 mod leases;
+mod nonsense;
 mod observed;
 mod offline;
 mod rollout;

@@ -23,7 +23,7 @@ pub(crate) fn setup(check: bool) -> Result<(), Fault> {
     let tools = workspace::tools();
     std::fs::create_dir_all(&tools).map_err(|source| Fault::file(&tools, source))?;
     let _lock = hold(&tools.join("lock"))?;
-    let parts: [(&str, Need); 7] = [
+    let parts: [(&str, Need); 8] = [
         ("Debian packages", debian::need()?),
         ("SAML identity provider", debian::need_saml()?),
         ("Node 22", node::need_node()?),
@@ -31,6 +31,7 @@ pub(crate) fn setup(check: bool) -> Result<(), Fault> {
         ("conformance suite", node::need_conformance()?),
         ("Python programs", python::need()?),
         ("intercepting proxy", python::need_interceptor()?),
+        ("sender of nonsense", python::need_fuzzer()?),
     ];
     let mut missing = Vec::new();
     for (title, need) in parts {

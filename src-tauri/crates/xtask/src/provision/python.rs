@@ -16,6 +16,11 @@ pub(super) fn need_interceptor() -> Result<Need, Fault> {
     environment("interceptor", "interceptor", "intercepting proxy for tests")
 }
 
+/// Whether what sends nonsense has to be.
+pub(super) fn need_fuzzer() -> Result<Need, Fault> {
+    environment("fuzzer", "fuzzer", "sender of nonsense for tests")
+}
+
 /// A virtual environment with what the requirements of a folder of peers name, and nothing else.
 fn environment(folder: &str, peers: &str, what: &str) -> Result<Need, Fault> {
     let source = workspace::peers().join(peers);
