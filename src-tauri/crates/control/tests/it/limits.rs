@@ -59,3 +59,26 @@ async fn a_body_that_is_too_large_is_refused_wherever_one_is_taken() {
     let answer = device.request(Method::POST, AUDIT_PATH).body(large).send().await;
     assert!(answer.map_or(true, |answer| answer.status() == StatusCode::PAYLOAD_TOO_LARGE));
 }
+
+#[tokio::test]
+async fn bodies_that_never_come_keep_nobody_else_out() {
+    use tokio::io::AsyncWriteExt as _;
+
+    let org = served().await;
+    let client = reqwest::Client::new();
+    let asked = |path: &'static str, from: &'static str| {
+        let request = client.get(org.url(path)).header("x-forwarded-for", from);
+        async move { request.send().await.expect("answers").status() }
+    };
+    let head = "POST /v1/broker/warehouse/mcp HTTP/1.1\r\nhost: x\r\nx-forwarded-for: 192.0.2.7\r\ncontent-length: 10\r\n\r\n";
+    let mut held = Vec::new();
+    while asked("v1/manifest.json", "192.0.2.7").await == StatusCode::OK {
+        assert!(held.len() < 1000, "somewhere there is an end");
+        let mut stream = tokio::net::TcpStream::connect(org.running.address).await.expect("connects");
+        stream.write_all(head.as_bytes()).await.expect("begins a request");
+        held.push(stream);
+    }
+    assert_eq!(asked("v1/manifest.json", "192.0.2.7").await, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(asked("v1/manifest.json", "192.0.2.8").await, StatusCode::OK, "another address");
+    assert_eq!(asked("healthz", "192.0.2.7").await, StatusCode::OK, "whoever looks whether it lives");
+}
