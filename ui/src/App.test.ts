@@ -160,6 +160,16 @@ describe('Connectors', () => {
     expect(rows.find((row) => row?.includes('New'))).not.toContain('listed last');
   });
 
+  it('does not call a connector ready that the organisation keeps from being used', async () => {
+    const advice = { code: 'connector-rests', happened: 'Warehouse rests.', means: '', todo: '' };
+    await open({ connectors: [sampleConnector({ title: 'Warehouse', status: 'ready', list: 'withheld', advice })] });
+    const rows = (await screen.findAllByRole('listitem')).map((row) => row.textContent?.replaceAll(/\s+/g, ' '));
+    const row = rows.find((text) => text?.includes('Warehouse'));
+    expect(row).toContain('Not used for now, 14 tools');
+    expect(row).toContain('Warehouse rests.');
+    expect(row).not.toContain('Ready');
+  });
+
   it('says what will appear in an empty log', async () => {
     log = { entries: [], next: 0, missed: 0, begun: 0 };
     await open({ connectors: [sampleConnector({ log: 'connection', title: 'Mail' })] });
