@@ -121,6 +121,13 @@ pub(crate) async fn tells(gateway: &Gateway, words: &str) -> String {
     }
 }
 
+/// How many running programs have this text in a file of theirs below `/proc`: `environ`, `cmdline`.
+pub(crate) fn programs_with(file: &str, text: &str) -> usize {
+    let processes = std::fs::read_dir("/proc").expect("a process list").filter_map(Result::ok);
+    let files = processes.filter_map(|process| std::fs::read(process.path().join(file)).ok());
+    files.filter(|bytes| bytes.windows(text.len()).any(|part| part == text.as_bytes())).count()
+}
+
 /// Every file below a folder, with its content.
 pub(crate) fn files_below(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     let mut folders = vec![folder.to_owned()];

@@ -28,7 +28,7 @@ use testkit::{
     free_port, program, until,
 };
 
-use crate::common::{SOON, is_refused, no_secret_lies_in, refusal_text, signs_in, tells};
+use crate::common::{SOON, is_refused, no_secret_lies_in, programs_with, refusal_text, signs_in, tells};
 
 /// The organisation with everything that it consists of.
 pub(crate) async fn acme() -> Acme {

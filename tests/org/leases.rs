@@ -26,11 +26,7 @@ pub(super) async fn borrowing() -> (Acme, Opened, Gateway, Assistant) {
 
 /// How many running programs hold this secret.
 pub(super) fn holders(secret: &str) -> usize {
-    let processes = std::fs::read_dir("/proc").expect("a process list").filter_map(Result::ok);
-    let environments = processes.filter_map(|process| std::fs::read(process.path().join("environ")).ok());
-    let holds =
-        |environment: &Vec<u8>| environment.windows(secret.len()).any(|part| part == secret.as_bytes());
-    environments.filter(holds).count()
+    programs_with("environ", secret)
 }
 
 async fn leases(acme: &Acme) -> Vec<serde_json::Value> {

@@ -2,14 +2,6 @@
 
 use super::*;
 
-/// How many running programs were started for this folder.
-fn programs_about(folder: &Path) -> usize {
-    let folder = folder.display().to_string();
-    let processes = std::fs::read_dir("/proc").expect("a process list").filter_map(Result::ok);
-    let arguments = processes.filter_map(|process| std::fs::read(process.path().join("cmdline")).ok());
-    arguments.filter(|text| String::from_utf8_lossy(text).contains(&folder)).count()
-}
-
 #[tokio::test]
 async fn an_organisation_that_nobody_introduced_starts_no_programs_before_it_is_confirmed() {
     let acme = acme().await;
@@ -34,7 +26,11 @@ async fn an_organisation_that_nobody_introduced_starts_no_programs_before_it_is_
     let refused = refusal_text(&before.answers[1]);
     assert!(refused.contains("you have not confirmed yet that this is Acme"), "{refused}");
     assert!(before.answers[2].to_string().contains("172"), "at the organisation: {before:?}");
-    assert_eq!(programs_about(acme.files()), 0, "none was started, not even to be asked for its tools");
+    assert_eq!(
+        programs_with("cmdline", &acme.files().display().to_string()),
+        0,
+        "none was started, not even to be asked for its tools"
+    );
 
     let trust = async |gateway: &Gateway, fingerprint: &str| {
         let output = gateway.deskgate(&["trust", fingerprint]).await.expect("it runs");
@@ -58,7 +54,7 @@ async fn an_organisation_that_nobody_introduced_starts_no_programs_before_it_is_
         .unwrap_or_else(|fault| panic!("{fault}\n{}", gateway.log()));
     };
     reads(&gateway).await;
-    assert!(programs_about(acme.files()) > 0);
+    assert!(programs_with("cmdline", &acme.files().display().to_string()) > 0);
     let exported = gateway.deskgate(&["audit", "export"]).await.expect("it runs").stdout;
     assert!(String::from_utf8_lossy(&exported).contains("organisation-confirmed"));
     gateway.restart().await.expect("it starts again");

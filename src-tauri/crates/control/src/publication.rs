@@ -13,7 +13,7 @@ use org_protocol::{
     BundleRef, Content, Envelope, EventKind, Freshness, InGrace, PublicKey, Ratchet, Refusal, Root,
     RootFingerprint, TrustState, newest_readable,
 };
-use policy::{Policy, PolicyFault, PolicyInput, PolicyVersion};
+use policy::{Policy, PolicyFault, PolicyVersion};
 
 mod left_behind;
 
@@ -533,14 +533,8 @@ fn in_force(
     stages: Vec<Live>,
 ) -> Result<Live, PublishFault> {
     let version = trust.applied().map_or(0, |manifest| manifest.version);
-    let input = PolicyInput {
-        version: PolicyVersion { label: format!("{} {version}", content.org.id), digest },
-        connectors: &content.connectors,
-        servers: &content.servers,
-        tools: &content.tools,
-        claims: &content.org.identity_provider.claims,
-        policies: &content.policies,
-    };
+    let version = PolicyVersion { label: format!("{} {version}", content.org.id), digest };
+    let input = crate::author::policy_input(&content, version);
     let policy = Policy::compile(input).map_err(PublishFault::Policy)?;
     Ok(Live { trust, content, policy, digest, stages })
 }

@@ -12,7 +12,7 @@ use org_protocol::Content;
 use policy::{Circumstance, Policy};
 use serde::Serialize;
 
-use super::folder::compile;
+use super::compile::compile;
 use crate::store::KnownPerson;
 
 /// Who gains and who loses.

@@ -4,16 +4,17 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use issuer::{NamedClient, NamedFault};
-use model::{ConnectorId, Digest, IdFault, Timestamp};
+use model::{ConnectorId, IdFault, Timestamp};
 use org_protocol::{
     CONTENT_FORMAT, CREDENTIAL_PLACEHOLDER, ConnectorSpec, Content, ContentFault, IdentityProvider,
     OrgSettings, PinnedTools, Transport,
 };
 use os::Clock as _;
-use policy::{Policy, PolicyInput, PolicyVersion};
+use policy::Policy;
 use serde::de::DeserializeOwned;
 
 use super::cases::{CaseFault, CaseFile, is_case_file};
+use super::compile::compile;
 use super::floating::{FloatingFault, floating};
 use super::hearsay::{DeviceClaim, device_claims};
 use super::later::{Warning, warnings};
@@ -231,18 +232,6 @@ fn check_at(folder: &Path, now: Timestamp) -> Result<(Content, Policy), Vec<Auth
         Ok(policy) if faults.is_empty() => Ok((content, policy)),
         Ok(_) | Err(()) => Err(faults),
     }
-}
-
-pub(super) fn compile(content: &Content) -> Result<Policy, Vec<policy::PolicyFault>> {
-    let version = PolicyVersion { label: "check".to_owned(), digest: Digest::of(b"") };
-    Policy::compile(PolicyInput {
-        version,
-        connectors: &content.connectors,
-        servers: &content.servers,
-        tools: &content.tools,
-        claims: &content.org.identity_provider.claims,
-        policies: &content.policies,
-    })
 }
 
 fn connector_faults(content: &Content, id: &ConnectorId, spec: &ConnectorSpec) -> Vec<AuthorFault> {

@@ -6,7 +6,7 @@ use org_protocol::{Content, HaltTarget};
 use os::Clock as _;
 use policy::{Circumstance, Policy};
 
-use super::folder::compile;
+use super::compile::compile;
 use crate::store::{KnownPerson, StandingHalt};
 
 /// Those of the halts to which the content says nothing yet.

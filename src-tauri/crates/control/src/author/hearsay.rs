@@ -5,8 +5,10 @@ use std::path::PathBuf;
 
 use model::{ConnectorId, Digest};
 use org_protocol::Content;
-use policy::{Hearsay, PolicyInput, PolicyVersion, hearsay};
+use policy::{Hearsay, PolicyVersion, hearsay};
 use serde::Serialize;
+
+use super::compile::policy_input;
 
 /// A policy that whoever owns a device decides about.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -48,15 +50,7 @@ impl fmt::Display for DeviceClaim {
 /// What rests on the word of a device, in the order of the files.
 pub(super) fn device_claims(content: &Content) -> Vec<DeviceClaim> {
     let version = PolicyVersion { label: String::new(), digest: Digest::of(b"") };
-    let input = PolicyInput {
-        version,
-        connectors: &content.connectors,
-        servers: &content.servers,
-        tools: &content.tools,
-        claims: &content.org.identity_provider.claims,
-        policies: &content.policies,
-    };
-    hearsay(&input).into_iter().map(claim).collect()
+    hearsay(&policy_input(content, version)).into_iter().map(claim).collect()
 }
 
 fn claim(found: Hearsay) -> DeviceClaim {

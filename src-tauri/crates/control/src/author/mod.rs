@@ -4,6 +4,7 @@
 
 mod access;
 mod cases;
+mod compile;
 mod difference;
 mod example;
 mod files;
@@ -22,6 +23,7 @@ mod sign;
 
 pub use access::{AccessChange, access_change};
 pub use cases::CaseFault;
+pub(crate) use compile::policy_input;
 pub use difference::{Change, Difference, Setting, Thing, differences};
 pub use example::init;
 pub use floating::FloatingFault;

@@ -10,8 +10,8 @@ use model::{Digest, Timestamp};
 use org_protocol::{Content, Envelope, MANIFEST_FORMAT, MANIFEST_TYPE, Manifest, Root, newest_readable};
 use serde::Serialize;
 
+use super::compile::compile;
 use super::difference::{Difference, differences};
-use super::folder::compile;
 use super::sign::{Documents, KEPT, MANIFEST_PATH, SignFault, SignPlan, bundle_path, read_roots, sign};
 
 /// What was signed by going back.

@@ -11,7 +11,7 @@ use org_protocol::{
     BrokerContext, ConnectorSpec, Content, CredentialSpec, USER_ASSERTION_HEADER, UserIdentity,
 };
 use os::Clock;
-use policy::{Circumstance, CredentialChoice, Denial, Permit, Policy, Question, Target};
+use policy::{Circumstance, CredentialChoice, Denial, Permit, Policy, Question, RuleId, Target};
 use secrecy::SecretString;
 use upstream::{Answer, Authority, Bearer, Ear, HttpClient, UpstreamFault};
 
@@ -269,8 +269,8 @@ impl<'a> Asked<'a> {
             client_name: self.context.client_name.clone(),
             process: None,
             policy: permit.version().into(),
-            rules: permit.rules().iter().map(ToString::to_string).collect(),
-            observed: permit.observed().iter().map(ToString::to_string).collect(),
+            rules: names(permit.rules()),
+            observed: names(permit.observed()),
             credential: format!("shared:{credential}"),
             arguments: plane.journal.summary(params.arguments(), self.captures()),
         }
@@ -287,7 +287,7 @@ impl<'a> Asked<'a> {
             client_name: self.context.client_name.clone(),
             process: None,
             policy: denial.version().into(),
-            rules: denial.rules().iter().map(ToString::to_string).collect(),
+            rules: names(denial.rules()),
             kind: denial.kind().as_str().to_owned(),
             reason: denial.advice().to_string(),
             arguments: Some(plane.journal.summary(params.arguments(), self.captures())),
@@ -326,6 +326,10 @@ fn assertion(spec: &ConnectorSpec, whose: &Assertion<'_>) -> Option<SecretString
 fn brokered<'c>(content: &'c Content, connector: &ConnectorId) -> Option<&'c ConnectorSpec> {
     let spec = content.connectors.get(connector)?;
     matches!(spec.credential, CredentialSpec::Brokered { .. }).then_some(spec)
+}
+
+fn names(rules: &[RuleId]) -> Vec<String> {
+    rules.iter().map(ToString::to_string).collect()
 }
 
 fn outcome(answer: &Result<Answer, BrokerFault>, took: Duration) -> Outcome {

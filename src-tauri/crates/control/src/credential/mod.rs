@@ -123,9 +123,7 @@ impl Credentials {
         let person = stored.spec.is_personal().then(|| person(whose.subject));
         let slot = Arc::clone(self.lock_kept().entry((id.clone(), sealed.version, person)).or_default());
         // Whoever comes first fetches, while the others wait; not for longer than one of them would.
-        let mut slot = tokio::time::timeout(WITHIN, slot.lock())
-            .await
-            .map_err(|_| SourceFault::Unavailable("its source".to_owned(), "it is slow".to_owned()))?;
+        let mut slot = tokio::time::timeout(WITHIN, slot.lock()).await.map_err(|_| slow())?;
         let now = self.clock.boot_time();
         if let Some(kept) = slot.as_mut() {
             if kept.end.is_none_or(|end| now + AHEAD < end) {
@@ -313,9 +311,12 @@ fn capped(life: Duration) -> Duration {
     life.min(LONGEST)
 }
 
+fn slow() -> SourceFault {
+    SourceFault::Unavailable("its source".to_owned(), "it is slow".to_owned())
+}
+
 /// What a source answers, unless it takes too long.
 async fn in_time<T>(asked: impl Future<Output = Result<T, SourceFault>>) -> Result<T, SourceFault> {
-    let slow = || SourceFault::Unavailable("its source".to_owned(), "it is slow".to_owned());
     tokio::time::timeout(WITHIN, asked).await.unwrap_or_else(|_| Err(slow()))
 }
 
