@@ -29,7 +29,7 @@ async fn echo() -> (Echo, Personal) {
 }
 
 /// Registers an assistant of this name at a virtual server and opens its page, as its user's browser would.
-async fn asks(url: &Url, name: &str) -> OAuthClient {
+pub(crate) async fn asks(url: &Url, name: &str) -> OAuthClient {
     let client = OAuthClient::register(url, name).await.expect("registered");
     let page = client.authorize_url(None).expect("a page");
     tokio::spawn(async move {

@@ -4,12 +4,15 @@ mod accounts;
 mod administrators;
 mod by_code;
 mod claims;
+mod first_day;
 mod halts;
 mod intercepted;
+mod last_day;
 mod leases;
 mod nonsense;
 mod observed;
 mod offline;
+mod push;
 mod rollout;
 mod rotation;
 mod saml;
@@ -17,6 +20,7 @@ mod shared_streams;
 mod static_host;
 mod stranger;
 mod vouching;
+mod warehouse;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -271,215 +275,12 @@ async fn accounts_at_connectors_stay_locked_or_are_forgotten_as_the_person_wishe
     assert_eq!(anew.expect("she is asked for her account anew"), "alice");
 }
 
-/// How soon a sign-in that was ended is of no use on a desktop that hears of it: what is promised.
-const ENDED: Duration = Duration::from_secs(2);
-
 /// What a virtual server answers to a token now.
 async fn answers(gateway: &Gateway, server: &str, token: &str) -> u16 {
     let list = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {}});
     let url = gateway.url(server).expect("a URL");
     let asked = reqwest::Client::new().post(url).bearer_auth(token).json(&list).send();
     asked.await.expect("answered").status().as_u16()
-}
-
-/// The story "last day", and what is left when somebody comes back.
-#[tokio::test]
-async fn on_the_last_day_every_virtual_server_refuses_within_seconds() {
-    let acme = acme().await;
-    let mut opened = Opened::new().expect("a browser opener");
-    let gateway = desktop(&acme, &opened).await;
-    signs_in_to_acme(&gateway, &mut opened, Employee::alice()).await;
-    let (analyst, notes) = (assistant(&gateway, "analyst").await, assistant(&gateway, "notes").await);
-    let visits = analyst.run(None, &[sql(VISITS)]).await.expect("connected");
-    assert!(visits.answers[0].to_string().contains("172"), "{visits:?}");
-    let used = async || {
-        let records = acme.organisation.records(&["--credential", "warehouse-analyst"]).await;
-        let records = records.expect("records");
-        let calls = records.iter().filter_map(|record| record["body"]["call"].as_str().map(str::to_owned));
-        calls.collect::<BTreeSet<_>>()
-    };
-    let before = used().await;
-    assert_eq!(before.len(), 1);
-    let tokens = [("analyst", &analyst), ("notes", &notes)]
-        .map(|(server, assistant)| (server, assistant.bearer().expect("it has one").to_owned()));
-
-    acme.idp.disable(&Employee::alice()).await.expect("the provider does it");
-    until("the end of all access", ENDED, async || {
-        for (server, token) in &tokens {
-            if answers(&gateway, server, token).await != 401 {
-                return None;
-            }
-        }
-        Some(())
-    })
-    .await
-    .unwrap_or_else(|fault| panic!("{fault}\n{}\n{}", gateway.log(), acme.organisation.log()));
-    let told = tells(&gateway, "Your organisation has ended your sign-in.").await;
-    assert!(told.contains("Sign in again"), "what to do is said: {told}");
-    assert!(analyst.run(None, &[sql(VISITS)]).await.is_err(), "her assistant gets nothing");
-    assert_eq!(used().await, before, "the shared account is used no more");
-    let recorded = gateway.deskgate(&["audit", "export"]).await.expect("it runs");
-    let recorded = String::from_utf8_lossy(&recorded.stdout).into_owned();
-    let ended = recorded.lines().find(|line| line.contains("session-ended")).expect("it is in the journal");
-    assert!(ended.contains("sign-in-revoked") && ended.contains("alice"), "{ended}");
-    let told = acme.organisation.records(&["--user", "alice@acme.test"]).await.expect("records");
-    let causes: Vec<_> = told.iter().filter_map(|record| record["body"]["facts"]["cause"].as_str()).collect();
-    assert!(causes.contains(&"provider-logout"), "IT reads it too: {told:#?}");
-
-    gateway.deskgate(&["sign-in"]).await.expect("it runs");
-    let page = opened.next(SOON).await.expect("a page is opened");
-    let mut browser = Browser::new(Employee::alice()).expect("a browser");
-    browser.sign_in(&page).await.expect_err("she is not known there any more");
-    for (server, token) in &tokens {
-        assert_eq!(answers(&gateway, server, token).await, 401, "{server}");
-    }
-}
-
-/// IT ends the access where the provider tells nobody of it, and again on a device: each is said in its own words.
-#[tokio::test]
-async fn an_administrator_of_the_control_plane_ends_it_as_fast() {
-    let acme = acme().await;
-    let mut opened = Opened::new().expect("a browser opener");
-    let gateway = desktop(&acme, &opened).await;
-    signs_in_to_acme(&gateway, &mut opened, Employee::alice()).await;
-    let notes = assistant(&gateway, "notes").await;
-    let token = notes.bearer().expect("it has one").to_owned();
-    let ends = async || {
-        let refused = async || (answers(&gateway, "notes", &token).await == 401).then_some(());
-        until("the end of her access", ENDED, refused)
-            .await
-            .unwrap_or_else(|fault| panic!("{fault}\n{}", gateway.log()));
-    };
-
-    let told = acme.organisation.control(&["person", "sign-out", "alice@acme.test"]).await.expect("it runs");
-    let words = String::from_utf8_lossy(&told.stdout).into_owned();
-    assert!(told.status.success() && words.contains("signed out of 1 device"), "{words}");
-    ends().await;
-    tells(&gateway, "Your organisation has ended your sign-in.").await;
-
-    // Tokens count whole seconds: one of the same second could be from before.
-    let clock = acme.idp.url("/.well-known/openid-configuration").expect("a URL");
-    let second = async || {
-        let answer = reqwest::get(clock.clone()).await.expect("the provider answers");
-        answer.headers()["date"].clone()
-    };
-    let ended = second().await;
-    let next = async || (second().await != ended).then_some(());
-    until("the next second", SOON, next).await.expect("it comes");
-    signs_in_to_acme(&gateway, &mut opened, Employee::alice()).await;
-    let asked = opened.all();
-    assert!(asked.last().expect("a page").as_str().contains("prompt=login"), "with her password: {asked:?}");
-    let (note, text) = acme.note();
-    let read = [Step::call("read_text_file", json!({"path": note}))];
-    let back = until("the virtual server", SOON, async || notes.run(None, &read).await.ok());
-    let back =
-        back.await.unwrap_or_else(|fault| panic!("let in as before, unasked: {fault}\n{}", gateway.log()));
-    assert_eq!(back.text(0), Some(text), "{back:?}\n{}", gateway.log());
-
-    let devices = acme.organisation.control_json(&["device", "list"]).await.expect("devices");
-    let device = devices[0]["id"].as_str().expect("an id").to_owned();
-    acme.organisation.control_json(&["device", "revoke", &device]).await.expect("revoked");
-    ends().await;
-    tells(&gateway, "Your organisation has revoked this device.").await;
-    gateway.deskgate(&["sign-in"]).await.expect("it runs");
-    let page = opened.next(SOON).await.expect("a page is opened");
-    let mut browser = Browser::new(Employee::alice()).expect("a browser");
-    browser.sign_in_and_return(&page).await.expect("the provider knows her");
-    until("the refusal", SOON, async || {
-        let status = gateway.deskgate_json(&["status"]).await.ok()?;
-        (status["session"]["state"] == "expired").then_some(())
-    })
-    .await
-    .expect("the device stays out");
-    assert_eq!(answers(&gateway, "notes", &token).await, 401);
-}
-
-#[tokio::test]
-async fn a_desktop_that_was_away_learns_of_a_logout_when_it_comes_back() {
-    let acme = acme().await;
-    let mut opened = Opened::new().expect("a browser opener");
-    let mut gateway = desktop(&acme, &opened).await;
-    signs_in_to_acme(&gateway, &mut opened, Employee::alice()).await;
-    let token = assistant(&gateway, "notes").await.bearer().expect("it has one").to_owned();
-    gateway.stop();
-    // The provider goes on renewing, as some do; the control plane alone knows.
-    acme.organisation.control(&["person", "sign-out", "alice"]).await.expect("it runs");
-    gateway.restart().await.expect("it comes back");
-    tells(&gateway, "Your organisation has ended your sign-in.").await;
-    assert_eq!(answers(&gateway, "notes", &token).await, 401);
-    gateway.restart().await.expect("it comes back");
-    tells(&gateway, "Sign in to Acme").await;
-    assert_eq!(answers(&gateway, "notes", &token).await, 401, "the sign-in is not kept");
-}
-
-/// How soon a change that was pushed is in force, on a loaded machine.
-const PUSHED: Duration = Duration::from_secs(20);
-
-/// The story "push".
-#[tokio::test]
-async fn a_change_is_followed_within_seconds_and_a_broken_one_is_not_published() {
-    let acme = acme().await;
-    let mut opened = Opened::new().expect("a browser opener");
-    let gateway = desktop(&acme, &opened).await;
-    signs_in_to_acme(&gateway, &mut opened, Employee::alice()).await;
-    let assistant = assistant(&gateway, "analyst").await;
-    let names = async || assistant.run(None, &[Step::ListTools]).await.expect("connected").tool_names(0);
-    let mail = "list_messages".to_owned();
-    assert!(names().await.contains(&mail));
-
-    let closed = "@id(\"no-mail\") @reason(\"The mail is closed.\")\n\
-                  forbid (principal, action == Action::\"mail/list_messages\", resource)\n\
-                  unless { principal has clearance && principal.clearance >= 2 };";
-    let file = |folder: &Path| folder.join("policies/closed.cedar");
-    let publish = acme.organisation.publish(|folder| std::fs::write(file(folder), closed).expect("written"));
-    publish.await.expect("published");
-    // Well below the shortest time between two looks: it is the event that brings the change.
-    until("the list without mail", PUSHED, async || (!names().await.contains(&mail)).then_some(()))
-        .await
-        .expect("the desktop follows");
-
-    for (broken, slip) in [
-        (closed.replace("mail/list_messages", "mail/nothing"), "nothing"),
-        (closed.replace("has clearance", "has clearence"), "principal.clearence"),
-        (closed.replace("clearance >= 2", "clearance == \"secret\""), "Long and String"),
-    ] {
-        let refused =
-            acme.organisation.publish(|folder| std::fs::write(file(folder), &broken).expect("written")).await;
-        let told = refused.expect_err("refused").to_string();
-        assert!(told.contains(slip), "IT reads what is wrong: {told}");
-    }
-    let status = acme.organisation.control_json(&["status"]).await.expect("a status");
-    assert_eq!(status["version"], 2, "nothing was published: {status}");
-}
-
-/// The story "offline", and what is said then.
-#[tokio::test]
-async fn without_the_control_plane_the_last_policy_is_obeyed_and_shared_accounts_rest() {
-    let mut acme = acme().await;
-    let mut opened = Opened::new().expect("a browser opener");
-    let mut gateway = desktop(&acme, &opened).await;
-    signs_in_to_acme(&gateway, &mut opened, Employee::alice()).await;
-    let assistant = assistant(&gateway, "analyst").await;
-    let (note, text) = acme.note();
-    let steps = [Step::call("read_text_file", json!({"path": note})), sql(VISITS), Step::ListTools];
-    let before = assistant.run(None, &steps).await.expect("connected");
-    assert!(before.answers[1].to_string().contains("172"), "{before:?}");
-
-    acme.organisation.stop().await.expect("stopped");
-    gateway.restart().await.expect("it starts without the server");
-    tells(&gateway, "cannot be reached").await;
-    let offline = assistant.run(None, &steps).await.expect("her token outlives the restart");
-    assert_eq!(offline.text(0), Some(text), "{offline:?}\n{}", gateway.log());
-    assert!(is_refused(&offline.answers[1]), "{offline:?}");
-    assert!(!offline.tool_names(2).contains(&"write_file".to_owned()), "the policy still holds");
-
-    acme.organisation.restart().await.expect("the server is back");
-    until("a call with the shared account", SOON, async || {
-        let again = assistant.run(None, &[sql(VISITS)]).await.ok()?;
-        again.answers[0].to_string().contains("172").then_some(())
-    })
-    .await
-    .expect("nothing has to be restarted");
 }
 
 #[tokio::test]
@@ -546,38 +347,6 @@ async fn an_organisation_that_was_never_met_and_does_not_answer_is_said() {
     let program = program(Program::Deskgate).expect("built");
     let told = Gateway::start(&program, setup).await.expect_err("it does not start").to_string();
     assert!(told.contains("does not answer") && told.contains("start Deskgate again"), "{told}");
-}
-
-/// A policy that a stranger changed on its way changes nothing here, and the person is told in one sentence.
-#[tokio::test]
-async fn a_forged_policy_changes_nothing_and_is_said() {
-    let acme = acme().await;
-    let public = acme.organisation.home().join("public");
-    let host = StaticHost::start(&public).await.expect("a static host");
-    let settings =
-        acme.organisation.settings().replace(acme.organisation.config_url().as_str(), host.url().as_str());
-    let setup = Setup { settings, ..Setup::default() };
-    let mut gateway =
-        Gateway::start(&program(Program::Deskgate).expect("built"), setup).await.expect("it starts");
-    tells(&gateway, "Sign in to Acme").await;
-    let policy = async |gateway: &Gateway| {
-        let status = gateway.deskgate_json(&["status"]).await.expect("a status");
-        status["policy"]["version"].clone()
-    };
-    assert_eq!(policy(&gateway).await, "acme 1", "a static host is enough for a policy");
-
-    let manifest = public.join("v1/manifest.json");
-    let text = std::fs::read_to_string(&manifest).expect("readable");
-    let at = text.find("\"sig\"").expect("it is signed") + 12;
-    let other = if text.as_bytes()[at] == b'A' { "B" } else { "A" };
-    let forged = format!("{}{other}{}", &text[..at], &text[at + 1..]);
-    std::fs::write(&manifest, forged).expect("written");
-    gateway.restart().await.expect("it starts all the same");
-    tells(&gateway, "could not be verified and was refused").await;
-    assert_eq!(policy(&gateway).await, "acme 1", "the last good one is obeyed");
-    let recorded = gateway.deskgate(&["audit", "export"]).await.expect("it runs");
-    let recorded = String::from_utf8_lossy(&recorded.stdout).into_owned();
-    assert!(recorded.contains("bundle-refused"), "and the refusal is in the journal");
 }
 
 #[tokio::test]

@@ -14,14 +14,19 @@ pub(super) async fn borrowing() -> (Acme, Opened, Gateway, Assistant) {
     });
     leased.await.expect("published");
     let mut opened = Opened::new().expect("a browser opener");
+    let gateway = borrower(&acme, &opened).await;
+    signs_in_to_acme(&gateway, &mut opened, Employee::alice()).await;
+    let analyst = assistant(&gateway, "analyst").await;
+    (acme, opened, gateway, analyst)
+}
+
+/// A desktop without a display on which the warehouse may run.
+pub(super) async fn borrower(acme: &Acme, opened: &Opened) -> Gateway {
     let settings = format!("answer_in_terminal = true\n\n{}", acme.organisation.settings());
     let path = vec![opened.folder().to_owned()];
     let setup = Setup { settings, path, borrows: true, ..Setup::default() };
     let started = Gateway::start(&program(Program::Deskgate).expect("built"), setup).await;
-    let gateway = started.expect("the gateway starts");
-    signs_in_to_acme(&gateway, &mut opened, Employee::alice()).await;
-    let analyst = assistant(&gateway, "analyst").await;
-    (acme, opened, gateway, analyst)
+    started.expect("the gateway starts")
 }
 
 /// How many running programs hold this secret.
@@ -29,7 +34,7 @@ pub(super) fn holders(secret: &str) -> usize {
     programs_with("environ", secret)
 }
 
-async fn leases(acme: &Acme) -> Vec<serde_json::Value> {
+pub(super) async fn leases(acme: &Acme) -> Vec<serde_json::Value> {
     let listed = acme.organisation.control_json(&["lease", "list"]).await.expect("listed");
     listed.as_array().expect("a list").clone()
 }

@@ -100,3 +100,32 @@ async fn days_without_the_organisation_end_what_it_wants_fresh_and_then_everythi
     assert!(!status.contains("clock was set back"), "{status}");
     assert!(!status.contains(expired), "{status}");
 }
+
+#[tokio::test]
+async fn without_the_control_plane_the_last_policy_is_obeyed_and_shared_accounts_rest() {
+    let mut acme = acme().await;
+    let mut opened = Opened::new().expect("a browser opener");
+    let mut gateway = desktop(&acme, &opened).await;
+    signs_in_to_acme(&gateway, &mut opened, Employee::alice()).await;
+    let assistant = assistant(&gateway, "analyst").await;
+    let (note, text) = acme.note();
+    let steps = [Step::call("read_text_file", json!({"path": note})), sql(VISITS), Step::ListTools];
+    let before = assistant.run(None, &steps).await.expect("connected");
+    assert!(before.answers[1].to_string().contains("172"), "{before:?}");
+
+    acme.organisation.stop().await.expect("stopped");
+    gateway.restart().await.expect("it starts without the server");
+    tells(&gateway, "cannot be reached").await;
+    let offline = assistant.run(None, &steps).await.expect("her token outlives the restart");
+    assert_eq!(offline.text(0), Some(text), "{offline:?}\n{}", gateway.log());
+    assert!(is_refused(&offline.answers[1]), "{offline:?}");
+    assert!(!offline.tool_names(2).contains(&"write_file".to_owned()), "the policy still holds");
+
+    acme.organisation.restart().await.expect("the server is back");
+    until("a call with the shared account", SOON, async || {
+        let again = assistant.run(None, &[sql(VISITS)]).await.ok()?;
+        again.answers[0].to_string().contains("172").then_some(())
+    })
+    .await
+    .expect("nothing has to be restarted");
+}

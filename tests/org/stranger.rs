@@ -13,8 +13,7 @@ async fn an_organisation_that_nobody_introduced_starts_no_programs_before_it_is_
     let mut gateway =
         Gateway::start(&program(Program::Deskgate).expect("built"), setup).await.expect("it starts");
     signs_in_to_acme(&gateway, &mut opened, Employee::alice()).await;
-    tells(&gateway, &format!("Deskgate knows Acme by its address alone. Its fingerprint: {fingerprint}"))
-        .await;
+    tells(&gateway, &format!("Its fingerprint: {fingerprint}.")).await;
 
     let analyst = assistant(&gateway, "analyst").await;
     let (note, text) = acme.note();

@@ -54,8 +54,10 @@ const COMPARE: &str = "Ask your IT department for its fingerprint, and give it t
 pub(crate) fn unconfirmed(name: &str, fingerprint: &str) -> Advice {
     Advice::new(
         "org-unconfirmed",
-        format!("Deskgate knows {name} by its address alone. Its fingerprint: {fingerprint}"),
-        "Until you have confirmed it, its connectors start no programs on this computer.",
+        format!("Deskgate knows {name} by its address alone."),
+        format!(
+            "Its fingerprint: {fingerprint}. Until you have confirmed it, its connectors start no programs on this computer."
+        ),
         COMPARE,
     )
 }

@@ -1,0 +1,57 @@
+//! The story "first day": a new employee works a minute after the start, on a machine that IT has prepared, and types no address.
+
+use std::time::Instant;
+
+use testkit::{Desktop, ManagedMachine, SessionParts};
+
+use super::*;
+use crate::desktop::asks;
+
+/// From the start of the program to the first answer: what is promised.
+const WORKING: Duration = Duration::from_secs(60);
+
+#[tokio::test]
+async fn a_new_employee_works_within_a_minute_on_a_managed_desktop() {
+    let acme = acme().await;
+    let it = &acme.organisation;
+    let prepared = it.publish(|folder| {
+        let file = folder.join("org.toml");
+        let text = std::fs::read_to_string(&file).expect("reads");
+        std::fs::write(file, format!("{text}\n[enrolment]\nrequire_token = true\n")).expect("writes");
+    });
+    prepared.await.expect("published");
+    let made = it.control_json(&["enrolment-token", "new", "--days", "1"]).await.expect("made");
+    let machine = ManagedMachine::around(&program(Program::Desktop).expect("built")).expect("a machine");
+    let settings = json!({
+        "ConfigURL": it.config_url().as_str(),
+        "RootKeyFingerprint": it.fingerprint(),
+        "EnrolmentToken": made["token"],
+    });
+    machine.set("10-acme.json", &settings).expect("set");
+
+    let begun = Instant::now();
+    let mut desktop = Desktop::prepared(&machine.program(), Setup::default(), SessionParts::DESKTOP)
+        .await
+        .expect("a session");
+    desktop.launch(&["--background"]).expect("started");
+    let tray = desktop.tray().await.expect("a tray");
+    tray.choose("Sign in to Acme").await.expect("the tray knows whose machine this is");
+    desktop.sign_in("Sign in to Acme", &Employee::alice()).await.expect("signed in");
+    let url = desktop.offers("analyst").await.expect("offered");
+    let client = asks(&url, "Test").await;
+    let screen = desktop.screen().await.expect("a screen");
+    screen.press("Test wants to use Analyst", "Allow").await.expect("allowed");
+    let back = client.redirected(SOON).await.expect("redirected");
+    let token = client.redeem(&back["code"]).await.expect("redeemed").access_token;
+    let assistant = Assistant::new(url, Access::Bearer(token)).expect("an assistant");
+    let answer = assistant.run(None, &[sql(VISITS)]).await.expect("connected");
+    assert!(answer.answers[0].to_string().contains("172"), "{answer:?}");
+    let took = begun.elapsed();
+    assert!(took <= WORKING, "{took:?}");
+
+    let devices = it.control_json(&["device", "list"]).await.expect("devices");
+    assert_eq!(devices.as_array().map(Vec::len), Some(1), "{devices:#}");
+    assert_eq!(devices[0]["enrolment_token"], made["id"], "taken in as the machine that IT prepared");
+    let own = std::fs::read_to_string(desktop.home().join("deskgate.toml")).unwrap_or_default();
+    assert_eq!(own, "", "nothing was written by hand");
+}
