@@ -27,7 +27,19 @@ async fn on_the_last_day_every_virtual_server_refuses_within_seconds() {
     let tokens = [("analyst", &analyst), ("notes", &notes)]
         .map(|(server, assistant)| (server, assistant.bearer().expect("it has one").to_owned()));
 
-    acme.idp.disable(&Employee::alice()).await.expect("the provider does it");
+    // A call that is under way does not outlast her either.
+    let slow = [sql("select pg_sleep(60)")];
+    let call = analyst.run(None, &slow);
+    let disable = async {
+        until("the call under way", SOON, async || (used().await.len() == 2).then_some(()))
+            .await
+            .expect("begun");
+        acme.idp.disable(&Employee::alice()).await.expect("the provider does it");
+    };
+    let (broken, ()) = tokio::join!(call, disable);
+    let broken = refusal_text(&broken.expect("answered").answers[0]).to_owned();
+    assert!(broken.contains("broken off"), "{broken}");
+    let before = used().await;
     until("the end of all access", ENDED, async || {
         for (server, token) in &tokens {
             if answers(&gateway, server, token).await != 401 {

@@ -21,6 +21,9 @@ use crate::tasks::Task;
 use crate::voice::Voice;
 use crate::wanted::{Wanted, recorded};
 
+/// Why a call is broken off whose person has left.
+const SIGNED_OUT: &str = "The person for whom it was made is not signed in any more.";
+
 /// How a call is answered.
 pub(crate) enum Reply {
     /// The connector's result, or one of the gateway's that says why there is none.
@@ -214,7 +217,7 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// Waits until an administrator stops something that the call reaches; gives the words for it.
+    /// Waits until an administrator stops something that the call reaches, or its person is not signed in any more; gives the words for it.
     async fn stopped(&self, gate: &Gate, reach: &Reach) -> String {
         let mut changes = gate.snapshots.changes();
         loop {
@@ -222,6 +225,9 @@ impl<'a> Call<'a> {
             let snapshot = gate.snapshots.current();
             if let Some(halt) = snapshot.policy.stops(reach, &self.grant.subject, &self.circumstance) {
                 return halt.words();
+            }
+            if !gate.issuer.present().is_some_and(|present| present.is_same_person(&self.grant.subject)) {
+                return SIGNED_OUT.to_owned();
             }
             if changes.changed().await.is_err() {
                 return std::future::pending().await;

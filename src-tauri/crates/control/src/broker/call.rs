@@ -6,7 +6,7 @@ use std::time::Duration;
 use ::audit::{DenialRecord, Effect, IntentRecord, Outcome, OutcomeStatus};
 use mcp::assistant::ToolEntry;
 use mcp::{CallParams, RawObject};
-use model::{ConnectorId, CredentialId, DeviceId, ForPerson as _, Subject, Timestamp, ToolName};
+use model::{ConnectorId, CredentialId, DeviceId, Digest, ForPerson as _, Subject, Timestamp, ToolName};
 use org_protocol::{
     BrokerContext, ConnectorSpec, Content, CredentialSpec, USER_ASSERTION_HEADER, UserIdentity,
 };
@@ -50,6 +50,8 @@ pub(crate) struct Asked<'a> {
     pub(crate) subject: &'a Subject,
     /// Whose session it is.
     pub(crate) device: DeviceId,
+    /// The session, by the digest of its token.
+    pub(crate) session: Digest,
 }
 
 impl Broker {
@@ -146,6 +148,7 @@ impl Broker {
                 tokio::select! {
                     answer = self.effect(plane, asked, spec, &credential, authority, params, told) => answer,
                     words = stopped(plane, asked, &permit, &circumstance) => Err(BrokerFault::Stopped(words)),
+                    () = signed_out(plane, asked, now) => Err(BrokerFault::SignedOut),
                 }
             }
             Err(mismatch) => {
@@ -306,6 +309,22 @@ async fn stopped(plane: &Plane, asked: &Asked<'_>, permit: &Permit, circumstance
         let policy = asked.policy.halted_by(Arc::clone(&changes.borrow_and_update()));
         if let Some(halt) = policy.stops(&reach, asked.subject, circumstance) {
             return halt.words();
+        }
+        if changes.changed().await.is_err() {
+            return std::future::pending().await;
+        }
+    }
+}
+
+/// Waits until the session is ended with which the call was made at `begun`: by whoever signs out, or for them. That it runs out meanwhile
+/// ends no call.
+async fn signed_out(plane: &Plane, asked: &Asked<'_>, begun: Timestamp) {
+    let mut changes = plane.store.changes();
+    loop {
+        match plane.store.session(asked.session, begun).await {
+            Ok(Some(_)) => {}
+            Ok(None) => return,
+            Err(fault) => tracing::error!(%fault, "whether a session was ended is not known"),
         }
         if changes.changed().await.is_err() {
             return std::future::pending().await;

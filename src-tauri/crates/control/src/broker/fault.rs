@@ -21,6 +21,9 @@ pub(crate) enum BrokerFault {
     /// An administrator stopped it while it was under way; in words.
     #[error("{0}")]
     Stopped(String),
+    /// The session was ended while it was under way.
+    #[error("the session was ended")]
+    SignedOut,
     /// The published policy has expired, with its grace.
     #[error("the published policy has expired")]
     PolicyExpired,
@@ -73,7 +76,7 @@ impl BrokerFault {
             | Self::Busy
             | Self::Credential { .. }
             | Self::Store(_) => true,
-            Self::Stopped(_) => false,
+            Self::Stopped(_) | Self::SignedOut => false,
             Self::Upstream { before_effect, .. } => *before_effect,
         }
     }
@@ -93,6 +96,12 @@ impl ForPerson for BrokerFault {
                 HALTED,
                 "The call was broken off.",
                 words.clone(),
+                "Look whether it was done before it is made again.",
+            ),
+            Self::SignedOut => Advice::new(
+                "call-broken-off",
+                "The call was broken off.",
+                "The sign-in with which it was made was ended, or this device was.",
                 "Look whether it was done before it is made again.",
             ),
             Self::PolicyExpired => Advice::new(

@@ -60,6 +60,7 @@ pub(super) async fn call(
             context: &context,
             subject: &caller.subject,
             device: caller.device,
+            session: caller.session,
         };
         answered(&plane, &asked, &Headers::read(&headers), &body, told.as_ref()).await
     };
@@ -203,7 +204,9 @@ impl From<BrokerFault> for Fault {
             BrokerFault::PolicyExpired | BrokerFault::Journal(_) | BrokerFault::Busy => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
-            BrokerFault::Credential { .. } | BrokerFault::Upstream { .. } => StatusCode::BAD_GATEWAY,
+            BrokerFault::Credential { .. } | BrokerFault::SignedOut | BrokerFault::Upstream { .. } => {
+                StatusCode::BAD_GATEWAY
+            }
             BrokerFault::Store(_) => StatusCode::INTERNAL_SERVER_ERROR,
         };
         tracing::info!(%fault, "a brokered call has no answer");

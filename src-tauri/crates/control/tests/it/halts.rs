@@ -106,6 +106,27 @@ async fn a_call_under_way_is_broken_off_and_its_end_is_recorded_as_unknown() {
 }
 
 #[tokio::test]
+async fn a_call_under_way_is_broken_off_when_its_session_or_its_device_is_ended() {
+    let org = served().await;
+    let alice = signed_in(&org, "alice", &["analysts"]).await;
+    let bob = signed_in(&org, "bob", &["analysts"]).await;
+    let revoke = Ask::RevokeDevice { id: bob.id.expect("enrolled") };
+    for (device, end) in [(&alice, Ask::SignOutPerson { person: "alice".to_owned() }), (&bob, revoke)] {
+        let call = CallId::new();
+        let begun = async {
+            let filter = || control::Filter { call: Some(call.to_string()), ..Default::default() };
+            while org.records(filter()).await.is_empty() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            org.ask(&end).await.expect("ends")
+        };
+        let sleeps = device.call_as(call, "query", json!({"sql": "sleep"}));
+        let ((status, answer), _) = tokio::join!(sleeps, begun);
+        assert_eq!((status, code(&answer)), (StatusCode::BAD_GATEWAY, "call-broken-off"), "{answer}");
+    }
+}
+
+#[tokio::test]
 async fn devices_are_told_at_once_and_only_what_concerns_them() {
     let org = served().await;
     let alice = signed_in(&org, "alice", &["analysts"]).await;
