@@ -157,6 +157,13 @@ impl IdTokens for SignedIn {
     }
 }
 
+/// How long it took, in words.
+pub(crate) fn spread(mut took: Vec<Duration>) -> String {
+    took.sort_unstable();
+    let at = |percent: usize| took[(took.len() - 1) * percent / 100];
+    format!("{} times: p50 {:?}, p99 {:?}, longest {:?}", took.len(), at(50), at(99), at(100))
+}
+
 /// Waits until `condition` holds.
 pub(crate) async fn until(what: &str, mut condition: impl AsyncFnMut() -> bool) {
     for _ in 0..3000 {
