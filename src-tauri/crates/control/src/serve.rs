@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ::audit::{AuditEvent, EventRecord, Journal, JournalConfig, JournalFault};
+use axum::serve::Listener;
 use model::{DeviceId, Digest};
 use org_protocol::SigningKey;
 use os::{Clock, InstanceLock, LockFault};
@@ -160,6 +161,15 @@ pub async fn start(config: ServeConfig, clock: Arc<dyn Clock>) -> Result<Running
     if !config.listen.ip().is_loopback() {
         return Err(ServeFault::NotLoopback(config.listen));
     }
+    start_at(config, clock, bound).await
+}
+
+/// Starts the server where `bind` listens, which may be in a network that is only simulated.
+pub(crate) async fn start_at<L: Listener<Addr: std::fmt::Debug>>(
+    config: ServeConfig,
+    clock: Arc<dyn Clock>,
+    bind: impl AsyncFnOnce(SocketAddr) -> Result<(L, SocketAddr), ServeFault>,
+) -> Result<Running, ServeFault> {
     let data = |path: &Path| {
         let path = path.to_owned();
         move |source| ServeFault::Data { path: path.clone(), source }
@@ -167,7 +177,7 @@ pub async fn start(config: ServeConfig, clock: Arc<dyn Clock>) -> Result<Running
     let run_as = runs_as(&config)?;
     os::create_private_dir(&config.data).map_err(data(&config.data))?;
     let lock = os::lock_instance(&config.data.join("lock"))?;
-    let (listener, address) = bound(config.listen).await?;
+    let (listener, address) = bind(config.listen).await?;
     let metrics = match config.metrics {
         Some(address) => Some(bound(address).await?),
         None => None,
@@ -329,7 +339,7 @@ impl Running {
     }
 }
 
-async fn serve_http(listener: TcpListener, plane: Arc<Plane>) {
+async fn serve_http<L: Listener<Addr: std::fmt::Debug>>(listener: L, plane: Arc<Plane>) {
     let mut stopping = plane.stopping.clone();
     let stopped = async move {
         let _ = stopping.wait_for(|stopping| *stopping).await;

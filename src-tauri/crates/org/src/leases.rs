@@ -358,7 +358,7 @@ impl Org {
         let key = self.0.vault.device_key().await?;
         let asked = self.0.clock.now();
         let sent = self.0.wire.proved(Method::POST, LEASES_PATH, &key, Some(&session.token), asked)?;
-        let answer = body(sent.json(request).timeout(ORDINARY).send().await?, SMALL).await;
+        let answer = body(self.0.wire.send(sent.json(request).timeout(ORDINARY)).await?, SMALL).await;
         let answer = answer.inspect_err(|fault| {
             if fault.ends_session() {
                 self.0.lost(session);

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::serve::Listener;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use model::{Digest, Timestamp};
@@ -18,6 +19,7 @@ use url::Url;
 use super::{CLIENT_ID, StandInProvider};
 use crate::admin::{Answer, Ask, AskFault, Secret, ask};
 use crate::author::{Documents, RootPlan, SignPlan, check, new_root, sign};
+use crate::serve::start_at;
 use crate::store::Store;
 use crate::{
     Database, Filter, MasterKey, Published, RestorePlan, Restored, Running, ServeConfig, ServeFault, restore,
@@ -346,6 +348,26 @@ impl ServedOrg {
     pub fn data(&self, file: &str) -> PathBuf {
         self.dir.path().join("data").join(file)
     }
+}
+
+/// Starts a control plane on a data directory of its own, in a network that is only simulated: `listener` is what desktops reach
+/// at `public_url`.
+///
+/// # Errors
+/// Why it does not start.
+pub async fn start_simulated<L: Listener<Addr: std::fmt::Debug>>(
+    data: &Path,
+    public_url: &Url,
+    listener: L,
+    clock: Arc<dyn os::Clock>,
+) -> Result<Running, ServeFault> {
+    let database = Database::Sqlite(data.join("control.sqlite"));
+    let simulated = ServeConfig {
+        public_url: Some(public_url.clone()),
+        metrics: None,
+        ..config(data, &database, None, &os::current_user().1, 0)
+    };
+    start_at(simulated, clock, async |address| Ok((listener, address))).await
 }
 
 async fn lose(database: &Database) {

@@ -10,3 +10,4 @@ mod leases;
 mod meeting;
 mod policy;
 mod session;
+mod simulation;
