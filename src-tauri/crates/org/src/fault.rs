@@ -8,6 +8,11 @@ use org_protocol::{
 };
 use vault::VaultFault;
 
+/// Whoever asked is to ask later (RFC 6585, section 4).
+const TOO_MANY_REQUESTS: u16 = 429;
+/// What the server says where the organisation's policy has expired.
+const POLICY_EXPIRED: &str = "policy-expired";
+
 /// Why the central URL did not do what was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum OrgFault {
@@ -68,6 +73,27 @@ impl OrgFault {
     pub fn ends_sign_in(&self) -> bool {
         let ending = [SIGN_IN_ENDED, ID_TOKEN_NOT_BOUND, DEVICE_REVOKED, DEVICE_SUSPENDED];
         matches!(self, Self::Refused { advice, .. } if ending.contains(&advice.code.as_str()))
+    }
+
+    /// Whether somebody has decided so; else it was only that the server cannot do it just now.
+    pub(crate) fn is_decision(&self) -> bool {
+        match self {
+            Self::Refused { status, advice } => {
+                advice.code == POLICY_EXPIRED || (*status < 500 && *status != TOO_MANY_REQUESTS)
+            }
+            Self::Lease(_) => true,
+            Self::Insecure(_)
+            | Self::NotReached(_)
+            | Self::Unreachable(_)
+            | Self::Unusable(_)
+            | Self::Document(_)
+            | Self::Superseded
+            | Self::NoSession
+            | Self::OtherPerson
+            | Self::Vault(_)
+            | Self::Disk(_)
+            | Self::Random(_) => false,
+        }
     }
 
     /// Whether the server has certainly done nothing.

@@ -144,17 +144,18 @@ impl Line {
     /// What arrives of an answer where something between the two interferes.
     fn troubled(&self, path: &str, answer: Response<Bytes>) -> Response<Bytes> {
         let is_calm = self.is_calm.load(std::sync::atomic::Ordering::SeqCst);
-        if is_calm || !self.dice.once_in(12) {
+        let is_manifest = path.ends_with("v1/manifest.json");
+        if is_calm || !self.dice.once_in(if is_manifest { 3 } else { 12 }) {
             return answer;
         }
         self.laws.count(Count::Tampered);
-        match self.dice.below(4) {
+        match self.dice.below(5) {
             0 => page(StatusCode::OK),
             1 => page(StatusCode::BAD_GATEWAY),
             2 => answer.map(|body| body.slice(..body.len() / 2)),
             // What is not signed has nothing but TLS against that.
             _ if path.ends_with("v1/session") || path.ends_with("v1/enrol") || path.ends_with("v1/halts") => answer,
-            _ if path.ends_with("v1/manifest.json") && self.dice.once_in(2) => self.older(answer),
+            3 if is_manifest => self.older(answer),
             _ => answer.map(|body| {
                 let mut body = body.to_vec();
                 let length = body.len().max(1) as u64;

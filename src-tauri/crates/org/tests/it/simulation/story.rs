@@ -21,9 +21,9 @@ use super::network::CONTROL;
 use super::world::{Acme, VERSIONS, control, put_secret};
 
 /// The grain of simulated time.
-const TICK: Duration = Duration::from_millis(10);
+const TICK: Duration = Duration::from_millis(20);
 /// How long troubles go on.
-const TROUBLES: Duration = Duration::from_secs(90);
+const TROUBLES: Duration = Duration::from_secs(60);
 /// Within this after the last trouble everything has come right: the longest pause between attempts, the longest silence, and what a
 /// request may take.
 const HEALED: Duration = Duration::from_secs(240);

@@ -106,7 +106,12 @@ fn write(folder: &Path, version: usize) {
 
 /// A control plane as a program: from its start until it is killed.
 pub(super) async fn control(data: PathBuf, config_url: Url, clock: Arc<ManualClock>) -> turmoil::Result {
-    let listening = Listening::begin().await?;
-    let _running = start_simulated(&data, &config_url, listening, clock).await?;
-    std::future::pending().await
+    // What is cut off by a crash is let go of within its runtime, which the database's connections need.
+    let program = tokio::spawn(async move {
+        let listening = Listening::begin().await.map_err(|fault| fault.to_string())?;
+        let running = start_simulated(&data, &config_url, listening, clock).await;
+        let _running = running.map_err(|fault| fault.to_string())?;
+        std::future::pending::<Result<(), String>>().await
+    });
+    Ok(program.await??)
 }
