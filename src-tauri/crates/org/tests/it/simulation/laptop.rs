@@ -100,7 +100,8 @@ impl Laptop {
         let mut tasks = JoinSet::new();
         let (news, halts) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
         {
-            let (laptop, org, news, halts) = (Arc::clone(self), org.clone(), Arc::clone(&news), Arc::clone(&halts));
+            let (laptop, org, news, halts) =
+                (Arc::clone(self), org.clone(), Arc::clone(&news), Arc::clone(&halts));
             tasks.spawn_local(async move {
                 let of = org.clone();
                 org.follow(move |event| laptop.hears(&of, &event, &news, &halts)).await;
@@ -109,7 +110,12 @@ impl Laptop {
         {
             let (laptop, org) = (Arc::clone(self), org.clone());
             tasks.spawn_local(async move {
-                let person = Arc::new(Person { laptop, org: org.clone(), nonce: tokio::sync::Mutex::default(), asked: AtomicBool::new(true) });
+                let person = Arc::new(Person {
+                    laptop,
+                    org: org.clone(),
+                    nonce: tokio::sync::Mutex::default(),
+                    asked: AtomicBool::new(true),
+                });
                 let told = Arc::clone(&person);
                 let tell = move |outcome: Result<&OrgSession, &OrgFault>| {
                     if outcome.is_err_and(OrgFault::ends_sign_in) {
@@ -204,7 +210,8 @@ impl Laptop {
     /// Wants the shared account for a moment.
     async fn borrow(&self, org: &Org) {
         let (connector, server) = ("ledger".parse(), "analyst".parse());
-        let (Ok(connector), Ok(server), Ok(credential)) = (connector, server, "warehouse-analyst".parse()) else {
+        let (Ok(connector), Ok(server), Ok(credential)) = (connector, server, "warehouse-analyst".parse())
+        else {
             return self.laws.broken("an id of another form");
         };
         let loan = Loan {

@@ -13,6 +13,8 @@ use tokio::sync::watch;
 
 /// On a silent event stream the use of a lease that was taken back stops within this: what is promised.
 const SILENT: Duration = Duration::from_secs(45);
+/// How long a request may take to be written.
+const BEING_WRITTEN: Duration = Duration::from_millis(100);
 /// How late a desktop may notice what time has ended.
 const LATE: Duration = Duration::from_millis(2_500);
 
@@ -75,8 +77,8 @@ pub(super) struct Seen {
     sessions: BTreeMap<String, Timestamp>,
     /// The session of its event stream.
     following: Option<String>,
-    /// The sessions whose end it was told.
-    over: BTreeSet<String>,
+    /// The sessions whose end it was told, and when.
+    over: BTreeMap<String, Timestamp>,
     /// Until when each lease that it was given is good.
     leases: BTreeMap<LeaseId, Timestamp>,
     last_lease: Option<LeaseId>,
@@ -183,23 +185,27 @@ impl Laws {
     /// A desktop uses its session. Law: not after its end, nor after it was told of it.
     pub(super) fn uses_session(&self, device: DeviceId, path: &str, token: &str) {
         let now = self.now();
-        let (expires, is_over) = self.of(device, |seen| {
+        let (expires, over) = self.of(device, |seen| {
             if path.ends_with("events") {
                 seen.following = Some(token.to_owned());
             }
-            (seen.sessions.get(token).copied(), seen.over.contains(token))
+            (seen.sessions.get(token).copied(), seen.over.get(token).copied())
         });
         if expires.is_none_or(|expires| expires <= now) {
             self.broken(format!("{path} with a session until {expires:?}"));
         }
-        if is_over {
-            self.broken(format!("{path} with a session that the desktop knows has ended"));
+        // What was being written when the news came is sent all the same.
+        if let Some(over) = over.filter(|over| now.since(*over) > BEING_WRITTEN) {
+            self.broken(format!(
+                "{path} with a session of which the desktop knows since {over} that it has ended"
+            ));
         }
     }
 
     /// A desktop hears that its sign-in has ended.
     pub(super) fn hears_end(&self, device: DeviceId) {
-        self.of(device, |seen| seen.over.extend(seen.following.take()));
+        let now = self.now();
+        self.of(device, |seen| seen.over.extend(seen.following.take().map(|token| (token, now))));
     }
 
     /// The sessions that a desktop was given so far.
@@ -212,7 +218,9 @@ impl Laws {
         let now = self.now();
         self.count(Count::SignedOut);
         let revoked = &mut self.book().revoked;
-        tokens.into_iter().for_each(|token| drop(revoked.entry(token).or_insert(now)));
+        for token in tokens {
+            revoked.entry(token).or_insert(now);
+        }
     }
 
     /// The server has done what was asked at `sent` with this session. Law: it does nothing for one that it has ended.

@@ -14,25 +14,56 @@ mod story;
 mod world;
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 
 use laws::Count;
 use world::Acme;
 
-/// How many histories, and how many at full size.
-const SEEDS: (u64, u64) = (20, 200);
 /// Names the one history that is to be run again.
 const SEED: &str = "DESKGATE_SIMULATION_SEED";
 
 #[test]
 fn whatever_the_network_does_the_laws_of_fetch_session_lease_and_upload_hold() {
-    let one = std::env::var(SEED).ok().map(|seed| seed.parse::<u64>().expect("a number"));
-    let seeds = match one {
-        Some(seed) => seed..=seed,
-        None if testkit::full_size() => 1..=SEEDS.1,
-        None => 1..=SEEDS.0,
-    };
+    match std::env::var(SEED) {
+        Ok(one) => {
+            let seed = one.parse().expect("a number");
+            hold(seed..=seed);
+        }
+        Err(_) => hold_and_show_something(1..=20),
+    }
+}
+
+/// Two hundred histories at full size, in parts that each end before tests are taken to hang.
+macro_rules! at_full_size {
+    ($($name:ident: $seeds:expr,)+) => {$(
+        #[test]
+        fn $name() {
+            if testkit::full_size() {
+                hold_and_show_something($seeds);
+            }
+        }
+    )+};
+}
+
+at_full_size! {
+    at_full_size_the_laws_hold_in_histories_to_50: 21..=50,
+    at_full_size_the_laws_hold_in_histories_to_80: 51..=80,
+    at_full_size_the_laws_hold_in_histories_to_110: 81..=110,
+    at_full_size_the_laws_hold_in_histories_to_140: 111..=140,
+    at_full_size_the_laws_hold_in_histories_to_170: 141..=170,
+    at_full_size_the_laws_hold_in_histories_to_200: 171..=200,
+}
+
+fn hold_and_show_something(seeds: RangeInclusive<u64>) {
+    let counts = hold(seeds);
+    let never: Vec<Count> = Count::ALL.into_iter().filter(|what| !counts.contains_key(what)).collect();
+    assert!(never.is_empty(), "what never happened proves nothing: {never:?} of {counts:?}");
+}
+
+/// Tells histories; what happened in them how often, if no law was broken.
+fn hold(seeds: RangeInclusive<u64>) -> BTreeMap<Count, u64> {
     let acme = Acme::prepared();
     let left = Mutex::new(seeds);
     let (broken, counts) = (Mutex::new(Vec::new()), Mutex::new(BTreeMap::<Count, u64>::new()));
@@ -43,10 +74,15 @@ fn whatever_the_network_does_the_laws_of_fetch_session_lease_and_upload_hold() {
                     match catch_unwind(AssertUnwindSafe(|| story::tell(seed, &acme))) {
                         Ok(Ok(counted)) => {
                             let mut counts = counts.lock().expect("whole");
-                            counted.into_iter().for_each(|(what, times)| *counts.entry(what).or_default() += times);
+                            counted
+                                .into_iter()
+                                .for_each(|(what, times)| *counts.entry(what).or_default() += times);
                         }
                         Ok(Err(why)) => broken.lock().expect("whole").push(format!("{SEED}={seed}: {why}")),
-                        Err(_) => broken.lock().expect("whole").push(format!("{SEED}={seed}: it panicked, see above")),
+                        Err(_) => broken
+                            .lock()
+                            .expect("whole")
+                            .push(format!("{SEED}={seed}: it panicked, see above")),
                     }
                 }
             });
@@ -54,9 +90,5 @@ fn whatever_the_network_does_the_laws_of_fetch_session_lease_and_upload_hold() {
     });
     let (broken, counts) = (broken.into_inner().expect("whole"), counts.into_inner().expect("whole"));
     assert!(broken.is_empty(), "{}\nOf all: {counts:?}", broken.join("\n"));
-    println!("{counts:?}");
-    if one.is_none() {
-        let never: Vec<Count> = Count::ALL.into_iter().filter(|what| !counts.contains_key(what)).collect();
-        assert!(never.is_empty(), "what never happened proves nothing: {never:?} of {counts:?}");
-    }
+    counts
 }

@@ -154,7 +154,9 @@ impl Line {
             1 => page(StatusCode::BAD_GATEWAY),
             2 => answer.map(|body| body.slice(..body.len() / 2)),
             // What is not signed has nothing but TLS against that.
-            _ if path.ends_with("v1/session") || path.ends_with("v1/enrol") || path.ends_with("v1/halts") => answer,
+            _ if path.ends_with("v1/session") || path.ends_with("v1/enrol") || path.ends_with("v1/halts") => {
+                answer
+            }
             3 if is_manifest => self.older(answer),
             _ => answer.map(|body| {
                 let mut body = body.to_vec();
@@ -198,7 +200,8 @@ fn session_token(request: &Whole) -> Option<String> {
 /// A request in the form of HTTP/1.1 (RFC 9112, section 3.2.1).
 fn written(request: reqwest::Request) -> Result<Whole, OrgFault> {
     let unusable = |fault: &dyn std::fmt::Display| OrgFault::Unusable(fault.to_string());
-    let body = request.body().and_then(|body| body.as_bytes()).map(Bytes::copy_from_slice).unwrap_or_default();
+    let body =
+        request.body().and_then(|body| body.as_bytes()).map(Bytes::copy_from_slice).unwrap_or_default();
     let host = HeaderValue::from_str(request.url().authority()).map_err(|fault| unusable(&fault))?;
     let path: Uri = request.url().path().parse().map_err(|fault| unusable(&fault))?;
     let mut written = http::Request::new(Full::new(body));

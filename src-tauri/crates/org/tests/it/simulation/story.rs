@@ -117,8 +117,22 @@ impl<'a> Story<'a> {
         }
         let (wires, are_up) = (vec![Wire::Whole; laptops.len()], vec![true; laptops.len()]);
         let mut story = Self {
-            acme, sim, data, clock, laws, dice, laptops, is_calm, is_over, wires, are_up,
-            published: 0, halt: None, ends: Vec::new(), is_up: true, _folder: folder,
+            acme,
+            sim,
+            data,
+            clock,
+            laws,
+            dice,
+            laptops,
+            is_calm,
+            is_over,
+            wires,
+            are_up,
+            published: 0,
+            halt: None,
+            ends: Vec::new(),
+            is_up: true,
+            _folder: folder,
         };
         story.goes_well()?;
         Ok(story)
@@ -149,10 +163,16 @@ impl<'a> Story<'a> {
         let end = self.sim.elapsed() + within;
         while !is_so(self) {
             if self.sim.elapsed() > end {
-                let stand: Vec<_> =
-                    self.laptops.iter().map(|laptop| self.laws.of(laptop.device, |seen| (seen.promised, seen.now.clone()))).collect();
+                let stand: Vec<_> = self
+                    .laptops
+                    .iter()
+                    .map(|laptop| self.laws.of(laptop.device, |seen| (seen.promised, seen.now.clone())))
+                    .collect();
                 let laws = self.laws.verdict().err().unwrap_or_default();
-                return Err(format!("not within {within:?}: {what}; {} published, {stand:?} {laws}", self.published));
+                return Err(format!(
+                    "not within {within:?}: {what}; {} published, {stand:?} {laws}",
+                    self.published
+                ));
             }
             self.step()?;
         }
@@ -292,7 +312,9 @@ impl<'a> Story<'a> {
                 let slowest = self.dice.millis(20, 4_000);
                 self.sim.set_max_message_latency(slowest);
             }
-            7 => self.sim.set_fail_rate([0.0, 0.0, 0.002, 0.01][usize::try_from(self.dice.below(4)).unwrap_or(0)]),
+            7 => self
+                .sim
+                .set_fail_rate([0.0, 0.0, 0.002, 0.01][usize::try_from(self.dice.below(4)).unwrap_or(0)]),
             8 | 9 if self.is_up => self.publish()?,
             10 | 11 if self.is_up => self.take_a_lease_back()?,
             12 if self.is_up => self.sign_out(index, user)?,
@@ -394,7 +416,11 @@ impl<'a> Story<'a> {
             let records = self.laws.of(laptop.device, |seen| seen.now.records.take()).unwrap_or_default();
             let stored = self.acme.stored(&self.data, laptop.device);
             if records != stored {
-                self.laws.broken(format!("{} records were written, {} are stored", records.len(), stored.len()));
+                self.laws.broken(format!(
+                    "{} records were written, {} are stored",
+                    records.len(),
+                    stored.len()
+                ));
             }
         }
         let Some(Answer::Devices { devices }) = self.ask(Ask::ListDevices)? else {

@@ -38,7 +38,8 @@ impl Acme {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
         let runtime = runtime.expect("a runtime");
         let mut served = runtime.block_on(ServedOrg::unpublished(None));
-        let versions: Vec<_> = (1..=VERSIONS).map(|version| served.signed(|folder| write(folder, version))).collect();
+        let versions: Vec<_> =
+            (1..=VERSIONS).map(|version| served.signed(|folder| write(folder, version))).collect();
         let bundles = versions.iter().flatten().filter(|(path, _)| path.starts_with("v1/bundles/"));
         let signed = bundles.map(|(_, bytes)| Digest::of(bytes)).collect();
         let fingerprint = served.fingerprint();
