@@ -11,7 +11,7 @@ use model::{DeviceId, Digest};
 use org_protocol::SigningKey;
 use os::{Clock, InstanceLock, LockFault};
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 use tokio::task::JoinHandle;
 use upstream::{HttpClient, UpstreamFault};
 use url::Url;
@@ -149,7 +149,7 @@ pub struct Running {
     journal: Journal,
     store: Store,
     own: DeviceId,
-    held: Held,
+    held: Arc<Mutex<Held>>,
     _lock: InstanceLock,
 }
 
@@ -188,6 +188,7 @@ pub(crate) async fn start_at<L: Listener<Addr: std::fmt::Debug>>(
     let admins = os::bind_local(&socket, &lock).map_err(data(&socket))?;
 
     let (store, own, held, setup) = kept(&config, &public_url, clock.as_ref()).await?;
+    let held = Arc::new(Mutex::new(held));
     let journal = open_journal(&config, own, Arc::clone(&clock)).await?;
     let (stop, stopping) = watch::channel(false);
     let collector = config.otlp_url.clone().map(Collector::new).transpose()?;
@@ -214,7 +215,7 @@ pub(crate) async fn start_at<L: Listener<Addr: std::fmt::Debug>>(
         credentials: Credentials::new(config.master_key, http, clock),
         stopped: Stopped::open(&store).await?,
         review: Review::default(),
-        storing: tokio::sync::Mutex::default(),
+        storing: Mutex::default(),
         stopping,
     });
     journal.event(EventRecord::new(AuditEvent::Start).with("version", env!("CARGO_PKG_VERSION"))).await?;
@@ -222,7 +223,8 @@ pub(crate) async fn start_at<L: Listener<Addr: std::fmt::Debug>>(
     let mut tasks = vec![tokio::spawn(admin::listen(admins, Arc::clone(&plane)))];
     tasks.extend(beside(&plane));
     if matches!(config.database, Database::Postgres(_)) {
-        tasks.push(tokio::spawn(replicas::follow(Arc::clone(&plane), setup)));
+        let others = replicas::follow(Arc::clone(&plane), setup, config.database.clone(), Arc::clone(&held));
+        tasks.push(tokio::spawn(others));
     }
     tasks.extend(collector.map(|collector| tokio::spawn(collector.follow(Arc::clone(&plane)))));
     if let Some((listener, _)) = metrics {
@@ -331,7 +333,9 @@ impl Running {
             tracing::warn!(%fault, "others do not know that this control plane has ended");
         }
         self.store.close().await;
-        self.held.release().await;
+        if let Some(held) = Arc::into_inner(self.held) {
+            held.into_inner().release().await;
+        }
         if let Err(fault) = std::fs::remove_file(&self.admin_socket) {
             tracing::debug!(%fault, "the administrators' socket stays");
         }
