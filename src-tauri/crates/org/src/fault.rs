@@ -8,6 +8,8 @@ use org_protocol::{
 };
 use vault::VaultFault;
 
+use crate::Disbelief;
+
 /// Whoever asked is to ask later (RFC 6585, section 4).
 const TOO_MANY_REQUESTS: u16 = 429;
 /// What the server says where the organisation's policy has expired.
@@ -22,6 +24,9 @@ pub enum OrgFault {
     /// No connection could be made.
     #[error("the organisation's server is not reached: {0}")]
     NotReached(String),
+    /// Whoever was reached shows a certificate that is not believed; nothing was said to them.
+    #[error("the certificate of the organisation's server is not believed: {0}")]
+    Certificate(Disbelief),
     /// It was reached, perhaps, and did not answer.
     #[error("the organisation's server does not answer: {0}")]
     Unreachable(String),
@@ -84,6 +89,7 @@ impl OrgFault {
             Self::Lease(_) => true,
             Self::Insecure(_)
             | Self::NotReached(_)
+            | Self::Certificate(_)
             | Self::Unreachable(_)
             | Self::Unusable(_)
             | Self::Document(_)
@@ -101,6 +107,7 @@ impl OrgFault {
         match self {
             Self::Insecure(_)
             | Self::NotReached(_)
+            | Self::Certificate(_)
             | Self::NoSession
             | Self::OtherPerson
             | Self::Superseded
@@ -131,6 +138,7 @@ impl ForPerson for OrgFault {
                 "The last policy stays in force; shared accounts cannot be used meanwhile.",
                 "Check the network connection.",
             ),
+            Self::Certificate(why) => disbelieved(*why),
             Self::Refused { advice, .. } => advice.clone(),
             Self::Unusable(_) => Advice::new(
                 "org-unusable",
@@ -180,9 +188,32 @@ impl ForPerson for OrgFault {
     }
 }
 
+/// The words for a certificate that is not believed.
+fn disbelieved(why: Disbelief) -> Advice {
+    const CLOCK: &str = "Check this computer's clock; if it is right, tell your IT department.";
+    let (happened, what_to_do) = match why {
+        Disbelief::Expired => ("The certificate of the organisation's server has expired.", CLOCK),
+        Disbelief::NotYetValid => ("The certificate of the organisation's server is not valid yet.", CLOCK),
+        Disbelief::OtherName => (
+            "Whoever answers in the place of the organisation's server shows a certificate for another name.",
+            "Check whether this network wants you to sign in first; if not, tell your IT department.",
+        ),
+        Disbelief::Untrusted => (
+            "This computer does not trust the certificate of the organisation's server.",
+            "Check whether this network wants you to sign in first; if not, tell your IT department.",
+        ),
+    };
+    let means =
+        "Nothing is said to it. The last policy stays in force; shared accounts cannot be used meanwhile.";
+    Advice::new("org-certificate", happened, means, what_to_do)
+}
+
 impl From<reqwest::Error> for OrgFault {
     fn from(fault: reqwest::Error) -> Self {
         let fault = fault.without_url();
+        if let Some(why) = Disbelief::among(&fault) {
+            return Self::Certificate(why);
+        }
         let text = model::with_causes(&fault);
         if fault.is_connect() { Self::NotReached(text) } else { Self::Unreachable(text) }
     }

@@ -8,6 +8,7 @@
 mod age;
 mod backoff;
 mod broker;
+mod certificate;
 mod deliver;
 mod discover;
 mod enrolment;
@@ -37,6 +38,7 @@ use url::Url;
 use vault::Vault;
 
 pub use broker::{BrokerAnswer, BrokeredCall, Hears};
+pub use certificate::Disbelief;
 pub use deliver::Delivery;
 pub use discover::{Discovered, discover};
 pub use fault::OrgFault;

@@ -71,10 +71,10 @@ impl Wire {
         if !base.path().ends_with('/') {
             base.set_path(&format!("{}/", base.path()));
         }
-        let http = reqwest::Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(CONNECT)
-            .build()?;
+        let http =
+            reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).connect_timeout(CONNECT);
+        // On this machine a proxy has no business.
+        let http = if is_here(&base) { http.no_proxy() } else { http }.build()?;
         Ok(Self { transport: transport(http.clone()), http, base })
     }
 
@@ -175,11 +175,19 @@ fn proof(
 
 /// https, or http on this machine.
 fn is_protected(url: &Url) -> bool {
+    match url.scheme() {
+        "https" => url.host().is_some(),
+        "http" => is_here(url),
+        _ => false,
+    }
+}
+
+/// Whether it is on this machine.
+fn is_here(url: &Url) -> bool {
     match url.host() {
-        Some(_) if url.scheme() == "https" => true,
-        Some(url::Host::Ipv4(address)) => url.scheme() == "http" && address.is_loopback(),
-        Some(url::Host::Ipv6(address)) => url.scheme() == "http" && address.is_loopback(),
-        Some(url::Host::Domain(name)) => url.scheme() == "http" && name == "localhost",
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        Some(url::Host::Domain(name)) => name == "localhost",
         None => false,
     }
 }
