@@ -73,6 +73,8 @@ pub struct ServedOrg {
     /// Whom connectors' programs run as.
     commands_user: String,
     database: Database,
+    /// Where desktops find it, if that is somewhere else.
+    public_url: Option<Url>,
     /// What the database lives in, if it is no file.
     _kept: Option<Kept>,
 }
@@ -122,7 +124,8 @@ impl ServedOrg {
             Some((database, kept)) => (database, Some(kept)),
             None => (Database::Sqlite(dir.path().join("data/control.sqlite")), None),
         };
-        let running = serve(dir.path(), &database, otlp.clone(), &commands_user, 0).await;
+        let running =
+            serve(config(&dir.path().join("data"), &database, otlp.clone(), &commands_user, 0)).await;
         let published = BTreeMap::new();
         Self {
             dir,
@@ -134,7 +137,16 @@ impl ServedOrg {
             otlp,
             commands_user,
             database,
+            public_url: None,
             _kept: kept,
+        }
+    }
+
+    fn config(&self, port: u16) -> ServeConfig {
+        let data = self.dir.path().join("data");
+        ServeConfig {
+            public_url: self.public_url.clone(),
+            ..config(&data, &self.database, self.otlp.clone(), &self.commands_user, port)
         }
     }
 
@@ -148,11 +160,17 @@ impl ServedOrg {
     /// Ends the server and starts it again on the same data and port.
     #[must_use]
     pub async fn restart(mut self) -> Self {
-        let port = self.running.address.port();
+        let config = self.config(self.running.address.port());
         self.running.stop().await;
-        self.running =
-            serve(self.dir.path(), &self.database, self.otlp.clone(), &self.commands_user, port).await;
+        self.running = serve(config).await;
         self
+    }
+
+    /// The same, found by desktops at `public` from then on: something stands in front.
+    #[must_use]
+    pub async fn restart_behind(mut self, public: Url) -> Self {
+        self.public_url = Some(public);
+        self.restart().await
     }
 
     /// Saves what the database has, while it is served.
@@ -163,7 +181,7 @@ impl ServedOrg {
     /// Loses the database and begins again from a backup, on the same port.
     #[must_use]
     pub async fn restored(mut self, file: &Path) -> (Self, Restored) {
-        let port = self.running.address.port();
+        let config = self.config(self.running.address.port());
         self.running.stop().await;
         lose(&self.database).await;
         let plan = RestorePlan {
@@ -174,8 +192,7 @@ impl ServedOrg {
             without_revocations: false,
         };
         let restored = restore(&plan, os::SystemClock.now()).await.expect("restores");
-        self.running =
-            serve(self.dir.path(), &self.database, self.otlp.clone(), &self.commands_user, port).await;
+        self.running = serve(config).await;
         (self, restored)
     }
 
@@ -381,14 +398,7 @@ async fn lose(database: &Database) {
     }
 }
 
-async fn serve(
-    data: &Path,
-    database: &Database,
-    otlp_url: Option<Url>,
-    commands_user: &str,
-    port: u16,
-) -> Running {
-    let config = config(&data.join("data"), database, otlp_url, commands_user, port);
+async fn serve(config: ServeConfig) -> Running {
     start(config, Arc::new(os::SystemClock)).await.expect("starts")
 }
 

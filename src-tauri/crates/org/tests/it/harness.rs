@@ -8,7 +8,7 @@ use control::testing::ServedOrg;
 use model::{BoxFuture, DeviceId, Digest, Subject, Timestamp};
 use org::{Anchor, Applied, Fetched, IdToken, IdTokens, NoIdToken, Org, OrgFault, OrgParts, OrgSession};
 use org_protocol::{DeviceDescription, RootFingerprint, SESSION_FORMAT, SessionAnswer};
-use os::{Clock as _, SystemClock};
+use os::{Clock, SystemClock};
 use secrecy::SecretString;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
@@ -40,6 +40,16 @@ impl Desktop {
         let keychain = MemoryKeychain::new();
         let id = DeviceId::new();
         let org = open(home.path(), &keychain, id, url, anchor).await;
+        Self { home, keychain, id, org }
+    }
+
+    /// A new desktop whose clock is somebody's own.
+    pub(crate) async fn with_clock(served: &ServedOrg, clock: Arc<dyn Clock>) -> Self {
+        let home = tempfile::tempdir().expect("a directory");
+        let (keychain, id) = (MemoryKeychain::new(), DeviceId::new());
+        let anchor = Anchor::Pinned(served.fingerprint());
+        let url = served.running.public_url.clone();
+        let org = open_with(home.path(), &keychain, id, url, anchor, clock).await;
         Self { home, keychain, id, org }
     }
 
@@ -92,7 +102,18 @@ impl Desktop {
 }
 
 async fn open(home: &Path, keychain: &MemoryKeychain, id: DeviceId, url: Url, anchor: Anchor) -> Org {
-    let vault = Vault::open(&home.join("vault"), Arc::new(keychain.clone()), Arc::new(SystemClock)).await;
+    open_with(home, keychain, id, url, anchor, Arc::new(SystemClock)).await
+}
+
+async fn open_with(
+    home: &Path,
+    keychain: &MemoryKeychain,
+    id: DeviceId,
+    url: Url,
+    anchor: Anchor,
+    clock: Arc<dyn Clock>,
+) -> Org {
+    let vault = Vault::open(&home.join("vault"), Arc::new(keychain.clone()), Arc::clone(&clock)).await;
     Org::new(OrgParts {
         config_url: url,
         anchor,
@@ -105,7 +126,7 @@ async fn open(home: &Path, keychain: &MemoryKeychain, id: DeviceId, url: Url, an
             content_formats: org_protocol::readable_formats(),
         },
         vault,
-        clock: Arc::new(SystemClock),
+        clock,
     })
     .expect("a client")
 }

@@ -5,6 +5,7 @@ mod attacks;
 mod broker;
 mod delivery;
 mod events;
+mod faults;
 mod harness;
 mod leases;
 mod meeting;
