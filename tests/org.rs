@@ -4,6 +4,7 @@ mod accounts;
 mod administrators;
 mod by_code;
 mod claims;
+mod faults;
 mod first_day;
 mod halts;
 mod intercepted;

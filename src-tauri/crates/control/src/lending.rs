@@ -73,9 +73,10 @@ impl ForPerson for LendFault {
             Self::Secret(_) => {
                 not("credential-unusable", "Its secret cannot be used.", "Tell your IT department.")
             }
-            Self::Sealing(_) | Self::Lease(_) | Self::Store(_) => {
+            Self::Sealing(_) | Self::Lease(_) => {
                 not("server-fault", "The organisation's server failed.", "Try again later.")
             }
+            Self::Store(fault) => fault.advice(),
             Self::Journal(fault) => fault.advice(),
         }
     }

@@ -5,17 +5,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use model::Digest;
+use tokio::sync::Mutex;
 
 use crate::server::Plane;
-use crate::store::{Progress, StoreFault};
+use crate::store::{Database, Held, Progress, StoreFault};
 
 /// How often the database is looked at.
 const LOOK: Duration = Duration::from_millis(500);
 /// After how many looks this control plane says again that it runs.
 const SAY: u32 = 10;
 
-/// Follows the others until the server ends.
-pub(crate) async fn follow(plane: Arc<Plane>, setup: Digest) {
+/// Follows the others until the server ends, and keeps them away from what is this one's alone.
+pub(crate) async fn follow(plane: Arc<Plane>, setup: Digest, database: Database, held: Arc<Mutex<Held>>) {
     let mut stopping = plane.stopping.clone();
     let mut known = Progress::default();
     let mut silent = 0;
@@ -27,6 +28,13 @@ pub(crate) async fn follow(plane: Arc<Plane>, setup: Digest) {
         silent += 1;
         if silent >= SAY {
             silent = 0;
+            match held.lock().await.keep(&database, plane.own).await {
+                Ok(true) => {}
+                Ok(false) => {
+                    tracing::error!("another control plane uses this one's id: its data directory was copied")
+                }
+                Err(fault) => tracing::error!(%fault, "others are not kept away"),
+            }
             match plane.store.join(plane.own, setup, plane.clock.now()).await {
                 Ok(true) => {}
                 Ok(false) => tracing::error!("another control plane on this database is set up differently"),

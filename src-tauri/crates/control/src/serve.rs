@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ::audit::{AuditEvent, EventRecord, Journal, JournalConfig, JournalFault};
+use axum::serve::Listener;
 use model::{DeviceId, Digest};
 use org_protocol::SigningKey;
 use os::{Clock, InstanceLock, LockFault};
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 use tokio::task::JoinHandle;
 use upstream::{HttpClient, UpstreamFault};
 use url::Url;
@@ -148,7 +149,7 @@ pub struct Running {
     journal: Journal,
     store: Store,
     own: DeviceId,
-    held: Held,
+    held: Arc<Mutex<Held>>,
     _lock: InstanceLock,
 }
 
@@ -160,6 +161,15 @@ pub async fn start(config: ServeConfig, clock: Arc<dyn Clock>) -> Result<Running
     if !config.listen.ip().is_loopback() {
         return Err(ServeFault::NotLoopback(config.listen));
     }
+    start_at(config, clock, bound).await
+}
+
+/// Starts the server where `bind` listens, which may be in a network that is only simulated.
+pub(crate) async fn start_at<L: Listener<Addr: std::fmt::Debug>>(
+    config: ServeConfig,
+    clock: Arc<dyn Clock>,
+    bind: impl AsyncFnOnce(SocketAddr) -> Result<(L, SocketAddr), ServeFault>,
+) -> Result<Running, ServeFault> {
     let data = |path: &Path| {
         let path = path.to_owned();
         move |source| ServeFault::Data { path: path.clone(), source }
@@ -167,7 +177,7 @@ pub async fn start(config: ServeConfig, clock: Arc<dyn Clock>) -> Result<Running
     let run_as = runs_as(&config)?;
     os::create_private_dir(&config.data).map_err(data(&config.data))?;
     let lock = os::lock_instance(&config.data.join("lock"))?;
-    let (listener, address) = bound(config.listen).await?;
+    let (listener, address) = bind(config.listen).await?;
     let metrics = match config.metrics {
         Some(address) => Some(bound(address).await?),
         None => None,
@@ -178,6 +188,7 @@ pub async fn start(config: ServeConfig, clock: Arc<dyn Clock>) -> Result<Running
     let admins = os::bind_local(&socket, &lock).map_err(data(&socket))?;
 
     let (store, own, held, setup) = kept(&config, &public_url, clock.as_ref()).await?;
+    let held = Arc::new(Mutex::new(held));
     let journal = open_journal(&config, own, Arc::clone(&clock)).await?;
     let (stop, stopping) = watch::channel(false);
     let collector = config.otlp_url.clone().map(Collector::new).transpose()?;
@@ -204,7 +215,7 @@ pub async fn start(config: ServeConfig, clock: Arc<dyn Clock>) -> Result<Running
         credentials: Credentials::new(config.master_key, http, clock),
         stopped: Stopped::open(&store).await?,
         review: Review::default(),
-        storing: tokio::sync::Mutex::default(),
+        storing: Mutex::default(),
         stopping,
     });
     journal.event(EventRecord::new(AuditEvent::Start).with("version", env!("CARGO_PKG_VERSION"))).await?;
@@ -212,7 +223,8 @@ pub async fn start(config: ServeConfig, clock: Arc<dyn Clock>) -> Result<Running
     let mut tasks = vec![tokio::spawn(admin::listen(admins, Arc::clone(&plane)))];
     tasks.extend(beside(&plane));
     if matches!(config.database, Database::Postgres(_)) {
-        tasks.push(tokio::spawn(replicas::follow(Arc::clone(&plane), setup)));
+        let others = replicas::follow(Arc::clone(&plane), setup, config.database.clone(), Arc::clone(&held));
+        tasks.push(tokio::spawn(others));
     }
     tasks.extend(collector.map(|collector| tokio::spawn(collector.follow(Arc::clone(&plane)))));
     if let Some((listener, _)) = metrics {
@@ -321,7 +333,9 @@ impl Running {
             tracing::warn!(%fault, "others do not know that this control plane has ended");
         }
         self.store.close().await;
-        self.held.release().await;
+        if let Some(held) = Arc::into_inner(self.held) {
+            held.into_inner().release().await;
+        }
         if let Err(fault) = std::fs::remove_file(&self.admin_socket) {
             tracing::debug!(%fault, "the administrators' socket stays");
         }
@@ -329,7 +343,7 @@ impl Running {
     }
 }
 
-async fn serve_http(listener: TcpListener, plane: Arc<Plane>) {
+async fn serve_http<L: Listener<Addr: std::fmt::Debug>>(listener: L, plane: Arc<Plane>) {
     let mut stopping = plane.stopping.clone();
     let stopped = async move {
         let _ = stopping.wait_for(|stopping| *stopping).await;

@@ -231,6 +231,10 @@ impl ForPerson for Refusal {
                 "The stored policy was changed on this computer.",
                 "Deskgate fetches it again; tell your IT department if this comes back.",
             ),
+            Self::Envelope(DsseFault::Json(_)) => (
+                "Something else came in the place of the organisation's policy, and was refused.",
+                "Check whether this network wants you to sign in first; if not, tell your IT department.",
+            ),
             Self::Envelope(_)
             | Self::Root(_)
             | Self::RootVersion { .. }

@@ -123,7 +123,7 @@ impl Org {
         for (name, value) in call.headers {
             request = request.header(*name, value);
         }
-        let sent = request.body(call.body.to_owned()).send();
+        let sent = self.0.wire.send(request.body(call.body.to_owned()));
         let answer = tokio::time::timeout(call.deadline, sent).await.map_err(|_| late())??;
         let status = answer.status();
         let is_stream = answer

@@ -134,7 +134,7 @@ impl Org {
             .header(CONTENT_TYPE, BATCH_TYPE)
             .timeout(ORDINARY)
             .body(write_batch(records));
-        let answer = request.send().await.map_err(OrgFault::from)?;
+        let answer = self.0.wire.send(request).await?;
         let status = answer.status();
         let body = read(answer, SMALL).await?;
         if status.is_success() {

@@ -31,7 +31,7 @@ pub async fn discover(place: &Url) -> Result<Discovered, OrgFault> {
     let mut base = place.clone();
     base.set_path("/");
     let wire = Wire::new(base)?;
-    let answer = wire.get(".well-known/deskgate")?.send().await?;
+    let answer = wire.send(wire.get(".well-known/deskgate")?).await?;
     let answer = body(answer, SMALL).await?;
     let found: Discovered =
         serde_json::from_slice(&answer).map_err(|fault| OrgFault::Unusable(fault.to_string()))?;

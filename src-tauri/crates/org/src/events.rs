@@ -97,7 +97,7 @@ impl Org {
         if let Some(last) = last {
             request = request.header("last-event-id", last.to_string());
         }
-        let answer = tokio::time::timeout(SILENCE, request.send())
+        let answer = tokio::time::timeout(SILENCE, self.0.wire.send(request))
             .await
             .map_err(|_| OrgFault::Unreachable("the event stream does not begin".to_owned()))??;
         if answer.status().is_success() {

@@ -8,6 +8,13 @@ use org_protocol::{
 };
 use vault::VaultFault;
 
+use crate::Disbelief;
+
+/// Whoever asked is to ask later (RFC 6585, section 4).
+const TOO_MANY_REQUESTS: u16 = 429;
+/// What the server says where the organisation's policy has expired.
+const POLICY_EXPIRED: &str = "policy-expired";
+
 /// Why the central URL did not do what was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum OrgFault {
@@ -17,6 +24,9 @@ pub enum OrgFault {
     /// No connection could be made.
     #[error("the organisation's server is not reached: {0}")]
     NotReached(String),
+    /// Whoever was reached shows a certificate that is not believed; nothing was said to them.
+    #[error("the certificate of the organisation's server is not believed: {0}")]
+    Certificate(Disbelief),
     /// It was reached, perhaps, and did not answer.
     #[error("the organisation's server does not answer: {0}")]
     Unreachable(String),
@@ -70,11 +80,34 @@ impl OrgFault {
         matches!(self, Self::Refused { advice, .. } if ending.contains(&advice.code.as_str()))
     }
 
+    /// Whether somebody has decided so; else it was only that the server cannot do it just now.
+    pub(crate) fn is_decision(&self) -> bool {
+        match self {
+            Self::Refused { status, advice } => {
+                advice.code == POLICY_EXPIRED || (*status < 500 && *status != TOO_MANY_REQUESTS)
+            }
+            Self::Lease(_) => true,
+            Self::Insecure(_)
+            | Self::NotReached(_)
+            | Self::Certificate(_)
+            | Self::Unreachable(_)
+            | Self::Unusable(_)
+            | Self::Document(_)
+            | Self::Superseded
+            | Self::NoSession
+            | Self::OtherPerson
+            | Self::Vault(_)
+            | Self::Disk(_)
+            | Self::Random(_) => false,
+        }
+    }
+
     /// Whether the server has certainly done nothing.
     pub fn before_effect(&self) -> bool {
         match self {
             Self::Insecure(_)
             | Self::NotReached(_)
+            | Self::Certificate(_)
             | Self::NoSession
             | Self::OtherPerson
             | Self::Superseded
@@ -105,6 +138,7 @@ impl ForPerson for OrgFault {
                 "The last policy stays in force; shared accounts cannot be used meanwhile.",
                 "Check the network connection.",
             ),
+            Self::Certificate(why) => disbelieved(*why),
             Self::Refused { advice, .. } => advice.clone(),
             Self::Unusable(_) => Advice::new(
                 "org-unusable",
@@ -154,9 +188,32 @@ impl ForPerson for OrgFault {
     }
 }
 
+/// The words for a certificate that is not believed.
+fn disbelieved(why: Disbelief) -> Advice {
+    const CLOCK: &str = "Check this computer's clock; if it is right, tell your IT department.";
+    let (happened, what_to_do) = match why {
+        Disbelief::Expired => ("The certificate of the organisation's server has expired.", CLOCK),
+        Disbelief::NotYetValid => ("The certificate of the organisation's server is not valid yet.", CLOCK),
+        Disbelief::OtherName => (
+            "Whoever answers in the place of the organisation's server shows a certificate for another name.",
+            "Check whether this network wants you to sign in first; if not, tell your IT department.",
+        ),
+        Disbelief::Untrusted => (
+            "This computer does not trust the certificate of the organisation's server.",
+            "Check whether this network wants you to sign in first; if not, tell your IT department.",
+        ),
+    };
+    let means =
+        "Nothing is said to it. The last policy stays in force; shared accounts cannot be used meanwhile.";
+    Advice::new("org-certificate", happened, means, what_to_do)
+}
+
 impl From<reqwest::Error> for OrgFault {
     fn from(fault: reqwest::Error) -> Self {
         let fault = fault.without_url();
+        if let Some(why) = Disbelief::among(&fault) {
+            return Self::Certificate(why);
+        }
         let text = model::with_causes(&fault);
         if fault.is_connect() { Self::NotReached(text) } else { Self::Unreachable(text) }
     }

@@ -75,7 +75,7 @@ impl Org {
         let key = self.0.vault.device_key().await?;
         let now = self.0.clock.now();
         let request = self.0.wire.proved(Method::GET, HALTS_PATH, &*key, Some(&session.token), now)?;
-        let answer = match body(request.timeout(ORDINARY).send().await?, SMALL).await {
+        let answer = match body(self.0.wire.send(request.timeout(ORDINARY)).await?, SMALL).await {
             Err(OrgFault::Refused { status: NOT_FOUND, .. }) => return Ok(Halts::new(Vec::new())),
             answer => answer?,
         };

@@ -24,6 +24,8 @@ const STREAM: Duration = Duration::from_secs(10);
 const RETIREMENT: Duration = Duration::from_secs(120);
 /// How often is looked whether they are done.
 const LOOK: Duration = Duration::from_millis(500);
+/// How often is looked what time has ended: a sleeping computer's timers stand still.
+const AWAKE: Duration = Duration::from_secs(2);
 /// A renewal that failed is tried again so soon.
 const AGAIN: Duration = Duration::from_secs(5);
 
@@ -160,11 +162,10 @@ impl Org {
         if let Some(lent) = self.held(&key) {
             return Ok(lent);
         }
-        let session = self.0.live_session()?;
-        if !session.subject.is_same_person(subject) {
-            return Err(OrgFault::OtherPerson);
-        }
+        self.session_of(subject)?;
         self.stream_is_live().await?;
+        // It may have ended while the stream was waited for.
+        let session = self.session_of(subject)?;
         let request = LeaseRequest {
             format: LEASE_FORMAT,
             connector: connector.clone(),
@@ -199,6 +200,12 @@ impl Org {
         }
         self.0.leases.changed.notify_one();
         Ok(lent)
+    }
+
+    /// The live session, if it is this person's.
+    fn session_of(&self, subject: &Subject) -> Result<OrgSession, OrgFault> {
+        let session = self.0.live_session()?;
+        if session.subject.is_same_person(subject) { Ok(session) } else { Err(OrgFault::OtherPerson) }
     }
 
     /// What is held already and may still be used.
@@ -310,7 +317,7 @@ impl Org {
             }
             // The secret is another one: whatever holds the old one has to begin anew.
             Ok(_) => drop(leases.remove(key)),
-            Err(fault @ (OrgFault::Refused { .. } | OrgFault::Lease(_))) if !fault.ends_session() => {
+            Err(fault) if fault.is_decision() && !fault.ends_session() => {
                 tracing::info!(%fault, "a lease does not go on");
                 leases.remove(key);
             }
@@ -332,7 +339,7 @@ impl Org {
             return Duration::MAX;
         };
         let silence = self.0.heard.borrow().map_or(now, |heard| heard + SILENCE);
-        next.min(silence).saturating_sub(now).max(Duration::from_millis(50))
+        next.min(silence).saturating_sub(now).clamp(Duration::from_millis(50), AWAKE)
     }
 
     fn is_heard(&self, now: Duration) -> bool {
@@ -358,7 +365,7 @@ impl Org {
         let key = self.0.vault.device_key().await?;
         let asked = self.0.clock.now();
         let sent = self.0.wire.proved(Method::POST, LEASES_PATH, &*key, Some(&session.token), asked)?;
-        let answer = body(sent.json(request).timeout(ORDINARY).send().await?, SMALL).await;
+        let answer = body(self.0.wire.send(sent.json(request).timeout(ORDINARY)).await?, SMALL).await;
         let answer = answer.inspect_err(|fault| {
             if fault.ends_session() {
                 self.0.lost(session);

@@ -8,6 +8,7 @@
 mod age;
 mod backoff;
 mod broker;
+mod certificate;
 mod deliver;
 mod discover;
 mod enrolment;
@@ -37,6 +38,7 @@ use url::Url;
 use vault::Vault;
 
 pub use broker::{BrokerAnswer, BrokeredCall, Hears};
+pub use certificate::Disbelief;
 pub use deliver::Delivery;
 pub use discover::{Discovered, discover};
 pub use fault::OrgFault;
@@ -45,6 +47,7 @@ pub use leases::{Lent, Loan};
 pub use meeting::{Anchor, Meeting, TrustFault};
 pub use policy::{Applied, Candidate, Fetched};
 pub use session::OrgSession;
+pub use wire::Transport;
 
 use age::Age;
 use files::Files;
@@ -113,9 +116,23 @@ impl Org {
     /// [`OrgFault::Insecure`] where the URL would be spoken to in the clear; [`OrgFault::Unreachable`] where there is
     /// no HTTP client.
     pub fn new(parts: OrgParts) -> Result<Self, OrgFault> {
-        let OrgParts { config_url, anchor, dir, device, description, vault, clock } = parts;
-        Ok(Self(Arc::new(Inner {
-            wire: Wire::new(config_url)?,
+        let wire = Wire::new(parts.config_url.clone())?;
+        Ok(Self::with(wire, parts))
+    }
+
+    /// The same over a network that is only simulated.
+    ///
+    /// # Errors
+    /// As [`Org::new`].
+    pub fn over(transport: Arc<dyn Transport>, parts: OrgParts) -> Result<Self, OrgFault> {
+        let wire = Wire::over(parts.config_url.clone(), |_| transport)?;
+        Ok(Self::with(wire, parts))
+    }
+
+    fn with(wire: Wire, parts: OrgParts) -> Self {
+        let OrgParts { config_url: _, anchor, dir, device, description, vault, clock } = parts;
+        Self(Arc::new(Inner {
+            wire,
             anchor,
             met: watch::Sender::new(anchor.known()),
             files: Files::new(dir),
@@ -134,7 +151,7 @@ impl Org {
             enrolment_token: std::sync::Mutex::default(),
             opening: Mutex::default(),
             delivery: watch::Sender::new(Delivery::Idle),
-        })))
+        }))
     }
 
     /// The configuration URL.

@@ -319,7 +319,7 @@ impl Inner {
 
     async fn root(&self, version: u64) -> Result<Option<Vec<u8>>, OrgFault> {
         let request = self.wire.get(&format!("v1/root/{version}.json"))?;
-        let answer = request.send().await?;
+        let answer = self.wire.send(request).await?;
         if answer.status() == StatusCode::NOT_FOUND {
             return Ok(None);
         }
@@ -337,7 +337,7 @@ impl Inner {
         if let Some(tag) = held.tag.clone().filter(|_| trust.newest().is_some()) {
             request = request.header(IF_NONE_MATCH, tag);
         }
-        let answer = request.send().await?;
+        let answer = self.wire.send(request).await?;
         let status = answer.status();
         if status == StatusCode::NOT_MODIFIED {
             return Ok(trust);
@@ -372,7 +372,7 @@ impl Inner {
             return Ok(bytes);
         }
         let limit = usize::try_from(wanted.size.min(BUNDLE_LIMIT)).unwrap_or(usize::MAX);
-        let answer = self.wire.get(&wanted.path)?.send().await?;
+        let answer = self.wire.send(self.wire.get(&wanted.path)?).await?;
         Ok(body(answer, limit).await?.to_vec())
     }
 

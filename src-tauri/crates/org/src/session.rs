@@ -152,7 +152,7 @@ impl Org {
         let key = self.0.vault.device_key().await?;
         let now = self.0.clock.now();
         let request = self.0.wire.proved(Method::DELETE, SESSION_PATH, &*key, Some(&session.token), now)?;
-        match body(request.timeout(ORDINARY).send().await?, SMALL).await {
+        match body(self.0.wire.send(request.timeout(ORDINARY)).await?, SMALL).await {
             Err(fault) if fault.ends_session() => Ok(()),
             outcome => outcome.map(drop),
         }
@@ -262,7 +262,7 @@ impl Inner {
         token: Option<&SecretString>,
     ) -> Result<T, OrgFault> {
         let request = self.wire.proved(Method::POST, path, key, token, self.clock.now())?;
-        let answer = request.json(message).timeout(ORDINARY).send().await?;
+        let answer = self.wire.send(request.json(message).timeout(ORDINARY)).await?;
         let answer = body(answer, SMALL).await?;
         serde_json::from_slice(&answer).map_err(|fault| OrgFault::Unusable(fault.to_string()))
     }

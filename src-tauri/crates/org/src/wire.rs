@@ -1,15 +1,16 @@
 //! HTTP with the central URL: bounded answers, no redirects, and a proof of the device's key where it is asked for.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
-use model::Timestamp;
+use model::{BoxFuture, Timestamp};
 use org_protocol::ErrorBody;
 use org_protocol::dpop::{self, Fresh, Jwk, ProofFor};
 use reqwest::header::{AUTHORIZATION, HeaderValue};
-use reqwest::{Method, RequestBuilder, Response, StatusCode};
+use reqwest::{Method, Request, RequestBuilder, Response, StatusCode};
 use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
 use vault::DeviceKey;
@@ -23,15 +24,45 @@ pub(crate) const ORDINARY: Duration = Duration::from_secs(30);
 /// The largest answer to an ordinary request, in bytes.
 pub(crate) const SMALL: usize = 1024 * 1024;
 
+/// What carries requests to the central URL.
+pub trait Transport: Send + Sync {
+    /// Carries a request that is written; gives the answer once its head is there. The answer's body comes as it is read.
+    ///
+    /// # Errors
+    /// [`OrgFault::NotReached`] where nothing of the request can have arrived, else [`OrgFault::Unreachable`]; also where the
+    /// request's own timeout passes.
+    fn carry(&self, request: Request) -> BoxFuture<'_, Result<Response, OrgFault>>;
+}
+
+/// The network of this machine.
+struct Network(reqwest::Client);
+
+impl Transport for Network {
+    fn carry(&self, request: Request) -> BoxFuture<'_, Result<Response, OrgFault>> {
+        Box::pin(async { Ok(self.0.execute(request).await?) })
+    }
+}
+
 /// Talks to one central URL.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Wire {
+    /// Writes requests.
     http: reqwest::Client,
+    transport: Arc<dyn Transport>,
     base: Url,
 }
 
 impl Wire {
-    pub(crate) fn new(mut base: Url) -> Result<Self, OrgFault> {
+    /// Over the network.
+    pub(crate) fn new(base: Url) -> Result<Self, OrgFault> {
+        Self::over(base, |http| Arc::new(Network(http)))
+    }
+
+    /// Over another transport, which may use the client that writes the requests.
+    pub(crate) fn over(
+        mut base: Url,
+        transport: impl FnOnce(reqwest::Client) -> Arc<dyn Transport>,
+    ) -> Result<Self, OrgFault> {
         if !is_protected(&base) {
             return Err(OrgFault::Insecure(base.to_string()));
         }
@@ -40,11 +71,11 @@ impl Wire {
         if !base.path().ends_with('/') {
             base.set_path(&format!("{}/", base.path()));
         }
-        let http = reqwest::Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(CONNECT)
-            .build()?;
-        Ok(Self { http, base })
+        let http =
+            reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).connect_timeout(CONNECT);
+        // On this machine a proxy has no business.
+        let http = if is_here(&base) { http.no_proxy() } else { http }.build()?;
+        Ok(Self { transport: transport(http.clone()), http, base })
     }
 
     pub(crate) fn base(&self) -> &Url {
@@ -58,6 +89,14 @@ impl Wire {
             same_place && !path.contains(['?', '#', '\\', '%']) && !path.split('/').any(|part| part == "..")
         });
         url.ok_or_else(|| OrgFault::Unusable(format!("the path {path:?} leads away")))
+    }
+
+    /// Sends a request.
+    ///
+    /// # Errors
+    /// [`OrgFault::NotReached`] or [`OrgFault::Unreachable`].
+    pub(crate) async fn send(&self, request: RequestBuilder) -> Result<Response, OrgFault> {
+        self.transport.carry(request.build()?).await
     }
 
     /// A request that proves nothing.
@@ -136,11 +175,19 @@ fn proof(
 
 /// https, or http on this machine.
 fn is_protected(url: &Url) -> bool {
+    match url.scheme() {
+        "https" => url.host().is_some(),
+        "http" => is_here(url),
+        _ => false,
+    }
+}
+
+/// Whether it is on this machine.
+fn is_here(url: &Url) -> bool {
     match url.host() {
-        Some(_) if url.scheme() == "https" => true,
-        Some(url::Host::Ipv4(address)) => url.scheme() == "http" && address.is_loopback(),
-        Some(url::Host::Ipv6(address)) => url.scheme() == "http" && address.is_loopback(),
-        Some(url::Host::Domain(name)) => url.scheme() == "http" && name == "localhost",
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        Some(url::Host::Domain(name)) => name == "localhost",
         None => false,
     }
 }

@@ -9,7 +9,7 @@ use rustix::process::Signal;
 use tempfile::TempDir;
 
 use crate::place::{on_path, tools};
-use crate::{PeerFault, Process, Spec, free_port};
+use crate::{PeerFault, Process, Spec, lasting_port};
 
 /// Who may do everything in a cluster, and the password.
 pub(crate) const OWNER: (&str, &str) = ("owner", "owner-s3cret");
@@ -21,7 +21,7 @@ pub(crate) struct Cluster {
     pub(crate) process: Process,
     pub(crate) port: u16,
     programs: PathBuf,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Cluster {
@@ -36,7 +36,22 @@ impl Cluster {
         let data = account.own_folder(folder.path(), "data")?;
         copy(&pattern(&account, &programs)?, &data)?;
         let (process, port) = serve(&account, &programs, &data).await?;
-        Ok(Self { process, port, programs, _folder: folder })
+        Ok(Self { process, port, programs, folder })
+    }
+
+    /// Ends it as its machine's end would.
+    pub(crate) fn stop(&mut self) {
+        self.process.kill();
+    }
+
+    /// Starts it again where it was.
+    ///
+    /// # Errors
+    /// If it does not come back.
+    pub(crate) async fn again(&mut self) -> Result<(), PeerFault> {
+        let data = self.folder.path().join("data");
+        self.process = serve_at(&Account::usable()?, &self.programs, &data, self.port).await?;
+        Ok(())
     }
 
     /// What somebody gets for a statement: unaligned rows, or the error.
@@ -116,30 +131,34 @@ fn copy(from: &Path, to: &Path) -> Result<(), PeerFault> {
 async fn serve(account: &Account, programs: &Path, data: &Path) -> Result<(Process, u16), PeerFault> {
     let mut taken = None;
     for _ in 0..5 {
-        let port = free_port()?;
-        let mut process = account
-            .spec("postgres", &programs.join("postgres"))
-            .arg("-D")
-            .arg(data)
-            .args(["-p", &port.to_string()])
-            .args(["-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="])
-            .args(["-c", "fsync=off", "-c", "shared_buffers=16MB", "-c", "max_connections=60"])
-            .folder("/")
-            .start()?
-            // Nobody reads what it would still write.
-            .stopped_by(Signal::QUIT);
-        let ready = process
-            .ready("accepting connections", Duration::from_secs(60), async |log| {
-                log.contains("database system is ready to accept connections").then_some(())
-            })
-            .await;
-        match ready {
-            Ok(()) => return Ok((process, port)),
-            Err(fault) if process.log().contains("Address already in use") => taken = Some(fault),
+        let port = lasting_port()?;
+        match serve_at(account, programs, data, port).await {
+            Ok(process) => return Ok((process, port)),
+            Err(fault) if fault.to_string().contains("Address already in use") => taken = Some(fault),
             Err(fault) => return Err(fault),
         }
     }
     Err(taken.unwrap_or_else(|| PeerFault::answer("warehouse", "no free port")))
+}
+
+async fn serve_at(account: &Account, programs: &Path, data: &Path, port: u16) -> Result<Process, PeerFault> {
+    let mut process = account
+        .spec("postgres", &programs.join("postgres"))
+        .arg("-D")
+        .arg(data)
+        .args(["-p", &port.to_string()])
+        .args(["-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="])
+        .args(["-c", "fsync=off", "-c", "shared_buffers=16MB", "-c", "max_connections=60"])
+        .folder("/")
+        .start()?
+        // Nobody reads what it would still write.
+        .stopped_by(Signal::QUIT);
+    process
+        .ready("accepting connections", Duration::from_secs(60), async |log| {
+            log.contains("database system is ready to accept connections").then_some(())
+        })
+        .await?;
+    Ok(process)
 }
 
 /// PostgreSQL refuses to run as root; then it runs as the account that Debian's package makes for it.

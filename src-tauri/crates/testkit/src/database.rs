@@ -18,6 +18,19 @@ impl Database {
         Ok(Self(Cluster::start().await?))
     }
 
+    /// Ends it as its machine's end would.
+    pub fn stop(&mut self) {
+        self.0.stop();
+    }
+
+    /// Starts it again where it was.
+    ///
+    /// # Errors
+    /// If it does not come back.
+    pub async fn again(&mut self) -> Result<(), PeerFault> {
+        self.0.again().await
+    }
+
     /// Its address, with the owner's name and password.
     pub fn url(&self) -> String {
         let (name, password) = OWNER;

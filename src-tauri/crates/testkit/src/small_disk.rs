@@ -1,17 +1,19 @@
-//! A gateway whose audit journal lies on a disk of its own that is soon full: a tmpfs in a mount namespace.
+//! Programs of which something lies on a disk of its own that gets full, a tmpfs in a mount namespace: a gateway's audit journal, or the
+//! control plane's database.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use tempfile::TempDir;
 
-use crate::PeerFault;
+use crate::{PeerFault, until};
 
 /// Room for one segment of the journal and little more.
 const SMALL: &str = "1100k";
 const LARGE: &str = "16m";
 
-/// A stand-in for the program `deskgate` that starts it on such a disk.
+/// A stand-in for the program that starts it on such a disk.
 #[derive(Debug)]
 pub struct SmallDisk {
     folder: TempDir,
@@ -44,6 +46,52 @@ exec "{program}" serve'
         Ok(disk)
     }
 
+    /// Around the program `deskgate-control`, with its database alone on a disk that is filled when a test says so.
+    ///
+    /// # Errors
+    /// If the stand-in cannot be written.
+    pub fn under_database(program: &Path) -> Result<Self, PeerFault> {
+        let folder = tempfile::Builder::new().prefix("deskgate-disk-").tempdir()?;
+        let disk = Self { folder };
+        let database = disk.folder.path().join("database");
+        std::fs::create_dir(&database)?;
+        let [program, database, fill, filled, grow] =
+            [program, &database, &disk.mark("fill"), &disk.mark("filled"), &disk.signal()]
+                .map(|path| path.display().to_string());
+        // Whoever is root need not become it, and could start no programs as another user then.
+        let script = format!(
+            r#"#!/bin/sh
+case " $* " in *" serve "*) ;; *) exec '{program}' "$@" ;; esac
+[ "$(id -u)" = 0 ] || become="--user --map-root-user"
+exec unshare $become --mount sh -c '
+mount -t tmpfs -o size={LARGE},mode=0700 tmpfs "{database}" || exit 1
+(until [ -e "{fill}" ]; do sleep 0.1; done
+cat /dev/zero > "{database}/rubbish" 2> /dev/null
+touch "{filled}"
+until [ -e "{grow}" ]; do sleep 0.1; done
+rm "{database}/rubbish") &
+DESKGATE_DATABASE="sqlite:{database}/control.sqlite" exec "{program}" "$@"' sh "$@"
+"#
+        );
+        std::fs::write(disk.program(), script)?;
+        std::fs::set_permissions(disk.program(), std::fs::Permissions::from_mode(0o755))?;
+        Ok(disk)
+    }
+
+    /// Fills it, as somebody does who puts something else there.
+    ///
+    /// # Errors
+    /// If it is not full within a minute.
+    pub async fn fill(&self) -> Result<(), PeerFault> {
+        std::fs::write(self.mark("fill"), "")?;
+        let filled = self.mark("filled");
+        until("a full disk", Duration::from_secs(60), async || filled.exists().then_some(())).await
+    }
+
+    fn mark(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
     /// The stand-in.
     pub fn program(&self) -> PathBuf {
         self.folder.path().join("deskgate")
@@ -58,6 +106,6 @@ exec "{program}" serve'
     }
 
     fn signal(&self) -> PathBuf {
-        self.folder.path().join("grow")
+        self.mark("grow")
     }
 }

@@ -124,12 +124,7 @@ impl ForPerson for BrokerFault {
                 "Tell your IT department.",
             ),
             Self::Upstream { advice, .. } => advice.clone(),
-            Self::Store(_) => Advice::new(
-                "server-fault",
-                "The organisation's server failed.",
-                "The call was not made.",
-                "Try again later.",
-            ),
+            Self::Store(fault) => fault.advice(),
         }
     }
 }

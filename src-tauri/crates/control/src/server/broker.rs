@@ -19,6 +19,7 @@ use model::{ConnectorId, ForPerson as _};
 use org_protocol::{BROKER_ANSWER_EVENT, BROKER_CONTEXT_HEADER, BROKER_FAULT_EVENT, BrokerContext};
 use tokio::sync::mpsc;
 
+use super::fault::store_status;
 use super::{Fault, Plane, Shared};
 use crate::broker::{Asked, BrokerFault, Told};
 
@@ -207,7 +208,7 @@ impl From<BrokerFault> for Fault {
             BrokerFault::Credential { .. } | BrokerFault::SignedOut | BrokerFault::Upstream { .. } => {
                 StatusCode::BAD_GATEWAY
             }
-            BrokerFault::Store(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            BrokerFault::Store(fault) => store_status(fault),
         };
         tracing::info!(%fault, "a brokered call has no answer");
         Self::new(status, fault.advice())

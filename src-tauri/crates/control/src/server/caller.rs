@@ -1,7 +1,7 @@
 //! Who calls: a device that proves its key with each request, and the person whose session it holds.
 
-use axum::http::{HeaderMap, Method, header};
-use model::{DeviceId, Digest, Subject, Timestamp};
+use axum::http::{HeaderMap, Method, StatusCode, header};
+use model::{Advice, DeviceId, Digest, Subject, Timestamp};
 use org_protocol::dpop::{self, Jwk, Proof, ProofFault, ProofFor};
 
 use super::{Fault, Plane};
@@ -44,11 +44,7 @@ impl Plane {
         let proof = dpop::check(proof, proof_for, self.clock.now()).map_err(|fault| {
             tracing::info!(%fault, "a proof was refused");
             match fault {
-                ProofFault::Time { .. } => Fault::unauthorized(
-                    "proof-time",
-                    "The clocks of this device and of the organisation's server differ by minutes.",
-                    INVALID_PROOF,
-                ),
+                ProofFault::Time { issued, now } => clocks_differ(issued, now),
                 ProofFault::Form
                 | ProofFault::Type
                 | ProofFault::Algorithm
@@ -103,6 +99,22 @@ impl Plane {
             key: proof.key,
         })
     }
+}
+
+/// What a device is told whose clock shows another time: it cannot know by itself which of the two is wrong.
+fn clocks_differ(device: Timestamp, here: Timestamp) -> Fault {
+    let (by, how) =
+        if device < here { (here.since(device), "behind") } else { (device.since(here), "ahead of") };
+    let minutes = by.as_secs() / 60;
+    let by =
+        if minutes < 120 { format!("{minutes} minutes") } else { format!("{} hours", (minutes + 30) / 60) };
+    let advice = Advice::new(
+        "proof-time",
+        format!("This computer's clock is {by} {how} that of the organisation's server."),
+        "The server takes nothing from this computer until the two agree; shared accounts cannot be used meanwhile.",
+        "Set this computer's clock. If it is right, tell your IT department.",
+    );
+    Fault::challenging(StatusCode::UNAUTHORIZED, advice, INVALID_PROOF)
 }
 
 /// The token of an `Authorization: DPoP` header (RFC 9449, section 7.1).

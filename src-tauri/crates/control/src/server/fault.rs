@@ -58,7 +58,12 @@ impl Fault {
     /// The proof of possession or the token is not good (RFC 9449, section 7.1).
     pub(crate) fn unauthorized(code: &str, happened: &str, challenge: &'static str) -> Self {
         let advice = Advice::new(code, happened, "", "Deskgate signs in again by itself.");
-        Self { challenge: Some(challenge), ..Self::new(StatusCode::UNAUTHORIZED, advice) }
+        Self::challenging(StatusCode::UNAUTHORIZED, advice, challenge)
+    }
+
+    /// With a status, words, and what is asked for (RFC 9110, section 11.6.1).
+    pub(crate) fn challenging(status: StatusCode, advice: Advice, challenge: &'static str) -> Self {
+        Self { challenge: Some(challenge), ..Self::new(status, advice) }
     }
 
     /// The same, with when to come again.
@@ -99,11 +104,20 @@ impl IntoResponse for Fault {
     }
 }
 
+/// How soon it is worth another try where the database is away.
+const OUTAGE: Duration = Duration::from_secs(4);
+
 impl From<StoreFault> for Fault {
     fn from(fault: StoreFault) -> Self {
         tracing::error!(%fault, "the database failed");
-        Self::internal()
+        let answer = Self::new(store_status(&fault), fault.advice());
+        if fault.is_outage() { answer.after(OUTAGE) } else { answer }
     }
+}
+
+/// A database that is away for now is nobody's mistake.
+pub(crate) fn store_status(fault: &StoreFault) -> StatusCode {
+    if fault.is_outage() { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::INTERNAL_SERVER_ERROR }
 }
 
 impl From<JournalFault> for Fault {

@@ -9,6 +9,7 @@ use model::ForPerson as _;
 use org_protocol::{LEASE_FORMAT, LeaseRequest};
 
 use super::enrol::parsed;
+use super::fault::store_status;
 use super::{Fault, Shared};
 use crate::lending::{Borrower, LendFault};
 
@@ -38,9 +39,8 @@ impl From<LendFault> for Fault {
             LendFault::Gone => StatusCode::CONFLICT,
             LendFault::PolicyExpired | LendFault::Journal(_) => StatusCode::SERVICE_UNAVAILABLE,
             LendFault::Secret(_) => StatusCode::BAD_GATEWAY,
-            LendFault::Sealing(_) | LendFault::Lease(_) | LendFault::Store(_) => {
-                StatusCode::INTERNAL_SERVER_ERROR
-            }
+            LendFault::Sealing(_) | LendFault::Lease(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            LendFault::Store(fault) => store_status(fault),
         };
         tracing::info!(%fault, "nothing is lent");
         Self::new(status, fault.advice())

@@ -32,6 +32,9 @@ use super::{Fault, Plane, Shared, documents};
 /// The bounds of the durations that are told apart, in seconds.
 const BOUNDS: [f64; 10] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0];
 
+/// How long the database may take until whoever asks whether the server is ready is told that it is not.
+const PING: Duration = Duration::from_secs(2);
+
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Answered {
     method: &'static str,
@@ -225,8 +228,8 @@ async fn not_ready(plane: &Plane) -> Option<&'static str> {
         Some("the server ends")
     } else if !journal {
         Some("the journal cannot be written")
-    } else if plane.store.ping().await.is_err() {
-        Some("the database does not answer")
+    } else if !matches!(tokio::time::timeout(PING, plane.store.ping()).await, Ok(Ok(()))) {
+        Some("the database does not answer, or cannot be written")
     } else if plane.publication.live().is_none() {
         Some("nothing is published")
     } else {

@@ -288,6 +288,25 @@ pub(crate) enum Held {
 }
 
 impl Held {
+    /// Takes it again where the database has let go of it, as it does when it is started anew. `false` where another control plane has
+    /// it by now.
+    ///
+    /// # Errors
+    /// A [`StoreFault`] where the database does not answer.
+    pub(crate) async fn keep(&mut self, database: &Database, own: DeviceId) -> Result<bool, StoreFault> {
+        match self {
+            Self::File { .. } => Ok(true),
+            Self::Connection(connection) => {
+                if sqlx::query("SELECT 1").execute(connection).await.is_ok() {
+                    return Ok(true);
+                }
+                let Some(again) = database.hold(own).await? else { return Ok(false) };
+                *self = again;
+                Ok(true)
+            }
+        }
+    }
+
     /// Lets go of it.
     pub(crate) async fn release(self) {
         match self {

@@ -17,6 +17,7 @@ mod events;
 mod grants;
 mod halts;
 mod leases;
+mod outage;
 mod people;
 mod proofs;
 mod records;
@@ -26,6 +27,8 @@ mod rotation;
 mod sessions;
 
 use std::str::FromStr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use model::Timestamp;
 use sqlx::any::AnyArguments;
@@ -69,6 +72,8 @@ pub(crate) struct Store {
     log: Option<RevocationLog>,
     /// Counts commits that somebody may be waiting for.
     changes: watch::Sender<u64>,
+    /// Whether the latest proof could be written down.
+    writes: Arc<AtomicBool>,
 }
 
 /// Why the database did not do it.
@@ -116,7 +121,8 @@ impl Store {
         }
         let epoch = Epoch::read(&readers).await?;
         let (database, changes) = (database.clone(), watch::Sender::new(0));
-        Ok(Self { database, writer, quick, readers, epoch, log: None, changes })
+        let writes = Arc::new(AtomicBool::new(true));
+        Ok(Self { database, writer, quick, readers, epoch, log: None, changes, writes })
     }
 
     /// Has what is taken away from somebody written down apart.
@@ -168,13 +174,13 @@ impl Store {
         self.changes.send_modify(|count| *count += 1);
     }
 
-    /// Whether the database answers.
+    /// Whether the database answers, and can be written if it could not be before.
     ///
     /// # Errors
     /// A [`StoreFault`] where it does not.
     pub(crate) async fn ping(&self) -> Result<(), StoreFault> {
         sqlx::query("SELECT 1").execute(&self.readers).await?;
-        Ok(())
+        if self.writes.load(Ordering::Relaxed) { Ok(()) } else { self.try_to_write().await }
     }
 
     /// Changes what is kept behind everybody's back.

@@ -1,6 +1,8 @@
 //! Proofs of possession that were used: each is good once.
 
-use model::{Digest, Timestamp};
+use std::sync::atomic::Ordering;
+
+use model::{CallId, Digest, Timestamp};
 use org_protocol::dpop::{PROOF_WINDOW, Proof};
 
 use super::{Store, StoreFault};
@@ -19,14 +21,28 @@ impl Store {
             return Ok(false);
         }
         let digest = Digest::of_parts(&[proof.thumbprint.as_bytes(), proof.jti.as_bytes()]);
-        let expires = proof.issued.plus(PROOF_WINDOW);
+        self.write_proof(digest, proof.issued.plus(PROOF_WINDOW)).await
+    }
+
+    /// Writes something down that is forgotten at once, to see whether that is possible.
+    ///
+    /// # Errors
+    /// A [`StoreFault`] where it is not.
+    pub(crate) async fn try_to_write(&self) -> Result<(), StoreFault> {
+        let never = Timestamp::from_seconds(0);
+        self.write_proof(Digest::of(CallId::new().to_string().as_bytes()), never).await.map(drop)
+    }
+
+    /// Writes a proof down. Each request of a device does, so that it is known from here whether the database can be written.
+    async fn write_proof(&self, digest: Digest, expires: Timestamp) -> Result<bool, StoreFault> {
         let inserted =
             sqlx::query("INSERT INTO proofs (digest, expires_at) VALUES ($1, $2) ON CONFLICT DO NOTHING")
                 .bind(digest.to_string())
                 .bind(expires.micros())
                 .execute(&self.quick)
-                .await?;
-        Ok(inserted.rows_affected() == 1)
+                .await;
+        self.writes.store(inserted.is_ok(), Ordering::Relaxed);
+        Ok(inserted?.rows_affected() == 1)
     }
 
     /// Forgets proofs that would be refused for their age anyway.

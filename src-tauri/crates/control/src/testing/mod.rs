@@ -5,6 +5,6 @@ mod org;
 mod provider;
 mod vault;
 
-pub use org::{ANALYST_SECRET, FINANCE_SECRET, Kept, ServedOrg};
+pub use org::{ANALYST_SECRET, FINANCE_SECRET, Kept, ServedOrg, start_simulated};
 pub use provider::{CLIENT_ID, StandInProvider, public_jwk, signed};
 pub use vault::StandInVault;

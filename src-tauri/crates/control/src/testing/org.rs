@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::serve::Listener;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use model::{Digest, Timestamp};
@@ -18,6 +19,7 @@ use url::Url;
 use super::{CLIENT_ID, StandInProvider};
 use crate::admin::{Answer, Ask, AskFault, Secret, ask};
 use crate::author::{Documents, RootPlan, SignPlan, check, new_root, sign};
+use crate::serve::start_at;
 use crate::store::Store;
 use crate::{
     Database, Filter, MasterKey, Published, RestorePlan, Restored, Running, ServeConfig, ServeFault, restore,
@@ -71,6 +73,8 @@ pub struct ServedOrg {
     /// Whom connectors' programs run as.
     commands_user: String,
     database: Database,
+    /// Where desktops find it, if that is somewhere else.
+    public_url: Option<Url>,
     /// What the database lives in, if it is no file.
     _kept: Option<Kept>,
 }
@@ -120,7 +124,8 @@ impl ServedOrg {
             Some((database, kept)) => (database, Some(kept)),
             None => (Database::Sqlite(dir.path().join("data/control.sqlite")), None),
         };
-        let running = serve(dir.path(), &database, otlp.clone(), &commands_user, 0).await;
+        let running =
+            serve(config(&dir.path().join("data"), &database, otlp.clone(), &commands_user, 0)).await;
         let published = BTreeMap::new();
         Self {
             dir,
@@ -132,7 +137,16 @@ impl ServedOrg {
             otlp,
             commands_user,
             database,
+            public_url: None,
             _kept: kept,
+        }
+    }
+
+    fn config(&self, port: u16) -> ServeConfig {
+        let data = self.dir.path().join("data");
+        ServeConfig {
+            public_url: self.public_url.clone(),
+            ..config(&data, &self.database, self.otlp.clone(), &self.commands_user, port)
         }
     }
 
@@ -146,11 +160,17 @@ impl ServedOrg {
     /// Ends the server and starts it again on the same data and port.
     #[must_use]
     pub async fn restart(mut self) -> Self {
-        let port = self.running.address.port();
+        let config = self.config(self.running.address.port());
         self.running.stop().await;
-        self.running =
-            serve(self.dir.path(), &self.database, self.otlp.clone(), &self.commands_user, port).await;
+        self.running = serve(config).await;
         self
+    }
+
+    /// The same, found by desktops at `public` from then on: something stands in front.
+    #[must_use]
+    pub async fn restart_behind(mut self, public: Url) -> Self {
+        self.public_url = Some(public);
+        self.restart().await
     }
 
     /// Saves what the database has, while it is served.
@@ -161,7 +181,7 @@ impl ServedOrg {
     /// Loses the database and begins again from a backup, on the same port.
     #[must_use]
     pub async fn restored(mut self, file: &Path) -> (Self, Restored) {
-        let port = self.running.address.port();
+        let config = self.config(self.running.address.port());
         self.running.stop().await;
         lose(&self.database).await;
         let plan = RestorePlan {
@@ -172,8 +192,7 @@ impl ServedOrg {
             without_revocations: false,
         };
         let restored = restore(&plan, os::SystemClock.now()).await.expect("restores");
-        self.running =
-            serve(self.dir.path(), &self.database, self.otlp.clone(), &self.commands_user, port).await;
+        self.running = serve(config).await;
         (self, restored)
     }
 
@@ -348,6 +367,26 @@ impl ServedOrg {
     }
 }
 
+/// Starts a control plane on a data directory of its own, in a network that is only simulated: `listener` is what desktops reach
+/// at `public_url`.
+///
+/// # Errors
+/// Why it does not start.
+pub async fn start_simulated<L: Listener<Addr: std::fmt::Debug>>(
+    data: &Path,
+    public_url: &Url,
+    listener: L,
+    clock: Arc<dyn os::Clock>,
+) -> Result<Running, ServeFault> {
+    let database = Database::Sqlite(data.join("control.sqlite"));
+    let simulated = ServeConfig {
+        public_url: Some(public_url.clone()),
+        metrics: None,
+        ..config(data, &database, None, &os::current_user().1, 0)
+    };
+    start_at(simulated, clock, async |address| Ok((listener, address))).await
+}
+
 async fn lose(database: &Database) {
     match database {
         Database::Sqlite(path) => std::fs::remove_file(path).expect("removes"),
@@ -359,14 +398,7 @@ async fn lose(database: &Database) {
     }
 }
 
-async fn serve(
-    data: &Path,
-    database: &Database,
-    otlp_url: Option<Url>,
-    commands_user: &str,
-    port: u16,
-) -> Running {
-    let config = config(&data.join("data"), database, otlp_url, commands_user, port);
+async fn serve(config: ServeConfig) -> Running {
     start(config, Arc::new(os::SystemClock)).await.expect("starts")
 }
 

@@ -8,7 +8,7 @@ use control::testing::ServedOrg;
 use model::{BoxFuture, DeviceId, Digest, Subject, Timestamp};
 use org::{Anchor, Applied, Fetched, IdToken, IdTokens, NoIdToken, Org, OrgFault, OrgParts, OrgSession};
 use org_protocol::{DeviceDescription, RootFingerprint, SESSION_FORMAT, SessionAnswer};
-use os::{Clock as _, SystemClock};
+use os::{Clock, SystemClock};
 use secrecy::SecretString;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
@@ -37,7 +37,8 @@ impl Desktop {
         let vault = vault(home.path(), &keychain).await;
         vault.hold_device_key(chip);
         let url = served.running.public_url.clone();
-        let org = client(home.path(), vault, id, url, Anchor::Pinned(served.fingerprint()));
+        let org =
+            client(home.path(), vault, id, url, Anchor::Pinned(served.fingerprint()), Arc::new(SystemClock));
         Self { home, keychain, id, org }
     }
 
@@ -51,6 +52,16 @@ impl Desktop {
         let keychain = MemoryKeychain::new();
         let id = DeviceId::new();
         let org = open(home.path(), &keychain, id, url, anchor).await;
+        Self { home, keychain, id, org }
+    }
+
+    /// A new desktop whose clock is somebody's own.
+    pub(crate) async fn with_clock(served: &ServedOrg, clock: Arc<dyn Clock>) -> Self {
+        let home = tempfile::tempdir().expect("a directory");
+        let (keychain, id) = (MemoryKeychain::new(), DeviceId::new());
+        let anchor = Anchor::Pinned(served.fingerprint());
+        let url = served.running.public_url.clone();
+        let org = client(home.path(), vault(home.path(), &keychain).await, id, url, anchor, clock);
         Self { home, keychain, id, org }
     }
 
@@ -103,14 +114,14 @@ impl Desktop {
 }
 
 async fn open(home: &Path, keychain: &MemoryKeychain, id: DeviceId, url: Url, anchor: Anchor) -> Org {
-    client(home, vault(home, keychain).await, id, url, anchor)
+    client(home, vault(home, keychain).await, id, url, anchor, Arc::new(SystemClock))
 }
 
 async fn vault(home: &Path, keychain: &MemoryKeychain) -> Vault {
     Vault::open(&home.join("vault"), Arc::new(keychain.clone()), Arc::new(SystemClock)).await
 }
 
-fn client(home: &Path, vault: Vault, id: DeviceId, url: Url, anchor: Anchor) -> Org {
+fn client(home: &Path, vault: Vault, id: DeviceId, url: Url, anchor: Anchor, clock: Arc<dyn Clock>) -> Org {
     Org::new(OrgParts {
         config_url: url,
         anchor,
@@ -123,7 +134,7 @@ fn client(home: &Path, vault: Vault, id: DeviceId, url: Url, anchor: Anchor) -> 
             content_formats: org_protocol::readable_formats(),
         },
         vault,
-        clock: Arc::new(SystemClock),
+        clock,
     })
     .expect("a client")
 }

@@ -73,7 +73,8 @@ fn hear(ear: Option<&Ear>, message: &[u8]) {
 
 pub(super) fn refused(fault: &OrgFault) -> BrokerFault {
     let advice = fault.advice();
-    let away = matches!(fault, OrgFault::NoSession | OrgFault::NotReached(_)) || fault.ends_session();
+    let away = matches!(fault, OrgFault::NoSession | OrgFault::NotReached(_) | OrgFault::Certificate(_))
+        || fault.ends_session();
     if away {
         BrokerFault::Unavailable(advice)
     } else if fault.before_effect() {

@@ -120,6 +120,15 @@ async fn first_met(org: &Org) -> Result<(String, Option<Candidate>), Advice> {
                 "Check the network connection, then start Deskgate again.",
             ))
         }
+        (None, Some(OrgFault::Certificate(why))) => Err(Advice::new(
+            NOT_MET,
+            format!(
+                "The server of your organisation, {}, does not answer as it should: its certificate is not believed, because {why}.",
+                shown(org)
+            ),
+            "Nothing was said to it. Deskgate has not met it before, so it does not know yet what you may do.",
+            "Check this computer's clock, and whether this network wants you to sign in first; then start Deskgate again. If that does not help, tell your IT department.",
+        )),
         (None, Some(fault)) => Err(fault.advice()),
         (None, None) => Err(OrgFault::NoSession.advice()),
     }

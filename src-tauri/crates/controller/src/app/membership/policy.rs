@@ -74,12 +74,14 @@ impl Follower {
             Ok(Fetched::New(candidate)) => self.consider(*candidate).await,
             Err(fault) => Err(fault.into()),
         };
-        let reached =
-            !matches!(&outcome, Err(Refused::Org(OrgFault::NotReached(_) | OrgFault::Unreachable(_))));
+        let is_silent =
+            matches!(&outcome, Err(Refused::Org(OrgFault::NotReached(_) | OrgFault::Unreachable(_))));
+        // Whoever shows a certificate that is not believed is somebody else.
+        let reached = !is_silent && !matches!(&outcome, Err(Refused::Org(OrgFault::Certificate(_))));
         let link = if reached { Link::Online } else { Link::Offline { since: self.tell.now() } };
         self.tell.event(Event::Link(link));
         match outcome {
-            Err(refused) if reached => self.refused(&refused),
+            Err(refused) if !is_silent => self.refused(&refused),
             // Where it does not answer, "offline" says so already.
             Ok(()) | Err(_) => {
                 self.lamp.show(self.rejected.clone());
