@@ -16,6 +16,7 @@ mod saml;
 mod shared_streams;
 mod static_host;
 mod stranger;
+mod traces;
 mod vouching;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -28,6 +28,7 @@ mod store;
 pub mod testing;
 #[cfg(test)]
 mod testing_org;
+mod trace;
 
 pub use credential::{OauthSpec, SourceSpec, VaultSpec};
 pub use keeping::{RestoreFault, RestorePlan, backup, restore};
@@ -40,3 +41,4 @@ pub use store::{
     BackupFault, Database, DatabaseFault, Device, EnrolmentToken, Filter, KnownPerson, LiveLease, Restored,
     Saved, StandingHalt, StoreFault, StoredCredential,
 };
+pub use trace::{TraceConfig, TraceConfigFault};

@@ -29,6 +29,7 @@ use crate::replicas;
 use crate::sealing::MasterKey;
 use crate::server::{Limits, Metrics, Plane, Refusals, Stopped, observe, router};
 use crate::store::{Database, Held, RevocationLog, Store, StoreFault};
+use crate::trace::{Export, TraceConfig, Traces};
 
 /// The file of what was taken away from somebody, in the data directory.
 pub(crate) const REVOCATIONS: &str = "revocations.jsonl";
@@ -63,6 +64,8 @@ pub struct ServeConfig {
     pub receipt_key: SigningKey,
     /// Where audit records are passed on to.
     pub otlp_url: Option<Url>,
+    /// Where traces are told; nowhere without it.
+    pub traces: Option<TraceConfig>,
     /// Where metrics are served, to whoever can connect: they name nobody. Nowhere without it.
     pub metrics: Option<SocketAddr>,
 }
@@ -145,6 +148,7 @@ pub struct Running {
     stop: watch::Sender<bool>,
     server: JoinHandle<()>,
     tasks: Vec<JoinHandle<()>>,
+    export: Option<Export>,
     journal: Journal,
     store: Store,
     own: DeviceId,
@@ -184,6 +188,14 @@ pub async fn start(config: ServeConfig, clock: Arc<dyn Clock>) -> Result<Running
     let op = Op::new(&public_url, TokenKey::of(&config.master_key));
     let own_tokens = op.own_metadata().map_err(ServeFault::OwnTokens)?;
     let receipt_key = config.receipt_key.public();
+    let counted = Metrics::default();
+    let (traces, export) = match config.traces {
+        Some(traces) => {
+            let (traces, export) = Export::begin(traces, own, counted.spans().clone())?;
+            (traces, Some(export))
+        }
+        None => (Traces::default(), None),
+    };
     let identity = Verifier::new()?.with_own(own_tokens);
     let http = identity.http().clone();
     let plane = Arc::new(Plane {
@@ -196,7 +208,8 @@ pub async fn start(config: ServeConfig, clock: Arc<dyn Clock>) -> Result<Running
         refusals: Refusals::default(),
         receipt_key: config.receipt_key,
         journal: journal.clone(),
-        metrics: Metrics::default(),
+        metrics: counted,
+        traces,
         limits: Limits::default(),
         own,
         broker: Broker::new(HttpClient::new()?, run_as, Arc::clone(&clock)),
@@ -228,6 +241,7 @@ pub async fn start(config: ServeConfig, clock: Arc<dyn Clock>) -> Result<Running
         stop,
         server,
         tasks,
+        export,
         journal,
         store,
         own,
@@ -319,6 +333,9 @@ impl Running {
         let _ = tokio::task::spawn_blocking(move || journal.close()).await;
         if let Err(fault) = self.store.leave(self.own).await {
             tracing::warn!(%fault, "others do not know that this control plane has ended");
+        }
+        if let Some(export) = self.export {
+            export.end().await;
         }
         self.store.close().await;
         self.held.release().await;

@@ -116,6 +116,24 @@ pub(crate) enum SourceFault {
     Nobody,
 }
 
+impl SourceFault {
+    /// In a word.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Self::Insecure(_) => "insecure",
+            Self::Spec(_) => "spec",
+            Self::Unreachable(_) => "unreachable",
+            Self::Refused(..) => "refused",
+            Self::Nothing(..) => "nothing",
+            Self::Unavailable(..) => "unavailable",
+            Self::NotWrapped(..) => "not_wrapped",
+            Self::NoField(..) => "no_field",
+            Self::Unreadable(..) => "unreadable",
+            Self::Nobody => "nobody",
+        }
+    }
+}
+
 /// A secret as its source gave it.
 pub(crate) struct Fetched {
     pub(crate) secret: SecretString,
@@ -201,6 +219,23 @@ impl SourceSpec {
                 .chain(&spec.revocation_url)
                 .find_map(insecure)
                 .map_or(Ok(()), Err),
+        }
+    }
+
+    /// Its kind, as it is stored.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Self::Vault(_) => "vault",
+            Self::ClientCredentials(_) => "client_credentials",
+            Self::TokenExchange(_) => "token_exchange",
+        }
+    }
+
+    /// The server that is asked.
+    pub(crate) fn address(&self) -> &Url {
+        match self {
+            Self::Vault(spec) => &spec.address,
+            Self::ClientCredentials(spec) | Self::TokenExchange(spec) => &spec.token_url,
         }
     }
 

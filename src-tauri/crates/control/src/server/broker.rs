@@ -21,6 +21,7 @@ use tokio::sync::mpsc;
 
 use super::{Fault, Plane, Shared};
 use crate::broker::{Asked, BrokerFault, Told};
+use crate::trace;
 
 pub(super) async fn call(
     State(plane): Shared,
@@ -125,7 +126,7 @@ struct Work(tokio::task::JoinHandle<Result<Answer, Fault>>);
 
 impl Work {
     fn begin(work: impl Future<Output = Result<Answer, Fault>> + Send + 'static) -> Self {
-        Self(tokio::spawn(work))
+        Self(tokio::spawn(trace::carried(work)))
     }
 }
 
