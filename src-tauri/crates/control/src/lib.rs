@@ -41,4 +41,4 @@ pub use store::{
     BackupFault, Database, DatabaseFault, Device, EnrolmentToken, Filter, KnownPerson, LiveLease, Restored,
     Saved, StandingHalt, StoreFault, StoredCredential,
 };
-pub use trace::{TraceConfig, TraceConfigFault};
+pub use trace::{Share, TraceConfig, TraceConfigFault};

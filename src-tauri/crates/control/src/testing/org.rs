@@ -113,7 +113,8 @@ impl ServedOrg {
 
     /// Published, with both accounts stored, and telling traces there.
     pub async fn traced(collector: &Url) -> Self {
-        let traces = TraceConfig { url: collector.clone(), headers: HeaderMap::new(), service: None };
+        let traces =
+            TraceConfig { url: collector.clone(), headers: HeaderMap::new(), service: None, share: None };
         let told = Collectors { records: None, traces: Some(traces) };
         Self::served_on(None, told, os::current_user().1).await.begun().await
     }

@@ -5,6 +5,8 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use percent_encoding::percent_decode_str;
 use url::Url;
 
+use super::Share;
+
 /// What the service is called where nobody says otherwise.
 const SERVICE: &str = "deskgate-control";
 /// Where traces go.
@@ -21,6 +23,8 @@ pub struct TraceConfig {
     pub headers: HeaderMap,
     /// The service's name; the one of `OTEL_RESOURCE_ATTRIBUTES` or our own without it.
     pub service: Option<String>,
+    /// How many of the traces are told; what the SDK reads of the environment without it.
+    pub share: Option<Share>,
 }
 
 /// Why traces cannot be told as it was asked for.
@@ -39,6 +43,9 @@ pub enum TraceConfigFault {
     /// Headers that are none. Their values may be secret, so they are not shown.
     #[error("{0} is no list of headers, such as api-key=secret,team=it")]
     Headers(&'static str),
+    /// No share.
+    #[error("OTEL_TRACES_SAMPLER_ARG is no share: it is a number from 0 to 1, such as 0.1")]
+    Share,
     /// A secret would go over an open line.
     #[error(
         "the traces' collector is given a secret, and is neither https nor on this machine: use https, or a collector on this machine"
@@ -82,7 +89,11 @@ impl TraceConfig {
         if has_secret && !crate::identity::is_trustworthy(&url) {
             return Err(TraceConfigFault::Insecure);
         }
-        Ok(Some(Self { url, headers, service: said("OTEL_SERVICE_NAME") }))
+        let argument = || said("OTEL_TRACES_SAMPLER_ARG").unwrap_or_else(|| "1".to_owned());
+        let share = is("OTEL_TRACES_SAMPLER", "traceidratio").then(argument);
+        let share =
+            share.map(|ratio| ratio.trim().parse().ok().and_then(Share::of).ok_or(TraceConfigFault::Share));
+        Ok(Some(Self { url, headers, service: said("OTEL_SERVICE_NAME"), share: share.transpose()? }))
     }
 
     /// The service's name, where nothing else names it.
@@ -156,6 +167,15 @@ mod tests {
         for bad in ["c:4318", "file:///x", "4318"] {
             assert!(matches!(read(&[(BASE, bad)]), Err(TraceConfigFault::Address(_))), "{bad}");
         }
+        let sampled = |share| {
+            read(&[
+                (BASE, "http://c"),
+                ("OTEL_TRACES_SAMPLER", "traceidratio"),
+                ("OTEL_TRACES_SAMPLER_ARG", share),
+            ])
+        };
+        assert_eq!(sampled("0.1").expect("is read").expect("one").share, Share::of(0.1));
+        assert!(matches!(sampled("10%"), Err(TraceConfigFault::Share)));
         let grpc = read(&[(BASE, "http://c:4317"), ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")]);
         assert!(grpc.is_err_and(|fault| fault.to_string().contains("4318")), "it is said what to do");
     }

@@ -79,8 +79,11 @@ impl Export {
             resource: ResourceAttributesWithSchema::from(&resource),
         };
         let queue = Queue { spans: sender, dropped: counts.dropped.clone() };
-        let provider =
-            SdkTracerProvider::builder().with_span_processor(queue).with_resource(resource).build();
+        let provider = SdkTracerProvider::builder().with_span_processor(queue).with_resource(resource);
+        let provider = match config.share {
+            Some(share) => provider.with_sampler(share).build(),
+            None => provider.build(),
+        };
         let traces = Traces::by(provider.tracer(env!("CARGO_PKG_NAME")));
         let sender = Sender { spans, ending: ended, post, counts, away: false };
         Ok((traces, Self { ending, task: tokio::spawn(sender.run()) }))

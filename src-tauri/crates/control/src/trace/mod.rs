@@ -7,9 +7,11 @@
 mod config;
 mod export;
 mod request;
+mod share;
 mod span;
 
 pub use config::{TraceConfig, TraceConfigFault};
 pub(crate) use export::{Counts, Export};
 pub(crate) use request::{answered, of_request, whose};
+pub use share::Share;
 pub(crate) use span::{Span, Traces, carried};

@@ -42,7 +42,7 @@ impl Log {
 
 fn begin(url: Url) -> (Traces, Export, Counts) {
     let counts = Counts::default();
-    let config = TraceConfig { url, headers: HeaderMap::new(), service: None };
+    let config = TraceConfig { url, headers: HeaderMap::new(), service: None, share: None };
     let (traces, export) = Export::begin(config, DeviceId::new(), counts.clone()).expect("begins");
     (traces, export, counts)
 }
