@@ -117,12 +117,11 @@ impl Plane {
         let not_leased = || LendFault::NotLeased(asked.connector.clone());
         let spec = content.connectors.get(&asked.connector).ok_or_else(not_leased)?;
         let CredentialSpec::Leased { seconds, .. } = &spec.credential else { return Err(not_leased()) };
-        let stored = self.store.credential(&asked.credential).await?.ok_or(LendFault::Secret(None))?;
         let now = self.clock.now();
         let mut lease = LiveLease {
             id: asked.renews.unwrap_or_else(LeaseId::new),
             credential: asked.credential.clone(),
-            version: stored.version,
+            version: 0,
             connector: asked.connector.clone(),
             server: asked.server.clone(),
             client_id: asked.client_id.clone(),
@@ -137,6 +136,9 @@ impl Plane {
             self.journal.event(record(AuditEvent::LeaseRefused, &lease)).await?;
             return Err(LendFault::Denied);
         }
+        // Looked up last: whoever may not use it does not learn whether it is there.
+        let stored = self.store.credential(&asked.credential).await?.ok_or(LendFault::Secret(None))?;
+        lease.version = stored.version;
         let renews = asked.renews.is_some();
         let whose = Assertion { subject: by.subject, by: &self.asserter, now };
         let lent = self.credentials.lent(lease.id, renews, &asked.credential, &stored, &whose).await;

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 /// What a person needs to know about a fault: what happened, what it means for them, and what to do.
 ///
 /// The texts hold no secret and no internal detail; those belong in the log.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Advice {
     /// A stable code for scripts and support, such as `keychain-locked`.

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 /// A user as the identity provider names them. The pair of issuer and subject identifies; all else describes.
 ///
 /// In personal mode the issuer is `local` and the subject is the operating system's user name.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Subject {
     /// The identity provider's issuer identifier (OpenID Connect Core 1.0, section 2), or `local`.

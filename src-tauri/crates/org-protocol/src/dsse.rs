@@ -16,6 +16,7 @@ use crate::key::{KeyId, PublicKey, SigningKey};
 pub const MOST_SIGNATURES: usize = 32;
 
 /// A payload with its signatures, as JSON has it.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Envelope {
     /// What the payload is.
@@ -28,6 +29,7 @@ pub struct Envelope {
 }
 
 /// One signature.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EnvelopeSignature {
     /// A hint at the key, which nothing is decided by.

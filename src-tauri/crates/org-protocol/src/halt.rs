@@ -16,6 +16,7 @@ pub const HALTED: &str = "halted";
 pub const HALT_REASON_LIMIT: usize = 240;
 
 /// Everything that is stopped, as far as it concerns whoever is told.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Halts {
     /// The format version: [`HALT_FORMAT`].
@@ -25,6 +26,7 @@ pub struct Halts {
 }
 
 /// One thing that is stopped until an administrator lifts it.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Halt {
     /// Counts the halts of the organisation. Records name it as the rule `halt:<id>`.
@@ -43,6 +45,7 @@ pub struct Halt {
 }
 
 /// What is stopped.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum HaltTarget {

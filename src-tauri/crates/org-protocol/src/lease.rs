@@ -23,10 +23,12 @@ pub const LEASE_INFO: &[u8] = b"deskgate/lease/v1";
 pub const LONGEST_LEASE: Duration = Duration::from_secs(3600);
 
 /// Asks for a lease, or for more time of one. Proved with the device key, to which the secret is sealed.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LeaseRequest {
     /// The format version: [`LEASE_FORMAT`].
+    #[cfg_attr(feature = "schema", schemars(extend("enum" = [1])))]
     pub format: u32,
     /// The connector that is to hold the secret.
     pub connector: ConnectorId,

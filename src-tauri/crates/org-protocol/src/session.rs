@@ -26,6 +26,7 @@ pub const DEVICE_SUSPENDED: &str = "device-suspended";
 pub const DEVICE_REVOKED: &str = "device-revoked";
 
 /// The random half of a session nonce: 32 bytes, written in base64url.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(with = "String", extend("pattern" = "^[A-Za-z0-9_-]{43}$")))]
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub struct NonceSeed([u8; 32]);
@@ -85,10 +86,12 @@ impl std::fmt::Debug for NonceSeed {
 }
 
 /// Asks to know a device. Proved with the device key; enrolling the same key again changes nothing.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EnrolRequest {
     /// The format version: [`SESSION_FORMAT`].
+    #[cfg_attr(feature = "schema", schemars(extend("enum" = [1])))]
     pub format: u32,
     /// The ID token of the person who enrols it, with the nonce that binds the device key.
     pub id_token: String,
@@ -107,6 +110,7 @@ pub struct EnrolRequest {
 }
 
 /// What keeps a device's key. Told by the device and shown to administrators; nothing is decided by it.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum KeyProtection {
@@ -133,6 +137,7 @@ impl KeyProtection {
 }
 
 /// How a device describes itself. Shown to administrators; nothing that anybody may do is decided by it.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DeviceDescription {
@@ -153,6 +158,7 @@ fn first_format() -> BTreeSet<u32> {
 }
 
 /// The device is known.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EnrolAnswer {
     /// The format version: [`SESSION_FORMAT`].
@@ -165,10 +171,12 @@ pub struct EnrolAnswer {
 ///
 /// Providers may leave the nonce out of an ID token that they issue on a refresh (OpenID Connect Core 1.0, section
 /// 12.2); such a token renews a session that the same device holds for the same person, and opens none.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SessionRequest {
     /// The format version: [`SESSION_FORMAT`].
+    #[cfg_attr(feature = "schema", schemars(extend("enum" = [1])))]
     pub format: u32,
     /// The person's ID token.
     pub id_token: String,
@@ -188,6 +196,7 @@ pub struct SessionRequest {
 }
 
 /// A session. The token is bound to the device key and of no use without it.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SessionAnswer {
     /// The format version: [`SESSION_FORMAT`].

@@ -16,6 +16,7 @@ pub const BATCH_RECORDS: usize = 1000;
 pub const BATCH_BYTES: usize = 4 * 1024 * 1024;
 
 /// Why a batch was not stored. Says how far the chain is stored, so that the device goes on from there.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UploadRefused {
     /// A stable code and words for a person.

@@ -1,6 +1,6 @@
 //! Debian's PostgreSQL, in a cluster of its own.
 
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 use tempfile::TempDir;
 
-use crate::place::on_path;
+use crate::place::{on_path, tools};
 use crate::{PeerFault, Process, Spec, free_port};
 
 /// Who may do everything in a cluster, and the password.
@@ -34,20 +34,7 @@ impl Cluster {
         let folder = tempfile::Builder::new().prefix("deskgate-postgres-").tempdir()?;
         let account = Account::usable()?;
         let data = account.own_folder(folder.path(), "data")?;
-        let superuser_password = folder.path().join("password");
-        std::fs::write(&superuser_password, OWNER.1)?;
-        std::fs::set_permissions(&superuser_password, std::fs::Permissions::from_mode(0o644))?;
-        let initdb = account
-            .command(&programs.join("initdb"))
-            .args(["--auth=scram-sha-256", "--username=owner", "--encoding=UTF8", "--locale=C", "--no-sync"])
-            .arg(format!("--pwfile={}", superuser_password.display()))
-            .arg("--pgdata")
-            .arg(&data)
-            .current_dir("/")
-            .output()?;
-        if !initdb.status.success() {
-            return Err(PeerFault::answer("initdb", String::from_utf8_lossy(&initdb.stderr)));
-        }
+        copy(&pattern(&account, &programs)?, &data)?;
         let (process, port) = serve(&account, &programs, &data).await?;
         Ok(Self { process, port, programs, _folder: folder })
     }
@@ -77,6 +64,52 @@ impl Cluster {
             Err(PeerFault::answer("warehouse", String::from_utf8_lossy(&output.stderr).trim()))
         }
     }
+}
+
+/// A fresh cluster that is never started, for all others to be copied from: making one takes longer than all else.
+fn pattern(account: &Account, programs: &Path) -> Result<PathBuf, PeerFault> {
+    let initdb = programs.join("initdb");
+    let made = std::fs::metadata(&initdb)?;
+    let pattern = tools().join(format!("postgres-{}-{}", made.len(), made.mtime()));
+    if pattern.is_dir() {
+        return Ok(pattern);
+    }
+    let folder = tempfile::Builder::new().prefix("deskgate-postgres-").tempdir()?;
+    let data = account.own_folder(folder.path(), "data")?;
+    let superuser_password = folder.path().join("password");
+    std::fs::write(&superuser_password, OWNER.1)?;
+    std::fs::set_permissions(&superuser_password, std::fs::Permissions::from_mode(0o644))?;
+    let initdb = account
+        .command(&initdb)
+        .args(["--auth=scram-sha-256", "--username=owner", "--encoding=UTF8", "--locale=C", "--no-sync"])
+        .arg(format!("--pwfile={}", superuser_password.display()))
+        .arg("--pgdata")
+        .arg(&data)
+        .current_dir("/")
+        .output()?;
+    if !initdb.status.success() {
+        return Err(PeerFault::answer("initdb", String::from_utf8_lossy(&initdb.stderr)));
+    }
+    let beside = tempfile::Builder::new().prefix("postgres-").tempdir_in(tools())?;
+    copy(&data, &beside.path().join("data"))?;
+    // Of those who made one at once, the first has its way.
+    match std::fs::rename(beside.path().join("data"), &pattern) {
+        Err(fault) if !pattern.is_dir() => Err(fault.into()),
+        _ => Ok(pattern),
+    }
+}
+
+/// Copies a folder with its owners.
+fn copy(from: &Path, to: &Path) -> Result<(), PeerFault> {
+    let copied = Command::new("cp")
+        .args(["--archive", "--no-target-directory", "--reflink=auto"])
+        .arg(from)
+        .arg(to)
+        .output()?;
+    if !copied.status.success() {
+        return Err(PeerFault::answer("cp", String::from_utf8_lossy(&copied.stderr)));
+    }
+    Ok(())
 }
 
 /// Starts the server; tries another port when the first was taken in the meantime.

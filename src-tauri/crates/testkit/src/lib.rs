@@ -55,7 +55,7 @@ pub use database::Database;
 pub use desktop::Desktop;
 pub use driver::Driver;
 pub use fault::PeerFault;
-pub use fuzzer::send_nonsense;
+pub use fuzzer::{Caller, Insider, Nonsense, send_nonsense};
 pub use gateway::{Connected, Gateway, Setup};
 pub use idp::{Client, Employee, Idp, IdpSettings, ServiceClient, ServiceProof};
 pub use injector::Injector;

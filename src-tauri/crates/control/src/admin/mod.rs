@@ -17,6 +17,7 @@ use std::collections::BTreeMap;
 
 use model::{Advice, ConnectorId, CredentialId, DeviceId, LeaseId};
 use org_protocol::HaltTarget;
+use schemars::JsonSchema;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 
@@ -34,7 +35,7 @@ pub use verify::{ChainVerdict, Verdict};
 pub(crate) const REQUEST_LIMIT: u64 = 96 * 1024 * 1024;
 
 /// What an administrator asks for.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(JsonSchema, Debug, Serialize, Deserialize)]
 #[serde(tag = "ask", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Ask {
     /// Publishes documents, by their path below the configuration URL.
@@ -290,6 +291,8 @@ pub(crate) enum Reply {
 }
 
 /// A secret on its way over the local socket. Never printed.
+#[derive(JsonSchema)]
+#[schemars(with = "String", extend("format" = "password"))]
 #[derive(Clone)]
 pub struct Secret(pub SecretString);
 

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use model::{Subject, Timestamp};
 use org_protocol::{AdministratorRole, NonceSeed};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
@@ -17,7 +18,7 @@ pub(crate) const SESSION_PATH: &str = "v1/admin/session";
 pub(crate) const ACT_PATH: &str = "v1/admin/act";
 
 /// How administrators sign in. All of it is in the bundle, which every desktop reads.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(JsonSchema, Debug, Serialize, Deserialize)]
 pub(crate) struct SignInWay {
     /// The format version: [`ADMIN_FORMAT`].
     pub(crate) format: u32,
@@ -33,10 +34,11 @@ pub(crate) struct SignInWay {
 }
 
 /// Opens a session. Proved with the key that it is bound to (RFC 9449).
-#[derive(Serialize, Deserialize)]
+#[derive(JsonSchema, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct OpenSession {
     /// The format version: [`ADMIN_FORMAT`].
+    #[schemars(extend("enum" = [1]))]
     pub(crate) format: u32,
     /// An ID token with the nonce that binds the key.
     pub(crate) id_token: String,
@@ -48,7 +50,7 @@ pub(crate) struct OpenSession {
 }
 
 /// A session.
-#[derive(Serialize, Deserialize)]
+#[derive(JsonSchema, Serialize, Deserialize)]
 pub(crate) struct SessionOpened {
     /// The format version: [`ADMIN_FORMAT`].
     pub(crate) format: u32,

@@ -37,6 +37,7 @@ pub(crate) use pin::tool_name;
 pub use pin::{PinFault, Pinned, pin};
 pub use rollback::{Rollback, RollbackFault, Signing, in_every_format, rollback};
 pub use root::{RootPlan, RootSummary, add_signature, describe_root, new_root};
+pub(crate) use schema::plain_descriptions;
 pub use schema::{schemas, write_schemas};
 pub use sign::{Documents, SignFault, SignPlan, sign};
 pub(crate) use sign::{MANIFEST_PATH, bundle_path, read_manifest, root_path};

@@ -41,12 +41,12 @@ fn schema<T: schemars::JsonSchema>(title: &str) -> Value {
     let mut schema: Schema = SchemaSettings::draft07().into_generator().into_root_schema_for::<T>();
     schema.insert("title".to_owned(), title.into());
     let mut schema = schema.to_value();
-    plain(&mut schema);
+    plain_descriptions(&mut schema);
     schema
 }
 
 /// Descriptions come from the code's own, where names are links.
-fn plain(schema: &mut Value) {
+pub(crate) fn plain_descriptions(schema: &mut Value) {
     match schema {
         Value::Object(entries) => {
             for (key, value) in entries.iter_mut() {
@@ -57,11 +57,11 @@ fn plain(schema: &mut Value) {
                     | Value::Array(_)
                     | Value::Null
                     | Value::Bool(_)
-                    | Value::Number(_) => plain(value),
+                    | Value::Number(_) => plain_descriptions(value),
                 }
             }
         }
-        Value::Array(entries) => entries.iter_mut().for_each(plain),
+        Value::Array(entries) => entries.iter_mut().for_each(plain_descriptions),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use model::BoxFuture;
+use schemars::JsonSchema;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use url::Url;
@@ -14,7 +15,7 @@ use crate::assertion::Assertion;
 pub(crate) const SOURCE_FORMAT: u32 = 1;
 
 /// Where a secret comes from, as IT says it. What opens the source (its token, its client secret) is stored sealed beside it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(JsonSchema, Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum SourceSpec {
     /// Vault or OpenBao, over its HTTP API.
@@ -26,7 +27,7 @@ pub enum SourceSpec {
 }
 
 /// A path at Vault or OpenBao.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(JsonSchema, Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct VaultSpec {
     /// The server, such as `https://vault.example:8200/`.
@@ -44,7 +45,7 @@ pub struct VaultSpec {
 }
 
 /// A token at an authorization server. What opens it is the client's secret.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(JsonSchema, Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OauthSpec {
     /// Its token endpoint.

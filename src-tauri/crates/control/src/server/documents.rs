@@ -73,12 +73,12 @@ pub(super) async fn client(State(plane): Shared) -> Result<Json<Value>, Fault> {
     })))
 }
 
-/// `GET /healthz`: whether database and journal work.
 /// The keys of assertions about people.
 pub(super) async fn assertion_keys(State(plane): Shared) -> Json<Value> {
     Json(plane.asserter.keys())
 }
 
+/// `GET /healthz`: whether database and journal work.
 pub(super) async fn health(State(plane): Shared) -> Response {
     let journal = match &*plane.journal.health().borrow() {
         ::audit::Health::Writing => "ok",

@@ -1,139 +1,28 @@
 //! `GET /openapi.json`: what the server answers to, for people and tools (OpenAPI 3.1).
 //!
-//! The bodies of desktops' requests are `org_protocol`'s to define; here stands where they go, how they are proved and what may come back.
+//! What messages hold is told by the types that read and write them: ours in `org_protocol` and `admin`.
+
+mod operations;
 
 use axum::Json;
 use axum::extract::State;
+use model::Advice;
+use schemars::generate::SchemaSettings;
+use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
+use self::operations::{Body, OPERATIONS, Operation, Proof};
 use super::Shared;
+use crate::author::plain_descriptions;
 
-/// How a request shows who makes it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Proof {
-    /// Not at all.
-    None,
-    /// By a proof of the device's key (RFC 9449), without a session.
-    Key,
-    /// By a session's token that is bound to the key.
-    Session,
+/// What a refusal says.
+#[derive(JsonSchema)]
+#[schemars(rename = "Refusal")]
+struct Refusal {
+    /// Why, with a stable code.
+    #[expect(dead_code, reason = "what is written is Fault's; this tells its form")]
+    error: Advice,
 }
-
-/// One thing that can be asked.
-#[derive(Debug, Clone, Copy)]
-struct Operation {
-    method: &'static str,
-    path: &'static str,
-    summary: &'static str,
-    proof: Proof,
-    /// The media type of the request's body, where it has one.
-    body: Option<&'static str>,
-    /// The media type of a good answer.
-    answer: &'static str,
-}
-
-const fn operation(
-    method: &'static str,
-    path: &'static str,
-    summary: &'static str,
-    proof: Proof,
-    body: Option<&'static str>,
-    answer: &'static str,
-) -> Operation {
-    Operation { method, path, summary, proof, body, answer }
-}
-
-const JSON: &str = "application/json";
-const FORM: &str = "application/x-www-form-urlencoded";
-
-/// Every route of the server.
-const OPERATIONS: &[Operation] = &[
-    operation("get", "/healthz", "Whether database and journal work", Proof::None, None, JSON),
-    operation("get", "/readyz", "Whether requests should come here", Proof::None, None, JSON),
-    operation("get", "/openapi.json", "This description", Proof::None, None, JSON),
-    operation("get", "/.well-known/deskgate", "Where the organisation is found", Proof::None, None, JSON),
-    operation(
-        "get",
-        "/deskgate/client.json",
-        "Deskgate's client identifier metadata",
-        Proof::None,
-        None,
-        JSON,
-    ),
-    operation(
-        "get",
-        "/v1/assertions/keys.json",
-        "The keys of assertions to connectors",
-        Proof::None,
-        None,
-        JSON,
-    ),
-    operation("get", "/v1/manifest.json", "The signed manifest", Proof::None, None, JSON),
-    operation("get", "/v1/root/{name}", "A signed root document", Proof::None, None, JSON),
-    operation("get", "/v1/bundles/{name}", "A signed bundle, by its digest", Proof::None, None, JSON),
-    operation("post", "/v1/enrol", "Enrols a device", Proof::Key, Some(JSON), JSON),
-    operation("post", "/v1/session", "Opens or renews a session", Proof::Key, Some(JSON), JSON),
-    operation("delete", "/v1/session", "Signs out", Proof::Session, None, JSON),
-    operation(
-        "get",
-        "/v1/events",
-        "What the device is told, as it happens",
-        Proof::Session,
-        None,
-        "text/event-stream",
-    ),
-    operation("get", "/v1/halts", "What is stopped of what concerns the device", Proof::Session, None, JSON),
-    operation("post", "/v1/leases", "Borrows a shared credential", Proof::Session, Some(JSON), JSON),
-    operation(
-        "post",
-        "/v1/audit",
-        "Delivers audit records",
-        Proof::Session,
-        Some("application/x-ndjson"),
-        JSON,
-    ),
-    operation(
-        "post",
-        "/v1/broker/{connector}/mcp",
-        "Makes a call with a shared credential",
-        Proof::Session,
-        Some(JSON),
-        JSON,
-    ),
-    operation(
-        "get",
-        "/.well-known/openid-configuration",
-        "The OpenID provider's metadata",
-        Proof::None,
-        None,
-        JSON,
-    ),
-    operation("get", "/v1/oidc/keys.json", "The OpenID provider's keys", Proof::None, None, JSON),
-    operation("get", "/v1/oidc/authorize", "Begins a sign-in by SAML", Proof::None, None, "text/html"),
-    operation("post", "/v1/oidc/token", "Redeems a code or a refresh token", Proof::None, Some(FORM), JSON),
-    operation("post", "/v1/oidc/revoke", "Ends a sign-in", Proof::None, Some(FORM), JSON),
-    operation(
-        "post",
-        "/v1/oidc/backchannel-logout",
-        "The identity provider ends sign-ins",
-        Proof::None,
-        Some(FORM),
-        JSON,
-    ),
-    operation(
-        "get",
-        "/v1/saml/metadata",
-        "The service provider's metadata",
-        Proof::None,
-        None,
-        "application/samlmetadata+xml",
-    ),
-    operation("post", "/v1/saml/acs", "The identity provider's answer", Proof::None, Some(FORM), "text/html"),
-    operation("get", "/v1/admin/sign-in", "How administrators sign in", Proof::None, None, JSON),
-    operation("post", "/v1/admin/session", "Opens an administrator's session", Proof::Key, Some(JSON), JSON),
-    operation("delete", "/v1/admin/session", "Ends it", Proof::Session, None, JSON),
-    operation("post", "/v1/admin/act", "Does what an administrator asks", Proof::Session, Some(JSON), JSON),
-];
 
 /// The description of the server at its public URL.
 pub(super) async fn openapi(State(plane): Shared) -> Json<Value> {
@@ -141,11 +30,18 @@ pub(super) async fn openapi(State(plane): Shared) -> Json<Value> {
 }
 
 fn description(url: &str) -> Value {
+    let settings = SchemaSettings::draft2020_12().with(|settings| {
+        settings.definitions_path = "/components/schemas".into();
+        settings.meta_schema = None;
+    });
+    let mut generator = settings.into_generator();
     let mut paths = Map::new();
     for operation in OPERATIONS {
         let path = paths.entry(operation.path).or_insert_with(|| json!({}));
-        path[operation.method] = described(operation);
+        path[operation.method] = described(operation, &mut generator);
     }
+    let mut schemas = Value::Object(generator.take_definitions(true));
+    plain_descriptions(&mut schemas);
     json!({
         "openapi": "3.1.0",
         "info": {
@@ -157,33 +53,45 @@ fn description(url: &str) -> Value {
         "paths": paths,
         "components": {
             "securitySchemes": {
-                "key": {"type": "apiKey", "in": "header", "name": "DPoP", "description": "A proof of possession of the device's key (RFC 9449), good once."},
-                "session": {"type": "http", "scheme": "DPoP", "description": "A session's token, together with such a proof."},
+                "key": {"type": "apiKey", "in": "header", "name": "DPoP", "description": "A proof of possession of a key (RFC 9449), good once."},
+                "session": {"type": "http", "scheme": "DPoP", "description": "The token of a device's session, together with such a proof."},
+                "administration": {"type": "http", "scheme": "DPoP", "description": "The token of an administrator's session, together with such a proof."},
             },
-            "schemas": {"Refusal": refusal()},
+            "schemas": schemas,
         },
     })
 }
 
-fn described(operation: &Operation) -> Value {
-    let good = json!({"description": "Done", "content": {(operation.answer): {}}});
-    let refused = json!({"description": "Refused, and why", "content": {(JSON): {"schema": {"$ref": "#/components/schemas/Refusal"}}}});
+fn described(operation: &Operation, generator: &mut SchemaGenerator) -> Value {
+    let refusal = Body { media: "application/json", holds: Some(SchemaGenerator::subschema_for::<Refusal>) };
+    let refused = json!({"description": "Refused, and why", "content": content(refusal, generator)});
+    let mut good = json!({"description": "Done"});
+    if let Some(body) = operation.gives {
+        good["content"] = content(body, generator);
+    }
     let mut described = json!({
         "summary": operation.summary,
         "operationId": format!("{}{}", operation.method, operation.path.replace(['/', '{', '}', '.'], "_")),
-        "responses": {"200": good, "4XX": refused, "503": refused},
+        "responses": {"2XX": good, "3XX": {"description": "Goes on elsewhere, or is known already"}, "4XX": refused, "503": refused},
         "security": security(operation.proof),
     });
-    if let Some(kind) = operation.body {
-        described["requestBody"] = json!({"required": true, "content": {kind: {}}});
+    if let Some(body) = operation.conflict {
+        described["responses"]["409"] =
+            json!({"description": "Refused, and why", "content": content(body, generator)});
     }
-    let names: Vec<Value> = parameters(operation.path)
-        .map(|name| json!({"name": name, "in": "path", "required": true, "schema": {"type": "string"}}))
-        .collect();
-    if !names.is_empty() {
-        described["parameters"] = names.into();
+    if let Some(body) = operation.takes {
+        described["requestBody"] = json!({"required": true, "content": content(body, generator)});
+    }
+    let parameters: Vec<Value> = parameters(operation).collect();
+    if !parameters.is_empty() {
+        described["parameters"] = parameters.into();
     }
     described
+}
+
+fn content(body: Body, generator: &mut SchemaGenerator) -> Value {
+    let schema = body.holds.map(|holds| holds(generator).to_value());
+    json!({(body.media): schema.map_or_else(|| json!({}), |schema| json!({"schema": schema}))})
 }
 
 fn security(proof: Proof) -> Value {
@@ -191,30 +99,20 @@ fn security(proof: Proof) -> Value {
         Proof::None => json!([]),
         Proof::Key => json!([{"key": []}]),
         Proof::Session => json!([{"key": [], "session": []}]),
+        Proof::Administrator => json!([{"key": [], "administration": []}]),
     }
 }
 
-fn parameters(path: &str) -> impl Iterator<Item = &str> {
-    path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
-}
-
-/// What a refusal says (`model::Advice`).
-fn refusal() -> Value {
-    let text = |what: &str| json!({"type": "string", "description": what});
-    json!({
-        "type": "object",
-        "required": ["error"],
-        "properties": {"error": {
-            "type": "object",
-            "required": ["code", "happened"],
-            "properties": {
-                "code": text("Stable, for programs"),
-                "happened": text("What happened"),
-                "means": text("What it means"),
-                "todo": text("What to do"),
-            },
-        }},
-    })
+fn parameters(operation: &Operation) -> impl Iterator<Item = Value> {
+    let in_path = operation.path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
+    let text = json!({"type": "string"});
+    let path = in_path
+        .map(|name| json!({"name": name, "in": "path", "required": true, "schema": {"type": "string"}}));
+    let headers = operation.headers.iter().map(
+        |(required, name, what)| json!({"name": name, "in": "header", "required": required, "description": what, "schema": {"type": "string"}}),
+    );
+    let query = operation.query.iter().map(move |name| json!({"name": name, "in": "query", "schema": text}));
+    path.chain(headers).chain(query)
 }
 
 #[cfg(test)]
@@ -234,5 +132,17 @@ mod tests {
             .map(|it| description["paths"][it.path][it.method]["operationId"].to_string())
             .collect();
         assert_eq!(ids.len(), OPERATIONS.len(), "each has an id of its own");
+    }
+
+    #[test]
+    fn what_is_referred_to_is_there() {
+        let description = description("https://control.example/");
+        let text = description.to_string();
+        let mut named = text.split("\"$ref\":\"#").skip(1).filter_map(|rest| rest.split('"').next());
+        let first = named.next().expect("something is referred to");
+        for pointer in named.chain([first]) {
+            assert!(description.pointer(pointer).is_some(), "{pointer}");
+        }
+        assert!(description["components"]["schemas"]["Ask"].to_string().contains("put_credential"));
     }
 }

@@ -42,7 +42,9 @@ pub(crate) struct StoredLine {
 }
 
 /// Which records are wanted. What is absent does not restrict.
-#[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[derive(
+    schemars::JsonSchema, Debug, Clone, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize,
+)]
 pub struct Filter {
     /// Records of calls that used this credential: a shared one such as `warehouse-analyst`, or an account of the people's own
     /// as records name it, such as `user:shared-inbox`.

@@ -18,27 +18,27 @@ device_admin = ["helpdesk"]
 "#;
 
 /// An organisation that has administrators.
-async fn org() -> Org {
+pub(crate) async fn org() -> Org {
     let mut org = served().await;
     org.publish(with_roles).await.expect("publishes");
     org
 }
 
-fn with_roles(folder: &Path) {
+pub(crate) fn with_roles(folder: &Path) {
     let file = folder.join("org.toml");
     let text = std::fs::read_to_string(&file).expect("reads");
     std::fs::write(file, format!("{text}{ROLES}")).expect("writes");
 }
 
 /// The key that an administrator's computer made, and what it does with it.
-struct Admin<'o>(Device<'o>);
+pub(crate) struct Admin<'o>(pub(crate) Device<'o>);
 
 impl<'o> Admin<'o> {
     fn new(org: &'o Org) -> Self {
         Self(Device::new(org))
     }
 
-    async fn signed_in(org: &'o Org, user: &str, groups: &[&str]) -> Self {
+    pub(crate) async fn signed_in(org: &'o Org, user: &str, groups: &[&str]) -> Self {
         let mut admin = Self::new(org);
         let token = admin.id_token(user, groups, now().seconds());
         admin.open(&token).await.expect("opens a session");

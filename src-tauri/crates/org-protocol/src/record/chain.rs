@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::{ChainLink, GENESIS, LineFault};
 
 /// The end of a chain. `seq` 0 with [`GENESIS`] stands before an epoch's first record.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Head {
