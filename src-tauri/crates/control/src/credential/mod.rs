@@ -23,8 +23,8 @@ use crate::sealing::{MasterKey, Opened, SealFault};
 use crate::store::SealedCredential;
 use crate::trace::{Span, whose};
 
+pub use source::{AppRole, OauthSpec, SourceSpec, VaultSpec};
 use source::{Fetched, Hold, Source};
-pub use source::{OauthSpec, SourceSpec, VaultSpec};
 pub(crate) use source::{SOURCE_FORMAT, SourceFault, StoredSource};
 
 /// What was fetched is not used in its last moments: a call takes its time.
@@ -138,7 +138,11 @@ impl Credentials {
             }
         }
         let span = fetching(&stored.spec);
-        let source: Arc<dyn Source> = source::open(*stored, &self.http)?.into();
+        // Whoever is signed in there stays so.
+        let source: Arc<dyn Source> = match slot.as_ref() {
+            Some(kept) => Arc::clone(&kept.source),
+            None => source::open(*stored, &self.http, &self.clock)?.into(),
+        };
         let fetched = asked(&span, source.fetch(Some(whose))).await?;
         let before = slot.take();
         let generation = self.generation(before.as_ref(), &fetched);
@@ -153,9 +157,19 @@ impl Credentials {
 
     /// Fetches a secret without using it: whether it is to be had.
     pub(crate) async fn tried(&self, stored: StoredSource) -> Result<Trial, SourceFault> {
-        let source: Arc<dyn Source> = source::open(stored, &self.http)?.into();
+        let source: Arc<dyn Source> = source::open(stored, &self.http, &self.clock)?.into();
         let Fetched { secret, hold, .. } = source.fetch(None).await?;
         Ok(Trial { secret, source, hold })
+    }
+
+    /// Takes what opens a source out of its wrapping, where it came in one: that works once.
+    pub(crate) async fn taken_out(
+        &self,
+        spec: SourceSpec,
+        key: SecretString,
+    ) -> Result<(SourceSpec, SecretString), SourceFault> {
+        let taken_out = source::taken_out(spec, key, &self.http, &self.clock);
+        tokio::time::timeout(WITHIN, taken_out).await.unwrap_or_else(|_| Err(slow()))
     }
 
     /// A secret of its own for a lease, where its source gives such.
@@ -175,7 +189,7 @@ impl Credentials {
             return self.renewed(lease, whose).await;
         }
         let span = fetching(&stored.spec);
-        let source: Arc<dyn Source> = source::open(*stored, &self.http)?.into();
+        let source: Arc<dyn Source> = source::open(*stored, &self.http, &self.clock)?.into();
         let Fetched { secret, life, hold, .. } = asked(&span, source.fetch(Some(whose))).await?;
         let life = life.map(capped);
         let lent = Lent { secret: secret.clone(), life };

@@ -61,6 +61,7 @@ impl StandInVault {
             namespace: None,
             template: template.to_owned(),
             wrapped: false,
+            approle: None,
         })
     }
 

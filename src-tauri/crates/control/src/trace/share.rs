@@ -1,15 +1,12 @@
 //! Telling a share of the traces. The SDK's own sampler looks at the bits of an id in which a call's id, which its trace has, is never
 //! evenly spread.
 
-use opentelemetry::Context;
-use opentelemetry::KeyValue;
-use opentelemetry::trace::{
-    Link, SamplingDecision, SamplingResult, SpanKind, TraceContextExt as _, TraceId, TraceState,
-};
-use opentelemetry_sdk::trace::ShouldSample;
+use opentelemetry::trace::{Link, SpanKind, TraceContextExt as _, TraceId, TraceState};
+use opentelemetry::{Context, KeyValue};
+use opentelemetry_sdk::trace::{SamplingDecision, SamplingResult, ShouldSample};
 
-/// How many of an id's bits are random (W3C Trace Context Level 2, "Random Trace ID Flag"): the last ones.
-const RANDOM_BITS: u32 = 56;
+/// How many of an id's bits are random for each call: the last ones. Before them is a count within the millisecond (RFC 9562, section 6.2).
+const RANDOM_BITS: u32 = 32;
 
 /// The share of the traces that is told; the same ones everywhere where the share is the same.
 #[derive(Debug, Clone, Copy, PartialEq)]
