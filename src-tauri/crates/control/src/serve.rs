@@ -29,7 +29,7 @@ use crate::replicas;
 use crate::sealing::MasterKey;
 use crate::server::{Limits, Metrics, Plane, Refusals, Stopped, observe, router};
 use crate::store::{Database, Held, RevocationLog, Store, StoreFault};
-use crate::trace::{Export, TraceConfig, Traces};
+use crate::trace::{Export, TraceConfig};
 
 /// The file of what was taken away from somebody, in the data directory.
 pub(crate) const REVOCATIONS: &str = "revocations.jsonl";
@@ -186,20 +186,13 @@ pub async fn start(config: ServeConfig, clock: Arc<dyn Clock>) -> Result<Running
     let (stop, stopping) = watch::channel(false);
     let collector = config.otlp_url.clone().map(Collector::new).transpose()?;
     let op = Op::new(&public_url, TokenKey::of(&config.master_key));
-    let own_tokens = op.own_metadata().map_err(ServeFault::OwnTokens)?;
-    let receipt_key = config.receipt_key.public();
     let counted = Metrics::default();
-    let (traces, export) = match config.traces {
-        Some(traces) => {
-            let (traces, export) = Export::begin(traces, own, counted.spans().clone())?;
-            (traces, Some(export))
-        }
-        None => (Traces::default(), None),
-    };
-    let identity = Verifier::new()?.with_own(own_tokens);
+    let (traces, export) = Export::begin(config.traces, own, counted.spans())?;
+    let identity = Verifier::new()?.with_own(op.own_metadata().map_err(ServeFault::OwnTokens)?);
     let http = identity.http().clone();
     let plane = Arc::new(Plane {
-        publication: Publication::open(store.clone(), receipt_key, op.issuer().to_owned()).await?,
+        publication: Publication::open(store.clone(), config.receipt_key.public(), op.issuer().to_owned())
+            .await?,
         store: store.clone(),
         clock: Arc::clone(&clock),
         public_url: public_url.clone(),

@@ -55,15 +55,17 @@ pub(crate) struct Export {
 }
 
 impl Export {
-    /// Begins to pass on what the traces tell that are given back. `own` tells several control planes apart.
+    /// Begins to pass on what the traces tell that are given back; nothing, where nobody is told. `own` tells several control planes
+    /// apart.
     ///
     /// # Errors
     /// What the HTTP client reports.
     pub(crate) fn begin(
-        config: TraceConfig,
+        config: Option<TraceConfig>,
         own: DeviceId,
-        counts: Counts,
-    ) -> Result<(Traces, Self), reqwest::Error> {
+        counts: &Counts,
+    ) -> Result<(Traces, Option<Self>), reqwest::Error> {
+        let Some(config) = config else { return Ok((Traces::default(), None)) };
         let http = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .timeout(DEADLINE)
@@ -85,8 +87,8 @@ impl Export {
             None => provider.build(),
         };
         let traces = Traces::by(provider.tracer(env!("CARGO_PKG_NAME")));
-        let sender = Sender { spans, ending: ended, post, counts, away: false };
-        Ok((traces, Self { ending, task: tokio::spawn(sender.run()) }))
+        let sender = Sender { spans, ending: ended, post, counts: counts.clone(), away: false };
+        Ok((traces, Some(Self { ending, task: tokio::spawn(sender.run()) })))
     }
 
     /// Passes on what is there, for a moment, and takes no more.

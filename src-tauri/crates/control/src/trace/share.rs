@@ -23,7 +23,7 @@ impl Share {
             clippy::cast_sign_loss,
             reason = "it is a share of what fits"
         )]
-        (0.0..=1.0).contains(&ratio).then(|| Self { below: (ratio * all) as u128 })
+        (0.0..=1.0).contains(&ratio).then_some(Self { below: (ratio * all) as u128 })
     }
 }
 
