@@ -26,6 +26,7 @@ pub(crate) fn builder() -> Builder<tauri::Wry> {
             commands::answer_approval,
             commands::answer_consent,
             commands::cancel,
+            commands::confirm_organisation,
             commands::connector_log,
             commands::copy_address,
             commands::copy_text,

@@ -123,6 +123,17 @@ pub(crate) fn copy_text(app: AppHandle, text: String) {
     crate::shell::copy(&app, text);
 }
 
+/// Takes the organisation that was met by its address alone for the person's own, if this is its fingerprint.
+#[tauri::command]
+#[specta::specta]
+pub(crate) async fn confirm_organisation(
+    core: State<'_, Core>,
+    fingerprint: String,
+) -> Result<(), AdviceView> {
+    let introduction = core.introduction().cloned().ok_or_else(not_running)?;
+    introduction.confirm(&fingerprint).await.map(drop).map_err(|advice| view::advice(&advice))
+}
+
 /// Signs in: to the organisation, or to a connector.
 #[tauri::command]
 #[specta::specta]

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use controller::app::Logs;
+use controller::app::{Introduction, Logs};
 use controller::{Act, AppState, Event, PendingDesk};
 use tauri::{AppHandle, Manager as _};
 use tokio::sync::{mpsc, watch};
@@ -24,6 +24,8 @@ pub(crate) struct Running {
     pub(crate) desk: Option<PendingDesk>,
     /// What connectors print; none where no gateway runs.
     pub(crate) logs: Option<Logs>,
+    /// Has the person confirm their organisation; none where no gateway runs.
+    pub(crate) introduction: Option<Introduction>,
 }
 
 impl Core {
@@ -50,6 +52,11 @@ impl Core {
     /// What connectors print, where a gateway runs.
     pub(crate) fn logs(&self) -> Option<&Logs> {
         self.running.get()?.logs.as_ref()
+    }
+
+    /// Has the person confirm their organisation, where a gateway runs.
+    pub(crate) fn introduction(&self) -> Option<&Introduction> {
+        self.running.get()?.introduction.as_ref()
     }
 
     /// Passes on what happened.

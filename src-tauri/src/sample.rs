@@ -36,7 +36,7 @@ pub(crate) fn start(shell: Arc<DesktopShell>) -> Running {
     if std::env::var_os("DESKGATE_SAMPLE_QUIET").is_none() {
         ask(&desk);
     }
-    Running { state: seen, events, desk: Some(desk), logs: None }
+    Running { state: seen, events, desk: Some(desk), logs: None, introduction: None }
 }
 
 struct Deaf;

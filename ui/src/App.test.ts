@@ -10,6 +10,7 @@ let refusal: AdviceView | null = null;
 let log: LogView = { entries: [], next: 0, missed: 0, begun: 0 };
 const called = playApplication({
   view: () => view,
+  confirm_organisation: () => (refusal ? Promise.reject(refusal) : null),
   copy_address: () => (refusal ? Promise.reject(refusal) : null),
   connector_log: () => (refusal ? Promise.reject(refusal) : log),
   activity: () => [sampleCall({ call: '1', target: 'read' }), sampleCall({ call: '2', target: 'write', outcome: 'denied' })],
@@ -53,6 +54,20 @@ describe('the Overview', () => {
     show({ advice: [{ code: 'keychain-locked', happened: 'Your keychain is locked.', means: '', todo: 'Unlock it.' }] });
     await fireEvent.click(await screen.findByRole('button', { name: 'Try the keychain again' }));
     expect(called.some((call) => call.command === 'try_keychain')).toBe(true);
+  });
+
+  it('takes the fingerprint of an organisation that nobody introduced', async () => {
+    const stranger = { code: 'org-unconfirmed', happened: 'Deskgate knows Acme by its address alone.', means: '', todo: '' };
+    const manager = { organisation: 'Acme', support: false, config_url: null, fingerprint: null };
+    show({ manager, advice: [stranger] });
+    const field = await screen.findByRole('textbox', { name: /The fingerprint that your IT department gave you/ });
+    const compare = screen.getByRole<HTMLButtonElement>('button', { name: 'Compare' });
+    expect(compare.disabled).toBe(true);
+    await fireEvent.input(field, { target: { value: 'sha256:12' } });
+    refusal = { code: 'fingerprint-differs', happened: 'It has another fingerprint.', means: '', todo: '' };
+    await fireEvent.click(compare);
+    expect(called).toContainEqual({ command: 'confirm_organisation', given: { fingerprint: 'sha256:12' } });
+    expect(await screen.findByText(refusal.happened)).toBeTruthy();
   });
 
   it('copies the URL of a virtual server', async () => {

@@ -15,6 +15,8 @@ export const commands = {
 	answerConsent: (id: string, allow: boolean) => typedError<null, AdviceView>(__TAURI_INVOKE("answer_consent", { id, allow })),
 	/**  Gives up a sign-in. */
 	cancel: (id: string) => typedError<null, AdviceView>(__TAURI_INVOKE("cancel", { id })),
+	/**  Takes the organisation that was met by its address alone for the person's own, if this is its fingerprint. */
+	confirmOrganisation: (fingerprint: string) => typedError<null, AdviceView>(__TAURI_INVOKE("confirm_organisation", { fingerprint })),
 	/**  What a connector's log holds from the entry of this number on. */
 	connectorLog: (connector: string, after: Count) => typedError<LogView, AdviceView>(__TAURI_INVOKE("connector_log", { connector, after })),
 	/**  Copies the URL of a virtual server. */

@@ -118,7 +118,7 @@ impl Org {
         let mut request = self
             .0
             .wire
-            .proved(Method::POST, &path, &key, Some(&session.token), now)?
+            .proved(Method::POST, &path, &*key, Some(&session.token), now)?
             .header(CONTENT_TYPE, "application/json")
             .header("accept", "application/json, text/event-stream")
             .header(BROKER_CONTEXT_HEADER, call.context.to_header())

@@ -130,7 +130,7 @@ impl Org {
         let request = self
             .0
             .wire
-            .proved(Method::POST, AUDIT_PATH, &key, Some(&session.token), now)?
+            .proved(Method::POST, AUDIT_PATH, &*key, Some(&session.token), now)?
             .header(CONTENT_TYPE, BATCH_TYPE)
             .timeout(ORDINARY)
             .body(write_batch(records));

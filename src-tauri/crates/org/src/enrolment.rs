@@ -5,7 +5,7 @@ use std::sync::PoisonError;
 use model::Digest;
 use org_protocol::KeyProtection;
 use secrecy::{ExposeSecret as _, SecretString};
-use vault::{Kind, ProofKey};
+use vault::{DeviceKey, Kind, Protection};
 
 use crate::{Inner, Org, OrgFault};
 
@@ -23,26 +23,30 @@ impl Inner {
         token.as_ref().map(|token| token.expose_secret().to_owned())
     }
 
-    /// What keeps the device's key now.
-    pub(crate) fn key_protection(&self) -> KeyProtection {
-        if self.vault.is_durable() { KeyProtection::Os } else { KeyProtection::Memory }
-    }
-
     /// The secret that came with the session before.
     pub(crate) async fn shown_secret(&self) -> Result<Option<String>, OrgFault> {
         let key = self.vault.device_key().await?;
-        let stored = self.vault.get(Kind::Device, &self.secret_name(&key).await).await?;
+        let stored = self.vault.get(Kind::Device, &self.secret_name(&*key).await).await?;
         Ok(stored.and_then(|secret| secret.expose_text().map(str::to_owned)))
     }
 
     /// Keeps the secret for the next session with this key; on disk when this returns.
-    pub(crate) async fn keep_secret(&self, key: &ProofKey, secret: &str) -> Result<(), OrgFault> {
+    pub(crate) async fn keep_secret(&self, key: &dyn DeviceKey, secret: &str) -> Result<(), OrgFault> {
         Ok(self.vault.put(Kind::Device, &self.secret_name(key).await, secret.as_bytes()).await?)
     }
 
     /// Each organisation gives its own, to each key: a key that turns up when the keychain is unlocked has another history.
-    async fn secret_name(&self, key: &ProofKey) -> String {
+    async fn secret_name(&self, key: &dyn DeviceKey) -> String {
         let org = self.id().await.unwrap_or_default();
         format!("secret-of-{}", Digest::of_parts(&[org.as_bytes(), key.thumbprint().as_bytes()]).hex())
+    }
+}
+
+/// As it is told.
+pub(crate) fn told(protection: Protection) -> KeyProtection {
+    match protection {
+        Protection::Chip => KeyProtection::Hw,
+        Protection::Keychain => KeyProtection::Os,
+        Protection::Memory => KeyProtection::Memory,
     }
 }

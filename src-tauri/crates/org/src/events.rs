@@ -92,7 +92,7 @@ impl Org {
         let mut request = self
             .0
             .wire
-            .proved(Method::GET, EVENTS_PATH, &key, Some(&session.token), now)?
+            .proved(Method::GET, EVENTS_PATH, &*key, Some(&session.token), now)?
             .header("accept", "text/event-stream");
         if let Some(last) = last {
             request = request.header("last-event-id", last.to_string());

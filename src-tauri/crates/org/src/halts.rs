@@ -74,7 +74,7 @@ impl Org {
     async fn fetch_halts(&self, session: &OrgSession) -> Result<Halts, OrgFault> {
         let key = self.0.vault.device_key().await?;
         let now = self.0.clock.now();
-        let request = self.0.wire.proved(Method::GET, HALTS_PATH, &key, Some(&session.token), now)?;
+        let request = self.0.wire.proved(Method::GET, HALTS_PATH, &*key, Some(&session.token), now)?;
         let answer = match body(request.timeout(ORDINARY).send().await?, SMALL).await {
             Err(OrgFault::Refused { status: NOT_FOUND, .. }) => return Ok(Halts::new(Vec::new())),
             answer => answer?,

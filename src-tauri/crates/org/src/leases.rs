@@ -357,7 +357,7 @@ impl Org {
     ) -> Result<Opened, OrgFault> {
         let key = self.0.vault.device_key().await?;
         let asked = self.0.clock.now();
-        let sent = self.0.wire.proved(Method::POST, LEASES_PATH, &key, Some(&session.token), asked)?;
+        let sent = self.0.wire.proved(Method::POST, LEASES_PATH, &*key, Some(&session.token), asked)?;
         let answer = body(sent.json(request).timeout(ORDINARY).send().await?, SMALL).await;
         let answer = answer.inspect_err(|fault| {
             if fault.ends_session() {
@@ -378,7 +378,7 @@ impl Org {
         let (encapsulated, sealed) = lease.sealed()?;
         let terms = lease.terms.associated_data();
         let secret = key
-            .open(&encapsulated, &sealed, LEASE_INFO, &terms)
+            .open(&encapsulated, &sealed, LEASE_INFO, &terms)?
             .ok_or_else(|| LeaseFault::Unreadable("it is not sealed to this device".to_owned()))?;
         let secret = std::str::from_utf8(secret.expose_secret())
             .map_err(|_| LeaseFault::Unreadable("the secret is no text".to_owned()))?;

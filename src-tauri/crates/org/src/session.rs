@@ -12,8 +12,9 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
-use vault::{Kind, ProofKey};
+use vault::{DeviceKey, Kind};
 
+use crate::enrolment::told;
 use crate::wire::{ORDINARY, SMALL, body};
 use crate::{IdToken, Inner, Org, OrgFault};
 
@@ -93,7 +94,7 @@ impl Org {
         let _turn = self.0.opening.lock().await;
         self.0.make_way(sign_outs, subject)?;
         let key = self.0.vault.device_key().await?;
-        let seed = self.0.seed_of(nonce.as_deref(), &key).await?;
+        let seed = self.0.seed_of(nonce.as_deref(), &*key).await?;
         let request = SessionRequest {
             format: SESSION_FORMAT,
             id_token: token.expose_secret().to_owned(),
@@ -102,10 +103,10 @@ impl Org {
             secret: self.0.shown_secret().await?,
             device: Some(self.0.description.clone()),
         };
-        let answer = match self.0.ask_session(&request, &key).await {
+        let answer = match self.0.ask_session(&request, &*key).await {
             Err(OrgFault::Refused { advice, .. }) if advice.code == "device-unknown" => {
-                self.0.enrol(token, seed, &key).await?;
-                self.0.ask_session(&request, &key).await?
+                self.0.enrol(token, seed, &*key).await?;
+                self.0.ask_session(&request, &*key).await?
             }
             outcome => outcome?,
         };
@@ -121,7 +122,7 @@ impl Org {
         }
         // Before it is used: what was given and is not kept must not be needed.
         if let Some(secret) = &answer.next_secret {
-            self.0.keep_secret(&key, secret).await?;
+            self.0.keep_secret(&*key, secret).await?;
         }
         self.0.install(sign_outs, &session)?;
         Ok(session)
@@ -150,7 +151,7 @@ impl Org {
     pub async fn close_session(&self, session: &OrgSession) -> Result<(), OrgFault> {
         let key = self.0.vault.device_key().await?;
         let now = self.0.clock.now();
-        let request = self.0.wire.proved(Method::DELETE, SESSION_PATH, &key, Some(&session.token), now)?;
+        let request = self.0.wire.proved(Method::DELETE, SESSION_PATH, &*key, Some(&session.token), now)?;
         match body(request.timeout(ORDINARY).send().await?, SMALL).await {
             Err(fault) if fault.ends_session() => Ok(()),
             outcome => outcome.map(drop),
@@ -218,7 +219,11 @@ impl Inner {
         let _ = self.session.subscribe().wait_for(is_other).await;
     }
 
-    async fn ask_session(&self, request: &SessionRequest, key: &ProofKey) -> Result<SessionAnswer, OrgFault> {
+    async fn ask_session(
+        &self,
+        request: &SessionRequest,
+        key: &dyn DeviceKey,
+    ) -> Result<SessionAnswer, OrgFault> {
         let before = self.live_session().ok().map(|session| session.token);
         match self.post(SESSION_PATH, request, key, before.as_ref()).await {
             // The server has ended the session before: a token with its nonce opens another.
@@ -229,14 +234,19 @@ impl Inner {
         }
     }
 
-    async fn enrol(&self, id_token: &SecretString, seed: NonceSeed, key: &ProofKey) -> Result<(), OrgFault> {
+    async fn enrol(
+        &self,
+        id_token: &SecretString,
+        seed: NonceSeed,
+        key: &dyn DeviceKey,
+    ) -> Result<(), OrgFault> {
         let request = EnrolRequest {
             format: SESSION_FORMAT,
             id_token: id_token.expose_secret().to_owned(),
             nonce_seed: seed,
             id: self.device,
             device: self.description.clone(),
-            key_protection: Some(self.key_protection()),
+            key_protection: Some(told(key.protection())),
             enrolment_token: self.shown_token(),
         };
         let answer: EnrolAnswer = self.post(ENROL_PATH, &request, key, None).await?;
@@ -248,7 +258,7 @@ impl Inner {
         &self,
         path: &str,
         message: &impl Serialize,
-        key: &ProofKey,
+        key: &dyn DeviceKey,
         token: Option<&SecretString>,
     ) -> Result<T, OrgFault> {
         let request = self.wire.proved(Method::POST, path, key, token, self.clock.now())?;
@@ -265,7 +275,7 @@ impl Inner {
     }
 
     /// The random half of a nonce. Without a nonce any will do: the session before vouches then.
-    async fn seed_of(&self, nonce: Option<&str>, key: &ProofKey) -> Result<NonceSeed, OrgFault> {
+    async fn seed_of(&self, nonce: Option<&str>, key: &dyn DeviceKey) -> Result<NonceSeed, OrgFault> {
         let thumbprint = key.thumbprint();
         let seeds = self.seeds().await?;
         let found = match nonce {

@@ -12,7 +12,7 @@ use reqwest::header::{AUTHORIZATION, HeaderValue};
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
-use vault::ProofKey;
+use vault::DeviceKey;
 
 use crate::OrgFault;
 
@@ -70,7 +70,7 @@ impl Wire {
         &self,
         method: Method,
         path: &str,
-        key: &ProofKey,
+        key: &dyn DeviceKey,
         token: Option<&SecretString>,
         now: Timestamp,
     ) -> Result<RequestBuilder, OrgFault> {
@@ -120,7 +120,7 @@ pub(crate) fn refused(status: StatusCode, body: &[u8]) -> OrgFault {
 fn proof(
     method: &Method,
     url: &Url,
-    key: &ProofKey,
+    key: &dyn DeviceKey,
     token: Option<&str>,
     now: Timestamp,
 ) -> Result<String, OrgFault> {
@@ -129,7 +129,7 @@ fn proof(
     let mut random = [0; 16];
     getrandom::fill(&mut random).map_err(OrgFault::Random)?;
     let proof_for = ProofFor { method: method.as_str(), url, access_token: token };
-    let sign = |input: &[u8]| Ok::<_, OrgFault>(key.sign(input));
+    let sign = |input: &[u8]| Ok::<_, OrgFault>(key.sign(input)?);
     let fresh = Fresh { jti: &URL_SAFE_NO_PAD.encode(random), now, nonce: None };
     dpop::prove(&jwk, proof_for, fresh, sign)
 }

@@ -19,6 +19,12 @@ pub enum VaultFault {
         /// Its kind.
         kind: Kind,
     },
+    /// What holds the device's key does not do what it should.
+    #[error("the device's key cannot be used: {why}")]
+    DeviceKey {
+        /// What it said.
+        why: String,
+    },
     /// The program is ending.
     #[error("the program is ending")]
     Ending,
@@ -38,6 +44,12 @@ impl ForPerson for VaultFault {
                 format!("A stored {} was damaged and has been set aside.", words(*kind)),
                 "Deskgate goes on without it.",
                 again(*kind),
+            ),
+            Self::DeviceKey { .. } => Advice::new(
+                "device-key",
+                "The key by which your organisation knows this computer cannot be used.",
+                "Shared accounts cannot be used, and records are not delivered.",
+                "Restart the computer. If it happens again, tell your IT department.",
             ),
             Self::Ending => Advice::new("ending", "Deskgate is ending.", "", ""),
         }

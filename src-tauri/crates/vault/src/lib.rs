@@ -7,6 +7,7 @@
 //! This is the only crate that names the keychain. It knows nothing of what the secrets mean.
 #![forbid(unsafe_code)]
 
+mod device_key;
 mod fault;
 mod home;
 mod keychain;
@@ -18,6 +19,7 @@ mod store;
 pub mod testing;
 mod vault;
 
+pub use device_key::{DeviceKey, Protection};
 pub use fault::{Finding, VaultFault};
 pub use keychain::{Keychain, KeychainFault, KeychainState, SystemKeychain};
 pub use kind::Kind;

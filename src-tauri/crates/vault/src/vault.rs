@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use model::Timestamp;
 use os::Clock;
@@ -15,7 +15,10 @@ use crate::home::Home;
 use crate::keychain::Caller;
 use crate::seal::RootKey;
 use crate::store::Store;
-use crate::{Finding, Keychain, KeychainFault, KeychainState, Kind, ProofKey, SecretBytes, VaultFault};
+use crate::{
+    DeviceKey, Finding, Keychain, KeychainFault, KeychainState, Kind, ProofKey, SecretBytes, VaultFault,
+    device_key,
+};
 
 const DEVICE_KEY: &str = "key";
 
@@ -43,6 +46,8 @@ struct Inner {
     state: watch::Sender<KeychainState>,
     opening: tokio::sync::Mutex<()>,
     device: tokio::sync::Mutex<()>,
+    /// Holds the device's key in the vault's place.
+    chip: OnceLock<Arc<dyn DeviceKey>>,
     late: Mutex<Option<AbortHandle>>,
 }
 
@@ -80,6 +85,7 @@ impl Vault {
             state: watch::Sender::new(KeychainState::Absent),
             opening: tokio::sync::Mutex::default(),
             device: tokio::sync::Mutex::default(),
+            chip: OnceLock::new(),
             late: Mutex::default(),
         });
         let vault = Self(inner);
@@ -206,11 +212,26 @@ impl Vault {
         .await
     }
 
-    /// This installation's key, made on first use.
+    /// Has something else hold this installation's key: a chip. To be said before the key is asked for; the first one stays.
+    pub fn hold_device_key(&self, chip: Arc<dyn DeviceKey>) {
+        if self.0.chip.set(chip).is_err() {
+            tracing::error!("two chips are to hold the device's key");
+        }
+    }
+
+    /// This installation's key; where nothing else holds it, made on first use.
     ///
     /// # Errors
     /// As for [`Vault::get`] and [`Vault::put`].
-    pub async fn device_key(&self) -> Result<ProofKey, VaultFault> {
+    pub async fn device_key(&self) -> Result<Arc<dyn DeviceKey>, VaultFault> {
+        if let Some(chip) = self.0.chip.get() {
+            return Ok(Arc::clone(chip));
+        }
+        let key = self.own_device_key().await?;
+        Ok(device_key::own(key, self.is_durable()))
+    }
+
+    async fn own_device_key(&self) -> Result<ProofKey, VaultFault> {
         let _one = self.0.device.lock().await;
         if let Some(secret) = self.get(Kind::Device, DEVICE_KEY).await?
             && let Some(key) = ProofKey::from_secret(&secret)
@@ -245,7 +266,9 @@ impl Vault {
         .await
         .map_err(|fault| match fault {
             VaultFault::Disk(fault) => Obstacle::Disk(fault),
-            VaultFault::Damaged { .. } | VaultFault::Ending => Obstacle::Disk(io::Error::other(fault)),
+            VaultFault::Damaged { .. } | VaultFault::DeviceKey { .. } | VaultFault::Ending => {
+                Obstacle::Disk(io::Error::other(fault))
+            }
         })?;
         Ok(())
     }

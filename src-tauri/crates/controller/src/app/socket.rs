@@ -21,6 +21,7 @@ use super::accounts::OwnAccounts;
 use super::bridges::{Bridges, Guest};
 use super::explain::Explained;
 use super::home::Home;
+use super::introduction::Introduction;
 use super::logs::Logs;
 use super::membership::SignIn;
 use super::present::Present;
@@ -212,6 +213,7 @@ pub(crate) struct Desk {
     pub(crate) accounts: OwnAccounts,
     /// Signing in to the organisation, where one decides here.
     pub(crate) sign_in: Option<Arc<SignIn>>,
+    pub(crate) introduction: Introduction,
     pub(crate) clock: Arc<dyn Clock>,
 }
 
@@ -311,7 +313,7 @@ impl Desk {
                 self.organisation(Act::SignOut { forget_accounts }, &words)
             }
             Command::Logs { connector, after, wait: _ } => self.log(&connector, after),
-            Command::Trust { .. } => refused(nobody_to_confirm()),
+            Command::Trust { .. } => refused(no_organisation()),
             Command::Bridge { .. } => refused(Advice::new("bridge", "A bridge stays connected.", "", "")),
             Command::Show if self.state.borrow().desktop => {
                 self.act(Act::Open(crate::effect::Place::Overview), "The window is shown.")
@@ -336,17 +338,8 @@ impl Desk {
 
     /// Takes the organisation that was met for the one whose fingerprint the person was given.
     async fn trust(&self, fingerprint: &str) -> Report {
-        let Some(sign_in) = &self.sign_in else { return refused(nobody_to_confirm()) };
-        let Ok(fingerprint) = fingerprint.trim().parse() else {
-            return refused(Advice::new(
-                "no-fingerprint",
-                "This is no fingerprint: it has to be sha256: and 64 digits and letters from a to f.",
-                "Nothing was confirmed.",
-                "Copy the whole of what your IT department gave you.",
-            ));
-        };
-        match sign_in.confirm(fingerprint).await {
-            Ok(()) => Report::Ok {
+        match self.introduction.confirm(fingerprint).await {
+            Ok(fingerprint) => Report::Ok {
                 text: "Confirmed: this is your organisation. Its connectors may start programs on this computer."
                     .to_owned(),
                 json: json!({"confirmed": fingerprint.to_string()}),
@@ -507,15 +500,6 @@ fn how_it_goes_on(item: &PendingItem) -> String {
         ),
         Question::Code(_) | Question::Consent(_) | Question::Approval(_) => words::detail(item),
     }
-}
-
-fn nobody_to_confirm() -> Advice {
-    Advice::new(
-        "no-organisation",
-        "This Deskgate belongs to no organisation.",
-        "There is nothing to confirm.",
-        "",
-    )
 }
 
 fn no_organisation() -> Advice {

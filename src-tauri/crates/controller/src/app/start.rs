@@ -24,6 +24,7 @@ use super::engine::GatewayEngine;
 use super::fault::StartFault;
 use super::follow::{follow_journal, follow_keychain, follow_settings};
 use super::home::Home;
+use super::introduction::Introduction;
 use super::ledger::Ledger;
 use super::logs::Logs;
 use super::machine::{Machine, Watcher};
@@ -73,6 +74,8 @@ pub struct App {
     pub desk: PendingDesk,
     /// What connectors print.
     pub logs: Logs,
+    /// Has the person confirm an organisation that nobody introduced.
+    pub introduction: Introduction,
     /// Where assistants connect: `http://127.0.0.1:<port>`.
     pub address: String,
     ending: JoinHandle<Ended>,
@@ -183,6 +186,7 @@ async fn run(
     let (stop, stopped) = watch::channel(false);
     let bridges = Bridges::new(Arc::clone(&gate), Arc::clone(&engine.issuer), stopped.clone());
     let front = socket_desk(&base, present, &engine, state.clone(), bridges, logs.clone());
+    let introduction = front.introduction.clone();
     let socket = tokio::spawn(socket::serve(local, front));
     let catalog = tokio::spawn(catalog.run());
     let server = tokio::spawn(gateway::serve(listening, gate, stopped));
@@ -194,7 +198,7 @@ async fn run(
         last.end().await;
         ended
     });
-    Ok(App { state, events, desk, logs, address, ending })
+    Ok(App { state, events, desk, logs, introduction, address, ending })
 }
 
 /// What is ended at the end, in this order.
@@ -479,6 +483,7 @@ fn socket_desk(
         logs,
         accounts: engine.accounts.clone(),
         sign_in: engine.sign_in.clone(),
+        introduction: Introduction::of(engine.sign_in.clone()),
         clock: Arc::clone(&base.clock),
     }
 }

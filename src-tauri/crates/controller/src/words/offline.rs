@@ -48,7 +48,7 @@ pub(crate) fn withheld(why: Withheld, title: &str, organisation: &Organisation) 
 }
 
 /// What helps where an organisation was met by its address alone.
-const COMPARE: &str = "Compare the fingerprint with the one that your IT department gave you, then run: deskgate trust FINGERPRINT";
+const COMPARE: &str = "Ask your IT department for its fingerprint, and give it to Deskgate in its window or by: deskgate trust FINGERPRINT";
 
 /// That an organisation was met by its address alone.
 pub(crate) fn unconfirmed(name: &str, fingerprint: &str) -> Advice {

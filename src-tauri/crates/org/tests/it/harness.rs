@@ -14,8 +14,8 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, Buf
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use url::Url;
-use vault::Vault;
 use vault::testing::{Behaviour, MemoryKeychain};
+use vault::{DeviceKey, Vault};
 
 pub(crate) struct Desktop {
     pub(crate) home: tempfile::TempDir,
@@ -28,6 +28,17 @@ impl Desktop {
     /// A new desktop that is pointed at an organisation.
     pub(crate) async fn new(served: &ServedOrg) -> Self {
         Self::pointed(served.running.public_url.clone(), served.fingerprint()).await
+    }
+
+    /// The same, where a chip holds the device's key until a restart.
+    pub(crate) async fn with_chip(served: &ServedOrg, chip: Arc<dyn DeviceKey>) -> Self {
+        let home = tempfile::tempdir().expect("a directory");
+        let (keychain, id) = (MemoryKeychain::new(), DeviceId::new());
+        let vault = vault(home.path(), &keychain).await;
+        vault.hold_device_key(chip);
+        let url = served.running.public_url.clone();
+        let org = client(home.path(), vault, id, url, Anchor::Pinned(served.fingerprint()));
+        Self { home, keychain, id, org }
     }
 
     pub(crate) async fn pointed(url: Url, fingerprint: RootFingerprint) -> Self {
@@ -92,7 +103,14 @@ impl Desktop {
 }
 
 async fn open(home: &Path, keychain: &MemoryKeychain, id: DeviceId, url: Url, anchor: Anchor) -> Org {
-    let vault = Vault::open(&home.join("vault"), Arc::new(keychain.clone()), Arc::new(SystemClock)).await;
+    client(home, vault(home, keychain).await, id, url, anchor)
+}
+
+async fn vault(home: &Path, keychain: &MemoryKeychain) -> Vault {
+    Vault::open(&home.join("vault"), Arc::new(keychain.clone()), Arc::new(SystemClock)).await
+}
+
+fn client(home: &Path, vault: Vault, id: DeviceId, url: Url, anchor: Anchor) -> Org {
     Org::new(OrgParts {
         config_url: url,
         anchor,

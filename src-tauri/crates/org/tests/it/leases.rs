@@ -16,14 +16,17 @@ use crate::harness::{Desktop, person, until};
 const ONLINE: Duration = Duration::from_secs(2);
 
 /// A desktop that follows events and keeps its leases.
-struct Borrower {
-    desktop: Desktop,
+pub(crate) struct Borrower {
+    pub(crate) desktop: Desktop,
     _tasks: JoinSet<()>,
 }
 
 impl Borrower {
     async fn new(served: &ServedOrg, user: &str, groups: &[&str]) -> Self {
-        let desktop = Desktop::new(served).await;
+        Self::on(Desktop::new(served).await, served, user, groups).await
+    }
+
+    pub(crate) async fn on(desktop: Desktop, served: &ServedOrg, user: &str, groups: &[&str]) -> Self {
         desktop.update().await.expect("fetches").expect("a policy");
         let mut tasks = JoinSet::new();
         let (org, ended) = (desktop.org.clone(), desktop.org.clone());
@@ -41,7 +44,12 @@ impl Borrower {
         Self { desktop, _tasks: tasks }
     }
 
-    async fn lease(&self, served: &ServedOrg, user: &str, credential: &str) -> Result<Lent, OrgFault> {
+    pub(crate) async fn lease(
+        &self,
+        served: &ServedOrg,
+        user: &str,
+        credential: &str,
+    ) -> Result<Lent, OrgFault> {
         let connector: ConnectorId = "ledger".parse().expect("an id");
         let credential: CredentialId = credential.parse().expect("an id");
         let server: ServerId = "analyst".parse().expect("an id");
@@ -57,7 +65,7 @@ impl Borrower {
     }
 }
 
-async fn served() -> ServedOrg {
+pub(crate) async fn served() -> ServedOrg {
     let mut served = ServedOrg::new().await;
     served.publish(ServedOrg::with_ledger).await.expect("publishes");
     served

@@ -3,6 +3,7 @@
 
 mod attacks;
 mod broker;
+mod chip;
 mod delivery;
 mod events;
 mod harness;

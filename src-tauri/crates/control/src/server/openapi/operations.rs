@@ -144,7 +144,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
     },
     Operation {
         headers: &[
-            (true, "mcp-protocol-version", "2026-07-28"),
+            (true, "mcp-protocol-version", "The revision of MCP: one in which requests stand alone"),
             (true, "mcp-method", "The method of the request, once more"),
             (false, "mcp-name", "The tool of the request, once more, where it calls one"),
             (
@@ -214,7 +214,7 @@ fn reply(generator: &mut SchemaGenerator) -> Schema {
     })
 }
 
-/// JSON-RPC, as MCP 2026-07-28 has it.
+/// JSON-RPC, as MCP has it where requests stand alone.
 fn mcp_request(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "type": "object",
