@@ -20,6 +20,7 @@ mod saml;
 mod shared_streams;
 mod static_host;
 mod stranger;
+mod traces;
 mod vouching;
 mod warehouse;
 

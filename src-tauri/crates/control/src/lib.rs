@@ -28,8 +28,9 @@ mod store;
 pub mod testing;
 #[cfg(test)]
 mod testing_org;
+mod trace;
 
-pub use credential::{OauthSpec, SourceSpec, VaultSpec};
+pub use credential::{AppRole, OauthSpec, SourceSpec, VaultSpec};
 pub use keeping::{RestoreFault, RestorePlan, backup, restore};
 pub use launch::CommandsUserFault;
 pub use publication::Published;
@@ -40,3 +41,4 @@ pub use store::{
     BackupFault, Database, DatabaseFault, Device, EnrolmentToken, Filter, KnownPerson, LiveLease, Restored,
     Saved, StandingHalt, StoreFault, StoredCredential,
 };
+pub use trace::{Share, TraceConfig, TraceConfigFault};

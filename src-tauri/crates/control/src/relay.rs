@@ -8,11 +8,13 @@ use std::time::Duration;
 
 use ::audit::{AuditRecord, Head, Position};
 use model::Timestamp;
+use opentelemetry::trace::SpanKind;
 use tokio::sync::watch;
 use url::Url;
 
 use crate::server::Plane;
 use crate::store::{Appended, StoreFault, StoredLine};
+use crate::trace::whose;
 
 /// How many records go at once.
 const BATCH: u32 = 200;
@@ -140,7 +142,11 @@ impl Collector {
         let Some(StoredLine { id, received_at, .. }) = lines.last() else { return Ok(false) };
         let records = readable(&lines);
         if !records.is_empty() {
-            self.post(&records, &live.content().org.id, *received_at).await?;
+            let span = plane.traces.begin("pass records on", SpanKind::Client, None);
+            span.set("deskgate.records", i64::try_from(records.len()).unwrap_or(i64::MAX));
+            whose(&span, &self.url);
+            let posted = span.around(self.post(&records, &live.content().org.id, *received_at)).await;
+            posted.inspect_err(|_| span.fail("not_taken"))?;
         }
         plane.store.set_relayed(receiver, *id).await?;
         Ok(true)

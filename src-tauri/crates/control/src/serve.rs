@@ -30,6 +30,7 @@ use crate::replicas;
 use crate::sealing::MasterKey;
 use crate::server::{Limits, Metrics, Plane, Refusals, Stopped, observe, router};
 use crate::store::{Database, Held, RevocationLog, Store, StoreFault};
+use crate::trace::{Export, TraceConfig};
 
 /// The file of what was taken away from somebody, in the data directory.
 pub(crate) const REVOCATIONS: &str = "revocations.jsonl";
@@ -64,6 +65,8 @@ pub struct ServeConfig {
     pub receipt_key: SigningKey,
     /// Where audit records are passed on to.
     pub otlp_url: Option<Url>,
+    /// Where traces are told; nowhere without it.
+    pub traces: Option<TraceConfig>,
     /// Where metrics are served, to whoever can connect: they name nobody. Nowhere without it.
     pub metrics: Option<SocketAddr>,
 }
@@ -146,6 +149,7 @@ pub struct Running {
     stop: watch::Sender<bool>,
     server: JoinHandle<()>,
     tasks: Vec<JoinHandle<()>>,
+    export: Option<Export>,
     journal: Journal,
     store: Store,
     own: DeviceId,
@@ -193,12 +197,13 @@ pub(crate) async fn start_at<L: Listener<Addr: std::fmt::Debug>>(
     let (stop, stopping) = watch::channel(false);
     let collector = config.otlp_url.clone().map(Collector::new).transpose()?;
     let op = Op::new(&public_url, TokenKey::of(&config.master_key));
-    let own_tokens = op.own_metadata().map_err(ServeFault::OwnTokens)?;
-    let receipt_key = config.receipt_key.public();
-    let identity = Verifier::new()?.with_own(own_tokens);
+    let counted = Metrics::default();
+    let (traces, export) = Export::begin(config.traces, own, counted.spans())?;
+    let identity = Verifier::new()?.with_own(op.own_metadata().map_err(ServeFault::OwnTokens)?);
     let http = identity.http().clone();
     let plane = Arc::new(Plane {
-        publication: Publication::open(store.clone(), receipt_key, op.issuer().to_owned()).await?,
+        publication: Publication::open(store.clone(), config.receipt_key.public(), op.issuer().to_owned())
+            .await?,
         store: store.clone(),
         clock: Arc::clone(&clock),
         public_url: public_url.clone(),
@@ -207,7 +212,8 @@ pub(crate) async fn start_at<L: Listener<Addr: std::fmt::Debug>>(
         refusals: Refusals::default(),
         receipt_key: config.receipt_key,
         journal: journal.clone(),
-        metrics: Metrics::default(),
+        metrics: counted,
+        traces,
         limits: Limits::default(),
         own,
         broker: Broker::new(HttpClient::new()?, run_as, Arc::clone(&clock)),
@@ -240,6 +246,7 @@ pub(crate) async fn start_at<L: Listener<Addr: std::fmt::Debug>>(
         stop,
         server,
         tasks,
+        export,
         journal,
         store,
         own,
@@ -331,6 +338,9 @@ impl Running {
         let _ = tokio::task::spawn_blocking(move || journal.close()).await;
         if let Err(fault) = self.store.leave(self.own).await {
             tracing::warn!(%fault, "others do not know that this control plane has ended");
+        }
+        if let Some(export) = self.export {
+            export.end().await;
         }
         self.store.close().await;
         if let Some(held) = Arc::into_inner(self.held) {

@@ -3,12 +3,15 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use model::TraceParent;
 use serde_json::value::RawValue;
 
 use crate::raw::{RawObject, raw};
 
 /// The key of `_meta` under which progress is asked for (MCP 2026-07-28, basic/utilities/progress).
 const PROGRESS_TOKEN: &str = "progressToken";
+/// The key of `_meta` that says which trace the request is a part of (MCP 2026-07-28, basic, "General fields").
+const TRACE_PARENT: &str = "traceparent";
 const MODERN_META: &str = "io.modelcontextprotocol/";
 /// What comes with a request that is made again (MCP 2026-07-28, basic/patterns/mrtr).
 const RESPONSES: &str = "inputResponses";
@@ -280,6 +283,21 @@ impl<'a> CallParams<'a> {
         CallParams { object, ..self.clone() }
     }
 
+    /// The trace that the caller says this belongs to (SEP-414, `_meta.traceparent`); `None` where it says none that can be read.
+    pub fn trace_parent(&self) -> Option<TraceParent> {
+        let meta = self.object.member("_meta").and_then(RawObject::parse)?;
+        meta.read::<Cow<'_, str>>(TRACE_PARENT)?.parse().ok()
+    }
+
+    /// The same request as a part of this trace.
+    pub fn traced(&self, parent: TraceParent) -> CallParams<'_> {
+        let mut object = self.object.clone();
+        let mut meta = self.object.member("_meta").and_then(RawObject::parse).unwrap_or_default();
+        meta.set(TRACE_PARENT, raw(&parent.to_string()));
+        object.set("_meta", meta.to_raw());
+        CallParams { object, ..self.clone() }
+    }
+
     /// The same call as a task of revisions with sessions (MCP 2025-11-25, basic/utilities/tasks): some tools are called in
     /// no other way.
     pub fn as_task(&self) -> CallParams<'_> {
@@ -381,6 +399,38 @@ mod tests {
             )
             .to_owned())
         );
+    }
+
+    #[test]
+    fn a_call_is_made_a_part_of_a_trace_and_says_of_which_it_is() {
+        let (theirs, ours) = (
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000007-01",
+        );
+        for (meta, said, expected) in [
+            ("", None, format!(r#""_meta":{{"traceparent":"{ours}"}}"#)),
+            (r#","_meta":7"#, None, format!(r#""_meta":{{"traceparent":"{ours}"}}"#)),
+            (
+                r#","_meta":{"traceparent":"00-x","v":1e3}"#,
+                None,
+                format!(r#""_meta":{{"traceparent":"{ours}","v":1e3}}"#),
+            ),
+            (
+                &format!(r#","_meta":{{"v":1e3,"traceparent":"{theirs}"}}"#),
+                Some(theirs),
+                format!(r#""_meta":{{"v":1e3,"traceparent":"{ours}"}}"#),
+            ),
+        ] {
+            let text = format!(r#"{{"name":"a","arguments":{{"n":1.50}}{meta}}}"#);
+            let value: Box<RawValue> = serde_json::from_str(&text).unwrap();
+            let params = CallParams::read(Method::CallTool, RawObject::parse(&value).unwrap()).unwrap();
+            assert_eq!(params.trace_parent().map(|parent| parent.to_string()).as_deref(), said, "{meta}");
+            let traced = params.traced(ours.parse().unwrap());
+            assert_eq!(
+                traced.passed_on("a", true).to_raw().get(),
+                format!(r#"{{"name":"a","arguments":{{"n":1.50}},{expected}}}"#)
+            );
+        }
     }
 
     #[test]

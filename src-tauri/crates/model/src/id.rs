@@ -192,6 +192,13 @@ uuid_type!(
     /// One call: binds the audit intent, the outcome and the control plane's own record of it.
     CallId
 );
+impl CallId {
+    /// Its bits, the first written first.
+    pub fn as_u128(self) -> u128 {
+        self.0.as_u128()
+    }
+}
+
 uuid_type!(
     /// A shared credential lent to one device for a while.
     LeaseId

@@ -13,6 +13,7 @@ mod identity;
 mod person;
 mod text;
 mod time;
+mod trace;
 
 pub use account::AccountId;
 pub use advice::{Advice, ForPerson};
@@ -29,3 +30,4 @@ pub use person::{
 };
 pub use text::is_deceiving;
 pub use time::{Timestamp, TimestampFault};
+pub use trace::{TraceFault, TraceParent};

@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 pub const BROKER_FORMAT: u32 = 1;
 /// The header that carries a [`BrokerContext`].
 pub const BROKER_CONTEXT_HEADER: &str = "deskgate-context";
+/// The header that says which trace the call is a part of (W3C Trace Context, section 3.2): the assistant's own, or the call's.
+pub const TRACE_PARENT_HEADER: &str = "traceparent";
 /// The last event of an answer that is told of beforehand (`text/event-stream`): the JSON-RPC response. Events without a name before
 /// it are JSON-RPC notifications.
 pub const BROKER_ANSWER_EVENT: &str = "answer";

@@ -31,7 +31,7 @@ pub use account::{AccountFault, accounts_in_use};
 pub use administration::{AdministratorRole, Administrators};
 pub use broker::{
     BROKER_ANSWER_EVENT, BROKER_CONTEXT_HEADER, BROKER_FAULT_EVENT, BROKER_FORMAT, BrokerContext,
-    ContextFault, broker_path,
+    ContextFault, TRACE_PARENT_HEADER, broker_path,
 };
 pub use client::{ClientMetadataUrl, LoopbackRedirect, TokenHeader};
 pub use content::{

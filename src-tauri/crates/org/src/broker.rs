@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use model::{ConnectorId, Subject};
+use model::{ConnectorId, Subject, TraceParent};
 use org_protocol::{
-    BROKER_ANSWER_EVENT, BROKER_CONTEXT_HEADER, BROKER_FAULT_EVENT, BrokerContext, broker_path,
+    BROKER_ANSWER_EVENT, BROKER_CONTEXT_HEADER, BROKER_FAULT_EVENT, BrokerContext, TRACE_PARENT_HEADER,
+    broker_path,
 };
 use reqwest::header::CONTENT_TYPE;
 use reqwest::{Method, Response, StatusCode};
@@ -35,6 +36,8 @@ pub struct BrokeredCall<'a> {
     pub headers: &'a [(&'a str, String)],
     /// The JSON-RPC request.
     pub body: &'a str,
+    /// The trace that it is a part of.
+    pub trace: TraceParent,
     /// How long the answer may take; what is told before it begins the time anew.
     pub deadline: Duration,
     /// Hears what the connector tells before its answer, message by message.
@@ -119,6 +122,7 @@ impl Org {
             .header(CONTENT_TYPE, "application/json")
             .header("accept", "application/json, text/event-stream")
             .header(BROKER_CONTEXT_HEADER, call.context.to_header())
+            .header(TRACE_PARENT_HEADER, call.trace.to_string())
             .timeout(if call.heard.is_some() { call.deadline * LONGEST_CALL } else { call.deadline });
         for (name, value) in call.headers {
             request = request.header(*name, value);

@@ -1,10 +1,12 @@
-//! The organisation's log collector: PyPI `rotel`, an OTLP receiver that prints what it receives.
+//! The organisation's collector of records and traces: PyPI `rotel`, an OTLP receiver that prints what it receives. No secret may be
+//! in that.
 
 use std::time::Duration;
 
 use tempfile::TempDir;
 use url::Url;
 
+use crate::canary::Guard;
 use crate::place::tools;
 use crate::{PeerFault, Process, Spec, free_port};
 
@@ -30,19 +32,28 @@ impl Collector {
             .arg(folder.path().join("pid"))
             .args(["--otlp-http-endpoint", &format!("127.0.0.1:{http}")])
             .args(["--otlp-grpc-endpoint", &format!("127.0.0.1:{grpc}")])
-            .args(["--exporter", "blackhole", "--debug-log", "logs", "--debug-log-verbosity", "detailed"])
+            .args(["--exporter", "blackhole", "--debug-log", "logs", "--debug-log", "traces"])
+            .args(["--debug-log-verbosity", "detailed"])
+            .guarded(Guard::default())
             .start()?;
         process
             .ready("an open port", Duration::from_secs(60), async |_| {
                 tokio::net::TcpStream::connect(("127.0.0.1", http)).await.is_ok().then_some(())
             })
             .await?;
-        Ok(Self { process, url: Url::parse(&format!("http://127.0.0.1:{http}/v1/logs"))?, _folder: folder })
+        Ok(Self { process, url: Url::parse(&format!("http://127.0.0.1:{http}/"))?, _folder: folder })
     }
 
-    /// Where logs are sent: OTLP over HTTP.
-    pub fn url(&self) -> &Url {
+    /// Where it takes OTLP over HTTP: what the standard's variables name.
+    pub fn endpoint(&self) -> &Url {
         &self.url
+    }
+
+    /// Where logs are sent.
+    pub fn logs(&self) -> Url {
+        let mut logs = self.url.clone();
+        logs.set_path("/v1/logs");
+        logs
     }
 
     /// Everything received so far, as the collector prints it.

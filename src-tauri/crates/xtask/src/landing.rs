@@ -55,6 +55,9 @@ pub(crate) fn test(full: bool, area: Option<Area>) -> Result<(), Fault> {
     let mut tally = Tally::default();
     let provisioned = step("setup", || provision::setup(false).map(|()| true));
     tally.check(provisioned);
+    if full {
+        tally.check(step("setup of the full tests", || for_full().map(|()| true)));
+    }
     if provisioned {
         match area {
             Some(area) => tier.area(area, &mut tally),
@@ -173,20 +176,13 @@ fn has_nextest() -> bool {
 
 /// Runs cargo-deny, installing it first where it is missing. Advisories need a database that no registry serves.
 fn deny() -> Result<(), Fault> {
-    let root = workspace::tools().join("cargo");
-    let own = root.join("bin/cargo-deny");
-    let program = match workspace::on_path("cargo-deny") {
-        Some(found) => found,
-        None if own.is_file() => own,
-        None => {
-            run(cargo()
-                .args(["install", "--quiet", "--locked", "--version", "=0.20.2", "--root"])
-                .arg(&root)
-                .arg("cargo-deny"))?;
-            own
-        }
-    };
+    let program = provision::program("cargo-deny", "0.20.2", "cargo-deny")?;
     run(Command::new(program)
         .args(["--workspace", "--all-features", "check", "bans", "licenses", "sources"])
         .current_dir(workspace::root()))
+}
+
+/// Builds what only the full tests talk to: a server of secrets with the API of Vault.
+fn for_full() -> Result<(), Fault> {
+    provision::own_program("rusty_vault", "0.2.1", "rvault").map(drop)
 }

@@ -30,6 +30,7 @@ impl Plane {
         let given = Given::new(given(secret)?, source)?;
         let facts = [("credential", id.to_string()), ("source", given.words())];
         self.record(by, "credential-put", &facts).await?;
+        let given = self.taken_out(given).await?;
         let _turn = self.storing.lock().await;
         let version = self.store.next_credential_version(&id).await?;
         let sealed = given.sealed(self.credentials.master(), &id, version)?;
@@ -75,6 +76,7 @@ impl Plane {
         let facts =
             [("credential", id.to_string()), ("source", given.words()), ("untested", untested.to_string())];
         self.record(by, "credential-rotate", &facts).await?;
+        let given = self.taken_out(given).await?;
         let tested = if untested { Vec::new() } else { self.tested(&id, &given, by).await? };
         let _turn = self.storing.lock().await;
         let version = self.store.next_credential_version(&id).await?;
@@ -105,6 +107,13 @@ impl Plane {
             }
         });
         Ok(Answer::Rotated(rotated))
+    }
+
+    /// The same, with what came in a wrapping taken out of it.
+    async fn taken_out(&self, given: Given) -> Result<Given, ActFault> {
+        let Given::Source { spec, key } = given else { return Ok(given) };
+        let (spec, key) = self.credentials.taken_out(*spec, key).await?;
+        Ok(Given::Source { spec: Box::new(spec), key })
     }
 
     /// Has every connector that uses a credential try another secret of it. Gives the connectors.

@@ -1,5 +1,6 @@
 //! One brokered call, from the decision to the answer.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +20,7 @@ use super::fault::BrokerFault;
 use super::pool::{Draining, Full, Key, Pool};
 use super::redact::Redactor;
 use super::told::Told;
+use super::traced;
 use crate::assertion::Assertion;
 use crate::credential::Current;
 use crate::launch::RunAs;
@@ -115,6 +117,19 @@ impl Broker {
         params: &CallParams<'_>,
         told: Option<&Told>,
     ) -> Result<Answer, BrokerFault> {
+        let span = traced::call(asked);
+        let answer = span.around(self.called(plane, asked, params, told)).await;
+        traced::failed(&span, &answer);
+        answer
+    }
+
+    async fn called(
+        &self,
+        plane: &Plane,
+        asked: &Asked<'_>,
+        params: &CallParams<'_>,
+        told: Option<&Told>,
+    ) -> Result<Answer, BrokerFault> {
         let now = self.clock.now();
         if !asked.live.serves(asked.connector, now) {
             return Err(BrokerFault::PolicyExpired);
@@ -129,7 +144,7 @@ impl Broker {
         let tool: ToolName = params.name().parse().map_err(|_| not_brokered())?;
         let circumstance = asked.circumstance(now);
         let question = asked.question(&tool, params.arguments(), &circumstance);
-        let permit = match asked.policy.decide(&question) {
+        let permit = match traced::decided(asked.policy, &question) {
             Ok(permit) => permit,
             Err(denial) => {
                 plane.journal.denial(asked.denial(plane, params, &denial)).await?;
@@ -139,7 +154,8 @@ impl Broker {
         let CredentialChoice::Shared(credential) = permit.credential().clone() else {
             return Err(not_brokered());
         };
-        let intent = plane.journal.intent(asked.intent(plane, &tool, params, &permit, &credential)).await?;
+        let intent = plane.journal.intent(asked.intent(plane, &tool, params, &permit, &credential));
+        let intent = traced::part("record the intent").around(intent).await?;
 
         let begun = self.clock.boot_time();
         let answer = match Authority::new(&permit, &intent) {
@@ -176,7 +192,8 @@ impl Broker {
         let unusable = |reason| BrokerFault::Credential { id: credential.clone(), reason };
         let sealed = plane.store.credential(credential).await?.ok_or_else(|| unusable(None))?;
         let whose = Assertion { subject: asked.subject, by: &plane.asserter, now: self.clock.now() };
-        let current = plane.credentials.current(credential, &sealed, &whose).await;
+        let current = plane.credentials.current(credential, &sealed, &whose);
+        let current = traced::credential(credential).around(current).await;
         let Current { secret, parts, generation } = current.map_err(|fault| unusable(Some(fault)))?;
         let assertion = assertion(spec, &whose);
         let redactor = Redactor::of(std::iter::once(&secret).chain(&parts).chain(&assertion));
@@ -221,10 +238,17 @@ impl Broker {
         ear: Option<&Ear>,
     ) -> Result<Result<Answer, UpstreamFault>, BrokerFault> {
         let opened = self.pool.session(key, spec, secret, bearer).await.map_err(|Full| BrokerFault::Busy)?;
-        Ok(match opened {
-            Ok(session) => session.call(authority, params, bearer, DEADLINE, ear).await,
-            Err(fault) => Err(fault),
-        })
+        let session = match opened {
+            Ok(session) => session,
+            Err(fault) => return Ok(Err(fault)),
+        };
+        let span = traced::connector(spec, params);
+        // A connector elsewhere may tell the same trace; a program here has nobody to tell.
+        let parent = spec.url.as_ref().and_then(|_| span.parent());
+        let params = parent.map_or_else(|| Cow::Borrowed(params), |parent| Cow::Owned(params.traced(parent)));
+        let answer = span.around(session.call(authority, &params, bearer, DEADLINE, ear)).await;
+        traced::answered(&span, &answer);
+        Ok(answer)
     }
 }
 

@@ -6,6 +6,7 @@ mod fault;
 mod pool;
 mod redact;
 mod told;
+mod traced;
 
 pub(crate) use call::{Asked, Broker};
 pub(crate) use fault::BrokerFault;

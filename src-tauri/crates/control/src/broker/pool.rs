@@ -15,6 +15,7 @@ use secrecy::SecretString;
 use tokio::sync::watch;
 use upstream::{Bearer, HttpClient, Log, Session, UpstreamFault};
 
+use super::traced;
 use crate::launch::{RunAs, program_as};
 use crate::store::StoredCredential;
 
@@ -140,7 +141,8 @@ impl Pool {
             return Ok(Ok(Arc::clone(session)));
         }
         *held = None;
-        Ok(match self.open(spec, secret, bearer).await {
+        let opened = traced::part("open a session").around(self.open(spec, secret, bearer)).await;
+        Ok(match opened {
             Ok(session) => {
                 let session = Arc::new(Held { session, life: watch::Sender::new(()) });
                 *held = Some(Arc::clone(&session));

@@ -293,6 +293,10 @@ struct ServeArgs {
     /// Where audit records are passed on to, such as http://127.0.0.1:4318/v1/logs.
     #[arg(long)]
     otlp_url: Option<Url>,
+    /// Where traces are told over OTLP/HTTP, such as http://127.0.0.1:4318/v1/traces; else where OTEL_EXPORTER_OTLP_ENDPOINT and the
+    /// other variables of the standard say, and nowhere without them.
+    #[arg(long)]
+    traces_url: Option<Url>,
     /// Where Prometheus finds metrics (/metrics) and health (/healthz, /readyz): an address of its own, which names nobody but is not for
     /// everybody. Nowhere if not given.
     #[arg(long, value_name = "ADDRESS")]

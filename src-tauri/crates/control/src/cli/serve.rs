@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use control::author::read_signing;
-use control::{MasterKey, ServeConfig, start};
+use control::{MasterKey, ServeConfig, TraceConfig, start};
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -24,6 +24,7 @@ pub(super) async fn serve(args: ServeArgs, json: bool) -> Result<(), Failure> {
         master_key: MasterKey::load(args.master_key.as_deref()).map_err(Failure::new)?,
         receipt_key: read_signing(&args.receipts_key).map_err(Failure::new)?,
         otlp_url: args.otlp_url,
+        traces: TraceConfig::read(args.traces_url, |name| std::env::var(name).ok()).map_err(Failure::new)?,
         metrics: args.metrics,
     };
     let mut terminate = signal(SignalKind::terminate()).map_err(Failure::new)?;

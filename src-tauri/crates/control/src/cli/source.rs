@@ -1,7 +1,7 @@
 //! Where a secret comes from, as it is typed.
 
 use clap::{Args, ValueEnum};
-use control::{OauthSpec, SourceSpec, VaultSpec};
+use control::{AppRole, OauthSpec, SourceSpec, VaultSpec};
 use url::Url;
 
 use super::Failure;
@@ -17,8 +17,8 @@ enum Kind {
     TokenExchange,
 }
 
-/// Where a secret comes from. Without it, what is given is the secret itself; with it, what opens the place: the token at Vault, or
-/// the client's secret.
+/// Where a secret comes from. Without it, what is given is the secret itself; with it, what opens the place: the token or a role's secret
+/// id at Vault, or the client's secret.
 #[derive(Debug, Args)]
 pub(super) struct SourceArgs {
     /// Have the secret fetched from elsewhere each time.
@@ -42,6 +42,16 @@ pub(super) struct SourceArgs {
     /// Vault: have the reply wrapped, so that whoever reads it on its way is found out.
     #[arg(long, requires = "source")]
     wrapped: bool,
+    /// Vault: sign in as this role (AppRole), by its id; what is read is a secret id of it and not a token.
+    #[arg(long, requires = "source")]
+    role_id: Option<String>,
+    /// Vault: where roles sign in, below auth/.
+    #[arg(long, requires = "role_id", default_value = "approle")]
+    auth_mount: String,
+    /// Vault: what is read is a wrapping token with the secret id in it (`vault write -wrap-ttl=60s -f auth/approle/role/NAME/secret-id`),
+    /// which is refused where somebody took it out before.
+    #[arg(long, requires = "role_id")]
+    wrapped_secret_id: bool,
     /// Authorization server: its token endpoint.
     #[arg(long, requires = "source")]
     token_url: Option<Url>,
@@ -72,7 +82,8 @@ impl SourceArgs {
                 || self.namespace.is_some()
                 || self.field.is_some()
                 || self.template.is_some()
-                || self.wrapped,
+                || self.wrapped
+                || self.role_id.is_some(),
             self.token_url.is_some()
                 || self.client_id.is_some()
                 || !self.scopes.is_empty()
@@ -93,12 +104,15 @@ impl SourceArgs {
 
     fn vault(self) -> Result<VaultSpec, Failure> {
         let template = self.template.or_else(|| self.field.map(|field| format!("${{{field}}}")));
+        let (mount, wrapped_secret_id) = (self.auth_mount, self.wrapped_secret_id);
+        let approle = self.role_id.map(|role_id| AppRole { mount, role_id, wrapped_secret_id });
         Ok(VaultSpec {
             address: self.address.ok_or_else(|| missing("--address"))?,
             path: self.path.ok_or_else(|| missing("--path"))?,
             namespace: self.namespace,
             template: template.ok_or_else(|| missing("--field or --template"))?,
             wrapped: self.wrapped,
+            approle,
         })
     }
 

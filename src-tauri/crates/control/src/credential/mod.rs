@@ -14,15 +14,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use model::{CredentialId, LeaseId, Subject};
+use opentelemetry::trace::SpanKind;
 use os::Clock;
 use secrecy::SecretString;
 
 use crate::assertion::Assertion;
 use crate::sealing::{MasterKey, Opened, SealFault};
 use crate::store::SealedCredential;
+use crate::trace::{Span, whose};
 
+pub use source::{AppRole, OauthSpec, SourceSpec, VaultSpec};
 use source::{Fetched, Hold, Source};
-pub use source::{OauthSpec, SourceSpec, VaultSpec};
 pub(crate) use source::{SOURCE_FORMAT, SourceFault, StoredSource};
 
 /// What was fetched is not used in its last moments: a call takes its time.
@@ -135,8 +137,13 @@ impl Credentials {
                 return Ok(kept.current.clone());
             }
         }
-        let source: Arc<dyn Source> = source::open(*stored, &self.http)?.into();
-        let fetched = in_time(source.fetch(Some(whose))).await?;
+        let span = fetching(&stored.spec);
+        // Whoever is signed in there stays so.
+        let source: Arc<dyn Source> = match slot.as_ref() {
+            Some(kept) => Arc::clone(&kept.source),
+            None => source::open(*stored, &self.http, &self.clock)?.into(),
+        };
+        let fetched = asked(&span, source.fetch(Some(whose))).await?;
         let before = slot.take();
         let generation = self.generation(before.as_ref(), &fetched);
         if let Some(before) = before.filter(|before| before.current.generation != generation) {
@@ -150,9 +157,19 @@ impl Credentials {
 
     /// Fetches a secret without using it: whether it is to be had.
     pub(crate) async fn tried(&self, stored: StoredSource) -> Result<Trial, SourceFault> {
-        let source: Arc<dyn Source> = source::open(stored, &self.http)?.into();
+        let source: Arc<dyn Source> = source::open(stored, &self.http, &self.clock)?.into();
         let Fetched { secret, hold, .. } = source.fetch(None).await?;
         Ok(Trial { secret, source, hold })
+    }
+
+    /// Takes what opens a source out of its wrapping, where it came in one: that works once.
+    pub(crate) async fn taken_out(
+        &self,
+        spec: SourceSpec,
+        key: SecretString,
+    ) -> Result<(SourceSpec, SecretString), SourceFault> {
+        let taken_out = source::taken_out(spec, key, &self.http, &self.clock);
+        tokio::time::timeout(WITHIN, taken_out).await.unwrap_or_else(|_| Err(slow()))
     }
 
     /// A secret of its own for a lease, where its source gives such.
@@ -171,8 +188,9 @@ impl Credentials {
         if renews {
             return self.renewed(lease, whose).await;
         }
-        let source: Arc<dyn Source> = source::open(*stored, &self.http)?.into();
-        let Fetched { secret, life, hold, .. } = in_time(source.fetch(Some(whose))).await?;
+        let span = fetching(&stored.spec);
+        let source: Arc<dyn Source> = source::open(*stored, &self.http, &self.clock)?.into();
+        let Fetched { secret, life, hold, .. } = asked(&span, source.fetch(Some(whose))).await?;
         let life = life.map(capped);
         let lent = Lent { secret: secret.clone(), life };
         let begun = self.clock.boot_time();
@@ -318,6 +336,26 @@ fn slow() -> SourceFault {
 /// What a source answers, unless it takes too long.
 async fn in_time<T>(asked: impl Future<Output = Result<T, SourceFault>>) -> Result<T, SourceFault> {
     tokio::time::timeout(WITHIN, asked).await.unwrap_or_else(|_| Err(slow()))
+}
+
+/// Tells that a source is asked, and which kind of one.
+fn fetching(spec: &SourceSpec) -> Span {
+    let span = Span::part("fetch the secret", SpanKind::Client);
+    span.set("deskgate.credential.source", spec.kind());
+    whose(&span, spec.address());
+    span
+}
+
+/// The same, and tells whether it gave something.
+async fn asked(
+    span: &Span,
+    fetch: impl Future<Output = Result<Fetched, SourceFault>>,
+) -> Result<Fetched, SourceFault> {
+    let fetched = span.around(in_time(fetch)).await;
+    if let Err(fault) = &fetched {
+        span.fail(fault.kind());
+    }
+    fetched
 }
 
 /// A secret that was fetched to be tried; it is given back afterwards.

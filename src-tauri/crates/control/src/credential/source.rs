@@ -1,8 +1,10 @@
 //! Where the secret of a shared account comes from, beside the sealed store.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use model::BoxFuture;
+use os::Clock;
 use schemars::JsonSchema;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
@@ -42,6 +44,22 @@ pub struct VaultSpec {
     /// Whether the reply is wrapped on its way (response wrapping): who reads it before us is found out.
     #[serde(default)]
     pub wrapped: bool,
+    /// As which role one signs in there; without it the stored token is used as it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approle: Option<AppRole>,
+}
+
+/// A role at Vault or OpenBao, by which a machine signs in (AppRole). What opens it is a secret id of the role.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AppRole {
+    /// Where the method is mounted there, below `auth/`: `approle`, mostly.
+    pub mount: String,
+    /// The role's id.
+    pub role_id: String,
+    /// Whether what is given for it is a wrapping token with the secret id in it. It is taken out at once, so this is never stored.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub wrapped_secret_id: bool,
 }
 
 /// A token at an authorization server. What opens it is the client's secret.
@@ -106,6 +124,11 @@ pub(crate) enum SourceFault {
         "{0} was asked to wrap its reply and did not: {1}; it is not used. Change the secret: it was on the wire in the clear"
     )]
     NotWrapped(String, &'static str),
+    /// The secret id was to come wrapped, and does not, or not for the first time.
+    #[error(
+        "what was given is no wrapping token with a secret id that {0} knows: {1}; nothing was stored. Have another secret id made, wrapped, and find out who may have taken this one out"
+    )]
+    NotWrappedId(String, &'static str),
     /// The template names a field that is not there.
     #[error("the secret at {0} has no field {1}; it has {2}")]
     NoField(String, String, String),
@@ -115,6 +138,24 @@ pub(crate) enum SourceFault {
     /// A token for a person, where nobody is named.
     #[error("a token for each person is not had without a person")]
     Nobody,
+}
+
+impl SourceFault {
+    /// In a word.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Self::Insecure(_) => "insecure",
+            Self::Spec(_) => "spec",
+            Self::Unreachable(_) => "unreachable",
+            Self::Refused(..) => "refused",
+            Self::Nothing(..) => "nothing",
+            Self::Unavailable(..) => "unavailable",
+            Self::NotWrapped(..) | Self::NotWrappedId(..) => "not_wrapped",
+            Self::NoField(..) => "no_field",
+            Self::Unreadable(..) => "unreadable",
+            Self::Nobody => "nobody",
+        }
+    }
 }
 
 /// A secret as its source gave it.
@@ -139,6 +180,8 @@ pub(crate) enum Hold {
         id: String,
         /// Whether it can be renewed.
         renewable: bool,
+        /// By which sign-in it was had: it ends with that one's token.
+        sign_in: u64,
     },
     /// By the token itself (RFC 7009).
     Token(SecretString),
@@ -164,7 +207,11 @@ pub(crate) trait Source: Send + Sync {
 }
 
 /// Opens a source.
-pub(crate) fn open(stored: StoredSource, http: &reqwest::Client) -> Result<Box<dyn Source>, SourceFault> {
+pub(crate) fn open(
+    stored: StoredSource,
+    http: &reqwest::Client,
+    clock: &Arc<dyn Clock>,
+) -> Result<Box<dyn Source>, SourceFault> {
     if stored.format != SOURCE_FORMAT {
         return Err(SourceFault::Spec(
             "it was stored in a format that this version does not read".to_owned(),
@@ -173,10 +220,27 @@ pub(crate) fn open(stored: StoredSource, http: &reqwest::Client) -> Result<Box<d
     stored.spec.check()?;
     let key = SecretString::from(stored.key);
     Ok(match stored.spec {
-        SourceSpec::Vault(spec) => Box::new(vault::Vault::new(spec, key, http.clone())),
+        SourceSpec::Vault(spec) => Box::new(vault::Vault::new(spec, key, http.clone(), Arc::clone(clock))),
         SourceSpec::ClientCredentials(spec) => Box::new(oauth::Tokens::new(spec, key, http.clone(), false)),
         SourceSpec::TokenExchange(spec) => Box::new(oauth::Tokens::new(spec, key, http.clone(), true)),
     })
+}
+
+/// Takes what opens a source out of its wrapping, where it came in one.
+pub(crate) async fn taken_out(
+    mut spec: SourceSpec,
+    key: SecretString,
+    http: &reqwest::Client,
+    clock: &Arc<dyn Clock>,
+) -> Result<(SourceSpec, SecretString), SourceFault> {
+    let SourceSpec::Vault(VaultSpec { approle: Some(role), .. }) = &mut spec else { return Ok((spec, key)) };
+    if !std::mem::take(&mut role.wrapped_secret_id) {
+        return Ok((spec, key));
+    }
+    let SourceSpec::Vault(at) = &spec else { return Ok((spec, key)) };
+    let vault = vault::Vault::new(at.clone(), key.clone(), http.clone(), Arc::clone(clock));
+    let key = vault.secret_id(&key).await?;
+    Ok((spec, key))
 }
 
 impl SourceSpec {
@@ -196,12 +260,39 @@ impl SourceSpec {
                         spec.path
                     )));
                 }
+                if let Some(AppRole { mount, role_id, .. }) = &spec.approle {
+                    let is_mount = mount.split('/').all(|part| !matches!(part, "" | "." | ".."))
+                        && !mount.contains(['?', '#', '%']);
+                    if !is_mount || role_id.is_empty() {
+                        return Err(SourceFault::Spec(
+                            "a role has an id, and a place below auth/ where it signs in, such as approle"
+                                .to_owned(),
+                        ));
+                    }
+                }
                 template::fields(&spec.template).map(drop)
             }
             Self::ClientCredentials(spec) | Self::TokenExchange(spec) => std::iter::once(&spec.token_url)
                 .chain(&spec.revocation_url)
                 .find_map(insecure)
                 .map_or(Ok(()), Err),
+        }
+    }
+
+    /// Its kind, as it is stored.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Self::Vault(_) => "vault",
+            Self::ClientCredentials(_) => "client_credentials",
+            Self::TokenExchange(_) => "token_exchange",
+        }
+    }
+
+    /// The server that is asked.
+    pub(crate) fn address(&self) -> &Url {
+        match self {
+            Self::Vault(spec) => &spec.address,
+            Self::ClientCredentials(spec) | Self::TokenExchange(spec) => &spec.token_url,
         }
     }
 
@@ -217,7 +308,13 @@ impl SourceSpec {
 impl std::fmt::Display for SourceSpec {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Vault(spec) => write!(f, "vault {}{}", spec.address, spec.path),
+            Self::Vault(spec) => {
+                write!(f, "vault {}{}", spec.address, spec.path)?;
+                match &spec.approle {
+                    Some(role) => write!(f, " by auth/{}", role.mount),
+                    None => Ok(()),
+                }
+            }
             Self::ClientCredentials(spec) => write!(f, "client {} at {}", spec.client_id, spec.token_url),
             Self::TokenExchange(spec) => write!(f, "token exchange at {}", spec.token_url),
         }

@@ -1,13 +1,18 @@
 //! Vault and OpenBao over their HTTP API: KV version 2, dynamic secrets with leases of their own, response wrapping
-//! (developer.hashicorp.com/vault/api-docs, "KV secrets engine - version 2", "/sys/leases", "/sys/wrapping/unwrap").
+//! (developer.hashicorp.com/vault/api-docs, "KV secrets engine - version 2", "/sys/leases", "/sys/wrapping/unwrap"), with a token or as a
+//! role that signs in.
 //!
-//! The client is our own, of four requests, because the token goes in a header of its own, which clients that follow redirects carry
+//! The client is our own, of a few requests, because the token goes in a header of its own, which clients that follow redirects carry
 //! elsewhere. Nothing here writes to a secrets engine.
 
+mod approle;
+
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use model::BoxFuture;
+use os::Clock;
 use reqwest::{RequestBuilder, StatusCode};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
@@ -17,6 +22,7 @@ use zeroize::Zeroizing;
 use super::source::{Fetched, Hold, Source, SourceFault, VaultSpec};
 use super::template;
 use crate::assertion::Assertion;
+use approle::{Access, Auth};
 
 /// The largest reply that is read, in bytes.
 const REPLY_LIMIT: usize = 1024 * 1024;
@@ -28,8 +34,9 @@ const AGAIN: Duration = Duration::from_secs(60);
 /// One path at one server.
 pub(super) struct Vault {
     spec: VaultSpec,
-    token: SecretString,
+    access: Access,
     http: reqwest::Client,
+    clock: Arc<dyn Clock>,
 }
 
 /// A reply. What is not used here is passed over.
@@ -46,6 +53,8 @@ struct Reply {
     #[serde(default)]
     wrap_info: Option<WrapInfo>,
     #[serde(default)]
+    auth: Option<Auth>,
+    #[serde(default)]
     errors: Vec<String>,
 }
 
@@ -57,8 +66,15 @@ struct WrapInfo {
 }
 
 impl Vault {
-    pub(super) fn new(spec: VaultSpec, token: SecretString, http: reqwest::Client) -> Self {
-        Self { spec, token, http }
+    /// `key` is a token, or the secret id of the role that the description names.
+    pub(super) fn new(
+        spec: VaultSpec,
+        key: SecretString,
+        http: reqwest::Client,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        let access = Access::new(spec.approle.clone(), key);
+        Self { spec, access, http, clock }
     }
 
     /// The server, as faults name it.
@@ -70,19 +86,40 @@ impl Vault {
         SourceFault::Unreadable(self.server(), what.to_owned())
     }
 
+    /// Asks with the token that is good now. One that is not taken any more is had anew, once.
+    async fn ask(
+        &self,
+        method: reqwest::Method,
+        path: &str,
+        and: impl Fn(RequestBuilder) -> RequestBuilder,
+    ) -> Result<Reply, SourceFault> {
+        let asked = async |token: &SecretString| {
+            let request = self.request(method.clone(), path, Some(token))?;
+            self.reply(and(request), path).await
+        };
+        let token = self.token().await?;
+        match asked(&token).await {
+            Err(SourceFault::Refused(..)) if self.has_lost(&token).await => asked(&self.token().await?).await,
+            other => other,
+        }
+    }
+
     fn request(
         &self,
         method: reqwest::Method,
         path: &str,
-        token: &str,
+        token: Option<&SecretString>,
     ) -> Result<RequestBuilder, SourceFault> {
         let base = self.spec.address.as_str().trim_end_matches('/');
         let url: url::Url = format!("{base}/v1/{path}")
             .parse()
             .map_err(|_| SourceFault::Spec(format!("{path} is no path of the API")))?;
         // Agents ask for this header, so that no page in a browser can be made to ask.
-        let request =
-            self.http.request(method, url).header("x-vault-token", token).header("x-vault-request", "true");
+        let request = self.http.request(method, url).header("x-vault-request", "true");
+        let request = match token {
+            Some(token) => request.header("x-vault-token", token.expose_secret()),
+            None => request,
+        };
         Ok(match &self.spec.namespace {
             Some(namespace) => request.header("x-vault-namespace", namespace),
             None => request,
@@ -114,6 +151,10 @@ impl Vault {
             StatusCode::FORBIDDEN | StatusCode::UNAUTHORIZED => {
                 Err(SourceFault::Refused(self.server(), said()))
             }
+            // What is wrong with a sign-in is told so ("Login With AppRole").
+            StatusCode::BAD_REQUEST if self.is_sign_in(path) => {
+                Err(SourceFault::Refused(self.server(), said()))
+            }
             StatusCode::NOT_FOUND => Err(SourceFault::Nothing(self.server(), path.to_owned())),
             StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => {
                 Err(SourceFault::Unavailable(self.server(), said()))
@@ -125,26 +166,30 @@ impl Vault {
 
     async fn read(&self) -> Result<Reply, SourceFault> {
         let path = &self.spec.path;
-        let request = self.request(reqwest::Method::GET, path, self.token.expose_secret())?;
+        let get = reqwest::Method::GET;
         if !self.spec.wrapped {
-            return self.reply(request, path).await;
+            return self.ask(get, path, |request| request).await;
         }
-        let wrapped = self.reply(request.header("x-vault-wrap-ttl", WRAP), path).await?;
+        let wrapped = self.ask(get, path, |request| request.header("x-vault-wrap-ttl", WRAP)).await?;
         let not_wrapped = |why| SourceFault::NotWrapped(self.server(), why);
         let info = wrapped.wrap_info.ok_or_else(|| not_wrapped("the secret came as it is"))?;
-        let token = Zeroizing::new(info.token);
+        let token = SecretString::from(info.token);
         // A token of another path was put in this one's place ("Response wrapping", "Response Wrapping Token Validation").
         if info.creation_path != *path {
             return Err(not_wrapped("what came was wrapped elsewhere"));
         }
-        let unwrap = "sys/wrapping/unwrap";
-        let request = self.request(reqwest::Method::POST, unwrap, &token)?;
-        match self.reply(request, unwrap).await {
+        match self.unwrap(&token).await {
             Err(SourceFault::Refused(..) | SourceFault::Unreadable(..)) => {
                 Err(not_wrapped("somebody unwrapped it before us"))
             }
             other => other,
         }
+    }
+
+    /// Takes out what is wrapped: that works once.
+    async fn unwrap(&self, token: &SecretString) -> Result<Reply, SourceFault> {
+        let path = "sys/wrapping/unwrap";
+        self.reply(self.request(reqwest::Method::POST, path, Some(token))?, path).await
     }
 
     async fn fetched(&self) -> Result<Fetched, SourceFault> {
@@ -159,19 +204,18 @@ impl Vault {
         let (life, hold) = if reply.lease_id.is_empty() {
             (AGAIN, Hold::None)
         } else {
-            (duration, Hold::Lease { id: reply.lease_id, renewable: reply.renewable })
+            // What a token was given ends with it.
+            let (sign_in, left) = self.sign_in_now().await;
+            let hold = Hold::Lease { id: reply.lease_id, renewable: reply.renewable, sign_in };
+            (left.map_or(duration, |left| duration.min(left)), hold)
         };
         Ok(Fetched { secret, parts, life: Some(life), hold })
     }
 
-    /// Has the token live on, where it is one that ends (a periodic one, say).
+    /// Has a stored token live on, where it is one that ends (a periodic one, say).
     async fn renew_token(&self) {
-        let path = "auth/token/renew-self";
-        let renewed = match self.request(reqwest::Method::POST, path, self.token.expose_secret()) {
-            Ok(request) => self.reply(request.json(&json!({})), path).await.map(drop),
-            Err(fault) => Err(fault),
-        };
-        if let Err(fault) = renewed {
+        let Access::Token(token) = &self.access else { return };
+        if let Err(fault) = self.renewed(token).await {
             // A root token, or one that is not renewable: it says so by itself when it has ended.
             tracing::debug!(%fault, "the token at Vault is not renewed");
         }
@@ -189,21 +233,27 @@ impl Source for Vault {
 
     fn renew<'a>(&'a self, hold: &'a Hold) -> BoxFuture<'a, Result<Option<Duration>, SourceFault>> {
         Box::pin(async move {
-            let Hold::Lease { id, renewable: true } = hold else { return Ok(None) };
-            let path = "sys/leases/renew";
-            let request = self.request(reqwest::Method::POST, path, self.token.expose_secret())?;
-            let reply = self.reply(request.json(&json!({ "lease_id": id })), path).await?;
-            Ok(Some(Duration::from_secs(reply.lease_duration)))
+            let Hold::Lease { id, renewable: true, sign_in } = hold else { return Ok(None) };
+            let body = json!({ "lease_id": id });
+            self.token().await?;
+            // The token by which it was had has ended, or is about to: it cannot outlive that.
+            if self.sign_in_now().await.0 != *sign_in {
+                return Ok(None);
+            }
+            let post = reqwest::Method::POST;
+            let reply = self.ask(post, "sys/leases/renew", |request| request.json(&body)).await?;
+            let duration = Duration::from_secs(reply.lease_duration);
+            let left = self.sign_in_now().await.1;
+            Ok(Some(left.map_or(duration, |left| duration.min(left))))
         })
     }
 
     fn revoke<'a>(&'a self, hold: &'a Hold) -> BoxFuture<'a, Result<bool, SourceFault>> {
         Box::pin(async move {
             let Hold::Lease { id, .. } = hold else { return Ok(false) };
-            let path = "sys/leases/revoke";
-            let request = self.request(reqwest::Method::POST, path, self.token.expose_secret())?;
             // It answers when it is done, not when it has begun.
-            self.reply(request.json(&json!({ "lease_id": id, "sync": true })), path).await?;
+            let body = json!({ "lease_id": id, "sync": true });
+            self.ask(reqwest::Method::POST, "sys/leases/revoke", |request| request.json(&body)).await?;
             Ok(true)
         })
     }

@@ -22,6 +22,7 @@ use tokio::sync::mpsc;
 use super::fault::store_status;
 use super::{Fault, Plane, Shared};
 use crate::broker::{Asked, BrokerFault, Told};
+use crate::trace;
 
 pub(super) async fn call(
     State(plane): Shared,
@@ -127,7 +128,7 @@ struct Work(tokio::task::JoinHandle<Result<Answer, Fault>>);
 
 impl Work {
     fn begin(work: impl Future<Output = Result<Answer, Fault>> + Send + 'static) -> Self {
-        Self(tokio::spawn(work))
+        Self(tokio::spawn(trace::carried(work)))
     }
 }
 

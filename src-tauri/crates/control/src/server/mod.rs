@@ -43,6 +43,7 @@ use crate::lending::Review;
 use crate::op::Op;
 use crate::publication::Publication;
 use crate::store::Store;
+use crate::trace::Traces;
 
 pub(crate) use fault::Fault;
 pub(crate) use halts::Stopped;
@@ -71,6 +72,8 @@ pub(crate) struct Plane {
     pub(crate) journal: Journal,
     /// What is counted.
     pub(crate) metrics: Metrics,
+    /// Tells what requests take their time for.
+    pub(crate) traces: Traces,
     /// How much may be asked for.
     pub(crate) limits: Limits,
     /// Whose journal it is.

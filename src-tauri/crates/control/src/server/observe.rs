@@ -28,6 +28,7 @@ use serde_json::json;
 use tokio::net::TcpListener;
 
 use super::{Fault, Plane, Shared, documents};
+use crate::trace::{self, Counts};
 
 /// The bounds of the durations that are told apart, in seconds.
 const BOUNDS: [f64; 10] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0];
@@ -69,6 +70,7 @@ pub(crate) struct Metrics {
     streams: Gauge<i64, AtomicI64>,
     kept: Family<Kind, Gauge<i64, AtomicI64>>,
     policy_expires: Gauge<f64, AtomicU64>,
+    spans: Counts,
     ready: Gauge<i64, AtomicI64>,
 }
 
@@ -83,6 +85,7 @@ impl Default for Metrics {
             streams: Gauge::default(),
             kept: Family::default(),
             policy_expires: Gauge::default(),
+            spans: Counts::default(),
             ready: Gauge::default(),
             registry: Registry::default(),
         };
@@ -102,6 +105,8 @@ impl Default for Metrics {
             Unit::Seconds,
             metrics.policy_expires.clone(),
         );
+        registry.register("trace_spans", "Spans that the traces' collector has", metrics.spans.told.clone());
+        registry.register("trace_spans_dropped", "Spans that nobody has", metrics.spans.dropped.clone());
         registry.register("ready", "1 where requests can be served", metrics.ready.clone());
         let build = Family::<Build, Gauge>::default();
         build.get_or_create(&Build { version: env!("CARGO_PKG_VERSION") }).set(1);
@@ -133,6 +138,11 @@ impl Metrics {
         Counted::begin(&self.streams)
     }
 
+    /// What became of the spans that were told.
+    pub(crate) fn spans(&self) -> &Counts {
+        &self.spans
+    }
+
     /// How many requests there are whose answer has not ended.
     pub(crate) fn running(&self) -> i64 {
         self.running.get()
@@ -145,25 +155,33 @@ impl Metrics {
     }
 }
 
-/// Around every request: an id, a log line, and counting.
+/// Around every request: an id, a log line, a span, and counting.
 pub(super) async fn request(State(plane): Shared, request: Request, next: Next) -> Response {
     let id = CallId::new().to_string();
     let method = method_name(request.method());
     // What is at no route was typed by somebody: it is not repeated anywhere.
-    let route = request
-        .extensions()
-        .get::<MatchedPath>()
-        .map_or_else(|| "none".to_owned(), |path| path.as_str().to_owned());
+    let route = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
+    let span = trace::of_request(
+        &plane.traces,
+        request.method(),
+        route.as_deref(),
+        request.headers(),
+        &plane.public_url,
+    );
+    span.set("deskgate.request.id", id.clone());
+    let route = route.unwrap_or_else(|| "none".to_owned());
     let begun = plane.clock.boot_time();
     let running = Counted::begin(&plane.metrics.running);
-    let mut response = next.run(request).await;
+    let mut response = span.around(next.run(request)).await;
     let took = plane.clock.boot_time().saturating_sub(begun);
+    trace::answered(&span, response.status());
     let status = response.status().as_u16();
     tracing::info!(
         request = id,
         method,
         route,
         status,
+        trace = span.parent().map(|parent| format!("{:032x}", parent.trace())),
         milliseconds = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
         "answered"
     );

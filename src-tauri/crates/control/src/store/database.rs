@@ -119,6 +119,14 @@ impl Database {
         }
     }
 
+    /// Its kind, as OpenTelemetry names it (`db.system.name`).
+    pub(super) fn kind(&self) -> &'static str {
+        match self {
+            Self::Sqlite(_) => "sqlite",
+            Self::Postgres(_) => "postgresql",
+        }
+    }
+
     /// What brings it to this version.
     pub(super) fn migrations(&self) -> &'static Migrator {
         match self {

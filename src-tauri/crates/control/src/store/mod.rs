@@ -31,9 +31,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use model::Timestamp;
+use opentelemetry::trace::SpanKind;
 use sqlx::any::AnyArguments;
 use sqlx::query::Query;
-use sqlx::{Any, AnyPool, Transaction};
+use sqlx::{Any, AnyConnection, AnyPool, Transaction};
 use tokio::sync::watch;
 
 pub(crate) use administrators::NewAdministrator;
@@ -58,6 +59,7 @@ pub(crate) use replicas::Progress;
 pub(crate) use revocations::{Revocation, RevocationLog};
 pub(crate) use sessions::{Ending, NewSession};
 
+use crate::trace::Span;
 use database::{Alone, Pools, Turn};
 
 /// The database.
@@ -145,8 +147,12 @@ impl Store {
     }
 
     /// Begins to write. Nobody else does until it ends.
-    async fn write(&self) -> Result<Transaction<'static, Any>, StoreFault> {
-        self.database.begin(&self.writer, Turn::Write).await
+    async fn write(&self) -> Result<Writing, StoreFault> {
+        let span = Span::part("write", SpanKind::Client);
+        span.set("db.system.name", self.database.kind());
+        let transaction = self.database.begin(&self.writer, Turn::Write).await?;
+        span.event("has its turn");
+        Ok(Writing { transaction, _span: span })
     }
 
     /// Writes by one statement. How many rows it was about.
@@ -195,6 +201,33 @@ impl Store {
         self.readers.close().await;
         self.quick.close().await;
         self.writer.close().await;
+    }
+}
+
+/// A transaction that writes, and what it took its time for since it wanted to.
+struct Writing {
+    transaction: Transaction<'static, Any>,
+    _span: Span,
+}
+
+impl Writing {
+    /// Makes it durable.
+    async fn commit(self) -> Result<(), sqlx::Error> {
+        self.transaction.commit().await
+    }
+}
+
+impl std::ops::Deref for Writing {
+    type Target = AnyConnection;
+
+    fn deref(&self) -> &AnyConnection {
+        &self.transaction
+    }
+}
+
+impl std::ops::DerefMut for Writing {
+    fn deref_mut(&mut self) -> &mut AnyConnection {
+        &mut self.transaction
     }
 }
 

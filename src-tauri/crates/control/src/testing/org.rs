@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::http::HeaderMap;
 use axum::serve::Listener;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -22,8 +23,8 @@ use crate::author::{Documents, RootPlan, SignPlan, check, new_root, sign};
 use crate::serve::start_at;
 use crate::store::Store;
 use crate::{
-    Database, Filter, MasterKey, Published, RestorePlan, Restored, Running, ServeConfig, ServeFault, restore,
-    start,
+    Database, Filter, MasterKey, Published, RestorePlan, Restored, Running, ServeConfig, ServeFault,
+    TraceConfig, restore, start,
 };
 
 /// The secret of the warehouse's analyst account.
@@ -69,7 +70,7 @@ pub struct ServedOrg {
     published: BTreeMap<String, Vec<u8>>,
     /// How many percent of the desktops take the next version; all without it.
     pub rollout: Option<u32>,
-    otlp: Option<Url>,
+    told: Collectors,
     /// Whom connectors' programs run as.
     commands_user: String,
     database: Database,
@@ -77,6 +78,13 @@ pub struct ServedOrg {
     public_url: Option<Url>,
     /// What the database lives in, if it is no file.
     _kept: Option<Kept>,
+}
+
+/// Whom the server tells what.
+#[derive(Debug, Clone, Default)]
+struct Collectors {
+    records: Option<Url>,
+    traces: Option<TraceConfig>,
 }
 
 /// What ends with the organisation.
@@ -104,20 +112,28 @@ impl ServedOrg {
 
     /// Served, but nothing is published.
     pub async fn unpublished(otlp: Option<Url>) -> Self {
-        Self::served_on(None, otlp, os::current_user().1).await
+        Self::served_on(None, records(otlp), os::current_user().1).await
+    }
+
+    /// Published, with both accounts stored, and telling traces there.
+    pub async fn traced(collector: &Url) -> Self {
+        let traces =
+            TraceConfig { url: collector.clone(), headers: HeaderMap::new(), service: None, share: None };
+        let told = Collectors { records: None, traces: Some(traces) };
+        Self::served_on(None, told, os::current_user().1).await.begun().await
     }
 
     /// The same, where connectors' programs run as this user.
     pub async fn with_commands_user(otlp: Option<Url>, commands_user: String) -> Self {
-        Self::served_on(None, otlp, commands_user).await
+        Self::served_on(None, records(otlp), commands_user).await
     }
 
     /// The same on a database that is there already; on a file of its own without one.
     pub async fn unpublished_on(database: Option<(Database, Kept)>, otlp: Option<Url>) -> Self {
-        Self::served_on(database, otlp, os::current_user().1).await
+        Self::served_on(database, records(otlp), os::current_user().1).await
     }
 
-    async fn served_on(database: Option<(Database, Kept)>, otlp: Option<Url>, commands_user: String) -> Self {
+    async fn served_on(database: Option<(Database, Kept)>, told: Collectors, commands_user: String) -> Self {
         let dir = tempfile::tempdir().expect("a directory");
         let idp = StandInProvider::start().await.expect("a provider");
         let (database, kept) = match database {
@@ -125,7 +141,7 @@ impl ServedOrg {
             None => (Database::Sqlite(dir.path().join("data/control.sqlite")), None),
         };
         let running =
-            serve(config(&dir.path().join("data"), &database, otlp.clone(), &commands_user, 0)).await;
+            serve(config(&dir.path().join("data"), &database, told.clone(), &commands_user, 0)).await;
         let published = BTreeMap::new();
         Self {
             dir,
@@ -134,7 +150,7 @@ impl ServedOrg {
             root_version: 1,
             published,
             rollout: None,
-            otlp,
+            told,
             commands_user,
             database,
             public_url: None,
@@ -146,7 +162,7 @@ impl ServedOrg {
         let data = self.dir.path().join("data");
         ServeConfig {
             public_url: self.public_url.clone(),
-            ..config(&data, &self.database, self.otlp.clone(), &self.commands_user, port)
+            ..config(&data, &self.database, self.told.clone(), &self.commands_user, port)
         }
     }
 
@@ -204,7 +220,7 @@ impl ServedOrg {
         let mut config = config(
             &self.dir.path().join("another"),
             &self.database,
-            self.otlp.clone(),
+            self.told.clone(),
             &self.commands_user,
             0,
         );
@@ -382,7 +398,7 @@ pub async fn start_simulated<L: Listener<Addr: std::fmt::Debug>>(
     let simulated = ServeConfig {
         public_url: Some(public_url.clone()),
         metrics: None,
-        ..config(data, &database, None, &os::current_user().1, 0)
+        ..config(data, &database, records(None), &os::current_user().1, 0)
     };
     start_at(simulated, clock, async |address| Ok((listener, address))).await
 }
@@ -398,17 +414,15 @@ async fn lose(database: &Database) {
     }
 }
 
+fn records(collector: Option<Url>) -> Collectors {
+    Collectors { records: collector, traces: None }
+}
+
 async fn serve(config: ServeConfig) -> Running {
     start(config, Arc::new(os::SystemClock)).await.expect("starts")
 }
 
-fn config(
-    data: &Path,
-    database: &Database,
-    otlp_url: Option<Url>,
-    commands_user: &str,
-    port: u16,
-) -> ServeConfig {
+fn config(data: &Path, database: &Database, told: Collectors, commands_user: &str, port: u16) -> ServeConfig {
     ServeConfig {
         data: data.to_owned(),
         database: database.clone(),
@@ -419,7 +433,8 @@ fn config(
         commands_user: Some(commands_user.to_owned()),
         master_key: MasterKey::parse(&STANDARD.encode([7; 32])).expect("a key"),
         receipt_key: key(3),
-        otlp_url,
+        otlp_url: told.records,
+        traces: told.traces,
         metrics: Some(([127, 0, 0, 1], 0).into()),
     }
 }

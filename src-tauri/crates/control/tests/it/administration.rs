@@ -116,6 +116,7 @@ async fn nonsense_is_answered_and_a_second_server_is_refused() {
         master_key: control::MasterKey::parse("BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=").expect("a key"),
         receipt_key: org_protocol::SigningKey::from_seed(&[3; 32]),
         otlp_url: None,
+        traces: None,
         metrics: None,
     };
     let second = control::start(config, std::sync::Arc::new(os::SystemClock)).await;
@@ -136,6 +137,7 @@ async fn plain_http_never_leaves_the_machine() {
         master_key: control::MasterKey::parse("BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=").expect("a key"),
         receipt_key: org_protocol::SigningKey::from_seed(&[3; 32]),
         otlp_url: None,
+        traces: None,
         metrics: None,
     };
     let start = async |config| control::start(config, std::sync::Arc::new(os::SystemClock)).await;

@@ -31,6 +31,7 @@ mod schemas;
 mod service;
 mod sources;
 mod streams;
+mod traces;
 mod watching;
 
 /// A file beside the server's other data.

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use control::author::{init, write_schemas};
+use testkit::{Marked, marked};
 
 /// Reads TOML files and validates each by the schema in its place. Prints the keywords that did not hold.
 const VALIDATE: &str = r#"
@@ -94,4 +95,57 @@ fn what_bundle_check_refuses_for_its_keys_is_marked_by_the_schemas() {
     assert_eq!(server("connectors = []\n[tools]\n\"Bad Id\" = []"), ["$.tools additionalProperties"]);
     let tests = "[[case]]\nname = \"n\"\nwho = \"w\"\nserver = \"s\"\nconnector = \"c\"\nexpect = \"deny\"\n";
     assert_eq!(found("tests.schema.json", tests), ["$.case[0] oneOf"]);
+}
+
+/// The example as `init` writes it, in the engine of the commonest extension for editors.
+#[test]
+fn an_editor_follows_the_first_line_of_each_file_and_marks_mistakes_where_they_are() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let org = dir.path().join("org");
+    init(&org, "example").expect("writes the example");
+    let files: Vec<PathBuf> = PARTS.iter().flat_map(|(part, _)| authored(&org, part)).collect();
+    assert_eq!(files.len(), 4, "{files:?}");
+    assert_eq!(marked(dir.path(), &files).expect("looks"), Marked::Nothing);
+
+    // File, what stands there, what is written instead, and what is said of it; each in a copy beside the file.
+    let mistakes = [
+        ("connectors/files.toml", "title = ", "titel = ", "'titel' was unexpected"),
+        ("connectors/files.toml", "title = \"Shared files\"", "title = 7", "7 is not of type \"string\""),
+        (
+            "connectors/files.toml",
+            "kind = \"none\"",
+            "kind = \"nobody\"",
+            "not valid under any of the schemas",
+        ),
+        ("servers/office.toml", "title = ", "titel = ", "'titel' was unexpected"),
+        ("servers/office.toml", "[\"files\"]", "[\"Our Files\"]", "\"Our Files\" does not match"),
+        ("org.toml", "name = ", "nmae = ", "'nmae' was unexpected"),
+        ("tests/office.toml", "expect = \"permit\"", "expect = \"perhaps\"", "\"perhaps\" is not valid"),
+        (
+            "tests/office.toml",
+            "groups = [\"staff\"]",
+            "groups = \"staff\"",
+            "\"staff\" is not of type \"array\"",
+        ),
+    ];
+    let expected = mistakes.iter().enumerate().map(|(number, (file, good, bad, words))| {
+        let text = std::fs::read_to_string(org.join(file)).expect("reads");
+        assert!(text.contains(good), "{file} has no {good}");
+        let wrong = text.replacen(good, bad, 1);
+        let line = wrong.lines().position(|line| line.contains(bad)).expect("it is there") + 1;
+        let copy = org.join(file.replace(".toml", &format!("-{number}.toml")));
+        std::fs::write(&copy, wrong).expect("writes");
+        (copy, line, *words)
+    });
+    let expected: Vec<(PathBuf, usize, &str)> = expected.collect();
+    let copies: Vec<PathBuf> = expected.iter().map(|(copy, ..)| copy.clone()).collect();
+    let Marked::Mistakes(found) = marked(dir.path(), &copies).expect("looks") else {
+        panic!("nothing is marked")
+    };
+    for (copy, line, words) in expected {
+        let place = format!("{}:{line}:", copy.display());
+        let is_marked = |(at, said): &(String, String)| at.starts_with(&place) && said.contains(words);
+        let of_it: Vec<_> = found.iter().filter(|(at, _)| at.contains(&*copy.to_string_lossy())).collect();
+        assert!(found.iter().any(is_marked), "{place} {words}: {of_it:#?}");
+    }
 }

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use control::admin::{Answer, Ask, AskFault, Rotated, Secret};
 use control::testing::StandInVault;
-use control::{OauthSpec, SourceSpec};
+use control::{AppRole, OauthSpec, SourceSpec, VaultSpec};
 use reqwest::StatusCode;
 use secrecy::SecretString;
 use serde_json::{Value, json};
-use testkit::{Idp, IdpSettings, Mail, ServiceClient, ServiceProof};
+use testkit::{Idp, IdpSettings, Mail, RustyVault, ServiceClient, ServiceProof};
 use url::Url;
 
 use crate::harness::{Device, Org, served, signed_in};
@@ -164,4 +164,89 @@ async fn what_is_made_for_the_occasion_is_used_and_redacted_like_a_stored_secret
     assert_eq!(vault.told(), ["made"], "one serves until it ends");
     let records = format!("{:?}", org.records(control::Filter::default()).await);
     assert!(!records.contains("passw0rd") && !records.contains("the-vault-token"), "{records}");
+}
+
+#[tokio::test]
+async fn a_role_signs_in_with_a_secret_id_that_came_wrapped_and_is_taken_out_once() {
+    let vault = StandInVault::start().await.expect("listens");
+    let template = "postgres://${username:url}:${password:url}@db/warehouse";
+    let org = served().await;
+    let in_the_clear = put(&org, "the-secret-id", vault.source_by_role(template, true)).await;
+    let Err(AskFault::Refused(advice)) = in_the_clear else { panic!("{in_the_clear:?}") };
+    assert!(advice.code == "secret-source" && advice.happened.contains("no wrapping token"), "{advice}");
+    put(&org, "the-wrapping-token", vault.source_by_role(template, true)).await.expect("stores");
+    let again = put(&org, "the-wrapping-token", vault.source_by_role(template, true)).await;
+    assert!(matches!(again, Err(AskFault::Refused(_))), "it was taken out before: {again:?}");
+
+    let alice = signed_in(&org, "alice", &["analysts"]).await;
+    for _ in 0..2 {
+        let (status, answer) = alice.call("query", json!({"sql": "x"})).await;
+        assert_eq!(status, StatusCode::OK, "{answer}");
+        let text = answer["result"]["content"][0]["text"].as_str().expect("text");
+        assert!(text.starts_with("x as [redacted] in "), "{text}");
+    }
+    assert_eq!(vault.told(), ["signed in", "made"], "once for both");
+    let records = format!("{:?}", org.records(control::Filter::default()).await);
+    assert!(records.contains("by auth/approle"), "how it is opened is in the records: {records}");
+    for secret in ["the-secret-id", "the-wrapping-token", "the-role-s-token", "the-role"] {
+        assert!(!records.contains(secret), "{secret} is in {records}");
+    }
+}
+
+/// At full size: it is built for that.
+#[tokio::test]
+async fn a_server_with_vault_s_api_gives_secrets_by_token_and_to_a_role() {
+    if !testkit::full_size() {
+        return;
+    }
+    let vault = RustyVault::start().await.expect("it starts");
+    vault
+        .write("secret/warehouse", json!({"username": "svc", "password": "a-kv-password"}))
+        .await
+        .expect("written");
+    let (role_id, secret_id) = vault.role("deskgate").await.expect("made");
+    let source = |wrapped, approle: Option<bool>| {
+        SourceSpec::Vault(VaultSpec {
+            address: vault.address().clone(),
+            path: "secret/warehouse".to_owned(),
+            namespace: None,
+            template: "postgres://${username:url}:${password:url}@db/warehouse".to_owned(),
+            wrapped,
+            approle: approle.map(|wrapped_secret_id| AppRole {
+                mount: "approle".to_owned(),
+                role_id: role_id.clone(),
+                wrapped_secret_id,
+            }),
+        })
+    };
+    let org = served().await;
+    let alice = signed_in(&org, "alice", &["analysts"]).await;
+    for (key, source) in [(vault.token(), source(false, None)), (&secret_id, source(false, Some(false)))] {
+        put(&org, key, source).await.expect("stores");
+        let (status, answer) = alice.call("query", json!({"sql": "x"})).await;
+        assert_eq!(status, StatusCode::OK, "{answer}");
+        let text = answer["result"]["content"][0]["text"].as_str().expect("text");
+        assert!(text.starts_with("x as [redacted] in "), "{text}");
+        let done = rotated(&org, key).await.expect("it is taken again");
+        assert_eq!(done.tested.len(), 1);
+    }
+    // It takes no other secret id, and wraps nothing: what comes in the clear is not used.
+    let refused = async |key: &str, source| {
+        let id = "warehouse-analyst".parse().expect("an id");
+        let secret = Secret(SecretString::from(key));
+        let asked = Ask::RotateCredential { id, secret, source: Some(source), untested: false };
+        match org.ask(&asked).await {
+            Err(AskFault::Refused(advice)) => advice.happened,
+            other => panic!("{other:?}"),
+        }
+    };
+    for (key, source, words) in [
+        ("another-secret-id", source(false, Some(false)), "does not take"),
+        ("another-token", source(false, None), "does not take"),
+        (vault.token(), source(true, None), "asked to wrap its reply and did not"),
+        (&secret_id, source(false, Some(true)), "no wrapping token"),
+    ] {
+        let said = refused(key, source).await;
+        assert!(said.contains(words), "{words}: {said}");
+    }
 }

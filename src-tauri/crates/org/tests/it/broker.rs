@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use control::admin::Ask;
 use control::testing::ServedOrg;
-use model::{CallId, Digest, ForPerson as _, Subject};
+use model::{CallId, Digest, ForPerson as _, Subject, TraceParent};
 use org::{BrokerAnswer, BrokeredCall, OrgFault};
 use org_protocol::{BROKER_FORMAT, BrokerContext};
 
@@ -43,6 +43,7 @@ async fn call_as(desktop: &Desktop, subject: &Subject, sql: &str) -> Result<Brok
             context: &context,
             headers: &headers,
             body: &body,
+            trace: TraceParent::of_call(context.call),
             deadline,
             heard: None,
         })

@@ -83,6 +83,7 @@ impl Desk {
             connector: &connector,
             subject: &alice,
             context: &context,
+            trace: model::TraceParent::of_call(context.call),
             headers: &headers,
             body: &body.to_string(),
             deadline: CALL,

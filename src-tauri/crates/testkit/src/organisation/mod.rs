@@ -34,7 +34,7 @@ pub struct OrganisationParts<'a> {
     pub warehouse: &'a Postgres,
     /// The folder of the connector `files`.
     pub files: &'a Path,
-    /// Where audit records are passed on to.
+    /// Where audit records are passed on to, and traces told.
     pub collector: Option<&'a Collector>,
 }
 
@@ -62,7 +62,7 @@ impl Organisation {
         let folder = home.path().join("org");
         authored::write(&folder, &parts)?;
         let desk = Desk::new(program, home.path());
-        let otlp = parts.collector.map(|collector| collector.url().clone());
+        let otlp = parts.collector.map(|collector| collector.endpoint().clone());
         let served = async {
             make_keys(&desk).await?;
             let (root, server) = tokio::try_join!(make_root(&desk), Server::start(&desk, otlp))?;

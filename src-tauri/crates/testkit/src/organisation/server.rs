@@ -91,7 +91,10 @@ async fn launch(
 ) -> Result<(Process, Url), PeerFault> {
     let spec = desk.serve(port);
     let spec = match otlp {
-        Some(url) => spec.arg("--otlp-url").arg(url.as_str()),
+        Some(url) => spec
+            .arg("--otlp-url")
+            .arg(format!("{url}v1/logs"))
+            .env("OTEL_EXPORTER_OTLP_ENDPOINT", url.as_str()),
         None => spec,
     };
     let spec = match public {

@@ -162,7 +162,7 @@ async fn the_collector_prints_what_it_receives() {
     let logs = json!({"resourceLogs": [{"scopeLogs": [{"logRecords": [
         {"timeUnixNano": "1", "severityNumber": 9, "body": {"stringValue": "a record of the audit"}},
     ]}]}]});
-    let answer = reqwest::Client::new().post(collector.url().clone()).json(&logs).send().await.expect("sent");
+    let answer = reqwest::Client::new().post(collector.logs()).json(&logs).send().await.expect("sent");
     assert!(answer.status().is_success(), "{}", answer.status());
     collector.receives("a record of the audit", SOON).await.expect("printed");
 }

@@ -8,13 +8,14 @@ use super::Need;
 use crate::run::{Fault, ask, run, say};
 use crate::workspace::{self, on_path};
 
-/// To build.
+/// To build; OpenSSL for what the full tests alone talk to.
 const BUILD: &[&str] = &[
     "build-essential",
     "pkg-config",
     "libwebkit2gtk-4.1-dev",
     "libgtk-3-dev",
     "librsvg2-dev",
+    "libssl-dev",
     "python3-venv",
 ];
 

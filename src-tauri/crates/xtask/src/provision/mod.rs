@@ -3,6 +3,7 @@
 //! Nothing is fetched but from package registries, by name and pinned version. Everything but Debian's packages lands
 //! under `target/tools` and needs no special rights.
 
+mod cargo;
 mod debian;
 mod node;
 mod python;
@@ -13,6 +14,7 @@ use std::path::{Path, PathBuf};
 use crate::run::{Fault, Watch, say};
 use crate::workspace;
 
+pub(crate) use cargo::{own_program, program};
 pub(crate) use node::{node_path, npm};
 
 /// `cargo xtask setup`.

@@ -7,7 +7,10 @@ use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 
+use super::super::source::AppRole;
 use super::*;
+
+mod approle;
 
 #[derive(Deserialize)]
 struct Fixture {
@@ -65,10 +68,12 @@ async fn serve<const N: usize>(answers: [(&'static str, &str); N]) -> (Server, u
 
 fn vault(address: url::Url, path: &str, template: &str, wrapped: bool) -> Vault {
     let (path, template) = (path.to_owned(), template.to_owned());
-    let spec = VaultSpec { address, path, namespace: None, template, wrapped };
-    let http =
-        reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().expect("a client");
-    Vault::new(spec, SecretString::from("the-token"), http)
+    let spec = VaultSpec { address, path, namespace: None, template, wrapped, approle: None };
+    Vault::new(spec, SecretString::from("the-token"), http(), Arc::new(os::SystemClock))
+}
+
+fn http() -> reqwest::Client {
+    reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().expect("a client")
 }
 
 const KV2: &str = "secret/data/my-secret";

@@ -5,7 +5,7 @@ use std::time::Duration;
 use connector::{Broker, BrokerFault, Caller};
 use mcp::connector::{FromConnector, Outgoing, call_tool_alone, read_alone};
 use mcp::{CallParams, LogLevel};
-use model::{Advice, BoxFuture, CredentialId, ForPerson as _, ToolName};
+use model::{Advice, BoxFuture, CallId, CredentialId, ForPerson as _, ToolName, TraceParent};
 use org::{BrokeredCall, Org, OrgFault};
 use org_protocol::{BROKER_FORMAT, BrokerContext};
 use policy::Permit;
@@ -45,6 +45,7 @@ impl Broker for OrgBroker {
                 context: &context,
                 headers: &headers,
                 body: &body,
+                trace: trace(params, permit.call()),
                 deadline,
                 heard: (progress || log.is_some()).then_some(&heard),
             };
@@ -53,6 +54,12 @@ impl Broker for OrgBroker {
             read_alone(&answer.body).map_err(|fault| refused(&OrgFault::Unusable(fault.to_string())))
         })
     }
+}
+
+/// The assistant's own trace where it says one, else the call's, which whoever has its records finds. Whether it is told is
+/// decided where the organisation tells traces.
+fn trace(params: &CallParams<'_>, call: CallId) -> TraceParent {
+    params.trace_parent().map_or_else(|| TraceParent::of_call(call), TraceParent::sampled)
 }
 
 /// From which level on log messages are asked for.
@@ -127,7 +134,7 @@ mod tests {
         let subject = model::Subject::local("ann");
         let (server, connector) = ("desk".parse().unwrap(), "warehouse".parse().unwrap());
         let permit = policy.unwrap().decide(&policy::Question {
-            call: model::CallId::new(),
+            call: CallId::new(),
             subject: &subject,
             server: &server,
             connector: &connector,
