@@ -1,7 +1,5 @@
 //! The story "first day": a new employee works a minute after the start, on a machine that IT has prepared, and types no address.
 
-use std::time::Instant;
-
 use testkit::{Desktop, ManagedMachine, SessionParts};
 
 use super::*;
@@ -29,7 +27,7 @@ async fn a_new_employee_works_within_a_minute_on_a_managed_desktop() {
     });
     machine.set("10-acme.json", &settings).expect("set");
 
-    let begun = Instant::now();
+    let begun = tokio::time::Instant::now();
     let mut desktop = Desktop::prepared(&machine.program(), Setup::default(), SessionParts::DESKTOP)
         .await
         .expect("a session");

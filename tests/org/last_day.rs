@@ -123,11 +123,12 @@ async fn an_administrator_of_the_control_plane_ends_it_as_fast() {
     browser.sign_in_and_return(&page).await.expect("the provider knows her");
     until("the refusal", SOON, async || {
         let status = gateway.deskgate_json(&["status"]).await.ok()?;
-        (status["session"]["state"] == "expired").then_some(())
+        // Signed in at the provider, until the control plane has its say.
+        let out = status["session"]["state"] == "expired" && answers(&gateway, "notes", &token).await == 401;
+        out.then_some(())
     })
     .await
     .expect("the device stays out");
-    assert_eq!(answers(&gateway, "notes", &token).await, 401);
 }
 
 #[tokio::test]
@@ -177,4 +178,35 @@ async fn what_is_lent_ends_with_the_session_on_each_of_two_devices() {
     until("no program that holds the account", SOON, async || (holders(&secret) == 0).then_some(()))
         .await
         .unwrap_or_else(|fault| panic!("{fault}\n{}\n{}", first.log(), second.log()));
+}
+
+/// With an account of her own, the control plane has no part in it.
+#[tokio::test]
+async fn a_call_with_her_own_account_does_not_outlast_the_person() {
+    let acme = acme().await;
+    let mut opened = Opened::new().expect("a browser opener");
+    let gateway = desktop(&acme, &opened).await;
+    signs_in_to_acme(&gateway, &mut opened, Employee::alice()).await;
+    let analyst = assistant(&gateway, "analyst").await;
+    let mail = [Step::call("list_messages", json!({}))];
+    let (first, _) = tokio::join!(analyst.run(None, &mail), signs_in(&mut opened, Employee::alice()));
+    assert_eq!(first.expect("connected").answers[0]["structuredContent"]["account"], "alice");
+
+    let slow = [Step::call("list_messages", json!({"limit": 0}))];
+    let leaves = async {
+        until("the call under way", SOON, async || {
+            let recorded = gateway.deskgate(&["audit", "export"]).await.ok()?.stdout;
+            let recorded = String::from_utf8_lossy(&recorded).into_owned();
+            let intents =
+                recorded.lines().filter(|line| line.contains("\"intent\"") && line.contains("list_messages"));
+            (intents.count() == 2).then_some(())
+        })
+        .await
+        .unwrap_or_else(|fault| panic!("{fault}\n{}", gateway.log()));
+        gateway.deskgate(&["sign-out"]).await.expect("it runs")
+    };
+    let (broken, asked) = tokio::join!(analyst.run(None, &slow), leaves);
+    assert!(asked.status.success(), "{}", String::from_utf8_lossy(&asked.stderr));
+    let broken = refusal_text(&broken.expect("answered").answers[0]).to_owned();
+    assert!(broken.contains("is not signed in any more"), "{broken}");
 }

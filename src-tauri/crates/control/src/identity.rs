@@ -181,10 +181,7 @@ impl Verifier {
     /// # Errors
     /// What the HTTP client reports.
     pub(crate) fn new() -> Result<Self, reqwest::Error> {
-        let http = reqwest::Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            .timeout(DEADLINE)
-            .build()?;
+        let http = client().build()?;
         Ok(Self {
             http,
             kept: std::sync::Mutex::default(),
@@ -396,12 +393,35 @@ fn check(
 
 /// https, or http on this machine.
 pub(crate) fn is_trustworthy(url: &url::Url) -> bool {
+    url.scheme() == "https" || url.scheme() == "http" && is_here(url)
+}
+
+/// Whether it is on this machine.
+pub(crate) fn is_here(url: &url::Url) -> bool {
     match url.host() {
-        _ if url.scheme() == "https" => true,
-        Some(url::Host::Ipv4(address)) => url.scheme() == "http" && address.is_loopback(),
-        Some(url::Host::Ipv6(address)) => url.scheme() == "http" && address.is_loopback(),
-        Some(url::Host::Domain(name)) => url.scheme() == "http" && name == "localhost",
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        Some(url::Host::Domain(name)) => name == "localhost",
         None => false,
+    }
+}
+
+/// What asks others' servers: it follows no redirects, and is impatient.
+pub(crate) fn client() -> reqwest::ClientBuilder {
+    reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).timeout(DEADLINE)
+}
+
+/// Where secrets go along: what is on this machine is asked through no proxy.
+#[derive(Debug, Clone)]
+pub(crate) struct Outward {
+    pub(crate) here: reqwest::Client,
+    pub(crate) elsewhere: reqwest::Client,
+}
+
+impl Outward {
+    /// What asks this place.
+    pub(crate) fn to(&self, url: &url::Url) -> reqwest::Client {
+        if is_here(url) { self.here.clone() } else { self.elsewhere.clone() }
     }
 }
 

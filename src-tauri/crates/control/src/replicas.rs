@@ -2,10 +2,12 @@
 //! desktops that are connected to them.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use model::Digest;
 use tokio::sync::Mutex;
+use tokio::task::JoinHandle;
 
 use crate::server::Plane;
 use crate::store::{Database, Held, Progress, StoreFault};
@@ -14,9 +16,45 @@ use crate::store::{Database, Held, Progress, StoreFault};
 const LOOK: Duration = Duration::from_millis(500);
 /// After how many looks this control plane says again that it runs.
 const SAY: u32 = 10;
+/// How long the database may take for each step of it.
+const KEPT_WITHIN: Duration = Duration::from_secs(5);
 
-/// Follows the others until the server ends, and keeps them away from what is this one's alone.
-pub(crate) async fn follow(plane: Arc<Plane>, setup: Digest, database: Database, held: Arc<Mutex<Held>>) {
+/// Follows the others, and keeps them away from what is this one's alone, until the server ends.
+pub(crate) fn begin(
+    plane: &Arc<Plane>,
+    setup: Digest,
+    database: Database,
+    held: Arc<Mutex<Held>>,
+) -> [JoinHandle<()>; 2] {
+    let following = tokio::spawn(follow(Arc::clone(plane), setup));
+    [following, tokio::spawn(keep_away(Arc::clone(plane), database, held))]
+}
+
+/// Keeps others away from what is this one's alone, until the server ends. What the others change does not wait for it.
+async fn keep_away(plane: Arc<Plane>, database: Database, held: Arc<Mutex<Held>>) {
+    let mut stopping = plane.stopping.clone();
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(LOOK * SAY) => {}
+            _ = stopping.wait_for(|stopping| *stopping) => return,
+        }
+        match held.lock().await.keep(&database, plane.own, KEPT_WITHIN).await {
+            Ok(is_kept) => {
+                // Whoever has the same id writes the same records: nobody is to come here any more.
+                plane.is_twice.store(!is_kept, Ordering::Relaxed);
+                if !is_kept {
+                    tracing::error!(
+                        "another control plane uses this one's id: its data directory was copied"
+                    );
+                }
+            }
+            Err(fault) => tracing::error!(%fault, "others are not kept away"),
+        }
+    }
+}
+
+/// Follows the others until the server ends.
+async fn follow(plane: Arc<Plane>, setup: Digest) {
     let mut stopping = plane.stopping.clone();
     let mut known = Progress::default();
     let mut silent = 0;
@@ -28,13 +66,6 @@ pub(crate) async fn follow(plane: Arc<Plane>, setup: Digest, database: Database,
         silent += 1;
         if silent >= SAY {
             silent = 0;
-            match held.lock().await.keep(&database, plane.own).await {
-                Ok(true) => {}
-                Ok(false) => {
-                    tracing::error!("another control plane uses this one's id: its data directory was copied")
-                }
-                Err(fault) => tracing::error!(%fault, "others are not kept away"),
-            }
             match plane.store.join(plane.own, setup, plane.clock.now()).await {
                 Ok(true) => {}
                 Ok(false) => tracing::error!("another control plane on this database is set up differently"),

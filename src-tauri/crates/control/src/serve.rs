@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use ::audit::{AuditEvent, EventRecord, Journal, JournalConfig, JournalFault};
@@ -20,7 +21,7 @@ use crate::admin;
 use crate::assertion::Asserter;
 use crate::broker::Broker;
 use crate::credential::Credentials;
-use crate::identity::Verifier;
+use crate::identity::{self, Outward, Verifier};
 use crate::launch::{CommandsUserFault, RunAs};
 use crate::lending::{self, Review};
 use crate::op::{Op, TokenKey};
@@ -200,7 +201,7 @@ pub(crate) async fn start_at<L: Listener<Addr: std::fmt::Debug>>(
     let counted = Metrics::default();
     let (traces, export) = Export::begin(config.traces, own, counted.spans())?;
     let identity = Verifier::new()?.with_own(op.own_metadata().map_err(ServeFault::OwnTokens)?);
-    let http = identity.http().clone();
+    let http = Outward { here: identity::client().no_proxy().build()?, elsewhere: identity.http().clone() };
     let plane = Arc::new(Plane {
         publication: Publication::open(store.clone(), config.receipt_key.public(), op.issuer().to_owned())
             .await?,
@@ -222,6 +223,7 @@ pub(crate) async fn start_at<L: Listener<Addr: std::fmt::Debug>>(
         stopped: Stopped::open(&store).await?,
         review: Review::default(),
         storing: Mutex::default(),
+        is_twice: AtomicBool::new(false),
         stopping,
     });
     journal.event(EventRecord::new(AuditEvent::Start).with("version", env!("CARGO_PKG_VERSION"))).await?;
@@ -229,8 +231,7 @@ pub(crate) async fn start_at<L: Listener<Addr: std::fmt::Debug>>(
     let mut tasks = vec![tokio::spawn(admin::listen(admins, Arc::clone(&plane)))];
     tasks.extend(beside(&plane));
     if matches!(config.database, Database::Postgres(_)) {
-        let others = replicas::follow(Arc::clone(&plane), setup, config.database.clone(), Arc::clone(&held));
-        tasks.push(tokio::spawn(others));
+        tasks.extend(replicas::begin(&plane, setup, config.database.clone(), Arc::clone(&held)));
     }
     tasks.extend(collector.map(|collector| tokio::spawn(collector.follow(Arc::clone(&plane)))));
     if let Some((listener, _)) = metrics {
@@ -441,7 +442,7 @@ fn public_url(given: Option<Url>, address: SocketAddr) -> Result<Url, ServeFault
         let own = format!("http://{address}/");
         return own.parse().map_err(|_| ServeFault::NotLoopback(address));
     };
-    if crate::identity::is_trustworthy(&url) && url.path().ends_with('/') && url.query().is_none() {
+    if identity::is_trustworthy(&url) && url.path().ends_with('/') && url.query().is_none() {
         Ok(url)
     } else {
         Err(ServeFault::PublicUrl(url))

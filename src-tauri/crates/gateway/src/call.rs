@@ -128,6 +128,7 @@ async fn called(
     let caused = tokio::select! {
         caused = causing.cause(permit, &intent, waiting) => caused,
         words = call.stopped(gate, &reach) => Caused::Stopped(words),
+        () = gate.issuer.left(&grant.subject) => Caused::Stopped(SIGNED_OUT.to_owned()),
     };
     let took = gate.clock.boot_time().saturating_sub(begun);
 
@@ -217,7 +218,7 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// Waits until an administrator stops something that the call reaches, or its person is not signed in any more; gives the words for it.
+    /// Waits until an administrator stops something that the call reaches; gives the words for it.
     async fn stopped(&self, gate: &Gate, reach: &Reach) -> String {
         let mut changes = gate.snapshots.changes();
         loop {
@@ -225,9 +226,6 @@ impl<'a> Call<'a> {
             let snapshot = gate.snapshots.current();
             if let Some(halt) = snapshot.policy.stops(reach, &self.grant.subject, &self.circumstance) {
                 return halt.words();
-            }
-            if !gate.issuer.present().is_some_and(|present| present.is_same_person(&self.grant.subject)) {
-                return SIGNED_OUT.to_owned();
             }
             if changes.changed().await.is_err() {
                 return std::future::pending().await;

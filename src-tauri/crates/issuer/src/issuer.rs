@@ -114,6 +114,11 @@ impl Issuer {
         self.core.seams.resources.current_subject()
     }
 
+    /// Waits until this person is not signed in any more.
+    pub async fn left(&self, person: &Subject) {
+        self.core.seams.resources.departure(person).await;
+    }
+
     /// Lets a program in that came over a local connection, if the person agrees now or agreed before: the same question,
     /// remembered and listed in the same place as for assistants that come over HTTP. Waits for the person; dropping the
     /// future withdraws the question.

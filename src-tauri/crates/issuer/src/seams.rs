@@ -102,6 +102,12 @@ pub trait Resources: Send + Sync {
     /// Who is signed in now, with the groups of now. Called for every token check: return a clone of one shared value.
     fn current_subject(&self) -> Option<Arc<Subject>>;
 
+    /// Waits until this person is not signed in any more; for ever where nobody can leave.
+    fn departure<'a>(&'a self, person: &'a Subject) -> BoxFuture<'a, ()> {
+        let _ = person;
+        Box::pin(std::future::pending())
+    }
+
     /// The assistant of this client id, if whoever decides here named it beforehand.
     fn named(&self, client_id: &str) -> Named {
         let _ = client_id;

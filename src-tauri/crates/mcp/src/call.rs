@@ -12,6 +12,8 @@ use crate::raw::{RawObject, raw};
 const PROGRESS_TOKEN: &str = "progressToken";
 /// The key of `_meta` that says which trace the request is a part of (MCP 2026-07-28, basic, "General fields").
 const TRACE_PARENT: &str = "traceparent";
+/// What vendors add to it (W3C Trace Context, section 3.3).
+const TRACE_STATE: &str = "tracestate";
 const MODERN_META: &str = "io.modelcontextprotocol/";
 /// What comes with a request that is made again (MCP 2026-07-28, basic/patterns/mrtr).
 const RESPONSES: &str = "inputResponses";
@@ -293,6 +295,10 @@ impl<'a> CallParams<'a> {
     pub fn traced(&self, parent: TraceParent) -> CallParams<'_> {
         let mut object = self.object.clone();
         let mut meta = self.object.member("_meta").and_then(RawObject::parse).unwrap_or_default();
+        // It is of the trace that it came with, and of no other (W3C Trace Context, sections 3.3 and 4.2).
+        if self.trace_parent().is_none_or(|came| came.trace() != parent.trace()) {
+            meta.retain(|key| key != TRACE_STATE);
+        }
         meta.set(TRACE_PARENT, raw(&parent.to_string()));
         object.set("_meta", meta.to_raw());
         CallParams { object, ..self.clone() }

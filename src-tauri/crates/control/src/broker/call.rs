@@ -28,6 +28,8 @@ use crate::publication::Live;
 use crate::server::Plane;
 use crate::store::StoredCredential;
 
+/// How long after a look at whose session has ended there is no other.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(250);
 /// How long a connector may take to answer a call.
 const DEADLINE: Duration = Duration::from_secs(100);
 
@@ -164,7 +166,7 @@ impl Broker {
                 tokio::select! {
                     answer = self.effect(plane, asked, spec, &credential, authority, params, told) => answer,
                     words = stopped(plane, asked, &permit, &circumstance) => Err(BrokerFault::Stopped(words)),
-                    () = signed_out(plane, asked, now) => Err(BrokerFault::SignedOut),
+                    () = signed_out(plane, asked) => Err(BrokerFault::SignedOut),
                 }
             }
             Err(mismatch) => {
@@ -340,19 +342,22 @@ async fn stopped(plane: &Plane, asked: &Asked<'_>, permit: &Permit, circumstance
     }
 }
 
-/// Waits until the session is ended with which the call was made at `begun`: by whoever signs out, or for them. That it runs out meanwhile
-/// ends no call.
-async fn signed_out(plane: &Plane, asked: &Asked<'_>, begun: Timestamp) {
+/// Waits until the session is ended with which the call was made: by whoever signs out, or for them. That it runs out meanwhile ends no call.
+async fn signed_out(plane: &Plane, asked: &Asked<'_>) {
     let mut changes = plane.store.changes();
     loop {
-        match plane.store.session(asked.session, begun).await {
-            Ok(Some(_)) => {}
-            Ok(None) => return,
+        match plane.store.is_session_ended(asked.session).await {
+            Ok(true) => return,
+            Ok(false) => {
+                if changes.changed().await.is_err() {
+                    return std::future::pending().await;
+                }
+            }
+            // What is not known is asked again, whether or not anything changes.
             Err(fault) => tracing::error!(%fault, "whether a session was ended is not known"),
         }
-        if changes.changed().await.is_err() {
-            return std::future::pending().await;
-        }
+        // Much may change at once that is not about this session.
+        tokio::time::sleep(BETWEEN_LOOKS).await;
     }
 }
 

@@ -124,7 +124,11 @@ impl ForPerson for BrokerFault {
                 "Tell your IT department.",
             ),
             Self::Upstream { advice, .. } => advice.clone(),
-            Self::Store(fault) => fault.advice(),
+            // Whoever asked for the call decides whether it is made again.
+            Self::Store(fault) => {
+                let Advice { code, happened, means, .. } = fault.advice();
+                Advice::new(code, happened, means, "Try again in a moment.")
+            }
         }
     }
 }

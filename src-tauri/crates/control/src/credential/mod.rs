@@ -19,6 +19,7 @@ use os::Clock;
 use secrecy::SecretString;
 
 use crate::assertion::Assertion;
+use crate::identity::Outward;
 use crate::sealing::{MasterKey, Opened, SealFault};
 use crate::store::SealedCredential;
 use crate::trace::{Span, whose};
@@ -86,7 +87,7 @@ type Loans = HashMap<LeaseId, Arc<tokio::sync::Mutex<Loan>>>;
 /// Opens and fetches secrets.
 pub(crate) struct Credentials {
     master: MasterKey,
-    http: reqwest::Client,
+    http: Outward,
     clock: Arc<dyn Clock>,
     kept: Mutex<HashMap<Key, Slot>>,
     loans: Mutex<Loans>,
@@ -95,7 +96,7 @@ pub(crate) struct Credentials {
 
 impl Credentials {
     /// Nothing is fetched yet. `http` follows no redirects.
-    pub(crate) fn new(master: MasterKey, http: reqwest::Client, clock: Arc<dyn Clock>) -> Self {
+    pub(crate) fn new(master: MasterKey, http: Outward, clock: Arc<dyn Clock>) -> Self {
         Self {
             master,
             http,

@@ -12,6 +12,7 @@ use url::Url;
 
 use super::{oauth, template, vault};
 use crate::assertion::Assertion;
+use crate::identity::Outward;
 
 /// The format version of a stored [`SourceSpec`].
 pub(crate) const SOURCE_FORMAT: u32 = 1;
@@ -209,7 +210,7 @@ pub(crate) trait Source: Send + Sync {
 /// Opens a source.
 pub(crate) fn open(
     stored: StoredSource,
-    http: &reqwest::Client,
+    http: &Outward,
     clock: &Arc<dyn Clock>,
 ) -> Result<Box<dyn Source>, SourceFault> {
     if stored.format != SOURCE_FORMAT {
@@ -220,9 +221,18 @@ pub(crate) fn open(
     stored.spec.check()?;
     let key = SecretString::from(stored.key);
     Ok(match stored.spec {
-        SourceSpec::Vault(spec) => Box::new(vault::Vault::new(spec, key, http.clone(), Arc::clone(clock))),
-        SourceSpec::ClientCredentials(spec) => Box::new(oauth::Tokens::new(spec, key, http.clone(), false)),
-        SourceSpec::TokenExchange(spec) => Box::new(oauth::Tokens::new(spec, key, http.clone(), true)),
+        SourceSpec::Vault(spec) => {
+            let http = http.to(&spec.address);
+            Box::new(vault::Vault::new(spec, key, http, Arc::clone(clock)))
+        }
+        SourceSpec::ClientCredentials(spec) => {
+            let http = http.to(&spec.token_url);
+            Box::new(oauth::Tokens::new(spec, key, http, false))
+        }
+        SourceSpec::TokenExchange(spec) => {
+            let http = http.to(&spec.token_url);
+            Box::new(oauth::Tokens::new(spec, key, http, true))
+        }
     })
 }
 
@@ -230,7 +240,7 @@ pub(crate) fn open(
 pub(crate) async fn taken_out(
     mut spec: SourceSpec,
     key: SecretString,
-    http: &reqwest::Client,
+    http: &Outward,
     clock: &Arc<dyn Clock>,
 ) -> Result<(SourceSpec, SecretString), SourceFault> {
     let SourceSpec::Vault(VaultSpec { approle: Some(role), .. }) = &mut spec else { return Ok((spec, key)) };
@@ -238,7 +248,7 @@ pub(crate) async fn taken_out(
         return Ok((spec, key));
     }
     let SourceSpec::Vault(at) = &spec else { return Ok((spec, key)) };
-    let vault = vault::Vault::new(at.clone(), key.clone(), http.clone(), Arc::clone(clock));
+    let vault = vault::Vault::new(at.clone(), key.clone(), http.to(&at.address), Arc::clone(clock));
     let key = vault.secret_id(&key).await?;
     Ok((spec, key))
 }

@@ -21,6 +21,7 @@ mod session;
 mod sign_in;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use ::audit::Journal;
 use axum::Router;
@@ -89,6 +90,8 @@ pub(crate) struct Plane {
     pub(crate) review: Review,
     /// Secrets are stored one after the other: each has a number of its own.
     pub(crate) storing: tokio::sync::Mutex<()>,
+    /// Whether another control plane writes under this one's id.
+    pub(crate) is_twice: AtomicBool,
     /// Becomes true when the server is to end; streams end then.
     pub(crate) stopping: watch::Receiver<bool>,
 }

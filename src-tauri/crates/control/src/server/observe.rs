@@ -3,7 +3,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -244,6 +244,8 @@ async fn not_ready(plane: &Plane) -> Option<&'static str> {
     let journal = matches!(&*plane.journal.health().borrow(), ::audit::Health::Writing);
     if *plane.stopping.borrow() {
         Some("the server ends")
+    } else if plane.is_twice.load(Ordering::Relaxed) {
+        Some("another control plane has this one's id")
     } else if !journal {
         Some("the journal cannot be written")
     } else if !matches!(tokio::time::timeout(PING, plane.store.ping()).await, Ok(Ok(()))) {

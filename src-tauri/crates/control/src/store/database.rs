@@ -300,19 +300,24 @@ impl Held {
     /// it by now.
     ///
     /// # Errors
-    /// A [`StoreFault`] where the database does not answer.
-    pub(crate) async fn keep(&mut self, database: &Database, own: DeviceId) -> Result<bool, StoreFault> {
-        match self {
-            Self::File { .. } => Ok(true),
-            Self::Connection(connection) => {
-                if sqlx::query("SELECT 1").execute(connection).await.is_ok() {
-                    return Ok(true);
-                }
-                let Some(again) = database.hold(own).await? else { return Ok(false) };
-                *self = again;
-                Ok(true)
-            }
+    /// A [`StoreFault`] where the database does not answer in time.
+    pub(crate) async fn keep(
+        &mut self,
+        database: &Database,
+        own: DeviceId,
+        within: Duration,
+    ) -> Result<bool, StoreFault> {
+        let Self::Connection(connection) = self else { return Ok(true) };
+        let there = tokio::time::timeout(within, sqlx::query("SELECT 1").execute(connection));
+        if matches!(there.await, Ok(Ok(_))) {
+            return Ok(true);
         }
+        let again = tokio::time::timeout(within, database.hold(own)).await;
+        let Some(again) = again.map_err(|_| StoreFault::Sql(sqlx::Error::PoolTimedOut))?? else {
+            return Ok(false);
+        };
+        *self = again;
+        Ok(true)
     }
 
     /// Lets go of it.

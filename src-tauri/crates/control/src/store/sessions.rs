@@ -10,6 +10,8 @@ use crate::identity::SignIn;
 
 /// How long it is remembered which sign-ins were ended, in seconds. A provider that renewed an older one would be odd.
 const REMEMBERED: i64 = 400 * 86_400;
+/// How long sessions are kept after their end, in microseconds: calls that were made with them may still be under way, and be ended.
+const OUTLIVED_BY_CALLS: i64 = 3_600_000_000;
 
 /// A session to be opened.
 #[derive(Debug, Clone, Copy)]
@@ -95,7 +97,7 @@ impl Store {
             return Ok(false);
         }
         sqlx::query("DELETE FROM sessions WHERE expires_at < $1")
-            .bind(now.micros())
+            .bind(now.micros() - OUTLIVED_BY_CALLS)
             .execute(&mut *transaction)
             .await?;
         sqlx::query(
@@ -158,6 +160,22 @@ impl Store {
             })
         })
         .transpose()
+    }
+
+    /// Whether a session was ended, by whoever it is of or by others, or its device was. That it runs out is no end.
+    ///
+    /// # Errors
+    /// A [`StoreFault`].
+    pub(crate) async fn is_session_ended(&self, token: Digest) -> Result<bool, StoreFault> {
+        let ended: i64 = sqlx::query_scalar(
+            "SELECT count(*) FROM sessions s JOIN devices d ON d.id = s.device
+             WHERE s.token_digest = $1
+                   AND (s.revoked_at IS NOT NULL OR d.revoked_at IS NOT NULL OR d.suspended_at IS NOT NULL)",
+        )
+        .bind(token.to_string())
+        .fetch_one(&self.readers)
+        .await?;
+        Ok(ended > 0)
     }
 
     /// Whether a sign-in was ended.

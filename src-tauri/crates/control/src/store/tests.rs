@@ -1,5 +1,9 @@
 //! A database of each kind for the tests of what is kept in it, and that the two are the same.
 
+use std::time::Duration;
+
+use model::DeviceId;
+
 use super::*;
 
 /// Runs a test on an empty database of each kind.
@@ -100,4 +104,22 @@ async fn who_writes_waits_for_whoever_writes() {
         assert_eq!(store.relayed("count").await.expect("reads"), 40);
     })
     .await;
+}
+
+#[tokio::test]
+async fn what_keeps_others_away_is_taken_again_unless_another_has_it_by_then() {
+    let postgres = testkit::Database::start().await.expect("PostgreSQL starts");
+    let database: Database = postgres.url().parse().expect("an address");
+    let (own, within) = (DeviceId::new(), Duration::from_secs(10));
+    let mut held = database.hold(own).await.expect("asks").expect("it is free");
+    assert!(database.hold(own).await.expect("asks").is_none(), "nobody else's");
+    let cut =
+        || postgres.ask("select pg_terminate_backend(pid, 5000) from pg_locks where locktype = 'advisory'");
+    cut().expect("the connection is cut");
+    assert!(held.keep(&database, own, within).await.expect("answers"));
+    assert!(database.hold(own).await.expect("asks").is_none(), "as before");
+    cut().expect("the connection is cut");
+    let other = database.hold(own).await.expect("asks").expect("it is free");
+    assert!(!held.keep(&database, own, within).await.expect("answers"), "another was faster");
+    other.release().await;
 }

@@ -117,8 +117,12 @@ impl ServedOrg {
 
     /// Published, with both accounts stored, and telling traces there.
     pub async fn traced(collector: &Url) -> Self {
-        let traces =
-            TraceConfig { url: collector.clone(), headers: HeaderMap::new(), service: None, share: None };
+        let traces = TraceConfig {
+            url: collector.clone(),
+            headers: HeaderMap::new(),
+            service: None,
+            share: crate::Share::default(),
+        };
         let told = Collectors { records: None, traces: Some(traces) };
         Self::served_on(None, told, os::current_user().1).await.begun().await
     }

@@ -24,7 +24,7 @@ pub struct TraceConfig {
     /// The service's name; the one of `OTEL_RESOURCE_ATTRIBUTES` or our own without it.
     pub service: Option<String>,
     /// How many of the traces are told; what the SDK reads of the environment without it.
-    pub share: Option<Share>,
+    pub share: Share,
 }
 
 /// Why traces cannot be told as it was asked for.
@@ -46,6 +46,11 @@ pub enum TraceConfigFault {
     /// No share.
     #[error("OTEL_TRACES_SAMPLER_ARG is no share: it is a number from 0 to 1, such as 0.1")]
     Share,
+    /// A sampler that is not known here.
+    #[error(
+        "OTEL_TRACES_SAMPLER says {0}, which is not known here: it is always_on, always_off or traceidratio"
+    )]
+    Sampler(String),
     /// A secret would go over an open line.
     #[error(
         "the traces' collector is given a secret, and is neither https nor on this machine: use https, or a collector on this machine"
@@ -90,10 +95,16 @@ impl TraceConfig {
             return Err(TraceConfigFault::Insecure);
         }
         let argument = || said("OTEL_TRACES_SAMPLER_ARG").unwrap_or_else(|| "1".to_owned());
-        let share = is("OTEL_TRACES_SAMPLER", "traceidratio").then(argument);
-        let share =
-            share.map(|ratio| ratio.trim().parse().ok().and_then(Share::of).ok_or(TraceConfigFault::Share));
-        Ok(Some(Self { url, headers, service: said("OTEL_SERVICE_NAME"), share: share.transpose()? }))
+        let sampler = said("OTEL_TRACES_SAMPLER").unwrap_or_else(|| "always_on".to_owned());
+        // Whether a trace is told is decided here: whoever asks has no say in it, whatever "parentbased" would mean elsewhere.
+        let share = match sampler.trim().to_ascii_lowercase().trim_start_matches("parentbased_") {
+            "always_on" => "1".to_owned(),
+            "always_off" => "0".to_owned(),
+            "traceidratio" => argument(),
+            _ => return Err(TraceConfigFault::Sampler(sampler)),
+        };
+        let share = share.trim().parse().ok().and_then(Share::of).ok_or(TraceConfigFault::Share)?;
+        Ok(Some(Self { url, headers, service: said("OTEL_SERVICE_NAME"), share }))
     }
 
     /// The service's name, where nothing else names it.
@@ -174,8 +185,15 @@ mod tests {
                 ("OTEL_TRACES_SAMPLER_ARG", share),
             ])
         };
-        assert_eq!(sampled("0.1").expect("is read").expect("one").share, Share::of(0.1));
+        assert_eq!(sampled("0.1").expect("is read").expect("one").share, Share::of(0.1).expect("a share"));
         assert!(matches!(sampled("10%"), Err(TraceConfigFault::Share)));
+        let by = |sampler| read(&[(BASE, "http://c"), ("OTEL_TRACES_SAMPLER", sampler)]);
+        for (sampler, share) in
+            [("parentbased_always_on", 1.0), ("parentbased_traceidratio", 1.0), ("always_off", 0.0)]
+        {
+            assert_eq!(by(sampler).expect("is read").expect("one").share, Share::of(share).expect("a share"));
+        }
+        assert!(matches!(by("jaeger_remote"), Err(TraceConfigFault::Sampler(_))));
         let grpc = read(&[(BASE, "http://c:4317"), ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")]);
         assert!(grpc.is_err_and(|fault| fault.to_string().contains("4318")), "it is said what to do");
     }

@@ -66,10 +66,9 @@ impl Export {
         counts: &Counts,
     ) -> Result<(Traces, Option<Self>), reqwest::Error> {
         let Some(config) = config else { return Ok((Traces::default(), None)) };
-        let http = reqwest::Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            .timeout(DEADLINE)
-            .build()?;
+        let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).timeout(DEADLINE);
+        // A collector's key goes through no proxy to this machine.
+        let http = if crate::identity::is_here(&config.url) { http.no_proxy() } else { http }.build()?;
         let resource = resource(config.service, own);
         let (sender, spans) = mpsc::channel(QUEUE);
         let (ending, ended) = watch::channel(false);
@@ -82,10 +81,7 @@ impl Export {
         };
         let queue = Queue { spans: sender, dropped: counts.dropped.clone() };
         let provider = SdkTracerProvider::builder().with_span_processor(queue).with_resource(resource);
-        let provider = match config.share {
-            Some(share) => provider.with_sampler(share).build(),
-            None => provider.build(),
-        };
+        let provider = provider.with_sampler(config.share).build();
         let traces = Traces::by(provider.tracer(env!("CARGO_PKG_NAME")));
         let sender = Sender { spans, ending: ended, post, counts: counts.clone(), away: false };
         Ok((traces, Some(Self { ending, task: tokio::spawn(sender.run()) })))

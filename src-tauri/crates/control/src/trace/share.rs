@@ -27,6 +27,13 @@ impl Share {
     }
 }
 
+impl Default for Share {
+    /// Everything.
+    fn default() -> Self {
+        Self { below: 1 << RANDOM_BITS }
+    }
+}
+
 impl ShouldSample for Share {
     fn should_sample(
         &self,

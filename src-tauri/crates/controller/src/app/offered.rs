@@ -34,6 +34,15 @@ impl Resources for Offered {
         self.present.now()
     }
 
+    fn departure<'a>(&'a self, person: &'a Subject) -> BoxFuture<'a, ()> {
+        let mut present = self.present.clone();
+        Box::pin(async move {
+            while present.next().is_some_and(|present| present.is_same_person(person)) {
+                present.changed().await;
+            }
+        })
+    }
+
     fn named(&self, client_id: &str) -> Named {
         self.offerings.borrow().assistant(client_id)
     }

@@ -26,6 +26,11 @@ impl Present {
         self.0.borrow().clone()
     }
 
+    /// Who it is now; [`Self::changed`] then waits for what comes after.
+    pub(crate) fn next(&mut self) -> Option<Arc<Subject>> {
+        self.0.borrow_and_update().clone()
+    }
+
     /// Waits for another person, or for other groups of the same one. For ever where that cannot be.
     pub(crate) async fn changed(&mut self) {
         if self.0.changed().await.is_err() {

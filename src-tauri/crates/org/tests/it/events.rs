@@ -7,7 +7,7 @@ use control::testing::ServedOrg;
 use org_protocol::EventKind;
 use tokio::sync::mpsc;
 
-use crate::harness::{Desktop, spread, until};
+use crate::harness::{Desktop, show, until};
 
 fn follow(desktop: &Desktop) -> (mpsc::UnboundedReceiver<EventKind>, tokio::task::JoinHandle<()>) {
     let (tell, heard) = mpsc::unbounded_channel();
@@ -40,7 +40,7 @@ async fn each_of_twenty_publications_is_in_force_within_two_seconds() {
         times.push(began.elapsed());
     }
     let longest = times.iter().max().copied();
-    println!("publications in force; {}", spread(times));
+    show("publications in force", times);
     assert!(longest < Some(Duration::from_secs(2)), "{longest:?}");
     task.abort();
 }

@@ -168,11 +168,12 @@ impl IdTokens for SignedIn {
     }
 }
 
-/// How long it took, in words.
-pub(crate) fn spread(mut took: Vec<Duration>) -> String {
+/// Shows how long something took each time, to whoever runs the test by hand.
+#[expect(clippy::print_stdout, reason = "it is for the one who looks at it")]
+pub(crate) fn show(what: &str, mut took: Vec<Duration>) {
     took.sort_unstable();
     let at = |percent: usize| took[(took.len() - 1) * percent / 100];
-    format!("{} times: p50 {:?}, p99 {:?}, longest {:?}", took.len(), at(50), at(99), at(100))
+    println!("{what}, {} times: p50 {:?}, p99 {:?}, longest {:?}", took.len(), at(50), at(99), at(100));
 }
 
 /// Waits until `condition` holds.

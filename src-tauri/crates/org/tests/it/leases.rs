@@ -10,7 +10,7 @@ use org_protocol::{EventKind, HaltTarget};
 use secrecy::ExposeSecret as _;
 use tokio::task::JoinSet;
 
-use crate::harness::{Desktop, person, spread, until};
+use crate::harness::{Desktop, person, show, until};
 
 /// The most that a revocation may take where the device follows the events.
 const ONLINE: Duration = Duration::from_secs(2);
@@ -151,7 +151,7 @@ async fn of_two_hundred_revocations_nearly_all_take_effect_within_two_seconds() 
         }
     }
     let in_time = times.iter().filter(|took| **took < ONLINE).count();
-    println!("revocations, {in_time} within {ONLINE:?}; {}", spread(times));
+    show("revocations", times);
     assert!(in_time >= 198, "{in_time} of 200 within {ONLINE:?}");
     let Answer::Credentials { credentials } = served.ask(&Ask::ListCredentials).await.expect("answers")
     else {

@@ -5,6 +5,7 @@ names the account of the token that it was asked with. It must never answer with
 one account in the session of another.
 """
 
+import asyncio
 import base64
 import hashlib
 import itertools
@@ -78,8 +79,11 @@ def account() -> str:
 
 
 @mail.tool(annotations={"readOnlyHint": True})
-def list_messages(limit: int = 10) -> dict:
+async def list_messages(limit: int = 10) -> dict:
     """List the newest messages of the mailbox."""
+    # None of them is never answered, for whoever wants a call that is under way.
+    if limit == 0:
+        await asyncio.sleep(600)
     return {"account": account(), "messages": messages[account()][-limit:]}
 
 

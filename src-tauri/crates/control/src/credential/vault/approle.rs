@@ -40,6 +40,8 @@ struct Session {
 struct Token {
     secret: SecretString,
     renewable: bool,
+    /// How long it lives, from when it was had or renewed.
+    life: Duration,
     /// When it ends, on the clock that nobody sets; never, where nothing is said.
     end: Option<Duration>,
 }
@@ -65,8 +67,14 @@ impl Access {
 
 impl Token {
     fn of(auth: Auth, now: Duration) -> Self {
-        let end = (auth.lease_duration > 0).then(|| now + Duration::from_secs(auth.lease_duration));
-        Self { secret: SecretString::from(auth.client_token), renewable: auth.renewable, end }
+        let life = Duration::from_secs(auth.lease_duration);
+        let end = (!life.is_zero()).then(|| now + life);
+        Self { secret: SecretString::from(auth.client_token), renewable: auth.renewable, life, end }
+    }
+
+    /// Whether it is past the half of its life and can be renewed: what was had by it ends with it, so that it is not to run low.
+    fn is_worth_renewing(&self, now: Duration) -> bool {
+        self.renewable && self.end.is_some_and(|end| now < end && end - now < self.life / 2)
     }
 
     fn lasts(&self, now: Duration) -> bool {
@@ -84,12 +92,14 @@ impl Vault {
         let mut session = role.session.lock().await;
         let now = self.clock.boot_time();
         if let Some(token) = &session.token
-            && !token.lasts(now)
+            && token.is_worth_renewing(now)
+            && let Ok(Some(auth)) = self.renewed(&token.secret).await
         {
-            let is_there = token.renewable && token.end.is_some_and(|end| now < end);
-            // One that cannot be renewed any more is had anew.
-            let renewed = if is_there { self.renewed(&token.secret).await.ok().flatten() } else { None };
-            session.token = renewed.map(|auth| Token::of(auth, now)).filter(|token| token.lasts(now));
+            session.token = Some(Token::of(auth, now));
+        }
+        // One that cannot be renewed any more is had anew.
+        if session.token.as_ref().is_some_and(|token| !token.lasts(now)) {
+            session.token = None;
         }
         if let Some(token) = &session.token {
             return Ok(token.secret.clone());

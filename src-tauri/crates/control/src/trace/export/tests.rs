@@ -41,7 +41,8 @@ impl Log {
 
 fn begin(url: Url) -> (Traces, Export, Counts) {
     let counts = Counts::default();
-    let config = TraceConfig { url, headers: HeaderMap::new(), service: None, share: None };
+    let config =
+        TraceConfig { url, headers: HeaderMap::new(), service: None, share: crate::Share::default() };
     let (traces, export) = Export::begin(Some(config), DeviceId::new(), &counts).expect("begins");
     (traces, export.expect("somebody is told"), counts)
 }

@@ -182,20 +182,19 @@ impl Laws {
         self.of(device, |seen| seen.sessions.insert(token.to_owned(), expires));
     }
 
-    /// A desktop uses its session. Law: not after its end, nor after it was told of it.
-    pub(super) fn uses_session(&self, device: DeviceId, path: &str, token: &str) {
-        let now = self.now();
+    /// A desktop uses its session, in a request that was made at `made`. Law: not after its end, nor after it was told of it.
+    pub(super) fn uses_session(&self, device: DeviceId, path: &str, token: &str, made: Timestamp) {
         let (expires, over) = self.of(device, |seen| {
             if path.ends_with("events") {
                 seen.following = Some(token.to_owned());
             }
             (seen.sessions.get(token).copied(), seen.over.get(token).copied())
         });
-        if expires.is_none_or(|expires| expires <= now) {
+        if expires.is_none_or(|expires| expires <= made) {
             self.broken(format!("{path} with a session until {expires:?}"));
         }
         // What was being written when the news came is sent all the same.
-        if let Some(over) = over.filter(|over| now.since(*over) > BEING_WRITTEN) {
+        if let Some(over) = over.filter(|over| made.since(*over) > BEING_WRITTEN) {
             self.broken(format!(
                 "{path} with a session of which the desktop knows since {over} that it has ended"
             ));

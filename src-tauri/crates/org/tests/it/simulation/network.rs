@@ -4,13 +4,15 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue};
 use http::{Method, Response, StatusCode, Uri};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
-use model::{BoxFuture, DeviceId};
+use model::{BoxFuture, DeviceId, Timestamp};
 use org::{OrgFault, Transport};
 use org_protocol::{Envelope, Lease, Receipt, SessionAnswer};
 use os::Clock as _;
@@ -72,7 +74,7 @@ impl Transport for Line {
             let path = request.uri().path().to_owned();
             let token = session_token(&request);
             if let Some(token) = &token {
-                self.laws.uses_session(self.device, &path, token);
+                self.laws.uses_session(self.device, &path, token, made_at(&request));
             }
             let sent = self.laws.clock.now();
             if path.ends_with("v1/events") {
@@ -190,6 +192,15 @@ fn page(status: StatusCode) -> Response<Bytes> {
 fn payload<T: serde::de::DeserializeOwned>(envelope: &[u8]) -> Option<T> {
     let payload = Envelope::parse(envelope).ok()?.unverified_payload().ok()?;
     serde_json::from_slice(&payload).ok()
+}
+
+/// When a request was made, as its proof says (RFC 9449, section 4.2): the computer may sleep before it is sent.
+fn made_at(request: &Whole) -> Timestamp {
+    let proof = request.headers().get("dpop").and_then(|proof| proof.to_str().ok()).expect("a proof");
+    let claims = proof.split('.').nth(1).expect("claims");
+    let claims = URL_SAFE_NO_PAD.decode(claims).expect("base64url");
+    let claims: serde_json::Value = serde_json::from_slice(&claims).expect("JSON");
+    Timestamp::from_seconds(claims["iat"].as_i64().expect("a time"))
 }
 
 fn session_token(request: &Whole) -> Option<String> {
