@@ -30,7 +30,7 @@ pub mod testing;
 mod testing_org;
 mod trace;
 
-pub use credential::{AppRole, OauthSpec, SourceSpec, VaultSpec};
+pub use credential::{AppRole, OauthSpec, SourceSpec, TransitKey, VaultSpec};
 pub use keeping::{RestoreFault, RestorePlan, backup, restore};
 pub use launch::CommandsUserFault;
 pub use publication::Published;

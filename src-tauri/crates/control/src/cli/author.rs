@@ -10,7 +10,7 @@ use control::author::{
     self, AuthorFault, Documents, Examined, Rollback, RootPlan, SignPlan, add_signature, describe_root,
     read_public, read_signing,
 };
-use control::{MasterKey, Published};
+use control::{MasterKey, Published, TransitKey};
 use model::{ConnectorId, Digest};
 use org_protocol::{Envelope, Root};
 use os::Clock as _;
@@ -18,7 +18,7 @@ use secrecy::SecretString;
 use serde_json::json;
 
 use super::ask::Live;
-use super::{Failure, RollbackArgs, RootArgs, complain, said};
+use super::{Failure, RollbackArgs, RootArgs, TransitArgs, complain, said};
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -55,8 +55,16 @@ pub(super) fn new_key(file: &Path, json: bool) -> Result<(), Failure> {
     Ok(())
 }
 
-pub(super) fn new_master(file: &Path, json: bool) -> Result<(), Failure> {
-    MasterKey::create(file).map_err(Failure::new)?;
+pub(super) async fn new_master(file: &Path, transit: TransitArgs, json: bool) -> Result<(), Failure> {
+    let TransitArgs { transit, address, namespace, mount, vault_token } = transit;
+    let made = match (transit, address) {
+        (Some(key), Some(address)) => {
+            let by = TransitKey { address, namespace, mount, key };
+            MasterKey::create_wrapped(file, by, vault_token.as_deref()).await
+        }
+        _ => MasterKey::create(file),
+    };
+    made.map_err(Failure::new)?;
     said(json, &json!({"master": file}), || {
         format!(
             "Made a master key: {}. Without it, stored secrets cannot be opened; keep a copy apart.",

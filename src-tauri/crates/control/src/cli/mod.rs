@@ -108,7 +108,29 @@ enum KeyCommand {
     Master {
         /// Where it goes; only its owner may read it. Keep it apart from the database.
         file: PathBuf,
+        #[command(flatten)]
+        transit: TransitArgs,
     },
+}
+
+/// By what a master key is wrapped.
+#[derive(Debug, Args)]
+struct TransitArgs {
+    /// The key of Vault's or OpenBao's transit engine that makes it and wraps it: the file then opens nothing without the engine.
+    #[arg(long, value_name = "KEY", requires = "address")]
+    transit: Option<String>,
+    /// The server, such as https://vault.example:8200/.
+    #[arg(long, requires = "transit")]
+    address: Option<Url>,
+    /// The namespace there.
+    #[arg(long, requires = "transit")]
+    namespace: Option<String>,
+    /// Where the engine is mounted there.
+    #[arg(long, default_value = "transit", requires = "transit")]
+    mount: String,
+    /// The file of the token for it; else it is taken from VAULT_TOKEN.
+    #[arg(long, value_name = "FILE", requires = "transit")]
+    vault_token: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -287,6 +309,9 @@ struct ServeArgs {
     /// The master key's file; else it is taken from DESKGATE_MASTER_KEY.
     #[arg(long)]
     master_key: Option<PathBuf>,
+    /// The file of the token with which a master key is opened that Vault's transit engine wrapped; else it is taken from VAULT_TOKEN.
+    #[arg(long, value_name = "FILE")]
+    vault_token: Option<PathBuf>,
     /// The private receipts key.
     #[arg(long)]
     receipts_key: PathBuf,
@@ -425,7 +450,7 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Init { folder, id } => author::init(&folder, &id, json),
         Command::Schema { out } => author::schema(&out, json),
         Command::Key(KeyCommand::New { file }) => author::new_key(&file, json),
-        Command::Key(KeyCommand::Master { file }) => author::new_master(&file, json),
+        Command::Key(KeyCommand::Master { file, transit }) => author::new_master(&file, transit, json).await,
         Command::Root(RootCommand::New(args)) => author::new_root(&args, json),
         Command::Root(RootCommand::Sign { file, sign_with }) => author::sign_root(&file, &sign_with, json),
         Command::Root(RootCommand::Show { file }) => author::show_root(&file, json),

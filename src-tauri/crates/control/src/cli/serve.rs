@@ -21,7 +21,9 @@ pub(super) async fn serve(args: ServeArgs, json: bool) -> Result<(), Failure> {
         public_url: args.public_url,
         admin_socket: args.admin_socket,
         commands_user: args.commands_user,
-        master_key: MasterKey::load(args.master_key.as_deref()).map_err(Failure::new)?,
+        master_key: MasterKey::load(args.master_key.as_deref(), args.vault_token.as_deref())
+            .await
+            .map_err(Failure::new)?,
         receipt_key: read_signing(&args.receipts_key).map_err(Failure::new)?,
         otlp_url: args.otlp_url,
         traces: TraceConfig::read(args.traces_url, |name| std::env::var(name).ok()).map_err(Failure::new)?,

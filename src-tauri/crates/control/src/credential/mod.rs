@@ -27,6 +27,8 @@ use crate::trace::{Span, whose};
 pub use source::{AppRole, OauthSpec, SourceSpec, VaultSpec};
 use source::{Fetched, Hold, Source};
 pub(crate) use source::{SOURCE_FORMAT, SourceFault, StoredSource};
+pub use vault::transit::TransitKey;
+pub(crate) use vault::transit::WrappedKey;
 
 /// What was fetched is not used in its last moments: a call takes its time.
 const AHEAD: Duration = Duration::from_secs(30);

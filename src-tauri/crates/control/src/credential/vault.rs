@@ -6,6 +6,7 @@
 //! elsewhere. Nothing here writes to a secrets engine.
 
 mod approle;
+pub(crate) mod transit;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -11,6 +11,7 @@ use super::super::source::AppRole;
 use super::*;
 
 mod approle;
+mod transit;
 
 #[derive(Deserialize)]
 struct Fixture {
