@@ -82,7 +82,12 @@ impl TransitKey {
         };
         let clock: Arc<dyn Clock> = Arc::new(os::SystemClock);
         let vault = Vault::new(spec, token, http, clock);
-        let reply = vault.ask(reqwest::Method::POST, &path, |request| request.json(&body)).await?;
+        let reply = vault.ask(reqwest::Method::POST, &path, |request| request.json(&body)).await;
+        if let Err(SourceFault::Refused(server, said)) = &reply {
+            let told = format!("{server} does not take the token ({said}): give one that may use {path}");
+            return Err(SourceFault::Spec(told));
+        }
+        let reply = reply?;
         match reply.data.and_then(|mut data| data.remove(wanted)) {
             Some(serde_json::Value::String(text)) if !text.is_empty() => Ok(Zeroizing::new(text)),
             Some(_) | None => Err(vault.unreadable(&format!("an answer without {wanted}"))),
