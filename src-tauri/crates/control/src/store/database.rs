@@ -201,6 +201,8 @@ impl Database {
                     Ok(())
                 })
             })
+            // SQLite ends a transaction by itself when the disk is full, say; what then still believes to be in one begins no other.
+            .before_acquire(|connection, _| Box::pin(async move { Ok(!connection.is_in_transaction()) }))
             .connect_with(self.options()?)
             .await?;
         Ok(pool)

@@ -123,3 +123,13 @@ async fn what_keeps_others_away_is_taken_again_unless_another_has_it_by_then() {
     assert!(!held.keep(&database, own, within).await.expect("answers"), "another was faster");
     other.release().await;
 }
+
+#[tokio::test]
+async fn a_transaction_that_the_database_ended_by_itself_keeps_no_other_from_beginning() {
+    let (_dir, store) = store().await;
+    let mut writing = store.write().await.expect("begins");
+    sqlx::query("ROLLBACK").execute(&mut *writing).await.expect("as SQLite does where there is no room");
+    drop(writing);
+    let writing = store.write().await.expect("begins on a connection that is whole");
+    writing.commit().await.expect("and ends");
+}
