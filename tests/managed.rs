@@ -26,6 +26,17 @@ fn of(acme: &Acme) -> Value {
     })
 }
 
+/// The organisation takes in only machines that it has prepared; gives a token for one.
+pub(crate) async fn takes_in_prepared_machines(acme: &Acme) -> Value {
+    let published = acme.organisation.publish(|folder| {
+        let file = folder.join("org.toml");
+        let text = std::fs::read_to_string(&file).expect("reads");
+        std::fs::write(file, format!("{text}\n[enrolment]\nrequire_token = true\n")).expect("writes");
+    });
+    published.await.expect("published");
+    acme.organisation.control_json(&["enrolment-token", "new", "--days", "1"]).await.expect("made")
+}
+
 /// A settings file in which the person has a connector and a virtual server of their own.
 fn own_settings(echo: &Echo) -> String {
     format!(
@@ -183,14 +194,7 @@ async fn a_machine_that_becomes_managed_is_taken_over_while_the_program_runs() {
 #[tokio::test]
 async fn a_machine_is_taken_in_by_the_token_that_it_has_set_and_by_no_link() {
     let acme = acme().await;
-    let published = acme.organisation.publish(|folder| {
-        let file = folder.join("org.toml");
-        let text = std::fs::read_to_string(&file).expect("reads");
-        std::fs::write(file, format!("{text}\n[enrolment]\nrequire_token = true\n")).expect("writes");
-    });
-    published.await.expect("published");
-    let made =
-        acme.organisation.control_json(&["enrolment-token", "new", "--days", "1"]).await.expect("made");
+    let made = takes_in_prepared_machines(&acme).await;
     let token = made["token"].as_str().expect("a token").to_owned();
     let mut opened = Opened::new().expect("a browser opener");
     let machine = machine();

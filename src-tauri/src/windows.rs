@@ -199,12 +199,7 @@ fn page(window: WebviewWindow, id: PendingId, title: String) -> impl Fn(&Url, St
 fn may_visit(url: &Url) -> bool {
     match url.scheme() {
         "https" => true,
-        "http" => match url.host() {
-            Some(url::Host::Ipv4(address)) => address.is_loopback(),
-            Some(url::Host::Ipv6(address)) => address.is_loopback(),
-            Some(url::Host::Domain(name)) => name == "localhost",
-            None => false,
-        },
+        "http" => model::is_on_this_machine(url),
         "about" => url.path() == "blank" || url.path() == "srcdoc",
         _ => false,
     }

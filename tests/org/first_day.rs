@@ -4,6 +4,7 @@ use testkit::{Desktop, ManagedMachine, SessionParts};
 
 use super::*;
 use crate::desktop::asks;
+use crate::managed::takes_in_prepared_machines;
 
 /// From the start of the program to the first answer: what is promised.
 const WORKING: Duration = Duration::from_secs(60);
@@ -12,13 +13,7 @@ const WORKING: Duration = Duration::from_secs(60);
 async fn a_new_employee_works_within_a_minute_on_a_managed_desktop() {
     let acme = acme().await;
     let it = &acme.organisation;
-    let prepared = it.publish(|folder| {
-        let file = folder.join("org.toml");
-        let text = std::fs::read_to_string(&file).expect("reads");
-        std::fs::write(file, format!("{text}\n[enrolment]\nrequire_token = true\n")).expect("writes");
-    });
-    prepared.await.expect("published");
-    let made = it.control_json(&["enrolment-token", "new", "--days", "1"]).await.expect("made");
+    let made = takes_in_prepared_machines(&acme).await;
     let machine = ManagedMachine::around(&program(Program::Desktop).expect("built")).expect("a machine");
     let settings = json!({
         "ConfigURL": it.config_url().as_str(),

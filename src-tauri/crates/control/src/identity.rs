@@ -393,22 +393,17 @@ fn check(
 
 /// https, or http on this machine.
 pub(crate) fn is_trustworthy(url: &url::Url) -> bool {
-    url.scheme() == "https" || url.scheme() == "http" && is_here(url)
-}
-
-/// Whether it is on this machine.
-pub(crate) fn is_here(url: &url::Url) -> bool {
-    match url.host() {
-        Some(url::Host::Ipv4(address)) => address.is_loopback(),
-        Some(url::Host::Ipv6(address)) => address.is_loopback(),
-        Some(url::Host::Domain(name)) => name == "localhost",
-        None => false,
-    }
+    url.scheme() == "https" || url.scheme() == "http" && model::is_on_this_machine(url)
 }
 
 /// What asks others' servers: it follows no redirects, and is impatient.
 pub(crate) fn client() -> reqwest::ClientBuilder {
     reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).timeout(DEADLINE)
+}
+
+/// The same for one place alone: what is on this machine is asked through no proxy.
+pub(crate) fn client_to(url: &url::Url) -> reqwest::ClientBuilder {
+    if model::is_on_this_machine(url) { client().no_proxy() } else { client() }
 }
 
 /// Where secrets go along: what is on this machine is asked through no proxy.
@@ -421,7 +416,7 @@ pub(crate) struct Outward {
 impl Outward {
     /// What asks this place.
     pub(crate) fn to(&self, url: &url::Url) -> reqwest::Client {
-        if is_here(url) { self.here.clone() } else { self.elsewhere.clone() }
+        if model::is_on_this_machine(url) { self.here.clone() } else { self.elsewhere.clone() }
     }
 }
 

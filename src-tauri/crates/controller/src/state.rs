@@ -10,7 +10,7 @@ use std::time::Duration;
 use managed::{Managed, MenuItem};
 use model::{AccountId, Advice, CallId, ForPerson as _, ServerId, SignInRequest, Timestamp};
 use org_protocol::{SignInHost, SignInSurface};
-use url::{Host, Url};
+use url::Url;
 use vault::KeychainState;
 
 use crate::effect::{Effect, Notice, Order, PauseFor, Place};
@@ -419,12 +419,7 @@ impl AppState {
 
     /// Whether the organisation lets a sign-in window show this page: at one of its hosts, where it names some, or of this computer.
     pub fn window_may_show(&self, page: &Url) -> bool {
-        let here = match page.host() {
-            Some(Host::Ipv4(address)) => address.is_loopback(),
-            Some(Host::Ipv6(address)) => address.is_loopback(),
-            Some(Host::Domain(name)) => name == "localhost",
-            None => true,
-        };
+        let here = page.host().is_none() || model::is_on_this_machine(page);
         here || self.sign_in_hosts.is_empty() || self.sign_in_hosts.iter().any(|host| host.covers(page))
     }
 

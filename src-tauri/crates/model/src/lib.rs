@@ -11,6 +11,7 @@ mod digest;
 mod id;
 mod identity;
 mod person;
+mod place;
 mod text;
 mod time;
 mod trace;
@@ -28,6 +29,7 @@ pub use person::{
     Approval, ApprovalRequest, BoxFuture, CodeRequest, Consent, ConsentRequest, ListeningProcess, Person,
     PersonFault, SignInOutcome, SignInPurpose, SignInRequest, UserCode,
 };
+pub use place::is_on_this_machine;
 pub use text::is_deceiving;
 pub use time::{Timestamp, TimestampFault};
 pub use trace::{TraceFault, TraceParent};

@@ -1,7 +1,7 @@
 //! Who Deskgate is at the authorization servers of connectors, and what it sends to connectors themselves.
 
 use serde::{Deserialize, Serialize};
-use url::{Host, Url};
+use url::Url;
 
 /// The address of a Client ID Metadata Document, which is a client id: `https` with a path, without fragment or user name
 /// (draft-ietf-oauth-client-id-metadata-document, "Client Identifier").
@@ -58,13 +58,7 @@ impl TryFrom<Url> for LoopbackRedirect {
     type Error = &'static str;
 
     fn try_from(url: Url) -> Result<Self, Self::Error> {
-        let here = match url.host() {
-            Some(Host::Ipv4(address)) => address.is_loopback(),
-            Some(Host::Ipv6(address)) => address.is_loopback(),
-            Some(Host::Domain(name)) => name == "localhost",
-            None => false,
-        };
-        let plain = here
+        let plain = model::is_on_this_machine(&url)
             && url.scheme() == "http"
             && url.port().is_some_and(|port| port != 0)
             && url.query().is_none()

@@ -4,7 +4,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
-use url::{Host, Url};
+use url::Url;
 
 /// The longest entity ID (SAML Core 2.0, section 8.3.6), in characters.
 const ENTITY_ID_LIMIT: usize = 1024;
@@ -100,13 +100,8 @@ impl SamlProvider {
 }
 
 fn is_presentable(url: &Url) -> bool {
-    let local = match url.host() {
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        Some(Host::Domain(name)) => name == "localhost",
-        None => return false,
-    };
-    (url.scheme() == "https" || (url.scheme() == "http" && local))
+    // With either scheme there is a host.
+    (url.scheme() == "https" || (url.scheme() == "http" && model::is_on_this_machine(url)))
         && url.fragment().is_none()
         && url.username().is_empty()
         && url.password().is_none()

@@ -74,7 +74,7 @@ impl Wire {
         let http =
             reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).connect_timeout(CONNECT);
         // On this machine a proxy has no business.
-        let http = if is_here(&base) { http.no_proxy() } else { http }.build()?;
+        let http = if model::is_on_this_machine(&base) { http.no_proxy() } else { http }.build()?;
         Ok(Self { transport: transport(http.clone()), http, base })
     }
 
@@ -177,18 +177,8 @@ fn proof(
 fn is_protected(url: &Url) -> bool {
     match url.scheme() {
         "https" => url.host().is_some(),
-        "http" => is_here(url),
+        "http" => model::is_on_this_machine(url),
         _ => false,
-    }
-}
-
-/// Whether it is on this machine.
-fn is_here(url: &Url) -> bool {
-    match url.host() {
-        Some(url::Host::Ipv4(address)) => address.is_loopback(),
-        Some(url::Host::Ipv6(address)) => address.is_loopback(),
-        Some(url::Host::Domain(name)) => name == "localhost",
-        None => false,
     }
 }
 

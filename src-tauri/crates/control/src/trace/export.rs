@@ -66,9 +66,7 @@ impl Export {
         counts: &Counts,
     ) -> Result<(Traces, Option<Self>), reqwest::Error> {
         let Some(config) = config else { return Ok((Traces::default(), None)) };
-        let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).timeout(DEADLINE);
-        // A collector's key goes through no proxy to this machine.
-        let http = if crate::identity::is_here(&config.url) { http.no_proxy() } else { http }.build()?;
+        let http = crate::identity::client_to(&config.url).timeout(DEADLINE).build()?;
         let resource = resource(config.service, own);
         let (sender, spans) = mpsc::channel(QUEUE);
         let (ending, ended) = watch::channel(false);

@@ -78,16 +78,21 @@ async fn a_refusal_says_so_and_is_recorded_under_the_halt_s_name() {
     assert_eq!(record["body"]["rules"], json!([format!("halt:{}", standing.halt.id)]));
 }
 
+/// Waits for the first record of a call.
+async fn is_begun(org: &Org, call: CallId) {
+    let filter = || control::Filter { call: Some(call.to_string()), ..Default::default() };
+    while org.records(filter()).await.is_empty() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
 #[tokio::test]
 async fn a_call_under_way_is_broken_off_and_its_end_is_recorded_as_unknown() {
     let org = served().await;
     let alice = signed_in(&org, "alice", &["analysts"]).await;
     let call = CallId::new();
     let begun = async {
-        let filter = || control::Filter { call: Some(call.to_string()), ..Default::default() };
-        while org.records(filter()).await.is_empty() {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+        is_begun(&org, call).await;
         let target = HaltTarget::Credential { credential: "warehouse-analyst".parse().expect("an id") };
         halt(&org, target).await.expect("stops")
     };
@@ -114,10 +119,7 @@ async fn a_call_under_way_is_broken_off_when_its_session_or_its_device_is_ended(
     for (device, end) in [(&alice, Ask::SignOutPerson { person: "alice".to_owned() }), (&bob, revoke)] {
         let call = CallId::new();
         let begun = async {
-            let filter = || control::Filter { call: Some(call.to_string()), ..Default::default() };
-            while org.records(filter()).await.is_empty() {
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
+            is_begun(&org, call).await;
             org.ask(&end).await.expect("ends")
         };
         let sleeps = device.call_as(call, "query", json!({"sql": "sleep"}));

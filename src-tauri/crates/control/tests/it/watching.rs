@@ -1,8 +1,6 @@
 //! What IT sees of the server, and what nobody sees.
 
-use std::io::Write;
-use std::sync::{Arc, Mutex, PoisonError};
-
+use control::testing::KeptLog;
 use org_protocol::{EVENTS_PATH, HALTS_PATH};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -59,23 +57,9 @@ async fn a_server_is_ready_once_it_can_decide() {
     assert_eq!(look(&org, "healthz").await.0, StatusCode::OK);
 }
 
-#[derive(Debug, Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
 #[tokio::test]
 async fn each_request_has_one_line_without_names_and_secrets() {
-    let log = Log::default();
+    let log = KeptLog::default();
     let writer = log.clone();
     let subscriber = tracing_subscriber::fmt().json().with_writer(move || writer.clone()).finish();
     let _guard = tracing::subscriber::set_default(subscriber);
@@ -86,7 +70,7 @@ async fn each_request_has_one_line_without_names_and_secrets() {
     let id = answer.expect("answers").headers()["x-request-id"].to_str().expect("text").to_owned();
     device.call("query", json!({"sql": "select 'a-secret-statement'"})).await;
 
-    let text = String::from_utf8(log.0.lock().unwrap_or_else(PoisonError::into_inner).clone()).expect("text");
+    let text = log.text();
     let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
     let answered: Vec<&Value> =
         lines.iter().map(|line| &line["fields"]).filter(|fields| fields["message"] == "answered").collect();

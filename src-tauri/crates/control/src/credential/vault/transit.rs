@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 
 use super::Vault;
 use crate::credential::source::{SourceFault, VaultSpec};
-use crate::identity::{is_here, is_trustworthy};
+use crate::identity::{client_to, is_trustworthy};
 
 /// The format version of [`WrappedKey`].
 const FORMAT: u32 = 1;
@@ -68,9 +68,7 @@ impl TransitKey {
                 "the transit engine or its key has a name that cannot be".to_owned(),
             ));
         }
-        let http = crate::identity::client();
-        let http = if is_here(&self.address) { http.no_proxy() } else { http };
-        let http = http.build().map_err(|fault| SourceFault::Spec(fault.to_string()))?;
+        let http = client_to(&self.address).build().map_err(|fault| SourceFault::Spec(fault.to_string()))?;
         let path = format!("{}/{path}", self.mount.trim_end_matches('/'));
         let spec = VaultSpec {
             address: self.address.clone(),

@@ -1,41 +1,26 @@
 //! What happens to spans while their collector is there, away, or does not want them.
 
-use std::io::Write;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
 
 use opentelemetry::trace::SpanKind;
 
 use super::*;
-use crate::testing::StandInCollector;
+use crate::testing::{KeptLog, StandInCollector};
 
 /// What is logged.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
+struct Log(KeptLog);
 
 impl Log {
     /// Takes what this thread logs, as long as the guard lives.
     fn begin() -> (Self, tracing::subscriber::DefaultGuard) {
-        let log = Self::default();
+        let log = KeptLog::default();
         let writer = log.clone();
         let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone()).with_ansi(false);
-        (log, tracing::subscriber::set_default(subscriber.finish()))
+        (Self(log), tracing::subscriber::set_default(subscriber.finish()))
     }
 
     fn lines_with(&self, words: &str) -> usize {
-        let bytes = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        String::from_utf8_lossy(&bytes).lines().filter(|line| line.contains(words)).count()
+        self.0.text().lines().filter(|line| line.contains(words)).count()
     }
 }
 
