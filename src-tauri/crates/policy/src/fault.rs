@@ -88,7 +88,7 @@ pub enum FaultKind {
         /// The fact.
         fact: String,
         /// Why.
-        fault: DeclarationFault,
+        fault: Box<DeclarationFault>,
     },
     /// The schema of the tools could not be built.
     #[error("{0}")]

@@ -69,13 +69,6 @@ impl Reads {
         visit.facts
     }
 
-    /// The names of the facts that a part of a policy reads.
-    pub(crate) fn facts_of_clause(clause: &Clause) -> BTreeSet<String> {
-        let mut visit = Visit::of_reads();
-        visit.clause(clause);
-        visit.facts
-    }
-
     /// What two policies read between them.
     pub(crate) fn and(self, other: Self) -> Self {
         Self {
@@ -192,12 +185,10 @@ impl Visit<'_> {
     }
 
     fn policy(&mut self, policy: &Template) {
-        policy.clauses().iter().for_each(|clause| self.clause(clause));
-    }
-
-    fn clause(&mut self, clause: &Clause) {
-        match clause {
-            Clause::When(expr) | Clause::Unless(expr) => self.expr(expr),
+        for clause in policy.clauses() {
+            match clause {
+                Clause::When(expr) | Clause::Unless(expr) => self.expr(expr),
+            }
         }
     }
 

@@ -39,3 +39,43 @@ pub(crate) fn policy_input(content: &Content, version: PolicyVersion) -> PolicyI
         policies: &content.policies,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::author::{check, init};
+
+    /// What is wrong with the example when its connector declares these facts, and the line after those that it has.
+    fn faults(facts: &str) -> (Vec<String>, usize) {
+        let dir = tempfile::tempdir().expect("a directory");
+        let org = dir.path().join("org");
+        init(&org, "example").expect("writes the example");
+        let path = org.join("connectors/files.toml");
+        let text = std::fs::read_to_string(&path).expect("reads");
+        std::fs::write(&path, format!("{text}\n[facts.read_file]\n{facts}\n")).expect("writes");
+        let found = check(&org).err().unwrap_or_default();
+        (found.iter().map(ToString::to_string).collect(), text.lines().count() + 3)
+    }
+
+    #[test]
+    fn a_fact_that_cannot_be_computed_is_refused_on_its_line() {
+        assert_eq!(faults("file = { path = \"path\" }").0, Vec::<String>::new());
+        for (fact, expected) in [
+            (
+                "file = { path = \"pth\" }",
+                "the fact file of read_file: the tool's schema declares no argument pth",
+            ),
+            ("file = { length = \"head\" }", "the argument head is not a text"),
+            ("file = { path = \"path\", colour = 1 }", "unknown field `colour`"),
+            ("file = { path = \"path\", url = \"path\" }", "exactly one of sql, url"),
+            ("file = { matches = \"path\", pattern = \"(\" }", "the pattern cannot be used"),
+        ] {
+            let (found, line) = faults(&format!("# a note\n{fact}"));
+            let place = format!("connectors/files.toml:{}: ", line + 1);
+            assert_eq!(found.len(), 1, "{found:?}");
+            assert!(
+                found[0].starts_with(&place) && found[0].contains(expected),
+                "{place}{expected}: {found:?}"
+            );
+        }
+    }
+}

@@ -40,6 +40,7 @@ pub(super) fn pieces(text: &str) -> Result<Vec<Piece>, Unknown> {
 }
 
 /// Whether the parser's scanner finds the same.
+#[expect(clippy::wildcard_enum_match_arm, reason = "there are a hundred operators")]
 pub(super) fn agree<'a>(pieces: &[Piece], tokens: impl Iterator<Item = &'a Token>) -> bool {
     let mut theirs = Vec::with_capacity(pieces.len());
     for token in tokens {

@@ -103,7 +103,11 @@ pub(crate) fn declared(
                         file: format!("connectors/{connector}.toml"),
                         line: 1,
                         policy: None,
-                        kind: FaultKind::Fact { tool: tool.to_string(), fact: name.to_string(), fault },
+                        kind: FaultKind::Fact {
+                            tool: tool.to_string(),
+                            fact: name.to_string(),
+                            fault: Box::new(fault),
+                        },
                     }),
                 }
             }
@@ -164,9 +168,11 @@ fn member_at<'a>(members: &'a Members, path: &[String]) -> Option<(&'a Member, b
 
 fn compiled(pattern: &str) -> Result<Regex, DeclarationFault> {
     let built = RegexBuilder::new(pattern).size_limit(PATTERN_LIMIT).build();
-    built.map_err(|fault| match fault {
-        regex::Error::CompiledTooBig(_) => DeclarationFault::Pattern("it is too large".to_owned()),
-        other => DeclarationFault::Pattern(other.to_string().lines().last().unwrap_or_default().to_owned()),
+    built.map_err(|fault| {
+        let too_large = matches!(fault, regex::Error::CompiledTooBig(_));
+        let words = fault.to_string();
+        let why = if too_large { "it is too large" } else { words.lines().last().unwrap_or_default() };
+        DeclarationFault::Pattern(why.to_owned())
     })
 }
 
