@@ -36,10 +36,10 @@ pub use broker::{
 };
 pub use client::{ClientMetadataUrl, LoopbackRedirect, TokenHeader};
 pub use content::{
-    AssistantSpec, AuditSettings, CONTENT_FORMAT, CREDENTIAL_PLACEHOLDER, ClientAuthentication,
-    ConnectorSpec, Content, ContentFault, CredentialFault, CredentialSpec, EnrolmentRules, IdentityProvider,
-    InGrace, OfflineRules, OrgSettings, PinnedTools, ServerSpec, SignInSurface, ToolList, Transport,
-    USER_ASSERTION_HEADER, UserIdentity,
+    ArgumentPath, AssistantSpec, AuditSettings, CONTENT_FORMAT, CREDENTIAL_PLACEHOLDER, ClientAuthentication,
+    ConnectorFacts, ConnectorSpec, Content, ContentFault, CredentialFault, CredentialSpec, EnrolmentRules,
+    Extractor, FactName, FactSpec, IdentityProvider, InGrace, OfflineRules, OrgSettings, PinnedTools,
+    ServerSpec, SignInSurface, SqlDialect, ToolList, Transport, USER_ASSERTION_HEADER, UserIdentity,
 };
 pub use dsse::{DsseFault, Envelope, EnvelopeSignature, MOST_SIGNATURES};
 pub use event::{EVENTS_PATH, Event, EventKind, HEARTBEAT};

@@ -14,7 +14,7 @@ use policy::Policy;
 use serde::de::DeserializeOwned;
 
 use super::cases::{CaseFault, CaseFile, is_case_file};
-use super::compile::compile;
+use super::compile::{author_fault, compile};
 use super::flagged::{FlaggedTool, flagged_tools};
 use super::floating::{FloatingFault, floating};
 use super::hearsay::{DeviceClaim, device_claims};
@@ -223,14 +223,7 @@ fn check_at(folder: &Path, now: Timestamp) -> Result<(Content, Policy), Vec<Auth
         vec![AuthorFault { file: content_file(&fault), line: None, kind: AuthorFaultKind::Content(fault) }]
     })?;
     let compiled = compile(&content).map_err(|policy_faults| {
-        faults.extend(policy_faults.into_iter().map(|fault| AuthorFault {
-            line: usize::try_from(fault.line).ok(),
-            kind: AuthorFaultKind::Policy {
-                id: fault.policy.unwrap_or_default(),
-                reason: fault.kind.to_string(),
-            },
-            file: PathBuf::from(fault.file),
-        }));
+        faults.extend(policy_faults.into_iter().map(|fault| author_fault(folder, fault)));
     });
     match compiled {
         Ok(policy) if faults.is_empty() => Ok((content, policy)),
