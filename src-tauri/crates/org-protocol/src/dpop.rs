@@ -98,11 +98,12 @@ pub struct Proof {
     pub issued: Timestamp,
 }
 
+/// The header of what a device's key signs (RFC 7515, section 4).
 #[derive(Serialize, Deserialize)]
-struct Header {
-    typ: String,
+pub(crate) struct Header {
+    pub(crate) typ: String,
     alg: String,
-    jwk: Jwk,
+    pub(crate) jwk: Jwk,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -164,7 +165,6 @@ pub fn prove<E>(
     fresh: Fresh<'_>,
     sign: impl FnOnce(&[u8]) -> Result<[u8; 64], E>,
 ) -> Result<String, E> {
-    let header = Header { typ: "dpop+jwt".to_owned(), alg: "ES256".to_owned(), jwk: jwk.clone() };
     let claims = Claims {
         jti: fresh.jti.to_owned(),
         htm: proof_for.method.to_owned(),
@@ -173,7 +173,19 @@ pub fn prove<E>(
         ath: proof_for.access_token.map(token_hash),
         nonce: fresh.nonce.map(str::to_owned),
     };
-    let input = format!("{}.{}", encode(&header), encode(&claims));
+    sign_as("dpop+jwt", jwk, &claims, sign)
+}
+
+/// Signs claims in compact form with ES256 (RFC 7515, section 3.1; RFC 7518, section 3.4). The type keeps one use of the key from
+/// passing for another.
+pub(crate) fn sign_as<E>(
+    typ: &str,
+    jwk: &Jwk,
+    claims: &impl Serialize,
+    sign: impl FnOnce(&[u8]) -> Result<[u8; 64], E>,
+) -> Result<String, E> {
+    let header = Header { typ: typ.to_owned(), alg: "ES256".to_owned(), jwk: jwk.clone() };
+    let input = format!("{}.{}", encode(&header), encode(claims));
     let signature = sign(input.as_bytes())?;
     Ok(format!("{input}.{}", URL_SAFE_NO_PAD.encode(signature)))
 }
@@ -183,7 +195,7 @@ pub fn prove<E>(
 /// # Errors
 /// The first [`ProofFault`] found.
 pub fn check(proof: &str, proof_for: ProofFor<'_>, now: Timestamp) -> Result<Proof, ProofFault> {
-    let (header, claims) = signed(proof)?;
+    let (header, claims): (_, Claims) = signed(proof)?;
     if header.typ != "dpop+jwt" {
         return Err(ProofFault::Type);
     }
@@ -208,7 +220,9 @@ pub fn check(proof: &str, proof_for: ProofFor<'_>, now: Timestamp) -> Result<Pro
     Ok(Proof { thumbprint: key.thumbprint(), key, jti: claims.jti, issued })
 }
 
-fn signed(proof: &str) -> Result<(Header, Claims), ProofFault> {
+/// Reads what is signed by the key in its own header, as far as a text of any type can be believed: whose key it is and what it is
+/// for is the caller's to ask.
+pub(crate) fn signed<C: serde::de::DeserializeOwned>(proof: &str) -> Result<(Header, C), ProofFault> {
     if proof.len() > PROOF_LIMIT {
         return Err(ProofFault::Form);
     }
