@@ -7,7 +7,8 @@ const ASKED: &str = "@id(\"sums-need-a-person\")\n@reason(\"Sums are looked at.\
 #[tokio::test]
 async fn a_call_with_a_shared_account_is_approved_at_the_desktop_and_verified_by_the_control_plane() {
     let acme = acme().await;
-    let written = |folder: &Path| std::fs::write(folder.join("policies/asked.cedar"), ASKED).expect("written");
+    let written =
+        |folder: &Path| std::fs::write(folder.join("policies/asked.cedar"), ASKED).expect("written");
     acme.organisation.publish(written).await.expect("published");
     let mut opened = Opened::new().expect("a browser opener");
     let gateway = desktop(&acme, &opened).await;

@@ -70,7 +70,10 @@ async fn a_person_approves_or_refuses_while_the_assistant_waits_in_either_era() 
         let refused = &transcript.expect("connected").answers[0];
         assert!(is_refused(refused), "{refused}");
         let words = refusal_text(refused);
-        assert!(words.contains("ask-first (Letters need a person)") && words.contains("did not approve"), "{words}");
+        assert!(
+            words.contains("ask-first (Letters need a person)") && words.contains("did not approve"),
+            "{words}"
+        );
     }
     let records = until("all that was recorded", SOON, async || {
         let records = export(&gateway).await;
@@ -121,9 +124,11 @@ async fn identical_calls_are_one_question_and_who_hangs_up_takes_it_back() {
     statements.await.expect("each by a statement of its own");
 
     let third = assistant(&gateway, &token).await;
-    let called = tokio::spawn(async move { third.run(None, &[echo("letter to nobody")]).await });
-    waiting(&gateway, 1).await;
-    called.abort();
+    let nobody = [echo("letter to nobody")];
+    tokio::select! {
+        answer = third.run(None, &nobody) => panic!("nobody answered, but: {answer:?}"),
+        _ = waiting(&gateway, 1) => {}
+    }
     waiting(&gateway, 0).await;
     let withdrawn = until("that it is recorded", SOON, async || {
         export(&gateway).await.iter().any(|it| it["body"]["facts"]["answer"] == "withdrawn").then_some(())
@@ -136,8 +141,17 @@ async fn policy_decides_again_after_the_person() {
     let (_echo, gateway) = asking().await;
     let token = gateway.connect("desk", "Test").await.expect("let in").tokens.access_token;
     let assistant = assistant(&gateway, &token).await;
-    let called = tokio::spawn(async move { assistant.run(None, &[echo("letter")]).await });
-    waiting(&gateway, 1).await;
+    let letter = [echo("letter")];
+    let (transcript, ()) = tokio::join!(assistant.run(None, &letter), becomes_forbidden(&gateway));
+    let transcript = transcript.expect("connected");
+    assert!(is_refused(&transcript.answers[0]), "{transcript:?}");
+    let words = refusal_text(&transcript.answers[0]);
+    assert_eq!(words, "Policy forbids this call: ask-first (Letters need a person).");
+}
+
+/// While a person is asked, the policy becomes another; then they approve.
+async fn becomes_forbidden(gateway: &Gateway) {
+    waiting(gateway, 1).await;
     let forbidden = ASKED.replace("@approval(\"session\")\n", "");
     std::fs::write(gateway.home().join("policies/asked.cedar"), forbidden).expect("written");
     let explain = ["explain", "desk", "echo", "--args", r#"{"message":"letter"}"#];
@@ -148,8 +162,4 @@ async fn policy_decides_again_after_the_person() {
     .await
     .expect("it is in force");
     gateway.answer(true).await.expect("answered");
-    let transcript = called.await.expect("runs").expect("connected");
-    assert!(is_refused(&transcript.answers[0]), "{transcript:?}");
-    let words = refusal_text(&transcript.answers[0]);
-    assert_eq!(words, "Policy forbids this call: ask-first (Letters need a person).");
 }

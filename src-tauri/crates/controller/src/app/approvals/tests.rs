@@ -123,7 +123,7 @@ impl Stage {
     async fn answers(&self) -> Vec<String> {
         self.journal.event(EventRecord::new(AuditEvent::Stop)).await.unwrap();
         let records = self.journal.latest(1_000).unwrap();
-        let answer = |record: &audit::AuditRecord| match &record.body {
+        let answer = |record: &audit::AuditRecord| match record.body() {
             RecordBody::Event(event) if event.event == AuditEvent::ApprovalAnswered => {
                 event.facts.get("answer").cloned()
             }
@@ -252,7 +252,8 @@ async fn leave_for_good_outlasts_a_restart_until_it_is_taken_back_or_its_terms_c
     stage.says(ALWAYS);
     stage.ask("a", "{}").await.unwrap();
     kept(&stage, 1).await;
-    stage.approvals.forget(&self::shown(&mut stage).await[0].id);
+    let id = self::shown(&mut stage).await[0].id.clone();
+    stage.approvals.forget(&id);
     kept(&stage, 0).await;
     stage.ask("a", "{}").await.unwrap();
     assert_eq!(stage.asked(), 7);
