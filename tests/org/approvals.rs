@@ -33,7 +33,7 @@ async fn a_call_with_a_shared_account_is_approved_at_the_desktop_and_verified_by
     .await
     .expect("recorded");
     let statements: BTreeSet<_> =
-        records.iter().map(|record| record["body"]["approval"]["statement"].as_str()).collect();
+        records.iter().map(|record| record["body"]["approval"]["signed"].to_string()).collect();
     let devices: BTreeSet<_> = records.iter().map(|record| record["device"].as_str()).collect();
     assert_eq!((records.len(), statements.len(), devices.len()), (2, 1, 2), "{records:#?}");
 

@@ -88,7 +88,8 @@ async fn a_person_approves_or_refuses_while_the_assistant_waits_in_either_era() 
         assert_eq!((&intent["kind"], &leave["scope"]), (&json!("intent"), &json!("once")));
         let event = records.iter().find(|it| it["body"]["facts"]["digest"] == leave["digest"]);
         let facts = &event.expect("the answer")["body"]["facts"];
-        assert_eq!((&facts["answer"], &facts["statement"]), (&json!("once"), &leave["statement"]));
+        let signed: Value = serde_json::from_str(facts["signed"].as_str().expect("a text")).expect("JSON");
+        assert_eq!((&facts["answer"], &signed), (&json!("once"), &leave["signed"]));
         assert_eq!(facts["call"], intent["body"]["call"]);
     }
     let denied = records.iter().filter(|it| it["body"]["kind"] == "approval-denied").count();

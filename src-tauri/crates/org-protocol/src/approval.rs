@@ -1,14 +1,18 @@
-//! A person's leave for one call: a statement that the device's key signs (RFC 7515 in compact form, ES256).
+//! A person's leave for one call: a statement that the device's key signs (ES256 over the encoding of DSSE v1, in which the type of
+//! what is signed keeps one use of the key from passing for another). It is no token: nothing is had for showing it.
 //!
 //! It says what was asked and answered, and for which call it is good; never an argument. Making and checking one is pure. That
 //! it is used once only is for whoever makes the call to see: each call has an id of its own.
 
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use model::{ApprovalScope, ApprovalTarget, CallId, ConnectorId, DeviceId, Digest, ServerId, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::dpop::{Jwk, ProofFault, sign_as, signed};
+use crate::dpop::Jwk;
+use crate::dsse::pae;
 use crate::record::bare_uri;
 use crate::trust::CLOCK_SKEW;
 
@@ -16,8 +20,10 @@ use crate::trust::CLOCK_SKEW;
 pub const APPROVAL_FORMAT: u32 = 1;
 /// How long a statement is good after it was made: as long as it takes to begin the call.
 pub const APPROVAL_LIFE: Duration = Duration::from_secs(120);
-/// The type of its signature.
-const TYPE: &str = "deskgate-approval+jwt";
+/// The type of what is signed.
+pub const APPROVAL_TYPE: &str = "application/vnd.deskgate.approval+json";
+/// The longest statement, in bytes.
+const STATEMENT_LIMIT: usize = 4096;
 /// How much of a URI or a prompt's name a statement repeats, in characters. The digest is of the whole.
 const NAME_LIMIT: usize = 128;
 /// How many policies a statement names at most. Its terms are of all.
@@ -105,12 +111,24 @@ impl std::fmt::Debug for ArgumentsKey {
     }
 }
 
+/// A statement as it was signed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SignedApproval {
+    /// The JSON of the [`ApprovalStatement`], to the byte.
+    pub statement: String,
+    /// The device's public key.
+    pub key: Jwk,
+    /// Its signature over type and statement (DSSE v1, "Signature Definition"), in base64url.
+    pub signature: String,
+}
+
 /// A statement on its way, with what it takes to check it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ApprovalProof {
     /// The signed statement.
-    pub statement: String,
+    pub signed: SignedApproval,
     /// What the digest of the arguments was made with.
     pub arguments_key: ArgumentsKey,
 }
@@ -118,12 +136,12 @@ pub struct ApprovalProof {
 /// Why a statement approves nothing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ApprovalFault {
-    /// It is not signed by the key that it names, or cannot be read.
-    #[error("the approval cannot be verified: {0}")]
-    Signature(ProofFault),
-    /// The signature is for something else.
-    #[error("what is signed is no approval")]
-    Type,
+    /// It is not signed by the key that it names, or not as an approval.
+    #[error("the approval's signature is not by its key")]
+    Signature,
+    /// It cannot be read.
+    #[error("the approval cannot be read")]
+    Unreadable,
     /// It is signed by another key than the device's.
     #[error("the approval is not signed by this device")]
     Key,
@@ -154,8 +172,14 @@ impl ApprovalStatement {
     ///
     /// # Errors
     /// Whatever `sign` fails with.
-    pub fn signed<E>(&self, jwk: &Jwk, sign: impl FnOnce(&[u8]) -> Result<[u8; 64], E>) -> Result<String, E> {
-        sign_as(TYPE, jwk, self, sign)
+    pub fn signed<E>(
+        &self,
+        jwk: &Jwk,
+        sign: impl FnOnce(&[u8]) -> Result<[u8; 64], E>,
+    ) -> Result<SignedApproval, E> {
+        let statement = serde_json::to_string(self).unwrap_or_default();
+        let signature = sign(&pae(APPROVAL_TYPE, statement.as_bytes()))?;
+        Ok(SignedApproval { statement, key: jwk.clone(), signature: URL_SAFE_NO_PAD.encode(signature) })
     }
 }
 
@@ -166,14 +190,19 @@ impl Approved {
     /// # Errors
     /// The first [`ApprovalFault`] found.
     pub fn verified(proof: &ApprovalProof, thumbprint: &str, now: Timestamp) -> Result<Self, ApprovalFault> {
-        let (header, statement): (_, ApprovalStatement) =
-            signed(&proof.statement).map_err(ApprovalFault::Signature)?;
-        if header.typ != TYPE {
-            return Err(ApprovalFault::Type);
-        }
-        if header.jwk.thumbprint() != thumbprint {
+        let SignedApproval { statement, key, signature } = &proof.signed;
+        if key.thumbprint() != thumbprint {
             return Err(ApprovalFault::Key);
         }
+        let signature = URL_SAFE_NO_PAD.decode(signature).map_err(|_| ApprovalFault::Signature)?;
+        if statement.len() > STATEMENT_LIMIT {
+            return Err(ApprovalFault::Unreadable);
+        }
+        if !key.verifies(&pae(APPROVAL_TYPE, statement.as_bytes()), &signature) {
+            return Err(ApprovalFault::Signature);
+        }
+        let statement: ApprovalStatement =
+            serde_json::from_str(statement).map_err(|_| ApprovalFault::Unreadable)?;
         if statement.format != APPROVAL_FORMAT {
             return Err(ApprovalFault::Format(statement.format));
         }
@@ -198,9 +227,9 @@ impl Approved {
         &self.proof
     }
 
-    /// The digest of the statement as it was signed: its name in records.
+    /// The digest of the statement's JSON: its name in records.
     pub fn digest(&self) -> Digest {
-        Digest::of(self.proof.statement.as_bytes())
+        Digest::of(self.proof.signed.statement.as_bytes())
     }
 
     /// Whether these are the arguments that the person saw, to the last byte.
@@ -219,13 +248,13 @@ pub struct ApprovalRecord {
     /// The digest of the statement.
     pub digest: Digest,
     /// The statement as the device signed it: whoever knows the device's public key verifies it.
-    pub statement: String,
+    pub signed: SignedApproval,
 }
 
 impl From<&Approved> for ApprovalRecord {
     fn from(approved: &Approved) -> Self {
         let ApprovalStatement { scope, answered, .. } = approved.statement;
-        Self { scope, answered, digest: approved.digest(), statement: approved.proof.statement.clone() }
+        Self { scope, answered, digest: approved.digest(), signed: approved.proof.signed.clone() }
     }
 }
 
@@ -233,8 +262,6 @@ impl From<&Approved> for ApprovalRecord {
 mod tests {
     use std::convert::Infallible;
 
-    use base64::Engine as _;
-    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
     use p256::ecdsa::signature::Signer as _;
     use p256::ecdsa::{Signature, SigningKey};
 
@@ -284,7 +311,7 @@ mod tests {
             let signature: Signature = key.sign(input);
             Ok::<_, Infallible>(signature.to_bytes().into())
         });
-        ApprovalProof { statement: signed.expect("infallible"), arguments_key }
+        ApprovalProof { signed: signed.expect("infallible"), arguments_key }
     }
 
     fn verified(proof: &ApprovalProof) -> Result<Approved, ApprovalFault> {
@@ -309,25 +336,27 @@ mod tests {
             let found = verified(&proof(5, |it| (it.issued, it.valid_until) = (issued, until)));
             assert_eq!(found, Err(ApprovalFault::Time { issued, until, now: NOW }));
         }
-        let (good, other) = (proof(5, |_| ()), proof(5, |it| it.scope = ApprovalScope::Always));
-        let parts = |proof: &ApprovalProof| -> Vec<String> {
-            proof.statement.split('.').map(str::to_owned).collect()
-        };
-        let forged = [parts(&good)[0].clone(), parts(&other)[1].clone(), parts(&good)[2].clone()].join(".");
-        let forged = ApprovalProof { statement: forged, ..good };
-        assert_eq!(verified(&forged), Err(ApprovalFault::Signature(ProofFault::Signature)));
+        let (mut good, other) = (proof(5, |_| ()), proof(5, |it| it.scope = ApprovalScope::Always));
+        good.signed.statement = other.signed.statement;
+        assert_eq!(verified(&good), Err(ApprovalFault::Signature));
+        let long = proof(5, |it| it.issuer = "x".repeat(STATEMENT_LIMIT));
+        assert_eq!(verified(&long), Err(ApprovalFault::Unreadable));
     }
 
     #[test]
-    fn what_proves_possession_of_the_key_approves_nothing() {
+    fn what_the_key_signs_for_another_purpose_approves_nothing() {
         let (key, jwk) = key(5);
         let (statement, arguments_key) = statement();
-        let signed = sign_as("dpop+jwt", &jwk, &statement, |input| {
-            let signature: Signature = key.sign(input);
-            Ok::<_, Infallible>(signature.to_bytes().into())
-        });
-        let proof = ApprovalProof { statement: signed.expect("infallible"), arguments_key };
-        assert_eq!(verified(&proof), Err(ApprovalFault::Type));
+        let statement = serde_json::to_string(&statement).expect("JSON");
+        for message in
+            [statement.clone().into_bytes(), pae("application/vnd.deskgate.other+json", statement.as_bytes())]
+        {
+            let signature: Signature = key.sign(&message);
+            let signature = URL_SAFE_NO_PAD.encode(signature.to_bytes());
+            let signed = SignedApproval { statement: statement.clone(), key: jwk.clone(), signature };
+            let proof = ApprovalProof { signed, arguments_key: arguments_key.clone() };
+            assert_eq!(verified(&proof), Err(ApprovalFault::Signature));
+        }
     }
 
     #[test]

@@ -98,12 +98,11 @@ pub struct Proof {
     pub issued: Timestamp,
 }
 
-/// The header of what a device's key signs (RFC 7515, section 4).
 #[derive(Serialize, Deserialize)]
-pub(crate) struct Header {
-    pub(crate) typ: String,
+struct Header {
+    typ: String,
     alg: String,
-    pub(crate) jwk: Jwk,
+    jwk: Jwk,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -150,6 +149,12 @@ impl Jwk {
         Some(point)
     }
 
+    /// Whether the signature is by this key: ES256 (RFC 7518, section 3.4).
+    pub(crate) fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
+        let (key, signature) = (self.verifying_key(), Signature::from_slice(signature));
+        key.is_some_and(|key| signature.is_ok_and(|signature| key.verify(message, &signature).is_ok()))
+    }
+
     fn verifying_key(&self) -> Option<VerifyingKey> {
         VerifyingKey::from_sec1_bytes(&self.to_sec1()?).ok()
     }
@@ -165,6 +170,7 @@ pub fn prove<E>(
     fresh: Fresh<'_>,
     sign: impl FnOnce(&[u8]) -> Result<[u8; 64], E>,
 ) -> Result<String, E> {
+    let header = Header { typ: "dpop+jwt".to_owned(), alg: "ES256".to_owned(), jwk: jwk.clone() };
     let claims = Claims {
         jti: fresh.jti.to_owned(),
         htm: proof_for.method.to_owned(),
@@ -173,19 +179,7 @@ pub fn prove<E>(
         ath: proof_for.access_token.map(token_hash),
         nonce: fresh.nonce.map(str::to_owned),
     };
-    sign_as("dpop+jwt", jwk, &claims, sign)
-}
-
-/// Signs claims in compact form with ES256 (RFC 7515, section 3.1; RFC 7518, section 3.4). The type keeps one use of the key from
-/// passing for another.
-pub(crate) fn sign_as<E>(
-    typ: &str,
-    jwk: &Jwk,
-    claims: &impl Serialize,
-    sign: impl FnOnce(&[u8]) -> Result<[u8; 64], E>,
-) -> Result<String, E> {
-    let header = Header { typ: typ.to_owned(), alg: "ES256".to_owned(), jwk: jwk.clone() };
-    let input = format!("{}.{}", encode(&header), encode(claims));
+    let input = format!("{}.{}", encode(&header), encode(&claims));
     let signature = sign(input.as_bytes())?;
     Ok(format!("{input}.{}", URL_SAFE_NO_PAD.encode(signature)))
 }
@@ -195,7 +189,7 @@ pub(crate) fn sign_as<E>(
 /// # Errors
 /// The first [`ProofFault`] found.
 pub fn check(proof: &str, proof_for: ProofFor<'_>, now: Timestamp) -> Result<Proof, ProofFault> {
-    let (header, claims): (_, Claims) = signed(proof)?;
+    let (header, claims) = signed(proof)?;
     if header.typ != "dpop+jwt" {
         return Err(ProofFault::Type);
     }
@@ -220,9 +214,7 @@ pub fn check(proof: &str, proof_for: ProofFor<'_>, now: Timestamp) -> Result<Pro
     Ok(Proof { thumbprint: key.thumbprint(), key, jti: claims.jti, issued })
 }
 
-/// Reads what is signed by the key in its own header, as far as a text of any type can be believed: whose key it is and what it is
-/// for is the caller's to ask.
-pub(crate) fn signed<C: serde::de::DeserializeOwned>(proof: &str) -> Result<(Header, C), ProofFault> {
+fn signed(proof: &str) -> Result<(Header, Claims), ProofFault> {
     if proof.len() > PROOF_LIMIT {
         return Err(ProofFault::Form);
     }

@@ -28,8 +28,8 @@ impl ForPerson for ApprovalRefusal {
                 "Make the call again; if this stays, set this computer's clock.",
             ),
             Self::Unverified(
-                ApprovalFault::Signature(_)
-                | ApprovalFault::Type
+                ApprovalFault::Signature
+                | ApprovalFault::Unreadable
                 | ApprovalFault::Key
                 | ApprovalFault::Format(_),
             ) => ("It is not signed by this computer.", "Tell your IT department."),

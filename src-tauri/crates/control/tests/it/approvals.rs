@@ -32,7 +32,7 @@ async fn asking() -> Org {
 /// What a device's own policy says that it asks for: these are the terms, whatever else is in the policy set.
 fn terms() -> Digest {
     let connectors = r#"{"warehouse": {"title": "W", "command": ["w"]}}"#;
-    let tools = r#"{"warehouse": [{"name":"query","inputSchema":{"type":"object","properties":{"sql":{"type":"string"}}}}]}"#;
+    let tools = r#"{"warehouse": [{"name":"query","inputSchema":{"type":"object","properties":{"sql":{"type":"string"}},"required":["sql"]}}]}"#;
     let policy = Policy::compile(PolicyInput {
         version: PolicyVersion { label: "1".to_owned(), digest: Digest::of(b"1") },
         connectors: &serde_json::from_str(connectors).expect("connectors"),
@@ -93,7 +93,7 @@ fn leave(
         let signature: p256::ecdsa::Signature = by.key.sign(input);
         Ok::<_, Infallible>(signature.to_bytes().into())
     });
-    ApprovalProof { statement: signed.expect("infallible"), arguments_key }
+    ApprovalProof { signed: signed.expect("infallible"), arguments_key }
 }
 
 async fn made(alice: &Device<'_>, call: CallId, leave: Option<ApprovalProof>) -> (StatusCode, Value) {
@@ -118,7 +118,7 @@ async fn a_call_that_needs_a_person_is_made_with_their_leave_once() {
     let records = eventually(&org, call, 2).await;
     let recorded = &records[0]["body"]["approval"];
     assert_eq!(records[0]["kind"], "intent");
-    assert_eq!((&recorded["scope"], &recorded["statement"]), (&json!("once"), &json!(given.statement)));
+    assert_eq!((&recorded["scope"], &recorded["signed"]), (&json!("once"), &json!(given.signed)));
 
     let (status, answer) = made(&alice, call, Some(given)).await;
     assert_eq!(

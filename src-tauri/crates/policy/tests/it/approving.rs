@@ -58,7 +58,7 @@ pub(crate) fn approved(
         let signature: Signature = key.sign(input);
         Ok::<_, Infallible>(signature.to_bytes().into())
     });
-    let proof = ApprovalProof { statement: signed.expect("infallible"), arguments_key };
+    let proof = ApprovalProof { signed: signed.expect("infallible"), arguments_key };
     Approved::verified(&proof, &jwk.thumbprint(), now).expect("signed and good")
 }
 

@@ -222,7 +222,7 @@ impl Approvals {
             valid_until: issued.plus(APPROVAL_LIFE),
         };
         let signed = statement.signed(&jwk, |input| key.sign(input)).map_err(|fault| unsigned(&fault))?;
-        let proof = ApprovalProof { statement: signed, arguments_key };
+        let proof = ApprovalProof { signed, arguments_key };
         Approved::verified(&proof, &key.thumbprint(), issued).map_err(|fault| unsigned(&fault))
     }
 
@@ -396,7 +396,7 @@ impl Told<'_> {
         let record = match approved {
             Some(approved) => record
                 .with("digest", approved.digest().to_string())
-                .with("statement", &approved.proof().statement),
+                .with("signed", serde_json::to_string(&approved.proof().signed).unwrap_or_default()),
             None => record,
         };
         self.approvals.0.parts.tell.note(&self.approvals.0.parts.journal, &record);
