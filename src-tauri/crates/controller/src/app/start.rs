@@ -139,8 +139,8 @@ async fn run(
     let accounts = OwnAccounts::new(account_parts(&base, voucher, http.clone(), &address, &wanted));
     let connectors = connectors(&base, http, &accounts, source.as_ref().map(|(source, _)| source));
     let sign_in = source.as_ref().map(|(_, sign_in)| Arc::clone(sign_in));
-    let offered = offered(&base, &present, &offerings, sign_in.as_ref());
     let approvals = Approvals::load(approval_parts(&base, device)).await;
+    let offered = offered(&base, &present, &offerings, sign_in.as_ref());
     let issuer = issuer(&base, listening.port(), offered, approvals.clone()).await?;
     let switch = Switch::default();
     let taken = watch::Sender::new(BTreeSet::new());
@@ -159,8 +159,7 @@ async fn run(
         Some((source, sign_in)) => Some(source.begin(sign_in, &parts).await),
         None => None,
     };
-    let asked = Asked { wanted: asked, taken, list_grace };
-    let rule = (offerings, stopped);
+    let (asked, rule) = (Asked { wanted: asked, taken, list_grace }, (offerings, stopped));
     let mut catalog = catalog(&base, &accounts, connectors, present.clone(), rule, asked).await;
     accounts
         .belong_to(present.now().as_deref())
@@ -169,10 +168,10 @@ async fn run(
     catalog.begin().await;
     report_start(&base, &found, &issuer, &address, present.now().filter(|_| !shared));
     let owned = (accounts.clone(), approvals.clone());
-    let watcher = follow(&base, (machine, org), shared, present.clone(), owned);
     if was_sealed {
-        follow_unlocking(&base, &issuer, (&accounts, &approvals), sign_in.as_ref());
+        follow_unlocking(&base, &issuer, &owned, sign_in.as_ref());
     }
+    let watcher = follow(&base, (machine, org), shared, present.clone(), owned);
     let engine = Arc::new(GatewayEngine {
         switch,
         issuer,
@@ -191,8 +190,7 @@ async fn run(
     let bridges = Bridges::new(Arc::clone(&gate), Arc::clone(&engine.issuer), stopped.clone());
     let front = socket_desk(&base, present, &engine, state.clone(), bridges, logs.clone());
     let introduction = front.introduction.clone();
-    let socket = tokio::spawn(socket::serve(local, front));
-    let catalog = tokio::spawn(catalog.run());
+    let (socket, catalog) = (tokio::spawn(socket::serve(local, front)), tokio::spawn(catalog.run()));
     let server = tokio::spawn(gateway::serve(listening, gate, stopped));
     let Base { now, desk, events, journal, .. } = base;
     let controller = crate::run::run(AppState::starting(desktop), inbox, published, now, shell, engine);
@@ -343,7 +341,7 @@ fn follow(
 fn follow_unlocking(
     base: &Base,
     issuer: &Arc<Issuer>,
-    (accounts, approvals): (&OwnAccounts, &Approvals),
+    (accounts, approvals): &(OwnAccounts, Approvals),
     sign_in: Option<&Arc<SignIn>>,
 ) {
     let (vault, tell, issuer) = (base.vault.clone(), base.tell.clone(), Arc::clone(issuer));

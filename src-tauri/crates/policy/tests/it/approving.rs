@@ -112,7 +112,8 @@ fn a_call_is_permitted_by_leave_for_this_very_call_and_by_no_other() {
             .is_none()
     );
 
-    let changes: [(&str, fn(&mut ApprovalStatement)); 11] = [
+    type Change = fn(&mut ApprovalStatement);
+    let changes: [(&str, Change); 11] = [
         ("another call", |it| it.call = CallId::new()),
         ("another device", |it| it.device = DeviceId::new()),
         ("another person", |it| it.subject = "bob".to_owned()),

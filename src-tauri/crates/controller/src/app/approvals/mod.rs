@@ -312,9 +312,9 @@ impl Approvals {
             let vault = &this.0.parts.vault;
             for one in kept {
                 let done = match one {
-                    Kept::Put(id, standing) => {
+                    Kept::Put(standing) => {
                         let bytes = serde_json::to_vec(&standing).unwrap_or_default();
-                        vault.put(Kind::Approval, &id, &bytes).await
+                        vault.put(Kind::Approval, &standing.id(), &bytes).await
                     }
                     Kept::Delete(id) => vault.delete(Kind::Approval, &id).await,
                 };

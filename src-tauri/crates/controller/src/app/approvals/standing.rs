@@ -88,7 +88,7 @@ pub(super) struct Leaves(BTreeMap<String, Standing>);
 /// What is to be done in the vault.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Kept {
-    Put(String, Standing),
+    Put(Box<Standing>),
     Delete(String),
 }
 
@@ -130,7 +130,7 @@ impl Leaves {
         let is_durable = standing.is_durable();
         let before = self.0.insert(id.clone(), standing.clone());
         if is_durable {
-            return Some(Kept::Put(id, standing));
+            return Some(Kept::Put(Box::new(standing)));
         }
         before.filter(Standing::is_durable).map(|_| Kept::Delete(id))
     }

@@ -123,11 +123,10 @@ impl Stage {
     async fn answers(&self) -> Vec<String> {
         self.journal.event(EventRecord::new(AuditEvent::Stop)).await.unwrap();
         let records = self.journal.latest(1_000).unwrap();
-        let answer = |record: &audit::AuditRecord| match record.body() {
-            RecordBody::Event(event) if event.event == AuditEvent::ApprovalAnswered => {
-                event.facts.get("answer").cloned()
-            }
-            _ => None,
+        let answer = |record: &audit::AuditRecord| {
+            let RecordBody::Event(event) = record.body() else { return None };
+            let told = event.event == AuditEvent::ApprovalAnswered;
+            event.facts.get("answer").filter(|_| told).cloned()
         };
         let mut answers: Vec<String> = records.iter().filter_map(answer).collect();
         answers.sort();
