@@ -3,6 +3,7 @@
 mod accounts;
 mod administrators;
 mod approvals;
+mod audit;
 mod by_code;
 mod claims;
 mod faults;

@@ -11,6 +11,7 @@ mod content;
 pub mod dpop;
 mod dsse;
 mod event;
+mod export;
 mod fault;
 mod format;
 mod halt;
@@ -47,6 +48,10 @@ pub use content::{
 };
 pub use dsse::{DsseFault, Envelope, EnvelopeSignature, MOST_SIGNATURES};
 pub use event::{EVENTS_PATH, Event, EventKind, HEARTBEAT};
+pub use export::{
+    EXPORT_FORMAT, EXPORT_TYPE, ExportCheck, ExportFault, ExportReport, ExportStatement, ExportedChain,
+    LONGEST_SILENCE, Remark, RemarkKind, export_header, unverified_statement,
+};
 pub use fault::ErrorBody;
 pub use format::{
     LaterKey, LaterUse, READABLE_FORMATS, annotation_at, later_keys, newest_readable, readable_formats,
@@ -68,7 +73,7 @@ pub use receipt::{RECEIPT_FORMAT, RECEIPT_TYPE, Receipt, ReceiptFault, SignedRec
 pub use record::{
     Argument, ArgumentKind, ArgumentSummary, AuditEvent, AuditRecord, CallContext, ChainFault, ChainLink,
     ChainReport, ChainWalk, DenialRecord, Effect, EffectMethod, EffectTarget, EpochReason, EpochRecord,
-    EventRecord, Finding, FindingKind, GENESIS, GapRecord, Head, HeartbeatRecord, IntentRecord, Known,
+    EventRecord, Fact, Finding, FindingKind, GENESIS, GapRecord, Head, HeartbeatRecord, IntentRecord, Known,
     LONGEST_LINE, LineFault, Outcome, OutcomeRecord, OutcomeStatus, PolicyReference, PreparedBody,
     RECORD_FORMAT, RecordBody, RecordedUri, argument_mac, bare_uri, seal, sealed_digest, to_one_line,
     verify_chain,

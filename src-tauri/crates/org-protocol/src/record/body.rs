@@ -332,7 +332,9 @@ impl EventRecord {
     /// The same with one more fact.
     #[must_use]
     pub fn with(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
-        self.facts.insert(name.into(), value.into());
+        let name = name.into();
+        debug_assert!(self.event.has_fact(&name), "{} has no fact {name}", self.event.as_str());
+        self.facts.insert(name, value.into());
         self
     }
 }
@@ -349,6 +351,9 @@ macro_rules! event_kinds {
         }
 
         impl AuditEvent {
+            /// Every kind that this version writes.
+            pub const ALL: &'static [Self] = &[$(Self::$name),*];
+
             /// The kind as the record has it.
             pub fn as_str(&self) -> &str {
                 match self {
