@@ -1,7 +1,9 @@
 //! Audit records as they were written, and how far they are stored and passed on.
 
+use std::borrow::Cow;
+
 use model::{ConnectorId, DeviceId, Digest, Subject, Timestamp};
-use org_protocol::{AuditRecord, ChainFault, Head, RecordBody};
+use org_protocol::{AuditRecord, ChainFault, ChainLink, Delivered, Head, RecordBody};
 use sqlx::any::AnyArguments;
 use sqlx::{Any, AnyConnection, Arguments as _, AssertSqlSafe, Encode, Type};
 
@@ -69,8 +71,7 @@ const MOST_LINES: u32 = 100_000;
 const IS_ABOUT: &str = "replace('\n' || subject || '\n', {}, '') <> '\n' || subject || '\n'";
 
 impl Store {
-    /// Stores records of one device that continue its chain; those that are stored already are passed over. On disk
-    /// when this returns.
+    /// As [`Store::append`], for records alone.
     ///
     /// # Errors
     /// A [`StoreFault`]; nothing is then stored.
@@ -80,18 +81,40 @@ impl Store {
         records: &[AuditRecord],
         now: Timestamp,
     ) -> Result<Appended, StoreFault> {
+        let lines: Vec<_> = records.iter().cloned().map(Delivered::Record).collect();
+        self.append(device, &lines, now).await
+    }
+
+    /// Stores what a device delivered, if it continues its chain; what is stored already is passed over. On disk when this
+    /// returns.
+    ///
+    /// # Errors
+    /// A [`StoreFault`]; nothing is then stored.
+    pub(crate) async fn append(
+        &self,
+        device: DeviceId,
+        lines: &[Delivered],
+        now: Timestamp,
+    ) -> Result<Appended, StoreFault> {
         let mut transaction = self.write().await?;
         let stored = stored_head(&mut transaction, device).await?;
         let mut head = stored;
-        for record in records {
-            let link = record.link();
+        for line in lines {
+            let Some(link) = link(line) else {
+                if let Delivered::Resumed(resumed) = line {
+                    // What lies between is missing, and a check says so.
+                    head = head.max(Some(resumed.end));
+                }
+                continue;
+            };
+            let link = &*link;
             let before = head.unwrap_or(Head::before(link.epoch));
             match before.followed_by(link) {
                 Ok(next) => {
-                    insert(&mut transaction, record, now).await?;
+                    insert(&mut transaction, line, link, now).await?;
                     head = Some(next);
                 }
-                Err(ChainFault::Known { .. }) if is_stored(&mut transaction, record).await? => {}
+                Err(ChainFault::Known { .. }) if is_stored(&mut transaction, link).await? => {}
                 Err(ChainFault::Known { epoch, seq }) => {
                     return Ok(Appended::Refused { fault: ChainFault::Fork { epoch, seq }, stored });
                 }
@@ -107,7 +130,7 @@ impl Store {
             });
         };
         if Some(head) != stored {
-            set_head(&mut transaction, device, head).await?;
+            set_head(&mut transaction, device, head, now).await?;
         }
         transaction.commit().await?;
         self.changed();
@@ -276,22 +299,37 @@ fn read_head(epoch: i64, seq: i64, digest: &str) -> Result<Head, StoreFault> {
     Ok(Head { epoch: unsigned(epoch), seq: unsigned(seq), digest: parsed("digest", digest)? })
 }
 
-async fn set_head(connection: &mut AnyConnection, device: DeviceId, head: Head) -> Result<(), StoreFault> {
+async fn set_head(
+    connection: &mut AnyConnection,
+    device: DeviceId,
+    head: Head,
+    now: Timestamp,
+) -> Result<(), StoreFault> {
     sqlx::query(
-        "INSERT INTO heads (device, epoch, seq, digest) VALUES ($1, $2, $3, $4)
-         ON CONFLICT (device) DO UPDATE SET epoch = excluded.epoch, seq = excluded.seq, digest = excluded.digest",
+        "INSERT INTO heads (device, epoch, seq, digest, received_at) VALUES ($1, $2, $3, $4, $5)
+         ON CONFLICT (device) DO UPDATE SET epoch = excluded.epoch, seq = excluded.seq, digest = excluded.digest,
+                                            received_at = excluded.received_at",
     )
     .bind(device.to_string())
     .bind(signed(head.epoch))
     .bind(signed(head.seq))
     .bind(head.digest.to_string())
+    .bind(now.micros())
     .execute(connection)
     .await?;
     Ok(())
 }
 
-async fn is_stored(connection: &mut AnyConnection, record: &AuditRecord) -> Result<bool, StoreFault> {
-    let link = record.link();
+/// Where a delivered line stands in the chain; nowhere, where it is none of the chain's.
+fn link(line: &Delivered) -> Option<Cow<'_, ChainLink>> {
+    match line {
+        Delivered::Record(record) => Some(Cow::Borrowed(record.link())),
+        Delivered::SetAside(aside) => Some(Cow::Owned(aside.link())),
+        Delivered::Resumed(_) => None,
+    }
+}
+
+async fn is_stored(connection: &mut AnyConnection, link: &ChainLink) -> Result<bool, StoreFault> {
     let digest: Option<String> =
         sqlx::query_scalar("SELECT digest FROM records WHERE device = $1 AND epoch = $2 AND seq = $3")
             .bind(link.device.to_string())
@@ -341,11 +379,15 @@ fn reference(credential: &str) -> String {
 
 async fn insert(
     connection: &mut AnyConnection,
-    record: &AuditRecord,
+    delivered: &Delivered,
+    link: &ChainLink,
     now: Timestamp,
 ) -> Result<(), StoreFault> {
-    let link = record.link();
-    let facts = Facts::of(record.body());
+    let (facts, line) = match delivered {
+        Delivered::Record(record) => (Facts::of(record.body()), Cow::Borrowed(record.line())),
+        Delivered::SetAside(aside) => (Facts::default(), Cow::Owned(aside.line().map_err(unwritable)?)),
+        Delivered::Resumed(_) => return Ok(()),
+    };
     sqlx::query(
         "INSERT INTO records (device, epoch, seq, digest, at, received_at, kind, subject, connector, credential, call, line)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
@@ -361,10 +403,14 @@ async fn insert(
     .bind(facts.connector)
     .bind(facts.credential)
     .bind(facts.call)
-    .bind(record.line())
+    .bind(line.as_ref())
     .execute(connection)
     .await?;
     Ok(())
+}
+
+fn unwritable(fault: serde_json::Error) -> StoreFault {
+    StoreFault::Unreadable { what: "place of a record", reason: fault.to_string() }
 }
 
 /// What of a record can be asked for.
