@@ -110,6 +110,7 @@ async fn kill(gateway: &mut Gateway, echo: &Echo, load: &Load, round: u64) -> u6
 }
 
 #[tokio::test]
+#[expect(clippy::print_stdout, reason = "it is for the one who looks at it")]
 async fn killed_under_load_it_has_an_intent_for_every_effect_and_one_outcome_for_each_intent() {
     let rounds = if full_size() { 200 } else { 20 };
     let echo = Echo::listening().await.expect("an upstream");

@@ -58,6 +58,7 @@ pub enum BatchFault {
 
 /// What a line of a batch is.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "nearly all lines are records")]
 pub enum Delivered {
     /// A record.
     Record(AuditRecord),

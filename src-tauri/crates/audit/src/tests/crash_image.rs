@@ -189,9 +189,9 @@ impl Model {
         let records = all(&journal);
         let intents: Vec<CallId> = records
             .iter()
-            .filter_map(|record| match record.body() {
-                RecordBody::Intent(intent) => Some(intent.call),
-                _ => None,
+            .filter_map(|record| {
+                let RecordBody::Intent(intent) = record.body() else { return None };
+                Some(intent.call)
             })
             .collect();
         for call in &self.acknowledged {

@@ -40,18 +40,18 @@ fn sign_for_all(home: &Home, journal: &Journal, at: Timestamp) {
 
 fn events(journal: &Journal, wanted: &AuditEvent) -> Vec<EventRecord> {
     let records = journal.latest(usize::MAX).unwrap();
-    let event = |record: &AuditRecord| match record.body() {
-        RecordBody::Event(event) if event.event == *wanted => Some((**event).clone()),
-        _ => None,
+    let event = |record: &AuditRecord| {
+        let RecordBody::Event(event) = record.body() else { return None };
+        (event.event == *wanted).then(|| EventRecord::clone(event))
     };
     records.iter().filter_map(event).collect()
 }
 
 fn gaps(journal: &Journal) -> Vec<u64> {
     let records = journal.after(Position::default(), usize::MAX).unwrap();
-    let missing = |record: &AuditRecord| match record.body() {
-        RecordBody::Gap(gap) => Some(gap.missing),
-        _ => None,
+    let missing = |record: &AuditRecord| {
+        let RecordBody::Gap(gap) = record.body() else { return None };
+        Some(gap.missing)
     };
     records.iter().filter_map(missing).collect()
 }
