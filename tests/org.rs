@@ -2,6 +2,7 @@
 
 mod accounts;
 mod administrators;
+mod audit;
 mod by_code;
 mod claims;
 mod faults;

@@ -1,17 +1,22 @@
-//! Records as security systems read them: an OCSF event in an OTLP log record.
+//! Records as security systems read them: an OCSF event, in an OTLP log record, an event of Splunk's or a syslog message.
 //!
-//! The body is OCSF 1.8 (<https://schema.ocsf.io/1.8.0/>); its `raw_data` is the stored line, so that the receiver can check
-//! the chain as well. The envelope is the OTLP/HTTP JSON encoding (OpenTelemetry protocol specification 1.x, "JSON
+//! The event is OCSF 1.8 (<https://schema.ocsf.io/1.8.0/>); its `raw_data` is the stored line, so that the receiver can check
+//! the chain as well. An OTLP record is in the OTLP/HTTP JSON encoding (OpenTelemetry protocol specification 1.x, "JSON
 //! Protobuf Encoding"): lower camel case, 64-bit numbers as text. Whoever sends it must treat it as at-least-once and
 //! name the record by its `deskgate.record` attribute.
 
+mod event;
 mod ocsf;
+mod splunk;
+mod syslog;
 
 use model::Timestamp;
 use org_protocol::{AuditRecord, Effect, EffectTarget, RecordBody};
 use serde_json::{Map, Value, json};
 
 pub use ocsf::ocsf;
+pub use splunk::hec_event;
+pub use syslog::syslog_message;
 
 /// Names of attributes. Those of OpenTelemetry's conventions for MCP and generative AI are still under development.
 mod name {

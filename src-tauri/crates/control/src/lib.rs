@@ -34,11 +34,12 @@ pub use credential::{AppRole, OauthSpec, SourceSpec, TransitKey, VaultSpec};
 pub use keeping::{RestoreFault, RestorePlan, backup, restore};
 pub use launch::CommandsUserFault;
 pub use publication::Published;
+pub use relay::{SinkConfig, SinkFault, SplunkConfig, SyslogConfig};
 pub use saml::CertificateFault;
 pub use sealing::{MASTER_KEY_VARIABLE, MasterKey, SealFault};
 pub use serve::{Running, ServeConfig, ServeFault, start};
 pub use store::{
-    BackupFault, Database, DatabaseFault, Device, EnrolmentToken, Filter, KnownPerson, LiveLease, Restored,
-    Saved, StandingHalt, StoreFault, StoredCredential,
+    BackupFault, Database, DatabaseFault, DeniedBy, Device, EnrolmentToken, Filter, KnownPerson, LiveLease,
+    Restored, Saved, Sieve, StandingHalt, StoreFault, StoredCredential,
 };
 pub use trace::{Share, TraceConfig, TraceConfigFault};

@@ -16,6 +16,7 @@ use org_protocol::{
 use policy::{Policy, PolicyFault, PolicyVersion};
 
 mod left_behind;
+mod signatures;
 
 pub(crate) use left_behind::LeftBehind;
 

@@ -1,27 +1,35 @@
-//! Passing records on: the control plane's own into the common store, and everything from there to the organisation's
-//! collector (OTLP/HTTP with JSON, <https://opentelemetry.io/docs/specs/otlp/#otlphttp>).
+//! Passing records on: the control plane's own into the common store, and everything from there to where the organisation keeps its
+//! security records ([`Sink`]).
 //!
-//! At least once, in order, from a place that is remembered. Records are never dropped because a collector is away.
+//! At least once, in order, each receiver from a place of its own that is remembered. Records are never dropped because a
+//! receiver is away.
+
+mod file;
+mod hec;
+mod otlp;
+mod sink;
+mod syslog;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use ::audit::{AuditRecord, Head, Position};
-use model::Timestamp;
+use ::audit::{AuditEvent, AuditRecord, EventRecord, Head, JournalFault, Position};
 use opentelemetry::trace::SpanKind;
 use tokio::sync::watch;
-use url::Url;
 
 use crate::server::Plane;
 use crate::store::{Appended, StoreFault, StoredLine};
 use crate::trace::whose;
+use sink::Batch;
+pub(crate) use sink::Sink;
+pub use sink::{SinkConfig, SinkFault, SplunkConfig, SyslogConfig};
 
 /// How many records go at once.
 const BATCH: u32 = 200;
 /// The first and the longest pause after a failure.
 const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
-/// How long a collector may take.
-const DEADLINE: Duration = Duration::from_secs(30);
+/// After so many failures in a row it is recorded that a receiver does not take records.
+const REPORTED_AFTER: u32 = 4;
 /// Looks for records this often even when nobody says that there are any.
 const LOOK: Duration = Duration::from_secs(30);
 
@@ -77,96 +85,78 @@ pub(crate) enum RelayFault {
     Store(#[from] StoreFault),
     #[error("the journal: {0}")]
     Journal(String),
-    #[error("the collector is not reached: {0}")]
-    Unreachable(#[from] reqwest::Error),
-    #[error("the collector answered with HTTP status {0}")]
-    Status(u16),
+    #[error(transparent)]
+    Sink(#[from] SinkFault),
 }
 
-/// Where records are passed on to.
-#[derive(Debug, Clone)]
-pub(crate) struct Collector {
-    url: Url,
-    http: reqwest::Client,
-}
-
-impl Collector {
-    /// `url` is where logs are posted, such as `http://127.0.0.1:4318/v1/logs`.
-    ///
-    /// # Errors
-    /// What the HTTP client reports.
-    pub(crate) fn new(url: Url) -> Result<Self, reqwest::Error> {
-        let http = reqwest::Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            .timeout(DEADLINE)
-            .build()?;
-        Ok(Self { url, http })
-    }
-
-    /// Passes records on until the server ends.
-    pub(crate) async fn follow(self, plane: Arc<Plane>) {
-        let mut changes = plane.store.changes();
-        let mut stopping = plane.stopping.clone();
-        let mut pause = PAUSES.0;
-        loop {
-            changes.mark_unchanged();
-            match self.pass_on(&plane).await {
-                Ok(true) => {
-                    pause = PAUSES.0;
-                    continue;
+/// Passes records on to one receiver until the server ends.
+pub(crate) async fn follow(sink: Sink, plane: Arc<Plane>) {
+    let mut changes = plane.store.changes();
+    let mut stopping = plane.stopping.clone();
+    let mut pause = PAUSES.0;
+    let mut failures = 0;
+    loop {
+        changes.mark_unchanged();
+        match pass_on(&sink, &plane).await {
+            Ok(went_on) => {
+                if failures >= REPORTED_AFTER {
+                    tracing::info!(receiver = sink.name(), "audit records are passed on again");
                 }
-                Ok(false) => pause = PAUSES.0,
-                Err(fault) => {
-                    tracing::warn!(%fault, "audit records wait to be passed on");
-                    if !rest(&mut stopping, &mut pause).await {
-                        return;
-                    }
+                (pause, failures) = (PAUSES.0, 0);
+                if went_on {
                     continue;
                 }
             }
-            tokio::select! {
-                changed = changes.changed() => if changed.is_err() { return },
-                () = tokio::time::sleep(LOOK) => {}
-                _ = stopping.wait_for(|stopping| *stopping) => return,
+            Err(fault) => {
+                tracing::warn!(%fault, receiver = sink.name(), "audit records wait to be passed on");
+                failures += 1;
+                if failures == REPORTED_AFTER
+                    && let Err(fault) = report(&sink, &plane, &fault).await
+                {
+                    tracing::error!(%fault, "that records are not passed on could not be recorded");
+                }
+                if !rest(&mut stopping, &mut pause).await {
+                    return;
+                }
+                continue;
             }
         }
+        tokio::select! {
+            changed = changes.changed() => if changed.is_err() { return },
+            () = tokio::time::sleep(LOOK) => {}
+            _ = stopping.wait_for(|stopping| *stopping) => return,
+        }
     }
+}
 
-    /// Passes the next batch on; `false` where there is none.
-    async fn pass_on(&self, plane: &Plane) -> Result<bool, RelayFault> {
-        let receiver = self.url.as_str();
-        // Of several control planes one passes records on at a time.
-        let Some(_alone) = plane.store.alone().await? else { return Ok(false) };
-        let Some(live) = plane.publication.live() else { return Ok(false) };
-        let lines = plane.store.lines_after(plane.store.relayed(receiver).await?, BATCH).await?;
-        let Some(StoredLine { id, received_at, .. }) = lines.last() else { return Ok(false) };
-        let records = readable(&lines);
-        if !records.is_empty() {
-            let span = plane.traces.begin("pass records on", SpanKind::Client, None);
-            span.set("deskgate.records", i64::try_from(records.len()).unwrap_or(i64::MAX));
-            whose(&span, &self.url);
-            let posted = span.around(self.post(&records, &live.content().org.id, *received_at)).await;
-            posted.inspect_err(|_| span.fail("not_taken"))?;
-        }
-        plane.store.set_relayed(receiver, *id).await?;
-        Ok(true)
-    }
+/// Records that a receiver does not take records: whoever reads them elsewhere would see nothing.
+async fn report(sink: &Sink, plane: &Plane, fault: &RelayFault) -> Result<(), JournalFault> {
+    let why: String = fault.to_string().chars().take(500).collect();
+    let event = EventRecord::new(AuditEvent::DeliveryFailed).with("receiver", sink.name()).with("why", why);
+    plane.journal.event(event).await
+}
 
-    async fn post(&self, records: &[AuditRecord], org: &str, observed: Timestamp) -> Result<(), RelayFault> {
-        let body = ::audit::siem::otlp_request(records, org, observed);
-        let answer = self.http.post(self.url.clone()).json(&body).send().await?;
-        let status = answer.status();
-        if !status.is_success() {
-            return Err(RelayFault::Status(status.as_u16()));
+/// Passes the next batch on; `false` where there is none.
+async fn pass_on(sink: &Sink, plane: &Plane) -> Result<bool, RelayFault> {
+    let receiver = sink.name();
+    // Of several control planes one passes records on at a time.
+    let Some(_alone) = plane.store.alone(&receiver).await? else { return Ok(false) };
+    let Some(live) = plane.publication.live() else { return Ok(false) };
+    let lines = plane.store.lines_after(plane.store.relayed(&receiver).await?, BATCH).await?;
+    let Some(StoredLine { id, received_at, .. }) = lines.last() else { return Ok(false) };
+    let records = readable(&lines);
+    if !records.is_empty() {
+        let span = plane.traces.begin("pass records on", SpanKind::Client, None);
+        span.set("deskgate.records", i64::try_from(records.len()).unwrap_or(i64::MAX));
+        if let Some(url) = sink.url() {
+            whose(&span, url);
         }
-        let said: serde_json::Value = answer.json().await.unwrap_or_default();
-        let rejected = &said["partialSuccess"]["rejectedLogRecords"];
-        if rejected.as_i64().or_else(|| rejected.as_str()?.parse().ok()).is_some_and(|count| count > 0) {
-            // Sending them again would not help (OTLP, "Partial Success").
-            tracing::error!(%rejected, reason = %said["partialSuccess"]["errorMessage"], "the collector rejected records");
-        }
-        Ok(())
+        let batch = Batch { records: &records, org: &live.content().org.id, observed: *received_at };
+        let taken = span.around(sink.take(batch)).await;
+        taken.inspect_err(|_| span.fail("not_taken"))?;
     }
+    plane.store.set_relayed(&receiver, *id).await?;
+    Ok(true)
 }
 
 fn readable(lines: &[StoredLine]) -> Vec<AuditRecord> {

@@ -26,7 +26,7 @@ use crate::launch::{CommandsUserFault, RunAs};
 use crate::lending::{self, Review};
 use crate::op::{Op, TokenKey};
 use crate::publication::Publication;
-use crate::relay::{self, Collector};
+use crate::relay::{self, Sink, SinkConfig, SinkFault};
 use crate::replicas;
 use crate::sealing::MasterKey;
 use crate::server::{Limits, Metrics, Plane, Refusals, Stopped, observe, router};
@@ -65,7 +65,7 @@ pub struct ServeConfig {
     /// Signs receipts.
     pub receipt_key: SigningKey,
     /// Where audit records are passed on to.
-    pub otlp_url: Option<Url>,
+    pub sinks: SinkConfig,
     /// Where traces are told; nowhere without it.
     pub traces: Option<TraceConfig>,
     /// Where metrics are served, to whoever can connect: they name nobody. Nowhere without it.
@@ -114,6 +114,9 @@ pub enum ServeFault {
     /// The database cannot be used.
     #[error(transparent)]
     Store(#[from] StoreFault),
+    /// Audit records cannot be passed on so.
+    #[error(transparent)]
+    Sink(#[from] SinkFault),
     /// The journal cannot be written.
     #[error(transparent)]
     Journal(#[from] JournalFault),
@@ -196,7 +199,7 @@ pub(crate) async fn start_at<L: Listener<Addr: std::fmt::Debug>>(
     let held = Arc::new(Mutex::new(held));
     let journal = open_journal(&config, own, Arc::clone(&clock)).await?;
     let (stop, stopping) = watch::channel(false);
-    let collector = config.otlp_url.clone().map(Collector::new).transpose()?;
+    let sinks = Sink::all(config.sinks)?;
     let op = Op::new(&public_url, TokenKey::of(&config.master_key));
     let counted = Metrics::default();
     let (traces, export) = Export::begin(config.traces, own, counted.spans())?;
@@ -233,7 +236,7 @@ pub(crate) async fn start_at<L: Listener<Addr: std::fmt::Debug>>(
     if matches!(config.database, Database::Postgres(_)) {
         tasks.extend(replicas::begin(&plane, setup, config.database.clone(), Arc::clone(&held)));
     }
-    tasks.extend(collector.map(|collector| tokio::spawn(collector.follow(Arc::clone(&plane)))));
+    tasks.extend(sinks.into_iter().map(|sink| tokio::spawn(relay::follow(sink, Arc::clone(&plane)))));
     if let Some((listener, _)) = metrics {
         tasks.push(tokio::spawn(observe::listen(listener, Arc::clone(&plane))));
     }

@@ -10,6 +10,7 @@ mod content;
 pub mod dpop;
 mod dsse;
 mod event;
+mod export;
 mod fault;
 mod format;
 mod halt;
@@ -42,6 +43,10 @@ pub use content::{
 };
 pub use dsse::{DsseFault, Envelope, EnvelopeSignature, MOST_SIGNATURES};
 pub use event::{EVENTS_PATH, Event, EventKind, HEARTBEAT};
+pub use export::{
+    EXPORT_FORMAT, EXPORT_TYPE, ExportCheck, ExportFault, ExportReport, ExportStatement, ExportedChain,
+    LONGEST_SILENCE, Remark, RemarkKind, export_header, unverified_statement,
+};
 pub use fault::ErrorBody;
 pub use format::{
     LaterKey, LaterUse, READABLE_FORMATS, annotation_at, later_keys, newest_readable, readable_formats,

@@ -172,6 +172,12 @@ impl Root {
         envelope.verified(payload_type, self.role_keys(role), role.threshold)
     }
 
+    /// Which of a role's keys have signed the envelope.
+    pub fn signers(&self, role: &Role, payload_type: &'static str, envelope: &Envelope) -> Vec<KeyId> {
+        let has_signed = |key: &&PublicKey| envelope.verified(payload_type, [*key], 1).is_ok();
+        self.role_keys(role).filter(has_signed).map(PublicKey::id).collect()
+    }
+
     fn role_keys(&self, role: &Role) -> impl Iterator<Item = &PublicKey> {
         role.keys.iter().filter_map(|key| self.keys.get(key))
     }

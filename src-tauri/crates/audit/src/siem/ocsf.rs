@@ -1,19 +1,21 @@
-//! Records as OCSF 1.8 events: calls and denials as API Activity (6003), sign-ins as Authentication (3002), the rest as
-//! Base Event (0).
+//! Records as OCSF 1.8 events: calls and denials as API Activity (6003), gaps and chains that begin anew as Application Error (6008),
+//! heartbeats as Base Event (0); events as `event` says.
 
 use model::Subject;
 use org_protocol::{
-    AuditEvent, AuditRecord, CallContext, DenialRecord, Effect, EffectTarget, EventRecord, IntentRecord,
-    OutcomeRecord, OutcomeStatus, PolicyReference, RecordBody,
+    AuditRecord, CallContext, DenialRecord, Effect, EffectTarget, EpochReason, IntentRecord, OutcomeRecord,
+    OutcomeStatus, PolicyReference, RecordBody,
 };
 use serde_json::{Value, json};
+
+use super::event::of_event;
 
 const OCSF_VERSION: &str = "1.8.0";
 
 /// `status_id`.
 const UNKNOWN: u8 = 0;
-const SUCCESS: u8 = 1;
-const FAILURE: u8 = 2;
+pub(super) const SUCCESS: u8 = 1;
+pub(super) const FAILURE: u8 = 2;
 /// None of those: the status says it in words.
 const UNLISTED: u8 = 99;
 
@@ -28,10 +30,15 @@ pub fn ocsf(record: &AuditRecord, org: &str) -> Value {
         RecordBody::Denial(denial) => of_denial(denial),
         RecordBody::Event(event) => of_event(event),
         RecordBody::Epoch(epoch) => {
-            base("Chain begun", &format!("The audit chain begins: {:?}.", epoch.reason))
+            let words = format!("The audit chain begins: {:?}.", epoch.reason);
+            if epoch.reason == EpochReason::First {
+                base("Chain begun", &words)
+            } else {
+                error("Chain begun", &words)
+            }
         }
         RecordBody::Gap(gap) => {
-            base("Gap", &format!("{} calls were made without a record: {}", gap.missing, gap.reason))
+            error("Gap", &format!("{} calls were made without a record: {}", gap.missing, gap.reason))
         }
         RecordBody::Heartbeat(_) => base("Heartbeat", "Deskgate runs."),
         RecordBody::Unknown => base("Unknown", "A record of a later version."),
@@ -42,7 +49,9 @@ pub fn ocsf(record: &AuditRecord, org: &str) -> Value {
     let profiles = if call.is_some() { json!(["security_control"]) } else { json!([]) };
     put(&mut event, "severity_id", json!(if matches!(record.body(), RecordBody::Denial(_)) { 2 } else { 1 }));
     put(&mut event, "time", json!(link.at.micros().div_euclid(1000)));
-    put(&mut event, "src_endpoint", json!({ "uid": link.device.to_string(), "name": "deskgate" }));
+    if event["class_uid"].as_u64().is_some_and(|class| WITH_ENDPOINT.contains(&class)) {
+        put(&mut event, "src_endpoint", json!({ "uid": link.device.to_string(), "name": "deskgate" }));
+    }
     put(
         &mut event,
         "metadata",
@@ -62,14 +71,11 @@ pub fn ocsf(record: &AuditRecord, org: &str) -> Value {
         put(metadata, "correlation_uid", json!(call));
     }
     put(&mut event, "raw_data", json!(record.line()));
-    // The base event has no endpoint of its own.
-    if event.get("class_uid") == Some(&json!(0))
-        && let Some(members) = event.as_object_mut()
-    {
-        members.shift_remove("src_endpoint");
-    }
     event
 }
+
+/// The classes that have a place for where it came from.
+const WITH_ENDPOINT: [u64; 4] = [3002, 3004, 3005, 6003];
 
 fn call_of(body: &RecordBody) -> Option<String> {
     match body {
@@ -161,38 +167,14 @@ fn of_denial(denial: &DenialRecord) -> Value {
     event
 }
 
-fn of_event(record: &EventRecord) -> Value {
-    let kind = record.event.as_str();
-    let is = |event: &AuditEvent| record.event == *event;
-    let logon = if is(&AuditEvent::SignedIn) {
-        Some((1, SUCCESS))
-    } else if is(&AuditEvent::SignInFailed) {
-        Some((1, FAILURE))
-    } else if is(&AuditEvent::SignedOut) || is(&AuditEvent::SessionEnded) {
-        Some((2, SUCCESS))
-    } else {
-        None
-    };
-    let mut event = match (logon, &record.subject) {
-        (Some((activity, id)), Some(subject)) => {
-            let mut event = classified(3, 3002, activity, kind);
-            put(&mut event, "user", user(subject));
-            put(&mut event, "service", json!({ "name": "Deskgate" }));
-            status(&mut event, id, None);
-            event
-        }
-        (None, _) | (_, None) => base(kind, kind),
-    };
-    let mut unmapped = json!({ "event": kind, "facts": record.facts });
-    if let Some(subject) = &record.subject {
-        put(&mut unmapped, "user", user(subject));
-    }
-    put(&mut event, "unmapped", unmapped);
+pub(super) fn base(activity: &str, message: &str) -> Value {
+    let mut event = classified(0, 0, OTHER, activity);
+    put(&mut event, "message", json!(message));
     event
 }
 
-fn base(activity: &str, message: &str) -> Value {
-    let mut event = classified(0, 0, OTHER, activity);
+fn error(activity: &str, message: &str) -> Value {
+    let mut event = classified(6, 6008, 1, activity);
     put(&mut event, "message", json!(message));
     event
 }
@@ -201,7 +183,7 @@ fn api_activity(activity: &str) -> Value {
     classified(6, 6003, OTHER, activity)
 }
 
-fn classified(category: u16, class: u32, activity: u16, name: &str) -> Value {
+pub(super) fn classified(category: u16, class: u32, activity: u16, name: &str) -> Value {
     json!({
         "category_uid": category,
         "class_uid": class,
@@ -224,7 +206,7 @@ fn actor(subject: &Subject, client_id: &str, client_name: &str, process: Option<
     actor
 }
 
-fn user(subject: &Subject) -> Value {
+pub(super) fn user(subject: &Subject) -> Value {
     let groups: Vec<Value> = subject.groups.iter().map(|group| json!({ "name": group })).collect();
     let mut user = json!({ "uid": subject.subject, "domain": subject.issuer, "groups": groups });
     if let Some(email) = &subject.email {
@@ -260,7 +242,7 @@ fn resources(server: &str, connector: Option<&str>, effect: &Effect) -> Vec<Valu
     resources
 }
 
-fn status(event: &mut Value, id: u8, code: Option<&str>) {
+pub(super) fn status(event: &mut Value, id: u8, code: Option<&str>) {
     let text = match id {
         SUCCESS => "Success",
         FAILURE => "Failure",
@@ -291,7 +273,7 @@ fn decision(event: &mut Value, allowed: bool, policy: &PolicyReference, rules: &
     put(event, "authorizations", json!(authorizations));
 }
 
-fn put(object: &mut Value, name: &str, value: Value) {
+pub(super) fn put(object: &mut Value, name: &str, value: Value) {
     if let Some(members) = object.as_object_mut() {
         members.insert(name.to_owned(), value);
     }

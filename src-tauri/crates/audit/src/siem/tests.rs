@@ -1,4 +1,4 @@
-use std::collections::BTreeSet;
+mod schema;
 
 use model::{DeviceId, Digest, ListeningProcess, Subject};
 use org_protocol::{
@@ -76,7 +76,6 @@ fn outcome(status: OutcomeStatus) -> OutcomeRecord {
 
 /// One record of every kind.
 fn records() -> Vec<AuditRecord> {
-    let device: DeviceId = "01939a5e-0000-7000-8000-000000000001".parse().unwrap();
     let epoch = EpochRecord { org: None, reason: EpochReason::First, previous: None, detail: String::new() };
     let gap = GapRecord { missing: 3, since: Timestamp::from_seconds(1), reason: "best effort".to_owned() };
     let signed_in = EventRecord::new(AuditEvent::SignedIn).of(subject());
@@ -94,6 +93,11 @@ fn records() -> Vec<AuditRecord> {
         PreparedBody::denial(&DenialRecord { effect: got(), ..denial() }),
         PreparedBody::outcome(&outcome(OutcomeStatus::InputRequired)),
     ];
+    sealed(bodies)
+}
+
+fn sealed(bodies: impl IntoIterator<Item = Result<PreparedBody, serde_json::Error>>) -> Vec<AuditRecord> {
+    let device: DeviceId = "01939a5e-0000-7000-8000-000000000001".parse().unwrap();
     let mut head = Head::before(1);
     let seal = |body: Result<PreparedBody, _>| {
         let mut line = String::new();
@@ -122,21 +126,18 @@ fn plain(value: &Value) -> Value {
 }
 
 #[test]
-fn every_kind_has_what_its_class_requires() {
-    // https://schema.ocsf.io/1.8.0/classes: what is required beside the profiles.
-    let base = ["activity_id", "category_uid", "class_uid", "metadata", "severity_id", "time", "type_uid"];
-    for record in records() {
+fn every_kind_is_what_the_published_schema_says() {
+    let (with, without): (Vec<EventRecord>, Vec<EventRecord>) = AuditEvent::ALL
+        .iter()
+        .map(|kind| {
+            let event = EventRecord::new(kind.clone());
+            (event.clone().of(subject()), event)
+        })
+        .unzip();
+    let events = with.iter().chain(&without).map(PreparedBody::event);
+    for record in records().into_iter().chain(sealed(events)) {
         let event = ocsf(&record, "example");
-        let mut required = BTreeSet::from(base);
-        match event["class_uid"].as_u64().unwrap() {
-            0 => {}
-            3002 => required.extend(["user", "service"]), // or dst_endpoint
-            6003 => required.extend(["actor", "api", "src_endpoint"]),
-            other => panic!("class {other}"),
-        }
-        for name in required {
-            assert!(!event[name].is_null(), "{name} of {event:#}");
-        }
+        assert_eq!(schema::faults(&event), Vec::<String>::new(), "{event:#}");
         let (class, activity) =
             (event["class_uid"].as_u64().unwrap(), event["activity_id"].as_u64().unwrap());
         assert_eq!(event["type_uid"], class * 100 + activity);
@@ -144,6 +145,21 @@ fn every_kind_has_what_its_class_requires() {
         assert_eq!(event["raw_data"], record.line(), "the receiver can check the chain");
         assert_eq!(event["time"], 1_795_442_400_123_i64);
     }
+}
+
+#[test]
+fn what_the_schema_does_not_have_is_noticed() {
+    let event = ocsf(&records()[1], "example");
+    let faults = |change: &dyn Fn(&mut Value)| {
+        let mut changed = event.clone();
+        change(&mut changed);
+        schema::faults(&changed)
+    };
+    assert_eq!(faults(&|event| event["colour"] = json!("red")), ["6003.colour does not exist"]);
+    assert_eq!(faults(&|event| event["status_id"] = json!(7)).len(), 1);
+    assert_eq!(faults(&|event| event["time"] = json!("today")).len(), 1);
+    assert_eq!(faults(&|event| drop(event.as_object_mut().unwrap().remove("api"))), ["6003.api is missing"]);
+    assert_eq!(faults(&|event| event["actor"]["user"] = json!({})).len(), 1);
 }
 
 #[test]
@@ -235,5 +251,30 @@ fn the_request_is_otlp_json() {
         assert_eq!(plain(&log["body"]), ocsf(record, "example"));
         let id = &log["attributes"][0]["value"]["stringValue"];
         assert_eq!(*id, json!(format!("{}/1/{}", record.link().device, record.link().seq)));
+    }
+}
+
+#[test]
+fn splunk_gets_the_time_to_the_microsecond_and_the_record_s_name() {
+    let record = &records()[1];
+    let event = hec_event(record, "example");
+    assert_eq!(event["time"], "1795442400.123456");
+    assert_eq!(event["fields"]["deskgate_record"], record_id(record));
+    assert_eq!(event["event"], ocsf(record, "example"));
+}
+
+#[test]
+fn a_syslog_message_is_one_line_whatever_it_says() {
+    let forged = EventRecord::new(AuditEvent::SignInFailed).with("code", "x\n<0>1 - forged - - - \u{2028}");
+    for record in records().into_iter().chain(sealed([PreparedBody::event(&forged)])) {
+        let message = syslog_message(&record, "ex]am\"ple");
+        assert_eq!(message.lines().count(), 1, "{message}");
+        let head = format!("1 2026-11-23T14:00:00.123456Z {} deskgate - ", record.link().device);
+        let (priority, rest) = message.split_once('>').unwrap();
+        assert!(["<110", "<108"].contains(&priority), "{message}");
+        assert!(rest.starts_with(&head), "{message}");
+        assert!(message.contains("org=\"ex\\]am\\\"ple\"] {"), "{message}");
+        let event = message.split_once("\"] ").unwrap().1;
+        assert_eq!(serde_json::from_str::<Value>(event).unwrap()["raw_data"], record.line());
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use ::audit::{AuditEvent, EventRecord, JournalFault};
 use model::{Advice, DeviceId, ForPerson as _, LeaseId};
-use org_protocol::{AdministratorRole, HALT_REASON_LIMIT};
+use org_protocol::{AdministratorRole, ExportFault, HALT_REASON_LIMIT, KeyId};
 
 use super::administrator::{Administrator, needed};
 use super::{Answer, Ask, Reply, verify};
@@ -31,6 +31,8 @@ pub(super) enum ActFault {
     Source(#[from] SourceFault),
     #[error("what is published cannot be written: {0}")]
     Content(#[from] serde_json::Error),
+    #[error("the export cannot be stated: {0}")]
+    Export(#[from] ExportFault),
     #[error(transparent)]
     Lend(#[from] LendFault),
     #[error("the operating system gives no random numbers: {0}")]
@@ -53,9 +55,12 @@ impl ActFault {
         match self {
             Self::Journal(fault) => fault.advice(),
             Self::Said(advice) => advice.clone(),
-            Self::Store(_) | Self::Relay(_) | Self::Content(_) | Self::Lend(_) | Self::Random(_) => {
-                new("server-fault", "See the server's log.")
-            }
+            Self::Store(_)
+            | Self::Relay(_)
+            | Self::Content(_)
+            | Self::Export(_)
+            | Self::Lend(_)
+            | Self::Random(_) => new("server-fault", "See the server's log."),
             Self::Source(fault) => Advice::new(
                 "secret-source",
                 format!("Nothing was done: {fault}."),
@@ -69,6 +74,11 @@ impl ActFault {
             Self::EmptySecret => new("empty-secret", "Give the secret on standard input or in a file."),
         }
     }
+}
+
+/// Keys in one line.
+fn words(keys: &[KeyId]) -> String {
+    keys.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
 }
 
 impl Plane {
@@ -123,6 +133,11 @@ impl Plane {
             Ask::SignOutPerson { person } => self.sign_out_person(&person, by).await,
             Ask::QueryAudit { filter } => self.query_audit(&filter, by).await,
             Ask::VerifyAudit => self.verify_audit(by).await,
+            Ask::ExportAudit { since, until } => self.export_audit(since, until, by).await,
+            Ask::ExportLines { device, epoch, first, last } => {
+                self.export_lines(device, epoch, (first, last), by).await
+            }
+            Ask::CountDenials { since, until } => self.count_denials(since, until, by).await,
             Ask::Halt { target, reason } => self.halt(target, &reason, by).await,
             Ask::Lift { id } => self.lift(id, by).await,
             Ask::ListHalts => self.list_halts().await,
@@ -151,11 +166,16 @@ impl Plane {
         let documents = documents.into_iter().map(|(path, text)| (path, text.into_bytes())).collect();
         match self.publication.publish(&documents, leave_behind, self.clock.now()).await {
             Ok((published, left)) => {
+                let signatures =
+                    self.publication.signatures().await.map_err(|fault| ActFault::Said(fault.advice()))?;
                 let event = EventRecord::new(AuditEvent::BundleApplied)
                     .with("by", by.by())
                     .with("epoch", published.epoch.to_string())
                     .with("version", published.version.to_string())
-                    .with("bundle", published.bundle.to_string());
+                    .with("bundle", published.bundle.to_string())
+                    .with("root", signatures.root_version.to_string())
+                    .with("signed_by", words(&signatures.manifest))
+                    .with("root_signed_by", words(&signatures.root));
                 let event = if left.is_empty() { event } else { event.with("left_behind", left.to_string()) };
                 self.journal.event(event).await?;
                 tracing::info!(version = published.version, bundle = %published.bundle, "published");

@@ -76,7 +76,11 @@ pub(super) fn needed(ask: &Ask) -> &'static [AdministratorRole] {
         | Ask::NewEnrolmentToken { .. }
         | Ask::RevokeEnrolmentToken { .. }
         | Ask::SignOutPerson { .. } => &[DeviceAdmin],
-        Ask::QueryAudit { .. } | Ask::VerifyAudit => &[Auditor],
+        Ask::QueryAudit { .. }
+        | Ask::VerifyAudit
+        | Ask::ExportAudit { .. }
+        | Ask::ExportLines { .. }
+        | Ask::CountDenials { .. } => &[Auditor],
         // Whoever sees the fire pulls the lever; only those whose business it is put it back.
         Ask::Halt { .. } => &[Publisher, CredentialCustodian, DeviceAdmin],
         Ask::Lift { .. } => &[Publisher, CredentialCustodian, DeviceAdmin],

@@ -7,6 +7,7 @@ mod administrator;
 mod client;
 mod credentials;
 mod enrolment;
+mod export;
 mod halts;
 pub mod remote;
 mod socket;
@@ -15,7 +16,7 @@ pub(crate) mod wire;
 
 use std::collections::BTreeMap;
 
-use model::{Advice, ConnectorId, CredentialId, DeviceId, LeaseId};
+use model::{Advice, ConnectorId, CredentialId, DeviceId, LeaseId, Timestamp};
 use org_protocol::HaltTarget;
 use schemars::JsonSchema;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -23,7 +24,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::credential::SourceSpec;
 use crate::publication::Published;
-use crate::store::{Device, EnrolmentToken, Filter, KnownPerson, LiveLease, StandingHalt, StoredCredential};
+use crate::store::{
+    DeniedBy, Device, EnrolmentToken, Filter, KnownPerson, LiveLease, StandingHalt, StoredCredential,
+};
 
 pub use access::{CredentialAccess, PersonAccess};
 pub(crate) use administrator::Administrator;
@@ -125,6 +128,33 @@ pub enum Ask {
     },
     /// Checks all stored chains.
     VerifyAudit,
+    /// States which records there are of a time, for an export.
+    ExportAudit {
+        /// Not before.
+        since: Timestamp,
+        /// Before; now at the latest.
+        until: Timestamp,
+    },
+    /// Lines of an export: as many as are given at once.
+    ExportLines {
+        /// Whose.
+        device: DeviceId,
+        /// The epoch.
+        epoch: u64,
+        /// The first record.
+        first: u64,
+        /// The last record.
+        last: u64,
+    },
+    /// Counts what was refused, by policy.
+    CountDenials {
+        /// Not before.
+        #[serde(default)]
+        since: Option<Timestamp>,
+        /// Before.
+        #[serde(default)]
+        until: Option<Timestamp>,
+    },
     /// Stops something at once, until it is let go on.
     Halt {
         /// What.
@@ -170,6 +200,9 @@ impl Ask {
             Self::SignOutPerson { .. } => "person-sign-out",
             Self::QueryAudit { .. } => "audit-query",
             Self::VerifyAudit => "audit-verify",
+            Self::ExportAudit { .. } => "audit-export",
+            Self::ExportLines { .. } => "audit-export-lines",
+            Self::CountDenials { .. } => "audit-denials",
             Self::Halt { .. } => "halt",
             Self::Lift { .. } => "halt-lift",
             Self::ListHalts => "halt-list",
@@ -245,6 +278,16 @@ pub enum Answer {
     },
     /// What a check of the chains found.
     Verified(Verdict),
+    /// An export's first line.
+    Export {
+        /// The statement and what it is checked with.
+        header: String,
+    },
+    /// What was refused.
+    Denials {
+        /// The most frequent first.
+        denied: Vec<DeniedBy>,
+    },
     /// Who holds shared credentials now.
     Leases {
         /// The oldest first.

@@ -5,14 +5,14 @@ use std::path::Path;
 
 use control::admin::{Answer, Ask};
 use control::author::{self, Documents};
-use control::{Filter, KnownPerson, Published, StandingHalt};
+use control::{KnownPerson, Published, StandingHalt};
 use model::{DeviceId, LeaseId};
 use org_protocol::Content;
 use os::Clock as _;
 use serde_json::json;
 
 use super::remote::Socket;
-use super::{Failure, QueryArgs, said, say, say_json};
+use super::{Failure, said};
 
 /// What the running server publishes.
 pub(super) async fn live(socket: &Socket) -> Result<Live, Failure> {
@@ -140,45 +140,6 @@ pub(super) async fn sign_out_person(person: String, socket: &Socket, json: bool)
         format!("{person} is signed out of {where_}.")
     });
     Ok(())
-}
-
-/// Records are JSON lines by themselves: they are printed as they were written.
-pub(super) async fn query(args: QueryArgs) -> Result<(), Failure> {
-    let filter = Filter {
-        credential: args.credential,
-        connector: args.connector,
-        user: args.user,
-        call: args.call,
-        since: args.since,
-        until: args.until,
-        limit: Some(args.limit),
-    };
-    let question = Ask::QueryAudit { filter };
-    let Answer::Records { lines } = asked(&args.socket, &question).await? else {
-        return Err(unexpected());
-    };
-    for line in lines {
-        say(&line);
-    }
-    Ok(())
-}
-
-pub(super) async fn verify(socket: &Socket, json: bool) -> Result<(), Failure> {
-    let Answer::Verified(verdict) = asked(socket, &Ask::VerifyAudit).await? else {
-        return Err(unexpected());
-    };
-    if json {
-        say_json(&verdict);
-    } else {
-        for chain in &verdict.chains {
-            let state = if chain.findings.is_empty() { "unbroken" } else { "NOT UNBROKEN" };
-            say(&format!("{}  {} records in {} epochs: {state}", chain.device, chain.records, chain.epochs));
-            for finding in &chain.findings {
-                say(&format!("  {finding}"));
-            }
-        }
-    }
-    if verdict.is_good() { Ok(()) } else { Err(Failure::new("The stored records were tampered with.")) }
 }
 
 pub(super) async fn asked(socket: &Socket, question: &Ask) -> Result<Answer, Failure> {

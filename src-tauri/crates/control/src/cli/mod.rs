@@ -1,6 +1,7 @@
 //! The command line: what can be said, and how it is answered.
 
 mod ask;
+mod audit;
 mod author;
 mod credential;
 mod database;
@@ -9,6 +10,7 @@ mod halt;
 mod keeping;
 mod remote;
 mod serve;
+mod sinks;
 mod source;
 
 use std::io::IsTerminal as _;
@@ -17,7 +19,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
-use model::{ConnectorId, DeviceId, Digest, LeaseId, Timestamp};
+use model::{ConnectorId, DeviceId, Digest, LeaseId};
 use remote::{SignInArgs, SignOutArgs, Socket};
 use serde::Serialize;
 use url::Url;
@@ -88,7 +90,7 @@ enum Command {
     Lease(LeaseCommand),
     /// Look up and verify audit records.
     #[command(subcommand)]
-    Audit(AuditCommand),
+    Audit(audit::AuditCommand),
     /// Sign in to a server that runs elsewhere, at the organisation's identity provider, as an administrator.
     SignIn(SignInArgs),
     /// Sign out of it.
@@ -315,9 +317,8 @@ struct ServeArgs {
     /// The private receipts key.
     #[arg(long)]
     receipts_key: PathBuf,
-    /// Where audit records are passed on to, such as http://127.0.0.1:4318/v1/logs.
-    #[arg(long)]
-    otlp_url: Option<Url>,
+    #[command(flatten)]
+    sinks: sinks::SinkArgs,
     /// Where traces are told over OTLP/HTTP, such as http://127.0.0.1:4318/v1/traces; else where OTEL_EXPORTER_OTLP_ENDPOINT and the
     /// other variables of the standard say, and nowhere without them.
     #[arg(long)]
@@ -372,42 +373,6 @@ enum LeaseCommand {
         #[command(flatten)]
         socket: Socket,
     },
-}
-
-#[derive(Debug, Subcommand)]
-enum AuditCommand {
-    /// Look up records. The question itself is recorded.
-    Query(Box<QueryArgs>),
-    /// Check all stored chains.
-    Verify(Socket),
-}
-
-#[derive(Debug, Args)]
-struct QueryArgs {
-    /// Calls that used this credential, with their outcomes: a shared one, or an account of the people's own as records name
-    /// it, such as `user:shared-inbox`.
-    #[arg(long)]
-    credential: Option<String>,
-    /// Calls to this connector.
-    #[arg(long)]
-    connector: Option<ConnectorId>,
-    /// A person: e-mail address or subject.
-    #[arg(long)]
-    user: Option<String>,
-    /// One call.
-    #[arg(long)]
-    call: Option<String>,
-    /// Not before this time (RFC 3339).
-    #[arg(long)]
-    since: Option<Timestamp>,
-    /// Before this time (RFC 3339).
-    #[arg(long)]
-    until: Option<Timestamp>,
-    /// At most so many, the latest.
-    #[arg(long, default_value_t = 1000)]
-    limit: u32,
-    #[command(flatten)]
-    socket: Socket,
 }
 
 /// A failure, in words for whoever typed the command.
@@ -489,8 +454,7 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Halt(command) => halt::run(command, json).await,
         Command::Lease(LeaseCommand::List(socket)) => ask::list_leases(&socket, json).await,
         Command::Lease(LeaseCommand::Revoke { id, socket }) => ask::revoke_lease(id, &socket, json).await,
-        Command::Audit(AuditCommand::Query(args)) => ask::query(*args).await,
-        Command::Audit(AuditCommand::Verify(socket)) => ask::verify(&socket, json).await,
+        Command::Audit(command) => audit::run(command, json).await,
         Command::SignIn(args) => remote::enter(args, json).await,
         Command::SignOut(args) => remote::leave(&args, json).await,
         Command::Status(socket) => ask::status(&socket, json).await,

@@ -25,7 +25,7 @@ pub(super) async fn serve(args: ServeArgs, json: bool) -> Result<(), Failure> {
             .await
             .map_err(Failure::new)?,
         receipt_key: read_signing(&args.receipts_key).map_err(Failure::new)?,
-        otlp_url: args.otlp_url,
+        sinks: args.sinks.config()?,
         traces: TraceConfig::read(args.traces_url, |name| std::env::var(name).ok()).map_err(Failure::new)?,
         metrics: args.metrics,
     };

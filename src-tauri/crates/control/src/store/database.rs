@@ -353,8 +353,8 @@ pub(super) enum Turn {
     Write,
     /// Questions to the identity provider.
     Question,
-    /// Records that are passed on.
-    Relay,
+    /// Records that are passed on to one receiver, by a number that comes from its name.
+    Relay(u16),
 }
 
 impl Turn {
@@ -363,7 +363,7 @@ impl Turn {
         match self {
             Self::Write => 0x6465_736b_0001,
             Self::Question => 0x6465_736b_0002,
-            Self::Relay => 0x6465_736b_0003,
+            Self::Relay(receiver) => (i64::from(receiver) << 48) ^ 0x6465_736b_0003,
         }
     }
 }

@@ -30,7 +30,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use model::Timestamp;
+use model::{Digest, Timestamp};
 use opentelemetry::trace::SpanKind;
 use sqlx::any::AnyArguments;
 use sqlx::query::Query;
@@ -53,8 +53,9 @@ pub(crate) use epochs::Epoch;
 pub(crate) use grants::NewGrant;
 pub use halts::{KnownPerson, StandingHalt};
 pub use leases::LiveLease;
-pub use records::Filter;
+pub use records::Sieve;
 pub(crate) use records::{Appended, ChainEnd, StoredLine};
+pub use records::{DeniedBy, Filter};
 pub(crate) use replicas::Progress;
 pub(crate) use revocations::{Revocation, RevocationLog};
 pub(crate) use sessions::{Ending, NewSession};
@@ -124,7 +125,9 @@ impl Store {
         let epoch = Epoch::read(&readers).await?;
         let (database, changes) = (database.clone(), watch::Sender::new(0));
         let writes = Arc::new(AtomicBool::new(true));
-        Ok(Self { database, writer, quick, readers, epoch, log: None, changes, writes })
+        let store = Self { database, writer, quick, readers, epoch, log: None, changes, writes };
+        store.read_unread_records().await?;
+        Ok(store)
     }
 
     /// Has what is taken away from somebody written down apart.
@@ -163,12 +166,14 @@ impl Store {
         Ok(rows)
     }
 
-    /// Does something that one control plane does for all of them, unless another is at it: `None` then. The second value ends the turn.
+    /// Passes records on to a receiver, which one control plane does for all of them, unless another is at it: `None` then.
     ///
     /// # Errors
     /// A [`StoreFault`].
-    pub(crate) async fn alone(&self) -> Result<Option<Alone>, StoreFault> {
-        self.database.alone(&self.quick, Turn::Relay).await
+    pub(crate) async fn alone(&self, receiver: &str) -> Result<Option<Alone>, StoreFault> {
+        let digest = Digest::of(receiver.as_bytes());
+        let number = digest.as_bytes().first_chunk().map_or(0, |bytes| u16::from_be_bytes(*bytes));
+        self.database.alone(&self.quick, Turn::Relay(number)).await
     }
 
     /// Is told whenever there are new events or records.

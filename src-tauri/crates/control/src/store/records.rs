@@ -1,13 +1,16 @@
 //! Audit records as they were written, and how far they are stored and passed on.
 
+mod query;
+
 use std::borrow::Cow;
 
-use model::{ConnectorId, DeviceId, Digest, Subject, Timestamp};
-use org_protocol::{AuditRecord, ChainFault, ChainLink, Delivered, Head, RecordBody};
-use sqlx::any::AnyArguments;
-use sqlx::{Any, AnyConnection, Arguments as _, AssertSqlSafe, Encode, Type};
+use model::{DeviceId, Digest, Timestamp};
+use org_protocol::{AuditRecord, ChainFault, ChainLink, Delivered, ExportedChain, Head};
+use sqlx::AnyConnection;
 
 use super::{Store, StoreFault, parsed, signed, unsigned};
+use query::Facts;
+pub use query::{DeniedBy, Filter, Sieve};
 
 /// How far a device's chain is stored, and whose epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -42,33 +45,6 @@ pub(crate) struct StoredLine {
     /// The record's line.
     pub line: String,
 }
-
-/// Which records are wanted. What is absent does not restrict.
-#[derive(
-    schemars::JsonSchema, Debug, Clone, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize,
-)]
-pub struct Filter {
-    /// Records of calls that used this credential: a shared one such as `warehouse-analyst`, or an account of the people's own
-    /// as records name it, such as `user:shared-inbox`.
-    pub credential: Option<String>,
-    /// Records of calls to this connector.
-    pub connector: Option<ConnectorId>,
-    /// Records about this person: subject or e-mail address.
-    pub user: Option<String>,
-    /// All records of one call.
-    pub call: Option<String>,
-    /// Not before.
-    pub since: Option<Timestamp>,
-    /// Before.
-    pub until: Option<Timestamp>,
-    /// At most so many, the latest.
-    pub limit: Option<u32>,
-}
-
-/// The most lines of one query.
-const MOST_LINES: u32 = 100_000;
-/// Whether a subject has this line: taking it out makes another text. Both databases know `replace`, which sees case.
-const IS_ABOUT: &str = "replace('\n' || subject || '\n', {}, '') <> '\n' || subject || '\n'";
 
 impl Store {
     /// As [`Store::append`], for records alone.
@@ -198,6 +174,42 @@ impl Store {
         Ok(rows.into_iter().map(|(seq, line)| (unsigned(seq), line)).collect())
     }
 
+    /// The part of each chain that shows what it has of a time: from the last record before it to the first after it.
+    ///
+    /// # Errors
+    /// A [`StoreFault`].
+    pub(crate) async fn chain_parts(
+        &self,
+        since: Timestamp,
+        until: Timestamp,
+    ) -> Result<Vec<ExportedChain>, StoreFault> {
+        let rows: Vec<(String, i64, Option<i64>, Option<i64>, i64)> = sqlx::query_as(
+            "SELECT device, epoch, min(CASE WHEN at >= $1 THEN seq END), max(CASE WHEN at < $2 THEN seq END), max(seq)
+             FROM records GROUP BY device, epoch ORDER BY device, epoch",
+        )
+        .bind(since.micros())
+        .bind(until.micros())
+        .fetch_all(&self.readers)
+        .await?;
+        let mut parts = Vec::new();
+        for (device, epoch, within, before_end, end) in rows {
+            let first = within.unwrap_or(end + 1).saturating_sub(1).max(1);
+            let last = before_end.unwrap_or(0).saturating_add(1).clamp(first.min(end), end);
+            let digest: String = sqlx::query_scalar(
+                "SELECT digest FROM records WHERE device = $1 AND epoch = $2 AND seq = $3",
+            )
+            .bind(&device)
+            .bind(epoch)
+            .bind(last)
+            .fetch_one(&self.readers)
+            .await?;
+            let last_head = read_head(epoch, last, &digest)?;
+            let (device, first) = (parsed("device", &device)?, unsigned(first));
+            parts.push(ExportedChain { device, first, last: last_head, ends: last == end });
+        }
+        Ok(parts)
+    }
+
     /// Up to `limit` lines after `id` in the order of arrival.
     ///
     /// # Errors
@@ -217,43 +229,6 @@ impl Store {
                 line,
             })
             .collect())
-    }
-
-    /// The lines that a filter lets through, oldest first.
-    ///
-    /// # Errors
-    /// A [`StoreFault`].
-    pub(crate) async fn query_records(&self, filter: &Filter) -> Result<Vec<String>, StoreFault> {
-        let mut wanted = Wanted::default();
-        if let Some(credential) = &filter.credential {
-            // The calls' outcomes belong to the answer, though only their intents name the credential.
-            wanted.only("call IN (SELECT call FROM records WHERE credential = {})", reference(credential))?;
-        }
-        if let Some(connector) = &filter.connector {
-            wanted.only("connector = {}", connector.as_str())?;
-        }
-        if let Some(user) = &filter.user {
-            // The subject is kept as `issuer subject email`, separated by line ends that none of them has.
-            wanted.only(IS_ABOUT, format!("\n{user}\n"))?;
-        }
-        if let Some(call) = &filter.call {
-            wanted.only("call = {}", call.as_str())?;
-        }
-        if let Some(since) = filter.since {
-            wanted.only("at >= {}", since.micros())?;
-        }
-        if let Some(until) = filter.until {
-            wanted.only("at < {}", until.micros())?;
-        }
-        let limit = filter.limit.unwrap_or(MOST_LINES).min(MOST_LINES);
-        let limit = wanted.value(i64::from(limit))?;
-        let query = format!(
-            "SELECT line FROM (SELECT id, at, line FROM records WHERE 1 = 1{} ORDER BY at DESC, id DESC LIMIT {limit}) AS wanted
-             ORDER BY at, id",
-            wanted.conditions
-        );
-        let lines = sqlx::query_scalar_with(AssertSqlSafe(query), wanted.values);
-        Ok(lines.fetch_all(&self.readers).await?)
     }
 
     /// How far records were passed on to a receiver.
@@ -340,43 +315,6 @@ async fn is_stored(connection: &mut AnyConnection, link: &ChainLink) -> Result<b
     Ok(digest.is_some_and(|digest| digest == Digest::to_string(&link.digest)))
 }
 
-/// Conditions with their values.
-#[derive(Default)]
-struct Wanted {
-    conditions: String,
-    values: AnyArguments,
-}
-
-impl Wanted {
-    /// Adds a condition, whose `{}` is the value.
-    fn only<'v>(
-        &mut self,
-        condition: &'static str,
-        value: impl Encode<'v, Any> + Type<Any>,
-    ) -> Result<(), StoreFault> {
-        let place = self.value(value)?;
-        self.conditions.push_str(" AND ");
-        self.conditions.push_str(&condition.replace("{}", &place));
-        Ok(())
-    }
-
-    /// Adds a value. How the statement names it.
-    fn value<'v>(&mut self, value: impl Encode<'v, Any> + Type<Any>) -> Result<String, StoreFault> {
-        self.values.add(value).map_err(sqlx::Error::Encode)?;
-        Ok(format!("${}", self.values.len()))
-    }
-}
-
-/// A credential as intents name it. No shared one's id has a colon.
-fn reference(credential: &str) -> String {
-    match credential {
-        // The account of a person that has no name of its own.
-        "user:default" => "user".to_owned(),
-        named if named.contains(':') => named.to_owned(),
-        shared => format!("shared:{shared}"),
-    }
-}
-
 async fn insert(
     connection: &mut AnyConnection,
     delivered: &Delivered,
@@ -389,8 +327,9 @@ async fn insert(
         Delivered::Resumed(_) => return Ok(()),
     };
     sqlx::query(
-        "INSERT INTO records (device, epoch, seq, digest, at, received_at, kind, subject, connector, credential, call, line)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+        "INSERT INTO records (device, epoch, seq, digest, at, received_at, kind, subject, connector, credential, call, line,
+                              about, server, rules, observed)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
     )
     .bind(link.device.to_string())
     .bind(signed(link.epoch))
@@ -402,8 +341,12 @@ async fn insert(
     .bind(facts.subject)
     .bind(facts.connector)
     .bind(facts.credential)
-    .bind(facts.call)
+    .bind(facts.call_id.map(|call| call.to_string()))
     .bind(line.as_ref())
+    .bind(facts.about)
+    .bind(facts.server)
+    .bind(facts.rules)
+    .bind(facts.observed)
     .execute(connection)
     .await?;
     Ok(())
@@ -413,53 +356,9 @@ fn unwritable(fault: serde_json::Error) -> StoreFault {
     StoreFault::Unreadable { what: "place of a record", reason: fault.to_string() }
 }
 
-/// What of a record can be asked for.
-#[derive(Default)]
-struct Facts {
-    subject: Option<String>,
-    connector: Option<String>,
-    credential: Option<String>,
-    call: Option<String>,
-}
-
-impl Facts {
-    fn of(body: &RecordBody) -> Self {
-        match body {
-            RecordBody::Intent(intent) => Self {
-                subject: Some(searchable(&intent.subject)),
-                connector: Some(intent.connector.to_string()),
-                credential: Some(intent.credential.clone()),
-                call: Some(intent.call.to_string()),
-            },
-            RecordBody::Outcome(outcome) => Self {
-                subject: Some(format!("{}\n{}", outcome.of.issuer, outcome.of.subject)),
-                connector: Some(outcome.of.connector.to_string()),
-                credential: None,
-                call: Some(outcome.of.call.to_string()),
-            },
-            RecordBody::Denial(denial) => Self {
-                subject: Some(searchable(&denial.subject)),
-                connector: denial.connector.as_ref().map(ToString::to_string),
-                credential: None,
-                call: Some(denial.call.to_string()),
-            },
-            RecordBody::Event(event) => {
-                Self { subject: event.subject.as_ref().map(searchable), ..Self::default() }
-            }
-            RecordBody::Epoch(_) | RecordBody::Gap(_) | RecordBody::Heartbeat(_) | RecordBody::Unknown => {
-                Self::default()
-            }
-        }
-    }
-}
-
-fn searchable(subject: &Subject) -> String {
-    let email = subject.email.as_deref().unwrap_or_default();
-    format!("{}\n{}\n{email}", subject.issuer, subject.subject)
-}
-
 #[cfg(test)]
 mod tests {
+    use model::Subject;
     use org_protocol::{AuditEvent, EventRecord, HeartbeatRecord, PreparedBody};
 
     use super::super::tests::on_each;

@@ -20,6 +20,7 @@ use url::Url;
 use super::{CLIENT_ID, StandInProvider};
 use crate::admin::{Answer, Ask, AskFault, Secret, ask};
 use crate::author::{Documents, RootPlan, SignPlan, check, new_root, sign};
+use crate::relay::SinkConfig;
 use crate::serve::start_at;
 use crate::store::Store;
 use crate::{
@@ -83,7 +84,7 @@ pub struct ServedOrg {
 /// Whom the server tells what.
 #[derive(Debug, Clone, Default)]
 struct Collectors {
-    records: Option<Url>,
+    sinks: SinkConfig,
     traces: Option<TraceConfig>,
 }
 
@@ -123,7 +124,13 @@ impl ServedOrg {
             service: None,
             share: crate::Share::default(),
         };
-        let told = Collectors { records: None, traces: Some(traces) };
+        let told = Collectors { traces: Some(traces), ..Collectors::default() };
+        Self::served_on(None, told, os::current_user().1).await.begun().await
+    }
+
+    /// Published, with both accounts stored, and passing records on.
+    pub async fn passing_on(sinks: SinkConfig) -> Self {
+        let told = Collectors { sinks, traces: None };
         Self::served_on(None, told, os::current_user().1).await.begun().await
     }
 
@@ -419,7 +426,7 @@ async fn lose(database: &Database) {
 }
 
 fn records(collector: Option<Url>) -> Collectors {
-    Collectors { records: collector, traces: None }
+    Collectors { sinks: SinkConfig { otlp_url: collector, ..SinkConfig::default() }, traces: None }
 }
 
 async fn serve(config: ServeConfig) -> Running {
@@ -437,7 +444,7 @@ fn config(data: &Path, database: &Database, told: Collectors, commands_user: &st
         commands_user: Some(commands_user.to_owned()),
         master_key: MasterKey::parse(&STANDARD.encode([7; 32])).expect("a key"),
         receipt_key: key(3),
-        otlp_url: told.records,
+        sinks: told.sinks,
         traces: told.traces,
         metrics: Some(([127, 0, 0, 1], 0).into()),
     }

@@ -61,9 +61,15 @@ fn typed(desk: &Desk, commands: &[&str], served: &mut Option<Served>) {
             drop(served.take());
             *served = Some(desk.serve_as(command));
         } else {
-            desk.says(command);
+            desk.says(&command.replace("FINGERPRINT", &fingerprint(desk)));
         }
     }
+}
+
+/// The organisation's, as its first root document says.
+fn fingerprint(desk: &Desk) -> String {
+    let Ok(document) = std::fs::read(desk.dir.path().join("root/1.json")) else { return String::new() };
+    TrustState::fingerprint_of(&document).map(|digest| digest.to_string()).unwrap_or_default()
 }
 
 /// A manifest of the highest version that there can be, which the old manifest key has signed.
@@ -121,6 +127,7 @@ fn every_command_of_the_administrators_guide_does_what_it_says() {
             "Publish a change",
             "Stop something at once",
             "Shared accounts",
+            "Answer an auditor",
             "A root key is lost",
             "The manifest key is lost or stolen",
             "The receipts key is lost",

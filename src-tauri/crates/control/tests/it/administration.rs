@@ -115,7 +115,7 @@ async fn nonsense_is_answered_and_a_second_server_is_refused() {
         commands_user: None,
         master_key: control::MasterKey::parse("BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=").expect("a key"),
         receipt_key: org_protocol::SigningKey::from_seed(&[3; 32]),
-        otlp_url: None,
+        sinks: control::SinkConfig::default(),
         traces: None,
         metrics: None,
     };
@@ -136,7 +136,7 @@ async fn plain_http_never_leaves_the_machine() {
         commands_user: None,
         master_key: control::MasterKey::parse("BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=").expect("a key"),
         receipt_key: org_protocol::SigningKey::from_seed(&[3; 32]),
-        otlp_url: None,
+        sinks: control::SinkConfig::default(),
         traces: None,
         metrics: None,
     };

@@ -29,6 +29,7 @@ mod rotation;
 mod saml;
 mod schemas;
 mod service;
+mod sinks;
 mod sources;
 mod streams;
 mod traces;

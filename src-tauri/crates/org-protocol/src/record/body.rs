@@ -345,6 +345,9 @@ macro_rules! event_kinds {
         }
 
         impl AuditEvent {
+            /// Every kind that this version writes.
+            pub const ALL: &'static [Self] = &[$(Self::$name),*];
+
             /// The kind as the record has it.
             pub fn as_str(&self) -> &str {
                 match self {

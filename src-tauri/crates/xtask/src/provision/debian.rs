@@ -47,8 +47,10 @@ const RUN: &[&str] = &[
     "xvfb",
 ];
 
-/// What is unpacked and not installed, because it would bring a web server that starts by itself.
-const UNPACKED: &str = "simplesamlphp";
+/// What is unpacked and not installed, because it would bring a server that starts by itself: the packages, by the folder that they go to.
+const SAML: (&str, &[&str]) = ("simplesamlphp", &["simplesamlphp"]);
+const SYSLOG: (&str, &[&str]) =
+    ("rsyslog", &["libestr0", "libfastjson4", "liblognorm5", "rsyslog", "rsyslog-gnutls"]);
 
 /// What is missing.
 pub(super) fn need() -> Result<Need, Fault> {
@@ -65,29 +67,40 @@ pub(super) fn need() -> Result<Need, Fault> {
 }
 
 /// Whether the SAML identity provider has to be unpacked.
-pub(super) fn need_saml() -> Result<Need, Fault> {
-    let folder = workspace::tools().join(UNPACKED);
+pub(super) fn need_saml() -> Need {
+    need_unpacked(SAML, "SimpleSAMLphp for tests")
+}
+
+/// Whether the syslog server has to be unpacked.
+pub(super) fn need_syslog() -> Need {
+    need_unpacked(SYSLOG, "rsyslog for tests")
+}
+
+fn need_unpacked((name, packages): (&'static str, &'static [&'static str]), what: &str) -> Need {
+    let folder = workspace::tools().join(name);
     let done = folder.join("unpacked");
     if done.exists() || on_path("apt-get").is_none() {
-        return Ok(Need::Nothing);
+        return Need::Nothing;
     }
     let install = move || {
         if folder.exists() {
             std::fs::remove_dir_all(&folder).map_err(|source| Fault::file(&folder, source))?;
         }
         std::fs::create_dir_all(&folder).map_err(|source| Fault::file(&folder, source))?;
-        run(Command::new("apt-get").args(["-q", "download", UNPACKED]).current_dir(&folder))?;
-        let package = std::fs::read_dir(&folder)
-            .map_err(|source| Fault::file(&folder, source))?
-            .filter_map(Result::ok)
-            .map(|entry| entry.path())
-            .find(|path| path.extension().is_some_and(|extension| extension == "deb"))
-            .ok_or(Fault::Output("apt-get download"))?;
-        run(Command::new("dpkg-deb").arg("-x").arg(&package).arg(&folder))?;
-        std::fs::remove_file(&package).map_err(|source| Fault::file(&package, source))?;
+        run(Command::new("apt-get").args(["-q", "download"]).args(packages).current_dir(&folder))?;
+        let entries = std::fs::read_dir(&folder).map_err(|source| Fault::file(&folder, source))?;
+        let paths = entries.filter_map(Result::ok).map(|entry| entry.path());
+        let found: Vec<_> = paths.filter(|path| path.extension().is_some_and(|end| end == "deb")).collect();
+        if found.len() != packages.len() {
+            return Err(Fault::Output("apt-get download"));
+        }
+        for package in found {
+            run(Command::new("dpkg-deb").arg("-x").arg(&package).arg(&folder))?;
+            std::fs::remove_file(&package).map_err(|source| Fault::file(&package, source))?;
+        }
         std::fs::write(&done, "").map_err(|source| Fault::file(&done, source))
     };
-    Ok(Need::Missing { what: "SimpleSAMLphp for tests".to_owned(), install: Box::new(install) })
+    Need::Missing { what: what.to_owned(), install: Box::new(install) }
 }
 
 fn all() -> Vec<&'static str> {
