@@ -1,5 +1,7 @@
 //! The journal: what it says about calls, and that it cannot be changed unseen.
 
+mod kills;
+
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};

@@ -132,6 +132,47 @@ async fn a_full_disk_under_the_database_is_said_and_needs_no_more_than_room() {
     nothing_broke(&acme);
 }
 
+#[tokio::test]
+async fn where_the_organisation_wants_it_calls_go_on_over_a_full_disk_and_are_counted() {
+    let acme = acme().await;
+    let wanted = acme.organisation.publish(|folder| {
+        let file = folder.join("org.toml");
+        let text = std::fs::read_to_string(&file).expect("settings");
+        let wanted = "\n[audit]\ncapture_arguments = true\non_failure = \"best_effort\"\n";
+        let text = text + wanted;
+        std::fs::write(&file, text).expect("written");
+    });
+    wanted.await.expect("published");
+    let disk = SmallDisk::tiny(&program(Program::Deskgate).expect("built")).expect("a disk");
+    let alice = Alice::at(&acme, &disk.program(), Vec::new()).await;
+
+    // Records of calls with long arguments fill it.
+    let long = "x".repeat(3500);
+    let steps = vec![Step::call("read_text_file", json!({"path": long})); 20];
+    until("the end of the room", SOON, async || {
+        alice.analyst.run(None, &steps).await.expect("connected");
+        let status = alice.gateway.deskgate(&["status"]).await.ok()?;
+        String::from_utf8_lossy(&status.stdout).contains("The disk is full").then_some(())
+    })
+    .await
+    .unwrap_or_else(|fault| panic!("{fault}\n{}", alice.gateway.log()));
+    alice.works(&acme).await;
+    let told = tells(&alice.gateway, "Calls go on without a record of each").await;
+    assert!(!told.contains("0 calls so far"), "{told}");
+
+    disk.grow().expect("room is made");
+    // The disk is the gateway's alone, so it is the organisation that is asked.
+    let missing = until("the count", SOON, async || {
+        let records = acme.organisation.records(&[]).await.ok()?;
+        let mut gaps = records.iter().filter(|record| record["kind"] == "gap");
+        gaps.find_map(|record| record["body"]["missing"].as_u64())
+    });
+    let missing = missing.await.unwrap_or_else(|fault| panic!("{fault}\n{}", alice.gateway.log()));
+    assert!(missing > 0);
+    alice.works(&acme).await;
+    everything_is_delivered(&alice.gateway).await;
+}
+
 async fn everything_is_delivered(gateway: &Gateway) {
     let delivered = until("everything is acknowledged", SOON, async || {
         let status = gateway.deskgate_json(&["status"]).await.ok()?;

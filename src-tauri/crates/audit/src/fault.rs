@@ -13,6 +13,12 @@ pub enum JournalFault {
     /// The disk is full.
     #[error("the disk with the audit journal is full")]
     DiskFull,
+    /// The journal has reached its quota.
+    #[error("the audit journal has reached its quota of {} MiB", .quota / (1024 * 1024))]
+    Quota {
+        /// What it may take, in bytes.
+        quota: u64,
+    },
     /// A file cannot be made, read, written or synced.
     #[error("the audit journal's file {} cannot be used", path.display())]
     Storage {
@@ -59,6 +65,20 @@ pub enum JournalFault {
 }
 
 impl JournalFault {
+    /// Whether the records are good and it is only that nothing can be written just now.
+    pub(crate) fn is_of_the_storage(&self) -> bool {
+        match self {
+            Self::DiskFull | Self::Quota { .. } | Self::Storage { .. } | Self::Busy | Self::Deadline => true,
+            Self::InUse
+            | Self::Closed
+            | Self::Record(_)
+            | Self::Encoding(_)
+            | Self::Receipt(_)
+            | Self::ForeignReceipt(_)
+            | Self::Damaged { .. } => false,
+        }
+    }
+
     /// The fault of an operation on a file.
     pub(crate) fn storage(path: impl Into<PathBuf>, fault: io::Error) -> Self {
         if matches!(fault.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
@@ -79,6 +99,12 @@ impl ForPerson for JournalFault {
                 "The disk is full, and the audit journal cannot be written.",
                 REFUSED,
                 "Free some space; Deskgate goes on by itself.",
+            ),
+            Self::Quota { quota } => Advice::new(
+                "audit-quota",
+                format!("The audit journal has reached its quota of {} MiB.", quota / (1024 * 1024)),
+                REFUSED,
+                "Connect to the organisation, so that it can take the records over, or have the quota raised.",
             ),
             Self::Storage { path, .. } => Advice::new(
                 "audit-storage",

@@ -107,11 +107,11 @@ fn mac(file: &HeadFile, mac_key: &[u8; 32]) -> Result<String, JournalFault> {
     Ok(keyed(mac_key, b"head", text.as_bytes()))
 }
 
-fn key_name(mac_key: &[u8; 32]) -> String {
+pub(crate) fn key_name(mac_key: &[u8; 32]) -> String {
     keyed(mac_key, b"key name", b"").chars().take(16).collect()
 }
 
-fn keyed(mac_key: &[u8; 32], purpose: &[u8], bytes: &[u8]) -> String {
+pub(crate) fn keyed(mac_key: &[u8; 32], purpose: &[u8], bytes: &[u8]) -> String {
     // A key shorter than the hash's block is filled up with zeros (RFC 2104, section 2).
     let mut block = [0; 64];
     for (to, from) in block.iter_mut().zip(mac_key) {

@@ -4,8 +4,10 @@
 
 mod chores;
 mod intent;
+mod prune;
 mod queue;
 mod recovery;
+mod room;
 mod start;
 mod telling;
 mod writer;
@@ -23,12 +25,16 @@ use org_protocol::{
 use os::{Clock, InstanceLock, LockFault};
 use tokio::sync::{oneshot, watch};
 
+use chores::{Chores, Tools};
 pub use intent::Intent;
 use queue::{Entry, Shared, Then};
+use room::Room;
+pub use room::{Fill, JournalRules, Usage};
 use telling::Told;
 use writer::Writer;
 
 use crate::fault::JournalFault;
+use crate::pruned;
 use crate::reader::{Limit, Span, read_after};
 use crate::receipts::Receipts;
 use crate::segment::{self, Segment};
@@ -58,6 +64,8 @@ pub struct JournalConfig {
     pub retry_every: Duration,
     /// The size of a segment file. A start reads one whole segment, so a small one starts faster.
     pub segment_bytes: u64,
+    /// What it may take, what it gives up, and what becomes of calls that cannot be recorded; see [`Journal::set_rules`].
+    pub rules: JournalRules,
 }
 
 impl JournalConfig {
@@ -73,6 +81,7 @@ impl JournalConfig {
             heartbeat: Duration::from_secs(15 * 60),
             retry_every: Duration::from_secs(1),
             segment_bytes: 1024 * 1024,
+            rules: JournalRules::default(),
         }
     }
 }
@@ -108,6 +117,13 @@ pub enum Health {
     Writing,
     /// They cannot: every call is refused.
     Failed(JournalFault),
+    /// They cannot, and calls are made all the same, as the organisation wants it.
+    BestEffort {
+        /// Why not.
+        fault: JournalFault,
+        /// How many calls were made without a record since.
+        missing: u64,
+    },
 }
 
 /// A place between records: after `seq` of `epoch`.
@@ -128,7 +144,8 @@ pub struct Journal {
 struct Inner {
     config: Arc<JournalConfig>,
     shared: Arc<Shared>,
-    receipts: Mutex<Receipts>,
+    clock: Arc<dyn Clock>,
+    receipts: Arc<Mutex<Receipts>>,
     /// The last record that the organisation has acknowledged.
     acknowledged: watch::Sender<Option<Head>>,
     running: Mutex<Option<Running>>,
@@ -174,7 +191,7 @@ impl Journal {
         clock: Arc<dyn Clock>,
         storage: Arc<dyn Storage>,
     ) -> Result<(Self, Recovery), JournalFault> {
-        let dir = &config.dir;
+        let dir = &config.dir.clone();
         os::create_private_dir(dir).map_err(|fault| JournalFault::storage(dir, fault))?;
         let lock = os::lock_instance(&dir.join("lock")).map_err(|fault| match fault {
             LockFault::Held { .. } => JournalFault::InUse,
@@ -182,28 +199,48 @@ impl Journal {
         })?;
         start::remove_leftovers(dir);
         let (receipts, lost_receipts) = Receipts::read_or_set_aside(dir)?;
+        let lost_pruned = pruned::read_or_set_aside(dir, &config.mac_key)?;
         let found = recovery::look(&config)?;
         let config = Arc::new(config);
-        let shared = Arc::new(Shared::new(found.head));
-        let mut writer =
-            Writer::new(Arc::clone(&config), clock, Arc::clone(&storage), Arc::clone(&shared), found.head);
-        let recovery = start::start(&mut writer, found, lost_receipts.as_deref())?;
+        let room = Room::new(config.rules, closed_bytes(dir)?);
+        let shared = Arc::new(Shared::new(found.head, room));
+        let last = config.org.as_deref().and_then(|org| receipts.last(config.device, org));
+        let acknowledged = watch::Sender::new(last.map(Receipt::head));
+        let receipts = Arc::new(Mutex::new(receipts));
+        let chores = Chores::start(Tools {
+            config: Arc::clone(&config),
+            storage: Arc::clone(&storage),
+            clock: Arc::clone(&clock),
+            shared: Arc::clone(&shared),
+            receipts: Arc::clone(&receipts),
+        });
+        let mut writer = Writer::new(
+            Arc::clone(&config),
+            Arc::clone(&clock),
+            storage,
+            Arc::clone(&shared),
+            chores,
+            found.head,
+        );
+        let lost = [(lost_receipts, "receipts"), (lost_pruned, "what was pruned")];
+        let recovery = start::start(&mut writer, found, &lost)?;
         let writer = std::thread::Builder::new()
             .name("audit-writer".to_owned())
             .spawn(move || writer.run())
             .map_err(|fault| JournalFault::storage(&config.dir, fault))?;
-        let last = config.org.as_deref().and_then(|org| receipts.last(config.device, org));
         let inner = Inner {
-            acknowledged: watch::Sender::new(last.map(Receipt::head)),
+            acknowledged,
             config,
             shared,
-            receipts: Mutex::new(receipts),
+            clock,
+            receipts,
             running: Mutex::new(Some(Running { writer, _lock: lock })),
         };
         Ok((Self { inner: Arc::new(inner) }, recovery))
     }
 
-    /// Records that a call is about to be made. The record is on disk when this returns `Ok`.
+    /// Records that a call is about to be made. The record is on disk when this returns `Ok`, unless the rules let calls go on
+    /// where nothing can be written: then it is counted as missing ([`JournalRules::on_failure`]).
     ///
     /// # Errors
     /// A [`JournalFault`]: the call must not be made.
@@ -211,8 +248,16 @@ impl Journal {
         let body = PreparedBody::intent(&record).map_err(encoding)?;
         let context = Arc::new(CallContext::from(&record));
         let (tell, told) = oneshot::channel();
-        self.inner.shared.push(Entry { body, then: Then::Open(context, tell) })?;
-        self.told(told).await
+        let shared = &self.inner.shared;
+        let queued = shared.push(Entry { body, then: Then::Open(Arc::clone(&context), tell) });
+        let written = match queued {
+            Ok(()) => self.told(told).await,
+            Err(fault) => Err(fault),
+        };
+        written.or_else(|fault| {
+            shared.count_missing(fault, self.inner.clock.now())?;
+            Ok(Intent::unrecorded(context))
+        })
     }
 
     /// Records what became of a call. Queued: on disk within [`JournalConfig::flush_within`].
@@ -281,6 +326,16 @@ impl Journal {
         self.inner.shared.health.subscribe()
     }
 
+    /// Puts other rules in force.
+    pub fn set_rules(&self, rules: JournalRules) {
+        self.inner.shared.set_rules(rules);
+    }
+
+    /// How much of its quota the journal takes, and follows it by the percent.
+    pub fn usage(&self) -> watch::Receiver<Usage> {
+        self.inner.shared.room.usage.subscribe()
+    }
+
     /// Up to `limit` records after `position`, oldest first, across epochs. Blocks for the disk.
     ///
     /// # Errors
@@ -337,6 +392,13 @@ impl Journal {
             }
         }
         Ok(Vec::new())
+    }
+
+    /// How far an epoch was removed, and the organisation's word that it had it. Blocks for the disk.
+    pub fn pruned(&self, epoch: u64) -> Option<(Head, SignedReceipt)> {
+        let pruned = pruned::read(&self.inner.config.dir).ok()?;
+        let found = pruned.into_iter().find(|pruned| pruned.end.epoch == epoch)?;
+        Some((found.end, found.receipt?))
     }
 
     /// The last record that the organisation has acknowledged.
@@ -403,6 +465,20 @@ impl From<Head> for Position {
     fn from(head: Head) -> Self {
         Self { epoch: head.epoch, seq: head.seq }
     }
+}
+
+/// What the journal's files take, but the last segment, which is written.
+fn closed_bytes(dir: &Path) -> Result<u64, JournalFault> {
+    let unreadable = |fault| JournalFault::storage(dir, fault);
+    let last = segment::list(dir).map_err(unreadable)?.last().map(|name| name.path(dir));
+    let mut bytes = 0_u64;
+    for entry in std::fs::read_dir(dir).map_err(unreadable)? {
+        let entry = entry.map_err(unreadable)?;
+        if Some(entry.path()) != last {
+            bytes = bytes.saturating_add(entry.metadata().map_err(unreadable)?.len());
+        }
+    }
+    Ok(bytes)
 }
 
 /// The epochs from `first` on whose records belong to this device and organisation.

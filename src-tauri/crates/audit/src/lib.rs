@@ -1,13 +1,14 @@
 //! The durable, chained journal of what was done and refused; its offline check, receipts and SIEM encodings.
 //!
 //! An effect is preceded by an intent that is on disk: [`Journal::intent`] returns after the sync. Nothing here opens a
-//! socket, and no record is ever altered or removed.
+//! socket, and no record is ever altered. Whole segments are removed when the organisation has signed for them some days ago.
 #![forbid(unsafe_code)]
 
 mod export;
 mod fault;
 mod head_file;
 mod journal;
+mod pruned;
 mod reader;
 mod receipts;
 mod segment;
@@ -17,14 +18,14 @@ mod verify;
 
 pub use export::export;
 pub use fault::JournalFault;
-pub use journal::{Health, Intent, Journal, JournalConfig, Position, Recovery};
-pub use verify::{EpochReport, Report, VerifyFault, verify};
+pub use journal::{Fill, Health, Intent, Journal, JournalConfig, JournalRules, Position, Recovery, Usage};
+pub use verify::{EpochReport, PrunedReport, Report, VerifyFault, verify};
 // The records themselves are part of the contract with the control plane.
 pub use org_protocol::{
     ApprovalRecord, Argument, ArgumentKind, ArgumentSummary, AuditEvent, AuditRecord, CallContext,
     DenialRecord, Effect, EffectMethod, EffectTarget, EpochReason, EpochRecord, EventRecord, Finding,
-    FindingKind, GapRecord, Head, HeartbeatRecord, IntentRecord, Outcome, OutcomeRecord, OutcomeStatus,
-    PolicyReference, Receipt, RecordBody, RecordedUri, SignedReceipt, verify_receipt,
+    FindingKind, GapRecord, Head, HeartbeatRecord, IntentRecord, OnAuditFailure, Outcome, OutcomeRecord,
+    OutcomeStatus, PolicyReference, Receipt, RecordBody, RecordedUri, SignedReceipt, verify_receipt,
 };
 
 #[cfg(test)]

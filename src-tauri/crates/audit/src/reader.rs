@@ -6,6 +6,7 @@ use org_protocol::{AuditRecord, Head};
 
 use crate::fault::JournalFault;
 use crate::journal::Position;
+use crate::pruned;
 use crate::segment::{Piece, Segment, SegmentName, list};
 
 /// How much is read at most.
@@ -43,6 +44,13 @@ pub(crate) fn read_after(
         let skip = if name.epoch == at.epoch { (at.seq + 1).saturating_sub(name.first_seq) } else { 0 };
         if name.epoch != at.epoch {
             at = Position { epoch: name.epoch, seq: 0 };
+        }
+        // What is before was removed because it was no longer needed.
+        if name.first_seq > at.seq.saturating_add(1)
+            && pruned::of_epoch(dir, name.epoch)
+                .is_some_and(|end| name.first_seq <= end.seq.saturating_add(1))
+        {
+            at.seq = name.first_seq.saturating_sub(1);
         }
         let path = name.path(dir);
         let segment = Segment::read(&path).map_err(|fault| JournalFault::storage(path, fault))?;

@@ -2,15 +2,24 @@
 
 use std::path::{Path, PathBuf};
 
-use model::DeviceId;
-use org_protocol::{Receipt, SignedReceipt};
+use model::{DeviceId, Timestamp};
+use org_protocol::{Head, Receipt, SignedReceipt};
 use serde::{Deserialize, Serialize};
 
 use crate::fault::JournalFault;
 
 const RECEIPTS_FORMAT: u32 = 1;
 
-/// The last receipt of each epoch, with its signature, as evidence.
+/// How many days a receipt may be waited for until what it covers is removed, and one more.
+const LONGEST_KEPT: i64 = 91;
+
+/// The day of a receipt, by the organisation's clock.
+fn day(receipt: &Receipt) -> i64 {
+    receipt.stored_at.seconds().div_euclid(24 * 60 * 60)
+}
+
+/// The last receipt of each epoch and the last of each day before, with their signatures, as evidence: what was signed for some
+/// days ago may be removed.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Receipts {
     kept: Vec<(Receipt, SignedReceipt)>,
@@ -62,12 +71,29 @@ impl Receipts {
         self.all().filter(|r| r.device == device && r.org == org).max_by_key(|r| (r.epoch, r.seq))
     }
 
+    /// The newest receipt for the records of an epoch up to `end` of which `is_old` says that it was given long enough ago.
+    pub(crate) fn covering(
+        &self,
+        device: DeviceId,
+        org: &str,
+        end: Head,
+        is_old: impl Fn(Timestamp) -> bool,
+    ) -> Option<&SignedReceipt> {
+        let covers = |receipt: &Receipt| {
+            (receipt.device, receipt.org.as_str(), receipt.epoch) == (device, org, end.epoch)
+                && receipt.seq >= end.seq
+                && is_old(receipt.stored_at)
+        };
+        let covering = self.kept.iter().filter(|(receipt, _)| covers(receipt));
+        covering.max_by_key(|(receipt, _)| receipt.seq).map(|(_, signed)| signed)
+    }
+
     /// Every receipt kept.
     pub(crate) fn all(&self) -> impl Iterator<Item = &Receipt> {
         self.kept.iter().map(|(receipt, _)| receipt)
     }
 
-    /// Keeps one more, durably; an earlier one of the same epoch is given up. Blocks for the disk.
+    /// Keeps one more, durably; an earlier one of the same epoch and day is given up. Blocks for the disk.
     pub(crate) fn keep(
         &mut self,
         dir: &Path,
@@ -80,8 +106,11 @@ impl Receipts {
         if self.all().any(|kept| same(kept) && kept.seq >= receipt.seq) {
             return Ok(());
         }
-        let mut kept: Vec<_> = self.kept.iter().filter(|(kept, _)| !same(kept)).cloned().collect();
-        kept.push((receipt, signed));
+        let (others, mut same): (Vec<_>, Vec<_>) =
+            self.kept.iter().cloned().partition(|(kept, _)| !same(kept));
+        let today = day(&receipt);
+        same.retain(|(kept, _)| day(kept) != today && day(kept) + LONGEST_KEPT > today);
+        let kept: Vec<_> = others.into_iter().chain(same).chain([(receipt, signed)]).collect();
         let written = Written {
             format: RECEIPTS_FORMAT,
             receipts: kept.iter().map(|(_, signed)| signed.clone()).collect(),

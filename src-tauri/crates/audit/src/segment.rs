@@ -118,9 +118,29 @@ pub(crate) enum Piece<'a> {
     /// A complete line, and where the next begins.
     Line { text: &'a str, end: u64 },
     /// A complete line that is not even text.
-    Garbage { end: u64 },
+    Garbage { bytes: &'a [u8] },
     /// Bytes after the last line that are not all zero.
     Torn { bytes: &'a [u8] },
+}
+
+impl Piece<'_> {
+    /// Whether it has bytes that were never written. A segment is full of zeros before; where the operating system crashes, later
+    /// parts of what was being written may be on the disk without earlier ones.
+    pub(crate) fn has_a_hole(&self) -> bool {
+        match self {
+            Self::Line { text, .. } => text.contains('\0'),
+            Self::Garbage { bytes, .. } | Self::Torn { bytes } => bytes.contains(&0),
+        }
+    }
+
+    /// How many bytes it takes.
+    pub(crate) fn length(&self) -> u64 {
+        match self {
+            Self::Line { text, .. } => text.len() as u64 + 1,
+            Self::Garbage { bytes, .. } => bytes.len() as u64 + 1,
+            Self::Torn { bytes } => bytes.len() as u64,
+        }
+    }
 }
 
 impl Segment {
@@ -194,7 +214,7 @@ impl<'a> Iterator for Pieces<'a> {
                 let line = rest.get(..length).unwrap_or_default();
                 Some(match std::str::from_utf8(line) {
                     Ok(text) => Piece::Line { text, end },
-                    Err(_) => Piece::Garbage { end },
+                    Err(_) => Piece::Garbage { bytes: line },
                 })
             }
             None => {

@@ -18,6 +18,9 @@ pub(crate) trait Storage: Send + Sync {
 
     /// Cuts a file to `length`, durably.
     fn cut(&self, path: &Path, length: u64) -> io::Result<()>;
+
+    /// Removes a file, durably.
+    fn remove(&self, path: &Path) -> io::Result<()>;
 }
 
 /// A file that is being written.
@@ -61,6 +64,10 @@ impl Storage for Disk {
         let file = OpenOptions::new().write(true).open(path)?;
         file.set_len(length)?;
         file.sync_all()
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        os::remove_durable(path)
     }
 }
 

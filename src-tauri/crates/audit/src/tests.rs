@@ -1,6 +1,8 @@
 mod crash;
+mod crash_image;
 mod faults;
 mod journal;
+mod quota;
 mod receipts;
 mod recovery;
 mod support;

@@ -13,6 +13,7 @@ use org_protocol::{
 use serde::Serialize;
 
 use crate::head_file;
+use crate::pruned::{self, Pruned};
 use crate::receipts::Receipts;
 use crate::segment::{Piece, Segment, SegmentHeader, SegmentName, list};
 
@@ -29,6 +30,8 @@ pub struct Report {
     pub last: Option<Timestamp>,
     /// The last record that the organisation has acknowledged. The receipt's signature is not checked here.
     pub acknowledged: Option<Head>,
+    /// What is not here any more because it was no longer needed.
+    pub pruned: Vec<PrunedReport>,
     /// Bytes after the last record that are none: a crash cut a write short, or one is under way.
     pub torn_bytes: u64,
     /// What is wrong; nothing, where all is well.
@@ -52,6 +55,17 @@ pub struct EpochReport {
     pub records: u64,
     /// Its last record.
     pub head: Option<Head>,
+}
+
+/// How far the beginning of one chain was removed because it was no longer needed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PrunedReport {
+    /// The last record that was removed.
+    pub end: Head,
+    /// When it was.
+    pub at: Timestamp,
+    /// When the organisation signed for it; none where nobody did. The receipt's signature is not checked here.
+    pub receipted: Option<Timestamp>,
 }
 
 /// Why a journal could not be checked.
@@ -88,6 +102,14 @@ impl std::fmt::Display for Report {
             Some(head) => write!(f, "; acknowledged up to record {} of epoch {}", head.seq, head.epoch)?,
             None => f.write_str("; no receipt")?,
         }
+        for PrunedReport { end, receipted, .. } in &self.pruned {
+            let Head { epoch, seq, .. } = end;
+            write!(f, "\nremoved: records 1 to {seq} of epoch {epoch}: ")?;
+            match receipted {
+                Some(at) => write!(f, "the organisation signed for them on {at}")?,
+                None => f.write_str("they were old, and the quota was near; nobody signed for them")?,
+            }
+        }
         for finding in &self.findings {
             write!(f, "\n{finding}")?;
         }
@@ -111,6 +133,7 @@ pub fn verify(dir: &Path) -> Result<Report, VerifyFault> {
     // First, so that a record that is written meanwhile is no surprise.
     let head_file = head_file::read(dir);
     let receipts = Receipts::read(dir);
+    let pruned = pruned::read(dir);
     let names = list(dir).map_err(unreadable(dir))?;
     if names.is_empty() && matches!(head_file, Ok(None)) {
         return Err(VerifyFault::Absent(dir.to_owned()));
@@ -130,6 +153,10 @@ pub fn verify(dir: &Path) -> Result<Report, VerifyFault> {
         }
         Err(fault) => check.report.faults.push(format!("the receipts cannot be read: {fault}")),
     }
+    match pruned {
+        Ok(pruned) => pruned.iter().for_each(|pruned| check.prune(pruned)),
+        Err(fault) => check.report.faults.push(format!("what was pruned cannot be read: {fault}")),
+    }
     let mut epochs: BTreeMap<u64, Vec<SegmentName>> = BTreeMap::new();
     for name in names {
         epochs.entry(name.epoch).or_default().push(name);
@@ -147,6 +174,8 @@ pub fn verify(dir: &Path) -> Result<Report, VerifyFault> {
 
 struct Check {
     known: Vec<Known>,
+    /// How far epochs were removed rightfully.
+    pruned: BTreeMap<u64, Head>,
     /// Where epochs ended, as their successors say, and why they ended.
     ends: BTreeMap<u64, (Head, EpochReason)>,
     report: Report,
@@ -160,15 +189,29 @@ impl Check {
             first: None,
             last: None,
             acknowledged: None,
+            pruned: Vec::new(),
             torn_bytes: 0,
             findings: Vec::new(),
             faults: Vec::new(),
         };
-        Self { known: Vec::new(), ends: BTreeMap::new(), report }
+        Self { known: Vec::new(), pruned: BTreeMap::new(), ends: BTreeMap::new(), report }
     }
 
     fn know(&mut self, head: Head, from: &str) {
         self.known.push(Known { head, from: from.to_owned() });
+    }
+
+    fn prune(&mut self, pruned: &Pruned) {
+        let end = pruned.end;
+        if let Some(detail) = pruned.contradiction() {
+            let (epoch, to) = (end.epoch, end.seq);
+            self.report.findings.push(Finding { kind: FindingKind::Removed, epoch, from: 1, to, detail });
+            return;
+        }
+        let receipt = pruned.receipt.as_ref().and_then(|receipt| receipt.unverified().ok());
+        let receipted = receipt.map(|receipt| receipt.stored_at);
+        self.report.pruned.push(PrunedReport { end, at: pruned.at, receipted });
+        self.pruned.insert(end.epoch, end);
     }
 
     /// An epoch's first record names the end of the one before.
@@ -208,6 +251,9 @@ impl Check {
             return Ok(());
         };
         let mut walk = ChainWalk::new(device, epoch, &self.known);
+        if let Some(end) = self.pruned.get(&epoch) {
+            walk = walk.after(*end);
+        }
         for (at, (name, header)) in segments.iter().zip(&headers).enumerate() {
             self.header(*name, header);
             let segment = Segment::read(&name.path(dir))?;
@@ -240,7 +286,14 @@ impl Check {
     }
 
     fn segment(&mut self, segment: &Segment, walk: &mut ChainWalk, may_be_torn: bool) {
+        let mut is_torn = false;
         for piece in segment.pieces().skip(1) {
+            // What follows a hole was being written with it.
+            is_torn |= may_be_torn && piece.has_a_hole();
+            if is_torn {
+                self.report.torn_bytes += piece.length();
+                continue;
+            }
             match piece {
                 Piece::Line { text, .. } => {
                     if let Some(at) = walk.push(text) {
@@ -274,13 +327,16 @@ impl Check {
 
     fn missing_epochs(&mut self, present: &BTreeSet<u64>) {
         let mut missing: BTreeMap<u64, (u64, String)> = BTreeMap::new();
-        for known in self.known.iter().filter(|known| !present.contains(&known.head.epoch)) {
+        let is_pruned = |head: &Head| self.pruned.get(&head.epoch).is_some_and(|end| head.seq <= end.seq);
+        let gone = |known: &&Known| !present.contains(&known.head.epoch) && !is_pruned(&known.head);
+        for known in self.known.iter().filter(gone) {
             let entry = missing.entry(known.head.epoch).or_default();
             *entry = std::mem::take(entry).max((known.head.seq, known.from.clone()));
         }
         for (epoch, (to, from)) in missing {
             let detail = format!("the whole epoch is gone; {from} names it");
-            self.report.findings.push(Finding { kind: FindingKind::Removed, epoch, from: 1, to, detail });
+            let from = self.pruned.get(&epoch).map_or(1, |end| end.seq.saturating_add(1));
+            self.report.findings.push(Finding { kind: FindingKind::Removed, epoch, from, to, detail });
         }
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use ::audit::{AuditEvent, EventRecord, Journal, JournalConfig, JournalFault};
+use ::audit::{AuditEvent, EventRecord, Journal, JournalConfig, JournalFault, JournalRules};
 use axum::serve::Listener;
 use model::{DeviceId, Digest};
 use org_protocol::SigningKey;
@@ -397,7 +397,10 @@ async fn open_journal(
     own: DeviceId,
     clock: Arc<dyn Clock>,
 ) -> Result<Journal, JournalFault> {
+    // Nobody signs for these records, so none could be given up.
+    let rules = JournalRules { quota: u64::MAX, ..JournalRules::default() };
     let journal = JournalConfig::new(config.data.join("journal"), own, config.master_key.journal_key());
+    let journal = JournalConfig { rules, ..journal };
     let opened = tokio::task::spawn_blocking(move || Journal::open(journal, clock)).await;
     let (journal, recovery) = opened.map_err(|_| JournalFault::Closed)??;
     if !recovery.detail.is_empty() {

@@ -25,7 +25,9 @@ pub use credential::{
     ClientAuthentication, CredentialFault, CredentialSpec, USER_ASSERTION_HEADER, UserIdentity,
 };
 pub use facts::{ArgumentPath, ConnectorFacts, Extractor, FactName, FactSpec, SqlDialect};
-pub use rules::{AuditSettings, EnrolmentRules, InGrace, OfflineRules, SignInSurface};
+pub use rules::{
+    AuditSettings, AuditSettingsFault, EnrolmentRules, InGrace, OfflineRules, OnAuditFailure, SignInSurface,
+};
 
 /// The newest format version of [`Content`] that this program writes. Which it reads says [`crate::READABLE_FORMATS`]; which keys
 /// each format brought, `format.rs`.
@@ -385,6 +387,9 @@ pub enum ContentFault {
     /// A connector's credential does not fit together.
     #[error("connector {0} {1}")]
     Credential(ConnectorId, CredentialFault),
+    /// The audit settings are out of bounds.
+    #[error("audit: {0}")]
+    Audit(#[from] AuditSettingsFault),
 }
 
 impl Content {
@@ -409,6 +414,7 @@ impl Content {
             }
         }
         self.org.sign_in_hosts_checked()?;
+        self.org.audit.check()?;
         for (id, connector) in &self.connectors {
             connector.transport()?;
             if connector.credential.is_shared() && connector.credential.shared().is_empty() {

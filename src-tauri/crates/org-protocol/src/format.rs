@@ -30,6 +30,9 @@ pub struct LaterKey {
 const LATER_KEYS: &[LaterKey] = &[
     LaterKey { format: 2, path: "org.administrators" },
     LaterKey { format: 2, path: "org.enrolment" },
+    LaterKey { format: 2, path: "org.audit.quota_mib" },
+    LaterKey { format: 2, path: "org.audit.keep_days" },
+    LaterKey { format: 2, path: "org.audit.on_failure" },
     LaterKey { format: 2, path: "connectors.*.credential.kind=leased" },
     LaterKey { format: 2, path: "connectors.*.credential.seconds" },
     LaterKey { format: 2, path: "connectors.*.credential.identity" },

@@ -41,10 +41,11 @@ pub use broker::{
 };
 pub use client::{ClientMetadataUrl, LoopbackRedirect, TokenHeader};
 pub use content::{
-    ArgumentPath, AssistantSpec, AuditSettings, CONTENT_FORMAT, CREDENTIAL_PLACEHOLDER, ClientAuthentication,
-    ConnectorFacts, ConnectorSpec, Content, ContentFault, CredentialFault, CredentialSpec, EnrolmentRules,
-    Extractor, FactName, FactSpec, IdentityProvider, InGrace, OfflineRules, OrgSettings, PinnedTools,
-    ServerSpec, SignInSurface, SqlDialect, ToolList, Transport, USER_ASSERTION_HEADER, UserIdentity,
+    ArgumentPath, AssistantSpec, AuditSettings, AuditSettingsFault, CONTENT_FORMAT, CREDENTIAL_PLACEHOLDER,
+    ClientAuthentication, ConnectorFacts, ConnectorSpec, Content, ContentFault, CredentialFault,
+    CredentialSpec, EnrolmentRules, Extractor, FactName, FactSpec, IdentityProvider, InGrace, OfflineRules,
+    OnAuditFailure, OrgSettings, PinnedTools, ServerSpec, SignInSurface, SqlDialect, ToolList, Transport,
+    USER_ASSERTION_HEADER, UserIdentity,
 };
 pub use dsse::{DsseFault, Envelope, EnvelopeSignature, MOST_SIGNATURES};
 pub use event::{EVENTS_PATH, Event, EventKind, HEARTBEAT};
@@ -89,5 +90,6 @@ pub use session::{
 pub use sign_in_host::SignInHost;
 pub use trust::{CLOCK_SKEW, Freshness, Ratchet, TrustState};
 pub use upload::{
-    AUDIT_PATH, BATCH_BYTES, BATCH_RECORDS, BATCH_TYPE, BatchFault, UploadRefused, read_batch, write_batch,
+    AUDIT_PATH, BATCH_BYTES, BATCH_CODING, BATCH_RECORDS, BATCH_TYPE, BatchFault, Delivered, Resumed,
+    SetAside, UploadRefused, pack_batch, read_batch, unpack_batch, write_batch,
 };

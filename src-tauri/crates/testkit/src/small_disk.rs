@@ -11,6 +11,8 @@ use crate::{PeerFault, until};
 
 /// Room for one segment of the journal and little more.
 const SMALL: &str = "1100k";
+/// Room for the first segment of an epoch and some calls more.
+const TINY: &str = "400k";
 const LARGE: &str = "16m";
 
 /// A stand-in for the program that starts it on such a disk.
@@ -25,6 +27,18 @@ impl SmallDisk {
     /// # Errors
     /// If the stand-in cannot be written.
     pub fn around(program: &Path) -> Result<Self, PeerFault> {
+        Self::of(SMALL, program)
+    }
+
+    /// Around the program, with a disk on which a journal can only just begin.
+    ///
+    /// # Errors
+    /// If the stand-in cannot be written.
+    pub fn tiny(program: &Path) -> Result<Self, PeerFault> {
+        Self::of(TINY, program)
+    }
+
+    fn of(size: &str, program: &Path) -> Result<Self, PeerFault> {
         let folder = tempfile::Builder::new().prefix("deskgate-disk-").tempdir()?;
         let disk = Self { folder };
         let (program, grow) = (program.display(), disk.signal());
@@ -35,7 +49,7 @@ impl SmallDisk {
 [ "$1" = serve ] || exec '{program}' "$@"
 mkdir -p "$DESKGATE_HOME/journal"
 exec unshare --user --map-root-user --mount sh -c '
-mount -t tmpfs -o size={SMALL},mode=0700 tmpfs "$DESKGATE_HOME/journal" || exit 1
+mount -t tmpfs -o size={size},mode=0700 tmpfs "$DESKGATE_HOME/journal" || exit 1
 (until [ -e "{grow}" ]; do sleep 0.1; done
 mount -o remount,size={LARGE} "$DESKGATE_HOME/journal") &
 exec "{program}" serve'

@@ -1,4 +1,4 @@
-//! What need not hold up the writer: preparing the next segment and writing the head file. One thread, one thing at a
+//! What need not hold up the writer: preparing the next segment, writing the head file, removing what is no longer needed. One thread, one thing at a
 //! time; a chore that fails is logged and asked for again by whoever still needs it.
 
 use std::path::PathBuf;
@@ -6,11 +6,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::JoinHandle;
 
-use org_protocol::Head;
+use org_protocol::{Head, PreparedBody};
 use os::Clock;
 
 use super::JournalConfig;
+use super::prune::Pruner;
+use super::queue::Shared;
 use crate::head_file;
+use crate::receipts::Receipts;
 use crate::storage::Storage;
 
 /// The thread, as the writer sees it.
@@ -23,6 +26,16 @@ pub(super) struct Chores {
 enum Chore {
     Spare,
     Head(Head),
+    Prune,
+}
+
+/// What the chores are done with.
+pub(super) struct Tools {
+    pub(super) config: Arc<JournalConfig>,
+    pub(super) storage: Arc<dyn Storage>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) receipts: Arc<Mutex<Receipts>>,
 }
 
 /// A segment file full of zeros, waiting to be used.
@@ -34,14 +47,10 @@ struct Spare {
 }
 
 impl Chores {
-    pub(super) fn start(
-        config: Arc<JournalConfig>,
-        storage: Arc<dyn Storage>,
-        clock: Arc<dyn Clock>,
-    ) -> Self {
+    pub(super) fn start(tools: Tools) -> Self {
         let spare = Arc::new(Spare {
-            path: config.dir.join("spare"),
-            length: config.segment_bytes,
+            path: tools.config.dir.join("spare"),
+            length: tools.config.segment_bytes,
             ready: Mutex::new(false),
             asked: AtomicBool::new(false),
         });
@@ -50,14 +59,9 @@ impl Chores {
         let run = move || {
             for chore in receive {
                 match chore {
-                    Chore::Spare => shared.prepare(&*storage),
-                    Chore::Head(head) => {
-                        let written =
-                            head_file::write(&config.dir, config.device, head, clock.now(), &config.mac_key);
-                        if let Err(fault) = written {
-                            tracing::warn!(%fault, "the journal's head file was not written");
-                        }
-                    }
+                    Chore::Spare => shared.prepare(&*tools.storage),
+                    Chore::Head(head) => tools.write_head(head),
+                    Chore::Prune => tools.prune(),
                 }
             }
         };
@@ -87,6 +91,11 @@ impl Chores {
         self.send(Chore::Head(head));
     }
 
+    /// Asks for what is no longer needed to be removed.
+    pub(super) fn prune(&self) {
+        self.send(Chore::Prune);
+    }
+
     /// Finishes what was asked for and stops.
     pub(super) fn stop(&mut self) {
         self.send = None;
@@ -100,6 +109,35 @@ impl Chores {
         if let Some(send) = &self.send {
             // Fails only where the thread could not be started: then there is no spare, and the head is written at close.
             let _ = send.send(chore);
+        }
+    }
+}
+
+impl Tools {
+    fn write_head(&self, head: Head) {
+        let Self { config, clock, .. } = self;
+        let written = head_file::write(&config.dir, config.device, head, clock.now(), &config.mac_key);
+        if let Err(fault) = written {
+            tracing::warn!(%fault, "the journal's head file was not written");
+        }
+    }
+
+    fn prune(&self) {
+        let pruner = Pruner {
+            config: &self.config,
+            storage: &*self.storage,
+            receipts: &self.receipts,
+            room: &self.shared.room,
+            now: self.clock.now(),
+        };
+        let record = match pruner.prune() {
+            Ok(None) => return,
+            Ok(Some(record)) => record,
+            Err(fault) => return tracing::warn!(%fault, "the journal was not pruned"),
+        };
+        match PreparedBody::event(&record) {
+            Ok(body) => self.shared.push_own(body),
+            Err(fault) => tracing::error!(%fault, "it was not recorded that the journal was pruned"),
         }
     }
 }

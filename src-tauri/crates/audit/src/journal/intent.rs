@@ -8,7 +8,8 @@ use org_protocol::{CallContext, Outcome};
 use super::queue::{Shared, unknown};
 use crate::fault::JournalFault;
 
-/// The proof that a call's intent is on disk. Buys one effect, and is consumed by `Journal::outcome`.
+/// The proof that a call's intent is on disk, or that it was counted as missing where the organisation wants calls to go on
+/// without a record. Buys one effect, and is consumed by `Journal::outcome`.
 ///
 /// One that is dropped leaves an outcome `unknown` with the code `dropped`.
 pub struct Intent {
@@ -19,6 +20,11 @@ pub struct Intent {
 impl Intent {
     pub(super) fn new(context: Arc<CallContext>, shared: Arc<Shared>) -> Self {
         Self { context, shared: Some(shared) }
+    }
+
+    /// Of a call that has no record, and will have none of its outcome.
+    pub(super) fn unrecorded(context: Arc<CallContext>) -> Self {
+        Self { context, shared: None }
     }
 
     /// The call.

@@ -3,12 +3,13 @@
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use model::CallId;
+use model::{CallId, Timestamp};
 use org_protocol::{CallContext, Head, Outcome, OutcomeRecord, OutcomeStatus, PreparedBody};
 use tokio::sync::watch;
 
 use super::Health;
 use super::intent::Intent;
+use super::room::{Gap, JournalRules, Room};
 use super::telling::{Tell, Told};
 use crate::fault::JournalFault;
 
@@ -22,6 +23,7 @@ pub(crate) struct Shared {
     wake: Condvar,
     pub(super) head: watch::Sender<Head>,
     pub(super) health: watch::Sender<Health>,
+    pub(super) room: Room,
 }
 
 #[derive(Default)]
@@ -31,6 +33,12 @@ struct Queue {
     awaited: usize,
     writer: WriterWaits,
     state: State,
+    /// Whether the quota is reached: only what became of calls is taken.
+    full: bool,
+    /// Calls that were made without a record, and are not recorded as missing yet.
+    gap: Option<Gap>,
+    /// The writer is asked to look how things stand.
+    poked: bool,
 }
 
 /// Whether the writer must be woken. A wake-up is a system call, and the writer costs a switch of threads.
@@ -92,17 +100,20 @@ pub(super) enum Work {
     Quiet,
     /// Nothing came within the long time.
     Silent,
+    /// Something changed beside the queue.
+    Look,
     /// Write these, then stop.
     Finish(Vec<Entry>),
 }
 
 impl Shared {
-    pub(super) fn new(head: Head) -> Self {
+    pub(super) fn new(head: Head, room: Room) -> Self {
         Self {
             queue: Mutex::default(),
             wake: Condvar::new(),
             head: watch::Sender::new(head),
             health: watch::Sender::new(Health::Writing),
+            room,
         }
     }
 
@@ -115,6 +126,9 @@ impl Shared {
             State::Failed(fault) if awaited => return Err(fault.clone()),
             State::Failed(_) => {}
             State::Closing => return Err(JournalFault::Closed),
+        }
+        if queue.full && !matches!(entry.then, Then::Close(_)) {
+            return Err(self.quota_reached());
         }
         if queue.entries.len() >= MOST_WAITING && !matches!(entry.then, Then::Close(_)) {
             return Err(JournalFault::Busy);
@@ -147,7 +161,11 @@ impl Shared {
         let mut queue = self.lock();
         loop {
             if matches!(queue.state, State::Closing) {
+                queue.record_gap();
                 return Work::Finish(queue.swap(spare));
+            }
+            if std::mem::take(&mut queue.poked) {
+                return Work::Look;
             }
             if queue.awaited > 0 {
                 return Work::Write(queue.swap(spare));
@@ -160,7 +178,7 @@ impl Shared {
             let result;
             (queue, result) = self.wake.wait_timeout(queue, limit).unwrap_or_else(PoisonError::into_inner);
             queue.writer = WriterWaits::No;
-            if result.timed_out() && !matches!(queue.state, State::Closing) {
+            if result.timed_out() && !matches!(queue.state, State::Closing) && !queue.poked {
                 return match (queue.entries.is_empty(), rest) {
                     (false, _) => Work::Write(queue.swap(spare)),
                     (true, Some(_)) => Work::Silent,
@@ -181,8 +199,8 @@ impl Shared {
         if !matches!(queue.state, State::Closing) {
             queue.state = State::Failed(fault.clone());
         }
+        self.tell_health(&queue);
         drop(queue);
-        self.health.send_replace(Health::Failed(fault.clone()));
         for entry in refused {
             refuse(entry, fault);
         }
@@ -208,8 +226,81 @@ impl Shared {
         if matches!(queue.state, State::Failed(_)) {
             queue.state = State::Open;
         }
+        queue.record_gap();
+        self.tell_health(&queue);
+    }
+
+    /// Counts a call that is made although `fault` keeps its record from being written, if the rules let it go on.
+    ///
+    /// # Errors
+    /// The fault, where they do not.
+    pub(super) fn count_missing(&self, fault: JournalFault, now: Timestamp) -> Result<(), JournalFault> {
+        if !self.room.lets_go_on(&fault) {
+            return Err(fault);
+        }
+        let mut queue = self.lock();
+        if matches!(queue.state, State::Closing) {
+            return Err(JournalFault::Closed);
+        }
+        queue.gap = Some(Gap::with(queue.gap.take(), &fault, now));
+        self.tell_health(&queue);
         drop(queue);
-        self.health.send_replace(Health::Writing);
+        // Where it can be written already, as after a moment of too many calls, nobody else would say so.
+        self.poke();
+        Ok(())
+    }
+
+    /// Takes nothing new while the quota is reached. Records how many calls are missing once something can be written.
+    pub(super) fn set_full(&self, full: bool) {
+        let mut queue = self.lock();
+        let news = queue.full != full;
+        queue.full = full;
+        if matches!(queue.state, State::Open) && !full && queue.gap.is_some() {
+            queue.record_gap();
+        } else if !news {
+            return;
+        }
+        self.tell_health(&queue);
+    }
+
+    /// Puts other rules in force.
+    pub(super) fn set_rules(&self, rules: JournalRules) {
+        self.room.set_rules(rules);
+        self.tell_health(&self.lock());
+        self.poke();
+    }
+
+    /// Queues a record of the journal about itself, for which there is room always.
+    pub(super) fn push_own(&self, body: PreparedBody) {
+        self.lock().entries.push(Entry { body, then: Then::Nothing });
+        self.poke();
+    }
+
+    /// Has the writer look how things stand.
+    pub(super) fn poke(&self) {
+        let mut queue = self.lock();
+        queue.poked = true;
+        queue.writer = WriterWaits::No;
+        drop(queue);
+        self.wake.notify_one();
+    }
+
+    fn quota_reached(&self) -> JournalFault {
+        JournalFault::Quota { quota: self.room.rules().quota }
+    }
+
+    /// Says whether records can be written; under the lock, so that what is said last is so.
+    fn tell_health(&self, queue: &Queue) {
+        let fault = match &queue.state {
+            State::Failed(fault) => Some(fault.clone()),
+            State::Open | State::Closing => queue.full.then(|| self.quota_reached()),
+        };
+        let missing = queue.gap.as_ref().map_or(0, |gap| gap.missing);
+        self.health.send_replace(match fault {
+            None => Health::Writing,
+            Some(fault) if self.room.lets_go_on(&fault) => Health::BestEffort { fault, missing },
+            Some(fault) => Health::Failed(fault),
+        });
     }
 
     /// Takes no more, and lets the writer finish.
@@ -225,6 +316,16 @@ impl Shared {
 }
 
 impl Queue {
+    /// Queues how many calls are missing, if any are.
+    fn record_gap(&mut self) {
+        let body = self.gap.take().map(|gap| PreparedBody::gap(&gap.record()));
+        match body {
+            Some(Ok(body)) => self.entries.push(Entry { body, then: Then::Nothing }),
+            Some(Err(fault)) => tracing::error!(%fault, "a gap was not recorded"),
+            None => {}
+        }
+    }
+
     fn take(&mut self) -> Vec<Entry> {
         self.swap(&mut Vec::new())
     }

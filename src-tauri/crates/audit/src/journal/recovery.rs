@@ -183,6 +183,10 @@ impl<'s> Tail<'s> {
 
     fn records(&mut self, pieces: &mut Pieces<'s>) {
         for piece in pieces.by_ref() {
+            // What was being written when the operating system crashed: nobody has been told that any of it is on disk.
+            if piece.has_a_hole() {
+                return;
+            }
             let fault = match piece {
                 Piece::Line { text, end } => match ChainLink::parse_with_body(text) {
                     Ok((link, body)) => match self.take(text, &link, body) {

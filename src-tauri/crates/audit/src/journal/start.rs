@@ -14,7 +14,7 @@ use crate::fault::JournalFault;
 pub(super) fn start(
     writer: &mut Writer,
     found: Found,
-    lost_receipts: Option<&Path>,
+    lost: &[(Option<PathBuf>, &str)],
 ) -> Result<Recovery, JournalFault> {
     let mut recovery = Recovery {
         epoch: found.head.epoch,
@@ -34,8 +34,10 @@ pub(super) fn start(
         batch.push(event_entry(&repaired(&aside).with("torn_bytes", length))?);
         recovery.set_aside = Some(aside);
     }
-    if let Some(path) = lost_receipts {
-        batch.push(event_entry(&repaired(path).with("lost", "receipts"))?);
+    for (path, what) in lost {
+        if let Some(path) = path {
+            batch.push(event_entry(&repaired(path).with("lost", *what))?);
+        }
     }
     if found.head_file_lost {
         batch.push(event_entry(&EventRecord::new(AuditEvent::JournalRepaired).with("lost", "head file"))?);

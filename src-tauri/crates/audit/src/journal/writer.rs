@@ -16,6 +16,7 @@ use super::JournalConfig;
 use super::chores::Chores;
 use super::intent::Intent;
 use super::queue::{Entry, Shared, Then, Work, refuse};
+use super::room::Fill;
 use super::telling::{Spent, Telling, tell_all};
 use crate::fault::JournalFault;
 use crate::head_file;
@@ -42,6 +43,7 @@ pub(super) struct Writer {
     /// Calls whose intent is on disk and whose outcome is not.
     pub(super) open: BTreeMap<CallId, Arc<CallContext>>,
     headed: Option<(Head, Duration)>,
+    fill: Fill,
     clocks: Option<(Timestamp, Duration)>,
     buffer: String,
 }
@@ -62,9 +64,9 @@ impl Writer {
         clock: Arc<dyn Clock>,
         storage: Arc<dyn Storage>,
         shared: Arc<Shared>,
+        chores: Chores,
         head: Head,
     ) -> Self {
-        let chores = Chores::start(Arc::clone(&config), Arc::clone(&storage), Arc::clone(&clock));
         Self {
             config,
             clock,
@@ -75,6 +77,7 @@ impl Writer {
             head,
             open: BTreeMap::new(),
             headed: None,
+            fill: Fill::Low,
             clocks: None,
             buffer: String::new(),
         }
@@ -85,6 +88,8 @@ impl Writer {
         let mut rest = None;
         // The list that the last batch stood in is used again for the next but one.
         let mut spare = Vec::new();
+        self.look();
+        self.chores.prune();
         loop {
             match self.shared.next(self.config.flush_within, rest, &mut spare) {
                 Work::Write(batch) => {
@@ -95,7 +100,11 @@ impl Writer {
                     self.ask_for_head();
                     rest = Some(self.config.heartbeat);
                 }
-                Work::Silent => self.beat(),
+                Work::Silent => {
+                    self.beat();
+                    self.chores.prune();
+                }
+                Work::Look => self.look(),
                 Work::Finish(batch) => {
                     drop(self.commit(batch));
                     return self.finish();
@@ -209,7 +218,11 @@ impl Writer {
             Ok(file)
         };
         let file = write().map_err(|fault| JournalFault::storage(&path, fault))?;
-        self.current = Some(Current { path: named, file, offset: text.len() as u64, length });
+        let current = Current { path: named, file, offset: text.len() as u64, length };
+        if let Some(full) = self.current.replace(current) {
+            self.shared.room.closed(full.length.max(full.offset));
+            self.chores.prune();
+        }
         Ok(head)
     }
 
@@ -233,6 +246,7 @@ impl Writer {
             }
         }
         tell_all(tellings, spent);
+        self.look();
         let now = self.clock.boot_time();
         if self.headed.is_some_and(|(_, at)| now.saturating_sub(at) >= HEAD_EVERY) {
             self.ask_for_head();
@@ -249,8 +263,10 @@ impl Writer {
             if let Err(fault) = self.storage.cut(&failed.path, failed.offset) {
                 tracing::warn!(%fault, "the journal's failed segment was not cut");
             }
+            self.shared.room.closed(failed.offset);
         }
-        while self.shared.wait_to_retry(self.config.retry_every) {
+        loop {
+            let goes_on = self.shared.wait_to_retry(self.config.retry_every);
             let record = EpochRecord {
                 org: self.config.org.clone(),
                 reason: EpochReason::StorageFailed,
@@ -265,6 +281,30 @@ impl Writer {
                 }
                 Err(fault) => self.shared.failed(&fault, owed),
             }
+            if !goes_on {
+                return;
+            }
+        }
+    }
+
+    /// Looks how much of the quota is taken, and says so where it has come to another step.
+    fn look(&mut self) {
+        let written = self.current.as_ref().map_or(0, |current| current.offset);
+        let usage = self.shared.room.look(written);
+        let (before, now) = (self.fill, usage.fill());
+        self.fill = now;
+        self.shared.set_full(now == Fill::Full);
+        if now <= before && before != Fill::Full || now == before {
+            return;
+        }
+        self.chores.prune();
+        let event = EventRecord::new(AuditEvent::JournalFilling)
+            .with("percent", usage.percent().to_string())
+            .with("bytes", usage.bytes.to_string())
+            .with("quota", usage.quota.to_string());
+        match PreparedBody::event(&event) {
+            Ok(body) => self.shared.push_own(body),
+            Err(fault) => tracing::error!(%fault, "it was not recorded how full the journal is"),
         }
     }
 

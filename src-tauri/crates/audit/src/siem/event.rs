@@ -77,10 +77,13 @@ fn class(event: &AuditEvent) -> Class {
         | AuditEvent::StateSetAside
         | AuditEvent::ClockMoved
         | AuditEvent::DeliveryFailed
+        | AuditEvent::JournalFilling
+        | AuditEvent::RecordSetAside
         | AuditEvent::ReceiptRefused => Error,
         AuditEvent::RequestRefused
         | AuditEvent::ConnectorState
         | AuditEvent::KeychainState
+        | AuditEvent::JournalPruned
         | AuditEvent::Unknown(_) => Base,
     }
 }

@@ -126,3 +126,66 @@ async fn closing_while_failed_ends() {
     let (_, recovery) = home.open();
     assert_eq!(recovery.unknown_outcomes, [id]);
 }
+
+/// An intent that fills pages, so that few of them fill a segment.
+pub(super) fn large_intent() -> IntentRecord {
+    let value = "x".repeat(4000);
+    let values: Vec<String> = (0..8).map(|at| format!("\"v{at}\":\"{value}\"")).collect();
+    let arguments = ArgumentSummary::of(&format!("{{{}}}", values.join(",")), &KEY, true);
+    IntentRecord { arguments, ..intent() }
+}
+
+/// Calls until so many are recorded; what is refused is made again when it can be. Which were recorded.
+async fn insist(journal: &Journal, count: usize) -> Vec<model::CallId> {
+    let mut recorded = Vec::new();
+    while recorded.len() < count {
+        match journal.intent(large_intent()).await {
+            Ok(intent) => {
+                recorded.push(intent.call());
+                journal.outcome(intent, ok()).unwrap();
+            }
+            Err(fault) => {
+                assert!(fault.is_of_the_storage(), "{fault}");
+                healthy(journal).await;
+            }
+        }
+    }
+    recorded
+}
+
+/// Calls through several segments while the operation of this number fails. How many operations there were.
+async fn one_failure(number: usize, kind: ErrorKind) -> usize {
+    let home = Home::new();
+    let storage = Arc::new(Faulty::failing_at(number, kind));
+    let open = |storage: &Arc<Faulty>| {
+        let (clock, storage): (Arc<os::ManualClock>, Arc<Faulty>) =
+            (Arc::clone(&home.clock), Arc::clone(storage));
+        Journal::open_on(home.config(), clock, storage)
+    };
+    // A start that fails says so, and the next one is good.
+    let (journal, _) = open(&storage).or_else(|_| open(&storage)).unwrap();
+    let recorded = insist(&journal, 12).await;
+    journal.close();
+    assert_eq!(storage.misused(), 0, "operation {number}, {kind}: a file was used after it had failed");
+    let report = verify(&home.dir()).unwrap();
+    assert!(report.is_good(), "operation {number}, {kind}: {report}");
+    let (journal, recovery) = home.open();
+    assert_eq!((recovery.began, recovery.detail.as_str()), (None, ""), "operation {number}, {kind}");
+    let ended: Vec<model::CallId> = outcomes(&all(&journal)).into_iter().map(|(call, ..)| call).collect();
+    for call in &recorded {
+        assert_eq!(ended.iter().filter(|ended| *ended == call).count(), 1, "operation {number}, {kind}");
+    }
+    journal.close();
+    storage.operations()
+}
+
+#[tokio::test]
+async fn whichever_operation_fails_nothing_that_was_acknowledged_is_lost_and_no_failed_file_is_used_again() {
+    for kind in [ErrorKind::StorageFull, ErrorKind::Other] {
+        let all = one_failure(usize::MAX, kind).await;
+        assert!(all > 20, "{all}");
+        for number in 0..all {
+            one_failure(number, kind).await;
+        }
+    }
+}

@@ -4,15 +4,15 @@ use org_protocol::{PublicKey, RECEIPT_FORMAT, SigningKey};
 use super::support::*;
 use crate::*;
 
-fn key() -> SigningKey {
+pub(super) fn key() -> SigningKey {
     SigningKey::from_seed(&[1; 32])
 }
 
-fn keys() -> [PublicKey; 1] {
+pub(super) fn keys() -> [PublicKey; 1] {
     [key().public()]
 }
 
-fn receipt(home: &Home, org: &str, head: Head) -> Receipt {
+pub(super) fn receipt(home: &Home, org: &str, head: Head) -> Receipt {
     Receipt {
         format: RECEIPT_FORMAT,
         org: org.to_owned(),
@@ -24,7 +24,7 @@ fn receipt(home: &Home, org: &str, head: Head) -> Receipt {
     }
 }
 
-fn signed(receipt: &Receipt) -> SignedReceipt {
+pub(super) fn signed(receipt: &Receipt) -> SignedReceipt {
     SignedReceipt::sign(receipt, &key()).unwrap()
 }
 

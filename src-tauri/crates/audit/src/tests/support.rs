@@ -173,16 +173,30 @@ pub(super) fn copy(from: &Path, to: &Path) {
 #[derive(Default)]
 pub(super) struct Faulty {
     pub(super) syncs: Arc<AtomicUsize>,
-    faults: Arc<Mutex<Vec<(Operation, io::ErrorKind, usize)>>>,
+    faults: Arc<Mutex<Faults>>,
     gate: Arc<Gate>,
+}
+
+/// What is to fail.
+#[derive(Default)]
+struct Faults {
+    next: Vec<(Operation, io::ErrorKind, usize)>,
+    /// The number of an operation, of whatever kind.
+    at: Option<(usize, io::ErrorKind)>,
+    done: usize,
+    /// Uses of a file after it has failed.
+    misused: usize,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Operation {
     Prepare,
+    Open,
     Append,
     Sync,
     Adopt,
+    Cut,
+    Remove,
 }
 
 #[derive(Default)]
@@ -194,12 +208,28 @@ struct Gate {
 impl Faulty {
     /// Fails the next `times` of these operations.
     pub(super) fn fail(&self, operation: Operation, kind: io::ErrorKind, times: usize) {
-        self.faults.lock().unwrap().push((operation, kind, times));
+        self.faults.lock().unwrap().next.push((operation, kind, times));
+    }
+
+    /// Fails the operation of this number, from 0, of whatever kind it is.
+    pub(super) fn failing_at(number: usize, kind: io::ErrorKind) -> Self {
+        let faults = Faults { at: Some((number, kind)), ..Faults::default() };
+        Self { faults: Arc::new(Mutex::new(faults)), ..Self::default() }
+    }
+
+    /// How many operations there were.
+    pub(super) fn operations(&self) -> usize {
+        self.faults.lock().unwrap().done
+    }
+
+    /// How often a file was written or synced although that had failed before.
+    pub(super) fn misused(&self) -> usize {
+        self.faults.lock().unwrap().misused
     }
 
     /// Succeeds from now on.
     pub(super) fn heal(&self) {
-        self.faults.lock().unwrap().clear();
+        self.faults.lock().unwrap().next.clear();
     }
 
     /// Holds every sync until [`Faulty::let_go`].
@@ -217,9 +247,14 @@ impl Faulty {
     }
 }
 
-fn check(faults: &Mutex<Vec<(Operation, io::ErrorKind, usize)>>, operation: Operation) -> io::Result<()> {
+fn check(faults: &Mutex<Faults>, operation: Operation) -> io::Result<()> {
     let mut faults = faults.lock().unwrap();
-    match faults.iter_mut().find(|(of, _, left)| *of == operation && *left > 0) {
+    let number = faults.done;
+    faults.done += 1;
+    if let Some((_, kind)) = faults.at.filter(|(at, _)| *at == number) {
+        return Err(kind.into());
+    }
+    match faults.next.iter_mut().find(|(of, _, left)| *of == operation && *left > 0) {
         Some((_, kind, left)) => {
             *left -= 1;
             Err((*kind).into())
@@ -235,10 +270,11 @@ impl Storage for Faulty {
     }
 
     fn open(&self, path: &Path, offset: u64) -> io::Result<Box<dyn SegmentFile>> {
+        check(&self.faults, Operation::Open)?;
         let file = Disk.open(path, offset)?;
         let (syncs, faults, gate) =
             (Arc::clone(&self.syncs), Arc::clone(&self.faults), Arc::clone(&self.gate));
-        Ok(Box::new(FaultyFile { file, syncs, faults, gate }))
+        Ok(Box::new(FaultyFile { file, syncs, faults, gate, has_failed: false }))
     }
 
     fn adopt(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -247,20 +283,36 @@ impl Storage for Faulty {
     }
 
     fn cut(&self, path: &Path, length: u64) -> io::Result<()> {
+        check(&self.faults, Operation::Cut)?;
         Disk.cut(path, length)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        check(&self.faults, Operation::Remove)?;
+        Disk.remove(path)
     }
 }
 
 struct FaultyFile {
     file: Box<dyn SegmentFile>,
     syncs: Arc<AtomicUsize>,
-    faults: Arc<Mutex<Vec<(Operation, io::ErrorKind, usize)>>>,
+    faults: Arc<Mutex<Faults>>,
     gate: Arc<Gate>,
+    has_failed: bool,
+}
+
+impl FaultyFile {
+    fn check(&mut self, operation: Operation) -> io::Result<()> {
+        if self.has_failed {
+            self.faults.lock().unwrap().misused += 1;
+        }
+        check(&self.faults, operation).inspect_err(|_| self.has_failed = true)
+    }
 }
 
 impl SegmentFile for FaultyFile {
     fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
-        if let Err(fault) = check(&self.faults, Operation::Append) {
+        if let Err(fault) = self.check(Operation::Append) {
             // As a full disk does: a part is written.
             self.file.append(&bytes[..bytes.len() / 2])?;
             return Err(fault);
@@ -272,7 +324,7 @@ impl SegmentFile for FaultyFile {
         self.syncs.fetch_add(1, Ordering::SeqCst);
         let shut = self.gate.shut.lock().unwrap();
         drop(self.gate.opened.wait_while(shut, |shut| *shut).unwrap());
-        check(&self.faults, Operation::Sync)?;
+        self.check(Operation::Sync)?;
         self.file.sync()
     }
 }

@@ -294,7 +294,8 @@ fn content_file(fault: &ContentFault) -> PathBuf {
         | ContentFault::Provider(_)
         | ContentFault::Saml(_)
         | ContentFault::SignInHost(_)
-        | ContentFault::SamlAnd(_) => PathBuf::from("org.toml"),
+        | ContentFault::SamlAnd(_)
+        | ContentFault::Audit(_) => PathBuf::from("org.toml"),
     }
 }
 

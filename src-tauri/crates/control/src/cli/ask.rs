@@ -74,11 +74,16 @@ pub(super) async fn list_devices(socket: &Socket, json: bool) -> Result<(), Fail
     let Answer::Devices { devices } = asked(socket, &Ask::ListDevices).await? else {
         return Err(unexpected());
     };
+    let now = os::SystemClock.now();
     said(json, &devices, || {
         let line = |one: &control::Device| {
             let state = match (one.revoked_at, one.suspended_at) {
                 (Some(at), _) => format!("revoked {at}"),
                 (None, Some(at)) => format!("SUSPENDED {at}: two computers hold its key"),
+                (None, None) if one.is_silent(now) => match one.recorded_at {
+                    Some(at) => format!("SILENT: no audit record since {at}"),
+                    None => "SILENT: no audit record yet".to_owned(),
+                },
                 (None, None) => "active".to_owned(),
             };
             let key = one.key_protection.map_or("?", org_protocol::KeyProtection::as_str);

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::{HeaderMap, Method, StatusCode, Uri};
+use axum::http::header::CONTENT_ENCODING;
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use model::Advice;
 use org_protocol::{
-    AuditRecord, ChainFault, Head, RECEIPT_FORMAT, Receipt, RecordBody, SignedReceipt, UploadRefused,
-    read_batch,
+    BATCH_CODING, BatchFault, ChainFault, Delivered, Head, RECEIPT_FORMAT, Receipt, RecordBody, Resumed,
+    SignedReceipt, UploadRefused, read_batch, unpack_batch, verify_receipt,
 };
 
 use super::caller::Caller;
@@ -27,10 +28,15 @@ pub(super) async fn upload(
     let caller = plane.caller(&method, uri.path(), &headers).await?;
     let live = plane.publication.live().ok_or_else(Fault::unpublished)?;
     let org = live.content().org.id.clone();
-    let records = read_batch(&body).map_err(|fault| Fault::bad_request(&fault.to_string()))?;
-    check_owner(&records, &caller, &org)?;
+    let unreadable = |fault: BatchFault| Fault::bad_request(&fault.to_string());
+    let lines = match coding(&headers)? {
+        Coding::None => read_batch(&body),
+        Coding::Zstd => unpack_batch(&body).and_then(|body| read_batch(&body)),
+    };
+    let lines = lines.map_err(unreadable)?;
+    check_owner(&plane, &lines, &caller, &org)?;
     let now = plane.clock.now();
-    match plane.store.append_records(caller.device, &records, now).await? {
+    match plane.store.append(caller.device, &lines, now).await? {
         Appended::Stored(head) => receipt(&plane, org, &caller, head),
         Appended::Refused { fault, stored } => {
             tracing::warn!(device = %caller.device, %fault, "records do not continue what is stored");
@@ -40,19 +46,56 @@ pub(super) async fn upload(
     }
 }
 
+/// How a body is coded.
+enum Coding {
+    None,
+    Zstd,
+}
+
+fn coding(headers: &HeaderMap) -> Result<Coding, Fault> {
+    match headers.get(CONTENT_ENCODING).map(HeaderValue::as_bytes) {
+        None | Some(b"identity") => Ok(Coding::None),
+        Some(coding) if coding == BATCH_CODING.as_bytes() => Ok(Coding::Zstd),
+        Some(_) => Err(Fault::bad_request(&format!("a batch is coded as {BATCH_CODING} or not at all"))),
+    }
+}
+
 /// A device speaks for itself only, and for this organisation only: what it recorded in personal mode stays with it.
-fn check_owner(records: &[AuditRecord], caller: &Caller, org: &str) -> Result<(), Fault> {
-    for record in records {
-        if record.link().device != caller.device {
+fn check_owner(plane: &Plane, lines: &[Delivered], caller: &Caller, org: &str) -> Result<(), Fault> {
+    for line in lines {
+        let device = match line {
+            Delivered::Record(record) => {
+                if let RecordBody::Epoch(epoch) = record.body()
+                    && epoch.org.as_deref() != Some(org)
+                {
+                    return Err(foreign("The records are not of this organisation."));
+                }
+                record.link().device
+            }
+            Delivered::SetAside(aside) => {
+                tracing::error!(device = %caller.device, epoch = aside.epoch, seq = aside.seq, reason = aside.reason, "a record is not delivered, because it was refused");
+                aside.device
+            }
+            Delivered::Resumed(resumed) => {
+                if !was_signed_for(plane, resumed, caller, org) {
+                    return Err(foreign("The receipt for earlier records is not this server's."));
+                }
+                tracing::error!(device = %caller.device, epoch = resumed.end.epoch, seq = resumed.end.seq, "records that were signed for are not here any more, and not on their device either");
+                caller.device
+            }
+        };
+        if device != caller.device {
             return Err(foreign("The records are of another device."));
-        }
-        if let RecordBody::Epoch(epoch) = record.body()
-            && epoch.org.as_deref() != Some(org)
-        {
-            return Err(foreign("The records are not of this organisation."));
         }
     }
     Ok(())
+}
+
+/// Whether this server said once that it has the records up to there.
+fn was_signed_for(plane: &Plane, resumed: &Resumed, caller: &Caller, org: &str) -> bool {
+    let Ok(receipt) = verify_receipt(&resumed.receipt, [&plane.receipt_key.public()]) else { return false };
+    (receipt.device, receipt.org.as_str(), receipt.epoch) == (caller.device, org, resumed.end.epoch)
+        && receipt.seq >= resumed.end.seq
 }
 
 fn foreign(happened: &str) -> Fault {

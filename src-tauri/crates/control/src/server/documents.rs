@@ -82,7 +82,7 @@ pub(super) async fn assertion_keys(State(plane): Shared) -> Json<Value> {
 pub(super) async fn health(State(plane): Shared) -> Response {
     let journal = match &*plane.journal.health().borrow() {
         ::audit::Health::Writing => "ok",
-        ::audit::Health::Failed(_) => "failed",
+        ::audit::Health::Failed(_) | ::audit::Health::BestEffort { .. } => "failed",
     };
     let database = if plane.store.ping().await.is_ok() { "ok" } else { "failed" };
     let published = plane.publication.live().is_some();

@@ -1,6 +1,7 @@
 //! Devices.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use model::{DeviceId, Digest, Subject, Timestamp};
 use org_protocol::{DeviceDescription, EventKind, KeyProtection};
@@ -28,6 +29,8 @@ pub struct Device {
     pub enrolled_at: Timestamp,
     /// When it last opened a session.
     pub seen_at: Timestamp,
+    /// When its last audit record came; none where none ever did.
+    pub recorded_at: Option<Timestamp>,
     /// Since when it is revoked.
     pub revoked_at: Option<Timestamp>,
     /// Since when it is suspended, because another device holds its key as well.
@@ -78,7 +81,8 @@ pub(crate) struct NewDevice<'a> {
 /// What every look at a device reads.
 const COLUMNS: &str =
     "id, name, platform, app_version, content_formats, label, enrolled_at, seen_at, revoked_at, suspended_at,
-                       key_protection, enrolment_token";
+                       key_protection, enrolment_token,
+                       (SELECT heads.received_at FROM heads WHERE heads.device = devices.id) AS recorded_at";
 
 type DeviceRow = (
     String,
@@ -93,7 +97,22 @@ type DeviceRow = (
     Option<i64>,
     Option<String>,
     Option<i64>,
+    Option<i64>,
 );
+
+/// A device that runs writes a heartbeat four times in this time.
+const SILENCE: Duration = Duration::from_secs(60 * 60);
+/// How long a device that has come back may take to deliver what it has.
+const COMING_BACK: Duration = Duration::from_secs(5 * 60);
+
+impl Device {
+    /// Whether it was here long after its last audit record came: it runs, and its records do not arrive.
+    pub fn is_silent(&self, now: Timestamp) -> bool {
+        let last = self.recorded_at.unwrap_or(self.enrolled_at);
+        let is_ours = self.revoked_at.is_none() && self.suspended_at.is_none();
+        is_ours && self.seen_at.since(last) > SILENCE && now.since(self.seen_at) > COMING_BACK
+    }
+}
 
 impl Store {
     /// Knows a device by its key. The same key again keeps its id and only renews the description; an id that another
@@ -248,7 +267,7 @@ impl Store {
 
 fn device(row: DeviceRow) -> Result<Device, StoreFault> {
     let (id, name, platform, app_version, formats, enrolled_by, enrolled_at, seen_at, revoked_at, ..) = &row;
-    let (.., suspended_at, key_protection, enrolment_token) = &row;
+    let (.., suspended_at, key_protection, enrolment_token, recorded_at) = &row;
     Ok(Device {
         id: parsed("device id", id)?,
         name: name.clone(),
@@ -258,6 +277,7 @@ fn device(row: DeviceRow) -> Result<Device, StoreFault> {
         enrolled_by: enrolled_by.clone(),
         enrolled_at: Timestamp::from_micros(*enrolled_at),
         seen_at: Timestamp::from_micros(*seen_at),
+        recorded_at: recorded_at.map(Timestamp::from_micros),
         revoked_at: revoked_at.map(Timestamp::from_micros),
         suspended_at: suspended_at.map(Timestamp::from_micros),
         // What a later version wrote is not known here.
@@ -270,6 +290,8 @@ fn device(row: DeviceRow) -> Result<Device, StoreFault> {
 
 #[cfg(test)]
 mod tests {
+    use org_protocol::{AuditRecord, Head, HeartbeatRecord, PreparedBody};
+
     use super::super::NewSession;
     use super::super::tests::on_each;
     use super::*;
@@ -315,6 +337,29 @@ mod tests {
             assert_eq!(enrolled(&store, "a").await.id, one.id);
             assert_ne!(enrolled(&store, "b").await.id, one.id);
             assert_eq!(store.devices().await.expect("lists").len(), 2);
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn whoever_is_here_and_sends_no_record_is_silent() {
+        on_each(async |store: Store| {
+            let device = enrolled(&store, "a").await;
+            assert_eq!(device.recorded_at, None);
+            let hour = |count: u64| NOW.plus(Duration::from_secs(count * 3600 + 600));
+            let seen = |at: Timestamp| Device { seen_at: at, ..device.clone() };
+            assert!(!device.is_silent(hour(9)), "it was not here");
+            assert!(seen(hour(1)).is_silent(hour(2)));
+            assert!(!seen(hour(1)).is_silent(hour(1)), "it has come back this moment");
+            assert!(!Device { revoked_at: Some(NOW), ..seen(hour(1)) }.is_silent(hour(2)));
+            let mut line = String::new();
+            let body = PreparedBody::heartbeat(&HeartbeatRecord::default()).expect("JSON");
+            AuditRecord::seal_into(&mut line, device.id, &Head::before(1), NOW, 1, &body).expect("seals");
+            let record = AuditRecord::parse(line.trim_end()).expect("reads");
+            store.append_records(device.id, &[record], hour(1)).await.expect("stores");
+            let device = store.devices().await.expect("lists").remove(0);
+            assert_eq!(device.recorded_at, Some(hour(1)));
+            assert!(!Device { seen_at: hour(1), ..device }.is_silent(hour(2)));
         })
         .await;
     }

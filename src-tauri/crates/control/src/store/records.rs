@@ -2,8 +2,10 @@
 
 mod query;
 
+use std::borrow::Cow;
+
 use model::{DeviceId, Digest, Timestamp};
-use org_protocol::{AuditRecord, ChainFault, ExportedChain, Head};
+use org_protocol::{AuditRecord, ChainFault, ChainLink, Delivered, ExportedChain, Head};
 use sqlx::AnyConnection;
 
 use super::{Store, StoreFault, parsed, signed, unsigned};
@@ -45,8 +47,7 @@ pub(crate) struct StoredLine {
 }
 
 impl Store {
-    /// Stores records of one device that continue its chain; those that are stored already are passed over. On disk
-    /// when this returns.
+    /// As [`Store::append`], for records alone.
     ///
     /// # Errors
     /// A [`StoreFault`]; nothing is then stored.
@@ -56,18 +57,40 @@ impl Store {
         records: &[AuditRecord],
         now: Timestamp,
     ) -> Result<Appended, StoreFault> {
+        let lines: Vec<_> = records.iter().cloned().map(Delivered::Record).collect();
+        self.append(device, &lines, now).await
+    }
+
+    /// Stores what a device delivered, if it continues its chain; what is stored already is passed over. On disk when this
+    /// returns.
+    ///
+    /// # Errors
+    /// A [`StoreFault`]; nothing is then stored.
+    pub(crate) async fn append(
+        &self,
+        device: DeviceId,
+        lines: &[Delivered],
+        now: Timestamp,
+    ) -> Result<Appended, StoreFault> {
         let mut transaction = self.write().await?;
         let stored = stored_head(&mut transaction, device).await?;
         let mut head = stored;
-        for record in records {
-            let link = record.link();
+        for line in lines {
+            let Some(link) = link(line) else {
+                if let Delivered::Resumed(resumed) = line {
+                    // What lies between is missing, and a check says so.
+                    head = head.max(Some(resumed.end));
+                }
+                continue;
+            };
+            let link = &*link;
             let before = head.unwrap_or(Head::before(link.epoch));
             match before.followed_by(link) {
                 Ok(next) => {
-                    insert(&mut transaction, record, now).await?;
+                    insert(&mut transaction, line, link, now).await?;
                     head = Some(next);
                 }
-                Err(ChainFault::Known { .. }) if is_stored(&mut transaction, record).await? => {}
+                Err(ChainFault::Known { .. }) if is_stored(&mut transaction, link).await? => {}
                 Err(ChainFault::Known { epoch, seq }) => {
                     return Ok(Appended::Refused { fault: ChainFault::Fork { epoch, seq }, stored });
                 }
@@ -83,7 +106,7 @@ impl Store {
             });
         };
         if Some(head) != stored {
-            set_head(&mut transaction, device, head).await?;
+            set_head(&mut transaction, device, head, now).await?;
         }
         transaction.commit().await?;
         self.changed();
@@ -251,22 +274,37 @@ fn read_head(epoch: i64, seq: i64, digest: &str) -> Result<Head, StoreFault> {
     Ok(Head { epoch: unsigned(epoch), seq: unsigned(seq), digest: parsed("digest", digest)? })
 }
 
-async fn set_head(connection: &mut AnyConnection, device: DeviceId, head: Head) -> Result<(), StoreFault> {
+async fn set_head(
+    connection: &mut AnyConnection,
+    device: DeviceId,
+    head: Head,
+    now: Timestamp,
+) -> Result<(), StoreFault> {
     sqlx::query(
-        "INSERT INTO heads (device, epoch, seq, digest) VALUES ($1, $2, $3, $4)
-         ON CONFLICT (device) DO UPDATE SET epoch = excluded.epoch, seq = excluded.seq, digest = excluded.digest",
+        "INSERT INTO heads (device, epoch, seq, digest, received_at) VALUES ($1, $2, $3, $4, $5)
+         ON CONFLICT (device) DO UPDATE SET epoch = excluded.epoch, seq = excluded.seq, digest = excluded.digest,
+                                            received_at = excluded.received_at",
     )
     .bind(device.to_string())
     .bind(signed(head.epoch))
     .bind(signed(head.seq))
     .bind(head.digest.to_string())
+    .bind(now.micros())
     .execute(connection)
     .await?;
     Ok(())
 }
 
-async fn is_stored(connection: &mut AnyConnection, record: &AuditRecord) -> Result<bool, StoreFault> {
-    let link = record.link();
+/// Where a delivered line stands in the chain; nowhere, where it is none of the chain's.
+fn link(line: &Delivered) -> Option<Cow<'_, ChainLink>> {
+    match line {
+        Delivered::Record(record) => Some(Cow::Borrowed(record.link())),
+        Delivered::SetAside(aside) => Some(Cow::Owned(aside.link())),
+        Delivered::Resumed(_) => None,
+    }
+}
+
+async fn is_stored(connection: &mut AnyConnection, link: &ChainLink) -> Result<bool, StoreFault> {
     let digest: Option<String> =
         sqlx::query_scalar("SELECT digest FROM records WHERE device = $1 AND epoch = $2 AND seq = $3")
             .bind(link.device.to_string())
@@ -279,11 +317,15 @@ async fn is_stored(connection: &mut AnyConnection, record: &AuditRecord) -> Resu
 
 async fn insert(
     connection: &mut AnyConnection,
-    record: &AuditRecord,
+    delivered: &Delivered,
+    link: &ChainLink,
     now: Timestamp,
 ) -> Result<(), StoreFault> {
-    let link = record.link();
-    let facts = Facts::of(record.body());
+    let (facts, line) = match delivered {
+        Delivered::Record(record) => (Facts::of(record.body()), Cow::Borrowed(record.line())),
+        Delivered::SetAside(aside) => (Facts::default(), Cow::Owned(aside.line().map_err(unwritable)?)),
+        Delivered::Resumed(_) => return Ok(()),
+    };
     sqlx::query(
         "INSERT INTO records (device, epoch, seq, digest, at, received_at, kind, subject, connector, credential, call, line,
                               about, server, rules, observed)
@@ -300,7 +342,7 @@ async fn insert(
     .bind(facts.connector)
     .bind(facts.credential)
     .bind(facts.call_id.map(|call| call.to_string()))
-    .bind(record.line())
+    .bind(line.as_ref())
     .bind(facts.about)
     .bind(facts.server)
     .bind(facts.rules)
@@ -308,6 +350,10 @@ async fn insert(
     .execute(connection)
     .await?;
     Ok(())
+}
+
+fn unwritable(fault: serde_json::Error) -> StoreFault {
+    StoreFault::Unreadable { what: "place of a record", reason: fault.to_string() }
 }
 
 #[cfg(test)]

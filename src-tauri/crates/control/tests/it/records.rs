@@ -1,9 +1,11 @@
 //! Audit records from devices: stored once, acknowledged with a signature, and nothing else.
 
+use control::admin::{Answer, Ask};
 use model::{DeviceId, Timestamp};
 use org_protocol::{
-    AUDIT_PATH, AuditRecord, EpochReason, EpochRecord, Head, HeartbeatRecord, PreparedBody, SignedReceipt,
-    SigningKey, UploadRefused, verify_receipt, write_batch,
+    AUDIT_PATH, AuditRecord, BATCH_CODING, EpochReason, EpochRecord, FindingKind, Head, HeartbeatRecord,
+    PreparedBody, Receipt, Resumed, SetAside, SignedReceipt, SigningKey, UploadRefused, pack_batch,
+    verify_receipt, write_batch,
 };
 use reqwest::{Method, Response, StatusCode};
 
@@ -138,4 +140,80 @@ async fn what_was_acknowledged_is_there_after_a_restart() {
     let org = org.restart().await;
     let device = Device { token, key, ..Device::new(&org) };
     assert_eq!(receipt(upload(&device, &chain.records).await).await, chain.head);
+}
+
+/// Delivers these lines as they are, packed.
+async fn upload_packed(device: &Device<'_>, batch: &str) -> Response {
+    let request = device.request(Method::POST, AUDIT_PATH).header("content-encoding", BATCH_CODING);
+    request.body(pack_batch(batch)).send().await.expect("answers")
+}
+
+#[tokio::test]
+async fn a_batch_may_be_packed_and_what_unpacks_to_too_much_is_refused() {
+    let org = served().await;
+    let device = signed_in(&org, "alice", &["analysts"]).await;
+    let chain = Chain::new(device.id.expect("enrolled"), Some("acme"), 3);
+    let bomb = upload_packed(&device, &" ".repeat(100 * 1024 * 1024)).await;
+    assert_eq!(read::<SignedReceipt>(bomb).await.expect_err("refused").1, "bad-request");
+    let other = device.request(Method::POST, AUDIT_PATH).header("content-encoding", "gzip");
+    let other = other.body(write_batch(&chain.records)).send().await.expect("answers");
+    assert_eq!(read::<SignedReceipt>(other).await.expect_err("refused").1, "bad-request");
+    assert_eq!(receipt(upload_packed(&device, &write_batch(&chain.records)).await).await, chain.head);
+}
+
+#[tokio::test]
+async fn the_chain_goes_on_over_a_record_that_was_set_aside_and_a_check_names_it() {
+    let org = served().await;
+    let device = signed_in(&org, "alice", &["analysts"]).await;
+    let chain = Chain::new(device.id.expect("enrolled"), Some("acme"), 4);
+    receipt(upload(&device, &chain.records[..2]).await).await;
+    let aside = SetAside::of(&chain.records[2], "it cannot be read").line().expect("JSON");
+    let head = receipt(upload_packed(&device, &aside).await).await;
+    assert_eq!(head, chain.records[2].link().head(), "its place is signed for");
+    assert_eq!(receipt(upload(&device, &chain.records[3..]).await).await, chain.head);
+    let forged = SetAside::of(&Chain::new(device.id.expect("enrolled"), Some("acme"), 6).records[5], "x");
+    let forged = forged.line().expect("JSON").replace("\"seq\":6", "\"seq\":9");
+    assert_eq!(upload_packed(&device, &forged).await.status(), StatusCode::CONFLICT, "it has a place too");
+
+    let Answer::Verified(verdict) = org.ask(&Ask::VerifyAudit).await.expect("answers") else { panic!() };
+    let chain = verdict.chains.iter().find(|chain| Some(chain.device) == device.id).expect("checked");
+    let found: Vec<_> = chain.findings.iter().map(|found| (found.kind, found.from, found.to)).collect();
+    assert_eq!(found, [(FindingKind::Unreadable, 3, 3)]);
+}
+
+#[tokio::test]
+async fn a_server_that_lost_what_it_signed_for_takes_its_own_receipt_for_records_that_are_nowhere() {
+    let org = served().await;
+    let device = signed_in(&org, "alice", &["analysts"]).await;
+    let id = device.id.expect("enrolled");
+    let chain = Chain::new(id, Some("acme"), 6);
+    let answer = upload(&device, &chain.records[..5]).await;
+    let signed: SignedReceipt = read(answer).await.expect("a receipt");
+    org.tamper("DELETE FROM records WHERE epoch = 1 AND seq > 2").await;
+    let head = chain.records[1].link().head();
+    org.tamper(
+        "UPDATE heads SET seq = 2, digest = (SELECT digest FROM records WHERE epoch = 1 AND seq = 2) WHERE epoch = 1",
+    )
+    .await;
+    let gap = upload(&device, &chain.records[4..]).await;
+    let refused: UploadRefused = gap.json().await.expect("JSON");
+    assert_eq!((refused.error.code.as_str(), refused.stored), ("audit-gap", Some(head)));
+
+    let resumed = |end, receipt| Resumed::new(end, receipt).line().expect("JSON") + "\n";
+    let rest = write_batch(&chain.records[4..]);
+    let end = chain.records[3].link().head();
+    let own = Receipt { org: "acme".to_owned(), ..signed.unverified().expect("a receipt") };
+    let stranger = SignedReceipt::sign(&own, &SigningKey::from_seed(&[9; 32])).expect("signs");
+    let answer = upload_packed(&device, &(resumed(end, stranger) + &rest)).await;
+    assert_eq!(answer.status(), StatusCode::FORBIDDEN, "whose receipt it is matters");
+    let too_far = chain.records[5].link().head();
+    let answer = upload_packed(&device, &(resumed(too_far, signed.clone()) + &rest)).await;
+    assert_eq!(answer.status(), StatusCode::FORBIDDEN, "and so does how far it goes");
+    let answer = upload_packed(&device, &(resumed(end, signed) + &rest)).await;
+    assert_eq!(receipt(answer).await, chain.head);
+
+    let Answer::Verified(verdict) = org.ask(&Ask::VerifyAudit).await.expect("answers") else { panic!() };
+    let checked = verdict.chains.iter().find(|chain| chain.device == id).expect("checked");
+    let found: Vec<_> = checked.findings.iter().map(|found| (found.kind, found.from, found.to)).collect();
+    assert_eq!(found, [(FindingKind::Removed, 3, 4)], "what is missing is named");
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use audit::Journal;
+use audit::{Fill, Journal, JournalFault, Usage};
 use model::{Advice, ForPerson as _};
 use tokio::sync::watch;
 use vault::{KeychainState, Vault};
@@ -118,8 +118,8 @@ pub(crate) fn follow_keychain(vault: Vault, tell: Tell) {
 pub(crate) fn follow_journal(journal: Journal, shared: bool, tell: Tell) {
     tokio::spawn(async move {
         let (mut heads, mut health) = (journal.watch(), journal.health());
-        let mut receipts = journal.watch_acknowledged();
-        let mut lamp = Lamp::new(tell.clone());
+        let (mut receipts, mut usage) = (journal.watch_acknowledged(), journal.usage());
+        let (mut lamp, mut filling) = (Lamp::new(tell.clone()), Lamp::new(tell.clone()));
         drop(journal);
         loop {
             let head = *heads.borrow_and_update();
@@ -135,15 +135,57 @@ pub(crate) fn follow_journal(journal: Journal, shared: bool, tell: Tell) {
             let fault = match &*health.borrow_and_update() {
                 audit::Health::Writing => None,
                 audit::Health::Failed(fault) => Some(fault.advice()),
+                audit::Health::BestEffort { fault, missing } => Some(unrecorded(fault, *missing)),
             };
             lamp.show(fault);
+            filling.show(nearly_full(*usage.borrow_and_update()));
             tokio::select! {
                 changed = heads.changed() => if changed.is_err() { return },
                 changed = health.changed() => if changed.is_err() { return },
                 changed = receipts.changed() => if changed.is_err() { return },
+                changed = usage.changed() => if changed.is_err() { return },
             }
             // A thousand calls a second are not worth a thousand looks.
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
     });
+}
+
+/// Has the journal kept as is wanted by whoever decides here; what nobody knows for now stays as it was.
+pub(crate) fn follow_rules(mut offerings: watch::Receiver<Arc<Offering>>, journal: Journal) {
+    tokio::spawn(async move {
+        loop {
+            let rules = offerings.borrow_and_update().journal;
+            if let Some(rules) = rules {
+                journal.set_rules(rules);
+            }
+            if offerings.changed().await.is_err() {
+                return;
+            }
+        }
+    });
+}
+
+/// Calls are made without a record, because the organisation wants them to go on.
+fn unrecorded(fault: &JournalFault, missing: u64) -> Advice {
+    let Advice { code, happened, todo, .. } = fault.advice();
+    let means = format!(
+        "Calls go on without a record of each, as your organisation wants it: {} so far. How many there were is recorded as soon as it can be.",
+        crate::words::counted(usize::try_from(missing).unwrap_or(usize::MAX), "call")
+    );
+    Advice::new(code, happened, means, todo)
+}
+
+/// The journal will reach its quota before long.
+fn nearly_full(usage: Usage) -> Option<Advice> {
+    match usage.fill() {
+        // What is reached is said with what follows from it.
+        Fill::Low | Fill::Half | Fill::Full => None,
+        Fill::High | Fill::Near => Some(Advice::new(
+            "audit-filling",
+            format!("The audit journal takes {} percent of its quota.", usage.percent()),
+            "When it takes all of it, calls may be refused.",
+            "Connect to the organisation, so that it can take the records over, or have the quota raised.",
+        )),
+    }
 }

@@ -3,18 +3,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use audit::JournalRules;
 use issuer::{Named, NamedClient};
 use model::{AccountId, Advice, ConnectorId, Digest, ServerId, Timestamp, ToolName};
 use org::{Applied, Meeting};
 use org_protocol::{
-    AssistantSpec, ClaimTypes, ClientMetadataUrl, ConnectorSpec, InGrace, PinnedTools, ServerSpec,
-    SignInHost, SignInSurface, accounts_in_use,
+    AssistantSpec, AuditSettings, ClaimTypes, ClientMetadataUrl, ConnectorSpec, InGrace, PinnedTools,
+    ServerSpec, SignInHost, SignInSurface, accounts_in_use,
 };
 use policy::{Policy, PolicyFault, PolicyInput, PolicyVersion};
 use serde_json::value::RawValue;
 use url::Url;
 
-use super::settings::{Loaded, OrganisationSettings};
+use super::settings::{Loaded, OrganisationSettings, days, mib};
 use crate::state::{Mode, Organisation, Withheld};
 use crate::words;
 
@@ -34,6 +35,8 @@ pub(crate) struct Offering {
     /// Who Deskgate is at connectors that take a document for it.
     pub(crate) client_metadata_url: Option<ClientMetadataUrl>,
     pub(crate) capture_arguments: bool,
+    /// How the journal is kept; none where nobody knows for now.
+    pub(crate) journal: Option<JournalRules>,
     pub(crate) by: By,
     pub(crate) validity: Validity,
 }
@@ -81,6 +84,16 @@ pub(crate) enum Validity {
     Denied(Advice),
 }
 
+/// What an organisation wants of the journal.
+fn journal_rules(audit: &AuditSettings) -> JournalRules {
+    JournalRules {
+        quota: mib(audit.quota_mib),
+        keep_receipted: days(audit.keep_days),
+        on_failure: audit.on_failure,
+        ..JournalRules::default()
+    }
+}
+
 /// Whose identity is certain.
 fn is_confirmed(meeting: Option<Meeting>) -> bool {
     meeting.is_some_and(|met| met.confirmed)
@@ -105,6 +118,7 @@ impl Offering {
             assistants: settings.assistants.clone(),
             client_metadata_url: settings.client_metadata_url.clone(),
             capture_arguments: settings.capture_arguments,
+            journal: Some(settings.journal.rules()),
             by: By::Person,
             validity: Validity::Own,
         }
@@ -134,6 +148,7 @@ impl Offering {
             assistants: content.org.assistants.clone(),
             client_metadata_url: content.org.client_metadata_url.clone(),
             capture_arguments: content.org.audit.capture_arguments,
+            journal: Some(journal_rules(&content.org.audit)),
             by: By::Organisation(Box::new(Managed {
                 organisation,
                 sign_in_surface: content.org.sign_in_surface,
@@ -169,6 +184,7 @@ impl Offering {
             assistants: BTreeMap::new(),
             client_metadata_url: None,
             capture_arguments: false,
+            journal: None,
             by: By::Organisation(Box::new(Managed {
                 organisation,
                 sign_in_surface: SignInSurface::Auto,

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use audit::JournalRules;
 use issuer::NamedClient;
 use model::{Advice, ConnectorId, ForPerson, ServerId};
 use org_protocol::{
@@ -40,6 +42,53 @@ pub struct Settings {
     /// Whether argument values are recorded, not only their names, types, sizes and keyed digests.
     #[serde(default)]
     pub capture_arguments: bool,
+    /// How much of the audit journal is kept.
+    #[serde(default)]
+    pub journal: JournalSettings,
+}
+
+/// How much of the audit journal is kept where no organisation decides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct JournalSettings {
+    /// The most MiB that it takes: 16 to 65536. When it comes near, the oldest records go, or calls are refused where there are
+    /// none that may go.
+    pub quota_mib: u32,
+    /// For how many days records stay in any case: 90 to 36500.
+    pub keep_days: u32,
+}
+
+impl Default for JournalSettings {
+    fn default() -> Self {
+        Self { quota_mib: 512, keep_days: 90 }
+    }
+}
+
+impl JournalSettings {
+    /// What the journal is told.
+    pub(crate) fn rules(self) -> JournalRules {
+        JournalRules { quota: mib(self.quota_mib), keep_own: days(self.keep_days), ..JournalRules::default() }
+    }
+
+    fn check(self) -> Result<(), String> {
+        if !(16..=65_536).contains(&self.quota_mib) {
+            return Err(format!("journal: quota_mib is {}, not between 16 and 65536", self.quota_mib));
+        }
+        if !(90..=36_500).contains(&self.keep_days) {
+            return Err(format!("journal: keep_days is {}, not between 90 and 36500", self.keep_days));
+        }
+        Ok(())
+    }
+}
+
+/// MiB in bytes.
+pub(crate) fn mib(count: u32) -> u64 {
+    u64::from(count) * 1024 * 1024
+}
+
+/// Days as a duration.
+pub(crate) fn days(count: u32) -> Duration {
+    Duration::from_secs(u64::from(count) * 24 * 60 * 60)
 }
 
 /// Where an organisation is found, and by what it is recognised.
@@ -121,6 +170,7 @@ impl Settings {
     /// What is wrong and where, in words.
     pub fn parse(text: &str) -> Result<Self, String> {
         let settings: Self = toml::from_str(text).map_err(|fault| fault.to_string().trim().to_owned())?;
+        settings.journal.check()?;
         for (id, connector) in &settings.connectors {
             connector.transport().map_err(|fault| format!("connector {id}: {fault}"))?;
             if connector.credential.is_shared() {

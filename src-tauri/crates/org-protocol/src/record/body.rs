@@ -381,6 +381,10 @@ event_kinds! {
     Stop = "stop",
     /// The journal was repaired at the start: a torn end was set aside.
     JournalRepaired = "journal-repaired",
+    /// The journal has come to 50, 80, 95 or 100 percent of its quota, or calls go on after the last.
+    JournalFilling = "journal-filling",
+    /// Segments that were no longer needed were removed from the journal.
+    JournalPruned = "journal-pruned",
     /// A person signed in.
     SignedIn = "signed-in",
     /// A sign-in did not succeed.
@@ -449,6 +453,8 @@ event_kinds! {
     ClockMoved = "clock-moved",
     /// The records could not be delivered.
     DeliveryFailed = "delivery-failed",
+    /// The organisation refuses a record for ever; those after it are delivered all the same.
+    RecordSetAside = "record-set-aside",
     /// A receipt was refused.
     ReceiptRefused = "receipt-refused",
     /// An administrator did something.

@@ -177,6 +177,8 @@ pub fn verify_chain<'l>(
 pub struct ChainWalk {
     device: DeviceId,
     epoch: u64,
+    /// What is not there any more, and rightfully so, ends here.
+    after: Option<Head>,
     known: BTreeMap<u64, Vec<(Known, bool)>>,
     fragments: Vec<Fragment>,
     ends: HashMap<Digest, usize>,
@@ -209,6 +211,7 @@ impl ChainWalk {
         Self {
             device,
             epoch,
+            after: None,
             known: by_seq,
             fragments: Vec::new(),
             ends: HashMap::new(),
@@ -216,6 +219,18 @@ impl ChainWalk {
             unreadable: 0,
             report: ChainReport::default(),
         }
+    }
+
+    /// The records up to `end` may be missing: they were removed because they are no longer needed. What follows must follow them.
+    #[must_use]
+    pub fn after(mut self, end: Head) -> Self {
+        let later = self.known.split_off(&end.seq);
+        self.known = later;
+        for (known, seen) in self.known.get_mut(&end.seq).into_iter().flatten() {
+            *seen |= known.head.digest == end.digest;
+        }
+        self.after = Some(end);
+        self
     }
 
     /// Takes the next line. Returns when it was written, if it says so.
@@ -310,7 +325,8 @@ impl ChainWalk {
         let mut rest = self.fragments.clone();
         rest.sort_by_key(|fragment| (fragment.first.seq, fragment.lines.0));
         let mut chain: Vec<Fragment> = Vec::new();
-        let mut at = Head::before(self.epoch);
+        let starts_after = |end: &Head| rest.first().is_none_or(|fragment| fragment.first.seq > end.seq);
+        let mut at = self.after.filter(starts_after).unwrap_or(Head::before(self.epoch));
         let mut line = 0;
         while let Some(next) = self.take_next(&mut rest, &at) {
             if at.seq == 0 && next.first.seq > 1 {
@@ -375,7 +391,8 @@ impl ChainWalk {
     }
 
     fn compare_with_known(&mut self) {
-        let last = self.report.last.map_or(0, |head| head.seq);
+        let ended = self.after.map_or(0, |end| end.seq);
+        let last = self.report.last.map_or(0, |head| head.seq).max(ended);
         let mut beyond = None;
         for (seq, known) in std::mem::take(&mut self.known) {
             for (Known { from, .. }, seen) in known {

@@ -39,6 +39,19 @@ impl AuditEvent {
                 ("torn_bytes", "how long the torn end was"),
                 ("detail", "what was found, for people"),
             ],
+            Self::JournalFilling => &[
+                ("percent", "how much of the quota is used"),
+                ("bytes", "how much the journal takes"),
+                ("quota", "how much it may take"),
+            ],
+            Self::JournalPruned => &[
+                ("segments", "how many were removed"),
+                ("bytes", "how much that has freed"),
+                ("to", "the last records that are gone, by epoch and number"),
+            ],
+            Self::RecordSetAside => {
+                &[("epoch", "of the record"), ("seq", "its number"), ("reason", "why it is refused")]
+            }
             Self::SignedIn => &[("device", "the device, where the control plane writes it")],
             Self::SignInFailed => &[
                 ("code", "why, as a stable code"),

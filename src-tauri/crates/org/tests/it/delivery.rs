@@ -12,7 +12,7 @@ use secrecy::SecretString;
 
 use crate::harness::{Desktop, StandIn, session_answer, until, whose};
 
-fn journal(desktop: &Desktop) -> Journal {
+pub(crate) fn journal(desktop: &Desktop) -> Journal {
     journal_for(desktop, Some("acme"))
 }
 
@@ -24,16 +24,16 @@ fn journal_for(desktop: &Desktop, org: Option<&str>) -> Journal {
     Journal::open(config, Arc::new(SystemClock)).expect("opens").0
 }
 
-async fn note(journal: &Journal, user: &str) {
+pub(crate) async fn note(journal: &Journal, user: &str) {
     journal.event(EventRecord::new(AuditEvent::SignedIn).of(Subject::local(user))).await.expect("records");
 }
 
-fn deliver(desktop: &Desktop, journal: &Journal) -> tokio::task::JoinHandle<()> {
+pub(crate) fn deliver(desktop: &Desktop, journal: &Journal) -> tokio::task::JoinHandle<()> {
     let (org, journal) = (desktop.org.clone(), journal.clone());
     tokio::spawn(async move { org.deliver(journal).await })
 }
 
-async fn acknowledged(desktop: &Desktop, journal: &Journal) {
+pub(crate) async fn acknowledged(desktop: &Desktop, journal: &Journal) {
     until("everything is acknowledged", async || {
         let journal = journal.clone();
         let pending = tokio::task::spawn_blocking(move || journal.pending(10)).await.expect("runs");
@@ -61,7 +61,7 @@ async fn set_back(served: &ServedOrg, desktop: &Desktop) {
     }
 }
 
-async fn count(served: &ServedOrg, user: &str) -> usize {
+pub(crate) async fn count(served: &ServedOrg, user: &str) -> usize {
     served.records(control::Filter { user: Some(user.to_owned()), ..Default::default() }).await.len()
 }
 

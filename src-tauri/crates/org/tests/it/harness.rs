@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use control::testing::ServedOrg;
 use model::{BoxFuture, DeviceId, Digest, Subject, Timestamp};
-use org::{Anchor, Applied, Fetched, IdToken, IdTokens, NoIdToken, Org, OrgFault, OrgParts, OrgSession};
+use org::{
+    Anchor, Applied, Fetched, IdToken, IdTokens, NoIdToken, Org, OrgFault, OrgParts, OrgSession, Transport,
+};
 use org_protocol::{DeviceDescription, RootFingerprint, SESSION_FORMAT, SessionAnswer};
 use os::{Clock, SystemClock};
 use secrecy::SecretString;
@@ -62,6 +64,18 @@ impl Desktop {
         let anchor = Anchor::Pinned(served.fingerprint());
         let url = served.running.public_url.clone();
         let org = client(home.path(), vault(home.path(), &keychain).await, id, url, anchor, clock);
+        Self { home, keychain, id, org }
+    }
+
+    /// A new desktop whose requests something else carries.
+    pub(crate) async fn over(served: &ServedOrg, transport: Arc<dyn Transport>) -> Self {
+        let home = tempfile::tempdir().expect("a directory");
+        let (keychain, id) = (MemoryKeychain::new(), DeviceId::new());
+        let vault = vault(home.path(), &keychain).await;
+        let anchor = Anchor::Pinned(served.fingerprint());
+        let clock = Arc::new(SystemClock);
+        let parts = parts(home.path(), vault, id, served.running.public_url.clone(), anchor, clock);
+        let org = Org::over(transport, parts).expect("a client");
         Self { home, keychain, id, org }
     }
 
@@ -122,7 +136,18 @@ async fn vault(home: &Path, keychain: &MemoryKeychain) -> Vault {
 }
 
 fn client(home: &Path, vault: Vault, id: DeviceId, url: Url, anchor: Anchor, clock: Arc<dyn Clock>) -> Org {
-    Org::new(OrgParts {
+    Org::new(parts(home, vault, id, url, anchor, clock)).expect("a client")
+}
+
+fn parts(
+    home: &Path,
+    vault: Vault,
+    id: DeviceId,
+    url: Url,
+    anchor: Anchor,
+    clock: Arc<dyn Clock>,
+) -> OrgParts {
+    OrgParts {
         config_url: url,
         anchor,
         dir: home.join("bundle"),
@@ -135,8 +160,7 @@ fn client(home: &Path, vault: Vault, id: DeviceId, url: Url, anchor: Anchor, clo
         },
         vault,
         clock,
-    })
-    .expect("a client")
+    }
 }
 
 pub(crate) fn id_token(served: &ServedOrg, user: &str, groups: &[&str], nonce: Option<&str>) -> SecretString {
@@ -245,6 +269,8 @@ async fn serve_one<F: Future<Output = (u16, String)>>(stream: TcpStream, answer:
     }
     let mut body = vec![0; length];
     stream.read_exact(&mut body).await.expect("a body");
+    // Audit records travel packed.
+    let body = org_protocol::unpack_batch(&body).unwrap_or(body);
     let what = first.trim_end().trim_end_matches(" HTTP/1.1").to_owned();
     let (status, json) = answer(Asked { what, body: String::from_utf8(body).expect("text") }).await;
     let head = format!("HTTP/1.1 {status} x\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", json.len());

@@ -10,6 +10,7 @@ mod faults;
 mod harness;
 mod leases;
 mod meeting;
+mod outage;
 mod policy;
 mod session;
 mod simulation;

@@ -1,7 +1,7 @@
 //! The upstream of the measurement: an MCP server that does nothing but answer, in both eras of the protocol.
 
-use std::net::SocketAddr;
-use std::sync::Arc;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
@@ -20,12 +20,25 @@ use crate::http_loop::serve_all;
 /// How many tools there are where the path does not say.
 pub(super) const TOOLS: usize = 10;
 
+const ANY_PORT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+
 /// A running echo server: tools `echo` (takes `message`, answers it) and `tool-1` to `tool-9` (the same). Below
 /// [`many`] there are more, below [`another`] they have other names. Ends when dropped.
 #[derive(Debug)]
 pub struct Echo {
     address: SocketAddr,
     task: JoinHandle<()>,
+    heard: Option<Heard>,
+}
+
+/// The messages of the calls that came, in order.
+type Heard = Arc<Mutex<Vec<String>>>;
+
+/// What all connections share.
+#[derive(Debug, Default)]
+struct Setup {
+    tools: Option<Vec<serde_json::Value>>,
+    heard: Option<Heard>,
 }
 
 impl Echo {
@@ -34,7 +47,7 @@ impl Echo {
     /// # Errors
     /// If no port can be had.
     pub async fn start() -> Result<Self, PeerFault> {
-        Self::start_at(SocketAddr::from(([127, 0, 0, 1], 0))).await
+        Self::start_at(ANY_PORT).await
     }
 
     /// Starts one at an address, such as that of one that has ended.
@@ -42,7 +55,7 @@ impl Echo {
     /// # Errors
     /// If the port is taken.
     pub async fn start_at(address: SocketAddr) -> Result<Self, PeerFault> {
-        Self::with(address, None).await
+        Self::with(address, Setup::default()).await
     }
 
     /// Starts one with tools of these definitions instead, whatever the path.
@@ -50,15 +63,30 @@ impl Echo {
     /// # Errors
     /// If no port can be had.
     pub async fn offering(tools: Vec<serde_json::Value>) -> Result<Self, PeerFault> {
-        Self::with(SocketAddr::from(([127, 0, 0, 1], 0)), Some(tools)).await
+        Self::with(ANY_PORT, Setup { tools: Some(tools), heard: None }).await
     }
 
-    async fn with(address: SocketAddr, tools: Option<Vec<serde_json::Value>>) -> Result<Self, PeerFault> {
+    /// Starts one that remembers what it was called with: see [`Echo::heard`].
+    ///
+    /// # Errors
+    /// If no port can be had.
+    pub async fn listening() -> Result<Self, PeerFault> {
+        Self::with(ANY_PORT, Setup { tools: None, heard: Some(Heard::default()) }).await
+    }
+
+    async fn with(address: SocketAddr, setup: Setup) -> Result<Self, PeerFault> {
         let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?;
-        let tools = Arc::new(tools);
-        let task = tokio::spawn(serve_all(listener, move |request| answer(request, Arc::clone(&tools))));
-        Ok(Self { address, task })
+        let heard = setup.heard.clone();
+        let setup = Arc::new(setup);
+        let task = tokio::spawn(serve_all(listener, move |request| answer(request, Arc::clone(&setup))));
+        Ok(Self { address, task, heard })
+    }
+
+    /// The messages of all calls that came so far, in order, as JSON texts; none where it does not remember them.
+    pub fn heard(&self) -> Vec<String> {
+        let heard = self.heard.as_ref();
+        heard.map(|heard| heard.lock().unwrap_or_else(PoisonError::into_inner).clone()).unwrap_or_default()
     }
 
     /// Its address.
@@ -101,10 +129,7 @@ struct Arguments<'a> {
 
 type Reply = Response<Full<Bytes>>;
 
-async fn answer(
-    request: Request<Incoming>,
-    fixed: Arc<Option<Vec<serde_json::Value>>>,
-) -> Result<Reply, hyper::Error> {
+async fn answer(request: Request<Incoming>, setup: Arc<Setup>) -> Result<Reply, hyper::Error> {
     if request.method() != Method::POST {
         return Ok(empty(StatusCode::METHOD_NOT_ALLOWED));
     }
@@ -116,9 +141,9 @@ async fn answer(
     };
     let Some(id) = message.id else { return Ok(empty(StatusCode::ACCEPTED)) };
     let (status, outcome) = match message.method {
-        "tools/call" => (StatusCode::OK, called(message.params, modern)),
+        "tools/call" => (StatusCode::OK, called(message.params, modern, setup.heard.as_ref())),
         "tools/list" => {
-            let tools = fixed.as_ref().clone().unwrap_or_else(|| tools_at(&path));
+            let tools = setup.tools.clone().unwrap_or_else(|| tools_at(&path));
             (StatusCode::OK, format!(r#""result":{}"#, listed(&tools)))
         }
         "initialize" if !modern => (StatusCode::OK, format!(r#""result":{}"#, initialized())),
@@ -129,11 +154,14 @@ async fn answer(
     Ok(json_reply(status, format!(r#"{{"jsonrpc":"2.0","id":{id},{outcome}}}"#)))
 }
 
-fn called(params: Option<&RawValue>, modern: bool) -> String {
+fn called(params: Option<&RawValue>, modern: bool, heard: Option<&Heard>) -> String {
     let call = params.and_then(|params| serde_json::from_str::<Call<'_>>(params.get()).ok());
     let Some(call) = call else {
         return r#""error":{"code":-32602,"message":"message is missing"}"#.to_owned();
     };
+    if let Some(heard) = heard {
+        heard.lock().unwrap_or_else(PoisonError::into_inner).push(call.arguments.message.get().to_owned());
+    }
     let kind = if modern { r#","resultType":"complete""# } else { "" };
     format!(r#""result":{{"content":[{{"type":"text","text":{}}}]{kind}}}"#, call.arguments.message)
 }

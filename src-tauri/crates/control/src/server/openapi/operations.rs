@@ -137,6 +137,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         .gives(json::<Envelope>()),
     Operation {
         conflict: Some(json::<UploadRefused>()),
+        headers: &[(false, "content-encoding", "How the batch is coded: zstd, or not at all")],
         ..post("/v1/audit", "Delivers audit records; a receipt comes back")
             .by(Proof::Session)
             .takes(Body { media: org_protocol::BATCH_TYPE, holds: Some(record) })
