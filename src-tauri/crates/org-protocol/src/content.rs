@@ -4,6 +4,7 @@
 //! `deskgate.toml`. Unknown keys refuse the whole document: a setting that is not understood must not be half obeyed.
 
 mod credential;
+mod facts;
 mod rules;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,6 +24,7 @@ use crate::{ClaimTypes, ProviderFault, ProviderKind, SamlProvider, SamlProviderF
 pub use credential::{
     ClientAuthentication, CredentialFault, CredentialSpec, USER_ASSERTION_HEADER, UserIdentity,
 };
+pub use facts::{ArgumentPath, ConnectorFacts, Extractor, FactName, FactSpec, SqlDialect};
 pub use rules::{
     AuditSettings, AuditSettingsFault, EnrolmentRules, InGrace, OfflineRules, OnAuditFailure, SignInSurface,
 };
@@ -209,6 +211,9 @@ pub struct ConnectorSpec {
     /// connectors with shared accounts rest then, and others are used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub in_grace: Option<InGrace>,
+    /// What is computed of its tools' arguments, by tool and by the name under which policies read it: `context.facts.<name>`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub facts: ConnectorFacts,
 }
 
 /// The two ways to reach a connector.

@@ -37,6 +37,7 @@ const LATER_KEYS: &[LaterKey] = &[
     LaterKey { format: 2, path: "connectors.*.credential.seconds" },
     LaterKey { format: 2, path: "connectors.*.credential.identity" },
     LaterKey { format: 2, path: "connectors.*.in_grace" },
+    LaterKey { format: 2, path: "connectors.*.facts" },
     // Without the mark the policy would be enforced.
     LaterKey { format: 2, path: "policies.*=observe" },
 ];

@@ -36,10 +36,11 @@ pub use broker::{
 };
 pub use client::{ClientMetadataUrl, LoopbackRedirect, TokenHeader};
 pub use content::{
-    AssistantSpec, AuditSettings, AuditSettingsFault, CONTENT_FORMAT, CREDENTIAL_PLACEHOLDER,
-    ClientAuthentication, ConnectorSpec, Content, ContentFault, CredentialFault, CredentialSpec,
-    EnrolmentRules, IdentityProvider, InGrace, OfflineRules, OnAuditFailure, OrgSettings, PinnedTools,
-    ServerSpec, SignInSurface, ToolList, Transport, USER_ASSERTION_HEADER, UserIdentity,
+    ArgumentPath, AssistantSpec, AuditSettings, AuditSettingsFault, CONTENT_FORMAT, CREDENTIAL_PLACEHOLDER,
+    ClientAuthentication, ConnectorFacts, ConnectorSpec, Content, ContentFault, CredentialFault,
+    CredentialSpec, EnrolmentRules, Extractor, FactName, FactSpec, IdentityProvider, InGrace, OfflineRules,
+    OnAuditFailure, OrgSettings, PinnedTools, ServerSpec, SignInSurface, SqlDialect, ToolList, Transport,
+    USER_ASSERTION_HEADER, UserIdentity,
 };
 pub use dsse::{DsseFault, Envelope, EnvelopeSignature, MOST_SIGNATURES};
 pub use event::{EVENTS_PATH, Event, EventKind, HEARTBEAT};
@@ -68,7 +69,7 @@ pub use receipt::{RECEIPT_FORMAT, RECEIPT_TYPE, Receipt, ReceiptFault, SignedRec
 pub use record::{
     Argument, ArgumentKind, ArgumentSummary, AuditEvent, AuditRecord, CallContext, ChainFault, ChainLink,
     ChainReport, ChainWalk, DenialRecord, Effect, EffectMethod, EffectTarget, EpochReason, EpochRecord,
-    EventRecord, Finding, FindingKind, GENESIS, GapRecord, Head, HeartbeatRecord, IntentRecord, Known,
+    EventRecord, Fact, Finding, FindingKind, GENESIS, GapRecord, Head, HeartbeatRecord, IntentRecord, Known,
     LONGEST_LINE, LineFault, Outcome, OutcomeRecord, OutcomeStatus, PolicyReference, PreparedBody,
     RECORD_FORMAT, RecordBody, RecordedUri, argument_mac, bare_uri, seal, sealed_digest, to_one_line,
     verify_chain,

@@ -13,6 +13,7 @@ use model::{ConnectorId, ServerId, ToolName};
 use org_protocol::{ClaimTypes, ConnectorSpec, CredentialSpec, PinnedTools, ServerSpec};
 
 use crate::conjunct::known_first;
+use crate::declared::declared;
 use crate::facts::Kinds;
 use crate::fault::{FaultKind, PolicyFault};
 use crate::lint::{Known, Reads, slips};
@@ -49,7 +50,8 @@ impl Policy {
     /// Every fault that was found. A set with a fault is refused as a whole.
     pub fn compile(input: PolicyInput<'_>) -> Result<Self, Vec<PolicyFault>> {
         let of_schema = |fault: SchemaFault| vec![PolicyFault::of_schema(&fault)];
-        let vocabulary = Vocabulary::of(input.tools, input.claims).map_err(of_schema)?;
+        let facts = declared(input.connectors, input.tools)?;
+        let vocabulary = Vocabulary::of(input.tools, input.claims, facts).map_err(of_schema)?;
         let rules = read(input.policies)?;
         check(&rules, &vocabulary, &input)?;
         let force = Assembly::new(rules, vocabulary, input.claims)?.finish(&input)?;
@@ -158,11 +160,11 @@ impl Assembly {
     fn new(rules: Vec<Rule>, vocabulary: Vocabulary, claims: &ClaimTypes) -> Result<Self, Vec<PolicyFault>> {
         let mut listing = HashMap::new();
         for (at, rule) in rules.iter().enumerate() {
-            if rule.reads.input && rule.permits() {
+            if rule.reads.arguments() && rule.permits() {
                 listing.insert(at, known_first(&rule.body).map_err(|e| vec![internal(&e)])?);
             }
         }
-        let reading = rules.iter().enumerate().filter(|(_, rule)| rule.reads.input);
+        let reading = rules.iter().enumerate().filter(|(_, rule)| rule.reads.arguments());
         let arranged = set(reading.map(|(at, rule)| listing.get(&at).unwrap_or(&rule.policy).clone()));
         let validator = Validator::new(vocabulary.listing().clone());
         let result = validator.validate(&arranged.map_err(|fault| vec![fault])?, ValidationMode::Strict);
@@ -322,8 +324,9 @@ impl Assembly {
         let listing = chosen.iter().map(|(at, rule)| self.listing.get(at).unwrap_or(&rule.policy).clone());
         let slice = Arc::new(Slice {
             reads,
+            facts: chosen.iter().flat_map(|(_, rule)| rule.facts.iter().cloned()).collect(),
             policies: set(chosen.iter().map(|(_, rule)| rule.policy.clone()))?,
-            listing: if reads.input { Some(set(listing)?) } else { None },
+            listing: if reads.arguments() { Some(set(listing)?) } else { None },
             rules: reaching.clone(),
         });
         self.slices.insert(reaching, Arc::clone(&slice));

@@ -67,14 +67,15 @@ pub(crate) fn scope_probe(policy: &Template) -> Result<CedarPolicy, PstConstruct
 /// Partial evaluation must keep `unknown && false`, because the unknown might fail; where a failure refuses as much as
 /// `false` does, the two may change places, and `false && unknown` is plainly false. For a permit that is so.
 pub(crate) fn known_first(policy: &Template) -> Result<CedarPolicy, PstConstructionError> {
-    let (unknown, known): (Vec<Clause>, Vec<Clause>) = conjuncts(policy).into_iter().partition(reads_input);
+    let (unknown, known): (Vec<Clause>, Vec<Clause>) =
+        conjuncts(policy).into_iter().partition(reads_arguments);
     with_conditions(policy, known.into_iter().chain(unknown).collect())
 }
 
-/// Whether a conjunct reads the arguments.
-pub(crate) fn reads_input(clause: &Clause) -> bool {
+/// Whether a conjunct reads the arguments, or facts of them.
+fn reads_arguments(clause: &Clause) -> bool {
     match clause {
-        Clause::When(expr) | Clause::Unless(expr) => Reads::of_expr(expr).input,
+        Clause::When(expr) | Clause::Unless(expr) => Reads::of_expr(expr).arguments(),
     }
 }
 

@@ -7,6 +7,7 @@ use cedar_policy::{EntityId, EntityTypeName, EntityUid, RestrictedExpression};
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
+use crate::declared::UnknownFact;
 use crate::facts::Target;
 use crate::schema::{Arguments, NAME, URI};
 use crate::shape::{Members, Shape};
@@ -52,6 +53,13 @@ pub enum ArgumentFault {
     /// None of the fixed texts.
     #[error("{0} is none of the values that the tool declares")]
     NotAChoice(String),
+    /// Facts that policies ask for cannot be told; one at least.
+    #[error("{}", first(.0))]
+    UnknownFacts(Vec<UnknownFact>),
+}
+
+fn first(unknown: &[UnknownFact]) -> String {
+    unknown.first().map_or_else(|| "a fact is not known".to_owned(), ToString::to_string)
 }
 
 fn place(at: &str) -> String {

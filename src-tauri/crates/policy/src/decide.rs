@@ -7,6 +7,7 @@ use model::CredentialId;
 
 use crate::convert::ArgumentFault;
 use crate::facts::{FactFault, Question, Target};
+use crate::given::Given;
 use crate::listing::Outlook;
 use crate::outcome::{Aim, CredentialChoice, Denial, DenialKind, Permit, Refused, Stage};
 use crate::set::{ActView, Answer, Case, ConnectorView, CredentialView, InForce, Policy, ServerView, State};
@@ -131,19 +132,16 @@ impl<'a> Route<'a> {
         let see = Stage::SeeServer(question.server.clone());
         let case = self.case(question).map_err(failed(&see))?;
 
-        let answer = case.ask(&self.server.see, None).map_err(failed(&see))?;
+        let answer = case.ask(&self.server.see, Given::default()).map_err(failed(&see))?;
         rules.extend(granted(answer, &see)?);
 
         let expose = Stage::ExposeConnector(question.connector.clone());
-        let answer = case.ask(&self.connector.expose, None).map_err(failed(&expose))?;
+        let answer = case.ask(&self.connector.expose, Given::default()).map_err(failed(&expose))?;
         rules.extend(granted(answer, &expose)?);
 
         let act = Stage::of(&question.target);
-        let input = self.act.input(&question.target).map_err(|fault| Refusal {
-            argument: Some(fault),
-            ..Refusal::of(DenialKind::Arguments, Some(act.clone()))
-        })?;
-        let answer = case.ask(&self.act.ask, input).map_err(failed(&act))?;
+        let given = self.act.given(&question.target).map_err(|fault| self.unread(fault, &act))?;
+        let answer = case.ask(&self.act.ask, given).map_err(failed(&act))?;
         rules.extend(granted(answer, &act)?);
 
         let credential = match &self.connector.credential {
@@ -161,6 +159,25 @@ impl<'a> Route<'a> {
         Ok(Granted { rules, credential, observed })
     }
 
+    /// What policies have to read, and cannot.
+    fn unread(&self, fault: ArgumentFault, act: &Stage) -> Refusal {
+        let (kind, rules) = match &fault {
+            ArgumentFault::UnknownFacts(_) => {
+                (DenialKind::UnknownFact, self.force.reading(&self.act.ask.slice, &fault))
+            }
+            ArgumentFault::NotJson
+            | ArgumentFault::NotAnObject
+            | ArgumentFault::DuplicateKey
+            | ArgumentFault::Undeclared(_)
+            | ArgumentFault::Missing(_)
+            | ArgumentFault::WrongType { .. }
+            | ArgumentFault::OutOfRange { .. }
+            | ArgumentFault::LeadsElsewhere
+            | ArgumentFault::NotAChoice(_) => (DenialKind::Arguments, Vec::new()),
+        };
+        Refusal { argument: Some(fault), rules, ..Refusal::of(kind, Some(act.clone())) }
+    }
+
     pub(crate) fn case<'q>(&'q self, question: &'q Question<'_>) -> Result<Case<'q>, FactFault> {
         Case::open(self.force, self.server, &self.act.scene, question.subject, question.circumstance, false)
     }
@@ -173,7 +190,7 @@ impl<'a> Route<'a> {
         let mut refused = Refusal::of(DenialKind::NoPermit, None);
         for (id, ask) in shared {
             let stage = Stage::UseSharedCredential(id.clone());
-            let answer = case.ask(ask, None).map_err(|fault| {
+            let answer = case.ask(ask, Given::default()).map_err(|fault| {
                 tracing::error!(%fault, "a question could not be put to the policies");
                 Refusal::of(DenialKind::Error, Some(stage.clone()))
             })?;
@@ -218,6 +235,12 @@ fn outside(force: &InForce, refusal: &Refusal, outlook: &Outlook, target: &Targe
             .argument
             .as_ref()
             .map_or_else(String::new, |fault| format!("Policy cannot decide on {what}: {fault}.")),
+        DenialKind::UnknownFact => match &refusal.argument {
+            Some(ArgumentFault::UnknownFacts(unknown)) => unknown.first().map_or_else(String::new, |one| {
+                format!("Policy cannot decide on {what}: {one}. {}", one.why.instead())
+            }),
+            Some(_) | None => String::new(),
+        },
         DenialKind::Forbidden => format!("Policy forbids this call{}", citations(force, &refusal.rules)),
         DenialKind::Error => {
             format!("A policy could not be evaluated for this call{}", citations(force, &refusal.rules))

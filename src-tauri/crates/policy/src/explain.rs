@@ -1,20 +1,23 @@
 //! Why a call is permitted or refused, for the people who write policies and those who are refused by them. The same
 //! decision is made again with its steps kept; nothing here permits anything.
 
+use std::collections::BTreeMap;
+
 use cedar_policy::pst::Clause;
-use cedar_policy::{Context, Decision, Policy as CedarPolicy, PolicySet, RestrictedExpression};
+use cedar_policy::{Context, Decision, Policy as CedarPolicy, PolicySet};
 use model::{ConnectorId, ServerId};
 use serde::Serialize;
 
 use crate::conjunct::{conjuncts, probe, scope_probe};
 use crate::decide::Route;
 use crate::facts::{FactFault, Question, Target};
+use crate::given::Given;
 use crate::observed;
 use crate::outcome::{Aim, CredentialChoice, DenialKind, Stage};
 use crate::rule::{PolicyVersion, Rule, RuleId};
 use crate::set::{Answer, Ask, Case, CredentialView, Policy, State};
 
-/// What a call would be answered with, and why. It holds no argument's value.
+/// What a call would be answered with, and why. It holds no argument's value, but the facts that policies read of them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Explanation {
     /// The user, as people know them.
@@ -55,6 +58,9 @@ pub struct Step {
     pub stage: Stage,
     /// Whether it was permitted.
     pub permitted: bool,
+    /// What policies read of the arguments as `context.facts`, as Cedar text.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub facts: BTreeMap<String, String>,
     /// The policies that decided it; where none permits, those that could have.
     pub rules: Vec<RuleNote>,
     /// The forbids that are only observed (`@observe`) and would have refused it.
@@ -123,9 +129,10 @@ impl Policy {
                 explanation.listed = !denial.is_hidden() && denial.kind() != DenialKind::DenyAll;
                 explanation.rules = denial.rules().to_vec();
                 explanation.note = match denial.kind() {
-                    DenialKind::DenyAll | DenialKind::Arguments | DenialKind::Halted => {
-                        Some(denial.0.outside.clone())
-                    }
+                    DenialKind::DenyAll
+                    | DenialKind::Arguments
+                    | DenialKind::UnknownFact
+                    | DenialKind::Halted => Some(denial.0.outside.clone()),
                     DenialKind::NotListed => {
                         Some(format!("The virtual server does not offer this {}.", explanation.aim.kind()))
                     }
@@ -136,10 +143,8 @@ impl Policy {
         if let State::InForce(force) = &self.state
             && let Some(route) = Route::find(force, question)
         {
-            let input = route.act.input(&question.target).ok().flatten();
-            let walk = route
-                .case(question)
-                .and_then(|case| Walk { route: &route, case: &case }.steps(question, input));
+            let walk =
+                route.case(question).and_then(|case| Walk { route: &route, case: &case }.steps(question));
             explanation.steps = walk.unwrap_or_else(|fault| {
                 tracing::error!(%fault, "a decision cannot be explained");
                 Vec::new()
@@ -156,29 +161,23 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    fn steps(
-        &self,
-        question: &Question<'_>,
-        input: Option<RestrictedExpression>,
-    ) -> Result<Vec<Step>, FactFault> {
+    fn steps(&self, question: &Question<'_>) -> Result<Vec<Step>, FactFault> {
         let Self { route, .. } = self;
         let (server, connector, act) = (route.server, route.connector, route.act);
         let mut steps = Vec::new();
         let see = Stage::SeeServer(question.server.clone());
         let expose = Stage::ExposeConnector(question.connector.clone());
         for (stage, ask) in [(see, &server.see), (expose, &connector.expose)] {
-            let step = self.step(stage, ask, None, None)?;
+            let step = self.step(stage, ask, Given::default(), None)?;
             let goes_on = step.permitted;
             steps.push(step);
             if !goes_on {
                 return Ok(steps);
             }
         }
-        if input.is_none() && act.ask.slice.reads.input && act.arguments().is_some() {
-            // The arguments could not be converted: the note says so, and no policy was asked.
-            return Ok(steps);
-        }
-        let step = self.step(Stage::of(&question.target), &act.ask, input, Some(&question.target))?;
+        // What cannot be read the note says, and no policy was asked.
+        let Ok(given) = act.given(&question.target) else { return Ok(steps) };
+        let step = self.step(Stage::of(&question.target), &act.ask, given, Some(&question.target))?;
         let goes_on = step.permitted;
         steps.push(step);
         if !goes_on {
@@ -186,7 +185,7 @@ impl Walk<'_> {
         }
         if let CredentialView::Shared(shared) = &connector.credential {
             for (id, ask) in shared {
-                let step = self.step(Stage::UseSharedCredential(id.clone()), ask, None, None)?;
+                let step = self.step(Stage::UseSharedCredential(id.clone()), ask, Given::default(), None)?;
                 let found = step.permitted;
                 steps.push(step);
                 if found {
@@ -201,12 +200,13 @@ impl Walk<'_> {
         &self,
         stage: Stage,
         ask: &Ask,
-        input: Option<RestrictedExpression>,
+        given: Given,
         target: Option<&Target<'_>>,
     ) -> Result<Step, FactFault> {
-        let context = self.case.context(ask.slice.reads, input.clone())?;
+        let facts = given.values.iter().map(|(name, value)| (name.clone(), value.to_string())).collect();
+        let context = self.case.context(ask.slice.reads, given.clone())?;
         let ground = Ground { case: self.case, ask, context };
-        let answer = self.case.ask(ask, input)?;
+        let answer = self.case.ask(ask, given)?;
         let all = &self.route.force.rules;
         let notes = |places: &[usize]| -> Result<Vec<RuleNote>, FactFault> {
             places.iter().filter_map(|at| all.get(*at)).map(|rule| ground.note(rule)).collect()
@@ -221,7 +221,7 @@ impl Walk<'_> {
         };
         let permitted = matches!(answer, Answer::Permitted(_));
         let observed = if permitted { self.observed(ask, target)? } else { Vec::new() };
-        Ok(Step { stage, permitted, rules, observed })
+        Ok(Step { stage, permitted, facts, rules, observed })
     }
 
     /// What the forbids that are only observed would have refused of what was permitted.
@@ -229,18 +229,19 @@ impl Walk<'_> {
         let Some(observed) = &ask.observed else { return Ok(Vec::new()) };
         let all = &self.route.force.rules;
         let rule = |at: &usize| all.get(*at);
-        let input = target.map_or(Ok(None), |target| self.route.act.input_of(observed, target));
-        let Ok(input) = input else {
-            let unread = |rule: &Rule| rule.note(Verdict::Failed("context.input".to_owned()));
-            return Ok(observed::reading(self.route.force, observed)
-                .iter()
-                .filter_map(rule)
-                .map(unread)
-                .collect());
+        let given =
+            target.map_or_else(|| Ok(Given::default()), |target| self.route.act.given_to(observed, target));
+        let given = match given {
+            Ok(given) => given,
+            Err(fault) => {
+                let unread = |rule: &Rule| rule.note(Verdict::Failed(fault.to_string()));
+                let reading = observed::reading(self.route.force, observed, &fault);
+                return Ok(reading.iter().filter_map(rule).map(unread).collect());
+            }
         };
-        let context = self.case.context(observed.slice.reads, input.clone())?;
+        let context = self.case.context(observed.slice.reads, given.clone())?;
         let ground = Ground { case: self.case, ask: observed, context };
-        let found = observed::would_refuse(self.case, ask, input);
+        let found = observed::would_refuse(self.case, ask, given);
         found.iter().filter_map(rule).map(|rule| ground.note(rule)).collect()
     }
 }
@@ -358,6 +359,9 @@ impl std::fmt::Display for Step {
             (false, false, false) => "not permitted by any policy",
         };
         writeln!(f, "- {}: {answer}", self.stage)?;
+        for (name, value) in &self.facts {
+            writeln!(f, "  - context.facts.{name} is {value}")?;
+        }
         for rule in &self.rules {
             writeln!(f, "  - {rule}")?;
         }

@@ -6,6 +6,7 @@ use cedar_policy::{Context, Entity, EntityId, EntityTypeName, EntityUid, Restric
 use model::{AttributeValue, CallId, ConnectorId, DeviceId, Digest, ServerId, Subject, Timestamp, ToolName};
 use org_protocol::ClaimTypes;
 
+use crate::given::Given;
 use crate::lint::Reads;
 use crate::schema::{SchemaFault, kind};
 
@@ -148,7 +149,7 @@ pub(crate) fn context(
     reads: Reads,
     server: &EntityUid,
     circumstance: &Circumstance,
-    input: Option<RestrictedExpression>,
+    given: Given,
 ) -> Result<Context, FactFault> {
     let mut pairs = Vec::new();
     if reads.server {
@@ -170,7 +171,8 @@ pub(crate) fn context(
     if let (true, Some(device)) = (reads.device, circumstance.device) {
         pairs.push(("device".to_owned(), RestrictedExpression::new_string(device.to_string())));
     }
-    pairs.extend(input.map(|input| ("input".to_owned(), input)));
+    pairs.extend(given.input.map(|input| ("input".to_owned(), input)));
+    pairs.extend(given.facts.map(|facts| ("facts".to_owned(), facts)));
     if pairs.is_empty() {
         return Ok(Context::empty());
     }

@@ -3,10 +3,12 @@
 use model::{Advice, ForPerson};
 use serde::Serialize;
 
+use crate::declared::DeclarationFault;
+
 /// A fault, and where it is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, thiserror::Error)]
 pub struct PolicyFault {
-    /// The policy file; the connector's id where the fault is in its tools.
+    /// The policy file; `tools` where the fault is in those, and `connectors/<id>.toml` where it is in a connector's facts.
     pub file: String,
     /// The line, counted from one.
     pub line: u32,
@@ -44,8 +46,8 @@ pub enum FaultKind {
     /// A permit that is marked `@observe`: what is merely observed permits nothing, so it would say nothing.
     #[error("only a forbid can be marked @observe")]
     ObservedPermit,
-    /// `context` or `context.input` as a whole.
-    #[error("context and context.input can only be read member by member")]
+    /// `context`, `context.input` or `context.facts` as a whole.
+    #[error("context, context.input and context.facts can only be read member by member")]
     WholeContext,
     /// The policy does not type-check.
     #[error("{0}")]
@@ -78,6 +80,16 @@ pub enum FaultKind {
     /// Characters that make a text read differently from what it is.
     #[error("it contains characters that change how the text around them reads")]
     Deceptive,
+    /// A fact is declared that cannot be computed.
+    #[error("the fact {fact} of {tool}: {fault}")]
+    Fact {
+        /// The tool.
+        tool: String,
+        /// The fact.
+        fact: String,
+        /// Why.
+        fault: Box<DeclarationFault>,
+    },
     /// The schema of the tools could not be built.
     #[error("{0}")]
     Schema(String),

@@ -54,8 +54,27 @@
 //! A tool whose arguments cannot be typed at all ([`Opaque`]) has no `context.input`: only policies about the tool itself
 //! apply to it. A policy about several tools, some of them opaque, says so: `context has input && context.input has ..`.
 //!
-//! Where any policy that reaches a tool reads `context.input`, the arguments must be exactly what the tool declares: no
+//! Where any policy that reaches a tool reads `context.input` or a fact, the arguments must be exactly what the tool declares: no
 //! undeclared member, no key twice, nothing of another type. Where none does, they pass untouched.
+//!
+//! **Facts** tell what a text means. A connector's definition declares them of a tool's arguments
+//! (`[facts.execute_sql]` with `query = { sql = "sql", dialect = "postgresql" }`), and policies about that tool read
+//! `context.facts.query`:
+//!
+//! | declared | in policies | |
+//! |---|---|---|
+//! | `{ sql = "..", dialect = "postgresql" }` | record | `kinds` (some of `select`, `insert`, `update`, `delete`, `merge`, `ddl`, `copy`, `lock`, `explain`), `tables` (`"schema.table"`), `schemas` and `functions`, each a set; names without quotes in lower case |
+//! | `{ url = ".." }` | record | `scheme`, `host` (lower case, ASCII), `port`, `path` (without `.` and `..`, plain characters decoded) |
+//! | `{ path = ".." }` | record | `path` (without `.` and `..`, by its text alone), `absolute` |
+//! | `{ email = ".." }` | record | `domains` (lower case, ASCII), `count`; of a text, or a list of texts |
+//! | `{ count = ".." }` | `Long` | the items of a list |
+//! | `{ length = ".." }` | `Long` | the characters of a text |
+//! | `{ matches = "..", pattern = ".." }` | `Bool` | whether the regular expression is found |
+//!
+//! A fact of an optional argument is optional, and absent with it. One that cannot be told - a table without its schema, two statements,
+//! a function that may reach anything, a path above its root - is neither guessed nor left out: where any policy that reaches the tool
+//! reads it, permit or forbid, the call is refused ([`DenialKind::UnknownFact`]) and the assistant is told what to write instead
+//! ([`Unknown::instead`]). Facts that no policy reads are not computed.
 //!
 //! A URI can be written in many ways (RFC 3986, section 6.2), and policies compare texts: permit what may be read rather
 //! than forbid what may not. Where any policy that reaches a resource reads its URI, one with a segment `.` or `..`, plain
@@ -164,9 +183,11 @@ mod compile;
 mod conjunct;
 mod convert;
 mod decide;
+mod declared;
 mod explain;
 mod facts;
 mod fault;
+mod given;
 mod halt;
 mod hearsay;
 mod lint;
@@ -185,6 +206,7 @@ mod users;
 
 pub use compile::PolicyInput;
 pub use convert::ArgumentFault;
+pub use declared::{DeclarationFault, Unknown, UnknownFact};
 pub use explain::{Explanation, RuleNote, Step, Verdict};
 pub use facts::{Circumstance, Question, Target};
 pub use fault::{FaultKind, PolicyFault};

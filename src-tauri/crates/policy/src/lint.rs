@@ -21,6 +21,8 @@ pub(crate) struct Reads {
     pub(crate) client: bool,
     pub(crate) device: bool,
     pub(crate) input: bool,
+    /// Facts of the arguments.
+    pub(crate) facts: bool,
     /// What is known of the user beside who it is and in which groups.
     pub(crate) claims: bool,
 }
@@ -35,12 +37,17 @@ impl Reads {
 
     /// Everything beside the arguments.
     pub(crate) fn all() -> Self {
-        Self { server: true, now: true, client: true, device: true, input: false, claims: true }
+        Self { server: true, now: true, client: true, device: true, input: false, facts: false, claims: true }
     }
 
     /// Whether nothing is read but who asks and for what: then the answer is always the same.
     pub(crate) fn is_steady(self) -> bool {
-        self.is_steady_but_for_input() && !self.input
+        self.is_steady_but_for_input() && !self.arguments()
+    }
+
+    /// Whether it depends on the arguments.
+    pub(crate) fn arguments(self) -> bool {
+        self.input || self.facts
     }
 
     /// The same, as long as the arguments are not known.
@@ -55,6 +62,13 @@ impl Reads {
         visit.reads
     }
 
+    /// The names of the facts that a policy reads.
+    pub(crate) fn facts_of(policy: &Template) -> BTreeSet<String> {
+        let mut visit = Visit::of_reads();
+        visit.policy(policy);
+        visit.facts
+    }
+
     /// What two policies read between them.
     pub(crate) fn and(self, other: Self) -> Self {
         Self {
@@ -63,6 +77,7 @@ impl Reads {
             client: self.client || other.client,
             device: self.device || other.device,
             input: self.input || other.input,
+            facts: self.facts || other.facts,
             claims: self.claims || other.claims,
         }
     }
@@ -123,6 +138,8 @@ struct Visit<'a> {
     /// The claims that users have; where only reads are looked for, it does not matter.
     claims: Option<&'a ClaimTypes>,
     reads: Reads,
+    /// The names of facts.
+    facts: BTreeSet<String>,
     faults: Vec<FaultKind>,
 }
 
@@ -153,10 +170,10 @@ impl<'a> Path<'a> {
         std::iter::once(variable).chain(self.members.iter().copied()).collect::<Vec<_>>().join(".")
     }
 
-    /// The members below `context.input`, if that is where the path leads.
-    fn in_input(&self) -> Option<&[&'a str]> {
+    /// The member of `context` through which the path leads, and those below.
+    fn in_context(&self) -> Option<(&'a str, &[&'a str])> {
         match (self.variable, self.members.split_first()) {
-            (Var::Context, Some((&"input", rest))) => Some(rest),
+            (Var::Context, Some((first, rest))) => Some((*first, rest)),
             (Var::Context | Var::Principal | Var::Action | Var::Resource, _) => None,
         }
     }
@@ -164,7 +181,7 @@ impl<'a> Path<'a> {
 
 impl Visit<'_> {
     fn of_reads() -> Self {
-        Self { tools: &[], claims: None, reads: Reads::default(), faults: Vec::new() }
+        Self { tools: &[], claims: None, reads: Reads::default(), facts: BTreeSet::new(), faults: Vec::new() }
     }
 
     fn policy(&mut self, policy: &Template) {
@@ -178,7 +195,7 @@ impl Visit<'_> {
     fn expr(&mut self, expr: &Expr) {
         if let Some(path) = Path::of(expr) {
             self.note(&path);
-            if *path.variable == Var::Context && matches!(path.members.as_slice(), [] | ["input"]) {
+            if *path.variable == Var::Context && matches!(path.members.as_slice(), [] | ["input" | "facts"]) {
                 self.faults.push(FaultKind::WholeContext);
             }
             return;
@@ -212,6 +229,10 @@ impl Visit<'_> {
             Some("client") => self.reads.client = true,
             Some("device") => self.reads.device = true,
             Some("input") => self.reads.input = true,
+            Some("facts") => {
+                self.reads.facts = true;
+                self.facts.extend(path.members.get(1).map(|name| (*name).to_owned()));
+            }
             // The validator refuses other members, and the whole is refused above.
             Some(_) | None => {}
         }
@@ -227,15 +248,20 @@ impl Visit<'_> {
             Var::Action | Var::Resource => false,
             Var::Context => match path.members.as_slice() {
                 ["server" | "now" | "client" | "device"] | ["client", "id" | "name"] => true,
-                ["input"] => self.inputs().next().is_some(),
-                ["input", rest @ ..] => self.inputs().any(|members| shape_at(members, rest).is_some()),
-                _ => false,
+                [part @ ("input" | "facts")] => self.members_of(part).next().is_some(),
+                [part, rest @ ..] => self.members_of(part).any(|members| shape_at(members, rest).is_some()),
+                [] => false,
             },
         }
     }
 
-    fn inputs(&self) -> impl Iterator<Item = &Members> {
-        self.tools.iter().filter_map(|tool| tool.arguments.as_ref().ok()).map(|arguments| &arguments.members)
+    /// What the tools' `context.input` or `context.facts` have.
+    fn members_of(&self, part: &str) -> impl Iterator<Item = &Members> {
+        self.tools.iter().filter_map(move |tool| match part {
+            "input" => tool.arguments.as_ref().ok().map(|arguments| &arguments.members),
+            "facts" => tool.facts.as_ref().map(|facts| &facts.members),
+            _ => None,
+        })
     }
 
     /// Looks at what an operator says of its operands. A fixed text or pattern that a member with fixed texts never is
@@ -302,9 +328,9 @@ impl Visit<'_> {
 
     fn never(&mut self, member: &Expr, value: &str, fits: &dyn Fn(&str) -> bool) {
         let Some(path) = Path::of(member) else { return };
-        let Some(rest) = path.in_input() else { return };
-        let found: Vec<_> =
-            self.inputs().filter_map(|members| shape_at(members, rest)).map(choices_of).collect();
+        let Some((part, rest)) = path.in_context() else { return };
+        let shapes = self.members_of(part).filter_map(|members| shape_at(members, rest));
+        let found: Vec<_> = shapes.map(choices_of).collect();
         let possible = found
             .iter()
             .any(|choices| choices.is_none_or(|choices| choices.iter().any(|choice| fits(choice))));

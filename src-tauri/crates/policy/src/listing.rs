@@ -4,12 +4,13 @@
 
 use std::sync::OnceLock;
 
-use cedar_policy::{Decision, PartialEntities, PartialEntityUid, PartialRequest, RestrictedExpression};
+use cedar_policy::{Decision, PartialEntities, PartialEntityUid, PartialRequest};
 use model::{ConnectorId, CredentialId, ServerId, Subject, ToolName};
 use org_protocol::Halts;
 
 use crate::decide::Route;
 use crate::facts::{Circumstance, FactFault, Question, Target};
+use crate::given::Given;
 use crate::halt::{of_caller, of_connector};
 use crate::lint::Reads;
 use crate::set::{ActView, Answer, Case, ConnectorView, CredentialView, InForce, Policy, ServerView, State};
@@ -135,8 +136,8 @@ impl<'a> Viewer<'a> {
     fn shows(&self, connector: &ConnectorId, target: &Target<'_>) -> bool {
         let Some((listing, case)) = self.opened(connector) else { return false };
         let Some(act) = listing.connector.act(target) else { return false };
-        let Ok(input) = act.input(target) else { return false };
-        match case.ask(&act.ask, input) {
+        let Ok(given) = act.given(target) else { return false };
+        match case.ask(&act.ask, given) {
             Ok(answer) => matches!(answer, Answer::Permitted(_)),
             Err(fault) => not_known(connector, &fault),
         }
@@ -221,7 +222,7 @@ fn shown(
     }
     let mut listed = Vec::new();
     let mut whole = true;
-    if matches!(case.ask(&server.see, None)?, Answer::Permitted(_)) {
+    if matches!(case.ask(&server.see, Given::default())?, Answer::Permitted(_)) {
         for (id, connector) in &server.connectors {
             let listing = Listing { force, server, id, connector, subject, circumstance, halts };
             let found = listing.tools().unwrap_or_else(|fault| {
@@ -240,7 +241,7 @@ fn shown(
 
 fn sees(force: &InForce, server: &ServerView, subject: &Subject, circumstance: &Circumstance) -> bool {
     let answer = Case::open(force, server, &server.scene, subject, circumstance, false)
-        .and_then(|case| case.ask(&server.see, None));
+        .and_then(|case| case.ask(&server.see, Given::default()));
     matches!(answer, Ok(Answer::Permitted(_)))
 }
 
@@ -292,7 +293,7 @@ impl<'a> Listing<'a> {
     /// The user before the connector; `None`: nothing of it is there for the user.
     fn enter(&self, whole: bool) -> Result<Option<Case<'a>>, FactFault> {
         let case = self.case(&self.connector.scene, whole)?;
-        let expose = case.ask(&self.connector.expose, None)?;
+        let expose = case.ask(&self.connector.expose, Given::default())?;
         if !matches!(expose, Answer::Permitted(_)) {
             return Ok(None);
         }
@@ -314,7 +315,7 @@ impl<'a> Listing<'a> {
     fn means(&self, case: &Case<'_>) -> Result<Means<'a>, FactFault> {
         let CredentialView::Shared(shared) = &self.connector.credential else { return Ok(Means::Own) };
         for (id, ask) in shared {
-            match case.ask(ask, None)? {
+            match case.ask(ask, Given::default())? {
                 Answer::Permitted(_) => return Ok(Means::Shared(id)),
                 Answer::Failed(_) => return Ok(Means::Nothing),
                 Answer::NoPermit | Answer::Forbidden(_) => {}
@@ -330,13 +331,12 @@ impl<'a> Listing<'a> {
     fn outlook(&self, open: &Open, tool: &'a ActView) -> Result<Outlook, FactFault> {
         let case = self.case(&tool.scene, false)?;
         match (tool.arguments(), &tool.ask.slice.listing) {
-            (Some(arguments), Some(policies)) => {
-                let input = RestrictedExpression::new_entity_uid(arguments.unknown.clone());
+            (Some(_), Some(policies)) => {
                 let request = PartialRequest::new(
                     PartialEntityUid::from_concrete(case.user().clone()),
                     tool.ask.action.clone(),
                     PartialEntityUid::from_concrete(tool.ask.resource.clone()),
-                    Some(case.context(Reads::all(), Some(input))?),
+                    Some(case.context(Reads::all(), Given::unknown(tool))?),
                     self.force.vocabulary.listing(),
                 )
                 .map_err(|e| FactFault::Context(e.to_string()))?;
@@ -345,14 +345,14 @@ impl<'a> Listing<'a> {
                     .map_err(|e| FactFault::Context(e.to_string()))?;
                 // What fails whatever the arguments refuses every call. Not so a permit that reads them: rearranged,
                 // it may fail where it would have been false, and is then merely no permit.
-                let reads = |at: &usize| self.force.rules.get(*at).is_some_and(|rule| rule.reads.input);
+                let reads = |at: &usize| self.force.rules.get(*at).is_some_and(|rule| rule.reads.arguments());
                 let fails = response.error_forbids().next().is_some()
                     || self.force.places(response.error_permits()).iter().any(|at| !reads(at));
                 let possible = !fails && response.decision() != Some(Decision::Deny);
                 Ok(Outlook { possible, open: self.force.places(response.residual_permits()) })
             }
             (_, _) => {
-                let answer = case.ask(&tool.ask, None)?;
+                let answer = case.ask(&tool.ask, Given::default())?;
                 Ok(Outlook { possible: matches!(answer, Answer::Permitted(_)), open: Vec::new() })
             }
         }

@@ -1,10 +1,10 @@
 //! Forbids that are tried out before they are enforced: marked `@observe`, they are asked of what was permitted, and what they
 //! would have refused is told. Nothing here refuses, hides or chooses anything.
 
-use cedar_policy::RestrictedExpression;
-
+use crate::convert::ArgumentFault;
 use crate::decide::Route;
 use crate::facts::{FactFault, Target};
+use crate::given::Given;
 use crate::outcome::CredentialChoice;
 use crate::set::{Answer, Ask, Case, CredentialView, InForce};
 
@@ -19,13 +19,13 @@ impl Route<'_> {
     ) -> Vec<usize> {
         let mut found = Vec::new();
         for ask in [&self.server.see, &self.connector.expose] {
-            found.extend(would_refuse(case, ask, None));
+            found.extend(would_refuse(case, ask, Given::default()));
         }
         if let Some(observed) = &self.act.ask.observed {
-            match self.act.input_of(observed, target) {
-                Ok(input) => found.extend(would_refuse(case, &self.act.ask, input)),
-                // Arguments that cannot be read are refused wherever a policy that is enforced has to read them.
-                Err(_) => found.extend(reading(self.force, observed)),
+            match self.act.given_to(observed, target) {
+                Ok(given) => found.extend(would_refuse(case, &self.act.ask, given)),
+                // What cannot be read is refused wherever a policy that is enforced has to read it.
+                Err(fault) => found.extend(reading(self.force, observed, &fault)),
             }
         }
         found.extend(self.observed_of_credentials(case, credential));
@@ -44,12 +44,12 @@ impl Route<'_> {
         let mut found = Vec::new();
         for (id, ask) in shared {
             if id == chosen {
-                found.extend(would_refuse(case, ask, None));
+                found.extend(would_refuse(case, ask, Given::default()));
                 break;
             }
             // One that was refused anyway stays refused; but where a policy fails, no further one is tried.
             if let Some(observed) = &ask.observed
-                && let Ok(Answer::Failed(rules)) = case.ask(observed, None)
+                && let Ok(Answer::Failed(rules)) = case.ask(observed, Given::default())
             {
                 found.extend(rules);
             }
@@ -59,9 +59,9 @@ impl Route<'_> {
 }
 
 /// The observed forbids that refuse what was asked.
-pub(crate) fn would_refuse(case: &Case<'_>, ask: &Ask, input: Option<RestrictedExpression>) -> Vec<usize> {
+pub(crate) fn would_refuse(case: &Case<'_>, ask: &Ask, given: Given) -> Vec<usize> {
     let Some(observed) = &ask.observed else { return Vec::new() };
-    match case.ask(observed, input) {
+    match case.ask(observed, given) {
         Ok(Answer::Forbidden(rules) | Answer::Failed(rules)) => rules,
         // Forbids alone: nothing permits here, and that is no refusal.
         Ok(Answer::NoPermit | Answer::Permitted(_)) => Vec::new(),
@@ -75,8 +75,7 @@ fn not_known(observed: &Ask, fault: &FactFault) -> Vec<usize> {
     observed.slice.rules.clone()
 }
 
-/// The observed forbids that read the arguments.
-pub(crate) fn reading(force: &InForce, observed: &Ask) -> Vec<usize> {
-    let reads = |at: &usize| force.rules.get(*at).is_some_and(|rule| rule.reads.input);
-    observed.slice.rules.iter().copied().filter(reads).collect()
+/// The observed forbids that read what cannot be read.
+pub(crate) fn reading(force: &InForce, observed: &Ask, fault: &ArgumentFault) -> Vec<usize> {
+    force.reading(&observed.slice, fault)
 }

@@ -226,6 +226,8 @@ pub enum DenialKind {
     DenyAll,
     /// The arguments are not what the tool declares, and a policy needs to read them.
     Arguments,
+    /// A policy needs to know something of the arguments that cannot be told.
+    UnknownFact,
     /// It would be permitted, but an administrator has stopped it.
     Halted,
 }
@@ -240,6 +242,7 @@ impl DenialKind {
             Self::Error => "evaluation-error",
             Self::DenyAll => "deny-all",
             Self::Arguments => "arguments",
+            Self::UnknownFact => "unknown-fact",
             Self::Halted => "halted",
         }
     }
@@ -339,6 +342,12 @@ impl ForPerson for Denial {
             DenialKind::Arguments => {
                 Advice::new("arguments-refused", happened, outside, "Let the assistant correct the call.")
             }
+            DenialKind::UnknownFact => Advice::new(
+                "fact-unknown",
+                happened,
+                outside,
+                "Let the assistant write the call another way.",
+            ),
         }
     }
 }

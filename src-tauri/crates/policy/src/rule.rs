@@ -1,5 +1,6 @@
 //! The policies of a checked set, one by one, and the names under which they appear in permits and records.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use cedar_policy::{Effect, Policy as CedarPolicy, pst};
@@ -7,6 +8,7 @@ use model::Digest;
 use org_protocol::PolicyReference;
 use serde::{Deserialize, Serialize};
 
+use crate::convert::ArgumentFault;
 use crate::lint::Reads;
 
 /// The longest id, in bytes.
@@ -108,11 +110,29 @@ pub(crate) struct Rule {
     pub(crate) body: pst::Template,
     /// What of `context` it reads.
     pub(crate) reads: Reads,
+    /// The names of the facts that it reads.
+    pub(crate) facts: BTreeSet<String>,
 }
 
 impl Rule {
     pub(crate) fn permits(&self) -> bool {
         self.policy.effect() == Effect::Permit
+    }
+
+    /// Whether it reads what cannot be read.
+    pub(crate) fn rests_on(&self, fault: &ArgumentFault) -> bool {
+        match fault {
+            ArgumentFault::UnknownFacts(unknown) => unknown.iter().any(|one| self.facts.contains(&one.fact)),
+            ArgumentFault::NotJson
+            | ArgumentFault::NotAnObject
+            | ArgumentFault::DuplicateKey
+            | ArgumentFault::Undeclared(_)
+            | ArgumentFault::Missing(_)
+            | ArgumentFault::WrongType { .. }
+            | ArgumentFault::OutOfRange { .. }
+            | ArgumentFault::LeadsElsewhere
+            | ArgumentFault::NotAChoice(_) => self.reads.arguments(),
+        }
     }
 }
 

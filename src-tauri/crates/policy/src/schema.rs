@@ -20,7 +20,8 @@ use org_protocol::{ClaimTypes, PinnedTools};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use self::assembly::{Place, Schemas, generator};
+use self::assembly::{Act, Place, Schemas, generator};
+use crate::declared::{DeclaredFacts, Facts};
 use crate::naming::Names;
 use crate::scope::{GET_PROMPT, READ_RESOURCE};
 use crate::shape::{Members, Opaque, arguments_of};
@@ -63,6 +64,17 @@ pub(crate) struct ActType {
     pub(crate) action: EntityUid,
     /// What is known of the act: a tool's arguments; why not, for an opaque tool.
     pub(crate) arguments: Result<Arguments, Opaque>,
+    /// What is computed of them.
+    pub(crate) facts: Option<FactsType>,
+}
+
+/// `context.facts` of a tool that has any declared.
+#[derive(Debug)]
+pub(crate) struct FactsType {
+    pub(crate) members: Members,
+    /// What stands for them while the arguments are not known yet.
+    pub(crate) unknown: EntityUid,
+    pub(crate) facts: Facts,
 }
 
 /// `context.input` of an act that is not opaque.
@@ -76,11 +88,16 @@ pub(crate) struct Arguments {
 }
 
 impl Vocabulary {
-    /// Generates the schema of the pinned tools, and of users with these claims. A pinned entry without a name that MCP allows is no tool.
+    /// Generates the schema of the pinned tools with their facts, and of users with these claims. A pinned entry without a name that
+    /// MCP allows is no tool.
     ///
     /// # Errors
     /// [`SchemaFault`], if Cedar refuses what was generated.
-    pub fn of(pinned: &BTreeMap<ConnectorId, PinnedTools>, claims: &ClaimTypes) -> Result<Self, SchemaFault> {
+    pub(crate) fn of(
+        pinned: &BTreeMap<ConnectorId, PinnedTools>,
+        claims: &ClaimTypes,
+        mut declared: DeclaredFacts,
+    ) -> Result<Self, SchemaFault> {
         let mut schemas = Schemas::of_base(claims)?;
         let resource = schemas.fixed(READ_RESOURCE, "Resource", URI)?;
         let prompt = schemas.fixed(GET_PROMPT, "Prompt", NAME)?;
@@ -91,10 +108,14 @@ impl Vocabulary {
             let generator = generator(&namespace)?;
             let mut idents = Names::default();
             let mut types = BTreeMap::new();
-            for (tool, arguments) in definitions(pinned) {
+            let mut facts = declared.remove(connector).unwrap_or_default();
+            for (tool, members) in definitions(pinned) {
                 let (ident, name) = (idents.fresh(tool.as_str()), action_name(connector, &tool));
-                let place = Place { namespace: &namespace, ident: &ident };
-                types.insert(tool, schemas.act(&generator, place, &name, Some(CALL_TOOL), arguments)?);
+                let of_facts = idents.fresh(&format!("{tool}_facts"));
+                let place = |ident| Place { namespace: &namespace, ident };
+                let facts = facts.remove(&tool).map(|facts| (place(of_facts.as_str()), facts));
+                let act = Act { name: &name, group: Some(CALL_TOOL), members, facts };
+                types.insert(tool, schemas.act(&generator, place(ident.as_str()), act)?);
             }
             tools.insert(connector.clone(), types);
         }
@@ -183,7 +204,7 @@ fn fault(of: &str, why: &dyn std::fmt::Display) -> SchemaFault {
 }
 
 /// The pinned tools by name; a name that occurs twice has no definition that could be trusted.
-fn definitions(pinned: &PinnedTools) -> BTreeMap<ToolName, Result<Members, Opaque>> {
+pub(crate) fn definitions(pinned: &PinnedTools) -> BTreeMap<ToolName, Result<Members, Opaque>> {
     let mut found = BTreeMap::new();
     for raw in &pinned.0 {
         let Ok(tool) = serde_json::from_str::<BTreeMap<String, &RawValue>>(raw.get()) else { continue };

@@ -1,16 +1,15 @@
 //! A policy set that is in force, laid out for the questions that will be asked of it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use cedar_policy::{
-    Authorizer, Context, Decision, EntityUid, PolicyId, PolicySet, Request, RestrictedExpression,
-};
+use cedar_policy::{Authorizer, Context, Decision, EntityUid, PolicyId, PolicySet, Request};
 use model::{AccountName, Advice, ConnectorId, CredentialId, Digest, ServerId, Subject, ToolName};
 use org_protocol::Halts;
 
-use crate::convert::{ArgumentFault, input};
+use crate::convert::ArgumentFault;
 use crate::facts::{Circumstance, FactFault, Kinds, Target, context};
+use crate::given::Given;
 use crate::lint::Reads;
 use crate::rule::{PolicyVersion, Rule, RuleId};
 use crate::schema::{ActType, Arguments, SchemaFault, Vocabulary, action};
@@ -182,23 +181,6 @@ impl ActView {
     pub(crate) fn arguments(&self) -> Option<&Arguments> {
         self.kind.arguments.as_ref().ok()
     }
-
-    /// `context.input`, if any policy that reaches the act reads it; else what is asked for is none of policy's business.
-    pub(crate) fn input(&self, target: &Target<'_>) -> Result<Option<RestrictedExpression>, ArgumentFault> {
-        self.input_of(&self.ask, target)
-    }
-
-    /// The same, if any policy that the question is put to reads it.
-    pub(crate) fn input_of(
-        &self,
-        ask: &Ask,
-        target: &Target<'_>,
-    ) -> Result<Option<RestrictedExpression>, ArgumentFault> {
-        match self.arguments() {
-            Some(declared) if ask.slice.reads.input => input(target, declared).map(Some),
-            Some(_) | None => Ok(None),
-        }
-    }
 }
 
 /// A question without its user and circumstances.
@@ -226,6 +208,8 @@ impl Ask {
 pub(crate) struct Slice {
     pub(crate) rules: Vec<usize>,
     pub(crate) reads: Reads,
+    /// The names of the facts that they read.
+    pub(crate) facts: BTreeSet<String>,
     pub(crate) policies: PolicySet,
     /// The same policies, laid out for partial evaluation, if they read the arguments.
     pub(crate) listing: Option<PolicySet>,
@@ -245,6 +229,12 @@ pub(crate) enum Answer {
 }
 
 impl InForce {
+    /// The policies of a slice that read what cannot be read.
+    pub(crate) fn reading(&self, slice: &Slice, fault: &ArgumentFault) -> Vec<usize> {
+        let reads = |at: &usize| self.rules.get(*at).is_some_and(|rule| rule.rests_on(fault));
+        slice.rules.iter().copied().filter(reads).collect()
+    }
+
     pub(crate) fn rule_ids(&self, places: &[usize]) -> Vec<RuleId> {
         places.iter().filter_map(|at| self.rules.get(*at)).map(|rule| rule.id.clone()).collect()
     }
@@ -288,12 +278,8 @@ impl<'a> Case<'a> {
         self.user.enter(self.scene)
     }
 
-    pub(crate) fn context(
-        &self,
-        reads: Reads,
-        input: Option<RestrictedExpression>,
-    ) -> Result<Context, FactFault> {
-        context(reads, &self.server.see.resource, self.circumstance, input)
+    pub(crate) fn context(&self, reads: Reads, given: Given) -> Result<Context, FactFault> {
+        context(reads, &self.server.see.resource, self.circumstance, given)
     }
 
     pub(crate) fn request(&self, ask: &Ask, context: Context) -> Result<Request, FactFault> {
@@ -303,24 +289,19 @@ impl<'a> Case<'a> {
 
     /// Puts one question to the policies of its slice, unless they answered it before and nothing else can have changed
     /// the answer.
-    pub(crate) fn ask(&self, ask: &Ask, input: Option<RestrictedExpression>) -> Result<Answer, FactFault> {
+    pub(crate) fn ask(&self, ask: &Ask, given: Given) -> Result<Answer, FactFault> {
         if ask.slice.rules.is_empty() {
             return Ok(Answer::NoPermit);
         }
         let entered = self.entered()?;
         if ask.is_steady() {
-            return entered.answer(ask.number, || self.put(ask, entered, None));
+            return entered.answer(ask.number, || self.put(ask, entered, Given::default()));
         }
-        self.put(ask, entered, input)
+        self.put(ask, entered, given)
     }
 
-    fn put(
-        &self,
-        ask: &Ask,
-        entered: &Entered,
-        input: Option<RestrictedExpression>,
-    ) -> Result<Answer, FactFault> {
-        let request = self.request(ask, self.context(ask.slice.reads, input)?)?;
+    fn put(&self, ask: &Ask, entered: &Entered, given: Given) -> Result<Answer, FactFault> {
+        let request = self.request(ask, self.context(ask.slice.reads, given)?)?;
         let response = self.force.authorizer.is_authorized(&request, &ask.slice.policies, &entered.entities);
         let failed = self.force.places(response.diagnostics().errors().map(|error| match error {
             cedar_policy::AuthorizationError::PolicyEvaluationError(error) => error.policy_id(),

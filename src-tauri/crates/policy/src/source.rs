@@ -112,6 +112,7 @@ impl Source<'_> {
             observed,
             policy: named,
             reads: Reads::of(&body),
+            facts: Reads::facts_of(&body),
             body,
             id,
         })

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use model::{ConnectorId, ServerId, ToolName};
 
-use crate::rule::RuleId;
+use crate::rule::{Rule, RuleId};
 use crate::set::{Policy, State};
 
 impl Policy {
@@ -16,8 +16,8 @@ impl Policy {
         groups.map(|named| named.id().unescaped().to_owned()).collect()
     }
 
-    /// Each tool that the virtual server offers, with the policies that judge its arguments, as Cedar text. What is only observed
-    /// judges nothing.
+    /// Each tool that the virtual server offers, with the policies that judge its arguments, as Cedar text, and how the facts
+    /// that they read are computed. What is only observed judges nothing.
     pub fn conditions(
         &self,
         server: &ServerId,
@@ -28,8 +28,12 @@ impl Policy {
         for (connector, view) in connectors.unwrap_or_default() {
             for (tool, act) in &view.tools {
                 let rules = act.ask.slice.rules.iter().filter_map(|at| force.rules.get(*at));
-                let judging = rules.filter(|rule| rule.reads.input);
-                let texts = judging.map(|rule| (rule.id.clone(), rule.body.to_string()));
+                let judging = rules.filter(|rule| rule.reads.arguments());
+                let facts =
+                    |rule: &Rule| act.kind.facts.as_ref().map(|facts| facts.facts.described(&rule.facts));
+                let texts = judging.map(|rule| {
+                    (rule.id.clone(), format!("{}{}", rule.body, facts(rule).unwrap_or_default()))
+                });
                 found.insert((connector.clone(), tool.clone()), texts.collect());
             }
         }

@@ -109,6 +109,7 @@ pub(crate) fn mail() -> AccountId {
 pub(crate) fn spec(url: &Url, client_id: Option<&str>, scopes: &[&str]) -> ConnectorSpec {
     ConnectorSpec {
         in_grace: None,
+        facts: BTreeMap::new(),
         title: "Mail".to_owned(),
         url: Some(url.clone()),
         command: vec![],

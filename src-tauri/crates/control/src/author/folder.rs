@@ -14,7 +14,8 @@ use policy::Policy;
 use serde::de::DeserializeOwned;
 
 use super::cases::{CaseFault, CaseFile, is_case_file};
-use super::compile::compile;
+use super::compile::{author_fault, compile};
+use super::flagged::{FlaggedTool, flagged_tools};
 use super::floating::{FloatingFault, floating};
 use super::hearsay::{DeviceClaim, device_claims};
 use super::later::{Warning, warnings};
@@ -150,6 +151,8 @@ pub struct Examined {
     pub warnings: Vec<Warning>,
     /// What of the policies about shared accounts rests on the word of a device.
     pub device_claims: Vec<DeviceClaim>,
+    /// Pinned tools whose definitions look as if they were made to deceive.
+    pub flagged_tools: Vec<FlaggedTool>,
 }
 
 /// Reads the folder and checks everything that can be checked before signing: policies too, by the organisation's own tests.
@@ -164,6 +167,7 @@ pub fn examine(folder: &Path) -> Result<Examined, Vec<AuthorFault>> {
         cases,
         warnings: warnings(folder, &content),
         device_claims: device_claims(&content),
+        flagged_tools: flagged_tools(&content),
         content,
     })
 }
@@ -219,14 +223,7 @@ fn check_at(folder: &Path, now: Timestamp) -> Result<(Content, Policy), Vec<Auth
         vec![AuthorFault { file: content_file(&fault), line: None, kind: AuthorFaultKind::Content(fault) }]
     })?;
     let compiled = compile(&content).map_err(|policy_faults| {
-        faults.extend(policy_faults.into_iter().map(|fault| AuthorFault {
-            line: usize::try_from(fault.line).ok(),
-            kind: AuthorFaultKind::Policy {
-                id: fault.policy.unwrap_or_default(),
-                reason: fault.kind.to_string(),
-            },
-            file: PathBuf::from(fault.file),
-        }));
+        faults.extend(policy_faults.into_iter().map(|fault| author_fault(folder, fault)));
     });
     match compiled {
         Ok(policy) if faults.is_empty() => Ok((content, policy)),

@@ -65,7 +65,7 @@ fn warning(folder: &Path, found: &LaterUse) -> Option<Warning> {
 }
 
 /// The line on which the last of the keys stands, each of which is within the one before.
-fn line_of_key(text: &str, keys: &[String]) -> Option<usize> {
+pub(super) fn line_of_key(text: &str, keys: &[String]) -> Option<usize> {
     let table = DeTable::parse(text).ok()?;
     let (first, rest) = keys.split_first()?;
     let (key, value) = table.get_ref().get_key_value(first.as_str())?;

@@ -15,8 +15,8 @@ use crate::schema::Vocabulary;
 fn vocabulary(schema: &Value) -> Vocabulary {
     let tool = json!({"name": "t", "inputSchema": schema}).to_string();
     let tools = PinnedTools(vec![RawValue::from_string(tool).expect("JSON")]);
-    Vocabulary::of(&BTreeMap::from([("c".parse::<ConnectorId>().expect("an id"), tools)]), &BTreeMap::new())
-        .expect("a schema")
+    let tools = BTreeMap::from([("c".parse::<ConnectorId>().expect("an id"), tools)]);
+    Vocabulary::of(&tools, &BTreeMap::new(), BTreeMap::new()).expect("a schema")
 }
 
 /// Converts, and has Cedar check the result against the very schema that policies are checked against.

@@ -8,7 +8,8 @@ use mcp_tools_sdk::description::ToolDescription;
 use org_protocol::{ClaimType, ClaimTypes};
 use serde_json::{Map, Value, json};
 
-use super::{ActType, Arguments, CALL_TOOL, SchemaFault, action, entity, fault, kind};
+use super::{ActType, Arguments, CALL_TOOL, FactsType, SchemaFault, action, entity, fault, kind};
+use crate::declared::Facts;
 use crate::naming::{decoded, encoded};
 use crate::shape::{Member, Members, Opaque, Shape};
 
@@ -39,6 +40,22 @@ pub(super) struct Schemas {
 pub(super) struct Place<'a> {
     pub(super) namespace: &'a str,
     pub(super) ident: &'a str,
+}
+
+/// One act to be described.
+pub(super) struct Act<'a> {
+    pub(super) name: &'a str,
+    pub(super) group: Option<&'a str>,
+    pub(super) members: Result<Members, Opaque>,
+    /// What is computed of its arguments, and where the types of that are.
+    pub(super) facts: Option<(Place<'a>, Facts)>,
+}
+
+/// What the context of an act has beside the circumstances, as types of Cedar's.
+#[derive(Default)]
+struct Beside {
+    input: Option<Value>,
+    facts: Option<Value>,
 }
 
 impl Place<'_> {
@@ -73,28 +90,22 @@ impl Schemas {
         member: &str,
     ) -> Result<Arc<ActType>, SchemaFault> {
         let members = Members::from([(member.to_owned(), Member { shape: Shape::Text, optional: false })]);
-        self.act(&generator(FIXED)?, Place { namespace: FIXED, ident }, action, None, Ok(members))
+        let act = Act { name: action, group: None, members: Ok(members), facts: None };
+        self.act(&generator(FIXED)?, Place { namespace: FIXED, ident }, act)
     }
 
-    /// Adds an act below `group`.
+    /// Adds an act.
     pub(super) fn act(
         &mut self,
         generator: &SchemaGenerator,
         place: Place<'_>,
-        name: &str,
-        group: Option<&str>,
-        members: Result<Members, Opaque>,
+        Act { name, group, members, facts }: Act<'_>,
     ) -> Result<Arc<ActType>, SchemaFault> {
-        let (mut input, mut unknown) = (None, None);
+        let (mut known, mut unknown) = (Beside::default(), Beside::default());
         let arguments = match members {
             Err(why) => Err(why),
             Ok(members) => {
-                let generated = generate(generator.clone(), place.ident, &members)?;
-                merge(&mut self.authoring, generated.clone());
-                merge(&mut self.listing, generated);
-                declare_unknown(&mut self.listing, place);
-                input = Some(json!({"type": "EntityOrCommon", "name": place.input()}));
-                unknown = Some(json!({"type": "Entity", "name": place.unknown()}));
+                (known.input, unknown.input) = self.types(generator, place, &members)?;
                 Ok(Arguments {
                     members,
                     unread: kind(&format!("{}::Unknown", place.namespace))?,
@@ -102,14 +113,39 @@ impl Schemas {
                 })
             }
         };
-        declare_action(&mut self.authoring, name, group, input);
+        let facts = match facts {
+            None => None,
+            Some((place, facts)) => {
+                let members = facts.members();
+                (known.facts, unknown.facts) = self.types(generator, place, &members)?;
+                Some(FactsType { members, unknown: entity(&place.unknown(), "unknown")?, facts })
+            }
+        };
+        declare_action(&mut self.authoring, name, group, known);
         declare_action(&mut self.listing, name, group, unknown);
-        Ok(Arc::new(ActType { action: action(name)?, arguments }))
+        Ok(Arc::new(ActType { action: action(name)?, arguments, facts }))
+    }
+
+    /// Adds the types of a record, which is what is known, and of the entity that stands for it while it is not.
+    fn types(
+        &mut self,
+        generator: &SchemaGenerator,
+        place: Place<'_>,
+        members: &Members,
+    ) -> Result<(Option<Value>, Option<Value>), SchemaFault> {
+        let generated = generate(generator.clone(), place.ident, members)?;
+        merge(&mut self.authoring, generated.clone());
+        merge(&mut self.listing, generated);
+        declare_unknown(&mut self.listing, place);
+        Ok((
+            Some(json!({"type": "EntityOrCommon", "name": place.input()})),
+            Some(json!({"type": "Entity", "name": place.unknown()})),
+        ))
     }
 
     /// Adds the group of tools; with no tools in it, it stands for those to come.
     pub(super) fn declare_group(&mut self, is_empty: bool) {
-        let declaration = if is_empty { applies_to(None) } else { json!({}) };
+        let declaration = if is_empty { applies_to(Beside::default()) } else { json!({}) };
         declare(&mut self.authoring, "", "actions", CALL_TOOL, declaration.clone());
         declare(&mut self.listing, "", "actions", CALL_TOOL, declaration);
     }
@@ -230,15 +266,15 @@ fn declare_unknown(schema: &mut Map<String, Value>, place: Place<'_>) {
     declare(schema, place.namespace, "entityTypes", &format!("{}Arguments", place.ident), shape);
 }
 
-fn declare_action(schema: &mut Map<String, Value>, name: &str, group: Option<&str>, input: Option<Value>) {
-    let mut declaration = applies_to(input);
+fn declare_action(schema: &mut Map<String, Value>, name: &str, group: Option<&str>, beside: Beside) {
+    let mut declaration = applies_to(beside);
     if let Some(group) = group {
         declaration["memberOf"] = json!([{"id": group}]);
     }
     declare(schema, "", "actions", name, declaration);
 }
 
-fn applies_to(input: Option<Value>) -> Value {
+fn applies_to(Beside { input, facts }: Beside) -> Value {
     let mut attributes = json!({
         "server": {"type": "EntityOrCommon", "name": "Server"},
         "now": {"type": "EntityOrCommon", "name": "datetime"},
@@ -248,8 +284,10 @@ fn applies_to(input: Option<Value>) -> Value {
         }},
         "device": {"type": "EntityOrCommon", "name": "String", "required": false},
     });
-    if let Some(input) = input {
-        attributes["input"] = input;
+    for (name, kind) in [("input", input), ("facts", facts)] {
+        if let Some(kind) = kind {
+            attributes[name] = kind;
+        }
     }
     json!({"appliesTo": {
         "principalTypes": ["User"],

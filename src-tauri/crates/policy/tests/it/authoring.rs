@@ -127,7 +127,7 @@ fn slips_that_cedar_takes_are_refused() {
         ),
         (
             r#"permit (principal, action == Action::"mail/search", resource) when { context.input == context.input };"#,
-            "2: context and context.input can only be read member by member",
+            "2: context, context.input and context.facts can only be read member by member",
         ),
         (
             "permit (principal in Group::\"a\u{202e}b\", action, resource);",

@@ -16,6 +16,18 @@ pub(crate) struct Desk {
     pub(crate) tools: BTreeMap<ConnectorId, PinnedTools>,
 }
 
+/// What is computed of arguments, by connector.
+const FACTS: [(&str, &str); 3] = [
+    ("files", r#"{"write_file": {"file": {"path": "path"}}}"#),
+    (
+        "mail",
+        r#"{"search": {"link": {"url": "query"}, "early": {"matches": "query", "pattern": "^a"},
+                       "labelled": {"count": "labels"}},
+            "send": {"to": {"email": "to"}, "many": {"count": "to"}, "length": {"length": "body"}}}"#,
+    ),
+    ("warehouse", r#"{"execute_sql": {"query": {"sql": "sql", "dialect": "postgresql"}}}"#),
+];
+
 pub(crate) fn desk() -> Desk {
     let connectors = BTreeMap::from([
         (id("files"), connector(CredentialSpec::None)),
@@ -88,6 +100,17 @@ pub(crate) fn desk() -> Desk {
 }
 
 impl Desk {
+    /// With facts of the arguments of every tool that is there.
+    pub(crate) fn with_facts(mut self) -> Self {
+        for (connector, facts) in
+            FACTS.into_iter().filter(|(connector, _)| self.tools.contains_key(*connector))
+        {
+            let spec = self.connectors.get_mut(&id(connector)).expect("a connector");
+            spec.facts = serde_json::from_str(facts).expect("facts");
+        }
+        self
+    }
+
     pub(crate) fn compile(&self, policies: &str) -> Result<Policy, Vec<PolicyFault>> {
         self.compile_files(&[("policies/desk.cedar", policies)])
     }
@@ -127,6 +150,7 @@ fn cred(text: &str) -> model::CredentialId {
 pub(crate) fn connector(credential: CredentialSpec) -> ConnectorSpec {
     ConnectorSpec {
         in_grace: None,
+        facts: BTreeMap::new(),
         title: "A connector".to_owned(),
         url: None,
         command: vec!["program".to_owned()],

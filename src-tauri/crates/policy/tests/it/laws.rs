@@ -46,13 +46,18 @@ fn known() -> impl Strategy<Value = String> {
     .prop_map(str::to_owned)
 }
 
-/// Conditions on the arguments of `mail/search`, one of which fails for a limit of two and more.
+/// Conditions on the arguments of `mail/search`, two of which fail for a limit or labels of two and more, and one of which asks for
+/// what cannot be told of most.
 fn unknown() -> impl Strategy<Value = String> {
     prop::sample::select(vec![
         "(context.input has limit && context.input.limit <= 3)",
         "(context.input has limit && context.input.limit * 4611686018427387904 > 0)",
         r#"(context.input.query like "a*")"#,
         r#"(context.input has labels && context.input.labels.contains("inbox"))"#,
+        "(context.facts.early)",
+        "(context.facts has labelled && context.facts.labelled > 1)",
+        "(context.facts has labelled && context.facts.labelled * 9223372036854775807 > 0)",
+        r#"(context.facts.link.host == "a.example")"#,
     ])
     .prop_map(str::to_owned)
 }
@@ -159,7 +164,7 @@ fn named(rules: &[String]) -> Vec<String> {
 fn small() -> Desk {
     let mut small = desk();
     small.tools.remove(&id("files"));
-    small
+    small.with_facts()
 }
 
 /// Compiles; `None` where a random policy can be seen to never apply.
@@ -179,15 +184,17 @@ fn compile(policies: &[String]) -> Option<Policy> {
 fn arguments() -> impl Strategy<Value = Value> {
     let limit = prop::option::of(0..6_i64);
     let labels = prop::option::of(prop::sample::subsequence(vec!["inbox", "sent"], 0..=2));
-    (limit, prop::sample::select(vec!["abc", "b"]), labels).prop_map(|(limit, query, labels)| {
-        let mut arguments = json!({ "query": query });
-        for (name, value) in [("limit", limit.map(Value::from)), ("labels", labels.map(Value::from))] {
-            if let Some(value) = value {
-                arguments[name] = value;
+    (limit, prop::sample::select(vec!["abc", "b", "https://A.example/"]), labels).prop_map(
+        |(limit, query, labels)| {
+            let mut arguments = json!({ "query": query });
+            for (name, value) in [("limit", limit.map(Value::from)), ("labels", labels.map(Value::from))] {
+                if let Some(value) = value {
+                    arguments[name] = value;
+                }
             }
-        }
-        arguments
-    })
+            arguments
+        },
+    )
 }
 
 fn subject() -> impl Strategy<Value = Subject> {
@@ -238,6 +245,18 @@ fn oracle(policies: &[String], subject: &Subject, server: &str, what: &str, argu
             (connector.to_string(), "get_prompt".to_owned(), json!({"name": name}))
         }
     });
+    // What a policy asks for and nobody can tell refuses, whatever the others say.
+    let link = arguments["query"].as_str().expect("a text").starts_with("https:");
+    if what == "mail/search" && !link && policies.iter().any(|policy| policy.contains("context.facts.link")) {
+        return false;
+    }
+    let mut facts = json!({"early": arguments["query"] == "abc"});
+    if link {
+        facts["link"] = json!({"host": "a.example"});
+    }
+    if let Some(labels) = arguments["labels"].as_array() {
+        facts["labelled"] = json!(labels.len());
+    }
     let set: PolicySet = policies.join("\n").parse().expect("Cedar");
     let (server, connector_id) =
         (uid(&format!("Server::\"{server}\"")), uid(&format!("Connector::\"{connector}\"")));
@@ -268,6 +287,7 @@ fn oracle(policies: &[String], subject: &Subject, server: &str, what: &str, argu
             "now": {"__extn": {"fn": "datetime", "arg": "2026-11-23T14:20:20.000Z"}},
             "client": {"id": "client-1", "name": "Assistant"},
             "input": input,
+            "facts": facts,
         });
         let context = Context::from_json_value(context, None).expect("a context");
         let request =
@@ -361,7 +381,7 @@ proptest! {
                 if let (true, Some((connector, _))) = (is_listed, tool.split_once(" resource ")) {
                     prop_assert!(viewer.shows_templates(&id(connector)), "{}\n{}", tool, policies.join("\n"));
                 }
-                let reads = tool == "mail/search" && policies.iter().any(|policy| policy.contains("context.input"));
+                let reads = tool == "mail/search" && policies.iter().any(|policy| policy.contains("context.input") || policy.contains("context.facts"));
                 for arguments in &calls {
                     let decided = decide(&policy, &subject, &format!("{server} {tool}"), &arguments.to_string());
                     if !is_listed {

@@ -6,6 +6,7 @@ mod desk;
 mod authoring;
 mod beside_tools;
 mod explaining;
+mod facts;
 mod halting;
 mod laws;
 mod listing;

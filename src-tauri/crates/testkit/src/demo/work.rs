@@ -111,8 +111,9 @@ impl Work<'_> {
     }
 
     pub(crate) async fn is_kept_from_finance(&self) -> Result<(), PeerFault> {
-        let answer = self.sql("select * from finance.salaries").await?.to_string();
-        expect(answer.contains("permission denied"), "warehouse", || answer)
+        let answer = self.sql("select * from finance.salaries").await?;
+        let by_policy = answer.to_string().contains("schemas-of-the-warehouse");
+        expect(is_refused(&answer) && by_policy, "policy", || answer.to_string())
     }
 
     pub(crate) async fn changes_nothing(&self) -> Result<(), PeerFault> {
