@@ -40,18 +40,20 @@ impl AuditEvent {
                 ("detail", "what was found, for people"),
             ],
             Self::JournalFilling => &[
-                ("percent", "how much of the quota is used"),
-                ("bytes", "how much the journal takes"),
-                ("quota", "how much it may take"),
+                ("percent", "how much of the quota is taken, in whole percent"),
+                ("bytes", "what the journal takes"),
+                ("quota", "what it may take, in bytes"),
             ],
             Self::JournalPruned => &[
                 ("segments", "how many were removed"),
-                ("bytes", "how much that has freed"),
-                ("to", "the last records that are gone, by epoch and number"),
+                ("bytes", "how much room that made"),
+                ("to", "the last record that was removed of each epoch: epoch/number"),
             ],
-            Self::RecordSetAside => {
-                &[("epoch", "of the record"), ("seq", "its number"), ("reason", "why it is refused")]
-            }
+            Self::RecordSetAside => &[
+                ("epoch", "the record's epoch"),
+                ("seq", "its number"),
+                ("reason", "why the organisation refuses it"),
+            ],
             Self::SignedIn => &[("device", "the device, where the control plane writes it")],
             Self::SignInFailed => &[
                 ("code", "why, as a stable code"),

@@ -186,7 +186,7 @@ async fn a_server_that_asks_to_wait_is_left_alone_for_as_long() {
 async fn write(journal: &Journal, count: usize) {
     let mut head = journal.watch();
     for number in 0..count {
-        let event = EventRecord::new(AuditEvent::RequestRefused).with("number", number.to_string());
+        let event = EventRecord::new(AuditEvent::RequestRefused).with("path", number.to_string());
         loop {
             match journal.note(&event) {
                 Ok(()) => break,
