@@ -30,6 +30,6 @@ pub use person::{
     PersonFault, SignInOutcome, SignInPurpose, SignInRequest, UserCode,
 };
 pub use place::is_on_this_machine;
-pub use text::is_deceiving;
+pub use text::{is_deceiving, is_hidden, visible};
 pub use time::{Timestamp, TimestampFault};
 pub use trace::{TraceFault, TraceParent};

@@ -7,6 +7,7 @@ mod arguments;
 mod body;
 mod chain;
 mod effect;
+mod event_facts;
 mod line;
 
 use std::borrow::Cow;
@@ -23,6 +24,7 @@ pub use body::{
 };
 pub use chain::{ChainFault, ChainReport, ChainWalk, Finding, FindingKind, Head, Known, verify_chain};
 pub use effect::{Effect, EffectMethod, EffectTarget, RecordedUri, bare_uri};
+pub use event_facts::Fact;
 pub use line::{seal, sealed_digest, to_one_line};
 
 /// The format version of the lines that this program writes and reads.

@@ -230,7 +230,7 @@ async fn a_closed_journal_refuses() {
 async fn a_record_that_is_too_long_is_refused_alone() {
     let home = Home::new();
     let (journal, _) = home.open();
-    let huge = EventRecord::new(AuditEvent::Start).with("x", "y".repeat(300 * 1024));
+    let huge = EventRecord::new(AuditEvent::Start).with("version", "y".repeat(300 * 1024));
     let (refused, accepted) = tokio::join!(journal.event(huge), journal.intent(intent()));
     assert!(matches!(refused, Err(JournalFault::Record(_))));
     accepted.unwrap();

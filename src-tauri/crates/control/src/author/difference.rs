@@ -8,6 +8,7 @@ use std::fmt;
 use org_protocol::{Content, PinnedTools, accounts_in_use};
 use serde::Serialize;
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::pin::tool_name;
 
@@ -20,7 +21,8 @@ pub struct Difference {
     pub name: String,
     /// What became of it.
     pub change: Change,
-    /// Its settings that differ, in the order of their keys; only of organisation, connectors and virtual servers that changed.
+    /// Its settings that differ, in the order of their keys; only of organisation, connectors and virtual servers that changed. Of a tool
+    /// the places of its definition.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub settings: Vec<Setting>,
 }
@@ -78,7 +80,12 @@ pub fn differences(before: &Content, after: &Content) -> Vec<Difference> {
     found.extend(specs(Thing::Server, &before.servers, &after.servers));
     found.extend(accounts(before, after));
     found.extend(compared(Thing::Policy, &before.policies, &after.policies));
-    found.extend(compared(Thing::Tool, &tools(&before.tools), &tools(&after.tools)));
+    let (before, after) = (tools(&before.tools), tools(&after.tools));
+    let tools = compared(Thing::Tool, &before, &after).into_iter().map(|tool| {
+        let settings = definition(before.get(&tool.name), after.get(&tool.name));
+        Difference { settings, ..tool }
+    });
+    found.extend(tools);
     found
 }
 
@@ -181,6 +188,23 @@ fn tools<I: fmt::Display>(pinned: &BTreeMap<I, PinnedTools>) -> BTreeMap<String,
         }
     }
     found
+}
+
+/// Where a tool's definition differs, if it has one before and after.
+fn definition(before: Option<&Vec<&str>>, after: Option<&Vec<&str>>) -> Vec<Setting> {
+    let one = |of: Option<&Vec<&str>>| match of.map(Vec::as_slice) {
+        Some([text]) => RawValue::from_string((*text).to_owned()).ok(),
+        Some(_) | None => None,
+    };
+    let (Some(before), Some(after)) = (one(before), one(after)) else { return Vec::new() };
+    mcp::differences(&before, &after)
+        .into_iter()
+        .map(|mcp::Difference { at, before, after }| Setting {
+            key: at,
+            before: before.map(Value::String),
+            after: after.map(Value::String),
+        })
+        .collect()
 }
 
 impl fmt::Display for Difference {
@@ -296,7 +320,10 @@ mod tests {
         };
         let found =
             told(&pinned("[{\"name\":\"send\",\"n\":1.50}]"), &pinned("[{\"name\":\"send\",\"n\":1.5}]"));
-        assert_eq!(found, ["tool mail/send is pinned with another definition"]);
+        assert_eq!(
+            found,
+            ["tool mail/send is pinned with another definition\n    n: \"1.50\" becomes \"1.5\""]
+        );
         let named = content(|org| {
             let path = org.join("org.toml");
             let text = std::fs::read_to_string(&path).expect("reads");

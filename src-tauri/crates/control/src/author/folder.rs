@@ -15,6 +15,7 @@ use serde::de::DeserializeOwned;
 
 use super::cases::{CaseFault, CaseFile, is_case_file};
 use super::compile::{author_fault, compile};
+use super::flagged::{FlaggedTool, flagged_tools};
 use super::floating::{FloatingFault, floating};
 use super::hearsay::{DeviceClaim, device_claims};
 use super::later::{Warning, warnings};
@@ -150,6 +151,8 @@ pub struct Examined {
     pub warnings: Vec<Warning>,
     /// What of the policies about shared accounts rests on the word of a device.
     pub device_claims: Vec<DeviceClaim>,
+    /// Pinned tools whose definitions look as if they were made to deceive.
+    pub flagged_tools: Vec<FlaggedTool>,
 }
 
 /// Reads the folder and checks everything that can be checked before signing: policies too, by the organisation's own tests.
@@ -164,6 +167,7 @@ pub fn examine(folder: &Path) -> Result<Examined, Vec<AuthorFault>> {
         cases,
         warnings: warnings(folder, &content),
         device_claims: device_claims(&content),
+        flagged_tools: flagged_tools(&content),
         content,
     })
 }

@@ -119,7 +119,7 @@ fn say_root(envelope: &Envelope, json: bool) -> Result<(), Failure> {
 
 pub(super) fn check(folder: &Path, json: bool) -> Result<(), Failure> {
     let found = author::examine(folder).map_err(|faults| author_failure(&faults))?;
-    let Examined { content, cases, warnings, device_claims } = found;
+    let Examined { content, cases, warnings, device_claims, flagged_tools } = found;
     let notes = content.org.identity_provider.notes();
     let found = json!({
         "connectors": content.connectors.len(),
@@ -129,6 +129,7 @@ pub(super) fn check(folder: &Path, json: bool) -> Result<(), Failure> {
         "notes": notes,
         "warnings": warnings,
         "device_claims": device_claims,
+        "flagged_tools": flagged_tools,
     });
     said(json, &found, || {
         let counts = format!(
@@ -142,6 +143,7 @@ pub(super) fn check(folder: &Path, json: bool) -> Result<(), Failure> {
             .chain(notes.iter().map(|note| format!("Note: {note}")))
             .chain(warnings.iter().map(|warning| format!("Warning: {warning}")))
             .chain(device_claims.iter().map(|claim| format!("Warning: {claim}")))
+            .chain(flagged_tools.iter().map(|tool| format!("Warning: {tool}")))
             .collect::<Vec<_>>()
             .join("\n")
     });

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
 use axum::{Json, Router};
@@ -79,12 +79,12 @@ async fn take(State(splunk): State<Splunk>, headers: HeaderMap, body: String) ->
 async fn acknowledge(
     State(splunk): State<Splunk>,
     headers: HeaderMap,
-    Query(_): Query<Value>,
-    Json(asked): Json<Value>,
+    body: String,
 ) -> (StatusCode, Json<Value>) {
     if channel(&headers).is_none() {
         return (StatusCode::BAD_REQUEST, Json(json!({"text": "Data channel is missing", "code": 10})));
     }
+    let asked: Value = serde_json::from_str(&body).expect("JSON");
     splunk.kept(|kept| {
         kept.asked += 1;
         if kept.asked.is_multiple_of(2) {

@@ -328,7 +328,9 @@ impl EventRecord {
     /// The same with one more fact.
     #[must_use]
     pub fn with(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
-        self.facts.insert(name.into(), value.into());
+        let name = name.into();
+        debug_assert!(self.event.has_fact(&name), "{} has no fact {name}", self.event.as_str());
+        self.facts.insert(name, value.into());
         self
     }
 }

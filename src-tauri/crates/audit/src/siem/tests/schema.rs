@@ -34,15 +34,12 @@ impl Check<'_> {
         for (name, attribute) in attributes {
             let is_of_profile =
                 attribute["profile"].is_null() || self.profiles.contains(&attribute["profile"]);
-            // `host` is a profile of every class that has an actor.
-            let is_required =
-                attribute["requirement"] == "required" && (is_of_profile || attribute["profile"] == "host");
+            let is_required = attribute["requirement"] == "required" && is_of_profile;
             if is_required && !found.contains_key(name) {
                 self.faults.push(format!("{at}.{name} is missing"));
             }
-            if let (Some(profile), true) = (attribute["profile"].as_str(), found.contains_key(name))
-                && !["host", "datetime"].contains(&profile)
-                && !self.profiles.contains(&attribute["profile"])
+            if let (Some(profile), true) =
+                (attribute["profile"].as_str(), found.contains_key(name) && !is_of_profile)
             {
                 self.faults.push(format!("{at}.{name} is of the profile {profile}, which is not declared"));
             }
