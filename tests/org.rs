@@ -2,6 +2,7 @@
 
 mod accounts;
 mod administrators;
+mod approvals;
 mod audit;
 mod by_code;
 mod claims;

@@ -1,5 +1,7 @@
 //! What policy forbids, seen by an assistant and explained to the person.
 
+mod approvals;
+
 use serde_json::json;
 use testkit::bench::Echo;
 use testkit::{Access, Assistant, Step, until};

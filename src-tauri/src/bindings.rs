@@ -30,6 +30,7 @@ pub(crate) fn builder() -> Builder<tauri::Wry> {
             commands::connector_log,
             commands::copy_address,
             commands::copy_text,
+            commands::forget_approval,
             commands::look,
             commands::open_settings,
             commands::pause,

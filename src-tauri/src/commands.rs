@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use controller::view::{self, ActivityView, AdviceView, Count, LogView, PendingView, WindowView};
 use controller::{Act, Answer, PauseFor, PendingId};
-use model::{Advice, Approval, Consent, ForPerson as _};
+use model::{Advice, Approval, ApprovalScope, Consent, ForPerson as _};
 use serde::{Deserialize, Serialize};
 use specta::Type;
 use tauri::{AppHandle, State};
@@ -32,6 +32,8 @@ pub(crate) enum ApprovalReply {
     AllowOnce,
     /// Every call of this tool for the session.
     AllowForSession,
+    /// Every call of this tool until the person takes it back.
+    AllowAlways,
     /// Not at all.
     Deny,
 }
@@ -85,13 +87,24 @@ pub(crate) fn answer_approval(
     core: State<'_, Core>,
     id: String,
     reply: ApprovalReply,
+    seen: u32,
 ) -> Result<(), AdviceView> {
     let approval = match reply {
-        ApprovalReply::AllowOnce => Approval::AllowOnce,
-        ApprovalReply::AllowForSession => Approval::AllowForSession,
+        ApprovalReply::AllowOnce => Approval::Allow(ApprovalScope::Once),
+        ApprovalReply::AllowForSession => Approval::Allow(ApprovalScope::Session),
+        ApprovalReply::AllowAlways => Approval::Allow(ApprovalScope::Always),
         ApprovalReply::Deny => Approval::Deny,
     };
-    answer(&core, id, Answer::Approval(approval))
+    let desk = core.desk().ok_or_else(not_running)?;
+    let seen = usize::try_from(seen).unwrap_or_default();
+    desk.answer_approval(&PendingId::typed(id), approval, seen).map_err(|fault| view::advice(&fault.advice()))
+}
+
+/// Takes back what was allowed for more than one call.
+#[tauri::command]
+#[specta::specta]
+pub(crate) fn forget_approval(app: AppHandle, id: String) {
+    act(&app, Act::ForgetApproval(id));
 }
 
 /// Gives up a sign-in.

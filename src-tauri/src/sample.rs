@@ -9,7 +9,10 @@ use controller::{
     ConnectorStatus, CredentialKind, Engine, Event, Freshness, Link, ListState, Mode, Now, Order,
     Organisation, PendingDesk, PolicyState, Runs, Session, Surface, ToolAccess, VirtualServer,
 };
-use model::{ApprovalRequest, CallId, ConsentRequest, ListeningProcess, Person as _, Subject, Timestamp};
+use model::{
+    ApprovalRequest, ApprovalScope, ApprovalTarget, CallId, ConsentRequest, ListeningProcess, Person as _,
+    Subject, Timestamp,
+};
 use tokio::sync::{mpsc, watch};
 
 use crate::core::Running;
@@ -91,10 +94,18 @@ fn approval() -> Outcome<ApprovalRequest> {
         call: CallId::new(),
         server: "analyst".parse()?,
         connector: "mail".parse()?,
-        tool: "send_message".parse()?,
+        target: ApprovalTarget::Tool("send_message".parse()?),
         arguments: r#"{"to":["finance@acme.example"],"subject":"Quarterly revenue by region","body":"Hello all,\n\nthe numbers for the third quarter are in. EMEA grew by 4.1 %, Americas by 2.7 %.\n\nAda","attachments":[]}"#.to_owned(),
+        earlier: Some(
+            r#"{"to":["board@acme.example"],"subject":"Quarterly revenue by region","body":"Hello all,\n\nthe numbers for the second quarter are in.\n\nAda","attachments":[]}"#
+                .to_owned(),
+        ),
+        client_id: "https://cursor.example/client.json".to_owned(),
         client_name: "Cursor".to_owned(),
+        program: Some("/opt/cursor/cursor".to_owned()),
+        subject: Subject { email: Some("ada@acme.example".to_owned()), ..Subject::local("ada") },
         reason: "Mail that leaves your own mailbox needs a person.".to_owned(),
+        most: ApprovalScope::Always,
         deadline: Duration::from_secs(180),
     })
 }

@@ -23,16 +23,25 @@ async function ask(question: PendingView) {
   return (await screen.findByRole('button', { name: 'Deny' })) as HTMLButtonElement;
 }
 
-const approval = (value: string): PendingView =>
+type Approval = Extract<PendingView['question'], { assistant: string }>;
+
+const approval = (value: string, changes: Partial<Approval> = {}): PendingView =>
   sampleConsent({
     question: {
       kind: 'approval',
       assistant: 'Cursor',
+      program: { name: 'cursor', path: '/opt/cursor/cursor', pid: null },
       server_title: 'Everyday',
       connector_title: 'Mail',
       tool: 'send_message',
+      call_kind: 'tool',
       reason: 'Mail needs a person.',
-      arguments: [{ name: 'body', value }],
+      arguments: [{ name: 'body', value, change: null }],
+      compared: false,
+      for_session: true,
+      always: true,
+      count: 1,
+      ...changes,
     },
   });
 
@@ -101,12 +110,46 @@ describe('an approval', () => {
   it.each([
     ['Allow once', 'allow_once'],
     ['Allow this tool for this session', 'allow_for_session'],
+    ['Always allow this tool', 'allow_always'],
     ['Deny', 'deny'],
   ])('%s answers %s', async (name, reply) => {
     await ask(approval('hello'));
     const button = screen.getByRole('button', { name }) as HTMLButtonElement;
     await waitFor(() => expect(button.disabled).toBe(false), { timeout: 4 * ARMING_TIME });
     await fireEvent.click(button);
-    expect(called).toContainEqual({ command: 'answer_approval', given: { id: 'a1b2c3', reply } });
+    expect(called).toContainEqual({ command: 'answer_approval', given: { id: 'a1b2c3', reply, seen: 1 } });
+  });
+
+  it('offers no more than policy allows', async () => {
+    await ask(approval('hello', { for_session: false, always: false }));
+    expect(screen.getByRole('button', { name: 'Allow once' })).toBeTruthy();
+    expect(screen.queryByRole('button', { name: /session|[Aa]lways/ })).toBeNull();
+  });
+
+  it('says how many calls one answer is for, and is armed anew when there is one more', async () => {
+    const deny = await ask(approval('hello', { count: 2 }));
+    expect(screen.getByText(/waits 2 times/)).toBeTruthy();
+    await waitFor(() => expect(deny.disabled).toBe(false), { timeout: 4 * ARMING_TIME });
+    item = approval('hello', { count: 3 });
+    await emit('state-changed');
+    await screen.findByText(/waits 3 times/);
+    expect((screen.getByRole('button', { name: 'Allow once' }) as HTMLButtonElement).disabled).toBe(true);
+  });
+
+  it('marks what differs from the last call that was allowed', async () => {
+    const changed = { name: 'to', value: 'b@x.test', change: { kind: 'other' as const, before: 'a@x.test' } };
+    const gone = { name: 'cc', value: 'c@x.test', change: { kind: 'gone' as const } };
+    await ask(approval('hello', { compared: true, arguments: [changed, gone] }));
+    expect(screen.getByText('changed')).toBeTruthy();
+    expect(screen.getByText('a@x.test')).toBeTruthy();
+    expect(screen.getByText('not sent this time')).toBeTruthy();
+  });
+
+  it('says which program was let in, and when that is not known', async () => {
+    await ask(approval('hello'));
+    expect(screen.getByText('/opt/cursor/cursor')).toBeTruthy();
+    cleanup();
+    await ask(approval('hello', { program: null }));
+    expect(screen.getByText(/could not be told/)).toBeTruthy();
   });
 });

@@ -10,7 +10,7 @@ export const commands = {
 	/**  The calls that are kept, the newest first. */
 	activity: () => __TAURI_INVOKE<ActivityView[]>("activity"),
 	/**  Allows or denies one call. */
-	answerApproval: (id: string, reply: ApprovalReply) => typedError<null, AdviceView>(__TAURI_INVOKE("answer_approval", { id, reply })),
+	answerApproval: (id: string, reply: ApprovalReply, seen: number) => typedError<null, AdviceView>(__TAURI_INVOKE("answer_approval", { id, reply, seen })),
 	/**  Allows or denies an assistant the use of a virtual server. */
 	answerConsent: (id: string, allow: boolean) => typedError<null, AdviceView>(__TAURI_INVOKE("answer_consent", { id, allow })),
 	/**  Gives up a sign-in. */
@@ -23,6 +23,8 @@ export const commands = {
 	copyAddress: (server: string) => typedError<null, AdviceView>(__TAURI_INVOKE("copy_address", { server })),
 	/**  Copies a text that the window shows. */
 	copyText: (text: string) => __TAURI_INVOKE<void>("copy_text", { text }),
+	/**  Takes back what was allowed for more than one call. */
+	forgetApproval: (id: string) => __TAURI_INVOKE<void>("forget_approval", { id }),
 	/**  Opens the window of a question, or the sign-in again. */
 	look: (id: string) => __TAURI_INVOKE<void>("look", { id }),
 	/**  Opens the person's settings file in whatever edits it. */
@@ -128,6 +130,8 @@ export type ApprovalReply =
 "allow_once" | 
 /**  Every call of this tool for the session. */
 "allow_for_session" | 
+/**  Every call of this tool until the person takes it back. */
+"allow_always" | 
 /**  Not at all. */
 "deny";
 
@@ -135,24 +139,38 @@ export type ApprovalReply =
 export type ApprovalView = {
 	/**  The assistant's name. */
 	assistant: string,
+	/**  The program that was let in as this assistant, if it could be told. */
+	program: ProgramView | null,
 	/**  The virtual server's title. */
 	server_title: string,
 	/**  The connector's title. */
 	connector_title: string,
-	/**  The tool. */
+	/**  The tool, the resource or the prompt. */
 	tool: string,
+	/**  Which of these it is, in a word. */
+	call_kind: string,
 	/**  Why a person is asked. */
 	reason: string,
 	/**  The arguments, as a form. */
 	arguments: ArgumentView[],
+	/**  Whether they were compared with those of an earlier call. */
+	compared: boolean,
+	/**  Whether the person may allow it for the session. */
+	for_session: boolean,
+	/**  Whether the person may allow it for good. */
+	always: boolean,
+	/**  How many identical calls wait for the answer. */
+	count: number,
 };
 
 /**  One argument of a call. */
 export type ArgumentView = {
 	/**  Its path, such as `message.to`. */
 	name: string,
-	/**  Its value, whole. */
+	/**  Its value, whole; what would not be seen in it is written as its number. */
 	value: string,
+	/**  How it differs from the last approved call; nothing where it does not, or there was none. */
+	change: ChangeView | null,
 };
 
 /**  An assistant that was allowed to use a virtual server. */
@@ -186,6 +204,17 @@ export type AuditView = {
 	/**  What is wrong with it. */
 	broken: AdviceView | null,
 };
+
+/**  How an argument differs from the same one of the last approved call. */
+export type ChangeView = 
+/**  It was not there. */
+{ kind: "new" } | 
+/**  It was another. */
+{ kind: "other"; 
+/**  What it was, whole. */
+before: string } | 
+/**  It was there, and is not any more. */
+{ kind: "gone" };
 
 /**  How a connector is. */
 export type ConnectorKind = 
@@ -489,6 +518,24 @@ export type SettingView = {
 	managed_by: string | null,
 };
 
+/**  What a person has allowed for more than one call. */
+export type StandingView = {
+	/**  By this it is taken back. */
+	id: string,
+	/**  The assistant's name. */
+	assistant: string,
+	/**  The virtual server's title. */
+	server_title: string,
+	/**  The connector's title. */
+	connector_title: string,
+	/**  What may be asked of it, with any arguments. */
+	what: string,
+	/**  Whether it is for good; else for the session. */
+	always: boolean,
+	/**  When the person allowed it. */
+	answered: Millis,
+};
+
 /**  The state has changed: look again. */
 export type StateChanged = null;
 
@@ -549,6 +596,8 @@ export type WindowView = {
 	connectors: ConnectorView[],
 	/**  The assistants. */
 	assistants: AssistantView[],
+	/**  What the person has allowed for more than one call. */
+	approvals: StandingView[],
 	/**  The last few calls. */
 	recent: ActivityView[],
 	/**  The audit record. */

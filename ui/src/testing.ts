@@ -64,6 +64,7 @@ export function sampleView(changes: Partial<WindowView> = {}): WindowView {
     servers: [],
     connectors: [],
     assistants: [],
+    approvals: [],
     recent: [],
     audit: { records: 0, receipted: null, whole_at: null, broken: null },
     policy: null,

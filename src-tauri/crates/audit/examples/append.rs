@@ -112,6 +112,7 @@ fn intent(journal: &Journal) -> Result<IntentRecord, Failure> {
         policy: PolicyReference { label: "2026-11-23.1".to_owned(), digest: Digest::of(b"policy") },
         rules: vec!["analysts-read".to_owned()],
         observed: Vec::new(),
+        approval: None,
         credential: "shared:warehouse-analyst".to_owned(),
         arguments: journal.summary(r#"{"sql":"select 1","limit":10}"#, false),
     })

@@ -21,10 +21,10 @@ pub use journal::{Health, Intent, Journal, JournalConfig, Position, Recovery};
 pub use verify::{EpochReport, Report, VerifyFault, verify};
 // The records themselves are part of the contract with the control plane.
 pub use org_protocol::{
-    Argument, ArgumentKind, ArgumentSummary, AuditEvent, AuditRecord, CallContext, DenialRecord, Effect,
-    EffectMethod, EffectTarget, EpochReason, EpochRecord, EventRecord, Finding, FindingKind, GapRecord, Head,
-    HeartbeatRecord, IntentRecord, Outcome, OutcomeRecord, OutcomeStatus, PolicyReference, Receipt,
-    RecordBody, RecordedUri, SignedReceipt, verify_receipt,
+    ApprovalRecord, Argument, ArgumentKind, ArgumentSummary, AuditEvent, AuditRecord, CallContext,
+    DenialRecord, Effect, EffectMethod, EffectTarget, EpochReason, EpochRecord, EventRecord, Finding,
+    FindingKind, GapRecord, Head, HeartbeatRecord, IntentRecord, Outcome, OutcomeRecord, OutcomeStatus,
+    PolicyReference, Receipt, RecordBody, RecordedUri, SignedReceipt, verify_receipt,
 };
 
 #[cfg(test)]

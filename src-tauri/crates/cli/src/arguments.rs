@@ -43,6 +43,12 @@ pub(crate) enum Verb {
         /// Your answer.
         choice: Choice,
     },
+    /// List what you have allowed for more than one call.
+    Approvals {
+        /// Take this one back, by the id that the list shows: you are asked again.
+        #[arg(long, value_name = "ID")]
+        forget: Option<String>,
+    },
     /// Say what policy decides about a call, and which rule.
     Explain {
         /// The virtual server.

@@ -3,6 +3,7 @@
 //! Read [`start`](start::start) first. Everything here is wiring; what is decided is decided in the parts.
 
 mod accounts;
+mod approvals;
 mod bridge;
 mod bridges;
 mod catalog;

@@ -167,6 +167,8 @@ pub enum Order {
     SignInTo(AccountId),
     /// Forget an account at a connector.
     SignOutOf(AccountId),
+    /// Forget what was approved for more than one call, by its id.
+    ForgetApproval(String),
     /// Take back what an assistant was allowed at a virtual server.
     Revoke {
         /// The assistant's client identifier.

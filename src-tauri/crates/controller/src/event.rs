@@ -11,7 +11,7 @@ use crate::effect::{PauseFor, Place};
 use crate::pending::{Ending, PendingId, PendingItem};
 use crate::state::{
     Activity, Assistant, AuditState, CallOutcome, Connector, ConnectorStatus, Link, ListState, Mode,
-    PolicyState, Session, VirtualServer,
+    PolicyState, Session, StandingApproval, VirtualServer,
 };
 
 /// Something that happened.
@@ -104,6 +104,9 @@ pub enum Event {
         code: String,
     },
 
+    /// What the present person has allowed for more than one call.
+    Approvals(Vec<StandingApproval>),
+
     // What waits for a person. Told by the desk.
     /// A question was asked, or asked again.
     PendingAdded(PendingItem),
@@ -157,6 +160,8 @@ pub enum Act {
     SignInTo(AccountId),
     /// Forget an account at a connector.
     SignOutOf(AccountId),
+    /// Take back what was approved for more than one call, by its id.
+    ForgetApproval(String),
     /// Take back what an assistant was allowed.
     Revoke {
         /// The assistant's client identifier.

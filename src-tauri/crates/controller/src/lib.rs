@@ -24,5 +24,5 @@ pub use run::{Ended, run};
 pub use state::{
     ACTIVITY_KEPT, Access, Activity, AppState, Assistant, AuditHealth, AuditState, CallOutcome, Connector,
     ConnectorStatus, CredentialKind, Freshness, Link, ListState, Mode, Organisation, Paused, PolicyState,
-    Runs, Session, Status, ToolAccess, VirtualServer, Withheld,
+    Runs, Session, StandingApproval, Status, ToolAccess, VirtualServer, Withheld,
 };

@@ -11,8 +11,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use model::{
-    Approval, ApprovalRequest, BoxFuture, CodeRequest, Consent, ConsentRequest, Person, PersonFault,
-    SignInOutcome, SignInRequest, Timestamp,
+    Approval, ApprovalRequest, ApprovalScope, BoxFuture, CodeRequest, Consent, ConsentRequest, Person,
+    PersonFault, SignInOutcome, SignInRequest, Timestamp,
 };
 use tokio::sync::{mpsc, oneshot, watch};
 use url::Url;
@@ -105,6 +105,23 @@ impl PendingDesk {
         Ok(())
     }
 
+    /// Answers an approval from a window that showed so many calls as waiting for it.
+    ///
+    /// # Errors
+    /// [`AnswerFault::More`] if there are more by now; else as [`Self::answer`].
+    pub fn answer_approval(
+        &self,
+        id: &PendingId,
+        approval: Approval,
+        seen: usize,
+    ) -> Result<(), AnswerFault> {
+        let count = self.waiting().items.get(id).map_or(0, |entry| entry.item.count);
+        if approval != Approval::Deny && count > seen {
+            return Err(AnswerFault::More(id.clone()));
+        }
+        self.answer(id, Answer::Approval(approval))
+    }
+
     /// Answers with a word from a terminal: `true` allows, `false` denies or cancels.
     ///
     /// # Errors
@@ -128,7 +145,7 @@ impl PendingDesk {
             (Question::SignIn(_) | Question::Code(_), false) => Answer::Cancel,
             (Question::Consent(_), true) => Answer::Consent(Consent::Allow),
             (Question::Consent(_), false) => Answer::Consent(Consent::Deny),
-            (Question::Approval(_), true) => Answer::Approval(Approval::AllowOnce),
+            (Question::Approval(_), true) => Answer::Approval(Approval::Allow(ApprovalScope::Once)),
             (Question::Approval(_), false) => Answer::Approval(Approval::Deny),
         };
         self.answer(id, answer)
@@ -186,6 +203,7 @@ impl PendingDesk {
         if let Some(entry) = waiting.items.values_mut().find(|entry| folds(&entry.item.question, &question)) {
             entry.item.deadline = entry.item.deadline.max(now.plus(deadline));
             entry.askers.insert(ticket, send);
+            entry.item.count = entry.askers.len();
             let item = entry.item.clone();
             drop(waiting);
             self.tell(Event::PendingAdded(item.clone()));
@@ -209,7 +227,8 @@ impl PendingDesk {
             id = PendingId::fresh();
         }
         let visit = visit::name_of(&question);
-        let item = PendingItem { id: id.clone(), question, created: now, deadline: now.plus(deadline) };
+        let item =
+            PendingItem { id: id.clone(), question, created: now, deadline: now.plus(deadline), count: 1 };
         let entry = Entry { item: item.clone(), visit, askers: BTreeMap::from([(ticket, send)]) };
         waiting.items.insert(id.clone(), entry);
         drop(waiting);
@@ -223,7 +242,12 @@ impl PendingDesk {
         let mut waiting = self.waiting();
         let Some(entry) = waiting.items.get_mut(id) else { return };
         entry.askers.remove(&ticket);
-        if entry.askers.is_empty() {
+        entry.item.count = entry.askers.len();
+        if !entry.askers.is_empty() {
+            let item = entry.item.clone();
+            drop(waiting);
+            self.tell(Event::PendingAdded(item));
+        } else {
             waiting.items.remove(id);
             drop(waiting);
             self.tell(Event::PendingGone { id: id.clone(), ending });

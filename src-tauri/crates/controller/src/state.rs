@@ -19,8 +19,8 @@ use crate::pending::{Ending, PendingId, PendingItem, Question};
 
 pub use parts::{
     Access, Activity, Assistant, AuditHealth, AuditState, CallOutcome, Connector, ConnectorStatus,
-    CredentialKind, Freshness, Link, ListState, Mode, Organisation, PolicyState, Runs, Session, Status,
-    ToolAccess, VirtualServer, Withheld,
+    CredentialKind, Freshness, Link, ListState, Mode, Organisation, PolicyState, Runs, Session,
+    StandingApproval, Status, ToolAccess, VirtualServer, Withheld,
 };
 
 /// How many calls are kept for the Activity place; the journal keeps all.
@@ -53,6 +53,8 @@ pub struct AppState {
     pub connectors: BTreeMap<AccountId, Connector>,
     /// The assistants, by client identifier and virtual server.
     pub assistants: BTreeMap<(String, ServerId), Assistant>,
+    /// What the present person has allowed for more than one call.
+    pub approvals: Vec<StandingApproval>,
     /// The last calls, the newest first; at most [`ACTIVITY_KEPT`].
     pub activity: VecDeque<Arc<Activity>>,
     /// The audit journal.
@@ -96,6 +98,7 @@ impl AppState {
             servers: BTreeMap::new(),
             connectors: BTreeMap::new(),
             assistants: BTreeMap::new(),
+            approvals: Vec::new(),
             activity: VecDeque::new(),
             audit: AuditState { records: 0, receipted: None, health: AuditHealth::NotChecked },
             policy: None,
@@ -197,6 +200,7 @@ impl AppState {
             Event::FaultCleared { code } => {
                 self.faults.remove(&code);
             }
+            Event::Approvals(approvals) => self.approvals = approvals,
             Event::PendingAdded(item) => effects.extend(self.asked(item)),
             Event::PendingGone { id, ending } => effects.extend(self.answered(&id, ending)),
             Event::SignInPage { id, url } => effects.extend(self.sign_in_page(&id, &url)),
@@ -491,6 +495,7 @@ impl AppState {
             Act::SignOut { forget_accounts } => order(Order::SignOut { forget_accounts }),
             Act::SignInTo(connector) => order(Order::SignInTo(connector)),
             Act::SignOutOf(connector) => order(Order::SignOutOf(connector)),
+            Act::ForgetApproval(id) => order(Order::ForgetApproval(id)),
             Act::Revoke { client_id, server } => order(Order::Revoke { client_id, server }),
             Act::Pause(length) => {
                 let until = match length {

@@ -3,13 +3,13 @@
 //! No token, no code and no authorization URL is ever in a view. Times are milliseconds since 1970-01-01 UTC, because the
 //! window writes them in the person's own way; `null` stands for "not known" or "never".
 
+mod approval;
 mod settings;
 mod shapes;
 
 use connector::{LogEvent, LogPage};
 use managed::MenuItem;
-use model::{AccountId, Advice, ApprovalRequest, ConnectorId, ConsentRequest, ServerId, Timestamp};
-use serde_json::value::RawValue;
+use model::{AccountId, Advice, ConnectorId, ConsentRequest, ServerId, Timestamp};
 use url::Url;
 
 use crate::pending::{PendingItem, Question};
@@ -20,10 +20,11 @@ use crate::state::{
 use crate::words;
 
 pub use shapes::{
-    AccessKind, ActivityView, AdviceView, ApprovalView, ArgumentView, AssistantView, AuditView,
+    AccessKind, ActivityView, AdviceView, ApprovalView, ArgumentView, AssistantView, AuditView, ChangeView,
     ConnectorKind, ConnectorView, ConsentView, Count, FarewellView, FreshnessKind, ListKind, LogEntryView,
     LogKind, LogOf, LogView, ManagerView, Millis, OutcomeKind, PendingView, PolicyView, ProgramView,
-    QuestionView, ReachView, ServerView, SessionKind, SessionView, SettingView, ToolView, WindowView,
+    QuestionView, ReachView, ServerView, SessionKind, SessionView, SettingView, StandingView, ToolView,
+    WindowView,
 };
 
 /// How many calls the Overview shows.
@@ -53,6 +54,7 @@ pub fn window(state: &AppState) -> WindowView {
         servers: state.servers.iter().map(|(id, it)| server(state, id, it)).collect(),
         connectors: state.connectors.iter().map(|(id, it)| connector(state, id, it)).collect(),
         assistants: state.assistants.values().map(|it| assistant(state, it)).collect(),
+        approvals: state.approvals.iter().map(|it| approval::standing(state, it)).collect(),
         recent: state.activity.iter().take(RECENT).map(|it| call(state, it)).collect(),
         audit: audit(state),
         policy: policy(state),
@@ -93,7 +95,9 @@ pub fn pending(state: &AppState, item: &PendingItem) -> PendingView {
                 host: request.verification_uri.host_str().unwrap_or_default().to_owned(),
             },
             Question::Consent(request) => QuestionView::Consent(consent(state, request)),
-            Question::Approval(request) => QuestionView::Approval(approval(state, request)),
+            Question::Approval(request) => {
+                QuestionView::Approval(approval::approval(state, request, item.count))
+            }
         },
     }
 }
@@ -154,78 +158,6 @@ fn reach(state: &AppState, server: &VirtualServer) -> Vec<ReachView> {
         })
     });
     each.collect()
-}
-
-fn approval(state: &AppState, request: &ApprovalRequest) -> ApprovalView {
-    ApprovalView {
-        assistant: words::name(&request.client_name),
-        server_title: server_title(state, &request.server),
-        connector_title: connector_title(state, &request.server, &request.connector),
-        tool: request.tool.as_str().to_owned(),
-        reason: request.reason.clone(),
-        arguments: arguments(&request.arguments),
-    }
-}
-
-/// The arguments as a form: one line for each value, nothing left out, numbers to the digit. A text that is no JSON object
-/// is shown as it is.
-fn arguments(json: &str) -> Vec<ArgumentView> {
-    let mut lines = Vec::new();
-    match serde_json::from_str::<Members<'_>>(json) {
-        Ok(Members(members)) => {
-            for (name, value) in members {
-                flatten(name, value.get(), &mut lines);
-            }
-        }
-        Err(_) => lines.push(ArgumentView { name: String::new(), value: json.to_owned() }),
-    }
-    lines
-}
-
-fn flatten(name: String, json: &str, lines: &mut Vec<ArgumentView>) {
-    if let Ok(Members(members)) = serde_json::from_str(json)
-        && !members.is_empty()
-    {
-        for (key, value) in members {
-            flatten(format!("{name}.{key}"), value.get(), lines);
-        }
-        return;
-    }
-    if let Ok(values) = serde_json::from_str::<Vec<&RawValue>>(json)
-        && !values.is_empty()
-    {
-        for (at, value) in values.iter().enumerate() {
-            flatten(format!("{name}[{at}]"), value.get(), lines);
-        }
-        return;
-    }
-    let value = serde_json::from_str::<String>(json).unwrap_or_else(|_| json.to_owned());
-    lines.push(ArgumentView { name, value });
-}
-
-/// A JSON object's members in their order, the values as they were written.
-struct Members<'a>(Vec<(String, &'a RawValue)>);
-
-impl<'de: 'a, 'a> serde::Deserialize<'de> for Members<'a> {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct InOrder;
-        impl<'de> serde::de::Visitor<'de> for InOrder {
-            type Value = Members<'de>;
-
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<Members<'de>, A::Error> {
-                let mut members = Vec::new();
-                while let Some(member) = map.next_entry()? {
-                    members.push(member);
-                }
-                Ok(Members(members))
-            }
-        }
-        deserializer.deserialize_map(InOrder)
-    }
 }
 
 fn hidden(state: &AppState) -> Vec<String> {

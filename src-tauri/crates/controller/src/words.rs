@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use connector::{LogEvent, LogPage};
-use model::{AccountId, CodeRequest, SignInPurpose, SignInRequest, Timestamp, is_deceiving};
+use model::{AccountId, ApprovalTarget, CodeRequest, SignInPurpose, SignInRequest, Timestamp, is_deceiving};
 use url::Url;
 
 use crate::effect::{Notice, Offer, Place};
@@ -140,7 +140,18 @@ pub fn title(item: &PendingItem) -> String {
         Question::Consent(request) => {
             format!("{} wants to use {}", request.client_name, request.server_title)
         }
-        Question::Approval(request) => format!("{} wants to use {}", request.client_name, request.tool),
+        Question::Approval(request) => {
+            format!("{} wants to use {}", name(&request.client_name), thing(&request.target))
+        }
+    }
+}
+
+/// What a call asks for, in a title: of a resource no more than its kind, since titles are seen on locked screens.
+fn thing(target: &ApprovalTarget) -> String {
+    match target {
+        ApprovalTarget::Tool(tool) => foreign(tool.as_str(), NAME_LIMIT),
+        ApprovalTarget::Resource(_) => "a resource".to_owned(),
+        ApprovalTarget::Prompt(prompt) => format!("the prompt {}", foreign(prompt, NAME_LIMIT)),
     }
 }
 
@@ -169,10 +180,16 @@ pub fn detail(item: &PendingItem) -> String {
             Some(process) => format!("The program that asks is {}.", process.executable),
             None => "The program that asks could not be told.".to_owned(),
         },
-        Question::Approval(request) if request.reason.is_empty() => {
-            format!("This goes to {} and needs your approval.", request.connector)
+        Question::Approval(request) => {
+            let why = match request.reason.as_str() {
+                "" => format!("This goes to {} and needs your approval.", request.connector),
+                reason => reason.to_owned(),
+            };
+            match item.count {
+                0 | 1 => why,
+                count => format!("{why} The same call waits {count} times."),
+            }
         }
-        Question::Approval(request) => request.reason.clone(),
     }
 }
 

@@ -3,24 +3,28 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use audit::{ArgumentSummary, DenialRecord, IntentRecord, JournalFault};
+use audit::{ApprovalRecord, ArgumentSummary, DenialRecord, IntentRecord, JournalFault};
 use axum::http::HeaderMap;
 use issuer::AccessGrant;
 use mcp::assistant::Dialect;
-use mcp::{CallParams, RpcError, Target};
+use mcp::{CallParams, Method, RpcError, Target};
 use model::{AccountId, Advice, CallId, ForPerson as _, Timestamp};
-use policy::{Circumstance, Denial, Permit, Policy, Question, Reach};
+use policy::{Circumstance, Denial, Permit, Policy, Question, Reach, RuleId};
 use serde_json::value::RawValue;
 
+use crate::approval::Leave;
 use crate::effect::{Caused, Causing};
 use crate::gate::Gate;
 use crate::observe::Observation;
+use crate::parked::Waiting;
 use crate::record::{argument_names, broken_off, credential, outcome, rule_names, unasked};
 use crate::snapshot::{Offered, Snapshot};
 use crate::tasks::Task;
 use crate::voice::Voice;
 use crate::wanted::{Wanted, recorded};
 
+/// What assistants that hear of progress are told while a sign-in is waited for.
+const SIGN_IN: &str = "Waiting for you to sign in.";
 /// Why a call is broken off whose person has left.
 const SIGNED_OUT: &str = "The person for whom it was made is not signed in any more.";
 
@@ -39,9 +43,9 @@ pub(crate) enum Reply {
 }
 
 /// One call under way.
-struct Call<'a> {
+pub(crate) struct Call<'a> {
     id: CallId,
-    grant: &'a AccessGrant,
+    pub(crate) grant: &'a AccessGrant,
     snapshot: &'a Snapshot,
     params: &'a CallParams<'a>,
     circumstance: Circumstance,
@@ -80,7 +84,7 @@ async fn called(
     task: Option<&Task>,
 ) -> Reply {
     let dialect = voice.dialect;
-    let snapshot = match voice.patiently(known(gate, grant, params, dialect, task)).await {
+    let snapshot = match voice.patiently(SIGN_IN, known(gate, grant, params, dialect, task)).await {
         Ok(snapshot) => snapshot,
         Err(advice) => {
             let snapshot = gate.snapshots.current();
@@ -96,9 +100,9 @@ async fn called(
     if gate.switch.is_paused() {
         return call.paused(gate, wanted).await;
     }
-    let permit = match call.policy().decide(&call.question(wanted)) {
-        Ok(permit) => permit,
-        Err(denial) => return call.denied(gate, wanted, &denial).await,
+    let decided = match call.policy().decide(&call.question(wanted)) {
+        Err(denial) if denial.approval().is_none() => return call.denied(gate, wanted, &denial).await,
+        decided => decided,
     };
     // Only whoever may call the tool learns what its headers have to say.
     if let (true, Some(headers), Some(mirrored)) = (dialect.is_stateless(), headers, wanted.mirrored())
@@ -113,43 +117,32 @@ async fn called(
         Ok(waiting) => waiting,
         Err(error) => return call.refused(gate, wanted, "request-state", error).await,
     };
-    let arguments = gate.journal.summary(params.arguments(), snapshot.capture_arguments);
-    let names = argument_names(&arguments);
-    let intent = match gate.journal.intent(call.intent(gate, wanted, &permit, arguments)).await {
-        Ok(intent) => intent,
-        Err(fault) => return unrecorded(&fault),
-    };
-    call.tell_decided(gate, Some(wanted), &rule_names(permit.rules()), credential(&permit), names, None);
-
-    let begun = gate.clock.boot_time();
     let causing = Causing { gate, grant, params, voice };
-    let reach = permit.reach();
-    // A call under way does not outlast what stops it.
-    let caused = tokio::select! {
-        caused = causing.cause(permit, &intent, waiting) => caused,
-        words = call.stopped(gate, &reach) => Caused::Stopped(words),
-        () = gate.issuer.left(&grant.subject) => Caused::Stopped(SIGNED_OUT.to_owned()),
+    let denial = match decided {
+        Ok(permit) => return call.made(&causing, wanted, permit, waiting).await,
+        Err(denial) => denial,
     };
-    let took = gate.clock.boot_time().saturating_sub(begun);
-
-    let (outcome, end) = outcome(&caused, wanted.title, took);
-    if let Err(fault) = gate.journal.outcome(intent, outcome) {
-        tracing::error!(%fault, call = %call.id, "the outcome of a call could not be recorded");
+    let leave = waiting.as_ref().map_or(task.and_then(|task| task.leave), Waiting::leave);
+    let approved = match call.asked(gate, wanted, voice, &denial, leave).await {
+        Ok(approved) => approved,
+        Err(reply) => return reply,
+    };
+    // While the person thought, what is offered and permitted may have become something else.
+    let snapshot = gate.snapshots.current();
+    let call = call.later(gate, &snapshot);
+    let view = snapshot.servers.get(&grant.server);
+    let again = view.and_then(|view| Wanted::find(view, params, dialect, task));
+    let again = again.filter(|_| gate.welcomes(grant));
+    let Some(wanted) = &again else { return call.unknown(gate).await };
+    if gate.switch.is_paused() {
+        return call.paused(gate, wanted).await;
     }
-    gate.observer.observe(Observation::Ended { call: call.id, end, took });
-    match caused {
-        Caused::Answered(Ok(Ok(result))) => {
-            if let Some(task) = mcp::begun_task(&result) {
-                wanted.note_task(gate, grant, params, &call.account(wanted), task);
-            }
-            Reply::Result(result)
-        }
-        Caused::Required(result) => Reply::Result(result),
-        Caused::Answered(Ok(Err(error))) => Reply::ConnectorError(error),
-        Caused::Answered(Err(fault)) => failed(&fault.advice(wanted.title)),
-        Caused::Unasked(why) => failed(&unasked(wanted.title, &why)),
-        Caused::Refused(error) => Reply::Refused(error),
-        Caused::Stopped(words) => failed(&broken_off(&words)),
+    if let Some(why) = view.and_then(|view| view.withdrawn(wanted.connector)) {
+        return call.withdrawn(gate, wanted, why).await;
+    }
+    match call.policy().decide_approved(&call.question(wanted), &approved) {
+        Ok(permit) => call.made(&causing, wanted, permit, waiting).await,
+        Err(denial) => call.denied(gate, wanted, &denial).await,
     }
 }
 
@@ -207,7 +200,72 @@ impl<'a> Call<'a> {
         Self { id: CallId::new(), grant, snapshot, params, circumstance: circumstance(gate, grant) }
     }
 
-    fn question(&'a self, wanted: &'a Wanted<'_>) -> Question<'a> {
+    /// Records and causes what is permitted, and records again.
+    async fn made(
+        &self,
+        causing: &Causing<'_>,
+        wanted: &Wanted<'_>,
+        permit: Permit,
+        waiting: Option<Waiting>,
+    ) -> Reply {
+        let Causing { gate, grant, params, .. } = *causing;
+        let arguments = gate.journal.summary(params.arguments(), self.snapshot.capture_arguments);
+        let names = argument_names(&arguments);
+        let intent = match gate.journal.intent(self.intent(gate, wanted, &permit, arguments)).await {
+            Ok(intent) => intent,
+            Err(fault) => return unrecorded(&fault),
+        };
+        self.tell_decided(gate, Some(wanted), &rule_names(permit.rules()), credential(&permit), names, None);
+
+        let begun = gate.clock.boot_time();
+        let (reach, leave) = (permit.reach(), Leave::of(&permit));
+        // A call under way does not outlast what stops it.
+        let caused = tokio::select! {
+            caused = causing.cause(permit, &intent, waiting) => caused,
+            words = self.stopped(gate, &reach) => Caused::Stopped(words),
+            () = gate.issuer.left(&grant.subject) => Caused::Stopped(SIGNED_OUT.to_owned()),
+        };
+        let took = gate.clock.boot_time().saturating_sub(begun);
+
+        let (outcome, end) = outcome(&caused, wanted.title, took);
+        if let Err(fault) = gate.journal.outcome(intent, outcome) {
+            tracing::error!(%fault, call = %self.id, "the outcome of a call could not be recorded");
+        }
+        gate.observer.observe(Observation::Ended { call: self.id, end, took });
+        match caused {
+            Caused::Answered(Ok(Ok(result))) => {
+                if let Some(task) = mcp::begun_task(&result) {
+                    wanted.note_task(gate, grant, params, &self.account(wanted), leave, task);
+                }
+                Reply::Result(result)
+            }
+            Caused::Required(result) => Reply::Result(result),
+            Caused::Answered(Ok(Err(error))) => Reply::ConnectorError(error),
+            Caused::Answered(Err(fault)) => failed(&fault.advice(wanted.title)),
+            Caused::Unasked(why) => failed(&unasked(wanted.title, &why)),
+            Caused::Refused(error) => Reply::Refused(error),
+            Caused::Stopped(words) => failed(&broken_off(&words)),
+        }
+    }
+
+    /// The same call, some time after.
+    fn later(&self, gate: &Gate, snapshot: &'a Snapshot) -> Call<'a> {
+        Call { snapshot, circumstance: circumstance(gate, self.grant), ..*self }
+    }
+
+    /// Whether people are asked about it: not about what is only looked up, or given up.
+    pub(crate) fn is_put_to_people(&self) -> bool {
+        match self.params.method() {
+            Method::CallTool | Method::ReadResource | Method::GetPrompt | Method::Subscribe => true,
+            Method::Unsubscribe
+            | Method::Complete
+            | Method::GetTask
+            | Method::UpdateTask
+            | Method::CancelTask => false,
+        }
+    }
+
+    pub(crate) fn question(&'a self, wanted: &'a Wanted<'_>) -> Question<'a> {
         Question {
             call: self.id,
             subject: &self.grant.subject,
@@ -219,7 +277,7 @@ impl<'a> Call<'a> {
     }
 
     /// Waits until an administrator stops something that the call reaches; gives the words for it.
-    async fn stopped(&self, gate: &Gate, reach: &Reach) -> String {
+    pub(crate) async fn stopped(&self, gate: &Gate, reach: &Reach) -> String {
         let mut changes = gate.snapshots.changes();
         loop {
             changes.mark_unchanged();
@@ -252,6 +310,7 @@ impl<'a> Call<'a> {
             policy: permit.version().into(),
             rules: rule_names(permit.rules()),
             observed: rule_names(permit.observed()),
+            approval: permit.approval().map(ApprovalRecord::from),
             credential: credential(permit),
             arguments,
         }
@@ -310,7 +369,7 @@ impl<'a> Call<'a> {
     }
 
     /// A denial that hangs on the arguments says so; one that does not looks like something that does not exist.
-    async fn denied(&self, gate: &Gate, wanted: &Wanted<'_>, denial: &Denial) -> Reply {
+    pub(crate) async fn denied(&self, gate: &Gate, wanted: &Wanted<'_>, denial: &Denial) -> Reply {
         let rules = rule_names(denial.rules());
         let record =
             self.denial(gate, Some(wanted), rules, denial.kind().as_str(), denial.advice().to_string());
@@ -318,6 +377,22 @@ impl<'a> Call<'a> {
             return unrecorded(&fault);
         }
         if denial.is_hidden() { Reply::Unknown } else { Reply::Failed(denial.outside_text()) }
+    }
+
+    /// A denial by whom policy has asked.
+    pub(crate) async fn denied_as(
+        &self,
+        gate: &Gate,
+        wanted: &Wanted<'_>,
+        rules: &[RuleId],
+        kind: &str,
+        words: &str,
+    ) -> Reply {
+        let record = self.denial(gate, Some(wanted), rule_names(rules), kind, words.to_owned());
+        match self.record_denial(gate, Some(wanted), record).await {
+            Ok(()) => Reply::Failed(words.to_owned()),
+            Err(fault) => unrecorded(&fault),
+        }
     }
 
     fn denial(

@@ -11,6 +11,7 @@ use model::{AccountId, Advice, BoxFuture, DeviceId, ServerId};
 use os::Clock;
 use url::Url;
 
+use crate::approval::Approver;
 use crate::observe::Observer;
 use crate::parked::Parked;
 use crate::sessions::Sessions;
@@ -27,6 +28,7 @@ pub struct Gate {
     pub(crate) observer: Arc<dyn Observer>,
     pub(crate) discovery: Arc<dyn Discovery>,
     pub(crate) visits: Arc<dyn Visits>,
+    pub(crate) approver: Arc<dyn Approver>,
     pub(crate) switch: Switch,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) config: GateConfig,
@@ -115,6 +117,7 @@ impl Gate {
         observer: Arc<dyn Observer>,
         discovery: Arc<dyn Discovery>,
         visits: Arc<dyn Visits>,
+        approver: Arc<dyn Approver>,
         switch: Switch,
         clock: Arc<dyn Clock>,
         config: GateConfig,
@@ -127,6 +130,7 @@ impl Gate {
             observer,
             discovery,
             visits,
+            approver,
             switch,
             clock,
             config,

@@ -5,6 +5,7 @@
 //! revisions, secrets or windows; without a permit and a durable intent nothing reaches a connector.
 #![forbid(unsafe_code)]
 
+mod approval;
 mod call;
 mod changes;
 mod effect;
@@ -32,6 +33,7 @@ mod voice;
 mod wanted;
 mod whose;
 
+pub use approval::{Approver, Unapproved, Wish};
 pub use gate::{Discovery, Gate, GateConfig, Switch, Visit, Visits};
 pub use lines::converse;
 pub use observe::{CallEnd, Observation, Observer};

@@ -21,6 +21,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use upstream::{Answer, Asked, Authority, Event, Hearing};
 
+use crate::approval::Leave;
 use crate::end::THOUGHT_ABOUT;
 use crate::voice::Voice;
 use crate::whose::{Whose, make_room};
@@ -46,12 +47,13 @@ pub(crate) struct Running {
     answered: HashSet<String>,
 }
 
-/// Where a permitted call goes, and with which credential.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Where a permitted call goes, with which credential, and by whose leave.
+#[derive(Debug, Clone)]
 pub(crate) struct Right {
     connector: ConnectorId,
     aim: Aim,
     credential: CredentialChoice,
+    leave: Option<Leave>,
 }
 
 impl Right {
@@ -60,7 +62,14 @@ impl Right {
             connector: permit.connector().clone(),
             aim: permit.aim().clone(),
             credential: permit.credential().clone(),
+            leave: Leave::of(permit),
         }
+    }
+
+    /// Whether a later permit is for the same: each has a leave of its own.
+    fn is_that_of(&self, permit: &Permit) -> bool {
+        (&self.connector, &self.aim, &self.credential)
+            == (permit.connector(), permit.aim(), permit.credential())
     }
 }
 
@@ -153,6 +162,11 @@ fn key(ask: &Ask, open: &[(String, Asked)]) -> String {
 }
 
 impl Waiting {
+    /// The leave that it was begun by, where a person was asked.
+    pub(crate) fn leave(&self) -> Option<Leave> {
+        self.running.right.leave
+    }
+
     /// The questions, under a name by which the call is found again.
     fn required(&self, state: &str) -> InputRequired {
         let ask = |(key, asked): &(String, Asked)| -> (String, Ask) { (key.clone(), asked.ask.clone()) };
@@ -170,7 +184,7 @@ impl Waiting {
         params: &CallParams<'_>,
     ) -> Result<Result<Running, Self>, CallFault> {
         // What a round continues must be what this one was permitted, whatever is offered under the name by now.
-        if !authority.covers(params) || self.running.right != Right::of(authority.permit()) {
+        if !authority.covers(params) || !self.running.right.is_that_of(authority.permit()) {
             return Err(CallFault::Upstream(upstream::UpstreamFault::NotPermitted));
         }
         self.running.answered.clear();

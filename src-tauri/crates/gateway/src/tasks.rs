@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use issuer::AccessGrant;
 use model::{AccountId, Timestamp, ToolName};
 
+use crate::approval::Leave;
 use crate::whose::{Whose, make_room};
 
 /// The most tasks of one assistant that are remembered; its oldest is forgotten first.
@@ -31,11 +32,14 @@ pub(crate) struct Task {
     pub(crate) tool: ToolName,
     /// The arguments of the call that began it.
     pub(crate) arguments: Arc<str>,
+    /// The leave that it was begun by, where a person was asked.
+    pub(crate) leave: Option<Leave>,
     begun: Timestamp,
 }
 
 impl Tasks {
     /// Remembers a task that a call of this tool began.
+    #[expect(clippy::too_many_arguments, reason = "they are those of the call")]
     pub(crate) fn began(
         &self,
         grant: &AccessGrant,
@@ -43,12 +47,14 @@ impl Tasks {
         account: &AccountId,
         tool: &ToolName,
         arguments: &str,
+        leave: Option<Leave>,
         begun: Timestamp,
     ) {
         if arguments.len() > LONGEST {
             return tracing::warn!(%account, "a task is not remembered: its call was too long");
         }
-        let task = Task { account: account.clone(), tool: tool.clone(), arguments: arguments.into(), begun };
+        let (account_of, arguments) = (account.clone(), arguments.into());
+        let task = Task { account: account_of, tool: tool.clone(), arguments, leave, begun };
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let key = (Whose::of(grant), id);
         make_room(
@@ -100,7 +106,7 @@ mod tests {
         let (tasks, ann) = (Tasks::default(), grant("a", "ann", "desk"));
         let began = |account: &str| {
             let (account, tool) = (account.parse().unwrap(), "slow".parse().unwrap());
-            tasks.began(&ann, "t".to_owned(), &account, &tool, "{}", Timestamp::from_seconds(1));
+            tasks.began(&ann, "t".to_owned(), &account, &tool, "{}", None, Timestamp::from_seconds(1));
         };
         began("jobs");
         began("jobs");
@@ -121,7 +127,7 @@ mod tests {
         for number in 0..=MOST_OF_CLIENT {
             let at = Timestamp::from_seconds(i64::try_from(number).unwrap());
             let (account, tool) = ("jobs".parse().unwrap(), "slow".parse().unwrap());
-            tasks.began(&ann, number.to_string(), &account, &tool, "{}", at);
+            tasks.began(&ann, number.to_string(), &account, &tool, "{}", None, at);
         }
         assert_eq!(tasks.find(&ann, "0"), None);
         assert!(tasks.find(&ann, "1").is_some() && tasks.find(&ann, &MOST_OF_CLIENT.to_string()).is_some());

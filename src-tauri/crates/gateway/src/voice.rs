@@ -142,7 +142,7 @@ impl Voice {
 
     /// Waits for what may need a person, and says so from time to time where the assistant hears of progress: many give up what
     /// is silent for a minute.
-    pub(crate) async fn patiently<T>(&self, work: impl Future<Output = T>) -> T {
+    pub(crate) async fn patiently<T>(&self, words: &str, work: impl Future<Output = T>) -> T {
         tokio::pin!(work);
         let mut next = connector::SILENT_AT_FIRST;
         loop {
@@ -150,7 +150,7 @@ impl Voice {
                 biased;
                 done = &mut work => return done,
                 () = tokio::time::sleep(next) => {
-                    self.tell(&Event::Waiting("Waiting for you to sign in.".to_owned())).await;
+                    self.tell(&Event::Waiting(words.to_owned())).await;
                     next = connector::SILENT_AT_MOST;
                 }
             }

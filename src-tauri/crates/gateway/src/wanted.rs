@@ -4,8 +4,10 @@ use audit::{Effect, EffectMethod};
 use issuer::AccessGrant;
 use mcp::assistant::Dialect;
 use mcp::{CallParams, Method, Mirrored, RpcError};
-use model::{AccountId, ConnectorId, ToolName};
+use model::{AccountId, ConnectorId, Digest, ToolName};
+use serde_json::value::RawValue;
 
+use crate::approval::Leave;
 use crate::gate::Gate;
 use crate::snapshot::{Offered, ServerView};
 use crate::tasks::Task;
@@ -23,6 +25,7 @@ enum What<'s> {
     Tool {
         name: &'s ToolName,
         mirrored: Option<&'s Mirrored>,
+        definition: &'s RawValue,
     },
     Resource,
     Prompt {
@@ -31,6 +34,7 @@ enum What<'s> {
     /// A task that this tool began.
     Task {
         tool: &'s ToolName,
+        definition: &'s RawValue,
     },
 }
 
@@ -46,7 +50,8 @@ impl<'s> Wanted<'s> {
             mcp::Target::Tool(name) => {
                 let offered = view.tool(name).filter(|offered| offered.entry.fits(dialect))?;
                 let mirrored = offered.entry.mirrored.as_ref().ok();
-                let what = What::Tool { name: &offered.tool, mirrored };
+                let definition = &*offered.entry.definition;
+                let what = What::Tool { name: &offered.tool, mirrored, definition };
                 Some(Self { connector: &offered.connector, title: &offered.connector_title, what })
             }
             mcp::Target::Resource(uri) => {
@@ -66,7 +71,7 @@ impl<'s> Wanted<'s> {
                     offered.connector == task.account.connector && offered.tool == task.tool
                 };
                 let offered = view.tools().iter().find(is_its)?;
-                let what = What::Task { tool: &offered.tool };
+                let what = What::Task { tool: &offered.tool, definition: &offered.entry.definition };
                 Some(Self { connector: &offered.connector, title: &offered.connector_title, what })
             }
         }
@@ -79,11 +84,12 @@ impl<'s> Wanted<'s> {
         grant: &AccessGrant,
         params: &CallParams<'_>,
         account: &AccountId,
+        leave: Option<Leave>,
         id: String,
     ) {
         if let What::Tool { name, .. } = self.what {
             let now = gate.clock.now();
-            gate.tasks.began(grant, id, account, name, params.arguments(), now);
+            gate.tasks.began(grant, id, account, name, params.arguments(), leave, now);
         }
     }
 
@@ -91,9 +97,19 @@ impl<'s> Wanted<'s> {
     pub(crate) fn target<'a>(&'a self, params: &'a CallParams<'_>) -> policy::Target<'a> {
         match self.what {
             What::Tool { name, .. } => policy::Target::Tool { name, arguments: params.arguments() },
-            What::Task { tool } => policy::Target::Tool { name: tool, arguments: params.arguments() },
+            What::Task { tool, .. } => policy::Target::Tool { name: tool, arguments: params.arguments() },
             What::Resource => policy::Target::Resource { uri: params.name() },
             What::Prompt { name } => policy::Target::Prompt { name, arguments: params.arguments() },
+        }
+    }
+
+    /// The digest of what is offered under the name: of a tool its definition, as the connector sent it but for the name.
+    pub(crate) fn definition(&self) -> Digest {
+        match self.what {
+            What::Tool { definition, .. } | What::Task { definition, .. } => {
+                Digest::of(definition.get().as_bytes())
+            }
+            What::Resource | What::Prompt { .. } => Digest::of(b""),
         }
     }
 
@@ -109,7 +125,7 @@ impl<'s> Wanted<'s> {
     pub(crate) fn recorded(&self, gate: &Gate, params: &CallParams<'_>, capture: bool) -> Effect {
         match self.what {
             What::Tool { name, .. } => Effect::tool(method(params.method()), name.as_str()),
-            What::Task { tool } => Effect::tool(method(params.method()), tool.as_str()),
+            What::Task { tool, .. } => Effect::tool(method(params.method()), tool.as_str()),
             What::Resource => recorded(gate, params, capture),
             What::Prompt { name } => Effect::prompt(method(params.method()), name),
         }

@@ -26,8 +26,9 @@ pub use id::{
 };
 pub use identity::{AttributeValue, Subject};
 pub use person::{
-    Approval, ApprovalRequest, BoxFuture, CodeRequest, Consent, ConsentRequest, ListeningProcess, Person,
-    PersonFault, SignInOutcome, SignInPurpose, SignInRequest, UserCode,
+    Approval, ApprovalRequest, ApprovalScope, ApprovalTarget, BoxFuture, CodeRequest, Consent,
+    ConsentRequest, ListeningProcess, Person, PersonFault, SignInOutcome, SignInPurpose, SignInRequest,
+    UserCode,
 };
 pub use place::is_on_this_machine;
 pub use text::{is_deceiving, is_hidden, visible};

@@ -195,6 +195,60 @@ pub enum Consent {
     Deny,
 }
 
+/// What a call asks for that a person is asked about.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ApprovalTarget {
+    /// A tool, by the connector's own name.
+    Tool(ToolName),
+    /// A resource, or a template of resources, by its URI.
+    Resource(String),
+    /// A prompt, by the connector's own name.
+    Prompt(String),
+}
+
+impl ApprovalTarget {
+    /// Its name, or its URI.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Tool(name) => name.as_str(),
+            Self::Resource(name) | Self::Prompt(name) => name,
+        }
+    }
+
+    /// What it is, in one word.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Tool(_) => "tool",
+            Self::Resource(_) => "resource",
+            Self::Prompt(_) => "prompt",
+        }
+    }
+}
+
+/// How far a person's leave reaches. The order is from the narrowest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ApprovalScope {
+    /// One call.
+    Once,
+    /// Every call of the same, with any arguments, until the person's session ends.
+    Session,
+    /// The same until the person takes it back.
+    Always,
+}
+
+impl ApprovalScope {
+    /// The scope, as policies and records have it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Once => "once",
+            Self::Session => "session",
+            Self::Always => "always",
+        }
+    }
+}
+
 /// A policy asks for a person before one call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ApprovalRequest {
@@ -204,14 +258,24 @@ pub struct ApprovalRequest {
     pub server: ServerId,
     /// The connector that it goes to.
     pub connector: ConnectorId,
-    /// The tool.
-    pub tool: ToolName,
-    /// The arguments, as JSON text.
+    /// What it asks for.
+    pub target: ApprovalTarget,
+    /// The arguments, as JSON text; `{}` where there are none.
     pub arguments: String,
-    /// The assistant's name.
+    /// Those of the last call of the same by the same assistant that was approved, where there was one.
+    pub earlier: Option<String>,
+    /// The assistant's client identifier.
+    pub client_id: String,
+    /// The assistant's name, as it claims.
     pub client_name: String,
+    /// The program that was let in as this assistant, where it could be told.
+    pub program: Option<String>,
+    /// For whom the assistant acts.
+    pub subject: Subject,
     /// Why a person is asked: the policy's `@reason`.
     pub reason: String,
+    /// The most that the person may allow.
+    pub most: ApprovalScope,
     /// How long to wait.
     pub deadline: Duration,
 }
@@ -220,10 +284,8 @@ pub struct ApprovalRequest {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Approval {
-    /// This call only.
-    AllowOnce,
-    /// This tool, with any arguments, until the session ends.
-    AllowForSession,
+    /// It may be made, and so much more.
+    Allow(ApprovalScope),
     /// Not at all.
     Deny,
 }

@@ -5,6 +5,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use model::{CallId, ConnectorId, Digest, ServerId};
 use serde::{Deserialize, Serialize};
 
+use crate::approval::ApprovalProof;
+
 /// The format version of [`BrokerContext`].
 pub const BROKER_FORMAT: u32 = 1;
 /// The header that carries a [`BrokerContext`].
@@ -35,6 +37,9 @@ pub struct BrokerContext {
     pub client_id: String,
     /// The assistant's name, as it claims.
     pub client_name: String,
+    /// The person's leave, where the device's policy asked for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<ApprovalProof>,
 }
 
 /// Why a header is no context.
@@ -86,6 +91,7 @@ mod tests {
             policy: Digest::of(b"bundle"),
             client_id: "c".to_owned(),
             client_name: "Zoë’s assistant".to_owned(),
+            approval: None,
         };
         assert_eq!(BrokerContext::from_header(&context.to_header()), Ok(context.clone()));
         let newer = BrokerContext { format: 2, ..context };

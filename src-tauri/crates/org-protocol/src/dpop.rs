@@ -149,6 +149,12 @@ impl Jwk {
         Some(point)
     }
 
+    /// Whether the signature is by this key: ES256 (RFC 7518, section 3.4).
+    pub(crate) fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
+        let (key, signature) = (self.verifying_key(), Signature::from_slice(signature));
+        key.is_some_and(|key| signature.is_ok_and(|signature| key.verify(message, &signature).is_ok()))
+    }
+
     fn verifying_key(&self) -> Option<VerifyingKey> {
         VerifyingKey::from_sec1_bytes(&self.to_sec1()?).ok()
     }

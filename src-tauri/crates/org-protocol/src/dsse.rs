@@ -153,7 +153,7 @@ fn signature(key: &SigningKey, message: &[u8]) -> EnvelopeSignature {
 }
 
 /// The pre-authentication encoding (DSSE protocol, "Signature Definition"): the bytes that are signed.
-fn pae(payload_type: &str, payload: &[u8]) -> Vec<u8> {
+pub(crate) fn pae(payload_type: &str, payload: &[u8]) -> Vec<u8> {
     let mut bytes = format!("DSSEv1 {} {payload_type} {} ", payload_type.len(), payload.len()).into_bytes();
     bytes.extend_from_slice(payload);
     bytes

@@ -37,6 +37,8 @@ const LATER_KEYS: &[LaterKey] = &[
     LaterKey { format: 2, path: "connectors.*.facts" },
     // Without the mark the policy would be enforced.
     LaterKey { format: 2, path: "policies.*=observe" },
+    // Without the mark nobody would be asked, and the call refused.
+    LaterKey { format: 2, path: "policies.*=approval" },
 ];
 
 /// A use of a later key in a content.

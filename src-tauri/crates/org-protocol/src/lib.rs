@@ -4,6 +4,7 @@
 
 mod account;
 mod administration;
+mod approval;
 mod broker;
 mod client;
 mod content;
@@ -30,6 +31,10 @@ mod upload;
 
 pub use account::{AccountFault, accounts_in_use};
 pub use administration::{AdministratorRole, Administrators};
+pub use approval::{
+    APPROVAL_FORMAT, APPROVAL_LIFE, APPROVAL_TYPE, ApprovalFault, ApprovalProof, ApprovalRecord,
+    ApprovalStatement, Approved, ArgumentsKey, SignedApproval, statement_rules, statement_target,
+};
 pub use broker::{
     BROKER_ANSWER_EVENT, BROKER_CONTEXT_HEADER, BROKER_FAULT_EVENT, BROKER_FORMAT, BrokerContext,
     ContextFault, TRACE_PARENT_HEADER, broker_path,

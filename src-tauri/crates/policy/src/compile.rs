@@ -17,7 +17,7 @@ use crate::declared::declared;
 use crate::facts::Kinds;
 use crate::fault::{FaultKind, PolicyFault};
 use crate::lint::{Known, Reads, slips};
-use crate::rule::{PolicyVersion, Rule};
+use crate::rule::{Manner, PolicyVersion, Rule};
 use crate::schema::{ActType, CALL_TOOL, SchemaFault, Vocabulary, action, action_name, entity};
 use crate::scope::{EXPOSE_CONNECTOR, GET_PROMPT, READ_RESOURCE, SEE_SERVER, Topic, USE_SHARED_CREDENTIAL};
 use crate::set::{
@@ -294,14 +294,18 @@ impl Assembly {
     }
 
     fn ask(&mut self, topic: Topic<'_>, action: EntityUid, resource: &EntityUid) -> Result<Ask, PolicyFault> {
-        let (enforced, observed) = (self.slice(topic, false)?, self.slice(topic, true)?);
-        let mut put = |slice, observed| {
+        let enforced = self.slice(topic, |manner| manner == Manner::Enforced)?;
+        let observed = self.slice(topic, |manner| manner == Manner::Observed)?;
+        let asking = self.slice(topic, |manner| manner.asks().is_some())?;
+        let mut put = |slice, observed, asking| {
             let number = self.questions;
             self.questions += 1;
-            Ask { number, slice, action: action.clone(), resource: resource.clone(), observed }
+            Ask { number, slice, action: action.clone(), resource: resource.clone(), observed, asking }
         };
-        let observed = (!observed.rules.is_empty()).then(|| Box::new(put(observed, None)));
-        Ok(put(enforced, observed))
+        let mut beside =
+            |slice: Arc<Slice>| (!slice.rules.is_empty()).then(|| Box::new(put(slice, None, None)));
+        let (observed, asking) = (beside(observed), beside(asking));
+        Ok(put(enforced, observed, asking))
     }
 
     fn scene(&mut self, entities: Entities) -> Scene {
@@ -310,9 +314,13 @@ impl Assembly {
         Scene { place, entities }
     }
 
-    /// The policies that can be about a topic: those that are obeyed, or those that are only observed.
-    fn slice(&mut self, topic: Topic<'_>, observed: bool) -> Result<Arc<Slice>, PolicyFault> {
-        let reaches = |rule: &Rule| rule.observed == observed && topic.is_reached_by(&rule.body);
+    /// The policies that can be about a topic, of those of one manner.
+    fn slice(
+        &mut self,
+        topic: Topic<'_>,
+        wanted: impl Fn(Manner) -> bool,
+    ) -> Result<Arc<Slice>, PolicyFault> {
+        let reaches = |rule: &Rule| wanted(rule.manner) && topic.is_reached_by(&rule.body);
         let reaching: Vec<usize> =
             (0..self.rules.len()).filter(|at| self.rules.get(*at).is_some_and(reaches)).collect();
         if let Some(slice) = self.slices.get(&reaching) {

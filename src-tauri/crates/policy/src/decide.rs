@@ -4,13 +4,17 @@
 use std::sync::Arc;
 
 use model::CredentialId;
+use org_protocol::Approved;
 
+use crate::approval::{asking, unless_asked};
 use crate::convert::ArgumentFault;
 use crate::facts::{FactFault, Question, Target};
 use crate::given::Given;
 use crate::listing::Outlook;
 use crate::outcome::{Aim, CredentialChoice, Denial, DenialKind, Permit, Refused, Stage};
-use crate::set::{ActView, Answer, Case, ConnectorView, CredentialView, InForce, Policy, ServerView, State};
+use crate::set::{
+    ActView, Answer, Ask, Case, ConnectorView, CredentialView, InForce, Policy, ServerView, State,
+};
 
 impl Policy {
     /// Decides one call.
@@ -18,6 +22,18 @@ impl Policy {
     /// # Errors
     /// The [`Denial`].
     pub fn decide(&self, question: &Question<'_>) -> Result<Permit, Denial> {
+        self.decide_with(question, None)
+    }
+
+    /// Decides one call that a person has approved. Where nobody had to be asked, the approval changes nothing.
+    ///
+    /// # Errors
+    /// The [`Denial`]; [`DenialKind::ApprovalNeeded`] where the approval is for another call, or for less than what is asked for.
+    pub fn decide_approved(&self, question: &Question<'_>, approved: &Approved) -> Result<Permit, Denial> {
+        self.decide_with(question, Some(approved))
+    }
+
+    fn decide_with(&self, question: &Question<'_>, approved: Option<&Approved>) -> Result<Permit, Denial> {
         let force = match &self.state {
             State::InForce(force) => force,
             State::DenyAll(why) => {
@@ -42,8 +58,11 @@ impl Policy {
                     version: Arc::clone(&self.version),
                     credential: granted.credential,
                     digest: question.target.digest(),
+                    approval: None,
                 };
-                self.unless_stopped(permit, question)
+                // Nobody is asked about what is stopped.
+                let permit = self.unless_stopped(permit, question)?;
+                unless_asked(&route, permit, &granted.asked, question, approved)
             }
             Err(refusal) => {
                 let outlook = route.outlook(question);
@@ -76,6 +95,7 @@ impl Policy {
             version: Arc::clone(&self.version),
             detail,
             outside,
+            approval: None,
         }))
     }
 }
@@ -86,6 +106,8 @@ pub(crate) struct Granted {
     pub(crate) credential: CredentialChoice,
     /// The forbids that are only observed and would have refused it.
     pub(crate) observed: Vec<usize>,
+    /// The forbids that refuse it unless a person approves.
+    pub(crate) asked: Vec<usize>,
 }
 
 /// The first question that was not.
@@ -98,7 +120,7 @@ pub(crate) struct Refusal {
 }
 
 impl Refusal {
-    fn of(kind: DenialKind, stage: Option<Stage>) -> Self {
+    pub(crate) fn of(kind: DenialKind, stage: Option<Stage>) -> Self {
         Self { kind, stage, rules: Vec::new(), argument: None }
     }
 }
@@ -121,49 +143,53 @@ impl<'a> Route<'a> {
     }
 
     fn judge(&self, question: &Question<'_>) -> Result<Granted, Refusal> {
-        let failed = |stage: &Stage| {
-            let stage = stage.clone();
-            move |fault: FactFault| {
-                tracing::error!(%fault, "a question could not be put to the policies");
-                Refusal::of(DenialKind::Error, Some(stage))
-            }
-        };
-        let mut rules = Vec::new();
+        let (mut rules, mut asked) = (Vec::new(), Vec::new());
         let see = Stage::SeeServer(question.server.clone());
         let case = self.case(question).map_err(failed(&see))?;
 
         let answer = case.ask(&self.server.see, Given::default()).map_err(failed(&see))?;
         rules.extend(granted(answer, &see)?);
+        asked.extend(asking(&case, &self.server.see, Given::default(), &see)?);
 
         let expose = Stage::ExposeConnector(question.connector.clone());
         let answer = case.ask(&self.connector.expose, Given::default()).map_err(failed(&expose))?;
         rules.extend(granted(answer, &expose)?);
+        asked.extend(asking(&case, &self.connector.expose, Given::default(), &expose)?);
 
         let act = Stage::of(&question.target);
-        let given = self.act.given(&question.target).map_err(|fault| self.unread(fault, &act))?;
+        let given =
+            self.act.given(&question.target).map_err(|fault| self.unread(&self.act.ask, fault, &act))?;
         let answer = case.ask(&self.act.ask, given).map_err(failed(&act))?;
         rules.extend(granted(answer, &act)?);
+        if let Some(ask) = &self.act.ask.asking {
+            let given =
+                self.act.given_to(ask, &question.target).map_err(|fault| self.unread(ask, fault, &act))?;
+            asked.extend(asking(&case, &self.act.ask, given, &act)?);
+        }
 
         let credential = match &self.connector.credential {
             CredentialView::None => CredentialChoice::None,
             CredentialView::Own(account) => CredentialChoice::Own(account.clone()),
             CredentialView::Shared(_) => {
-                let (credential, by) = self.shared(&case)?;
+                let Lent { credential, by, asked: about } = self.shared(&case)?;
                 rules.extend(by);
+                asked.extend(about);
                 CredentialChoice::Shared(credential)
             }
         };
         rules.sort_unstable();
         rules.dedup();
         let observed = self.observed(&case, &question.target, &credential);
-        Ok(Granted { rules, credential, observed })
+        asked.sort_unstable();
+        asked.dedup();
+        Ok(Granted { rules, credential, observed, asked })
     }
 
     /// What policies have to read, and cannot.
-    fn unread(&self, fault: ArgumentFault, act: &Stage) -> Refusal {
+    fn unread(&self, ask: &Ask, fault: ArgumentFault, act: &Stage) -> Refusal {
         let (kind, rules) = match &fault {
             ArgumentFault::UnknownFacts(_) => {
-                (DenialKind::UnknownFact, self.force.reading(&self.act.ask.slice, &fault))
+                (DenialKind::UnknownFact, self.force.reading(&ask.slice, &fault))
             }
             ArgumentFault::NotJson
             | ArgumentFault::NotAnObject
@@ -183,19 +209,18 @@ impl<'a> Route<'a> {
     }
 
     /// The first shared credential that the policies permit.
-    pub(crate) fn shared(&self, case: &Case<'_>) -> Result<(CredentialId, Vec<usize>), Refusal> {
+    fn shared(&self, case: &Case<'_>) -> Result<Lent, Refusal> {
         let CredentialView::Shared(shared) = &self.connector.credential else {
             return Err(Refusal::of(DenialKind::NoPermit, None));
         };
         let mut refused = Refusal::of(DenialKind::NoPermit, None);
         for (id, ask) in shared {
             let stage = Stage::UseSharedCredential(id.clone());
-            let answer = case.ask(ask, Given::default()).map_err(|fault| {
-                tracing::error!(%fault, "a question could not be put to the policies");
-                Refusal::of(DenialKind::Error, Some(stage.clone()))
-            })?;
+            let answer = case.ask(ask, Given::default()).map_err(failed(&stage))?;
+            // Asked of each that is tried: a policy that fails refuses the call, whatever becomes of this credential.
+            let asked = asking(case, ask, Given::default(), &stage)?;
             match granted(answer, &stage) {
-                Ok(rules) => return Ok((id.clone(), rules)),
+                Ok(by) => return Ok(Lent { credential: id.clone(), by, asked }),
                 // A policy that fails refuses the call; it does not move it to the next credential.
                 Err(refusal) if refusal.kind == DenialKind::Error => return Err(refusal),
                 // The last one is reported, and a forbid rather than the mere lack of a permit.
@@ -208,6 +233,22 @@ impl<'a> Route<'a> {
             }
         }
         Err(refused)
+    }
+}
+
+/// A shared credential that may be used.
+struct Lent {
+    credential: CredentialId,
+    by: Vec<usize>,
+    /// The forbids that refuse it unless a person approves.
+    asked: Vec<usize>,
+}
+
+pub(crate) fn failed(stage: &Stage) -> impl FnOnce(FactFault) -> Refusal {
+    let stage = stage.clone();
+    move |fault| {
+        tracing::error!(%fault, "a question could not be put to the policies");
+        Refusal::of(DenialKind::Error, Some(stage))
     }
 }
 
@@ -230,7 +271,9 @@ fn outside(force: &InForce, refusal: &Refusal, outlook: &Outlook, target: &Targe
         Target::Prompt { .. } => "this prompt",
     };
     match refusal.kind {
-        DenialKind::NotListed | DenialKind::DenyAll | DenialKind::Halted => String::new(),
+        DenialKind::NotListed | DenialKind::DenyAll | DenialKind::Halted | DenialKind::ApprovalNeeded => {
+            String::new()
+        }
         DenialKind::Arguments => refusal
             .argument
             .as_ref()
@@ -255,7 +298,7 @@ fn outside(force: &InForce, refusal: &Refusal, outlook: &Outlook, target: &Targe
 /// How many policies an answer names at most.
 const CITED: usize = 3;
 
-fn citations(force: &InForce, rules: &[usize]) -> String {
+pub(crate) fn citations(force: &InForce, rules: &[usize]) -> String {
     let cited: Vec<String> = rules
         .iter()
         .filter_map(|at| force.rules.get(*at))

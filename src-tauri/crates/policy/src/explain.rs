@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use cedar_policy::pst::Clause;
 use cedar_policy::{Context, Decision, Policy as CedarPolicy, PolicySet};
-use model::{ConnectorId, ServerId};
+use model::{ApprovalScope, ConnectorId, ServerId};
 use serde::Serialize;
 
 use crate::conjunct::{conjuncts, probe, scope_probe};
@@ -42,6 +42,12 @@ pub struct Explanation {
     /// Every forbid that is only observed and would have refused a permitted call, or changed its credential.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub observed: Vec<RuleId>,
+    /// Every forbid that refuses the call unless a person approves it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub asking: Vec<RuleId>,
+    /// The most that the person may allow then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub most: Option<ApprovalScope>,
     /// What is to be said beside the steps.
     pub note: Option<String>,
     /// The questions in the order in which they were put; the last one decided.
@@ -66,6 +72,9 @@ pub struct Step {
     /// The forbids that are only observed (`@observe`) and would have refused it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub observed: Vec<RuleNote>,
+    /// The forbids that refuse it unless a person approves (`@approval`).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub asking: Vec<RuleNote>,
 }
 
 /// What one policy had to do with an answer.
@@ -112,6 +121,8 @@ impl Policy {
             credential: None,
             rules: Vec::new(),
             observed: Vec::new(),
+            asking: Vec::new(),
+            most: None,
             note: None,
             steps: Vec::new(),
             version: self.version().clone(),
@@ -128,6 +139,10 @@ impl Policy {
                 explanation.denial = Some(denial.kind());
                 explanation.listed = !denial.is_hidden() && denial.kind() != DenialKind::DenyAll;
                 explanation.rules = denial.rules().to_vec();
+                if let Some(needed) = denial.approval() {
+                    explanation.asking = needed.rules().to_vec();
+                    explanation.most = Some(needed.most());
+                }
                 explanation.note = match denial.kind() {
                     DenialKind::DenyAll
                     | DenialKind::Arguments
@@ -136,7 +151,10 @@ impl Policy {
                     DenialKind::NotListed => {
                         Some(format!("The virtual server does not offer this {}.", explanation.aim.kind()))
                     }
-                    DenialKind::NoPermit | DenialKind::Forbidden | DenialKind::Error => None,
+                    DenialKind::NoPermit
+                    | DenialKind::Forbidden
+                    | DenialKind::Error
+                    | DenialKind::ApprovalNeeded => None,
                 };
             }
         }
@@ -221,7 +239,24 @@ impl Walk<'_> {
         };
         let permitted = matches!(answer, Answer::Permitted(_));
         let observed = if permitted { self.observed(ask, target)? } else { Vec::new() };
-        Ok(Step { stage, permitted, facts, rules, observed })
+        let asking = if permitted { self.asking(ask, target)? } else { Vec::new() };
+        Ok(Step { stage, permitted, facts, rules, observed, asking })
+    }
+
+    /// The forbids that refuse what was permitted unless a person approves. What they cannot be asked, the note says.
+    fn asking(&self, ask: &Ask, target: Option<&Target<'_>>) -> Result<Vec<RuleNote>, FactFault> {
+        let Some(asking) = &ask.asking else { return Ok(Vec::new()) };
+        let given =
+            target.map_or_else(|| Ok(Given::default()), |target| self.route.act.given_to(asking, target));
+        let Ok(given) = given else { return Ok(Vec::new()) };
+        let context = self.case.context(asking.slice.reads, given.clone())?;
+        let ground = Ground { case: self.case, ask: asking, context };
+        let found = match self.case.ask(asking, given)? {
+            Answer::Forbidden(rules) | Answer::Failed(rules) => rules,
+            Answer::NoPermit | Answer::Permitted(_) => Vec::new(),
+        };
+        let rule = |at: &usize| self.route.force.rules.get(*at);
+        found.iter().filter_map(rule).map(|rule| ground.note(rule)).collect()
     }
 
     /// What the forbids that are only observed would have refused of what was permitted.
@@ -315,13 +350,14 @@ impl Ground<'_> {
 impl std::fmt::Display for Explanation {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { user, server, connector, aim, .. } = self;
-        let verb = if self.permitted { "may" } else { "may not" };
+        let verb = if self.permitted || !self.asking.is_empty() { "may" } else { "may not" };
         let act = match aim {
             Aim::Tool(_) => "call",
             Aim::Resource(_) => "read",
             Aim::Prompt(_) => "get the prompt",
         };
-        writeln!(f, "{user} {verb} {act} {aim} on {connector} through {server}.")?;
+        let asked = if self.asking.is_empty() { "" } else { ", if a person approves the call" };
+        writeln!(f, "{user} {verb} {act} {aim} on {connector} through {server}{asked}.")?;
         if let Some(note) = &self.note {
             writeln!(f, "{note}")?;
         }
@@ -340,7 +376,8 @@ impl std::fmt::Display for Explanation {
             }
             Some(CredentialChoice::None) | None => {}
         }
-        if !self.permitted && self.denial != Some(DenialKind::DenyAll) {
+        let told = [DenialKind::DenyAll, DenialKind::ApprovalNeeded];
+        if self.denial.is_some_and(|denial| !told.contains(&denial)) {
             let listed = if self.listed { "shown: other arguments may be permitted" } else { "not shown" };
             writeln!(f, "The {} is {listed}.", aim.kind())?;
         }
@@ -364,6 +401,9 @@ impl std::fmt::Display for Step {
         }
         for rule in &self.rules {
             writeln!(f, "  - {rule}")?;
+        }
+        for rule in &self.asking {
+            writeln!(f, "  - a person is asked: {rule}")?;
         }
         for rule in &self.observed {
             writeln!(f, "  - only observed, else this would be refused: {rule}")?;

@@ -46,6 +46,15 @@ pub enum FaultKind {
     /// A permit that is marked `@observe`: what is merely observed permits nothing, so it would say nothing.
     #[error("only a forbid can be marked @observe")]
     ObservedPermit,
+    /// An `@approval` with another text than a scope.
+    #[error("@approval says once, session or always; nothing is as good as once")]
+    BadApproval,
+    /// A permit that is marked `@approval`: what needs a person is a permit and a forbid.
+    #[error("only a forbid can be marked @approval: permit the call, and forbid it unless a person approves")]
+    ApprovedPermit,
+    /// A forbid that is only tried out asks nobody.
+    #[error("a forbid is marked either @observe or @approval")]
+    ObservedApproval,
     /// `context`, `context.input` or `context.facts` as a whole.
     #[error("context, context.input and context.facts can only be read member by member")]
     WholeContext,

@@ -60,6 +60,7 @@ impl Policy {
             hidden: false,
             detail: halt.target.to_string(),
             outside: halt.words(),
+            approval: None,
         })))
     }
 }

@@ -85,6 +85,18 @@
 //! A `forbid` marked `@observe` is tried out: it refuses and hides nothing. What it would have refused of the permitted calls is
 //! recorded with them ([`Permit::observed`]). Taking the mark away enforces it.
 //!
+//! A `forbid` marked `@approval` refuses unless a person approves the call, at their own desktop and with the arguments before them.
+//! `@approval("once")`, `@approval("session")` and `@approval("always")` say the most that the person may allow; without a text it is
+//! one call. It hides nothing, and an approval makes up for it alone: what no policy permits, or another `forbid` refuses, nobody is
+//! asked about. The two marks do not go together, and neither goes with `permit`: what needs a person is permitted and forbidden so.
+//!
+//! ```text
+//! @id("sending-needs-a-person")
+//! @reason("Mail that leaves the company needs a person.")
+//! @approval("session")
+//! forbid (principal, action == Action::"mail/send", resource);
+//! ```
+//!
 //! What administrators stop beside the policies ([`Policy::halted_by`]) is refused although a policy permits it, and not shown.
 //!
 //! # Example
@@ -179,6 +191,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod approval;
 mod compile;
 mod conjunct;
 mod convert;
@@ -204,6 +217,7 @@ mod source;
 mod survey;
 mod users;
 
+pub use approval::ApprovalNeeded;
 pub use compile::PolicyInput;
 pub use convert::ArgumentFault;
 pub use declared::{DeclarationFault, Unknown, UnknownFact};
@@ -213,7 +227,7 @@ pub use fault::{FaultKind, PolicyFault};
 pub use halt::Reach;
 pub use hearsay::{Hearsay, hearsay};
 pub use listing::Viewer;
-pub use org_protocol::HALTED;
+pub use org_protocol::{Approved, HALTED};
 pub use outcome::{Aim, CredentialChoice, Denial, DenialKind, Permit, Stage};
 pub use rule::{PolicyVersion, RuleId, RuleIdFault};
 pub use schema::{SchemaFault, Vocabulary};

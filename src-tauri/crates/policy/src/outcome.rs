@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use model::{
-    AccountId, AccountName, Advice, CallId, ConnectorId, CredentialId, Digest, ForPerson, ServerId, ToolName,
+    AccountId, AccountName, Advice, ApprovalTarget, CallId, ConnectorId, CredentialId, Digest, ForPerson,
+    ServerId, ToolName,
 };
-use org_protocol::{HALTED, bare_uri};
+use org_protocol::{Approved, HALTED, bare_uri};
 use serde::{Deserialize, Serialize};
 
+use crate::approval::ApprovalNeeded;
 use crate::facts::Target;
 use crate::rule::{PolicyVersion, RuleId};
 
@@ -39,6 +41,15 @@ impl Aim {
             (Self::Resource(own), Target::Resource { uri }) => own == uri,
             (Self::Prompt(own), Target::Prompt { name, .. }) => own == name,
             (Self::Tool(_) | Self::Resource(_) | Self::Prompt(_), _) => false,
+        }
+    }
+
+    /// The same, as people are asked about it.
+    pub fn to_approve(&self) -> ApprovalTarget {
+        match self {
+            Self::Tool(name) => ApprovalTarget::Tool(name.clone()),
+            Self::Resource(uri) => ApprovalTarget::Resource(uri.clone()),
+            Self::Prompt(name) => ApprovalTarget::Prompt(name.clone()),
         }
     }
 
@@ -84,6 +95,7 @@ pub struct Permit {
     pub(crate) version: Arc<PolicyVersion>,
     pub(crate) credential: CredentialChoice,
     pub(crate) digest: Digest,
+    pub(crate) approval: Option<Approved>,
 }
 
 /// The credential that a permitted call is made with.
@@ -135,6 +147,11 @@ impl Permit {
     /// Every forbid that is only observed and would have refused the call, or had its shared credential be another one.
     pub fn observed(&self) -> &[RuleId] {
         &self.observed
+    }
+
+    /// The person's leave that it rests on, where a policy asks for one.
+    pub fn approval(&self) -> Option<&Approved> {
+        self.approval.as_ref()
     }
 
     /// The policy set.
@@ -230,6 +247,8 @@ pub enum DenialKind {
     UnknownFact,
     /// It would be permitted, but an administrator has stopped it.
     Halted,
+    /// It would be permitted, but a policy asks for a person who approves it.
+    ApprovalNeeded,
 }
 
 impl DenialKind {
@@ -244,6 +263,7 @@ impl DenialKind {
             Self::Arguments => "arguments",
             Self::UnknownFact => "unknown-fact",
             Self::Halted => "halted",
+            Self::ApprovalNeeded => "approval-needed",
         }
     }
 }
@@ -269,6 +289,8 @@ pub(crate) struct Refused {
     pub(crate) detail: String,
     /// What the assistant is told about a tool that it can see.
     pub(crate) outside: String,
+    /// What would make it a permit.
+    pub(crate) approval: Option<ApprovalNeeded>,
 }
 
 impl Denial {
@@ -290,6 +312,11 @@ impl Denial {
     /// The policies that decided; empty where none permits.
     pub fn rules(&self) -> &[RuleId] {
         &self.0.rules
+    }
+
+    /// What a person is to be asked, where their leave is all that is missing.
+    pub fn approval(&self) -> Option<&ApprovalNeeded> {
+        self.0.approval.as_ref()
     }
 
     /// The policy set.
@@ -339,6 +366,12 @@ impl ForPerson for Denial {
             DenialKind::Halted => {
                 Advice::new(HALTED, happened, outside, "Ask your IT department when it goes on.")
             }
+            DenialKind::ApprovalNeeded => Advice::new(
+                "approval-needed",
+                happened,
+                outside,
+                "Make the call where a person can be asked.",
+            ),
             DenialKind::Arguments => {
                 Advice::new("arguments-refused", happened, outside, "Let the assistant correct the call.")
             }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use cedar_policy::{Effect, Policy as CedarPolicy, pst};
-use model::Digest;
+use model::{ApprovalScope, Digest};
 use org_protocol::PolicyReference;
 use serde::{Deserialize, Serialize};
 
@@ -93,6 +93,34 @@ impl std::fmt::Display for PolicyVersion {
     }
 }
 
+/// What becomes of what a policy says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Manner {
+    /// It is obeyed.
+    Enforced,
+    /// A forbid marked `@observe`: what it would have refused is recorded, and nothing is refused.
+    Observed,
+    /// A forbid marked `@approval`: it refuses unless a person approves, who may allow so much at most.
+    Asking(ApprovalScope),
+}
+
+impl Manner {
+    pub(crate) fn of(observed: bool, approval: Option<ApprovalScope>) -> Self {
+        match approval {
+            Some(most) => Self::Asking(most),
+            None if observed => Self::Observed,
+            None => Self::Enforced,
+        }
+    }
+
+    pub(crate) fn asks(self) -> Option<ApprovalScope> {
+        match self {
+            Self::Asking(most) => Some(most),
+            Self::Enforced | Self::Observed => None,
+        }
+    }
+}
+
 /// One policy of the set.
 #[derive(Debug)]
 pub(crate) struct Rule {
@@ -103,8 +131,7 @@ pub(crate) struct Rule {
     pub(crate) line: u32,
     /// The author's `@reason`.
     pub(crate) reason: Option<String>,
-    /// A forbid marked `@observe`: what it would have refused is recorded, and nothing is refused.
-    pub(crate) observed: bool,
+    pub(crate) manner: Manner,
     pub(crate) policy: CedarPolicy,
     /// The same policy as a syntax tree.
     pub(crate) body: pst::Template,

@@ -194,6 +194,8 @@ pub(crate) struct Ask {
     /// The same question to the forbids that are only observed; none where no such forbid can be about it. They are laid out
     /// apart, so that what they read changes nothing for the others.
     pub(crate) observed: Option<Box<Ask>>,
+    /// The same question to the forbids that refuse unless a person approves.
+    pub(crate) asking: Option<Box<Ask>>,
 }
 
 impl Ask {

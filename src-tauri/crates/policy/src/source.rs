@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use cedar_policy::{Effect, ParseErrors, Policy as CedarPolicy, PolicyId, PolicySet, pst};
 use miette::Diagnostic;
+use model::ApprovalScope;
 
 use crate::fault::{FaultKind, PolicyFault};
 use crate::lint::Reads;
-use crate::rule::{REASON_LIMIT, Rule, RuleId};
+use crate::rule::{Manner, REASON_LIMIT, Rule, RuleId};
 
 /// Reads every policy of every file, in the order of the files' names.
 ///
@@ -99,6 +100,13 @@ impl Source<'_> {
             Some(_) if policy.effect() == Effect::Permit => return Err(fault(FaultKind::ObservedPermit)),
             Some(_) => true,
         };
+        let approval = match policy.annotation("approval").map(scope) {
+            None => None,
+            Some(None) => return Err(fault(FaultKind::BadApproval)),
+            Some(_) if policy.effect() == Effect::Permit => return Err(fault(FaultKind::ApprovedPermit)),
+            Some(_) if observed => return Err(fault(FaultKind::ObservedApproval)),
+            Some(most) => most,
+        };
         let named = policy.new_id(PolicyId::new(id.as_str()));
         let body = match named.to_pst() {
             Ok(pst::Policy::Static(body)) => body.body().clone(),
@@ -109,13 +117,23 @@ impl Source<'_> {
             reason: reason.filter(|reason| !reason.is_empty()).map(str::to_owned),
             file: Arc::clone(&self.file),
             line,
-            observed,
+            manner: Manner::of(observed, approval),
             policy: named,
             reads: Reads::of(&body),
             facts: Reads::facts_of(&body),
             body,
             id,
         })
+    }
+}
+
+/// The most that a person may allow.
+fn scope(text: &str) -> Option<ApprovalScope> {
+    match text {
+        "" => Some(ApprovalScope::Once),
+        text => [ApprovalScope::Once, ApprovalScope::Session, ApprovalScope::Always]
+            .into_iter()
+            .find(|scope| scope.as_str() == text),
     }
 }
 
@@ -204,6 +222,14 @@ mod tests {
             check("@id(\"a\")\n@observe(\"until March\") forbid (principal, action, resource);"),
             Err(vec![(1, FaultKind::BadObserve)])
         );
+        for (text, kind) in [
+            ("@approval permit", FaultKind::ApprovedPermit),
+            ("@approval(\"for ever\") forbid", FaultKind::BadApproval),
+            ("@observe @approval(\"once\") forbid", FaultKind::ObservedApproval),
+        ] {
+            let found = check(&format!("@id(\"a\") {text} (principal, action, resource);"));
+            assert_eq!(found, Err(vec![(1, kind)]), "{text}");
+        }
         let faults =
             check("@id(\"a\")\npermit (principal, action, resource)\nwhen { 1 + };").expect_err("no Cedar");
         assert!(matches!(faults.as_slice(), [(3, FaultKind::Syntax(_))]), "{faults:?}");

@@ -27,7 +27,8 @@ impl Policy {
         let mut found = BTreeMap::new();
         for (connector, view) in connectors.unwrap_or_default() {
             for (tool, act) in &view.tools {
-                let rules = act.ask.slice.rules.iter().filter_map(|at| force.rules.get(*at));
+                let asking = act.ask.asking.iter().flat_map(|asking| &asking.slice.rules);
+                let rules = act.ask.slice.rules.iter().chain(asking).filter_map(|at| force.rules.get(*at));
                 let judging = rules.filter(|rule| rule.reads.arguments());
                 let facts =
                     |rule: &Rule| act.kind.facts.as_ref().map(|facts| facts.facts.described(&rule.facts));

@@ -158,6 +158,7 @@ fn words(kind: Kind) -> &'static str {
         Kind::GatewayClient => "assistant's registration",
         Kind::GatewayToken => "assistant's token",
         Kind::Consent => "permission for an assistant",
+        Kind::Approval => "approval for more than one call",
         Kind::Session => "sign-in to your organisation",
         Kind::Ratchet => "record of the newest policy seen",
         Kind::Pin => "list of accepted tools",
@@ -170,6 +171,7 @@ fn again(kind: Kind) -> &'static str {
     match kind {
         Kind::Grant | Kind::Client | Kind::Session => "Sign in again when you are asked.",
         Kind::GatewayClient | Kind::GatewayToken | Kind::Consent => "Let the assistant connect again.",
+        Kind::Approval => "Approve the calls again when you are asked.",
         Kind::Pin => "Accept the connector's tools again.",
         Kind::Ratchet | Kind::Device | Kind::Cursor => {
             "If you did not restore a backup, tell your IT department."

@@ -16,6 +16,8 @@ pub enum Kind {
     GatewayToken,
     /// A consent that a person gave.
     Consent,
+    /// A person's leave for calls, until they take it back.
+    Approval,
     /// The session at the organisation's identity provider and control plane.
     Session,
     /// The highest version seen of a signed document.
@@ -30,12 +32,13 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Grant,
         Self::Client,
         Self::GatewayClient,
         Self::GatewayToken,
         Self::Consent,
+        Self::Approval,
         Self::Session,
         Self::Ratchet,
         Self::Pin,
@@ -51,6 +54,7 @@ impl Kind {
             Self::GatewayClient => "gateway-client",
             Self::GatewayToken => "gateway-token",
             Self::Consent => "consent",
+            Self::Approval => "approval",
             Self::Session => "session",
             Self::Ratchet => "ratchet",
             Self::Pin => "pin",
@@ -69,6 +73,7 @@ impl Kind {
             | Self::GatewayClient
             | Self::GatewayToken
             | Self::Consent
+            | Self::Approval
             | Self::Session => false,
         }
     }

@@ -45,9 +45,10 @@ fn class(event: &AuditEvent) -> Class {
         AuditEvent::SignInFailed => Authentication(1, FAILURE),
         AuditEvent::SignedOut | AuditEvent::SessionEnded => Authentication(2, SUCCESS),
         AuditEvent::ConsentGiven | AuditEvent::TokenIssued => Access(ASSIGN, &["server", "client"]),
-        AuditEvent::ConsentRefused | AuditEvent::ConsentRevoked | AuditEvent::TokenRevoked => {
-            Access(REVOKE, &["server", "client"])
-        }
+        AuditEvent::ConsentRefused
+        | AuditEvent::ConsentRevoked
+        | AuditEvent::TokenRevoked
+        | AuditEvent::ApprovalRevoked => Access(REVOKE, &["server", "client"]),
         AuditEvent::GrantObtained | AuditEvent::GrantRefreshed => Access(ASSIGN, &["connector", "account"]),
         AuditEvent::GrantLost => Access(REVOKE, &["connector", "account"]),
         AuditEvent::LeaseGranted | AuditEvent::LeaseRenewed | AuditEvent::CredentialUsed => {
@@ -70,6 +71,7 @@ fn class(event: &AuditEvent) -> Class {
         AuditEvent::ToolAccepted => Entity(RESUME, "tool", &["tools", "connector"], SUCCESS),
         AuditEvent::CredentialDrained => Entity(UPDATE, "credential", &["credential"], SUCCESS),
         AuditEvent::Administration => Entity(OTHER, "organisation", &["act"], SUCCESS),
+        AuditEvent::AssistantSuspended => Entity(SUSPEND, "assistant", &["client", "name"], SUCCESS),
         AuditEvent::ApprovalAnswered => Entity(OTHER, "call", &["call", "tool"], SUCCESS),
         AuditEvent::JournalRepaired
         | AuditEvent::StateSetAside

@@ -106,6 +106,9 @@ fn of_intent(intent: &IntentRecord) -> Value {
     if !intent.observed.is_empty() {
         put(&mut unmapped, "observed_policies", json!(intent.observed));
     }
+    if let Some(approval) = &intent.approval {
+        put(&mut unmapped, "approval", json!(approval));
+    }
     put(&mut event, "unmapped", unmapped);
     event
 }

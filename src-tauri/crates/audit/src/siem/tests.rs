@@ -35,6 +35,7 @@ fn intent() -> IntentRecord {
         policy: PolicyReference { label: "12".to_owned(), digest: Digest::of(b"policy") },
         rules: vec!["analysts-read".to_owned()],
         observed: Vec::new(),
+        approval: None,
         credential: "shared:warehouse-analyst".to_owned(),
         arguments: ArgumentSummary::of(r#"{"sql":"select 1"}"#, &[1; 32], false),
     }

@@ -86,6 +86,7 @@ pub(super) fn intent() -> IntentRecord {
         policy: policy(),
         rules: vec!["analysts-read".to_owned()],
         observed: Vec::new(),
+        approval: None,
         credential: "shared:warehouse".to_owned(),
         arguments: ArgumentSummary::of(r#"{"sql":"select 1"}"#, &KEY, false),
     }

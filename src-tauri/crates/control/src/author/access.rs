@@ -94,7 +94,9 @@ impl Seat {
         for server in policy.visible_servers(&self.subject, &circumstance) {
             access.insert(format!("virtual server {server}"));
             for (connector, tool) in policy.listed(&self.subject, &server, &circumstance) {
-                access.insert(format!("{server}: {connector}/{tool}"));
+                let asks = policy.asks(&self.subject, &server, &connector, &tool, &circumstance).is_some();
+                let asking = if asks { ", asking a person" } else { "" };
+                access.insert(format!("{server}: {connector}/{tool}{asking}"));
             }
             let viewer = policy.viewer(&self.subject, &server, &circumstance);
             let connectors = content.servers.get(&server).map(|spec| spec.connectors.as_slice());

@@ -94,6 +94,8 @@ enum Expected {
     Permit,
     /// The call is refused.
     Deny,
+    /// A person is asked, and the call permitted if they approve it (`@approval`).
+    Ask,
 }
 
 /// Why a case does not hold.
@@ -217,9 +219,10 @@ impl Case {
             (Expected::Deny, Decided::Refused { rules, .. }) => {
                 self.observed.is_empty() && all(&self.by, rules)
             }
-            (Expected::Permit, Decided::Refused { .. }) | (Expected::Deny, Decided::Permitted { .. }) => {
-                false
-            }
+            (Expected::Ask, Decided::Asked { rules }) => self.observed.is_empty() && all(&self.by, rules),
+            (Expected::Permit, Decided::Refused { .. } | Decided::Asked { .. })
+            | (Expected::Deny, Decided::Permitted { .. } | Decided::Asked { .. })
+            | (Expected::Ask, Decided::Permitted { .. } | Decided::Refused { .. }) => false,
         }
     }
 
@@ -227,6 +230,7 @@ impl Case {
         let what = match self.expect {
             Expected::Permit => "the call to be permitted",
             Expected::Deny => "the call to be refused",
+            Expected::Ask => "a person to be asked",
         };
         let told = |word: &str, ids: &BTreeSet<String>| match ids.is_empty() {
             true => String::new(),
@@ -242,6 +246,7 @@ impl Case {
 enum Decided {
     Permitted { rules: Vec<RuleId>, observed: Vec<RuleId>, credential: Option<CredentialId> },
     Refused { rules: Vec<RuleId>, why: String },
+    Asked { rules: Vec<RuleId> },
 }
 
 impl Decided {
@@ -255,6 +260,7 @@ impl Decided {
                 let (rules, observed) = (permit.rules().to_vec(), permit.observed().to_vec());
                 Self::Permitted { rules, observed, credential }
             }
+            Err(denial) if denial.approval().is_some() => Self::Asked { rules: denial.rules().to_vec() },
             Err(denial) => {
                 let stage = denial.stage().map(|stage| format!(" at the question {stage:?}"));
                 let why = format!("{}{}", denial.kind().as_str(), stage.unwrap_or_default());
@@ -276,6 +282,10 @@ impl fmt::Display for Decided {
             }
             Self::Refused { rules, why } => {
                 write!(f, "refuses it ({why})")?;
+                (rules, [].as_slice())
+            }
+            Self::Asked { rules } => {
+                f.write_str("has a person asked")?;
                 (rules, [].as_slice())
             }
         };

@@ -4,18 +4,23 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ::audit::{DenialRecord, Effect, IntentRecord, Outcome, OutcomeStatus};
+use ::audit::{ApprovalRecord, DenialRecord, Effect, IntentRecord, Outcome, OutcomeStatus};
 use mcp::assistant::ToolEntry;
 use mcp::{CallParams, RawObject};
-use model::{ConnectorId, CredentialId, DeviceId, Digest, ForPerson as _, Subject, Timestamp, ToolName};
+use model::{
+    Advice, ConnectorId, CredentialId, DeviceId, Digest, ForPerson as _, Subject, Timestamp, ToolName,
+};
 use org_protocol::{
     BrokerContext, ConnectorSpec, Content, CredentialSpec, USER_ASSERTION_HEADER, UserIdentity,
 };
 use os::Clock;
-use policy::{Circumstance, CredentialChoice, Denial, Permit, Policy, Question, RuleId, Target};
+use policy::{
+    Circumstance, CredentialChoice, Denial, Permit, Policy, PolicyVersion, Question, RuleId, Target,
+};
 use secrecy::SecretString;
 use upstream::{Answer, Authority, Bearer, Ear, HttpClient, UpstreamFault};
 
+use super::approval::ApprovalRefusal;
 use super::fault::BrokerFault;
 use super::pool::{Draining, Full, Key, Pool};
 use super::redact::Redactor;
@@ -56,6 +61,8 @@ pub(crate) struct Asked<'a> {
     pub(crate) device: DeviceId,
     /// The session, by the digest of its token.
     pub(crate) session: Digest,
+    /// The thumbprint of the device's key.
+    pub(crate) thumbprint: &'a str,
 }
 
 impl Broker {
@@ -146,13 +153,22 @@ impl Broker {
         let tool: ToolName = params.name().parse().map_err(|_| not_brokered())?;
         let circumstance = asked.circumstance(now);
         let question = asked.question(&tool, params.arguments(), &circumstance);
-        let permit = match traced::decided(asked.policy, &question) {
+        let decided = match asked.approved(now) {
+            Ok(approved) => traced::decided(asked.policy, &question, approved.as_ref()),
+            Err(fault) => return Err(asked.not_approved(plane, params, fault).await?),
+        };
+        let permit = match decided {
             Ok(permit) => permit,
             Err(denial) => {
                 plane.journal.denial(asked.denial(plane, params, &denial)).await?;
                 return Err(BrokerFault::Denied(denial));
             }
         };
+        if let Some(approved) = permit.approval()
+            && !plane.store.use_approval(approved).await?
+        {
+            return Err(asked.not_approved(plane, params, ApprovalRefusal::Used).await?);
+        }
         let CredentialChoice::Shared(credential) = permit.credential().clone() else {
             return Err(not_brokered());
         };
@@ -300,12 +316,33 @@ impl<'a> Asked<'a> {
             policy: permit.version().into(),
             rules: names(permit.rules()),
             observed: names(permit.observed()),
+            approval: permit.approval().map(ApprovalRecord::from),
             credential: format!("shared:{credential}"),
             arguments: plane.journal.summary(params.arguments(), self.captures()),
         }
     }
 
-    fn denial(&self, plane: &Plane, params: &CallParams<'_>, denial: &Denial) -> DenialRecord {
+    pub(super) fn denial(&self, plane: &Plane, params: &CallParams<'_>, denial: &Denial) -> DenialRecord {
+        self.refusal(
+            plane,
+            params,
+            denial.version(),
+            names(denial.rules()),
+            denial.kind().as_str(),
+            &denial.advice(),
+        )
+    }
+
+    /// The record of a call that is refused before any effect.
+    pub(super) fn refusal(
+        &self,
+        plane: &Plane,
+        params: &CallParams<'_>,
+        policy: &PolicyVersion,
+        rules: Vec<String>,
+        kind: &str,
+        why: &Advice,
+    ) -> DenialRecord {
         DenialRecord {
             call: self.context.call,
             subject: self.subject.clone(),
@@ -315,10 +352,10 @@ impl<'a> Asked<'a> {
             client_id: self.context.client_id.clone(),
             client_name: self.context.client_name.clone(),
             process: None,
-            policy: denial.version().into(),
-            rules: names(denial.rules()),
-            kind: denial.kind().as_str().to_owned(),
-            reason: denial.advice().to_string(),
+            policy: policy.into(),
+            rules,
+            kind: kind.to_owned(),
+            reason: why.to_string(),
             arguments: Some(plane.journal.summary(params.arguments(), self.captures())),
         }
     }

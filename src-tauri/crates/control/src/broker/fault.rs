@@ -6,6 +6,7 @@ use org_protocol::HALTED;
 use policy::Denial;
 use upstream::UpstreamFault;
 
+use super::approval::ApprovalRefusal;
 use crate::credential::CredentialFault;
 use crate::store::StoreFault;
 
@@ -18,6 +19,9 @@ pub(crate) enum BrokerFault {
     /// Policy refuses it.
     #[error(transparent)]
     Denied(Denial),
+    /// The person's leave that came with it is none.
+    #[error("{0}")]
+    Approval(ApprovalRefusal),
     /// An administrator stopped it while it was under way; in words.
     #[error("{0}")]
     Stopped(String),
@@ -71,6 +75,7 @@ impl BrokerFault {
         match self {
             Self::NotBrokered(_)
             | Self::Denied(_)
+            | Self::Approval(_)
             | Self::PolicyExpired
             | Self::Journal(_)
             | Self::Busy
@@ -92,6 +97,7 @@ impl ForPerson for BrokerFault {
                 "Let the assistant list its tools again.",
             ),
             Self::Denied(denial) => denial.advice(),
+            Self::Approval(refusal) => refusal.advice(),
             Self::Stopped(words) => Advice::new(
                 HALTED,
                 "The call was broken off.",

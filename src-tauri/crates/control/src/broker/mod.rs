@@ -1,6 +1,7 @@
 //! Calls with shared credentials: decided again on claims that this server verified, recorded before the effect, made
 //! with a secret that never leaves but towards its connector.
 
+mod approval;
 mod call;
 mod fault;
 mod pool;

@@ -5,7 +5,7 @@ use mcp::CallParams;
 use model::{CredentialId, ForPerson as _};
 use opentelemetry::trace::SpanKind;
 use org_protocol::ConnectorSpec;
-use policy::{Denial, Permit, Policy, Question};
+use policy::{Approved, Denial, Permit, Policy, Question};
 use serde::Deserialize;
 use upstream::{Answer, UpstreamFault};
 
@@ -30,9 +30,16 @@ pub(super) fn part(name: &'static str) -> Span {
 }
 
 /// Asks policy.
-pub(super) fn decided(policy: &Policy, question: &Question<'_>) -> Result<Permit, Denial> {
+pub(super) fn decided(
+    policy: &Policy,
+    question: &Question<'_>,
+    approved: Option<&Approved>,
+) -> Result<Permit, Denial> {
     let span = part("decide");
-    let decided = policy.decide(question);
+    let decided = match approved {
+        Some(approved) => policy.decide_approved(question, approved),
+        None => policy.decide(question),
+    };
     let (decision, kind) = match &decided {
         Ok(_) => ("permit", None),
         Err(denial) => ("denial", Some(denial.kind().as_str())),

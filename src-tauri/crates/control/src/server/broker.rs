@@ -53,7 +53,7 @@ pub(super) async fn call(
     let waits = plane.limits.call(&caller.device.to_string())?;
     let work = async move {
         let _waits = waits;
-        let live = published.of(caller.device);
+        let (live, thumbprint) = (published.of(caller.device), caller.key.thumbprint());
         let policy = live.policy().halted_by(plane.stopped.now());
         let asked = Asked {
             live,
@@ -63,6 +63,7 @@ pub(super) async fn call(
             subject: &caller.subject,
             device: caller.device,
             session: caller.session,
+            thumbprint: &thumbprint,
         };
         answered(&plane, &asked, &Headers::read(&headers), &body, told.as_ref()).await
     };
@@ -202,7 +203,9 @@ impl From<BrokerFault> for Fault {
     fn from(fault: BrokerFault) -> Self {
         let status = match &fault {
             BrokerFault::NotBrokered(_) => StatusCode::NOT_FOUND,
-            BrokerFault::Denied(_) | BrokerFault::Stopped(_) => StatusCode::FORBIDDEN,
+            BrokerFault::Denied(_) | BrokerFault::Approval(_) | BrokerFault::Stopped(_) => {
+                StatusCode::FORBIDDEN
+            }
             BrokerFault::PolicyExpired | BrokerFault::Journal(_) | BrokerFault::Busy => {
                 StatusCode::SERVICE_UNAVAILABLE
             }

@@ -1,11 +1,15 @@
-//! Proofs of possession that were used: each is good once.
+//! Proofs of possession that were used, and approvals: each is good once.
 
 use std::sync::atomic::Ordering;
 
 use model::{CallId, Digest, Timestamp};
 use org_protocol::dpop::{PROOF_WINDOW, Proof};
+use org_protocol::{Approved, CLOCK_SKEW};
 
 use super::{Store, StoreFault};
+
+/// What is there already is not inserted again.
+const REMEMBER: &str = "INSERT INTO proofs (digest, expires_at) VALUES ($1, $2) ON CONFLICT DO NOTHING";
 
 impl Store {
     /// Remembers a proof. `false` where it was used before.
@@ -24,6 +28,27 @@ impl Store {
         self.write_proof(digest, proof.issued.plus(PROOF_WINDOW)).await
     }
 
+    /// Remembers the approval that a call is made with. `false` where a call was made with it before.
+    ///
+    /// It is on disk before the call is made: an approval outlasts a restart, and a power failure.
+    ///
+    /// # Errors
+    /// A [`StoreFault`].
+    pub(crate) async fn use_approval(&self, approved: &Approved) -> Result<bool, StoreFault> {
+        let statement = approved.statement();
+        // Which were used before is not known: none of that time is good.
+        if statement.issued < self.epoch.began {
+            return Ok(false);
+        }
+        // By the call: however often a device signs for one call, it is made once.
+        let device = statement.device.to_string();
+        let call = statement.call.to_string();
+        let digest = Digest::of_parts(&[b"approval", device.as_bytes(), call.as_bytes()]);
+        let expires = statement.valid_until.plus(CLOCK_SKEW).plus(CLOCK_SKEW);
+        let remember = sqlx::query(REMEMBER).bind(digest.to_string()).bind(expires.micros());
+        Ok(self.run(remember).await? == 1)
+    }
+
     /// Writes something down that is forgotten at once, to see whether that is possible.
     ///
     /// # Errors
@@ -36,11 +61,7 @@ impl Store {
     /// Writes a proof down. Each request of a device does, so that it is known from here whether the database can be written.
     async fn write_proof(&self, digest: Digest, expires: Timestamp) -> Result<bool, StoreFault> {
         let inserted =
-            sqlx::query("INSERT INTO proofs (digest, expires_at) VALUES ($1, $2) ON CONFLICT DO NOTHING")
-                .bind(digest.to_string())
-                .bind(expires.micros())
-                .execute(&self.quick)
-                .await;
+            sqlx::query(REMEMBER).bind(digest.to_string()).bind(expires.micros()).execute(&self.quick).await;
         self.writes.store(inserted.is_ok(), Ordering::Relaxed);
         Ok(inserted?.rows_affected() == 1)
     }

@@ -12,11 +12,11 @@ fn text(answer: &Value) -> &str {
     answer["result"]["content"][0]["text"].as_str().unwrap_or_else(|| panic!("{answer}"))
 }
 
-fn of_call(call: CallId) -> control::Filter {
+pub(crate) fn of_call(call: CallId) -> control::Filter {
     control::Filter { call: Some(call.to_string()), ..Default::default() }
 }
 
-async fn eventually(org: &Org, call: CallId, count: usize) -> Vec<Value> {
+pub(crate) async fn eventually(org: &Org, call: CallId, count: usize) -> Vec<Value> {
     for _ in 0..500 {
         let records = org.records(of_call(call)).await;
         if records.len() >= count {
@@ -54,6 +54,7 @@ async fn numbers_pass_to_the_digit() {
         policy: model::Digest::of(b""),
         client_id: String::new(),
         client_name: String::new(),
+        approval: None,
     };
     let answer = alice
         .request(Method::POST, "v1/broker/warehouse/mcp")
@@ -165,6 +166,7 @@ async fn tools_are_listed_as_policy_lets_them_be_seen() {
             policy: model::Digest::of(b""),
             client_id: String::new(),
             client_name: String::new(),
+            approval: None,
         };
         let answer = device
             .request(Method::POST, "v1/broker/warehouse/mcp")

@@ -5,6 +5,7 @@ mod access;
 mod admin_guide;
 mod administration;
 mod administrators;
+mod approvals;
 mod authoring;
 mod broker;
 mod commands;

@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 use vault::Vault;
 
 use super::accounts::OwnAccounts;
+use super::approvals::Approvals;
 use super::membership::SignIn;
 use super::tell::Tell;
 use crate::effect::{Engine, Order};
@@ -24,6 +25,7 @@ pub(crate) struct GatewayEngine {
     /// Connectors to sign in to.
     pub(crate) wanted: mpsc::UnboundedSender<AccountId>,
     pub(crate) accounts: OwnAccounts,
+    pub(crate) approvals: Approvals,
     /// Signing in to the organisation, where there is one.
     pub(crate) sign_in: Option<Arc<SignIn>>,
     pub(crate) runtime: tokio::runtime::Handle,
@@ -50,6 +52,10 @@ impl Engine for GatewayEngine {
                     }
                     tell.event(Event::AssistantGone { client_id, server });
                 });
+            }
+            Order::ForgetApproval(id) => {
+                let _in_runtime = self.runtime.enter();
+                self.approvals.forget(&id);
             }
             Order::TryKeychain => {
                 let vault = self.vault.clone();

@@ -53,6 +53,12 @@ pub enum Command {
         /// Allow or deny.
         allow: bool,
     },
+    /// What the person has allowed for more than one call.
+    Approvals {
+        /// This one is taken back.
+        #[serde(default)]
+        forget: Option<String>,
+    },
     /// What policy would decide, and why.
     Explain {
         /// The virtual server.
@@ -132,8 +138,18 @@ pub struct PendingLine {
     pub id: String,
     /// What is asked, in words.
     pub question: String,
+    /// What a call that is to be approved would send, a line for each value.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub arguments: Vec<String>,
     /// When it is refused by itself.
     pub deadline: model::Timestamp,
+}
+
+impl std::fmt::Display for PendingLine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}  {}", self.id, self.question)?;
+        self.arguments.iter().try_for_each(|argument| write!(f, "\n    {argument}"))
+    }
 }
 
 /// The command line's side.
@@ -298,6 +314,8 @@ impl Desk {
                     Err(fault) => refused(fault.advice()),
                 }
             }
+            Command::Approvals { forget: None } => self.approvals(),
+            Command::Approvals { forget: Some(id) } => self.forget_approval(id),
             Command::Explain { server, about } => self.explain(&server, &about),
             Command::SignIn { connector: Some(account), by_code: _ } => match self.own_account(&account) {
                 Ok(()) => self.act(Act::SignInTo(account), "A sign-in was asked for."),
@@ -466,13 +484,42 @@ impl Desk {
     }
 
     fn waiting(&self) -> Report {
-        let lines: Vec<PendingLine> = self.pending.items().iter().map(line).collect();
+        let state = Arc::clone(&self.state.borrow());
+        let lines: Vec<PendingLine> = self.pending.items().iter().map(|item| line(&state, item)).collect();
         let text = if lines.is_empty() {
             "Nothing waits for you.".to_owned()
         } else {
-            lines.iter().map(|line| format!("{}  {}", line.id, line.question)).collect::<Vec<_>>().join("\n")
+            lines.iter().map(PendingLine::to_string).collect::<Vec<_>>().join("\n")
         };
         Report::Ok { text, json: json!(lines) }
+    }
+
+    fn approvals(&self) -> Report {
+        let approvals = view::window(&self.state.borrow()).approvals;
+        let line = |it: &view::StandingView| {
+            let until = if it.always { "until you take it back" } else { "for this session" };
+            let (id, who, what, of, on) =
+                (&it.id, &it.assistant, &it.what, &it.connector_title, &it.server_title);
+            format!("{id}  {who} may use {what} of {of} through {on}, {until}")
+        };
+        let text = if approvals.is_empty() {
+            "You have allowed nothing for more than one call.".to_owned()
+        } else {
+            approvals.iter().map(line).collect::<Vec<_>>().join("\n")
+        };
+        Report::Ok { text, json: json!(approvals) }
+    }
+
+    fn forget_approval(&self, id: String) -> Report {
+        if self.state.borrow().approvals.iter().any(|approval| approval.id == id) {
+            return self.act(Act::ForgetApproval(id), "You will be asked again.");
+        }
+        refused(Advice::new(
+            "approval-unknown",
+            format!("Nothing that you have allowed has the id {id}."),
+            "",
+            "See what there is with: deskgate approvals",
+        ))
     }
 
     fn explain(&self, server: &ServerId, about: &Explained) -> Report {
@@ -511,8 +558,13 @@ fn no_organisation() -> Advice {
     )
 }
 
-fn line(item: &PendingItem) -> PendingLine {
+fn line(state: &AppState, item: &PendingItem) -> PendingLine {
+    let arguments = match view::pending(state, item).question {
+        view::QuestionView::Approval(approval) => approval.arguments,
+        view::QuestionView::Consent(_) | view::QuestionView::SignIn { .. } => Vec::new(),
+    };
     PendingLine {
+        arguments: arguments.into_iter().map(|it| format!("{}: {}", it.name, it.value)).collect(),
         id: item.id.to_string(),
         question: format!("{}: {}", words::title(item), words::detail(item)),
         deadline: item.deadline,

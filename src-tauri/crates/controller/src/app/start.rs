@@ -17,6 +17,7 @@ use upstream::HttpClient;
 use vault::{SystemKeychain, Vault};
 
 use super::accounts::{AccountParts, OwnAccounts};
+use super::approvals::{ApprovalParts, Approvals};
 use super::bridges::Bridges;
 use super::catalog::{Catalog, closed};
 use super::discover::Discoverer;
@@ -138,8 +139,9 @@ async fn run(
     let accounts = OwnAccounts::new(account_parts(&base, voucher, http.clone(), &address, &wanted));
     let connectors = connectors(&base, http, &accounts, source.as_ref().map(|(source, _)| source));
     let sign_in = source.as_ref().map(|(_, sign_in)| Arc::clone(sign_in));
+    let approvals = Approvals::load(approval_parts(&base, device)).await;
     let offered = offered(&base, &present, &offerings, sign_in.as_ref());
-    let issuer = issuer(&base, listening.port(), offered).await?;
+    let issuer = issuer(&base, listening.port(), offered, approvals.clone()).await?;
     let switch = Switch::default();
     let taken = watch::Sender::new(BTreeSet::new());
     let discoverer = Discoverer {
@@ -150,15 +152,14 @@ async fn run(
         taken: taken.subscribe(),
         wanted: wanted.clone(),
     };
-    let gate = gate(&base, device, &issuer, &connectors, &switch, discoverer);
+    let gate = gate(&base, device, &issuer, &connectors, &switch, (discoverer, approvals.clone()));
 
     let logs = Logs::of(connectors.clone());
     let membership = match source {
         Some((source, sign_in)) => Some(source.begin(sign_in, &parts).await),
         None => None,
     };
-    let asked = Asked { wanted: asked, taken, list_grace };
-    let rule = (offerings, stopped);
+    let (asked, rule) = (Asked { wanted: asked, taken, list_grace }, (offerings, stopped));
     let mut catalog = catalog(&base, &accounts, connectors, present.clone(), rule, asked).await;
     accounts
         .belong_to(present.now().as_deref())
@@ -166,10 +167,11 @@ async fn run(
         .map_err(|fault| StartFault::Trust(fault.to_string()))?;
     catalog.begin().await;
     report_start(&base, &found, &issuer, &address, present.now().filter(|_| !shared));
-    let watcher = follow(&base, (machine, org), shared, present.clone(), accounts.clone());
+    let owned = (accounts.clone(), approvals.clone());
     if was_sealed {
-        follow_unlocking(&base, &issuer, &accounts, sign_in.as_ref());
+        follow_unlocking(&base, &issuer, &owned, sign_in.as_ref());
     }
+    let watcher = follow(&base, (machine, org), shared, present.clone(), owned);
     let engine = Arc::new(GatewayEngine {
         switch,
         issuer,
@@ -178,6 +180,7 @@ async fn run(
         vault: base.vault.clone(),
         wanted,
         accounts: accounts.clone(),
+        approvals,
         sign_in,
         runtime: tokio::runtime::Handle::current(),
     });
@@ -187,8 +190,7 @@ async fn run(
     let bridges = Bridges::new(Arc::clone(&gate), Arc::clone(&engine.issuer), stopped.clone());
     let front = socket_desk(&base, present, &engine, state.clone(), bridges, logs.clone());
     let introduction = front.introduction.clone();
-    let socket = tokio::spawn(socket::serve(local, front));
-    let catalog = tokio::spawn(catalog.run());
+    let (socket, catalog) = (tokio::spawn(socket::serve(local, front)), tokio::spawn(catalog.run()));
     let server = tokio::spawn(gateway::serve(listening, gate, stopped));
     let Base { now, desk, events, journal, .. } = base;
     let controller = crate::run::run(AppState::starting(desktop), inbox, published, now, shell, engine);
@@ -325,11 +327,11 @@ fn follow(
     (machine, org): (Machine, Option<Org>),
     shared: bool,
     present: Present,
-    accounts: OwnAccounts,
+    owned: (OwnAccounts, Approvals),
 ) -> JoinHandle<()> {
     follow_keychain(base.vault.clone(), base.tell.clone());
     follow_journal(base.journal.clone(), shared, base.tell.clone());
-    tokio::spawn(follow_present(present, accounts, base.tell.clone()));
+    tokio::spawn(follow_present(present, owned, base.tell.clone()));
     let watcher = Watcher { first: machine, org, tell: base.tell.clone(), journal: base.journal.clone() };
     tokio::spawn(watcher.run())
 }
@@ -339,11 +341,11 @@ fn follow(
 fn follow_unlocking(
     base: &Base,
     issuer: &Arc<Issuer>,
-    accounts: &OwnAccounts,
+    (accounts, approvals): &(OwnAccounts, Approvals),
     sign_in: Option<&Arc<SignIn>>,
 ) {
     let (vault, tell, issuer) = (base.vault.clone(), base.tell.clone(), Arc::clone(issuer));
-    let (accounts, sign_in) = (accounts.clone(), sign_in.cloned());
+    let (accounts, approvals, sign_in) = (accounts.clone(), approvals.clone(), sign_in.cloned());
     tokio::spawn(async move {
         vault.durable().await;
         tracing::info!("the keychain has come within reach: what it keeps is read again");
@@ -353,12 +355,14 @@ fn follow_unlocking(
             sign_in.read_again().await;
         }
         accounts.read_again().await;
+        approvals.read().await;
     });
 }
 
-/// The accounts go with the person.
-async fn follow_present(mut present: Present, accounts: OwnAccounts, tell: Tell) {
+/// The accounts go with the person, and so does what they allowed for their session.
+async fn follow_present(mut present: Present, (accounts, approvals): (OwnAccounts, Approvals), tell: Tell) {
     loop {
+        approvals.belong_to(present.now().as_deref());
         if let Err(fault) = accounts.belong_to(present.now().as_deref()).await {
             let advice = StartFault::Trust(fault.to_string()).advice();
             tell.event(Event::FaultRaised(advice));
@@ -393,7 +397,23 @@ fn offered(
     }
 }
 
-async fn issuer(base: &Base, port: u16, offered: Offered) -> Result<Arc<Issuer>, StartFault> {
+fn approval_parts(base: &Base, device: DeviceId) -> ApprovalParts {
+    ApprovalParts {
+        person: Arc::new(base.desk.clone()),
+        vault: base.vault.clone(),
+        tell: base.tell.clone(),
+        journal: base.journal.clone(),
+        clock: Arc::clone(&base.clock),
+        device,
+    }
+}
+
+async fn issuer(
+    base: &Base,
+    port: u16,
+    offered: Offered,
+    approvals: Approvals,
+) -> Result<Arc<Issuer>, StartFault> {
     let (user_id, _) = os::current_user();
     let config = IssuerConfig { port, user_id: Some(user_id), limits: Limits::default() };
     let (tell, journal) = (base.tell.clone(), base.journal.clone());
@@ -404,7 +424,12 @@ async fn issuer(base: &Base, port: u16, offered: Offered) -> Result<Arc<Issuer>,
         listener: Arc::new(os::owner_of_listener),
         documents: Arc::new(Published::new().map_err(|fault| StartFault::Trust(fault.to_string()))?),
         now: Arc::clone(&base.now),
-        events: Arc::new(move |event| issuer_event(&tell, &journal, event)),
+        events: Arc::new(move |event| {
+            if let issuer::Event::Revoked { client_id, server, .. } = &event {
+                approvals.revoked(client_id, server);
+            }
+            issuer_event(&tell, &journal, event);
+        }),
     };
     Ok(Arc::new(Issuer::open(config, seams).await))
 }
@@ -415,7 +440,7 @@ fn gate(
     issuer: &Arc<Issuer>,
     connectors: &Connectors,
     switch: &Switch,
-    discoverer: Discoverer,
+    (discoverer, approvals): (Discoverer, Approvals),
 ) -> Arc<Gate> {
     Arc::new(Gate::new(
         Arc::clone(issuer),
@@ -425,6 +450,7 @@ fn gate(
         Arc::new(base.tell.clone()),
         Arc::new(discoverer),
         Arc::new(base.desk.clone()),
+        Arc::new(approvals),
         switch.clone(),
         Arc::clone(&base.clock),
         GateConfig { device, call_deadline: CALL_DEADLINE, list_fresh_for: LIST_FRESH_FOR },

@@ -280,12 +280,13 @@ fn access(snapshot: &Snapshot, server: &ServerId, present: Option<&Subject>) -> 
     let listed = snapshot.policy.listed(subject, server, &nowhere());
     let of = |tool: &gateway::Offered| {
         let allowed = listed.iter().any(|(id, name)| *id == tool.connector && *name == tool.tool);
-        ToolAccess {
-            connector: tool.connector.clone(),
-            tool: tool.tool.clone(),
-            access: if allowed { Access::Allowed } else { Access::NotAllowed },
-            reason: if allowed { String::new() } else { why_not(snapshot, server, subject, tool) },
-        }
+        let asks = || snapshot.policy.asks(subject, server, &tool.connector, &tool.tool, &nowhere());
+        let (access, reason) = match allowed.then(asks) {
+            Some(None) => (Access::Allowed, String::new()),
+            Some(Some(reason)) => (Access::Asks, reason),
+            None => (Access::NotAllowed, why_not(snapshot, server, subject, tool)),
+        };
+        ToolAccess { connector: tool.connector.clone(), tool: tool.tool.clone(), access, reason }
     };
     view.tools().iter().map(of).collect()
 }

@@ -70,6 +70,8 @@ pub struct PendingItem {
     pub created: Timestamp,
     /// When it is refused by itself.
     pub deadline: Timestamp,
+    /// How many wait for this one answer.
+    pub count: usize,
 }
 
 impl PendingItem {
@@ -134,6 +136,9 @@ pub enum AnswerFault {
     /// No such item waits: it never did, was answered, or ran into its deadline.
     #[error("nothing with the id {0} is waiting")]
     Unknown(PendingId),
+    /// More calls wait for the answer than the person saw.
+    #[error("more calls than were seen wait for {0} by now")]
+    More(PendingId),
     /// The item asks for another kind of answer.
     #[error("{0} asks for another kind of answer")]
     Kind(PendingId),
@@ -156,6 +161,12 @@ impl ForPerson for AnswerFault {
                 format!("Nothing with the id {id} is waiting."),
                 "It was answered already, ran out of time, or never existed.",
                 "See what waits with: deskgate pending",
+            ),
+            Self::More(id) => Advice::new(
+                "pending-more",
+                format!("More calls wait for {id} by now."),
+                "The assistant has made the same call again meanwhile.",
+                "Look how many it is, and answer then.",
             ),
             Self::Kind(id) => Advice::new(
                 "pending-kind",
@@ -190,18 +201,23 @@ pub(super) fn fits(question: &Question, answer: &Answer) -> bool {
         (_, Answer::Cancel)
         | (Question::SignIn(_), Answer::SignedIn(_))
         | (Question::Consent(_), Answer::Consent(_))
-        | (Question::Approval(_), Answer::Approval(_)) => true,
+        | (Question::Approval(_), Answer::Approval(Approval::Deny)) => true,
+        // No window can allow more than the policy does.
+        (Question::Approval(request), Answer::Approval(Approval::Allow(scope))) => *scope <= request.most,
         (Question::SignIn(_) | Question::Code(_) | Question::Consent(_) | Question::Approval(_), _) => false,
     }
 }
 
 /// Whether a new question is the very one that waits already: everything that the person sees is the same.
 ///
-/// Approvals never fold: each is one call, and one permission must not be spent twice.
+/// Identical calls of one assistant are one question, and their number is shown; each is made by a leave of its own.
 pub(super) fn folds(waiting: &Question, asked: &Question) -> bool {
     match (waiting, asked) {
         (Question::Consent(a), Question::Consent(b)) => {
             ConsentRequest { deadline: b.deadline, ..a.clone() } == *b
+        }
+        (Question::Approval(a), Question::Approval(b)) => {
+            ApprovalRequest { call: b.call, deadline: b.deadline, ..a.clone() } == *b
         }
         (Question::SignIn(_) | Question::Code(_) | Question::Consent(_) | Question::Approval(_), _) => false,
     }

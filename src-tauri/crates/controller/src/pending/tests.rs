@@ -54,10 +54,15 @@ fn approval() -> ApprovalRequest {
         call: CallId::new(),
         server: "analyst".parse().unwrap(),
         connector: "mail".parse().unwrap(),
-        tool: "send".parse().unwrap(),
+        target: model::ApprovalTarget::Tool("send".parse().unwrap()),
         arguments: "{}".to_owned(),
+        earlier: None,
+        client_id: "c".to_owned(),
         client_name: "Claude Code".to_owned(),
+        program: None,
+        subject: Subject::local("ada"),
         reason: String::new(),
+        most: ApprovalScope::Session,
         deadline: HOUR,
     }
 }
@@ -110,7 +115,7 @@ async fn an_answer_after_the_machine_slept_through_the_deadline_is_not_taken() {
     let item = stage.added().await;
     stage.seconds.store(1_000 + 3600, Ordering::SeqCst);
 
-    let answer = stage.desk.answer(&item.id, Answer::Approval(Approval::AllowOnce));
+    let answer = stage.desk.answer(&item.id, Answer::Approval(Approval::Allow(ApprovalScope::Once)));
 
     assert_eq!(answer, Err(AnswerFault::Unknown(item.id.clone())));
     assert_eq!(asked.await.unwrap(), Err(PersonFault::Deadline));
@@ -143,15 +148,47 @@ async fn a_consent_that_differs_in_anything_shown_is_asked_anew() {
 }
 
 #[tokio::test]
-async fn approvals_never_fold() {
+async fn identical_calls_of_one_assistant_are_one_question_with_their_number() {
     let mut stage = stage(Surface::Desktop);
-    let (one, two) = (stage.desk.clone(), stage.desk.clone());
-    let request = approval();
-    let same = request.clone();
-    let _first = tokio::spawn(async move { one.approve(request).await });
+    let ask = |request: ApprovalRequest| {
+        let desk = stage.desk.clone();
+        tokio::spawn(async move { desk.approve(request).await })
+    };
+    let first = ask(approval());
+    let item = stage.events.recv().await;
+    let Some(Event::PendingAdded(item)) = item else { panic!("a question was expected, not {item:?}") };
+    let second = ask(approval());
+    assert!(
+        matches!(stage.events.recv().await, Some(Event::PendingAdded(again)) if again.id == item.id && again.count == 2)
+    );
+    let other = ask(ApprovalRequest { arguments: "{\"to\":\"all\"}".to_owned(), ..approval() });
+    assert!(matches!(stage.events.recv().await, Some(Event::PendingAdded(other)) if other.id != item.id));
+
+    let once = Approval::Allow(ApprovalScope::Once);
+    let more = Err(AnswerFault::More(item.id.clone()));
+    assert_eq!(stage.desk.answer_approval(&item.id, once, 1), more, "the person saw one");
+    assert_eq!(stage.desk.answer_approval(&item.id, once, 2), Ok(()));
+    assert_eq!((first.await.unwrap(), second.await.unwrap()), (Ok(once), Ok(once)));
+    assert!(!other.is_finished());
+}
+
+#[tokio::test]
+async fn whoever_hangs_up_is_counted_no_more_and_nobody_allows_more_than_policy_does() {
+    let mut stage = stage(Surface::Desktop);
+    let ask = || {
+        let desk = stage.desk.clone();
+        tokio::spawn(async move { desk.approve(approval()).await })
+    };
+    let (first, second) = (ask(), ask());
     let item = stage.added().await;
-    let _second = tokio::spawn(async move { two.approve(same).await });
-    assert_ne!(stage.added().await.id, item.id, "one permission must not be spent twice");
+    assert_eq!(stage.added().await.count, 2);
+    first.abort();
+    assert_eq!(stage.added().await.count, 1);
+    let always = Answer::Approval(Approval::Allow(ApprovalScope::Always));
+    assert_eq!(stage.desk.answer(&item.id, always), Err(AnswerFault::Kind(item.id.clone())));
+    let session = Approval::Allow(ApprovalScope::Session);
+    assert_eq!(stage.desk.answer(&item.id, Answer::Approval(session)), Ok(()));
+    assert_eq!(second.await.unwrap(), Ok(session));
 }
 
 #[tokio::test]
@@ -189,7 +226,7 @@ async fn an_answer_of_another_kind_leaves_the_question() {
     let desk = stage.desk.clone();
     let _asked = tokio::spawn(async move { desk.consent(consent("Claude Code")).await });
     let item = stage.added().await;
-    let answer = stage.desk.answer(&item.id, Answer::Approval(Approval::AllowOnce));
+    let answer = stage.desk.answer(&item.id, Answer::Approval(Approval::Allow(ApprovalScope::Once)));
     assert_eq!(answer, Err(AnswerFault::Kind(item.id.clone())));
     assert_eq!(stage.desk.items().len(), 1);
 }

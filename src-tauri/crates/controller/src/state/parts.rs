@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use model::{AccountId, Advice, CallId, ConnectorId, ServerId, Timestamp, ToolName};
+use model::{
+    AccountId, Advice, ApprovalScope, ApprovalTarget, CallId, ConnectorId, ServerId, Timestamp, ToolName,
+};
 use url::Url;
 
 /// Who decides what may be done here.
@@ -103,6 +105,27 @@ pub struct ToolAccess {
     pub access: Access,
     /// Why, in words.
     pub reason: String,
+}
+
+/// What a person has allowed for more than one call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StandingApproval {
+    /// Its name, by which it is taken back.
+    pub id: String,
+    /// The assistant's client identifier.
+    pub client_id: String,
+    /// The assistant's name, as it claims.
+    pub client_name: String,
+    /// The virtual server.
+    pub server: ServerId,
+    /// The connector.
+    pub connector: ConnectorId,
+    /// What may be asked of it, with any arguments.
+    pub target: ApprovalTarget,
+    /// For how long.
+    pub scope: ApprovalScope,
+    /// When the person allowed it.
+    pub answered: Timestamp,
 }
 
 /// What policy says of a tool.

@@ -92,6 +92,7 @@ pub(crate) fn consent_item(id: &str) -> PendingItem {
         }),
         created: NOW,
         deadline: NOW.plus(Duration::from_secs(300)),
+        count: 1,
     }
 }
 
@@ -107,6 +108,7 @@ pub(crate) fn sign_in_item(id: &str, url: &str) -> PendingItem {
         }),
         created: NOW,
         deadline: NOW.plus(Duration::from_secs(120)),
+        count: 1,
     }
 }
 

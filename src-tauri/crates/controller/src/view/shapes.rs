@@ -52,6 +52,8 @@ pub struct WindowView {
     pub connectors: Vec<ConnectorView>,
     /// The assistants.
     pub assistants: Vec<AssistantView>,
+    /// What the person has allowed for more than one call.
+    pub approvals: Vec<StandingView>,
     /// The last few calls.
     pub recent: Vec<ActivityView>,
     /// The audit record.
@@ -212,16 +214,62 @@ pub struct ReachView {
 pub struct ApprovalView {
     /// The assistant's name.
     pub assistant: String,
+    /// The program that was let in as this assistant, if it could be told.
+    pub program: Option<ProgramView>,
     /// The virtual server's title.
     pub server_title: String,
     /// The connector's title.
     pub connector_title: String,
-    /// The tool.
+    /// The tool, the resource or the prompt.
     pub tool: String,
+    /// Which of these it is, in a word.
+    pub call_kind: String,
     /// Why a person is asked.
     pub reason: String,
     /// The arguments, as a form.
     pub arguments: Vec<ArgumentView>,
+    /// Whether they were compared with those of an earlier call.
+    pub compared: bool,
+    /// Whether the person may allow it for the session.
+    pub for_session: bool,
+    /// Whether the person may allow it for good.
+    pub always: bool,
+    /// How many identical calls wait for the answer.
+    pub count: u32,
+}
+
+/// What a person has allowed for more than one call.
+#[derive(Debug, Clone, PartialEq, Serialize, Type)]
+pub struct StandingView {
+    /// By this it is taken back.
+    pub id: String,
+    /// The assistant's name.
+    pub assistant: String,
+    /// The virtual server's title.
+    pub server_title: String,
+    /// The connector's title.
+    pub connector_title: String,
+    /// What may be asked of it, with any arguments.
+    pub what: String,
+    /// Whether it is for good; else for the session.
+    pub always: bool,
+    /// When the person allowed it.
+    pub answered: Millis,
+}
+
+/// How an argument differs from the same one of the last approved call.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Type)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum ChangeView {
+    /// It was not there.
+    New,
+    /// It was another.
+    Other {
+        /// What it was, whole.
+        before: String,
+    },
+    /// It was there, and is not any more.
+    Gone,
 }
 
 /// One argument of a call.
@@ -229,8 +277,10 @@ pub struct ApprovalView {
 pub struct ArgumentView {
     /// Its path, such as `message.to`.
     pub name: String,
-    /// Its value, whole.
+    /// Its value, whole; what would not be seen in it is written as its number.
     pub value: String,
+    /// How it differs from the last approved call; nothing where it does not, or there was none.
+    pub change: Option<ChangeView>,
 }
 
 /// A virtual server.

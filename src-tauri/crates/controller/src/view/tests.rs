@@ -122,30 +122,6 @@ fn no_view_bears_an_authorization_url() {
 }
 
 #[test]
-fn arguments_become_a_form_and_nothing_is_left_out() {
-    let form: Vec<_> = arguments(
-        r#"{"to":["ada@acme.test","bob@acme.test"],"message":{"subject":"Hi","body":"a\nb"},"n":1.50,"list":[{"x":null},2],"empty":{}}"#,
-    )
-    .into_iter()
-    .map(|it| format!("{}={}", it.name, it.value))
-    .collect();
-    assert_eq!(
-        form,
-        [
-            "to[0]=ada@acme.test",
-            "to[1]=bob@acme.test",
-            "message.subject=Hi",
-            "message.body=a\nb",
-            "n=1.50",
-            "list[0].x=null",
-            "list[1]=2",
-            "empty={}",
-        ]
-    );
-    assert_eq!(arguments("not json"), [ArgumentView { name: String::new(), value: "not json".to_owned() }]);
-}
-
-#[test]
 fn everything_managed_is_marked_so() {
     let own: Vec<_> = window(&ready()).settings.into_iter().filter(|it| it.managed_by.is_some()).collect();
     assert_eq!(own, []);

@@ -6,6 +6,7 @@ use model::{CallId, ConnectorId, Digest, ListeningProcess, ServerId, Subject, Ti
 use serde::{Deserialize, Serialize};
 
 use super::{ArgumentSummary, Effect, Head, to_one_line};
+use crate::approval::ApprovalRecord;
 
 /// What a record says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -156,6 +157,9 @@ pub struct IntentRecord {
     /// The rules that are only observed (`@observe`) and would have refused the call.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub observed: Vec<String>,
+    /// The person's leave that the call was made with, where a policy asks for one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<ApprovalRecord>,
     /// Which credential is used, never the secret: a reference such as `shared:warehouse-analyst`, `user` for the person's own
     /// account at the connector, `user:shared-inbox` for another one of theirs.
     pub credential: String,
@@ -399,6 +403,10 @@ event_kinds! {
     ConsentRevoked = "consent-revoked",
     /// A person was asked about one call and answered, or did not.
     ApprovalAnswered = "approval-answered",
+    /// A person took back what they had approved for more than one call.
+    ApprovalRevoked = "approval-revoked",
+    /// An assistant asked for too much at once; for a while nobody is asked on its behalf.
+    AssistantSuspended = "assistant-suspended",
     /// An assistant registered as a client.
     ClientRegistered = "client-registered",
     /// A gateway token was issued.

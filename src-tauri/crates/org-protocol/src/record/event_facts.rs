@@ -11,6 +11,22 @@ const ACCOUNT: [Fact; 2] = [
     ("account", "which of the person's accounts there, if it is a named one"),
 ];
 
+const APPROVAL: &[Fact] = &[
+    ("call", "the call that was asked about"),
+    ("server", "the virtual server"),
+    ("connector", "the connector"),
+    ("tool", "the tool"),
+    ("resource", "the resource, without what may be secret in its URI"),
+    ("prompt", "the prompt"),
+    ("client", "the assistant's client id"),
+    ("name", "the name that it claims"),
+    ("rules", "the policies that asked"),
+    ("most", "the most that the person could allow: once, session or always"),
+    ("answer", "once, session or always; or denied, deadline, nobody or withdrawn"),
+    ("digest", "of the statement, where the call was approved"),
+    ("signed", "the statement as the device signed it, as JSON"),
+];
+
 impl AuditEvent {
     /// The facts that an event of this kind may have.
     pub fn facts(&self) -> &'static [Fact] {
@@ -60,7 +76,21 @@ impl AuditEvent {
             Self::ConsentRefused | Self::ConsentRevoked => {
                 &[("client", "the assistant's client id"), ("server", "the virtual server"), ("why", "why")]
             }
-            Self::ApprovalAnswered => &[],
+            Self::ApprovalAnswered => APPROVAL,
+            Self::ApprovalRevoked => &[
+                ("client", "the assistant's client id"),
+                ("server", "the virtual server"),
+                ("connector", "the connector"),
+                ("tool", "the tool"),
+                ("resource", "the resource, without what may be secret in its URI"),
+                ("prompt", "the prompt"),
+            ],
+            Self::AssistantSuspended => &[
+                ("client", "the assistant's client id"),
+                ("name", "the name that it claims"),
+                ("server", "the virtual server"),
+                ("seconds", "for how long nobody is asked on its behalf"),
+            ],
             Self::ClientRegistered => {
                 &[("client", "the assistant's client id"), ("name", "the name that it claims")]
             }

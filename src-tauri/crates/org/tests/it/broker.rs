@@ -25,6 +25,7 @@ async fn call_as(desktop: &Desktop, subject: &Subject, sql: &str) -> Result<Brok
         policy: Digest::of(b""),
         client_id: "c".to_owned(),
         client_name: "Zoë’s assistant".to_owned(),
+        approval: None,
     };
     let body = format!(
         r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"name":"query","arguments":{{"sql":"{sql}"}},"_meta":{{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{{}}}}}}}}"#

@@ -63,6 +63,7 @@ impl Desk {
             policy: self.in_force,
             client_id: "client".to_owned(),
             client_name: "An assistant".to_owned(),
+            approval: None,
         };
         let params = serde_json::json!({
             "name": "query",

@@ -11,6 +11,7 @@ use policy::{Circumstance, FaultKind, Policy, Target};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
+use crate::approving::{approved, at_device};
 use crate::desk::{
     Desk, circumstance, decide, desk, id, listed, server, shown, user, with_question_at, with_target,
 };
@@ -498,6 +499,62 @@ proptest! {
                 prop_assert_eq!(!permit.observed().is_empty(), changes, "{} {:?}\n{}\n{}", what, permit, named(&rules).join("\n"), tried.join("\n"));
                 let told = with_question_at(&moment, &subject, &what, &arguments.to_string(), |question| observed.explain(question));
                 prop_assert_eq!(permit.observed(), told.observed);
+            }
+        }
+    }
+
+    /// A forbid that asks for a person hides nothing. Nothing is permitted without leave that would not be if it were obeyed, and
+    /// with leave nothing that would not be without it.
+    #[test]
+    fn asking_widens_nothing_and_hides_nothing(
+        rules in rules(),
+        asked in prop::collection::vec(rule(Just("forbid")), 1..3),
+        subject in subject(),
+        moment in moment(),
+        (mut arguments, declared) in (arguments(), prop::bool::weighted(0.8)),
+    ) {
+        if !declared {
+            arguments["undeclared"] = json!(1);
+        }
+        let moment = at_device(moment);
+        let with = |mark: &str| {
+            let asked = asked.iter().enumerate().map(|(at, rule)| format!("@id(\"asked{at}\") {mark} {rule}"));
+            compile(&named(&rules).into_iter().chain(asked).collect::<Vec<_>>())
+        };
+        let (Some(before), Some(asking), Some(obeyed)) = (compile(&named(&rules)), with("@approval"), with("")) else {
+            return Err(TestCaseError::reject("never applies"));
+        };
+        for server_id in ["desk", "analyst"] {
+            let listed = |policy: &Policy| policy.listed(&subject, &server(server_id), &moment);
+            prop_assert_eq!(listed(&before), listed(&asking));
+            for thing in things(server_id) {
+                let what = format!("{server_id} {thing}");
+                let seen = |policy: &Policy| shown(policy, &subject, &moment, &what);
+                prop_assert_eq!(seen(&before), seen(&asking));
+                with_question_at(&moment, &subject, &what, &arguments.to_string(), |question| {
+                    let said = |permit: &policy::Permit| format!("{:?} {:?}", permit.rules(), permit.credential());
+                    let told = asking.explain(question);
+                    let denial = match asking.decide(question) {
+                        Ok(permit) => {
+                            prop_assert_eq!(Ok(said(&permit)), obeyed.decide(question).map(|permit| said(&permit)), "{}", what);
+                            prop_assert!(permit.approval().is_none());
+                            return Ok(());
+                        }
+                        Err(denial) => denial,
+                    };
+                    let Some(needed) = denial.approval() else {
+                        prop_assert!(obeyed.decide(question).is_err(), "{}", what);
+                        return Ok(());
+                    };
+                    prop_assert_eq!(needed.rules(), told.asking);
+                    // Obeyed, it would refuse, or leave the call to another account.
+                    let other = obeyed.decide(question).ok().map(|permit| permit.credential().clone());
+                    prop_assert_ne!(&other, &before.decide(question).ok().map(|permit| permit.credential().clone()));
+                    let leave = approved(question, needed, |_| ());
+                    let permit = asking.decide_approved(question, &leave);
+                    prop_assert_eq!(permit.map(|permit| said(&permit)), before.decide(question).map(|permit| said(&permit)));
+                    Ok(())
+                })?;
             }
         }
     }

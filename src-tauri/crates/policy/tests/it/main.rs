@@ -3,6 +3,7 @@
 
 mod desk;
 
+mod approving;
 mod authoring;
 mod beside_tools;
 mod explaining;

@@ -85,3 +85,14 @@ fn other_conditions_on_arguments_are_told_of_the_tool() {
     assert!(!told(&limit("*s*"), &limit("*s*"), &[]).contains("Other policies"));
     assert!(told("", &limit("*s*"), &[]).contains("(some)"), "one that is new");
 }
+
+#[test]
+fn that_a_person_is_asked_is_told() {
+    let asked = "@id(\"asked\")\n@approval\nforbid (principal in Group::\"staff\", action == Action::\"files/read_text_file\", resource);\n";
+    let people = [person("eve@example.test", &["staff"])];
+    assert_eq!(
+        told("", asked, &people),
+        "Who gains and loses, of 1 people who are known:\n  eve@example.test\n    \
+         gains office: files/read_text_file, asking a person\n    loses office: files/read_text_file"
+    );
+}

@@ -33,6 +33,7 @@ impl Broker for OrgBroker {
                 policy: permit.version().digest,
                 client_id: caller.client_id.to_owned(),
                 client_name: caller.client_name.to_owned(),
+                approval: permit.approval().map(|approved| approved.proof().clone()),
             };
             let (progress, log) =
                 ear.map_or((false, None), |ear| (ear.wants().progress, level(&ear.wants().log)));
@@ -159,6 +160,7 @@ mod tests {
             policy: audit::PolicyReference { label: "1".to_owned(), digest: permit.version().digest },
             rules: Vec::new(),
             observed: Vec::new(),
+            approval: None,
             credential: "shared:analyst".to_owned(),
             arguments: journal.summary("{}", false),
         };

@@ -63,6 +63,7 @@ impl Chain {
             policy: policy(),
             rules: texts(rules),
             observed: texts(observed),
+            approval: None,
             credential: credential.to_owned(),
             arguments: ArgumentSummary::of("{}", &[7; 32], false),
         };
