@@ -53,7 +53,8 @@ async fn the_organisation_is_served_with_the_tools_that_its_connectors_have() {
     assert!(tools(organisation.folder(), "files").contains(&"write_file".to_owned()));
     assert_eq!(tools(organisation.folder(), "mail"), ["list_messages", "send_message"]);
     let checked = organisation.control_json(&["bundle", "check", "org"]).await.expect("good");
-    let expected = json!({"connectors": 3, "servers": 2, "policies": 4, "cases": 0, "notes": [], "warnings": [],
+    let expected = json!({"connectors": 3, "servers": 2, "policies": 4, "cases": 0, "notes": [],
+               "warnings": [{"file": "connectors/warehouse.toml", "line": 9, "key": "facts", "format": 2}],
                "device_claims": [], "flagged_tools": []});
     assert_eq!(checked, expected);
 }
