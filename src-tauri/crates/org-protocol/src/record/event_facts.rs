@@ -13,6 +13,7 @@ const ACCOUNT: [Fact; 2] = [
 
 impl AuditEvent {
     /// The facts that an event of this kind may have.
+    #[expect(clippy::too_many_lines, reason = "a table with a line for each fact")]
     pub fn facts(&self) -> &'static [Fact] {
         match self {
             Self::Start => &[("version", "of the program")],
