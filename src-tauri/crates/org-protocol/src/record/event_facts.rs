@@ -29,6 +29,7 @@ const APPROVAL: &[Fact] = &[
 
 impl AuditEvent {
     /// The facts that an event of this kind may have.
+    #[expect(clippy::too_many_lines, reason = "a table with a line for each fact")]
     pub fn facts(&self) -> &'static [Fact] {
         match self {
             Self::Start => &[("version", "of the program")],

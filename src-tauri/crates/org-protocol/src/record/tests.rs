@@ -13,7 +13,7 @@ fn at(second: i64) -> Timestamp {
 }
 
 fn event(text: &str) -> PreparedBody {
-    PreparedBody::event(&EventRecord::new(AuditEvent::Start).with("note", text)).unwrap()
+    PreparedBody::event(&EventRecord::new(AuditEvent::Start).with("version", text)).unwrap()
 }
 
 /// A line, without its end, that follows `head`.
@@ -73,7 +73,7 @@ fn the_digest_can_be_checked_with_a_hash_and_nothing_else() {
 #[test]
 fn an_edited_record_is_named() {
     let mut lines = chain(9);
-    lines[4] = lines[4].replace(r#""note":"5""#, r#""note":"6""#);
+    lines[4] = lines[4].replace(r#""version":"5""#, r#""version":"6""#);
     assert_eq!(verify(&lines, &[]), [(FindingKind::Edited, 5, 5)]);
 }
 
