@@ -81,8 +81,15 @@ async fn every_call_with_the_warehouses_account_is_shown_and_none_is_missing() {
         it.records(&[&credential[..], &["--in", &path, "--fingerprint", &fingerprint]].concat()).await;
     assert_eq!(calls(&asked.expect("records")), calls(&used), "the file answers as the server did");
 
-    // Whoever takes a call out, changes one or names another organisation is found out.
-    let good = std::fs::read_to_string(&file).expect("reads");
+    whoever_changes_it_is_found_out(it, &file, &fingerprint).await;
+}
+
+/// Whoever takes a call out, changes one or names another organisation.
+async fn whoever_changes_it_is_found_out(it: &testkit::Organisation, file: &Path, fingerprint: &str) {
+    let path = file.display().to_string();
+    let credential = ["--credential", "warehouse-analyst"];
+    let verify = ["audit", "verify", &path, "--fingerprint", fingerprint];
+    let good = std::fs::read_to_string(file).expect("reads");
     let is_wanted = |line: &&str| line.contains("shared:warehouse-analyst");
     let wanted = good.lines().find(is_wanted).expect("a call").to_owned();
     for (what, text, complaint) in [
@@ -94,16 +101,16 @@ async fn every_call_with_the_warehouses_account_is_shown_and_none_is_missing() {
         ),
         ("cut off", good.lines().take(5).map(|line| format!("{line}\n")).collect(), "was cut off"),
     ] {
-        std::fs::write(&file, text).expect("writes");
+        std::fs::write(file, text).expect("writes");
         let output = it.control(&verify).await.expect("it runs");
         let complained = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(!output.status.success() && complained.contains(complaint), "{what}: {complained}");
         let asked =
-            [&["audit", "query"], &credential[..], &["--in", &path, "--fingerprint", &fingerprint]].concat();
+            [&["audit", "query"], &credential[..], &["--in", &path, "--fingerprint", fingerprint]].concat();
         let output = it.control(&asked).await.expect("it runs");
         assert!(!output.status.success() && output.stdout.is_empty(), "{what}: nothing is answered from it");
     }
-    std::fs::write(&file, &good).expect("writes");
+    std::fs::write(file, &good).expect("writes");
     let another = format!("sha256:{}", "0".repeat(64));
     let output = it.control(&["audit", "verify", &path, "--fingerprint", &another]).await.expect("it runs");
     assert!(!output.status.success(), "another organisation's");

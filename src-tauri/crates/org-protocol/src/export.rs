@@ -17,10 +17,11 @@ use serde_json::value::RawValue;
 
 use crate::dsse::{DsseFault, Envelope};
 use crate::key::SigningKey;
-use crate::record::{AuditRecord, ChainFault, Head, LineFault};
+use crate::record::{AuditRecord, ChainFault, ChainLink, Head, LineFault};
 use crate::refusal::Refusal;
 use crate::root::RootFingerprint;
 use crate::trust::TrustState;
+use crate::upload::Delivered;
 
 use remark::Remarks;
 pub use remark::{LONGEST_SILENCE, Remark, RemarkKind};
@@ -235,31 +236,39 @@ impl ExportCheck {
         Ok(Self { statement, chain: 0, head: None, line: 1, records: 0, remarks })
     }
 
-    /// Takes the next line; gives its record, and whether it lies within the range.
+    /// Takes the next line; gives its record, if it lies within the range.
     ///
     /// # Errors
     /// An [`ExportFault`]: the export proves nothing.
-    pub fn push(&mut self, line: &str) -> Result<(AuditRecord, bool), ExportFault> {
+    pub fn push(&mut self, line: &str) -> Result<Option<AuditRecord>, ExportFault> {
         self.line += 1;
         let number = self.line;
-        let record = AuditRecord::parse(line).map_err(|fault| ExportFault::Line { line: number, fault })?;
+        let (link, record) = match Delivered::read(line) {
+            Ok(Delivered::Record(record)) => (record.link().clone(), Some(record)),
+            // The chain goes on over it; the remark says that it is not there.
+            Ok(Delivered::SetAside(aside)) => (aside.link(), None),
+            Ok(Delivered::Resumed(_)) => {
+                let fault = LineFault::Unreadable("it is no record".to_owned());
+                return Err(ExportFault::Line { line: number, fault });
+            }
+            Err(fault) => return Err(ExportFault::Line { line: number, fault }),
+        };
         let Some(chain) = self.statement.chains.get(self.chain).copied() else {
             return Err(ExportFault::Surplus { line: number });
         };
-        let link = record.link();
         if link.device != chain.device {
             let (expected, found) = (chain.device, link.device);
             return Err(ExportFault::Foreign { line: number, expected, found });
         }
-        let head = self.follow(&chain, &record)?;
+        let head = self.follow(&chain, &link)?;
         let is_within = (self.statement.since..self.statement.until).contains(&link.at);
         self.records += u64::from(is_within);
-        self.remarks.see(&record);
+        self.remarks.see(&link, record.as_ref().map(AuditRecord::body));
         self.head = Some(head);
         if head.seq >= chain.last.seq {
-            self.end(&chain, &record, head)?;
+            self.end(&chain, &link, head)?;
         }
-        Ok((record, is_within))
+        Ok(record.filter(|_| is_within))
     }
 
     /// Says what was proved.
@@ -275,8 +284,8 @@ impl ExportCheck {
     }
 
     /// The head after a record that is the very next one of its chain.
-    fn follow(&self, chain: &ExportedChain, record: &AuditRecord) -> Result<Head, ExportFault> {
-        let (link, epoch) = (record.link(), chain.last.epoch);
+    fn follow(&self, chain: &ExportedChain, link: &ChainLink) -> Result<Head, ExportFault> {
+        let epoch = chain.last.epoch;
         let broken = |fault| ExportFault::Chain { line: self.line, fault };
         let gap = |expected| broken(ChainFault::Gap { epoch, expected, found: link.seq });
         match self.head {
@@ -292,11 +301,11 @@ impl ExportCheck {
     }
 
     /// A chain has been read.
-    fn end(&mut self, chain: &ExportedChain, record: &AuditRecord, head: Head) -> Result<(), ExportFault> {
+    fn end(&mut self, chain: &ExportedChain, link: &ChainLink, head: Head) -> Result<(), ExportFault> {
         if head != chain.last {
             return Err(ExportFault::OtherEnd { line: self.line });
         }
-        if !chain.ends && record.link().at < self.statement.until {
+        if !chain.ends && link.at < self.statement.until {
             return Err(ExportFault::EndsEarly { device: chain.device, epoch: chain.last.epoch });
         }
         self.remarks.end(chain.ends);

@@ -141,7 +141,7 @@ impl Resumed {
 }
 
 impl Delivered {
-    fn read(line: &str) -> Result<Self, LineFault> {
+    pub(crate) fn read(line: &str) -> Result<Self, LineFault> {
         AuditRecord::parse(line).map(Self::Record).or_else(|fault| {
             let other = serde_json::from_str(line).map(|said: SetAside| Self::SetAside(Box::new(said)));
             other

@@ -196,10 +196,10 @@ impl QueryArgs {
 /// Goes twice through the file: what becomes of a call belongs to the answer although only its intent says what is asked for.
 fn query_export(file: &Path, fingerprint: Digest, filter: &Filter) -> Result<Vec<String>, Failure> {
     let mut sieve = Sieve::new(filter);
-    checked(file, fingerprint, |record, _| sieve.first(record))?;
+    checked(file, fingerprint, |record| sieve.first(record))?;
     let mut found = Vec::new();
-    checked(file, fingerprint, |record, is_within| {
-        if is_within && sieve.lets_through(record) {
+    checked(file, fingerprint, |record| {
+        if sieve.lets_through(record) {
             found.push((record.link().at, record.line().to_owned()));
         }
     })?;
@@ -227,7 +227,7 @@ async fn verify(socket: &Socket, json: bool) -> Result<(), Failure> {
 }
 
 fn verify_export(file: &Path, fingerprint: Digest, json: bool) -> Result<(), Failure> {
-    let report = checked(file, fingerprint, |_, _| ())?;
+    let report = checked(file, fingerprint, |_| ())?;
     said(json, &report, || proved(&report));
     Ok(())
 }
@@ -330,11 +330,11 @@ fn put_in_place(part: &Path, to: &Path) -> Result<(), Failure> {
     std::fs::remove_file(part).map_err(failed)
 }
 
-/// Checks an export and shows each record, with whether it lies within the range.
+/// Checks an export and shows each record within its range.
 fn checked(
     path: &Path,
     fingerprint: Digest,
-    mut show: impl FnMut(&AuditRecord, bool),
+    mut show: impl FnMut(&AuditRecord),
 ) -> Result<ExportReport, Failure> {
     let unproved =
         |fault: &dyn std::fmt::Display| Failure::new(format!("{} proves nothing: {fault}.", path.display()));
@@ -344,8 +344,9 @@ fn checked(
     let header = lines.next(LONGEST_HEADER).map_err(|fault| unproved(&fault))?.unwrap_or_default();
     let mut check = ExportCheck::begin(&header, fingerprint).map_err(|fault| unproved(&fault))?;
     while let Some(line) = lines.next(LONGEST_LINE as u64 + 1).map_err(|fault| unproved(&fault))? {
-        let (record, is_within) = check.push(&line).map_err(|fault| unproved(&fault))?;
-        show(&record, is_within);
+        if let Some(record) = check.push(&line).map_err(|fault| unproved(&fault))? {
+            show(&record);
+        }
     }
     check.finish().map_err(|fault| unproved(&fault))
 }

@@ -104,7 +104,7 @@ pub(super) struct Batch<'a> {
 #[derive(Debug)]
 pub(crate) enum Sink {
     Otlp(Collector),
-    Splunk(Splunk),
+    Splunk(Box<Splunk>),
     Syslog(Box<Syslog>),
     Folder(Folder),
 }
@@ -118,7 +118,7 @@ impl Sink {
             sinks.push(Self::Otlp(Collector::new(url)?));
         }
         if let Some(splunk) = splunk {
-            sinks.push(Self::Splunk(Splunk::new(splunk)?));
+            sinks.push(Self::Splunk(Box::new(Splunk::new(splunk)?)));
         }
         if let Some(syslog) = syslog {
             sinks.push(Self::Syslog(Box::new(Syslog::new(syslog)?)));

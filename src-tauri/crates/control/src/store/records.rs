@@ -183,7 +183,7 @@ impl Store {
         since: Timestamp,
         until: Timestamp,
     ) -> Result<Vec<ExportedChain>, StoreFault> {
-        let rows: Vec<(String, i64, Option<i64>, Option<i64>, i64)> = sqlx::query_as(
+        let rows: Vec<PartRow> = sqlx::query_as(
             "SELECT device, epoch, min(CASE WHEN at >= $1 THEN seq END), max(CASE WHEN at < $2 THEN seq END), max(seq)
              FROM records GROUP BY device, epoch ORDER BY device, epoch",
         )
@@ -294,6 +294,9 @@ async fn set_head(
     .await?;
     Ok(())
 }
+
+/// A chain's device and epoch; its first record not before a time, its last before another, its last of all.
+type PartRow = (String, i64, Option<i64>, Option<i64>, i64);
 
 /// Where a delivered line stands in the chain; nowhere, where it is none of the chain's.
 fn link(line: &Delivered) -> Option<Cow<'_, ChainLink>> {

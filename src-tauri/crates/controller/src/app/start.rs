@@ -162,10 +162,8 @@ async fn run(
     };
     let (asked, rule) = (Asked { wanted: asked, taken, list_grace }, (offerings, stopped));
     let mut catalog = catalog(&base, &accounts, connectors, present.clone(), rule, asked).await;
-    accounts
-        .belong_to(present.now().as_deref())
-        .await
-        .map_err(|fault| StartFault::Trust(fault.to_string()))?;
+    let belonging = accounts.belong_to(present.now().as_deref()).await;
+    belonging.map_err(|fault| StartFault::Trust(fault.to_string()))?;
     catalog.begin().await;
     report_start(&base, &found, &issuer, &address, present.now().filter(|_| !shared));
     let owned = (accounts.clone(), approvals.clone());

@@ -7,7 +7,7 @@ use model::{CallId, DeviceId, Timestamp};
 use serde::Serialize;
 
 use super::ExportStatement;
-use crate::record::{AuditEvent, AuditRecord, EpochReason, RecordBody};
+use crate::record::{AuditEvent, ChainLink, EpochReason, RecordBody};
 
 /// The longest that a chain is silent while Deskgate runs: two heartbeats, which come every quarter of an hour, and five minutes.
 pub const LONGEST_SILENCE: Duration = Duration::from_secs(35 * 60);
@@ -37,6 +37,8 @@ pub enum RemarkKind {
         /// Since when.
         since: Timestamp,
     },
+    /// A record was refused by the organisation and lies on the device alone; the device says so.
+    SetAside,
     /// A chain began that does not continue the one before.
     NewEpoch {
         /// Why.
@@ -64,6 +66,12 @@ impl std::fmt::Display for Remark {
         match kind {
             RemarkKind::Gap { missing, since } => {
                 write!(f, "{missing} calls were made without a record since {since}")
+            }
+            RemarkKind::SetAside => {
+                write!(
+                    f,
+                    "the device says that this record was refused and set aside; what it said is not here"
+                )
             }
             RemarkKind::NewEpoch { reason } => write!(f, "a chain begins: {}", words(*reason)),
             RemarkKind::Silence { from, to } => write!(f, "nothing was recorded from {from} to {to}"),
@@ -113,27 +121,29 @@ impl Remarks {
     }
 
     /// Looks at the next record of a chain.
-    pub(super) fn see(&mut self, record: &AuditRecord) {
-        let link = record.link();
+    pub(super) fn see(&mut self, link: &ChainLink, body: Option<&RecordBody>) {
         match self.last {
             // One epoch of a device goes on where the one before ended.
             Some(last) if last.device == link.device => self.silence(last, link.at),
             Some(_) | None => self.leave(),
         }
         let mut is_stop = false;
-        match record.body() {
-            RecordBody::Intent(intent) => {
+        match body {
+            None => self.remark(link, RemarkKind::SetAside),
+            Some(RecordBody::Intent(intent)) => {
                 self.open.insert(intent.call, link.seq);
             }
-            RecordBody::Outcome(outcome) => {
+            Some(RecordBody::Outcome(outcome)) => {
                 self.open.remove(&outcome.of.call);
             }
-            RecordBody::Gap(gap) => {
-                self.remark(record, RemarkKind::Gap { missing: gap.missing, since: gap.since });
+            Some(RecordBody::Gap(gap)) => {
+                self.remark(link, RemarkKind::Gap { missing: gap.missing, since: gap.since });
             }
-            RecordBody::Epoch(epoch) => self.remark(record, RemarkKind::NewEpoch { reason: epoch.reason }),
-            RecordBody::Event(event) => is_stop = event.event == AuditEvent::Stop,
-            RecordBody::Denial(_) | RecordBody::Heartbeat(_) | RecordBody::Unknown => {}
+            Some(RecordBody::Epoch(epoch)) => {
+                self.remark(link, RemarkKind::NewEpoch { reason: epoch.reason })
+            }
+            Some(RecordBody::Event(event)) => is_stop = event.event == AuditEvent::Stop,
+            Some(RecordBody::Denial(_) | RecordBody::Heartbeat(_) | RecordBody::Unknown) => {}
         }
         let (device, epoch, seq, at) = (link.device, link.epoch, link.seq, link.at);
         self.last = Some(Last { device, epoch, seq, at, is_stop });
@@ -171,8 +181,7 @@ impl Remarks {
         }
     }
 
-    fn remark(&mut self, record: &AuditRecord, kind: RemarkKind) {
-        let link = record.link();
+    fn remark(&mut self, link: &ChainLink, kind: RemarkKind) {
         if (self.since..self.until).contains(&link.at) {
             let (device, epoch, seq) = (link.device, link.epoch, link.seq);
             self.found.push(Remark { device, epoch, seq, kind });
