@@ -68,8 +68,10 @@ impl JournalFault {
     /// Whether the records are good and it is only that nothing can be written just now.
     pub(crate) fn is_of_the_storage(&self) -> bool {
         match self {
-            Self::DiskFull | Self::Quota { .. } | Self::Storage { .. } | Self::Busy | Self::Deadline => true,
-            Self::InUse
+            Self::DiskFull | Self::Quota { .. } | Self::Storage { .. } | Self::Deadline => true,
+            // The disk is good: whoever asks for more than can be written waits, or is refused.
+            Self::Busy
+            | Self::InUse
             | Self::Closed
             | Self::Record(_)
             | Self::Encoding(_)

@@ -401,6 +401,14 @@ impl Journal {
         Some((found.end, found.receipt?))
     }
 
+    /// Has a record stay whatever receipts say, because the organisation refuses it: durable when this returns. Blocks for the disk.
+    ///
+    /// # Errors
+    /// A [`JournalFault`].
+    pub fn keep(&self, place: Position) -> Result<(), JournalFault> {
+        crate::kept::keep(&self.inner.config.dir, place)
+    }
+
     /// The last record that the organisation has acknowledged.
     pub fn acknowledged(&self) -> Option<Head> {
         *self.inner.acknowledged.borrow()

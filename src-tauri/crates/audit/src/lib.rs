@@ -8,6 +8,7 @@ mod export;
 mod fault;
 mod head_file;
 mod journal;
+mod kept;
 mod pruned;
 mod reader;
 mod receipts;

@@ -30,6 +30,8 @@ const BATCH: u32 = 200;
 const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 /// After so many failures in a row it is recorded that a receiver does not take records.
 const REPORTED_AFTER: u32 = 4;
+/// And again after so many more.
+const REPORTED_EVERY: u32 = 100;
 /// Looks for records this often even when nobody says that there are any.
 const LOOK: Duration = Duration::from_secs(30);
 
@@ -85,6 +87,8 @@ pub(crate) enum RelayFault {
     Store(#[from] StoreFault),
     #[error("the journal: {0}")]
     Journal(String),
+    #[error("it cannot be recorded: {0}")]
+    Record(#[from] JournalFault),
     #[error(transparent)]
     Sink(#[from] SinkFault),
 }
@@ -110,7 +114,7 @@ pub(crate) async fn follow(sink: Sink, plane: Arc<Plane>) {
             Err(fault) => {
                 tracing::warn!(%fault, receiver = sink.name(), "audit records wait to be passed on");
                 failures += 1;
-                if failures == REPORTED_AFTER
+                if failures % REPORTED_EVERY == REPORTED_AFTER
                     && let Err(fault) = report(&sink, &plane, &fault).await
                 {
                     tracing::error!(%fault, "that records are not passed on could not be recorded");
@@ -152,11 +156,39 @@ async fn pass_on(sink: &Sink, plane: &Plane) -> Result<bool, RelayFault> {
             whose(&span, url);
         }
         let batch = Batch { records: &records, org: &live.content().org.id, observed: *received_at };
-        let taken = span.around(sink.take(batch)).await;
+        let taken = span.around(taken(sink, plane, batch)).await;
         taken.inspect_err(|_| span.fail("not_taken"))?;
     }
     plane.store.set_relayed(&receiver, *id).await?;
     Ok(true)
+}
+
+/// Has a receiver take records. One that it refuses for what it is does not keep those after it: halves tell which it is, it is passed
+/// over, and that is recorded.
+async fn taken(sink: &Sink, plane: &Plane, batch: Batch<'_>) -> Result<(), RelayFault> {
+    let mut waiting = vec![batch.records];
+    while let Some(records) = waiting.pop() {
+        match sink.take(Batch { records, ..batch }).await {
+            Ok(()) => {}
+            Err(fault) if fault.is_of_the_records() => match records {
+                [] => {}
+                [alone] => {
+                    let link = alone.link();
+                    let event = EventRecord::new(AuditEvent::DeliveryFailed)
+                        .with("receiver", sink.name())
+                        .with("why", fault.to_string())
+                        .with("record", format!("{}/{}/{}", link.device, link.epoch, link.seq));
+                    plane.journal.event(event).await?;
+                }
+                several => {
+                    let (first, second) = several.split_at(several.len() / 2);
+                    waiting.extend([second, first]);
+                }
+            },
+            Err(fault) => return Err(fault.into()),
+        }
+    }
+    Ok(())
 }
 
 fn readable(lines: &[StoredLine]) -> Vec<AuditRecord> {

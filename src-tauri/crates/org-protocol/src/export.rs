@@ -48,6 +48,21 @@ pub struct ExportStatement {
     pub made_at: Timestamp,
     /// All chains that it has.
     pub chains: Vec<ExportedChain>,
+    /// The places of records that devices have set aside: nothing else may stand for a record.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub set_aside: Vec<AsidePlace>,
+}
+
+/// The place of a record that is not there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AsidePlace {
+    /// Whose it is.
+    pub device: DeviceId,
+    /// Where it stands, and its digest.
+    pub place: Head,
+    /// When it was written, as its device says.
+    pub at: Timestamp,
 }
 
 /// The part of one chain that an export holds.
@@ -60,8 +75,11 @@ pub struct ExportedChain {
     pub first: u64,
     /// The last one.
     pub last: Head,
-    /// Whether nothing that follows was stored when the statement was made.
+    /// Whether nothing that follows it directly was stored when the statement was made.
     pub ends: bool,
+    /// Whether the records before the first are lost to the organisation.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub after_loss: bool,
 }
 
 /// The first line.
@@ -246,7 +264,7 @@ impl ExportCheck {
         let (link, record) = match Delivered::read(line) {
             Ok(Delivered::Record(record)) => (record.link().clone(), Some(record)),
             // The chain goes on over it; the remark says that it is not there.
-            Ok(Delivered::SetAside(aside)) => (aside.link(), None),
+            Ok(Delivered::SetAside(aside)) => (self.stated(&aside.link())?, None),
             Ok(Delivered::Resumed(_)) => {
                 let fault = LineFault::Unreadable("it is no record".to_owned());
                 return Err(ExportFault::Line { line: number, fault });
@@ -261,6 +279,9 @@ impl ExportCheck {
             return Err(ExportFault::Foreign { line: number, expected, found });
         }
         let head = self.follow(&chain, &link)?;
+        if self.head.is_none() && chain.after_loss {
+            self.remarks.lost(&link);
+        }
         let is_within = (self.statement.since..self.statement.until).contains(&link.at);
         self.records += u64::from(is_within);
         self.remarks.see(&link, record.as_ref().map(AuditRecord::body));
@@ -283,6 +304,16 @@ impl ExportCheck {
         Ok(ExportReport { records: self.records, remarks: self.remarks.finish(), statement: self.statement })
     }
 
+    /// The place of a record that is not there, if the statement names it: whoever has the file could put such a line anywhere.
+    fn stated(&self, link: &ChainLink) -> Result<ChainLink, ExportFault> {
+        let place = AsidePlace { device: link.device, place: link.head(), at: link.at };
+        if self.statement.set_aside.contains(&place) {
+            return Ok(link.clone());
+        }
+        let fault = LineFault::Unreadable("no such record is stated to have been set aside".to_owned());
+        Err(ExportFault::Line { line: self.line, fault })
+    }
+
     /// The head after a record that is the very next one of its chain.
     fn follow(&self, chain: &ExportedChain, link: &ChainLink) -> Result<Head, ExportFault> {
         let epoch = chain.last.epoch;
@@ -293,7 +324,7 @@ impl ExportCheck {
             Some(head) => Err(gap(head.seq.saturating_add(1))),
             None if (link.epoch, link.seq) != (epoch, chain.first) => Err(gap(chain.first)),
             None if link.seq == 1 => Head::before(epoch).followed_by(link).map_err(broken),
-            None if link.at >= self.statement.since => {
+            None if link.at >= self.statement.since && !chain.after_loss => {
                 Err(ExportFault::BeginsLate { device: chain.device, epoch })
             }
             None => Ok(link.head()),

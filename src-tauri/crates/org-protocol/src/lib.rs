@@ -50,8 +50,8 @@ pub use content::{
 pub use dsse::{DsseFault, Envelope, EnvelopeSignature, MOST_SIGNATURES};
 pub use event::{EVENTS_PATH, Event, EventKind, HEARTBEAT};
 pub use export::{
-    EXPORT_FORMAT, EXPORT_TYPE, ExportCheck, ExportFault, ExportReport, ExportStatement, ExportedChain,
-    LONGEST_SILENCE, Remark, RemarkKind, export_header, unverified_statement,
+    AsidePlace, EXPORT_FORMAT, EXPORT_TYPE, ExportCheck, ExportFault, ExportReport, ExportStatement,
+    ExportedChain, LONGEST_SILENCE, Remark, RemarkKind, export_header, unverified_statement,
 };
 pub use fault::ErrorBody;
 pub use format::{

@@ -166,6 +166,9 @@ impl Org {
         let Head { epoch, seq, .. } = record.link().head();
         tracing::error!(epoch, seq, %fault, "the organisation refuses an audit record");
         let aside = SetAside::of(record, fault.to_string()).line().map_err(encoding)?;
+        let keeper = journal.clone();
+        // Before a receipt covers its place.
+        blocking(move || keeper.keep(Position { epoch, seq })).await?;
         let receipt = self.send(&aside).await?;
         self.delivered(journal, receipt).await?;
         let event = EventRecord::new(AuditEvent::RecordSetAside)

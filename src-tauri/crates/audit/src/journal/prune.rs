@@ -9,9 +9,10 @@ use std::sync::{Mutex, PoisonError};
 use model::{DeviceId, Timestamp};
 use org_protocol::{AuditEvent, ChainLink, EventRecord, Head, SignedReceipt};
 
-use super::JournalConfig;
 use super::room::{Fill, Room};
+use super::{JournalConfig, Position};
 use crate::fault::JournalFault;
+use crate::kept;
 use crate::pruned::{self, Pruned};
 use crate::receipts::Receipts;
 use crate::segment::{Piece, Segment, SegmentName, list};
@@ -48,13 +49,14 @@ impl Pruner<'_> {
         let names = list(dir).map_err(|fault| JournalFault::storage(dir, fault))?;
         let Some((_current, closed)) = names.split_last() else { return Ok(None) };
         let mut before = pruned::read(dir).map_err(JournalFault::Encoding)?;
+        let kept = kept::read(dir).map_err(JournalFault::Encoding)?;
         let mut going = Vec::new();
         // How much is to be freed of what nobody signs for.
         let mut wanted = self.wanted();
         for segments in closed.chunk_by(|one, next| one.epoch == next.epoch) {
             let epoch = segments.first().map_or(0, |name| name.epoch);
             let earlier = before.iter().find(|pruned| pruned.end.epoch == epoch);
-            going.extend(self.going(segments, earlier, &mut wanted));
+            going.extend(self.going(segments, earlier, &kept, &mut wanted));
         }
         if going.is_empty() {
             return Ok(None);
@@ -89,11 +91,24 @@ impl Pruner<'_> {
     }
 
     /// The segments that go, from the first on, of those of one epoch.
-    fn going(&self, segments: &[SegmentName], earlier: Option<&Pruned>, wanted: &mut u64) -> Option<Going> {
+    fn going(
+        &self,
+        segments: &[SegmentName],
+        earlier: Option<&Pruned>,
+        kept: &[Position],
+        wanted: &mut u64,
+    ) -> Option<Going> {
         let mut going: Option<Going> = None;
         for name in segments {
             // What cannot be read whole is evidence, and so is what comes after it.
             let Some(closed) = read(&name.path(&self.config.dir), *name) else { break };
+            // What was set aside is nowhere else.
+            let has_kept = |place: &Position| {
+                place.epoch == name.epoch && (name.first_seq..=closed.end.seq).contains(&place.seq)
+            };
+            if kept.iter().any(has_kept) {
+                break;
+            }
             let left_over = earlier.filter(|earlier| earlier.end.seq >= closed.end.seq);
             let (last, own) = match left_over {
                 Some(earlier) => (earlier.clone(), false),
@@ -118,9 +133,8 @@ impl Pruner<'_> {
     /// Up to where it is removed with this segment, if it may be.
     fn may_go(&self, closed: &Closed, is_wanted: bool) -> Option<Pruned> {
         let rules = self.room.rules();
-        let is_ours = closed.device == self.config.device;
-        let signed_for = is_ours && closed.org.is_some() && closed.org == self.config.org;
-        let receipt = if signed_for {
+        // What is an organisation's stays until that one has it, also when the device is another's by now.
+        let receipt = if closed.org.is_some() {
             Some(self.covering(closed)?)
         } else {
             let is_old = closed.at.plus(rules.keep_own) <= self.now;
@@ -137,7 +151,7 @@ impl Pruner<'_> {
         let keep = self.room.rules().keep_receipted;
         let receipts = self.receipts.lock().unwrap_or_else(PoisonError::into_inner);
         let is_old = |stored_at: Timestamp| stored_at.plus(keep) <= self.now;
-        receipts.covering(self.config.device, closed.org.as_deref()?, closed.end, is_old).cloned()
+        receipts.covering(closed.device, closed.org.as_deref()?, closed.end, is_old).cloned()
     }
 }
 

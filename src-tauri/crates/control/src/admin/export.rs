@@ -32,8 +32,10 @@ impl Plane {
         // What is still to come cannot be proved.
         let until = until.min(made_at);
         let chains = self.store.chain_parts(since, until).await?;
+        let set_aside = self.store.places_set_aside().await?;
         let org = live.content().org.id.clone();
-        let statement = ExportStatement { format: EXPORT_FORMAT, org, since, until, made_at, chains };
+        let statement =
+            ExportStatement { format: EXPORT_FORMAT, org, since, until, made_at, chains, set_aside };
         let header = export_header(&statement, &self.receipt_key, &root)?;
         Ok(Answer::Export { header })
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use model::DeviceId;
-use org_protocol::{AuditRecord, ChainWalk, Finding, Head, Known, RecordBody};
+use org_protocol::{AuditRecord, ChainWalk, Finding, FindingKind, Head, Known, RecordBody};
 use serde::{Deserialize, Serialize};
 
 use crate::store::{ChainEnd, Store, StoreFault};
@@ -31,10 +31,17 @@ pub struct ChainVerdict {
     pub findings: Vec<Finding>,
 }
 
+impl ChainVerdict {
+    /// Whether nothing is wrong: what a device has set aside is told, and is no tampering.
+    pub fn is_good(&self) -> bool {
+        self.findings.iter().all(|finding| finding.kind == FindingKind::SetAside)
+    }
+}
+
 impl Verdict {
     /// Whether nothing is wrong.
     pub fn is_good(&self) -> bool {
-        self.chains.iter().all(|chain| chain.findings.is_empty())
+        self.chains.iter().all(ChainVerdict::is_good)
     }
 }
 
@@ -100,7 +107,7 @@ async fn known_heads(
 #[cfg(test)]
 mod tests {
     use model::Timestamp;
-    use org_protocol::{FindingKind, HeartbeatRecord, PreparedBody};
+    use org_protocol::{HeartbeatRecord, PreparedBody};
 
     use super::*;
     use crate::store::tests::store;

@@ -216,7 +216,7 @@ async fn verify(socket: &Socket, json: bool) -> Result<(), Failure> {
         say_json(&verdict);
     } else {
         for chain in &verdict.chains {
-            let state = if chain.findings.is_empty() { "unbroken" } else { "NOT UNBROKEN" };
+            let state = if chain.is_good() { "unbroken" } else { "NOT UNBROKEN" };
             say(&format!("{}  {} records in {} epochs: {state}", chain.device, chain.records, chain.epochs));
             for finding in &chain.findings {
                 say(&format!("  {finding}"));
@@ -268,7 +268,11 @@ async fn export(args: ExportArgs, json: bool) -> Result<(), Failure> {
         return Err(unexpected());
     };
     let part = to.with_added_extension("part");
-    let written = fetch(&header, &part, published.fingerprint, &socket).await;
+    // Another export that is being written there is not ours to remove.
+    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&part);
+    let file =
+        file.map_err(|fault| Failure::new(format!("{} cannot be written: {fault}", part.display())))?;
+    let written = fetch(&header, (file, &part), published.fingerprint, &socket).await;
     let report = match written.and_then(|report| put_in_place(&part, &to).map(|()| report)) {
         Ok(report) => report,
         Err(failure) => {
@@ -291,12 +295,11 @@ async fn export(args: ExportArgs, json: bool) -> Result<(), Failure> {
 /// Writes the header and the lines that it states, and checks them on the way.
 async fn fetch(
     header: &str,
-    to: &Path,
+    (file, to): (File, &Path),
     fingerprint: Digest,
     socket: &Socket,
 ) -> Result<ExportReport, Failure> {
     let failed = |fault: std::io::Error| Failure::new(format!("{} cannot be written: {fault}", to.display()));
-    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(to).map_err(failed)?;
     let mut file = BufWriter::new(file);
     writeln!(file, "{header}").map_err(failed)?;
     let mut check = ExportCheck::begin(header, fingerprint).map_err(Failure::new)?;

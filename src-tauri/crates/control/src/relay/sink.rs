@@ -90,6 +90,14 @@ pub enum SinkFault {
     Late,
 }
 
+impl SinkFault {
+    /// Whether what was sent is refused for what it is, so that sending it again is of no use.
+    pub(super) fn is_of_the_records(&self) -> bool {
+        // Bad Request, Content Too Large, Unprocessable Content (RFC 9110, section 15.5).
+        matches!(self, Self::Status(400 | 413 | 422))
+    }
+}
+
 /// Records on their way.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Batch<'a> {

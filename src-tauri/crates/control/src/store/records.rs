@@ -1,11 +1,12 @@
 //! Audit records as they were written, and how far they are stored and passed on.
 
+mod parts;
 mod query;
 
 use std::borrow::Cow;
 
 use model::{DeviceId, Digest, Timestamp};
-use org_protocol::{AuditRecord, ChainFault, ChainLink, Delivered, ExportedChain, Head};
+use org_protocol::{AuditRecord, ChainFault, ChainLink, Delivered, Head};
 use sqlx::AnyConnection;
 
 use super::{Store, StoreFault, parsed, signed, unsigned};
@@ -75,20 +76,33 @@ impl Store {
         let mut transaction = self.write().await?;
         let stored = stored_head(&mut transaction, device).await?;
         let mut head = stored;
+        let mut promised: Option<Head> = None;
+        let mut is_by_record = stored.is_some();
         for line in lines {
             let Some(link) = link(line) else {
                 if let Delivered::Resumed(resumed) = line {
-                    // What lies between is missing, and a check says so.
-                    head = head.max(Some(resumed.end));
+                    let end = resumed.end;
+                    // Only where the server really knows less. What lies between is missing, and a check says so.
+                    if head.is_none_or(|head| (head.epoch, head.seq) < (end.epoch, end.seq)) {
+                        head = Some(end);
+                        is_by_record = false;
+                        promised = resumed.receipt.unverified().ok().map(|receipt| receipt.head());
+                    }
                 }
                 continue;
             };
             let link = &*link;
+            // What was signed for once is not another record now.
+            if promised.is_some_and(|promised| is_other_than(link, promised)) {
+                let (epoch, seq) = (link.epoch, link.seq);
+                return Ok(Appended::Refused { fault: ChainFault::Fork { epoch, seq }, stored });
+            }
             let before = head.unwrap_or(Head::before(link.epoch));
             match before.followed_by(link) {
                 Ok(next) => {
                     insert(&mut transaction, line, link, now).await?;
                     head = Some(next);
+                    is_by_record = true;
                 }
                 Err(ChainFault::Known { .. }) if is_stored(&mut transaction, link).await? => {}
                 Err(ChainFault::Known { epoch, seq }) => {
@@ -99,7 +113,8 @@ impl Store {
                 }
             }
         }
-        let Some(head) = head else {
+        // Nothing is signed for that no record here stands for.
+        let Some(head) = head.filter(|_| is_by_record) else {
             return Ok(Appended::Refused {
                 fault: ChainFault::Gap { epoch: 0, expected: 1, found: 0 },
                 stored,
@@ -172,42 +187,6 @@ impl Store {
         .fetch_all(&self.readers)
         .await?;
         Ok(rows.into_iter().map(|(seq, line)| (unsigned(seq), line)).collect())
-    }
-
-    /// The part of each chain that shows what it has of a time: from the last record before it to the first after it.
-    ///
-    /// # Errors
-    /// A [`StoreFault`].
-    pub(crate) async fn chain_parts(
-        &self,
-        since: Timestamp,
-        until: Timestamp,
-    ) -> Result<Vec<ExportedChain>, StoreFault> {
-        let rows: Vec<PartRow> = sqlx::query_as(
-            "SELECT device, epoch, min(CASE WHEN at >= $1 THEN seq END), max(CASE WHEN at < $2 THEN seq END), max(seq)
-             FROM records GROUP BY device, epoch ORDER BY device, epoch",
-        )
-        .bind(since.micros())
-        .bind(until.micros())
-        .fetch_all(&self.readers)
-        .await?;
-        let mut parts = Vec::new();
-        for (device, epoch, within, before_end, end) in rows {
-            let first = within.unwrap_or(end + 1).saturating_sub(1).max(1);
-            let last = before_end.unwrap_or(0).saturating_add(1).clamp(first.min(end), end);
-            let digest: String = sqlx::query_scalar(
-                "SELECT digest FROM records WHERE device = $1 AND epoch = $2 AND seq = $3",
-            )
-            .bind(&device)
-            .bind(epoch)
-            .bind(last)
-            .fetch_one(&self.readers)
-            .await?;
-            let last_head = read_head(epoch, last, &digest)?;
-            let (device, first) = (parsed("device", &device)?, unsigned(first));
-            parts.push(ExportedChain { device, first, last: last_head, ends: last == end });
-        }
-        Ok(parts)
     }
 
     /// Up to `limit` lines after `id` in the order of arrival.
@@ -295,8 +274,10 @@ async fn set_head(
     Ok(())
 }
 
-/// A chain's device and epoch; its first record not before a time, its last before another, its last of all.
-type PartRow = (String, i64, Option<i64>, Option<i64>, i64);
+/// Whether a record has the place of one that is known, and is another.
+fn is_other_than(link: &ChainLink, known: Head) -> bool {
+    (link.epoch, link.seq) == (known.epoch, known.seq) && link.digest != known.digest
+}
 
 /// Where a delivered line stands in the chain; nowhere, where it is none of the chain's.
 fn link(line: &Delivered) -> Option<Cow<'_, ChainLink>> {

@@ -178,7 +178,8 @@ async fn the_chain_goes_on_over_a_record_that_was_set_aside_and_a_check_names_it
     let Answer::Verified(verdict) = org.ask(&Ask::VerifyAudit).await.expect("answers") else { panic!() };
     let chain = verdict.chains.iter().find(|chain| Some(chain.device) == device.id).expect("checked");
     let found: Vec<_> = chain.findings.iter().map(|found| (found.kind, found.from, found.to)).collect();
-    assert_eq!(found, [(FindingKind::Unreadable, 3, 3)]);
+    assert_eq!(found, [(FindingKind::SetAside, 3, 3)]);
+    assert!(chain.is_good(), "it is told, and is no tampering");
 }
 
 #[tokio::test]

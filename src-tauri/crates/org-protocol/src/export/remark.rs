@@ -37,6 +37,8 @@ pub enum RemarkKind {
         /// Since when.
         since: Timestamp,
     },
+    /// The records before this one are lost to the organisation, as it states itself.
+    Lost,
     /// A record was refused by the organisation and lies on the device alone; the device says so.
     SetAside,
     /// A chain began that does not continue the one before.
@@ -67,6 +69,7 @@ impl std::fmt::Display for Remark {
             RemarkKind::Gap { missing, since } => {
                 write!(f, "{missing} calls were made without a record since {since}")
             }
+            RemarkKind::Lost => write!(f, "the organisation has lost the records before this one"),
             RemarkKind::SetAside => {
                 write!(
                     f,
@@ -129,7 +132,13 @@ impl Remarks {
         }
         let mut is_stop = false;
         match body {
-            None => self.remark(link, RemarkKind::SetAside),
+            // Whatever time it claims: what it says of itself nobody has checked.
+            None => self.found.push(Remark {
+                device: link.device,
+                epoch: link.epoch,
+                seq: link.seq,
+                kind: RemarkKind::SetAside,
+            }),
             Some(RecordBody::Intent(intent)) => {
                 self.open.insert(intent.call, link.seq);
             }
@@ -147,6 +156,12 @@ impl Remarks {
         }
         let (device, epoch, seq, at) = (link.device, link.epoch, link.seq, link.at);
         self.last = Some(Last { device, epoch, seq, at, is_stop });
+    }
+
+    /// Records before this one are stated to be lost.
+    pub(super) fn lost(&mut self, link: &ChainLink) {
+        let (device, epoch, seq) = (link.device, link.epoch, link.seq);
+        self.found.push(Remark { device, epoch, seq, kind: RemarkKind::Lost });
     }
 
     /// A chain has been read.

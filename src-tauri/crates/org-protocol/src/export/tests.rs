@@ -84,7 +84,10 @@ impl Chain {
         let ends = last == self.lines.len() as u64;
         let lines = (first..=last).map(|seq| self.lines[usize::try_from(seq).unwrap() - 1].clone());
         let lines = lines.collect();
-        (ExportedChain { device: self.device, first, last: self.head_at(last), ends }, lines)
+        (
+            ExportedChain { device: self.device, first, last: self.head_at(last), ends, after_loss: false },
+            lines,
+        )
     }
 }
 
@@ -103,6 +106,7 @@ fn statement(parts: &[(ExportedChain, Vec<String>)]) -> ExportStatement {
         until: minute(90),
         made_at: minute(200),
         chains: parts.iter().map(|(chain, _)| *chain).collect(),
+        set_aside: Vec::new(),
     }
 }
 
@@ -148,6 +152,41 @@ fn what_is_changed_left_out_or_put_in_is_found() {
     assert!(matches!(foreign, ExportFault::Foreign { line: 4, .. }), "{foreign}");
     let first = broken(&|lines| drop(lines.remove(1)));
     assert!(matches!(first, ExportFault::Chain { line: 2, .. }), "{first}");
+}
+
+#[test]
+fn what_the_organisation_has_lost_it_states() {
+    let chain = Chain::of(10);
+    let (mut before, mut after) = (chain.part(2, 3), chain.part(5, 7));
+    let loss = |parts: &[_]| check(&export(parts)).map(|report| report.remarks);
+    assert!(loss(&[before.clone(), after.clone()]).is_err(), "not stated");
+    before.0.ends = true;
+    after.0.after_loss = true;
+    let kinds: Vec<RemarkKind> =
+        loss(&[before, after]).unwrap().into_iter().map(|remark| remark.kind).collect();
+    assert_eq!(kinds, [RemarkKind::Lost]);
+}
+
+#[test]
+fn only_what_is_stated_to_have_been_set_aside_may_stand_for_a_record() {
+    let chain = Chain::of(10);
+    let parts = [chain.part(2, 7)];
+    let record = AuditRecord::parse(&chain.lines[3]).unwrap();
+    let aside = crate::SetAside::of(&record, "it cannot be read");
+    let mut lines = export(&parts);
+    lines[3] = aside.line().unwrap();
+    let fault = check(&lines).unwrap_err();
+    assert!(matches!(fault, ExportFault::Line { line: 4, .. }), "{fault}");
+
+    let link = aside.link();
+    let place = AsidePlace { device: link.device, place: link.head(), at: link.at };
+    let stated = ExportStatement { set_aside: vec![place], ..statement(&parts) };
+    lines[0] = export_header(&stated, &receipt_key(), &root(&receipt_key()).0).unwrap();
+    let report = check(&lines).unwrap();
+    let kinds: Vec<RemarkKind> = report.remarks.into_iter().map(|remark| remark.kind).collect();
+    assert_eq!(kinds, [RemarkKind::SetAside]);
+    lines[3] = lines[3].replace(&minute(45).to_string(), &minute(10).to_string());
+    assert!(check(&lines).is_err(), "with another time it is another place");
 }
 
 #[test]

@@ -9,6 +9,7 @@ use model::{DeviceId, Digest, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::{ChainLink, GENESIS, LineFault};
+use crate::upload::SetAside;
 
 /// The end of a chain. `seq` 0 with [`GENESIS`] stands before an epoch's first record.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -134,6 +135,8 @@ pub enum FindingKind {
     Forked,
     /// Records of another device.
     Foreign,
+    /// A record that its device keeps to itself, because it was refused. No tampering by itself, and nobody else can say what it said.
+    SetAside,
 }
 
 impl std::fmt::Display for Finding {
@@ -147,6 +150,7 @@ impl std::fmt::Display for Finding {
             FindingKind::Truncated => "truncated",
             FindingKind::Forked => "forked",
             FindingKind::Foreign => "foreign",
+            FindingKind::SetAside => "set aside",
         };
         let Self { epoch, from, to, detail, .. } = self;
         if from == to {
@@ -242,12 +246,26 @@ impl ChainWalk {
                 *link
             }
             Err(fault @ (LineFault::TooLong(_) | LineFault::Unreadable(_) | LineFault::Format(_))) => {
+                if let Ok(aside) = serde_json::from_str::<SetAside>(line) {
+                    return self.push_set_aside(&aside.link());
+                }
                 let after = self.fragments.get(self.current).map_or(0, |fragment| fragment.last.seq);
                 self.find(FindingKind::Unreadable, after + 1, after + 1, &fault.to_string());
                 self.unreadable += 1;
                 return None;
             }
         };
+        self.take(&link)
+    }
+
+    /// Takes the place of a record that the device has set aside: what the record said is not there.
+    fn push_set_aside(&mut self, link: &ChainLink) -> Option<Timestamp> {
+        let detail = "the device says that this record was refused and set aside; what it said is not here";
+        self.find(FindingKind::SetAside, link.seq, link.seq, detail);
+        self.take(link)
+    }
+
+    fn take(&mut self, link: &ChainLink) -> Option<Timestamp> {
         if link.device != self.device || link.epoch != self.epoch {
             self.find(FindingKind::Foreign, link.seq, link.seq, "the record is of another device or epoch");
             return None;
@@ -258,7 +276,7 @@ impl ChainWalk {
                 *seen |= known.head.digest == link.digest;
             }
         }
-        self.place(&link);
+        self.place(link);
         Some(link.at)
     }
 

@@ -163,9 +163,11 @@ impl AuditEvent {
             Self::ClockMoved => {
                 &[("expected", "the time that it would be"), ("found", "the time that the clock says")]
             }
-            Self::DeliveryFailed => {
-                &[("receiver", "where records are passed on to"), ("why", "what it said")]
-            }
+            Self::DeliveryFailed => &[
+                ("receiver", "where records are passed on to"),
+                ("why", "what it said"),
+                ("record", "the one record that it refuses, and that was passed over"),
+            ],
             Self::ReceiptRefused => &[("why", "why")],
             Self::Administration => ADMINISTRATION,
             Self::LeaseGranted
