@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 
 use crate::fault::JournalFault;
+use crate::small_file;
 
 const HEAD_FORMAT: u32 = 1;
 
@@ -77,17 +78,7 @@ pub(crate) fn write(
 
 /// Reads the head file without a key.
 pub(crate) fn read(dir: &Path) -> Result<Option<HeadFile>, String> {
-    let text = match std::fs::read(path(dir)) {
-        Ok(text) => text,
-        Err(fault) if fault.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(fault) => return Err(fault.to_string()),
-    };
-    let file: HeadFile = serde_json::from_slice(&text).map_err(|fault| fault.to_string())?;
-    if file.format == HEAD_FORMAT {
-        Ok(Some(file))
-    } else {
-        Err(format!("it has format {}, which this version cannot read", file.format))
-    }
+    small_file::read(&path(dir), HEAD_FORMAT)
 }
 
 /// Reads the head file and checks who wrote it.

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::fault::JournalFault;
 use crate::journal::Position;
+use crate::small_file;
 
 const KEPT_FORMAT: u32 = 1;
 
@@ -23,16 +24,9 @@ fn path(dir: &Path) -> PathBuf {
 
 /// The places. What cannot be read keeps everything: the fault is for people.
 pub(crate) fn read(dir: &Path) -> Result<Vec<Position>, String> {
-    let text = match std::fs::read(path(dir)) {
-        Ok(text) => text,
-        Err(fault) if fault.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(fault) => return Err(fault.to_string()),
-    };
-    let written: Written = serde_json::from_slice(&text).map_err(|fault| fault.to_string())?;
-    if written.format != KEPT_FORMAT {
-        return Err(format!("kept.json has format {}, which this version cannot read", written.format));
-    }
-    Ok(written.places.into_iter().map(|(epoch, seq)| Position { epoch, seq }).collect())
+    let written: Option<Written> = small_file::read(&path(dir), KEPT_FORMAT)?;
+    let places = written.into_iter().flat_map(|written| written.places);
+    Ok(places.map(|(epoch, seq)| Position { epoch, seq }).collect())
 }
 
 /// Keeps one more, durably. Blocks for the disk.

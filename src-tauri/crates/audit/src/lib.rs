@@ -14,6 +14,7 @@ mod reader;
 mod receipts;
 mod segment;
 pub mod siem;
+mod small_file;
 mod storage;
 mod verify;
 

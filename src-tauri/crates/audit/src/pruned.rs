@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::fault::JournalFault;
 use crate::head_file::{key_name, keyed};
+use crate::small_file;
 
 const PRUNED_FORMAT: u32 = 1;
 
@@ -96,17 +97,7 @@ pub(crate) fn write(
 }
 
 fn read_file(dir: &Path) -> Result<Option<Written>, String> {
-    let text = match std::fs::read(path(dir)) {
-        Ok(text) => text,
-        Err(fault) if fault.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(fault) => return Err(fault.to_string()),
-    };
-    let written: Written = serde_json::from_slice(&text).map_err(|fault| fault.to_string())?;
-    if written.format == PRUNED_FORMAT {
-        Ok(Some(written))
-    } else {
-        Err(format!("it has format {}, which this version cannot read", written.format))
-    }
+    small_file::read(&path(dir), PRUNED_FORMAT)
 }
 
 fn mac(written: &Written, mac_key: &[u8; 32]) -> Result<String, JournalFault> {

@@ -7,6 +7,7 @@ use org_protocol::{Head, Receipt, SignedReceipt};
 use serde::{Deserialize, Serialize};
 
 use crate::fault::JournalFault;
+use crate::small_file;
 
 const RECEIPTS_FORMAT: u32 = 1;
 
@@ -40,18 +41,11 @@ impl Receipts {
     /// Reads the receipts of a journal directory. Signatures are not checked anew: whoever can change this file can
     /// delete it as well, and then everything is sent again.
     pub(crate) fn read(dir: &Path) -> Result<Self, String> {
-        let text = match std::fs::read(Self::path(dir)) {
-            Ok(text) => text,
-            Err(fault) if fault.kind() == std::io::ErrorKind::NotFound => return Ok(Self::default()),
-            Err(fault) => return Err(fault.to_string()),
-        };
-        let written: Written = serde_json::from_slice(&text).map_err(|fault| fault.to_string())?;
-        if written.format != RECEIPTS_FORMAT {
-            return Err(format!("it has format {}, which this version cannot read", written.format));
-        }
+        let written: Option<Written> = small_file::read(&Self::path(dir), RECEIPTS_FORMAT)?;
+        let receipts = written.map(|written| written.receipts).unwrap_or_default();
         let read =
             |signed: SignedReceipt| Ok((signed.unverified().map_err(|fault| fault.to_string())?, signed));
-        Ok(Self { kept: written.receipts.into_iter().map(read).collect::<Result<_, String>>()? })
+        Ok(Self { kept: receipts.into_iter().map(read).collect::<Result<_, String>>()? })
     }
 
     /// Reads them, and moves a file that cannot be read out of the way.

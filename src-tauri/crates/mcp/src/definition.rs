@@ -105,7 +105,7 @@ pub fn flags<'n>(definition: &RawValue, others: impl IntoIterator<Item = &'n str
         // A member's name is read as well, and stands in the place.
         let (at, whole) = (visible(&at), format!("{at}\n{text}"));
         if whole.chars().any(|c| is_hidden(c) || (c.is_control() && !matches!(c, '\n' | '\r' | '\t'))) {
-            flags.push(Flag::HiddenText { at: at.clone(), text: Leaf::Text(text.clone()).shown() });
+            flags.push(Flag::HiddenText { at: at.clone(), text: shown(&text) });
         }
         let plain = plain(&whole);
         if let Some(words) = INSTRUCTIONS.iter().find(|words| plain.contains(**words)) {
@@ -203,12 +203,18 @@ enum Leaf {
 impl Leaf {
     fn shown(&self) -> String {
         let (Self::Text(text) | Self::Other(text)) = self;
-        let mut shown: String = visible(text).chars().take(SHOWN).collect();
-        if visible(text).chars().count() > SHOWN {
-            shown.push('…');
-        }
-        shown
+        shown(text)
     }
+}
+
+/// As much of a text as is shown, with what nobody would see written out.
+fn shown(text: &str) -> String {
+    let mut shown = visible(text);
+    if let Some((end, _)) = shown.char_indices().nth(SHOWN) {
+        shown.truncate(end);
+        shown.push('…');
+    }
+    shown
 }
 
 fn leaves(definition: &RawValue) -> BTreeMap<String, Leaf> {

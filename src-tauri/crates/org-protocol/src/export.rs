@@ -210,15 +210,6 @@ pub fn export_header(
     serde_json::to_string(&Header { format: EXPORT_FORMAT, statement, root }).map_err(header)
 }
 
-/// What an export states, before anything is checked: for whoever fetches its lines.
-///
-/// # Errors
-/// An [`ExportFault`] where it states nothing that can be read.
-pub fn unverified_statement(header: &str) -> Result<ExportStatement, ExportFault> {
-    let header = read_header(header)?;
-    read_statement(&header.statement.unverified_payload().map_err(ExportFault::Signature)?)
-}
-
 /// Checks an export, line by line. The first fault is final.
 #[derive(Debug)]
 pub struct ExportCheck {
@@ -252,6 +243,11 @@ impl ExportCheck {
         }
         let remarks = Remarks::within(&statement);
         Ok(Self { statement, chain: 0, head: None, line: 1, records: 0, remarks })
+    }
+
+    /// What the organisation states: for whoever fetches the lines.
+    pub fn statement(&self) -> &ExportStatement {
+        &self.statement
     }
 
     /// Takes the next line; gives its record, if it lies within the range.

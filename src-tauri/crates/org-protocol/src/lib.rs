@@ -51,7 +51,7 @@ pub use dsse::{DsseFault, Envelope, EnvelopeSignature, MOST_SIGNATURES};
 pub use event::{EVENTS_PATH, Event, EventKind, HEARTBEAT};
 pub use export::{
     AsidePlace, EXPORT_FORMAT, EXPORT_TYPE, ExportCheck, ExportFault, ExportReport, ExportStatement,
-    ExportedChain, LONGEST_SILENCE, Remark, RemarkKind, export_header, unverified_statement,
+    ExportedChain, LONGEST_SILENCE, Remark, RemarkKind, export_header,
 };
 pub use fault::ErrorBody;
 pub use format::{

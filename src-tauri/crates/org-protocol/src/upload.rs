@@ -110,6 +110,11 @@ impl SetAside {
         Self { set_aside: 1, device, epoch, seq, at, prev, digest, reason: reason.into() }
     }
 
+    /// Reads a line. `None` where it is another kind of line.
+    pub(crate) fn parse(line: &str) -> Option<Self> {
+        serde_json::from_str(line).ok()
+    }
+
     /// Where the record stands.
     pub fn link(&self) -> ChainLink {
         let Self { device, epoch, seq, at, prev, digest, .. } = *self;
@@ -143,10 +148,10 @@ impl Resumed {
 impl Delivered {
     pub(crate) fn read(line: &str) -> Result<Self, LineFault> {
         AuditRecord::parse(line).map(Self::Record).or_else(|fault| {
-            let other = serde_json::from_str(line).map(|said: SetAside| Self::SetAside(Box::new(said)));
-            other
-                .or_else(|_| serde_json::from_str(line).map(|said: Resumed| Self::Resumed(Box::new(said))))
-                .map_err(|_| fault)
+            if let Some(aside) = SetAside::parse(line) {
+                return Ok(Self::SetAside(Box::new(aside)));
+            }
+            serde_json::from_str(line).map(|said| Self::Resumed(Box::new(said))).map_err(|_| fault)
         })
     }
 }

@@ -72,21 +72,13 @@ pub(crate) fn unless_asked(
     match approved.filter(|approved| covers(approved, question, &needed)) {
         Some(approved) => Ok(Permit { approval: Some(approved.clone()), ..permit }),
         None => {
-            let Permit { call, server, connector, aim, version, .. } = permit;
+            let outside = format!("A person has to approve this call{}", citations(route.force, asked));
             Err(Denial(Box::new(Refused {
-                call,
-                server,
-                connector,
-                aim,
-                kind: DenialKind::ApprovalNeeded,
                 stage: Some(Stage::of(&question.target)),
                 rules: needed.rules.clone(),
-                version,
-                // It is permitted but for a person, so its user may know of it.
-                hidden: false,
                 detail: "a person has to approve it".to_owned(),
-                outside: format!("A person has to approve this call{}", citations(route.force, asked)),
                 approval: Some(needed),
+                ..Refused::although(permit, DenialKind::ApprovalNeeded, outside)
             })))
         }
     }

@@ -58,6 +58,24 @@ pub enum ArgumentFault {
     UnknownFacts(Vec<UnknownFact>),
 }
 
+impl ArgumentFault {
+    /// The facts that cannot be told, where the arguments are what the tool declares.
+    pub(crate) fn unknown_facts(&self) -> Option<&[UnknownFact]> {
+        match self {
+            Self::UnknownFacts(unknown) => Some(unknown),
+            Self::NotJson
+            | Self::NotAnObject
+            | Self::DuplicateKey
+            | Self::Undeclared(_)
+            | Self::Missing(_)
+            | Self::WrongType { .. }
+            | Self::OutOfRange { .. }
+            | Self::LeadsElsewhere
+            | Self::NotAChoice(_) => None,
+        }
+    }
+}
+
 fn first(unknown: &[UnknownFact]) -> String {
     unknown.first().map_or_else(|| "a fact is not known".to_owned(), ToString::to_string)
 }

@@ -187,19 +187,9 @@ impl<'a> Route<'a> {
 
     /// What policies have to read, and cannot.
     fn unread(&self, ask: &Ask, fault: ArgumentFault, act: &Stage) -> Refusal {
-        let (kind, rules) = match &fault {
-            ArgumentFault::UnknownFacts(_) => {
-                (DenialKind::UnknownFact, self.force.reading(&ask.slice, &fault))
-            }
-            ArgumentFault::NotJson
-            | ArgumentFault::NotAnObject
-            | ArgumentFault::DuplicateKey
-            | ArgumentFault::Undeclared(_)
-            | ArgumentFault::Missing(_)
-            | ArgumentFault::WrongType { .. }
-            | ArgumentFault::OutOfRange { .. }
-            | ArgumentFault::LeadsElsewhere
-            | ArgumentFault::NotAChoice(_) => (DenialKind::Arguments, Vec::new()),
+        let (kind, rules) = match fault.unknown_facts() {
+            Some(_) => (DenialKind::UnknownFact, self.force.reading(&ask.slice, &fault)),
+            None => (DenialKind::Arguments, Vec::new()),
         };
         Refusal { argument: Some(fault), rules, ..Refusal::of(kind, Some(act.clone())) }
     }
@@ -278,12 +268,13 @@ fn outside(force: &InForce, refusal: &Refusal, outlook: &Outlook, target: &Targe
             .argument
             .as_ref()
             .map_or_else(String::new, |fault| format!("Policy cannot decide on {what}: {fault}.")),
-        DenialKind::UnknownFact => match &refusal.argument {
-            Some(ArgumentFault::UnknownFacts(unknown)) => unknown.first().map_or_else(String::new, |one| {
+        DenialKind::UnknownFact => refusal
+            .argument
+            .as_ref()
+            .and_then(|fault| fault.unknown_facts()?.first())
+            .map_or_else(String::new, |one| {
                 format!("Policy cannot decide on {what}: {one}. {}", one.why.instead())
             }),
-            Some(_) | None => String::new(),
-        },
         DenialKind::Forbidden => format!("Policy forbids this call{}", citations(force, &refusal.rules)),
         DenialKind::Error => {
             format!("A policy could not be evaluated for this call{}", citations(force, &refusal.rules))

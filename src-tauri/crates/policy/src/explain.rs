@@ -270,7 +270,7 @@ impl Walk<'_> {
             Ok(given) => given,
             Err(fault) => {
                 let unread = |rule: &Rule| rule.note(Verdict::Failed(fault.to_string()));
-                let reading = observed::reading(self.route.force, observed, &fault);
+                let reading = self.route.force.reading(&observed.slice, &fault);
                 return Ok(reading.iter().filter_map(rule).map(unread).collect());
             }
         };

@@ -46,21 +46,10 @@ impl Policy {
         let Some(halt) = self.stops(&permit.reach(), question.subject, question.circumstance) else {
             return Ok(permit);
         };
-        let Permit { call, server, connector, aim, version, .. } = permit;
         Err(Denial(Box::new(Refused {
-            call,
-            server,
-            connector,
-            aim,
-            kind: DenialKind::Halted,
-            stage: None,
             rules: halt.rule().parse::<RuleId>().into_iter().collect(),
-            version,
-            // It would be permitted, so its user may know of it.
-            hidden: false,
             detail: halt.target.to_string(),
-            outside: halt.words(),
-            approval: None,
+            ..Refused::although(permit, DenialKind::Halted, halt.words())
         })))
     }
 }

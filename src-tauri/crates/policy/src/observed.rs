@@ -1,12 +1,11 @@
 //! Forbids that are tried out before they are enforced: marked `@observe`, they are asked of what was permitted, and what they
 //! would have refused is told. Nothing here refuses, hides or chooses anything.
 
-use crate::convert::ArgumentFault;
 use crate::decide::Route;
 use crate::facts::{FactFault, Target};
 use crate::given::Given;
 use crate::outcome::CredentialChoice;
-use crate::set::{Answer, Ask, Case, CredentialView, InForce};
+use crate::set::{Answer, Ask, Case, CredentialView};
 
 impl Route<'_> {
     /// The observed forbids because of which a permitted call would have been refused, or made with another credential, if they
@@ -25,7 +24,7 @@ impl Route<'_> {
             match self.act.given_to(observed, target) {
                 Ok(given) => found.extend(would_refuse(case, &self.act.ask, given)),
                 // What cannot be read is refused wherever a policy that is enforced has to read it.
-                Err(fault) => found.extend(reading(self.force, observed, &fault)),
+                Err(fault) => found.extend(self.force.reading(&observed.slice, &fault)),
             }
         }
         found.extend(self.observed_of_credentials(case, credential));
@@ -73,9 +72,4 @@ pub(crate) fn would_refuse(case: &Case<'_>, ask: &Ask, given: Given) -> Vec<usiz
 fn not_known(observed: &Ask, fault: &FactFault) -> Vec<usize> {
     tracing::error!(%fault, "a question could not be put to the policies that are observed");
     observed.slice.rules.clone()
-}
-
-/// The observed forbids that read what cannot be read.
-pub(crate) fn reading(force: &InForce, observed: &Ask, fault: &ArgumentFault) -> Vec<usize> {
-    force.reading(&observed.slice, fault)
 }

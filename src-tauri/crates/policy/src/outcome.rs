@@ -293,6 +293,27 @@ pub(crate) struct Refused {
     pub(crate) approval: Option<ApprovalNeeded>,
 }
 
+impl Refused {
+    /// Why what is permitted otherwise is refused. Its user may know of it.
+    pub(crate) fn although(permit: Permit, kind: DenialKind, outside: String) -> Self {
+        let Permit { call, server, connector, aim, version, .. } = permit;
+        Self {
+            call,
+            server,
+            connector,
+            aim,
+            kind,
+            stage: None,
+            rules: Vec::new(),
+            version,
+            hidden: false,
+            detail: String::new(),
+            outside,
+            approval: None,
+        }
+    }
+}
+
 impl Denial {
     /// The call.
     pub fn call(&self) -> CallId {

@@ -148,17 +148,9 @@ impl Rule {
 
     /// Whether it reads what cannot be read.
     pub(crate) fn rests_on(&self, fault: &ArgumentFault) -> bool {
-        match fault {
-            ArgumentFault::UnknownFacts(unknown) => unknown.iter().any(|one| self.facts.contains(&one.fact)),
-            ArgumentFault::NotJson
-            | ArgumentFault::NotAnObject
-            | ArgumentFault::DuplicateKey
-            | ArgumentFault::Undeclared(_)
-            | ArgumentFault::Missing(_)
-            | ArgumentFault::WrongType { .. }
-            | ArgumentFault::OutOfRange { .. }
-            | ArgumentFault::LeadsElsewhere
-            | ArgumentFault::NotAChoice(_) => self.reads.arguments(),
+        match fault.unknown_facts() {
+            Some(unknown) => unknown.iter().any(|one| self.facts.contains(&one.fact)),
+            None => self.reads.arguments(),
         }
     }
 }

@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use url::Url;
 
 use crate::place::tools;
-use crate::{PeerFault, Process, Spec, lasting_port};
+use crate::{PeerFault, Process, Spec, certificates, lasting_port};
 
 /// A running proxy.
 #[derive(Debug)]
@@ -19,45 +19,17 @@ pub struct Interceptor {
     folder: TempDir,
 }
 
-/// Makes a certificate for `localhost` that has expired yesterday, with mitmproxy's own library and the authority of its folder.
+/// Makes a certificate for `localhost` that has expired yesterday, with the authority of mitmproxy's folder.
 const EXPIRED: &str = r#"
-import datetime, pathlib, sys
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
-folder = pathlib.Path(sys.argv[1])
 authority = folder.joinpath("mitmproxy-ca.pem").read_bytes()
-signer = serialization.load_pem_private_key(authority, None)
-issuer = x509.load_pem_x509_certificate(authority)
-key = ec.generate_private_key(ec.SECP256R1())
-now = datetime.datetime.now(datetime.timezone.utc)
-day = datetime.timedelta(days=1)
-certificate = (
-    x509.CertificateBuilder()
-    .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")]))
-    .issuer_name(issuer.subject)
-    .public_key(key.public_key())
-    .serial_number(x509.random_serial_number())
-    .not_valid_before(now - 30 * day)
-    .not_valid_after(now - day)
-    .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), False)
-    .add_extension(x509.ExtendedKeyUsage([x509.oid.ExtendedKeyUsageOID.SERVER_AUTH]), False)
-    .sign(signer, hashes.SHA256())
-)
-pem, form, nothing = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-sys.stdout.buffer.write(key.private_bytes(pem, form, nothing) + certificate.public_bytes(pem))
+signer = serialization.load_pem_private_key(authority, None), x509.load_pem_x509_certificate(authority).subject
+key, made = certificate("localhost", signer, ExtendedKeyUsageOID.SERVER_AUTH, now - 30 * day, now - day)
+folder.joinpath("expired.pem").write_bytes(private(key) + made.public_bytes(pem))
 "#;
 
 fn expired(folder: &Path) -> Result<PathBuf, PeerFault> {
-    let python = tools().join("interceptor/bin/python");
-    let made = std::process::Command::new(python).args(["-c", EXPIRED]).arg(folder).output()?;
-    if !made.status.success() {
-        return Err(PeerFault::answer("an expired certificate", String::from_utf8_lossy(&made.stderr)));
-    }
-    let file = folder.join("expired.pem");
-    std::fs::write(&file, made.stdout)?;
-    Ok(file)
+    certificates::make(folder, EXPIRED)?;
+    Ok(folder.join("expired.pem"))
 }
 
 impl Interceptor {

@@ -11,6 +11,7 @@ pub mod bench;
 mod bridge;
 mod browser;
 mod canary;
+mod certificates;
 mod claude;
 mod cluster;
 mod codex;

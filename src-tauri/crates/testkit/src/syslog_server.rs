@@ -6,39 +6,19 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use crate::place::tools;
-use crate::{PeerFault, Process, Spec, lasting_port};
+use crate::{PeerFault, Process, Spec, certificates, lasting_port};
 
 /// Makes an authority, a certificate for `localhost`, one for a client, and one of another authority.
 const CERTIFICATES: &str = r#"
-import datetime, pathlib, sys
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
-folder = pathlib.Path(sys.argv[1])
-now = datetime.datetime.now(datetime.timezone.utc)
-day = datetime.timedelta(days=1)
-pem, form, nothing = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-def certificate(name, signer=None, usage=None):
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    issuer_key, issuer = signer if signer else (key, subject)
-    made = (
-        x509.CertificateBuilder().subject_name(subject).issuer_name(issuer).public_key(key.public_key())
-        .serial_number(x509.random_serial_number()).not_valid_before(now - day).not_valid_after(now + 30 * day)
-        .add_extension(x509.BasicConstraints(signer is None, None), True)
-    )
-    if usage:
-        made = made.add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), False)
-        made = made.add_extension(x509.ExtendedKeyUsage([usage]), False)
-    made = made.sign(issuer_key, hashes.SHA256())
-    folder.joinpath(name + ".key").write_bytes(key.private_bytes(pem, form, nothing))
+def kept(name, signer=None, usage=None):
+    key, made = certificate(name, signer, usage)
+    folder.joinpath(name + ".key").write_bytes(private(key))
     folder.joinpath(name + ".pem").write_bytes(made.public_bytes(pem))
-    return key, subject
-authority = certificate("authority")
-certificate("localhost", authority, ExtendedKeyUsageOID.SERVER_AUTH)
-certificate("deskgate-control", authority, ExtendedKeyUsageOID.CLIENT_AUTH)
-certificate("stranger", certificate("another"), ExtendedKeyUsageOID.CLIENT_AUTH)
+    return key, made.subject
+authority = kept("authority")
+kept("localhost", authority, ExtendedKeyUsageOID.SERVER_AUTH)
+kept("deskgate-control", authority, ExtendedKeyUsageOID.CLIENT_AUTH)
+kept("stranger", kept("another"), ExtendedKeyUsageOID.CLIENT_AUTH)
 "#;
 
 /// A running server.
@@ -56,12 +36,7 @@ impl SyslogServer {
     /// If it cannot be started.
     pub async fn start() -> Result<Self, PeerFault> {
         let folder = tempfile::Builder::new().prefix("deskgate-syslog-").tempdir()?;
-        let python = tools().join("interceptor/bin/python");
-        let made =
-            std::process::Command::new(python).args(["-c", CERTIFICATES]).arg(folder.path()).output()?;
-        if !made.status.success() {
-            return Err(PeerFault::answer("certificates", String::from_utf8_lossy(&made.stderr)));
-        }
+        certificates::make(folder.path(), CERTIFICATES)?;
         let mut server = Self { process: None, port: lasting_port()?, folder };
         std::fs::write(server.file("rsyslog.conf"), server.settings())?;
         server.resume().await?;

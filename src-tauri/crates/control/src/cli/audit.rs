@@ -9,9 +9,7 @@ use clap::{Args, Subcommand};
 use control::admin::{Answer, Ask};
 use control::{DeniedBy, Filter, Sieve};
 use model::{ConnectorId, DeviceId, Digest, ServerId, Timestamp};
-use org_protocol::{
-    AuditRecord, EventRecord, ExportCheck, ExportReport, LONGEST_LINE, RecordBody, unverified_statement,
-};
+use org_protocol::{AuditRecord, EventRecord, ExportCheck, ExportReport, LONGEST_LINE, RecordBody};
 use os::Clock as _;
 use serde_json::json;
 
@@ -31,9 +29,9 @@ pub(super) enum AuditCommand {
     /// Write all records of a time to a file, with the proof that none is missing and none was changed.
     Export(ExportArgs),
     /// Count what was refused, by policy.
-    Denials(DenialsArgs),
+    Denials(TimeArgs),
     /// List what was published when, by whom, and whose keys had signed it.
-    Policies(PoliciesArgs),
+    Policies(TimeArgs),
 }
 
 #[derive(Debug, Args)]
@@ -118,20 +116,9 @@ pub(super) struct ExportArgs {
     socket: Socket,
 }
 
+/// What is asked of a time.
 #[derive(Debug, Args)]
-pub(super) struct DenialsArgs {
-    /// Not before this time (RFC 3339).
-    #[arg(long)]
-    since: Option<Timestamp>,
-    /// Before this time (RFC 3339).
-    #[arg(long)]
-    until: Option<Timestamp>,
-    #[command(flatten)]
-    socket: Socket,
-}
-
-#[derive(Debug, Args)]
-pub(super) struct PoliciesArgs {
+pub(super) struct TimeArgs {
     /// Not before this time (RFC 3339).
     #[arg(long)]
     since: Option<Timestamp>,
@@ -303,8 +290,7 @@ async fn fetch(
     let mut file = BufWriter::new(file);
     writeln!(file, "{header}").map_err(failed)?;
     let mut check = ExportCheck::begin(header, fingerprint).map_err(Failure::new)?;
-    let statement = unverified_statement(header).map_err(Failure::new)?;
-    for chain in &statement.chains {
+    for chain in check.statement().chains.clone() {
         let mut first = chain.first;
         while first <= chain.last.seq {
             let (device, epoch, last) = (chain.device, chain.last.epoch, chain.last.seq);
@@ -366,8 +352,8 @@ impl Lines {
     }
 }
 
-async fn denials(args: DenialsArgs, json: bool) -> Result<(), Failure> {
-    let DenialsArgs { since, until, socket } = args;
+async fn denials(args: TimeArgs, json: bool) -> Result<(), Failure> {
+    let TimeArgs { since, until, socket } = args;
     let Answer::Denials { denied } = asked(&socket, &Ask::CountDenials { since, until }).await? else {
         return Err(unexpected());
     };
@@ -384,8 +370,8 @@ async fn denials(args: DenialsArgs, json: bool) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn policies(args: PoliciesArgs, json: bool) -> Result<(), Failure> {
-    let PoliciesArgs { since, until, socket } = args;
+async fn policies(args: TimeArgs, json: bool) -> Result<(), Failure> {
+    let TimeArgs { since, until, socket } = args;
     let mut found = Vec::new();
     for event in ["bundle-applied", "bundle-refused"] {
         let filter = Filter { event: Some(event.to_owned()), since, until, ..Filter::default() };

@@ -44,10 +44,7 @@ impl Splunk {
         let at = |path: &str| url.join(path).map_err(|_| unusable());
         let (events, acknowledgements) = (at(EVENTS)?, at(ACKNOWLEDGEMENTS)?);
         let text = format!("Splunk {}", token.expose_secret().trim());
-        let mut authorization = HeaderValue::from_str(&text).map_err(|_| SinkFault::Tls {
-            what: "Splunk's token".to_owned(),
-            why: "it is no token".to_owned(),
-        })?;
+        let mut authorization = HeaderValue::from_str(&text).map_err(|_| SinkFault::Token)?;
         authorization.set_sensitive(true);
         let channel = CallId::new().to_string();
         Ok(Self { events, acknowledgements, authorization, channel, http: http()?, url })

@@ -60,6 +60,9 @@ pub enum SinkFault {
     /// It answered with something else than success.
     #[error("the receiver of audit records answered with HTTP status {0}")]
     Status(u16),
+    /// What is given as Splunk's token is none.
+    #[error("what is given as Splunk's token has characters that no token has")]
+    Token,
     /// Splunk's token acknowledges nothing, so that nothing is known to be kept.
     #[error("Splunk's token does not acknowledge what it takes: switch indexer acknowledgement on for it")]
     NoAcknowledgement,

@@ -246,7 +246,7 @@ impl ChainWalk {
                 *link
             }
             Err(fault @ (LineFault::TooLong(_) | LineFault::Unreadable(_) | LineFault::Format(_))) => {
-                if let Ok(aside) = serde_json::from_str::<SetAside>(line) {
+                if let Some(aside) = SetAside::parse(line) {
                     return self.push_set_aside(&aside.link());
                 }
                 let after = self.fragments.get(self.current).map_or(0, |fragment| fragment.last.seq);
