@@ -247,14 +247,16 @@ pub struct ApprovalRecord {
     pub answered: Timestamp,
     /// The digest of the statement.
     pub digest: Digest,
-    /// The statement as the device signed it: whoever knows the device's public key verifies it.
-    pub signed: SignedApproval,
+    /// The statement as the device signed it: whoever knows the device's public key verifies it. It names the person, so it can
+    /// be erased.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signed: Option<SignedApproval>,
 }
 
 impl From<&Approved> for ApprovalRecord {
     fn from(approved: &Approved) -> Self {
         let ApprovalStatement { scope, answered, .. } = approved.statement;
-        Self { scope, answered, digest: approved.digest(), signed: approved.proof.signed.clone() }
+        Self { scope, answered, digest: approved.digest(), signed: Some(approved.proof.signed.clone()) }
     }
 }
 

@@ -74,10 +74,10 @@ pub use receipt::{RECEIPT_FORMAT, RECEIPT_TYPE, Receipt, ReceiptFault, SignedRec
 pub use record::{
     Argument, ArgumentKind, ArgumentSummary, AuditEvent, AuditRecord, CallContext, ChainFault, ChainLink,
     ChainReport, ChainWalk, DenialRecord, Effect, EffectMethod, EffectTarget, EpochReason, EpochRecord,
-    EventRecord, Fact, Finding, FindingKind, GENESIS, GapRecord, Head, HeartbeatRecord, IntentRecord, Known,
-    LONGEST_LINE, LineFault, Outcome, OutcomeRecord, OutcomeStatus, PolicyReference, PreparedBody,
-    RECORD_FORMAT, RecordBody, RecordedUri, argument_mac, bare_uri, seal, sealed_digest, to_one_line,
-    verify_chain,
+    Erasure, EventRecord, Fact, Finding, FindingKind, GENESIS, GapRecord, Head, HeartbeatRecord,
+    IntentRecord, Known, LONGEST_LINE, LineFault, Outcome, OutcomeRecord, OutcomeStatus, PolicyReference,
+    PreparedBody, RECORD_FORMAT, RecordBody, RecordedUri, argument_mac, bare_uri, is_erased, seal,
+    sealed_digest, to_one_line, verify_chain,
 };
 pub use refusal::Refusal;
 pub use root::{ROOT_FORMAT, ROOT_LIMIT, ROOT_TYPE, Role, Roles, Root, RootFault, RootFingerprint};

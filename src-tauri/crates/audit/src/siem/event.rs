@@ -73,6 +73,7 @@ fn class(event: &AuditEvent) -> Class {
         AuditEvent::Administration => Entity(OTHER, "organisation", &["act"], SUCCESS),
         AuditEvent::AssistantSuspended => Entity(SUSPEND, "assistant", &["client", "name"], SUCCESS),
         AuditEvent::ApprovalAnswered => Entity(OTHER, "call", &["call", "tool"], SUCCESS),
+        AuditEvent::PersonalDataErased => Entity(UPDATE, "records", &["of", "before"], SUCCESS),
         AuditEvent::JournalRepaired
         | AuditEvent::StateSetAside
         | AuditEvent::ClockMoved

@@ -509,6 +509,7 @@ fn socket_desk(
         accounts: engine.accounts.clone(),
         sign_in: engine.sign_in.clone(),
         introduction: Introduction::of(engine.sign_in.clone()),
+        journal: engine.journal.clone(),
         clock: Arc::clone(&base.clock),
     }
 }

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use model::{CallId, ConnectorId, Digest, ListeningProcess, ServerId, Subject, Timestamp};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
+use super::personal::{Erasable, Members, Taken, erased_subject, is_erased};
 use super::{ArgumentSummary, Effect, Head, to_one_line};
 use crate::approval::ApprovalRecord;
 
@@ -34,6 +35,7 @@ pub enum RecordBody {
 pub struct PreparedBody {
     kind: &'static str,
     json: String,
+    personal: Members,
 }
 
 macro_rules! prepare {
@@ -42,9 +44,9 @@ macro_rules! prepare {
             $($(#[$doc])*
             ///
             /// # Errors
-            /// None in practice: what the JSON writer reports.
+            /// None in practice: what the JSON writer reports, or that the operating system gives no random numbers.
             pub fn $name(body: &$body) -> Result<Self, serde_json::Error> {
-                Ok(Self { kind: $kind, json: to_one_line(body)? })
+                Self::of($kind, body.clone())
             })*
         }
     };
@@ -68,28 +70,39 @@ prepare! {
 }
 
 impl PreparedBody {
+    fn of(kind: &'static str, mut body: impl Erasable) -> Result<Self, serde_json::Error> {
+        let mut taken = Taken::default();
+        body.take_personal(&mut taken)?;
+        Ok(Self { kind, json: to_one_line(&body)?, personal: taken.members()? })
+    }
+
     /// The kind, as the line has it.
     pub fn kind(&self) -> &'static str {
         self.kind
     }
 
-    /// The JSON object, on one line.
+    /// The JSON object, on one line, in which there is nothing personal.
     pub fn json(&self) -> &str {
         &self.json
+    }
+
+    /// The personal fields' digests and the fields themselves, as JSON; empty where there is none.
+    pub(super) fn personal(&self) -> (&str, &str) {
+        (&self.personal.digests, &self.personal.values)
     }
 }
 
 impl RecordBody {
     /// Reads the JSON of a body of the given kind.
-    pub(super) fn read(kind: &str, json: &str) -> Result<Self, serde_json::Error> {
+    pub(super) fn read<'d, D: Deserializer<'d>>(kind: &str, json: D) -> Result<Self, D::Error> {
         Ok(match kind {
-            "epoch" => Self::Epoch(serde_json::from_str(json)?),
-            "intent" => Self::Intent(serde_json::from_str(json)?),
-            "outcome" => Self::Outcome(serde_json::from_str(json)?),
-            "denial" => Self::Denial(serde_json::from_str(json)?),
-            "event" => Self::Event(serde_json::from_str(json)?),
-            "gap" => Self::Gap(serde_json::from_str(json)?),
-            "heartbeat" => Self::Heartbeat(serde_json::from_str(json)?),
+            "epoch" => Self::Epoch(Deserialize::deserialize(json)?),
+            "intent" => Self::Intent(Deserialize::deserialize(json)?),
+            "outcome" => Self::Outcome(Deserialize::deserialize(json)?),
+            "denial" => Self::Denial(Deserialize::deserialize(json)?),
+            "event" => Self::Event(Deserialize::deserialize(json)?),
+            "gap" => Self::Gap(Deserialize::deserialize(json)?),
+            "heartbeat" => Self::Heartbeat(Deserialize::deserialize(json)?),
             _ => Self::Unknown,
         })
     }
@@ -135,6 +148,7 @@ pub struct IntentRecord {
     /// The call.
     pub call: CallId,
     /// For whom, with the claims that policy saw.
+    #[serde(default = "erased_subject", skip_serializing_if = "is_erased")]
     pub subject: Subject,
     /// The virtual server.
     pub server: ServerId,
@@ -146,6 +160,7 @@ pub struct IntentRecord {
     /// The assistant's client id.
     pub client_id: String,
     /// The name that the assistant claims.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub client_name: String,
     /// The program behind the connection, where it can be told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -183,7 +198,8 @@ pub struct CallContext {
     pub call: CallId,
     /// The user's issuer.
     pub issuer: String,
-    /// The user's `sub`.
+    /// The user's `sub`; empty where it was erased.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub subject: String,
     /// The virtual server.
     pub server: ServerId,
@@ -192,6 +208,16 @@ pub struct CallContext {
     /// What is asked of it.
     #[serde(flatten)]
     pub effect: Effect,
+}
+
+impl CallContext {
+    /// Takes away who made the call, and of a resource what is kept of its URI.
+    pub fn forget_person(&mut self) {
+        self.subject.clear();
+        if let Some(uri) = self.effect.uri_mut() {
+            uri.clear();
+        }
+    }
 }
 
 impl From<&IntentRecord> for CallContext {
@@ -274,6 +300,7 @@ pub struct DenialRecord {
     /// The call.
     pub call: CallId,
     /// For whom, with the claims that policy saw.
+    #[serde(default = "erased_subject", skip_serializing_if = "is_erased")]
     pub subject: Subject,
     /// The virtual server.
     pub server: ServerId,
@@ -286,6 +313,7 @@ pub struct DenialRecord {
     /// The assistant's client id.
     pub client_id: String,
     /// The name that the assistant claims.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub client_name: String,
     /// The program behind the connection, where it can be told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -385,6 +413,8 @@ event_kinds! {
     JournalFilling = "journal-filling",
     /// Segments that were no longer needed were removed from the journal.
     JournalPruned = "journal-pruned",
+    /// Personal data are to be erased from records, or were.
+    PersonalDataErased = "personal-data-erased",
     /// A person signed in.
     SignedIn = "signed-in",
     /// A sign-in did not succeed.
@@ -491,6 +521,7 @@ pub struct GapRecord {
     /// Since when.
     pub since: Timestamp,
     /// Why, for people.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub reason: String,
 }
 

@@ -34,6 +34,7 @@ pub enum EffectTarget {
 /// A resource's URI (RFC 3986), as far as a record may keep it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecordedUri {
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     uri: String,
     bytes: u64,
     mac: String,
@@ -134,6 +135,14 @@ impl Effect {
     /// The MCP method.
     pub fn method(&self) -> &EffectMethod {
         &self.method
+    }
+
+    /// What is kept of a resource's URI.
+    pub(super) fn uri_mut(&mut self) -> Option<&mut String> {
+        match &mut self.target {
+            EffectTarget::Resource(resource) => Some(&mut resource.uri),
+            EffectTarget::Tool(_) | EffectTarget::Prompt(_) => None,
+        }
     }
 
     /// What it is about.
