@@ -32,6 +32,8 @@ use crate::{view, words};
 
 const LONGEST_REQUEST: u64 = 1024 * 1024;
 const DEADLINE: Duration = Duration::from_secs(10);
+/// How long the answer to signing out of an account waits for it; shorter than [`DEADLINE`].
+const FORGOTTEN_WITHIN: Duration = Duration::from_secs(8);
 /// How long a command line waits for a sign-in that it asked for to be shown.
 const QUESTION_WITHIN: Duration = Duration::from_secs(8);
 const PAGE_OPENS: &str = "A sign-in was asked for. It goes on in your browser or in a window.";
@@ -271,7 +273,7 @@ async fn answer(stream: UnixStream, desk: Desk) {
         Ok(Some(Ok(Command::Trust { fingerprint }))) => {
             report(&mut writing, &desk.trust(&fingerprint).await).await;
         }
-        Ok(Some(Ok(command))) => report(&mut writing, &desk.obey(command)).await,
+        Ok(Some(Ok(command))) => report(&mut writing, &desk.obey(command).await).await,
         Ok(Some(Err(advice))) => report(&mut writing, &refused(advice)).await,
         Ok(None) => {}
         Err(error) => tracing::debug!(%error, "a command line was too slow"),
@@ -304,7 +306,7 @@ pub(super) async fn report(writing: &mut OwnedWriteHalf, report: &Report) {
 }
 
 impl Desk {
-    fn obey(&self, command: Command) -> Report {
+    async fn obey(&self, command: Command) -> Report {
         match command {
             Command::Status => self.status(),
             Command::Pending => self.waiting(),
@@ -321,10 +323,7 @@ impl Desk {
                 Ok(()) => self.act(Act::SignInTo(account), "A sign-in was asked for."),
                 Err(advice) => refused(advice),
             },
-            Command::SignOut { connector: Some(account), .. } => match self.own_account(&account) {
-                Ok(()) => self.act(Act::SignOutOf(account), "The account is being forgotten."),
-                Err(advice) => refused(advice),
-            },
+            Command::SignOut { connector: Some(account), .. } => self.sign_out_of(account).await,
             Command::SignIn { connector: None, by_code: _ } => self.organisation(Act::SignIn, PAGE_OPENS),
             Command::SignOut { connector: None, forget_accounts } => {
                 let words = words::signed_out(&self.state.borrow(), forget_accounts);
@@ -391,6 +390,22 @@ impl Desk {
             () = tokio::time::sleep(QUESTION_WITHIN) => {
                 done("A sign-in was asked for. It takes a while; see: deskgate pending")
             }
+        }
+    }
+
+    /// Forgets an account, and says that it is forgotten only when no call is made with it any more.
+    async fn sign_out_of(&self, account: AccountId) -> Report {
+        if let Err(advice) = self.own_account(&account) {
+            return refused(advice);
+        }
+        let accounts = self.accounts.clone();
+        // It goes on where whoever asked for it goes away.
+        let forgetting = tokio::spawn(async move { accounts.sign_out(&account).await });
+        match tokio::time::timeout(FORGOTTEN_WITHIN, forgetting).await {
+            Ok(Ok(Ok(()))) => done("The account is forgotten."),
+            Ok(Ok(Err(fault))) => refused(fault.advice()),
+            Ok(Err(_)) => refused(Advice::new("ending", "Deskgate is ending.", "", "")),
+            Err(_) => done("The account is still being forgotten. Where it stands: deskgate status"),
         }
     }
 
