@@ -17,10 +17,15 @@ use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{mpsc, watch};
 
+mod client;
+mod held;
+
+pub use client::{Client, ClientFault};
+
 use super::accounts::OwnAccounts;
 use super::bridges::{Bridges, Guest};
+use super::catalog::Acceptances;
 use super::explain::Explained;
-use super::home::Home;
 use super::introduction::Introduction;
 use super::logs::Logs;
 use super::membership::SignIn;
@@ -54,6 +59,12 @@ pub enum Command {
         id: String,
         /// Allow or deny.
         allow: bool,
+    },
+    /// What connectors say otherwise than it was accepted.
+    Held {
+        /// This change is accepted.
+        #[serde(default)]
+        accept: Option<String>,
     },
     /// What the person has allowed for more than one call.
     Approvals {
@@ -154,70 +165,6 @@ impl std::fmt::Display for PendingLine {
     }
 }
 
-/// The command line's side.
-#[derive(Debug, Clone)]
-pub struct Client {
-    home: Home,
-}
-
-/// Why the running instance gave no answer.
-#[derive(Debug, thiserror::Error)]
-pub enum ClientFault {
-    /// None is running.
-    #[error("no instance is running")]
-    NotRunning,
-    /// It did not answer.
-    #[error("the running instance did not answer")]
-    Silent(#[source] std::io::Error),
-}
-
-impl ForPerson for ClientFault {
-    fn advice(&self) -> Advice {
-        match self {
-            Self::NotRunning => Advice::new(
-                "not-running",
-                "Deskgate is not running.",
-                "",
-                "Start the desktop application, or: deskgate serve",
-            ),
-            Self::Silent(error) => Advice::new(
-                "instance-silent",
-                format!("The running Deskgate does not answer: {error}."),
-                "",
-                "Quit it and start it again.",
-            ),
-        }
-    }
-}
-
-impl Client {
-    /// For the instance that owns `home`.
-    pub fn new(home: Home) -> Self {
-        Self { home }
-    }
-
-    /// Asks the running instance.
-    ///
-    /// # Errors
-    /// A [`ClientFault`].
-    pub async fn ask(&self, command: &Command) -> Result<Report, ClientFault> {
-        let stream = UnixStream::connect(self.home.socket()).await.map_err(|_| ClientFault::NotRunning)?;
-        let exchange = async {
-            let (reading, mut writing) = stream.into_split();
-            let mut line = serde_json::to_vec(command)?;
-            line.push(b'\n');
-            writing.write_all(&line).await?;
-            let mut answer = String::new();
-            BufReader::new(reading).read_line(&mut answer).await?;
-            Ok(serde_json::from_str(&answer)?)
-        };
-        tokio::time::timeout(DEADLINE, exchange)
-            .await
-            .unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()))
-            .map_err(ClientFault::Silent)
-    }
-}
-
 /// What the socket's side needs.
 #[derive(Clone)]
 pub(crate) struct Desk {
@@ -228,6 +175,7 @@ pub(crate) struct Desk {
     pub(crate) present: Present,
     pub(crate) bridges: Bridges,
     pub(crate) logs: Logs,
+    pub(crate) acceptances: Acceptances,
     pub(crate) accounts: OwnAccounts,
     /// Signing in to the organisation, where one decides here.
     pub(crate) sign_in: Option<Arc<SignIn>>,
@@ -318,6 +266,8 @@ impl Desk {
             }
             Command::Approvals { forget: None } => self.approvals(),
             Command::Approvals { forget: Some(id) } => self.forget_approval(id),
+            Command::Held { accept: None } => held::list(&self.state.borrow()),
+            Command::Held { accept: Some(change) } => self.accept(&change).await,
             Command::Explain { server, about } => self.explain(&server, &about),
             Command::SignIn { connector: Some(account), by_code: _ } => match self.own_account(&account) {
                 Ok(()) => self.act(Act::SignInTo(account), "A sign-in was asked for."),
@@ -406,6 +356,19 @@ impl Desk {
             Ok(Ok(Err(fault))) => refused(fault.advice()),
             Ok(Err(_)) => refused(Advice::new("ending", "Deskgate is ending.", "", "")),
             Err(_) => done("The account is still being forgotten. Where it stands: deskgate status"),
+        }
+    }
+
+    async fn accept(&self, change: &str) -> Report {
+        // Whoever has a shell here could be a program.
+        if let Err(fault) = self.pending.answers_from_terminal() {
+            return refused(fault.advice());
+        }
+        let account = held::account(&self.state.borrow(), change);
+        let Some(account) = account else { return refused(held::unknown(change)) };
+        match self.acceptances.accept(&account, change).await {
+            Ok(()) => done("Accepted. Your assistants see it from now on."),
+            Err(advice) => refused(advice),
         }
     }
 
