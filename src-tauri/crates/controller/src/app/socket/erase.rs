@@ -41,7 +41,7 @@ fn words(erased: &Erased) -> String {
     format!("{fields} personal fields were erased from {records} records on this computer.{left}")
 }
 
-pub(super) fn nothing_named() -> Advice {
+fn nothing_named() -> Advice {
     Advice::new(
         "nothing-named",
         "Neither a person nor a time was given.",
