@@ -112,6 +112,7 @@ impl std::fmt::Debug for ArgumentsKey {
 }
 
 /// A statement as it was signed.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SignedApproval {
@@ -239,6 +240,7 @@ impl Approved {
 }
 
 /// The approval that a call was made with, as its record names it.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ApprovalRecord {
     /// How far the person's answer reaches.

@@ -71,6 +71,8 @@ pub use provider::{
     SignOuts, refuses_embedded_views,
 };
 pub use receipt::{RECEIPT_FORMAT, RECEIPT_TYPE, Receipt, ReceiptFault, SignedReceipt, verify_receipt};
+#[cfg(feature = "schema")]
+pub use record::RecordLine;
 pub use record::{
     Argument, ArgumentKind, ArgumentSummary, AuditEvent, AuditRecord, CallContext, ChainFault, ChainLink,
     ChainReport, ChainWalk, DenialRecord, Effect, EffectMethod, EffectTarget, EpochReason, EpochRecord,

@@ -11,6 +11,8 @@ mod erasure;
 mod event_facts;
 mod line;
 mod personal;
+#[cfg(feature = "schema")]
+mod schema;
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -31,6 +33,8 @@ pub use event_facts::Fact;
 pub use line::{seal, sealed_digest, to_one_line};
 pub use personal::is_erased;
 use personal::{Digests, PersonalField};
+#[cfg(feature = "schema")]
+pub use schema::RecordLine;
 
 /// The format version of the lines that this program writes. It reads the one before as well, whose personal fields stand in the
 /// body and cannot be erased.

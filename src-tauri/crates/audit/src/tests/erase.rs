@@ -47,11 +47,9 @@ async fn a_person_is_gone_from_every_file_and_the_chain_verifies() {
     assert!(records.iter().any(|record| record.link().head() == before));
     let told: Vec<_> = records
         .iter()
-        .filter_map(|record| match record.body() {
-            RecordBody::Event(event) if event.event == AuditEvent::PersonalDataErased => {
-                Some(event.facts.clone())
-            }
-            _ => None,
+        .filter_map(|record| {
+            let RecordBody::Event(event) = record.body() else { return None };
+            (event.event == AuditEvent::PersonalDataErased).then(|| event.facts.clone())
         })
         .collect();
     let [asked, done] = &told[..] else { panic!("{told:?}") };

@@ -332,7 +332,7 @@ fn follow(
     present: Present,
     owned: (OwnAccounts, Approvals),
 ) -> JoinHandle<()> {
-    follow_keychain(base.vault.clone(), base.tell.clone());
+    follow_keychain(base.vault.clone(), base.journal.clone(), base.tell.clone());
     follow_journal(base.journal.clone(), shared, base.tell.clone());
     tokio::spawn(follow_present(present, owned, base.tell.clone()));
     let watcher = Watcher { first: machine, org, tell: base.tell.clone(), journal: base.journal.clone() };
@@ -493,6 +493,7 @@ async fn catalog(
         wanted,
         accepting,
         held: BTreeMap::new(),
+        states: BTreeMap::new(),
         basis: None,
     }
 }

@@ -109,6 +109,7 @@ impl RecordBody {
 }
 
 /// A chain begins.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EpochRecord {
     /// The organisation whose records these are; none in personal mode, where nothing is ever uploaded.
@@ -125,6 +126,7 @@ pub struct EpochRecord {
 }
 
 /// Why a chain begins.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EpochReason {
@@ -143,6 +145,7 @@ pub enum EpochReason {
 }
 
 /// A call is about to be made. This is on disk before the connector hears of the call.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IntentRecord {
     /// The call.
@@ -183,6 +186,7 @@ pub struct IntentRecord {
 }
 
 /// One version of the policy.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PolicyReference {
     /// Its label, as people read it.
@@ -192,6 +196,7 @@ pub struct PolicyReference {
 }
 
 /// What identifies a call in its outcome, so that the outcome can be read without its intent.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CallContext {
     /// The call.
@@ -234,6 +239,7 @@ impl From<&IntentRecord> for CallContext {
 }
 
 /// What became of a call.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OutcomeRecord {
     /// The call.
@@ -243,6 +249,7 @@ pub struct OutcomeRecord {
 }
 
 /// What became of a call.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Outcome {
     /// In one word.
@@ -276,6 +283,7 @@ impl Outcome {
 }
 
 /// What became of a call, in one word.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OutcomeStatus {
@@ -295,6 +303,7 @@ pub enum OutcomeStatus {
 }
 
 /// A call was refused before any effect.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DenialRecord {
     /// The call.
@@ -332,6 +341,7 @@ pub struct DenialRecord {
 }
 
 /// Something other than a call.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EventRecord {
     /// What.
@@ -368,17 +378,26 @@ impl EventRecord {
 }
 
 macro_rules! event_kinds {
-    ($($(#[$doc:meta])* $name:ident = $text:literal,)*) => {
+    ($($(#[doc = $doc:literal])* $name:ident = $text:literal,)*) => {
         /// What happened.
+        #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(with = "String"))]
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
         #[serde(into = "String", from = "String")]
         pub enum AuditEvent {
-            $($(#[$doc])* $name,)*
+            $($(#[doc = $doc])* $name,)*
             /// A kind that a later version writes.
             Unknown(String),
         }
 
         impl AuditEvent {
+            /// What happened, in words.
+            pub fn meaning(&self) -> &'static str {
+                match self {
+                    $(Self::$name => concat!($($doc),*).trim_ascii(),)*
+                    Self::Unknown(_) => "Something that a later version knows.",
+                }
+            }
+
             /// Every kind that this version writes.
             pub const ALL: &'static [Self] = &[$(Self::$name),*];
 
@@ -433,7 +452,7 @@ event_kinds! {
     ConsentGiven = "consent-given",
     /// A person or a deadline refused it.
     ConsentRefused = "consent-refused",
-    /// A person took it back.
+    /// What a person had allowed is forgotten: they took it back or signed out, or a token came that was spent.
     ConsentRevoked = "consent-revoked",
     /// A person was asked about one call and answered, or did not.
     ApprovalAnswered = "approval-answered",
@@ -443,7 +462,7 @@ event_kinds! {
     AssistantSuspended = "assistant-suspended",
     /// An assistant registered as a client.
     ClientRegistered = "client-registered",
-    /// A gateway token was issued.
+    /// A gateway token was issued, for the first time or anew.
     TokenIssued = "token-issued",
     /// A gateway token was revoked.
     TokenRevoked = "token-revoked",
@@ -469,9 +488,9 @@ event_kinds! {
     ToolHeld = "tool-held",
     /// Somebody accepted a changed tool.
     ToolAccepted = "tool-accepted",
-    /// A connector started, stopped or failed.
+    /// A connector answers again, does not, or needs a sign-in.
     ConnectorState = "connector-state",
-    /// The keychain became available, locked or absent.
+    /// The keychain can be used or not, at the start where it cannot and whenever that changes.
     KeychainState = "keychain-state",
     /// State on disk was lost or damaged and has been set aside.
     StateSetAside = "state-set-aside",
@@ -503,8 +522,6 @@ event_kinds! {
     LeaseSecretRevoked = "lease-secret-revoked",
     /// What administrators have stopped beside the policy is another thing than before.
     HaltsChanged = "halts-changed",
-    /// A shared credential was used, on behalf of a call, by the control plane.
-    CredentialUsed = "credential-used",
 }
 
 impl From<AuditEvent> for String {
@@ -514,6 +531,7 @@ impl From<AuditEvent> for String {
 }
 
 /// Records are missing, and how many.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GapRecord {
     /// How many calls were made without a record.
@@ -526,6 +544,7 @@ pub struct GapRecord {
 }
 
 /// Deskgate runs, though nothing happened: silence is then a finding.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct HeartbeatRecord {
     /// Calls that are under way.

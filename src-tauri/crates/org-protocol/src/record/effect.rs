@@ -11,6 +11,7 @@ const LONGEST_URI: usize = 512;
 
 /// What a call asks of a connector. In a record its parts stand beside the other members: `"method":"tools/call"` and
 /// one of `"tool":"<name>"`, `"resource":{..}` and `"prompt":"<name>"`. A record without a method is of a tool call.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Effect {
     #[serde(default = "tool_call")]
@@ -20,6 +21,7 @@ pub struct Effect {
 }
 
 /// What an effect is about.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EffectTarget {
@@ -32,6 +34,7 @@ pub enum EffectTarget {
 }
 
 /// A resource's URI (RFC 3986), as far as a record may keep it.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecordedUri {
     #[serde(default, skip_serializing_if = "String::is_empty")]
@@ -43,6 +46,7 @@ pub struct RecordedUri {
 macro_rules! methods {
     ($($(#[$doc:meta])* $name:ident = $text:literal,)*) => {
         /// An MCP method that has an effect at a connector.
+        #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(with = "String"))]
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
         #[serde(into = "String", from = "String")]
         pub enum EffectMethod {

@@ -59,9 +59,10 @@ impl Erasure {
         if self.before.is_some_and(|before| record.link().at >= before) {
             return Ok(None);
         }
-        let is_about = match record.body() {
-            RecordBody::Outcome(outcome) => self.is_about(&outcome.of),
-            body => self.person.is_none() || subject(body).is_some_and(|subject| self.is_named(subject)),
+        let is_about = if let RecordBody::Outcome(outcome) = record.body() {
+            self.is_about(&outcome.of)
+        } else {
+            self.person.is_none() || subject(record.body()).is_some_and(|subject| self.is_named(subject))
         };
         record.without_personal(|_, value| is_about || self.names_them(value))
     }

@@ -119,7 +119,11 @@ impl AuditEvent {
             Self::ClientRegistered => {
                 &[("client", "the assistant's client id"), ("name", "the name that it claims")]
             }
-            Self::TokenIssued => &[("client", "the assistant's client id"), ("server", "the virtual server")],
+            Self::TokenIssued => &[
+                ("client", "the assistant's client id"),
+                ("server", "the virtual server"),
+                ("renewed", "whether it follows an earlier one"),
+            ],
             Self::TokenRevoked => &[
                 ("client", "the assistant's client id"),
                 ("server", "the virtual server"),
@@ -204,7 +208,6 @@ impl AuditEvent {
                 ("what", "whether something was stopped or let go on"),
                 ("target", "what"),
             ],
-            Self::CredentialUsed => &[("credential", "the shared credential")],
         }
     }
 

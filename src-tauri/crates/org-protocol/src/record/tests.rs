@@ -210,7 +210,7 @@ fn bodies_of_later_versions_do_not_break_a_chain() {
     assert_eq!(AuditRecord::parse(&text).unwrap().body(), &RecordBody::Unknown);
     let event = r#"{"event":"novelty"}"#;
     assert_eq!(
-        read_body("event", &event).unwrap(),
+        read_body("event", event).unwrap(),
         RecordBody::Event(Box::new(EventRecord::new(AuditEvent::Unknown("novelty".to_owned()))))
     );
 }
@@ -233,7 +233,7 @@ fn calls_that_were_written_without_a_method_are_read_as_tool_calls() {
     let RecordBody::Denial(denial) = read_body("denial", &denial).unwrap() else { panic!("a denial") };
     assert_eq!(denial.effect, tool);
     let outcome = r#"{"of":{"call":"01939a5e-0000-7000-8000-00000000000c","issuer":"i","subject":"s","server":"analyst","connector":"warehouse","tool":"execute_sql"},"outcome":{"status":"ok"}}"#;
-    let RecordBody::Outcome(outcome) = read_body("outcome", &outcome).unwrap() else { panic!("an outcome") };
+    let RecordBody::Outcome(outcome) = read_body("outcome", outcome).unwrap() else { panic!("an outcome") };
     assert_eq!(outcome.of.effect, tool);
     // Written anew it says what it always meant, between the same members.
     let text = serde_json::to_string(&*intent).unwrap();
