@@ -7,24 +7,16 @@ use serde_json::value::RawValue;
 /// Each pinned definition beside the tools with what it is: `prompt greet`, `resource template notes/{id}`, `instructions`. One
 /// that nothing tells apart has no name.
 pub(super) fn named(pinned: &PinnedDefinitions) -> Vec<(String, &RawValue)> {
-    let of = |list, kind: &'static str, definitions| {
-        let name = move |definition: &'_ Box<RawValue>| mcp::connector::identity(list, definition);
-        parts(definitions, kind, name)
-    };
-    let mut all = of(List::Prompts, "prompt", &pinned.prompts);
-    all.extend(of(List::Templates, "resource template", &pinned.resource_templates));
+    let mut all = parts(&pinned.prompts, List::Prompts, "prompt");
+    all.extend(parts(&pinned.resource_templates, List::Templates, "resource template"));
     all.extend(pinned.instructions.as_deref().map(|said| ("instructions".to_owned(), said)));
     all
 }
 
-fn parts<'d>(
-    definitions: &'d [Box<RawValue>],
-    kind: &str,
-    name: impl Fn(&Box<RawValue>) -> Option<String>,
-) -> Vec<(String, &'d RawValue)> {
-    let part = |definition: &'d Box<RawValue>| {
-        let name = name(definition).unwrap_or_default();
-        (format!("{kind} {name}"), definition.as_ref())
+fn parts<'d>(definitions: &'d [Box<RawValue>], list: List, kind: &str) -> Vec<(String, &'d RawValue)> {
+    let part = |definition: &'d RawValue| {
+        let name = mcp::connector::identity(list, definition).unwrap_or_default();
+        (format!("{kind} {name}"), definition)
     };
-    definitions.iter().map(part).collect()
+    definitions.iter().map(AsRef::as_ref).map(part).collect()
 }

@@ -101,11 +101,11 @@ pub(crate) fn listed(listing: &Listing) -> Definitions {
 
 /// What is listed otherwise than it was accepted.
 pub(crate) fn changes(accepted: &Definitions, listed: &Definitions) -> Vec<Change> {
-    let differs = |(part, now): (&Part, &Box<RawValue>)| {
+    let differs = |part: &Part, now: &RawValue| {
         let before = accepted.get(part).filter(|before| !mcp::is_same(before, now))?;
-        Some(Change { part: part.clone(), accepted: Some(before.clone()), now: now.clone() })
+        Some(Change { part: part.clone(), accepted: Some(before.clone()), now: now.to_owned() })
     };
-    listed.iter().filter_map(differs).collect()
+    listed.iter().filter_map(|(part, now)| differs(part, now)).collect()
 }
 
 /// The listing without what beside the tools was not accepted, or is held.

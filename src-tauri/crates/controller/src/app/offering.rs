@@ -379,8 +379,8 @@ impl Managed {
             })
             .collect();
         let Some(beside) = self.pinned_beside.get(connector) else { return all };
-        let named = |list, definition: &Box<RawValue>| {
-            Some((mcp::connector::identity(list, definition)?, definition.clone()))
+        let named = |list, definition: &RawValue| {
+            Some((mcp::connector::identity(list, definition)?, definition.to_owned()))
         };
         let prompts = beside.prompts.iter().filter_map(|prompt| named(List::Prompts, prompt));
         let templates =

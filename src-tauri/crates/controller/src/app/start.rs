@@ -159,10 +159,7 @@ async fn run(
     let gate = gate(&base, device, &issuer, &connectors, &switch, (discoverer, approvals.clone()));
 
     let logs = Logs::of(connectors.clone());
-    let membership = match source {
-        Some((source, sign_in)) => Some(source.begin(sign_in, &parts).await),
-        None => None,
-    };
+    let membership = begun(source, &parts).await;
     let (asked, rule) = (Asked { wanted: asked, accepting, taken, list_grace }, (offerings, stopped));
     let mut catalog = catalog(&base, &accounts, connectors, present.clone(), rule, asked).await;
     let belonging = accounts.belong_to(present.now().as_deref()).await;
@@ -190,9 +187,9 @@ async fn run(
     let local = os::bind_local(&home.socket(), &lock).map_err(StartFault::Socket)?;
     let (stop, stopped) = watch::channel(false);
     let bridges = Bridges::new(Arc::clone(&gate), Arc::clone(&engine.issuer), stopped.clone());
-    let (introduction, handles) =
-        (Introduction::of(engine.sign_in.clone()), (logs.clone(), acceptances.clone()));
-    let front = socket_desk(&base, present, &engine, state.clone(), bridges, handles, introduction.clone());
+    let front =
+        socket_desk(&base, present, &engine, state.clone(), bridges, (logs.clone(), acceptances.clone()));
+    let introduction = front.introduction.clone();
     let (socket, catalog) = (tokio::spawn(socket::serve(local, front)), tokio::spawn(catalog.run()));
     let server = tokio::spawn(gateway::serve(listening, gate, stopped));
     let Base { now, desk, events, journal, .. } = base;
@@ -498,6 +495,12 @@ async fn catalog(
     }
 }
 
+/// What follows the organisation from now on, where there is one.
+async fn begun(source: Option<(Source, Arc<SignIn>)>, parts: &MembershipParts) -> Option<Membership> {
+    let (source, sign_in) = source?;
+    Some(source.begin(sign_in, parts).await)
+}
+
 fn socket_desk(
     base: &Base,
     present: Present,
@@ -505,7 +508,6 @@ fn socket_desk(
     state: watch::Receiver<Arc<AppState>>,
     bridges: Bridges,
     (logs, acceptances): (Logs, Acceptances),
-    introduction: Introduction,
 ) -> socket::Desk {
     socket::Desk {
         pending: base.desk.clone(),
@@ -518,7 +520,7 @@ fn socket_desk(
         acceptances,
         accounts: engine.accounts.clone(),
         sign_in: engine.sign_in.clone(),
-        introduction,
+        introduction: Introduction::of(engine.sign_in.clone()),
         journal: engine.journal.clone(),
         clock: Arc::clone(&base.clock),
     }
