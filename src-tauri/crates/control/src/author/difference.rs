@@ -10,6 +10,7 @@ use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use super::payload::{by_id, is_weaker};
 use super::pin::tool_name;
 
 /// One thing that differs.
@@ -25,6 +26,9 @@ pub struct Difference {
     /// the places of its definition.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub settings: Vec<Setting>,
+    /// Whether less is looked for, in less, or less becomes of it; of payload rules alone.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub weaker: bool,
 }
 
 /// Kinds of things, in the order in which they are told.
@@ -33,6 +37,8 @@ pub struct Difference {
 pub enum Thing {
     /// The organisation's settings.
     Organisation,
+    /// A payload rule.
+    PayloadRule,
     /// A connector.
     Connector,
     /// A virtual server.
@@ -71,11 +77,20 @@ pub struct Setting {
 /// What differs, in a fixed order: by kind, then by name.
 pub fn differences(before: &Content, after: &Content) -> Vec<Difference> {
     let mut found = Vec::new();
-    let settings = settings(&before.org, &after.org);
+    let mut settings = settings(&before.org, &after.org);
+    // Rules are told one by one.
+    settings.retain(|setting| setting.key != "payload.rule");
     if !settings.is_empty() {
         let name = after.org.id.clone();
-        found.push(Difference { what: Thing::Organisation, name, change: Change::Changed, settings });
+        found.push(Difference {
+            what: Thing::Organisation,
+            name,
+            change: Change::Changed,
+            settings,
+            weaker: false,
+        });
     }
+    found.extend(payload_rules(before, after));
     found.extend(specs(Thing::Connector, &before.connectors, &after.connectors));
     found.extend(specs(Thing::Server, &before.servers, &after.servers));
     found.extend(accounts(before, after));
@@ -86,6 +101,15 @@ pub fn differences(before: &Content, after: &Content) -> Vec<Difference> {
         Difference { settings, ..tool }
     });
     found.extend(tools);
+    found
+}
+
+fn payload_rules(before: &Content, after: &Content) -> Vec<Difference> {
+    let (before, after) = (by_id(before), by_id(after));
+    let mut found = specs(Thing::PayloadRule, &before, &after);
+    for one in &mut found {
+        one.weaker = before.get(&one.name).is_some_and(|rule| is_weaker(rule, after.get(&one.name)));
+    }
     found
 }
 
@@ -103,7 +127,7 @@ fn compared<T: PartialEq>(
             (Some(before), Some(after)) if before != after => Change::Changed,
             (Some(_), Some(_)) => return None,
         };
-        Some(Difference { what, name: name.clone(), change, settings: Vec::new() })
+        Some(Difference { what, name: name.clone(), change, settings: Vec::new(), weaker: false })
     });
     changes.collect()
 }
@@ -209,9 +233,10 @@ fn definition(before: Option<&Vec<&str>>, after: Option<&Vec<&str>>) -> Vec<Sett
 
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { what, name, change, settings } = self;
+        let Self { what, name, change, settings, weaker } = self;
         let what = match what {
             Thing::Organisation => "organisation",
+            Thing::PayloadRule => "payload rule",
             Thing::Connector => "connector",
             Thing::Server => "virtual server",
             Thing::Account => "account",
@@ -227,6 +252,13 @@ impl fmt::Display for Difference {
             (_, Change::Changed) => "is changed",
         };
         write!(f, "{what} {name} {change}")?;
+        match (weaker, self.change) {
+            (false, _) => {}
+            (true, Change::Removed) => f.write_str("; less is looked for")?,
+            (true, Change::Added | Change::Changed) => {
+                f.write_str("; less is looked for, or less becomes of it")?;
+            }
+        }
         settings.iter().try_for_each(|setting| write!(f, "\n    {setting}"))
     }
 }

@@ -8,8 +8,8 @@ use issuer::{Named, NamedClient};
 use model::{AccountId, Advice, ConnectorId, Digest, ServerId, Timestamp, ToolName};
 use org::{Applied, Meeting};
 use org_protocol::{
-    AssistantSpec, AuditSettings, ClaimTypes, ClientMetadataUrl, ConnectorSpec, InGrace, PinnedTools,
-    ServerSpec, SignInHost, SignInSurface, accounts_in_use,
+    AssistantSpec, AuditSettings, ClaimTypes, ClientMetadataUrl, ConnectorSpec, InGrace, PayloadSettings,
+    PinnedTools, ServerSpec, SignInHost, SignInSurface, accounts_in_use,
 };
 use policy::{Policy, PolicyFault, PolicyInput, PolicyVersion};
 use serde_json::value::RawValue;
@@ -35,6 +35,8 @@ pub(crate) struct Offering {
     /// Who Deskgate is at connectors that take a document for it.
     pub(crate) client_metadata_url: Option<ClientMetadataUrl>,
     pub(crate) capture_arguments: bool,
+    /// What is looked for in payloads.
+    pub(crate) payload: PayloadSettings,
     /// How the journal is kept; none where nobody knows for now.
     pub(crate) journal: Option<JournalRules>,
     pub(crate) by: By,
@@ -105,7 +107,8 @@ impl Offering {
         let mut policies = loaded.policies.clone();
         policies.insert("(built in)".to_owned(), policy::PERSONAL.to_owned());
         let settings = &loaded.settings;
-        let described = serde_json::to_vec(&(&settings.connectors, &settings.servers, &policies));
+        let described =
+            serde_json::to_vec(&(&settings.connectors, &settings.servers, &policies, &settings.payload));
         Self {
             version: PolicyVersion {
                 label: "personal".to_owned(),
@@ -118,6 +121,7 @@ impl Offering {
             assistants: settings.assistants.clone(),
             client_metadata_url: settings.client_metadata_url.clone(),
             capture_arguments: settings.capture_arguments,
+            payload: settings.payload.clone(),
             journal: Some(settings.journal.rules()),
             by: By::Person,
             validity: Validity::Own,
@@ -148,6 +152,7 @@ impl Offering {
             assistants: content.org.assistants.clone(),
             client_metadata_url: content.org.client_metadata_url.clone(),
             capture_arguments: content.org.audit.capture_arguments,
+            payload: content.org.payload.clone(),
             journal: Some(journal_rules(&content.org.audit)),
             by: By::Organisation(Box::new(Managed {
                 organisation,
@@ -184,6 +189,7 @@ impl Offering {
             assistants: BTreeMap::new(),
             client_metadata_url: None,
             capture_arguments: false,
+            payload: PayloadSettings::default(),
             journal: None,
             by: By::Organisation(Box::new(Managed {
                 organisation,
@@ -288,6 +294,7 @@ impl Offering {
             tools,
             claims,
             policies: &self.policies,
+            payload: &self.payload,
         })
     }
 
