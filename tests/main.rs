@@ -11,6 +11,7 @@ mod limits;
 mod logs;
 mod managed;
 mod org;
+mod overnight;
 mod policy;
 mod protocol;
 mod renewal;

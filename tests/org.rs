@@ -44,7 +44,7 @@ pub(crate) async fn acme() -> Acme {
 }
 
 /// A desktop without a display that belongs to it.
-async fn desktop(acme: &Acme, opened: &Opened) -> Gateway {
+pub(crate) async fn desktop(acme: &Acme, opened: &Opened) -> Gateway {
     let settings = format!("answer_in_terminal = true\n\n{}", acme.organisation.settings());
     let setup = Setup { settings, path: vec![opened.folder().to_owned()], ..Setup::default() };
     Gateway::start(&program(Program::Deskgate).expect("built"), setup).await.expect("the gateway starts")

@@ -31,6 +31,7 @@ pub(crate) fn builder() -> Builder<tauri::Wry> {
             commands::copy_address,
             commands::copy_text,
             commands::forget_approval,
+            commands::accept_change,
             commands::look,
             commands::open_settings,
             commands::pause,

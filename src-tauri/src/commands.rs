@@ -147,6 +147,19 @@ pub(crate) async fn confirm_organisation(
     introduction.confirm(&fingerprint).await.map(drop).map_err(|advice| view::advice(&advice))
 }
 
+/// Accepts what a connector says otherwise than before: these very words.
+#[tauri::command]
+#[specta::specta]
+pub(crate) async fn accept_change(
+    core: State<'_, Core>,
+    connector: String,
+    change: String,
+) -> Result<(), AdviceView> {
+    let acceptances = core.acceptances().cloned().ok_or_else(not_running)?;
+    let account = connector.parse().map_err(|_| unknown(&connector))?;
+    acceptances.accept(&account, &change).await.map_err(|advice| view::advice(&advice))
+}
+
 /// Signs in: to the organisation, or to a connector.
 #[tauri::command]
 #[specta::specta]

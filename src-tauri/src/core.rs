@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use controller::app::{Introduction, Logs};
+use controller::app::{Acceptances, Introduction, Logs};
 use controller::{Act, AppState, Event, PendingDesk};
 use tauri::{AppHandle, Manager as _};
 use tokio::sync::{mpsc, watch};
@@ -26,6 +26,8 @@ pub(crate) struct Running {
     pub(crate) logs: Option<Logs>,
     /// Has the person confirm their organisation; none where no gateway runs.
     pub(crate) introduction: Option<Introduction>,
+    /// Accepts what connectors say otherwise than before; none where no gateway runs.
+    pub(crate) acceptances: Option<Acceptances>,
 }
 
 impl Core {
@@ -57,6 +59,11 @@ impl Core {
     /// Has the person confirm their organisation, where a gateway runs.
     pub(crate) fn introduction(&self) -> Option<&Introduction> {
         self.running.get()?.introduction.as_ref()
+    }
+
+    /// Accepts what connectors say otherwise than before, where a gateway runs.
+    pub(crate) fn acceptances(&self) -> Option<&Acceptances> {
+        self.running.get()?.acceptances.as_ref()
     }
 
     /// Passes on what happened.

@@ -154,6 +154,7 @@ fn ends_with(app: AppHandle, started: App) -> Running {
         desk: Some(started.desk.clone()),
         logs: Some(started.logs.clone()),
         introduction: Some(started.introduction.clone()),
+        acceptances: Some(started.acceptances.clone()),
     };
     let mut state = running.state.clone();
     tauri::async_runtime::spawn(async move {
@@ -205,7 +206,7 @@ fn without_gateway(app: &AppHandle, home: &Home, shell: Arc<DesktopShell>, fault
         controller::run(state, inbox, published, now, shell, Arc::new(Nothing)).await;
         app.exit(1);
     });
-    Running { state: seen, events, desk: None, logs: None, introduction: None }
+    Running { state: seen, events, desk: None, logs: None, introduction: None, acceptances: None }
 }
 
 /// The gateway that did not start.

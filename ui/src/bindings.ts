@@ -25,6 +25,8 @@ export const commands = {
 	copyText: (text: string) => __TAURI_INVOKE<void>("copy_text", { text }),
 	/**  Takes back what was allowed for more than one call. */
 	forgetApproval: (id: string) => __TAURI_INVOKE<void>("forget_approval", { id }),
+	/**  Accepts what a connector says otherwise than before: these very words. */
+	acceptChange: (connector: string, change: string) => typedError<null, AdviceView>(__TAURI_INVOKE("accept_change", { connector, change })),
 	/**  Opens the window of a question, or the sign-in again. */
 	look: (id: string) => __TAURI_INVOKE<void>("look", { id }),
 	/**  Opens the person's settings file in whatever edits it. */
@@ -253,6 +255,8 @@ export type ConnectorView = {
 	tools: number | null,
 	/**  How what it lists stands. */
 	list: ListKind,
+	/**  What it says otherwise than was accepted, and that is held for it. */
+	held: HeldView[],
 	/**  Since when it does not answer. */
 	silent_since: Millis | null,
 	/**  When it was last used. */
@@ -282,6 +286,16 @@ export type ConsentView = {
 /**  A whole number that JavaScript holds exactly. */
 export type Count = number;
 
+/**  One place in which a definition differs. */
+export type DifferenceView = {
+	/**  Where; nothing where it is the whole. */
+	at: string,
+	/**  What was accepted; none where there was nothing. */
+	before: string | null,
+	/**  What it says now; none where that is gone. */
+	after: string | null,
+};
+
 /**  What a sign-out takes, and what it leaves. */
 export type FarewellView = {
 	/**  What ends. */
@@ -305,6 +319,20 @@ export type FreshnessKind =
 
 /**  The main window should show a place. */
 export type GoTo = Place;
+
+/**  A part of what a connector says to assistants that is held, because it is not what was accepted. */
+export type HeldView = {
+	/**  By this it is accepted. */
+	id: string,
+	/**  Which part, in words. */
+	part: string,
+	/**  What differs, place by place. */
+	differences: DifferenceView[],
+	/**  What looks as if it were made to deceive. */
+	flags: string[],
+	/**  Whether the person may accept it. */
+	may_accept: boolean,
+};
 
 /**  How what a connector lists stands. */
 export type ListKind = 

@@ -41,6 +41,7 @@ export function sampleConnector(changes: Partial<ConnectorView> = {}): Connector
     advice: null,
     tools: 14,
     list: 'current',
+    held: [],
     silent_since: null,
     last_used: null,
     ...changes,

@@ -38,5 +38,7 @@ export function beside(places: readonly PlaceEntry[], place: Place, step: 1 | -1
 
 /** How many things wait at a place: the badge beside it. */
 export function badge(place: Place, view: WindowView | null): number {
-  return place === 'pending' ? (view?.pending.length ?? 0) : 0;
+  if (place !== 'pending' || view === null) return 0;
+  const held = view.connectors.flatMap((connector) => connector.held).filter((part) => part.may_accept);
+  return view.pending.length + held.length;
 }

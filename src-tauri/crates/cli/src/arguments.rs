@@ -49,6 +49,12 @@ pub(crate) enum Verb {
         #[arg(long, value_name = "ID")]
         forget: Option<String>,
     },
+    /// List what connectors say otherwise than it was accepted, with what differs: it is held until somebody accepts it.
+    Held {
+        /// Accept this change, by the id that the list shows.
+        #[arg(long, value_name = "ID")]
+        accept: Option<String>,
+    },
     /// Say what policy decides about a call, and which rule.
     Explain {
         /// The virtual server.

@@ -76,6 +76,7 @@ async fn run(home: Home, verb: Verb, json: bool) -> ExitCode {
         Verb::Audit { action: AuditAction::Export } => audit::export(&home),
         Verb::Status => ask(home, Command::Status, json).await,
         Verb::Pending => ask(home, Command::Pending, json).await,
+        Verb::Held { accept } => ask(home, Command::Held { accept }, json).await,
         Verb::Approvals { forget } => ask(home, Command::Approvals { forget }, json).await,
         Verb::Answer { id, choice } => {
             let allow = matches!(choice, Choice::Allow);

@@ -7,6 +7,7 @@ mod approvals;
 mod bridge;
 mod bridges;
 mod catalog;
+mod definitions;
 mod discover;
 mod engine;
 mod explain;
@@ -31,7 +32,7 @@ mod start;
 mod tell;
 
 pub use bridge::{BridgeFault, bridge};
-pub use catalog::LIST_GRACE;
+pub use catalog::{Acceptances, LIST_GRACE};
 pub use explain::Explained;
 pub use fault::StartFault;
 pub use home::Home;

@@ -10,8 +10,8 @@ use url::Url;
 use crate::effect::{PauseFor, Place};
 use crate::pending::{Ending, PendingId, PendingItem};
 use crate::state::{
-    Activity, Assistant, AuditState, CallOutcome, Connector, ConnectorStatus, Link, ListState, Mode,
-    PolicyState, Session, StandingApproval, VirtualServer,
+    Activity, Assistant, AuditState, CallOutcome, Connector, ConnectorStatus, HeldPart, Link, ListState,
+    Mode, PolicyState, Session, StandingApproval, VirtualServer,
 };
 
 /// Something that happened.
@@ -62,6 +62,13 @@ pub enum Event {
         connector: AccountId,
         /// The number.
         tools: u32,
+    },
+    /// What of a connector is held, because it is not what was accepted.
+    ConnectorHeld {
+        /// The connector, as this account sees it.
+        connector: AccountId,
+        /// Each part that is held.
+        held: Vec<HeldPart>,
     },
     /// How what a connector lists stands.
     ConnectorList {

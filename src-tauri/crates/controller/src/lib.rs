@@ -16,6 +16,7 @@ pub mod words;
 pub use browser::{BrowserFault, can_open_browser, open_browser};
 pub use effect::{Effect, Engine, Notice, Offer, Order, PauseFor, Place, Shell, UnknownPlace};
 pub use event::{Act, Configuration, Event};
+pub use mcp::Difference;
 pub use pending::{
     Answer, AnswerFault, Ending, MOST_PENDING, Now, PendingDesk, PendingId, PendingItem, Question, Surface,
 };
@@ -23,6 +24,6 @@ pub use redirect::{RedirectFault, RedirectListener, is_redirect};
 pub use run::{Ended, run};
 pub use state::{
     ACTIVITY_KEPT, Access, Activity, AppState, Assistant, AuditHealth, AuditState, CallOutcome, Connector,
-    ConnectorStatus, CredentialKind, Freshness, Link, ListState, Mode, Organisation, Paused, PolicyState,
-    Runs, Session, StandingApproval, Status, ToolAccess, VirtualServer, Withheld,
+    ConnectorStatus, CredentialKind, Freshness, HeldPart, Link, ListState, Mode, Organisation, Paused,
+    PolicyState, Runs, Session, StandingApproval, Status, ToolAccess, VirtualServer, Withheld,
 };

@@ -122,16 +122,24 @@ impl PendingDesk {
         self.answer(id, Answer::Approval(approval))
     }
 
+    /// Whether a person may decide at a terminal.
+    ///
+    /// # Errors
+    /// [`AnswerFault::OnDesktop`] while a desktop owns the instance, [`AnswerFault::NotAllowed`] where settings do not allow it.
+    pub fn answers_from_terminal(&self) -> Result<(), AnswerFault> {
+        match self.shared.surface {
+            Surface::Desktop => Err(AnswerFault::OnDesktop),
+            Surface::Terminal { answers_allowed: false, .. } => Err(AnswerFault::NotAllowed),
+            Surface::Terminal { answers_allowed: true, .. } => Ok(()),
+        }
+    }
+
     /// Answers with a word from a terminal: `true` allows, `false` denies or cancels.
     ///
     /// # Errors
     /// [`AnswerFault`]; in particular never while a desktop owns the instance, and only where settings allow it.
     pub fn answer_from_terminal(&self, id: &PendingId, allow: bool) -> Result<(), AnswerFault> {
-        match self.shared.surface {
-            Surface::Desktop => return Err(AnswerFault::OnDesktop),
-            Surface::Terminal { answers_allowed: false, .. } => return Err(AnswerFault::NotAllowed),
-            Surface::Terminal { answers_allowed: true, .. } => {}
-        }
+        self.answers_from_terminal()?;
         let question = self
             .waiting()
             .items

@@ -19,7 +19,7 @@ use crate::pending::{Ending, PendingId, PendingItem, Question};
 
 pub use parts::{
     Access, Activity, Assistant, AuditHealth, AuditState, CallOutcome, Connector, ConnectorStatus,
-    CredentialKind, Freshness, Link, ListState, Mode, Organisation, PolicyState, Runs, Session,
+    CredentialKind, Freshness, HeldPart, Link, ListState, Mode, Organisation, PolicyState, Runs, Session,
     StandingApproval, Status, ToolAccess, VirtualServer, Withheld,
 };
 
@@ -185,6 +185,9 @@ impl AppState {
             }
             Event::ConnectorTools { connector, tools } => {
                 self.with_connector(&connector, |it| it.tools = Some(tools));
+            }
+            Event::ConnectorHeld { connector, held } => {
+                self.with_connector(&connector, |it| it.held = held);
             }
             Event::ConnectorList { connector, list } => {
                 self.with_connector(&connector, |it| it.list = list);

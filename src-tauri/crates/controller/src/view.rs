@@ -15,16 +15,16 @@ use url::Url;
 use crate::pending::{PendingItem, Question};
 use crate::state::{
     Access, Activity, AppState, Assistant, AuditHealth, CallOutcome, Connector, ConnectorStatus,
-    CredentialKind, Freshness, Link, ListState, Mode, Runs, Session, VirtualServer,
+    CredentialKind, Freshness, HeldPart, Link, ListState, Mode, Runs, Session, VirtualServer,
 };
 use crate::words;
 
 pub use shapes::{
     AccessKind, ActivityView, AdviceView, ApprovalView, ArgumentView, AssistantView, AuditView, ChangeView,
-    ConnectorKind, ConnectorView, ConsentView, Count, FarewellView, FreshnessKind, ListKind, LogEntryView,
-    LogKind, LogOf, LogView, ManagerView, Millis, OutcomeKind, PendingView, PolicyView, ProgramView,
-    QuestionView, ReachView, ServerView, SessionKind, SessionView, SettingView, StandingView, ToolView,
-    WindowView,
+    ConnectorKind, ConnectorView, ConsentView, Count, DifferenceView, FarewellView, FreshnessKind, HeldView,
+    ListKind, LogEntryView, LogKind, LogOf, LogView, ManagerView, Millis, OutcomeKind, PendingView,
+    PolicyView, ProgramView, QuestionView, ReachView, ServerView, SessionKind, SessionView, SettingView,
+    StandingView, ToolView, WindowView,
 };
 
 /// How many calls the Overview shows.
@@ -257,8 +257,24 @@ fn connector(state: &AppState, id: &AccountId, connector: &Connector) -> Connect
         advice: wrong.or(withheld),
         tools: connector.tools,
         list,
+        held: connector.held.iter().map(held).collect(),
         silent_since,
         last_used: connector.last_used.map(millis),
+    }
+}
+
+fn held(part: &HeldPart) -> HeldView {
+    let difference = |it: &mcp::Difference| DifferenceView {
+        at: it.at.clone(),
+        before: it.before.clone(),
+        after: it.after.clone(),
+    };
+    HeldView {
+        id: part.id.clone(),
+        part: part.part.clone(),
+        differences: part.differences.iter().map(difference).collect(),
+        flags: part.flags.clone(),
+        may_accept: part.may_accept,
     }
 }
 

@@ -56,6 +56,13 @@ pub fn differences(before: &RawValue, after: &RawValue) -> Vec<Difference> {
         .collect()
 }
 
+/// Every place of a definition that is new.
+pub fn content(definition: &RawValue) -> Vec<Difference> {
+    let shown =
+        |(at, leaf): (String, Leaf)| Difference { at: visible(&at), before: None, after: Some(leaf.shown()) };
+    leaves(definition).into_iter().map(shown).collect()
+}
+
 /// Something in a definition that looks as if it were made to deceive whoever reads it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "flag", rename_all = "snake_case")]

@@ -29,7 +29,7 @@ pub use assistant::{Dialect, MirrorFault, Mirrored};
 pub use call::{CallFault, CallParams, Method, Target, begun_task, is_tool_error, tool_error};
 pub use canonical::{canonical, is_same};
 pub use capabilities::Capabilities;
-pub use definition::{Difference, Flag, differences, flags};
+pub use definition::{Difference, Flag, content, differences, flags};
 pub use error::RpcError;
 pub use level::LogLevel;
 pub use list::{Filter, List, Topic};

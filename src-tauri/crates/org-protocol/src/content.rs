@@ -58,6 +58,9 @@ pub struct Content {
     pub policies: BTreeMap<String, String>,
     /// The connectors' tool lists as IT accepted them: what policies are typed against.
     pub tools: BTreeMap<ConnectorId, PinnedTools>,
+    /// What else connectors say to models, as IT accepted it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub definitions: BTreeMap<ConnectorId, PinnedDefinitions>,
 }
 
 /// The organisation's settings.
@@ -222,6 +225,22 @@ pub struct ConnectorSpec {
     /// What is computed of its tools' arguments, by tool and by the name under which policies read it: `context.facts.<name>`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub facts: ConnectorFacts,
+    /// Who accepts it when the connector says something else of its tools, prompts and resource templates, or of itself, than
+    /// was pinned. What a tool takes as arguments only the organisation accepts: policies are typed against that.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub changes_accepted_by: ChangesAcceptedBy,
+}
+
+/// Who accepts a connector's changed definitions.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ChangesAcceptedBy {
+    /// Whoever signs the organisation's policy, by pinning them anew.
+    #[default]
+    Organisation,
+    /// The person at the desktop, each for themselves.
+    User,
 }
 
 /// The two ways to reach a connector.
@@ -349,6 +368,22 @@ impl ServerSpec {
 #[serde(transparent)]
 pub struct PinnedTools(pub Vec<Box<RawValue>>);
 
+/// What else a connector says to models, as it was accepted: each the very JSON text that the connector sent, under the names of
+/// the specification (MCP 2026-07-28, server/prompts and server/resources). What is not here is not passed on.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PinnedDefinitions {
+    /// How it is used, in its own words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instructions: Option<Box<RawValue>>,
+    /// Its prompts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub prompts: Vec<Box<RawValue>>,
+    /// Its resource templates.
+    #[serde(default, rename = "resourceTemplates", skip_serializing_if = "Vec::is_empty")]
+    pub resource_templates: Vec<Box<RawValue>>,
+}
+
 /// What is wrong with a content, beyond its JSON.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ContentFault {
@@ -380,6 +415,9 @@ pub enum ContentFault {
     /// A connector with shared credentials has none.
     #[error("connector {0} is brokered or leased but names no credential")]
     NoCredential(ConnectorId),
+    /// A connector with shared credentials is listed by whoever pins it, so that nobody else could accept a change.
+    #[error("connector {0} is brokered or leased: only the organisation accepts what it changes")]
+    ChangesOfShared(ConnectorId),
     /// The identity provider is not like that.
     #[error("identity provider: {0}")]
     Provider(#[from] ProviderFault),
@@ -427,6 +465,9 @@ impl Content {
             connector.transport()?;
             if connector.credential.is_shared() && connector.credential.shared().is_empty() {
                 return Err(ContentFault::NoCredential(id.clone()));
+            }
+            if connector.credential.is_shared() && connector.changes_accepted_by == ChangesAcceptedBy::User {
+                return Err(ContentFault::ChangesOfShared(id.clone()));
             }
             connector.check_credential().map_err(|fault| ContentFault::Credential(id.clone(), fault))?;
         }

@@ -39,6 +39,9 @@ const LATER_KEYS: &[LaterKey] = &[
     LaterKey { format: 2, path: "connectors.*.credential.identity" },
     LaterKey { format: 2, path: "connectors.*.in_grace" },
     LaterKey { format: 2, path: "connectors.*.facts" },
+    LaterKey { format: 2, path: "connectors.*.changes_accepted_by" },
+    // Without them everything would be passed on as the connector says it.
+    LaterKey { format: 2, path: "definitions.*" },
     // Without the mark the policy would be enforced.
     LaterKey { format: 2, path: "policies.*=observe" },
     // Without the mark nobody would be asked, and the call refused.
@@ -83,12 +86,13 @@ impl Content {
 
 fn uses(content: &Content, table: &[LaterKey]) -> Vec<LaterUse> {
     // A key that is added beside these has to be looked at too. Pinned tools are the connectors' own words and have no format.
-    let Content { format: _, org, connectors, servers, policies, tools: _ } = content;
+    let Content { format: _, org, connectors, servers, policies, tools: _, definitions } = content;
     let parts = [
         ("org", serde_json::to_value(org)),
         ("connectors", serde_json::to_value(connectors)),
         ("servers", serde_json::to_value(servers)),
         ("policies", serde_json::to_value(policies)),
+        ("definitions", serde_json::to_value(definitions)),
     ];
     // What cannot be written is not signed either.
     let whole: Value = parts.into_iter().map(|(name, part)| (name, part.unwrap_or_default())).collect();

@@ -164,7 +164,7 @@ fn is_luhn(digits: &[u8]) -> bool {
             }
         })
         .sum();
-    sum % 10 == 0
+    sum.is_multiple_of(10)
 }
 
 static IBAN: LazyLock<Option<Regex>> =

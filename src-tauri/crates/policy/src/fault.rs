@@ -106,7 +106,7 @@ pub enum FaultKind {
         /// Where it stands.
         place: PayloadPlace,
         /// Why.
-        fault: PayloadFault,
+        fault: Box<PayloadFault>,
     },
     /// The schema of the tools could not be built.
     #[error("{0}")]

@@ -24,7 +24,7 @@ pub(crate) fn screen(input: &PolicyInput<'_>) -> Result<Screen, Vec<PolicyFault>
             file: "org.toml".to_owned(),
             line: 1,
             policy: None,
-            kind: FaultKind::Payload { place, fault },
+            kind: FaultKind::Payload { place, fault: Box::new(fault) },
         };
         faults.into_iter().map(fault).collect()
     })

@@ -35,7 +35,15 @@ pub(crate) fn bench(json: Option<&Path>, calls: u32, rounds: u32) -> Result<(), 
     if let Some(json) = json {
         harness.arg("--json").arg(json);
     }
-    let outcome = run(&mut harness);
+    let outcome = run(&mut harness).and_then(|()| parts());
     say(if outcome.is_ok() { "1 passed, 0 failed" } else { "0 passed, 1 failed" });
     outcome
+}
+
+/// What the parts of a call cost by themselves.
+fn parts() -> Result<(), Fault> {
+    for (package, bench) in [("policy", "decision"), ("audit", "intents")] {
+        run(landing::cargo().args(["bench", "--locked", "--quiet", "--package", package, "--bench", bench]))?;
+    }
+    Ok(())
 }

@@ -110,6 +110,7 @@ pub(crate) fn spec(url: &Url, client_id: Option<&str>, scopes: &[&str]) -> Conne
     ConnectorSpec {
         in_grace: None,
         facts: BTreeMap::new(),
+        changes_accepted_by: org_protocol::ChangesAcceptedBy::default(),
         title: "Mail".to_owned(),
         url: Some(url.clone()),
         command: vec![],

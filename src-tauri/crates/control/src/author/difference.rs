@@ -5,11 +5,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use org_protocol::{Content, PinnedTools, accounts_in_use};
+use org_protocol::{Content, PinnedDefinitions, PinnedTools, accounts_in_use};
 use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use super::beside::named;
 use super::payload::{by_id, is_weaker};
 use super::pin::tool_name;
 
@@ -49,6 +50,8 @@ pub enum Thing {
     Policy,
     /// A pinned tool.
     Tool,
+    /// What else a connector says to models: a prompt, a resource template, its instructions.
+    Definition,
 }
 
 /// What became of a thing.
@@ -95,12 +98,8 @@ pub fn differences(before: &Content, after: &Content) -> Vec<Difference> {
     found.extend(specs(Thing::Server, &before.servers, &after.servers));
     found.extend(accounts(before, after));
     found.extend(compared(Thing::Policy, &before.policies, &after.policies));
-    let (before, after) = (tools(&before.tools), tools(&after.tools));
-    let tools = compared(Thing::Tool, &before, &after).into_iter().map(|tool| {
-        let settings = definition(before.get(&tool.name), after.get(&tool.name));
-        Difference { settings, ..tool }
-    });
-    found.extend(tools);
+    found.extend(defined(Thing::Tool, &tools(&before.tools), &tools(&after.tools)));
+    found.extend(defined(Thing::Definition, &beside(&before.definitions), &beside(&after.definitions)));
     found
 }
 
@@ -111,6 +110,19 @@ fn payload_rules(before: &Content, after: &Content) -> Vec<Difference> {
         one.weaker = before.get(&one.name).is_some_and(|rule| is_weaker(rule, after.get(&one.name)));
     }
     found
+}
+
+/// Definitions, each with the places in which it differs.
+fn defined(
+    what: Thing,
+    before: &BTreeMap<String, Vec<&str>>,
+    after: &BTreeMap<String, Vec<&str>>,
+) -> Vec<Difference> {
+    let places = |one: Difference| {
+        let settings = definition(before.get(&one.name), after.get(&one.name));
+        Difference { settings, ..one }
+    };
+    compared(what, before, after).into_iter().map(places).collect()
 }
 
 /// Things that are the same or not, without settings.
@@ -214,7 +226,18 @@ fn tools<I: fmt::Display>(pinned: &BTreeMap<I, PinnedTools>) -> BTreeMap<String,
     found
 }
 
-/// Where a tool's definition differs, if it has one before and after.
+/// What connectors say to models beside their tools, in their very words.
+fn beside<I: fmt::Display>(pinned: &BTreeMap<I, PinnedDefinitions>) -> BTreeMap<String, Vec<&str>> {
+    let mut found: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+    for (connector, definitions) in pinned {
+        for (name, definition) in named(definitions) {
+            found.entry(format!("{connector}/{name}")).or_default().push(definition.get());
+        }
+    }
+    found
+}
+
+/// Where a definition differs, if it has one before and after.
 fn definition(before: Option<&Vec<&str>>, after: Option<&Vec<&str>>) -> Vec<Setting> {
     let one = |of: Option<&Vec<&str>>| match of.map(Vec::as_slice) {
         Some([text]) => RawValue::from_string((*text).to_owned()).ok(),
@@ -242,11 +265,12 @@ impl fmt::Display for Difference {
             Thing::Account => "account",
             Thing::Policy => "policy file",
             Thing::Tool => "tool",
+            Thing::Definition => "definition",
         };
         let change = match (self.what, change) {
-            (Thing::Tool, Change::Added) => "is pinned anew",
-            (Thing::Tool, Change::Removed) => "is pinned no more",
-            (Thing::Tool, Change::Changed) => "is pinned with another definition",
+            (Thing::Tool | Thing::Definition, Change::Added) => "is pinned anew",
+            (Thing::Tool | Thing::Definition, Change::Removed) => "is pinned no more",
+            (Thing::Tool | Thing::Definition, Change::Changed) => "is pinned with another definition",
             (_, Change::Added) => "is new",
             (_, Change::Removed) => "is removed",
             (_, Change::Changed) => "is changed",

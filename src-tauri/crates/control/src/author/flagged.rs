@@ -7,6 +7,7 @@ use model::ConnectorId;
 use org_protocol::Content;
 use serde::Serialize;
 
+use super::beside;
 use super::pin::tool_name;
 
 /// A definition that somebody has to look at.
@@ -14,8 +15,10 @@ use super::pin::tool_name;
 pub struct FlaggedTool {
     /// The connector.
     pub connector: ConnectorId,
-    /// The tool.
+    /// The tool; or what else, in words.
     pub tool: String,
+    /// Whether it is no tool: a prompt, a resource template or the connector's instructions.
+    pub beside: bool,
     /// What is peculiar.
     #[serde(flatten)]
     pub flag: Flag,
@@ -23,10 +26,11 @@ pub struct FlaggedTool {
 
 impl fmt::Display for FlaggedTool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { connector, tool, flag } = self;
+        let Self { connector, tool, beside, flag } = self;
+        let file = if *beside { "definitions" } else { "tools" };
         write!(
             f,
-            "connectors/{connector}.tools.json: {tool}: {flag}. Look at it before you sign: models do what they read there"
+            "connectors/{connector}.{file}.json: {tool}: {flag}. Look at it before you sign: models do what they read there"
         )
     }
 }
@@ -41,18 +45,20 @@ pub(super) fn flagged_tools(content: &Content) -> Vec<FlaggedTool> {
         })
         .collect();
     let mut found = Vec::new();
-    for (connector, pinned) in &content.tools {
+    for connector in content.connectors.keys() {
+        let pinned = content.tools.get(connector);
         let own: Vec<&str> = named(&tools, |other| other == connector);
         let mut others = named(&tools, |other| other != connector);
         others.retain(|name| !own.contains(name));
-        for definition in &pinned.0 {
-            let tool = tool_name(definition).unwrap_or_default();
+        let tools = pinned.into_iter().flat_map(|pinned| &pinned.0);
+        let tools = tools.map(|tool| (false, tool_name(tool).unwrap_or_default(), tool.as_ref()));
+        let beside = content.definitions.get(connector).map(beside::named).unwrap_or_default();
+        let beside = beside.into_iter().map(|(name, definition)| (true, name, definition));
+        for (beside, tool, definition) in tools.chain(beside) {
             let flags = flags(definition, others.iter().copied());
-            found.extend(flags.into_iter().map(|flag| FlaggedTool {
-                connector: connector.clone(),
-                tool: tool.clone(),
-                flag,
-            }));
+            let flagged =
+                |flag| FlaggedTool { connector: connector.clone(), tool: tool.clone(), beside, flag };
+            found.extend(flags.into_iter().map(flagged));
         }
     }
     found

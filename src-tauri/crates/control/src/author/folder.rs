@@ -7,7 +7,7 @@ use issuer::{NamedClient, NamedFault};
 use model::{ConnectorId, IdFault, Timestamp};
 use org_protocol::{
     CONTENT_FORMAT, CREDENTIAL_PLACEHOLDER, ConnectorSpec, Content, ContentFault, IdentityProvider,
-    OrgSettings, PinnedTools, Transport,
+    OrgSettings, PinnedDefinitions, Transport,
 };
 use os::Clock as _;
 use policy::Policy;
@@ -44,7 +44,7 @@ pub enum AuthorFaultKind {
     #[error("{0}")]
     Toml(String),
     /// Not a JSON array of tool definitions.
-    #[error("not a list of tools: {0}; write it with `connector pin`")]
+    #[error("not what a connector lists: {0}; write it with `connector pin`")]
     Tools(String),
     /// The file's name is no id.
     #[error("the file is named after no possible id: {0}")]
@@ -107,12 +107,16 @@ pub fn read(folder: &Path) -> Result<Content, Vec<AuthorFault>> {
     let mut reading = Reading { folder, faults: Vec::new() };
     let org = reading.toml::<OrgSettings>(Path::new("org.toml"));
     let mut connectors = BTreeMap::new();
-    let mut tools = BTreeMap::new();
+    let (mut tools, mut definitions) = (BTreeMap::new(), BTreeMap::new());
     for file in reading.files("connectors") {
         if let Some(name) = named(&file, ".tools.json") {
-            if let Some((id, list)) = reading.id::<ConnectorId>(&file, &name).zip(reading.tools(&file)) {
+            if let Some((id, list)) = reading.id::<ConnectorId>(&file, &name).zip(reading.json(&file)) {
                 tools.insert(id, list);
             }
+        } else if let Some(name) = named(&file, ".definitions.json") {
+            let pinned =
+                reading.id::<ConnectorId>(&file, &name).zip(reading.json::<PinnedDefinitions>(&file));
+            definitions.extend(pinned);
         } else if let Some(name) = named(&file, ".toml") {
             if let Some((id, spec)) = reading.id(&file, &name).zip(reading.toml(&file)) {
                 connectors.insert(id, spec);
@@ -135,7 +139,7 @@ pub fn read(folder: &Path) -> Result<Content, Vec<AuthorFault>> {
     let policies = reading.policies();
     match (org, reading.faults.is_empty()) {
         (Some(org), true) => {
-            Ok(Content { format: CONTENT_FORMAT, org, connectors, servers, policies, tools })
+            Ok(Content { format: CONTENT_FORMAT, org, connectors, servers, policies, tools, definitions })
         }
         (Some(_) | None, _) => Err(reading.faults),
     }
@@ -220,6 +224,9 @@ fn check_at(folder: &Path, now: Timestamp) -> Result<(Content, Policy), Vec<Auth
     for id in content.tools.keys().filter(|id| !content.connectors.contains_key(*id)) {
         faults.push(fault_in(&format!("connectors/{id}.tools.json"), AuthorFaultKind::ToolsOfNobody));
     }
+    for id in content.definitions.keys().filter(|id| !content.connectors.contains_key(*id)) {
+        faults.push(fault_in(&format!("connectors/{id}.definitions.json"), AuthorFaultKind::ToolsOfNobody));
+    }
     let content = content.checked().map_err(|fault| {
         vec![AuthorFault { file: content_file(&fault), line: None, kind: AuthorFaultKind::Content(fault) }]
     })?;
@@ -287,9 +294,9 @@ fn content_file(fault: &ContentFault) -> PathBuf {
         ContentFault::UnknownConnector { server, .. } | ContentFault::Account(server, _) => {
             format!("servers/{server}.toml").into()
         }
-        ContentFault::NoCredential(connector) | ContentFault::Credential(connector, _) => {
-            format!("connectors/{connector}.toml").into()
-        }
+        ContentFault::NoCredential(connector)
+        | ContentFault::ChangesOfShared(connector)
+        | ContentFault::Credential(connector, _) => format!("connectors/{connector}.toml").into(),
         ContentFault::Transport => PathBuf::from("connectors"),
         ContentFault::Format(_)
         | ContentFault::LaterKey { .. }
@@ -338,10 +345,11 @@ impl Reading<'_> {
         }
     }
 
-    fn tools(&mut self, file: &Path) -> Option<PinnedTools> {
+    /// What `connector pin` wrote.
+    fn json<T: DeserializeOwned>(&mut self, file: &Path) -> Option<T> {
         let text = self.text(file)?;
         match serde_json::from_str(&text) {
-            Ok(tools) => Some(tools),
+            Ok(pinned) => Some(pinned),
             Err(fault) => {
                 let line = Some(fault.line());
                 let kind = AuthorFaultKind::Tools(fault.to_string());

@@ -3,6 +3,7 @@
 //! Nothing here talks to a server; only [`pin`] starts a connector, to ask for its tools.
 
 mod access;
+mod beside;
 mod cases;
 mod compile;
 mod difference;

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use model::ConnectorId;
-use org_protocol::{ConnectorSpec, ContentFault, CredentialSpec, PinnedTools, Transport};
+use org_protocol::{ConnectorSpec, Content, ContentFault, CredentialSpec, PinnedDefinitions, Transport};
 use os::SystemClock;
 use secrecy::SecretString;
 use serde_json::value::RawValue;
 use upstream::{Bearer, HttpClient, ListedTools, Log, Session, UpstreamFault};
 
+use super::beside;
 use super::files::replace;
 use super::folder::{self, AuthorFault};
 use crate::launch;
@@ -24,13 +25,15 @@ const DEADLINE: Duration = Duration::from_secs(60);
 pub struct Pinned {
     /// The file that holds the list now.
     pub file: PathBuf,
+    /// The file that holds what else it says to models; none where that is not passed on, because calls are not made here.
+    pub definitions: Option<PathBuf>,
     /// How many tools it holds.
     pub tools: usize,
-    /// Tools that are new.
+    /// Tools that are new; and what else is, in words.
     pub added: Vec<String>,
-    /// Tools whose definition is another.
+    /// Those whose definition is another.
     pub changed: Vec<String>,
-    /// Tools that are gone.
+    /// Those that are gone.
     pub removed: Vec<String>,
     /// Definitions that were left out because they are no tools.
     pub left_out: Vec<String>,
@@ -69,7 +72,8 @@ pub enum PinFault {
     },
 }
 
-/// Asks a connector for its tools and writes `connectors/<id>.tools.json`.
+/// Asks a connector for its tools and writes `connectors/<id>.tools.json`; for its prompts, resource templates and instructions, and
+/// writes `connectors/<id>.definitions.json`. Connectors with shared accounts offer nothing but tools.
 ///
 /// `secret` is what a brokered connector needs, or an access token of whoever asks where each person signs in.
 ///
@@ -86,12 +90,71 @@ pub async fn pin(folder: &Path, id: &ConnectorId, secret: Option<&SecretString>)
     if refused && secret.is_none() {
         return Err(PinFault::NoToken(id.clone()));
     }
-    let listed = listed?;
-    let path = folder.join("connectors").join(format!("{id}.tools.json"));
-    let lines: Vec<&str> = listed.tools.iter().map(|(_, definition)| definition.get()).collect();
-    let text = if lines.is_empty() { "[]\n".to_owned() } else { format!("[\n{}\n]\n", lines.join(",\n")) };
-    replace(&path, text.as_bytes()).map_err(|source| PinFault::Write { path: path.clone(), source })?;
-    Ok(difference(path, content.tools.get(id), listed))
+    let (listed, beside) = listed?;
+    let path = |of: &str| folder.join("connectors").join(format!("{id}.{of}.json"));
+    let write = |path: &Path, text: String| {
+        let written = replace(path, text.as_bytes());
+        written.map_err(|source| PinFault::Write { path: path.to_owned(), source })
+    };
+    let file = path("tools");
+    write(&file, lines(listed.tools.iter().map(|(_, definition)| definition.as_ref()), ""))?;
+    let definitions = match &beside {
+        Some(beside) => {
+            let file = path("definitions");
+            write(&file, text(beside))?;
+            Some(file)
+        }
+        None => None,
+    };
+    let (before, after) = (by_name(&content, id), of_lists(&listed, beside.as_ref()));
+    let changed = |name: &&String| before.get(*name).is_some_and(|old| after.get(*name) != Some(old));
+    let gone = |name: &&String| !after.contains_key(*name);
+    Ok(Pinned {
+        file,
+        definitions,
+        tools: listed.tools.len(),
+        added: after.keys().filter(|name| !before.contains_key(*name)).cloned().collect(),
+        changed: after.keys().filter(changed).cloned().collect(),
+        removed: before.keys().filter(gone).cloned().collect(),
+        left_out: listed.left_out,
+    })
+}
+
+/// Definitions as a JSON list, each on a line of its own, so that a difference can be read.
+fn lines<'d>(definitions: impl Iterator<Item = &'d RawValue>, indent: &str) -> String {
+    let lines: Vec<String> = definitions.map(|definition| format!("{indent}{}", definition.get())).collect();
+    match lines.is_empty() {
+        true => "[]\n".to_owned(),
+        false => format!("[\n{}\n{indent}]\n", lines.join(",\n")),
+    }
+}
+
+fn text(beside: &PinnedDefinitions) -> String {
+    let list = |name: &str, definitions: &[Box<RawValue>]| {
+        format!("  \"{name}\": {}", lines(definitions.iter().map(AsRef::as_ref), "  ").trim_end())
+    };
+    let mut members: Vec<String> = Vec::new();
+    members.extend(beside.instructions.as_deref().map(|said| format!("  \"instructions\": {}", said.get())));
+    members.push(list("prompts", &beside.prompts));
+    members.push(list("resourceTemplates", &beside.resource_templates));
+    format!("{{\n{}\n}}\n", members.join(",\n"))
+}
+
+/// What was pinned of a connector before, by name.
+fn by_name(content: &Content, id: &ConnectorId) -> BTreeMap<String, String> {
+    let tools = content.tools.get(id).into_iter().flat_map(|pinned| &pinned.0);
+    let tools = tools.filter_map(|tool| Some((tool_name(tool)?, tool.get().to_owned())));
+    tools.chain(beside_by_name(content.definitions.get(id))).collect()
+}
+
+fn of_lists(listed: &ListedTools, beside: Option<&PinnedDefinitions>) -> BTreeMap<String, String> {
+    let tools = listed.tools.iter().map(|(name, definition)| (name.to_string(), definition.get().to_owned()));
+    tools.chain(beside_by_name(beside)).collect()
+}
+
+fn beside_by_name(beside: Option<&PinnedDefinitions>) -> Vec<(String, String)> {
+    let named = beside.map(beside::named).unwrap_or_default();
+    named.into_iter().map(|(name, definition)| (name, definition.get().to_owned())).collect()
 }
 
 /// The token as the connector wants it.
@@ -111,7 +174,11 @@ fn bearer(spec: &ConnectorSpec, secret: &SecretString) -> Result<Bearer, Upstrea
     }
 }
 
-async fn list(spec: &ConnectorSpec, secret: Option<&SecretString>) -> Result<ListedTools, PinFault> {
+/// A connector's tools, and what else it says to models where that is passed on.
+async fn list(
+    spec: &ConnectorSpec,
+    secret: Option<&SecretString>,
+) -> Result<(ListedTools, Option<PinnedDefinitions>), PinFault> {
     let bearer = match (spec.transport()?, secret) {
         (Transport::Http(_), Some(secret)) => Some(bearer(spec, secret)?),
         (Transport::Http(_) | Transport::Stdio { .. }, _) => None,
@@ -127,27 +194,18 @@ async fn list(spec: &ConnectorSpec, secret: Option<&SecretString>) -> Result<Lis
         }
         (Transport::Stdio { .. }, None) => return Err(ContentFault::Transport.into()),
     };
-    Ok(session.list_tools(bearer.as_ref(), DEADLINE).await?)
-}
-
-fn difference(file: PathBuf, before: Option<&PinnedTools>, listed: ListedTools) -> Pinned {
-    let before: BTreeMap<String, &RawValue> = before
-        .into_iter()
-        .flat_map(|tools| &tools.0)
-        .filter_map(|tool| Some((tool_name(tool)?, tool.as_ref())))
-        .collect();
-    let mut pinned =
-        Pinned { file, tools: listed.tools.len(), left_out: listed.left_out, ..Pinned::default() };
-    for (name, definition) in &listed.tools {
-        match before.get(name.as_str()) {
-            None => pinned.added.push(name.to_string()),
-            Some(old) if old.get() != definition.get() => pinned.changed.push(name.to_string()),
-            Some(_) => {}
-        }
+    if spec.credential.is_shared() {
+        return Ok((session.list_tools(bearer.as_ref(), DEADLINE).await?, None));
     }
-    let there = |name: &str| listed.tools.iter().any(|(tool, _)| tool.as_str() == name);
-    pinned.removed = before.into_keys().filter(|name| !there(name)).collect();
-    pinned
+    let listed = session.list_all(bearer.as_ref(), DEADLINE).await?;
+    let (prompts, templates) = (listed.prompts?, listed.templates?);
+    let texts = |entries: Vec<(String, Box<RawValue>)>| entries.into_iter().map(|(_, text)| text).collect();
+    let beside = PinnedDefinitions {
+        instructions: session.about().instructions().map(ToOwned::to_owned),
+        prompts: texts(prompts),
+        resource_templates: texts(templates),
+    };
+    Ok((listed.tools, Some(beside)))
 }
 
 pub(crate) fn tool_name(definition: &RawValue) -> Option<String> {

@@ -258,6 +258,12 @@ pub(super) async fn pin(
     let pinned = author::pin(folder, connector, secret.as_ref()).await.map_err(Failure::new)?;
     said(json, &pinned, || {
         let mut text = format!("{}: {} tools", pinned.file.display(), pinned.tools);
+        if let Some(beside) = &pinned.definitions {
+            text.push_str(&format!(
+                "\n{}: its prompts, resource templates and instructions",
+                beside.display()
+            ));
+        }
         let kinds = [
             ("new", &pinned.added),
             ("changed", &pinned.changed),

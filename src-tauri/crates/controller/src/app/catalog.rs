@@ -1,15 +1,16 @@
 //! Keeps the snapshot in step: settings and connector lists in, one checked policy and the offered tools out.
 
 mod basis;
+mod held;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use audit::{AuditEvent, EventRecord, Journal};
+use audit::Journal;
 use connector::{Asking, Connectors, Health, Listing, Outage};
 use gateway::{Snapshot, Snapshots};
-use model::{AccountId, Advice, ForPerson as _, Subject, ToolName};
+use model::{AccountId, Advice, Subject, ToolName};
 use org_protocol::{ConnectorSpec, CredentialSpec};
 use os::Clock;
 use policy::{Policy, PolicyFault};
@@ -17,8 +18,11 @@ use serde_json::value::RawValue;
 use tokio::sync::{mpsc, watch};
 
 use basis::{Basis, Heard, Withdrawn, views};
+pub(crate) use held::Acceptance;
+pub use held::Acceptances;
 
 use super::accounts::{OwnAccounts, of_account};
+use super::definitions::Change;
 use super::membership::Stopped;
 use super::offering::{By, Managed, Offering, Validity};
 use super::pins::Pins;
@@ -68,6 +72,10 @@ pub(crate) struct Catalog {
     pub(crate) taken: watch::Sender<BTreeSet<AccountId>>,
     /// Connectors whose sign-in somebody asked for.
     pub(crate) wanted: mpsc::UnboundedReceiver<AccountId>,
+    /// Changes that somebody accepts.
+    pub(crate) accepting: mpsc::UnboundedReceiver<Acceptance>,
+    /// What connectors say otherwise than it was accepted.
+    pub(crate) held: BTreeMap<AccountId, Vec<Change>>,
     /// What the policy in force was made from, once one was good.
     pub(crate) basis: Option<Basis>,
 }
@@ -102,6 +110,7 @@ impl Catalog {
                 _ = retry.tick() => self.retry(&offering),
                 () = self.pins.out_of_date() => self.pins = self.pins.again().await,
                 Some(connector) = self.wanted.recv() => self.list(connector, Asking::Allowed),
+                Some(wish) = self.accepting.recv() => self.accept(&offering, wish).await,
             }
             changes.mark_unchanged();
         }
@@ -181,12 +190,16 @@ impl Catalog {
         let known = |id: &&AccountId| self.connectors.listing(id).is_some();
         let taken: BTreeSet<_> = offering.accounts.keys().filter(known).cloned().collect();
         let is_listing = self.is_listing(offering);
-        let mut offered = BTreeMap::new();
+        self.held.retain(|id, _| offering.accounts.contains_key(id));
+        let (mut offered, mut heard) = (BTreeMap::new(), Heard::new());
         for (id, spec) in &offering.accounts {
-            offered.insert(id.clone(), self.accepted(offering, id, spec).await);
+            let judged = self.judge(offering, id, spec).await;
+            offered.insert(id.clone(), judged.tools);
+            heard.extend(judged.heard.map(|listing| (id.clone(), listing)));
         }
+        heard.retain(|id, _| listed_here(offering).any(|here| here == id));
         let (offering, offered) = (Arc::clone(offering), Arc::new(offered));
-        let (heard, withdrawn) = (self.heard(&offering), self.withdrawn(&offering));
+        let withdrawn = self.withdrawn(&offering);
         let basis = Basis { offering, person: self.present.now(), offered, heard, withdrawn };
         // A look at a connector that brings nothing new costs nothing, and no assistant is told to list again.
         match self.basis.as_ref() {
@@ -208,10 +221,6 @@ impl Catalog {
             *before = taken;
             changed
         });
-    }
-
-    fn heard(&self, offering: &Offering) -> Heard {
-        listed_here(offering).filter_map(|id| Some((id.clone(), self.connectors.listing(id)?))).collect()
     }
 
     /// How what a connector lists stands.
@@ -264,80 +273,6 @@ impl Catalog {
         }
         self.tell.event(Event::ConnectorStatus { connector: id.clone(), status });
         self.tell.event(Event::ConnectorList { connector: id.clone(), list: self.list_state(offering, id) });
-    }
-
-    /// The connector's tools that are offered: accepted, unchanged, and still there as far as is known.
-    async fn accepted(
-        &mut self,
-        offering: &Offering,
-        id: &AccountId,
-        spec: &ConnectorSpec,
-    ) -> Vec<(ToolName, Box<RawValue>)> {
-        self.tell_status(offering, id);
-        let listing = self.connectors.listing(id);
-        let (accepted, held) = match &offering.by {
-            By::Organisation(managed) => accepted_by_organisation(managed, id, listing.as_deref()),
-            By::Person => match self.accepted_by_person(id, spec, listing.as_deref()).await {
-                Ok(accepted) => accepted,
-                Err(advice) => {
-                    self.tell.event(Event::FaultRaised(advice));
-                    return Vec::new();
-                }
-            },
-        };
-        let known = listing.as_ref().map_or(accepted.len(), |listing| listing.tools.len());
-        if known > 0 || listing.is_some() {
-            let tools = u32::try_from(known).unwrap_or(u32::MAX);
-            self.tell.event(Event::ConnectorTools { connector: id.clone(), tools });
-        }
-        self.tell_held(offering, id, spec, &held);
-        in_order(accepted, listing.as_deref(), &held)
-    }
-
-    /// Tools that were seen before; what is new is accepted now.
-    async fn accepted_by_person(
-        &mut self,
-        id: &AccountId,
-        spec: &ConnectorSpec,
-        listing: Option<&Listing>,
-    ) -> Result<AcceptedAndHeld, Advice> {
-        let Some(listing) = listing else { return Ok((self.pins.tools(&id.connector), Vec::new())) };
-        let compared = self.pins.compare(&id.connector, spec, &listing.tools).await.map_err(|fault| {
-            tracing::error!(connector = %id, %fault, "accepted tools could not be kept");
-            fault.advice()
-        })?;
-        Ok((self.pins.tools(&id.connector), compared.held))
-    }
-
-    /// Says which tools are held back, once for each change, and takes it back when there are none.
-    fn tell_held(&self, offering: &Offering, id: &AccountId, spec: &ConnectorSpec, held: &[ToolName]) {
-        let code = format!("tools-held-{id}");
-        if held.is_empty() {
-            self.tell.event(Event::FaultCleared { code });
-            return;
-        }
-        let names = held.iter().map(ToolName::as_str).collect::<Vec<_>>().join(", ");
-        let todo = match &offering.by {
-            By::Person => {
-                format!(
-                    "If you expected this, remove the connector {} from your settings and add it again.",
-                    id.connector
-                )
-            }
-            By::Organisation(managed) => {
-                format!("{} has to look at the change and accept it.", managed.organisation.name)
-            }
-        };
-        let advice = Advice::new(
-            code.clone(),
-            format!("{} changed what these tools say or accept: {names}.", spec.title),
-            "They are held back, because a tool that changes after it was accepted may do something else.",
-            todo,
-        );
-        if self.tell.raise_once(&code, &advice) {
-            let record = of_account(EventRecord::new(AuditEvent::ToolHeld), id).with("tools", names);
-            self.tell.note(&self.journal, &record);
-        }
     }
 
     /// Offers what connectors list now, under the policy in force.
@@ -416,35 +351,6 @@ const POLICY_WRONG: &str = "policy-wrong";
 
 /// Tools in order.
 type Tools = Vec<(ToolName, Box<RawValue>)>;
-
-/// Accepted tools, and the names of those that are held back.
-type AcceptedAndHeld = (Tools, Vec<ToolName>);
-
-/// Accepted tools that are offered, in the connector's own order as far as it is known; without those that are gone.
-fn in_order(
-    mut accepted: Vec<(ToolName, Box<RawValue>)>,
-    listing: Option<&Listing>,
-    held: &[ToolName],
-) -> Vec<(ToolName, Box<RawValue>)> {
-    accepted.retain(|(name, _)| !held.contains(name));
-    let Some(listing) = listing else { return accepted };
-    let places: HashMap<&ToolName, usize> =
-        listing.tools.iter().enumerate().map(|(place, (name, _))| (name, place)).collect();
-    accepted.retain(|(name, _)| places.contains_key(name));
-    accepted.sort_by_key(|(name, _)| places.get(name).copied());
-    accepted
-}
-
-/// Tools as IT accepted them; those that the connector describes otherwise now are held.
-fn accepted_by_organisation(managed: &Managed, id: &AccountId, listing: Option<&Listing>) -> AcceptedAndHeld {
-    let accepted = managed.tools(&id.connector);
-    let listed = listing.map(|listing| listing.tools.as_slice()).unwrap_or_default();
-    let differs = |(name, definition): &&(ToolName, Box<RawValue>)| {
-        listed.iter().any(|(listed, now)| listed == name && !mcp::is_same(now, definition))
-    };
-    let held = accepted.iter().filter(differs).map(|(name, _)| name.clone()).collect();
-    (accepted, held)
-}
 
 /// The accounts in whose name tools are listed here; those at the organisation were listed by whoever pinned them.
 fn listed_here(offering: &Offering) -> impl Iterator<Item = &AccountId> {

@@ -5,16 +5,18 @@ use std::sync::Arc;
 
 use audit::JournalRules;
 use issuer::{Named, NamedClient};
+use mcp::List;
 use model::{AccountId, Advice, ConnectorId, Digest, ServerId, Timestamp, ToolName};
 use org::{Applied, Meeting};
 use org_protocol::{
     AssistantSpec, AuditSettings, ClaimTypes, ClientMetadataUrl, ConnectorSpec, InGrace, PayloadSettings,
-    PinnedTools, ServerSpec, SignInHost, SignInSurface, accounts_in_use,
+    PinnedDefinitions, PinnedTools, ServerSpec, SignInHost, SignInSurface, accounts_in_use,
 };
 use policy::{Policy, PolicyFault, PolicyInput, PolicyVersion};
 use serde_json::value::RawValue;
 use url::Url;
 
+use super::definitions::{Definitions, Part};
 use super::settings::{Loaded, OrganisationSettings, days, mib};
 use crate::state::{Mode, Organisation, Withheld};
 use crate::words;
@@ -61,6 +63,8 @@ pub(crate) struct Managed {
     pub(crate) issuer: Option<Url>,
     /// The tools as IT accepted them: what policies are typed against.
     pub(crate) pinned: BTreeMap<ConnectorId, PinnedTools>,
+    /// What else connectors say to models, as IT accepted it.
+    pub(crate) pinned_beside: BTreeMap<ConnectorId, PinnedDefinitions>,
     /// What of people's claims policies may read.
     pub(crate) claims: ClaimTypes,
 }
@@ -160,6 +164,7 @@ impl Offering {
                 sign_in_hosts: content.org.sign_in_hosts.clone(),
                 issuer: Some(content.org.identity_provider.issuer.clone()),
                 pinned: content.tools.clone(),
+                pinned_beside: content.definitions.clone(),
                 claims: content.org.identity_provider.claims.clone(),
             })),
             validity,
@@ -197,6 +202,7 @@ impl Offering {
                 sign_in_hosts: BTreeSet::new(),
                 issuer: None,
                 pinned: BTreeMap::new(),
+                pinned_beside: BTreeMap::new(),
                 claims: ClaimTypes::new(),
             })),
             validity: Validity::Denied(why),
@@ -370,14 +376,25 @@ pub(crate) fn expired(organisation: &str, since: Timestamp) -> Advice {
 }
 
 impl Managed {
-    /// A connector's tools as IT accepted them.
-    pub(crate) fn tools(&self, connector: &ConnectorId) -> Vec<(ToolName, Box<RawValue>)> {
+    /// What IT accepted of a connector.
+    pub(crate) fn definitions(&self, connector: &ConnectorId) -> Definitions {
         let pinned = self.pinned.get(connector).into_iter().flat_map(|tools| &tools.0);
-        pinned
+        let mut all: Definitions = pinned
             .filter_map(|definition| {
                 let name = mcp::connector::tool_name(definition)?.parse().ok()?;
-                Some((name, definition.clone()))
+                Some((Part::Tool(name), definition.clone()))
             })
-            .collect()
+            .collect();
+        let Some(beside) = self.pinned_beside.get(connector) else { return all };
+        let named = |list, definition: &RawValue| {
+            Some((mcp::connector::identity(list, definition)?, definition.to_owned()))
+        };
+        let prompts = beside.prompts.iter().filter_map(|prompt| named(List::Prompts, prompt));
+        let templates =
+            beside.resource_templates.iter().filter_map(|template| named(List::Templates, template));
+        all.extend(prompts.map(|(name, definition)| (Part::Prompt(name), definition)));
+        all.extend(templates.map(|(name, definition)| (Part::Template(name), definition)));
+        all.extend(beside.instructions.clone().map(|instructions| (Part::Instructions, instructions)));
+        all
     }
 }

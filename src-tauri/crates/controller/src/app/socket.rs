@@ -17,10 +17,15 @@ use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{mpsc, watch};
 
+mod client;
+mod held;
+
+pub use client::{Client, ClientFault};
+
 use super::accounts::OwnAccounts;
 use super::bridges::{Bridges, Guest};
+use super::catalog::Acceptances;
 use super::explain::Explained;
-use super::home::Home;
 use super::introduction::Introduction;
 use super::logs::Logs;
 use super::membership::SignIn;
@@ -32,6 +37,8 @@ use crate::{view, words};
 
 const LONGEST_REQUEST: u64 = 1024 * 1024;
 const DEADLINE: Duration = Duration::from_secs(10);
+/// How long the answer to signing out of an account waits for it; shorter than [`DEADLINE`].
+const FORGOTTEN_WITHIN: Duration = Duration::from_secs(8);
 /// How long a command line waits for a sign-in that it asked for to be shown.
 const QUESTION_WITHIN: Duration = Duration::from_secs(8);
 const PAGE_OPENS: &str = "A sign-in was asked for. It goes on in your browser or in a window.";
@@ -52,6 +59,12 @@ pub enum Command {
         id: String,
         /// Allow or deny.
         allow: bool,
+    },
+    /// What connectors say otherwise than it was accepted.
+    Held {
+        /// This change is accepted.
+        #[serde(default)]
+        accept: Option<String>,
     },
     /// What the person has allowed for more than one call.
     Approvals {
@@ -152,70 +165,6 @@ impl std::fmt::Display for PendingLine {
     }
 }
 
-/// The command line's side.
-#[derive(Debug, Clone)]
-pub struct Client {
-    home: Home,
-}
-
-/// Why the running instance gave no answer.
-#[derive(Debug, thiserror::Error)]
-pub enum ClientFault {
-    /// None is running.
-    #[error("no instance is running")]
-    NotRunning,
-    /// It did not answer.
-    #[error("the running instance did not answer")]
-    Silent(#[source] std::io::Error),
-}
-
-impl ForPerson for ClientFault {
-    fn advice(&self) -> Advice {
-        match self {
-            Self::NotRunning => Advice::new(
-                "not-running",
-                "Deskgate is not running.",
-                "",
-                "Start the desktop application, or: deskgate serve",
-            ),
-            Self::Silent(error) => Advice::new(
-                "instance-silent",
-                format!("The running Deskgate does not answer: {error}."),
-                "",
-                "Quit it and start it again.",
-            ),
-        }
-    }
-}
-
-impl Client {
-    /// For the instance that owns `home`.
-    pub fn new(home: Home) -> Self {
-        Self { home }
-    }
-
-    /// Asks the running instance.
-    ///
-    /// # Errors
-    /// A [`ClientFault`].
-    pub async fn ask(&self, command: &Command) -> Result<Report, ClientFault> {
-        let stream = UnixStream::connect(self.home.socket()).await.map_err(|_| ClientFault::NotRunning)?;
-        let exchange = async {
-            let (reading, mut writing) = stream.into_split();
-            let mut line = serde_json::to_vec(command)?;
-            line.push(b'\n');
-            writing.write_all(&line).await?;
-            let mut answer = String::new();
-            BufReader::new(reading).read_line(&mut answer).await?;
-            Ok(serde_json::from_str(&answer)?)
-        };
-        tokio::time::timeout(DEADLINE, exchange)
-            .await
-            .unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()))
-            .map_err(ClientFault::Silent)
-    }
-}
-
 /// What the socket's side needs.
 #[derive(Clone)]
 pub(crate) struct Desk {
@@ -226,6 +175,7 @@ pub(crate) struct Desk {
     pub(crate) present: Present,
     pub(crate) bridges: Bridges,
     pub(crate) logs: Logs,
+    pub(crate) acceptances: Acceptances,
     pub(crate) accounts: OwnAccounts,
     /// Signing in to the organisation, where one decides here.
     pub(crate) sign_in: Option<Arc<SignIn>>,
@@ -271,7 +221,7 @@ async fn answer(stream: UnixStream, desk: Desk) {
         Ok(Some(Ok(Command::Trust { fingerprint }))) => {
             report(&mut writing, &desk.trust(&fingerprint).await).await;
         }
-        Ok(Some(Ok(command))) => report(&mut writing, &desk.obey(command)).await,
+        Ok(Some(Ok(command))) => report(&mut writing, &desk.obey(command).await).await,
         Ok(Some(Err(advice))) => report(&mut writing, &refused(advice)).await,
         Ok(None) => {}
         Err(error) => tracing::debug!(%error, "a command line was too slow"),
@@ -304,7 +254,7 @@ pub(super) async fn report(writing: &mut OwnedWriteHalf, report: &Report) {
 }
 
 impl Desk {
-    fn obey(&self, command: Command) -> Report {
+    async fn obey(&self, command: Command) -> Report {
         match command {
             Command::Status => self.status(),
             Command::Pending => self.waiting(),
@@ -316,15 +266,14 @@ impl Desk {
             }
             Command::Approvals { forget: None } => self.approvals(),
             Command::Approvals { forget: Some(id) } => self.forget_approval(id),
+            Command::Held { accept: None } => held::list(&self.state.borrow()),
+            Command::Held { accept: Some(change) } => self.accept(&change).await,
             Command::Explain { server, about } => self.explain(&server, &about),
             Command::SignIn { connector: Some(account), by_code: _ } => match self.own_account(&account) {
                 Ok(()) => self.act(Act::SignInTo(account), "A sign-in was asked for."),
                 Err(advice) => refused(advice),
             },
-            Command::SignOut { connector: Some(account), .. } => match self.own_account(&account) {
-                Ok(()) => self.act(Act::SignOutOf(account), "The account is being forgotten."),
-                Err(advice) => refused(advice),
-            },
+            Command::SignOut { connector: Some(account), .. } => self.sign_out_of(account).await,
             Command::SignIn { connector: None, by_code: _ } => self.organisation(Act::SignIn, PAGE_OPENS),
             Command::SignOut { connector: None, forget_accounts } => {
                 let words = words::signed_out(&self.state.borrow(), forget_accounts);
@@ -391,6 +340,35 @@ impl Desk {
             () = tokio::time::sleep(QUESTION_WITHIN) => {
                 done("A sign-in was asked for. It takes a while; see: deskgate pending")
             }
+        }
+    }
+
+    /// Forgets an account, and says that it is forgotten only when no call is made with it any more.
+    async fn sign_out_of(&self, account: AccountId) -> Report {
+        if let Err(advice) = self.own_account(&account) {
+            return refused(advice);
+        }
+        let accounts = self.accounts.clone();
+        // It goes on where whoever asked for it goes away.
+        let forgetting = tokio::spawn(async move { accounts.sign_out(&account).await });
+        match tokio::time::timeout(FORGOTTEN_WITHIN, forgetting).await {
+            Ok(Ok(Ok(()))) => done("The account is forgotten."),
+            Ok(Ok(Err(fault))) => refused(fault.advice()),
+            Ok(Err(_)) => refused(Advice::new("ending", "Deskgate is ending.", "", "")),
+            Err(_) => done("The account is still being forgotten. Where it stands: deskgate status"),
+        }
+    }
+
+    async fn accept(&self, change: &str) -> Report {
+        // Whoever has a shell here could be a program.
+        if let Err(fault) = self.pending.answers_from_terminal() {
+            return refused(fault.advice());
+        }
+        let account = held::account(&self.state.borrow(), change);
+        let Some(account) = account else { return refused(held::unknown(change)) };
+        match self.acceptances.accept(&account, change).await {
+            Ok(()) => done("Accepted. Your assistants see it from now on."),
+            Err(advice) => refused(advice),
         }
     }
 

@@ -19,7 +19,7 @@ use vault::{SystemKeychain, Vault};
 use super::accounts::{AccountParts, OwnAccounts};
 use super::approvals::{ApprovalParts, Approvals};
 use super::bridges::Bridges;
-use super::catalog::{Catalog, closed};
+use super::catalog::{Acceptance, Acceptances, Catalog, closed};
 use super::discover::Discoverer;
 use super::engine::GatewayEngine;
 use super::fault::StartFault;
@@ -77,6 +77,8 @@ pub struct App {
     pub logs: Logs,
     /// Has the person confirm an organisation that nobody introduced.
     pub introduction: Introduction,
+    /// Accepts changes of what connectors say to models.
+    pub acceptances: Acceptances,
     /// Where assistants connect: `http://127.0.0.1:<port>`.
     pub address: String,
     ending: JoinHandle<Ended>,
@@ -135,6 +137,7 @@ async fn run(
     let stopped = source.as_ref().map_or_else(Stopped::never, |(source, _)| source.stopped());
 
     let (wanted, asked) = mpsc::unbounded_channel();
+    let (acceptances, accepting) = Acceptances::new();
     let http = HttpClient::new().map_err(|fault| StartFault::Trust(fault.to_string()))?;
     let voucher = source.as_ref().map(|(_, sign_in)| Arc::clone(sign_in) as Arc<dyn Voucher>);
     let accounts = OwnAccounts::new(account_parts(&base, voucher, http.clone(), &address, &wanted));
@@ -156,11 +159,8 @@ async fn run(
     let gate = gate(&base, device, &issuer, &connectors, &switch, (discoverer, approvals.clone()));
 
     let logs = Logs::of(connectors.clone());
-    let membership = match source {
-        Some((source, sign_in)) => Some(source.begin(sign_in, &parts).await),
-        None => None,
-    };
-    let (asked, rule) = (Asked { wanted: asked, taken, list_grace }, (offerings, stopped));
+    let membership = begun(source, &parts).await;
+    let (asked, rule) = (Asked { wanted: asked, accepting, taken, list_grace }, (offerings, stopped));
     let mut catalog = catalog(&base, &accounts, connectors, present.clone(), rule, asked).await;
     let belonging = accounts.belong_to(present.now().as_deref()).await;
     belonging.map_err(|fault| StartFault::Trust(fault.to_string()))?;
@@ -187,7 +187,8 @@ async fn run(
     let local = os::bind_local(&home.socket(), &lock).map_err(StartFault::Socket)?;
     let (stop, stopped) = watch::channel(false);
     let bridges = Bridges::new(Arc::clone(&gate), Arc::clone(&engine.issuer), stopped.clone());
-    let front = socket_desk(&base, present, &engine, state.clone(), bridges, logs.clone());
+    let front =
+        socket_desk(&base, present, &engine, state.clone(), bridges, (logs.clone(), acceptances.clone()));
     let introduction = front.introduction.clone();
     let (socket, catalog) = (tokio::spawn(socket::serve(local, front)), tokio::spawn(catalog.run()));
     let server = tokio::spawn(gateway::serve(listening, gate, stopped));
@@ -199,7 +200,7 @@ async fn run(
         last.end().await;
         ended
     });
-    Ok(App { state, events, desk, logs, introduction, address, ending })
+    Ok(App { state, events, desk, logs, introduction, acceptances, address, ending })
 }
 
 /// What is ended at the end, in this order.
@@ -459,6 +460,7 @@ fn gate(
 /// What is asked of the catalog, and where it says what it has taken up.
 struct Asked {
     wanted: mpsc::UnboundedReceiver<AccountId>,
+    accepting: mpsc::UnboundedReceiver<Acceptance>,
     taken: watch::Sender<BTreeSet<AccountId>>,
     list_grace: Duration,
 }
@@ -469,7 +471,7 @@ async fn catalog(
     connectors: Connectors,
     present: Present,
     (offerings, stopped): (watch::Receiver<Arc<Offering>>, Stopped),
-    Asked { wanted, taken, list_grace }: Asked,
+    Asked { wanted, accepting, taken, list_grace }: Asked,
 ) -> Catalog {
     Catalog {
         connectors,
@@ -486,8 +488,16 @@ async fn catalog(
         stopped,
         taken,
         wanted,
+        accepting,
+        held: BTreeMap::new(),
         basis: None,
     }
+}
+
+/// What follows the organisation from now on, where there is one.
+async fn begun(source: Option<(Source, Arc<SignIn>)>, parts: &MembershipParts) -> Option<Membership> {
+    let (source, sign_in) = source?;
+    Some(source.begin(sign_in, parts).await)
 }
 
 fn socket_desk(
@@ -496,7 +506,7 @@ fn socket_desk(
     engine: &GatewayEngine,
     state: watch::Receiver<Arc<AppState>>,
     bridges: Bridges,
-    logs: Logs,
+    (logs, acceptances): (Logs, Acceptances),
 ) -> socket::Desk {
     socket::Desk {
         pending: base.desk.clone(),
@@ -506,6 +516,7 @@ fn socket_desk(
         present,
         bridges,
         logs,
+        acceptances,
         accounts: engine.accounts.clone(),
         sign_in: engine.sign_in.clone(),
         introduction: Introduction::of(engine.sign_in.clone()),

@@ -1,8 +1,7 @@
 //! Tells the controller and the journal what happens in the parts.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use audit::{AuditEvent, EventRecord, Journal};
 use connector::Health;
@@ -28,7 +27,6 @@ pub(crate) struct Tell {
     clock: Arc<dyn Clock>,
     settings: Arc<PathBuf>,
     address: Arc<str>,
-    raised: Arc<Mutex<BTreeMap<String, Advice>>>,
 }
 
 impl Tell {
@@ -38,21 +36,12 @@ impl Tell {
         settings: PathBuf,
         address: &str,
     ) -> Self {
-        Self { events, clock, settings: Arc::new(settings), address: address.into(), raised: Arc::default() }
+        Self { events, clock, settings: Arc::new(settings), address: address.into() }
     }
 
     pub(crate) fn event(&self, event: Event) {
         // Nobody receives once the controller has ended.
         let _ = self.events.send(event);
-    }
-
-    /// Raises a fault. `false` when the very same one is raised already.
-    pub(crate) fn raise_once(&self, code: &str, advice: &Advice) -> bool {
-        let mut raised = self.raised.lock().unwrap_or_else(PoisonError::into_inner);
-        let news = raised.insert(code.to_owned(), advice.clone()).as_ref() != Some(advice);
-        drop(raised);
-        self.event(Event::FaultRaised(advice.clone()));
-        news
     }
 
     /// Says which assistants may reach which virtual servers.
@@ -338,6 +327,7 @@ fn connector(spec: &ConnectorSpec) -> Connector {
         status: ConnectorStatus::Idle,
         tools: None,
         list: ListState::Current,
+        held: Vec::new(),
         last_used: None,
     }
 }

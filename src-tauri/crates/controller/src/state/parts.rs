@@ -156,8 +156,25 @@ pub struct Connector {
     pub tools: Option<u32>,
     /// How what it lists stands.
     pub list: ListState,
+    /// What it says otherwise than was accepted, and that is held for it.
+    pub held: Vec<HeldPart>,
     /// When it was last used.
     pub last_used: Option<Timestamp>,
+}
+
+/// A part of what a connector says to models that is held, because it is not what was accepted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeldPart {
+    /// By this it is accepted: it stands for these very words.
+    pub id: String,
+    /// Which part, in words.
+    pub part: String,
+    /// What differs, place by place.
+    pub differences: Vec<mcp::Difference>,
+    /// What looks as if it were made to deceive, in words.
+    pub flags: Vec<String>,
+    /// Whether the person may accept it.
+    pub may_accept: bool,
 }
 
 /// Where a connector runs.

@@ -73,6 +73,7 @@ fn connector(title: &str, credential: CredentialKind) -> Connector {
         status: ConnectorStatus::Idle,
         tools: None,
         list: ListState::Current,
+        held: Vec::new(),
         last_used: None,
     }
 }

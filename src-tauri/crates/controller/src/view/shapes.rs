@@ -348,10 +348,38 @@ pub struct ConnectorView {
     pub tools: Option<u32>,
     /// How what it lists stands.
     pub list: ListKind,
+    /// What it says otherwise than was accepted, and that is held for it.
+    pub held: Vec<HeldView>,
     /// Since when it does not answer.
     pub silent_since: Option<Millis>,
     /// When it was last used.
     pub last_used: Option<Millis>,
+}
+
+/// A part of what a connector says to assistants that is held, because it is not what was accepted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Type)]
+pub struct HeldView {
+    /// By this it is accepted.
+    pub id: String,
+    /// Which part, in words.
+    pub part: String,
+    /// What differs, place by place.
+    pub differences: Vec<DifferenceView>,
+    /// What looks as if it were made to deceive.
+    pub flags: Vec<String>,
+    /// Whether the person may accept it.
+    pub may_accept: bool,
+}
+
+/// One place in which a definition differs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Type)]
+pub struct DifferenceView {
+    /// Where; nothing where it is the whole.
+    pub at: String,
+    /// What was accepted; none where there was nothing.
+    pub before: Option<String>,
+    /// What it says now; none where that is gone.
+    pub after: Option<String>,
 }
 
 /// How a connector is.

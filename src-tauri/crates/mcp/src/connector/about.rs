@@ -37,6 +37,12 @@ impl About {
         self.instructions.as_deref()
     }
 
+    /// The same without what it says to models.
+    #[must_use]
+    pub fn without_instructions(&self) -> Self {
+        Self { instructions: None, ..self.clone() }
+    }
+
     /// Its name, title and version, as it wrote them.
     pub fn server_info(&self) -> Option<&RawValue> {
         self.server_info.as_deref()

@@ -150,9 +150,13 @@ impl AuditEvent {
                 ("organisation", "the configuration URL that is set"),
             ],
             Self::ManagedRefused => &[("why", "why")],
-            Self::ToolHeld | Self::ToolAccepted => {
-                &[ACCOUNT[0], ACCOUNT[1], ("tools", "the tools, by the connector's own names")]
-            }
+            Self::ToolHeld | Self::ToolAccepted => &[
+                ACCOUNT[0],
+                ACCOUNT[1],
+                ("tools", "the tools, by the connector's own names"),
+                ("beside", "what else, in words: prompts, resource templates, instructions"),
+                ("digests", "of what each of them says now, tools first: SHA-256 of its canonical JSON"),
+            ],
             Self::ConnectorState => &[ACCOUNT[0], ACCOUNT[1], ("what", "what it is now")],
             Self::KeychainState => &[("what", "what it is now")],
             Self::StateSetAside => &[

@@ -136,6 +136,7 @@ fn content(org: &str, name: &str) -> Content {
         servers: BTreeMap::new(),
         policies: BTreeMap::new(),
         tools: BTreeMap::new(),
+        definitions: BTreeMap::new(),
     }
 }
 

@@ -44,6 +44,7 @@ fn share(part: usize, whole: usize) -> f64 {
 }
 
 #[test]
+#[expect(clippy::print_stdout, reason = "it is for the one who looks at it")]
 fn the_corpus_is_found() {
     let sieve = sieve();
     let classes = |payload: &Value| -> Vec<String> {

@@ -152,6 +152,7 @@ pub(crate) fn connector(credential: CredentialSpec) -> ConnectorSpec {
     ConnectorSpec {
         in_grace: None,
         facts: BTreeMap::new(),
+        changes_accepted_by: org_protocol::ChangesAcceptedBy::default(),
         title: "A connector".to_owned(),
         url: None,
         command: vec!["program".to_owned()],
