@@ -9,6 +9,7 @@ mod chain;
 mod effect;
 mod event_facts;
 mod line;
+mod payload;
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -26,6 +27,7 @@ pub use chain::{ChainFault, ChainReport, ChainWalk, Finding, FindingKind, Head, 
 pub use effect::{Effect, EffectMethod, EffectTarget, RecordedUri, bare_uri};
 pub use event_facts::Fact;
 pub use line::{seal, sealed_digest, to_one_line};
+pub use payload::PayloadFinding;
 
 /// The format version of the lines that this program writes and reads.
 pub const RECORD_FORMAT: u32 = 1;

@@ -22,6 +22,7 @@ mod identity;
 mod limits;
 mod logout;
 mod openapi;
+mod payload;
 mod records;
 mod relay;
 mod restoring;
