@@ -61,6 +61,12 @@ impl Personal {
         self
     }
 
+    /// Further lines of settings, tables of their own.
+    pub(crate) fn more(mut self, lines: &str) -> Self {
+        self.servers += &format!("{lines}\n");
+        self
+    }
+
     pub(crate) fn setup(mut self) -> Setup {
         let general = "policies = \"policies\"\nanswer_in_terminal = true\n\n";
         self.setup.settings = format!("{general}{}{}", self.connectors, self.servers);

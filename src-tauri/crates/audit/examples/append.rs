@@ -115,6 +115,7 @@ fn intent(journal: &Journal) -> Result<IntentRecord, Failure> {
         approval: None,
         credential: "shared:warehouse-analyst".to_owned(),
         arguments: journal.summary(r#"{"sql":"select 1","limit":10}"#, false),
+        payload: Vec::new(),
     })
 }
 

@@ -9,7 +9,11 @@ use issuer::AccessGrant;
 use mcp::assistant::Dialect;
 use mcp::{CallParams, Method, RpcError, Target};
 use model::{AccountId, Advice, CallId, ForPerson as _, Timestamp};
-use policy::{Circumstance, Denial, Permit, Policy, Question, Reach, RuleId};
+use org_protocol::{PayloadDirection, PayloadFinding};
+use policy::{
+    Circumstance, Denial, PAYLOAD_BLOCKED, Passed, Permit, Policy, Question, Reach, RuleId,
+    recorded as recorded_findings,
+};
 use serde_json::value::RawValue;
 
 use crate::approval::Leave;
@@ -17,6 +21,7 @@ use crate::effect::{Caused, Causing};
 use crate::gate::Gate;
 use crate::observe::Observation;
 use crate::parked::Waiting;
+use crate::payload::{Censor, Heard, heard, look, withheld};
 use crate::record::{argument_names, broken_off, credential, outcome, rule_names, unasked};
 use crate::snapshot::{Offered, Snapshot};
 use crate::tasks::Task;
@@ -49,6 +54,8 @@ pub(crate) struct Call<'a> {
     snapshot: &'a Snapshot,
     params: &'a CallParams<'a>,
     circumstance: Circumstance,
+    /// What payload rules found in what the assistant sent.
+    found: Vec<PayloadFinding>,
 }
 
 /// Looks up, decides, records, calls and records again.
@@ -113,6 +120,19 @@ async fn called(
     if let Some(why) = view.and_then(|view| view.withdrawn(wanted.connector)) {
         return call.withdrawn(gate, wanted, why).await;
     }
+    let looked = look(call.policy(), wanted, params).await;
+    let call = call.with(recorded_findings(&looked.findings));
+    let (params, passed) = (looked.params.as_ref().unwrap_or(params), &looked.passed);
+    // Policy is asked of what the assistant sent, and again of what is sent on.
+    let call = Call { params, ..call };
+    let decided = match (decided, passed, &looked.params) {
+        (decided, Passed::Freely, None) => decided,
+        (Ok(_) | Err(_), _, _) => call.policy().decide_screened(&call.question(wanted), passed, None),
+    };
+    let decided = match decided {
+        Err(denial) if denial.approval().is_none() => return call.denied(gate, wanted, &denial).await,
+        decided => decided,
+    };
     let waiting = match gate.parked.take(grant, params).transpose() {
         Ok(waiting) => waiting,
         Err(error) => return call.refused(gate, wanted, "request-state", error).await,
@@ -140,7 +160,12 @@ async fn called(
     if let Some(why) = view.and_then(|view| view.withdrawn(wanted.connector)) {
         return call.withdrawn(gate, wanted, why).await;
     }
-    match call.policy().decide_approved(&call.question(wanted), &approved) {
+    // So may the rules: what is in force by now is looked for again.
+    let looked = look(call.policy(), wanted, params).await;
+    if looked.params.is_some() {
+        return call.changed(gate, wanted).await;
+    }
+    match call.policy().decide_screened(&call.question(wanted), &looked.passed, Some(&approved)) {
         Ok(permit) => call.made(&causing, wanted, permit, waiting).await,
         Err(denial) => call.denied(gate, wanted, &denial).await,
     }
@@ -197,7 +222,14 @@ async fn known(
 
 impl<'a> Call<'a> {
     fn new(gate: &Gate, grant: &'a AccessGrant, params: &'a CallParams<'a>, snapshot: &'a Snapshot) -> Self {
-        Self { id: CallId::new(), grant, snapshot, params, circumstance: circumstance(gate, grant) }
+        Self {
+            id: CallId::new(),
+            grant,
+            snapshot,
+            params,
+            circumstance: circumstance(gate, grant),
+            found: Vec::new(),
+        }
     }
 
     /// Records and causes what is permitted, and records again.
@@ -208,7 +240,7 @@ impl<'a> Call<'a> {
         permit: Permit,
         waiting: Option<Waiting>,
     ) -> Reply {
-        let Causing { gate, grant, params, .. } = *causing;
+        let Causing { gate, grant, params, voice } = *causing;
         let arguments = gate.journal.summary(params.arguments(), self.snapshot.capture_arguments);
         let names = argument_names(&arguments);
         let intent = match gate.journal.intent(self.intent(gate, wanted, &permit, arguments)).await {
@@ -218,7 +250,8 @@ impl<'a> Call<'a> {
         self.tell_decided(gate, Some(wanted), &rule_names(permit.rules()), credential(&permit), names, None);
 
         let begun = gate.clock.boot_time();
-        let (reach, leave) = (permit.reach(), Leave::of(&permit));
+        let (reach, leave, version) = (permit.reach(), Leave::of(&permit), permit.version().clone());
+        voice.is_heard_by(Censor::of(self.policy(), wanted));
         // A call under way does not outlast what stops it.
         let caused = tokio::select! {
             caused = causing.cause(permit, &intent, waiting) => caused,
@@ -227,11 +260,26 @@ impl<'a> Call<'a> {
         };
         let took = gate.clock.boot_time().saturating_sub(begun);
 
-        let (outcome, end) = outcome(&caused, wanted.title, took);
+        let sieve = self.policy().sieve(wanted.connector, wanted.tool(), PayloadDirection::Response);
+        let Heard { caused, findings, held, blocked } = heard(sieve.as_ref(), caused).await;
+        let (mut outcome, end) = outcome(&caused, wanted.title, took);
+        outcome.payload = recorded_findings(&[voice.found(), findings].concat());
+        if blocked.is_some() {
+            outcome = outcome.with_code(PAYLOAD_BLOCKED);
+        }
         if let Err(fault) = gate.journal.outcome(intent, outcome) {
             tracing::error!(%fault, call = %self.id, "the outcome of a call could not be recorded");
         }
         gate.observer.observe(Observation::Ended { call: self.id, end, took });
+        let blocked = match (blocked, held) {
+            (None, Some(asking)) => {
+                self.released(gate, wanted, voice, (&reach, &version), &asking).await.err()
+            }
+            (blocked, _) => blocked,
+        };
+        if let Some(words) = blocked {
+            return failed(&withheld(wanted.title, &words));
+        }
         match caused {
             Caused::Answered(Ok(Ok(result))) => {
                 if let Some(task) = mcp::begun_task(&result) {
@@ -248,9 +296,14 @@ impl<'a> Call<'a> {
         }
     }
 
+    /// The same call, with what payload rules found in it.
+    fn with(self, found: Vec<PayloadFinding>) -> Self {
+        Self { found, ..self }
+    }
+
     /// The same call, some time after.
-    fn later(&self, gate: &Gate, snapshot: &'a Snapshot) -> Call<'a> {
-        Call { snapshot, circumstance: circumstance(gate, self.grant), ..*self }
+    fn later(self, gate: &Gate, snapshot: &'a Snapshot) -> Call<'a> {
+        Call { snapshot, circumstance: circumstance(gate, self.grant), ..self }
     }
 
     /// Whether people are asked about it: not about what is only looked up, or given up.
@@ -313,6 +366,7 @@ impl<'a> Call<'a> {
             approval: permit.approval().map(ApprovalRecord::from),
             credential: credential(permit),
             arguments,
+            payload: self.found.clone(),
         }
     }
 
@@ -350,6 +404,22 @@ impl<'a> Call<'a> {
         let record = self.denial(gate, Some(wanted), Vec::new(), "withdrawn", why.happened.clone());
         match self.record_denial(gate, Some(wanted), record).await {
             Ok(()) => failed(why),
+            Err(fault) => unrecorded(&fault),
+        }
+    }
+
+    /// What is taken out of a payload changed while a person thought about it without that.
+    async fn changed(&self, gate: &Gate, wanted: &Wanted<'_>) -> Reply {
+        let advice = Advice::new(
+            "payload-rules-changed",
+            "The payload rules changed while the call waited for its approval.",
+            "The call was not made.",
+            "Make it again.",
+        );
+        let record =
+            self.denial(gate, Some(wanted), Vec::new(), "payload-rules-changed", advice.happened.clone());
+        match self.record_denial(gate, Some(wanted), record).await {
+            Ok(()) => failed(&advice),
             Err(fault) => unrecorded(&fault),
         }
     }
@@ -417,6 +487,7 @@ impl<'a> Call<'a> {
             kind: kind.to_owned(),
             reason,
             arguments: None,
+            payload: self.found.clone(),
         }
     }
 

@@ -18,6 +18,7 @@ mod lists;
 mod observe;
 mod outlet;
 mod parked;
+mod payload;
 mod present;
 mod record;
 mod respond;

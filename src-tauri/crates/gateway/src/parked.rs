@@ -140,7 +140,7 @@ impl Running {
                         }
                     }
                     notice @ (Event::Progress(_) | Event::Log(_) | Event::Waiting(_)) => {
-                        voice.tell(&notice).await;
+                        voice.tell(notice).await;
                     }
                 },
                 done = &mut self.work => {

@@ -1,18 +1,20 @@
 //! How an assistant is spoken to while a request of it is under way, whatever its revision.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use issuer::AccessGrant;
 use mcp::assistant::{self, Dialect, Means};
 use mcp::{Ask, Capabilities};
+use policy::Finding;
 use upstream::{Event, Hearing, LogWish, Wants};
 
 use crate::end::{Answered, End};
 use crate::followed::Followed;
 use crate::outlet::Outlet;
+use crate::payload::Censor;
 
 /// The way to the assistant behind one request.
 pub(crate) struct Voice {
@@ -27,11 +29,22 @@ pub(crate) struct Voice {
     pub(crate) is_waited_for: bool,
     /// How often it was said that a person is waited for.
     waited: AtomicU32,
+    /// The payload rules that whatever is said has to pass.
+    censor: OnceLock<Censor>,
 }
 
 impl Voice {
     pub(crate) fn new(dialect: Dialect, means: Means, end: Option<Arc<End>>, outlet: Outlet) -> Self {
-        Self { dialect, end, means, outlet, followed: None, is_waited_for: true, waited: AtomicU32::new(0) }
+        Self {
+            dialect,
+            end,
+            means,
+            outlet,
+            followed: None,
+            is_waited_for: true,
+            waited: AtomicU32::new(0),
+            censor: OnceLock::new(),
+        }
     }
 
     /// What a connector learns of the assistant; `None` when there is nothing to learn.
@@ -107,12 +120,32 @@ impl Voice {
             followed: Some(followed),
             is_waited_for: false,
             waited: AtomicU32::new(0),
+            censor: OnceLock::new(),
         }
+    }
+
+    /// From now on whatever is said has to pass these rules.
+    pub(crate) fn is_heard_by(&self, censor: Option<Censor>) {
+        if let Some(censor) = censor {
+            // A request is about one thing from beginning to end.
+            self.censor.get_or_init(|| censor);
+        }
+    }
+
+    /// What payload rules found in what was said.
+    pub(crate) fn found(&self) -> Vec<Finding> {
+        self.censor.get().map(Censor::found).unwrap_or_default()
     }
 
     /// Asks the assistant over its end of the conversation. `None` when nobody answers.
     pub(crate) async fn ask(&self, ask: &Ask) -> Option<Answered> {
-        self.end.as_ref().filter(|_| self.outlet.is_open())?.ask(ask, &self.outlet).await
+        let end = self.end.as_ref().filter(|_| self.outlet.is_open())?;
+        let Some(censor) = self.censor.get() else { return end.ask(ask, &self.outlet).await };
+        let answer = end.ask(&censor.question(ask)?, &self.outlet).await?;
+        Some(match answer {
+            Ok(answer) => Ok(censor.answer(answer)?),
+            Err(error) => Err(censor.answer(error)?),
+        })
     }
 
     /// Carries what is said between connector and assistant until `work` is done.
@@ -128,7 +161,7 @@ impl Voice {
                         asked.answer(answer.unwrap_or_else(|| Err(assistant::unanswered())));
                     }),
                     notice @ (Event::Progress(_) | Event::Log(_) | Event::Waiting(_)) => {
-                        self.tell(&notice).await;
+                        self.tell(notice).await;
                     }
                 },
                 Some(()) = asking.next(), if !asking.is_empty() => {}
@@ -150,7 +183,7 @@ impl Voice {
                 biased;
                 done = &mut work => return done,
                 () = tokio::time::sleep(next) => {
-                    self.tell(&Event::Waiting(words.to_owned())).await;
+                    self.tell(Event::Waiting(words.to_owned())).await;
                     next = connector::SILENT_AT_MOST;
                 }
             }
@@ -158,16 +191,21 @@ impl Voice {
     }
 
     /// Tells a notice.
-    pub(crate) async fn tell(&self, event: &Event) {
+    pub(crate) async fn tell(&self, event: Event) {
+        let event = match self.censor.get() {
+            Some(censor) => censor.notice(event),
+            None => Some(event),
+        };
+        let Some(event) = event else { return };
         match (event, &self.means.progress) {
             (Event::Progress(params), Some(token)) => {
-                self.outlet.say(assistant::progress(token, params)).await;
+                self.outlet.say(assistant::progress(token, &params)).await;
             }
             (Event::Waiting(words), Some(token)) => {
                 let step = self.waited.fetch_add(1, Ordering::Relaxed) + 1;
-                self.outlet.say(assistant::waiting(token, step, words)).await;
+                self.outlet.say(assistant::waiting(token, step, &words)).await;
             }
-            (Event::Log(params), _) => self.outlet.say(assistant::log_message(params)).await,
+            (Event::Log(params), _) => self.outlet.say(assistant::log_message(&params)).await,
             (Event::Progress(_) | Event::Waiting(_), None) | (Event::Asked(_), _) => {}
         }
     }
@@ -175,7 +213,7 @@ impl Voice {
     /// What came before the answer is told before it.
     pub(crate) async fn tell_rest(&self, hearing: &mut Hearing) {
         while let Some(event) = hearing.take() {
-            self.tell(&event).await;
+            self.tell(event).await;
         }
     }
 }

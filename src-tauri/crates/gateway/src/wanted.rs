@@ -113,6 +113,15 @@ impl<'s> Wanted<'s> {
         }
     }
 
+    /// The tool that it is about; of a task the one that began it.
+    pub(crate) fn tool(&self) -> Option<&'s ToolName> {
+        match self.what {
+            What::Tool { name, .. } => Some(name),
+            What::Task { tool, .. } => Some(tool),
+            What::Resource | What::Prompt { .. } => None,
+        }
+    }
+
     /// The arguments that headers repeat.
     pub(crate) fn mirrored(&self) -> Option<&'s Mirrored> {
         match self.what {

@@ -70,6 +70,16 @@ impl Ask {
         self.params.get().len()
     }
 
+    /// Its parameters, as the connector wrote them.
+    pub fn written(&self) -> &RawValue {
+        &self.params
+    }
+
+    /// The same question with these parameters.
+    pub fn rewritten(&self, params: Box<RawValue>) -> Self {
+        Self { kind: self.kind, params }
+    }
+
     /// The method.
     pub fn method(&self) -> &'static str {
         match self.kind {

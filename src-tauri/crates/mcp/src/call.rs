@@ -19,6 +19,9 @@ const MODERN_META: &str = "io.modelcontextprotocol/";
 const RESPONSES: &str = "inputResponses";
 const STATE: &str = "requestState";
 
+/// What names the thing that a request is about, or came from the connector.
+const NAMES: [&str; 5] = ["name", "uri", "ref", "taskId", STATE];
+
 /// A method that has an effect at a connector.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Method {
@@ -257,6 +260,26 @@ impl<'a> CallParams<'a> {
             return arguments;
         }
         self.object.member("arguments").map_or("{}", RawValue::get)
+    }
+
+    /// Everything that the request carries, but for the name of what it is about and for what the connector gave out itself.
+    pub fn carried(&self) -> Box<RawValue> {
+        let mut object = self.object.clone();
+        object.retain(|key| !NAMES.contains(&key));
+        object.to_raw()
+    }
+
+    /// The same request, carrying this instead; `None` where it could not.
+    pub fn carrying(&self, carried: &RawValue) -> Option<CallParams<'static>> {
+        let carried = RawObject::parse(carried)?;
+        let mut object = self.object.clone();
+        object.retain(|key| NAMES.contains(&key) || carried.member(key).is_some());
+        let mut object = object.into_owned();
+        for (key, value) in carried.members().filter(|(key, _)| !NAMES.contains(key)) {
+            object.replace(key, value.to_owned());
+        }
+        let read = CallParams::read(self.method, object).ok()?;
+        Some(CallParams { begun_with: self.begun_with.clone(), nested: self.nested, ..read })
     }
 
     /// What the request carries from the round before; the connector gave it out.

@@ -48,6 +48,14 @@ impl<'a> RawObject<'a> {
         self.0.push((Cow::Owned(key), Cow::Owned(value)));
     }
 
+    /// As [`Self::set`], for a name that comes from elsewhere.
+    pub(crate) fn replace(&mut self, key: &str, value: Box<RawValue>) {
+        match self.0.iter_mut().find(|(name, _)| name == key) {
+            Some((_, old)) => *old = Cow::Owned(value),
+            None => self.add(key.to_owned(), value),
+        }
+    }
+
     /// Drops the members that `keep` refuses.
     pub fn retain(&mut self, mut keep: impl FnMut(&str) -> bool) {
         self.0.retain(|(name, _)| keep(name));

@@ -5,6 +5,7 @@
 
 mod credential;
 mod facts;
+mod payload;
 mod rules;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,6 +26,10 @@ pub use credential::{
     ClientAuthentication, CredentialFault, CredentialSpec, USER_ASSERTION_HEADER, UserIdentity,
 };
 pub use facts::{ArgumentPath, ConnectorFacts, Extractor, FactName, FactSpec, SqlDialect};
+pub use payload::{
+    Detect, PayloadAction, PayloadDirection, PayloadName, PayloadPattern, PayloadRule, PayloadSettings,
+    PersonalData,
+};
 pub use rules::{
     AuditSettings, AuditSettingsFault, EnrolmentRules, InGrace, OfflineRules, OnAuditFailure, SignInSurface,
 };
@@ -89,6 +94,9 @@ pub struct OrgSettings {
     /// What is recorded of payloads.
     #[serde(default)]
     pub audit: AuditSettings,
+    /// What is looked for in what assistants send and connectors answer.
+    #[serde(default, skip_serializing_if = "PayloadSettings::is_empty")]
+    pub payload: PayloadSettings,
     /// Where Deskgate's own Client ID Metadata Document is published: its client id at connectors that take one
     /// (draft-ietf-oauth-client-id-metadata-document). Connectors' authorization servers must be able to reach it.
     #[serde(default, skip_serializing_if = "Option::is_none")]

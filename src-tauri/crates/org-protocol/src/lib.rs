@@ -43,8 +43,9 @@ pub use client::{ClientMetadataUrl, LoopbackRedirect, TokenHeader};
 pub use content::{
     ArgumentPath, AssistantSpec, AuditSettings, AuditSettingsFault, CONTENT_FORMAT, CREDENTIAL_PLACEHOLDER,
     ChangesAcceptedBy, ClientAuthentication, ConnectorFacts, ConnectorSpec, Content, ContentFault,
-    CredentialFault, CredentialSpec, EnrolmentRules, Extractor, FactName, FactSpec, IdentityProvider,
-    InGrace, OfflineRules, OnAuditFailure, OrgSettings, PinnedDefinitions, PinnedTools, ServerSpec,
+    CredentialFault, CredentialSpec, Detect, EnrolmentRules, Extractor, FactName, FactSpec, IdentityProvider,
+    InGrace, OfflineRules, OnAuditFailure, OrgSettings, PayloadAction, PayloadDirection, PayloadName,
+    PayloadPattern, PayloadRule, PayloadSettings, PersonalData, PinnedDefinitions, PinnedTools, ServerSpec,
     SignInSurface, SqlDialect, ToolList, Transport, USER_ASSERTION_HEADER, UserIdentity,
 };
 pub use dsse::{DsseFault, Envelope, EnvelopeSignature, MOST_SIGNATURES};
@@ -77,9 +78,9 @@ pub use record::{
     Argument, ArgumentKind, ArgumentSummary, AuditEvent, AuditRecord, CallContext, ChainFault, ChainLink,
     ChainReport, ChainWalk, DenialRecord, Effect, EffectMethod, EffectTarget, EpochReason, EpochRecord,
     Erasure, EventRecord, Fact, Finding, FindingKind, GENESIS, GapRecord, Head, HeartbeatRecord,
-    IntentRecord, Known, LONGEST_LINE, LineFault, Outcome, OutcomeRecord, OutcomeStatus, PolicyReference,
-    PreparedBody, RECORD_FORMAT, RecordBody, RecordedUri, argument_mac, bare_uri, is_erased, seal,
-    sealed_digest, to_one_line, verify_chain,
+    IntentRecord, Known, LONGEST_LINE, LineFault, Outcome, OutcomeRecord, OutcomeStatus, PayloadFinding,
+    PolicyReference, PreparedBody, RECORD_FORMAT, RecordBody, RecordedUri, argument_mac, bare_uri, is_erased,
+    seal, sealed_digest, to_one_line, verify_chain,
 };
 pub use refusal::Refusal;
 pub use root::{ROOT_FORMAT, ROOT_LIMIT, ROOT_TYPE, Role, Roles, Root, RootFault, RootFingerprint};

@@ -10,6 +10,7 @@ mod effect;
 mod erasure;
 mod event_facts;
 mod line;
+mod payload;
 mod personal;
 #[cfg(feature = "schema")]
 mod schema;
@@ -31,6 +32,7 @@ pub use effect::{Effect, EffectMethod, EffectTarget, RecordedUri, bare_uri};
 pub use erasure::Erasure;
 pub use event_facts::Fact;
 pub use line::{seal, sealed_digest, to_one_line};
+pub use payload::PayloadFinding;
 pub use personal::is_erased;
 use personal::{Digests, PersonalField};
 #[cfg(feature = "schema")]

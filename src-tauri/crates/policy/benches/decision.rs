@@ -51,6 +51,7 @@ impl Desk {
             tools: &self.tools,
             claims: &BTreeMap::new(),
             policies: &self.policies,
+            payload: &org_protocol::PayloadSettings::default(),
         });
         compiled.map_err(|faults| format!("{faults:?}").into())
     }

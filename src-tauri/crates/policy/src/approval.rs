@@ -3,23 +3,25 @@
 
 use model::{ApprovalScope, ConnectorId, Digest, ServerId, Subject, ToolName};
 use org_protocol::{Approved, statement_target};
+use payload::Passed;
 
 use crate::decide::{Refusal, Route, citations, failed, granted};
 use crate::facts::{Circumstance, Question, Target};
 use crate::given::Given;
 use crate::halt::Reach;
 use crate::outcome::{Aim, Denial, DenialKind, Permit, Refused, Stage};
+use crate::payloads::{and_payloads, cited_payloads};
 use crate::rule::RuleId;
 use crate::set::{Answer, Ask, Case, Policy, State};
 
 /// What a person is to be asked before a call that is permitted otherwise.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ApprovalNeeded {
-    rules: Vec<RuleId>,
-    reasons: Vec<String>,
-    most: ApprovalScope,
-    terms: Digest,
-    reach: Reach,
+    pub(crate) rules: Vec<RuleId>,
+    pub(crate) reasons: Vec<String>,
+    pub(crate) most: ApprovalScope,
+    pub(crate) terms: Digest,
+    pub(crate) reach: Reach,
 }
 
 impl ApprovalNeeded {
@@ -65,14 +67,19 @@ pub(crate) fn unless_asked(
     route: &Route<'_>,
     permit: Permit,
     asked: &[usize],
-    question: &Question<'_>,
+    (question, passed): (&Question<'_>, &Passed),
     approved: Option<&Approved>,
 ) -> Result<Permit, Denial> {
-    let Some(needed) = needed(route, asked, &permit) else { return Ok(permit) };
+    let by_policies = needed(route, asked, &permit);
+    let Some(needed) = and_payloads(by_policies, passed, &permit) else { return Ok(permit) };
     match approved.filter(|approved| covers(approved, question, &needed)) {
         Some(approved) => Ok(Permit { approval: Some(approved.clone()), ..permit }),
         None => {
-            let outside = format!("A person has to approve this call{}", citations(route.force, asked));
+            let outside = format!(
+                "A person has to approve this call{}{}",
+                citations(route.force, asked),
+                cited_payloads(passed)
+            );
             Err(Denial(Box::new(Refused {
                 stage: Some(Stage::of(&question.target)),
                 rules: needed.rules.clone(),

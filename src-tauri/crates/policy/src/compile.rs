@@ -10,13 +10,14 @@ use cedar_policy::{
 };
 use miette::Diagnostic;
 use model::{ConnectorId, ServerId, ToolName};
-use org_protocol::{ClaimTypes, ConnectorSpec, CredentialSpec, PinnedTools, ServerSpec};
+use org_protocol::{ClaimTypes, ConnectorSpec, CredentialSpec, PayloadSettings, PinnedTools, ServerSpec};
 
 use crate::conjunct::known_first;
 use crate::declared::declared;
 use crate::facts::Kinds;
 use crate::fault::{FaultKind, PolicyFault};
 use crate::lint::{Known, Reads, slips};
+use crate::payloads::screen;
 use crate::rule::{Manner, PolicyVersion, Rule};
 use crate::schema::{ActType, CALL_TOOL, SchemaFault, Vocabulary, action, action_name, entity};
 use crate::scope::{EXPOSE_CONNECTOR, GET_PROMPT, READ_RESOURCE, SEE_SERVER, Topic, USE_SHARED_CREDENTIAL};
@@ -41,6 +42,8 @@ pub struct PolicyInput<'a> {
     pub claims: &'a ClaimTypes,
     /// The Cedar policies, by the path of their file.
     pub policies: &'a BTreeMap<String, String>,
+    /// What is looked for in payloads.
+    pub payload: &'a PayloadSettings,
 }
 
 impl Policy {
@@ -54,11 +57,13 @@ impl Policy {
         let vocabulary = Vocabulary::of(input.tools, input.claims, facts).map_err(of_schema)?;
         let rules = read(input.policies)?;
         check(&rules, &vocabulary, &input)?;
+        let screen = screen(&input)?;
         let force = Assembly::new(rules, vocabulary, input.claims)?.finish(&input)?;
         Ok(Self {
             version: Arc::new(input.version),
             state: State::InForce(Arc::new(force)),
             halts: Arc::default(),
+            screen: Arc::new(screen),
         })
     }
 }

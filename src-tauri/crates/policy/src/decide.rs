@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use model::CredentialId;
 use org_protocol::Approved;
+use payload::Passed;
 
 use crate::approval::{asking, unless_asked};
 use crate::convert::ArgumentFault;
@@ -12,6 +13,7 @@ use crate::facts::{FactFault, Question, Target};
 use crate::given::Given;
 use crate::listing::Outlook;
 use crate::outcome::{Aim, CredentialChoice, Denial, DenialKind, Permit, Refused, Stage};
+use crate::payloads::unless_blocked;
 use crate::set::{
     ActView, Answer, Ask, Case, ConnectorView, CredentialView, InForce, Policy, ServerView, State,
 };
@@ -22,7 +24,7 @@ impl Policy {
     /// # Errors
     /// The [`Denial`].
     pub fn decide(&self, question: &Question<'_>) -> Result<Permit, Denial> {
-        self.decide_with(question, None)
+        self.decide_with(question, &Passed::Freely, None)
     }
 
     /// Decides one call that a person has approved. Where nobody had to be asked, the approval changes nothing.
@@ -30,10 +32,28 @@ impl Policy {
     /// # Errors
     /// The [`Denial`]; [`DenialKind::ApprovalNeeded`] where the approval is for another call, or for less than what is asked for.
     pub fn decide_approved(&self, question: &Question<'_>, approved: &Approved) -> Result<Permit, Denial> {
-        self.decide_with(question, Some(approved))
+        self.decide_with(question, &Passed::Freely, Some(approved))
     }
 
-    fn decide_with(&self, question: &Question<'_>, approved: Option<&Approved>) -> Result<Permit, Denial> {
+    /// Decides one call through whose arguments the payload rules were looked: about the arguments as they are sent on.
+    ///
+    /// # Errors
+    /// The [`Denial`]; [`DenialKind::Payload`] where a rule blocks it.
+    pub fn decide_screened(
+        &self,
+        question: &Question<'_>,
+        passed: &Passed,
+        approved: Option<&Approved>,
+    ) -> Result<Permit, Denial> {
+        self.decide_with(question, passed, approved)
+    }
+
+    fn decide_with(
+        &self,
+        question: &Question<'_>,
+        passed: &Passed,
+        approved: Option<&Approved>,
+    ) -> Result<Permit, Denial> {
         let force = match &self.state {
             State::InForce(force) => force,
             State::DenyAll(why) => {
@@ -62,7 +82,8 @@ impl Policy {
                 };
                 // Nobody is asked about what is stopped.
                 let permit = self.unless_stopped(permit, question)?;
-                unless_asked(&route, permit, &granted.asked, question, approved)
+                let permit = unless_blocked(permit, passed)?;
+                unless_asked(&route, permit, &granted.asked, (question, passed), approved)
             }
             Err(refusal) => {
                 let outlook = route.outlook(question);
@@ -261,9 +282,11 @@ fn outside(force: &InForce, refusal: &Refusal, outlook: &Outlook, target: &Targe
         Target::Prompt { .. } => "this prompt",
     };
     match refusal.kind {
-        DenialKind::NotListed | DenialKind::DenyAll | DenialKind::Halted | DenialKind::ApprovalNeeded => {
-            String::new()
-        }
+        DenialKind::NotListed
+        | DenialKind::DenyAll
+        | DenialKind::Halted
+        | DenialKind::ApprovalNeeded
+        | DenialKind::Payload => String::new(),
         DenialKind::Arguments => refusal
             .argument
             .as_ref()

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 
 use cedar_policy::pst::Clause;
 use cedar_policy::{Context, Decision, Policy as CedarPolicy, PolicySet};
-use model::{ApprovalScope, ConnectorId, ServerId};
+use model::{ApprovalScope, ConnectorId, ServerId, ToolName};
+use payload::RuleLine;
 use serde::Serialize;
 
 use crate::conjunct::{conjuncts, probe, scope_probe};
@@ -48,6 +49,9 @@ pub struct Explanation {
     /// The most that the person may allow then.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub most: Option<ApprovalScope>,
+    /// The payload rules that what is sent and answered has to pass.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub payload: Vec<RuleLine>,
     /// What is to be said beside the steps.
     pub note: Option<String>,
     /// The questions in the order in which they were put; the last one decided.
@@ -123,6 +127,7 @@ impl Policy {
             observed: Vec::new(),
             asking: Vec::new(),
             most: None,
+            payload: self.payload_rules(question.connector, tool_of(&question.target)),
             note: None,
             steps: Vec::new(),
             version: self.version().clone(),
@@ -154,7 +159,8 @@ impl Policy {
                     DenialKind::NoPermit
                     | DenialKind::Forbidden
                     | DenialKind::Error
-                    | DenialKind::ApprovalNeeded => None,
+                    | DenialKind::ApprovalNeeded
+                    | DenialKind::Payload => None,
                 };
             }
         }
@@ -347,6 +353,13 @@ impl Ground<'_> {
     }
 }
 
+fn tool_of<'a>(target: &Target<'a>) -> Option<&'a ToolName> {
+    match target {
+        Target::Tool { name, .. } => Some(name),
+        Target::Resource { .. } | Target::Prompt { .. } => None,
+    }
+}
+
 impl std::fmt::Display for Explanation {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { user, server, connector, aim, .. } = self;
@@ -375,6 +388,9 @@ impl std::fmt::Display for Explanation {
                 writeln!(f, "The call would be made with {user}'s own account \"{account}\".")?;
             }
             Some(CredentialChoice::None) | None => {}
+        }
+        for rule in &self.payload {
+            writeln!(f, "{rule}")?;
         }
         let told = [DenialKind::DenyAll, DenialKind::ApprovalNeeded];
         if self.denial.is_some_and(|denial| !told.contains(&denial)) {

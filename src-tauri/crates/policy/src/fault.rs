@@ -1,6 +1,7 @@
 //! What is wrong with a policy set. One fault refuses the whole set: a policy that is half understood is not obeyed.
 
 use model::{Advice, ForPerson};
+use payload::{PayloadFault, PayloadPlace};
 use serde::Serialize;
 
 use crate::declared::DeclarationFault;
@@ -98,6 +99,14 @@ pub enum FaultKind {
         fact: String,
         /// Why.
         fault: Box<DeclarationFault>,
+    },
+    /// A payload rule or pattern that cannot be looked for.
+    #[error("{fault}")]
+    Payload {
+        /// Where it stands.
+        place: PayloadPlace,
+        /// Why.
+        fault: Box<PayloadFault>,
     },
     /// The schema of the tools could not be built.
     #[error("{0}")]

@@ -97,6 +97,10 @@
 //! forbid (principal, action == Action::"mail/send", resource);
 //! ```
 //!
+//! Payload rules (`org.payload`) look through what is sent and answered: [`Policy::sieve`] has those that a payload has to pass, and
+//! [`Policy::decide_screened`] decides with what they found. They make nothing permitted; what they block or ask about is refused like
+//! by a `forbid`.
+//!
 //! What administrators stop beside the policies ([`Policy::halted_by`]) is refused although a policy permits it, and not shown.
 //!
 //! # Example
@@ -165,6 +169,7 @@
 //!     tools: &tools,
 //!     claims: &BTreeMap::new(),
 //!     policies: &BTreeMap::from([("policies/analyst.cedar".to_owned(), POLICIES.to_owned())]),
+//!     payload: &org_protocol::PayloadSettings::default(),
 //! })
 //! .expect("every name is spelt right");
 //!
@@ -208,6 +213,7 @@ mod listing;
 mod naming;
 mod observed;
 mod outcome;
+mod payloads;
 mod rule;
 mod schema;
 mod scope;
@@ -228,7 +234,8 @@ pub use halt::Reach;
 pub use hearsay::{Hearsay, hearsay};
 pub use listing::Viewer;
 pub use org_protocol::{Approved, HALTED};
-pub use outcome::{Aim, CredentialChoice, Denial, DenialKind, Permit, Stage};
+pub use outcome::{Aim, CredentialChoice, Denial, DenialKind, PAYLOAD_BLOCKED, Permit, Stage};
+pub use payload::{Asking, Finding, Passed, PayloadFault, PayloadPlace, RuleLine, Screened, Sieve, recorded};
 pub use rule::{PolicyVersion, RuleId, RuleIdFault};
 pub use schema::{SchemaFault, Vocabulary};
 pub use set::Policy;

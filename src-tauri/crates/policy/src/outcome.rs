@@ -80,6 +80,8 @@ impl std::fmt::Debug for Aim {
     }
 }
 
+/// The stable code of what a payload rule blocks.
+pub const PAYLOAD_BLOCKED: &str = "payload-blocked";
 /// How much of a name that came from outside is printed, in characters.
 const SHOWN: usize = 128;
 
@@ -249,6 +251,8 @@ pub enum DenialKind {
     Halted,
     /// It would be permitted, but a policy asks for a person who approves it.
     ApprovalNeeded,
+    /// It would be permitted, but a payload rule blocks what is in it.
+    Payload,
 }
 
 impl DenialKind {
@@ -264,6 +268,7 @@ impl DenialKind {
             Self::UnknownFact => "unknown-fact",
             Self::Halted => "halted",
             Self::ApprovalNeeded => "approval-needed",
+            Self::Payload => "payload",
         }
     }
 }
@@ -393,6 +398,9 @@ impl ForPerson for Denial {
                 outside,
                 "Make the call where a person can be asked.",
             ),
+            DenialKind::Payload => {
+                Advice::new(PAYLOAD_BLOCKED, happened, outside, "Make the call without what was found.")
+            }
             DenialKind::Arguments => {
                 Advice::new("arguments-refused", happened, outside, "Let the assistant correct the call.")
             }

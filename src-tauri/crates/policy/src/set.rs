@@ -6,6 +6,7 @@ use std::sync::Arc;
 use cedar_policy::{Authorizer, Context, Decision, EntityUid, PolicyId, PolicySet, Request};
 use model::{AccountName, Advice, ConnectorId, CredentialId, Digest, ServerId, Subject, ToolName};
 use org_protocol::Halts;
+use payload::Screen;
 
 use crate::convert::ArgumentFault;
 use crate::facts::{Circumstance, FactFault, Kinds, Target, context};
@@ -23,6 +24,8 @@ pub struct Policy {
     pub(crate) state: State,
     /// What is stopped, whatever the policies permit.
     pub(crate) halts: Arc<Halts>,
+    /// What is looked for in payloads.
+    pub(crate) screen: Arc<Screen>,
 }
 
 #[derive(Debug, Clone)]
@@ -37,7 +40,12 @@ impl Policy {
     /// what the employee is told.
     pub fn deny_all(why: Advice) -> Self {
         let version = PolicyVersion { label: "none".to_owned(), digest: Digest::of(b"") };
-        Self { version: Arc::new(version), state: State::DenyAll(why), halts: Arc::default() }
+        Self {
+            version: Arc::new(version),
+            state: State::DenyAll(why),
+            halts: Arc::default(),
+            screen: Arc::default(),
+        }
     }
 
     /// The same policies, of which this much is stopped: instead of what was stopped before. It can only take away.

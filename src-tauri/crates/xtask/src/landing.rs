@@ -38,7 +38,7 @@ impl Area {
                 "sign_in|sign_in_windows|renewal|threats_to_secrets",
             ),
             Self::Org => (&["org", "org-protocol", "control"], "org"),
-            Self::Policy => (&["policy"], "policy"),
+            Self::Policy => (&["payload", "policy"], "policy"),
             Self::Audit => (&["audit"], "audit"),
             Self::Desktop => (&["controller", "deskgate-desktop"], "desktop"),
         }

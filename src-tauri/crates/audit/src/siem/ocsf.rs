@@ -4,7 +4,7 @@
 use model::Subject;
 use org_protocol::{
     AuditRecord, CallContext, DenialRecord, Effect, EffectTarget, EpochReason, IntentRecord, OutcomeRecord,
-    OutcomeStatus, PolicyReference, RecordBody,
+    OutcomeStatus, PayloadFinding, PolicyReference, RecordBody,
 };
 use serde_json::{Value, json};
 
@@ -109,8 +109,17 @@ fn of_intent(intent: &IntentRecord) -> Value {
     if let Some(approval) = &intent.approval {
         put(&mut unmapped, "approval", json!(approval));
     }
+    put_found(&mut unmapped, &intent.payload);
     put(&mut event, "unmapped", unmapped);
     event
+}
+
+/// What payload rules found: which rule, what kind, how often and where. OCSF's findings and observables are of what was found, which no
+/// record has.
+fn put_found(unmapped: &mut Value, findings: &[PayloadFinding]) {
+    if !findings.is_empty() {
+        put(unmapped, "payload", json!(findings));
+    }
 }
 
 fn of_outcome(outcome: &OutcomeRecord) -> Value {
@@ -147,6 +156,7 @@ fn of_outcome(outcome: &OutcomeRecord) -> Value {
     if let Some(bytes) = outcome.response_bytes {
         put(&mut unmapped, "response_bytes", json!(bytes));
     }
+    put_found(&mut unmapped, &outcome.payload);
     put(&mut event, "unmapped", unmapped);
     event
 }
@@ -167,6 +177,9 @@ fn of_denial(denial: &DenialRecord) -> Value {
     status(&mut event, FAILURE, Some(&denial.kind));
     put(&mut event, "status_detail", json!(denial.reason));
     decision(&mut event, false, &denial.policy, &denial.rules);
+    if !denial.payload.is_empty() {
+        put(&mut event, "unmapped", json!({ "payload": denial.payload }));
+    }
     event
 }
 

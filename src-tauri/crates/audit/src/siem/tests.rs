@@ -38,6 +38,7 @@ fn intent() -> IntentRecord {
         approval: None,
         credential: "shared:warehouse-analyst".to_owned(),
         arguments: ArgumentSummary::of(r#"{"sql":"select 1"}"#, &[1; 32], false),
+        payload: Vec::new(),
     }
 }
 
@@ -57,6 +58,7 @@ fn denial() -> DenialRecord {
         kind: "forbidden".to_owned(),
         reason: "Tables are not dropped.".to_owned(),
         arguments: None,
+        payload: Vec::new(),
     }
 }
 

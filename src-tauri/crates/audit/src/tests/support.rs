@@ -89,6 +89,7 @@ pub(super) fn intent() -> IntentRecord {
         approval: None,
         credential: "shared:warehouse".to_owned(),
         arguments: ArgumentSummary::of(r#"{"sql":"select 1"}"#, &KEY, false),
+        payload: Vec::new(),
     }
 }
 
@@ -112,6 +113,7 @@ pub(super) fn denial() -> DenialRecord {
         kind: "not-listed".to_owned(),
         reason: "nothing permits it".to_owned(),
         arguments: None,
+        payload: Vec::new(),
     }
 }
 

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use model::Digest;
 use org_protocol::Content;
-use policy::{FaultKind, Policy, PolicyFault, PolicyInput, PolicyVersion};
+use policy::{FaultKind, PayloadFault, PayloadPlace, Policy, PolicyFault, PolicyInput, PolicyVersion};
 
 use super::folder::{AuthorFault, AuthorFaultKind};
 use super::later::line_of_key;
@@ -20,12 +20,29 @@ pub(super) fn author_fault(folder: &Path, fault: PolicyFault) -> AuthorFault {
     let line = if let FaultKind::Fact { tool, fact, .. } = &fault.kind {
         let text = std::fs::read_to_string(folder.join(&fault.file)).unwrap_or_default();
         line_of_key(&text, &["facts".to_owned(), tool.clone(), fact.clone()])
+    } else if let FaultKind::Payload { place, .. } = &fault.kind {
+        line_of_place(folder, place)
     } else {
         usize::try_from(fault.line).ok()
     };
     let kind =
         AuthorFaultKind::Policy { id: fault.policy.unwrap_or_default(), reason: fault.kind.to_string() };
     AuthorFault { file: PathBuf::from(fault.file), line, kind }
+}
+
+/// A fault of the payload rules where the folder's author finds it.
+pub(super) fn payload_fault(folder: &Path, (place, fault): (PayloadPlace, PayloadFault)) -> AuthorFault {
+    let kind = AuthorFaultKind::Policy { id: String::new(), reason: fault.to_string() };
+    AuthorFault { file: PathBuf::from("org.toml"), line: line_of_place(folder, &place), kind }
+}
+
+fn line_of_place(folder: &Path, place: &PayloadPlace) -> Option<usize> {
+    let text = std::fs::read_to_string(folder.join("org.toml")).unwrap_or_default();
+    let keys = match place {
+        PayloadPlace::Rule(at) => ["payload".to_owned(), "rule".to_owned(), at.to_string()],
+        PayloadPlace::Pattern(name) => ["payload".to_owned(), "patterns".to_owned(), name.clone()],
+    };
+    line_of_key(&text, &keys)
 }
 
 /// What a content's policies are compiled from.
@@ -37,6 +54,7 @@ pub(crate) fn policy_input(content: &Content, version: PolicyVersion) -> PolicyI
         tools: &content.tools,
         claims: &content.org.identity_provider.claims,
         policies: &content.policies,
+        payload: &content.org.payload,
     }
 }
 

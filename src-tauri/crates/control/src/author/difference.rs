@@ -11,6 +11,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::beside::named;
+use super::payload::{by_id, is_weaker};
 use super::pin::tool_name;
 
 /// One thing that differs.
@@ -26,6 +27,9 @@ pub struct Difference {
     /// the places of its definition.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub settings: Vec<Setting>,
+    /// Whether less is looked for, in less, or less becomes of it; of payload rules alone.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub weaker: bool,
 }
 
 /// Kinds of things, in the order in which they are told.
@@ -34,6 +38,8 @@ pub struct Difference {
 pub enum Thing {
     /// The organisation's settings.
     Organisation,
+    /// A payload rule.
+    PayloadRule,
     /// A connector.
     Connector,
     /// A virtual server.
@@ -74,17 +80,35 @@ pub struct Setting {
 /// What differs, in a fixed order: by kind, then by name.
 pub fn differences(before: &Content, after: &Content) -> Vec<Difference> {
     let mut found = Vec::new();
-    let settings = settings(&before.org, &after.org);
+    let mut settings = settings(&before.org, &after.org);
+    // Rules are told one by one.
+    settings.retain(|setting| setting.key != "payload.rule");
     if !settings.is_empty() {
         let name = after.org.id.clone();
-        found.push(Difference { what: Thing::Organisation, name, change: Change::Changed, settings });
+        found.push(Difference {
+            what: Thing::Organisation,
+            name,
+            change: Change::Changed,
+            settings,
+            weaker: false,
+        });
     }
+    found.extend(payload_rules(before, after));
     found.extend(specs(Thing::Connector, &before.connectors, &after.connectors));
     found.extend(specs(Thing::Server, &before.servers, &after.servers));
     found.extend(accounts(before, after));
     found.extend(compared(Thing::Policy, &before.policies, &after.policies));
     found.extend(defined(Thing::Tool, &tools(&before.tools), &tools(&after.tools)));
     found.extend(defined(Thing::Definition, &beside(&before.definitions), &beside(&after.definitions)));
+    found
+}
+
+fn payload_rules(before: &Content, after: &Content) -> Vec<Difference> {
+    let (before, after) = (by_id(before), by_id(after));
+    let mut found = specs(Thing::PayloadRule, &before, &after);
+    for one in &mut found {
+        one.weaker = before.get(&one.name).is_some_and(|rule| is_weaker(rule, after.get(&one.name)));
+    }
     found
 }
 
@@ -115,7 +139,7 @@ fn compared<T: PartialEq>(
             (Some(before), Some(after)) if before != after => Change::Changed,
             (Some(_), Some(_)) => return None,
         };
-        Some(Difference { what, name: name.clone(), change, settings: Vec::new() })
+        Some(Difference { what, name: name.clone(), change, settings: Vec::new(), weaker: false })
     });
     changes.collect()
 }
@@ -222,7 +246,7 @@ fn definition(before: Option<&Vec<&str>>, after: Option<&Vec<&str>>) -> Vec<Sett
     let (Some(before), Some(after)) = (one(before), one(after)) else { return Vec::new() };
     mcp::differences(&before, &after)
         .into_iter()
-        .map(|mcp::Difference { at, before, after }| Setting {
+        .map(|mcp::Difference { at, before, after, cut: _ }| Setting {
             key: at,
             before: before.map(Value::String),
             after: after.map(Value::String),
@@ -232,9 +256,10 @@ fn definition(before: Option<&Vec<&str>>, after: Option<&Vec<&str>>) -> Vec<Sett
 
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { what, name, change, settings } = self;
+        let Self { what, name, change, settings, weaker } = self;
         let what = match what {
             Thing::Organisation => "organisation",
+            Thing::PayloadRule => "payload rule",
             Thing::Connector => "connector",
             Thing::Server => "virtual server",
             Thing::Account => "account",
@@ -251,6 +276,13 @@ impl fmt::Display for Difference {
             (_, Change::Changed) => "is changed",
         };
         write!(f, "{what} {name} {change}")?;
+        match (weaker, self.change) {
+            (false, _) => {}
+            (true, Change::Removed) => f.write_str("; less is looked for")?,
+            (true, Change::Added | Change::Changed) => {
+                f.write_str("; less is looked for, or less becomes of it")?;
+            }
+        }
         settings.iter().try_for_each(|setting| write!(f, "\n    {setting}"))
     }
 }

@@ -14,11 +14,12 @@ use policy::Policy;
 use serde::de::DeserializeOwned;
 
 use super::cases::{CaseFault, CaseFile, is_case_file};
-use super::compile::{author_fault, compile};
+use super::compile::{author_fault, compile, payload_fault};
 use super::flagged::{FlaggedTool, flagged_tools};
 use super::floating::{FloatingFault, floating};
 use super::hearsay::{DeviceClaim, device_claims};
 use super::later::{Warning, warnings};
+use super::payload::unknown_tools;
 use crate::saml::{CertificateFault, check_certificate};
 
 /// One mistake in the authored folder.
@@ -229,6 +230,7 @@ fn check_at(folder: &Path, now: Timestamp) -> Result<(Content, Policy), Vec<Auth
     let content = content.checked().map_err(|fault| {
         vec![AuthorFault { file: content_file(&fault), line: None, kind: AuthorFaultKind::Content(fault) }]
     })?;
+    faults.extend(unknown_tools(&content).into_iter().map(|fault| payload_fault(folder, fault)));
     let compiled = compile(&content).map_err(|policy_faults| {
         faults.extend(policy_faults.into_iter().map(|fault| author_fault(folder, fault)));
     });

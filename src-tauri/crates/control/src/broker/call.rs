@@ -22,6 +22,7 @@ use upstream::{Answer, Authority, Bearer, Ear, HttpClient, UpstreamFault};
 
 use super::approval::ApprovalRefusal;
 use super::fault::BrokerFault;
+use super::payload::{Heard, look};
 use super::pool::{Draining, Full, Key, Pool};
 use super::redact::Redactor;
 use super::told::Told;
@@ -152,15 +153,27 @@ impl Broker {
         let spec = brokered(content, asked.connector).ok_or_else(not_brokered)?;
         let tool: ToolName = params.name().parse().map_err(|_| not_brokered())?;
         let circumstance = asked.circumstance(now);
+        let looked = look(asked, &tool, params).await;
+        // Policy is asked of what the device sent, and again of what is sent on.
+        if looked.params.is_some()
+            && let Err(denial) =
+                asked.policy.decide(&asked.question(&tool, params.arguments(), &circumstance))
+            && denial.approval().is_none()
+        {
+            plane.journal.denial(asked.denial(plane, params, &denial)).await?;
+            return Err(BrokerFault::Denied(denial));
+        }
+        let params = looked.params.as_ref().unwrap_or(params);
         let question = asked.question(&tool, params.arguments(), &circumstance);
         let decided = match asked.approved(now) {
-            Ok(approved) => traced::decided(asked.policy, &question, approved.as_ref()),
+            Ok(approved) => traced::decided(asked.policy, &question, &looked.passed, approved.as_ref()),
             Err(fault) => return Err(asked.not_approved(plane, params, fault).await?),
         };
         let permit = match decided {
             Ok(permit) => permit,
             Err(denial) => {
-                plane.journal.denial(asked.denial(plane, params, &denial)).await?;
+                let record = DenialRecord { payload: looked.found, ..asked.denial(plane, params, &denial) };
+                plane.journal.denial(record).await?;
                 return Err(BrokerFault::Denied(denial));
             }
         };
@@ -172,15 +185,17 @@ impl Broker {
         let CredentialChoice::Shared(credential) = permit.credential().clone() else {
             return Err(not_brokered());
         };
-        let intent = plane.journal.intent(asked.intent(plane, &tool, params, &permit, &credential));
+        let intent = asked.intent(plane, &tool, params, &permit, &credential);
+        let intent = plane.journal.intent(IntentRecord { payload: looked.found, ..intent });
         let intent = traced::part("record the intent").around(intent).await?;
 
         let begun = self.clock.boot_time();
+        let heard = Heard::of(asked.policy, asked, &tool);
         let answer = match Authority::new(&permit, &intent) {
             Ok(authority) => {
                 // A call under way does not outlast what stops it.
                 tokio::select! {
-                    answer = self.effect(plane, asked, spec, &credential, authority, params, told) => answer,
+                    answer = self.effect(plane, asked, spec, &credential, authority, params, (told, &heard)) => answer,
                     words = stopped(plane, asked, &permit, &circumstance) => Err(BrokerFault::Stopped(words)),
                     () = signed_out(plane, asked) => Err(BrokerFault::SignedOut),
                 }
@@ -190,7 +205,9 @@ impl Broker {
             }
         };
         let took = self.clock.boot_time().saturating_sub(begun);
-        if let Err(fault) = plane.journal.outcome(intent, outcome(&answer, took)) {
+        let answer = heard.answer(&spec.title, answer).await;
+        let outcome = Outcome { payload: heard.found(), ..outcome(&answer, took) };
+        if let Err(fault) = plane.journal.outcome(intent, outcome) {
             tracing::error!(%fault, call = %asked.context.call, "the outcome of a call could not be recorded");
         }
         answer
@@ -205,7 +222,7 @@ impl Broker {
         credential: &CredentialId,
         authority: Authority<'_>,
         params: &CallParams<'_>,
-        told: Option<&Told>,
+        (told, heard): (Option<&Told>, &Heard),
     ) -> Result<Answer, BrokerFault> {
         let unusable = |reason| BrokerFault::Credential { id: credential.clone(), reason };
         let sealed = plane.store.credential(credential).await?.ok_or_else(|| unusable(None))?;
@@ -226,7 +243,7 @@ impl Broker {
             Some(told) => {
                 let (ear, mut hearing) = upstream::ear(told.wants(asked));
                 let call = self.exchange(&key, spec, means, authority, params, Some(&ear));
-                told.carry(call, &mut hearing, &redactor).await?
+                told.carry(call, &mut hearing, (&redactor, heard)).await?
             }
         };
         match outcome {
@@ -319,6 +336,7 @@ impl<'a> Asked<'a> {
             approval: permit.approval().map(ApprovalRecord::from),
             credential: format!("shared:{credential}"),
             arguments: plane.journal.summary(params.arguments(), self.captures()),
+            payload: Vec::new(),
         }
     }
 
@@ -357,6 +375,7 @@ impl<'a> Asked<'a> {
             kind: kind.to_owned(),
             reason: why.to_string(),
             arguments: Some(plane.journal.summary(params.arguments(), self.captures())),
+            payload: Vec::new(),
         }
     }
 

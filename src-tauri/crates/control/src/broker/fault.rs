@@ -3,7 +3,7 @@
 use ::audit::JournalFault;
 use model::{Advice, ConnectorId, CredentialId, ForPerson};
 use org_protocol::HALTED;
-use policy::Denial;
+use policy::{Denial, PAYLOAD_BLOCKED};
 use upstream::UpstreamFault;
 
 use super::approval::ApprovalRefusal;
@@ -25,6 +25,14 @@ pub(crate) enum BrokerFault {
     /// An administrator stopped it while it was under way; in words.
     #[error("{0}")]
     Stopped(String),
+    /// The answer does not pass the payload rules.
+    #[error("a payload rule blocks the answer")]
+    Withheld {
+        /// The connector's title.
+        title: String,
+        /// Which rules and why.
+        words: String,
+    },
     /// The session was ended while it was under way.
     #[error("the session was ended")]
     SignedOut,
@@ -81,7 +89,7 @@ impl BrokerFault {
             | Self::Busy
             | Self::Credential { .. }
             | Self::Store(_) => true,
-            Self::Stopped(_) | Self::SignedOut => false,
+            Self::Stopped(_) | Self::SignedOut | Self::Withheld { .. } => false,
             Self::Upstream { before_effect, .. } => *before_effect,
         }
     }
@@ -109,6 +117,12 @@ impl ForPerson for BrokerFault {
                 "The call was broken off.",
                 "The sign-in with which it was made was ended, or this device was.",
                 "Look whether it was done before it is made again.",
+            ),
+            Self::Withheld { title, words } => Advice::new(
+                PAYLOAD_BLOCKED,
+                format!("{title} answered, and its answer is withheld."),
+                format!("A payload rule blocks it: {words} The call was made."),
+                "Do not make it again for the same answer.",
             ),
             Self::PolicyExpired => Advice::new(
                 "policy-expired",

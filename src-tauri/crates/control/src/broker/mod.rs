@@ -4,6 +4,7 @@
 mod approval;
 mod call;
 mod fault;
+mod payload;
 mod pool;
 mod redact;
 mod told;

@@ -7,6 +7,7 @@ use tokio::sync::mpsc;
 use upstream::{Event, Hearing, LogWish, Wants};
 
 use super::call::Asked;
+use super::payload::Heard;
 use super::redact::Redactor;
 
 /// How many messages may wait for a device that reads slowly; more are dropped.
@@ -47,16 +48,16 @@ impl Told {
         &self,
         work: impl Future<Output = T>,
         hearing: &mut Hearing,
-        redactor: &Redactor,
+        (redactor, heard): (&Redactor, &Heard),
     ) -> T {
         tokio::pin!(work);
         loop {
             tokio::select! {
                 biased;
-                event = hearing.next() => self.pass_on(event, redactor),
+                event = hearing.next() => self.pass_on(event, redactor, heard),
                 done = &mut work => {
                     while let Some(event) = hearing.take() {
-                        self.pass_on(event, redactor);
+                        self.pass_on(event, redactor, heard);
                     }
                     return done;
                 }
@@ -64,13 +65,17 @@ impl Told {
         }
     }
 
-    fn pass_on(&self, event: Event, redactor: &Redactor) {
+    fn pass_on(&self, event: Event, redactor: &Redactor, heard: &Heard) {
+        let clean = |params| heard.notice(redactor.json(params));
         let message = match (event, &self.progress) {
-            (Event::Progress(params), Some(token)) => assistant::progress(token, &redactor.json(params)),
-            (Event::Log(params), _) => assistant::log_message(&redactor.json(params)),
+            (Event::Progress(params), Some(token)) => {
+                clean(params).map(|params| assistant::progress(token, &params))
+            }
+            (Event::Log(params), _) => clean(params).map(|params| assistant::log_message(&params)),
             // A question is refused by being dropped.
             (Event::Progress(_), None) | (Event::Waiting(_) | Event::Asked(_), _) => return,
         };
+        let Some(message) = message else { return };
         if self.messages.try_send(message).is_err() {
             tracing::debug!("a device does not read what it is told");
         }

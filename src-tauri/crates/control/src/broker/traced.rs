@@ -5,7 +5,7 @@ use mcp::CallParams;
 use model::{CredentialId, ForPerson as _};
 use opentelemetry::trace::SpanKind;
 use org_protocol::ConnectorSpec;
-use policy::{Approved, Denial, Permit, Policy, Question};
+use policy::{Approved, Denial, Passed, Permit, Policy, Question};
 use serde::Deserialize;
 use upstream::{Answer, UpstreamFault};
 
@@ -33,13 +33,11 @@ pub(super) fn part(name: &'static str) -> Span {
 pub(super) fn decided(
     policy: &Policy,
     question: &Question<'_>,
+    passed: &Passed,
     approved: Option<&Approved>,
 ) -> Result<Permit, Denial> {
     let span = part("decide");
-    let decided = match approved {
-        Some(approved) => policy.decide_approved(question, approved),
-        None => policy.decide(question),
-    };
+    let decided = policy.decide_screened(question, passed, approved);
     let (decision, kind) = match &decided {
         Ok(_) => ("permit", None),
         Err(denial) => ("denial", Some(denial.kind().as_str())),

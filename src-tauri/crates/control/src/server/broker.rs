@@ -203,9 +203,10 @@ impl From<BrokerFault> for Fault {
     fn from(fault: BrokerFault) -> Self {
         let status = match &fault {
             BrokerFault::NotBrokered(_) => StatusCode::NOT_FOUND,
-            BrokerFault::Denied(_) | BrokerFault::Approval(_) | BrokerFault::Stopped(_) => {
-                StatusCode::FORBIDDEN
-            }
+            BrokerFault::Denied(_)
+            | BrokerFault::Approval(_)
+            | BrokerFault::Stopped(_)
+            | BrokerFault::Withheld { .. } => StatusCode::FORBIDDEN,
             BrokerFault::PolicyExpired | BrokerFault::Journal(_) | BrokerFault::Busy => {
                 StatusCode::SERVICE_UNAVAILABLE
             }

@@ -40,6 +40,7 @@ fn terms() -> Digest {
             .expect("servers"),
         tools: &serde_json::from_str(tools).expect("tools"),
         claims: &std::collections::BTreeMap::new(),
+        payload: &org_protocol::PayloadSettings::default(),
         policies: &[("p".to_owned(), policy::PERSONAL.to_owned()), ("q".to_owned(), ASKED.to_owned())].into(),
     })
     .expect("compiles");

@@ -22,6 +22,7 @@ mod identity;
 mod limits;
 mod logout;
 mod openapi;
+mod payload;
 mod record_schema;
 mod records;
 mod relay;

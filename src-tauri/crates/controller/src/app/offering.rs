@@ -9,8 +9,8 @@ use mcp::List;
 use model::{AccountId, Advice, ConnectorId, Digest, ServerId, Timestamp, ToolName};
 use org::{Applied, Meeting};
 use org_protocol::{
-    AssistantSpec, AuditSettings, ClaimTypes, ClientMetadataUrl, ConnectorSpec, InGrace, PinnedDefinitions,
-    PinnedTools, ServerSpec, SignInHost, SignInSurface, accounts_in_use,
+    AssistantSpec, AuditSettings, ClaimTypes, ClientMetadataUrl, ConnectorSpec, InGrace, PayloadSettings,
+    PinnedDefinitions, PinnedTools, ServerSpec, SignInHost, SignInSurface, accounts_in_use,
 };
 use policy::{Policy, PolicyFault, PolicyInput, PolicyVersion};
 use serde_json::value::RawValue;
@@ -37,6 +37,8 @@ pub(crate) struct Offering {
     /// Who Deskgate is at connectors that take a document for it.
     pub(crate) client_metadata_url: Option<ClientMetadataUrl>,
     pub(crate) capture_arguments: bool,
+    /// What is looked for in payloads.
+    pub(crate) payload: PayloadSettings,
     /// How the journal is kept; none where nobody knows for now.
     pub(crate) journal: Option<JournalRules>,
     pub(crate) by: By,
@@ -109,7 +111,8 @@ impl Offering {
         let mut policies = loaded.policies.clone();
         policies.insert("(built in)".to_owned(), policy::PERSONAL.to_owned());
         let settings = &loaded.settings;
-        let described = serde_json::to_vec(&(&settings.connectors, &settings.servers, &policies));
+        let described =
+            serde_json::to_vec(&(&settings.connectors, &settings.servers, &policies, &settings.payload));
         Self {
             version: PolicyVersion {
                 label: "personal".to_owned(),
@@ -122,6 +125,7 @@ impl Offering {
             assistants: settings.assistants.clone(),
             client_metadata_url: settings.client_metadata_url.clone(),
             capture_arguments: settings.capture_arguments,
+            payload: settings.payload.clone(),
             journal: Some(settings.journal.rules()),
             by: By::Person,
             validity: Validity::Own,
@@ -152,6 +156,7 @@ impl Offering {
             assistants: content.org.assistants.clone(),
             client_metadata_url: content.org.client_metadata_url.clone(),
             capture_arguments: content.org.audit.capture_arguments,
+            payload: content.org.payload.clone(),
             journal: Some(journal_rules(&content.org.audit)),
             by: By::Organisation(Box::new(Managed {
                 organisation,
@@ -189,6 +194,7 @@ impl Offering {
             assistants: BTreeMap::new(),
             client_metadata_url: None,
             capture_arguments: false,
+            payload: PayloadSettings::default(),
             journal: None,
             by: By::Organisation(Box::new(Managed {
                 organisation,
@@ -294,6 +300,7 @@ impl Offering {
             tools,
             claims,
             policies: &self.policies,
+            payload: &self.payload,
         })
     }
 

@@ -8,7 +8,8 @@ use audit::JournalRules;
 use issuer::NamedClient;
 use model::{Advice, ConnectorId, ForPerson, ServerId};
 use org_protocol::{
-    AssistantSpec, ClientMetadataUrl, ConnectorSpec, CredentialSpec, RootFingerprint, ServerSpec,
+    AssistantSpec, ClientMetadataUrl, ConnectorSpec, CredentialSpec, PayloadSettings, RootFingerprint,
+    ServerSpec,
 };
 use serde::Deserialize;
 use url::Url;
@@ -45,6 +46,9 @@ pub struct Settings {
     /// How much of the audit journal is kept.
     #[serde(default)]
     pub journal: JournalSettings,
+    /// What is looked for in what assistants send and connectors answer.
+    #[serde(default)]
+    pub payload: PayloadSettings,
 }
 
 /// How much of the audit journal is kept where no organisation decides.

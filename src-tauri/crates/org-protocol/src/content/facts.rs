@@ -48,6 +48,13 @@ pub enum Extractor {
     Url,
     /// A path of a file: without `.` and `..`.
     Path,
+    /// A list of absolute URLs: their schemes and hosts.
+    Urls,
+    /// A list of paths: whether all of them are in one of these folders or below.
+    Paths {
+        /// The folders, as paths are told: without `.` and `..`.
+        within: BTreeSet<String>,
+    },
     /// A mail address, or several: their domains.
     Email,
     /// A list: how many items it has.
@@ -145,6 +152,7 @@ impl From<ArgumentPath> for String {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "schema", schemars(rename = "Fact", extend("oneOf" = [
     {"required": ["sql", "dialect"]}, {"required": ["url"]}, {"required": ["path"]}, {"required": ["email"]},
+    {"required": ["urls"]}, {"required": ["paths", "within"]},
     {"required": ["count"]}, {"required": ["length"]}, {"required": ["matches", "pattern"]},
 ])))]
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -166,6 +174,16 @@ struct Written {
     /// The argument is a path of a file. The fact has `path` without `.` and `..`, and `absolute`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     path: Option<ArgumentPath>,
+    /// The argument is a list of absolute URLs. The fact has `schemes`, `hosts` and `count`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    urls: Option<ArgumentPath>,
+    /// The argument is a list of paths. The fact has `within`, which is true where each of them lies in one of the folders of
+    /// `within` or below, and `count`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    paths: Option<ArgumentPath>,
+    /// The folders of `paths`, without `.`, `..` and a `/` at the end: `/srv/public`, or `notes` where paths are relative.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    within: BTreeSet<String>,
     /// The argument is a mail address or a list of such. The fact has `domains` and `count`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     email: Option<ArgumentPath>,
@@ -186,12 +204,14 @@ struct Written {
 /// Why something written is no fact.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 enum WrittenFault {
-    #[error("a fact has exactly one of sql, url, path, email, count, length and matches")]
+    #[error("a fact has exactly one of sql, url, path, urls, paths, email, count, length and matches")]
     NotOne,
     #[error("a fact with sql needs dialect = \"postgresql\"")]
     NoDialect,
     #[error("a fact with matches needs a pattern")]
     NoPattern,
+    #[error("a fact with paths needs the folders that they may be within")]
+    NoFolders,
     #[error("{0} belongs to a fact with {1}")]
     Stray(&'static str, &'static str),
     #[error("{0:?} is no function as schema.function, in lower case")]
@@ -202,7 +222,9 @@ impl TryFrom<Written> for FactSpec {
     type Error = WrittenFault;
 
     fn try_from(written: Written) -> Result<Self, WrittenFault> {
-        let Written { sql, dialect, functions, url, path, email, count, length, matches, pattern } = written;
+        let Written { sql, dialect, functions, matches, pattern, paths, within, .. } = &written;
+        let (sql, dialect, functions) = (sql.clone(), *dialect, functions.clone());
+        let (matches, pattern) = (matches.clone(), pattern.clone());
         if sql.is_none() && dialect.is_some() {
             return Err(WrittenFault::Stray("dialect", "sql"));
         }
@@ -211,6 +233,12 @@ impl TryFrom<Written> for FactSpec {
         }
         if matches.is_none() && pattern.is_some() {
             return Err(WrittenFault::Stray("pattern", "matches"));
+        }
+        if paths.is_none() && !within.is_empty() {
+            return Err(WrittenFault::Stray("within", "paths"));
+        }
+        if paths.is_some() && within.is_empty() {
+            return Err(WrittenFault::NoFolders);
         }
         if let Some(name) = functions.iter().find(|name| !is_function(name)) {
             return Err(WrittenFault::NotAFunction(name.clone()));
@@ -224,11 +252,13 @@ impl TryFrom<Written> for FactSpec {
             found.push((argument, Extractor::Matches { pattern: pattern.ok_or(WrittenFault::NoPattern)? }));
         }
         let plain = [
-            (url, Extractor::Url),
-            (path, Extractor::Path),
-            (email, Extractor::Email),
-            (count, Extractor::Count),
-            (length, Extractor::Length),
+            (written.url, Extractor::Url),
+            (written.path, Extractor::Path),
+            (written.urls, Extractor::Urls),
+            (written.paths, Extractor::Paths { within: written.within }),
+            (written.email, Extractor::Email),
+            (written.count, Extractor::Count),
+            (written.length, Extractor::Length),
         ];
         found.extend(plain.into_iter().filter_map(|(argument, extractor)| Some((argument?, extractor))));
         match (found.pop(), found.is_empty()) {
@@ -257,6 +287,8 @@ impl From<FactSpec> for Written {
             }
             Extractor::Url => Self { url: argument, ..none },
             Extractor::Path => Self { path: argument, ..none },
+            Extractor::Urls => Self { urls: argument, ..none },
+            Extractor::Paths { within } => Self { paths: argument, within, ..none },
             Extractor::Email => Self { email: argument, ..none },
             Extractor::Count => Self { count: argument, ..none },
             Extractor::Length => Self { length: argument, ..none },
@@ -282,6 +314,8 @@ mod tests {
             json!({"sql": "sql", "dialect": "postgresql"}),
             json!({"url": "url"}),
             json!({"path": "path"}),
+            json!({"urls": "links"}),
+            json!({"paths": "paths", "within": ["/srv/public", "notes"]}),
             json!({"email": "to"}),
             json!({"count": "to"}),
             json!({"length": "body"}),
@@ -303,6 +337,8 @@ mod tests {
             (json!({"sql": "a"}), "needs dialect"),
             (json!({"sql": "a", "dialect": "mysql"}), "unknown variant `mysql`, expected `postgresql`"),
             (json!({"matches": "a"}), "needs a pattern"),
+            (json!({"paths": "a"}), "needs the folders"),
+            (json!({"path": "a", "within": ["/srv"]}), "within belongs to a fact with paths"),
             (json!({"url": "a", "pattern": "x"}), "pattern belongs to a fact with matches"),
             (json!({"url": "a", "dialect": "postgresql"}), "dialect belongs to a fact with sql"),
             (json!({"url": "a", "functions": ["a.b"]}), "functions belongs to a fact with sql"),

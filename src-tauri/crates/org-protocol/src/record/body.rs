@@ -6,7 +6,7 @@ use model::{CallId, ConnectorId, Digest, ListeningProcess, ServerId, Subject, Ti
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::personal::{Erasable, Members, Taken, erased_subject, is_erased};
-use super::{ArgumentSummary, Effect, Head, to_one_line};
+use super::{ArgumentSummary, Effect, Head, PayloadFinding, to_one_line};
 use crate::approval::ApprovalRecord;
 
 /// What a record says.
@@ -181,8 +181,11 @@ pub struct IntentRecord {
     /// Which credential is used, never the secret: a reference such as `shared:warehouse-analyst`, `user` for the person's own
     /// account at the connector, `user:shared-inbox` for another one of theirs.
     pub credential: String,
-    /// What is known of the arguments.
+    /// What is known of the arguments, as they are sent on.
     pub arguments: ArgumentSummary,
+    /// What payload rules found in what the assistant sent.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub payload: Vec<PayloadFinding>,
 }
 
 /// One version of the policy.
@@ -266,12 +269,22 @@ pub struct Outcome {
     /// The answer's size in bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub response_bytes: Option<u64>,
+    /// What payload rules found in what the connector said.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub payload: Vec<PayloadFinding>,
 }
 
 impl Outcome {
     /// An outcome of which only the status is known.
     pub fn new(status: OutcomeStatus) -> Self {
-        Self { status, code: None, upstream_status: None, duration_micros: None, response_bytes: None }
+        Self {
+            status,
+            code: None,
+            upstream_status: None,
+            duration_micros: None,
+            response_bytes: None,
+            payload: Vec::new(),
+        }
     }
 
     /// The same with a stable code.
@@ -338,6 +351,9 @@ pub struct DenialRecord {
     /// What is known of the arguments, where they were read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub arguments: Option<ArgumentSummary>,
+    /// What payload rules found, where that is why.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub payload: Vec<PayloadFinding>,
 }
 
 /// Something other than a call.

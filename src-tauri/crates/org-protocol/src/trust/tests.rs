@@ -127,6 +127,7 @@ fn content(org: &str, name: &str) -> Content {
             offline: crate::OfflineRules::default(),
             enrolment: crate::EnrolmentRules::default(),
             audit: crate::AuditSettings::default(),
+            payload: crate::PayloadSettings::default(),
             client_metadata_url: None,
             assistants: BTreeMap::new(),
             administrators: Default::default(),

@@ -50,6 +50,8 @@ enum Reader {
     Sql { functions: BTreeSet<String> },
     Url,
     Path,
+    Urls,
+    Paths { within: BTreeSet<String> },
     Email,
     Count,
     Length,
@@ -77,6 +79,9 @@ pub enum DeclarationFault {
         /// What it would have to be.
         wanted: String,
     },
+    /// A folder is not written as paths are told, so that nothing would be within it.
+    #[error("the folder {0:?} is not written without ., .. and a / at the end")]
+    Folder(String),
     /// The pattern is none, or too large.
     #[error("the pattern cannot be used: {0}")]
     Pattern(String),
@@ -142,6 +147,8 @@ fn prepared(spec: &FactSpec, tool: Option<&Result<Members, Opaque>>) -> Result<F
         }
         Extractor::Url => (text, "a text", Reader::Url),
         Extractor::Path => (text, "a text", Reader::Path),
+        Extractor::Urls => (texts, "a list of texts", Reader::Urls),
+        Extractor::Paths { within } => (texts, "a list of texts", Reader::Paths { within: folders(within)? }),
         Extractor::Email => (text || texts, "a text or a list of texts", Reader::Email),
         Extractor::Count => (matches!(member.shape, Shape::List(_)), "a list", Reader::Count),
         Extractor::Length => (text, "a text", Reader::Length),
@@ -151,6 +158,15 @@ fn prepared(spec: &FactSpec, tool: Option<&Result<Members, Opaque>>) -> Result<F
         Ok(Fact { argument, optional, reader })
     } else {
         Err(DeclarationFault::WrongType { argument: spec.argument.to_string(), wanted: wanted.to_owned() })
+    }
+}
+
+/// The folders, each as paths are told.
+fn folders(within: &BTreeSet<String>) -> Result<BTreeSet<String>, DeclarationFault> {
+    let odd = |folder: &&String| address::path(folder).map(|(path, _)| path).as_ref() != Ok(*folder);
+    match within.iter().find(odd) {
+        Some(folder) => Err(DeclarationFault::Folder(folder.clone())),
+        None => Ok(within.clone()),
     }
 }
 
@@ -237,6 +253,8 @@ impl std::fmt::Display for Reader {
             Self::Sql { functions } => write!(f, "sql with {functions:?}"),
             Self::Url => f.write_str("url"),
             Self::Path => f.write_str("path"),
+            Self::Urls => f.write_str("urls"),
+            Self::Paths { within } => write!(f, "paths within {within:?}"),
             Self::Email => f.write_str("email"),
             Self::Count => f.write_str("count"),
             Self::Length => f.write_str("length"),
@@ -265,6 +283,8 @@ impl Reader {
                 ("path", Shape::Text),
             ]),
             Self::Path => shape_of([("path", Shape::Text), ("absolute", Shape::Bool)]),
+            Self::Urls => shape_of([("schemes", texts()), ("hosts", texts()), ("count", Shape::Long)]),
+            Self::Paths { .. } => shape_of([("within", Shape::Bool), ("count", Shape::Long)]),
             Self::Email => shape_of([("domains", texts()), ("count", Shape::Long)]),
             Self::Count | Self::Length => Shape::Long,
             Self::Matches(_) => Shape::Bool,
@@ -298,6 +318,22 @@ impl Reader {
                     ("absolute", Value::Bool(absolute)),
                 ]))
             }
+            Self::Urls => {
+                let urls: Vec<_> =
+                    list(argument)?.iter().map(|url| address::url(url)).collect::<Result<_, _>>()?;
+                let all = |of: fn(&address::Target) -> &String| urls.iter().map(of).cloned().collect();
+                Value::Record(BTreeMap::from([
+                    ("schemes", Value::Texts(all(|url| &url.scheme))),
+                    ("hosts", Value::Texts(all(|url| &url.host))),
+                    ("count", count(urls.len())?),
+                ]))
+            }
+            Self::Paths { within } => {
+                let paths: Vec<_> =
+                    list(argument)?.iter().map(|path| address::path(path)).collect::<Result<_, _>>()?;
+                let all = paths.iter().all(|(path, _)| within.iter().any(|folder| is_within(path, folder)));
+                Value::Record(BTreeMap::from([("within", Value::Bool(all)), ("count", count(paths.len())?)]))
+            }
             Self::Email => {
                 let (domains, number) = address::email(&texts(argument)?)?;
                 Value::Record(BTreeMap::from([("domains", Value::Texts(domains)), ("count", count(number)?)]))
@@ -322,6 +358,20 @@ fn text(argument: &RawValue) -> Result<String, Unknown> {
     serde_json::from_str(argument.get()).map_err(|_| Unknown::Argument)
 }
 
+fn list(argument: &RawValue) -> Result<Vec<String>, Unknown> {
+    serde_json::from_str(argument.get()).map_err(|_| Unknown::Argument)
+}
+
+/// Whether a path is a folder or lies below it. Both are as paths are told.
+fn is_within(path: &str, folder: &str) -> bool {
+    match (folder, path.strip_prefix(folder)) {
+        ("/", _) => path.starts_with('/'),
+        (".", _) => !path.starts_with('/'),
+        (_, Some(rest)) => rest.is_empty() || rest.starts_with('/'),
+        (_, None) => false,
+    }
+}
+
 /// A text, or a list of texts.
 fn texts(argument: &RawValue) -> Result<Vec<String>, Unknown> {
     match text(argument) {
@@ -332,4 +382,59 @@ fn texts(argument: &RawValue) -> Result<Vec<String>, Unknown> {
 
 fn count(number: usize) -> Result<Value, Unknown> {
     i64::try_from(number).map(Value::Long).map_err(|_| Unknown::Argument)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(reader: &Reader, argument: &str) -> Result<String, Unknown> {
+        reader.read(&RawValue::from_string(argument.to_owned()).unwrap()).map(|value| value.to_string())
+    }
+
+    fn within(all: &[&str]) -> Reader {
+        let written: BTreeSet<String> = all.iter().map(|folder| (*folder).to_owned()).collect();
+        Reader::Paths { within: folders(&written).unwrap() }
+    }
+
+    #[test]
+    fn paths_are_within_folders_or_not() {
+        let public = within(&["/srv/public", "notes"]);
+        for (argument, expected) in [
+            (
+                r#"["/srv/public/a.txt", "/srv/x/../public/b", "notes/c", "/srv/public"]"#,
+                "count: 4, within: true",
+            ),
+            (r#"["/srv/public/a.txt", "/srv/publicity"]"#, "count: 2, within: false"),
+            (r#"["/srv/public/../private"]"#, "count: 1, within: false"),
+            (r#"["/notes/a"]"#, "count: 1, within: false"),
+            ("[]", "count: 0, within: true"),
+        ] {
+            assert_eq!(told(&public, argument), Ok(format!("{{{expected}}}")), "{argument}");
+        }
+        assert_eq!(
+            told(&public, r#"["/srv/public/a", "~/b"]"#),
+            Err(Unknown::AmbiguousPath),
+            "one is enough"
+        );
+        assert_eq!(told(&public, r#""/srv/public/a""#), Err(Unknown::Argument));
+        assert_eq!(told(&within(&["/"]), r#"["/a"]"#), Ok("{count: 1, within: true}".to_owned()));
+        assert_eq!(told(&within(&["/"]), r#"["a"]"#), Ok("{count: 1, within: false}".to_owned()));
+        assert_eq!(told(&within(&["."]), r#"["a/b"]"#), Ok("{count: 1, within: true}".to_owned()));
+        for odd in ["/srv/", "/srv/./a", "a/..", "", "~/a", "/srv//a"] {
+            assert!(folders(&BTreeSet::from([odd.to_owned()])).is_err(), "{odd}");
+        }
+    }
+
+    #[test]
+    fn urls_are_told_by_what_they_lead_to() {
+        let told = |argument| told(&Reader::Urls, argument);
+        assert_eq!(
+            told(r#"["https://Docs.acme.test/a", "https://docs.acme.test./b", "http://evil.test"]"#),
+            Ok(r#"{count: 3, hosts: ["docs.acme.test", "evil.test"], schemes: ["http", "https"]}"#
+                .to_owned())
+        );
+        assert_eq!(told(r#"["https://docs.acme.test", "https:evil.test"]"#), Err(Unknown::AmbiguousUrl));
+        assert_eq!(told("[]"), Ok("{count: 0, hosts: [], schemes: []}".to_owned()));
+    }
 }

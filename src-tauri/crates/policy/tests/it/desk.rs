@@ -123,6 +123,7 @@ impl Desk {
             servers: &self.servers,
             tools: &self.tools,
             claims: &claims(),
+            payload: &org_protocol::PayloadSettings::default(),
             policies: &policies,
         })
     }

@@ -14,7 +14,8 @@ const DIRECTIONS: &[(&str, &[&str])] = &[
     ("mcp", &["model"]),
     ("org-protocol", &["model"]),
     ("managed", &["model", "org-protocol"]),
-    ("policy", &["model", "org-protocol"]),
+    ("payload", &["model", "org-protocol"]),
+    ("policy", &["model", "org-protocol", "payload"]),
     ("audit", &["model", "os", "org-protocol"]),
     ("vault", &["model", "os"]),
     ("cache", &["model", "os"]),
@@ -97,8 +98,19 @@ const RESERVED: &[(&str, &[&str], &str)] = &[
 ];
 
 /// What must not talk to a network, and the crates that do.
-const SILENT: &[&str] =
-    &["model", "os", "mcp", "org-protocol", "policy", "audit", "vault", "cache", "issuer", "managed"];
+const SILENT: &[&str] = &[
+    "model",
+    "os",
+    "mcp",
+    "org-protocol",
+    "payload",
+    "policy",
+    "audit",
+    "vault",
+    "cache",
+    "issuer",
+    "managed",
+];
 const TALKATIVE: &[&str] = &["reqwest", "hyper", "hyper-util", "axum", "oauth2", "openidconnect"];
 
 #[derive(Deserialize)]

@@ -161,6 +161,7 @@ fn compiled(policies: &str) -> Policy {
         servers: &serde_json::from_str(r#"{"desk": {"title": "D", "connectors": ["mail"]}}"#).unwrap(),
         tools: &serde_json::from_str(r#"{"mail": [{"name": "send"}]}"#).unwrap(),
         claims: &BTreeMap::new(),
+        payload: &org_protocol::PayloadSettings::default(),
         policies: &[("p".to_owned(), policy::PERSONAL.to_owned()), ("q".to_owned(), policies.to_owned())]
             .into(),
     })

@@ -130,6 +130,7 @@ mod tests {
                 .unwrap(),
             tools: &serde_json::from_str(r#"{"warehouse": [{"name": "query"}]}"#).unwrap(),
             claims: &std::collections::BTreeMap::new(),
+            payload: &org_protocol::PayloadSettings::default(),
             policies: &[("p".to_owned(), policy::PERSONAL.to_owned())].into(),
         });
         let subject = model::Subject::local("ann");
@@ -163,6 +164,7 @@ mod tests {
             approval: None,
             credential: "shared:analyst".to_owned(),
             arguments: journal.summary("{}", false),
+            payload: Vec::new(),
         };
         (permit, journal.intent(intent).await.unwrap())
     }

@@ -39,6 +39,7 @@ pub(super) fn intent() -> IntentRecord {
         approval: None,
         credential: "user".to_owned(),
         arguments: ArgumentSummary::of(r#"{"a":"secret-value","b":{"c":1}}"#, &[7; 32], true),
+        payload: Vec::new(),
     }
 }
 
@@ -59,6 +60,7 @@ pub(super) fn bodies() -> Vec<PreparedBody> {
         kind: "not-listed".to_owned(),
         reason: "nothing permits it".to_owned(),
         arguments: Some(intent.arguments.clone()),
+        payload: Vec::new(),
     };
     let event = EventRecord::new(AuditEvent::Administration)
         .of(intent.subject.clone())

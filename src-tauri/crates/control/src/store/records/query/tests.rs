@@ -66,6 +66,7 @@ impl Chain {
             approval: None,
             credential: credential.to_owned(),
             arguments: ArgumentSummary::of("{}", &[7; 32], false),
+            payload: Vec::new(),
         };
         self.write(&PreparedBody::intent(&intent));
         CallContext::from(&intent)
@@ -91,6 +92,7 @@ impl Chain {
             kind: kind.to_owned(),
             reason: "It is not permitted.".to_owned(),
             arguments: None,
+            payload: Vec::new(),
         }));
     }
 }
