@@ -200,6 +200,7 @@ fn held() -> HeldPart {
         at: at.to_owned(),
         before,
         after,
+        cut: false,
     };
     HeldPart {
         id: "5f0d2a77c1b9e4d86a3f01c2".to_owned(),
@@ -218,7 +219,7 @@ fn held() -> HeldPart {
             "description speaks to the model rather than of the tool: “before using this tool, read”"
                 .to_owned(),
         ],
-        may_accept: true,
+        waits_for: None,
     }
 }
 

@@ -39,6 +39,6 @@ export function beside(places: readonly PlaceEntry[], place: Place, step: 1 | -1
 /** How many things wait at a place: the badge beside it. */
 export function badge(place: Place, view: WindowView | null): number {
   if (place !== 'pending' || view === null) return 0;
-  const held = view.connectors.flatMap((connector) => connector.held).filter((part) => part.may_accept);
+  const held = view.connectors.flatMap((connector) => connector.held).filter((part) => part.waits_for === null);
   return view.pending.length + held.length;
 }

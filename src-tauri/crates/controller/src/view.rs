@@ -268,13 +268,14 @@ fn held(part: &HeldPart) -> HeldView {
         at: it.at.clone(),
         before: it.before.clone(),
         after: it.after.clone(),
+        cut: it.cut,
     };
     HeldView {
         id: part.id.clone(),
         part: part.part.clone(),
         differences: part.differences.iter().map(difference).collect(),
         flags: part.flags.clone(),
-        may_accept: part.may_accept,
+        waits_for: part.waits_for.clone(),
     }
 }
 

@@ -4,15 +4,15 @@ use serde_json::value::RawValue;
 
 use crate::raw::RawObject;
 
-/// The value with keys sorted by code point and no white space between tokens. Scalars keep their spelling: `1.0` and
-/// `1` stay different, as they are to whoever reads them.
+/// The value with keys sorted by code point, no white space between tokens and one spelling of each text. Numbers keep theirs:
+/// `1.0` and `1` stay different, as they are to whoever reads them.
 pub fn canonical(value: &RawValue) -> String {
     let mut text = String::with_capacity(value.get().len());
     write(value, &mut text);
     text
 }
 
-/// Whether two values are equal JSON, with scalars spelt alike.
+/// Whether two values are equal JSON, with numbers spelt alike.
 pub fn is_same(one: &RawValue, other: &RawValue) -> bool {
     one.get() == other.get() || canonical(one) == canonical(other)
 }
@@ -46,6 +46,11 @@ fn write(value: &RawValue, text: &mut String) {
             }
             text.push(']');
         }
+        // What stands for no text, such as half a surrogate pair, keeps its spelling.
+        Some(b'"') => match serde_json::from_str::<String>(value.get()) {
+            Ok(said) => text.push_str(crate::raw(&said).get()),
+            Err(_) => text.push_str(value.get()),
+        },
         Some(_) | None => text.push_str(value.get()),
     }
 }
@@ -63,5 +68,7 @@ mod tests {
         );
         assert_eq!(spelled(r#"{"a":1,"b":2}"#), spelled(r#"{"b":2,"a":1}"#));
         assert_ne!(spelled("[1.0]"), spelled("[1]"));
+        assert_eq!(spelled(r#"["caf\u00e9 \u003c\/"]"#), spelled(r#"["café </"]"#));
+        assert_ne!(spelled(r#"["\u200b"]"#), spelled(r#"[""]"#));
     }
 }

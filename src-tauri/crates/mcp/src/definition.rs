@@ -10,7 +10,13 @@ use serde_json::value::RawValue;
 use crate::RawObject;
 
 /// The longest text that is shown of one value, in characters.
-const SHOWN: usize = 2_000;
+const SHOWN: usize = 8_000;
+/// How much is shown before and after what differs in a long text, in characters.
+const AROUND: usize = 200;
+/// The most values that a definition which somebody looks at may have.
+const MOST_LEAVES: usize = 5_000;
+/// How long the names of all their places may be together, in bytes.
+const MOST_PLACES: usize = 1024 * 1024;
 /// Fewer letters than this are no name of a tool that could not be a word.
 const SHORTEST_NAME: usize = 6;
 
@@ -23,6 +29,49 @@ pub struct Difference {
     pub before: Option<String>,
     /// What stands there now; nothing where it is gone.
     pub after: Option<String>,
+    /// Whether it is too long to be shown: then nobody has seen all of it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub cut: bool,
+}
+
+impl Difference {
+    /// What differs between two values, with what stands around it where they are long.
+    fn of(at: &str, before: Option<&Leaf>, after: Option<&Leaf>) -> Self {
+        let (before, after) = (before.map(Leaf::text), after.map(Leaf::text));
+        let (before, after) = match (before, after) {
+            (Some(before), Some(after)) => {
+                let (before, after) = stretch(before, after);
+                (Some(before), Some(after))
+            }
+            (before, after) => (before.map(str::to_owned), after.map(str::to_owned)),
+        };
+        let seen = |text: Option<String>| text.as_deref().map(visible);
+        let (before, after) = (seen(before), seen(after));
+        let is_long = |text: &&String| text.chars().nth(SHOWN).is_some();
+        let cut = [&before, &after].into_iter().flatten().any(|text| is_long(&text));
+        Self { at: visible(at), before: before.map(cut_off), after: after.map(cut_off), cut }
+    }
+}
+
+/// The stretches in which two long texts differ, with what stands around them; short ones whole.
+fn stretch(before: &str, after: &str) -> (String, String) {
+    let is_short = |text: &str| text.chars().nth(SHOWN).is_none();
+    if is_short(before) && is_short(after) {
+        return (before.to_owned(), after.to_owned());
+    }
+    let before: Vec<char> = before.chars().collect();
+    let after: Vec<char> = after.chars().collect();
+    let alike = |pairs: &mut dyn Iterator<Item = (&char, &char)>| pairs.take_while(|(a, b)| a == b).count();
+    let head = alike(&mut before.iter().zip(&after));
+    let rest = before.len().min(after.len()) - head;
+    let tail = alike(&mut before.iter().rev().zip(after.iter().rev())).min(rest);
+    let part = |text: &[char]| {
+        let (from, to) = (head.saturating_sub(AROUND), (text.len() - tail + AROUND).min(text.len()));
+        let middle: String = text.get(from..to).unwrap_or_default().iter().collect();
+        let ellipsis = |missing: bool| if missing { "…" } else { "" };
+        format!("{}{middle}{}", ellipsis(from > 0), ellipsis(to < text.len()))
+    };
+    (part(&before), part(&after))
 }
 
 impl std::fmt::Display for Difference {
@@ -45,22 +94,12 @@ pub fn differences(before: &RawValue, after: &RawValue) -> Vec<Difference> {
     places.sort_unstable();
     places.dedup();
     let differs = |at: &&String| before.get(*at) != after.get(*at);
-    places
-        .into_iter()
-        .filter(differs)
-        .map(|at| Difference {
-            at: visible(at),
-            before: before.get(at).map(Leaf::shown),
-            after: after.get(at).map(Leaf::shown),
-        })
-        .collect()
+    places.into_iter().filter(differs).map(|at| Difference::of(at, before.get(at), after.get(at))).collect()
 }
 
 /// Every place of a definition that is new.
 pub fn content(definition: &RawValue) -> Vec<Difference> {
-    let shown =
-        |(at, leaf): (String, Leaf)| Difference { at: visible(&at), before: None, after: Some(leaf.shown()) };
-    leaves(definition).into_iter().map(shown).collect()
+    leaves(definition).iter().map(|(at, leaf)| Difference::of(at, None, Some(leaf))).collect()
 }
 
 /// Something in a definition that looks as if it were made to deceive whoever reads it.
@@ -81,6 +120,8 @@ pub enum Flag {
         /// The words.
         words: String,
     },
+    /// More than anybody looks at.
+    TooLarge,
     /// The name of another connector's tool.
     NamesAnother {
         /// Where.
@@ -99,15 +140,21 @@ impl std::fmt::Display for Flag {
             Self::Instruction { at, words } => {
                 write!(f, "{at} speaks to the model rather than of the tool: “{words}”")
             }
+            Self::TooLarge => f.write_str("it is too large for anybody to look at"),
             Self::NamesAnother { at, tool } => write!(f, "{at} names {tool}, a tool of another connector"),
         }
     }
 }
 
 /// What looks as if it were made to deceive. `others` are the names of other connectors' tools.
-pub fn flags<'n>(definition: &RawValue, others: impl IntoIterator<Item = &'n str> + Clone) -> Vec<Flag> {
+pub fn flags<'n>(definition: &RawValue, others: impl IntoIterator<Item = &'n str>) -> Vec<Flag> {
+    let others: BTreeSet<&str> = others.into_iter().filter(|tool| is_peculiar(tool)).collect();
     let mut flags = Vec::new();
-    for (at, leaf) in leaves(definition) {
+    let leaves = leaves(definition);
+    if leaves.values().any(|leaf| matches!(leaf, Leaf::Whole(_))) {
+        flags.push(Flag::TooLarge);
+    }
+    for (at, leaf) in leaves {
         let Leaf::Text(text) = leaf else { continue };
         // A member's name is read as well, and stands in the place.
         let (at, whole) = (visible(&at), format!("{at}\n{text}"));
@@ -120,7 +167,7 @@ pub fn flags<'n>(definition: &RawValue, others: impl IntoIterator<Item = &'n str
         }
         // What it is called may be what another is called.
         if at != "name"
-            && let Some(tool) = others.clone().into_iter().find(|tool| names(&text, tool))
+            && let Some(tool) = words(&text).find(|word| others.contains(word))
         {
             flags.push(Flag::NamesAnother { at, tool: tool.to_owned() });
         }
@@ -128,12 +175,15 @@ pub fn flags<'n>(definition: &RawValue, others: impl IntoIterator<Item = &'n str
     flags
 }
 
-/// Whether a text names a tool whose name is no ordinary word.
-fn names(text: &str, tool: &str) -> bool {
-    let is_word = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-');
-    tool.chars().count() >= SHORTEST_NAME
-        && tool.contains(['_', '-', '.', '/'])
-        && text.split(|c| !is_word(c) && !matches!(c, '.' | '/')).any(|word| word.trim_matches('.') == tool)
+/// Whether the name of a tool is no ordinary word.
+fn is_peculiar(tool: &str) -> bool {
+    tool.chars().count() >= SHORTEST_NAME && tool.contains(['_', '-', '.', '/'])
+}
+
+/// The words of a text, as long as names of tools can be.
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    let is_word = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | '/');
+    text.split(move |c| !is_word(c)).map(|word| word.trim_matches('.'))
 }
 
 /// Small letters, one space between words, nothing hidden.
@@ -205,18 +255,23 @@ enum Leaf {
     Text(String),
     /// Anything else, as it is spelt; also an empty object or list.
     Other(String),
+    /// A whole definition that is too large to be taken apart, as it is spelt.
+    Whole(String),
 }
 
 impl Leaf {
-    fn shown(&self) -> String {
-        let (Self::Text(text) | Self::Other(text)) = self;
-        shown(text)
+    fn text(&self) -> &str {
+        let (Self::Text(text) | Self::Other(text) | Self::Whole(text)) = self;
+        text
     }
 }
 
 /// As much of a text as is shown, with what nobody would see written out.
 fn shown(text: &str) -> String {
-    let mut shown = visible(text);
+    cut_off(visible(text))
+}
+
+fn cut_off(mut shown: String) -> String {
     if let Some((end, _)) = shown.char_indices().nth(SHOWN) {
         shown.truncate(end);
         shown.push('…');
@@ -225,9 +280,28 @@ fn shown(text: &str) -> String {
 }
 
 fn leaves(definition: &RawValue) -> BTreeMap<String, Leaf> {
-    let mut found = BTreeMap::new();
-    walk(String::new(), definition, &mut found);
-    found
+    let mut found = Found::default();
+    match walk(String::new(), definition, &mut found) {
+        Some(()) => found.leaves,
+        None => BTreeMap::from([(String::new(), Leaf::Whole(definition.get().to_owned()))]),
+    }
+}
+
+/// What was found of a definition so far.
+#[derive(Default)]
+struct Found {
+    leaves: BTreeMap<String, Leaf>,
+    /// How long the names of the places are together, in bytes.
+    places: usize,
+}
+
+impl Found {
+    /// `None`: it is more than anybody looks at.
+    fn add(&mut self, at: String, leaf: Leaf) -> Option<()> {
+        self.places += at.len();
+        self.leaves.insert(at, leaf);
+        (self.places <= MOST_PLACES && self.leaves.len() <= MOST_LEAVES).then_some(())
+    }
 }
 
 /// Whether a member's name can stand in a place as it is.
@@ -235,7 +309,8 @@ fn is_plain(name: &str) -> bool {
     !name.is_empty() && !name.contains(['.', '[', ']', '"'])
 }
 
-fn walk(at: String, value: &RawValue, found: &mut BTreeMap<String, Leaf>) {
+/// `None`: it is more than anybody looks at.
+fn walk(at: String, value: &RawValue, found: &mut Found) -> Option<()> {
     let below = |name: &str| match (at.is_empty(), is_plain(name)) {
         (true, true) => name.to_owned(),
         (false, true) => format!("{at}.{name}"),
@@ -246,34 +321,32 @@ fn walk(at: String, value: &RawValue, found: &mut BTreeMap<String, Leaf>) {
         Some(b'{') => {
             let object = RawObject::parse(value).unwrap_or_default();
             if object.members().next().is_none() {
-                found.insert(at, Leaf::Other("{}".to_owned()));
-                return;
+                return found.add(at, Leaf::Other("{}".to_owned()));
             }
             let mut seen = BTreeSet::new();
             for (number, (name, member)) in object.members().enumerate() {
                 // Twice the same name: nobody knows which of them a model reads.
                 let place =
                     if seen.insert(name) { below(name) } else { format!("{}[twice {number}]", below(name)) };
-                walk(place, member, found);
+                walk(place, member, found)?;
             }
+            Some(())
         }
         Some(b'[') => {
             let items: Vec<&RawValue> = serde_json::from_str(value.get()).unwrap_or_default();
             if items.is_empty() {
-                found.insert(at, Leaf::Other("[]".to_owned()));
-                return;
+                return found.add(at, Leaf::Other("[]".to_owned()));
             }
             for (number, item) in items.into_iter().enumerate() {
-                walk(format!("{at}[{number}]"), item, found);
+                walk(format!("{at}[{number}]"), item, found)?;
             }
+            Some(())
         }
         Some(b'"') => {
             let text = serde_json::from_str(value.get()).unwrap_or_default();
-            found.insert(at, Leaf::Text(text));
+            found.add(at, Leaf::Text(text))
         }
-        Some(_) | None => {
-            found.insert(at, Leaf::Other(value.get().to_owned()));
-        }
+        Some(_) | None => found.add(at, Leaf::Other(value.get().to_owned())),
     }
 }
 
@@ -312,6 +385,30 @@ mod tests {
             told(&json!({"name": "read", "description": "Reads a file."}), &reordered),
             Vec::<String>::new()
         );
+    }
+
+    #[test]
+    fn what_differs_deep_in_a_long_text_is_shown_or_said_to_be_cut() {
+        let long = "A sentence that everybody reads. ".repeat(2_000);
+        let before = json!({"name": "read", "description": long});
+        let after = json!({"name": "read", "description": format!("{long}Do as I say.{long}")});
+        let found = differences(&crate::raw(&before), &crate::raw(&after));
+        assert!(found.len() == 1 && !found[0].cut, "{found:?}");
+        assert!(found[0].after.as_deref().is_some_and(|now| now.contains("Do as I say.")), "{found:?}");
+        assert!(content(&crate::raw(&after)).iter().any(|one| one.at == "description" && one.cut));
+        let other = json!({"name": "read", "description": "x".repeat(20_000)});
+        assert!(differences(&crate::raw(&before), &crate::raw(&other))[0].cut);
+    }
+
+    #[test]
+    fn what_nobody_can_look_at_is_not_taken_apart() {
+        let name = "n".repeat(100_000);
+        let members: serde_json::Map<_, _> = (0..1_000).map(|at| (at.to_string(), json!(at))).collect();
+        let large = json!({"name": "read", "inputSchema": {name: members}});
+        let small = json!({"name": "read", "inputSchema": {}});
+        let found = differences(&crate::raw(&small), &crate::raw(&large));
+        assert!(found.len() < 5 && found.iter().any(|one| one.cut), "{}", found.len());
+        assert_eq!(flagged(&large), [Flag::TooLarge]);
     }
 
     #[test]

@@ -162,6 +162,7 @@ fn words(kind: Kind) -> &'static str {
         Kind::Session => "sign-in to your organisation",
         Kind::Ratchet => "record of the newest policy seen",
         Kind::Pin => "list of accepted tools",
+        Kind::Acceptance => "list of changes that you accepted",
         Kind::Device => "key of this device",
         Kind::Cursor => "record of what was uploaded",
     }
@@ -173,6 +174,7 @@ fn again(kind: Kind) -> &'static str {
         Kind::GatewayClient | Kind::GatewayToken | Kind::Consent => "Let the assistant connect again.",
         Kind::Approval => "Approve the calls again when you are asked.",
         Kind::Pin => "Accept the connector's tools again.",
+        Kind::Acceptance => "Look at what changed once more, and accept it again.",
         Kind::Ratchet | Kind::Device | Kind::Cursor => {
             "If you did not restore a backup, tell your IT department."
         }

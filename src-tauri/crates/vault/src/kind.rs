@@ -24,6 +24,8 @@ pub enum Kind {
     Ratchet,
     /// A connector's accepted tool definitions.
     Pin,
+    /// What a person accepted of connectors that changed.
+    Acceptance,
     /// This installation's own key and identity.
     Device,
     /// How far an upload has been acknowledged.
@@ -32,7 +34,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Grant,
         Self::Client,
         Self::GatewayClient,
@@ -42,6 +44,7 @@ impl Kind {
         Self::Session,
         Self::Ratchet,
         Self::Pin,
+        Self::Acceptance,
         Self::Device,
         Self::Cursor,
     ];
@@ -58,6 +61,7 @@ impl Kind {
             Self::Session => "session",
             Self::Ratchet => "ratchet",
             Self::Pin => "pin",
+            Self::Acceptance => "acceptance",
             Self::Device => "device",
             Self::Cursor => "cursor",
         }
@@ -67,7 +71,7 @@ impl Kind {
     // guards against going back was right on disk; what a person did meanwhile is newer in memory.
     pub(crate) fn disk_wins(self) -> bool {
         match self {
-            Self::Ratchet | Self::Pin | Self::Device | Self::Cursor => true,
+            Self::Ratchet | Self::Pin | Self::Acceptance | Self::Device | Self::Cursor => true,
             Self::Grant
             | Self::Client
             | Self::GatewayClient

@@ -246,7 +246,7 @@ fn definition(before: Option<&Vec<&str>>, after: Option<&Vec<&str>>) -> Vec<Sett
     let (Some(before), Some(after)) = (one(before), one(after)) else { return Vec::new() };
     mcp::differences(&before, &after)
         .into_iter()
-        .map(|mcp::Difference { at, before, after }| Setting {
+        .map(|mcp::Difference { at, before, after, cut: _ }| Setting {
             key: at,
             before: before.map(Value::String),
             after: after.map(Value::String),

@@ -18,13 +18,12 @@ use serde_json::value::RawValue;
 use tokio::sync::{mpsc, watch};
 
 use basis::{Basis, Heard, Withdrawn, views};
-pub(crate) use held::Acceptance;
 pub use held::Acceptances;
+pub(crate) use held::{Acceptance, Held};
 
 use super::accounts::{OwnAccounts, of_account};
-use super::definitions::Change;
 use super::membership::Stopped;
-use super::offering::{By, Managed, Offering, Validity};
+use super::offering::{By, Offering, Validity};
 use super::pins::Pins;
 use super::present::Present;
 use super::tell::{Tell, configuration, connector_status};
@@ -75,7 +74,7 @@ pub(crate) struct Catalog {
     /// Changes that somebody accepts.
     pub(crate) accepting: mpsc::UnboundedReceiver<Acceptance>,
     /// What connectors say otherwise than it was accepted.
-    pub(crate) held: BTreeMap<AccountId, Vec<Change>>,
+    pub(crate) held: BTreeMap<AccountId, Held>,
     /// What the policy in force was made from, once one was good.
     pub(crate) basis: Option<Basis>,
 }
@@ -186,34 +185,40 @@ impl Catalog {
         });
     }
 
-    async fn rebuild(&mut self, offering: &Arc<Offering>) {
+    /// Puts in force what follows from what is known now. Whether it is: wrong policies change nothing.
+    async fn rebuild(&mut self, offering: &Arc<Offering>) -> bool {
         let known = |id: &&AccountId| self.connectors.listing(id).is_some();
         let taken: BTreeSet<_> = offering.accounts.keys().filter(known).cloned().collect();
         let is_listing = self.is_listing(offering);
         self.held.retain(|id, _| offering.accounts.contains_key(id));
-        let (mut offered, mut heard) = (BTreeMap::new(), Heard::new());
+        let (mut offered, mut typed, mut heard) = (BTreeMap::new(), BTreeMap::new(), Heard::new());
         for (id, spec) in &offering.accounts {
             let judged = self.judge(offering, id, spec).await;
             offered.insert(id.clone(), judged.tools);
+            typed.insert(id.clone(), judged.typed);
             heard.extend(judged.heard.map(|listing| (id.clone(), listing)));
         }
         heard.retain(|id, _| listed_here(offering).any(|here| here == id));
-        let (offering, offered) = (Arc::clone(offering), Arc::new(offered));
+        let (offering, offered, typed) = (Arc::clone(offering), Arc::new(offered), Arc::new(typed));
         let withdrawn = self.withdrawn(&offering);
-        let basis = Basis { offering, person: self.present.now(), offered, heard, withdrawn };
+        let basis = Basis { offering, person: self.present.now(), offered, typed, heard, withdrawn };
         // A look at a connector that brings nothing new costs nothing, and no assistant is told to list again.
+        let mut in_force = true;
         match self.basis.as_ref() {
             Some(before) if before.is_same(&basis) => {}
             Some(before) if before.has_same_policy(&basis) => {
                 self.offer_anew(&basis);
                 self.basis = Some(basis);
             }
-            Some(_) | None => match basis.offering.compile(&basis.offered).await {
+            Some(_) | None => match basis.offering.compile(&basis.typed).await {
                 Ok(policy) => {
                     self.put_in_force(&basis, policy);
                     self.basis = Some(basis);
                 }
-                Err(faults) => self.refuse(&basis, &faults, is_listing),
+                Err(faults) => {
+                    self.refuse(&basis, &faults, is_listing);
+                    in_force = false;
+                }
             },
         }
         self.taken.send_if_modified(|before| {
@@ -221,6 +226,7 @@ impl Catalog {
             *before = taken;
             changed
         });
+        in_force
     }
 
     /// How what a connector lists stands.
@@ -307,6 +313,7 @@ impl Catalog {
         for id in offering.accounts.keys() {
             self.tell_status(offering, id);
         }
+        self.tell_held_again();
         self.tell.event(Event::Policy(PolicyState {
             version: offering.version.label.clone(),
             digest: offering.version.digest.to_string(),

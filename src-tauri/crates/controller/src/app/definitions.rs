@@ -99,11 +99,13 @@ pub(crate) fn listed(listing: &Listing) -> Definitions {
     all
 }
 
-/// What is listed otherwise than it was accepted.
-pub(crate) fn changes(accepted: &Definitions, listed: &Definitions) -> Vec<Change> {
-    let differs = |part: &Part, now: &RawValue| {
-        let before = accepted.get(part).filter(|before| !mcp::is_same(before, now))?;
-        Some(Change { part: part.clone(), accepted: Some(before.clone()), now: now.to_owned() })
+/// What is listed otherwise than it was accepted. Instructions are one text for all, so that those which nobody accepted are a change
+/// as well, where others could have been: `instructed`. What else was never accepted is left out without a word.
+pub(crate) fn changes(accepted: &Definitions, listed: &Definitions, instructed: bool) -> Vec<Change> {
+    let differs = |part: &Part, now: &RawValue| match accepted.get(part) {
+        Some(before) if mcp::is_same(before, now) => None,
+        None if !(instructed && *part == Part::Instructions) => None,
+        before => Some(Change { part: part.clone(), accepted: before.cloned(), now: now.to_owned() }),
     };
     listed.iter().filter_map(|(part, now)| differs(part, now)).collect()
 }
@@ -184,11 +186,11 @@ pub(crate) mod tests {
     fn what_is_held_or_was_never_accepted_is_left_out() {
         let (before, now) = (Arc::new(listing("as before")), Arc::new(listing("otherwise")));
         let accepted = listed(&before);
-        let held = changes(&accepted, &listed(&now));
+        let held = changes(&accepted, &listed(&now), true);
         assert_eq!(held.len(), 3, "{held:?}");
         let nothing = admitted(&now, &accepted, &held);
         assert!(nothing.prompts.is_empty() && nothing.templates.is_empty());
-        let same = admitted(&before, &accepted, &changes(&accepted, &accepted));
+        let same = admitted(&before, &accepted, &changes(&accepted, &accepted, true));
         assert!(Arc::ptr_eq(&same, &before), "nothing to leave out");
         let unseen = admitted(&before, &Definitions::new(), &[]);
         assert!(unseen.prompts.is_empty() && unseen.templates.is_empty());

@@ -4,14 +4,13 @@
 
 use std::collections::BTreeMap;
 
-use connector::Listing;
-use model::{ConnectorId, Digest, ToolName};
+use model::{AccountId, ConnectorId, Digest, Subject, ToolName};
 use org_protocol::ConnectorSpec;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use vault::{Kind, Vault, VaultFault};
 
-use super::definitions::{Change, Definitions, Part, changes, listed};
+use super::definitions::{Change, Definitions, Part};
 
 /// The format version of what the vault keeps.
 const FORMAT: u32 = 1;
@@ -22,6 +21,8 @@ pub(crate) struct Pins {
     /// Whether it kept them when they were read.
     durable: bool,
     accepted: BTreeMap<ConnectorId, Accepted>,
+    /// By person.
+    instead: BTreeMap<String, Instead>,
 }
 
 /// The accepted definitions of one connector.
@@ -34,9 +35,6 @@ struct Accepted {
     /// What else it says to models; nothing where that was never looked at.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     beside: Option<Beside>,
-    /// What the person accepted in place of what the organisation did.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    instead: Vec<Instead>,
 }
 
 /// What a connector says to models beside its tools.
@@ -47,16 +45,31 @@ struct Beside {
     instructions: Option<Box<RawValue>>,
 }
 
-/// A definition that the person accepted in place of one that the organisation accepted. It is good for that one alone.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+/// What one person accepted, each in place of what was accepted before.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 struct Instead {
+    format: u32,
+    accepted: Vec<Acceptance>,
+}
+
+/// A definition that a person accepted in place of another. It is good for that other one alone, and for one account.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Acceptance {
+    account: AccountId,
+    /// Of the connector's definition.
+    connector: Digest,
     /// The part, as people read it.
     part: String,
-    /// Of what the organisation accepted.
+    /// Of what was accepted before: at first sight, or by the organisation.
     of: Digest,
-    /// What the person accepted.
-    accepted: Box<RawValue>,
+    /// Of what this person accepted.
+    now: Digest,
 }
+
+/// How many parts of one connector are accepted at first sight at most. What comes after them is not passed on.
+const MOST_PARTS: usize = 12_000;
+/// How many changes of one account a person's acceptances are kept for; the oldest are asked about again.
+const MOST_ACCEPTANCES: usize = 1_000;
 
 impl Pins {
     /// Reads what the vault keeps. A record that cannot be read is as good as none; the vault reports it.
@@ -73,7 +86,15 @@ impl Pins {
                 Ok(_) | Err(_) => tracing::warn!(connector = %id, "accepted tools of another format"),
             }
         }
-        Self { vault, durable, accepted }
+        let mut instead = BTreeMap::new();
+        for key in vault.list(Kind::Acceptance).await.unwrap_or_default() {
+            let Ok(Some(bytes)) = vault.get(Kind::Acceptance, &key).await else { continue };
+            match serde_json::from_slice::<Instead>(bytes.expose_secret()) {
+                Ok(record) if record.format == FORMAT => drop(instead.insert(key, record)),
+                Ok(_) | Err(_) => tracing::warn!("acceptances of another format"),
+            }
+        }
+        Self { vault, durable, accepted, instead }
     }
 
     /// Returns once the vault keeps what it did not when this was read; never where it does. What lies there is then to be
@@ -99,77 +120,86 @@ impl Pins {
     ///
     /// # Errors
     /// [`VaultFault`] if it cannot be kept.
-    pub(crate) async fn compare(
+    pub(crate) async fn grow(
         &mut self,
         id: &ConnectorId,
         spec: &ConnectorSpec,
-        listing: &Listing,
-    ) -> Result<Vec<Change>, VaultFault> {
+        listed: &Definitions,
+    ) -> Result<Definitions, VaultFault> {
         self.catch_up().await;
         let mut record = self.record(id, spec);
-        let listed = listed(listing);
-        let grew = record.grow(&listed);
-        let held = record.changes(&listed);
-        if grew {
-            self.keep(id, record).await?;
+        if record.grow(listed) {
+            self.keep(id, record.clone()).await?;
         }
-        Ok(held)
+        Ok(record.definitions())
     }
 
-    /// The person accepts a change of a connector of their own.
+    /// A person accepts a change: `before` is what was accepted without them.
     ///
     /// # Errors
     /// [`VaultFault`] if it cannot be kept; nothing is accepted then.
     pub(crate) async fn accept(
         &mut self,
-        id: &ConnectorId,
+        person: &Subject,
+        account: &AccountId,
         spec: &ConnectorSpec,
+        before: Option<&RawValue>,
         change: &Change,
     ) -> Result<(), VaultFault> {
         self.catch_up().await;
-        let mut record = self.record(id, spec);
-        record.accept(change.part.clone(), change.now.clone());
-        self.keep(id, record).await
+        let key = key_of(person);
+        let mut record = self.instead.get(&key).cloned().unwrap_or_default();
+        record.format = FORMAT;
+        record.accepted.push(Acceptance {
+            account: account.clone(),
+            connector: connector_digest(spec),
+            part: change.part.to_string(),
+            of: digest(before),
+            now: digest(Some(&change.now)),
+        });
+        let of_account = |it: &&Acceptance| it.account == *account;
+        if record.accepted.iter().filter(of_account).count() > MOST_ACCEPTANCES
+            && let Some(oldest) = record.accepted.iter().position(|it| it.account == *account)
+        {
+            record.accepted.remove(oldest);
+        }
+        let bytes = serde_json::to_vec(&record).unwrap_or_default();
+        self.vault.put(Kind::Acceptance, &key, &bytes).await?;
+        self.instead.insert(key, record);
+        Ok(())
     }
 
-    /// The person accepts a change of an organisation's connector.
-    ///
-    /// # Errors
-    /// [`VaultFault`] if it cannot be kept; nothing is accepted then.
-    pub(crate) async fn accept_instead(
-        &mut self,
-        id: &ConnectorId,
-        spec: &ConnectorSpec,
-        organisations: &Definitions,
-        change: &Change,
-    ) -> Result<(), VaultFault> {
-        self.catch_up().await;
-        let mut record = self.record(id, spec);
-        let part = change.part.to_string();
-        record.instead.retain(|instead| instead.part != part);
-        let of = digest(organisations.get(&change.part).map(AsRef::as_ref));
-        record.instead.push(Instead { part, of, accepted: change.now.clone() });
-        self.keep(id, record).await
-    }
-
-    /// What an organisation accepted, with what the person accepted in its place.
-    pub(crate) fn instead_of(
+    /// What is accepted of what a connector lists now: what was accepted without the person, or what they accepted in its place.
+    pub(crate) fn accepted_of(
         &self,
-        id: &ConnectorId,
+        person: Option<&Subject>,
+        account: &AccountId,
         spec: &ConnectorSpec,
-        mut organisations: Definitions,
+        mut accepted: Definitions,
+        listed: &Definitions,
     ) -> Definitions {
-        let record = self.record(id, spec);
-        for (part, accepted) in &mut organisations {
-            let name = part.to_string();
-            let of = digest(Some(accepted));
-            if let Some(instead) =
-                record.instead.iter().find(|instead| instead.part == name && instead.of == of)
-            {
-                accepted.clone_from(&instead.accepted);
+        let Some(theirs) = person.and_then(|person| self.instead.get(&key_of(person))) else {
+            return accepted;
+        };
+        let connector = connector_digest(spec);
+        for (part, now) in listed {
+            let before = accepted.get(part).map(AsRef::as_ref);
+            // What was accepted without them needs nobody.
+            if before.is_some_and(|before| mcp::is_same(before, now)) {
+                continue;
+            }
+            let accepts = |it: &Acceptance| {
+                it.account == *account
+                    && it.connector == connector
+                    && it.part == part.to_string()
+                    && it.of == digest(before)
+                    && it.now == digest(Some(now))
+            };
+            if theirs.accepted.iter().any(accepts) {
+                accepted.insert(part.clone(), now.clone());
             }
         }
-        organisations
+        accepted
     }
 
     /// Where what was accepted could not be read before, it counts as soon as it can, and must not be written over.
@@ -180,16 +210,10 @@ impl Pins {
     }
 
     fn record(&self, id: &ConnectorId, spec: &ConnectorSpec) -> Accepted {
-        let connector = Digest::of(&serde_json::to_vec(&(&spec.url, &spec.command)).unwrap_or_default());
+        let connector = connector_digest(spec);
         match self.accepted.get(id) {
             Some(record) if record.connector == connector => record.clone(),
-            Some(_) | None => Accepted {
-                format: FORMAT,
-                connector,
-                tools: BTreeMap::new(),
-                beside: None,
-                instead: Vec::new(),
-            },
+            Some(_) | None => Accepted { format: FORMAT, connector, tools: BTreeMap::new(), beside: None },
         }
     }
 
@@ -199,6 +223,16 @@ impl Pins {
         self.accepted.insert(id.clone(), record);
         Ok(())
     }
+}
+
+/// Who points a connector elsewhere has another one.
+fn connector_digest(spec: &ConnectorSpec) -> Digest {
+    Digest::of(&serde_json::to_vec(&(&spec.url, &spec.command)).unwrap_or_default())
+}
+
+/// Under what a person's acceptances are kept.
+fn key_of(person: &Subject) -> String {
+    Digest::of(&serde_json::to_vec(&(&person.issuer, &person.subject)).unwrap_or_default()).hex()
 }
 
 fn digest(definition: Option<&RawValue>) -> Digest {
@@ -223,19 +257,13 @@ impl Accepted {
         let is_first = self.beside.is_none();
         let accepted = self.definitions();
         let is_new = |part: &Part| !accepted.contains_key(part) && (is_first || *part != Part::Instructions);
-        for (part, definition) in listed.iter().filter(|(part, _)| is_new(part)) {
-            self.accept(part.clone(), definition.clone());
+        let room = MOST_PARTS.saturating_sub(accepted.len());
+        let new: Vec<_> = listed.iter().filter(|(part, _)| is_new(part)).take(room).collect();
+        for (part, definition) in &new {
+            self.accept((*part).clone(), (*definition).clone());
         }
         self.beside.get_or_insert_default();
-        is_first || listed.keys().any(is_new)
-    }
-
-    fn changes(&self, listed: &Definitions) -> Vec<Change> {
-        let accepted = self.definitions();
-        let mut held = changes(&accepted, listed);
-        let unseen = listed.get(&Part::Instructions).filter(|_| !accepted.contains_key(&Part::Instructions));
-        held.extend(unseen.map(|now| Change { part: Part::Instructions, accepted: None, now: now.clone() }));
-        held
+        is_first || !new.is_empty()
     }
 
     fn accept(&mut self, part: Part, definition: Box<RawValue>) {
@@ -258,7 +286,10 @@ mod tests {
 
     use serde_json::json;
 
+    use connector::Listing;
+
     use super::super::definitions::tests::{definition, listing};
+    use super::super::definitions::{changes, listed};
     use super::*;
 
     fn spec(program: &str) -> ConnectorSpec {
@@ -274,13 +305,20 @@ mod tests {
         Pins::load(Vault::open(dir.path(), keychain, Arc::new(os::SystemClock)).await).await
     }
 
+    async fn held(pins: &mut Pins, spec: &ConnectorSpec, listing: &Listing) -> Vec<Change> {
+        let listed = listed(listing);
+        let accepted = pins.grow(&"files".parse().unwrap(), spec, &listed).await.unwrap();
+        let (ann, account) = (Subject::local("ann"), "files".parse().unwrap());
+        changes(&pins.accepted_of(Some(&ann), &account, spec, accepted, &listed), &listed, true)
+    }
+
     #[tokio::test]
     async fn what_changed_is_held_even_after_a_restart_until_it_is_accepted() {
         let dir = tempfile::tempdir().unwrap();
         let keychain = Arc::new(vault::testing::MemoryKeychain::default());
-        let id: ConnectorId = "files".parse().unwrap();
+        let (id, account): (ConnectorId, AccountId) = ("files".parse().unwrap(), "files".parse().unwrap());
         let mut pins = open(&dir, &keychain).await;
-        let first = pins.compare(&id, &spec("a"), &listing("says this")).await.unwrap();
+        let first = held(&mut pins, &spec("a"), &listing("says this")).await;
         assert_eq!(parts(&first), [""; 0], "accepted at first sight");
         assert_eq!(pins.definitions(&id).len(), 3);
         drop(pins);
@@ -288,56 +326,65 @@ mod tests {
         let mut pins = open(&dir, &keychain).await;
         let mut now = listing("says that, and tells the whole world");
         now.tools.push(("write".parse().unwrap(), definition(&json!({"name": "write"}))));
-        let held = pins.compare(&id, &spec("a"), &now).await.unwrap();
-        assert_eq!(parts(&held), ["tool read", "prompt greet", "resource template notes/{id}"]);
+        let changed = held(&mut pins, &spec("a"), &now).await;
+        assert_eq!(parts(&changed), ["tool read", "prompt greet", "resource template notes/{id}"]);
         let kept = pins.definitions(&id);
-        assert!(kept[&held[0].part].get().contains("says this"), "what was accepted stays: {kept:?}");
+        assert!(kept[&changed[0].part].get().contains("says this"), "what was accepted stays: {kept:?}");
         assert!(kept.contains_key(&Part::Tool("write".parse().unwrap())), "what is new is seen first now");
 
-        pins.accept(&id, &spec("a"), &held[1]).await.unwrap();
+        let before = changed[1].accepted.as_deref();
+        let ann = Subject::local("ann");
+        pins.accept(&ann, &account, &spec("a"), before, &changed[1]).await.unwrap();
         drop(pins);
         let mut pins = open(&dir, &keychain).await;
-        let left = pins.compare(&id, &spec("a"), &now).await.unwrap();
+        let left = held(&mut pins, &spec("a"), &now).await;
         assert_eq!(parts(&left), ["tool read", "resource template notes/{id}"]);
+        let back = held(&mut pins, &spec("a"), &listing("says this")).await;
+        assert_eq!(parts(&back), [""; 0], "what was accepted first needs nobody");
 
-        let other = pins.compare(&id, &spec("b"), &now).await.unwrap();
+        let other = held(&mut pins, &spec("b"), &now).await;
         assert_eq!(parts(&other), [""; 0], "another program is another connector");
     }
 
     #[test]
     fn instructions_that_come_later_are_no_first_sight() {
         let said = |text: &str| Definitions::from([(Part::Instructions, definition(&json!(text)))]);
-        let new = || Accepted {
-            format: FORMAT,
-            connector: Digest::of(b""),
-            tools: BTreeMap::new(),
-            beside: None,
-            instead: Vec::new(),
-        };
+        let new =
+            || Accepted { format: FORMAT, connector: Digest::of(b""), tools: BTreeMap::new(), beside: None };
+        let held =
+            |record: &Accepted, listed: &Definitions| parts(&changes(&record.definitions(), listed, true));
         let mut silent = new();
         assert!(silent.grow(&Definitions::new()), "that there were none is kept");
         assert!(!silent.grow(&said("Obey.")));
-        assert_eq!(parts(&silent.changes(&said("Obey."))), ["instructions"]);
+        assert_eq!(held(&silent, &said("Obey.")), ["instructions"]);
         let mut told = new();
         assert!(told.grow(&said("Ask.")));
-        assert_eq!(parts(&told.changes(&said("Ask."))), [""; 0]);
-        assert_eq!(parts(&told.changes(&said("Obey."))), ["instructions"]);
-        assert_eq!(parts(&told.changes(&Definitions::new())), [""; 0]);
+        assert_eq!(held(&told, &said("Ask.")), [""; 0]);
+        assert_eq!(held(&told, &said("Obey.")), ["instructions"]);
+        assert_eq!(held(&told, &Definitions::new()), [""; 0]);
     }
 
     #[tokio::test]
-    async fn what_the_person_accepted_is_good_for_what_the_organisation_says_now() {
+    async fn what_a_person_accepted_is_good_for_them_there_and_for_what_was_accepted_before() {
         let dir = tempfile::tempdir().unwrap();
         let mut pins = open(&dir, &Arc::default()).await;
-        let id: ConnectorId = "files".parse().unwrap();
+        let (ann, bob) = (Subject::local("ann"), Subject::local("bob"));
+        let (files, shared): (AccountId, AccountId) =
+            ("files".parse().unwrap(), "files/shared".parse().unwrap());
         let (before, now) = (listed(&listing("as pinned")), listed(&listing("as it says now")));
-        let change = changes(&before, &now).swap_remove(1);
-        pins.accept_instead(&id, &spec("a"), &before, &change).await.unwrap();
-        let accepted = pins.instead_of(&id, &spec("a"), before.clone());
-        assert_eq!(parts(&changes(&accepted, &now)), ["tool read", "resource template notes/{id}"]);
+        let change = changes(&before, &now, true).swap_remove(1);
+        let accepted = change.accepted.as_deref();
+        pins.accept(&ann, &files, &spec("a"), accepted, &change).await.unwrap();
+        let held = |person: Option<&Subject>, account: &AccountId, program: &str, pinned: &Definitions| {
+            let accepted = pins.accepted_of(person, account, &spec(program), pinned.clone(), &now);
+            changes(&accepted, &now, true).len()
+        };
+        assert_eq!(held(Some(&ann), &files, "a", &before), 2);
         let pinned_anew = listed(&listing("as pinned anew"));
-        let accepted = pins.instead_of(&id, &spec("a"), pinned_anew);
-        assert_eq!(changes(&accepted, &now).len(), 3, "what IT accepted since is not overruled");
-        assert_eq!(changes(&pins.instead_of(&id, &spec("b"), before), &now).len(), 3);
+        assert_eq!(held(Some(&ann), &files, "a", &pinned_anew), 3, "what IT accepted since is not overruled");
+        assert_eq!(held(Some(&bob), &files, "a", &before), 3, "nobody accepts for another");
+        assert_eq!(held(None, &files, "a", &before), 3);
+        assert_eq!(held(Some(&ann), &shared, "a", &before), 3, "nor for another account");
+        assert_eq!(held(Some(&ann), &files, "b", &before), 3, "nor for another connector");
     }
 }

@@ -15,7 +15,7 @@ use serde_json::json;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
 mod client;
 mod held;
@@ -266,7 +266,9 @@ impl Desk {
             }
             Command::Approvals { forget: None } => self.approvals(),
             Command::Approvals { forget: Some(id) } => self.forget_approval(id),
-            Command::Held { accept: None } => held::list(&self.state.borrow()),
+            Command::Held { accept: None } => {
+                held::list(&self.state.borrow(), &self.pending.answers_from_terminal())
+            }
             Command::Held { accept: Some(change) } => self.accept(&change).await,
             Command::Explain { server, about } => self.explain(&server, &about),
             Command::SignIn { connector: Some(account), by_code: _ } => match self.own_account(&account) {
@@ -349,13 +351,25 @@ impl Desk {
             return refused(advice);
         }
         let accounts = self.accounts.clone();
-        // It goes on where whoever asked for it goes away.
-        let forgetting = tokio::spawn(async move { accounts.sign_out(&account).await });
-        match tokio::time::timeout(FORGOTTEN_WITHIN, forgetting).await {
+        let (tell, waited) = oneshot::channel();
+        let events = self.events.clone();
+        // It goes on where whoever asked for it goes away; what becomes of it then is said in the window.
+        tokio::spawn(async move {
+            let ended = accounts.sign_out(&account).await;
+            if let Err(Err(fault)) = tell.send(ended) {
+                let _ = events.send(Event::FaultRaised(fault.advice()));
+            }
+        });
+        match tokio::time::timeout(FORGOTTEN_WITHIN, waited).await {
             Ok(Ok(Ok(()))) => done("The account is forgotten."),
             Ok(Ok(Err(fault))) => refused(fault.advice()),
             Ok(Err(_)) => refused(Advice::new("ending", "Deskgate is ending.", "", "")),
-            Err(_) => done("The account is still being forgotten. Where it stands: deskgate status"),
+            Err(_) => refused(Advice::new(
+                "still-forgetting",
+                "The account is still being forgotten.",
+                "Calls may be made with it until then.",
+                "Where it stands: deskgate status",
+            )),
         }
     }
 

@@ -173,8 +173,8 @@ pub struct HeldPart {
     pub differences: Vec<mcp::Difference>,
     /// What looks as if it were made to deceive, in words.
     pub flags: Vec<String>,
-    /// Whether the person may accept it.
-    pub may_accept: bool,
+    /// What it waits for, in words, where the person may not accept it.
+    pub waits_for: Option<String>,
 }
 
 /// Where a connector runs.

@@ -367,8 +367,8 @@ pub struct HeldView {
     pub differences: Vec<DifferenceView>,
     /// What looks as if it were made to deceive.
     pub flags: Vec<String>,
-    /// Whether the person may accept it.
-    pub may_accept: bool,
+    /// What it waits for, in words, where the person may not accept it.
+    pub waits_for: Option<String>,
 }
 
 /// One place in which a definition differs.
@@ -380,6 +380,8 @@ pub struct DifferenceView {
     pub before: Option<String>,
     /// What it says now; none where that is gone.
     pub after: Option<String>,
+    /// Whether there is more than is shown.
+    pub cut: bool,
 }
 
 /// How a connector is.

@@ -18,6 +18,8 @@ pub(crate) struct Basis {
     pub(super) offering: Arc<Offering>,
     pub(super) person: Option<Arc<Subject>>,
     pub(super) offered: Arc<Accepted>,
+    /// Every tool that was accepted, held or not.
+    pub(super) typed: Arc<Accepted>,
     /// What connectors list and say of themselves; of this, policies need nothing but the tools.
     pub(super) heard: Heard,
     /// The connectors of which nothing is offered for now, and why.
@@ -38,7 +40,9 @@ impl Basis {
 
     /// Whether the same policy comes of both.
     pub(super) fn has_same_policy(&self, other: &Self) -> bool {
-        self.has_same_rules(other) && is_same(&self.offered, &other.offered)
+        self.has_same_rules(other)
+            && is_same(&self.offered, &other.offered)
+            && is_same(&self.typed, &other.typed)
     }
 
     /// Whether both show the same person the same of what is offered.
@@ -150,6 +154,7 @@ mod tests {
             offering: Arc::clone(&offering),
             person: Some(Arc::new(Subject::local(person))),
             offered: Arc::new(offered(&[("read", "{}")])),
+            typed: Arc::new(offered(&[("read", "{}")])),
             heard,
             withdrawn: Withdrawn::new(),
         };

@@ -1,13 +1,13 @@
 //! What of a connector is offered, what is held because it is not what was accepted, and how a change is accepted.
 
 use audit::{AuditEvent, EventRecord};
-use model::{AccountId, Advice, Digest, ForPerson as _, ToolName};
+use model::{AccountId, Advice, Digest, ForPerson as _, Subject, ToolName};
 use org_protocol::{ChangesAcceptedBy, ConnectorSpec};
 use serde_json::value::RawValue;
 use tokio::sync::{mpsc, oneshot};
 
 use super::*;
-use crate::app::definitions::{Change, Definitions, Part, admitted, changes};
+use crate::app::definitions::{Change, Definitions, Part, admitted, changes, listed};
 use crate::state::HeldPart;
 
 /// What of one connector is offered.
@@ -15,8 +15,35 @@ use crate::state::HeldPart;
 pub(super) struct Judged {
     /// Its tools: accepted, unchanged, and still there as far as is known.
     pub(super) tools: Tools,
+    /// Every tool that was accepted: what the person's own policies may speak of, although it is held for now.
+    pub(super) typed: Tools,
     /// What it lists beside them and says of itself, without what is not to be passed on.
     pub(super) heard: Option<Arc<Listing>>,
+}
+
+/// What of one connector is held.
+#[derive(Default)]
+pub(crate) struct Held {
+    changes: Vec<Change>,
+    /// The same for people to look at, in the same order.
+    parts: Vec<HeldPart>,
+    /// The changes that were recorded.
+    recorded: BTreeSet<String>,
+    /// When the last of them was, on the clock that nobody sets.
+    recorded_at: Option<Duration>,
+}
+
+/// How long a connector that changes again and again waits for the next record of it.
+const BETWEEN_RECORDS: Duration = Duration::from_secs(60);
+/// How many recorded changes of a connector are remembered.
+const MOST_RECORDED: usize = 1_000;
+/// How many parts a record names.
+const MOST_NAMED: usize = 20;
+
+/// What was accepted of a connector without its person, what is accepted for them, and what differs from that.
+struct Compared {
+    accepted: Definitions,
+    held: Vec<Change>,
 }
 
 /// A person's wish to accept a change.
@@ -60,7 +87,7 @@ impl Catalog {
     ) -> Judged {
         self.tell_status(offering, id);
         let listing = self.connectors.listing(id);
-        let (accepted, held) = match self.compared(offering, id, spec, listing.as_deref()).await {
+        let Compared { accepted, held } = match self.compared(offering, id, spec, listing.as_deref()).await {
             Ok(compared) => compared,
             Err(advice) => {
                 self.tell.event(Event::FaultRaised(advice));
@@ -76,9 +103,10 @@ impl Catalog {
             self.tell.event(Event::ConnectorTools { connector: id.clone(), tools });
         }
         let heard = listing.as_ref().map(|listing| admitted(listing, &accepted, &held));
-        let tools = in_order(tools(accepted), listing.as_deref(), &held);
+        let typed = tools(accepted);
+        let tools = in_order(typed.clone(), listing.as_deref(), &held);
         self.tell_held(offering, id, spec, held);
-        Judged { tools, heard }
+        Judged { tools, typed, heard }
     }
 
     /// What was accepted of a connector, and what it says otherwise now.
@@ -88,41 +116,74 @@ impl Catalog {
         id: &AccountId,
         spec: &ConnectorSpec,
         listing: Option<&Listing>,
-    ) -> Result<(Definitions, Vec<Change>), Advice> {
-        match (&offering.by, listing) {
+    ) -> Result<Compared, Advice> {
+        let listed = listing.map(listed);
+        let (accepted, instructed) = match (&offering.by, &listed) {
             (By::Organisation(managed), _) => {
-                let accepted = accepted_by_organisation(managed, &self.pins, id, spec);
-                let held = listing.map(|listing| changes_of_pinned(managed, id, &accepted, listing));
-                Ok((accepted, held.unwrap_or_default()))
+                (managed.definitions(&id.connector), managed.pinned_beside.contains_key(&id.connector))
             }
-            (By::Person, None) => Ok((self.pins.definitions(&id.connector), Vec::new())),
-            (By::Person, Some(listing)) => {
-                let held = self.pins.compare(&id.connector, spec, listing).await.map_err(|fault| {
+            (By::Person, None) => (self.pins.definitions(&id.connector), true),
+            (By::Person, Some(listed)) => {
+                let accepted = self.pins.grow(&id.connector, spec, listed).await.map_err(|fault| {
                     tracing::error!(connector = %id, %fault, "accepted tools could not be kept");
                     fault.advice()
                 })?;
-                Ok((self.pins.definitions(&id.connector), held))
+                (accepted, true)
             }
-        }
+        };
+        let Some(listed) = listed else { return Ok(Compared { accepted, held: Vec::new() }) };
+        let accepted = if is_theirs(offering, spec) {
+            self.pins.accepted_of(self.present.now().as_deref(), id, spec, accepted, &listed)
+        } else {
+            accepted
+        };
+        let held = changes(&accepted, &listed, instructed);
+        Ok(Compared { accepted, held })
     }
 
     /// Says what is held, records it once for each change, and takes it back when nothing is.
-    fn tell_held(&mut self, offering: &Offering, id: &AccountId, spec: &ConnectorSpec, held: Vec<Change>) {
+    fn tell_held(&mut self, offering: &Offering, id: &AccountId, spec: &ConnectorSpec, changes: Vec<Change>) {
+        let mut held = self.held.remove(id).unwrap_or_default();
+        let ids: Vec<String> = changes.iter().map(|change| change.id(id)).collect();
+        let is_same = self.basis.as_ref().is_some_and(|basis| std::ptr::eq(&*basis.offering, offering))
+            && held.parts.iter().map(|part| &part.id).eq(&ids);
+        if !is_same {
+            held.parts = changes.iter().map(|change| self.shown(offering, id, spec, change)).collect();
+            self.tell.event(Event::ConnectorHeld { connector: id.clone(), held: held.parts.clone() });
+        }
         let code = format!("tools-held-{id}");
-        let ids = |held: &[Change]| held.iter().map(|change| change.id(id)).collect::<Vec<_>>();
-        let is_news = self.held.get(id).map(|before| ids(before)).unwrap_or_default() != ids(&held);
-        let parts = held.iter().map(|change| self.shown(offering, id, spec, change)).collect();
-        self.tell.event(Event::ConnectorHeld { connector: id.clone(), held: parts });
-        if held.is_empty() {
+        if changes.is_empty() {
             self.tell.event(Event::FaultCleared { code });
         } else {
-            let theirs = held.iter().any(|change| may_accept(offering, spec, change));
-            self.tell.event(Event::FaultRaised(held_words(offering, spec, code, &held, theirs)));
-            if is_news {
-                self.tell.note(&self.journal, &record(AuditEvent::ToolHeld, id, &held));
-            }
+            self.tell.event(Event::FaultRaised(held_words(offering, spec, code, &held.parts)));
+            self.record_held(id, &mut held, &changes);
         }
+        held.changes = changes;
         self.held.insert(id.clone(), held);
+    }
+
+    /// What is new among the changes is recorded; where one follows the other, all of them together after a while.
+    fn record_held(&self, id: &AccountId, held: &mut Held, changes: &[Change]) {
+        let now = self.clock.boot_time();
+        let is_new = |change: &&Change| !held.recorded.contains(&change.id(id));
+        let new: Vec<Change> = changes.iter().filter(is_new).cloned().collect();
+        let waits = held.recorded_at.is_some_and(|at| now.saturating_sub(at) < BETWEEN_RECORDS);
+        if new.is_empty() || waits {
+            return;
+        }
+        self.tell.note(&self.journal, &record(AuditEvent::ToolHeld, id, &new));
+        if held.recorded.len() > MOST_RECORDED {
+            held.recorded.clear();
+        }
+        held.recorded.extend(new.iter().map(|change| change.id(id)));
+        held.recorded_at = Some(now);
+    }
+
+    /// Says once more what is held, to whoever has just heard which connectors there are.
+    pub(super) fn tell_held_again(&self) {
+        for (id, held) in &self.held {
+            self.tell.event(Event::ConnectorHeld { connector: id.clone(), held: held.parts.clone() });
+        }
     }
 
     /// A change as people look at it.
@@ -132,29 +193,36 @@ impl Catalog {
             .filter(|(other, _)| other.connector != id.connector)
             .flat_map(|(_, tools)| tools.iter().map(|(name, _)| name.as_str()))
             .collect();
+        let differences = change.differences();
         HeldPart {
             id: change.id(id),
             part: model::visible(&change.part.to_string()),
-            differences: change.differences(),
+            waits_for: waits_for(offering, spec, change, &differences),
+            differences,
             flags: mcp::flags(&change.now, others).iter().map(ToString::to_string).collect(),
-            may_accept: may_accept(offering, spec, change),
         }
     }
 
     /// Accepts a change, and says whether it is in force.
     pub(super) async fn accept(&mut self, offering: &Arc<Offering>, wish: Acceptance) {
         let Acceptance { account, change, done } = wish;
-        let accepted = self.accepted(offering, &account, &change).await;
-        if accepted.is_ok() {
-            self.rebuild(offering).await;
+        let mut accepted = self.accepted(offering, &account, &change).await;
+        if accepted.is_ok() && !self.rebuild(offering).await {
+            accepted = Err(Advice::new(
+                "change-does-not-fit",
+                "The change is accepted, but your policies do not fit it.",
+                "What was in force before stays so, without it.",
+                "Correct the policies; what is wrong with them says: deskgate status",
+            ));
         }
         // Whoever wished it may have gone away.
         let _ = done.send(accepted);
     }
 
     async fn accepted(&mut self, offering: &Offering, account: &AccountId, id: &str) -> Result<(), Advice> {
-        let held = self.held.get(account).into_iter().flatten();
-        let Some(change) = held.into_iter().find(|change| change.id(account) == id).cloned() else {
+        let held = self.held.get(account);
+        let mut each = held.into_iter().flat_map(|held| held.changes.iter().zip(&held.parts));
+        let Some((change, part)) = each.find(|(_, part)| part.id == id) else {
             return Err(Advice::new(
                 "change-unknown",
                 "There is no such change any more.",
@@ -162,64 +230,62 @@ impl Catalog {
                 "See what is held now with: deskgate held",
             ));
         };
-        let spec = offering.accounts.get(account).filter(|spec| may_accept(offering, spec, &change));
-        let Some(spec) = spec else { return Err(not_theirs(offering, &change)) };
-        let person = self.present.now();
-        let recorded = record(AuditEvent::ToolAccepted, account, std::slice::from_ref(&change));
-        let recorded = person.into_iter().fold(recorded, |record, person| record.of((*person).clone()));
-        // What cannot be told afterwards is not done.
-        self.journal.event(recorded).await.map_err(|fault| fault.advice())?;
-        let kept = match &offering.by {
-            By::Person => self.pins.accept(&account.connector, spec, &change).await,
-            By::Organisation(managed) => {
-                let pinned = managed.definitions(&account.connector);
-                self.pins.accept_instead(&account.connector, spec, &pinned, &change).await
-            }
+        let (Some(spec), None, Some(person)) =
+            (offering.accounts.get(account), &part.waits_for, self.present.now())
+        else {
+            let why = part.waits_for.as_deref().unwrap_or("Nobody is signed in.");
+            return Err(Advice::new("change-not-yours", why, "Until then it is held back.", ""));
         };
+        let change = change.clone();
+        let recorded = record(AuditEvent::ToolAccepted, account, std::slice::from_ref(&change));
+        // What cannot be told afterwards is not done.
+        let recorded = self.journal.event(recorded.of(Subject::clone(&person))).await;
+        recorded.map_err(|fault| fault.advice())?;
+        let before = change.accepted.as_deref();
+        let kept = self.pins.accept(&person, account, spec, before, &change).await;
         kept.map_err(|fault| fault.advice())
     }
 }
 
-/// Whether the person at this desktop may accept a change.
-fn may_accept(offering: &Offering, spec: &ConnectorSpec, change: &Change) -> bool {
+/// Whether the person at this desktop accepts changes of a connector.
+fn is_theirs(offering: &Offering, spec: &ConnectorSpec) -> bool {
     match &offering.by {
         By::Person => true,
-        By::Organisation(_) => {
-            spec.changes_accepted_by == ChangesAcceptedBy::User
-                && change.accepted.is_some()
-                && !change.changes_input()
+        By::Organisation(_) => spec.changes_accepted_by == ChangesAcceptedBy::User,
+    }
+}
+
+/// Why the person at this desktop may not accept a change; nothing where they may.
+fn waits_for(
+    offering: &Offering,
+    spec: &ConnectorSpec,
+    change: &Change,
+    differences: &[mcp::Difference],
+) -> Option<String> {
+    let cut = differences.iter().any(|difference| difference.cut);
+    match &offering.by {
+        By::Person if cut => Some(
+            "It is too long to be shown whole, so it cannot be accepted. Remove the connector if you do not trust it blindly."
+                .to_owned(),
+        ),
+        By::Person => None,
+        By::Organisation(managed) => {
+            let name = &managed.organisation.name;
+            if change.changes_input() && is_theirs(offering, spec) {
+                Some(format!("{name} has to accept it: it takes other arguments than before, and the policies are written for those."))
+            } else if !is_theirs(offering, spec) || change.accepted.is_none() || cut {
+                Some(format!("{name} has to accept it."))
+            } else {
+                None
+            }
         }
     }
 }
 
-fn not_theirs(offering: &Offering, change: &Change) -> Advice {
-    let (organisation, means) = match &offering.by {
-        By::Organisation(managed) if change.changes_input() => (
-            managed.organisation.name.as_str(),
-            "It takes other arguments than before, and the policies are written for those.",
-        ),
-        By::Organisation(managed) => (managed.organisation.name.as_str(), ""),
-        By::Person => ("You", ""),
-    };
-    Advice::new(
-        "change-not-yours",
-        format!("{organisation} has to accept this change."),
-        means,
-        "Until then it is held back.",
-    )
-}
-
-fn held_words(
-    offering: &Offering,
-    spec: &ConnectorSpec,
-    code: String,
-    held: &[Change],
-    theirs: bool,
-) -> Advice {
-    let names =
-        held.iter().map(|change| model::visible(&change.part.to_string())).collect::<Vec<_>>().join(", ");
+fn held_words(offering: &Offering, spec: &ConnectorSpec, code: String, held: &[HeldPart]) -> Advice {
+    let names = first(held.iter().map(|part| part.part.clone()));
     let todo = match &offering.by {
-        By::Organisation(managed) if !theirs => {
+        By::Organisation(managed) if held.iter().all(|part| part.waits_for.is_some()) => {
             format!("{} has to look at the change and accept it.", managed.organisation.name)
         }
         By::Organisation(_) | By::Person => {
@@ -235,6 +301,16 @@ fn held_words(
     )
 }
 
+/// The first of several names, and how many more there are.
+fn first(names: impl ExactSizeIterator<Item = String>) -> String {
+    let more = names.len().saturating_sub(MOST_NAMED);
+    let mut named: Vec<String> = names.take(MOST_NAMED).collect();
+    if more > 0 {
+        named.push(format!("and {more} more"));
+    }
+    named.join(", ")
+}
+
 fn record(kind: AuditEvent, id: &AccountId, held: &[Change]) -> EventRecord {
     let named = |beside: bool| -> Vec<String> {
         let of = held.iter().filter(|change| change.part.is_beside_tools() == beside);
@@ -244,14 +320,19 @@ fn record(kind: AuditEvent, id: &AccountId, held: &[Change]) -> EventRecord {
         })
         .collect()
     };
-    let digests: Vec<String> =
-        held.iter().map(|change| Digest::of(mcp::canonical(&change.now).as_bytes()).to_string()).collect();
+    let digest = |change: &Change| Digest::of(mcp::canonical(&change.now).as_bytes()).to_string();
+    let digests = held.iter().map(digest).collect::<Vec<_>>();
+    // Of very many, one stands for all.
+    let digests = match digests.len() {
+        0..=MOST_NAMED => digests,
+        _ => vec![Digest::of(digests.join("\n").as_bytes()).to_string()],
+    };
     let facts = [("tools", named(false)), ("beside", named(true)), ("digests", digests)];
     facts
         .into_iter()
         .filter(|(_, values)| !values.is_empty())
         .fold(of_account(EventRecord::new(kind), id), |record, (name, values)| {
-            record.with(name, values.join(", "))
+            record.with(name, first(values.into_iter()))
         })
 }
 
@@ -274,35 +355,4 @@ fn in_order(mut accepted: Tools, listing: Option<&Listing>, held: &[Change]) -> 
     accepted.retain(|(name, _): &(ToolName, Box<RawValue>)| places.contains_key(name));
     accepted.sort_by_key(|(name, _)| places.get(name).copied());
     accepted
-}
-
-/// What IT accepted, with what the person accepted in its place where that is left to them.
-fn accepted_by_organisation(
-    managed: &Managed,
-    pins: &Pins,
-    id: &AccountId,
-    spec: &ConnectorSpec,
-) -> Definitions {
-    let pinned = managed.definitions(&id.connector);
-    match spec.changes_accepted_by {
-        ChangesAcceptedBy::Organisation => pinned,
-        ChangesAcceptedBy::User => pins.instead_of(&id.connector, spec, pinned),
-    }
-}
-
-/// What a connector of the organisation says otherwise than it was accepted. Instructions where others were accepted beside them
-/// are a change as well; what else was never accepted is left out without a word, as with tools.
-fn changes_of_pinned(
-    managed: &Managed,
-    id: &AccountId,
-    accepted: &Definitions,
-    listing: &Listing,
-) -> Vec<Change> {
-    let listed = crate::app::definitions::listed(listing);
-    let mut held = changes(accepted, &listed);
-    let is_pinned = managed.pinned_beside.contains_key(&id.connector);
-    let unseen = listed.get(&Part::Instructions);
-    let unseen = unseen.filter(|_| is_pinned && !accepted.contains_key(&Part::Instructions));
-    held.extend(unseen.map(|now| Change { part: Part::Instructions, accepted: None, now: now.clone() }));
-    held
 }

@@ -1,16 +1,17 @@
 //! What connectors say otherwise than it was accepted, for whoever asks at a terminal.
 
-use model::{AccountId, Advice};
+use model::{AccountId, Advice, ForPerson as _};
 use serde_json::json;
 
 use super::Report;
+use crate::pending::AnswerFault;
 use crate::state::{AppState, Connector, HeldPart};
 use crate::view;
 
 /// Every change that is held.
-pub(super) fn list(state: &AppState) -> Report {
+pub(super) fn list(state: &AppState, at_terminal: &Result<(), AnswerFault>) -> Report {
     let held = state.connectors.values().flat_map(|it| it.held.iter().map(move |part| (it, part)));
-    let texts: Vec<String> = held.map(|(connector, part)| text(connector, part)).collect();
+    let texts: Vec<String> = held.map(|(connector, part)| text(connector, part, at_terminal)).collect();
     let text = if texts.is_empty() {
         "Nothing is held: your connectors say what they said when it was accepted.".to_owned()
     } else {
@@ -41,22 +42,24 @@ pub(super) fn unknown(change: &str) -> Advice {
     )
 }
 
-fn text(connector: &Connector, part: &HeldPart) -> String {
+fn text(connector: &Connector, part: &HeldPart, at_terminal: &Result<(), AnswerFault>) -> String {
     let indented = |text: String| text.replace('\n', "\n  ");
     let mut text = format!("{}  {}, {}", part.id, connector.title, part.part);
     for difference in &part.differences {
         text.push_str(&format!("\n  {}", indented(difference.to_string())));
+        if difference.cut {
+            text.push_str("\n  (There is more than is shown.)");
+        }
     }
     for flag in &part.flags {
         text.push_str(&format!("\n  ! {}", indented(flag.clone())));
     }
-    text.push_str(if part.may_accept {
-        "\n  Accept it with: deskgate held --accept "
-    } else {
-        "\n  Your organisation has to accept it."
-    });
-    if part.may_accept {
-        text.push_str(&part.id);
-    }
+    let how = match (&part.waits_for, at_terminal) {
+        (Some(why), _) => why.clone(),
+        (None, Ok(())) => format!("Accept it with: deskgate held --accept {}", part.id),
+        (None, Err(AnswerFault::OnDesktop)) => "Accept it in the window, under Pending.".to_owned(),
+        (None, Err(fault)) => format!("It cannot be accepted here. {}", fault.advice().todo),
+    };
+    text.push_str(&format!("\n  {how}"));
     text
 }
