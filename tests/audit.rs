@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use testkit::bench::Echo;
-use testkit::{Access, Assistant, Gateway, Program, SmallDisk, Step, program, until};
+use testkit::{Access, Assistant, Gateway, Program, SmallDisk, Step, program, read_record, until};
 
 use crate::common::{Personal, SOON, is_refused, refusal_text, tells};
 
@@ -44,7 +44,7 @@ async fn export(gateway: &Gateway) -> Vec<Value> {
     let output = gateway.deskgate(&["audit", "export"]).await.expect("it runs");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    text.lines().map(|line| serde_json::from_str(line).expect("a JSON object a line")).collect()
+    text.lines().map(|line| read_record(line).expect("a JSON object a line")).collect()
 }
 
 #[tokio::test]
@@ -60,6 +60,32 @@ async fn every_call_is_in_the_journal_and_its_values_are_not() {
     }
     let verified = gateway.deskgate(&["audit", "verify"]).await.expect("it runs");
     assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stdout));
+}
+
+#[tokio::test]
+async fn personal_data_are_erased_and_the_journal_verifies() {
+    let (_echo, gateway) = with_two_calls().await;
+    let before = export(&gateway).await;
+    let calls = before.iter().filter(|record| record["kind"] == "intent").count();
+    assert!(
+        calls > 0
+            && before
+                .iter()
+                .all(|record| record["kind"] != "intent" || record["body"]["subject"].is_object())
+    );
+    let neither = gateway.deskgate(&["audit", "erase"]).await.expect("it runs");
+    assert!(!neither.status.success());
+    let erased =
+        gateway.deskgate_json(&["audit", "erase", "--before", "2100-01-01T00:00:00Z"]).await.expect("erased");
+    assert!(erased["records"].as_u64() >= Some(calls as u64) && erased["waiting"] == 0, "{erased}");
+    let after = export(&gateway).await;
+    let of_calls = after.iter().filter(|record| record["kind"] == "intent").collect::<Vec<_>>();
+    assert_eq!(of_calls.len(), calls);
+    assert!(of_calls.iter().all(|record| record["body"]["subject"].is_null()), "{of_calls:#?}");
+    assert_eq!(before[0]["digest"], after[0]["digest"]);
+    let verified = gateway.deskgate(&["audit", "verify"]).await.expect("it runs");
+    let told = String::from_utf8_lossy(&verified.stdout).into_owned();
+    assert!(verified.status.success() && told.contains("erased: "), "{told}");
 }
 
 #[tokio::test]

@@ -70,6 +70,7 @@ async fn every_call_with_the_warehouses_account_is_shown_and_none_is_missing() {
     let again = it.control(&export).await.expect("it runs");
     assert!(!again.status.success(), "what may be evidence is not written over");
     let fingerprint = acme.organisation.fingerprint().to_owned();
+    a_person_is_erased_and_nothing_else(it, folder.path(), &fingerprint).await;
     acme.organisation.stop().await.expect("stops");
     let it = &acme.organisation;
 
@@ -82,6 +83,27 @@ async fn every_call_with_the_warehouses_account_is_shown_and_none_is_missing() {
     assert_eq!(calls(&asked.expect("records")), calls(&used), "the file answers as the server did");
 
     whoever_changes_it_is_found_out(it, &file, &fingerprint).await;
+}
+
+/// The other of the two, whose calls were of no interest: their records stay, and the proof of the time with them.
+async fn a_person_is_erased_and_nothing_else(it: &testkit::Organisation, folder: &Path, fingerprint: &str) {
+    let bob = ["--user", "bob@acme.test"];
+    let before = it.records(&bob).await.expect("records").len();
+    assert!(before > 0);
+    let erased = it.control_json(&["audit", "erase", "--subject", "bob@acme.test"]).await.expect("erased");
+    assert!(erased["records"].as_u64() >= Some(before as u64), "{erased}");
+    let path = folder.join("after.ndjson").display().to_string();
+    let export = ["audit", "export", "--since", "2026-01-01T00:00:00Z", "--to", &path];
+    let exported = it.control_json(&export).await.expect("exported");
+    assert!(exported["erased"].as_u64() >= erased["fields"].as_u64(), "{exported}");
+    let text = std::fs::read_to_string(&path).expect("reads");
+    assert!(text.contains("alice@acme.test") && !text.contains("bob"), "{text}");
+    let verified =
+        it.control(&["audit", "verify", &path, "--fingerprint", fingerprint]).await.expect("it runs");
+    let said = String::from_utf8_lossy(&verified.stdout).into_owned();
+    assert!(verified.status.success() && said.contains("personal fields were erased"), "{verified:?}");
+    assert!(it.control(&["audit", "verify"]).await.expect("it runs").status.success());
+    assert_eq!(it.records(&bob).await.expect("records").len(), 0);
 }
 
 /// Whoever takes a call out, changes one or names another organisation.

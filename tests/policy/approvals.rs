@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use testkit::bench::Echo;
-use testkit::{Access, Assistant, Gateway, Step, until};
+use testkit::{Access, Assistant, Gateway, Step, read_record, until};
 
 use crate::common::{Personal, SOON, is_refused, refusal_text};
 
@@ -34,7 +34,7 @@ fn echo(message: &str) -> Step {
 async fn export(gateway: &Gateway) -> Vec<Value> {
     let output = gateway.deskgate(&["audit", "export"]).await.expect("it runs");
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    text.lines().map(|line| serde_json::from_str(line).expect("a JSON object a line")).collect()
+    text.lines().map(|line| read_record(line).expect("a JSON object a line")).collect()
 }
 
 /// Waits until so many questions wait; gives their words.

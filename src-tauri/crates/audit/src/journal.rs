@@ -3,6 +3,7 @@
 //! It never lets an intent pass that is not on disk, and never writes again to a file that failed once.
 
 mod chores;
+mod erase;
 mod intent;
 mod prune;
 mod queue;
@@ -19,13 +20,16 @@ use std::time::Duration;
 
 use model::{CallId, DeviceId};
 use org_protocol::{
-    ArgumentSummary, AuditRecord, CallContext, DenialRecord, EpochReason, EventRecord, GapRecord, Head,
-    IntentRecord, Outcome, PreparedBody, PublicKey, Receipt, RecordedUri, SignedReceipt, verify_receipt,
+    ArgumentKind, ArgumentSummary, AuditRecord, CallContext, DenialRecord, EpochReason, Erasure, EventRecord,
+    GapRecord, Head, IntentRecord, Outcome, PreparedBody, PublicKey, Receipt, RecordedUri, SignedReceipt,
+    argument_mac, verify_receipt,
 };
 use os::{Clock, InstanceLock, LockFault};
 use tokio::sync::{oneshot, watch};
 
 use chores::{Chores, Tools};
+pub use erase::Erased;
+use erase::Wanted;
 pub use intent::Intent;
 use queue::{Entry, Shared, Then};
 use room::Room;
@@ -299,6 +303,26 @@ impl Journal {
     pub fn note(&self, record: &EventRecord) -> Result<(), JournalFault> {
         let body = PreparedBody::event(record).map_err(encoding)?;
         self.inner.shared.push(Entry { body, then: Then::Nothing })
+    }
+
+    /// Erases personal data from all records that are written, and says how many. `by` says who asks. That it is asked for is recorded
+    /// before it is done, and afterwards how much it was; of the person only a digest with the journal's key.
+    ///
+    /// # Errors
+    /// A [`JournalFault`]; some of it may have been erased then.
+    pub async fn erase(&self, erasure: Erasure, by: EventRecord) -> Result<Erased, JournalFault> {
+        let of = erasure.person().map(|person| self.keyed(person));
+        let record = erase::asked(by, of, erasure.before());
+        let body = PreparedBody::event(&record).map_err(encoding)?;
+        let (tell, told) = oneshot::channel();
+        let then = Then::Erase(Box::new(Wanted { erasure, record }), tell);
+        self.inner.shared.push(Entry { body, then })?;
+        told.await.unwrap_or(Err(JournalFault::Closed))
+    }
+
+    /// A digest of a text with the journal's key: that of [`argument_mac`].
+    pub fn keyed(&self, text: &str) -> String {
+        argument_mac(&self.inner.config.mac_key, ArgumentKind::Text, text.as_bytes())
     }
 
     /// Summarises a call's arguments with the journal's key.

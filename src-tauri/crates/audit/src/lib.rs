@@ -20,14 +20,17 @@ mod verify;
 
 pub use export::export;
 pub use fault::JournalFault;
-pub use journal::{Fill, Health, Intent, Journal, JournalConfig, JournalRules, Position, Recovery, Usage};
+pub use journal::{
+    Erased, Fill, Health, Intent, Journal, JournalConfig, JournalRules, Position, Recovery, Usage,
+};
 pub use verify::{EpochReport, PrunedReport, Report, VerifyFault, verify};
 // The records themselves are part of the contract with the control plane.
 pub use org_protocol::{
     ApprovalRecord, Argument, ArgumentKind, ArgumentSummary, AuditEvent, AuditRecord, CallContext,
-    DenialRecord, Effect, EffectMethod, EffectTarget, EpochReason, EpochRecord, EventRecord, Finding,
-    FindingKind, GapRecord, Head, HeartbeatRecord, IntentRecord, OnAuditFailure, Outcome, OutcomeRecord,
-    OutcomeStatus, PolicyReference, Receipt, RecordBody, RecordedUri, SignedReceipt, verify_receipt,
+    DenialRecord, Effect, EffectMethod, EffectTarget, EpochReason, EpochRecord, Erasure, EventRecord,
+    Finding, FindingKind, GapRecord, Head, HeartbeatRecord, IntentRecord, OnAuditFailure, Outcome,
+    OutcomeRecord, OutcomeStatus, PolicyReference, Receipt, RecordBody, RecordedUri, SignedReceipt,
+    verify_receipt,
 };
 
 #[cfg(test)]

@@ -10,8 +10,10 @@ use model::{DeviceId, Digest};
 use org_protocol::{CallContext, seal, sealed_digest, to_one_line};
 use serde::{Deserialize, Serialize};
 
-/// The format version of segments that this program writes and reads.
-const SEGMENT_FORMAT: u32 = 1;
+/// The format version of segments that this program writes. Format 1, which is read as well, holds records of format 1 alone: a program
+/// that knows no other leaves a segment of this format as it is and begins another chain.
+const SEGMENT_FORMAT: u32 = 2;
+const FIRST_FORMAT: u32 = 1;
 
 const EXTENSION: &str = ".ndjson";
 
@@ -84,6 +86,18 @@ impl SegmentHeader {
         }
     }
 
+    /// Whether records of today may be written into the segment.
+    pub(crate) fn is_current(&self) -> bool {
+        self.segment == SEGMENT_FORMAT
+    }
+
+    /// The same without the people of those calls of which `is_erased` says so. `None` where there is none.
+    pub(crate) fn without_people(&self, is_erased: impl Fn(&CallContext) -> bool) -> Option<Self> {
+        let mut header = self.clone();
+        header.open.iter_mut().filter(|call| is_erased(call)).for_each(CallContext::forget_person);
+        (header.open != self.open).then_some(header)
+    }
+
     /// The line with its line end.
     pub(crate) fn line(&self) -> Result<String, serde_json::Error> {
         let mut line = to_one_line(self)?;
@@ -97,7 +111,7 @@ impl SegmentHeader {
     pub(crate) fn parse(line: &str) -> Result<Self, String> {
         let header: Self =
             serde_json::from_str(line).map_err(|fault| format!("its header cannot be read: {fault}"))?;
-        if header.segment != SEGMENT_FORMAT {
+        if !(FIRST_FORMAT..=SEGMENT_FORMAT).contains(&header.segment) {
             return Err(format!("it has format {}, which this version cannot read", header.segment));
         }
         if header.digest.is_none() || header.digest != sealed_digest(line) {
@@ -131,6 +145,16 @@ impl Piece<'_> {
             Self::Line { text, .. } => text.contains('\0'),
             Self::Garbage { bytes, .. } | Self::Torn { bytes } => bytes.contains(&0),
         }
+    }
+
+    /// Writes it as it stands.
+    pub(crate) fn push_into(&self, bytes: &mut Vec<u8>) {
+        match self {
+            Self::Line { text, .. } => bytes.extend_from_slice(text.as_bytes()),
+            Self::Garbage { bytes: garbage } => bytes.extend_from_slice(garbage),
+            Self::Torn { bytes: torn } => return bytes.extend_from_slice(torn),
+        }
+        bytes.push(b'\n');
     }
 
     /// How many bytes it takes.

@@ -1,5 +1,6 @@
 mod crash;
 mod crash_image;
+mod erase;
 mod faults;
 mod journal;
 mod quota;

@@ -22,6 +22,8 @@ use crate::segment::{Piece, Segment, SegmentHeader, SegmentName, list};
 pub struct Report {
     /// How many records could be read.
     pub records: u64,
+    /// How many personal fields of them were erased.
+    pub erased: u64,
     /// Each chain, oldest first.
     pub epochs: Vec<EpochReport>,
     /// When the first record was written.
@@ -101,6 +103,9 @@ impl std::fmt::Display for Report {
         match self.acknowledged {
             Some(head) => write!(f, "; acknowledged up to record {} of epoch {}", head.seq, head.epoch)?,
             None => f.write_str("; no receipt")?,
+        }
+        if self.erased > 0 {
+            write!(f, "\nerased: {} personal fields; the records stand without them", self.erased)?;
         }
         for PrunedReport { end, receipted, .. } in &self.pruned {
             let Head { epoch, seq, .. } = end;
@@ -185,6 +190,7 @@ impl Check {
     fn new() -> Self {
         let report = Report {
             records: 0,
+            erased: 0,
             epochs: Vec::new(),
             first: None,
             last: None,
@@ -266,6 +272,7 @@ impl Check {
         report.records = chain.records;
         report.head = chain.last;
         self.report.records += chain.records;
+        self.report.erased += chain.erased;
         self.report.findings.extend(chain.findings);
         self.after_the_end(epoch, chain.last);
         self.report.epochs.push(report);

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
-use model::{AccountId, ConnectorId, ServerId};
+use model::{AccountId, ConnectorId, ServerId, Timestamp};
 
 /// A local gateway between AI assistants and company tools.
 #[derive(Debug, Parser)]
@@ -134,6 +134,17 @@ pub(crate) enum AuditAction {
     },
     /// Print every record, one JSON object a line.
     Export,
+    /// Erase personal data from the records on this computer, of one person or before a time. The records stay, and the check still
+    /// finds whatever else is done to them. What your organisation has received, it keeps.
+    #[command(group = clap::ArgGroup::new("what").required(true).multiple(true))]
+    Erase {
+        /// Everything about this person: subject or e-mail address.
+        #[arg(long, group = "what")]
+        subject: Option<String>,
+        /// Records before this time only (RFC 3339); of all people, where none is named.
+        #[arg(long, group = "what")]
+        before: Option<Timestamp>,
+    },
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]

@@ -74,6 +74,9 @@ async fn run(home: Home, verb: Verb, json: bool) -> ExitCode {
         Verb::Audit { action: AuditAction::Verify } => audit::verify(&home, json),
         Verb::Audit { action: AuditAction::Tail { count } } => audit::tail(&home, count),
         Verb::Audit { action: AuditAction::Export } => audit::export(&home),
+        Verb::Audit { action: AuditAction::Erase { subject, before } } => {
+            ask(home, Command::EraseAudit { person: subject, before }, json).await
+        }
         Verb::Status => ask(home, Command::Status, json).await,
         Verb::Pending => ask(home, Command::Pending, json).await,
         Verb::Held { accept } => ask(home, Command::Held { accept }, json).await,

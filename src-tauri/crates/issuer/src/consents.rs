@@ -10,7 +10,7 @@ use model::{Digest, ListeningProcess, ServerId, Subject, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::ledger::{FORMAT, Ledger};
-use crate::{RecordKind, StoreFault};
+use crate::{Event, RecordKind, StoreFault};
 
 /// Programs that run what they are given, or listen for others: their path says nothing about who asks.
 const HOSTS_OF_OTHERS: &[&str] = &[
@@ -164,12 +164,13 @@ impl Consents {
         self.known.write().unwrap_or_else(PoisonError::into_inner).retain(|key, consented| {
             let leaves = chosen(consented);
             if leaves {
-                forgotten.push(*key);
+                forgotten.push((*key, consented.client_id.clone(), consented.server.clone()));
             }
             !leaves
         });
         let mut outcome = Ok(());
-        for key in forgotten {
+        for (key, client_id, server) in forgotten {
+            self.ledger.report(Event::ConsentForgotten { client_id, server });
             outcome = self.ledger.delete(RecordKind::Consent, key.hex()).await.and(outcome);
         }
         outcome

@@ -202,6 +202,22 @@ pub enum Event {
         /// Why, in plain words.
         why: String,
     },
+    /// What a person had allowed is no longer remembered.
+    ConsentForgotten {
+        /// The assistant.
+        client_id: String,
+        /// The virtual server.
+        server: ServerId,
+    },
+    /// Tokens were issued.
+    Issued {
+        /// The assistant.
+        client_id: String,
+        /// The virtual server.
+        server: ServerId,
+        /// Whether they follow earlier ones.
+        renewed: bool,
+    },
     /// The tokens of a grant ended before their time.
     Revoked {
         /// The assistant.

@@ -1,6 +1,6 @@
 //! The token and revocation endpoints (RFC 6749, section 3.2; RFC 7009).
 
-use model::{Digest, ListeningProcess};
+use model::{Digest, ListeningProcess, ServerId};
 use serde_json::json;
 
 use crate::codes::{Binding, Presented};
@@ -10,7 +10,7 @@ use crate::issuer::Core;
 use crate::metadata::scope_of;
 use crate::params::{Params, Repeated};
 use crate::secret::FamilyId;
-use crate::{IssuerRequest, IssuerResponse, Named, RevocationCause};
+use crate::{Event, IssuerRequest, IssuerResponse, Named, RevocationCause};
 
 /// Why no token is issued or revoked.
 #[derive(Debug, thiserror::Error)]
@@ -147,7 +147,9 @@ impl Core {
                 if matches!(renewed, Err(GrantFault::Reused)) {
                     self.forget_consents(client_id).await;
                 }
-                Ok(renewed?)
+                let tokens = renewed?;
+                self.issued(client_id, &tokens.server, true);
+                Ok(tokens)
             }
             _ => Err(Fault::GrantType),
         }
@@ -174,7 +176,13 @@ impl Core {
         }
         let tokens = self.grants.issue(&binding.agreement, now).await?;
         self.codes.redeemed(code, tokens.family);
+        self.issued(client_id, &tokens.server, false);
         Ok(tokens)
+    }
+
+    fn issued(&self, client_id: &str, server: &ServerId, renewed: bool) {
+        let (client_id, server) = (client_id.to_owned(), server.clone());
+        self.ledger.report(Event::Issued { client_id, server, renewed });
     }
 
     fn check_binding(

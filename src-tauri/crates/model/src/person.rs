@@ -154,6 +154,7 @@ impl std::fmt::Debug for SignInOutcome {
 
 /// The program that owns the listener at an assistant's redirect port, or that started an assistant's bridge. A claimed
 /// client name proves nothing; this does.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ListeningProcess {
     /// The process id.
@@ -227,6 +228,7 @@ impl ApprovalTarget {
 }
 
 /// How far a person's leave reaches. The order is from the narrowest.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ApprovalScope {

@@ -17,11 +17,14 @@ pub enum AdministratorRole {
     Auditor,
     /// Revokes devices, ends sign-ins; stops people, devices and assistants, and lets them go on.
     DeviceAdmin,
+    /// Erases personal data from audit records. Reads none.
+    PrivacyOfficer,
 }
 
 impl AdministratorRole {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Publisher, Self::CredentialCustodian, Self::Auditor, Self::DeviceAdmin];
+    pub const ALL: [Self; 5] =
+        [Self::Publisher, Self::CredentialCustodian, Self::Auditor, Self::DeviceAdmin, Self::PrivacyOfficer];
 
     /// Its name, as `org.toml` has it.
     pub const fn as_str(self) -> &'static str {
@@ -30,6 +33,7 @@ impl AdministratorRole {
             Self::CredentialCustodian => "credential_custodian",
             Self::Auditor => "auditor",
             Self::DeviceAdmin => "device_admin",
+            Self::PrivacyOfficer => "privacy_officer",
         }
     }
 }

@@ -112,6 +112,7 @@ impl std::fmt::Debug for ArgumentsKey {
 }
 
 /// A statement as it was signed.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SignedApproval {
@@ -239,6 +240,7 @@ impl Approved {
 }
 
 /// The approval that a call was made with, as its record names it.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ApprovalRecord {
     /// How far the person's answer reaches.
@@ -247,14 +249,16 @@ pub struct ApprovalRecord {
     pub answered: Timestamp,
     /// The digest of the statement.
     pub digest: Digest,
-    /// The statement as the device signed it: whoever knows the device's public key verifies it.
-    pub signed: SignedApproval,
+    /// The statement as the device signed it: whoever knows the device's public key verifies it. It names the person, so it can
+    /// be erased.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signed: Option<SignedApproval>,
 }
 
 impl From<&Approved> for ApprovalRecord {
     fn from(approved: &Approved) -> Self {
         let ApprovalStatement { scope, answered, .. } = approved.statement;
-        Self { scope, answered, digest: approved.digest(), signed: approved.proof.signed.clone() }
+        Self { scope, answered, digest: approved.digest(), signed: Some(approved.proof.signed.clone()) }
     }
 }
 

@@ -21,6 +21,7 @@ const PROOF_LIMIT: usize = 4096;
 const JTI_LENGTH: std::ops::RangeInclusive<usize> = 16..=128;
 
 /// A P-256 public key as JSON Web Key (RFC 7518, section 6.2). A private key is refused when read.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Jwk {

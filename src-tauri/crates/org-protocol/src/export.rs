@@ -187,6 +187,8 @@ pub struct ExportReport {
     pub statement: ExportStatement,
     /// How many records lie within the range.
     pub records: u64,
+    /// How many of their personal fields were erased. What those said, nobody can prove any more; that they were there, the chain does.
+    pub erased: u64,
     /// What the chains say of what they do not hold.
     pub remarks: Vec<Remark>,
 }
@@ -220,6 +222,7 @@ pub struct ExportCheck {
     head: Option<Head>,
     line: u64,
     records: u64,
+    erased: u64,
     remarks: Remarks,
 }
 
@@ -242,7 +245,7 @@ impl ExportCheck {
             return Err(ExportFault::Org { expected: expected.clone(), found: statement.org });
         }
         let remarks = Remarks::within(&statement);
-        Ok(Self { statement, chain: 0, head: None, line: 1, records: 0, remarks })
+        Ok(Self { statement, chain: 0, head: None, line: 1, records: 0, erased: 0, remarks })
     }
 
     /// What the organisation states: for whoever fetches the lines.
@@ -280,6 +283,7 @@ impl ExportCheck {
         }
         let is_within = (self.statement.since..self.statement.until).contains(&link.at);
         self.records += u64::from(is_within);
+        self.erased += if is_within { link.erased } else { 0 };
         self.remarks.see(&link, record.as_ref().map(AuditRecord::body));
         self.head = Some(head);
         if head.seq >= chain.last.seq {
@@ -297,7 +301,8 @@ impl ExportCheck {
             let seq = self.head.map_or(chain.first, |head| head.seq.saturating_add(1));
             return Err(ExportFault::CutOff { device: chain.device, epoch: chain.last.epoch, seq });
         }
-        Ok(ExportReport { records: self.records, remarks: self.remarks.finish(), statement: self.statement })
+        let Self { records, erased, .. } = self;
+        Ok(ExportReport { records, erased, remarks: self.remarks.finish(), statement: self.statement })
     }
 
     /// The place of a record that is not there, if the statement names it: whoever has the file could put such a line anywhere.

@@ -72,13 +72,15 @@ pub use provider::{
     SignOuts, refuses_embedded_views,
 };
 pub use receipt::{RECEIPT_FORMAT, RECEIPT_TYPE, Receipt, ReceiptFault, SignedReceipt, verify_receipt};
+#[cfg(feature = "schema")]
+pub use record::RecordLine;
 pub use record::{
     Argument, ArgumentKind, ArgumentSummary, AuditEvent, AuditRecord, CallContext, ChainFault, ChainLink,
     ChainReport, ChainWalk, DenialRecord, Effect, EffectMethod, EffectTarget, EpochReason, EpochRecord,
-    EventRecord, Fact, Finding, FindingKind, GENESIS, GapRecord, Head, HeartbeatRecord, IntentRecord, Known,
-    LONGEST_LINE, LineFault, Outcome, OutcomeRecord, OutcomeStatus, PayloadFinding, PolicyReference,
-    PreparedBody, RECORD_FORMAT, RecordBody, RecordedUri, argument_mac, bare_uri, seal, sealed_digest,
-    to_one_line, verify_chain,
+    Erasure, EventRecord, Fact, Finding, FindingKind, GENESIS, GapRecord, Head, HeartbeatRecord,
+    IntentRecord, Known, LONGEST_LINE, LineFault, Outcome, OutcomeRecord, OutcomeStatus, PayloadFinding,
+    PolicyReference, PreparedBody, RECORD_FORMAT, RecordBody, RecordedUri, argument_mac, bare_uri, is_erased,
+    seal, sealed_digest, to_one_line, verify_chain,
 };
 pub use refusal::Refusal;
 pub use root::{ROOT_FORMAT, ROOT_LIMIT, ROOT_TYPE, Role, Roles, Root, RootFault, RootFingerprint};

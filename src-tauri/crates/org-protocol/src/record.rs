@@ -7,9 +7,13 @@ mod arguments;
 mod body;
 mod chain;
 mod effect;
+mod erasure;
 mod event_facts;
 mod line;
 mod payload;
+mod personal;
+#[cfg(feature = "schema")]
+mod schema;
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -25,12 +29,19 @@ pub use body::{
 };
 pub use chain::{ChainFault, ChainReport, ChainWalk, Finding, FindingKind, Head, Known, verify_chain};
 pub use effect::{Effect, EffectMethod, EffectTarget, RecordedUri, bare_uri};
+pub use erasure::Erasure;
 pub use event_facts::Fact;
 pub use line::{seal, sealed_digest, to_one_line};
 pub use payload::PayloadFinding;
+pub use personal::is_erased;
+use personal::{Digests, PersonalField};
+#[cfg(feature = "schema")]
+pub use schema::RecordLine;
 
-/// The format version of the lines that this program writes and reads.
-pub const RECORD_FORMAT: u32 = 1;
+/// The format version of the lines that this program writes. It reads the one before as well, whose personal fields stand in the
+/// body and cannot be erased.
+pub const RECORD_FORMAT: u32 = 2;
+const WITHOUT_PERSONAL: u32 = 1;
 
 /// The longest line that is written or read, in bytes. A call whose record would be longer is refused.
 pub const LONGEST_LINE: usize = 256 * 1024;
@@ -57,6 +68,8 @@ pub struct ChainLink {
     pub prev: Digest,
     /// Its own digest.
     pub digest: Digest,
+    /// How many of its personal fields were erased.
+    pub erased: u64,
 }
 
 /// Why a line is not a record.
@@ -83,15 +96,15 @@ impl ChainLink {
     /// # Errors
     /// A [`LineFault`]; [`LineFault::Edited`] carries what the line claims.
     pub fn parse(line: &str) -> Result<Self, LineFault> {
-        read(line).map(|(link, _)| link)
+        read(line).map(|read| read.link)
     }
 
-    /// The same, with the body's JSON.
+    /// The same, with the body's JSON, in which there is nothing personal.
     ///
     /// # Errors
     /// As [`ChainLink::parse`].
     pub fn parse_with_body(line: &str) -> Result<(Self, &str), LineFault> {
-        read(line)
+        read(line).map(|read| (read.link, read.body))
     }
 
     /// The head of a chain that ends with this record.
@@ -130,9 +143,19 @@ impl AuditRecord {
         // Writing to a String does not fail.
         let _ = write!(
             out,
-            r#"{{"format":{RECORD_FORMAT},"device":"{device}","epoch":{epoch},"seq":{seq},"at":"{at}","uptime":{uptime},"kind":"{kind}","body":{json},"prev":"{prev}""#,
+            r#"{{"format":{RECORD_FORMAT},"device":"{device}","epoch":{epoch},"seq":{seq},"at":"{at}","uptime":{uptime},"kind":"{kind}","body":{json}"#,
         );
+        let (digests, values) = body.personal();
+        if !digests.is_empty() {
+            let _ = write!(out, r#","personal_digests":{digests}"#);
+        }
+        let _ = write!(out, r#","prev":"{prev}""#);
         let digest = seal(out, start);
+        if !values.is_empty() {
+            out.pop();
+            personal::push_values(out, values);
+            out.push('}');
+        }
         let length = out.len() - start;
         if length > LONGEST_LINE {
             out.truncate(start);
@@ -147,10 +170,43 @@ impl AuditRecord {
     /// # Errors
     /// A [`LineFault`]. A body of a kind that is not known here is no fault: [`RecordBody::Unknown`].
     pub fn parse(line: &str) -> Result<Self, LineFault> {
-        let (link, body) = read(line)?;
-        let body =
-            RecordBody::read(&link.kind, body).map_err(|fault| LineFault::Unreadable(fault.to_string()))?;
+        let Read { link, body, fields, .. } = read(line)?;
+        let body = if fields.is_empty() {
+            RecordBody::read(&link.kind, &mut serde_json::Deserializer::from_str(body))
+        } else {
+            personal::joined(body, &fields).and_then(|body| RecordBody::read(&link.kind, body))
+        };
+        let body = body.map_err(|fault| LineFault::Unreadable(fault.to_string()))?;
         Ok(Self { link, body, line: line.into() })
+    }
+
+    /// The record as JSON, with the personal fields that it has in their places in the body: to be read, not to be checked.
+    ///
+    /// # Errors
+    /// None in practice: what the JSON reader reports.
+    pub fn readable(&self) -> Result<serde_json::Value, serde_json::Error> {
+        let mut record: serde_json::Value = serde_json::from_str(&self.line)?;
+        if let (Ok(Read { body, fields, .. }), Some(members)) = (read(&self.line), record.as_object_mut()) {
+            members.insert("body".to_owned(), personal::joined(body, &fields)?);
+            members.shift_remove("personal");
+            members.shift_remove("personal_digests");
+        }
+        Ok(record)
+    }
+
+    /// The record without those of its personal fields of which `is_erased` says so, by their place in the body (a JSON pointer, RFC 6901)
+    /// and the JSON of their value, and how many those are. It has the same digest. `None` where there is none.
+    ///
+    /// # Errors
+    /// None in practice: what the JSON reader reports.
+    pub fn without_personal(
+        &self,
+        is_erased: impl Fn(&str, &str) -> bool,
+    ) -> Result<Option<(Self, u64)>, LineFault> {
+        let Read { sealed, fields, .. } = read(&self.line)?;
+        let (line, erased) = personal::without(sealed, &fields, is_erased)
+            .map_err(|fault| LineFault::Unreadable(fault.to_string()))?;
+        if erased == 0 { Ok(None) } else { Ok(Some((Self::parse(&line)?, erased))) }
     }
 
     /// Where it stands.
@@ -188,8 +244,21 @@ struct Written<'a> {
     kind: Cow<'a, str>,
     #[serde(borrow)]
     body: &'a RawValue,
+    #[serde(borrow, default)]
+    personal_digests: Option<Digests<'a>>,
     prev: Digest,
     digest: Digest,
+    #[serde(borrow, default)]
+    personal: Option<&'a RawValue>,
+}
+
+/// A line that is what its digests say.
+struct Read<'l> {
+    link: ChainLink,
+    body: &'l str,
+    /// The line without its personal fields and its last brace.
+    sealed: &'l str,
+    fields: Vec<PersonalField<'l>>,
 }
 
 #[derive(Deserialize)]
@@ -197,7 +266,7 @@ struct OnlyFormat {
     format: u32,
 }
 
-fn read(line: &str) -> Result<(ChainLink, &str), LineFault> {
+fn read(line: &str) -> Result<Read<'_>, LineFault> {
     if line.len() > LONGEST_LINE {
         return Err(LineFault::TooLong(line.len()));
     }
@@ -206,13 +275,19 @@ fn read(line: &str) -> Result<(ChainLink, &str), LineFault> {
     }
     let written: Written<'_> =
         serde_json::from_str(line).map_err(|fault| match serde_json::from_str::<OnlyFormat>(line) {
-            Ok(OnlyFormat { format }) if format != RECORD_FORMAT => LineFault::Format(format),
+            Ok(OnlyFormat { format }) if !is_known(format) => LineFault::Format(format),
             Ok(_) | Err(_) => LineFault::Unreadable(fault.to_string()),
         })?;
-    if written.format != RECORD_FORMAT {
+    if !is_known(written.format) {
         return Err(LineFault::Format(written.format));
     }
-    let link = ChainLink {
+    if written.format == WITHOUT_PERSONAL
+        && (written.personal_digests.is_some() || written.personal.is_some())
+    {
+        return Err(LineFault::Unreadable("its format has no personal fields".to_owned()));
+    }
+    let digests = written.personal_digests.unwrap_or_default();
+    let mut link = ChainLink {
         device: written.device,
         epoch: written.epoch,
         seq: written.seq,
@@ -221,11 +296,23 @@ fn read(line: &str) -> Result<(ChainLink, &str), LineFault> {
         kind: written.kind.into_owned(),
         prev: written.prev,
         digest: written.digest,
+        erased: 0,
     };
-    match sealed_digest(line) {
-        Some(digest) if digest == link.digest => Ok((link, written.body.get())),
-        Some(_) | None => Err(LineFault::Edited(Box::new(link))),
+    let values = written.personal.map(RawValue::get);
+    let sealed =
+        personal::sealed(line, values).filter(|sealed| line::open_digest(sealed) == Some(link.digest));
+    let fields = values.map_or_else(|| Some(Vec::new()), |values| personal::checked(values, &digests));
+    match (sealed, fields) {
+        (Some(sealed), Some(fields)) => {
+            link.erased = digests.len().saturating_sub(fields.len()) as u64;
+            Ok(Read { link, body: written.body.get(), sealed, fields })
+        }
+        (None, _) | (_, None) => Err(LineFault::Edited(Box::new(link))),
     }
+}
+
+fn is_known(format: u32) -> bool {
+    (WITHOUT_PERSONAL..=RECORD_FORMAT).contains(&format)
 }
 
 #[cfg(test)]

@@ -118,7 +118,7 @@ impl SetAside {
     /// Where the record stands.
     pub fn link(&self) -> ChainLink {
         let Self { device, epoch, seq, at, prev, digest, .. } = *self;
-        ChainLink { device, epoch, seq, at, uptime: 0, kind: "set-aside".to_owned(), prev, digest }
+        ChainLink { device, epoch, seq, at, uptime: 0, kind: "set-aside".to_owned(), prev, digest, erased: 0 }
     }
 
     /// The line.

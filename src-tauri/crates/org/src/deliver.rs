@@ -71,12 +71,14 @@ impl Org {
         let mut sessions = self.session();
         let mut keys = self.receipt_keys();
         let mut backoff = Backoff::usual();
+        let mut refused = None;
         loop {
             head.mark_unchanged();
             sessions.mark_unchanged();
             keys.mark_unchanged();
             match self.deliver_all(&journal, &mut backoff).await {
                 Ok(()) => {
+                    refused = None;
                     tokio::select! {
                         changed = head.changed() => if changed.is_err() { return },
                         _ = sessions.changed() => {}
@@ -86,6 +88,7 @@ impl Org {
                 }
                 Err(fault) => {
                     tracing::debug!(%fault, "audit records wait");
+                    note_refused_receipt(&journal, &fault, &mut refused);
                     self.0.delivery.send_replace(Delivery::Waiting(fault.advice()));
                     if matches!(fault, DeliverFault::Org(OrgFault::NoSession)) {
                         if sessions.changed().await.is_err() {
@@ -217,6 +220,22 @@ impl Org {
             (_, None) => fault.into(),
         })
     }
+}
+
+/// Records that a receipt was refused, and once for as long as it goes on.
+fn note_refused_receipt(journal: &Journal, fault: &DeliverFault, refused: &mut Option<String>) {
+    let DeliverFault::Journal(JournalFault::Receipt(_) | JournalFault::ForeignReceipt(_)) = fault else {
+        return;
+    };
+    let why = fault.to_string();
+    if refused.as_ref() == Some(&why) {
+        return;
+    }
+    let event = EventRecord::new(AuditEvent::ReceiptRefused).with("why", &why);
+    if let Err(fault) = journal.note(&event) {
+        tracing::error!(%fault, "it was not recorded that a receipt was refused");
+    }
+    *refused = Some(why);
 }
 
 /// How long the server asks to wait, in seconds (RFC 9110, section 10.2.3); a date is not read.

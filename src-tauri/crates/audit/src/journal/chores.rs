@@ -8,10 +8,13 @@ use std::thread::JoinHandle;
 
 use org_protocol::{Head, PreparedBody};
 use os::Clock;
+use tokio::sync::oneshot;
 
-use super::JournalConfig;
+use super::erase::{Erased, Eraser, Wanted};
 use super::prune::Pruner;
 use super::queue::Shared;
+use super::{JournalConfig, encoding};
+use crate::fault::JournalFault;
 use crate::head_file;
 use crate::receipts::Receipts;
 use crate::storage::Storage;
@@ -27,6 +30,7 @@ enum Chore {
     Spare,
     Head(Head),
     Prune,
+    Erase(Box<Wanted>, oneshot::Sender<Result<Erased, JournalFault>>),
 }
 
 /// What the chores are done with.
@@ -62,6 +66,8 @@ impl Chores {
                     Chore::Spare => shared.prepare(&*tools.storage),
                     Chore::Head(head) => tools.write_head(head),
                     Chore::Prune => tools.prune(),
+                    // Whoever asked may have gone; it is recorded.
+                    Chore::Erase(wanted, tell) => drop(tell.send(tools.erase(&wanted))),
                 }
             }
         };
@@ -94,6 +100,11 @@ impl Chores {
     /// Asks for what is no longer needed to be removed.
     pub(super) fn prune(&self) {
         self.send(Chore::Prune);
+    }
+
+    /// Asks for personal data to be erased.
+    pub(super) fn erase(&self, wanted: Box<Wanted>, tell: oneshot::Sender<Result<Erased, JournalFault>>) {
+        self.send(Chore::Erase(wanted, tell));
     }
 
     /// Finishes what was asked for and stops.
@@ -139,6 +150,15 @@ impl Tools {
             Ok(body) => self.shared.push_own(body),
             Err(fault) => tracing::error!(%fault, "it was not recorded that the journal was pruned"),
         }
+    }
+}
+
+impl Tools {
+    fn erase(&self, wanted: &Wanted) -> Result<Erased, JournalFault> {
+        let eraser = Eraser { config: &self.config, receipts: &self.receipts, room: &self.shared.room };
+        let erased = eraser.erase(wanted.erasure.clone())?;
+        self.shared.push_own(PreparedBody::event(&wanted.done(erased)).map_err(encoding)?);
+        Ok(erased)
     }
 }
 

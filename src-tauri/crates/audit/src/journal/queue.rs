@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use model::{CallId, Timestamp};
 use org_protocol::{CallContext, Head, Outcome, OutcomeRecord, OutcomeStatus, PreparedBody};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 use super::Health;
+use super::erase::{Erased, Wanted};
 use super::intent::Intent;
 use super::room::{Gap, JournalRules, Room};
 use super::telling::{Tell, Told};
@@ -75,6 +76,8 @@ pub(super) enum Then {
     Open(Arc<CallContext>, Tell<Intent>),
     /// Somebody waits.
     Tell(Tell<()>),
+    /// Personal data are erased, from segments that are written no more: one is begun with this record.
+    Erase(Box<Wanted>, oneshot::Sender<Result<Erased, JournalFault>>),
     /// The call is over.
     Close(CallId),
     /// Nobody waits.
@@ -83,7 +86,7 @@ pub(super) enum Then {
 
 impl Then {
     fn is_awaited(&self) -> bool {
-        matches!(self, Self::Open(..) | Self::Tell(_))
+        matches!(self, Self::Open(..) | Self::Tell(_) | Self::Erase(..))
     }
 
     /// Whether the record must be written even if the disk refuses it now: nobody else knows what it says.
@@ -355,6 +358,7 @@ pub(super) fn refuse(entry: Entry, fault: &JournalFault) {
     match entry.then {
         Then::Open(_, tell) => drop(tell.send(Told::alone(Err(fault.clone())))),
         Then::Tell(tell) => drop(tell.send(Told::alone(Err(fault.clone())))),
+        Then::Erase(_, tell) => drop(tell.send(Err(fault.clone()))),
         Then::Close(_) | Then::Nothing => {}
     }
 }

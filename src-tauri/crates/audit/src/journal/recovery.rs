@@ -38,7 +38,13 @@ pub(super) struct Torn {
 /// Whether the chain goes on.
 pub(super) enum Verdict {
     /// In this segment, after these bytes.
-    Continue { path: PathBuf, offset: u64, length: u64 },
+    Continue {
+        path: PathBuf,
+        offset: u64,
+        length: u64,
+        /// Whether records of today may be written into it.
+        is_current: bool,
+    },
     /// It does not: why, what is known to have been before, and what was found.
     Begin { reason: EpochReason, previous: Option<Head>, detail: String },
 }
@@ -60,9 +66,12 @@ pub(super) fn look(config: &JournalConfig) -> Result<Found, JournalFault> {
             begin(EpochReason::DeviceChanged, String::new())
         }
         (Some(header), None) if header.org != config.org => begin(EpochReason::OrgChanged, String::new()),
-        (Some(_) | None, None) => {
-            Verdict::Continue { path: path.clone(), offset: tail.end, length: segment.length() }
-        }
+        (header, None) => Verdict::Continue {
+            path: path.clone(),
+            offset: tail.end,
+            length: segment.length(),
+            is_current: header.as_ref().is_some_and(SegmentHeader::is_current),
+        },
     };
     let head = last.filter(|last| last.epoch >= name.epoch).unwrap_or(Head::before(name.epoch));
     let torn = segment.used_from(tail.end);
@@ -196,8 +205,9 @@ impl<'s> Tail<'s> {
                         }
                         Err(fault) => Some(fault),
                     },
-                    Err(fault @ LineFault::Edited(_)) => Some(fault.to_string()),
-                    Err(LineFault::TooLong(_) | LineFault::Unreadable(_) | LineFault::Format(_)) => None,
+                    // What a later version wrote is left as it is.
+                    Err(fault @ (LineFault::Edited(_) | LineFault::Format(_))) => Some(fault.to_string()),
+                    Err(LineFault::TooLong(_) | LineFault::Unreadable(_)) => None,
                 },
                 Piece::Garbage { .. } | Piece::Torn { .. } => None,
             };

@@ -43,11 +43,14 @@ pub(super) fn start(
         batch.push(event_entry(&EventRecord::new(AuditEvent::JournalRepaired).with("lost", "head file"))?);
     }
     match found.verdict {
-        Verdict::Continue { path, offset, length } => {
+        Verdict::Continue { path, offset, length, is_current } => {
             let length = torn_at.unwrap_or(length);
             let file =
                 writer.storage.open(&path, offset).map_err(|fault| JournalFault::storage(&path, fault))?;
             writer.current = Some(Current { path, file, offset, length });
+            if !is_current {
+                writer.turn()?;
+            }
             if !batch.is_empty() {
                 writer.write(&mut batch)?;
             }

@@ -46,6 +46,8 @@ pub(super) struct Writer {
     fill: Fill,
     clocks: Option<(Timestamp, Duration)>,
     buffer: String,
+    /// A file that the next record begins a segment in, whatever room there is.
+    fresh: Option<PathBuf>,
 }
 
 /// The segment that is written.
@@ -80,6 +82,7 @@ impl Writer {
             fill: Fill::Low,
             clocks: None,
             buffer: String::new(),
+            fresh: None,
         }
     }
 
@@ -136,19 +139,33 @@ impl Writer {
         Ok(())
     }
 
+    /// Has the next record begin a segment.
+    pub(super) fn turn(&mut self) -> Result<(), JournalFault> {
+        let fresh = self.config.dir.join("new");
+        let prepared = self.storage.prepare(&fresh, FIRST_SEGMENT);
+        prepared.map_err(|fault| JournalFault::storage(&fresh, fault))?;
+        self.fresh = Some(fresh);
+        Ok(())
+    }
+
     /// Writes a batch at the end of the chain. Durable on success; on a fault, who waits has not been told.
     pub(super) fn write(&mut self, batch: &mut Vec<Entry>) -> Result<(), JournalFault> {
         if let Some(entry) = self.clock_moved() {
             batch.insert(0, entry);
+        }
+        if batch.iter().any(|entry| matches!(entry.then, Then::Erase(..)))
+            && let Err(fault) = self.turn()
+        {
+            tracing::warn!(%fault, "a segment was not begun, so that nothing is erased from the last one");
         }
         let mut buffer = std::mem::take(&mut self.buffer);
         buffer.clear();
         let head = self.seal(&mut buffer, self.head, batch);
         let Some(current) = &mut self.current else { return Err(JournalFault::Closed) };
         let end = current.offset + buffer.len() as u64;
-        if end > current.length
-            && let Some((spare, length)) = self.chores.take_spare()
-        {
+        let fresh = self.fresh.take().map(|fresh| (fresh, FIRST_SEGMENT));
+        let spare = || if end > current.length { self.chores.take_spare() } else { None };
+        if let Some((spare, length)) = fresh.or_else(spare) {
             let head = self.write_into(spare, length, self.head, batch)?;
             self.settle(head, batch);
             return Ok(());
@@ -205,7 +222,11 @@ impl Writer {
         batch: &mut Vec<Entry>,
     ) -> Result<Head, JournalFault> {
         let name = SegmentName { epoch: from.epoch, first_seq: from.seq + 1 };
-        let open = self.open.values().map(|context| CallContext::clone(context)).collect();
+        let mut open: Vec<_> = self.open.values().map(|context| CallContext::clone(context)).collect();
+        if batch.iter().any(|entry| matches!(entry.then, Then::Erase(..))) {
+            // Whose calls these are stands in the segments from which it is erased now.
+            open.iter_mut().for_each(CallContext::forget_person);
+        }
         let header = SegmentHeader::new(self.config.device, self.config.org.clone(), name, open);
         let mut text = header.line().map_err(encoding)?;
         let head = self.seal(&mut text, from, batch);
@@ -242,6 +263,7 @@ impl Writer {
                 Then::Close(call) => {
                     spent.contexts.extend(self.open.remove(&call));
                 }
+                Then::Erase(wanted, tell) => self.chores.erase(wanted, tell),
                 Then::Nothing => {}
             }
         }

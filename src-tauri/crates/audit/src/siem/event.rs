@@ -51,9 +51,7 @@ fn class(event: &AuditEvent) -> Class {
         | AuditEvent::ApprovalRevoked => Access(REVOKE, &["server", "client"]),
         AuditEvent::GrantObtained | AuditEvent::GrantRefreshed => Access(ASSIGN, &["connector", "account"]),
         AuditEvent::GrantLost => Access(REVOKE, &["connector", "account"]),
-        AuditEvent::LeaseGranted | AuditEvent::LeaseRenewed | AuditEvent::CredentialUsed => {
-            Access(ASSIGN, &["credential", "lease"])
-        }
+        AuditEvent::LeaseGranted | AuditEvent::LeaseRenewed => Access(ASSIGN, &["credential", "lease"]),
         AuditEvent::LeaseRefused | AuditEvent::LeaseEnded | AuditEvent::LeaseSecretRevoked => {
             Access(REVOKE, &["credential", "lease"])
         }
@@ -73,6 +71,7 @@ fn class(event: &AuditEvent) -> Class {
         AuditEvent::Administration => Entity(OTHER, "organisation", &["act"], SUCCESS),
         AuditEvent::AssistantSuspended => Entity(SUSPEND, "assistant", &["client", "name"], SUCCESS),
         AuditEvent::ApprovalAnswered => Entity(OTHER, "call", &["call", "tool"], SUCCESS),
+        AuditEvent::PersonalDataErased => Entity(UPDATE, "records", &["of", "before"], SUCCESS),
         AuditEvent::JournalRepaired
         | AuditEvent::StateSetAside
         | AuditEvent::ClockMoved

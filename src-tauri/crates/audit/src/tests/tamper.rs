@@ -110,7 +110,7 @@ async fn swap_segments() {
 async fn change_a_header() {
     let mut journal = Tampered::new().await;
     let seq = journal.seq(1);
-    journal.segments[1][0] = journal.segments[1][0].replace("\"segment\":1", "\"segment\": 1");
+    journal.segments[1][0] = journal.segments[1][0].replace("\"segment\":2", "\"segment\": 2");
     assert_eq!(journal.write_and_verify(), [(FindingKind::Edited, seq, seq)]);
 }
 
@@ -127,12 +127,17 @@ async fn write_anew_with_digests() {
     for (at, line) in texts {
         let text = &mut journal.segments[at][line];
         let link = AuditRecord::parse(text).unwrap().link().clone();
-        text.truncate(text.len() - 84);
+        let personal = text.find(r#","personal":["#).map(|at| text.split_off(at));
+        text.truncate(text.len() - 84 + usize::from(personal.is_some()));
         *text = text.replace(&link.prev.to_string(), &prev.digest.to_string());
         if link.seq == from {
             *text = text.replace("warehouse", "warehousf");
         }
         org_protocol::seal(text, 0);
+        if let Some(personal) = personal {
+            text.pop();
+            text.push_str(&personal);
+        }
         prev = AuditRecord::parse(text).unwrap().link().head();
     }
     assert_eq!(journal.write_and_verify(), [(FindingKind::Forked, 801, 801)]);

@@ -90,6 +90,11 @@ pub enum GrantHappening {
     },
     /// The person typed a token.
     Typed,
+    /// The authorization server gave fresh tokens.
+    Renewed {
+        /// The authorization server.
+        issuer: String,
+    },
     /// A sign-in failed; the advice's code.
     SignInFailed(String),
     /// The authorization server no longer honours the grant.

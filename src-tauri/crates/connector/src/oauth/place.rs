@@ -351,6 +351,9 @@ impl GrantPlace {
             self.tell(GrantHappening::Ended);
             return Err(RenewFault::Ended("unbound_token".to_owned()));
         }
+        if let Some(server) = grant.bound().server() {
+            self.tell(GrantHappening::Renewed { issuer: server.issuer.clone() });
+        }
         Ok(grant.renewed(tokens, Moment::of(&*self.shared.clock)))
     }
 

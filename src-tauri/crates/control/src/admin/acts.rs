@@ -41,6 +41,8 @@ pub(super) enum ActFault {
     Unknown(&'static str),
     #[error("the secret is empty")]
     EmptySecret,
+    #[error("neither a person nor a time was given")]
+    NothingNamed,
     #[error("the reason is not one line of at most {HALT_REASON_LIMIT} characters")]
     Reason,
     #[error("this needs the role {}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join(" or "))]
@@ -69,6 +71,7 @@ impl ActFault {
             ),
             Self::Seal(_) => new("seal", "Check the master key."),
             Self::Unknown(_) => new("unknown", "List them to see their ids."),
+            Self::NothingNamed => new("nothing-named", "Name a person, a time, or both."),
             Self::Reason => new("halt-reason", "Give a shorter reason, or none."),
             Self::Role(_) => new("role-needed", "Ask somebody who has it."),
             Self::EmptySecret => new("empty-secret", "Give the secret on standard input or in a file."),
@@ -137,6 +140,7 @@ impl Plane {
             Ask::ExportLines { device, epoch, first, last } => {
                 self.export_lines(device, epoch, (first, last), by).await
             }
+            Ask::EraseAudit { person, before } => self.erase_audit(person, before, by).await,
             Ask::CountDenials { since, until } => self.count_denials(since, until, by).await,
             Ask::Halt { target, reason } => self.halt(target, &reason, by).await,
             Ask::Lift { id } => self.lift(id, by).await,

@@ -56,7 +56,7 @@ impl Administrator {
 
 /// The roles of which one suffices.
 pub(super) fn needed(ask: &Ask) -> &'static [AdministratorRole] {
-    use AdministratorRole::{Auditor, CredentialCustodian, DeviceAdmin, Publisher};
+    use AdministratorRole::{Auditor, CredentialCustodian, DeviceAdmin, PrivacyOfficer, Publisher};
     match ask {
         // What is published is no secret: every desktop reads it.
         Ask::Status | Ask::Content | Ask::ListHalts => &AdministratorRole::ALL,
@@ -81,6 +81,8 @@ pub(super) fn needed(ask: &Ask) -> &'static [AdministratorRole] {
         | Ask::ExportAudit { .. }
         | Ask::ExportLines { .. }
         | Ask::CountDenials { .. } => &[Auditor],
+        // Not an auditor's, who changes nothing.
+        Ask::EraseAudit { .. } => &[PrivacyOfficer],
         // Whoever sees the fire pulls the lever; only those whose business it is put it back.
         Ask::Halt { .. } => &[Publisher, CredentialCustodian, DeviceAdmin],
         Ask::Lift { .. } => &[Publisher, CredentialCustodian, DeviceAdmin],

@@ -7,6 +7,7 @@ mod administrator;
 mod client;
 mod credentials;
 mod enrolment;
+mod erase;
 mod export;
 mod halts;
 pub mod remote;
@@ -31,6 +32,7 @@ use crate::store::{
 pub use access::{CredentialAccess, PersonAccess};
 pub(crate) use administrator::Administrator;
 pub use client::{AskFault, ask};
+pub use erase::ErasedRecords;
 pub(crate) use socket::listen;
 pub use verify::{ChainVerdict, Verdict};
 
@@ -146,6 +148,15 @@ pub enum Ask {
         /// The last record.
         last: u64,
     },
+    /// Erases personal data from stored records.
+    EraseAudit {
+        /// Everything about this person: subject or e-mail address.
+        #[serde(default)]
+        person: Option<String>,
+        /// Of records before this time only.
+        #[serde(default)]
+        before: Option<Timestamp>,
+    },
     /// Counts what was refused, by policy.
     CountDenials {
         /// Not before.
@@ -202,6 +213,7 @@ impl Ask {
             Self::VerifyAudit => "audit-verify",
             Self::ExportAudit { .. } => "audit-export",
             Self::ExportLines { .. } => "audit-export-lines",
+            Self::EraseAudit { .. } => "audit-erase",
             Self::CountDenials { .. } => "audit-denials",
             Self::Halt { .. } => "halt",
             Self::Lift { .. } => "halt-lift",
@@ -283,6 +295,8 @@ pub enum Answer {
         /// The statement and what it is checked with.
         header: String,
     },
+    /// Personal data were erased.
+    Erased(ErasedRecords),
     /// What was refused.
     Denials {
         /// The most frequent first.

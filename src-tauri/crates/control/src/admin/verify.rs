@@ -27,6 +27,9 @@ pub struct ChainVerdict {
     pub records: u64,
     /// How many epochs they have.
     pub epochs: u64,
+    /// How many personal fields of them were erased.
+    #[serde(default)]
+    pub erased: u64,
     /// What is wrong; nothing, for an unbroken history.
     pub findings: Vec<Finding>,
 }
@@ -61,7 +64,8 @@ async fn chain(store: &Store, device: DeviceId, acknowledged: Head) -> Result<Ch
         epochs.push(acknowledged.epoch);
     }
     let known = known_heads(store, device, &epochs, acknowledged).await?;
-    let mut verdict = ChainVerdict { device, records: 0, epochs: epochs.len() as u64, findings: Vec::new() };
+    let mut verdict =
+        ChainVerdict { device, records: 0, epochs: epochs.len() as u64, erased: 0, findings: Vec::new() };
     for epoch in epochs {
         let mut walk = ChainWalk::new(device, epoch, known.get(&epoch).map_or(&[], Vec::as_slice));
         let mut seq = 0;
@@ -75,6 +79,7 @@ async fn chain(store: &Store, device: DeviceId, acknowledged: Head) -> Result<Ch
         }
         let report = walk.finish();
         verdict.records += report.records;
+        verdict.erased += report.erased;
         verdict.findings.extend(report.findings);
     }
     Ok(verdict)
@@ -141,7 +146,10 @@ mod tests {
         let (_dir, store, device) = stored().await;
         let verdict = verify(&store).await.expect("verifies");
         assert!(verdict.is_good());
-        assert_eq!(verdict.chains, [ChainVerdict { device, records: 5, epochs: 1, findings: Vec::new() }]);
+        assert_eq!(
+            verdict.chains,
+            [ChainVerdict { device, records: 5, epochs: 1, erased: 0, findings: Vec::new() }]
+        );
     }
 
     #[tokio::test]

@@ -4,7 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
-use org_protocol::{ConnectorSpec, OrgSettings, ServerSpec};
+use org_protocol::{ConnectorSpec, OrgSettings, RecordLine, ServerSpec};
 use schemars::Schema;
 use schemars::generate::SchemaSettings;
 use serde_json::Value;
@@ -13,12 +13,13 @@ use super::cases::CaseFile;
 use super::files::replace;
 
 /// The schemas by the name of their file.
-pub fn schemas() -> [(&'static str, Value); 4] {
+pub fn schemas() -> [(&'static str, Value); 5] {
     [
         ("org.schema.json", schema::<OrgSettings>("org.toml")),
         ("connector.schema.json", schema::<ConnectorSpec>("A file in connectors/")),
         ("server.schema.json", schema::<ServerSpec>("A file in servers/")),
         ("tests.schema.json", schema::<CaseFile>("A file in tests/")),
+        ("audit-record.schema.json", schema::<RecordLine>("An audit record, one line")),
     ]
 }
 

@@ -28,6 +28,8 @@ pub(super) enum AuditCommand {
     Verify(VerifyArgs),
     /// Write all records of a time to a file, with the proof that none is missing and none was changed.
     Export(ExportArgs),
+    /// Erase personal data from stored records, of one person or before a time. The records stay, and so does the proof that none is missing.
+    Erase(EraseArgs),
     /// Count what was refused, by policy.
     Denials(TimeArgs),
     /// List what was published when, by whom, and whose keys had signed it.
@@ -116,6 +118,19 @@ pub(super) struct ExportArgs {
     socket: Socket,
 }
 
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("what").required(true).multiple(true))]
+pub(super) struct EraseArgs {
+    /// Everything about this person: subject or e-mail address.
+    #[arg(long, group = "what")]
+    subject: Option<String>,
+    /// Records before this time only (RFC 3339); of all people, where none is named.
+    #[arg(long, group = "what")]
+    before: Option<Timestamp>,
+    #[command(flatten)]
+    socket: Socket,
+}
+
 /// What is asked of a time.
 #[derive(Debug, Args)]
 pub(super) struct TimeArgs {
@@ -137,6 +152,7 @@ pub(super) async fn run(command: AuditCommand, json: bool) -> Result<(), Failure
         }
         AuditCommand::Verify(args) => verify(&args.socket, json).await,
         AuditCommand::Export(args) => export(args, json).await,
+        AuditCommand::Erase(args) => erase(args, json).await,
         AuditCommand::Denials(args) => denials(args, json).await,
         AuditCommand::Policies(args) => policies(args, json).await,
     }
@@ -205,6 +221,9 @@ async fn verify(socket: &Socket, json: bool) -> Result<(), Failure> {
         for chain in &verdict.chains {
             let state = if chain.is_good() { "unbroken" } else { "NOT UNBROKEN" };
             say(&format!("{}  {} records in {} epochs: {state}", chain.device, chain.records, chain.epochs));
+            if chain.erased > 0 {
+                say(&format!("  {} personal fields were erased", chain.erased));
+            }
             for finding in &chain.findings {
                 say(&format!("  {finding}"));
             }
@@ -221,7 +240,7 @@ fn verify_export(file: &Path, fingerprint: Digest, json: bool) -> Result<(), Fai
 
 /// What was proved, for people.
 fn proved(report: &ExportReport) -> String {
-    let ExportReport { statement, records, remarks } = report;
+    let ExportReport { statement, records, erased, remarks } = report;
     let devices: std::collections::BTreeSet<DeviceId> =
         statement.chains.iter().map(|chain| chain.device).collect();
     let mut text = format!(
@@ -234,6 +253,11 @@ fn proved(report: &ExportReport) -> String {
         devices.len(),
         statement.made_at
     );
+    if *erased > 0 {
+        text.push_str(&format!(
+            "\n{erased} personal fields were erased: the chain proves that they were there, and no more what they said."
+        ));
+    }
     if !remarks.is_empty() {
         text.push_str("\nWhat the chains themselves say of what they do not hold:");
     }
@@ -350,6 +374,20 @@ impl Lines {
         let read = self.0.by_ref().take(longest).read_line(&mut line)?;
         Ok((read > 0).then(|| line.trim_end_matches('\n').to_owned()))
     }
+}
+
+async fn erase(args: EraseArgs, json: bool) -> Result<(), Failure> {
+    let EraseArgs { subject, before, socket } = args;
+    let Answer::Erased(erased) = asked(&socket, &Ask::EraseAudit { person: subject, before }).await? else {
+        return Err(unexpected());
+    };
+    said(json, &erased, || {
+        let (records, fields) = (erased.records, erased.fields);
+        format!(
+            "{fields} personal fields were erased from {records} records. Receivers, exports and backups have what they got."
+        )
+    });
+    Ok(())
 }
 
 async fn denials(args: TimeArgs, json: bool) -> Result<(), Failure> {

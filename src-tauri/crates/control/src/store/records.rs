@@ -1,5 +1,6 @@
 //! Audit records as they were written, and how far they are stored and passed on.
 
+mod erase;
 mod parts;
 mod query;
 

@@ -11,7 +11,7 @@ use axum::serve::Listener;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use model::{Digest, Timestamp};
-use org_protocol::SigningKey;
+use org_protocol::{AuditRecord, SigningKey};
 use os::Clock as _;
 use secrecy::SecretString;
 use serde_json::Value;
@@ -380,7 +380,12 @@ impl ServedOrg {
     pub async fn records(&self, filter: Filter) -> Vec<Value> {
         let answer = self.ask(&Ask::QueryAudit { filter }).await.expect("answers");
         let Answer::Records { lines } = answer else { panic!("{answer:?}") };
-        lines.iter().map(|line| serde_json::from_str(line).expect("JSON")).collect()
+        let read = |line: &String| match AuditRecord::parse(line) {
+            Ok(record) => record.readable().expect("JSON"),
+            // What stands for a record that was set aside.
+            Err(_) => serde_json::from_str(line).expect("JSON"),
+        };
+        lines.iter().map(read).collect()
     }
 
     /// The address of `path`.

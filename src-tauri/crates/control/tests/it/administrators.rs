@@ -7,7 +7,7 @@ use org_protocol::{HaltTarget, NonceSeed};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::harness::{Device, Org, now, read, served};
+use crate::harness::{Device, Org, now, read, served, signed_in};
 
 const ROLES: &str = r#"
 [administrators]
@@ -15,6 +15,7 @@ publisher = ["publishers"]
 credential_custodian = ["custodians"]
 auditor = ["auditors"]
 device_admin = ["helpdesk"]
+privacy_officer = ["privacy"]
 "#;
 
 /// An organisation that has administrators.
@@ -85,8 +86,9 @@ async fn each_role_does_its_own_and_nothing_else() {
         ("custodians", Ask::PutCredential { id: id(), secret: secret("x"), source: None }),
         ("auditors", Ask::VerifyAudit),
         ("helpdesk", Ask::RevokeDevice { id: model::DeviceId::new() }),
+        ("privacy", Ask::EraseAudit { person: Some("nobody".to_owned()), before: None }),
     ];
-    for group in ["publishers", "custodians", "auditors", "helpdesk"] {
+    for group in ["publishers", "custodians", "auditors", "helpdesk", "privacy"] {
         let admin = Admin::signed_in(&org, group, &[group]).await;
         for (needed, ask) in &asks {
             let refused = admin.ask(ask).await.err();
@@ -201,7 +203,7 @@ async fn a_session_ends_with_the_sign_in_the_role_or_by_a_halt() {
         let audrey = Admin::signed_in(&org, "audrey", &["auditors"]).await;
         let henry = Admin::signed_in(&org, "henry", &["helpdesk"]).await;
         // Whoever is known by a device can be signed out by name.
-        crate::harness::signed_in(&org, "audrey", &["auditors"]).await;
+        signed_in(&org, "audrey", &["auditors"]).await;
         henry.ask(&Ask::SignOutPerson { person: "audrey".to_owned() }).await.expect("signs out");
         assert_eq!(said(&audrey).await.as_deref(), Some("session-ended"));
 
@@ -240,4 +242,35 @@ async fn only_publishers_may_send_much() {
     assert_eq!(auditor.ask(&much()).await.expect_err("refused"), "bad-request");
     let publisher = Admin::signed_in(&org, "paul", &["publishers"]).await;
     assert_eq!(publisher.ask(&much()).await.expect_err("read, and not believed"), "bundle-too-large");
+}
+
+#[tokio::test]
+async fn personal_data_are_erased_by_those_whose_business_it_is_and_nobody_is_found_by_them() {
+    let org = org().await;
+    let alice = signed_in(&org, "alice", &["analysts"]).await;
+    alice.call("query", json!({"sql": "select 1"})).await;
+    let of = |user: &str| control::Filter { user: Some(user.to_owned()), ..Default::default() };
+    let erase = || Ask::EraseAudit { person: Some("alice@example.test".to_owned()), before: None };
+    let found = org.records(of("alice")).await;
+    assert!(found.len() >= 2, "{found:#?}");
+
+    let auditor = Admin::signed_in(&org, "audrey", &["auditors"]).await;
+    assert_eq!(auditor.ask(&erase()).await.expect_err("reads only"), "role-needed");
+    let nothing = Ask::EraseAudit { person: None, before: None };
+    let officer = Admin::signed_in(&org, "petra", &["privacy"]).await;
+    assert_eq!(officer.ask(&nothing).await.expect_err("names nobody"), "nothing-named");
+    let erased = officer.ask(&erase()).await.expect("erases");
+    assert!(erased["fields"].as_u64() >= Some(found.len() as u64), "{erased}");
+
+    let left = org.records(control::Filter::default()).await;
+    assert!(found.iter().all(|one| left.iter().any(|it| it["digest"] == one["digest"])), "the records stay");
+    let text = serde_json::to_string(&left).expect("JSON");
+    assert!(!text.contains("alice"), "{text}");
+    let acts: Vec<_> = left.iter().filter_map(|record| record["body"]["facts"]["act"].as_str()).collect();
+    assert!(acts.contains(&"audit-erase") && acts.contains(&"audit-erased"), "{acts:?}");
+    for user in ["alice", "alice@example.test"] {
+        assert_eq!(org.records(of(user)).await, [] as [Value; 0], "nobody is found by what is gone");
+    }
+    let verified = auditor.ask(&Ask::VerifyAudit).await.expect("answers").to_string();
+    assert!(verified.contains("\"findings\":[]") && !verified.contains("\"kind\""), "{verified}");
 }

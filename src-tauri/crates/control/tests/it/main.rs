@@ -23,6 +23,7 @@ mod limits;
 mod logout;
 mod openapi;
 mod payload;
+mod record_schema;
 mod records;
 mod relay;
 mod restoring;

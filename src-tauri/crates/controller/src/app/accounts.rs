@@ -328,6 +328,7 @@ fn record(event: GrantEvent) -> EventRecord {
     let record = |kind| of_account(EventRecord::new(kind), &event.account);
     match event.what {
         GrantHappening::SignedIn { issuer } => record(AuditEvent::GrantObtained).with("issuer", issuer),
+        GrantHappening::Renewed { issuer } => record(AuditEvent::GrantRefreshed).with("issuer", issuer),
         GrantHappening::Typed => record(AuditEvent::GrantObtained).with("cause", "typed"),
         GrantHappening::SignInFailed(code) => record(AuditEvent::SignInFailed).with("code", code),
         GrantHappening::Ended => record(AuditEvent::GrantLost),

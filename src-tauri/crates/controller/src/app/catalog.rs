@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use audit::Journal;
+use audit::{AuditEvent, EventRecord, Journal};
 use connector::{Asking, Connectors, Health, Listing, Outage};
 use gateway::{Snapshot, Snapshots};
 use model::{AccountId, Advice, Subject, ToolName};
@@ -75,6 +75,8 @@ pub(crate) struct Catalog {
     pub(crate) accepting: mpsc::UnboundedReceiver<Acceptance>,
     /// What connectors say otherwise than it was accepted.
     pub(crate) held: BTreeMap<AccountId, Held>,
+    /// How connectors were when that was recorded last.
+    pub(crate) states: BTreeMap<AccountId, &'static str>,
     /// What the policy in force was made from, once one was good.
     pub(crate) basis: Option<Basis>,
 }
@@ -271,12 +273,27 @@ impl Catalog {
         outages.map(|outage| self.grace_left(&outage)).filter(|left| !left.is_zero()).min()
     }
 
-    fn tell_status(&self, offering: &Offering, id: &AccountId) {
+    /// Records how a connector is, where it is not as it was. That one rests says nothing of it.
+    fn record_state(&mut self, id: &AccountId, status: &ConnectorStatus) {
+        let what = match status {
+            ConnectorStatus::Ready => "ready",
+            ConnectorStatus::SignInNeeded => "sign-in-needed",
+            ConnectorStatus::Unreachable(_) => "unreachable",
+            ConnectorStatus::Idle | ConnectorStatus::SigningIn => return,
+        };
+        if self.states.insert(id.clone(), what) != Some(what) {
+            let record = of_account(EventRecord::new(AuditEvent::ConnectorState), id).with("what", what);
+            self.tell.note(&self.journal, &record);
+        }
+    }
+
+    fn tell_status(&mut self, offering: &Offering, id: &AccountId) {
         // What was listed in the name of an account that is gone by now makes nobody signed in again.
         let mut status = connector_status(&self.connectors.health(id));
         if status == ConnectorStatus::Ready && self.accounts.is_signed_out(id) {
             status = ConnectorStatus::SignInNeeded;
         }
+        self.record_state(id, &status);
         self.tell.event(Event::ConnectorStatus { connector: id.clone(), status });
         self.tell.event(Event::ConnectorList { connector: id.clone(), list: self.list_state(offering, id) });
     }

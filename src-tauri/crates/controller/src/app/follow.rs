@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use audit::{Fill, Journal, JournalFault, Usage};
+use audit::{AuditEvent, EventRecord, Fill, Journal, JournalFault, Usage};
 use model::{Advice, ForPerson as _};
 use tokio::sync::watch;
 use vault::{KeychainState, Vault};
@@ -92,12 +92,19 @@ fn stamp(path: &Path, loaded: &Loaded) -> Vec<Option<SystemTime>> {
     stamps
 }
 
-/// Tells whether the keychain can be used.
-pub(crate) fn follow_keychain(vault: Vault, tell: Tell) {
+/// Tells whether the keychain can be used, and records it where it cannot and where that changes.
+pub(crate) fn follow_keychain(vault: Vault, journal: Journal, tell: Tell) {
     tokio::spawn(async move {
         let mut states = vault.watch();
+        let mut recorded = KeychainState::Available;
         loop {
             let state = *states.borrow_and_update();
+            if std::mem::replace(&mut recorded, state) != state {
+                tell.note(
+                    &journal,
+                    &EventRecord::new(AuditEvent::KeychainState).with("what", keychain_word(state)),
+                );
+            }
             for other in [KeychainState::Locked, KeychainState::Denied, KeychainState::Absent] {
                 let advice = other.advice();
                 if other == state {
@@ -111,6 +118,15 @@ pub(crate) fn follow_keychain(vault: Vault, tell: Tell) {
             }
         }
     });
+}
+
+fn keychain_word(state: KeychainState) -> &'static str {
+    match state {
+        KeychainState::Available => "available",
+        KeychainState::Locked => "locked",
+        KeychainState::Denied => "denied",
+        KeychainState::Absent => "absent",
+    }
 }
 
 /// Tells how far the journal is, how much of it an organisation that gets it has (`shared`), and whether it can be

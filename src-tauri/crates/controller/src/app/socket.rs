@@ -7,8 +7,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use audit::Journal;
 use gateway::Snapshots;
-use model::{AccountId, Advice, ForPerson, Person as _, ServerId};
+use model::{AccountId, Advice, ForPerson, Person as _, ServerId, Timestamp};
 use os::Clock;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -34,6 +35,8 @@ use crate::event::{Act, Event};
 use crate::pending::{PendingDesk, PendingId, PendingItem, Question};
 use crate::state::{AppState, Runs};
 use crate::{view, words};
+
+mod erase;
 
 const LONGEST_REQUEST: u64 = 1024 * 1024;
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -114,6 +117,13 @@ pub enum Command {
         /// The virtual server.
         server: ServerId,
     },
+    /// Erases personal data from the journal.
+    EraseAudit {
+        /// Everything about this person: subject or e-mail address.
+        person: Option<String>,
+        /// Of records before this time only.
+        before: Option<Timestamp>,
+    },
     /// Shows the main window, if a desktop owns the instance.
     Show,
     /// Tries the keychain again.
@@ -155,7 +165,7 @@ pub struct PendingLine {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub arguments: Vec<String>,
     /// When it is refused by itself.
-    pub deadline: model::Timestamp,
+    pub deadline: Timestamp,
 }
 
 impl std::fmt::Display for PendingLine {
@@ -180,6 +190,7 @@ pub(crate) struct Desk {
     /// Signing in to the organisation, where one decides here.
     pub(crate) sign_in: Option<Arc<SignIn>>,
     pub(crate) introduction: Introduction,
+    pub(crate) journal: Journal,
     pub(crate) clock: Arc<dyn Clock>,
 }
 
@@ -283,6 +294,7 @@ impl Desk {
             }
             Command::Logs { connector, after, wait: _ } => self.log(&connector, after),
             Command::Trust { .. } => refused(no_organisation()),
+            Command::EraseAudit { person, before } => self.erase(person, before).await,
             Command::Bridge { .. } => refused(Advice::new("bridge", "A bridge stays connected.", "", "")),
             Command::Show if self.state.borrow().desktop => {
                 self.act(Act::Open(crate::effect::Place::Overview), "The window is shown.")

@@ -329,7 +329,7 @@ fn follow(
     present: Present,
     owned: (OwnAccounts, Approvals),
 ) -> JoinHandle<()> {
-    follow_keychain(base.vault.clone(), base.tell.clone());
+    follow_keychain(base.vault.clone(), base.journal.clone(), base.tell.clone());
     follow_journal(base.journal.clone(), shared, base.tell.clone());
     tokio::spawn(follow_present(present, owned, base.tell.clone()));
     let watcher = Watcher { first: machine, org, tell: base.tell.clone(), journal: base.journal.clone() };
@@ -490,6 +490,7 @@ async fn catalog(
         wanted,
         accepting,
         held: BTreeMap::new(),
+        states: BTreeMap::new(),
         basis: None,
     }
 }
@@ -520,6 +521,7 @@ fn socket_desk(
         accounts: engine.accounts.clone(),
         sign_in: engine.sign_in.clone(),
         introduction: Introduction::of(engine.sign_in.clone()),
+        journal: engine.journal.clone(),
         clock: Arc::clone(&base.clock),
     }
 }

@@ -194,6 +194,13 @@ pub(crate) fn issuer_event(tell: &Tell, journal: &Journal, event: issuer::Event)
             tell.event(Event::AssistantGone { client_id, server });
             record
         }
+        Reported::ConsentForgotten { client_id, server } => EventRecord::new(AuditEvent::ConsentRevoked)
+            .with("client", client_id)
+            .with("server", server.as_str()),
+        Reported::Issued { client_id, server, renewed } => EventRecord::new(AuditEvent::TokenIssued)
+            .with("client", client_id)
+            .with("server", server.as_str())
+            .with("renewed", renewed.to_string()),
         Reported::RecordSkipped { kind, why } => {
             EventRecord::new(AuditEvent::StateSetAside).with("kind", format!("{kind:?}")).with("why", why)
         }

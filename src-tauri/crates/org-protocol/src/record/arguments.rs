@@ -17,6 +17,7 @@ const LONGEST_VALUE: usize = 4096;
 const CAPTURE_BUDGET: usize = 32 * 1024;
 
 /// What is recorded of a call's arguments.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct ArgumentSummary {
     /// The size of the arguments' JSON text in bytes.
@@ -30,6 +31,7 @@ pub struct ArgumentSummary {
 }
 
 /// One argument.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Argument {
     /// Where it is: a JSON pointer (RFC 6901), cut at 256 bytes.
@@ -49,6 +51,7 @@ pub struct Argument {
 }
 
 /// The JSON type of an argument.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ArgumentKind {

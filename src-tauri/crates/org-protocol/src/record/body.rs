@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use model::{CallId, ConnectorId, Digest, ListeningProcess, ServerId, Subject, Timestamp};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
+use super::personal::{Erasable, Members, Taken, erased_subject, is_erased};
 use super::{ArgumentSummary, Effect, Head, PayloadFinding, to_one_line};
 use crate::approval::ApprovalRecord;
 
@@ -34,6 +35,7 @@ pub enum RecordBody {
 pub struct PreparedBody {
     kind: &'static str,
     json: String,
+    personal: Members,
 }
 
 macro_rules! prepare {
@@ -42,9 +44,9 @@ macro_rules! prepare {
             $($(#[$doc])*
             ///
             /// # Errors
-            /// None in practice: what the JSON writer reports.
+            /// None in practice: what the JSON writer reports, or that the operating system gives no random numbers.
             pub fn $name(body: &$body) -> Result<Self, serde_json::Error> {
-                Ok(Self { kind: $kind, json: to_one_line(body)? })
+                Self::of($kind, body.clone())
             })*
         }
     };
@@ -68,34 +70,46 @@ prepare! {
 }
 
 impl PreparedBody {
+    fn of(kind: &'static str, mut body: impl Erasable) -> Result<Self, serde_json::Error> {
+        let mut taken = Taken::default();
+        body.take_personal(&mut taken)?;
+        Ok(Self { kind, json: to_one_line(&body)?, personal: taken.members()? })
+    }
+
     /// The kind, as the line has it.
     pub fn kind(&self) -> &'static str {
         self.kind
     }
 
-    /// The JSON object, on one line.
+    /// The JSON object, on one line, in which there is nothing personal.
     pub fn json(&self) -> &str {
         &self.json
+    }
+
+    /// The personal fields' digests and the fields themselves, as JSON; empty where there is none.
+    pub(super) fn personal(&self) -> (&str, &str) {
+        (&self.personal.digests, &self.personal.values)
     }
 }
 
 impl RecordBody {
     /// Reads the JSON of a body of the given kind.
-    pub(super) fn read(kind: &str, json: &str) -> Result<Self, serde_json::Error> {
+    pub(super) fn read<'d, D: Deserializer<'d>>(kind: &str, json: D) -> Result<Self, D::Error> {
         Ok(match kind {
-            "epoch" => Self::Epoch(serde_json::from_str(json)?),
-            "intent" => Self::Intent(serde_json::from_str(json)?),
-            "outcome" => Self::Outcome(serde_json::from_str(json)?),
-            "denial" => Self::Denial(serde_json::from_str(json)?),
-            "event" => Self::Event(serde_json::from_str(json)?),
-            "gap" => Self::Gap(serde_json::from_str(json)?),
-            "heartbeat" => Self::Heartbeat(serde_json::from_str(json)?),
+            "epoch" => Self::Epoch(Deserialize::deserialize(json)?),
+            "intent" => Self::Intent(Deserialize::deserialize(json)?),
+            "outcome" => Self::Outcome(Deserialize::deserialize(json)?),
+            "denial" => Self::Denial(Deserialize::deserialize(json)?),
+            "event" => Self::Event(Deserialize::deserialize(json)?),
+            "gap" => Self::Gap(Deserialize::deserialize(json)?),
+            "heartbeat" => Self::Heartbeat(Deserialize::deserialize(json)?),
             _ => Self::Unknown,
         })
     }
 }
 
 /// A chain begins.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EpochRecord {
     /// The organisation whose records these are; none in personal mode, where nothing is ever uploaded.
@@ -112,6 +126,7 @@ pub struct EpochRecord {
 }
 
 /// Why a chain begins.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EpochReason {
@@ -130,11 +145,13 @@ pub enum EpochReason {
 }
 
 /// A call is about to be made. This is on disk before the connector hears of the call.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IntentRecord {
     /// The call.
     pub call: CallId,
     /// For whom, with the claims that policy saw.
+    #[serde(default = "erased_subject", skip_serializing_if = "is_erased")]
     pub subject: Subject,
     /// The virtual server.
     pub server: ServerId,
@@ -146,6 +163,7 @@ pub struct IntentRecord {
     /// The assistant's client id.
     pub client_id: String,
     /// The name that the assistant claims.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub client_name: String,
     /// The program behind the connection, where it can be told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -171,6 +189,7 @@ pub struct IntentRecord {
 }
 
 /// One version of the policy.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PolicyReference {
     /// Its label, as people read it.
@@ -180,13 +199,15 @@ pub struct PolicyReference {
 }
 
 /// What identifies a call in its outcome, so that the outcome can be read without its intent.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CallContext {
     /// The call.
     pub call: CallId,
     /// The user's issuer.
     pub issuer: String,
-    /// The user's `sub`.
+    /// The user's `sub`; empty where it was erased.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub subject: String,
     /// The virtual server.
     pub server: ServerId,
@@ -195,6 +216,16 @@ pub struct CallContext {
     /// What is asked of it.
     #[serde(flatten)]
     pub effect: Effect,
+}
+
+impl CallContext {
+    /// Takes away who made the call, and of a resource what is kept of its URI.
+    pub fn forget_person(&mut self) {
+        self.subject.clear();
+        if let Some(uri) = self.effect.uri_mut() {
+            uri.clear();
+        }
+    }
 }
 
 impl From<&IntentRecord> for CallContext {
@@ -211,6 +242,7 @@ impl From<&IntentRecord> for CallContext {
 }
 
 /// What became of a call.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OutcomeRecord {
     /// The call.
@@ -220,6 +252,7 @@ pub struct OutcomeRecord {
 }
 
 /// What became of a call.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Outcome {
     /// In one word.
@@ -263,6 +296,7 @@ impl Outcome {
 }
 
 /// What became of a call, in one word.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OutcomeStatus {
@@ -282,11 +316,13 @@ pub enum OutcomeStatus {
 }
 
 /// A call was refused before any effect.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DenialRecord {
     /// The call.
     pub call: CallId,
     /// For whom, with the claims that policy saw.
+    #[serde(default = "erased_subject", skip_serializing_if = "is_erased")]
     pub subject: Subject,
     /// The virtual server.
     pub server: ServerId,
@@ -299,6 +335,7 @@ pub struct DenialRecord {
     /// The assistant's client id.
     pub client_id: String,
     /// The name that the assistant claims.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub client_name: String,
     /// The program behind the connection, where it can be told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -320,6 +357,7 @@ pub struct DenialRecord {
 }
 
 /// Something other than a call.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EventRecord {
     /// What.
@@ -356,17 +394,26 @@ impl EventRecord {
 }
 
 macro_rules! event_kinds {
-    ($($(#[$doc:meta])* $name:ident = $text:literal,)*) => {
+    ($($(#[doc = $doc:literal])* $name:ident = $text:literal,)*) => {
         /// What happened.
+        #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(with = "String"))]
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
         #[serde(into = "String", from = "String")]
         pub enum AuditEvent {
-            $($(#[$doc])* $name,)*
+            $($(#[doc = $doc])* $name,)*
             /// A kind that a later version writes.
             Unknown(String),
         }
 
         impl AuditEvent {
+            /// What happened, in words.
+            pub fn meaning(&self) -> &'static str {
+                match self {
+                    $(Self::$name => concat!($($doc),*).trim_ascii(),)*
+                    Self::Unknown(_) => "Something that a later version knows.",
+                }
+            }
+
             /// Every kind that this version writes.
             pub const ALL: &'static [Self] = &[$(Self::$name),*];
 
@@ -401,6 +448,8 @@ event_kinds! {
     JournalFilling = "journal-filling",
     /// Segments that were no longer needed were removed from the journal.
     JournalPruned = "journal-pruned",
+    /// Personal data are to be erased from records, or were.
+    PersonalDataErased = "personal-data-erased",
     /// A person signed in.
     SignedIn = "signed-in",
     /// A sign-in did not succeed.
@@ -419,7 +468,7 @@ event_kinds! {
     ConsentGiven = "consent-given",
     /// A person or a deadline refused it.
     ConsentRefused = "consent-refused",
-    /// A person took it back.
+    /// What a person had allowed is forgotten: they took it back or signed out, or a token came that was spent.
     ConsentRevoked = "consent-revoked",
     /// A person was asked about one call and answered, or did not.
     ApprovalAnswered = "approval-answered",
@@ -429,7 +478,7 @@ event_kinds! {
     AssistantSuspended = "assistant-suspended",
     /// An assistant registered as a client.
     ClientRegistered = "client-registered",
-    /// A gateway token was issued.
+    /// A gateway token was issued, for the first time or anew.
     TokenIssued = "token-issued",
     /// A gateway token was revoked.
     TokenRevoked = "token-revoked",
@@ -455,9 +504,9 @@ event_kinds! {
     ToolHeld = "tool-held",
     /// Somebody accepted a changed tool.
     ToolAccepted = "tool-accepted",
-    /// A connector started, stopped or failed.
+    /// A connector answers again, does not, or needs a sign-in.
     ConnectorState = "connector-state",
-    /// The keychain became available, locked or absent.
+    /// The keychain can be used or not, at the start where it cannot and whenever that changes.
     KeychainState = "keychain-state",
     /// State on disk was lost or damaged and has been set aside.
     StateSetAside = "state-set-aside",
@@ -489,8 +538,6 @@ event_kinds! {
     LeaseSecretRevoked = "lease-secret-revoked",
     /// What administrators have stopped beside the policy is another thing than before.
     HaltsChanged = "halts-changed",
-    /// A shared credential was used, on behalf of a call, by the control plane.
-    CredentialUsed = "credential-used",
 }
 
 impl From<AuditEvent> for String {
@@ -500,6 +547,7 @@ impl From<AuditEvent> for String {
 }
 
 /// Records are missing, and how many.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GapRecord {
     /// How many calls were made without a record.
@@ -507,10 +555,12 @@ pub struct GapRecord {
     /// Since when.
     pub since: Timestamp,
     /// Why, for people.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub reason: String,
 }
 
 /// Deskgate runs, though nothing happened: silence is then a finding.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct HeartbeatRecord {
     /// Calls that are under way.

@@ -96,6 +96,8 @@ pub struct ChainReport {
     pub first: Option<Head>,
     /// The last record of the chain.
     pub last: Option<Head>,
+    /// How many personal fields were erased.
+    pub erased: u64,
     /// What is wrong; nothing, for an unbroken chain that reaches every known head.
     pub findings: Vec<Finding>,
 }
@@ -271,6 +273,7 @@ impl ChainWalk {
             return None;
         }
         self.report.records += 1;
+        self.report.erased += link.erased;
         if let Some(known) = self.known.get_mut(&link.seq) {
             for (known, seen) in known {
                 *seen |= known.head.digest == link.digest;

@@ -11,6 +11,7 @@ const LONGEST_URI: usize = 512;
 
 /// What a call asks of a connector. In a record its parts stand beside the other members: `"method":"tools/call"` and
 /// one of `"tool":"<name>"`, `"resource":{..}` and `"prompt":"<name>"`. A record without a method is of a tool call.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Effect {
     #[serde(default = "tool_call")]
@@ -20,6 +21,7 @@ pub struct Effect {
 }
 
 /// What an effect is about.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EffectTarget {
@@ -32,8 +34,10 @@ pub enum EffectTarget {
 }
 
 /// A resource's URI (RFC 3986), as far as a record may keep it.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecordedUri {
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     uri: String,
     bytes: u64,
     mac: String,
@@ -42,6 +46,7 @@ pub struct RecordedUri {
 macro_rules! methods {
     ($($(#[$doc:meta])* $name:ident = $text:literal,)*) => {
         /// An MCP method that has an effect at a connector.
+        #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(with = "String"))]
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
         #[serde(into = "String", from = "String")]
         pub enum EffectMethod {
@@ -134,6 +139,14 @@ impl Effect {
     /// The MCP method.
     pub fn method(&self) -> &EffectMethod {
         &self.method
+    }
+
+    /// What is kept of a resource's URI.
+    pub(super) fn uri_mut(&mut self) -> Option<&mut String> {
+        match &mut self.target {
+            EffectTarget::Resource(resource) => Some(&mut resource.uri),
+            EffectTarget::Tool(_) | EffectTarget::Prompt(_) => None,
+        }
     }
 
     /// What it is about.

@@ -55,6 +55,15 @@ impl AuditEvent {
                 ("seq", "its number"),
                 ("reason", "why the organisation refuses it"),
             ],
+            Self::PersonalDataErased => &[
+                ("state", "done, where it is; before that it is only asked for"),
+                ("by", "who asked, where it is nobody who is signed in"),
+                ("of", "a digest, with the journal's key, of how the person was named; none for all people"),
+                ("before", "only records before this time"),
+                ("records", "from how many records something was erased"),
+                ("fields", "how many fields that were"),
+                ("waiting", "how many records were left alone, because the organisation does not have them"),
+            ],
             Self::SignedIn => &[("device", "the device, where the control plane writes it")],
             Self::SignInFailed => &[
                 ("code", "why, as a stable code"),
@@ -110,7 +119,11 @@ impl AuditEvent {
             Self::ClientRegistered => {
                 &[("client", "the assistant's client id"), ("name", "the name that it claims")]
             }
-            Self::TokenIssued => &[("client", "the assistant's client id"), ("server", "the virtual server")],
+            Self::TokenIssued => &[
+                ("client", "the assistant's client id"),
+                ("server", "the virtual server"),
+                ("renewed", "whether it follows an earlier one"),
+            ],
             Self::TokenRevoked => &[
                 ("client", "the assistant's client id"),
                 ("server", "the virtual server"),
@@ -195,9 +208,14 @@ impl AuditEvent {
                 ("what", "whether something was stopped or let go on"),
                 ("target", "what"),
             ],
-            Self::CredentialUsed => &[("credential", "the shared credential")],
         }
     }
+
+    /// The facts, of whatever kind of event, that can be about a person: they can be erased.
+    pub(super) const PERSONAL_FACTS: &[&str] = &[
+        "by", "detail", "filter", "name", "path", "person", "program", "reason", "resource", "session",
+        "signed", "target",
+    ];
 
     /// Whether an event of this kind may have a fact of this name.
     pub fn has_fact(&self, name: &str) -> bool {
@@ -227,6 +245,9 @@ const ADMINISTRATION: &[Fact] = &[
     ("filter", "which records were asked for"),
     ("since", "from when on"),
     ("until", "before when"),
+    ("of", "a digest, with the journal's key, of how the person was named whose data are erased"),
+    ("records", "from how many records something was erased"),
+    ("fields", "how many fields that were"),
     ("epoch", "whose records"),
     ("from", "the first record"),
     ("to", "the last record"),

@@ -11,7 +11,8 @@ const AFTER: &str = "\"}";
 const DIGEST_LENGTH: usize = "sha256:".len() + 64;
 
 /// Closes the open JSON object that begins at `start` of `text` with its digest: the SHA-256 of all its bytes before
-/// `,"digest":"`. To check a line by hand, take off its last 84 bytes and hash the rest.
+/// `,"digest":"`. To check a line by hand, take off its personal fields, if it has any (from `,"personal":[` to the last brace), then its
+/// last 84 bytes, and hash the rest.
 pub fn seal(text: &mut String, start: usize) -> Digest {
     let digest = Digest::of(text.as_bytes().get(start..).unwrap_or_default());
     text.push_str(BEFORE);
@@ -22,10 +23,14 @@ pub fn seal(text: &mut String, start: usize) -> Digest {
 
 /// The digest at the end of a line that was closed by [`seal`] and has not been changed since, to the last byte.
 pub fn sealed_digest(line: &str) -> Option<Digest> {
-    let (open, end) =
-        line.split_at_checked(line.len().checked_sub(BEFORE.len() + DIGEST_LENGTH + AFTER.len())?)?;
+    open_digest(line.strip_suffix('}')?)
+}
+
+/// The same for a line without its last brace.
+pub(super) fn open_digest(line: &str) -> Option<Digest> {
+    let (open, end) = line.split_at_checked(line.len().checked_sub(BEFORE.len() + DIGEST_LENGTH + 1)?)?;
     let digest = Digest::of(open.as_bytes());
-    let claimed = end.strip_prefix(BEFORE)?.strip_suffix(AFTER)?;
+    let claimed = end.strip_prefix(BEFORE)?.strip_suffix('"')?;
     (claimed == digest.to_string()).then_some(digest)
 }
 

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::content::PayloadAction;
 
 /// What one rule found of one kind in a payload.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PayloadFinding {
     /// The rule, by its id.

@@ -1,3 +1,5 @@
+mod personal;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -208,9 +210,13 @@ fn bodies_of_later_versions_do_not_break_a_chain() {
     assert_eq!(AuditRecord::parse(&text).unwrap().body(), &RecordBody::Unknown);
     let event = r#"{"event":"novelty"}"#;
     assert_eq!(
-        RecordBody::read("event", event).unwrap(),
+        read_body("event", event).unwrap(),
         RecordBody::Event(Box::new(EventRecord::new(AuditEvent::Unknown("novelty".to_owned()))))
     );
+}
+
+fn read_body(kind: &str, json: &str) -> serde_json::Result<RecordBody> {
+    RecordBody::read(kind, &mut serde_json::Deserializer::from_str(json))
 }
 
 /// As calls were written before methods were recorded.
@@ -221,17 +227,13 @@ fn calls_that_were_written_without_a_method_are_read_as_tool_calls() {
     let tool = Effect::tool_call("execute_sql");
     let before = BEFORE.replace("DIGEST", &Digest::of(b"policy").to_string());
     let intent = before.replace("\"REST", r#""credential":"","arguments":{"bytes":2}"#);
-    let RecordBody::Intent(intent) = RecordBody::read("intent", &intent).unwrap() else {
-        panic!("an intent")
-    };
+    let RecordBody::Intent(intent) = read_body("intent", &intent).unwrap() else { panic!("an intent") };
     assert_eq!((&intent.effect, &CallContext::from(&*intent).effect), (&tool, &tool));
     let denial = before.replace("\"REST", r#""kind":"forbidden","reason":"No.""#);
-    let RecordBody::Denial(denial) = RecordBody::read("denial", &denial).unwrap() else { panic!("a denial") };
+    let RecordBody::Denial(denial) = read_body("denial", &denial).unwrap() else { panic!("a denial") };
     assert_eq!(denial.effect, tool);
     let outcome = r#"{"of":{"call":"01939a5e-0000-7000-8000-00000000000c","issuer":"i","subject":"s","server":"analyst","connector":"warehouse","tool":"execute_sql"},"outcome":{"status":"ok"}}"#;
-    let RecordBody::Outcome(outcome) = RecordBody::read("outcome", outcome).unwrap() else {
-        panic!("an outcome")
-    };
+    let RecordBody::Outcome(outcome) = read_body("outcome", outcome).unwrap() else { panic!("an outcome") };
     assert_eq!(outcome.of.effect, tool);
     // Written anew it says what it always meant, between the same members.
     let text = serde_json::to_string(&*intent).unwrap();
@@ -254,8 +256,8 @@ fn every_status_of_an_outcome_has_its_word() {
 
 #[test]
 fn a_later_format_is_named_as_such() {
-    let later = chain(1)[0].replace(r#""format":1"#, r#""format":2"#);
-    assert_eq!(ChainLink::parse(&later), Err(LineFault::Format(2)));
+    let later = chain(1)[0].replace(r#""format":2"#, r#""format":3"#);
+    assert_eq!(ChainLink::parse(&later), Err(LineFault::Format(3)));
 }
 
 #[test]

@@ -17,6 +17,7 @@ use url::Url;
 
 use crate::{
     Browser, Collector, Employee, Idp, Mail, OAuthClient, PeerFault, Postgres, Process, Role, canary,
+    read_record,
 };
 use desk::Desk;
 use server::Server;
@@ -158,7 +159,7 @@ impl Organisation {
     /// With the program's words if it fails.
     pub async fn records(&self, filter: &[&str]) -> Result<Vec<Value>, PeerFault> {
         let told = self.desk.says(&[&["audit", "query"], filter].concat(), "").await?;
-        told.lines().map(|line| Ok(serde_json::from_str(line)?)).collect()
+        told.lines().map(|line| Ok(read_record(line)?)).collect()
     }
 
     /// Ends the server in order, as its service manager would.

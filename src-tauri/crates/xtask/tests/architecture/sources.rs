@@ -30,6 +30,33 @@ fn code(text: &str) -> impl Iterator<Item = (usize, &str)> {
         .filter(|(_, line)| !line.starts_with("//"))
 }
 
+/// A kind of event that nothing writes answers no question.
+#[test]
+fn every_kind_of_event_is_written_somewhere() {
+    let (kinds, _) = read(&root().join("src-tauri/crates/org-protocol/src/record/body.rs"));
+    let kinds =
+        kinds.split_once("event_kinds! {\n").expect("the kinds").1.split_once("\n}").expect("their end").0;
+    let kinds: Vec<&str> = kinds.lines().filter_map(|line| Some(line.trim().split_once(" = ")?.0)).collect();
+    assert!(kinds.len() > 40, "{kinds:?}");
+    let mut unwritten: Vec<&str> = kinds.clone();
+    for path in files(&[".rs"]) {
+        let (text, shown) = read(&path);
+        let defines =
+            shown.starts_with("src-tauri/crates/org-protocol/") || shown.contains("/audit/src/siem/");
+        if is_test_file(&shown) || defines || unwritten.is_empty() {
+            continue;
+        }
+        let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or(&text);
+        unwritten.retain(|kind| {
+            !code
+                .match_indices(&format!("AuditEvent::{kind}"))
+                .any(|(at, found)| !code[at + found.len()..].starts_with(char::is_alphanumeric))
+        });
+    }
+    let unwritten: Vec<String> = unwritten.into_iter().map(str::to_owned).collect();
+    none("kinds of events that nothing writes", &unwritten);
+}
+
 fn is_test_file(shown: &str) -> bool {
     ["/tests/", "/testing/"].iter().any(|folder| shown.contains(folder))
         || shown.starts_with("tests/")

@@ -110,3 +110,25 @@ fn a_key_that_came_after_the_first_format_is_in_the_table_of_later_keys() {
     let gone: Vec<&String> = first.difference(&found).collect();
     assert!(gone.is_empty(), "bundles of the first format may have these keys: {gone:?}");
 }
+
+const EVENTS: (&str, &str) = ("<!-- events, from the code -->\n", "<!-- end of events -->");
+
+#[test]
+fn the_guide_s_kinds_of_events_are_those_of_the_code() {
+    let mut table = String::from("| event | what happened | facts |\n|---|---|---|\n");
+    for kind in org_protocol::AuditEvent::ALL {
+        let facts = kind.facts().iter().map(|(name, meaning)| format!("`{name}`: {meaning}"));
+        let facts = facts.collect::<Vec<_>>().join("; ");
+        table += &format!("| *{}* | {} | {facts} |\n", kind.as_str(), kind.meaning());
+    }
+    let guide = committed("../../../ADMIN.md");
+    let text = std::fs::read_to_string(&guide).expect("reads");
+    let (before, rest) = text.split_once(EVENTS.0).expect("the guide has a place for them");
+    let (committed, after) = rest.split_once(EVENTS.1).expect("and it has an end");
+    if blessed() {
+        let text = format!("{before}{}{table}{}{after}", EVENTS.0, EVENTS.1);
+        std::fs::write(&guide, text).expect("writes");
+    } else {
+        assert_eq!(committed, table, "run this test with DESKGATE_BLESS=1");
+    }
+}

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use model::{CallId, ConnectorId, DeviceId, ServerId, Subject, Timestamp};
-use org_protocol::{AuditRecord, EffectTarget, RecordBody};
+use org_protocol::{AuditRecord, EffectTarget, RecordBody, is_erased};
 use sqlx::any::AnyArguments;
 use sqlx::{Any, Arguments as _, AssertSqlSafe, Encode, Type};
 
@@ -340,7 +340,7 @@ impl Facts {
     pub(super) fn of(body: &RecordBody) -> Self {
         match body {
             RecordBody::Intent(intent) => Self {
-                subject: Some(searchable(&intent.subject)),
+                subject: searchable(&intent.subject),
                 connector: Some(intent.connector.to_string()),
                 server: Some(intent.server.to_string()),
                 credential: Some(intent.credential.clone()),
@@ -350,7 +350,8 @@ impl Facts {
                 observed: lines(&intent.observed),
             },
             RecordBody::Outcome(outcome) => Self {
-                subject: Some(format!("{}\n{}", outcome.of.issuer, outcome.of.subject)),
+                subject: (!outcome.of.subject.is_empty())
+                    .then(|| format!("{}\n{}", outcome.of.issuer, outcome.of.subject)),
                 connector: Some(outcome.of.connector.to_string()),
                 server: Some(outcome.of.server.to_string()),
                 call_id: Some(outcome.of.call),
@@ -358,7 +359,7 @@ impl Facts {
                 ..Self::default()
             },
             RecordBody::Denial(denial) => Self {
-                subject: Some(searchable(&denial.subject)),
+                subject: searchable(&denial.subject),
                 connector: denial.connector.as_ref().map(ToString::to_string),
                 server: Some(denial.server.to_string()),
                 call_id: Some(denial.call),
@@ -367,7 +368,7 @@ impl Facts {
                 ..Self::default()
             },
             RecordBody::Event(event) => Self {
-                subject: event.subject.as_ref().map(searchable),
+                subject: event.subject.as_ref().and_then(searchable),
                 about: Some(event.event.as_str().to_owned()),
                 ..Self::default()
             },
@@ -387,9 +388,10 @@ fn lines(rules: &[String]) -> Option<String> {
     (!rules.is_empty()).then(|| rules.join("\n"))
 }
 
-fn searchable(subject: &Subject) -> String {
+/// Nobody is found by a record from which they were erased.
+fn searchable(subject: &Subject) -> Option<String> {
     let email = subject.email.as_deref().unwrap_or_default();
-    format!("{}\n{}\n{email}", subject.issuer, subject.subject)
+    (!is_erased(subject)).then(|| format!("{}\n{}\n{email}", subject.issuer, subject.subject))
 }
 
 /// Denials while they are counted.
