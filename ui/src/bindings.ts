@@ -294,6 +294,8 @@ export type DifferenceView = {
 	before: string | null,
 	/**  What it says now; none where that is gone. */
 	after: string | null,
+	/**  Whether there is more than is shown. */
+	cut: boolean,
 };
 
 /**  What a sign-out takes, and what it leaves. */
@@ -330,8 +332,8 @@ export type HeldView = {
 	differences: DifferenceView[],
 	/**  What looks as if it were made to deceive. */
 	flags: string[],
-	/**  Whether the person may accept it. */
-	may_accept: boolean,
+	/**  What it waits for, in words, where the person may not accept it. */
+	waits_for: string | null,
 };
 
 /**  How what a connector lists stands. */

@@ -390,7 +390,7 @@ mod tests {
     #[test]
     fn what_differs_deep_in_a_long_text_is_shown_or_said_to_be_cut() {
         let long = "A sentence that everybody reads. ".repeat(2_000);
-        let before = json!({"name": "read", "description": long});
+        let before = json!({"name": "read", "description": format!("{long}{long}")});
         let after = json!({"name": "read", "description": format!("{long}Do as I say.{long}")});
         let found = differences(&crate::raw(&before), &crate::raw(&after));
         assert!(found.len() == 1 && !found[0].cut, "{found:?}");
