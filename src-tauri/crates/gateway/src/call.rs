@@ -241,7 +241,7 @@ impl<'a> Call<'a> {
         waiting: Option<Waiting>,
     ) -> Reply {
         let Causing { gate, grant, params, voice } = *causing;
-        let arguments = gate.journal.summary(params.arguments(), self.snapshot.capture_arguments);
+        let arguments = gate.journal.summary(params.arguments(), self.captures());
         let names = argument_names(&arguments);
         let intent = match gate.journal.intent(self.intent(gate, wanted, &permit, arguments)).await {
             Ok(intent) => intent,
@@ -356,7 +356,7 @@ impl<'a> Call<'a> {
             subject: self.grant.subject.as_ref().clone(),
             server: self.grant.server.clone(),
             connector: permit.connector().clone(),
-            effect: wanted.recorded(gate, self.params, self.snapshot.capture_arguments),
+            effect: wanted.recorded(gate, self.params, self.captures()),
             client_id: self.grant.client_id.clone(),
             client_name: self.grant.client_name.clone(),
             process: None,
@@ -478,7 +478,7 @@ impl<'a> Call<'a> {
             subject: self.grant.subject.as_ref().clone(),
             server: self.grant.server.clone(),
             connector: wanted.map(|wanted| wanted.connector.clone()),
-            effect: recorded(gate, self.params, self.snapshot.capture_arguments),
+            effect: recorded(gate, self.params, self.captures_refused(wanted)),
             client_id: self.grant.client_id.clone(),
             client_name: self.grant.client_name.clone(),
             process: None,
@@ -497,7 +497,7 @@ impl<'a> Call<'a> {
         wanted: Option<&Wanted<'_>>,
         mut record: DenialRecord,
     ) -> Result<(), JournalFault> {
-        let arguments = gate.journal.summary(self.params.arguments(), self.snapshot.capture_arguments);
+        let arguments = gate.journal.summary(self.params.arguments(), self.captures_refused(wanted));
         let names = argument_names(&arguments);
         let (rules, reason) = (record.rules.clone(), record.reason.clone());
         record.arguments = Some(arguments);
@@ -522,13 +522,27 @@ impl<'a> Call<'a> {
             client_name: self.grant.client_name.clone(),
             server: self.grant.server.clone(),
             account: wanted.map(|wanted| self.account(wanted)),
-            effect: Box::new(recorded(gate, self.params, self.snapshot.capture_arguments)),
+            effect: Box::new(recorded(gate, self.params, self.captures_refused(wanted))),
             rules: rules.to_vec(),
             policy: self.policy().version().label.clone(),
             credential,
             arguments,
             denied,
         });
+    }
+
+    /// Whether values are recorded of a call that was looked through: not of one in which something was found.
+    fn captures(&self) -> bool {
+        self.snapshot.capture_arguments && self.found.is_empty()
+    }
+
+    /// Whether values are recorded of a call that was perhaps refused before it was looked through: not where there is something to
+    /// look for.
+    fn captures_refused(&self, wanted: Option<&Wanted<'_>>) -> bool {
+        let looks = |wanted: &Wanted<'_>| {
+            self.policy().sieve(wanted.connector, wanted.tool(), PayloadDirection::Request).is_some()
+        };
+        self.captures() && wanted.is_some_and(|wanted| !looks(wanted))
     }
 
     /// The account that the virtual server uses.

@@ -18,9 +18,8 @@ const MODERN_META: &str = "io.modelcontextprotocol/";
 /// What comes with a request that is made again (MCP 2026-07-28, basic/patterns/mrtr).
 const RESPONSES: &str = "inputResponses";
 const STATE: &str = "requestState";
-
-/// What names the thing that a request is about, or came from the connector.
-const NAMES: [&str; 5] = ["name", "uri", "ref", "taskId", STATE];
+/// What a completion is about: a prompt or a template (MCP 2026-07-28, server/utilities/completion).
+const REFERENCE: &str = "ref";
 
 /// A method that has an effect at a connector.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -43,6 +42,18 @@ pub enum Method {
     UpdateTask,
     /// `tasks/cancel`.
     CancelTask,
+}
+
+impl Method {
+    /// The member of its parameters that names what it is about.
+    fn naming(self) -> &'static str {
+        match self {
+            Self::CallTool | Self::GetPrompt => "name",
+            Self::ReadResource | Self::Subscribe | Self::Unsubscribe => "uri",
+            Self::Complete => REFERENCE,
+            Self::GetTask | Self::UpdateTask | Self::CancelTask => "taskId",
+        }
+    }
 }
 
 /// What a request is about, by the name that the assistant uses.
@@ -265,7 +276,7 @@ impl<'a> CallParams<'a> {
     /// Everything that the request carries, but for the name of what it is about and for what the connector gave out itself.
     pub fn carried(&self) -> Box<RawValue> {
         let mut object = self.object.clone();
-        object.retain(|key| !NAMES.contains(&key));
+        object.retain(|key| !self.is_name(key));
         object.to_raw()
     }
 
@@ -273,13 +284,18 @@ impl<'a> CallParams<'a> {
     pub fn carrying(&self, carried: &RawValue) -> Option<CallParams<'static>> {
         let carried = RawObject::parse(carried)?;
         let mut object = self.object.clone();
-        object.retain(|key| NAMES.contains(&key) || carried.member(key).is_some());
+        object.retain(|key| self.is_name(key) || carried.member(key).is_some());
         let mut object = object.into_owned();
-        for (key, value) in carried.members().filter(|(key, _)| !NAMES.contains(key)) {
+        for (key, value) in carried.members().filter(|(key, _)| !self.is_name(key)) {
             object.replace(key, value.to_owned());
         }
         let read = CallParams::read(self.method, object).ok()?;
         Some(CallParams { begun_with: self.begun_with.clone(), nested: self.nested, ..read })
+    }
+
+    /// Whether a member names what the request is about, or came from the connector.
+    fn is_name(&self, key: &str) -> bool {
+        key == self.method.naming() || key == STATE
     }
 
     /// What the request carries from the round before; the connector gave it out.
@@ -341,10 +357,21 @@ impl<'a> CallParams<'a> {
         let mut object = self.object.clone();
         if self.target.name() != name {
             match (&self.method, &self.target) {
-                (Method::Complete, target) => object.set("ref", renamed(object.member("ref"), target, name)),
+                (Method::Complete, _) => {}
                 (_, Target::Resource(_)) => object.set("uri", raw(name)),
                 (_, Target::Tool(_) | Target::Prompt(_)) => object.set("name", raw(name)),
                 (_, Target::Task(_)) => object.set("taskId", raw(name)),
+            }
+        }
+        // Nothing but the name is told there, so that nothing goes on unseen.
+        let reference = self.object.member(REFERENCE).filter(|_| self.method == Method::Complete);
+        if let Some(mut named) = reference.and_then(RawObject::parse) {
+            named.retain(|key| matches!(key, "type" | "name" | "uri"));
+            let named = named.to_raw();
+            if self.target.name() == name {
+                object.set(REFERENCE, named);
+            } else {
+                object.set(REFERENCE, renamed(Some(&named), &self.target, name));
             }
         }
         if !stateless {
@@ -518,8 +545,20 @@ mod tests {
             r#"{"ref":{"type":"ref/prompt","name":"a_x","v":1.0},"argument":{"name":"q","value":""}}"#;
         assert_eq!(
             passed(Method::Complete, complete, "x", false).as_deref(),
-            Ok(r#"{"ref":{"type":"ref/prompt","name":"x","v":1.0},"argument":{"name":"q","value":""}}"#)
+            Ok(r#"{"ref":{"type":"ref/prompt","name":"x"},"argument":{"name":"q","value":""}}"#)
         );
+        let same = passed(Method::Complete, complete, "a_x", false);
+        assert_eq!(
+            same.as_deref(),
+            Ok(r#"{"ref":{"type":"ref/prompt","name":"a_x"},"argument":{"name":"q","value":""}}"#),
+            "what nobody looks through is not passed on"
+        );
+        let beside = r#"{"name":"a","arguments":{},"uri":"seen:x","ref":{"type":"ref/prompt","name":"seen"},"taskId":"seen"}"#;
+        let params: RawObject<'_> = serde_json::from_str::<Box<RawValue>>(beside)
+            .map(|value| RawObject::parse(&value).unwrap().into_owned())
+            .unwrap();
+        let carried = CallParams::read(Method::CallTool, params).unwrap().carried();
+        assert_eq!(carried.get().matches("seen").count(), 3, "{carried}");
         let fault = |method, text| passed(method, text, "x", false).unwrap_err();
         assert_eq!(fault(Method::ReadResource, "{}"), CallFault::Name);
         assert_eq!(fault(Method::Complete, "{}"), CallFault::Reference);

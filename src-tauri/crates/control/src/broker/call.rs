@@ -11,7 +11,8 @@ use model::{
     Advice, ConnectorId, CredentialId, DeviceId, Digest, ForPerson as _, Subject, Timestamp, ToolName,
 };
 use org_protocol::{
-    BrokerContext, ConnectorSpec, Content, CredentialSpec, USER_ASSERTION_HEADER, UserIdentity,
+    BrokerContext, ConnectorSpec, Content, CredentialSpec, PayloadDirection, USER_ASSERTION_HEADER,
+    UserIdentity,
 };
 use os::Clock;
 use policy::{
@@ -186,7 +187,10 @@ impl Broker {
             return Err(not_brokered());
         };
         let intent = asked.intent(plane, &tool, params, &permit, &credential);
-        let intent = plane.journal.intent(IntentRecord { payload: looked.found, ..intent });
+        let captured = asked.captures() && looked.found.is_empty();
+        let arguments = plane.journal.summary(params.arguments(), captured);
+        let intent = IntentRecord { payload: looked.found, arguments, ..intent };
+        let intent = plane.journal.intent(intent);
         let intent = traced::part("record the intent").around(intent).await?;
 
         let begun = self.clock.boot_time();
@@ -335,7 +339,7 @@ impl<'a> Asked<'a> {
             observed: names(permit.observed()),
             approval: permit.approval().map(ApprovalRecord::from),
             credential: format!("shared:{credential}"),
-            arguments: plane.journal.summary(params.arguments(), self.captures()),
+            arguments: plane.journal.summary(params.arguments(), false),
             payload: Vec::new(),
         }
     }
@@ -374,13 +378,24 @@ impl<'a> Asked<'a> {
             rules,
             kind: kind.to_owned(),
             reason: why.to_string(),
-            arguments: Some(plane.journal.summary(params.arguments(), self.captures())),
+            arguments: Some(plane.journal.summary(params.arguments(), self.captures_refused(params))),
             payload: Vec::new(),
         }
     }
 
+    /// Whether values are recorded of calls in which nothing is found.
     fn captures(&self) -> bool {
         self.live.content().org.audit.capture_arguments
+    }
+
+    /// Whether values are recorded of a call that was perhaps refused before it was looked through: not where there is something to
+    /// look for.
+    fn captures_refused(&self, params: &CallParams<'_>) -> bool {
+        let tool = params.name().parse::<ToolName>();
+        let looks = |tool: &ToolName| {
+            self.policy.sieve(self.connector, Some(tool), PayloadDirection::Request).is_some()
+        };
+        self.captures() && tool.is_ok_and(|tool| !looks(&tool))
     }
 }
 
