@@ -6,12 +6,14 @@
 //! `regex`, which knows no backtracking.
 //!
 //! Texts are looked at as they read, however JSON escapes them. What is encoded otherwise (base64, compression, encryption, a secret cut in
-//! two) is not seen. More than [`MOST_SCANNED`] is not looked through: a rule that asks or blocks takes what is left for found.
+//! two) is not seen. More than [`MOST_SCANNED`] is not looked through, nor what is behind very many texts or findings: a rule that asks or
+//! blocks takes what is left for found.
 #![forbid(unsafe_code)]
 
 mod entropy;
 mod fault;
 mod finding;
+mod folded;
 mod own;
 mod personal;
 mod places;

@@ -1,12 +1,14 @@
 //! Patterns of the organisation's own.
 
 use std::ops::Range;
+use std::rc::Rc;
 
 use aho_corasick::{AhoCorasick, MatchKind};
 use org_protocol::PayloadPattern;
 use regex::{Regex, RegexBuilder};
 
 use crate::fault::PayloadFault;
+use crate::folded::Folded;
 
 /// The longest expression, in bytes.
 const LONGEST_REGEX: usize = 1024;
@@ -39,27 +41,45 @@ impl Own {
         let words = (!words.is_empty())
             .then(|| {
                 AhoCorasick::builder()
-                    .ascii_case_insensitive(true)
-                    .match_kind(MatchKind::LeftmostLongest)
-                    .build(words)
+                    .match_kind(MatchKind::Standard)
+                    .build(words.iter().map(|word| Folded::of(word).into_text()))
             })
             .transpose()
             .map_err(|_| PayloadFault::Words(name.to_owned()))?;
         Ok(Self { regex, words })
     }
 
-    /// Every place at which it is found.
-    pub(crate) fn find(&self, text: &str) -> Vec<Range<usize>> {
+    /// Every place at which it is found in a text, which is given as it reads and folded.
+    pub(crate) fn find(&self, text: &str, folded: impl FnOnce() -> Rc<Folded>) -> Vec<Range<usize>> {
         let matched = self.regex.iter().flat_map(|regex| regex.find_iter(text)).map(|found| found.range());
-        let is_whole = |range: &Range<usize>| {
-            let joins = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
-            let before = text.get(..range.start).and_then(|head| head.chars().next_back());
-            let after = text.get(range.end..).and_then(|rest| rest.chars().next());
-            !joins(before) && !joins(after)
-        };
-        let worded = self.words.iter().flat_map(|words| words.find_iter(text)).map(|found| found.range());
-        matched.chain(worded.filter(is_whole)).filter(|range| !range.is_empty()).collect()
+        let mut found: Vec<Range<usize>> = matched.filter(|range| !range.is_empty()).collect();
+        if let Some(words) = &self.words {
+            found.extend(whole_words(words, &folded()));
+        }
+        found
     }
+}
+
+/// Whole words, in the text as it reads. All that overlap are looked at, as the longest that begins somewhere may be no whole word where a
+/// shorter one is (`Blue` and `Blue Heron` in `Blue Herons`); those that lie on each other become one.
+fn whole_words(words: &AhoCorasick, folded: &Folded) -> Vec<Range<usize>> {
+    let text = folded.text();
+    let joins = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
+    let is_whole = |range: &Range<usize>| {
+        let before = text.get(..range.start).and_then(|head| head.chars().next_back());
+        let after = text.get(range.end..).and_then(|rest| rest.chars().next());
+        !joins(before) && !joins(after)
+    };
+    // They come in the order of their ends.
+    let mut found: Vec<Range<usize>> = Vec::new();
+    for range in words.find_overlapping_iter(text).map(|word| word.range()).filter(is_whole) {
+        while found.pop_if(|last| last.start >= range.start).is_some() {}
+        match found.last_mut().filter(|last| last.end > range.start) {
+            Some(last) => last.end = range.end,
+            None => found.push(range),
+        }
+    }
+    found.into_iter().map(|range| folded.read(&range)).collect()
 }
 
 fn expression(name: &str, text: &str) -> Result<Regex, PayloadFault> {
@@ -87,10 +107,28 @@ mod tests {
         }
     }
 
+    fn found<'t>(words: &[&str], text: &'t str) -> Vec<&'t str> {
+        let own = Own::compile("p", &pattern(None, words)).expect("a pattern");
+        let ranges = own.find(text, || Rc::new(Folded::of(text)));
+        ranges.into_iter().map(|range| text.get(range).expect("on boundaries of characters")).collect()
+    }
+
     #[test]
     fn words_are_whole_and_of_any_case() {
-        let own = Own::compile("p", &pattern(None, &["Blue Heron", "Heron"])).expect("a pattern");
-        assert_eq!(own.find("the BLUE heron, a heron; herons"), [4..14, 18..23]);
+        let words = ["Blue Heron", "Heron"];
+        assert_eq!(found(&words, "the BLUE heron, a heron; herons"), ["BLUE heron", "heron"]);
+        assert_eq!(found(&["Übersee", "Straße"], "in ÜBERSEE, STRASSE, ÜBERSEEN"), ["ÜBERSEE", "STRASSE"]);
+        assert_eq!(found(&["ΟΔΟΣ"], "η οδος, οδός"), ["οδος"]);
+        assert_eq!(found(&["heron"], "İİ heron ßŉ, \u{212a}heron, heron\u{307}"), ["heron", "heron"]);
+    }
+
+    #[test]
+    fn a_longer_word_that_is_none_hides_no_shorter_one() {
+        assert_eq!(found(&["Blue", "Blue Heron"], "Blue Herons"), ["Blue"]);
+        assert_eq!(found(&["Blue", "Blue Heron"], "a blue heron"), ["blue heron"]);
+        assert_eq!(found(&["Blue Heron", "Heron Lake"], "Blue Heron Lake"), ["Blue Heron Lake"]);
+        assert_eq!(found(&["a b", "b", "x a b c", "c"], "x a b c"), ["x a b c"]);
+        assert_eq!(found(&["a b", "x a b c"], "x a b d"), ["a b"]);
     }
 
     #[test]

@@ -1,21 +1,23 @@
 //! Walks through a JSON text: every string and number, where it stands and how one gets there.
 
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 
 /// How deep is looked; what is deeper passes no strict reader.
 const DEEPEST: usize = 256;
 /// The longest pointer, in bytes.
 const LONGEST_POINTER: usize = 256;
+/// A name whose token is longer, in bytes, is not told in pointers.
+const LONGEST_TOLD: usize = 1024;
 
 /// A string or a number in a JSON text.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Place {
+#[derive(Debug)]
+pub(crate) struct Place<'w> {
     /// Where the token stands in the JSON text, with its quotes.
     pub(crate) token: Range<usize>,
     /// What it is.
     pub(crate) kind: PlaceKind,
-    /// The members and places in lists on the way to it; of a member's name, those on the way to the object.
-    pub(crate) way: Vec<Step>,
+    /// The objects and lists in which it stands: of a walk through millions of places, there is one way at a time.
+    way: &'w [Frame],
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,37 +30,35 @@ pub(crate) enum PlaceKind {
     Number,
 }
 
-/// A step on the way to a place.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Step {
-    /// Into a member, whose name is this token.
-    Member(Range<usize>),
-    /// To a place in a list.
-    Item(usize),
-}
-
-impl Place {
+impl Place<'_> {
     /// The name of the member whose value it is.
     pub(crate) fn name(&self) -> Option<Range<usize>> {
         match (self.kind, self.way.last()) {
-            (PlaceKind::Text | PlaceKind::Number, Some(Step::Member(name))) => Some(name.clone()),
-            (PlaceKind::Name, _) | (_, Some(Step::Item(_)) | None) => None,
+            (PlaceKind::Text | PlaceKind::Number, Some(Frame::Object { name })) => name.clone(),
+            (PlaceKind::Name, _) | (_, Some(Frame::Array { .. }) | None) => None,
         }
     }
 
     /// The JSON pointer (RFC 6901), with `*` for the names in which something was found.
     pub(crate) fn pointer(&self, json: &str, is_found: impl Fn(&Range<usize>) -> bool) -> String {
         let mut pointer = String::new();
-        let own = (self.kind == PlaceKind::Name).then(|| Step::Member(self.token.clone()));
-        for step in self.way.iter().chain(own.as_ref()) {
-            pointer.push('/');
-            match step {
-                Step::Item(at) => pointer.push_str(&at.to_string()),
-                Step::Member(name) if is_found(name) => pointer.push('*'),
-                Step::Member(name) => {
-                    let name = text(json, name).unwrap_or_else(|| "*".to_owned());
-                    pointer.push_str(&name.replace('~', "~0").replace('/', "~1"));
+        let own = (self.kind == PlaceKind::Name).then(|| Frame::Object { name: Some(self.token.clone()) });
+        for frame in self.way.iter().chain(own.as_ref()) {
+            let step = match frame {
+                // Its next name is not known yet: it is what comes, or nothing.
+                Frame::Object { name: None } => continue,
+                Frame::Array { at } => at.to_string(),
+                Frame::Object { name: Some(name) } if is_found(name) || name.len() > LONGEST_TOLD => {
+                    "*".to_owned()
                 }
+                Frame::Object { name: Some(name) } => {
+                    text(json, name).map_or("*".to_owned(), |name| name.replace('~', "~0").replace('/', "~1"))
+                }
+            };
+            pointer.push('/');
+            pointer.push_str(&step);
+            if pointer.len() >= LONGEST_POINTER {
+                break;
             }
         }
         pointer.truncate(pointer.floor_char_boundary(LONGEST_POINTER));
@@ -71,15 +71,17 @@ pub(crate) fn text(json: &str, token: &Range<usize>) -> Option<String> {
     serde_json::from_str(json.get(token.clone())?).ok()
 }
 
+/// What a place can stand in.
+#[derive(Debug)]
 enum Frame {
     Object { name: Option<Range<usize>> },
     Array { at: usize },
 }
 
-/// Every string and number of a JSON text, in its order. Of what is no JSON, as far as it can be followed.
-pub(crate) fn places(json: &str) -> Vec<Place> {
+/// Visits every string and number of a JSON text, in its order, until the visitor has seen enough. Of what is no JSON, as far as it can
+/// be followed.
+pub(crate) fn walk(json: &str, mut visit: impl FnMut(&Place<'_>) -> ControlFlow<()>) {
     let bytes = json.as_bytes();
-    let mut found = Vec::new();
     let mut frames: Vec<Frame> = Vec::new();
     let mut at = 0;
     while let Some(byte) = bytes.get(at) {
@@ -98,7 +100,9 @@ pub(crate) fn places(json: &str) -> Vec<Place> {
                 let end = end_of_string(bytes, at);
                 let is_name = matches!(frames.last(), Some(Frame::Object { name: None }));
                 let kind = if is_name { PlaceKind::Name } else { PlaceKind::Text };
-                found.push(Place { token: at..end, kind, way: way(&frames) });
+                if visit(&Place { token: at..end, kind, way: &frames }).is_break() {
+                    return;
+                }
                 if let (true, Some(Frame::Object { name })) = (is_name, frames.last_mut()) {
                     *name = Some(at..end);
                 }
@@ -112,7 +116,10 @@ pub(crate) fn places(json: &str) -> Vec<Place> {
                     .iter()
                     .take_while(|byte| is_of_number(**byte))
                     .count();
-                found.push(Place { token: at..at + length, kind: PlaceKind::Number, way: way(&frames) });
+                let place = Place { token: at..at + length, kind: PlaceKind::Number, way: &frames };
+                if visit(&place).is_break() {
+                    return;
+                }
                 at += length;
                 continue;
             }
@@ -120,18 +127,6 @@ pub(crate) fn places(json: &str) -> Vec<Place> {
         }
         at += 1;
     }
-    found
-}
-
-/// The way to what is about to come. The frame of an object whose next name is not known yet is no step.
-fn way(frames: &[Frame]) -> Vec<Step> {
-    frames
-        .iter()
-        .filter_map(|frame| match frame {
-            Frame::Object { name } => name.clone().map(Step::Member),
-            Frame::Array { at } => Some(Step::Item(*at)),
-        })
-        .collect()
 }
 
 /// Behind the closing quote of the string that begins at `start`; the end of the text where there is none.
@@ -155,9 +150,17 @@ fn is_of_number(byte: u8) -> bool {
 mod tests {
     use super::*;
 
+    fn each(json: &str, mut shown: impl FnMut(&Place<'_>) -> String) -> Vec<String> {
+        let mut all = Vec::new();
+        walk(json, |place| {
+            all.push(shown(place));
+            ControlFlow::Continue(())
+        });
+        all
+    }
+
     fn pointers(json: &str) -> Vec<String> {
-        let shown = |place: &Place| format!("{:?} {}", place.kind, place.pointer(json, |_| false));
-        places(json).iter().map(shown).collect()
+        each(json, |place| format!("{:?} {}", place.kind, place.pointer(json, |_| false)))
     }
 
     #[test]
@@ -185,15 +188,26 @@ mod tests {
     #[test]
     fn names_in_which_something_was_found_are_not_told() {
         let json = r#"{"canary":{"x":"1"}}"#;
-        let all = places(json);
-        let told: Vec<String> = all.iter().map(|place| place.pointer(json, |name| name.start == 1)).collect();
+        let told = each(json, |place| place.pointer(json, |name| name.start == 1));
         assert_eq!(told, ["/*", "/*/x", "/*/x"]);
+        let long = format!(r#"{{"{}":[1]}}"#, "n".repeat(LONGEST_TOLD));
+        assert_eq!(pointers(&long), ["Name /*", "Number /*/0"]);
+    }
+
+    #[test]
+    fn who_has_seen_enough_is_not_shown_more() {
+        let mut seen = 0;
+        walk(r#"["a","b",3]"#, |_| {
+            seen += 1;
+            if seen == 2 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        });
+        assert_eq!(seen, 2);
     }
 
     #[test]
     fn what_is_no_json_ends() {
         for text in ["{", "\"", "\"\\", "[[[[", "}}]", "{\"a\":", "-", "1e"] {
-            places(text);
+            pointers(text);
         }
     }
 }

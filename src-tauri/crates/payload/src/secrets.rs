@@ -12,6 +12,7 @@ use regex::bytes::{Captures, Regex, RegexBuilder};
 use serde::Deserialize;
 
 use crate::entropy::entropy;
+use crate::spans::Covered;
 
 /// Which state of the rule set this is: the release that it follows, and the commit that changed it last.
 pub const RULE_SET_VERSION: &str =
@@ -22,6 +23,9 @@ const RULES: &str = include_str!("../rules/gitleaks.toml");
 const LARGEST_REGEX: usize = 64 * 1024 * 1024;
 /// The rule that finds whatever is assigned to a name that sounds like a secret: where another finds the same, that one is meant.
 const GENERIC: &str = "generic-api-key";
+/// How far around a match its line is looked at, in bytes: a text of one line would be looked at again for every match. What a longer line
+/// would have allowed counts as found.
+const LINE_AROUND: usize = 1024;
 
 /// A rule of the set that cannot be looked for here.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,12 +70,9 @@ pub(crate) fn find(text: &str, wanted: impl Fn(&str) -> bool) -> Vec<Secret> {
         .filter(|rule| wanted(&rule.id))
         .flat_map(|rule| rule.find(text).into_iter().map(|range| Secret { rule: &rule.id, range }))
         .collect();
-    let by_others: Vec<Range<usize>> =
-        found.iter().filter(|one| one.rule != GENERIC).map(|one| one.range.clone()).collect();
-    let meets = |range: &Range<usize>| {
-        by_others.iter().any(|other| other.start < range.end && range.start < other.end)
-    };
-    found.retain(|one| one.rule != GENERIC || !meets(&one.range));
+    let by_others = found.iter().filter(|one| one.rule != GENERIC).map(|one| one.range.clone());
+    let by_others = Covered::of(by_others.collect());
+    found.retain(|one| one.rule != GENERIC || !by_others.meets(&one.range));
     found
 }
 
@@ -292,13 +293,15 @@ impl Allow {
     }
 }
 
-/// The lines in which a match lies.
+/// The lines in which a match lies, as far as they are near.
 fn line<'t>(text: &'t str, range: &Range<usize>) -> &'t [u8] {
     let bytes = text.as_bytes();
-    let head = bytes.get(..range.start).unwrap_or_default();
-    let start = head.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
-    let rest = bytes.get(range.end..).unwrap_or_default();
-    let end = rest.iter().position(|byte| *byte == b'\n').map_or(bytes.len(), |at| range.end + at);
+    let first = range.start.saturating_sub(LINE_AROUND);
+    let head = bytes.get(first..range.start).unwrap_or_default();
+    let start = head.iter().rposition(|byte| *byte == b'\n').map_or(first, |at| first + at + 1);
+    let last = range.end.saturating_add(LINE_AROUND).min(bytes.len());
+    let rest = bytes.get(range.end..last).unwrap_or_default();
+    let end = rest.iter().position(|byte| *byte == b'\n').map_or(last, |at| range.end + at);
     bytes.get(start..end).unwrap_or_default()
 }
 
@@ -395,6 +398,14 @@ mod tests {
     fn what_go_takes_for_itself_is_taken_for_itself() {
         assert_eq!(from_go(r"^\${(?:a{2,3}|[{[])}$"), r"^\$\{(?:a{2,3}|[{\[])}$");
         assert_eq!(from_go(r"[]a][^]b][[:alnum:]_]"), r"[\]a][^\]b][[:alnum:]_]");
+    }
+
+    #[test]
+    fn of_a_long_line_only_what_is_near_is_looked_at() {
+        assert_eq!(line("a\nbcd\ne", &(3..4)), b"bcd");
+        assert_eq!(line("bcd", &(1..2)), b"bcd");
+        let long = "x".repeat(1_000_000);
+        assert_eq!(line(&long, &(500_000..500_010)).len(), 2 * LINE_AROUND + 10);
     }
 
     #[test]

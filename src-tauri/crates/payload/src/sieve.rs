@@ -1,16 +1,19 @@
 //! The rules that one payload has to pass.
 
+use std::cell::OnceCell;
 use std::collections::BTreeSet;
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
+use std::rc::Rc;
 use std::sync::Arc;
 
 use org_protocol::{PayloadAction, PersonalData};
 
 use crate::finding::Finding;
-use crate::places::{Place, PlaceKind, places, text};
+use crate::folded::Folded;
+use crate::places::{Place, PlaceKind, text, walk};
 use crate::redact::{Rewriting, marked};
 use crate::rules::Rule;
-use crate::spans::{Hit, Span, spans};
+use crate::spans::{Covered, Hit, Span, spans};
 use crate::{personal, secrets};
 
 /// How much text of one payload is looked through, in bytes. What is left is taken for found by rules that ask or block, and refused by those
@@ -22,7 +25,9 @@ const LONGEST_NAMED: usize = 64 * 1024;
 const LEAST_ENCODED: usize = 256;
 /// Numbers with fewer digits are nobody's.
 const LEAST_DIGITS: usize = 9;
-/// The most findings that are kept apart; a payload that is full of them is no better known by more.
+/// The most texts, numbers and names that are looked through: each costs something, however short it is.
+const MOST_TEXTS: usize = 250_000;
+/// The most findings of one payload; one that is full of them is no better known by more, and what is left counts as not looked through.
 const MOST_FINDINGS: usize = 10_000;
 
 /// The rules that a payload has to pass; one at least. Cheap to clone.
@@ -156,25 +161,13 @@ impl Sieve {
             sieve: self,
             json,
             left: MOST_SCANNED,
+            texts: 0,
             rewriting: Rewriting::default(),
-            found: Vec::new(),
+            marked_names: BTreeSet::new(),
+            findings: Vec::new(),
         };
-        let mut marked_names: BTreeSet<usize> = BTreeSet::new();
-        let all = places(json);
-        for place in &all {
-            let before = work.found.len();
-            work.place(place);
-            if place.kind == PlaceKind::Name && work.found.len() > before {
-                marked_names.insert(place.token.start);
-            }
-        }
-        let Work { found, rewriting, .. } = work;
-        let pointer = |place: &Place| place.pointer(json, |name| marked_names.contains(&name.start));
-        let mut findings = Vec::new();
-        for (place, hits) in found {
-            let pointer = pointer(place);
-            findings.extend(hits.into_iter().map(|hit| self.finding(hit, pointer.clone())));
-        }
+        walk(json, |place| work.place(place));
+        let Work { findings, rewriting, .. } = work;
         Screened { findings, redacted: rewriting.written(json), rules: self.rules.to_vec() }
     }
 
@@ -186,7 +179,7 @@ impl Sieve {
 
     /// Looks through a text of which nothing can be taken out, such as a URI: a rule that would have to blocks it.
     pub fn whole(&self, text: &str, pointer: &str) -> Screened {
-        let mut hits = self.hits(None, text);
+        let mut hits = self.hits(None, text, MOST_FINDINGS);
         for hit in &mut hits {
             if hit.action == PayloadAction::Redact {
                 hit.action = PayloadAction::Block;
@@ -202,23 +195,21 @@ impl Sieve {
         Finding { rule, class: hit.class, action: hit.action, pointer, range: hit.range }
     }
 
-    /// What the rules find in a text, which is the value of a member of this name.
-    fn hits(&self, name: Option<&str>, text: &str) -> Vec<Hit> {
+    /// What the rules find in a text, which is the value of a member of this name. Where it is more than `most`, that much, and that the text
+    /// was not looked through.
+    fn hits(&self, name: Option<&str>, text: &str, most: usize) -> Vec<Hit> {
         if text.is_empty() {
             return Vec::new();
         }
-        let mut found: Vec<(Range<usize>, usize, String)> = Vec::new();
-        let each = |wants: &dyn Fn(&Rule) -> bool| -> Vec<usize> {
-            self.rules.iter().enumerate().filter(|(_, rule)| wants(rule)).map(|(at, _)| at).collect()
+        let mut found = Found { marks: self.marks(text), most, hits: Vec::new(), has_more: false };
+        let each = |wants: &dyn Fn(&Rule) -> bool| -> Vec<(usize, PayloadAction)> {
+            let rules = self.rules.iter().enumerate().filter(|(_, rule)| wants(rule));
+            rules.map(|(at, rule)| (at, rule.action())).collect()
         };
         if self.rules.iter().any(|rule| rule.wants_secrets()) {
             for (id, range) in self.secrets(name, text) {
                 let class = format!("secrets:{id}");
-                found.extend(
-                    each(&|rule| rule.wants_secret(id))
-                        .into_iter()
-                        .map(|at| (range.clone(), at, class.clone())),
-                );
+                found.add(&range, &each(&|rule| rule.wants_secret(id)), &class);
             }
         }
         for kind in PersonalData::ALL {
@@ -228,26 +219,22 @@ impl Sieve {
             }
             let class = format!("personal_data.{}", kind.as_str());
             for range in personal::find(kind, text) {
-                found.extend(wanting.iter().map(|at| (range.clone(), *at, class.clone())));
+                found.add(&range, &wanting, &class);
             }
         }
+        let folded = OnceCell::new();
+        let fold = || Rc::clone(folded.get_or_init(|| Rc::new(Folded::of(text))));
         for (at, rule) in self.rules.iter().enumerate() {
             for (class, own) in &rule.own {
-                found.extend(own.find(text).into_iter().map(|range| (range, at, class.clone())));
+                for range in own.find(text, fold) {
+                    found.add(&range, &[(at, rule.action())], class);
+                }
             }
         }
-        let marks = self.marks(text);
-        let is_mark = |range: &Range<usize>| {
-            marks.iter().any(|mark| mark.start <= range.start && range.end <= mark.end)
-        };
-        found
-            .into_iter()
-            .filter(|(range, ..)| !is_mark(range))
-            .filter_map(|(range, rule, class)| {
-                let action = self.rules.get(rule)?.action();
-                Some(Hit { range, rule, class, action })
-            })
-            .collect()
+        if found.has_more {
+            found.hits.extend(self.unscanned(text.len()));
+        }
+        found.hits
     }
 
     /// Secrets are often known by what they are called: a value is looked at together with its name.
@@ -273,15 +260,15 @@ impl Sieve {
     }
 
     /// Where marks of these rules stand already: who comes after somebody who took something out finds nothing there.
-    fn marks(&self, text: &str) -> Vec<Range<usize>> {
+    fn marks(&self, text: &str) -> Covered {
         if !text.contains("[redacted: ") {
-            return Vec::new();
+            return Covered::default();
         }
         let of = |rule: &Arc<Rule>| {
             let mark = rule.mark();
             text.match_indices(&mark).map(|(at, _)| at..at + mark.len()).collect::<Vec<_>>()
         };
-        self.rules.iter().flat_map(of).collect()
+        Covered::of(self.rules.iter().flat_map(of).collect())
     }
 
     /// What was not looked at counts as found, and cannot be taken out.
@@ -299,37 +286,77 @@ impl Sieve {
     }
 }
 
+/// What is found in one text, no more than `most`.
+struct Found {
+    marks: Covered,
+    most: usize,
+    hits: Vec<Hit>,
+    has_more: bool,
+}
+
+impl Found {
+    /// Adds something that these rules found, unless a mark stands there already.
+    fn add(&mut self, range: &Range<usize>, rules: &[(usize, PayloadAction)], class: &str) {
+        if self.marks.contains(range) {
+            return;
+        }
+        let room = self.most.saturating_sub(self.hits.len());
+        self.has_more |= rules.len() > room;
+        self.hits.extend(rules.iter().take(room).map(|(rule, action)| Hit {
+            range: range.clone(),
+            rule: *rule,
+            class: class.to_owned(),
+            action: *action,
+        }));
+    }
+}
+
 struct Work<'s, 'p> {
     sieve: &'s Sieve,
     json: &'p str,
+    /// How much text may still be looked through, in bytes.
     left: usize,
+    /// How many were looked through.
+    texts: usize,
     rewriting: Rewriting,
-    found: Vec<(&'p Place, Vec<Hit>)>,
+    /// The names in which something was found, by where they stand.
+    marked_names: BTreeSet<usize>,
+    findings: Vec<Finding>,
 }
 
-impl<'p> Work<'_, 'p> {
-    fn place(&mut self, place: &'p Place) {
+impl Work<'_, '_> {
+    /// Looks through a place; no further than the first for which nothing is left.
+    fn place(&mut self, place: &Place<'_>) -> ControlFlow<()> {
         let token = self.json.get(place.token.clone()).unwrap_or_default();
+        if place.kind == PlaceKind::Number && token.len() < LEAST_DIGITS {
+            return ControlFlow::Continue(());
+        }
+        if self.texts >= MOST_TEXTS || self.findings.len() >= MOST_FINDINGS {
+            return self.stop(place, token.len());
+        }
+        self.texts += 1;
         let read = match place.kind {
-            PlaceKind::Number if token.len() < LEAST_DIGITS => return,
             PlaceKind::Number => token.to_owned(),
             PlaceKind::Name | PlaceKind::Text => match text(self.json, &place.token) {
                 Some(read) => read,
-                None => return self.found.push((place, self.sieve.unscanned(token.len()))),
+                None => {
+                    self.found(place, self.sieve.unscanned(token.len()));
+                    return ControlFlow::Continue(());
+                }
             },
         };
         let name = place.name().and_then(|name| text(self.json, &name));
         if is_encoded(name.as_deref(), &read) {
-            return;
+            return ControlFlow::Continue(());
         }
-        if read.len() > self.left || self.found.len() >= MOST_FINDINGS {
-            self.left = 0;
-            return self.found.push((place, self.sieve.unscanned(read.len())));
+        if read.len() > self.left {
+            return self.stop(place, read.len());
         }
         self.left -= read.len();
-        let mut hits = self.sieve.hits(name.as_deref(), &read);
+        let most = MOST_FINDINGS.saturating_sub(self.findings.len());
+        let mut hits = self.sieve.hits(name.as_deref(), &read, most);
         if hits.is_empty() {
-            return;
+            return ControlFlow::Continue(());
         }
         let parts: Vec<Span> = spans(&mut hits);
         let mark = |rule: usize| self.sieve.rules.get(rule).map(|rule| rule.mark()).unwrap_or_default();
@@ -339,7 +366,22 @@ impl<'p> Work<'_, 'p> {
                 PlaceKind::Text | PlaceKind::Number => self.rewriting.text(place.token.clone(), &clean),
             }
         }
-        self.found.push((place, hits));
+        self.found(place, hits);
+        ControlFlow::Continue(())
+    }
+
+    /// From this place on, nothing is looked through.
+    fn stop(&mut self, place: &Place<'_>, length: usize) -> ControlFlow<()> {
+        self.found(place, self.sieve.unscanned(length));
+        ControlFlow::Break(())
+    }
+
+    fn found(&mut self, place: &Place<'_>, hits: Vec<Hit>) {
+        if place.kind == PlaceKind::Name {
+            self.marked_names.insert(place.token.start);
+        }
+        let pointer = place.pointer(self.json, |name| self.marked_names.contains(&name.start));
+        self.findings.extend(hits.into_iter().map(|hit| self.sieve.finding(hit, pointer.clone())));
     }
 }
 

@@ -102,6 +102,44 @@ fn what_is_not_looked_through_counts_as_found() {
     }
 }
 
+/// What was found, each class once for each time and place.
+fn classes(found: &payload::Screened) -> Vec<(&str, &str, PayloadAction)> {
+    found.findings.iter().map(|one| (one.class.as_str(), one.pointer.as_str(), one.action)).collect()
+}
+
+#[test]
+fn deep_and_large_json_costs_no_more_than_its_length() {
+    let deep =
+        |item: &str| format!("{}{}0{}", "[".repeat(100), format!("{item},").repeat(300_000), "]".repeat(100));
+    let sieve = rules(&[("herons", "pattern:herons", "redact")]);
+    assert_eq!(classes(&sieve.json(&deep("1"))), []);
+    // Behind very many texts, nothing is looked through.
+    let last = format!("{}/250000", "/0".repeat(99));
+    assert_eq!(classes(&sieve.json(&deep("\"\""))), [("unscanned", last.as_str(), PayloadAction::Block)]);
+}
+
+#[test]
+fn a_text_full_of_findings_is_not_looked_through_to_its_end() {
+    let text = json!({"t": ":a@b.co".repeat(200_000), "u": "c@d.co"}).to_string();
+    for (action, expected) in [("log", PayloadAction::Log), ("redact", PayloadAction::Block)] {
+        let found = rules(&[("mail", "personal_data.email", action)]).json(&text);
+        let all = classes(&found);
+        assert_eq!(all.len(), 10_002, "{action}");
+        assert!(all.contains(&("personal_data.email", "/t", expected)), "{action}");
+        assert!(all.contains(&("unscanned", "/t", expected)), "{action}");
+        assert_eq!(all.last(), Some(&("unscanned", "/*", expected)), "{action}");
+    }
+}
+
+#[test]
+fn a_text_with_many_findings_is_redacted_whole() {
+    let text = json!("to a@b.co, ".repeat(5_000)).to_string();
+    let sieve = rules(&[("mail", "personal_data.email", "redact")]);
+    let clean = sieve.json(&text).redacted;
+    assert_eq!(clean, Some(json!("to [redacted: mail], ".repeat(5_000)).to_string()));
+    assert_eq!(classes(&sieve.json(&clean.expect("redacted"))), []);
+}
+
 #[test]
 fn of_a_uri_nothing_can_be_taken_out() {
     let found = rules(&[("bank", "personal_data.iban", "redact")]).whole(&format!("bank://{IBAN}/x"), "/uri");
