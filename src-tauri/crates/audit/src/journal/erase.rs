@@ -113,7 +113,9 @@ impl Eraser<'_> {
                 (_, None) => piece.push_into(&mut lines),
             }
         }
-        let stripped = header.without_people(|call| first.is_some_and(|first| erasure.covers(call, first)));
+        let device = header.device;
+        let stripped =
+            header.without_people(|call| first.is_some_and(|first| erasure.covers(device, call, first)));
         if erased.records > 0 || stripped.is_some() {
             let header = stripped.unwrap_or(header).line().map_err(super::encoding)?;
             let whole = [header.as_bytes(), &lines].concat();

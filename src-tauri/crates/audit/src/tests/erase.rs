@@ -79,8 +79,19 @@ async fn what_the_organisation_does_not_have_stays() {
     reached(&journal, 3).await;
     let waiting = journal.erase(of("employee"), by()).await.unwrap();
     assert_eq!((waiting.records, waiting.waiting), (0, 2));
-    let key = SigningKey::from_seed(&[1; 32]);
     let head = all(&journal)[2].link().head();
+    signed_for(&home, &journal, head);
+    let erased = journal.erase(of("employee"), by()).await.unwrap();
+    assert_eq!((erased.records, erased.waiting), (2, 0));
+    let pending = journal.pending(100).unwrap();
+    assert!(pending.iter().all(|record| record.link().seq > head.seq), "the receipt still counts");
+    journal.close();
+    assert_eq!(home.findings(), []);
+}
+
+/// The organisation signs for the records up to there.
+fn signed_for(home: &Home, journal: &Journal, head: Head) {
+    let key = SigningKey::from_seed(&[1; 32]);
     let receipt = Receipt {
         format: RECEIPT_FORMAT,
         org: "acme".to_owned(),
@@ -91,10 +102,30 @@ async fn what_the_organisation_does_not_have_stays() {
         stored_at: os::Clock::now(&*home.clock),
     };
     journal.receipted(&SignedReceipt::sign(&receipt, &key).unwrap(), &[key.public()]).unwrap();
-    let erased = journal.erase(of("employee"), by()).await.unwrap();
-    assert_eq!((erased.records, erased.waiting), (2, 0));
-    let pending = journal.pending(100).unwrap();
-    assert!(pending.iter().all(|record| record.link().seq > head.seq), "the receipt still counts");
+}
+
+#[tokio::test]
+async fn outcomes_that_had_to_wait_are_erased_when_it_is_asked_again_by_address() {
+    let home = Home::new();
+    let (journal, _) = home.open_with(home.org_config("acme"));
+    let address = "alice@example.test";
+    let alice = || IntentRecord {
+        subject: Subject { email: Some(address.to_owned()), ..Subject::local("opaque-of-alice") },
+        ..intent()
+    };
+    let (waits, goes_on) = (journal.intent(alice()).await.unwrap(), journal.intent(alice()).await.unwrap());
+    journal.outcome(waits, ok()).unwrap();
+    reached(&journal, 4).await;
+    // The intents are signed for, the outcome of one is not, and that of the other is not there.
+    signed_for(&home, &journal, all(&journal)[2].link().head());
+    assert_eq!(journal.erase(of(address), by()).await.unwrap().records, 2);
+    journal.outcome(goes_on, ok()).unwrap();
+    journal.event(EventRecord::new(AuditEvent::Paused)).await.unwrap();
+    assert!(has(&home, "opaque-of-alice"));
+    signed_for(&home, &journal, all(&journal).last().unwrap().link().head());
+    let again = journal.erase(of(address), by()).await.unwrap();
+    assert_eq!((again.records, again.waiting), (2, 0));
+    assert!(!has(&home, "opaque-of-alice") && !has(&home, address));
     journal.close();
     assert_eq!(home.findings(), []);
 }

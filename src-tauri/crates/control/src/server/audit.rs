@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use ::audit::{AuditEvent, EventRecord};
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
@@ -35,6 +36,7 @@ pub(super) async fn upload(
     };
     let lines = lines.map_err(unreadable)?;
     check_owner(&plane, &lines, &caller, &org)?;
+    tell_missing(&plane, &lines, &caller).await?;
     let now = plane.clock.now();
     match plane.store.append(caller.device, &lines, now).await? {
         Appended::Stored(head) => receipt(&plane, org, &caller, head),
@@ -88,6 +90,34 @@ fn check_owner(plane: &Plane, lines: &[Delivered], caller: &Caller, org: &str) -
             return Err(foreign("The records are of another device."));
         }
     }
+    Ok(())
+}
+
+/// Puts on record that personal data were gone before records came here for the first time. A device erases only what was signed for, so
+/// somebody else took them out, or this server was restored. Before the records are stored: afterwards they are known, and nobody looks.
+async fn tell_missing(plane: &Plane, lines: &[Delivered], caller: &Caller) -> Result<(), Fault> {
+    let incomplete: Vec<_> = lines
+        .iter()
+        .filter_map(|line| if let Delivered::Record(record) = line { Some(record.link()) } else { None })
+        .filter(|link| link.erased > 0)
+        .collect();
+    if incomplete.is_empty() {
+        return Ok(());
+    }
+    let stored = plane.store.head(caller.device).await?.map(|head| (head.epoch, head.seq));
+    let new: Vec<_> =
+        incomplete.into_iter().filter(|link| stored.is_none_or(|end| (link.epoch, link.seq) > end)).collect();
+    let Some(first) = new.first() else { return Ok(()) };
+    let (epoch, seq) = (first.epoch, first.seq);
+    tracing::error!(device = %caller.device, epoch, seq, records = new.len(), "personal data were missing on arrival");
+    let event = EventRecord::new(AuditEvent::PersonalDataErased)
+        .with("state", "missing-on-arrival")
+        .with("device", caller.device.to_string())
+        .with("epoch", epoch.to_string())
+        .with("seq", seq.to_string())
+        .with("records", new.len().to_string())
+        .with("fields", new.iter().map(|link| link.erased).sum::<u64>().to_string());
+    plane.journal.event(event).await?;
     Ok(())
 }
 

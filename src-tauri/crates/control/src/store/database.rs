@@ -102,10 +102,12 @@ impl Database {
     fn settings(&self, durable: bool) -> &'static str {
         match (self, durable) {
             (Self::Sqlite(_), true) => {
-                "PRAGMA busy_timeout = 10000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
+                "PRAGMA busy_timeout = 10000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
+                 PRAGMA secure_delete = ON;"
             }
             (Self::Sqlite(_), false) => {
-                "PRAGMA busy_timeout = 10000; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;"
+                "PRAGMA busy_timeout = 10000; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;
+                 PRAGMA secure_delete = ON;"
             }
             // A server that was set up not to wait for its disk waits for what is answered with a receipt.
             (Self::Postgres(_), true) => {
@@ -117,6 +119,22 @@ impl Database {
                  SET synchronous_commit = off;"
             }
         }
+    }
+
+    /// Has the file's log of changes give up what was overwritten; in the file itself it is zeros already (`secure_delete`). PostgreSQL
+    /// gives it up by itself when it vacuums.
+    ///
+    /// # Errors
+    /// [`StoreFault::StillRead`] where somebody reads for longer than a statement waits.
+    pub(super) async fn forget_overwritten(&self, writer: &AnyPool) -> Result<(), StoreFault> {
+        if let Self::Sqlite(_) = self {
+            let done: Vec<(i64, i64, i64)> =
+                sqlx::query_as("PRAGMA wal_checkpoint(TRUNCATE)").fetch_all(writer).await?;
+            if done.iter().any(|(busy, ..)| *busy != 0) {
+                return Err(StoreFault::StillRead);
+            }
+        }
+        Ok(())
     }
 
     /// Its kind, as OpenTelemetry names it (`db.system.name`).

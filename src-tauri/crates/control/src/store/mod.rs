@@ -99,6 +99,11 @@ pub enum StoreFault {
     /// Somebody else wrote the same meanwhile.
     #[error("somebody else changed the same meanwhile: look at it, and do it again")]
     Overtaken,
+    /// What was erased is still in the database's log of changes.
+    #[error(
+        "it is erased, but the database's log of changes has it until nobody reads what was before: erase the same once more in a while"
+    )]
+    StillRead,
     /// What was taken away cannot be written down.
     #[error("the file of revocations failed: {0}")]
     Log(std::io::Error),

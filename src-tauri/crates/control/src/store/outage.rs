@@ -29,6 +29,7 @@ impl StoreFault {
             | Self::Migrate(_)
             | Self::HalfRestored
             | Self::Overtaken
+            | Self::StillRead
             | Self::Unreadable { .. } => false,
         }
     }
@@ -50,6 +51,14 @@ impl ForPerson for StoreFault {
                 "The organisation's server cannot use its database just now.",
                 "What was asked for was not done.",
                 "Deskgate tries again by itself. Tell your IT department if it stays so.",
+            );
+        }
+        if matches!(self, Self::StillRead) {
+            return Advice::new(
+                "erased-still-read",
+                "It is erased from the stored records, but somebody else reads the database meanwhile.",
+                "The database's log of changes still has it, and the server's own journal was not looked through.",
+                "Erase the same once more in a while.",
             );
         }
         Advice::new(

@@ -1,11 +1,11 @@
 //! Audit records from devices: stored once, acknowledged with a signature, and nothing else.
 
 use control::admin::{Answer, Ask};
-use model::{DeviceId, Timestamp};
+use model::{DeviceId, Subject, Timestamp};
 use org_protocol::{
-    AUDIT_PATH, AuditRecord, BATCH_CODING, EpochReason, EpochRecord, FindingKind, Head, HeartbeatRecord,
-    PreparedBody, Receipt, Resumed, SetAside, SignedReceipt, SigningKey, UploadRefused, pack_batch,
-    verify_receipt, write_batch,
+    AUDIT_PATH, AuditEvent, AuditRecord, BATCH_CODING, EpochReason, EpochRecord, EventRecord, FindingKind,
+    Head, HeartbeatRecord, PreparedBody, Receipt, Resumed, SetAside, SignedReceipt, SigningKey,
+    UploadRefused, pack_batch, verify_receipt, write_batch,
 };
 use reqwest::{Method, Response, StatusCode};
 
@@ -127,6 +127,35 @@ async fn edited_and_unreadable_batches_are_refused_whole() {
         chain.head,
         "nothing of them was stored"
     );
+}
+
+#[tokio::test]
+async fn personal_data_that_are_missing_on_arrival_are_put_on_record() {
+    let org = served().await;
+    let device = signed_in(&org, "alice", &["analysts"]).await;
+    let id = device.id.expect("enrolled");
+    let mut chain = Chain::new(id, Some("acme"), 1);
+    for _ in 0..3 {
+        let event = EventRecord::new(AuditEvent::SignedIn).of(Subject::local("alice"));
+        chain.write(&PreparedBody::event(&event));
+    }
+    let without = |record: &AuditRecord| {
+        let erased = record.without_personal(|_, _| true).expect("reads");
+        erased.map_or(record.clone(), |(record, _)| record)
+    };
+    receipt(upload(&device, &chain.records[..3]).await).await;
+    let stripped: Vec<_> = chain.records.iter().map(without).collect();
+    for _ in 0..2 {
+        let head = receipt(upload(&device, &stripped).await).await;
+        assert_eq!(head, chain.head, "the chain goes on");
+    }
+    let of_event =
+        control::Filter { event: Some("personal-data-erased".to_owned()), ..control::Filter::default() };
+    let told = org.records(of_event).await;
+    let [told] = &told[..] else { panic!("once, of what is new: {told:#?}") };
+    let facts = &told["body"]["facts"];
+    assert_eq!((&facts["state"], &facts["device"]), (&"missing-on-arrival".into(), &id.to_string().into()));
+    assert_eq!((&facts["seq"], &facts["records"], &facts["fields"]), (&"4".into(), &"2".into(), &"2".into()));
 }
 
 #[tokio::test]

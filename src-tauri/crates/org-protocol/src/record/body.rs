@@ -448,7 +448,7 @@ event_kinds! {
     JournalFilling = "journal-filling",
     /// Segments that were no longer needed were removed from the journal.
     JournalPruned = "journal-pruned",
-    /// Personal data are to be erased from records, or were.
+    /// Personal data are to be erased from records, were, or were missing when the records arrived.
     PersonalDataErased = "personal-data-erased",
     /// A person signed in.
     SignedIn = "signed-in",

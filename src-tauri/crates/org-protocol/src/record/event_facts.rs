@@ -56,13 +56,19 @@ impl AuditEvent {
                 ("reason", "why the organisation refuses it"),
             ],
             Self::PersonalDataErased => &[
-                ("state", "done, where it is; before that it is only asked for"),
+                (
+                    "state",
+                    "done, where it is; missing-on-arrival, where a device delivered records without; otherwise it is only asked for",
+                ),
                 ("by", "who asked, where it is nobody who is signed in"),
                 ("of", "a digest, with the journal's key, of how the person was named; none for all people"),
                 ("before", "only records before this time"),
                 ("records", "from how many records something was erased"),
                 ("fields", "how many fields that were"),
                 ("waiting", "how many records were left alone, because the organisation does not have them"),
+                ("device", "the device that delivered records without"),
+                ("epoch", "the epoch of the first of them"),
+                ("seq", "its number"),
             ],
             Self::SignedIn => &[("device", "the device, where the control plane writes it")],
             Self::SignInFailed => &[

@@ -238,6 +238,64 @@ fn one_person_is_erased_and_nobody_else() {
     assert_eq!(Erasure::of(Some(" ".to_owned()), None), None);
 }
 
+/// Whether an event with this note loses it, where everything about the person is erased.
+fn is_erased_from(person: &str, note: &str) -> bool {
+    let event = EventRecord::new(AuditEvent::Administration).with("reason", note);
+    let mut line = String::new();
+    let body = PreparedBody::event(&event).unwrap();
+    AuditRecord::seal_into(&mut line, device(), &Head::before(EPOCH), at(0), 1, &body).unwrap();
+    let record = AuditRecord::parse(line.trim_end()).unwrap();
+    Erasure::of(Some(person.to_owned()), None).unwrap().apply(&record).unwrap().is_some()
+}
+
+#[test]
+fn a_person_is_found_in_what_somebody_wrote() {
+    let address = "alice@example.com";
+    for (person, note) in [
+        (address, "asked by alice@example.com."),
+        (address, "asked by alice@example.com..."),
+        (address, "for alice@example.com- and others"),
+        (address, "mailto:Alice@Example.COM, again"),
+        ("alice", "Alice left"),
+        ("JÜRGEN", "\"jürgen\""),
+        (r"CORP\alice", r"CORP\alice left"),
+        (r"CORP\alice", r"it was corp\Alice."),
+        ("a\"b", "of a\"b"),
+        ("alice", "C:\\Users\\alice\\x"),
+        ("alice", "- alice -"),
+    ] {
+        assert!(is_erased_from(person, note), "{person}: {note}");
+    }
+    for (person, note) in [
+        (address, "asked by alice@example.com.au"),
+        (address, "asked by malice@example.com"),
+        ("alice", "alice.b left"),
+        ("alice", "alice-b left, and b-alice"),
+        ("alice", "alice@example.com left"),
+        ("alice", "malice, alices"),
+    ] {
+        assert!(!is_erased_from(person, note), "{person}: {note}");
+    }
+}
+
+#[test]
+fn an_outcome_that_came_after_its_intent_was_erased_is_erased_by_asking_again() {
+    let person = || Erasure::of(Some("alice@corp.test".to_owned()), None).unwrap();
+    let records = records();
+    let (intent, outcome) = (&records[1], &records[2]);
+    let mut first = person();
+    first.learn(intent);
+    let (intent, _) = first.apply(intent).unwrap().expect("is hers");
+    let mut again = person();
+    assert_eq!(again.apply(outcome).unwrap(), None, "nothing else leads to it");
+    [&intent, outcome].into_iter().for_each(|record| again.learn(record));
+    let (outcome, _) = again.apply(outcome).unwrap().expect("by the call");
+    assert!(!outcome.line().contains("alice"));
+    let mut done = person();
+    [&intent, &outcome].into_iter().for_each(|record| done.learn(record));
+    assert_eq!(done.apply(&outcome).unwrap(), None);
+}
+
 proptest! {
     #[test]
     fn what_is_erased_does_not_change_what_is_left(keep in proptest::collection::vec(any::<bool>(), 8)) {
