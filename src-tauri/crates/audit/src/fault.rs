@@ -65,6 +65,11 @@ pub enum JournalFault {
 }
 
 impl JournalFault {
+    /// Whether a file is not there.
+    pub(crate) fn is_of_missing_file(&self) -> bool {
+        matches!(self, Self::Storage { source, .. } if source.kind() == io::ErrorKind::NotFound)
+    }
+
     /// Whether the records are good and it is only that nothing can be written just now.
     pub(crate) fn is_of_the_storage(&self) -> bool {
         match self {

@@ -25,8 +25,28 @@ pub(crate) enum Span {
     All,
 }
 
+/// How often the segments are looked up again because one that was found has been pruned since.
+const LOOKS: usize = 5;
+
 /// Records after `position`, oldest first, and none after `until`. Blocks for the disk.
 pub(crate) fn read_after(
+    dir: &Path,
+    position: Position,
+    until: Head,
+    limit: Limit,
+    span: Span,
+) -> Result<Vec<AuditRecord>, JournalFault> {
+    let read = || read_found(dir, position, until, limit, span);
+    for _ in 1..LOOKS {
+        match read() {
+            Err(fault) if fault.is_of_missing_file() => {}
+            other => return other,
+        }
+    }
+    read()
+}
+
+fn read_found(
     dir: &Path,
     position: Position,
     until: Head,
