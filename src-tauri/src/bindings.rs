@@ -22,6 +22,7 @@ pub(crate) fn builder() -> Builder<tauri::Wry> {
         .disable_serde_phases()
         .commands(collect_commands![
             commands::about,
+            commands::accept_change,
             commands::activity,
             commands::answer_approval,
             commands::answer_consent,
@@ -31,7 +32,6 @@ pub(crate) fn builder() -> Builder<tauri::Wry> {
             commands::copy_address,
             commands::copy_text,
             commands::forget_approval,
-            commands::accept_change,
             commands::look,
             commands::open_settings,
             commands::pause,

@@ -7,6 +7,8 @@ import * as __TAURI_EVENT from "@tauri-apps/api/event";
 export const commands = {
 	/**  What the About place shows. */
 	about: () => __TAURI_INVOKE<AboutView>("about"),
+	/**  Accepts what a connector says otherwise than before: these very words. */
+	acceptChange: (connector: string, change: string) => typedError<null, AdviceView>(__TAURI_INVOKE("accept_change", { connector, change })),
 	/**  The calls that are kept, the newest first. */
 	activity: () => __TAURI_INVOKE<ActivityView[]>("activity"),
 	/**  Allows or denies one call. */
@@ -25,8 +27,6 @@ export const commands = {
 	copyText: (text: string) => __TAURI_INVOKE<void>("copy_text", { text }),
 	/**  Takes back what was allowed for more than one call. */
 	forgetApproval: (id: string) => __TAURI_INVOKE<void>("forget_approval", { id }),
-	/**  Accepts what a connector says otherwise than before: these very words. */
-	acceptChange: (connector: string, change: string) => typedError<null, AdviceView>(__TAURI_INVOKE("accept_change", { connector, change })),
 	/**  Opens the window of a question, or the sign-in again. */
 	look: (id: string) => __TAURI_INVOKE<void>("look", { id }),
 	/**  Opens the person's settings file in whatever edits it. */
