@@ -1,6 +1,6 @@
 //! Who Deskgate is at an authorization server.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,14 +25,15 @@ async fn a_registration_is_made_once_and_used_with_fresh_ports() {
     let grants = desk.grants(&person).await;
     serve(&grants, &server.url);
 
-    for _ in 0..2 {
+    for _ in 0..3 {
         bearer(&grants).await.unwrap();
         grants.sign_out(&mail()).await.unwrap();
     }
 
     assert_eq!(server.clients(), [[ANY_PORT]]);
-    let ports: Vec<_> = person.requests().iter().map(|r| r.redirect_uri.port().unwrap()).collect();
-    assert_ne!(ports[0], ports[1], "each attempt has a port of its own");
+    let ports: BTreeSet<_> = person.requests().iter().map(|r| r.redirect_uri.port().unwrap()).collect();
+    // The system may hand out one twice in a row, and not three times.
+    assert!(ports.len() > 1, "each attempt has a port of its own: {ports:?}");
     assert_eq!(desk.stored(Kind::Client).await.len(), 1);
 }
 
