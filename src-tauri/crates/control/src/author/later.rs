@@ -56,6 +56,10 @@ fn warning(folder: &Path, found: &LaterUse) -> Option<Warning> {
         let line = annotation_at(&text, annotation).map(|at| line_of(&text, at));
         return Some(Warning { file, line, key: format!("@{annotation}"), format });
     }
+    if part == "definitions" {
+        let file = PathBuf::from(format!("connectors/{}.definitions.json", rest.first()?));
+        return Some(Warning { file, line: None, key: part.clone(), format });
+    }
     let (file, keys) = match rest.split_first() {
         Some((id, keys)) if part != "org" => (PathBuf::from(part).join(format!("{id}.toml")), keys),
         Some(_) | None => (PathBuf::from("org.toml"), rest),

@@ -54,7 +54,11 @@ async fn the_organisation_is_served_with_the_tools_that_its_connectors_have() {
     assert_eq!(tools(organisation.folder(), "mail"), ["list_messages", "send_message"]);
     let checked = organisation.control_json(&["bundle", "check", "org"]).await.expect("good");
     let expected = json!({"connectors": 3, "servers": 2, "policies": 4, "cases": 0, "notes": [],
-               "warnings": [{"file": "connectors/warehouse.toml", "line": 9, "key": "facts", "format": 2}],
+               "warnings": [
+                   {"file": "connectors/files.definitions.json", "line": null, "key": "definitions", "format": 2},
+                   {"file": "connectors/mail.definitions.json", "line": null, "key": "definitions", "format": 2},
+                   {"file": "connectors/warehouse.toml", "line": 9, "key": "facts", "format": 2},
+               ],
                "device_claims": [], "flagged_tools": []});
     assert_eq!(checked, expected);
 }
