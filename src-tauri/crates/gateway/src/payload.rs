@@ -48,16 +48,8 @@ pub(crate) async fn look(policy: &Policy, wanted: &Wanted<'_>, params: &CallPara
     if let mcp::Target::Resource(uri) = params.target() {
         screened.join(sieve.whole(uri, "/uri"));
     }
-    let rewritten = match screened.redacted.take().map(RawValue::from_string) {
-        None => Some(None),
-        Some(written) => written.ok().and_then(|carried| params.carrying(&carried)).map(Some),
-    };
-    // What could not be put back together is not sent.
-    let Some(rewritten) = rewritten else {
-        screened.block();
-        return Looked { passed: screened.passed(), findings: screened.findings, params: None };
-    };
-    Looked { passed: screened.passed(), findings: screened.findings, params: rewritten }
+    let params = screened.rewritten(|carried| params.carrying(&carried));
+    Looked { passed: screened.passed(), findings: screened.findings, params }
 }
 
 /// Looks through a JSON text; a long one beside everything else.
@@ -146,13 +138,9 @@ pub(crate) async fn heard(sieve: Option<&Sieve>, caused: Caused) -> Heard {
         Caused::Answered(Err(_)) | Caused::Stopped(_) => return nothing(caused),
     };
     let mut screened = screened(sieve, &text).await;
-    let caused = match screened.redacted.take().map(RawValue::from_string) {
+    let caused = match screened.rewritten(Some) {
+        Some(clean) => rewritten(caused, clean),
         None => caused,
-        Some(Ok(clean)) => rewritten(caused, clean),
-        Some(Err(_)) => {
-            screened.block();
-            caused
-        }
     };
     let (held, blocked) = match screened.passed() {
         Passed::Freely => (None, None),

@@ -7,6 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use org_protocol::{PayloadAction, PersonalData};
+use serde_json::value::RawValue;
 
 use crate::finding::Finding;
 use crate::folded::Folded;
@@ -79,8 +80,18 @@ impl Screened {
         self.findings.extend(other.findings);
     }
 
+    /// The payload without what is taken out, as `read` makes it; `None` where nothing is. What cannot be put back together does not
+    /// pass.
+    pub fn rewritten<T>(&mut self, read: impl FnOnce(Box<RawValue>) -> Option<T>) -> Option<T> {
+        let read = RawValue::from_string(self.redacted.take()?).ok().and_then(read);
+        if read.is_none() {
+            self.block();
+        }
+        read
+    }
+
     /// Nothing passes of which something was to be taken out and could not be.
-    pub fn block(&mut self) {
+    fn block(&mut self) {
         self.redacted = None;
         for finding in self.findings.iter_mut().filter(|finding| finding.action == PayloadAction::Redact) {
             finding.action = PayloadAction::Block;

@@ -30,19 +30,8 @@ pub(super) async fn look(asked: &Asked<'_>, tool: &ToolName, params: &CallParams
         return Looked { passed: Passed::Freely, found: Vec::new(), params: None };
     };
     let mut screened = screened(&sieve, params.carried().get()).await;
-    let written = screened.redacted.take().map(RawValue::from_string);
-    let rewritten = match written {
-        None => None,
-        Some(written) => {
-            let rewritten = written.ok().and_then(|carried| params.carrying(&carried));
-            if rewritten.is_none() {
-                // What could not be put back together is not sent.
-                screened.block();
-            }
-            rewritten
-        }
-    };
-    Looked { passed: screened.passed(), found: recorded(&screened.findings), params: rewritten }
+    let params = screened.rewritten(|carried| params.carrying(&carried));
+    Looked { passed: screened.passed(), found: recorded(&screened.findings), params }
 }
 
 async fn screened(sieve: &Sieve, json: &str) -> Screened {
@@ -94,14 +83,7 @@ impl Heard {
     }
 
     fn pass(&self, mut screened: Screened, json: Box<RawValue>) -> Result<Box<RawValue>, String> {
-        let clean = match screened.redacted.take().map(RawValue::from_string) {
-            None => json,
-            Some(Ok(clean)) => clean,
-            Some(Err(_)) => {
-                screened.block();
-                json
-            }
-        };
+        let clean = screened.rewritten(Some).unwrap_or(json);
         let passed = screened.passed();
         self.found.lock().unwrap_or_else(PoisonError::into_inner).extend(screened.findings);
         match passed {

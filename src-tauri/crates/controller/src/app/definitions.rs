@@ -114,7 +114,10 @@ pub(crate) fn changes(accepted: &Definitions, listed: &Definitions, instructed: 
 pub(crate) fn admitted(listing: &Arc<Listing>, accepted: &Definitions, held: &[Change]) -> Arc<Listing> {
     let is_admitted =
         |part: &Part| accepted.contains_key(part) && held.iter().all(|change| change.part != *part);
-    if listed(listing).keys().filter(|part| part.is_beside_tools()).all(is_admitted) {
+    let prompts = listing.prompts.iter().map(|(name, _)| Part::Prompt(name.clone()));
+    let templates = listing.templates.iter().map(|(template, _)| Part::Template(template.clone()));
+    let instructions = listing.about.instructions().map(|_| Part::Instructions);
+    if prompts.chain(templates).chain(instructions).all(|part| is_admitted(&part)) {
         return Arc::clone(listing);
     }
     let mut admitted = Listing::clone(listing);

@@ -40,7 +40,7 @@ const MOST_RECORDED: usize = 1_000;
 /// How many parts a record names.
 const MOST_NAMED: usize = 20;
 
-/// What was accepted of a connector without its person, what is accepted for them, and what differs from that.
+/// What is accepted of a connector for the person who is present, and what differs from that.
 struct Compared {
     accepted: Definitions,
     held: Vec<Change>,
