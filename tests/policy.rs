@@ -1,6 +1,7 @@
 //! What policy forbids, seen by an assistant and explained to the person.
 
 mod approvals;
+mod limits;
 mod payload;
 
 use serde_json::json;

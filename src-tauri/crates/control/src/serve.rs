@@ -423,6 +423,9 @@ async fn clear_away(plane: Arc<Plane>) {
             tracing::error!(%fault, "what is stopped is not known");
         }
         let now = plane.clock.now();
+        if let Err(fault) = plane.store.forget_counted(now).await {
+            tracing::warn!(%fault, "calls that count no more are not forgotten");
+        }
         if let Err(fault) = plane.store.forget_proofs(now).await {
             tracing::error!(%fault, "used proofs are not cleared away");
         }

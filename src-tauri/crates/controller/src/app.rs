@@ -7,6 +7,7 @@ mod approvals;
 mod bridge;
 mod bridges;
 mod catalog;
+mod counted;
 mod definitions;
 mod discover;
 mod engine;

@@ -11,7 +11,7 @@ use mcp::{CallParams, Method, RpcError, Target};
 use model::{AccountId, Advice, CallId, ForPerson as _, Timestamp};
 use org_protocol::{PayloadDirection, PayloadFinding};
 use policy::{
-    Circumstance, Denial, PAYLOAD_BLOCKED, Passed, Permit, Policy, Question, Reach, RuleId,
+    Circumstance, Denial, LIMIT_EXCEEDED, PAYLOAD_BLOCKED, Passed, Permit, Policy, Question, Reach, RuleId,
     recorded as recorded_findings,
 };
 use serde_json::value::RawValue;
@@ -19,6 +19,7 @@ use serde_json::value::RawValue;
 use crate::approval::Leave;
 use crate::effect::{Caused, Causing};
 use crate::gate::Gate;
+use crate::limits::too_large;
 use crate::observe::Observation;
 use crate::parked::Waiting;
 use crate::payload::{Censor, Heard, heard, look, withheld};
@@ -49,10 +50,10 @@ pub(crate) enum Reply {
 
 /// One call under way.
 pub(crate) struct Call<'a> {
-    id: CallId,
+    pub(crate) id: CallId,
     pub(crate) grant: &'a AccessGrant,
     snapshot: &'a Snapshot,
-    params: &'a CallParams<'a>,
+    pub(crate) params: &'a CallParams<'a>,
     circumstance: Circumstance,
     /// What payload rules found in what the assistant sent.
     found: Vec<PayloadFinding>,
@@ -140,7 +141,10 @@ async fn called(
     let causing = Causing { gate, grant, params, voice };
     let denial = match decided {
         Ok(permit) => return call.made(&causing, wanted, permit, waiting).await,
-        Err(denial) => denial,
+        Err(denial) => match call.over_before_asking(gate, wanted, denial, waiting.is_some()) {
+            Ok(denial) => denial,
+            Err(over) => return call.denied(gate, wanted, &over).await,
+        },
     };
     let leave = waiting.as_ref().map_or(task.and_then(|task| task.leave), Waiting::leave);
     let approved = match call.asked(gate, wanted, voice, &denial, leave).await {
@@ -241,6 +245,10 @@ impl<'a> Call<'a> {
         waiting: Option<Waiting>,
     ) -> Reply {
         let Causing { gate, grant, params, voice } = *causing;
+        let permit = match self.within_limits(gate, wanted, permit, waiting.is_some()).await {
+            Ok(permit) => permit,
+            Err(reply) => return reply,
+        };
         let arguments = gate.journal.summary(params.arguments(), self.captures());
         let names = argument_names(&arguments);
         let intent = match gate.journal.intent(self.intent(gate, wanted, &permit, arguments)).await {
@@ -264,6 +272,11 @@ impl<'a> Call<'a> {
         let Heard { caused, findings, held, blocked } = heard(sieve.as_ref(), caused).await;
         let (mut outcome, end) = outcome(&caused, wanted.title, took);
         outcome.payload = recorded_findings(&[voice.found(), findings].concat());
+        let large = self.answer_too_large(wanted, &outcome);
+        if let Some(over) = &large {
+            outcome = outcome.with_code(LIMIT_EXCEEDED);
+            outcome.limit = Some(over.limit().to_owned());
+        }
         if blocked.is_some() {
             outcome = outcome.with_code(PAYLOAD_BLOCKED);
         }
@@ -271,6 +284,9 @@ impl<'a> Call<'a> {
             tracing::error!(%fault, call = %self.id, "the outcome of a call could not be recorded");
         }
         gate.observer.observe(Observation::Ended { call: self.id, end, took });
+        if let (None, Some(over)) = (&blocked, &large) {
+            return failed(&too_large(wanted.title, over));
+        }
         let blocked = match (blocked, held) {
             (None, Some(asking)) => {
                 self.released(gate, wanted, voice, (&reach, &version), &asking).await.err()
@@ -401,7 +417,12 @@ impl<'a> Call<'a> {
     /// Nothing of its connector is listed, because it does not answer.
     async fn withdrawn(&self, gate: &Gate, wanted: &Wanted<'_>, why: &Advice) -> Reply {
         gate.discovery.missed(&self.account(wanted));
-        let record = self.denial(gate, Some(wanted), Vec::new(), "withdrawn", why.happened.clone());
+        self.unmade(gate, wanted, "withdrawn", why).await
+    }
+
+    /// It is not made, for a reason that is no policy's.
+    pub(crate) async fn unmade(&self, gate: &Gate, wanted: &Wanted<'_>, kind: &str, why: &Advice) -> Reply {
+        let record = self.denial(gate, Some(wanted), Vec::new(), kind, why.happened.clone());
         match self.record_denial(gate, Some(wanted), record).await {
             Ok(()) => failed(why),
             Err(fault) => unrecorded(&fault),
@@ -416,12 +437,7 @@ impl<'a> Call<'a> {
             "The call was not made.",
             "Make it again.",
         );
-        let record =
-            self.denial(gate, Some(wanted), Vec::new(), "payload-rules-changed", advice.happened.clone());
-        match self.record_denial(gate, Some(wanted), record).await {
-            Ok(()) => failed(&advice),
-            Err(fault) => unrecorded(&fault),
-        }
+        self.unmade(gate, wanted, "payload-rules-changed", &advice).await
     }
 
     async fn paused(&self, gate: &Gate, wanted: &Wanted<'_>) -> Reply {
@@ -431,11 +447,7 @@ impl<'a> Call<'a> {
             "No call is made until the person at this computer resumes it.",
             "",
         );
-        let record = self.denial(gate, Some(wanted), Vec::new(), "paused", advice.happened.clone());
-        match self.record_denial(gate, Some(wanted), record).await {
-            Ok(()) => failed(&advice),
-            Err(fault) => unrecorded(&fault),
-        }
+        self.unmade(gate, wanted, "paused", &advice).await
     }
 
     /// A denial that hangs on the arguments says so; one that does not looks like something that does not exist.
@@ -556,7 +568,7 @@ impl<'a> Call<'a> {
         self.circumstance.now
     }
 
-    fn policy(&self) -> &Arc<Policy> {
+    pub(crate) fn policy(&self) -> &Arc<Policy> {
         self.snapshot.policy_at(self.circumstance.now)
     }
 }
@@ -566,6 +578,6 @@ fn unrecorded(fault: &JournalFault) -> Reply {
     failed(&fault.advice())
 }
 
-fn failed(advice: &Advice) -> Reply {
+pub(crate) fn failed(advice: &Advice) -> Reply {
     Reply::Failed(advice.to_string())
 }

@@ -12,6 +12,7 @@ use os::Clock;
 use url::Url;
 
 use crate::approval::Approver;
+use crate::limits::Limits;
 use crate::observe::Observer;
 use crate::parked::Parked;
 use crate::sessions::Sessions;
@@ -30,6 +31,7 @@ pub struct Gate {
     pub(crate) visits: Arc<dyn Visits>,
     pub(crate) approver: Arc<dyn Approver>,
     pub(crate) switch: Switch,
+    pub(crate) limits: Limits,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) config: GateConfig,
     pub(crate) streams: Streams,
@@ -119,6 +121,7 @@ impl Gate {
         visits: Arc<dyn Visits>,
         approver: Arc<dyn Approver>,
         switch: Switch,
+        limits: Limits,
         clock: Arc<dyn Clock>,
         config: GateConfig,
     ) -> Self {
@@ -132,6 +135,7 @@ impl Gate {
             visits,
             approver,
             switch,
+            limits,
             clock,
             config,
             streams: Streams::default(),

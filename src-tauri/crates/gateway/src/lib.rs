@@ -13,6 +13,7 @@ mod end;
 mod followed;
 mod gate;
 mod guard;
+mod limits;
 mod lines;
 mod lists;
 mod observe;
@@ -36,6 +37,7 @@ mod whose;
 
 pub use approval::{Approver, Unapproved, Wish};
 pub use gate::{Discovery, Gate, GateConfig, Switch, Visit, Visits};
+pub use limits::{KeptCounts, Limits};
 pub use lines::converse;
 pub use observe::{CallEnd, Observation, Observer};
 pub use serve::{BindFault, Listening, bind, serve};

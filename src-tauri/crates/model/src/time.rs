@@ -37,6 +37,22 @@ impl Timestamp {
         self.0.div_euclid(1_000_000)
     }
 
+    /// When the day begins, in UTC, that this time is in.
+    #[must_use]
+    pub const fn day(self) -> Self {
+        const DAY: i64 = 86_400_000_000;
+        Self(self.0.saturating_sub(self.0.rem_euclid(DAY)))
+    }
+
+    /// When the month begins, in UTC, that this time is in.
+    #[must_use]
+    pub fn month(self) -> Self {
+        const DAY: i64 = 86_400_000_000;
+        let at = OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.0) * 1000);
+        let past = at.map_or(0, |at| i64::from(at.day()) - 1);
+        Self(self.day().0.saturating_sub(past * DAY))
+    }
+
     /// This time and a duration later; saturates.
     #[must_use]
     pub fn plus(self, duration: std::time::Duration) -> Self {

@@ -5,6 +5,7 @@
 
 mod credential;
 mod facts;
+mod limits;
 mod payload;
 mod rules;
 
@@ -26,6 +27,7 @@ pub use credential::{
     ClientAuthentication, CredentialFault, CredentialSpec, USER_ASSERTION_HEADER, UserIdentity,
 };
 pub use facts::{ArgumentPath, ConnectorFacts, Extractor, FactName, FactSpec, SqlDialect};
+pub use limits::{CallAllowance, LimitPer, LimitRule, Period};
 pub use payload::{
     Detect, PayloadAction, PayloadDirection, PayloadName, PayloadPattern, PayloadRule, PayloadSettings,
     PersonalData,
@@ -97,6 +99,9 @@ pub struct OrgSettings {
     /// What is looked for in what assistants send and connectors answer.
     #[serde(default, skip_serializing_if = "PayloadSettings::is_empty")]
     pub payload: PayloadSettings,
+    /// How large what is sent and answered may be, and how often calls are made.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub limits: Vec<LimitRule>,
     /// Where Deskgate's own Client ID Metadata Document is published: its client id at connectors that take one
     /// (draft-ietf-oauth-client-id-metadata-document). Connectors' authorization servers must be able to reach it.
     #[serde(default, skip_serializing_if = "Option::is_none")]

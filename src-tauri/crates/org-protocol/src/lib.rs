@@ -42,11 +42,12 @@ pub use broker::{
 pub use client::{ClientMetadataUrl, LoopbackRedirect, TokenHeader};
 pub use content::{
     ArgumentPath, AssistantSpec, AuditSettings, AuditSettingsFault, CONTENT_FORMAT, CREDENTIAL_PLACEHOLDER,
-    ChangesAcceptedBy, ClientAuthentication, ConnectorFacts, ConnectorSpec, Content, ContentFault,
-    CredentialFault, CredentialSpec, Detect, EnrolmentRules, Extractor, FactName, FactSpec, IdentityProvider,
-    InGrace, OfflineRules, OnAuditFailure, OrgSettings, PayloadAction, PayloadDirection, PayloadName,
-    PayloadPattern, PayloadRule, PayloadSettings, PersonalData, PinnedDefinitions, PinnedTools, ServerSpec,
-    SignInSurface, SqlDialect, ToolList, Transport, USER_ASSERTION_HEADER, UserIdentity,
+    CallAllowance, ChangesAcceptedBy, ClientAuthentication, ConnectorFacts, ConnectorSpec, Content,
+    ContentFault, CredentialFault, CredentialSpec, Detect, EnrolmentRules, Extractor, FactName, FactSpec,
+    IdentityProvider, InGrace, LimitPer, LimitRule, OfflineRules, OnAuditFailure, OrgSettings, PayloadAction,
+    PayloadDirection, PayloadName, PayloadPattern, PayloadRule, PayloadSettings, Period, PersonalData,
+    PinnedDefinitions, PinnedTools, ServerSpec, SignInSurface, SqlDialect, ToolList, Transport,
+    USER_ASSERTION_HEADER, UserIdentity,
 };
 pub use dsse::{DsseFault, Envelope, EnvelopeSignature, MOST_SIGNATURES};
 pub use event::{EVENTS_PATH, Event, EventKind, HEARTBEAT};

@@ -52,6 +52,7 @@ impl Desk {
             claims: &BTreeMap::new(),
             policies: &self.policies,
             payload: &org_protocol::PayloadSettings::default(),
+            limits: &[],
         });
         compiled.map_err(|faults| format!("{faults:?}").into())
     }

@@ -10,12 +10,15 @@ use cedar_policy::{
 };
 use miette::Diagnostic;
 use model::{ConnectorId, ServerId, ToolName};
-use org_protocol::{ClaimTypes, ConnectorSpec, CredentialSpec, PayloadSettings, PinnedTools, ServerSpec};
+use org_protocol::{
+    ClaimTypes, ConnectorSpec, CredentialSpec, LimitRule, PayloadSettings, PinnedTools, ServerSpec,
+};
 
 use crate::conjunct::known_first;
 use crate::declared::declared;
 use crate::facts::Kinds;
 use crate::fault::{FaultKind, PolicyFault};
+use crate::limits::limits;
 use crate::lint::{Known, Reads, slips};
 use crate::payloads::screen;
 use crate::rule::{Manner, PolicyVersion, Rule};
@@ -44,6 +47,8 @@ pub struct PolicyInput<'a> {
     pub policies: &'a BTreeMap<String, String>,
     /// What is looked for in payloads.
     pub payload: &'a PayloadSettings,
+    /// How large what is sent and answered may be, and how often calls are made.
+    pub limits: &'a [LimitRule],
 }
 
 impl Policy {
@@ -58,12 +63,14 @@ impl Policy {
         let rules = read(input.policies)?;
         check(&rules, &vocabulary, &input)?;
         let screen = screen(&input)?;
+        let limits = limits(&input)?;
         let force = Assembly::new(rules, vocabulary, input.claims)?.finish(&input)?;
         Ok(Self {
             version: Arc::new(input.version),
             state: State::InForce(Arc::new(force)),
             halts: Arc::default(),
             screen: Arc::new(screen),
+            limits,
         })
     }
 }

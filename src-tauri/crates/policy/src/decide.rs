@@ -286,7 +286,8 @@ fn outside(force: &InForce, refusal: &Refusal, outlook: &Outlook, target: &Targe
         | DenialKind::DenyAll
         | DenialKind::Halted
         | DenialKind::ApprovalNeeded
-        | DenialKind::Payload => String::new(),
+        | DenialKind::Payload
+        | DenialKind::Limit => String::new(),
         DenialKind::Arguments => refusal
             .argument
             .as_ref()

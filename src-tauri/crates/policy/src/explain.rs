@@ -13,6 +13,7 @@ use crate::conjunct::{conjuncts, probe, scope_probe};
 use crate::decide::Route;
 use crate::facts::{FactFault, Question, Target};
 use crate::given::Given;
+use crate::limits::LimitLine;
 use crate::observed;
 use crate::outcome::{Aim, CredentialChoice, DenialKind, Stage};
 use crate::rule::{PolicyVersion, Rule, RuleId};
@@ -52,6 +53,9 @@ pub struct Explanation {
     /// The payload rules that what is sent and answered has to pass.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub payload: Vec<RuleLine>,
+    /// The limits of how large and how often.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub limits: Vec<LimitLine>,
     /// What is to be said beside the steps.
     pub note: Option<String>,
     /// The questions in the order in which they were put; the last one decided.
@@ -128,6 +132,7 @@ impl Policy {
             asking: Vec::new(),
             most: None,
             payload: self.payload_rules(question.connector, tool_of(&question.target)),
+            limits: self.limits(question.connector, tool_of(&question.target)),
             note: None,
             steps: Vec::new(),
             version: self.version().clone(),
@@ -160,7 +165,8 @@ impl Policy {
                     | DenialKind::Forbidden
                     | DenialKind::Error
                     | DenialKind::ApprovalNeeded
-                    | DenialKind::Payload => None,
+                    | DenialKind::Payload
+                    | DenialKind::Limit => None,
                 };
             }
         }
@@ -391,6 +397,9 @@ impl std::fmt::Display for Explanation {
         }
         for rule in &self.payload {
             writeln!(f, "{rule}")?;
+        }
+        for limit in &self.limits {
+            writeln!(f, "{limit}")?;
         }
         let told = [DenialKind::DenyAll, DenialKind::ApprovalNeeded];
         if self.denial.is_some_and(|denial| !told.contains(&denial)) {

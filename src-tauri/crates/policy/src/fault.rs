@@ -5,6 +5,7 @@ use payload::{PayloadFault, PayloadPlace};
 use serde::Serialize;
 
 use crate::declared::DeclarationFault;
+use crate::limits::LimitFault;
 
 /// A fault, and where it is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, thiserror::Error)]
@@ -107,6 +108,14 @@ pub enum FaultKind {
         place: PayloadPlace,
         /// Why.
         fault: Box<PayloadFault>,
+    },
+    /// A limit that cannot be kept.
+    #[error("{fault}")]
+    Limit {
+        /// The limit, counted from zero.
+        at: usize,
+        /// Why.
+        fault: Box<LimitFault>,
     },
     /// The schema of the tools could not be built.
     #[error("{0}")]

@@ -101,6 +101,9 @@
 //! [`Policy::decide_screened`] decides with what they found. They make nothing permitted; what they block or ask about is refused like
 //! by a `forbid`.
 //!
+//! Limits (`org.limits`) say how large what is sent and answered may be and how often calls are made: [`Policy::counts`] has what a
+//! call is counted as. Who makes the call counts it, and refuses what is permitted but too much ([`Permit::over`]).
+//!
 //! What administrators stop beside the policies ([`Policy::halted_by`]) is refused although a policy permits it, and not shown.
 //!
 //! # Example
@@ -170,6 +173,7 @@
 //!     claims: &BTreeMap::new(),
 //!     policies: &BTreeMap::from([("policies/analyst.cedar".to_owned(), POLICIES.to_owned())]),
 //!     payload: &org_protocol::PayloadSettings::default(),
+//!     limits: &[],
 //! })
 //! .expect("every name is spelt right");
 //!
@@ -208,6 +212,7 @@ mod fault;
 mod given;
 mod halt;
 mod hearsay;
+mod limits;
 mod lint;
 mod listing;
 mod naming;
@@ -232,9 +237,12 @@ pub use facts::{Circumstance, Question, Target};
 pub use fault::{FaultKind, PolicyFault};
 pub use halt::Reach;
 pub use hearsay::{Hearsay, hearsay};
+pub use limits::{Again, Count, CountedBy, LimitFault, LimitLine, Over};
 pub use listing::Viewer;
 pub use org_protocol::{Approved, HALTED};
-pub use outcome::{Aim, CredentialChoice, Denial, DenialKind, PAYLOAD_BLOCKED, Permit, Stage};
+pub use outcome::{
+    Aim, CredentialChoice, Denial, DenialKind, LIMIT_EXCEEDED, PAYLOAD_BLOCKED, Permit, Stage,
+};
 pub use payload::{Asking, Finding, Passed, PayloadFault, PayloadPlace, RuleLine, Screened, Sieve, recorded};
 pub use rule::{PolicyVersion, RuleId, RuleIdFault};
 pub use schema::{SchemaFault, Vocabulary};

@@ -82,6 +82,8 @@ impl std::fmt::Debug for Aim {
 
 /// The stable code of what a payload rule blocks.
 pub const PAYLOAD_BLOCKED: &str = "payload-blocked";
+/// The stable code of what is over a limit.
+pub const LIMIT_EXCEEDED: &str = "limit-exceeded";
 /// How much of a name that came from outside is printed, in characters.
 const SHOWN: usize = 128;
 
@@ -253,6 +255,8 @@ pub enum DenialKind {
     ApprovalNeeded,
     /// It would be permitted, but a payload rule blocks what is in it.
     Payload,
+    /// It would be permitted, but it is too large, or one call too many.
+    Limit,
 }
 
 impl DenialKind {
@@ -269,6 +273,7 @@ impl DenialKind {
             Self::Halted => "halted",
             Self::ApprovalNeeded => "approval-needed",
             Self::Payload => "payload",
+            Self::Limit => "limit",
         }
     }
 }
@@ -401,6 +406,7 @@ impl ForPerson for Denial {
             DenialKind::Payload => {
                 Advice::new(PAYLOAD_BLOCKED, happened, outside, "Make the call without what was found.")
             }
+            DenialKind::Limit => Advice::new(LIMIT_EXCEEDED, happened, outside, ""),
             DenialKind::Arguments => {
                 Advice::new("arguments-refused", happened, outside, "Let the assistant correct the call.")
             }

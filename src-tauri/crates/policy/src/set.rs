@@ -11,6 +11,7 @@ use payload::Screen;
 use crate::convert::ArgumentFault;
 use crate::facts::{Circumstance, FactFault, Kinds, Target, context};
 use crate::given::Given;
+use crate::limits::Limits;
 use crate::lint::Reads;
 use crate::rule::{PolicyVersion, Rule, RuleId};
 use crate::schema::{ActType, Arguments, SchemaFault, Vocabulary, action};
@@ -26,6 +27,8 @@ pub struct Policy {
     pub(crate) halts: Arc<Halts>,
     /// What is looked for in payloads.
     pub(crate) screen: Arc<Screen>,
+    /// How large and how often.
+    pub(crate) limits: Arc<Limits>,
 }
 
 #[derive(Debug, Clone)]
@@ -45,6 +48,7 @@ impl Policy {
             state: State::DenyAll(why),
             halts: Arc::default(),
             screen: Arc::default(),
+            limits: Arc::default(),
         }
     }
 

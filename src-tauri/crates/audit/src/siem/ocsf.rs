@@ -156,6 +156,9 @@ fn of_outcome(outcome: &OutcomeRecord) -> Value {
     if let Some(bytes) = outcome.response_bytes {
         put(&mut unmapped, "response_bytes", json!(bytes));
     }
+    if let Some(limit) = &outcome.limit {
+        put(&mut unmapped, "limit", json!(limit));
+    }
     put_found(&mut unmapped, &outcome.payload);
     put(&mut event, "unmapped", unmapped);
     event

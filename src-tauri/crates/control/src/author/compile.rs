@@ -20,6 +20,9 @@ pub(super) fn author_fault(folder: &Path, fault: PolicyFault) -> AuthorFault {
     let line = if let FaultKind::Fact { tool, fact, .. } = &fault.kind {
         let text = std::fs::read_to_string(folder.join(&fault.file)).unwrap_or_default();
         line_of_key(&text, &["facts".to_owned(), tool.clone(), fact.clone()])
+    } else if let FaultKind::Limit { at, .. } = &fault.kind {
+        let text = std::fs::read_to_string(folder.join(&fault.file)).unwrap_or_default();
+        line_of_key(&text, &["limits".to_owned(), at.to_string()])
     } else if let FaultKind::Payload { place, .. } = &fault.kind {
         line_of_place(folder, place)
     } else {
@@ -55,6 +58,7 @@ pub(crate) fn policy_input(content: &Content, version: PolicyVersion) -> PolicyI
         claims: &content.org.identity_provider.claims,
         policies: &content.policies,
         payload: &content.org.payload,
+        limits: &content.org.limits,
     }
 }
 

@@ -11,6 +11,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::beside::named;
+use super::limits;
 use super::payload::{by_id, is_weaker};
 use super::pin::tool_name;
 
@@ -27,7 +28,7 @@ pub struct Difference {
     /// the places of its definition.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub settings: Vec<Setting>,
-    /// Whether less is looked for, in less, or less becomes of it; of payload rules alone.
+    /// Whether less is looked for, in less, or less becomes of it, or more passes; of payload rules and limits alone.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub weaker: bool,
 }
@@ -40,6 +41,8 @@ pub enum Thing {
     Organisation,
     /// A payload rule.
     PayloadRule,
+    /// A limit.
+    Limit,
     /// A connector.
     Connector,
     /// A virtual server.
@@ -82,7 +85,7 @@ pub fn differences(before: &Content, after: &Content) -> Vec<Difference> {
     let mut found = Vec::new();
     let mut settings = settings(&before.org, &after.org);
     // Rules are told one by one.
-    settings.retain(|setting| setting.key != "payload.rule");
+    settings.retain(|setting| !["payload.rule", "limits"].contains(&setting.key.as_str()));
     if !settings.is_empty() {
         let name = after.org.id.clone();
         found.push(Difference {
@@ -94,6 +97,7 @@ pub fn differences(before: &Content, after: &Content) -> Vec<Difference> {
         });
     }
     found.extend(payload_rules(before, after));
+    found.extend(limits(before, after));
     found.extend(specs(Thing::Connector, &before.connectors, &after.connectors));
     found.extend(specs(Thing::Server, &before.servers, &after.servers));
     found.extend(accounts(before, after));
@@ -108,6 +112,16 @@ fn payload_rules(before: &Content, after: &Content) -> Vec<Difference> {
     let mut found = specs(Thing::PayloadRule, &before, &after);
     for one in &mut found {
         one.weaker = before.get(&one.name).is_some_and(|rule| is_weaker(rule, after.get(&one.name)));
+    }
+    found
+}
+
+fn limits(before: &Content, after: &Content) -> Vec<Difference> {
+    let (before, after) = (limits::by_id(before), limits::by_id(after));
+    let mut found = specs(Thing::Limit, &before, &after);
+    for one in &mut found {
+        one.weaker =
+            before.get(&one.name).is_some_and(|limit| limits::is_weaker(limit, after.get(&one.name)));
     }
     found
 }
@@ -260,6 +274,7 @@ impl fmt::Display for Difference {
         let what = match what {
             Thing::Organisation => "organisation",
             Thing::PayloadRule => "payload rule",
+            Thing::Limit => "limit",
             Thing::Connector => "connector",
             Thing::Server => "virtual server",
             Thing::Account => "account",
@@ -278,6 +293,7 @@ impl fmt::Display for Difference {
         write!(f, "{what} {name} {change}")?;
         match (weaker, self.change) {
             (false, _) => {}
+            (true, _) if self.what == Thing::Limit => f.write_str("; more passes")?,
             (true, Change::Removed) => f.write_str("; less is looked for")?,
             (true, Change::Added | Change::Changed) => {
                 f.write_str("; less is looked for, or less becomes of it")?;

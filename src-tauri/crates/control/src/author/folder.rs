@@ -19,6 +19,7 @@ use super::flagged::{FlaggedTool, flagged_tools};
 use super::floating::{FloatingFault, floating};
 use super::hearsay::{DeviceClaim, device_claims};
 use super::later::{Warning, warnings};
+use super::limits;
 use super::payload::unknown_tools;
 use crate::saml::{CertificateFault, check_certificate};
 
@@ -231,6 +232,7 @@ fn check_at(folder: &Path, now: Timestamp) -> Result<(Content, Policy), Vec<Auth
         vec![AuthorFault { file: content_file(&fault), line: None, kind: AuthorFaultKind::Content(fault) }]
     })?;
     faults.extend(unknown_tools(&content).into_iter().map(|fault| payload_fault(folder, fault)));
+    faults.extend(limits::unknown_tools(&content).into_iter().map(|fault| author_fault(folder, fault)));
     let compiled = compile(&content).map_err(|policy_faults| {
         faults.extend(policy_faults.into_iter().map(|fault| author_fault(folder, fault)));
     });

@@ -17,6 +17,7 @@ mod hearsay;
 mod host;
 mod keys;
 mod later;
+mod limits;
 mod payload;
 mod pin;
 mod rollback;

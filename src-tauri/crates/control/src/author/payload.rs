@@ -2,36 +2,40 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use model::{ConnectorId, ToolName};
 use org_protocol::{Content, Detect, PayloadDirection, PayloadRule, PersonalData};
 use policy::{PayloadFault, PayloadPlace};
 
 use super::pin::tool_name;
 
-/// Tools that rules name and no connector has whose tools are pinned. Of a connector without a pinned list nobody knows.
+/// Tools that rules name and no connector has whose tools are pinned.
 pub(super) fn unknown_tools(content: &Content) -> Vec<(PayloadPlace, PayloadFault)> {
-    let pinned: BTreeMap<_, BTreeSet<String>> = content
-        .tools
-        .iter()
-        .map(|(id, tools)| (id, tools.0.iter().filter_map(|tool| tool_name(tool)).collect()))
-        .collect();
     let rules = content.org.payload.rule.iter().enumerate();
-    rules
-        .flat_map(|(at, rule)| {
-            let is_its = |id: &_| rule.connectors.is_empty() || rule.connectors.contains(id);
-            let may_have = |tool: &str| {
-                let connectors = content.connectors.keys().filter(|id| is_its(*id));
-                connectors.into_iter().any(|id| pinned.get(id).is_none_or(|tools| tools.contains(tool)))
-            };
-            let unknown = rule.tools.iter().filter(move |tool| !may_have(tool.as_str()));
-            unknown
-                .map(|tool| {
-                    let fault =
-                        PayloadFault::UnknownTool { rule: rule.id.to_string(), tool: tool.to_string() };
-                    (PayloadPlace::Rule(at), fault)
-                })
-                .collect::<Vec<_>>()
+    let faults = rules.flat_map(|(at, rule)| {
+        nobodys(content, &rule.connectors, &rule.tools).into_iter().map(move |tool| {
+            let fault = PayloadFault::UnknownTool { rule: rule.id.to_string(), tool: tool.to_string() };
+            (PayloadPlace::Rule(at), fault)
         })
-        .collect()
+    });
+    faults.collect()
+}
+
+/// Those of the tools that none of the connectors has, of all where none is named. Of a connector without a pinned list nobody knows.
+pub(super) fn nobodys<'a>(
+    content: &Content,
+    connectors: &BTreeSet<ConnectorId>,
+    tools: &'a BTreeSet<ToolName>,
+) -> Vec<&'a ToolName> {
+    let is_its = |id: &ConnectorId| connectors.is_empty() || connectors.contains(id);
+    let pinned: Vec<Option<BTreeSet<String>>> = content
+        .connectors
+        .keys()
+        .filter(|id| !tools.is_empty() && is_its(id))
+        .map(|id| Some(content.tools.get(id)?.0.iter().filter_map(|tool| tool_name(tool)).collect()))
+        .collect();
+    let may_have =
+        |tool: &ToolName| pinned.iter().any(|has| has.as_ref().is_none_or(|has| has.contains(tool.as_str())));
+    tools.iter().filter(|tool| !may_have(tool)).collect()
 }
 
 /// The rules by their ids.
@@ -50,7 +54,7 @@ pub(super) fn is_weaker(before: &PayloadRule, after: Option<&PayloadRule>) -> bo
 }
 
 /// Whether a list in which nothing means everything names at least as much.
-fn is_wider<T: Ord>(before: &BTreeSet<T>, after: &BTreeSet<T>) -> bool {
+pub(super) fn is_wider<T: Ord>(before: &BTreeSet<T>, after: &BTreeSet<T>) -> bool {
     after.is_empty() || (!before.is_empty() && before.is_subset(after))
 }
 

@@ -11,8 +11,8 @@ use model::{
     Advice, ConnectorId, CredentialId, DeviceId, Digest, ForPerson as _, Subject, Timestamp, ToolName,
 };
 use org_protocol::{
-    BrokerContext, ConnectorSpec, Content, CredentialSpec, PayloadDirection, USER_ASSERTION_HEADER,
-    UserIdentity,
+    BrokerContext, ConnectorSpec, Content, CredentialSpec, PayloadDirection, PayloadFinding,
+    USER_ASSERTION_HEADER, UserIdentity,
 };
 use os::Clock;
 use policy::{
@@ -23,6 +23,7 @@ use upstream::{Answer, Authority, Bearer, Ear, HttpClient, UpstreamFault};
 
 use super::approval::ApprovalRefusal;
 use super::fault::BrokerFault;
+use super::limits::withheld;
 use super::payload::{Heard, look};
 use super::pool::{Draining, Full, Key, Pool};
 use super::redact::Redactor;
@@ -170,13 +171,9 @@ impl Broker {
             Ok(approved) => traced::decided(asked.policy, &question, &looked.passed, approved.as_ref()),
             Err(fault) => return Err(asked.not_approved(plane, params, fault).await?),
         };
-        let permit = match decided {
+        let permit = match decided.and_then(|permit| asked.not_too_large(&tool, params, permit)) {
             Ok(permit) => permit,
-            Err(denial) => {
-                let record = DenialRecord { payload: looked.found, ..asked.denial(plane, params, &denial) };
-                plane.journal.denial(record).await?;
-                return Err(BrokerFault::Denied(denial));
-            }
+            Err(denial) => return Err(asked.refused(plane, params, looked.found, denial).await?),
         };
         if let Some(approved) = permit.approval()
             && !plane.store.use_approval(approved).await?
@@ -185,6 +182,10 @@ impl Broker {
         }
         let CredentialChoice::Shared(credential) = permit.credential().clone() else {
             return Err(not_brokered());
+        };
+        let permit = match asked.counted(plane, permit, now).await? {
+            Ok(permit) => permit,
+            Err(denial) => return Err(asked.refused(plane, params, looked.found, denial).await?),
         };
         let intent = asked.intent(plane, &tool, params, &permit, &credential);
         let captured = asked.captures() && looked.found.is_empty();
@@ -210,11 +211,18 @@ impl Broker {
         };
         let took = self.clock.boot_time().saturating_sub(begun);
         let answer = heard.answer(&spec.title, answer).await;
-        let outcome = Outcome { payload: heard.found(), ..outcome(&answer, took) };
+        let mut outcome = Outcome { payload: heard.found(), ..outcome(&answer, took) };
+        let large = asked.answer_too_large(&tool, &answer);
+        if let Some(over) = &large {
+            outcome = withheld(outcome, over);
+        }
         if let Err(fault) = plane.journal.outcome(intent, outcome) {
             tracing::error!(%fault, call = %asked.context.call, "the outcome of a call could not be recorded");
         }
-        answer
+        match large {
+            Some(over) => Err(BrokerFault::TooLarge { title: spec.title.clone(), over }),
+            None => answer,
+        }
     }
 
     #[expect(clippy::too_many_arguments, reason = "they are those of a call")]
@@ -342,6 +350,19 @@ impl<'a> Asked<'a> {
             arguments: plane.journal.summary(params.arguments(), false),
             payload: Vec::new(),
         }
+    }
+
+    /// Records what is refused after it was looked through.
+    async fn refused(
+        &self,
+        plane: &Plane,
+        params: &CallParams<'_>,
+        found: Vec<PayloadFinding>,
+        denial: Denial,
+    ) -> Result<BrokerFault, BrokerFault> {
+        let record = DenialRecord { payload: found, ..self.denial(plane, params, &denial) };
+        plane.journal.denial(record).await?;
+        Ok(BrokerFault::Denied(denial))
     }
 
     pub(super) fn denial(&self, plane: &Plane, params: &CallParams<'_>, denial: &Denial) -> DenialRecord {

@@ -3,7 +3,7 @@
 use ::audit::JournalFault;
 use model::{Advice, ConnectorId, CredentialId, ForPerson};
 use org_protocol::HALTED;
-use policy::{Denial, PAYLOAD_BLOCKED};
+use policy::{Denial, LIMIT_EXCEEDED, Over, PAYLOAD_BLOCKED};
 use upstream::UpstreamFault;
 
 use super::approval::ApprovalRefusal;
@@ -32,6 +32,14 @@ pub(crate) enum BrokerFault {
         title: String,
         /// Which rules and why.
         words: String,
+    },
+    /// The answer is larger than a limit lets pass.
+    #[error("a limit withholds the answer: {over}")]
+    TooLarge {
+        /// The connector's title.
+        title: String,
+        /// The limit.
+        over: Over,
     },
     /// The session was ended while it was under way.
     #[error("the session was ended")]
@@ -89,7 +97,7 @@ impl BrokerFault {
             | Self::Busy
             | Self::Credential { .. }
             | Self::Store(_) => true,
-            Self::Stopped(_) | Self::SignedOut | Self::Withheld { .. } => false,
+            Self::Stopped(_) | Self::SignedOut | Self::Withheld { .. } | Self::TooLarge { .. } => false,
             Self::Upstream { before_effect, .. } => *before_effect,
         }
     }
@@ -122,6 +130,12 @@ impl ForPerson for BrokerFault {
                 PAYLOAD_BLOCKED,
                 format!("{title} answered, and its answer is withheld."),
                 format!("A payload rule blocks it: {words} The call was made."),
+                "Do not make it again for the same answer.",
+            ),
+            Self::TooLarge { title, over } => Advice::new(
+                LIMIT_EXCEEDED,
+                format!("{title} answered, and its answer is withheld."),
+                format!("{} The call was made.", over.words()),
                 "Do not make it again for the same answer.",
             ),
             Self::PolicyExpired => Advice::new(

@@ -4,6 +4,7 @@
 mod approval;
 mod call;
 mod fault;
+mod limits;
 mod payload;
 mod pool;
 mod redact;

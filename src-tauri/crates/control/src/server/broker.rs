@@ -203,16 +203,18 @@ impl From<BrokerFault> for Fault {
     fn from(fault: BrokerFault) -> Self {
         let status = match &fault {
             BrokerFault::NotBrokered(_) => StatusCode::NOT_FOUND,
-            BrokerFault::Denied(_)
-            | BrokerFault::Approval(_)
-            | BrokerFault::Stopped(_)
-            | BrokerFault::Withheld { .. } => StatusCode::FORBIDDEN,
+            BrokerFault::Denied(_) | BrokerFault::Approval(_) | BrokerFault::Stopped(_) => {
+                StatusCode::FORBIDDEN
+            }
             BrokerFault::PolicyExpired | BrokerFault::Journal(_) | BrokerFault::Busy => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
-            BrokerFault::Credential { .. } | BrokerFault::SignedOut | BrokerFault::Upstream { .. } => {
-                StatusCode::BAD_GATEWAY
-            }
+            // What is withheld was done all the same.
+            BrokerFault::Credential { .. }
+            | BrokerFault::SignedOut
+            | BrokerFault::Upstream { .. }
+            | BrokerFault::Withheld { .. }
+            | BrokerFault::TooLarge { .. } => StatusCode::BAD_GATEWAY,
             BrokerFault::Store(fault) => store_status(fault),
         };
         tracing::info!(%fault, "a brokered call has no answer");

@@ -17,6 +17,7 @@ mod events;
 mod grants;
 mod halts;
 mod leases;
+mod limits;
 mod outage;
 mod people;
 mod proofs;

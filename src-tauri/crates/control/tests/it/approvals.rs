@@ -41,6 +41,7 @@ fn terms() -> Digest {
         tools: &serde_json::from_str(tools).expect("tools"),
         claims: &std::collections::BTreeMap::new(),
         payload: &org_protocol::PayloadSettings::default(),
+        limits: &[],
         policies: &[("p".to_owned(), policy::PERSONAL.to_owned()), ("q".to_owned(), ASKED.to_owned())].into(),
     })
     .expect("compiles");

@@ -200,7 +200,18 @@ impl<'o> Device<'o> {
 
     /// The request of a call that is yet to be sent.
     pub(crate) fn calling(&self, context: &BrokerContext, tool: &str, arguments: Value) -> RequestBuilder {
-        self.request(Method::POST, "v1/broker/warehouse/mcp")
+        self.calling_through(self.org.running.address, context, tool, arguments)
+    }
+
+    /// The same, at the control plane at `address`.
+    pub(crate) fn calling_through(
+        &self,
+        address: SocketAddr,
+        context: &BrokerContext,
+        tool: &str,
+        arguments: Value,
+    ) -> RequestBuilder {
+        self.request_through(address, Method::POST, "v1/broker/warehouse/mcp")
             .header("mcp-protocol-version", "2026-07-28")
             .header("mcp-method", "tools/call")
             .header("mcp-name", tool)

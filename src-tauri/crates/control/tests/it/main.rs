@@ -8,6 +8,7 @@ mod administrators;
 mod approvals;
 mod authoring;
 mod broker;
+mod call_limits;
 mod commands;
 mod commands_user;
 mod copies;

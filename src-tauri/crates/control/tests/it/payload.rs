@@ -83,7 +83,7 @@ async fn a_device_that_looks_for_nothing_gets_no_further() {
         alice.call_as(call, "query", json!({"sql": "select 'ann@mail.example.org'"})).await;
     assert_eq!(
         (status, &answer["error"]["code"]),
-        (StatusCode::FORBIDDEN, &json!("payload-blocked")),
+        (StatusCode::BAD_GATEWAY, &json!("payload-blocked")),
         "{answer}"
     );
     assert!(answer.to_string().contains("Nobody can be asked"), "{answer}");

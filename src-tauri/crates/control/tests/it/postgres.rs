@@ -5,6 +5,7 @@ mod access;
 mod administration;
 mod administrators;
 mod broker;
+mod call_limits;
 mod copies;
 mod documents;
 mod enrolment;

@@ -8,6 +8,7 @@ use control::{Running, ServeFault};
 use org_protocol::{EVENTS_PATH, EventKind, HALTS_PATH, HaltTarget};
 use reqwest::{Method, Response, StatusCode};
 
+use crate::call_limits::{ACCOUNT, limited, raced};
 use crate::harness::{Device, Org, served, signed_in};
 
 /// Within which what one of them did reaches desktops that are connected to the other.
@@ -143,4 +144,12 @@ async fn who_would_contradict_the_others_does_not_start() {
         })
         .await;
     assert!(matches!(copied, Err(ServeFault::Taken)), "{copied:?}");
+}
+
+#[tokio::test]
+async fn calls_are_counted_together_whichever_of_them_makes_them() {
+    let org = limited(ACCOUNT).await;
+    let second = another(&org).await;
+    raced(&org, &[org.running.address, second.address]).await;
+    second.stop().await;
 }

@@ -9,8 +9,8 @@ use mcp::List;
 use model::{AccountId, Advice, ConnectorId, Digest, ServerId, Timestamp, ToolName};
 use org::{Applied, Meeting};
 use org_protocol::{
-    AssistantSpec, AuditSettings, ClaimTypes, ClientMetadataUrl, ConnectorSpec, InGrace, PayloadSettings,
-    PinnedDefinitions, PinnedTools, ServerSpec, SignInHost, SignInSurface, accounts_in_use,
+    AssistantSpec, AuditSettings, ClaimTypes, ClientMetadataUrl, ConnectorSpec, InGrace, LimitRule,
+    PayloadSettings, PinnedDefinitions, PinnedTools, ServerSpec, SignInHost, SignInSurface, accounts_in_use,
 };
 use policy::{Policy, PolicyFault, PolicyInput, PolicyVersion};
 use serde_json::value::RawValue;
@@ -39,6 +39,8 @@ pub(crate) struct Offering {
     pub(crate) capture_arguments: bool,
     /// What is looked for in payloads.
     pub(crate) payload: PayloadSettings,
+    /// How large what is sent and answered may be, and how often calls are made.
+    pub(crate) limits: Vec<LimitRule>,
     /// How the journal is kept; none where nobody knows for now.
     pub(crate) journal: Option<JournalRules>,
     pub(crate) by: By,
@@ -112,7 +114,8 @@ impl Offering {
         policies.insert("(built in)".to_owned(), policy::PERSONAL.to_owned());
         let settings = &loaded.settings;
         let described =
-            serde_json::to_vec(&(&settings.connectors, &settings.servers, &policies, &settings.payload));
+            (&settings.connectors, &settings.servers, &policies, &settings.payload, &settings.limits);
+        let described = serde_json::to_vec(&described);
         Self {
             version: PolicyVersion {
                 label: "personal".to_owned(),
@@ -126,6 +129,7 @@ impl Offering {
             client_metadata_url: settings.client_metadata_url.clone(),
             capture_arguments: settings.capture_arguments,
             payload: settings.payload.clone(),
+            limits: settings.limits.clone(),
             journal: Some(settings.journal.rules()),
             by: By::Person,
             validity: Validity::Own,
@@ -157,6 +161,7 @@ impl Offering {
             client_metadata_url: content.org.client_metadata_url.clone(),
             capture_arguments: content.org.audit.capture_arguments,
             payload: content.org.payload.clone(),
+            limits: content.org.limits.clone(),
             journal: Some(journal_rules(&content.org.audit)),
             by: By::Organisation(Box::new(Managed {
                 organisation,
@@ -195,6 +200,7 @@ impl Offering {
             client_metadata_url: None,
             capture_arguments: false,
             payload: PayloadSettings::default(),
+            limits: Vec::new(),
             journal: None,
             by: By::Organisation(Box::new(Managed {
                 organisation,
@@ -301,6 +307,7 @@ impl Offering {
             claims,
             policies: &self.policies,
             payload: &self.payload,
+            limits: &self.limits,
         })
     }
 

@@ -8,8 +8,8 @@ use audit::JournalRules;
 use issuer::NamedClient;
 use model::{Advice, ConnectorId, ForPerson, ServerId};
 use org_protocol::{
-    AssistantSpec, ClientMetadataUrl, ConnectorSpec, CredentialSpec, PayloadSettings, RootFingerprint,
-    ServerSpec,
+    AssistantSpec, ClientMetadataUrl, ConnectorSpec, CredentialSpec, LimitRule, PayloadSettings,
+    RootFingerprint, ServerSpec,
 };
 use serde::Deserialize;
 use url::Url;
@@ -49,6 +49,9 @@ pub struct Settings {
     /// What is looked for in what assistants send and connectors answer.
     #[serde(default)]
     pub payload: PayloadSettings,
+    /// How large what is sent and answered may be, and how often calls are made.
+    #[serde(default)]
+    pub limits: Vec<LimitRule>,
 }
 
 /// How much of the audit journal is kept where no organisation decides.

@@ -20,6 +20,7 @@ use super::accounts::{AccountParts, OwnAccounts};
 use super::approvals::{ApprovalParts, Approvals};
 use super::bridges::Bridges;
 use super::catalog::{Acceptance, Acceptances, Catalog, closed};
+use super::counted::Counted;
 use super::discover::Discoverer;
 use super::engine::GatewayEngine;
 use super::fault::StartFault;
@@ -156,7 +157,8 @@ async fn run(
         taken: taken.subscribe(),
         wanted: wanted.clone(),
     };
-    let gate = gate(&base, device, &issuer, &connectors, &switch, (discoverer, approvals.clone()));
+    let limits = gateway::Limits::open(Arc::new(Counted(base.vault.clone())), Arc::clone(&base.clock)).await;
+    let gate = gate(&base, limits, device, &issuer, &connectors, &switch, (discoverer, approvals.clone()));
 
     let logs = Logs::of(connectors.clone());
     let membership = begun(source, &parts).await;
@@ -436,6 +438,7 @@ async fn issuer(
 
 fn gate(
     base: &Base,
+    limits: gateway::Limits,
     device: DeviceId,
     issuer: &Arc<Issuer>,
     connectors: &Connectors,
@@ -452,6 +455,7 @@ fn gate(
         Arc::new(base.desk.clone()),
         Arc::new(approvals),
         switch.clone(),
+        limits,
         Arc::clone(&base.clock),
         GateConfig { device, call_deadline: CALL_DEADLINE, list_fresh_for: LIST_FRESH_FOR },
     ))

@@ -103,7 +103,7 @@ impl PayloadAction {
     }
 }
 
-/// The name of a rule or a pattern: `[a-z][a-z0-9-]{0,47}`.
+/// The name of a rule, a limit or a pattern: `[a-z][a-z0-9-]{0,47}`.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(with = "String", extend("pattern" = "^[a-z][a-z0-9-]{0,47}$")))]
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -131,7 +131,7 @@ impl TryFrom<String> for PayloadName {
             Ok(Self(text))
         } else {
             Err(
-                "the name of a payload rule or pattern has 1 to 48 lower-case letters, digits or -, and begins with a letter",
+                "the name of a rule or pattern has 1 to 48 lower-case letters, digits or -, and begins with a letter",
             )
         }
     }

@@ -269,6 +269,9 @@ pub struct Outcome {
     /// The answer's size in bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub response_bytes: Option<u64>,
+    /// The limit for which the answer was withheld, by its id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<String>,
     /// What payload rules found in what the connector said.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub payload: Vec<PayloadFinding>,
@@ -283,6 +286,7 @@ impl Outcome {
             upstream_status: None,
             duration_micros: None,
             response_bytes: None,
+            limit: None,
             payload: Vec::new(),
         }
     }

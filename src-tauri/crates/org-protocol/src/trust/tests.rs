@@ -128,6 +128,7 @@ fn content(org: &str, name: &str) -> Content {
             enrolment: crate::EnrolmentRules::default(),
             audit: crate::AuditSettings::default(),
             payload: crate::PayloadSettings::default(),
+            limits: Vec::new(),
             client_metadata_url: None,
             assistants: BTreeMap::new(),
             administrators: Default::default(),

@@ -124,6 +124,7 @@ impl Desk {
             tools: &self.tools,
             claims: &claims(),
             payload: &org_protocol::PayloadSettings::default(),
+            limits: &[],
             policies: &policies,
         })
     }

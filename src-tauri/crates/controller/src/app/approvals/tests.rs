@@ -162,6 +162,7 @@ fn compiled(policies: &str) -> Policy {
         tools: &serde_json::from_str(r#"{"mail": [{"name": "send"}]}"#).unwrap(),
         claims: &BTreeMap::new(),
         payload: &org_protocol::PayloadSettings::default(),
+        limits: &[],
         policies: &[("p".to_owned(), policy::PERSONAL.to_owned()), ("q".to_owned(), policies.to_owned())]
             .into(),
     })

@@ -131,6 +131,7 @@ mod tests {
             tools: &serde_json::from_str(r#"{"warehouse": [{"name": "query"}]}"#).unwrap(),
             claims: &std::collections::BTreeMap::new(),
             payload: &org_protocol::PayloadSettings::default(),
+            limits: &[],
             policies: &[("p".to_owned(), policy::PERSONAL.to_owned())].into(),
         });
         let subject = model::Subject::local("ann");
