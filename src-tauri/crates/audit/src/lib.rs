@@ -4,6 +4,7 @@
 //! socket, and no record is ever altered. Whole segments are removed when the organisation has signed for them some days ago.
 #![forbid(unsafe_code)]
 
+mod checkpoint;
 mod export;
 mod fault;
 mod head_file;
@@ -23,13 +24,13 @@ pub use fault::JournalFault;
 pub use journal::{
     Erased, Fill, Health, Intent, Journal, JournalConfig, JournalRules, Position, Recovery, Usage,
 };
-pub use verify::{EpochReport, PrunedReport, Report, VerifyFault, verify};
+pub use verify::{CheckpointReport, EpochReport, PrunedReport, Report, VerifyFault, verify, verify_signed};
 // The records themselves are part of the contract with the control plane.
 pub use org_protocol::{
     ApprovalRecord, Argument, ArgumentKind, ArgumentSummary, AuditEvent, AuditRecord, CallContext,
     DenialRecord, Effect, EffectMethod, EffectTarget, EpochReason, EpochRecord, Erasure, EventRecord,
-    Finding, FindingKind, GapRecord, Head, HeartbeatRecord, IntentRecord, OnAuditFailure, Outcome,
-    OutcomeRecord, OutcomeStatus, PolicyReference, Receipt, RecordBody, RecordedUri, SignedReceipt,
+    Finding, FindingKind, GapRecord, Head, HeartbeatRecord, IntentRecord, NoteFault, NoteKey, OnAuditFailure,
+    Outcome, OutcomeRecord, OutcomeStatus, PolicyReference, Receipt, RecordBody, RecordedUri, SignedReceipt,
     verify_receipt,
 };
 

@@ -1,3 +1,4 @@
+mod checkpoint;
 mod crash;
 mod crash_image;
 mod erase;

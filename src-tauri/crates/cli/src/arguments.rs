@@ -125,7 +125,12 @@ pub(crate) enum Verb {
 #[derive(Debug, Subcommand)]
 pub(crate) enum AuditAction {
     /// Check that no record was edited, removed or moved.
-    Verify,
+    Verify {
+        /// Insist that this device's key signed the journal's end: the key that the first record of its chain names (`checkpoint_key`),
+        /// as the organisation received it.
+        #[arg(long)]
+        key: Option<::audit::NoteKey>,
+    },
     /// Print the last records.
     Tail {
         /// How many.

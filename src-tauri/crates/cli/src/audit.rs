@@ -3,13 +3,18 @@
 use std::collections::VecDeque;
 use std::process::ExitCode;
 
+use ::audit::NoteKey;
 use ::audit::Position;
 use controller::app::Home;
 use model::Advice;
 
 /// Checks the journal. Fails when anything was found.
-pub(crate) fn verify(home: &Home, json: bool) -> ExitCode {
-    let report = match ::audit::verify(&home.journal()) {
+pub(crate) fn verify(home: &Home, key: Option<&NoteKey>, json: bool) -> ExitCode {
+    let report = match key {
+        None => ::audit::verify(&home.journal()),
+        Some(key) => ::audit::verify_signed(&home.journal(), key),
+    };
+    let report = match report {
         Ok(report) => report,
         Err(fault) => return crate::fail(&unreadable(&fault)),
     };

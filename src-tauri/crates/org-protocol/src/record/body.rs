@@ -120,6 +120,9 @@ pub struct EpochRecord {
     /// The last record before it that is known of, even if that record is gone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous: Option<Head>,
+    /// Whose signature the device's checkpoints of this chain have: a verifier key (C2SP `signed-note`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checkpoint_key: Option<String>,
     /// What was found, for people.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub detail: String,
@@ -140,6 +143,8 @@ pub enum EpochReason {
     DeviceChanged,
     /// The device belongs to another organisation, or to one for the first time, or to none any more.
     OrgChanged,
+    /// The device has another key for the journal: its keychain or its vault was lost or reset.
+    KeyChanged,
     /// Writing failed, and goes on in a new file.
     StorageFailed,
 }
