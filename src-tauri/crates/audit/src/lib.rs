@@ -6,6 +6,7 @@
 
 mod checkpoint;
 mod export;
+mod fate;
 mod fault;
 mod head_file;
 mod journal;
@@ -20,6 +21,7 @@ mod storage;
 mod verify;
 
 pub use export::export;
+pub use fate::{Fate, Fates, of_call};
 pub use fault::JournalFault;
 pub use journal::{
     Erased, Fill, Health, Intent, Journal, JournalConfig, JournalRules, Position, Recovery, Usage,

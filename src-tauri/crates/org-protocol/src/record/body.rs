@@ -106,6 +106,21 @@ impl RecordBody {
             _ => Self::Unknown,
         })
     }
+
+    /// The call that it is about.
+    pub fn call(&self) -> Option<CallId> {
+        match self {
+            Self::Intent(intent) => Some(intent.call),
+            Self::Outcome(outcome) => Some(outcome.of.call),
+            Self::Denial(denial) => Some(denial.call),
+            Self::Epoch(_) | Self::Event(_) | Self::Gap(_) | Self::Heartbeat(_) | Self::Unknown => None,
+        }
+    }
+
+    /// Whether it is the first of a call's records.
+    pub fn begins_call(&self) -> bool {
+        matches!(self, Self::Intent(_) | Self::Denial(_))
+    }
 }
 
 /// A chain begins.
