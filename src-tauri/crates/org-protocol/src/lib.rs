@@ -43,11 +43,11 @@ pub use broker::{
 pub use client::{ClientMetadataUrl, LoopbackRedirect, TokenHeader};
 pub use content::{
     ArgumentPath, AssistantSpec, AuditSettings, AuditSettingsFault, CONTENT_FORMAT, CREDENTIAL_PLACEHOLDER,
-    CallAllowance, ChangesAcceptedBy, ClientAuthentication, ConnectorFacts, ConnectorSpec, Content,
-    ContentFault, CredentialFault, CredentialSpec, Detect, EnrolmentRules, Extractor, FactName, FactSpec,
-    IdentityProvider, InGrace, LimitPer, LimitRule, OfflineRules, OnAuditFailure, OrgSettings, PayloadAction,
-    PayloadDirection, PayloadName, PayloadPattern, PayloadRule, PayloadSettings, Period, PersonalData,
-    PinnedDefinitions, PinnedTools, ServerSpec, SignInSurface, SqlDialect, ToolList, Transport,
+    CallAllowance, ChangesAcceptedBy, ClientAuthentication, CollectorUrl, ConnectorFacts, ConnectorSpec,
+    Content, ContentFault, CredentialFault, CredentialSpec, Detect, EnrolmentRules, Extractor, FactName,
+    FactSpec, IdentityProvider, InGrace, LimitPer, LimitRule, OfflineRules, OnAuditFailure, OrgSettings,
+    PayloadAction, PayloadDirection, PayloadName, PayloadPattern, PayloadRule, PayloadSettings, Period,
+    PersonalData, PinnedDefinitions, PinnedTools, ServerSpec, SignInSurface, SqlDialect, ToolList, Transport,
     USER_ASSERTION_HEADER, UserIdentity,
 };
 pub use dsse::{DsseFault, Envelope, EnvelopeSignature, MOST_SIGNATURES};

@@ -7,7 +7,7 @@ use audit::JournalRules;
 use issuer::{Named, NamedClient};
 use mcp::List;
 use model::{AccountId, Advice, ConnectorId, Digest, ServerId, Timestamp, ToolName};
-use org::{Applied, Meeting};
+use org::{Applied, Collecting, Meeting};
 use org_protocol::{
     AssistantSpec, AuditSettings, ClaimTypes, ClientMetadataUrl, ConnectorSpec, InGrace, LimitRule,
     PayloadSettings, PinnedDefinitions, PinnedTools, ServerSpec, SignInHost, SignInSurface, accounts_in_use,
@@ -43,6 +43,8 @@ pub(crate) struct Offering {
     pub(crate) limits: Vec<LimitRule>,
     /// How the journal is kept; none where nobody knows for now.
     pub(crate) journal: Option<JournalRules>,
+    /// Who collects this device's records from it directly.
+    pub(crate) collecting: Option<Collecting>,
     pub(crate) by: By,
     pub(crate) validity: Validity,
 }
@@ -131,6 +133,7 @@ impl Offering {
             payload: settings.payload.clone(),
             limits: settings.limits.clone(),
             journal: Some(settings.journal.rules()),
+            collecting: None,
             by: By::Person,
             validity: Validity::Own,
         }
@@ -163,6 +166,12 @@ impl Offering {
             payload: content.org.payload.clone(),
             limits: content.org.limits.clone(),
             journal: Some(journal_rules(&content.org.audit)),
+            collecting: content
+                .org
+                .audit
+                .collector
+                .as_ref()
+                .map(|at| Collecting { url: at.url().clone(), org: content.org.id.clone() }),
             by: By::Organisation(Box::new(Managed {
                 organisation,
                 sign_in_surface: content.org.sign_in_surface,
@@ -202,6 +211,7 @@ impl Offering {
             payload: PayloadSettings::default(),
             limits: Vec::new(),
             journal: None,
+            collecting: None,
             by: By::Organisation(Box::new(Managed {
                 organisation,
                 sign_in_surface: SignInSurface::Auto,
