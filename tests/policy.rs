@@ -2,6 +2,7 @@
 
 mod approvals;
 mod payload;
+mod whereabouts;
 
 use serde_json::json;
 use testkit::bench::Echo;

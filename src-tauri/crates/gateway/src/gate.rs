@@ -8,7 +8,7 @@ use audit::Journal;
 use connector::Connectors;
 use issuer::{AccessGrant, Issuer};
 use model::{AccountId, Advice, BoxFuture, DeviceId, ServerId};
-use os::Clock;
+use os::{Clock, Whereabouts};
 use url::Url;
 
 use crate::approval::Approver;
@@ -36,6 +36,7 @@ pub struct Gate {
     pub(crate) sessions: Sessions,
     pub(crate) parked: Parked,
     pub(crate) tasks: Tasks,
+    pub(crate) whereabouts: Whereabouts,
 }
 
 /// Gets to know tools that nobody could list yet, because their connector wants a sign-in first.
@@ -138,6 +139,7 @@ impl Gate {
             sessions: Sessions::default(),
             parked: Parked::default(),
             tasks: Tasks::default(),
+            whereabouts: Whereabouts::default(),
         }
     }
 }

@@ -35,7 +35,10 @@
 //!
 //! The **context** has `context.server` (the same server again, for conditions), `context.now` (a `datetime`),
 //! `context.client.id` and `context.client.name` (the assistant's own claim, so no proof), `context.device` (if known),
-//! and `context.input`: for a resource `context.input.uri`, its URI or the template; for a prompt `context.input.name`, the
+//! `context.client.program` (the program that asks, if known: `name`, its file's, and `path`, the full one:
+//! `context.client has program && context.client.program.path == "/usr/bin/claude"`), `context.network.address` (an `ipaddr`, if
+//! known: the device's own as it says itself, and at the control plane the one that its request came from:
+//! `context.network has address && context.network.address.isInRange(ip("10.0.0.0/8"))`), and `context.input`: for a resource `context.input.uri`, its URI or the template; for a prompt `context.input.name`, the
 //! connector's own name for it; for a tool the arguments, typed by the tool's own schema:
 //!
 //! | JSON Schema | in policies | |
@@ -177,7 +180,8 @@
 //! ann.groups.insert("analysts".to_owned());
 //! # let (server, connector, tool) = ("analyst".parse()?, "mail".parse()?, "search".parse()?);
 //! # let circumstance = Circumstance {
-//! #     now: Timestamp::from_seconds(0), client_id: "c".into(), client_name: "Assistant".into(), device: None
+//! #     now: Timestamp::from_seconds(0), client_id: "c".into(), client_name: "Assistant".into(), device: None,
+//! #     program: None, address: None,
 //! # };
 //! # let question = |arguments| Question {
 //! #     call: CallId::new(), subject: &ann, server: &server, connector: &connector,

@@ -50,12 +50,7 @@ fn terms() -> Digest {
         server: &"analyst".parse().expect("an id"),
         connector: &"warehouse".parse().expect("an id"),
         target: Target::Tool { name: &"query".parse().expect("a tool"), arguments: SUM },
-        circumstance: &Circumstance {
-            now: now(),
-            client_id: String::new(),
-            client_name: String::new(),
-            device: None,
-        },
+        circumstance: &Circumstance::of_nobody(now()),
     });
     denial.expect_err("asked").approval().expect("a person is asked").terms()
 }

@@ -276,7 +276,7 @@ impl Approvals {
             earlier: self.book().earlier(&earlier_key(wish)),
             client_id: grant.client_id.clone(),
             client_name: grant.client_name.clone(),
-            program: grant.executable.clone(),
+            program: grant.program().map(ToOwned::to_owned).or_else(|| grant.executable.clone()),
             subject: question.subject.clone(),
             reason: needed.reasons().join(" "),
             most: needed.most(),

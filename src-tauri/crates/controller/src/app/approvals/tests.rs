@@ -176,12 +176,18 @@ fn grant(client: &str) -> AccessGrant {
         server: "desk".parse().unwrap(),
         expires: Timestamp::from_seconds(i64::from(i32::MAX)),
         executable: None,
+        process: None,
     }
 }
 
 fn moment(client: &str, device: DeviceId) -> Circumstance {
     let now = os::SystemClock.now();
-    Circumstance { now, client_id: client.to_owned(), client_name: client.to_owned(), device: Some(device) }
+    Circumstance {
+        client_id: client.to_owned(),
+        client_name: client.to_owned(),
+        device: Some(device),
+        ..Circumstance::of_nobody(now)
+    }
 }
 
 const SESSION: Result<Approval, PersonFault> = Ok(Approval::Allow(ApprovalScope::Session));
