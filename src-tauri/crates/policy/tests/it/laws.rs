@@ -291,6 +291,7 @@ fn oracle(policies: &[String], subject: &Subject, server: &str, what: &str, argu
             "server": {"__entity": {"type": "Server", "id": server.id().unescaped()}},
             "now": {"__extn": {"fn": "datetime", "arg": "2026-11-23T14:20:20.000Z"}},
             "client": {"id": "client-1", "name": "Assistant"},
+            "network": {},
             "input": input,
             "facts": facts,
         });
