@@ -17,6 +17,7 @@ mod instance;
 mod local;
 mod network;
 mod peer;
+mod proof;
 #[cfg(unix)]
 mod survivors;
 
@@ -32,3 +33,4 @@ pub use local::{bind_local, peer_pid, peer_uid};
 pub use local::{current_user, host_name};
 pub use network::{Whereabouts, outward_address};
 pub use peer::{owner_of_connection, owner_of_listener, program_of, starter_of, user_of_connection};
+pub use proof::{Unproved, prove_person};

@@ -91,7 +91,8 @@
 //! A `forbid` marked `@approval` refuses unless a person approves the call, at their own desktop and with the arguments before them.
 //! `@approval("once")`, `@approval("session")` and `@approval("always")` say the most that the person may allow; without a text it is
 //! one call. It hides nothing, and an approval makes up for it alone: what no policy permits, or another `forbid` refuses, nobody is
-//! asked about. The two marks do not go together, and neither goes with `permit`: what needs a person is permitted and forbidden so.
+//! asked about. With `@factor("system")` beside it the person also has to prove to the operating system who they are.
+//! The two marks do not go together, and neither goes with `permit`: what needs a person is permitted and forbidden so.
 //!
 //! ```text
 //! @id("sending-needs-a-person")

@@ -80,6 +80,7 @@ fn leave(
         policy: Digest::of(b"the device's"),
         scope: ApprovalScope::Once,
         answered: now,
+        factor: None,
         continues: None,
         issued: now,
         valid_until: now.plus(APPROVAL_LIFE),
