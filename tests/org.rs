@@ -19,6 +19,7 @@ mod push;
 mod rollout;
 mod rotation;
 mod saml;
+mod sent;
 mod shared_streams;
 mod static_host;
 mod stranger;

@@ -26,6 +26,7 @@ pub(crate) fn builder() -> Builder<tauri::Wry> {
             commands::activity,
             commands::answer_approval,
             commands::answer_consent,
+            commands::call_records,
             commands::cancel,
             commands::confirm_organisation,
             commands::connector_log,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use controller::view::{self, ActivityView, AdviceView, Count, LogView, PendingView, WindowView};
+use controller::view::{self, ActivityView, AdviceView, Count, LogView, PendingView, RecordView, WindowView};
 use controller::{Act, Answer, PauseFor, PendingId};
 use model::{Advice, Approval, ApprovalScope, Consent, ForPerson as _};
 use serde::{Deserialize, Serialize};
@@ -71,6 +71,15 @@ pub(crate) fn connector_log(
     let logs = core.logs().ok_or_else(not_running)?;
     let id = connector.parse().map_err(|_| unknown(&connector))?;
     logs.view(&id, after.0).ok_or_else(|| unknown(&connector))
+}
+
+/// The records of one call as they were written, and who receives them.
+#[tauri::command]
+#[specta::specta]
+pub(crate) async fn call_records(core: State<'_, Core>, call: String) -> Result<Vec<RecordView>, AdviceView> {
+    let records = core.records().ok_or_else(not_running)?.clone();
+    let call = call.parse().map_err(|_| unknown(&call))?;
+    records.of_call(call).await.map_err(|fault| view::advice(&fault.advice()))
 }
 
 /// Allows or denies an assistant the use of a virtual server.

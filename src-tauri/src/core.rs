@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use controller::app::{Acceptances, Introduction, Logs};
+use controller::app::{Acceptances, Introduction, Logs, Records};
 use controller::{Act, AppState, Event, PendingDesk};
 use tauri::{AppHandle, Manager as _};
 use tokio::sync::{mpsc, watch};
@@ -24,6 +24,8 @@ pub(crate) struct Running {
     pub(crate) desk: Option<PendingDesk>,
     /// What connectors print; none where no gateway runs.
     pub(crate) logs: Option<Logs>,
+    /// The records of calls; none where no gateway runs.
+    pub(crate) records: Option<Records>,
     /// Has the person confirm their organisation; none where no gateway runs.
     pub(crate) introduction: Option<Introduction>,
     /// Accepts what connectors say otherwise than before; none where no gateway runs.
@@ -54,6 +56,11 @@ impl Core {
     /// What connectors print, where a gateway runs.
     pub(crate) fn logs(&self) -> Option<&Logs> {
         self.running.get()?.logs.as_ref()
+    }
+
+    /// The records of calls, where a gateway runs.
+    pub(crate) fn records(&self) -> Option<&Records> {
+        self.running.get()?.records.as_ref()
     }
 
     /// Has the person confirm their organisation, where a gateway runs.

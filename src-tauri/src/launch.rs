@@ -153,6 +153,7 @@ fn ends_with(app: AppHandle, started: App) -> Running {
         events: started.events.clone(),
         desk: Some(started.desk.clone()),
         logs: Some(started.logs.clone()),
+        records: Some(started.records.clone()),
         introduction: Some(started.introduction.clone()),
         acceptances: Some(started.acceptances.clone()),
     };
@@ -206,7 +207,15 @@ fn without_gateway(app: &AppHandle, home: &Home, shell: Arc<DesktopShell>, fault
         controller::run(state, inbox, published, now, shell, Arc::new(Nothing)).await;
         app.exit(1);
     });
-    Running { state: seen, events, desk: None, logs: None, introduction: None, acceptances: None }
+    Running {
+        state: seen,
+        events,
+        desk: None,
+        logs: None,
+        records: None,
+        introduction: None,
+        acceptances: None,
+    }
 }
 
 /// The gateway that did not start.

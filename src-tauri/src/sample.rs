@@ -39,7 +39,15 @@ pub(crate) fn start(shell: Arc<DesktopShell>) -> Running {
     if std::env::var_os("DESKGATE_SAMPLE_QUIET").is_none() {
         ask(&desk);
     }
-    Running { state: seen, events, desk: Some(desk), logs: None, introduction: None, acceptances: None }
+    Running {
+        state: seen,
+        events,
+        desk: Some(desk),
+        logs: None,
+        records: None,
+        introduction: None,
+        acceptances: None,
+    }
 }
 
 struct Deaf;

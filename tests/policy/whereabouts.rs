@@ -2,9 +2,9 @@
 
 use serde_json::json;
 use testkit::bench::Echo;
-use testkit::{Access, Assistant, Gateway, Step};
+use testkit::{Access, Assistant, Gateway, Step, until};
 
-use crate::common::{Personal, is_refused};
+use crate::common::{Personal, SOON, is_refused};
 
 /// A gateway that lets in calls of the echo from programs with such a path alone.
 async fn for_program_alone(echo: &Echo, like: &str) -> Gateway {
@@ -82,7 +82,12 @@ async fn a_rule_about_programs_and_networks_is_explained_for_any_of_them() {
         )
         .start()
         .await;
-    gateway.offers("desk").await.expect("offered");
+    until("the tool", SOON, async || {
+        let output = gateway.deskgate(&["explain", "desk", "echo"]).await.ok()?;
+        output.status.success().then_some(())
+    })
+    .await
+    .expect("offered");
     for (from, permitted) in [
         (["--address", "10.1.2.3", "--program", "/opt/claude"], true),
         (["--address", "203.0.113.9", "--program", "/opt/claude"], false),

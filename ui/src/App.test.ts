@@ -13,6 +13,7 @@ const called = playApplication({
   confirm_organisation: () => (refusal ? Promise.reject(refusal) : null),
   copy_address: () => (refusal ? Promise.reject(refusal) : null),
   connector_log: () => (refusal ? Promise.reject(refusal) : log),
+  call_records: () => [{ title: 'The refusal', fate: 'Acme has received exactly this.', line: '{"seq":7}' }],
   activity: () => [sampleCall({ call: '1', target: 'read' }), sampleCall({ call: '2', target: 'write', outcome: 'denied' })],
 });
 
@@ -256,6 +257,11 @@ describe('Activity', () => {
     expect(screen.queryByRole('button', { name: 'read' })).toBeNull();
     await fireEvent.click(screen.getByRole('button', { name: 'write' }));
     expect(screen.getByRole('region', { name: 'One call in full' }).textContent).toContain('personal');
+    await fireEvent.click(screen.getByRole('button', { name: 'Show what is recorded, and who receives it' }));
+    expect(await screen.findByText('Acme has received exactly this.')).toBeTruthy();
+    expect(called).toContainEqual({ command: 'call_records', given: { call: '2' } });
+    await fireEvent.click(screen.getByRole('button', { name: 'Copy the record as it is written' }));
+    expect(called).toContainEqual({ command: 'copy_text', given: { text: '{"seq":7}' } });
     await fireEvent.keyDown(window, { key: 'Escape' });
     await waitFor(() => expect(screen.queryByRole('region', { name: 'One call in full' })).toBeNull());
     await fireEvent.input(screen.getByRole('searchbox'), { target: { value: 'nothing' } });

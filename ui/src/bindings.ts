@@ -15,6 +15,8 @@ export const commands = {
 	answerApproval: (id: string, reply: ApprovalReply, seen: number) => typedError<null, AdviceView>(__TAURI_INVOKE("answer_approval", { id, reply, seen })),
 	/**  Allows or denies an assistant the use of a virtual server. */
 	answerConsent: (id: string, allow: boolean) => typedError<null, AdviceView>(__TAURI_INVOKE("answer_consent", { id, allow })),
+	/**  The records of one call as they were written, and who receives them. */
+	callRecords: (call: string) => typedError<RecordView[], AdviceView>(__TAURI_INVOKE("call_records", { call })),
 	/**  Gives up a sign-in. */
 	cancel: (id: string) => typedError<null, AdviceView>(__TAURI_INVOKE("cancel", { id })),
 	/**  Takes the organisation that was met by its address alone for the person's own, if this is its fingerprint. */
@@ -499,6 +501,16 @@ export type ReachView = {
 	credential: string,
 	/**  The tools that policy lists, as far as they are known. */
 	tools: string[],
+};
+
+/**  One record of a call, as it was written and is sent. */
+export type RecordView = {
+	/**  What it is. */
+	title: string,
+	/**  Who receives it, and whether they have: a sentence. */
+	fate: string,
+	/**  The record itself: one line of JSON. */
+	line: string,
 };
 
 /**  A virtual server. */

@@ -103,6 +103,10 @@ pub(crate) fn key_name(mac_key: &[u8; 32]) -> String {
 }
 
 pub(crate) fn keyed(mac_key: &[u8; 32], purpose: &[u8], bytes: &[u8]) -> String {
+    hex::encode(keyed_bytes(mac_key, purpose, bytes))
+}
+
+pub(crate) fn keyed_bytes(mac_key: &[u8; 32], purpose: &[u8], bytes: &[u8]) -> [u8; 32] {
     // A key shorter than the hash's block is filled up with zeros (RFC 2104, section 2).
     let mut block = [0; 64];
     for (to, from) in block.iter_mut().zip(mac_key) {
@@ -112,5 +116,5 @@ pub(crate) fn keyed(mac_key: &[u8; 32], purpose: &[u8], bytes: &[u8]) -> String 
     mac.update(purpose);
     mac.update(&[0]);
     mac.update(bytes);
-    hex::encode(mac.finalize().into_bytes())
+    mac.finalize().into_bytes().into()
 }

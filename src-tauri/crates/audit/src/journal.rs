@@ -37,6 +37,7 @@ pub use room::{Fill, JournalRules, Usage};
 use telling::Told;
 use writer::Writer;
 
+use crate::checkpoint;
 use crate::fault::JournalFault;
 use crate::pruned;
 use crate::reader::{Limit, Span, read_after};
@@ -50,13 +51,13 @@ const UPLOAD_BYTES: usize = 1024 * 1024;
 /// How a journal is kept.
 #[derive(Clone)]
 pub struct JournalConfig {
-    /// Where its files lie; made if it is not there. Beside it lies `<dir>.head`.
+    /// Where its files lie; made if it is not there. Beside it lie `<dir>.head` and `<dir>.checkpoint`.
     pub dir: PathBuf,
     /// Whose records these are.
     pub device: DeviceId,
     /// The organisation that gets them; none in personal mode, where nothing is ever pending for upload.
     pub org: Option<String>,
-    /// The key of argument digests and of the head file; from the vault.
+    /// The key of argument digests and of the head file, of which the key that signs checkpoints is made; from the vault.
     pub mac_key: [u8; 32],
     /// The longest time until a record that nobody waits for (an outcome) is on disk.
     pub flush_within: Duration,
@@ -204,7 +205,8 @@ impl Journal {
         start::remove_leftovers(dir);
         let (receipts, lost_receipts) = Receipts::read_or_set_aside(dir)?;
         let lost_pruned = pruned::read_or_set_aside(dir, &config.mac_key)?;
-        let found = recovery::look(&config)?;
+        let checkpoint_key = checkpoint::key(config.device, &config.mac_key)?.to_string();
+        let found = recovery::look(&config, &checkpoint_key)?;
         let config = Arc::new(config);
         let room = Room::new(config.rules, closed_bytes(dir)?);
         let shared = Arc::new(Shared::new(found.head, room));
@@ -225,6 +227,7 @@ impl Journal {
             Arc::clone(&shared),
             chores,
             found.head,
+            checkpoint_key,
         );
         let lost = [(lost_receipts, "receipts"), (lost_pruned, "what was pruned")];
         let recovery = start::start(&mut writer, found, &lost)?;

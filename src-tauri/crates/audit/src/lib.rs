@@ -4,7 +4,9 @@
 //! socket, and no record is ever altered. Whole segments are removed when the organisation has signed for them some days ago.
 #![forbid(unsafe_code)]
 
+mod checkpoint;
 mod export;
+mod fate;
 mod fault;
 mod head_file;
 mod journal;
@@ -19,17 +21,18 @@ mod storage;
 mod verify;
 
 pub use export::export;
+pub use fate::{Fate, Fates, of_call};
 pub use fault::JournalFault;
 pub use journal::{
     Erased, Fill, Health, Intent, Journal, JournalConfig, JournalRules, Position, Recovery, Usage,
 };
-pub use verify::{EpochReport, PrunedReport, Report, VerifyFault, verify};
+pub use verify::{CheckpointReport, EpochReport, PrunedReport, Report, VerifyFault, verify, verify_signed};
 // The records themselves are part of the contract with the control plane.
 pub use org_protocol::{
     ApprovalRecord, Argument, ArgumentKind, ArgumentSummary, AuditEvent, AuditRecord, CallContext,
     DenialRecord, Effect, EffectMethod, EffectTarget, EpochReason, EpochRecord, Erasure, EventRecord,
-    Finding, FindingKind, GapRecord, Head, HeartbeatRecord, IntentRecord, OnAuditFailure, Outcome,
-    OutcomeRecord, OutcomeStatus, PolicyReference, Receipt, RecordBody, RecordedUri, SignedReceipt,
+    Finding, FindingKind, GapRecord, Head, HeartbeatRecord, IntentRecord, NoteFault, NoteKey, OnAuditFailure,
+    Outcome, OutcomeRecord, OutcomeStatus, PolicyReference, Receipt, RecordBody, RecordedUri, SignedReceipt,
     verify_receipt,
 };
 

@@ -60,6 +60,9 @@ pub(crate) struct SegmentHeader {
     pub(crate) first_seq: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) org: Option<String>,
+    /// Whose signature checkpoints have: a verifier key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) checkpoint_key: Option<String>,
     /// Calls whose intents lie in earlier segments and whose outcomes do not.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) open: Vec<CallContext>,
@@ -72,6 +75,7 @@ impl SegmentHeader {
     pub(crate) fn new(
         device: DeviceId,
         org: Option<String>,
+        checkpoint_key: String,
         name: SegmentName,
         open: Vec<CallContext>,
     ) -> Self {
@@ -81,6 +85,7 @@ impl SegmentHeader {
             epoch: name.epoch,
             first_seq: name.first_seq,
             org,
+            checkpoint_key: Some(checkpoint_key),
             open,
             digest: None,
         }
@@ -88,7 +93,7 @@ impl SegmentHeader {
 
     /// Whether records of today may be written into the segment.
     pub(crate) fn is_current(&self) -> bool {
-        self.segment == SEGMENT_FORMAT
+        self.segment == SEGMENT_FORMAT && self.checkpoint_key.is_some()
     }
 
     /// The same without the people of those calls of which `is_erased` says so. `None` where there is none.

@@ -1,6 +1,8 @@
+mod checkpoint;
 mod crash;
 mod crash_image;
 mod erase;
+mod fate;
 mod faults;
 mod journal;
 mod quota;

@@ -8,10 +8,11 @@ use std::path::{Path, PathBuf};
 
 use model::{DeviceId, Timestamp};
 use org_protocol::{
-    AuditRecord, ChainWalk, EpochReason, EpochRecord, Finding, FindingKind, Head, Known, RecordBody,
+    AuditRecord, ChainWalk, EpochReason, EpochRecord, Finding, FindingKind, Head, Known, NoteKey, RecordBody,
 };
 use serde::Serialize;
 
+use crate::checkpoint::{self, Checkpoint};
 use crate::head_file;
 use crate::pruned::{self, Pruned};
 use crate::receipts::Receipts;
@@ -32,6 +33,8 @@ pub struct Report {
     pub last: Option<Timestamp>,
     /// The last record that the organisation has acknowledged. The receipt's signature is not checked here.
     pub acknowledged: Option<Head>,
+    /// What the device has signed; nothing of it is trusted here but by [`verify_signed`].
+    pub checkpoint: Option<CheckpointReport>,
     /// What is not here any more because it was no longer needed.
     pub pruned: Vec<PrunedReport>,
     /// Bytes after the last record that are none: a crash cut a write short, or one is under way.
@@ -57,6 +60,19 @@ pub struct EpochReport {
     pub records: u64,
     /// Its last record.
     pub head: Option<Head>,
+}
+
+/// How far a history is signed, and by whom.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct CheckpointReport {
+    /// The last record that is covered, and with it everything before.
+    pub head: Head,
+    /// When it was signed.
+    pub at: Timestamp,
+    /// Whose signature it has: a verifier key (C2SP `signed-note`).
+    pub key: String,
+    /// Whether whoever asked named this key; else the journal itself does, which proves nothing against one that was written anew.
+    pub expected: bool,
 }
 
 /// How far the beginning of one chain was removed because it was no longer needed.
@@ -104,6 +120,11 @@ impl std::fmt::Display for Report {
             Some(head) => write!(f, "; acknowledged up to record {} of epoch {}", head.seq, head.epoch)?,
             None => f.write_str("; no receipt")?,
         }
+        if let Some(CheckpointReport { head, at, key, expected }) = &self.checkpoint {
+            let Head { epoch, seq, .. } = head;
+            let expected = if *expected { "the expected key" } else { "the journal's own key" };
+            write!(f, "\nsigned at {at} up to record {seq} of epoch {epoch} by {expected} {key}")?;
+        }
         if self.erased > 0 {
             write!(f, "\nerased: {} personal fields; the records stand without them", self.erased)?;
         }
@@ -131,12 +152,38 @@ impl std::fmt::Display for Report {
 /// # Errors
 /// A [`VerifyFault`] where there is nothing to check or a file cannot be read. What is wrong with records is a finding.
 pub fn verify(dir: &Path) -> Result<Report, VerifyFault> {
+    look(dir, None)
+}
+
+/// As [`verify`], and insists on a checkpoint that this key signed: then nobody without the device's key wrote what is covered by it.
+///
+/// # Errors
+/// As [`verify`].
+pub fn verify_signed(dir: &Path, key: &NoteKey) -> Result<Report, VerifyFault> {
+    look(dir, Some(key))
+}
+
+/// How often a check begins anew because a segment was removed under its eyes.
+const ATTEMPTS: usize = 5;
+
+fn look(dir: &Path, key: Option<&NoteKey>) -> Result<Report, VerifyFault> {
+    for _ in 1..ATTEMPTS {
+        match look_once(dir, key) {
+            Err(VerifyFault::File { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {}
+            done => return done,
+        }
+    }
+    look_once(dir, key)
+}
+
+fn look_once(dir: &Path, key: Option<&NoteKey>) -> Result<Report, VerifyFault> {
     let unreadable = |path: &Path| {
         let path = path.to_owned();
         move |source| VerifyFault::File { path, source }
     };
     // First, so that a record that is written meanwhile is no surprise.
     let head_file = head_file::read(dir);
+    let note = checkpoint::read(dir);
     let receipts = Receipts::read(dir);
     let pruned = pruned::read(dir);
     let names = list(dir).map_err(unreadable(dir))?;
@@ -158,6 +205,7 @@ pub fn verify(dir: &Path) -> Result<Report, VerifyFault> {
         }
         Err(fault) => check.report.faults.push(format!("the receipts cannot be read: {fault}")),
     }
+    check.checkpoint(dir, note, key);
     match pruned {
         Ok(pruned) => pruned.iter().for_each(|pruned| check.prune(pruned)),
         Err(fault) => check.report.faults.push(format!("what was pruned cannot be read: {fault}")),
@@ -195,6 +243,7 @@ impl Check {
             first: None,
             last: None,
             acknowledged: None,
+            checkpoint: None,
             pruned: Vec::new(),
             torn_bytes: 0,
             findings: Vec::new(),
@@ -205,6 +254,22 @@ impl Check {
 
     fn know(&mut self, head: Head, from: &str) {
         self.known.push(Known { head, from: from.to_owned() });
+    }
+
+    fn checkpoint(&mut self, dir: &Path, note: Result<Option<String>, String>, expected: Option<&NoteKey>) {
+        let read = match (note, expected) {
+            (Ok(None), None) => return,
+            (Ok(None), Some(key)) => Err(format!("there is none, so nothing here is signed by {key}")),
+            (Ok(Some(note)), _) => signed(dir, &note, expected),
+            (Err(fault), _) => Err(fault),
+        };
+        match read {
+            Ok(report) => {
+                self.know(report.head, &format!("the checkpoint of {}", report.at));
+                self.report.checkpoint = Some(report);
+            }
+            Err(fault) => self.report.faults.push(format!("the signed checkpoint is not good: {fault}")),
+        }
     }
 
     fn prune(&mut self, pruned: &Pruned) {
@@ -350,6 +415,28 @@ impl Check {
     fn find(&mut self, kind: FindingKind, epoch: u64, seq: u64, detail: &str) {
         self.report.findings.push(Finding { kind, epoch, from: seq, to: seq, detail: detail.to_owned() });
     }
+}
+
+/// What a checkpoint's note says, signed by the key that is expected, or else by the one that its chain names.
+fn signed(dir: &Path, note: &str, expected: Option<&NoteKey>) -> Result<CheckpointReport, String> {
+    let Checkpoint { head, at, device } = Checkpoint::of_note(note)?;
+    let key = match expected {
+        Some(key) => key.clone(),
+        None => named_key(dir, head.epoch)
+            .ok_or_else(|| format!("epoch {} names no key to check it with", head.epoch))?,
+    };
+    key.open(note).map_err(|fault| fault.to_string())?;
+    if !checkpoint::is_of(&key, device) {
+        return Err("it is of another device than its key".to_owned());
+    }
+    Ok(CheckpointReport { head, at, key: key.to_string(), expected: expected.is_some() })
+}
+
+/// The key that the segments of an epoch name.
+fn named_key(dir: &Path, epoch: u64) -> Option<NoteKey> {
+    let names = list(dir).ok()?.into_iter().rev().filter(|name| name.epoch == epoch);
+    let mut headers = names.filter_map(|name| Segment::read_header(&name.path(dir)).ok()?.ok());
+    headers.find_map(|header| header.checkpoint_key)?.parse().ok()
 }
 
 fn beginning(segment: &Segment) -> Option<EpochRecord> {

@@ -131,7 +131,12 @@ pub(crate) enum Verb {
 #[derive(Debug, Subcommand)]
 pub(crate) enum AuditAction {
     /// Check that no record was edited, removed or moved.
-    Verify,
+    Verify {
+        /// Insist that this device's key signed the journal's end: the key that the first record of its chain names (`checkpoint_key`),
+        /// as the organisation received it.
+        #[arg(long)]
+        key: Option<::audit::NoteKey>,
+    },
     /// Print the last records.
     Tail {
         /// How many.
@@ -140,6 +145,13 @@ pub(crate) enum AuditAction {
     },
     /// Print every record, one JSON object a line.
     Export,
+    /// Print the records that your organisation receives, as they are sent, and whether it has them. With --json nothing but the
+    /// records. Those of your own, without an organisation, are never among them.
+    Sent {
+        /// How many, from the end.
+        #[arg(short = 'n', long, default_value_t = 10)]
+        count: usize,
+    },
     /// Erase personal data from the records on this computer, of one person or before a time. The records stay, and the check still
     /// finds whatever else is done to them. What your organisation has received, it keeps.
     #[command(group = clap::ArgGroup::new("what").required(true).multiple(true))]

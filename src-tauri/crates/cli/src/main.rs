@@ -71,9 +71,10 @@ async fn run(home: Home, verb: Verb, json: bool) -> ExitCode {
     match verb {
         Verb::Serve { list_grace } => serve::serve(home, list_grace).await,
         Verb::Bridge { server } => bridge(&home, &server),
-        Verb::Audit { action: AuditAction::Verify } => audit::verify(&home, json),
+        Verb::Audit { action: AuditAction::Verify { key } } => audit::verify(&home, key.as_ref(), json),
         Verb::Audit { action: AuditAction::Tail { count } } => audit::tail(&home, count),
         Verb::Audit { action: AuditAction::Export } => audit::export(&home),
+        Verb::Audit { action: AuditAction::Sent { count } } => audit::sent(&home, count, json),
         Verb::Audit { action: AuditAction::Erase { subject, before } } => {
             ask(home, Command::EraseAudit { person: subject, before }, json).await
         }

@@ -4,6 +4,7 @@
 //! window writes them in the person's own way; `null` stands for "not known" or "never".
 
 mod approval;
+mod record;
 mod settings;
 mod shapes;
 
@@ -19,12 +20,14 @@ use crate::state::{
 };
 use crate::words;
 
+pub use record::fate_words;
+pub(crate) use record::record;
 pub use shapes::{
     AccessKind, ActivityView, AdviceView, ApprovalView, ArgumentView, AssistantView, AuditView, ChangeView,
     ConnectorKind, ConnectorView, ConsentView, Count, DifferenceView, FarewellView, FreshnessKind, HeldView,
     ListKind, LogEntryView, LogKind, LogOf, LogView, ManagerView, Millis, OutcomeKind, PendingView,
-    PolicyView, ProgramView, QuestionView, ReachView, ServerView, SessionKind, SessionView, SettingView,
-    StandingView, ToolView, WindowView,
+    PolicyView, ProgramView, QuestionView, ReachView, RecordView, ServerView, SessionKind, SessionView,
+    SettingView, StandingView, ToolView, WindowView,
 };
 
 /// How many calls the Overview shows.

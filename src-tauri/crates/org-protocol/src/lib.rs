@@ -18,6 +18,7 @@ mod halt;
 mod key;
 mod lease;
 mod manifest;
+mod note;
 mod provider;
 mod receipt;
 mod record;
@@ -67,6 +68,7 @@ pub use lease::{
 pub use manifest::{
     BUNDLE_LIMIT, BundleRef, MANIFEST_FORMAT, MANIFEST_LIMIT, MANIFEST_TYPE, Manifest, Rollout, Stage,
 };
+pub use note::{NoteFault, NoteKey, sign_note, unverified_note};
 pub use provider::{
     ClaimType, ClaimTypes, ClientSecretRule, GroupSource, OfflineAccess, ProviderFault, ProviderKind, Quirks,
     SignOuts, refuses_embedded_views,

@@ -13,9 +13,9 @@ use tokio::sync::oneshot;
 use super::erase::{Erased, Eraser, Wanted};
 use super::prune::Pruner;
 use super::queue::Shared;
+use super::writer::write_head;
 use super::{JournalConfig, encoding};
 use crate::fault::JournalFault;
-use crate::head_file;
 use crate::receipts::Receipts;
 use crate::storage::Storage;
 
@@ -126,11 +126,7 @@ impl Chores {
 
 impl Tools {
     fn write_head(&self, head: Head) {
-        let Self { config, clock, .. } = self;
-        let written = head_file::write(&config.dir, config.device, head, clock.now(), &config.mac_key);
-        if let Err(fault) = written {
-            tracing::warn!(%fault, "the journal's head file was not written");
-        }
+        write_head(&self.config, head, self.clock.now());
     }
 
     fn prune(&self) {

@@ -50,7 +50,7 @@ pub(super) enum Verdict {
 }
 
 /// Looks at the head file and the last segment. Earlier segments are `audit verify`'s business.
-pub(super) fn look(config: &JournalConfig) -> Result<Found, JournalFault> {
+pub(super) fn look(config: &JournalConfig, checkpoint_key: &str) -> Result<Found, JournalFault> {
     let names = list(&config.dir).map_err(|fault| JournalFault::storage(&config.dir, fault))?;
     let belief = head_file::believe(&config.dir, &config.mac_key);
     let Some(name) = names.last() else { return Ok(without_segments(belief)) };
@@ -66,6 +66,10 @@ pub(super) fn look(config: &JournalConfig) -> Result<Found, JournalFault> {
             begin(EpochReason::DeviceChanged, String::new())
         }
         (Some(header), None) if header.org != config.org => begin(EpochReason::OrgChanged, String::new()),
+        // A version before this one named no key.
+        (Some(header), None) if header.checkpoint_key.as_deref().is_some_and(|key| key != checkpoint_key) => {
+            begin(EpochReason::KeyChanged, String::new())
+        }
         (header, None) => Verdict::Continue {
             path: path.clone(),
             offset: tail.end,

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use org_protocol::{AuditEvent, EpochRecord, EventRecord, PreparedBody};
+use org_protocol::{AuditEvent, EventRecord, PreparedBody};
 
 use super::queue::{Entry, Then, outcome_entry, unknown};
 use super::recovery::{Found, Torn, Verdict};
@@ -58,7 +58,7 @@ pub(super) fn start(
         Verdict::Begin { reason, previous, detail } => {
             recovery.began = Some(reason);
             recovery.detail.clone_from(&detail);
-            let record = EpochRecord { org: writer.config.org.clone(), reason, previous, detail };
+            let record = writer.beginning(reason, previous, detail);
             writer.begin_epoch(&record, &mut batch)?;
         }
     }

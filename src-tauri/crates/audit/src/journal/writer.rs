@@ -18,6 +18,7 @@ use super::intent::Intent;
 use super::queue::{Entry, Shared, Then, Work, refuse};
 use super::room::Fill;
 use super::telling::{Spent, Telling, tell_all};
+use crate::checkpoint;
 use crate::fault::JournalFault;
 use crate::head_file;
 use crate::segment::{SegmentHeader, SegmentName};
@@ -48,6 +49,8 @@ pub(super) struct Writer {
     buffer: String,
     /// A file that the next record begins a segment in, whatever room there is.
     fresh: Option<PathBuf>,
+    /// Whose signature checkpoints have.
+    checkpoint_key: String,
 }
 
 /// The segment that is written.
@@ -68,6 +71,7 @@ impl Writer {
         shared: Arc<Shared>,
         chores: Chores,
         head: Head,
+        checkpoint_key: String,
     ) -> Self {
         Self {
             config,
@@ -83,6 +87,7 @@ impl Writer {
             clocks: None,
             buffer: String::new(),
             fresh: None,
+            checkpoint_key,
         }
     }
 
@@ -117,6 +122,17 @@ impl Writer {
     }
 
     /// Begins an epoch in a new file with its first record and `batch`. Durable on success.
+    /// The first record of a chain that begins now.
+    pub(super) fn beginning(
+        &self,
+        reason: EpochReason,
+        previous: Option<Head>,
+        detail: String,
+    ) -> EpochRecord {
+        let checkpoint_key = Some(self.checkpoint_key.clone());
+        EpochRecord { org: self.config.org.clone(), reason, previous, checkpoint_key, detail }
+    }
+
     pub(super) fn begin_epoch(
         &mut self,
         record: &EpochRecord,
@@ -227,7 +243,13 @@ impl Writer {
             // Whose calls these are stands in the segments from which it is erased now.
             open.iter_mut().for_each(CallContext::forget_person);
         }
-        let header = SegmentHeader::new(self.config.device, self.config.org.clone(), name, open);
+        let header = SegmentHeader::new(
+            self.config.device,
+            self.config.org.clone(),
+            self.checkpoint_key.clone(),
+            name,
+            open,
+        );
         let mut text = header.line().map_err(encoding)?;
         let head = self.seal(&mut text, from, batch);
         let named = name.path(&self.config.dir);
@@ -289,12 +311,7 @@ impl Writer {
         }
         loop {
             let goes_on = self.shared.wait_to_retry(self.config.retry_every);
-            let record = EpochRecord {
-                org: self.config.org.clone(),
-                reason: EpochReason::StorageFailed,
-                previous: Some(self.head),
-                detail: fault.to_string(),
-            };
+            let record = self.beginning(EpochReason::StorageFailed, Some(self.head), fault.to_string());
             let mut owed = self.shared.take_owed();
             match self.begin_epoch(&record, &mut owed) {
                 Ok(()) => {
@@ -363,11 +380,18 @@ impl Writer {
     fn finish(mut self) {
         self.chores.stop();
         let config = &self.config;
-        let written =
-            head_file::write(&config.dir, config.device, self.head, self.clock.now(), &config.mac_key);
-        if let Err(fault) = written {
-            tracing::warn!(%fault, "the journal's head file was not written");
-        }
+        write_head(config, self.head, self.clock.now());
+    }
+}
+
+/// Writes what is known of the chain's end beside the journal: for the next start, and signed for others.
+pub(super) fn write_head(config: &JournalConfig, head: Head, now: Timestamp) {
+    let JournalConfig { dir, device, mac_key, .. } = config;
+    if let Err(fault) = head_file::write(dir, *device, head, now, mac_key) {
+        tracing::warn!(%fault, "the journal's head file was not written");
+    }
+    if let Err(fault) = checkpoint::write(dir, *device, head, now, mac_key) {
+        tracing::warn!(%fault, "the journal's checkpoint was not written");
     }
 }
 

@@ -79,7 +79,13 @@ fn outcome(status: OutcomeStatus) -> OutcomeRecord {
 
 /// One record of every kind.
 fn records() -> Vec<AuditRecord> {
-    let epoch = EpochRecord { org: None, reason: EpochReason::First, previous: None, detail: String::new() };
+    let epoch = EpochRecord {
+        org: None,
+        reason: EpochReason::First,
+        previous: None,
+        checkpoint_key: None,
+        detail: String::new(),
+    };
     let gap = GapRecord { missing: 3, since: Timestamp::from_seconds(1), reason: "best effort".to_owned() };
     let signed_in = EventRecord::new(AuditEvent::SignedIn).of(subject());
     let bodies = [

@@ -159,6 +159,7 @@ fn of_the_format_before(home: &Home) {
         std::fs::write(path, before).unwrap();
     }
     std::fs::remove_file(home.root.path().join("journal.head")).unwrap();
+    std::fs::remove_file(home.root.path().join("journal.checkpoint")).unwrap();
 }
 
 fn record_prev(record: &AuditRecord) -> String {

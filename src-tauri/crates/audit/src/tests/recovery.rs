@@ -109,16 +109,19 @@ async fn a_rolled_back_directory_is_noticed_by_the_head_file() {
 }
 
 #[tokio::test]
-async fn a_directory_rolled_back_with_its_head_file_and_used_again_is_noticed_by_a_receipt_only() {
+async fn a_directory_rolled_back_with_what_is_beside_it_and_used_again_is_noticed_by_a_receipt_only() {
     let home = Home::new();
     filled(&home, 3).await;
     let backup = home.root.path().join("backup");
     copy(&home.dir(), &backup);
-    let head = std::fs::read(head_file::path(&home.dir())).unwrap();
+    let beside = [head_file::path(&home.dir()), checkpoint::path(&home.dir())];
+    let [head, signed] = beside.each_ref().map(|path| std::fs::read(path).unwrap());
     filled(&home, 2).await;
     std::fs::remove_dir_all(home.dir()).unwrap();
     copy(&backup, &home.dir());
-    std::fs::write(head_file::path(&home.dir()), head).unwrap();
+    std::fs::write(&beside[0], head).unwrap();
+    assert_eq!(home.findings(), [(FindingKind::Truncated, 8, 11)], "the checkpoint knows more");
+    std::fs::write(&beside[1], signed).unwrap();
     assert_eq!(home.findings(), [], "nothing on this machine contradicts it: the control plane does");
 }
 
@@ -151,7 +154,8 @@ async fn another_key_is_no_damage() {
     let home = Home::new();
     filled(&home, 3).await;
     let (_, recovery) = home.open_with(JournalConfig { mac_key: [1; 32], ..home.config() });
-    assert_eq!(recovery.began, None, "the vault may have been reset");
+    assert_eq!(recovery.began, Some(EpochReason::KeyChanged), "the vault may have been reset");
+    assert_eq!(home.findings(), []);
 }
 
 #[tokio::test]

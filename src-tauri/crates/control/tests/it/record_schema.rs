@@ -50,6 +50,7 @@ fn one_of_each() -> Vec<String> {
         org: Some("acme".to_owned()),
         reason: EpochReason::HistoryDamaged,
         previous: Some(Head::before(1)),
+        checkpoint_key: Some("deskgate-journal/device+00000000+AQ==".to_owned()),
         detail: "something".to_owned(),
     };
     let mut bodies = vec![

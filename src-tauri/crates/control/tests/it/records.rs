@@ -26,6 +26,7 @@ impl Chain {
             org: org.map(ToOwned::to_owned),
             reason: EpochReason::First,
             previous: None,
+            checkpoint_key: None,
             detail: String::new(),
         }));
         for _ in 0..count {

@@ -36,6 +36,7 @@ use super::open::{Opened, open};
 use super::pins::Pins;
 use super::present::Present;
 use super::published::Published;
+use super::records::Records;
 use super::settings::{Loaded, SettingsFault};
 use super::socket;
 use super::tell::{Tell, issuer_event};
@@ -75,6 +76,8 @@ pub struct App {
     pub desk: PendingDesk,
     /// What connectors print.
     pub logs: Logs,
+    /// The records of calls.
+    pub records: Records,
     /// Has the person confirm an organisation that nobody introduced.
     pub introduction: Introduction,
     /// Accepts changes of what connectors say to models.
@@ -200,7 +203,8 @@ async fn run(
         last.end().await;
         ended
     });
-    Ok(App { state, events, desk, logs, introduction, acceptances, address, ending })
+    let records = Records::of(home.journal());
+    Ok(App { state, events, desk, logs, records, introduction, acceptances, address, ending })
 }
 
 /// What is ended at the end, in this order.

@@ -414,6 +414,17 @@ pub enum ListKind {
     Withheld,
 }
 
+/// One record of a call, as it was written and is sent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Type)]
+pub struct RecordView {
+    /// What it is.
+    pub title: String,
+    /// Who receives it, and whether they have: a sentence.
+    pub fate: String,
+    /// The record itself: one line of JSON.
+    pub line: String,
+}
+
 /// What a connector's log holds from some entry on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Type)]
 pub struct LogView {

@@ -55,6 +55,7 @@ impl Chain {
             org: Some("acme".to_owned()),
             reason: EpochReason::First,
             previous: None,
+            checkpoint_key: None,
             detail: String::new(),
         };
         chain.write(&PreparedBody::epoch(&epoch).unwrap());

@@ -106,6 +106,21 @@ impl RecordBody {
             _ => Self::Unknown,
         })
     }
+
+    /// The call that it is about.
+    pub fn call(&self) -> Option<CallId> {
+        match self {
+            Self::Intent(intent) => Some(intent.call),
+            Self::Outcome(outcome) => Some(outcome.of.call),
+            Self::Denial(denial) => Some(denial.call),
+            Self::Epoch(_) | Self::Event(_) | Self::Gap(_) | Self::Heartbeat(_) | Self::Unknown => None,
+        }
+    }
+
+    /// Whether it is the first of a call's records.
+    pub fn begins_call(&self) -> bool {
+        matches!(self, Self::Intent(_) | Self::Denial(_))
+    }
 }
 
 /// A chain begins.
@@ -120,6 +135,9 @@ pub struct EpochRecord {
     /// The last record before it that is known of, even if that record is gone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous: Option<Head>,
+    /// Whose signature the device's checkpoints of this chain have: a verifier key (C2SP `signed-note`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checkpoint_key: Option<String>,
     /// What was found, for people.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub detail: String,
@@ -140,6 +158,8 @@ pub enum EpochReason {
     DeviceChanged,
     /// The device belongs to another organisation, or to one for the first time, or to none any more.
     OrgChanged,
+    /// The device has another key for the journal: its keychain or its vault was lost or reset.
+    KeyChanged,
     /// Writing failed, and goes on in a new file.
     StorageFailed,
 }

@@ -67,8 +67,13 @@ pub(super) fn bodies() -> Vec<PreparedBody> {
         .with("act", "person-sign-out")
         .with("person", "alice@corp.test");
     let detail = "/home/alice cannot be written".to_owned();
-    let epoch =
-        EpochRecord { org: None, reason: EpochReason::StorageFailed, previous: None, detail: detail.clone() };
+    let epoch = EpochRecord {
+        org: None,
+        reason: EpochReason::StorageFailed,
+        previous: None,
+        checkpoint_key: None,
+        detail: detail.clone(),
+    };
     let outcome = OutcomeRecord { of: CallContext::from(&intent), outcome: Outcome::new(OutcomeStatus::Ok) };
     [
         PreparedBody::epoch(&epoch),
