@@ -6,6 +6,7 @@ use std::path::Path;
 use model::{CallId, DeviceId};
 use org_protocol::{AuditRecord, Receipt};
 
+use crate::collected::{self, Collected};
 use crate::fault::JournalFault;
 use crate::journal::Position;
 use crate::kept;
@@ -21,6 +22,8 @@ pub enum Fate {
     Waits,
     /// The organisation has signed for it.
     Received,
+    /// The organisation's collector has it, as a security event; nobody signs for it.
+    Collected,
     /// The organisation could not read it, so it stays here.
     Refused,
 }
@@ -31,6 +34,7 @@ pub struct Fates {
     /// Whose records each epoch holds.
     epochs: BTreeMap<u64, (DeviceId, Option<String>)>,
     receipts: Vec<Receipt>,
+    collected: Vec<Collected>,
     refused: Vec<Position>,
 }
 
@@ -53,7 +57,8 @@ impl Fates {
         }
         let receipts = Receipts::read(dir).map_err(JournalFault::Encoding)?.all().cloned().collect();
         let refused = kept::read(dir).map_err(JournalFault::Encoding)?;
-        Ok(Self { epochs, receipts, refused })
+        let collected = collected::read(dir).map_err(JournalFault::Encoding)?;
+        Ok(Self { epochs, receipts, collected, refused })
     }
 
     /// Who gets a record, and what becomes of it.
@@ -65,10 +70,16 @@ impl Fates {
             (receipt.device, &receipt.org, receipt.epoch) == (*device, org, link.epoch)
                 && receipt.seq >= link.seq
         };
+        let has = |kept: &Collected| {
+            (kept.device, &kept.org, kept.head.epoch) == (*device, org, link.epoch)
+                && kept.head.seq >= link.seq
+        };
         let fate = if self.refused.contains(&place) {
             Fate::Refused
         } else if self.receipts.iter().any(covers) {
             Fate::Received
+        } else if self.collected.iter().any(has) {
+            Fate::Collected
         } else {
             Fate::Waits
         };

@@ -38,6 +38,7 @@ use telling::Told;
 use writer::Writer;
 
 use crate::checkpoint;
+use crate::collected::{self, Collected};
 use crate::fault::JournalFault;
 use crate::pruned;
 use crate::reader::{Limit, Span, read_after};
@@ -419,6 +420,34 @@ impl Journal {
             }
         }
         Ok(Vec::new())
+    }
+
+    /// Up to `limit` records, and about 1 MiB, that a collector has not taken from this device itself, oldest first, all of one
+    /// epoch; of whose records, as [`Journal::pending`]. Blocks for the disk.
+    ///
+    /// # Errors
+    /// A [`JournalFault`] where files cannot be read.
+    pub fn uncollected(&self, limit: usize) -> Result<Vec<AuditRecord>, JournalFault> {
+        let config = &self.inner.config;
+        let collected = collected::read_or_set_aside(&config.dir)?;
+        let ours = collected
+            .iter()
+            .filter(|kept| kept.device == config.device && config.org.as_deref() == Some(kept.org.as_str()));
+        let last = ours.map(|kept| Position::from(kept.head)).max().unwrap_or_default();
+        self.pending_from(last, limit)
+    }
+
+    /// A collector has said that it has the records up to this one: durable when this returns. Blocks for the disk.
+    ///
+    /// # Errors
+    /// A [`JournalFault`].
+    pub fn collected(&self, head: Head) -> Result<(), JournalFault> {
+        let config = &self.inner.config;
+        let Some(org) = config.org.clone() else { return Ok(()) };
+        collected::keep(
+            &config.dir,
+            Collected { device: config.device, org, head, at: self.inner.clock.now() },
+        )
     }
 
     /// How far an epoch was removed, and the organisation's word that it had it. Blocks for the disk.

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod checkpoint;
+mod collected;
 mod export;
 mod fate;
 mod fault;

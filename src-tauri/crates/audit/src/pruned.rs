@@ -26,6 +26,9 @@ pub(crate) struct Pruned {
     /// The organisation's word that it has them; none for records that nobody signs for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) receipt: Option<SignedReceipt>,
+    /// When a collector had said that it has them; only where nobody signs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) collected: Option<Timestamp>,
 }
 
 #[derive(Clone, Serialize, Deserialize)]

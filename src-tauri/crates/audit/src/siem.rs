@@ -57,6 +57,43 @@ pub fn otlp_request(records: &[AuditRecord], org: &str, observed: Timestamp) -> 
     })
 }
 
+/// How many records a collector says that it rejected, and why (OTLP, "Partial Success"): sending them again would not help.
+pub fn otlp_rejected(answer: &Value) -> Option<(i64, String)> {
+    let rejected = &answer["partialSuccess"]["rejectedLogRecords"];
+    let count = rejected.as_i64().or_else(|| rejected.as_str()?.parse().ok()).filter(|count| *count > 0)?;
+    let why = answer["partialSuccess"]["errorMessage"].as_str().unwrap_or_default();
+    Some((count, why.chars().take(500).collect()))
+}
+
+/// Records on their way to a receiver that may refuse some for what they are: those do not keep what is after them. Halves tell which
+/// they are.
+#[derive(Debug)]
+pub struct Halves<'r> {
+    waiting: Vec<&'r [AuditRecord]>,
+}
+
+impl<'r> Halves<'r> {
+    /// All of them at once, to begin with.
+    pub fn of(records: &'r [AuditRecord]) -> Self {
+        Self { waiting: vec![records] }
+    }
+
+    /// What is to be sent next; none where nothing is left.
+    pub fn part(&mut self) -> Option<&'r [AuditRecord]> {
+        self.waiting.pop().filter(|part| !part.is_empty())
+    }
+
+    /// The receiver refuses a part for what it is. If that is one record alone, it is this one, and it is not sent again.
+    pub fn refused(&mut self, part: &'r [AuditRecord]) -> Option<&'r AuditRecord> {
+        if let [alone] = part {
+            return Some(alone);
+        }
+        let (first, second) = part.split_at(part.len() / 2);
+        self.waiting.extend([second, first]);
+        None
+    }
+}
+
 /// One OTLP log record.
 pub fn otlp_record(record: &AuditRecord, org: &str, observed: Timestamp) -> Value {
     let link = record.link();

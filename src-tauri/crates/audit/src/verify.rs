@@ -84,6 +84,8 @@ pub struct PrunedReport {
     pub at: Timestamp,
     /// When the organisation signed for it; none where nobody did. The receipt's signature is not checked here.
     pub receipted: Option<Timestamp>,
+    /// When its collector had said that it has it, where nobody signs.
+    pub collected: Option<Timestamp>,
 }
 
 /// Why a journal could not be checked.
@@ -128,12 +130,15 @@ impl std::fmt::Display for Report {
         if self.erased > 0 {
             write!(f, "\nerased: {} personal fields; the records stand without them", self.erased)?;
         }
-        for PrunedReport { end, receipted, .. } in &self.pruned {
+        for PrunedReport { end, receipted, collected, .. } in &self.pruned {
             let Head { epoch, seq, .. } = end;
             write!(f, "\nremoved: records 1 to {seq} of epoch {epoch}: ")?;
-            match receipted {
-                Some(at) => write!(f, "the organisation signed for them on {at}")?,
-                None => f.write_str("they were old, and the quota was near; nobody signed for them")?,
+            match (receipted, collected) {
+                (Some(at), _) => write!(f, "the organisation signed for them on {at}")?,
+                (None, Some(at)) => write!(f, "the organisation's collector had them on {at}")?,
+                (None, None) => {
+                    f.write_str("they were old, and the quota was near; nobody signed for them")?
+                }
             }
         }
         for finding in &self.findings {
@@ -281,7 +286,8 @@ impl Check {
         }
         let receipt = pruned.receipt.as_ref().and_then(|receipt| receipt.unverified().ok());
         let receipted = receipt.map(|receipt| receipt.stored_at);
-        self.report.pruned.push(PrunedReport { end, at: pruned.at, receipted });
+        let collected = pruned.collected;
+        self.report.pruned.push(PrunedReport { end, at: pruned.at, receipted, collected });
         self.pruned.insert(end.epoch, end);
     }
 

@@ -90,6 +90,7 @@ fn word(fate: Fate) -> &'static str {
         Fate::Stays => "stays     ",
         Fate::Waits => "waits     ",
         Fate::Received => "received  ",
+        Fate::Collected => "collected ",
         Fate::Refused => "refused   ",
     }
 }
@@ -115,7 +116,8 @@ impl std::fmt::Display for Sums {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         for (org, sums) in &self.orgs {
             let of = |fate| sums.get(&fate).copied().unwrap_or_default();
-            let (received, waits) = (of(Fate::Received), of(Fate::Waits));
+            let received = of(Fate::Received).saturating_add(of(Fate::Collected));
+            let waits = of(Fate::Waits);
             write!(f, "{org} has received {received} of the records here; {waits} wait to be sent")?;
             match of(Fate::Refused) {
                 0 => f.write_str(".\n")?,

@@ -13,6 +13,7 @@ mod syslog;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ::audit::siem::Halves;
 use ::audit::{AuditEvent, AuditRecord, EventRecord, Head, JournalFault, Position};
 use opentelemetry::trace::SpanKind;
 use tokio::sync::watch;
@@ -163,28 +164,21 @@ async fn pass_on(sink: &Sink, plane: &Plane) -> Result<bool, RelayFault> {
     Ok(true)
 }
 
-/// Has a receiver take records. One that it refuses for what it is does not keep those after it: halves tell which it is, it is passed
-/// over, and that is recorded.
+/// Has a receiver take records. One that it refuses for what it is is passed over, and that is recorded.
 async fn taken(sink: &Sink, plane: &Plane, batch: Batch<'_>) -> Result<(), RelayFault> {
-    let mut waiting = vec![batch.records];
-    while let Some(records) = waiting.pop() {
+    let mut halves = Halves::of(batch.records);
+    while let Some(records) = halves.part() {
         match sink.take(Batch { records, ..batch }).await {
             Ok(()) => {}
-            Err(fault) if fault.is_of_the_records() => match records {
-                [] => {}
-                [alone] => {
-                    let link = alone.link();
-                    let event = EventRecord::new(AuditEvent::DeliveryFailed)
-                        .with("receiver", sink.name())
-                        .with("why", fault.to_string())
-                        .with("record", format!("{}/{}/{}", link.device, link.epoch, link.seq));
-                    plane.journal.event(event).await?;
-                }
-                several => {
-                    let (first, second) = several.split_at(several.len() / 2);
-                    waiting.extend([second, first]);
-                }
-            },
+            Err(fault) if fault.is_of_the_records() => {
+                let Some(refused) = halves.refused(records) else { continue };
+                let link = refused.link();
+                let event = EventRecord::new(AuditEvent::DeliveryFailed)
+                    .with("receiver", sink.name())
+                    .with("why", fault.to_string())
+                    .with("record", format!("{}/{}/{}", link.device, link.epoch, link.seq));
+                plane.journal.event(event).await?;
+            }
             Err(fault) => return Err(fault.into()),
         }
     }

@@ -31,7 +31,8 @@ pub use payload::{
     PersonalData,
 };
 pub use rules::{
-    AuditSettings, AuditSettingsFault, EnrolmentRules, InGrace, OfflineRules, OnAuditFailure, SignInSurface,
+    AuditSettings, AuditSettingsFault, CollectorUrl, EnrolmentRules, InGrace, OfflineRules, OnAuditFailure,
+    SignInSurface,
 };
 
 /// The newest format version of [`Content`] that this program writes. Which it reads says [`crate::READABLE_FORMATS`]; which keys

@@ -33,6 +33,7 @@ const LATER_KEYS: &[LaterKey] = &[
     LaterKey { format: 2, path: "org.audit.quota_mib" },
     LaterKey { format: 2, path: "org.audit.keep_days" },
     LaterKey { format: 2, path: "org.audit.on_failure" },
+    LaterKey { format: 2, path: "org.audit.collector" },
     LaterKey { format: 2, path: "org.payload" },
     LaterKey { format: 2, path: "connectors.*.credential.kind=leased" },
     LaterKey { format: 2, path: "connectors.*.credential.seconds" },

@@ -43,11 +43,11 @@ pub use broker::{
 pub use client::{ClientMetadataUrl, LoopbackRedirect, TokenHeader};
 pub use content::{
     ArgumentPath, AssistantSpec, AuditSettings, AuditSettingsFault, CONTENT_FORMAT, CREDENTIAL_PLACEHOLDER,
-    ChangesAcceptedBy, ClientAuthentication, ConnectorFacts, ConnectorSpec, Content, ContentFault,
-    CredentialFault, CredentialSpec, Detect, EnrolmentRules, Extractor, FactName, FactSpec, IdentityProvider,
-    InGrace, OfflineRules, OnAuditFailure, OrgSettings, PayloadAction, PayloadDirection, PayloadName,
-    PayloadPattern, PayloadRule, PayloadSettings, PersonalData, PinnedDefinitions, PinnedTools, ServerSpec,
-    SignInSurface, SqlDialect, ToolList, Transport, USER_ASSERTION_HEADER, UserIdentity,
+    ChangesAcceptedBy, ClientAuthentication, CollectorUrl, ConnectorFacts, ConnectorSpec, Content,
+    ContentFault, CredentialFault, CredentialSpec, Detect, EnrolmentRules, Extractor, FactName, FactSpec,
+    IdentityProvider, InGrace, OfflineRules, OnAuditFailure, OrgSettings, PayloadAction, PayloadDirection,
+    PayloadName, PayloadPattern, PayloadRule, PayloadSettings, PersonalData, PinnedDefinitions, PinnedTools,
+    ServerSpec, SignInSurface, SqlDialect, ToolList, Transport, USER_ASSERTION_HEADER, UserIdentity,
 };
 pub use dsse::{DsseFault, Envelope, EnvelopeSignature, MOST_SIGNATURES};
 pub use event::{EVENTS_PATH, Event, EventKind, HEARTBEAT};

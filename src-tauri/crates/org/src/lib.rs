@@ -9,6 +9,7 @@ mod age;
 mod backoff;
 mod broker;
 mod certificate;
+mod collect;
 mod deliver;
 mod discover;
 mod enrolment;
@@ -39,6 +40,7 @@ use vault::Vault;
 
 pub use broker::{BrokerAnswer, BrokeredCall, Hears};
 pub use certificate::Disbelief;
+pub use collect::{Collecting, collect};
 pub use deliver::Delivery;
 pub use discover::{Discovered, discover};
 pub use fault::OrgFault;

@@ -11,6 +11,7 @@ use org_protocol::{AuditEvent, ChainLink, EventRecord, Head, SignedReceipt};
 
 use super::room::{Fill, Room};
 use super::{JournalConfig, Position};
+use crate::collected::{self, Collected};
 use crate::fault::JournalFault;
 use crate::kept;
 use crate::pruned::{self, Pruned};
@@ -114,7 +115,7 @@ impl Pruner<'_> {
                 Some(earlier) => (earlier.clone(), false),
                 None => match self.may_go(&closed, *wanted > 0) {
                     Some(last) => {
-                        let own = last.receipt.is_none();
+                        let own = closed.org.is_none();
                         (last, own)
                     }
                     None => break,
@@ -133,17 +134,31 @@ impl Pruner<'_> {
     /// Up to where it is removed with this segment, if it may be.
     fn may_go(&self, closed: &Closed, is_wanted: bool) -> Option<Pruned> {
         let rules = self.room.rules();
+        let pruned = Pruned { end: closed.end, at: self.now, receipt: None, collected: None };
         // What is an organisation's stays until that one has it, also when the device is another's by now.
-        let receipt = if closed.org.is_some() {
-            Some(self.covering(closed)?)
-        } else {
-            let is_old = closed.at.plus(rules.keep_own) <= self.now;
-            if !(is_wanted && is_old) {
-                return None;
-            }
-            None
+        if closed.org.is_some() {
+            let receipt = self.covering(closed);
+            let collected = if receipt.is_none() { Some(self.collected(closed)?) } else { None };
+            return Some(Pruned { receipt, collected, ..pruned });
+        }
+        let is_old = closed.at.plus(rules.keep_own) <= self.now;
+        (is_wanted && is_old).then_some(pruned)
+    }
+
+    /// When a collector had all of it, if that is long enough ago, where the organisation never signed for anything.
+    fn collected(&self, closed: &Closed) -> Option<Timestamp> {
+        let org = closed.org.as_deref()?;
+        let receipts = self.receipts.lock().unwrap_or_else(PoisonError::into_inner);
+        if receipts.last(closed.device, org).is_some() {
+            return None;
+        }
+        let keep = self.room.rules().keep_receipted;
+        let covers = |kept: &&Collected| {
+            (kept.device, kept.org.as_str(), kept.head.epoch) == (closed.device, org, closed.end.epoch)
+                && kept.head.seq >= closed.end.seq
+                && kept.at.plus(keep) <= self.now
         };
-        Some(Pruned { end: closed.end, at: self.now, receipt })
+        collected::read(&self.config.dir).ok()?.iter().find(covers).map(|kept| kept.at)
     }
 
     /// A receipt for all of it that was given long enough ago.

@@ -334,3 +334,31 @@ async fn a_count_is_not_lost_when_the_journal_is_closed_while_it_could_not_be_wr
     let (journal, _) = home.open();
     assert_eq!(gaps(&journal), [2]);
 }
+
+#[tokio::test]
+async fn where_nobody_signs_what_a_collector_took_days_ago_goes() {
+    let home = Home::new();
+    let (journal, _) = home.open_with(home.org_config("example"));
+    let first = journal.uncollected(1000).unwrap();
+    for _ in 0..300 {
+        call(&journal).await;
+    }
+    journal.event(EventRecord::new(AuditEvent::Paused)).await.unwrap();
+    let waiting = journal.uncollected(1000).unwrap();
+    assert_eq!(waiting[0], first[0], "from the beginning");
+    journal.collected(journal.head()).unwrap();
+    assert_eq!(journal.uncollected(1000).unwrap(), []);
+    call(&journal).await;
+    journal.event(EventRecord::new(AuditEvent::Resumed)).await.unwrap();
+    assert_eq!(kinds(&journal.uncollected(1000).unwrap()), ["intent", "outcome", "event"]);
+    journal.close();
+    home.clock.advance(6 * DAY);
+    home.open_with(home.org_config("example")).0.close();
+    assert_eq!(verify(&home.dir()).unwrap().pruned, [], "not a day too early");
+    home.clock.advance(2 * DAY);
+    let (journal, _) = home.open_with(home.org_config("example"));
+    until("old segments go", || verify(&home.dir()).unwrap().pruned.len() == 1).await;
+    journal.close();
+    let report = verify(&home.dir()).unwrap();
+    assert!(report.is_good() && report.pruned[0].collected.is_some(), "{report}");
+}

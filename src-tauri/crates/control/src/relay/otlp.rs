@@ -25,10 +25,8 @@ impl Collector {
     pub(super) async fn take(&self, batch: Batch<'_>) -> Result<(), SinkFault> {
         let body = ::audit::siem::otlp_request(batch.records, batch.org, batch.observed);
         let said = good(self.http.post(self.url.clone()).json(&body).send().await?).await?;
-        let rejected = &said["partialSuccess"]["rejectedLogRecords"];
-        if rejected.as_i64().or_else(|| rejected.as_str()?.parse().ok()).is_some_and(|count| count > 0) {
-            // Sending them again would not help (OTLP, "Partial Success").
-            tracing::error!(%rejected, reason = %said["partialSuccess"]["errorMessage"], "the collector rejected records");
+        if let Some((rejected, reason)) = ::audit::siem::otlp_rejected(&said) {
+            tracing::error!(rejected, reason, "the collector rejected records");
         }
         Ok(())
     }

@@ -182,6 +182,23 @@ pub(crate) fn follow_rules(mut offerings: watch::Receiver<Arc<Offering>>, journa
     });
 }
 
+/// Has the journal's records go to whoever collects them from this device directly, until the program ends.
+pub(crate) fn follow_collector(mut offerings: watch::Receiver<Arc<Offering>>, journal: Journal) {
+    tokio::spawn(async move {
+        let collecting = watch::Sender::new(offerings.borrow_and_update().collecting.clone());
+        tokio::spawn(org::collect(journal, collecting.subscribe()));
+        while offerings.changed().await.is_ok() {
+            let now = offerings.borrow_and_update().clone();
+            // Where nobody knows for now, what waits waits.
+            collecting.send_if_modified(|before| {
+                let changed = *before != now.collecting;
+                before.clone_from(&now.collecting);
+                changed
+            });
+        }
+    });
+}
+
 /// Calls are made without a record, because the organisation wants them to go on.
 fn unrecorded(fault: &JournalFault, missing: u64) -> Advice {
     let Advice { code, happened, todo, .. } = fault.advice();

@@ -7,7 +7,7 @@ use audit::JournalRules;
 use issuer::{Named, NamedClient};
 use mcp::List;
 use model::{AccountId, Advice, ConnectorId, Digest, ServerId, Timestamp, ToolName};
-use org::{Applied, Meeting};
+use org::{Applied, Collecting, Meeting};
 use org_protocol::{
     AssistantSpec, AuditSettings, ClaimTypes, ClientMetadataUrl, ConnectorSpec, InGrace, PayloadSettings,
     PinnedDefinitions, PinnedTools, ServerSpec, SignInHost, SignInSurface, accounts_in_use,
@@ -41,6 +41,8 @@ pub(crate) struct Offering {
     pub(crate) payload: PayloadSettings,
     /// How the journal is kept; none where nobody knows for now.
     pub(crate) journal: Option<JournalRules>,
+    /// Who collects this device's records from it directly.
+    pub(crate) collecting: Option<Collecting>,
     pub(crate) by: By,
     pub(crate) validity: Validity,
 }
@@ -127,6 +129,7 @@ impl Offering {
             capture_arguments: settings.capture_arguments,
             payload: settings.payload.clone(),
             journal: Some(settings.journal.rules()),
+            collecting: None,
             by: By::Person,
             validity: Validity::Own,
         }
@@ -158,6 +161,12 @@ impl Offering {
             capture_arguments: content.org.audit.capture_arguments,
             payload: content.org.payload.clone(),
             journal: Some(journal_rules(&content.org.audit)),
+            collecting: content
+                .org
+                .audit
+                .collector
+                .as_ref()
+                .map(|at| Collecting { url: at.url().clone(), org: content.org.id.clone() }),
             by: By::Organisation(Box::new(Managed {
                 organisation,
                 sign_in_surface: content.org.sign_in_surface,
@@ -196,6 +205,7 @@ impl Offering {
             capture_arguments: false,
             payload: PayloadSettings::default(),
             journal: None,
+            collecting: None,
             by: By::Organisation(Box::new(Managed {
                 organisation,
                 sign_in_surface: SignInSurface::Auto,

@@ -23,7 +23,7 @@ use super::catalog::{Acceptance, Acceptances, Catalog, closed};
 use super::discover::Discoverer;
 use super::engine::GatewayEngine;
 use super::fault::StartFault;
-use super::follow::{follow_journal, follow_keychain, follow_rules, follow_settings};
+use super::follow::{follow_collector, follow_journal, follow_keychain, follow_rules, follow_settings};
 use super::home::Home;
 use super::introduction::Introduction;
 use super::ledger::Ledger;
@@ -135,6 +135,7 @@ async fn run(
     let parts = membership_parts(&base);
     let Rule { offerings, present, source } = rule(&home, &base, &machine, &settings, joined, &parts);
     follow_rules(offerings.clone(), base.journal.clone());
+    follow_collector(offerings.clone(), base.journal.clone());
     let shared = source.is_some();
     let org = source.as_ref().map(|(source, _)| source.org().clone());
     let stopped = source.as_ref().map_or_else(Stopped::never, |(source, _)| source.stopped());

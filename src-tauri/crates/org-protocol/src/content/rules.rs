@@ -1,6 +1,7 @@
 //! Short tables of the organisation's settings.
 
 use serde::{Deserialize, Serialize};
+use url::Url;
 
 /// Where sign-in opens.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -51,7 +52,7 @@ pub struct EnrolmentRules {
 
 /// What is recorded, and how strictly.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct AuditSettings {
     /// Record the values of arguments, not only their names, types, sizes and digests.
@@ -66,6 +67,10 @@ pub struct AuditSettings {
     /// What becomes of calls while the journal cannot be written.
     #[serde(skip_serializing_if = "is_refuse")]
     pub on_failure: OnAuditFailure,
+    /// Where devices deliver their records themselves, over OTLP/HTTP, such as `https://collector.example/v1/logs`: for an organisation
+    /// without a control plane. Where there is one, it passes records on, and no device needs to reach a collector.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub collector: Option<CollectorUrl>,
 }
 
 impl Default for AuditSettings {
@@ -75,7 +80,47 @@ impl Default for AuditSettings {
             quota_mib: USUAL_QUOTA,
             keep_days: USUAL_KEEPING,
             on_failure: OnAuditFailure::Refuse,
+            collector: None,
         }
+    }
+}
+
+/// Where a collector takes logs over OTLP/HTTP: `https`, or `http` on the same computer. Every device knows it, so it has no secret: no
+/// user name, password, query or fragment.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Url", into = "Url")]
+pub struct CollectorUrl(Url);
+
+impl CollectorUrl {
+    /// Where logs are posted.
+    pub fn url(&self) -> &Url {
+        &self.0
+    }
+}
+
+impl TryFrom<Url> for CollectorUrl {
+    type Error = &'static str;
+
+    fn try_from(url: Url) -> Result<Self, Self::Error> {
+        let is_safe = url.scheme() == "https" || url.scheme() == "http" && model::is_on_this_machine(&url);
+        let is_plain = url.username().is_empty()
+            && url.password().is_none()
+            && url.query().is_none()
+            && url.fragment().is_none();
+        if is_safe && is_plain {
+            Ok(Self(url))
+        } else {
+            Err(
+                "a collector's URL is https, without user name, password, query or fragment: every device can read it",
+            )
+        }
+    }
+}
+
+impl From<CollectorUrl> for Url {
+    fn from(CollectorUrl(url): CollectorUrl) -> Self {
+        url
     }
 }
 

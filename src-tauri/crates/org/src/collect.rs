@@ -1,0 +1,155 @@
+//! Delivering audit records to a collector from the device itself, for an organisation without a control plane (OTLP/HTTP with JSON,
+//! <https://opentelemetry.io/docs/specs/otlp/#otlphttp>).
+//!
+//! At least once, in order: how far it came is durable. Records are never dropped because the collector is away.
+
+use std::time::Duration;
+
+use audit::siem::{Halves, otlp_rejected, otlp_request};
+use audit::{AuditEvent, AuditRecord, EventRecord, Journal, JournalFault};
+use model::Timestamp;
+use tokio::sync::watch;
+use url::Url;
+
+use crate::OrgFault;
+use crate::backoff::Backoff;
+use crate::wire::{ORDINARY, SMALL, read};
+
+/// How many records go at once.
+const BATCH: usize = 200;
+/// Records gather for so long before they are sent.
+const GATHER: Duration = Duration::from_millis(500);
+/// After so many failures in a row it is recorded that the collector does not take records.
+const REPORTED_AFTER: u32 = 4;
+/// And again after so many more.
+const REPORTED_EVERY: u32 = 100;
+
+/// Who collects whose records.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Collecting {
+    /// Where logs are posted.
+    pub url: Url,
+    /// The organisation's id.
+    pub org: String,
+}
+
+/// Why records were not collected.
+#[derive(Debug, thiserror::Error)]
+enum CollectFault {
+    #[error(transparent)]
+    Journal(#[from] JournalFault),
+    #[error("the collector is not reached: {0}")]
+    Org(#[from] OrgFault),
+    #[error("the collector answered with HTTP status {0}")]
+    Status(u16),
+    #[error("the program is ending")]
+    Ending,
+}
+
+impl CollectFault {
+    /// Whether what was sent is refused for what it is: Bad Request, Content Too Large, Unprocessable Content (RFC 9110, section 15.5).
+    fn is_of_the_records(&self) -> bool {
+        matches!(self, Self::Status(400 | 413 | 422))
+    }
+}
+
+/// Delivers the journal's records to whoever collects them for now, until it is dropped.
+pub async fn collect(journal: Journal, mut collecting: watch::Receiver<Option<Collecting>>) {
+    let mut head = journal.watch();
+    let mut backoff = Backoff::usual();
+    let mut failures = 0;
+    loop {
+        head.mark_unchanged();
+        let Some(at) = collecting.borrow_and_update().clone() else {
+            if collecting.changed().await.is_err() {
+                return;
+            }
+            continue;
+        };
+        match collect_all(&journal, &at).await {
+            Ok(()) => {
+                failures = 0;
+                backoff.reset();
+                tokio::select! {
+                    changed = head.changed() => if changed.is_err() { return },
+                    changed = collecting.changed() => if changed.is_err() { return },
+                }
+                tokio::time::sleep(GATHER).await;
+            }
+            Err(fault) => {
+                tracing::warn!(%fault, "audit records wait to be collected");
+                failures += 1;
+                if failures % REPORTED_EVERY == REPORTED_AFTER {
+                    note(&journal, &at, &fault.to_string(), None);
+                }
+                tokio::time::sleep(backoff.next()).await;
+            }
+        }
+    }
+}
+
+/// Records that the collector does not take records, or not this one: whoever reads them there would see nothing.
+fn note(journal: &Journal, at: &Collecting, why: &str, record: Option<&AuditRecord>) {
+    let why: String = why.chars().take(500).collect();
+    let event =
+        EventRecord::new(AuditEvent::DeliveryFailed).with("receiver", at.url.as_str()).with("why", why);
+    let event = match record.map(AuditRecord::link) {
+        Some(link) => event.with("record", format!("{}/{}/{}", link.device, link.epoch, link.seq)),
+        None => event,
+    };
+    if let Err(fault) = journal.note(&event) {
+        tracing::error!(%fault, "that records are not collected could not be recorded");
+    }
+}
+
+/// Delivers what there is now.
+async fn collect_all(journal: &Journal, at: &Collecting) -> Result<(), CollectFault> {
+    let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).timeout(ORDINARY);
+    let http = http.build().map_err(OrgFault::from)?;
+    loop {
+        let reading = journal.clone();
+        let records = blocking(move || reading.uncollected(BATCH)).await?;
+        let Some(last) = records.last().map(|record| record.link().clone()) else { return Ok(()) };
+        let mut halves = Halves::of(&records);
+        while let Some(part) = halves.part() {
+            match post(&http, at, part, last.at).await {
+                Ok(()) => {}
+                Err(fault) if fault.is_of_the_records() => {
+                    if let Some(refused) = halves.refused(part) {
+                        note(journal, at, &fault.to_string(), Some(refused));
+                    }
+                }
+                Err(fault) => return Err(fault),
+            }
+        }
+        let writing = journal.clone();
+        blocking(move || writing.collected(last.head())).await?;
+    }
+}
+
+async fn post(
+    http: &reqwest::Client,
+    at: &Collecting,
+    records: &[AuditRecord],
+    observed: Timestamp,
+) -> Result<(), CollectFault> {
+    let body = otlp_request(records, &at.org, observed);
+    let answer = http.post(at.url.clone()).json(&body).send().await.map_err(OrgFault::from)?;
+    if !answer.status().is_success() {
+        return Err(CollectFault::Status(answer.status().as_u16()));
+    }
+    let said = read(answer, SMALL).await?;
+    if let Some((rejected, reason)) = otlp_rejected(&serde_json::from_slice(&said).unwrap_or_default()) {
+        tracing::error!(rejected, reason, "the collector rejected records");
+    }
+    Ok(())
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, JournalFault> + Send + 'static,
+) -> Result<T, CollectFault> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => Ok(done?),
+        Err(_) => Err(CollectFault::Ending),
+    }
+}
