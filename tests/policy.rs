@@ -3,6 +3,7 @@
 mod approvals;
 mod limits;
 mod payload;
+mod whereabouts;
 
 use serde_json::json;
 use testkit::bench::Echo;

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use testkit::bench::Echo;
-use testkit::{Access, Assistant, Gateway, Step, read_record, until};
+use testkit::{Access, Assistant, Gateway, Program, Step, program, read_record, until};
 
 use crate::common::{Personal, SOON, is_refused, refusal_text};
 
@@ -27,7 +27,7 @@ async fn assistant(gateway: &Gateway, token: &str) -> Assistant {
     Assistant::new(url, Access::Bearer(token.to_owned())).expect("an assistant")
 }
 
-fn echo(message: &str) -> Step {
+fn echo_of(message: &str) -> Step {
     Step::call("echo", json!({ "message": message }))
 }
 
@@ -56,7 +56,7 @@ async fn a_person_approves_or_refuses_while_the_assistant_waits_in_either_era() 
     for mode in ["auto", "legacy"] {
         let assistant = assistant(&gateway, &token).await.speaking(mode);
         let letter = format!("letter by {mode}");
-        let steps = [Step::ListTools, echo("hello"), echo(&letter)];
+        let steps = [Step::ListTools, echo_of("hello"), echo_of(&letter)];
         let (transcript, question) = tokio::join!(assistant.run(None, &steps), gateway.answer(true));
         let (transcript, question) = (transcript.expect("connected"), question.expect("asked"));
         assert!(transcript.tool_names(0).contains(&"echo".to_owned()), "it is listed");
@@ -64,7 +64,7 @@ async fn a_person_approves_or_refuses_while_the_assistant_waits_in_either_era() 
         assert_eq!(transcript.text(2), Some(letter.as_str()), "{transcript:?}\n{}", gateway.log());
         assert!(question.contains("Test wants to use echo") && question.contains("Letters need a person."));
 
-        let again = [echo(&letter)];
+        let again = [echo_of(&letter)];
         let (transcript, question) = tokio::join!(assistant.run(None, &again), gateway.answer(false));
         question.expect("one call was allowed, and this is another");
         let refused = &transcript.expect("connected").answers[0];
@@ -99,11 +99,39 @@ async fn a_person_approves_or_refuses_while_the_assistant_waits_in_either_era() 
 }
 
 #[tokio::test]
+async fn where_the_system_cannot_ask_who_it_is_nothing_is_let_through() {
+    let echo = Echo::start().await.expect("an upstream");
+    let proved = ASKED.replace("forbid", "@factor(\"system\") forbid");
+    let personal = Personal::default()
+        .http("echo", &format!("http://{}/mcp", echo.address()))
+        .server("desk", &["echo"])
+        .policy("asked", &proved);
+    let mut setup = personal.setup();
+    setup.environment.push(("DBUS_SYSTEM_BUS_ADDRESS".to_owned(), "unix:path=/nowhere".to_owned()));
+    let gateway = Gateway::start(&program(Program::Deskgate).expect("built"), setup).await.expect("started");
+    let token = gateway.connect("desk", "Test").await.expect("let in").tokens.access_token;
+    let steps = [echo_of("hello"), echo_of("letter")];
+    let assistant = assistant(&gateway, &token).await;
+    let (transcript, question) = tokio::join!(assistant.run(None, &steps), gateway.answer(true));
+    let (transcript, question) = (transcript.expect("connected"), question.expect("asked"));
+    assert!(question.contains("prove that it is you"), "{question}");
+    assert_eq!(transcript.text(0), Some("hello"), "nobody is asked");
+    let refused = &transcript.answers[1];
+    assert!(is_refused(refused), "{refused}");
+    let words = refusal_text(refused);
+    assert!(words.contains("has not proved who they are: the operating system could not ask"), "{words}");
+    let unproved = until("the record", SOON, async || {
+        export(&gateway).await.into_iter().find(|it| it["body"]["kind"] == "approval-unproved")
+    });
+    unproved.await.expect("recorded");
+}
+
+#[tokio::test]
 async fn identical_calls_are_one_question_and_who_hangs_up_takes_it_back() {
     let (_echo, gateway) = asking().await;
     let token = gateway.connect("desk", "Test").await.expect("let in").tokens.access_token;
     let (one, two) = (assistant(&gateway, &token).await, assistant(&gateway, &token).await);
-    let steps = [echo("letter")];
+    let steps = [echo_of("letter")];
     let answering = async {
         until("that both wait", SOON, async || {
             waiting(&gateway, 1).await[0].contains("waits 2 times").then_some(())
@@ -125,7 +153,7 @@ async fn identical_calls_are_one_question_and_who_hangs_up_takes_it_back() {
     statements.await.expect("each by a statement of its own");
 
     let third = assistant(&gateway, &token).await;
-    let nobody = [echo("letter to nobody")];
+    let nobody = [echo_of("letter to nobody")];
     tokio::select! {
         answer = third.run(None, &nobody) => panic!("nobody answered, but: {answer:?}"),
         _ = waiting(&gateway, 1) => {}
@@ -142,7 +170,7 @@ async fn policy_decides_again_after_the_person() {
     let (_echo, gateway) = asking().await;
     let token = gateway.connect("desk", "Test").await.expect("let in").tokens.access_token;
     let assistant = assistant(&gateway, &token).await;
-    let letter = [echo("letter")];
+    let letter = [echo_of("letter")];
     let (transcript, ()) = tokio::join!(assistant.run(None, &letter), becomes_forbidden(&gateway));
     let transcript = transcript.expect("connected");
     assert!(is_refused(&transcript.answers[0]), "{transcript:?}");

@@ -74,6 +74,12 @@ pub(crate) enum Verb {
         /// The connector that the resource or prompt is of.
         #[arg(long, conflicts_with = "tool")]
         connector: Option<ConnectorId>,
+        /// As if the assistant were this program: the full path. It is not known otherwise.
+        #[arg(long, value_name = "PATH")]
+        program: Option<String>,
+        /// As if this computer had this address in the network, instead of its own.
+        #[arg(long, value_name = "IP")]
+        address: Option<std::net::IpAddr>,
     },
     /// Sign in to your organisation, or to a connector before a call needs it.
     SignIn {

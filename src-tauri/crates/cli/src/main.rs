@@ -14,7 +14,7 @@ mod serve;
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use controller::app::{Client, Command, Explained, Home, Report};
+use controller::app::{Client, Command, Explained, Home, Report, Standpoint};
 use model::{Advice, ForPerson as _, ServerId};
 
 use crate::arguments::{Arguments, AuditAction, Choice, Verb};
@@ -86,13 +86,13 @@ async fn run(home: Home, verb: Verb, json: bool) -> ExitCode {
             let allow = matches!(choice, Choice::Allow);
             ask(home, Command::Answer { id, allow }, json).await
         }
-        Verb::Explain { server, tool, args, resource, prompt, connector } => {
+        Verb::Explain { server, tool, args, resource, prompt, connector, program, address } => {
             let about = match (tool, connector, resource, prompt) {
                 (_, Some(connector), Some(uri), _) => Explained::Resource { connector, uri },
                 (_, Some(connector), None, Some(name)) => Explained::Prompt { connector, name },
                 (tool, _, _, _) => Explained::Tool { tool: tool.unwrap_or_default(), arguments: args },
             };
-            ask(home, Command::Explain { server, about }, json).await
+            ask(home, Command::Explain { server, about, from: Standpoint { program, address } }, json).await
         }
         Verb::SignIn { connector, device } => {
             ask(home, Command::SignIn { connector, by_code: device }, json).await

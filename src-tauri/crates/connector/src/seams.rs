@@ -110,6 +110,8 @@ pub struct Caller<'a> {
     pub client_id: &'a str,
     /// The assistant's name, as it claims.
     pub client_name: &'a str,
+    /// The full path of its program, where it is known.
+    pub program: Option<&'a str>,
 }
 
 /// Makes calls with shared credentials where the secrets are: at the control plane.

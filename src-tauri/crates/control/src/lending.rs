@@ -1,6 +1,7 @@
 //! Lending shared credentials to devices: decided here like a brokered call, sealed to the device's key, and ended as soon as
 //! what it rests on is gone.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -90,6 +91,8 @@ pub(crate) struct Borrower<'a> {
     pub(crate) device: model::DeviceId,
     /// Its key.
     pub(crate) key: &'a Jwk,
+    /// The address that the request came from.
+    pub(crate) address: Option<IpAddr>,
 }
 
 /// Whoever takes something away that a lease may rest on says so here.
@@ -127,6 +130,8 @@ impl Plane {
             server: asked.server.clone(),
             client_id: asked.client_id.clone(),
             client_name: asked.client_name.clone(),
+            program: asked.program.clone(),
+            address: by.address,
             device: by.device,
             subject: by.subject.clone(),
             issued: now,
@@ -179,6 +184,8 @@ impl Plane {
             client_id: lease.client_id.clone(),
             client_name: lease.client_name.clone(),
             device: Some(lease.device),
+            program: lease.program.clone(),
+            address: lease.address,
         };
         let lent = policy.lends(&lease.subject, &lease.server, &lease.connector, &circumstance);
         lent.as_ref() == Some(&lease.credential)

@@ -35,7 +35,7 @@ mod tell;
 
 pub use bridge::{BridgeFault, bridge};
 pub use catalog::{Acceptances, LIST_GRACE};
-pub use explain::Explained;
+pub use explain::{Explained, Standpoint};
 pub use fault::StartFault;
 pub use home::Home;
 pub use introduction::Introduction;

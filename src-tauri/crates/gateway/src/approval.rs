@@ -53,6 +53,9 @@ pub enum Unapproved {
         "This assistant has asked for too many approvals at once: for some minutes nobody is asked for it."
     )]
     Suspended,
+    /// The person allowed it, and did not prove to the operating system who they are.
+    #[error("The person who allowed it has not proved who they are: {0}.")]
+    Unproved(String),
     /// The answer could not be signed.
     #[error("The approval could not be signed by this device: {0}.")]
     Unsigned(String),
@@ -66,6 +69,7 @@ impl Unapproved {
             Self::Deadline => "approval-deadline",
             Self::Nobody(_) => "approval-nobody",
             Self::Suspended => "approval-suspended",
+            Self::Unproved(_) => "approval-unproved",
             Self::Unsigned(_) => "approval-unsigned",
         }
     }

@@ -202,6 +202,8 @@ pub(crate) fn circumstance(gate: &Gate, grant: &AccessGrant) -> Circumstance {
         client_id: grant.client_id.clone(),
         client_name: grant.client_name.clone(),
         device: Some(gate.config.device),
+        program: grant.program().map(ToOwned::to_owned),
+        address: gate.whereabouts.address(gate.clock.boot_time()),
     }
 }
 
@@ -375,7 +377,7 @@ impl<'a> Call<'a> {
             effect: wanted.recorded(gate, self.params, self.captures()),
             client_id: self.grant.client_id.clone(),
             client_name: self.grant.client_name.clone(),
-            process: None,
+            process: self.grant.process.clone(),
             policy: permit.version().into(),
             rules: rule_names(permit.rules()),
             observed: rule_names(permit.observed()),
@@ -493,7 +495,7 @@ impl<'a> Call<'a> {
             effect: recorded(gate, self.params, self.captures_refused(wanted)),
             client_id: self.grant.client_id.clone(),
             client_name: self.grant.client_name.clone(),
-            process: None,
+            process: self.grant.process.clone(),
             policy: self.policy().version().into(),
             rules,
             kind: kind.to_owned(),

@@ -244,5 +244,6 @@ fn visit(required: &InputRequired) -> String {
 
 /// On whose behalf the assistant's calls are made.
 pub(crate) fn caller(grant: &AccessGrant) -> Caller<'_> {
-    Caller { subject: &grant.subject, client_id: &grant.client_id, client_name: &grant.client_name }
+    let AccessGrant { subject, client_id, client_name, .. } = grant;
+    Caller { subject, client_id, client_name, program: grant.program() }
 }

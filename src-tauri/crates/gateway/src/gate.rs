@@ -8,7 +8,7 @@ use audit::Journal;
 use connector::Connectors;
 use issuer::{AccessGrant, Issuer};
 use model::{AccountId, Advice, BoxFuture, DeviceId, ServerId};
-use os::Clock;
+use os::{Clock, Whereabouts};
 use url::Url;
 
 use crate::approval::Approver;
@@ -38,6 +38,7 @@ pub struct Gate {
     pub(crate) sessions: Sessions,
     pub(crate) parked: Parked,
     pub(crate) tasks: Tasks,
+    pub(crate) whereabouts: Whereabouts,
 }
 
 /// Gets to know tools that nobody could list yet, because their connector wants a sign-in first.
@@ -142,6 +143,7 @@ impl Gate {
             sessions: Sessions::default(),
             parked: Parked::default(),
             tasks: Tasks::default(),
+            whereabouts: Whereabouts::default(),
         }
     }
 }

@@ -20,6 +20,7 @@ mod observe;
 mod outlet;
 mod parked;
 mod payload;
+mod peer;
 mod present;
 mod record;
 mod respond;

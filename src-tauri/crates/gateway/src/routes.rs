@@ -1,13 +1,12 @@
 //! Every route, in one place. Only the issuer's need no token (see [`issuer::Route`]), and those to a sign-in, which are one
 //! themselves.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::extract::{Path, Request, State};
+use axum::extract::{Extension, Path, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{MethodRouter, any, get, post};
@@ -18,6 +17,7 @@ use model::ServerId;
 
 use crate::gate::{Gate, Visit};
 use crate::guard::{Post, guard};
+use crate::peer::Peer;
 use crate::rpc;
 
 /// The longest message of an assistant, in bytes.
@@ -33,13 +33,6 @@ enum BodyFault {
     TooLarge,
     Late,
     Broken,
-}
-
-/// The other end of the connection, put into each request by the server.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Ends {
-    pub(crate) peer: SocketAddr,
-    pub(crate) local: SocketAddr,
 }
 
 pub(crate) fn router(gate: Arc<Gate>, port: u16) -> Router {
@@ -76,7 +69,12 @@ fn virtual_server() -> MethodRouter<Arc<Gate>> {
     post(message).get(stream).delete(end).fallback(no_such_method)
 }
 
-async fn message(State(gate): State<Arc<Gate>>, Path(server): Path<String>, request: Request) -> Response {
+async fn message(
+    State(gate): State<Arc<Gate>>,
+    Extension(peer): Extension<Arc<Peer>>,
+    Path(server): Path<String>,
+    request: Request,
+) -> Response {
     let Ok(server) = server.parse::<ServerId>() else { return StatusCode::NOT_FOUND.into_response() };
     let grant = match rpc::caller(&gate, &server, request.headers()) {
         Ok(grant) => grant,
@@ -95,16 +93,21 @@ async fn message(State(gate): State<Arc<Gate>>, Path(server): Path<String>, requ
     }
     let (parts, body) = request.into_parts();
     match bounded(&parts.headers, body, BODY_LIMIT).await {
-        Ok(body) => rpc::post(&gate, grant, &parts.headers, body).await,
+        Ok(body) => rpc::post(&gate, peer.with(grant).await, &parts.headers, body).await,
         Err(BodyFault::TooLarge) => rpc::json(rpc::too_large()),
         Err(fault) => unread(&fault),
     }
 }
 
-async fn stream(State(gate): State<Arc<Gate>>, Path(server): Path<String>, headers: HeaderMap) -> Response {
+async fn stream(
+    State(gate): State<Arc<Gate>>,
+    Extension(peer): Extension<Arc<Peer>>,
+    Path(server): Path<String>,
+    headers: HeaderMap,
+) -> Response {
     let Ok(server) = server.parse::<ServerId>() else { return StatusCode::NOT_FOUND.into_response() };
     match rpc::caller(&gate, &server, &headers) {
-        Ok(grant) => rpc::notices(&gate, grant, &headers),
+        Ok(grant) => rpc::notices(&gate, peer.with(grant).await, &headers),
         Err(challenge) => *challenge,
     }
 }
@@ -140,12 +143,8 @@ async fn open(State(gate): State<Arc<Gate>>, request: Request) -> Response {
         discard(request.into_body()).await;
         return coded();
     }
-    let peer = match (&route, request.extensions().get::<Ends>().copied()) {
-        (Route::Token, Some(ends)) => {
-            let looked_up =
-                tokio::task::spawn_blocking(move || os::owner_of_connection(ends.peer, ends.local));
-            looked_up.await.ok().flatten()
-        }
+    let peer = match (&route, request.extensions().get::<Arc<Peer>>().map(Arc::clone)) {
+        (Route::Token, Some(peer)) => peer.program().await,
         _ => None,
     };
     let (parts, body) = request.into_parts();

@@ -15,7 +15,8 @@ use tokio::sync::{Semaphore, watch};
 use tower::ServiceExt as _;
 
 use crate::gate::Gate;
-use crate::routes::{Ends, router};
+use crate::peer::Peer;
+use crate::routes::router;
 
 /// The port that is tried first (then the next free one; assistants store it, so it is kept).
 const DEFAULT_PORT: u16 = 7717;
@@ -118,7 +119,7 @@ pub async fn serve(listening: Listening, gate: Arc<Gate>, mut stop: watch::Recei
         let Some((stream, peer, permit)) = accepted else { continue };
         let (router, stop) = (router.clone(), stop.clone());
         tokio::spawn(async move {
-            connection(stream, router, Ends { peer, local }, stop).await;
+            connection(stream, router, Arc::new(Peer::new(peer, local)), stop).await;
             drop(permit);
         });
     }
@@ -140,12 +141,12 @@ async fn accept(
     }
 }
 
-async fn connection(stream: TcpStream, router: Router, ends: Ends, mut stop: watch::Receiver<bool>) {
+async fn connection(stream: TcpStream, router: Router, peer: Arc<Peer>, mut stop: watch::Receiver<bool>) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "a connection stays with Nagle's algorithm");
     }
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
-        request.extensions_mut().insert(ends);
+        request.extensions_mut().insert(Arc::clone(&peer));
         let router = router.clone();
         async move { Ok::<_, Infallible>(router.oneshot(request).await.unwrap_or_else(|never| match never {})) }
     });

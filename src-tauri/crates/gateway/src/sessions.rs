@@ -159,6 +159,7 @@ mod tests {
             server: "desk".parse().unwrap(),
             expires: Timestamp::from_seconds(1_000),
             executable: None,
+            process: None,
         }
     }
 

@@ -98,6 +98,7 @@ mod tests {
             server: server.parse().unwrap(),
             expires: Timestamp::from_seconds(1_000),
             executable: None,
+            process: None,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use model::{ServerId, Subject, Timestamp};
+use model::{ListeningProcess, ServerId, Subject, Timestamp};
 
 /// What an access token stands for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +19,15 @@ pub struct AccessGrant {
     pub expires: Timestamp,
     /// The executable that received the code, where it could be told.
     pub executable: Option<String>,
+    /// The program that makes the request, where it can be told: not part of what was granted, but of who comes with it.
+    pub process: Option<ListeningProcess>,
+}
+
+impl AccessGrant {
+    /// The full path of the program that makes the request, where it can be told.
+    pub fn program(&self) -> Option<&str> {
+        self.process.as_ref().map(|process| process.executable.as_str())
+    }
 }
 
 /// Why a token is not accepted.

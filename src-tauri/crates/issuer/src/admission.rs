@@ -250,6 +250,7 @@ async fn keep(core: Arc<Core>, question: Question, remembered: bool) -> Result<A
         server: agreement.server,
         expires: core.grants.used(&family, now).unwrap_or(now),
         executable: agreement.executable,
+        process: question.process,
     };
     Ok(Admission { core: Arc::clone(&core), family, current: Mutex::new(Arc::new(grant)) })
 }

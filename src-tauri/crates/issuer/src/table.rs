@@ -78,6 +78,7 @@ impl Table {
                 server: record.server.clone(),
                 expires: token.expires,
                 executable: record.executable.clone(),
+                process: None,
             };
             let access = Access {
                 family: id,

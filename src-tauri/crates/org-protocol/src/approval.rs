@@ -63,6 +63,9 @@ pub struct ApprovalStatement {
     pub scope: ApprovalScope,
     /// When the person answered; long before the call where they answered for more than one.
     pub answered: Timestamp,
+    /// How the person proved to the operating system who they are, where the policies ask for that; when they answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub factor: Option<Factor>,
     /// The call that was approved and that this one goes on with, where nobody was asked anew.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub continues: Option<CallId>,
@@ -70,6 +73,23 @@ pub struct ApprovalStatement {
     pub issued: Timestamp,
     /// Until when it is good.
     pub valid_until: Timestamp,
+}
+
+/// What a person proved who they are with, beside answering.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Factor {
+    /// polkit, which asked them for whatever the computer knows them by.
+    Polkit,
+}
+
+impl Factor {
+    /// Its name, as in records.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Polkit => "polkit",
+        }
+    }
 }
 
 /// What a target is called in a statement: a URI without what may be secret in it ([`bare_uri`]), nothing longer than people read.
@@ -300,6 +320,7 @@ mod tests {
             policy: Digest::of(b"policy"),
             scope: ApprovalScope::Once,
             answered: NOW,
+            factor: None,
             continues: None,
             issued: NOW,
             valid_until: NOW.plus(APPROVAL_LIFE),

@@ -37,6 +37,9 @@ pub struct BrokerContext {
     pub client_id: String,
     /// The assistant's name, as it claims.
     pub client_name: String,
+    /// The full path of the assistant's program, where the device could tell it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub program: Option<String>,
     /// The person's leave, where the device's policy asked for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approval: Option<ApprovalProof>,
@@ -91,6 +94,7 @@ mod tests {
             policy: Digest::of(b"bundle"),
             client_id: "c".to_owned(),
             client_name: "Zoë’s assistant".to_owned(),
+            program: Some("/usr/bin/assistant".to_owned()),
             approval: None,
         };
         assert_eq!(BrokerContext::from_header(&context.to_header()), Ok(context.clone()));

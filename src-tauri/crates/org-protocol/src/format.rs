@@ -48,6 +48,8 @@ const LATER_KEYS: &[LaterKey] = &[
     LaterKey { format: 2, path: "policies.*=observe" },
     // Without the mark nobody would be asked, and the call refused.
     LaterKey { format: 2, path: "policies.*=approval" },
+    // Without the mark a click would do.
+    LaterKey { format: 2, path: "policies.*=factor" },
 ];
 
 /// A use of a later key in a content.

@@ -40,6 +40,9 @@ pub struct LeaseRequest {
     pub client_id: String,
     /// The assistant's name, as it claims.
     pub client_name: String,
+    /// The full path of the assistant's program, where the device could tell it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub program: Option<String>,
     /// The lease that is to go on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub renews: Option<LeaseId>,

@@ -34,7 +34,7 @@ pub use account::{AccountFault, accounts_in_use};
 pub use administration::{AdministratorRole, Administrators};
 pub use approval::{
     APPROVAL_FORMAT, APPROVAL_LIFE, APPROVAL_TYPE, ApprovalFault, ApprovalProof, ApprovalRecord,
-    ApprovalStatement, Approved, ArgumentsKey, SignedApproval, statement_rules, statement_target,
+    ApprovalStatement, Approved, ArgumentsKey, Factor, SignedApproval, statement_rules, statement_target,
 };
 pub use broker::{
     BROKER_ANSWER_EVENT, BROKER_CONTEXT_HEADER, BROKER_FAULT_EVENT, BROKER_FORMAT, BrokerContext,

@@ -44,6 +44,8 @@ pub struct Loan<'a> {
     pub client_id: &'a str,
     /// The assistant's name, as it claims.
     pub client_name: &'a str,
+    /// The full path of its program, where it is known.
+    pub program: Option<&'a str>,
 }
 
 /// A shared credential that this device may use for now.
@@ -173,6 +175,7 @@ impl Org {
             server: loan.server.clone(),
             client_id: loan.client_id.to_owned(),
             client_name: loan.client_name.to_owned(),
+            program: loan.program.map(ToOwned::to_owned),
             renews: None,
         };
         let begun = self.0.clock.boot_time();

@@ -15,7 +15,9 @@ mod files;
 mod harden;
 mod instance;
 mod local;
+mod network;
 mod peer;
+mod proof;
 #[cfg(unix)]
 mod survivors;
 
@@ -29,4 +31,6 @@ pub use instance::{InstanceLock, LockFault, lock_instance};
 #[cfg(unix)]
 pub use local::{bind_local, peer_pid, peer_uid};
 pub use local::{current_user, host_name};
+pub use network::{Whereabouts, outward_address};
 pub use peer::{owner_of_connection, owner_of_listener, program_of, starter_of, user_of_connection};
+pub use proof::{Unproved, prove_person};

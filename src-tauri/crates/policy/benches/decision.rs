@@ -94,6 +94,8 @@ fn main() -> Outcome<()> {
         client_id: "assistant".to_owned(),
         client_name: "Assistant".to_owned(),
         device: None,
+        program: None,
+        address: None,
     };
     let (mut compiling, mut first, mut again) = (Vec::new(), Vec::new(), Vec::new());
     let mut policy = desk.compiled()?;

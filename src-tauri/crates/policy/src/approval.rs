@@ -20,6 +20,7 @@ pub struct ApprovalNeeded {
     pub(crate) rules: Vec<RuleId>,
     pub(crate) reasons: Vec<String>,
     pub(crate) most: ApprovalScope,
+    pub(crate) factor: bool,
     pub(crate) terms: Digest,
     pub(crate) reach: Reach,
 }
@@ -38,6 +39,11 @@ impl ApprovalNeeded {
     /// The most that the person may allow: the narrowest of what the policies say.
     pub fn most(&self) -> ApprovalScope {
         self.most
+    }
+
+    /// Whether the person also has to prove to the operating system who they are: where one of the policies says so.
+    pub fn factor(&self) -> bool {
+        self.factor
     }
 
     /// The digest of what the policies say: an approval is for these and no others.
@@ -108,6 +114,7 @@ fn needed(route: &Route<'_>, asked: &[usize], permit: &Permit) -> Option<Approva
         rules: rules.iter().map(|rule| rule.id.clone()).collect(),
         reasons: rules.iter().filter_map(|rule| rule.reason.clone()).collect(),
         most,
+        factor: rules.iter().any(|rule| rule.manner.proves()),
         terms: Digest::of_parts(&parts),
         reach: permit.reach(),
     })
@@ -131,6 +138,7 @@ fn covers(approved: &Approved, question: &Question<'_>, needed: &ApprovalNeeded)
         && approved.covers(text)
         && statement.terms == needed.terms
         && statement.scope <= needed.most
+        && (statement.factor.is_some() || !needed.factor)
 }
 
 impl Policy {

@@ -50,6 +50,9 @@ pub struct Explanation {
     /// The most that the person may allow then.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub most: Option<ApprovalScope>,
+    /// Whether they also have to prove to the operating system who they are.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub factor: bool,
     /// The payload rules that what is sent and answered has to pass.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub payload: Vec<RuleLine>,
@@ -131,6 +134,7 @@ impl Policy {
             observed: Vec::new(),
             asking: Vec::new(),
             most: None,
+            factor: false,
             payload: self.payload_rules(question.connector, tool_of(&question.target)),
             limits: self.limits(question.connector, tool_of(&question.target)),
             note: None,
@@ -152,6 +156,7 @@ impl Policy {
                 if let Some(needed) = denial.approval() {
                     explanation.asking = needed.rules().to_vec();
                     explanation.most = Some(needed.most());
+                    explanation.factor = needed.factor();
                 }
                 explanation.note = match denial.kind() {
                     DenialKind::DenyAll
@@ -375,7 +380,13 @@ impl std::fmt::Display for Explanation {
             Aim::Resource(_) => "read",
             Aim::Prompt(_) => "get the prompt",
         };
-        let asked = if self.asking.is_empty() { "" } else { ", if a person approves the call" };
+        let asked = match (self.asking.is_empty(), self.factor) {
+            (true, _) => "",
+            (false, false) => ", if a person approves the call",
+            (false, true) => {
+                ", if a person approves the call and proves to the operating system who they are"
+            }
+        };
         writeln!(f, "{user} {verb} {act} {aim} on {connector} through {server}{asked}.")?;
         if let Some(note) = &self.note {
             writeln!(f, "{note}")?;

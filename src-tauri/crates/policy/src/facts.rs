@@ -1,6 +1,7 @@
 //! What a question is asked with: the user as an entity, and the circumstances as Cedar's `context`.
 
 use std::collections::HashSet;
+use std::net::IpAddr;
 
 use cedar_policy::{Context, Entity, EntityId, EntityTypeName, EntityUid, RestrictedExpression};
 use model::{AttributeValue, CallId, ConnectorId, DeviceId, Digest, ServerId, Subject, Timestamp, ToolName};
@@ -73,6 +74,26 @@ pub struct Circumstance {
     pub client_name: String,
     /// The device.
     pub device: Option<DeviceId>,
+    /// The full path of the program that asks, where it is known: the device's word.
+    pub program: Option<String>,
+    /// Where the device is in the network, where that is known: its own address there, as it says itself; at the control plane the
+    /// address that its request came from.
+    pub address: Option<IpAddr>,
+}
+
+impl Circumstance {
+    /// What is true of a look that no assistant takes, at no device.
+    #[must_use]
+    pub fn of_nobody(now: Timestamp) -> Self {
+        Self {
+            now,
+            client_id: String::new(),
+            client_name: String::new(),
+            device: None,
+            program: None,
+            address: None,
+        }
+    }
 }
 
 /// What was asked could not be put into Cedar's terms.
@@ -160,13 +181,21 @@ pub(crate) fn context(
     }
     if reads.client {
         let text = |value: &str| RestrictedExpression::new_string(value.to_owned());
-        let client = [
+        let mut client = vec![
             ("id".to_owned(), text(&circumstance.client_id)),
             ("name".to_owned(), text(&circumstance.client_name)),
         ];
-        let client =
-            RestrictedExpression::new_record(client).map_err(|e| FactFault::Context(e.to_string()))?;
-        pairs.push(("client".to_owned(), client));
+        if let Some(path) = &circumstance.program {
+            let program =
+                [("name".to_owned(), text(file_name(path))), ("path".to_owned(), text(path.as_str()))];
+            client.push(("program".to_owned(), made(program)?));
+        }
+        pairs.push(("client".to_owned(), made(client)?));
+    }
+    if reads.network {
+        let address = circumstance.address.map(|address| address.to_canonical().to_string());
+        let address = address.map(|address| ("address".to_owned(), RestrictedExpression::new_ip(address)));
+        pairs.push(("network".to_owned(), made(address)?));
     }
     if let (true, Some(device)) = (reads.device, circumstance.device) {
         pairs.push(("device".to_owned(), RestrictedExpression::new_string(device.to_string())));
@@ -177,6 +206,17 @@ pub(crate) fn context(
         return Ok(Context::empty());
     }
     Context::from_pairs(pairs).map_err(|e| FactFault::Context(e.to_string()))
+}
+
+fn made(
+    members: impl IntoIterator<Item = (String, RestrictedExpression)>,
+) -> Result<RestrictedExpression, FactFault> {
+    RestrictedExpression::new_record(members).map_err(|e| FactFault::Context(e.to_string()))
+}
+
+/// The last part of a path of whatever platform.
+fn file_name(path: &str) -> &str {
+    path.rsplit(['/', '\\']).next().unwrap_or(path)
 }
 
 /// Cedar's `datetime` has three decimal places, never six.

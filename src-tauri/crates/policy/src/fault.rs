@@ -57,6 +57,9 @@ pub enum FaultKind {
     /// A forbid that is only tried out asks nobody.
     #[error("a forbid is marked either @observe or @approval")]
     ObservedApproval,
+    /// A `@factor` that is another than the operating system's, or beside no `@approval`.
+    #[error("@factor says system, and stands on a forbid that is marked @approval")]
+    BadFactor,
     /// `context`, `context.input` or `context.facts` as a whole.
     #[error("context, context.input and context.facts can only be read member by member")]
     WholeContext,

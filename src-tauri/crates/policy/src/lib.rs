@@ -35,7 +35,10 @@
 //!
 //! The **context** has `context.server` (the same server again, for conditions), `context.now` (a `datetime`),
 //! `context.client.id` and `context.client.name` (the assistant's own claim, so no proof), `context.device` (if known),
-//! and `context.input`: for a resource `context.input.uri`, its URI or the template; for a prompt `context.input.name`, the
+//! `context.client.program` (the program that asks, if known: `name`, its file's, and `path`, the full one:
+//! `context.client has program && context.client.program.path == "/usr/bin/claude"`), `context.network.address` (an `ipaddr`, if
+//! known: the device's own as it says itself, and at the control plane the one that its request came from:
+//! `context.network has address && context.network.address.isInRange(ip("10.0.0.0/8"))`), and `context.input`: for a resource `context.input.uri`, its URI or the template; for a prompt `context.input.name`, the
 //! connector's own name for it; for a tool the arguments, typed by the tool's own schema:
 //!
 //! | JSON Schema | in policies | |
@@ -88,7 +91,8 @@
 //! A `forbid` marked `@approval` refuses unless a person approves the call, at their own desktop and with the arguments before them.
 //! `@approval("once")`, `@approval("session")` and `@approval("always")` say the most that the person may allow; without a text it is
 //! one call. It hides nothing, and an approval makes up for it alone: what no policy permits, or another `forbid` refuses, nobody is
-//! asked about. The two marks do not go together, and neither goes with `permit`: what needs a person is permitted and forbidden so.
+//! asked about. With `@factor("system")` beside it the person also has to prove to the operating system who they are.
+//! The two marks do not go together, and neither goes with `permit`: what needs a person is permitted and forbidden so.
 //!
 //! ```text
 //! @id("sending-needs-a-person")
@@ -181,7 +185,8 @@
 //! ann.groups.insert("analysts".to_owned());
 //! # let (server, connector, tool) = ("analyst".parse()?, "mail".parse()?, "search".parse()?);
 //! # let circumstance = Circumstance {
-//! #     now: Timestamp::from_seconds(0), client_id: "c".into(), client_name: "Assistant".into(), device: None
+//! #     now: Timestamp::from_seconds(0), client_id: "c".into(), client_name: "Assistant".into(), device: None,
+//! #     program: None, address: None,
 //! # };
 //! # let question = |arguments| Question {
 //! #     call: CallId::new(), subject: &ann, server: &server, connector: &connector,

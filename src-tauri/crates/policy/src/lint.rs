@@ -20,6 +20,8 @@ pub(crate) struct Reads {
     pub(crate) now: bool,
     pub(crate) client: bool,
     pub(crate) device: bool,
+    /// Where the device is in the network.
+    pub(crate) network: bool,
     pub(crate) input: bool,
     /// Facts of the arguments.
     pub(crate) facts: bool,
@@ -37,7 +39,16 @@ impl Reads {
 
     /// Everything beside the arguments.
     pub(crate) fn all() -> Self {
-        Self { server: true, now: true, client: true, device: true, input: false, facts: false, claims: true }
+        Self {
+            server: true,
+            now: true,
+            client: true,
+            device: true,
+            network: true,
+            input: false,
+            facts: false,
+            claims: true,
+        }
     }
 
     /// Whether nothing is read but who asks and for what: then the answer is always the same.
@@ -52,7 +63,7 @@ impl Reads {
 
     /// The same, as long as the arguments are not known.
     pub(crate) fn is_steady_but_for_input(self) -> bool {
-        !(self.now || self.client || self.device)
+        !(self.now || self.client || self.device || self.network)
     }
 
     /// What one expression reads.
@@ -76,6 +87,7 @@ impl Reads {
             now: self.now || other.now,
             client: self.client || other.client,
             device: self.device || other.device,
+            network: self.network || other.network,
             input: self.input || other.input,
             facts: self.facts || other.facts,
             claims: self.claims || other.claims,
@@ -227,6 +239,7 @@ impl Visit<'_> {
             Some("server") => self.reads.server = true,
             Some("now") => self.reads.now = true,
             Some("client") => self.reads.client = true,
+            Some("network") => self.reads.network = true,
             Some("device") => self.reads.device = true,
             Some("input") => self.reads.input = true,
             Some("facts") => {
@@ -247,7 +260,10 @@ impl Visit<'_> {
             },
             Var::Action | Var::Resource => false,
             Var::Context => match path.members.as_slice() {
-                ["server" | "now" | "client" | "device"] | ["client", "id" | "name"] => true,
+                ["server" | "now" | "client" | "device" | "network"]
+                | ["client", "id" | "name" | "program"]
+                | ["client", "program", "name" | "path"]
+                | ["network", "address"] => true,
                 [part @ ("input" | "facts")] => self.members_of(part).next().is_some(),
                 [part, rest @ ..] => self.members_of(part).any(|members| shape_at(members, rest).is_some()),
                 [] => false,

@@ -61,6 +61,7 @@ impl ApprovalNeeded {
             rules: ids(asking.iter().map(|one| one.rule.as_str())),
             reasons: reasons("", asking),
             most: ApprovalScope::Once,
+            factor: false,
             terms: terms(asking),
             reach,
         }

@@ -102,11 +102,14 @@ pub(crate) enum Manner {
     Observed,
     /// A forbid marked `@approval`: it refuses unless a person approves, who may allow so much at most.
     Asking(ApprovalScope),
+    /// One that is marked `@factor` as well: the person also has to prove to the operating system who they are.
+    Proving(ApprovalScope),
 }
 
 impl Manner {
-    pub(crate) fn of(observed: bool, approval: Option<ApprovalScope>) -> Self {
+    pub(crate) fn of(observed: bool, approval: Option<ApprovalScope>, factor: bool) -> Self {
         match approval {
+            Some(most) if factor => Self::Proving(most),
             Some(most) => Self::Asking(most),
             None if observed => Self::Observed,
             None => Self::Enforced,
@@ -115,8 +118,16 @@ impl Manner {
 
     pub(crate) fn asks(self) -> Option<ApprovalScope> {
         match self {
-            Self::Asking(most) => Some(most),
+            Self::Asking(most) | Self::Proving(most) => Some(most),
             Self::Enforced | Self::Observed => None,
+        }
+    }
+
+    /// Whether a click does not do.
+    pub(crate) fn proves(self) -> bool {
+        match self {
+            Self::Proving(_) => true,
+            Self::Asking(_) | Self::Enforced | Self::Observed => false,
         }
     }
 }

@@ -107,6 +107,11 @@ impl Source<'_> {
             Some(_) if observed => return Err(fault(FaultKind::ObservedApproval)),
             Some(most) => most,
         };
+        let factor = match policy.annotation("factor") {
+            None => false,
+            Some("system") if approval.is_some() => true,
+            Some(_) => return Err(fault(FaultKind::BadFactor)),
+        };
         let named = policy.new_id(PolicyId::new(id.as_str()));
         let body = match named.to_pst() {
             Ok(pst::Policy::Static(body)) => body.body().clone(),
@@ -117,7 +122,7 @@ impl Source<'_> {
             reason: reason.filter(|reason| !reason.is_empty()).map(str::to_owned),
             file: Arc::clone(&self.file),
             line,
-            manner: Manner::of(observed, approval),
+            manner: Manner::of(observed, approval, factor),
             policy: named,
             reads: Reads::of(&body),
             facts: Reads::facts_of(&body),
@@ -226,6 +231,9 @@ mod tests {
             ("@approval permit", FaultKind::ApprovedPermit),
             ("@approval(\"for ever\") forbid", FaultKind::BadApproval),
             ("@observe @approval(\"once\") forbid", FaultKind::ObservedApproval),
+            ("@factor(\"system\") forbid", FaultKind::BadFactor),
+            ("@approval @factor forbid", FaultKind::BadFactor),
+            ("@approval @factor(\"sms\") forbid", FaultKind::BadFactor),
         ] {
             let found = check(&format!("@id(\"a\") {text} (principal, action, resource);"));
             assert_eq!(found, Err(vec![(1, kind)]), "{text}");

@@ -79,8 +79,7 @@ impl Plane {
     ) -> Vec<PersonAccess> {
         let now = self.clock.now();
         let policy = live.policy().halted_by(self.stopped.now());
-        let circumstance =
-            Circumstance { now, client_id: String::new(), client_name: String::new(), device: None };
+        let circumstance = Circumstance::of_nobody(now);
         let places = || {
             let servers = live.content().servers.iter();
             servers

@@ -81,11 +81,7 @@ struct Seat {
 impl Seat {
     fn new(subject: Subject, device: Option<model::DeviceId>) -> Self {
         let now = Timestamp::from_micros(0);
-        let nobody = String::new;
-        Self {
-            subject,
-            circumstance: Circumstance { now, client_id: nobody(), client_name: nobody(), device },
-        }
+        Self { subject, circumstance: Circumstance { device, ..Circumstance::of_nobody(now) } }
     }
 
     fn access(&self, content: &Content, policy: &Policy, now: Timestamp) -> Access {

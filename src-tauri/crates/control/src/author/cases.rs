@@ -74,6 +74,10 @@ struct Case {
     /// The assistant's client id and name.
     #[serde(default)]
     assistant: String,
+    /// The full path of the assistant's program; not known where it is not given.
+    program: Option<String>,
+    /// Where the device is in the network: an IP address; not known where it is not given.
+    address: Option<std::net::IpAddr>,
     /// What policy is to decide.
     expect: Expected,
     /// Policies by their `@id`, each of which has to be among those that decide.
@@ -160,6 +164,8 @@ impl CaseFile {
             client_id: case.assistant.clone(),
             client_name: case.assistant.clone(),
             device: None,
+            program: case.program.clone(),
+            address: case.address,
         };
         let question = Question {
             call: CallId::new(),

@@ -53,10 +53,10 @@ fn says(content: &Content, policy: Option<&Policy>, people: &[KnownPerson], targ
 
 fn circumstance(known: &KnownPerson, client: &str) -> Circumstance {
     Circumstance {
-        now: os::SystemClock.now(),
         client_id: client.to_owned(),
         client_name: client.to_owned(),
         device: Some(known.device),
+        ..Circumstance::of_nobody(os::SystemClock.now())
     }
 }
 

@@ -1,6 +1,7 @@
 //! One brokered call, from the decision to the answer.
 
 use std::borrow::Cow;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -66,6 +67,8 @@ pub(crate) struct Asked<'a> {
     pub(crate) session: Digest,
     /// The thumbprint of the device's key.
     pub(crate) thumbprint: &'a str,
+    /// The address that the request came from.
+    pub(crate) address: Option<IpAddr>,
 }
 
 impl Broker {
@@ -306,6 +309,8 @@ impl<'a> Asked<'a> {
             client_id: self.context.client_id.clone(),
             client_name: self.context.client_name.clone(),
             device: Some(self.device),
+            program: self.context.program.clone(),
+            address: self.address,
         }
     }
 

@@ -20,6 +20,7 @@ use org_protocol::{BROKER_ANSWER_EVENT, BROKER_CONTEXT_HEADER, BROKER_FAULT_EVEN
 use tokio::sync::mpsc;
 
 use super::fault::store_status;
+use super::limits::peer;
 use super::{Fault, Plane, Shared};
 use crate::broker::{Asked, BrokerFault, Told};
 use crate::trace;
@@ -64,6 +65,7 @@ pub(super) async fn call(
             device: caller.device,
             session: caller.session,
             thumbprint: &thumbprint,
+            address: peer(&headers),
         };
         answered(&plane, &asked, &Headers::read(&headers), &body, told.as_ref()).await
     };

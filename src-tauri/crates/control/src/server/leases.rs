@@ -10,6 +10,7 @@ use org_protocol::{LEASE_FORMAT, LeaseRequest};
 
 use super::enrol::parsed;
 use super::fault::store_status;
+use super::limits::peer;
 use super::{Fault, Shared};
 use crate::lending::{Borrower, LendFault};
 
@@ -26,7 +27,12 @@ pub(super) async fn lend(
         return Err(Fault::bad_request("its format is not known here"));
     }
     let published = plane.publication.live().ok_or_else(Fault::unpublished)?;
-    let by = Borrower { subject: &caller.subject, device: caller.device, key: &caller.key };
+    let by = Borrower {
+        subject: &caller.subject,
+        device: caller.device,
+        key: &caller.key,
+        address: peer(&headers),
+    };
     let lease = plane.lend(published.of(caller.device), &asked, &by).await?;
     Ok(([(CONTENT_TYPE, "application/json"), (CACHE_CONTROL, "no-store")], lease).into_response())
 }

@@ -5,6 +5,7 @@
 //! write.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -172,9 +173,19 @@ impl Drop for Waits {
 
 /// Who asks, as the proxy says.
 fn address(headers: &HeaderMap) -> String {
+    last(headers).filter(|address| address.len() <= LONGEST).unwrap_or("nobody named").to_owned()
+}
+
+/// The address that a request came from, as policies read it: what the proxy saw, which whoever asks does not write. `None` where it
+/// does not say.
+pub(super) fn peer(headers: &HeaderMap) -> Option<IpAddr> {
+    last(headers)?.parse().ok()
+}
+
+/// What the proxy itself added: the last.
+fn last(headers: &HeaderMap) -> Option<&str> {
     let named = headers.get_all("x-forwarded-for").iter().next_back();
-    let last = named.and_then(|value| value.to_str().ok()?.rsplit(',').next());
-    last.map(str::trim).filter(|address| address.len() <= LONGEST).unwrap_or("nobody named").to_owned()
+    named.and_then(|value| value.to_str().ok()?.rsplit(',').next()).map(str::trim)
 }
 
 fn checked(limiter: &DefaultKeyedRateLimiter<String>, key: &str, happened: &str) -> Result<(), Fault> {

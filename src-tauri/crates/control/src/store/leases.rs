@@ -1,5 +1,7 @@
 //! Shared credentials that are lent to devices, and who holds them.
 
+use std::net::IpAddr;
+
 use model::{ConnectorId, CredentialId, DeviceId, LeaseId, ServerId, Subject, Timestamp};
 use org_protocol::EventKind;
 
@@ -22,6 +24,12 @@ pub struct LiveLease {
     pub client_id: String,
     /// And its name, as it claims.
     pub client_name: String,
+    /// Of which program it is, by its full path, where the device could tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub program: Option<String>,
+    /// The address that it was asked for from, or asked to go on, the last time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<IpAddr>,
     /// On which device.
     pub device: DeviceId,
     /// For whom, with the claims that this server verified.
@@ -32,10 +40,24 @@ pub struct LiveLease {
     pub expires: Timestamp,
 }
 
-type LeaseRow = (String, String, i64, String, String, String, String, String, String, i64, i64);
+type LeaseRow = (
+    String,
+    String,
+    i64,
+    String,
+    String,
+    String,
+    String,
+    String,
+    String,
+    i64,
+    i64,
+    Option<String>,
+    Option<String>,
+);
 
 /// The columns of a [`LeaseRow`].
-const COLUMNS: &str = "id, credential, version, connector, server, client_id, client_name, device, subject, issued_at, expires_at";
+const COLUMNS: &str = "id, credential, version, connector, server, client_id, client_name, device, subject, issued_at, expires_at, program, address";
 
 impl Store {
     /// Lends, or goes on lending. `false` where the person has no session on the device any more, where the device is revoked,
@@ -70,10 +92,11 @@ impl Store {
         }
         sqlx::query(
             "INSERT INTO leases (id, credential, version, connector, server, client_id, client_name, device, issuer, person,
-                                 subject, issued_at, expires_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+                                 subject, issued_at, expires_at, program, address)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
              ON CONFLICT (id) DO UPDATE SET version = excluded.version, subject = excluded.subject,
-                 issued_at = excluded.issued_at, expires_at = excluded.expires_at",
+                 issued_at = excluded.issued_at, expires_at = excluded.expires_at, program = excluded.program,
+                 address = excluded.address",
         )
         .bind(lease.id.to_string())
         .bind(lease.credential.as_str())
@@ -88,6 +111,8 @@ impl Store {
         .bind(serde_json::to_string(&lease.subject).unwrap_or_default())
         .bind(lease.issued.micros())
         .bind(lease.expires.micros())
+        .bind(lease.program.as_deref())
+        .bind(lease.address.map(|address| address.to_string()))
         .execute(&mut *transaction)
         .await?;
         transaction.commit().await?;
@@ -205,6 +230,8 @@ fn lease(row: LeaseRow) -> Result<LiveLease, StoreFault> {
         subject,
         issued,
         expires,
+        program,
+        address,
     ) = row;
     Ok(LiveLease {
         id: parsed("lease id", &id)?,
@@ -214,6 +241,8 @@ fn lease(row: LeaseRow) -> Result<LiveLease, StoreFault> {
         server: parsed("server id", &server)?,
         client_id,
         client_name,
+        program,
+        address: address.map(|address| parsed("address", &address)).transpose()?,
         device: parsed("device id", &device)?,
         subject: from_json("subject", &subject)?,
         issued: Timestamp::from_micros(issued),

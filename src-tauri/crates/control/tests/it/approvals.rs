@@ -51,12 +51,7 @@ fn terms() -> Digest {
         server: &"analyst".parse().expect("an id"),
         connector: &"warehouse".parse().expect("an id"),
         target: Target::Tool { name: &"query".parse().expect("a tool"), arguments: SUM },
-        circumstance: &Circumstance {
-            now: now(),
-            client_id: String::new(),
-            client_name: String::new(),
-            device: None,
-        },
+        circumstance: &Circumstance::of_nobody(now()),
     });
     denial.expect_err("asked").approval().expect("a person is asked").terms()
 }
@@ -86,6 +81,7 @@ fn leave(
         policy: Digest::of(b"the device's"),
         scope: ApprovalScope::Once,
         answered: now,
+        factor: None,
         continues: None,
         issued: now,
         valid_until: now.plus(APPROVAL_LIFE),

@@ -6,7 +6,7 @@ use org_protocol::{BROKER_CONTEXT_HEADER, BROKER_FORMAT, BrokerContext};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::harness::{Org, modern, served, signed_in};
+use crate::harness::{Org, context, modern, served, signed_in};
 
 fn text(answer: &Value) -> &str {
     answer["result"]["content"][0]["text"].as_str().unwrap_or_else(|| panic!("{answer}"))
@@ -54,6 +54,7 @@ async fn numbers_pass_to_the_digit() {
         policy: model::Digest::of(b""),
         client_id: String::new(),
         client_name: String::new(),
+        program: None,
         approval: None,
     };
     let answer = alice
@@ -85,6 +86,36 @@ async fn the_control_plane_decides_again() {
     let stranger = signed_in(&org, "eve", &["visitors"]).await;
     let (status, _) = stranger.call("query", json!({"sql": "select 1"})).await;
     assert_eq!(status, StatusCode::FORBIDDEN);
+}
+
+#[tokio::test]
+async fn a_call_is_judged_by_the_address_that_the_proxy_saw_and_the_program_that_the_device_names() {
+    let mut org = served().await;
+    let office = r#"@id("office") forbid (principal, action in Action::"call_tool", resource) unless {
+        context.network has address && context.network.address.isInRange(ip("10.0.0.0/8")) &&
+        context.client has program && context.client.program.name == "claude" };"#;
+    org.publish(|folder| std::fs::write(folder.join("policies/office.cedar"), office).expect("written"))
+        .await
+        .expect("published");
+    let alice = signed_in(&org, "alice", &["analysts"]).await;
+    let outside = StatusCode::FORBIDDEN;
+    for (forwarded, program, expected) in [
+        (Some("10.1.2.3"), Some("/opt/claude"), StatusCode::OK),
+        (Some("203.0.113.9, 10.1.2.3"), Some("/opt/claude"), StatusCode::OK),
+        (Some("10.1.2.3, 203.0.113.9"), Some("/opt/claude"), outside),
+        (Some("unknown"), Some("/opt/claude"), outside),
+        (None, Some("/opt/claude"), outside),
+        (Some("10.1.2.3"), Some("/opt/other"), outside),
+        (Some("10.1.2.3"), None, outside),
+    ] {
+        let said = BrokerContext { program: program.map(ToOwned::to_owned), ..context(CallId::new()) };
+        let mut calling = alice.calling(&said, "query", json!({"sql": "select 1"}));
+        if let Some(forwarded) = forwarded {
+            calling = calling.header("x-forwarded-for", forwarded);
+        }
+        let answer = calling.send().await.expect("answers");
+        assert_eq!(answer.status(), expected, "{forwarded:?} {program:?}");
+    }
 }
 
 #[tokio::test]
@@ -166,6 +197,7 @@ async fn tools_are_listed_as_policy_lets_them_be_seen() {
             policy: model::Digest::of(b""),
             client_id: String::new(),
             client_name: String::new(),
+            program: None,
             approval: None,
         };
         let answer = device

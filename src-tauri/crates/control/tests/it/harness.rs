@@ -230,6 +230,7 @@ pub(crate) fn context(call: CallId) -> BrokerContext {
         policy: Digest::of(b""),
         client_id: "client".to_owned(),
         client_name: "An assistant".to_owned(),
+        program: None,
         approval: None,
     }
 }

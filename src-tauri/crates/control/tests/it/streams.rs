@@ -16,6 +16,7 @@ async fn heard(device: &Device<'_>, sql: &str) -> (StatusCode, String, String) {
         policy: model::Digest::of(b""),
         client_id: String::new(),
         client_name: String::new(),
+        program: None,
         approval: None,
     };
     let mut request = modern("tools/call", json!({"name": "query", "arguments": {"sql": sql}}));

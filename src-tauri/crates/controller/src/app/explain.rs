@@ -1,5 +1,7 @@
 //! What `deskgate explain` is told: the decision of the policy in force about one call, in words.
 
+use std::net::IpAddr;
+
 use gateway::Snapshot;
 use model::{Advice, CallId, ConnectorId, ServerId, Subject, Timestamp};
 use policy::{Circumstance, Question, Target};
@@ -34,6 +36,18 @@ pub enum Explained {
     },
 }
 
+/// From where.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Standpoint {
+    /// The full path of the program that asks.
+    #[serde(default)]
+    pub program: Option<String>,
+    /// Where the device is in the network; where it is now, if it is not said.
+    #[serde(default)]
+    pub address: Option<IpAddr>,
+}
+
 /// Explains what `subject` would be answered through `server`.
 pub(super) fn explain(
     snapshot: &Snapshot,
@@ -41,6 +55,7 @@ pub(super) fn explain(
     subject: &Subject,
     server: &ServerId,
     about: &Explained,
+    from: &Standpoint,
 ) -> Report {
     let (connector, target) = match about {
         Explained::Tool { tool, arguments } => {
@@ -61,6 +76,8 @@ pub(super) fn explain(
         client_id: "deskgate explain".to_owned(),
         client_name: "deskgate explain".to_owned(),
         device: None,
+        program: from.program.clone(),
+        address: from.address.or_else(os::outward_address),
     };
     let explanation = snapshot.policy_at(now).explain(&Question {
         call: CallId::new(),

@@ -26,7 +26,7 @@ pub use client::{Client, ClientFault};
 use super::accounts::OwnAccounts;
 use super::bridges::{Bridges, Guest};
 use super::catalog::Acceptances;
-use super::explain::Explained;
+use super::explain::{Explained, Standpoint};
 use super::introduction::Introduction;
 use super::logs::Logs;
 use super::membership::SignIn;
@@ -81,6 +81,9 @@ pub enum Command {
         server: ServerId,
         /// About what.
         about: Explained,
+        /// From where.
+        #[serde(default)]
+        from: Standpoint,
     },
     /// Signs in now.
     SignIn {
@@ -281,7 +284,7 @@ impl Desk {
                 held::list(&self.state.borrow(), &self.pending.answers_from_terminal())
             }
             Command::Held { accept: Some(change) } => self.accept(&change).await,
-            Command::Explain { server, about } => self.explain(&server, &about),
+            Command::Explain { server, about, from } => self.explain(&server, &about, &from),
             Command::SignIn { connector: Some(account), by_code: _ } => match self.own_account(&account) {
                 Ok(()) => self.act(Act::SignInTo(account), "A sign-in was asked for."),
                 Err(advice) => refused(advice),
@@ -526,7 +529,7 @@ impl Desk {
         ))
     }
 
-    fn explain(&self, server: &ServerId, about: &Explained) -> Report {
+    fn explain(&self, server: &ServerId, about: &Explained, from: &Standpoint) -> Report {
         let Some(subject) = self.present.now() else {
             return refused(Advice::new(
                 "signed-out",
@@ -535,7 +538,7 @@ impl Desk {
                 "Sign in with: deskgate sign-in",
             ));
         };
-        super::explain::explain(&self.snapshots.current(), self.clock.now(), &subject, server, about)
+        super::explain::explain(&self.snapshots.current(), self.clock.now(), &subject, server, about, from)
     }
 }
 

@@ -17,7 +17,7 @@ use upstream::HttpClient;
 use vault::{SystemKeychain, Vault};
 
 use super::accounts::{AccountParts, OwnAccounts};
-use super::approvals::{ApprovalParts, Approvals};
+use super::approvals::{ApprovalParts, Approvals, OfSystem};
 use super::bridges::Bridges;
 use super::catalog::{Acceptance, Acceptances, Catalog, closed};
 use super::counted::Counted;
@@ -412,6 +412,7 @@ fn approval_parts(base: &Base, device: DeviceId) -> ApprovalParts {
         journal: base.journal.clone(),
         clock: Arc::clone(&base.clock),
         device,
+        proof: Arc::new(OfSystem),
     }
 }
 

@@ -263,12 +263,7 @@ pub(crate) fn visible_servers(snapshot: &Snapshot, present: Option<&Subject>) ->
 
 /// The circumstances of a look that no assistant takes.
 fn nowhere() -> Circumstance {
-    Circumstance {
-        now: Timestamp::from_micros(0),
-        client_id: String::new(),
-        client_name: String::new(),
-        device: None,
-    }
+    Circumstance::of_nobody(Timestamp::from_micros(0))
 }
 
 fn access(snapshot: &Snapshot, server: &ServerId, present: Option<&Subject>) -> Vec<ToolAccess> {

@@ -22,7 +22,8 @@ const APPROVAL: &[Fact] = &[
     ("name", "the name that it claims"),
     ("rules", "the policies that asked"),
     ("most", "the most that the person could allow: once, session or always"),
-    ("answer", "once, session or always; or denied, deadline, nobody or withdrawn"),
+    ("answer", "once, session or always; or denied, deadline, nobody, unproved or withdrawn"),
+    ("factor", "how the person proved to the operating system who they are: polkit"),
     ("digest", "of the statement, where the call was approved"),
     ("signed", "the statement as the device signed it, as JSON"),
 ];

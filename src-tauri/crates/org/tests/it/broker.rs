@@ -25,6 +25,7 @@ async fn call_as(desktop: &Desktop, subject: &Subject, sql: &str) -> Result<Brok
         policy: Digest::of(b""),
         client_id: "c".to_owned(),
         client_name: "Zoë’s assistant".to_owned(),
+        program: None,
         approval: None,
     };
     let body = format!(

@@ -63,6 +63,7 @@ impl Desk {
             policy: self.in_force,
             client_id: "client".to_owned(),
             client_name: "An assistant".to_owned(),
+            program: None,
             approval: None,
         };
         let params = serde_json::json!({
@@ -104,6 +105,7 @@ impl Desk {
             subject: &person(&self.served, "alice"),
             client_id: "client",
             client_name: "An assistant",
+            program: None,
         };
         self.desktop.org.lease(loan).await.map(drop)
     }

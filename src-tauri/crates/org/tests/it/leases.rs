@@ -60,6 +60,7 @@ impl Borrower {
             subject: &person(served, user),
             client_id: "client",
             client_name: "An assistant",
+            program: None,
         };
         self.desktop.org.lease(loan).await
     }

@@ -28,6 +28,7 @@ fn check(schema: &Value, text: &str) -> Result<EvalResult, ArgumentFault> {
         ("server".to_owned(), r#"Server::"s""#.parse().expect("a value")),
         ("now".to_owned(), RestrictedExpression::new_datetime("2026-11-23")),
         ("client".to_owned(), r#"{"id": "i", "name": "n"}"#.parse().expect("a value")),
+        ("network".to_owned(), r#"{}"#.parse().expect("a value")),
         ("input".to_owned(), input),
     ])
     .expect("a context");

@@ -20,7 +20,9 @@ entity User in [Group] = { issuer: String, subject: String, email?: String, name
 entity Server;
 entity Connector in [Server];
 entity Credential in [Connector];
-type Circumstance = { server: Server, now: datetime, client: { id: String, name: String }, device?: String };
+type Client = { id: String, name: String, program?: { name: String, path: String } };
+type Network = { address?: ipaddr };
+type Circumstance = { server: Server, now: datetime, client: Client, device?: String, network: Network };
 action see_server appliesTo { principal: User, resource: Server, context: Circumstance };
 action expose_connector appliesTo { principal: User, resource: Connector, context: Circumstance };
 action use_shared_credential appliesTo { principal: User, resource: Credential, context: Circumstance };
@@ -278,10 +280,8 @@ fn applies_to(Beside { input, facts }: Beside) -> Value {
     let mut attributes = json!({
         "server": {"type": "EntityOrCommon", "name": "Server"},
         "now": {"type": "EntityOrCommon", "name": "datetime"},
-        "client": {"type": "Record", "attributes": {
-            "id": {"type": "EntityOrCommon", "name": "String"},
-            "name": {"type": "EntityOrCommon", "name": "String"},
-        }},
+        "client": {"type": "EntityOrCommon", "name": "Client"},
+        "network": {"type": "EntityOrCommon", "name": "Network"},
         "device": {"type": "EntityOrCommon", "name": "String", "required": false},
     });
     for (name, kind) in [("input", input), ("facts", facts)] {

@@ -7,7 +7,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use model::{ApprovalScope, ApprovalTarget, CallId, DeviceId, Digest, Timestamp};
 use org_protocol::dpop::Jwk;
 use org_protocol::{
-    APPROVAL_FORMAT, APPROVAL_LIFE, ApprovalProof, ApprovalStatement, Approved, ArgumentsKey,
+    APPROVAL_FORMAT, APPROVAL_LIFE, ApprovalProof, ApprovalStatement, Approved, ArgumentsKey, Factor,
     statement_target,
 };
 use p256::ecdsa::signature::Signer as _;
@@ -49,6 +49,7 @@ pub(crate) fn approved(
         policy: Digest::of(b"any"),
         scope: ApprovalScope::Once,
         answered: now,
+        factor: None,
         continues: None,
         issued: now,
         valid_until: now.plus(APPROVAL_LIFE),
@@ -259,5 +260,22 @@ fn an_approval_that_nobody_asked_for_changes_nothing() {
             closed.decide_approved(question, &leave).expect_err("refused").kind(),
             DenialKind::NoPermit
         );
+    });
+}
+
+#[test]
+fn where_a_factor_is_asked_for_a_click_does_not_do() {
+    let policies = r#"@id("all") permit (principal, action, resource);
+        @id("sending") @approval("session") @factor("system") forbid (principal, action == Action::"mail/send", resource);"#;
+    let (policy, user, moment) = (desk().policy(policies), user("u", &[]), at_device(circumstance()));
+    with_question_at(&moment, &user, "desk mail/send", "{}", |question| {
+        let denial = policy.decide(question).expect_err("a person is asked");
+        let needed = denial.approval().expect("a person is asked");
+        assert!(needed.factor());
+        let clicked = approved(question, needed, |_| ());
+        let refused = policy.decide_approved(question, &clicked).expect_err("nothing was proved");
+        assert_eq!(refused.kind(), DenialKind::ApprovalNeeded);
+        let proved = approved(question, needed, |statement| statement.factor = Some(Factor::Polkit));
+        policy.decide_approved(question, &proved).expect("proved");
     });
 }

@@ -194,6 +194,8 @@ pub(crate) fn circumstance() -> Circumstance {
         client_id: "client-1".to_owned(),
         client_name: "Assistant".to_owned(),
         device: None,
+        program: None,
+        address: None,
     }
 }
 

@@ -39,6 +39,8 @@ fn known() -> impl Strategy<Value = String> {
     prop::sample::select(vec![
         r#"(principal in Group::"a")"#,
         r#"(context.client.name == "Assistant")"#,
+        r#"(context.client has program && context.client.program.name == "assistant")"#,
+        r#"(context.network has address && context.network.address.isInRange(ip("10.0.0.0/8")))"#,
         r#"(context.server == Server::"desk")"#,
         r#"(principal has email && principal.email like "*@corp.example")"#,
         r#"(context.now < datetime("2020-01-01"))"#,
@@ -202,9 +204,9 @@ fn subject() -> impl Strategy<Value = Subject> {
     prop::sample::subsequence(vec!["a", "b"], 0..=2).prop_map(|groups| user("u", &groups))
 }
 
-/// A time before or after the one that policies ask about, and one of two assistants.
+/// A time before or after the one that policies ask about, one of two assistants, and a program and a network, known or not.
 fn moment() -> impl Strategy<Value = Circumstance> {
-    (any::<bool>(), any::<bool>()).prop_map(|(early, other)| {
+    (any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>()).prop_map(|(early, other, told, inside)| {
         let mut moment = circumstance();
         if early {
             moment.now = Timestamp::from_seconds(0);
@@ -212,6 +214,8 @@ fn moment() -> impl Strategy<Value = Circumstance> {
         if other {
             moment.client_name = "Another".to_owned();
         }
+        moment.program = told.then(|| "/usr/bin/assistant".to_owned());
+        moment.address = inside.then_some([10, 0, 0, 1].into());
         moment
     })
 }
@@ -287,6 +291,7 @@ fn oracle(policies: &[String], subject: &Subject, server: &str, what: &str, argu
             "server": {"__entity": {"type": "Server", "id": server.id().unescaped()}},
             "now": {"__extn": {"fn": "datetime", "arg": "2026-11-23T14:20:20.000Z"}},
             "client": {"id": "client-1", "name": "Assistant"},
+            "network": {},
             "input": input,
             "facts": facts,
         });

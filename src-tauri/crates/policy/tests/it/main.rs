@@ -12,3 +12,4 @@ mod halting;
 mod laws;
 mod listing;
 mod story;
+mod whereabouts;

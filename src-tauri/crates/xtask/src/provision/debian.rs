@@ -35,6 +35,7 @@ const RUN: &[&str] = &[
     "php-cli",
     "php-mbstring",
     "php-xml",
+    "polkitd",
     "postgresql",
     "scrot",
     "systemd",

@@ -19,11 +19,11 @@ use model::{
     PersonFault, ServerId, Subject, Timestamp,
 };
 use org_protocol::{
-    APPROVAL_FORMAT, APPROVAL_LIFE, ApprovalProof, ApprovalStatement, Approved, ArgumentsKey,
+    APPROVAL_FORMAT, APPROVAL_LIFE, ApprovalProof, ApprovalStatement, Approved, ArgumentsKey, Factor,
     statement_rules, statement_target,
 };
 use os::Clock;
-use policy::{Aim, Target};
+use policy::{Aim, ApprovalNeeded, Target};
 use vault::{Kind, Vault};
 
 use self::flood::{Admitted, Flood, REST};
@@ -32,6 +32,10 @@ use super::tell::Tell;
 use crate::event::Event;
 use crate::state::StandingApproval;
 
+/// What a person proves who they are with.
+const FACTOR: Factor = Factor::Polkit;
+/// What they are told of that beforehand.
+const TO_BE_PROVED: &str = "If you allow it, your computer asks you to prove that it is you.";
 /// How long a person has to answer. Assistants do not wait much longer.
 const DEADLINE: Duration = Duration::from_secs(3 * 60);
 /// What the key is derived for that seals arguments.
@@ -51,6 +55,22 @@ pub(crate) struct ApprovalParts {
     pub(crate) journal: Journal,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) device: DeviceId,
+    pub(crate) proof: Arc<dyn Proof>,
+}
+
+/// Has the person prove to the operating system who they are.
+pub(crate) trait Proof: Send + Sync {
+    /// Waits until they have, or have not. Dropping the future withdraws the question.
+    fn prove(&self) -> BoxFuture<'_, Result<(), os::Unproved>>;
+}
+
+/// The operating system itself.
+pub(crate) struct OfSystem;
+
+impl Proof for OfSystem {
+    fn prove(&self) -> BoxFuture<'_, Result<(), os::Unproved>> {
+        Box::pin(os::prove_person())
+    }
 }
 
 /// The approvals of whoever is present. Cheap to clone; all clones are the same.
@@ -168,6 +188,13 @@ impl Approvals {
                 return Err(why);
             }
         };
+        if wish.needed.factor() {
+            if let Err(why) = self.proved().await {
+                told.answer("unproved", None);
+                return Err(why);
+            }
+            told.proved(FACTOR);
+        }
         let now = self.0.parts.clock.now();
         let approved = self.prove(wish, scope, now, None).await;
         told.answer(scope.as_str(), approved.as_ref().ok());
@@ -183,7 +210,16 @@ impl Approvals {
         Ok(approved)
     }
 
-    /// Signs that this call was approved.
+    /// Whoever allowed it proves who they are, in time.
+    async fn proved(&self) -> Result<(), Unapproved> {
+        match tokio::time::timeout(DEADLINE, self.0.parts.proof.prove()).await {
+            Ok(proved) => proved.map_err(|why| Unapproved::Unproved(why.to_string())),
+            Err(_) => Err(Unapproved::Unproved("it took too long".to_owned())),
+        }
+    }
+
+    /// Signs that this call was approved. Leave that stands, or goes on, was given on the same terms: whoever gave it has proved
+    /// what they ask for.
     async fn prove(
         &self,
         wish: &Wish<'_>,
@@ -217,6 +253,7 @@ impl Approvals {
             policy: policy.digest,
             scope,
             answered,
+            factor: needed.factor().then_some(FACTOR),
             continues,
             issued,
             valid_until: issued.plus(APPROVAL_LIFE),
@@ -276,9 +313,9 @@ impl Approvals {
             earlier: self.book().earlier(&earlier_key(wish)),
             client_id: grant.client_id.clone(),
             client_name: grant.client_name.clone(),
-            program: grant.executable.clone(),
+            program: grant.program().map(ToOwned::to_owned).or_else(|| grant.executable.clone()),
             subject: question.subject.clone(),
-            reason: needed.reasons().join(" "),
+            reason: reason(needed),
             most: needed.most(),
             deadline: DEADLINE,
         }
@@ -390,6 +427,10 @@ struct Told<'a> {
 }
 
 impl Told<'_> {
+    fn proved(&mut self, factor: Factor) {
+        self.record = self.record.take().map(|record| record.with("factor", factor.as_str()));
+    }
+
     fn answer(&mut self, answer: &str, approved: Option<&Approved>) {
         let Some(record) = self.record.take() else { return };
         let record = record.with("answer", answer);
@@ -407,6 +448,13 @@ impl Drop for Told<'_> {
     fn drop(&mut self) {
         self.answer("withdrawn", None);
     }
+}
+
+/// Why they are asked, and what else they are asked for.
+fn reason(needed: &ApprovalNeeded) -> String {
+    let proof = needed.factor().then_some(TO_BE_PROVED);
+    let reasons: Vec<&str> = needed.reasons().iter().map(String::as_str).chain(proof).collect();
+    reasons.join(" ")
 }
 
 fn refusal(answer: Result<Approval, PersonFault>) -> Unapproved {

@@ -12,6 +12,8 @@ use super::*;
 struct Scripted {
     answer: Mutex<Result<Approval, PersonFault>>,
     asked: Mutex<Vec<ApprovalRequest>>,
+    /// What the operating system says of who they are, and how often it was asked.
+    proof: Mutex<(Result<(), os::Unproved>, usize)>,
     /// While they think, nothing comes.
     thinking: Mutex<Option<Arc<Notify>>>,
 }
@@ -41,6 +43,15 @@ impl Person for Scripted {
     }
 }
 
+impl Proof for Scripted {
+    fn prove(&self) -> BoxFuture<'_, Result<(), os::Unproved>> {
+        let mut proof = self.proof.lock().unwrap();
+        proof.1 += 1;
+        let said = proof.0.clone();
+        Box::pin(async { said })
+    }
+}
+
 struct Stage {
     dir: tempfile::TempDir,
     keychain: Arc<vault::testing::MemoryKeychain>,
@@ -60,6 +71,7 @@ impl Stage {
         let person = Arc::new(Scripted {
             answer: Mutex::new(Ok(Approval::Allow(ApprovalScope::Once))),
             asked: Mutex::default(),
+            proof: Mutex::new((Ok(()), 0)),
             thinking: Mutex::default(),
         });
         let keychain = Arc::new(vault::testing::MemoryKeychain::default());
@@ -145,8 +157,9 @@ async fn begun(
     let vault = Vault::open(&dir.path().join("vault"), keychain.clone(), Arc::clone(&clock)).await;
     let (send, events) = mpsc::unbounded_channel();
     let tell = Tell::new(send, Arc::clone(&clock), dir.path().join("deskgate.toml"), "");
+    let proof: Arc<dyn Proof> = person.clone();
     let person: Arc<dyn Person> = person.clone();
-    let parts = ApprovalParts { person, vault, tell, journal: journal.clone(), clock, device };
+    let parts = ApprovalParts { person, vault, tell, journal: journal.clone(), clock, device, proof };
     let approvals = Approvals::load(parts).await;
     approvals.belong_to(Some(&Subject::local("ann")));
     (approvals, events)
@@ -177,12 +190,18 @@ fn grant(client: &str) -> AccessGrant {
         server: "desk".parse().unwrap(),
         expires: Timestamp::from_seconds(i64::from(i32::MAX)),
         executable: None,
+        process: None,
     }
 }
 
 fn moment(client: &str, device: DeviceId) -> Circumstance {
     let now = os::SystemClock.now();
-    Circumstance { now, client_id: client.to_owned(), client_name: client.to_owned(), device: Some(device) }
+    Circumstance {
+        client_id: client.to_owned(),
+        client_name: client.to_owned(),
+        device: Some(device),
+        ..Circumstance::of_nobody(now)
+    }
 }
 
 const SESSION: Result<Approval, PersonFault> = Ok(Approval::Allow(ApprovalScope::Session));
@@ -350,4 +369,33 @@ async fn an_assistant_that_asks_for_too_much_is_not_asked_about_and_the_person_i
         told += usize::from(matches!(event, Event::FaultRaised(_)));
     }
     assert_eq!(told, 1);
+}
+
+const PROVED: &str = "@id(\"asked\") @approval(\"session\") @factor(\"system\") forbid (principal, action == Action::\"mail/send\", resource);";
+
+#[tokio::test]
+async fn whoever_allows_what_has_to_be_proved_proves_it_once_and_nothing_is_let_through_without() {
+    let stage = Stage::new().await;
+    let allow = Ok(Approval::Allow(ApprovalScope::Session));
+    stage.says(allow.clone());
+    for why in [os::Unproved::Refused, os::Unproved::Unasked("no polkit".to_owned())] {
+        stage.person.proof.lock().unwrap().0 = Err(why.clone());
+        let refused = stage.ask_on(PROVED, b"the tool", "a", "{}").await;
+        assert_eq!(refused.unwrap_err(), Unapproved::Unproved(why.to_string()));
+    }
+    stage.person.proof.lock().unwrap().0 = Ok(());
+    for _ in 0..2 {
+        let approved = stage.ask_on(PROVED, b"the tool", "a", "{}").await.unwrap();
+        assert_eq!(approved.statement().factor, Some(Factor::Polkit), "also where leave stands");
+    }
+    assert_eq!((stage.asked(), stage.person.proof.lock().unwrap().1), (3, 3), "leave stands after the third");
+    assert!(stage.person.asked.lock().unwrap()[0].reason.contains("prove that it is you"));
+    assert_eq!(stage.answers().await, ["session", "unproved", "unproved"]);
+
+    // Who refuses is asked for nothing more, and who need not prove anything neither.
+    stage.says(Ok(Approval::Deny));
+    assert_eq!(stage.ask_on(PROVED, b"the tool", "b", "{}").await.unwrap_err(), Unapproved::Denied);
+    stage.says(allow);
+    assert_eq!(stage.ask("c", "{}").await.unwrap().statement().factor, None);
+    assert_eq!(stage.person.proof.lock().unwrap().1, 3);
 }

@@ -33,6 +33,7 @@ impl Broker for OrgBroker {
                 policy: permit.version().digest,
                 client_id: caller.client_id.to_owned(),
                 client_name: caller.client_name.to_owned(),
+                program: caller.program.map(ToOwned::to_owned),
                 approval: permit.approval().map(|approved| approved.proof().clone()),
             };
             let (progress, log) =
@@ -142,12 +143,7 @@ mod tests {
             server: &server,
             connector: &connector,
             target,
-            circumstance: &policy::Circumstance {
-                now: model::Timestamp::from_seconds(0),
-                client_id: String::new(),
-                client_name: String::new(),
-                device: None,
-            },
+            circumstance: &policy::Circumstance::of_nobody(model::Timestamp::from_seconds(0)),
         });
         let permit = permit.unwrap();
         let intent = audit::IntentRecord {

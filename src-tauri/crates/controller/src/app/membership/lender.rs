@@ -19,6 +19,7 @@ impl Lender for OrgLender {
                 subject: caller.subject,
                 client_id: caller.client_id,
                 client_name: caller.client_name,
+                program: caller.program,
             };
             let org::Lent { secret, version, ended, in_use } =
                 self.0.lease(loan).await.map_err(|fault| refused(&fault))?;

@@ -221,6 +221,7 @@ impl Laptop {
             subject: &self.subject(),
             client_id: "client",
             client_name: "An assistant",
+            program: None,
         };
         if let Ok(lent) = org.lease(loan).await {
             self.laws.lent(self.device, lent.ended.clone());
