@@ -18,7 +18,7 @@ use crate::segment::{Piece, Segment, list};
 pub enum Fate {
     /// It stays on this device: it is of the person's own, and is never uploaded.
     Stays,
-    /// The organisation gets it as soon as it can be reached.
+    /// It is the organisation's, and has not been sent: nobody who takes it has been reached yet.
     Waits,
     /// The organisation has signed for it.
     Received,

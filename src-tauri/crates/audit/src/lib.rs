@@ -6,6 +6,7 @@
 
 mod checkpoint;
 mod collected;
+mod coverage;
 mod export;
 mod fate;
 mod fault;

@@ -93,7 +93,7 @@ impl SegmentHeader {
 
     /// Whether records of today may be written into the segment.
     pub(crate) fn is_current(&self) -> bool {
-        self.segment == SEGMENT_FORMAT && self.checkpoint_key.is_some()
+        self.segment == SEGMENT_FORMAT
     }
 
     /// The same without the people of those calls of which `is_erased` says so. `None` where there is none.

@@ -3,6 +3,7 @@
 //! It finds what contradicts itself, the head file or a receipt. A journal that was written anew as a whole, with its
 //! head file and without receipts, contradicts nothing here; the control plane, which knows the old head, refuses it.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
@@ -13,6 +14,7 @@ use org_protocol::{
 use serde::Serialize;
 
 use crate::checkpoint::{self, Checkpoint};
+use crate::coverage::{Found, uncovered};
 use crate::head_file;
 use crate::pruned::{self, Pruned};
 use crate::receipts::Receipts;
@@ -73,6 +75,8 @@ pub struct CheckpointReport {
     pub key: String,
     /// Whether whoever asked named this key; else the journal itself does, which proves nothing against one that was written anew.
     pub expected: bool,
+    /// How many records were written after it, and are not covered.
+    pub after: u64,
 }
 
 /// How far the beginning of one chain was removed because it was no longer needed.
@@ -122,10 +126,13 @@ impl std::fmt::Display for Report {
             Some(head) => write!(f, "; acknowledged up to record {} of epoch {}", head.seq, head.epoch)?,
             None => f.write_str("; no receipt")?,
         }
-        if let Some(CheckpointReport { head, at, key, expected }) = &self.checkpoint {
+        if let Some(CheckpointReport { head, at, key, expected, after }) = &self.checkpoint {
             let Head { epoch, seq, .. } = head;
             let expected = if *expected { "the expected key" } else { "the journal's own key" };
             write!(f, "\nsigned at {at} up to record {seq} of epoch {epoch} by {expected} {key}")?;
+            if *after > 0 {
+                write!(f, "; {after} records came after it")?;
+            }
         }
         if self.erased > 0 {
             write!(f, "\nerased: {} personal fields; the records stand without them", self.erased)?;
@@ -227,6 +234,7 @@ fn look_once(dir: &Path, key: Option<&NoteKey>) -> Result<Report, VerifyFault> {
         check.epoch(dir, *epoch, segments, Some(*epoch) == last).map_err(unreadable(dir))?;
     }
     check.missing_epochs(&epochs.keys().copied().collect());
+    check.signature_reaches_all();
     Ok(check.report)
 }
 
@@ -234,6 +242,8 @@ struct Check {
     known: Vec<Known>,
     /// How far epochs were removed rightfully.
     pruned: BTreeMap<u64, Head>,
+    /// The end before, as each epoch's first record names it.
+    begins: BTreeMap<u64, Option<Head>>,
     /// Where epochs ended, as their successors say, and why they ended.
     ends: BTreeMap<u64, (Head, EpochReason)>,
     report: Report,
@@ -254,7 +264,13 @@ impl Check {
             findings: Vec::new(),
             faults: Vec::new(),
         };
-        Self { known: Vec::new(), pruned: BTreeMap::new(), ends: BTreeMap::new(), report }
+        Self {
+            known: Vec::new(),
+            pruned: BTreeMap::new(),
+            begins: BTreeMap::new(),
+            ends: BTreeMap::new(),
+            report,
+        }
     }
 
     fn know(&mut self, head: Head, from: &str) {
@@ -295,7 +311,9 @@ impl Check {
     fn learn_from_beginning(&mut self, dir: &Path, segments: &[SegmentName]) -> std::io::Result<()> {
         let Some(name) = segments.first() else { return Ok(()) };
         let segment = Segment::read(&name.path(dir))?;
-        if let Some(EpochRecord { previous: Some(previous), reason, .. }) = beginning(&segment) {
+        let begins = beginning(&segment);
+        self.begins.insert(name.epoch, begins.as_ref().and_then(|record| record.previous));
+        if let Some(EpochRecord { previous: Some(previous), reason, .. }) = begins {
             self.know(previous, &format!("the beginning of epoch {}", name.epoch));
             self.ends.insert(previous.epoch, (previous, reason));
         }
@@ -403,6 +421,24 @@ impl Check {
         }
     }
 
+    /// Where somebody named a key, nothing that is not covered by its signature passes; what came after it is counted.
+    fn signature_reaches_all(&mut self) {
+        let Some(checkpoint) = &mut self.report.checkpoint else { return };
+        let Head { epoch, seq, .. } = checkpoint.head;
+        let after = self.report.epochs.iter().filter_map(|epoch| epoch.head);
+        checkpoint.after = after
+            .map(|last| match last.epoch.cmp(&epoch) {
+                Ordering::Less => 0,
+                Ordering::Equal => last.seq.saturating_sub(seq),
+                Ordering::Greater => last.seq,
+            })
+            .sum();
+        if checkpoint.expected {
+            let (begins, pruned) = (std::mem::take(&mut self.begins), self.pruned.clone());
+            self.report.faults.extend(uncovered(checkpoint.head, &Found { begins, pruned }));
+        }
+    }
+
     fn missing_epochs(&mut self, present: &BTreeSet<u64>) {
         let mut missing: BTreeMap<u64, (u64, String)> = BTreeMap::new();
         let is_pruned = |head: &Head| self.pruned.get(&head.epoch).is_some_and(|end| head.seq <= end.seq);
@@ -435,7 +471,7 @@ fn signed(dir: &Path, note: &str, expected: Option<&NoteKey>) -> Result<Checkpoi
     if !checkpoint::is_of(&key, device) {
         return Err("it is of another device than its key".to_owned());
     }
-    Ok(CheckpointReport { head, at, key: key.to_string(), expected: expected.is_some() })
+    Ok(CheckpointReport { head, at, key: key.to_string(), expected: expected.is_some(), after: 0 })
 }
 
 /// The key that the segments of an epoch name.

@@ -66,8 +66,8 @@ pub(super) fn look(config: &JournalConfig, checkpoint_key: &str) -> Result<Found
             begin(EpochReason::DeviceChanged, String::new())
         }
         (Some(header), None) if header.org != config.org => begin(EpochReason::OrgChanged, String::new()),
-        // A version before this one named no key.
-        (Some(header), None) if header.checkpoint_key.as_deref().is_some_and(|key| key != checkpoint_key) => {
+        // Nor does it go on where a version before this one named none: the chain's first record tells others the key.
+        (Some(header), None) if header.checkpoint_key.as_deref() != Some(checkpoint_key) => {
             begin(EpochReason::KeyChanged, String::new())
         }
         (header, None) => Verdict::Continue {

@@ -1,6 +1,7 @@
 //! Who signed what the journal's end is, and what that finds.
 
-use org_protocol::NoteKey;
+use org_protocol::{NoteKey, PreparedBody};
+use os::Clock as _;
 
 use super::support::*;
 use crate::*;
@@ -82,4 +83,54 @@ async fn another_key_begins_another_chain() {
     let (journal, recovery) = home.open_with(JournalConfig { mac_key: [8; 32], ..home.config() });
     journal.close();
     assert_eq!(recovery.began, None);
+}
+
+/// What somebody can write who has no key: a chain of their own, from an epoch, a record and a digest on.
+fn forged(home: &Home, before: Head) {
+    let name = segment::SegmentName { epoch: before.epoch, first_seq: before.seq + 1 };
+    let key = checkpoint::key(home.device, &KEY).unwrap().to_string();
+    let header = segment::SegmentHeader::new(home.device, None, key, name, Vec::new());
+    let mut line = String::new();
+    let body = PreparedBody::event(&EventRecord::new(AuditEvent::Paused)).unwrap();
+    AuditRecord::seal_into(&mut line, home.device, &before, home.clock.now(), 0, &body).unwrap();
+    std::fs::write(name.path(&home.dir()), format!("{}{}\n", header.line().unwrap(), line.trim_end()))
+        .unwrap();
+}
+
+#[tokio::test]
+async fn what_is_said_to_be_pruned_hides_nothing_that_is_signed() {
+    let home = Home::new();
+    filled(&home, 20).await;
+    let signed = verify(&home.dir()).unwrap().checkpoint.unwrap().head;
+    home.segments().iter().for_each(|path| std::fs::remove_file(path).unwrap());
+    std::fs::remove_file(head_file::path(&home.dir())).unwrap();
+    let end = Head { seq: signed.seq + 1, digest: model::Digest::of(b"mine"), ..signed };
+    let pruned = pruned::Pruned { end, at: home.clock.now(), receipt: None, collected: None };
+    pruned::write(&home.dir(), home.device, vec![pruned], &[7; 32]).unwrap();
+    forged(&home, end);
+    let report = verify_signed(&home.dir(), &key_of(&home)).unwrap();
+    assert!(!report.is_good(), "{report}");
+}
+
+#[tokio::test]
+async fn a_chain_that_no_signed_one_names_is_not_covered() {
+    let home = Home::new();
+    filled(&home, 20).await;
+    assert!(verify_signed(&home.dir(), &key_of(&home)).unwrap().is_good());
+    let epoch = verify(&home.dir()).unwrap().epochs[0].epoch;
+    forged(&home, Head::before(epoch - 1));
+    let report = verify_signed(&home.dir(), &key_of(&home)).unwrap();
+    assert!(report.faults.iter().any(|fault| fault.contains("not covered by the signature")), "{report}");
+}
+
+#[tokio::test]
+async fn chains_that_begin_anew_are_covered_by_the_last_one_s_signature() {
+    let home = Home::new();
+    filled(&home, 3).await;
+    let (journal, _) = home.open_with(home.org_config("acme"));
+    call(&journal).await;
+    journal.close();
+    let report = verify_signed(&home.dir(), &key_of(&home)).unwrap();
+    assert!(report.is_good(), "{report}");
+    assert_eq!((report.epochs.len(), report.checkpoint.unwrap().after), (2, 0));
 }

@@ -90,7 +90,7 @@ fn words(reason: EpochReason) -> &'static str {
         EpochReason::HistoryDamaged => "the history before was changed or could not be read",
         EpochReason::DeviceChanged => "the device had another identity before",
         EpochReason::OrgChanged => "the device belonged to another organisation before, or to none",
-        EpochReason::KeyChanged => "the device had another key for its journal before",
+        EpochReason::KeyChanged => "the device had another key for its journal before, or named none",
         EpochReason::StorageFailed => "writing failed and went on in another file",
     }
 }

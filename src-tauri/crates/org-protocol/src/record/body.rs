@@ -158,7 +158,7 @@ pub enum EpochReason {
     DeviceChanged,
     /// The device belongs to another organisation, or to one for the first time, or to none any more.
     OrgChanged,
-    /// The device has another key for the journal: its keychain or its vault was lost or reset.
+    /// The device has another key for the journal, because its keychain or its vault was lost or reset, or the chain before named none.
     KeyChanged,
     /// Writing failed, and goes on in a new file.
     StorageFailed,
