@@ -6,14 +6,14 @@
 use std::time::Duration;
 
 use audit::siem::{Halves, otlp_rejected, otlp_request};
-use audit::{AuditEvent, AuditRecord, EventRecord, Journal, JournalFault};
+use audit::{AuditEvent, AuditRecord, EventRecord, Journal, JournalFault, Position};
 use model::Timestamp;
 use tokio::sync::watch;
 use url::Url;
 
 use crate::OrgFault;
 use crate::backoff::Backoff;
-use crate::wire::{ORDINARY, SMALL, read};
+use crate::wire::{ORDINARY, SMALL, client, read};
 
 /// How many records go at once.
 const BATCH: usize = 200;
@@ -42,6 +42,9 @@ enum CollectFault {
     Org(#[from] OrgFault),
     #[error("the collector answered with HTTP status {0}")]
     Status(u16),
+    /// It took the request, and not all that is in it; which is not told.
+    #[error("the collector rejected {count} records: {why}")]
+    Rejected { count: i64, why: String },
     #[error("the program is ending")]
     Ending,
 }
@@ -49,7 +52,7 @@ enum CollectFault {
 impl CollectFault {
     /// Whether what was sent is refused for what it is: Bad Request, Content Too Large, Unprocessable Content (RFC 9110, section 15.5).
     fn is_of_the_records(&self) -> bool {
-        matches!(self, Self::Status(400 | 413 | 422))
+        matches!(self, Self::Status(400 | 413 | 422) | Self::Rejected { .. })
     }
 }
 
@@ -104,23 +107,32 @@ fn note(journal: &Journal, at: &Collecting, why: &str, record: Option<&AuditReco
 
 /// Delivers what there is now.
 async fn collect_all(journal: &Journal, at: &Collecting) -> Result<(), CollectFault> {
-    let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).timeout(ORDINARY);
-    let http = http.build().map_err(OrgFault::from)?;
+    let http = client(&at.url)?;
     loop {
         let reading = journal.clone();
         let records = blocking(move || reading.uncollected(BATCH)).await?;
         let Some(last) = records.last().map(|record| record.link().clone()) else { return Ok(()) };
+        let mut refused = Vec::new();
         let mut halves = Halves::of(&records);
         while let Some(part) = halves.part() {
             match post(&http, at, part, last.at).await {
                 Ok(()) => {}
                 Err(fault) if fault.is_of_the_records() => {
-                    if let Some(refused) = halves.refused(part) {
-                        note(journal, at, &fault.to_string(), Some(refused));
-                    }
+                    refused.extend(halves.refused(part).map(|record| (record, fault)));
                 }
                 Err(fault) => return Err(fault),
             }
+        }
+        // Whoever takes nothing at all is not asked to pass anything over.
+        if refused.len() == records.len()
+            && let Some((_, fault)) = refused.pop()
+        {
+            return Err(fault);
+        }
+        for (record, fault) in refused {
+            let (keeping, place) = (journal.clone(), Position::from(record.link().head()));
+            blocking(move || keeping.keep(place)).await?;
+            note(journal, at, &fault.to_string(), Some(record));
         }
         let writing = journal.clone();
         blocking(move || writing.collected(last.head())).await?;
@@ -134,15 +146,16 @@ async fn post(
     observed: Timestamp,
 ) -> Result<(), CollectFault> {
     let body = otlp_request(records, &at.org, observed);
-    let answer = http.post(at.url.clone()).json(&body).send().await.map_err(OrgFault::from)?;
+    let asked = http.post(at.url.clone()).timeout(ORDINARY).json(&body).send();
+    let answer = asked.await.map_err(OrgFault::from)?;
     if !answer.status().is_success() {
         return Err(CollectFault::Status(answer.status().as_u16()));
     }
     let said = read(answer, SMALL).await?;
-    if let Some((rejected, reason)) = otlp_rejected(&serde_json::from_slice(&said).unwrap_or_default()) {
-        tracing::error!(rejected, reason, "the collector rejected records");
+    match otlp_rejected(&serde_json::from_slice(&said).unwrap_or_default()) {
+        Some((count, why)) => Err(CollectFault::Rejected { count, why }),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 async fn blocking<T: Send + 'static>(

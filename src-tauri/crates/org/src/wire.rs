@@ -52,6 +52,14 @@ pub(crate) struct Wire {
     base: Url,
 }
 
+/// What asks at an address.
+pub(crate) fn client(at: &Url) -> Result<reqwest::Client, OrgFault> {
+    let http =
+        reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).connect_timeout(CONNECT);
+    // On this machine a proxy has no business.
+    Ok(if model::is_on_this_machine(at) { http.no_proxy() } else { http }.build()?)
+}
+
 impl Wire {
     /// Over the network.
     pub(crate) fn new(base: Url) -> Result<Self, OrgFault> {
@@ -71,10 +79,7 @@ impl Wire {
         if !base.path().ends_with('/') {
             base.set_path(&format!("{}/", base.path()));
         }
-        let http =
-            reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).connect_timeout(CONNECT);
-        // On this machine a proxy has no business.
-        let http = if model::is_on_this_machine(&base) { http.no_proxy() } else { http }.build()?;
+        let http = client(&base)?;
         Ok(Self { transport: transport(http.clone()), http, base })
     }
 

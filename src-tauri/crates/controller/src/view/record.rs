@@ -30,7 +30,7 @@ fn title(body: &RecordBody) -> &'static str {
 pub fn fate_words(org: &str, fate: Fate) -> String {
     match fate {
         Fate::Stays => "Stays on this computer. Nobody else receives it.".to_owned(),
-        Fate::Waits => format!("{org} receives exactly this as soon as it can be reached."),
+        Fate::Waits => format!("Waits on this computer to be sent to {org}."),
         Fate::Received => format!("{org} has received exactly this."),
         Fate::Collected => format!("The collector of {org} has received this, as a security event."),
         Fate::Refused => format!("{org} could not read this, so it stays on this computer."),

@@ -4,6 +4,7 @@
 mod attacks;
 mod broker;
 mod chip;
+mod collect;
 mod delivery;
 mod events;
 mod faults;

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use audit::{AuditEvent, EventRecord, Journal, JournalFault};
+use audit::{AuditEvent, EventRecord, Journal, JournalFault, JournalRules};
 use control::testing::ServedOrg;
 use model::{Advice, BoxFuture};
 use org::{OrgFault, Transport};
@@ -220,6 +220,7 @@ async fn after_a_day_without_the_server_everything_is_stored_exactly_once_in_bou
     gate.loses.store(records / 5000, Ordering::SeqCst);
     let desktop = signed_in(&served, &gate).await;
     let journal = journal(&desktop);
+    journal.set_rules(JournalRules { quota: 8 * 1024 * 1024 * 1024, ..JournalRules::default() });
     note(&journal, "before").await;
     let task = deliver(&desktop, &journal);
     write(&journal, records).await;
@@ -249,7 +250,9 @@ fn copy(from: &std::path::Path, to: &std::path::Path) {
     for file in files.map(|entry| entry.expect("an entry")) {
         std::fs::copy(file.path(), to.join("journal").join(file.file_name())).expect("copied");
     }
-    std::fs::copy(from.join("journal.head"), to.join("journal.head")).expect("copied");
+    for beside in ["journal.head", "journal.checkpoint"] {
+        std::fs::copy(from.join(beside), to.join(beside)).expect("copied");
+    }
 }
 
 #[tokio::test]
