@@ -100,6 +100,11 @@ impl Switch {
 }
 
 impl Gate {
+    /// What counts calls.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
     /// Whether an assistant may still use its virtual server, be its token the newest or not: for the person who is present.
     pub(crate) fn welcomes(&self, grant: &AccessGrant) -> bool {
         self.issuer.present().is_some_and(|present| present.is_same_person(&grant.subject))

@@ -59,6 +59,8 @@ pub(crate) enum Untaken {
 struct Counts {
     windows: HashMap<String, Window>,
     quotas: Quotas,
+    /// Why what was counted before is not known; then nothing is counted for a quota.
+    unread: Option<String>,
     changes: u64,
 }
 
@@ -116,7 +118,27 @@ impl Quotas {
     }
 }
 
+fn is_kept(count: &Count) -> bool {
+    count.allowance().period().window().is_none()
+}
+
 impl Counts {
+    /// Takes up what was counted before, beside what has been since.
+    fn add_before(&mut self, before: Quotas) {
+        let since = std::mem::replace(&mut self.quotas, before);
+        self.unread = None;
+        self.quotas.latest = self.quotas.latest.max(since.latest);
+        for (key, used) in since.used {
+            let kept = self.quotas.used.entry(key).or_insert(Used { calls: 0, ..used });
+            if kept.begin == used.begin {
+                kept.calls = kept.calls.saturating_add(used.calls);
+            } else if kept.begin < used.begin {
+                *kept = used;
+            }
+        }
+        self.changes += 1;
+    }
+
     /// The limit that is reached; the call is counted where there is none and it is to be.
     fn take(&mut self, counts: &[Count], clock: &dyn Clock, is_made: bool) -> Option<Over> {
         let (boot, now) = (clock.boot_time(), self.quotas.now(clock.now()));
@@ -164,25 +186,37 @@ impl Counts {
 }
 
 impl Limits {
-    /// Takes up what was counted when the program ended.
+    /// Takes up what was counted when the program ended. Where that cannot be read, no call is made that would be counted for a quota.
     pub async fn open(kept: Arc<dyn KeptCounts>, clock: Arc<dyn Clock>) -> Self {
-        let read = match kept.load().await {
-            Ok(read) => read,
-            Err(fault) => {
-                tracing::error!(fault, "what was counted for quotas cannot be read; it is counted anew");
-                None
-            }
-        };
-        let quotas = read.and_then(|read| {
-            let quotas = serde_json::from_slice::<Quotas>(&read).ok().filter(|it| it.format == FORMAT);
-            if quotas.is_none() {
-                tracing::error!("what was counted for quotas is of another format; it is counted anew");
-            }
-            quotas
-        });
-        let quotas = Quotas { format: FORMAT, ..quotas.unwrap_or_default() };
-        let counts = Counts { quotas, ..Counts::default() };
+        let read = Self::read(kept.as_ref()).await;
+        let unread = read.as_ref().err().cloned();
+        let counts = Counts { quotas: read.unwrap_or_default(), unread, ..Counts::default() };
         Self { counts: Mutex::new(counts), written: tokio::sync::Mutex::new(0), kept, clock }
+    }
+
+    /// Reads what was kept once more, because it was out of reach before, and adds what was counted meanwhile.
+    pub async fn read_again(&self) {
+        let read = Self::read(self.kept.as_ref()).await;
+        let wanted = {
+            let mut all = self.all();
+            match read {
+                Ok(before) => all.add_before(before),
+                Err(fault) => all.unread = Some(fault),
+            }
+            all.changes
+        };
+        if let Err(fault) = self.keep(wanted).await {
+            tracing::error!(fault, "what was counted while the keychain was locked is not kept yet");
+        }
+    }
+
+    async fn read(kept: &dyn KeptCounts) -> Result<Quotas, String> {
+        let read = kept.load().await.inspect_err(|fault| {
+            tracing::error!(fault, "what was counted for quotas cannot be read");
+        })?;
+        let Some(read) = read else { return Ok(Quotas { format: FORMAT, ..Quotas::default() }) };
+        let quotas: Quotas = serde_json::from_slice(&read).map_err(|fault| fault.to_string())?;
+        if quotas.format == FORMAT { Ok(quotas) } else { Err(format!("it has format {}", quotas.format)) }
     }
 
     /// Counts a call, unless it is one too many.
@@ -192,6 +226,9 @@ impl Limits {
         }
         let (before, wanted) = {
             let mut all = self.all();
+            if let Some(fault) = all.unread.as_ref().filter(|_| counts.iter().any(is_kept)) {
+                return Err(Untaken::Unkept(fault.clone()));
+            }
             let before = all.changes;
             if let Some(over) = all.take(counts, self.clock.as_ref(), true) {
                 return Err(Untaken::Over(over));

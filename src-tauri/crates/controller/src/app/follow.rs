@@ -167,8 +167,14 @@ pub(crate) fn follow_journal(journal: Journal, shared: bool, tell: Tell) {
     });
 }
 
-/// Has the journal kept as is wanted by whoever decides here; what nobody knows for now stays as it was.
-pub(crate) fn follow_rules(mut offerings: watch::Receiver<Arc<Offering>>, journal: Journal) {
+/// Has the journal kept, and its records delivered, as is wanted by whoever decides here, until the program ends.
+pub(crate) fn follow_audit(offerings: &watch::Receiver<Arc<Offering>>, journal: &Journal) {
+    follow_rules(offerings.clone(), journal.clone());
+    follow_collector(offerings.clone(), journal.clone());
+}
+
+/// What nobody knows for now stays as it was.
+fn follow_rules(mut offerings: watch::Receiver<Arc<Offering>>, journal: Journal) {
     tokio::spawn(async move {
         loop {
             let rules = offerings.borrow_and_update().journal;
@@ -182,8 +188,8 @@ pub(crate) fn follow_rules(mut offerings: watch::Receiver<Arc<Offering>>, journa
     });
 }
 
-/// Has the journal's records go to whoever collects them from this device directly, until the program ends.
-pub(crate) fn follow_collector(mut offerings: watch::Receiver<Arc<Offering>>, journal: Journal) {
+/// Has the journal's records go to whoever collects them from this device directly.
+fn follow_collector(mut offerings: watch::Receiver<Arc<Offering>>, journal: Journal) {
     tokio::spawn(async move {
         let collecting = watch::Sender::new(offerings.borrow_and_update().collecting.clone());
         tokio::spawn(org::collect(journal, collecting.subscribe()));

@@ -24,7 +24,7 @@ use super::counted::Counted;
 use super::discover::Discoverer;
 use super::engine::GatewayEngine;
 use super::fault::StartFault;
-use super::follow::{follow_collector, follow_journal, follow_keychain, follow_rules, follow_settings};
+use super::follow::{follow_audit, follow_journal, follow_keychain, follow_settings};
 use super::home::Home;
 use super::introduction::Introduction;
 use super::ledger::Ledger;
@@ -135,8 +135,7 @@ async fn run(
     let was_sealed = !base.vault.is_durable();
     let parts = membership_parts(&base);
     let Rule { offerings, present, source } = rule(&home, &base, &machine, &settings, joined, &parts);
-    follow_rules(offerings.clone(), base.journal.clone());
-    follow_collector(offerings.clone(), base.journal.clone());
+    follow_audit(&offerings, &base.journal);
     let shared = source.is_some();
     let org = source.as_ref().map(|(source, _)| source.org().clone());
     let stopped = source.as_ref().map_or_else(Stopped::never, |(source, _)| source.stopped());
@@ -174,7 +173,7 @@ async fn run(
     report_start(&base, &found, &issuer, &address, present.now().filter(|_| !shared));
     let owned = (accounts.clone(), approvals.clone());
     if was_sealed {
-        follow_unlocking(&base, &issuer, &owned, sign_in.as_ref());
+        follow_unlocking(&base, &gate, &issuer, &owned, sign_in.as_ref());
     }
     let watcher = follow(&base, (machine, org), shared, present.clone(), owned);
     let engine = Arc::new(GatewayEngine {
@@ -347,12 +346,14 @@ fn follow(
 /// person who unlocks it a minute later finds what they had.
 fn follow_unlocking(
     base: &Base,
+    gate: &Arc<Gate>,
     issuer: &Arc<Issuer>,
     (accounts, approvals): &(OwnAccounts, Approvals),
     sign_in: Option<&Arc<SignIn>>,
 ) {
     let (vault, tell, issuer) = (base.vault.clone(), base.tell.clone(), Arc::clone(issuer));
     let (accounts, approvals, sign_in) = (accounts.clone(), approvals.clone(), sign_in.cloned());
+    let gate = Arc::clone(gate);
     tokio::spawn(async move {
         vault.durable().await;
         tracing::info!("the keychain has come within reach: what it keeps is read again");
@@ -363,6 +364,7 @@ fn follow_unlocking(
         }
         accounts.read_again().await;
         approvals.read().await;
+        gate.limits().read_again().await;
     });
 }
 

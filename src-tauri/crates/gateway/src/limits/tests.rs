@@ -227,3 +227,33 @@ async fn of_many_who_race_for_the_last_one_gets_it() {
         );
     }
 }
+
+#[tokio::test]
+async fn what_was_counted_before_the_keychain_was_unlocked_is_added_to_what_it_keeps() {
+    let (shelf, clock) = (Arc::<Shelf>::default(), Arc::<ManualClock>::default());
+    let before = opened(&shelf, &clock).await;
+    let five = per("5 per day", "alice");
+    for _ in 0..3 {
+        before.take(&five).await.unwrap();
+    }
+    // Out of reach: another shelf, which is put in its place only if nothing lies there.
+    let kept = shelf.kept.lock().unwrap().take();
+    let locked = opened(&shelf, &clock).await;
+    locked.take(&five).await.unwrap();
+    *shelf.kept.lock().unwrap() = kept;
+    locked.read_again().await;
+    locked.take(&five).await.unwrap();
+    assert!(matches!(locked.take(&five).await, Err(Untaken::Over(_))), "three, one and one are five");
+    let again = opened(&shelf, &clock).await;
+    assert!(matches!(again.take(&five).await, Err(Untaken::Over(_))), "and so it is kept");
+}
+
+#[tokio::test]
+async fn where_it_cannot_be_read_what_was_counted_nothing_passes_that_counts_for_a_quota() {
+    let (shelf, clock) = (Arc::<Shelf>::default(), Arc::<ManualClock>::default());
+    *shelf.kept.lock().unwrap() = Some(b"{\"format\":2}".to_vec());
+    let limits = opened(&shelf, &clock).await;
+    let refused = limits.take(&per("5 per day", "alice")).await;
+    assert!(matches!(refused, Err(Untaken::Unkept(_))), "{refused:?}");
+    limits.take(&per("5 per minute", "alice")).await.unwrap();
+}
