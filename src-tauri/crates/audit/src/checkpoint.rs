@@ -12,7 +12,7 @@ use model::{DeviceId, Digest, Timestamp};
 use org_protocol::{Head, NoteFault, NoteKey, SigningKey, sign_note, unverified_note};
 
 use crate::fault::JournalFault;
-use crate::head_file::keyed_bytes;
+use crate::head_file::{beside, keyed_bytes};
 
 /// What a checkpoint says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,9 +24,7 @@ pub(crate) struct Checkpoint {
 
 /// The checkpoint of a journal directory: `<dir>.checkpoint`.
 pub(crate) fn path(dir: &Path) -> PathBuf {
-    let mut name = dir.file_name().unwrap_or_default().to_owned();
-    name.push(".checkpoint");
-    dir.with_file_name(name)
+    beside(dir, ".checkpoint")
 }
 
 fn signing_key(mac_key: &[u8; 32]) -> SigningKey {

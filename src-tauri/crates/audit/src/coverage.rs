@@ -6,30 +6,26 @@ use std::collections::BTreeMap;
 
 use org_protocol::Head;
 
-/// What was found of the chains, without looking at who signed.
-#[derive(Debug, Default)]
-pub(crate) struct Found {
-    /// The end of the chain before, as each chain's first record names it; none where the first record is gone or names none.
-    pub(crate) begins: BTreeMap<u64, Option<Head>>,
-    /// How far chains were removed.
-    pub(crate) pruned: BTreeMap<u64, Head>,
-}
-
-/// What the signature over `signed` does not cover, in sentences; nothing where it covers all that is not later.
-pub(crate) fn uncovered(signed: Head, found: &Found) -> Vec<String> {
+/// What the signature over `signed` does not cover, in sentences; nothing where it covers all that is not later. `begins` is the end of the
+/// chain before, as each chain's first record names it, and none where that record is gone or names none; `pruned` how far chains were removed.
+pub(crate) fn uncovered(
+    signed: Head,
+    begins: &BTreeMap<u64, Option<Head>>,
+    pruned: &BTreeMap<u64, Head>,
+) -> Vec<String> {
     let Head { epoch, seq, .. } = signed;
-    if !found.begins.contains_key(&epoch) {
+    if !begins.contains_key(&epoch) {
         return vec![format!("epoch {epoch}, whose record {seq} is signed, is gone")];
     }
     let mut faults = Vec::new();
-    if let Some(end) = found.pruned.get(&epoch).filter(|end| end.seq > seq) {
+    if let Some(end) = pruned.get(&epoch).filter(|end| end.seq > seq) {
         faults.push(format!(
             "what was removed of epoch {epoch} is said to reach to record {}, and record {seq} is signed",
             end.seq
         ));
     }
     let mut next = Some(epoch);
-    for (epoch, previous) in found.begins.iter().rev().filter(|(epoch, _)| **epoch <= signed.epoch) {
+    for (epoch, previous) in begins.iter().rev().filter(|(epoch, _)| **epoch <= signed.epoch) {
         if next.is_some_and(|next| next == *epoch) {
             next = previous.map(|previous| previous.epoch);
         } else {

@@ -55,8 +55,13 @@ impl Belief {
 
 /// The head file of a journal directory: `<dir>.head`.
 pub(crate) fn path(dir: &Path) -> PathBuf {
+    beside(dir, ".head")
+}
+
+/// A file beside a journal directory, named after it.
+pub(crate) fn beside(dir: &Path, extension: &str) -> PathBuf {
     let mut name = dir.file_name().unwrap_or_default().to_owned();
-    name.push(".head");
+    name.push(extension);
     dir.with_file_name(name)
 }
 

@@ -14,7 +14,7 @@ use org_protocol::{
 use serde::Serialize;
 
 use crate::checkpoint::{self, Checkpoint};
-use crate::coverage::{Found, uncovered};
+use crate::coverage::uncovered;
 use crate::head_file;
 use crate::pruned::{self, Pruned};
 use crate::receipts::Receipts;
@@ -434,8 +434,8 @@ impl Check {
             })
             .sum();
         if checkpoint.expected {
-            let (begins, pruned) = (std::mem::take(&mut self.begins), self.pruned.clone());
-            self.report.faults.extend(uncovered(checkpoint.head, &Found { begins, pruned }));
+            let faults = uncovered(checkpoint.head, &self.begins, &self.pruned);
+            self.report.faults.extend(faults);
         }
     }
 

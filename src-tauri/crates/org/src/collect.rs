@@ -61,15 +61,20 @@ pub async fn collect(journal: Journal, mut collecting: watch::Receiver<Option<Co
     let mut head = journal.watch();
     let mut backoff = Backoff::usual();
     let mut failures = 0;
+    // What asks reads the system's authorities: once for each collector, not once for each batch.
+    let mut http = None;
     loop {
         head.mark_unchanged();
+        if collecting.has_changed().unwrap_or_default() {
+            http = None;
+        }
         let Some(at) = collecting.borrow_and_update().clone() else {
             if collecting.changed().await.is_err() {
                 return;
             }
             continue;
         };
-        match collect_all(&journal, &at).await {
+        match collect_all(&journal, &at, &mut http).await {
             Ok(()) => {
                 failures = 0;
                 backoff.reset();
@@ -106,8 +111,15 @@ fn note(journal: &Journal, at: &Collecting, why: &str, record: Option<&AuditReco
 }
 
 /// Delivers what there is now.
-async fn collect_all(journal: &Journal, at: &Collecting) -> Result<(), CollectFault> {
-    let http = client(&at.url)?;
+async fn collect_all(
+    journal: &Journal,
+    at: &Collecting,
+    http: &mut Option<reqwest::Client>,
+) -> Result<(), CollectFault> {
+    let http = match http {
+        Some(http) => http,
+        None => http.insert(client(&at.url)?),
+    };
     loop {
         let reading = journal.clone();
         let records = blocking(move || reading.uncollected(BATCH)).await?;
@@ -115,7 +127,7 @@ async fn collect_all(journal: &Journal, at: &Collecting) -> Result<(), CollectFa
         let mut refused = Vec::new();
         let mut halves = Halves::of(&records);
         while let Some(part) = halves.part() {
-            match post(&http, at, part, last.at).await {
+            match post(http, at, part, last.at).await {
                 Ok(()) => {}
                 Err(fault) if fault.is_of_the_records() => {
                     refused.extend(halves.refused(part).map(|record| (record, fault)));
