@@ -118,6 +118,11 @@ impl Laptop {
                 });
                 let told = Arc::clone(&person);
                 let tell = move |outcome: Result<&OrgSession, &OrgFault>| {
+                    let laws = &told.laptop.laws;
+                    laws.tells(
+                        told.laptop.device,
+                        outcome.map_or_else(ToString::to_string, |_| "session".to_owned()),
+                    );
                     if outcome.is_err_and(OrgFault::ends_sign_in) {
                         told.asked.store(true, Ordering::SeqCst);
                     }
@@ -239,6 +244,7 @@ impl Laptop {
                     let session = org.session().borrow().clone();
                     // Somebody who signs out, and hangs up before it is confirmed.
                     if let Some(session) = session.filter(|_| self.dice.once_in(4)) {
+                        self.laws.tells(self.device, "leaves".to_owned());
                         org.end_session();
                         drop(org.close_session(&session).await);
                     }
@@ -265,7 +271,9 @@ impl IdTokens for Person {
             let Laptop { user, provider, laws, .. } = &*self.laptop;
             let mut nonce = self.nonce.lock().await;
             if self.asked.swap(false, Ordering::SeqCst) || nonce.is_none() {
-                *nonce = self.org.nonce().await.ok();
+                let new = self.org.nonce().await;
+                laws.tells(self.laptop.device, format!("nonce {:?}", new.as_ref().err()));
+                *nonce = new.ok();
             }
             let claims = provider.claims(user, &["analysts"], nonce.as_deref(), laws.clock.now().seconds());
             let token = SecretString::from(provider.token(&claims));

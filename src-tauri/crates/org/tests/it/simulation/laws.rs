@@ -87,6 +87,8 @@ pub(super) struct Seen {
     pub(super) promised: Option<(u64, u64)>,
     /// How it stands now.
     pub(super) now: Standing,
+    /// What its person saw of sessions, newest last.
+    pub(super) told: Vec<String>,
 }
 
 /// How a desktop stands.
@@ -228,6 +230,12 @@ impl Laws {
         if revoked.is_some_and(|revoked| revoked < sent) {
             self.broken(format!("{path} was served for a session that was ended before"));
         }
+    }
+
+    /// A desktop's person sees something.
+    pub(super) fn tells(&self, device: DeviceId, what: String) {
+        let now = self.now();
+        self.of(device, |seen| seen.told.push(format!("{now}: {what}")));
     }
 
     /// A desktop was given a lease.
