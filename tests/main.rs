@@ -19,3 +19,4 @@ mod sign_in;
 mod sign_in_windows;
 mod threats;
 mod threats_to_secrets;
+mod windows;
