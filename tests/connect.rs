@@ -5,7 +5,7 @@ use std::process::Output;
 
 use serde_json::{Value, json};
 use testkit::bench::Echo;
-use testkit::{Assistant, Claude, Codex, Gateway, Opened, Step};
+use testkit::{Assistant, Claude, Codex, Gateway, Listing, Opened, Step};
 
 use crate::common::{Personal, SOON, lets_in};
 
@@ -102,6 +102,22 @@ async fn codex_is_connected_to_one_of_two_and_its_file_comes_back() {
 
     deskgate(&gateway, codex.home(), &["disconnect", "codex", "--yes"]).await;
     assert_eq!(std::fs::read_to_string(&file).expect("its settings"), before);
+}
+
+#[tokio::test]
+async fn gemini_and_opencode_read_what_is_written_for_them() {
+    let echo = Echo::start().await.expect("an upstream");
+    let gateway = at_echo(&echo, &["desk"]).await;
+    let url = gateway.url("desk").expect("a URL").to_string();
+    for (name, assistant) in [("gemini", Listing::gemini()), ("opencode", Listing::opencode())] {
+        let assistant = assistant.expect("installed");
+        deskgate(&gateway, assistant.home(), &["connect", name, "--yes"]).await;
+        let listed = assistant.list().await.expect("listed");
+        assert!(listed.contains("deskgate-desk") && listed.contains(&url), "{name}: {listed}");
+        deskgate(&gateway, assistant.home(), &["disconnect", name, "--yes"]).await;
+        let listed = assistant.list().await.expect("listed");
+        assert!(!listed.contains("deskgate-desk"), "{name}: {listed}");
+    }
 }
 
 #[tokio::test]

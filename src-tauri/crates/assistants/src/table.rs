@@ -111,9 +111,9 @@ impl Assistant {
 
 /// Variables of the environment that move configuration files.
 pub(crate) fn variables() -> impl Iterator<Item = &'static str> {
-    ASSISTANTS.iter().flat_map(|it| it.files).filter_map(|place| match place {
-        Variable(name, _) => Some(*name),
-        _ => None,
+    ASSISTANTS.iter().flat_map(|it| it.files).filter_map(|place| {
+        let Variable(name, _) = place else { return None };
+        Some(*name)
     })
 }
 
@@ -276,7 +276,7 @@ pub const ASSISTANTS: &[Assistant] = &[
         entry: &[("httpUrl", Field::Url)],
         next: "Start it anew and type /mcp auth with the server's name; Deskgate then asks you whether to let it in.",
         source: "https://geminicli.com/docs/tools/mcp-server",
-        verified: Verified::Documentation,
+        verified: Verified::Run,
     },
     Assistant {
         id: "opencode",
@@ -294,7 +294,7 @@ pub const ASSISTANTS: &[Assistant] = &[
         entry: &[("type", Field::Text("remote")), ("url", Field::Url), ("enabled", Field::Yes)],
         next: "Run `opencode mcp auth` with the server's name; Deskgate then asks you whether to let it in.",
         source: "https://opencode.ai/v1/docs/mcp-servers",
-        verified: Verified::Documentation,
+        verified: Verified::Run,
     },
     Assistant {
         id: "copilot",

@@ -81,7 +81,8 @@ async fn connected(home: &Home, assistant: &'static Assistant, changing: &Changi
     let change = match connection.map_err(|fault| fault.advice())? {
         Connection::Already { file } => {
             let text = format!("{title} is connected to {server} already, in {}.", file.display());
-            return Ok(tell(json, &text, &json!({ "file": file, "changed": false })));
+            tell(json, &text, &json!({ "file": file, "changed": false }));
+            return Ok(());
         }
         Connection::Change(change) => change,
     };

@@ -184,13 +184,11 @@ impl<'t> Gap<'t> {
         let mut gap = Self { text, open, close, last, comma: None, after: last.map_or(open + 1, |it| it.1) };
         for token in between(parsed, gap.after, close.saturating_sub(1)) {
             let same_line = text.get(gap.after..token.range.start).is_some_and(|it| !it.contains('\n'));
-            match token.token {
-                Token::Comma => {
-                    gap.comma = Some(token.range.end);
-                    gap.after = gap.after.max(token.range.end);
-                }
-                _ if same_line || last.is_none() => gap.after = token.range.end,
-                _ => {}
+            if token.token == Token::Comma {
+                gap.comma = Some(token.range.end);
+            }
+            if token.token == Token::Comma || same_line || last.is_none() {
+                gap.after = token.range.end;
             }
         }
         let upto = text.get(..gap.after).unwrap_or_default();

@@ -193,12 +193,11 @@ impl<'t> Reader<'t> {
         }
         let start = self.place(span.start.index());
         let mut end = self.place(span.end.index());
-        let is_anchored = match &event {
-            Event::Scalar(_, _, anchor, _)
-            | Event::SequenceStart(anchor, _)
-            | Event::MappingStart(anchor, _) => *anchor > 0,
-            _ => false,
-        };
+        let is_anchored = matches!(
+            &event,
+            Event::Scalar(_, _, anchor, _) | Event::SequenceStart(anchor, _) | Event::MappingStart(anchor, _)
+                if *anchor > 0
+        );
         let kind = match event {
             Event::Scalar(text, style, anchor, tag) => {
                 let plain = matches!(style, ScalarStyle::Plain);
