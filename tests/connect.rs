@@ -68,6 +68,12 @@ async fn claude_code_is_connected_works_and_is_disconnected() {
     let line = listed.lines().find(|line| line.starts_with("deskgate-desk:")).unwrap_or_default();
     assert!(line.contains("Connected"), "{listed}");
 
+    let others = deskgate(&gateway, claude.home(), &["assistants", "--others"]).await;
+    assert!(
+        others.contains("not through Deskgate: mine\n") && !others.contains("canary-of-mine"),
+        "{others}"
+    );
+
     // It has written its file anew since.
     deskgate(&gateway, claude.home(), &["disconnect", "claude-code", "--yes"]).await;
     let listed = claude.list().await.expect("listed");

@@ -53,6 +53,16 @@ impl Assistant {
     }
 }
 
+/// What names a server: an address, or a program.
+const ADDRESSES: &[&str] = &["url", "httpUrl", "serverUrl", "uri"];
+const PROGRAMS: &[&str] = &["command", "cmd", "args"];
+
+/// Whether an entry is a server, rather than a part of the assistant that is only switched on or off there.
+pub(crate) fn is_server(entry: &Tree) -> bool {
+    let Tree::Map(members) = entry else { return false };
+    members.iter().any(|(name, _)| ADDRESSES.contains(&name.as_str()) || PROGRAMS.contains(&name.as_str()))
+}
+
 /// Where an entry leads, if that is a Deskgate on this machine.
 pub(crate) fn reached(entry: &Tree) -> Option<Reached> {
     let Tree::Map(members) = entry else { return None };
@@ -66,11 +76,11 @@ pub(crate) fn reached(entry: &Tree) -> Option<Reached> {
             })
             .collect()
     };
-    let by_url = texts(&["url", "httpUrl", "serverUrl", "uri"]).into_iter().find_map(|url| {
+    let by_url = texts(ADDRESSES).into_iter().find_map(|url| {
         let server = server_of(&url)?;
         Some(Reached { server, url: Some(url) })
     });
-    by_url.or_else(|| bridged(&texts(&["command", "cmd", "args"])))
+    by_url.or_else(|| bridged(&texts(PROGRAMS)))
 }
 
 /// The virtual server of an address on this machine.

@@ -1,9 +1,9 @@
 //! Which assistants are on this machine, and what they are connected to.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::edit::{Editor, Text};
-use crate::entry::{Reached, reached};
+use crate::entry::{Reached, is_server, reached};
 use crate::fault::Fault;
 use crate::machine::Machine;
 use crate::table::{ASSISTANTS, Assistant};
@@ -30,6 +30,8 @@ pub struct Found {
     pub file: Option<PathBuf>,
     /// The entries that lead to Deskgate, by name.
     pub connected: Vec<(String, Reached)>,
+    /// The names of its MCP servers that do not go through Deskgate. Names only: what they are started with may be secret.
+    pub others: Vec<String>,
     /// Why its file could not be looked at.
     pub trouble: Option<Fault>,
 }
@@ -45,11 +47,17 @@ fn look(machine: &Machine, assistant: &'static Assistant) -> Found {
     let mut by: Vec<FoundBy> =
         programs.chain(folders.filter(|it| it.is_dir()).map(FoundBy::Folder)).collect();
     let file = assistant.file(machine);
-    let mut found =
-        Found { assistant, by: Vec::new(), file: file.clone(), connected: Vec::new(), trouble: None };
+    let mut found = Found {
+        assistant,
+        by: Vec::new(),
+        file: file.clone(),
+        connected: Vec::new(),
+        others: Vec::new(),
+        trouble: None,
+    };
     if let Some(file) = file.filter(|it| it.is_file()) {
         match connections(assistant, &file) {
-            Ok(connected) => found.connected = connected,
+            Ok((connected, others)) => (found.connected, found.others) = (connected, others),
             Err(fault) => found.trouble = Some(fault),
         }
         by.push(FoundBy::File(file));
@@ -58,9 +66,19 @@ fn look(machine: &Machine, assistant: &'static Assistant) -> Found {
     found
 }
 
-fn connections(assistant: &Assistant, file: &std::path::Path) -> Result<Vec<(String, Reached)>, Fault> {
+type Entries = (Vec<(String, Reached)>, Vec<String>);
+
+/// The entries that lead to Deskgate, and the names of those that do not.
+fn connections(assistant: &Assistant, file: &Path) -> Result<Entries, Fault> {
     let bytes = std::fs::read(file).map_err(|source| Fault::Unreadable { file: file.to_owned(), source })?;
     let text = Text::of(file, &bytes)?;
-    let entries = Editor { assistant, file }.entries(&text)?;
-    Ok(entries.into_iter().filter_map(|(name, entry)| Some((name, reached(&entry)?))).collect())
+    let (mut connected, mut others) = (Vec::new(), Vec::new());
+    for (name, entry) in (Editor { assistant, file }).entries(&text)? {
+        match reached(&entry) {
+            Some(reached) => connected.push((name, reached)),
+            None if is_server(&entry) => others.push(name),
+            None => {}
+        }
+    }
+    Ok((connected, others))
 }

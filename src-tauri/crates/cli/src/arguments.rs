@@ -115,7 +115,11 @@ pub(crate) enum Verb {
         follow: bool,
     },
     /// List the assistants on this computer, by what each was found, and which virtual servers it is connected to.
-    Assistants,
+    Assistants {
+        /// Name the MCP servers too that do not go through Deskgate. Nothing but their names is shown.
+        #[arg(long)]
+        others: bool,
+    },
     /// Connect an assistant on this computer to a virtual server: shows the exact change of its configuration, asks, and makes it.
     Connect {
         /// The assistant, by the name that `deskgate assistants` shows.

@@ -16,14 +16,14 @@ use crate::arguments::Changing;
 type Told<T> = Result<T, Advice>;
 
 /// Lists the assistants.
-pub(crate) async fn list(home: &Home, json: bool) -> ExitCode {
+pub(crate) async fn list(home: &Home, others: bool, json: bool) -> ExitCode {
     let machine = match machine() {
         Ok(machine) => machine,
         Err(advice) => return crate::fail(&advice),
     };
     let found = assistants::find(&machine);
     if json {
-        println!("{}", Value::from(found.iter().map(value).collect::<Vec<_>>()));
+        println!("{}", Value::from(found.iter().map(|it| value(it, others)).collect::<Vec<_>>()));
         return ExitCode::SUCCESS;
     }
     // Where addresses are not known, none is called old.
@@ -34,7 +34,7 @@ pub(crate) async fn list(home: &Home, json: bool) -> ExitCode {
     };
     let (here, elsewhere): (Vec<&Found>, Vec<&Found>) = found.iter().partition(|it| !it.by.is_empty());
     for found in &here {
-        print!("{}", lines(found, is_old));
+        print!("{}", lines(found, others, is_old));
     }
     if here.is_empty() {
         println!("No assistant that Deskgate knows was found on this computer.");
@@ -292,7 +292,7 @@ fn tell(json: bool, text: &str, value: &Value) {
     }
 }
 
-fn lines(found: &Found, is_old: impl Fn(&Reached) -> bool) -> String {
+fn lines(found: &Found, others: bool, is_old: impl Fn(&Reached) -> bool) -> String {
     let assistant = found.assistant;
     let by: Vec<String> = found.by.iter().map(|by| place(by).1.display().to_string()).collect();
     let mut text = format!("{} ({})\n  found: {}\n", assistant.title, assistant.id, by.join(", "));
@@ -308,6 +308,9 @@ fn lines(found: &Found, is_old: impl Fn(&Reached) -> bool) -> String {
     }
     if found.connected.is_empty() {
         text += &format!("  not connected; to connect it: deskgate connect {}\n", assistant.id);
+    }
+    if others && !found.others.is_empty() {
+        text += &format!("  not through Deskgate: {}\n", found.others.join(", ").replace('\n', " "));
     }
     if let Some(file) = &found.file {
         text += &format!("  configuration: {} (verified by {})\n", file.display(), assistant.verified.word());
@@ -326,12 +329,12 @@ fn place(by: &FoundBy) -> (&'static str, &Path) {
     }
 }
 
-fn value(found: &Found) -> Value {
+fn value(found: &Found, others: bool) -> Value {
     let by = found.by.iter().map(place).map(|(kind, path)| json!({ "kind": kind, "path": path }));
     let connected = found.connected.iter().map(|(name, reached)| {
         json!({ "server": reached.server, "entry": name, "url": reached.url, "bridge": reached.url.is_none() })
     });
-    json!({
+    let mut value = json!({
         "id": found.assistant.id,
         "title": found.assistant.title,
         "found": by.collect::<Vec<_>>(),
@@ -341,5 +344,9 @@ fn value(found: &Found) -> Value {
         "verified": found.assistant.verified.word(),
         "source": found.assistant.source,
         "trouble": found.trouble.as_ref().map(|fault| fault.advice()),
-    })
+    });
+    if others {
+        value["others"] = json!(found.others);
+    }
+    value
 }

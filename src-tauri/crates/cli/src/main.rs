@@ -103,7 +103,7 @@ async fn run(home: Home, verb: Verb, json: bool) -> ExitCode {
             ask(home, Command::SignOut { connector, forget_accounts }, json).await
         }
         Verb::Trust { fingerprint } => ask(home, Command::Trust { fingerprint }, json).await,
-        Verb::Assistants => assistants::list(&home, json).await,
+        Verb::Assistants { others } => assistants::list(&home, others, json).await,
         Verb::Connect { assistant, change } => assistants::connect(&home, assistant, &change, json).await,
         Verb::Disconnect { assistant, change } => {
             assistants::disconnect(&home, assistant, &change, json).await

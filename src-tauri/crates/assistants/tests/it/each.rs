@@ -71,6 +71,23 @@ fn a_variable_of_the_environment_moves_the_file() {
 }
 
 #[test]
+fn servers_outside_deskgate_are_known_by_name_only() {
+    let desk = Desk::new();
+    desk.write(
+        "cursor",
+        r#"{"mcpServers": {"a": {"url": "https://x/?key=secret"}, "b": {"command": "secret"}}}"#,
+    );
+    desk.connect("cursor", "desk").expect("connected");
+    desk.write("goose", "extensions:\n  developer:\n    enabled: true\n  c:\n    cmd: secret\n");
+    let others =
+        |id: &str| find(&desk.machine).into_iter().find(|it| it.assistant.id == id).expect("known").others;
+    assert_eq!(
+        (others("cursor"), others("goose")),
+        (vec!["a".to_owned(), "b".to_owned()], vec!["c".to_owned()])
+    );
+}
+
+#[test]
 fn the_file_that_is_there_is_taken() {
     let desk = Desk::new();
     let other = desk.machine.home.join(".config/opencode/opencode.jsonc");
