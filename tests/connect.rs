@@ -1,11 +1,12 @@
 //! Assistants that are connected by `deskgate connect`, and disconnected again.
 
+use std::io::Write as _;
 use std::path::Path;
-use std::process::Output;
+use std::process::{Command, Output, Stdio};
 
 use serde_json::{Value, json};
 use testkit::bench::Echo;
-use testkit::{Assistant, Claude, Codex, Gateway, Listing, Opened, Step};
+use testkit::{Assistant, Claude, Codex, Gateway, Listing, Opened, Program, Step, program};
 
 use crate::common::{Personal, SOON, lets_in};
 
@@ -164,4 +165,26 @@ async fn nothing_is_changed_where_nobody_can_be_asked() {
     let unknown = run(&gateway, home.path(), &["connect", "cursor", "--server", "lab", "--yes"]).await;
     let told = String::from_utf8_lossy(&unknown.stderr);
     assert!(!unknown.status.success() && told.contains("Choose one of these: desk."), "{told}");
+}
+
+#[tokio::test]
+async fn on_a_terminal_the_person_is_asked_and_no_answer_is_no() {
+    let echo = Echo::start().await.expect("an upstream");
+    let gateway = at_echo(&echo, &["desk"]).await;
+    let home = tempfile::tempdir().expect("a folder");
+    let file = home.path().join(".cursor/mcp.json");
+    let deskgate = program(Program::Deskgate).expect("built");
+    for (answer, is_made) in [("\n", false), ("n\n", false), ("y\n", true)] {
+        let mut terminal = Command::new("script");
+        terminal.args(["-q", "-e", "-c", &format!("'{}' connect cursor", deskgate.display()), "/dev/null"]);
+        terminal.env("HOME", home.path()).env("DESKGATE_HOME", gateway.home());
+        let mut terminal = terminal.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("a terminal");
+        let mut hand = terminal.stdin.take().expect("a hand");
+        hand.write_all(answer.as_bytes()).expect("typed");
+        let output = terminal.wait_with_output().expect("it ends");
+        let told = String::from_utf8_lossy(&output.stdout);
+        assert!(told.contains("+    \"deskgate-desk\": {") && told.contains("[y/N]"), "{told}");
+        assert_eq!(file.exists(), is_made, "{answer:?}: {told}");
+        drop(hand);
+    }
 }

@@ -72,6 +72,8 @@ pub fn connect(
             return Err(Fault::Taken { file, name });
         }
     }
+    // One whose entry somebody has taken out is over.
+    records.retain(|it| it.server != target.server);
     let (record, after) = added(&editor, text.as_ref(), target, &name, entry)?;
     records.push(record);
     let folders = Vec::new();

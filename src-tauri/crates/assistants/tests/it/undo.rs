@@ -195,6 +195,23 @@ fn an_entry_that_is_gone_is_forgotten() {
 }
 
 #[test]
+fn an_entry_that_was_taken_out_by_hand_is_put_in_anew() {
+    let desk = Desk::new();
+    let file = desk.write("cursor", "{}");
+    desk.connect("cursor", "desk").expect("connected");
+    std::fs::write(&file, "{ }").expect("written");
+    desk.connect("cursor", "desk").expect("connected");
+    assert_eq!(desk.ledger().records().len(), 1);
+    assert!(desk.disconnect("cursor", "desk").expect("undone"));
+    assert_eq!(desk.read("cursor"), "{ }");
+    // The same where the whole file went.
+    desk.connect("cursor", "desk").expect("connected");
+    std::fs::remove_file(&file).expect("removed");
+    desk.disconnect("cursor", "desk").expect("forgotten");
+    assert!(!file.exists() && desk.ledger().records().is_empty());
+}
+
+#[test]
 fn permissions_and_links_stay() {
     let desk = Desk::new();
     let file = desk.write("cursor", "");
