@@ -6,7 +6,8 @@
 //! was put in or taken out.
 //!
 //! Some assistants have a command for this. None of them can be undone exactly: `claude mcp remove` and `gemini mcp remove` write
-//! the whole file anew, `codex mcp add` begins to sign in, and `code --add-mcp` has no counterpart. So the file is edited for all.
+//! the whole file anew, `codex mcp add` begins to sign in and `remove` takes a table with it that was there before, and
+//! `code --add-mcp` has no counterpart. So the file is edited for all.
 #![forbid(unsafe_code)]
 
 mod connect;
