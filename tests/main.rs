@@ -4,6 +4,7 @@
 
 mod audit;
 mod common;
+mod connect;
 mod desktop;
 mod hostile;
 mod isolation;
