@@ -2,11 +2,14 @@
 
 use jsonc_parser::ast::{Object, ObjectProp, Value as Node};
 use jsonc_parser::common::Ranged as _;
+use jsonc_parser::errors::ParseErrorKind;
 use jsonc_parser::tokens::{Token, TokenAndRange};
-use jsonc_parser::{CollectOptions, CommentCollectionStrategy, ParseOptions, ParseResult, parse_to_ast};
+use jsonc_parser::{
+    CollectOptions, CommentCollectionStrategy, ParseOptions, ParseResult, ParseStringErrorKind, parse_to_ast,
+};
 use serde_json::Value;
 
-use super::{Why, begins_line, indentation, line_end, next_line};
+use super::{Why, begins_line, indentation, line_end, next_line, on_line};
 use crate::splice::Splice;
 use crate::table::Format;
 use crate::tree::Tree;
@@ -69,7 +72,16 @@ fn parse(format: Format, text: &str) -> Result<ParseResult<'_>, Why> {
         serde_json::from_str::<serde::de::IgnoredAny>(text).map_err(|fault| fault.to_string())?;
     }
     let collect = CollectOptions { comments: CommentCollectionStrategy::AsTokens, tokens: true };
-    parse_to_ast(text, &collect, &options).map_err(|fault| fault.to_string())
+    parse_to_ast(text, &collect, &options).map_err(|fault| {
+        // The library quotes a part of the string then.
+        let quotes = matches!(
+            fault.kind(),
+            ParseErrorKind::String(ParseStringErrorKind::InvalidUnicodeEscapeSequence(_))
+        );
+        let what =
+            if quotes { "Invalid unicode escape sequence".to_owned() } else { fault.kind().to_string() };
+        on_line(text, fault.range().start, &what)
+    })
 }
 
 fn tree(node: &Node<'_>) -> Tree {

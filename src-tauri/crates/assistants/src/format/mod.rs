@@ -13,7 +13,8 @@ use crate::splice::Splice;
 use crate::table::Format;
 use crate::tree::Tree;
 
-/// Why a format can do nothing with a text, in words that end a sentence.
+/// Why a format can do nothing with a text, in words that end a sentence. It tells nothing of the text but names that were looked
+/// for: a value may be a secret.
 pub(crate) type Why = String;
 
 /// What the text says.
@@ -47,6 +48,14 @@ pub(crate) fn remove(format: Format, text: &str, within: &[&str], name: &str) ->
         Format::Toml => toml::remove(text, within, name),
         Format::Yaml => yaml::remove(text, within, name),
     }
+}
+
+/// What is wrong, and in which line: that of the byte `at`.
+fn on_line(text: &str, at: usize, what: &str) -> Why {
+    let before = text.bytes().take(at).filter(|byte| *byte == b'\n').count();
+    // Some libraries write over several lines.
+    let what = what.split_whitespace().collect::<Vec<_>>().join(" ");
+    format!("{what} on line {}", before + 1)
 }
 
 /// How lines end in this text.

@@ -3,7 +3,7 @@
 use serde_json::Value;
 use toml_edit::{Document, Item, Table, TableLike, Value as Node};
 
-use super::{Why, before_last_line, begins_line, line_end, line_start, next_line};
+use super::{Why, before_last_line, begins_line, line_end, line_start, next_line, on_line};
 use crate::splice::Splice;
 use crate::tree::Tree;
 
@@ -58,7 +58,11 @@ pub(super) fn remove(text: &str, within: &[&str], name: &str) -> Result<Vec<Spli
 }
 
 fn parse(text: &str) -> Result<Document<&str>, Why> {
-    Document::parse(text).map_err(|fault| fault.to_string().trim().to_owned())
+    // What the library displays holds the line itself, and that may hold a secret.
+    Document::parse(text).map_err(|fault| match fault.span() {
+        Some(span) => on_line(text, span.start, fault.message()),
+        None => fault.message().to_owned(),
+    })
 }
 
 /// Names of ours and of assistants need no quotes; others would get them.

@@ -177,7 +177,8 @@ impl<'t> Reader<'t> {
     fn next(&mut self) -> Result<(Event<'t>, Span), Why> {
         match self.events.next() {
             Some(Ok(event)) => Ok(event),
-            Some(Err(fault)) => Err(fault.to_string()),
+            // Nothing of the text: what is wrong, and where.
+            Some(Err(fault)) => Err(format!("{} on line {}", fault.info(), fault.marker().line())),
             None => Err("it ends too early".to_owned()),
         }
     }
