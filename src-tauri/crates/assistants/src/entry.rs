@@ -67,7 +67,8 @@ pub(crate) fn is_server(entry: &Tree) -> bool {
 pub(crate) fn reached(entry: &Tree) -> Option<Reached> {
     let Tree::Map(members) = entry else { return None };
     let texts = |names: &[&str]| -> Vec<String> {
-        let named = members.iter().filter(|(name, _)| names.contains(&name.as_str()));
+        // In the order of the names, not of the file: a program stands before what it is started with.
+        let named = names.iter().flat_map(|name| members.iter().filter(move |(it, _)| it == name));
         named
             .flat_map(|(_, value)| match value {
                 Tree::Text(text) => vec![text.clone()],
@@ -81,6 +82,28 @@ pub(crate) fn reached(entry: &Tree) -> Option<Reached> {
         Some(Reached { server, url: Some(url) })
     });
     by_url.or_else(|| bridged(&texts(PROGRAMS)))
+}
+
+/// Whether an entry has the form of ours for a virtual server and nothing beside: all that may differ is the address, or the program
+/// and what it is started with.
+pub(crate) fn is_formed_as_ours(assistant: &Assistant, entry: &Tree, server: &str) -> bool {
+    let Tree::Map(members) = entry else { return false };
+    let is_as_meant = |(name, field): &(&str, Field)| {
+        let Ok(Some(value)) = entry.at(&[name]) else { return false };
+        match (field, value) {
+            (Field::Text(text), Tree::Text(value)) => value == text,
+            (Field::Name, Tree::Text(value)) => *value == entry_name(server),
+            (Field::Url | Field::Program, Tree::Text(_)) => true,
+            (Field::Yes, Tree::Other(value)) => value == "true",
+            (Field::Seconds(count), Tree::Other(value)) => *value == count.to_string(),
+            (Field::Everything, Tree::List(items)) => *items == [Tree::Text("*".to_owned())],
+            (Field::Arguments, Tree::List(items)) => items.iter().all(|it| it.text().is_some()),
+            (_, Tree::Text(_) | Tree::Other(_) | Tree::List(_) | Tree::Map(_)) => false,
+        }
+    };
+    members.len() == assistant.entry.len()
+        && assistant.entry.iter().all(is_as_meant)
+        && reached(entry).is_some_and(|it| it.server == server)
 }
 
 /// The virtual server of an address on this machine.
@@ -118,6 +141,7 @@ mod tests {
         check(json!({"type": "http", "url": "http://localhost:9/s/desk/mcp"}), Some("desk"));
         check(json!({"serverUrl": "http://[::1]:9/s/desk/mcp"}), Some("desk"));
         check(json!({"command": "/opt/deskgate", "args": ["bridge", "desk"]}), Some("desk"));
+        check(json!({"args": ["bridge", "desk"], "command": "/opt/deskgate"}), Some("desk"));
         check(json!({"command": ["deskgate", "--home", "/x", "bridge", "desk"]}), Some("desk"));
         check(json!({"url": "http://10.0.0.1:7717/s/desk/mcp"}), None);
         check(json!({"url": "https://127.0.0.1.example/s/desk/mcp"}), None);

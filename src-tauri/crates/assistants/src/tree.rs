@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 /// A value of a file. Members keep their order.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(crate) enum Tree {
     /// A string.
     Text(String),
@@ -13,6 +13,26 @@ pub(crate) enum Tree {
     List(Vec<Tree>),
     /// An object, table or mapping.
     Map(Vec<(String, Tree)>),
+}
+
+/// Two say the same in whatever order their members stand; those of one name keep theirs.
+impl PartialEq for Tree {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Text(one), Self::Text(other)) | (Self::Other(one), Self::Other(other)) => one == other,
+            (Self::List(one), Self::List(other)) => one == other,
+            (Self::Map(one), Self::Map(other)) => one.len() == other.len() && sorted(one) == sorted(other),
+            (Self::Text(_) | Self::Other(_) | Self::List(_) | Self::Map(_), _) => false,
+        }
+    }
+}
+
+impl Eq for Tree {}
+
+fn sorted(members: &[(String, Tree)]) -> Vec<&(String, Tree)> {
+    let mut sorted: Vec<_> = members.iter().collect();
+    sorted.sort_by(|(one, _), (other, _)| one.cmp(other));
+    sorted
 }
 
 /// A name stands twice where it must stand once.
