@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::connect::{Change, added, is_as, read};
 use crate::edit::{Editor, Text};
-use crate::entry::{Target, entry_name, reached};
+use crate::entry::{Target, entry_name, is_formed_as_ours, reached};
 use crate::fault::Fault;
 use crate::ledger::{Ledger, Record};
 use crate::machine::Machine;
@@ -48,20 +48,22 @@ pub(crate) fn undo(
     before: &Option<Text>,
     records: Vec<Record>,
 ) -> Result<Undone, Fault> {
+    let earlier = records.clone();
     let change = |after, records, folders, exact| Change {
         file: editor.file.to_owned(),
         assistant: assistant.id,
         before: before.clone(),
         after,
+        earlier: earlier.clone(),
         records,
         folders,
         exact,
     };
     let at = records.iter().position(|it| it.server.as_str() == server);
     if let Some(at) = at
-        && let Some(Unwound { text, records, folders }) = unwound(editor, before, &records, at)
+        && let Some(Unwound { text, records, folders, exact }) = unwound(editor, before, &records, at)
     {
-        return Ok(Undone::Change(change(text, records, folders, true)));
+        return Ok(Undone::Change(change(text, records, folders, exact)));
     }
     let made = at.and_then(|at| records.get(at).cloned());
     let mut left = records;
@@ -80,6 +82,10 @@ pub(crate) fn undo(
     if !as_written && reached(&found).is_none_or(|it| it.server != server) {
         return Err(Fault::Taken { file: editor.file.to_owned(), name });
     }
+    // Without a record only what could be nobody's but ours is taken out.
+    if made.is_none() && !is_formed_as_ours(assistant, &found, server) {
+        return Err(Fault::ByHand { file: editor.file.to_owned(), name });
+    }
     let after = match made.as_ref().and_then(|it| cut_out(editor, text, it)) {
         Some(after) => after,
         None => editor.take(text, &name)?,
@@ -91,6 +97,7 @@ struct Unwound {
     text: Option<Text>,
     records: Vec<Record>,
     folders: Vec<PathBuf>,
+    exact: bool,
 }
 
 /// The file as it would be had the connection number `at` never been made, while it is as it was left: later connections are undone
@@ -107,7 +114,8 @@ fn unwound(editor: &Editor<'_>, now: &Option<Text>, records: &[Record], at: usiz
         }
     }
     let (undone, later) = rest.split_first()?;
-    let mut unwound = Unwound { text, records: earlier.to_vec(), folders: undone.folders.clone() };
+    let (folders, exact) = (undone.folders.clone(), undone.exact);
+    let mut unwound = Unwound { text, records: earlier.to_vec(), folders, exact };
     for record in later {
         let target = Target {
             server: record.server.clone(),
@@ -115,13 +123,15 @@ fn unwound(editor: &Editor<'_>, now: &Option<Text>, records: &[Record], at: usiz
             bridge: Vec::new(),
         };
         let again = added(editor, unwound.text.as_ref(), &target, &record.name, record.entry.clone());
-        let (mut record, after) = again.ok()?;
+        let (mut again, after) = again.ok()?;
         // The folders are there, and go with the last connection that needs them.
         if unwound.text.is_none() {
-            record.folders.clone_from(&undone.folders);
+            again.folders.clone_from(&undone.folders);
         }
+        // What it is built on now is what the undone one was built on.
+        again.exact = record.exact && undone.exact;
         unwound.text = Some(after);
-        unwound.records.push(record);
+        unwound.records.push(again);
     }
     Some(unwound)
 }

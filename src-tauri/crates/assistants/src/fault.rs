@@ -68,7 +68,27 @@ pub enum Fault {
         /// The file.
         file: PathBuf,
     },
-    /// The file cannot be written.
+    /// The file was changed, but the ledger still says what it said before.
+    #[error("{} was changed, but {} cannot be written", file.display(), ledger.display())]
+    NotRemembered {
+        /// The file.
+        file: PathBuf,
+        /// The ledger.
+        ledger: PathBuf,
+        /// The cause.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Writing the file failed, and it is not as it was before.
+    #[error("{} was not written as it should have been", file.display())]
+    Unsettled {
+        /// The file.
+        file: PathBuf,
+        /// The cause.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The file cannot be written, and is as it was.
     #[error("{} cannot be written", file.display())]
     Unwritable {
         /// The file.
@@ -118,7 +138,7 @@ impl ForPerson for Fault {
             ),
             Self::ByHand { file, name } => Advice::new(
                 "assistant-by-hand",
-                format!("The entry \"{name}\" in {} was not made by this command.", file.display()),
+                format!("Deskgate does not know of having made the entry \"{name}\" in {}.", file.display()),
                 nothing,
                 "Remove it where it was made.",
             ),
@@ -130,14 +150,33 @@ impl ForPerson for Fault {
             ),
             Self::Meanwhile { file } => Advice::new(
                 "assistant-meanwhile",
-                format!("{} was changed while the change was being looked at.", file.display()),
+                format!(
+                    "{} was changed while the change was being looked at, or what Deskgate remembers of it was.",
+                    file.display()
+                ),
                 nothing,
                 "Do it again.",
+            ),
+            Self::NotRemembered { file, ledger, source } => Advice::new(
+                "assistant-not-remembered",
+                format!(
+                    "{} was changed, but {} cannot be written: {source}.",
+                    file.display(),
+                    ledger.display()
+                ),
+                "The entry is gone from the file; Deskgate still takes it for connected.",
+                "Check that Deskgate's folder belongs to you and that the disk has room, then disconnect once more.",
+            ),
+            Self::Unsettled { file, source } => Advice::new(
+                "assistant-unsettled",
+                format!("Writing {} failed when it had begun: {source}.", file.display()),
+                "The file may be changed, and the change may be lost if the computer stops now. Deskgate remembers it, so that it can be taken back.",
+                "Check the disk, look at the file, and do it again.",
             ),
             Self::Unwritable { file, source } => Advice::new(
                 "assistant-unwritable",
                 format!("{} cannot be written: {source}.", file.display()),
-                "",
+                nothing,
                 "Check that the folder belongs to you and that the disk has room.",
             ),
         }

@@ -13,6 +13,7 @@ use serde_json::Value;
 use crate::splice::Splice;
 
 const FORMAT: u32 = 1;
+const NAME: &str = "assistants.json";
 
 /// One connection that was made.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,6 +37,9 @@ pub struct Record {
     pub splices: Vec<Splice>,
     /// Folders that were made for the file, the outermost first.
     pub folders: Vec<PathBuf>,
+    /// Whether the file before is the one that the person had. It is not where an earlier entry had to be taken out of a file that
+    /// was changed since.
+    pub exact: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -43,6 +47,31 @@ pub struct Record {
 struct Stored {
     format: u32,
     connections: Vec<Record>,
+}
+
+/// The ledger while nobody else changes it, read anew when that began.
+#[derive(Debug)]
+pub(crate) struct Held<'l> {
+    ledger: &'l mut Ledger,
+    /// Until it is closed.
+    _lock: File,
+}
+
+impl Held<'_> {
+    /// What was done to a file for an assistant, as of now.
+    pub(crate) fn of_file(&self, assistant: &str, file: &Path) -> Vec<Record> {
+        self.ledger.of_file(assistant, file)
+    }
+
+    /// Replaces what was done to a file for an assistant, durably.
+    pub(crate) fn replace(&mut self, assistant: &str, file: &Path, records: &[Record]) -> io::Result<()> {
+        let kept = self.ledger.records.iter().filter(|it| it.assistant != assistant || it.file != file);
+        let connections = kept.chain(records).cloned().collect();
+        let stored = Stored { format: FORMAT, connections };
+        os::write_durable(&self.ledger.file(), &serde_json::to_vec_pretty(&stored)?)?;
+        self.ledger.records = stored.connections;
+        Ok(())
+    }
 }
 
 /// The ledger of one installation.
@@ -60,7 +89,7 @@ impl Ledger {
     /// # Errors
     /// Whatever the file system says.
     pub fn open(home: &Path) -> io::Result<Self> {
-        let file = home.join("assistants.json");
+        let file = home.join(NAME);
         let begun = |records, set_aside| Self { home: home.to_owned(), records, set_aside };
         let bytes = match std::fs::read(&file) {
             Ok(bytes) => bytes,
@@ -88,18 +117,20 @@ impl Ledger {
         self.records.iter().filter(|it| it.assistant == assistant && it.file == file).cloned().collect()
     }
 
-    /// Replaces what was done to a file for an assistant, durably. Another program that does the same waits meanwhile.
-    pub(crate) fn replace(&mut self, assistant: &str, file: &Path, records: &[Record]) -> io::Result<()> {
+    /// Where it lies.
+    pub(crate) fn file(&self) -> PathBuf {
+        self.home.join(NAME)
+    }
+
+    /// Waits until no other program changes the ledger or a file that it tells of, and keeps others from it until what is returned
+    /// is gone.
+    pub(crate) fn hold(&mut self) -> io::Result<Held<'_>> {
         os::create_private_dir(&self.home)?;
         let lock = File::create(self.home.join("assistants.lock"))?;
         lock.lock()?;
         let now = Self::open(&self.home)?;
         self.set_aside = now.set_aside.or_else(|| self.set_aside.take());
         self.records = now.records;
-        self.records.retain(|it| it.assistant != assistant || it.file != file);
-        self.records.extend_from_slice(records);
-        let stored = Stored { format: FORMAT, connections: self.records.clone() };
-        let bytes = serde_json::to_vec_pretty(&stored)?;
-        os::write_durable(&self.home.join("assistants.json"), &bytes)
+        Ok(Held { ledger: self, _lock: lock })
     }
 }

@@ -157,7 +157,7 @@ fn ledger(home: &Home) -> Told<Ledger> {
     })?;
     if let Some(aside) = ledger.set_aside() {
         eprintln!(
-            "The list of what was connected was damaged. It lies in {} now. Entries of Deskgate's can still be removed, but the rest of a file may not come back byte for byte.",
+            "The list of what was connected was damaged. It lies in {} now. Entries of Deskgate's that nobody added to can still be removed, but the rest of a file may not come back byte for byte.",
             aside.display()
         );
     }

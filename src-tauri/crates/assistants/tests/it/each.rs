@@ -7,13 +7,40 @@ use serde_json::Value;
 
 use crate::{Desk, below, target};
 
-fn entry_of(format: Format, text: &str, name: &str) -> Value {
+/// The entry, and the names of its members in the order of the alphabet.
+fn entry_of(format: Format, text: &str, name: &str) -> (Value, Vec<String>) {
     let whole: Value = match format {
         Format::Json | Format::Jsonc => serde_json::from_str(text).expect("JSON"),
         Format::Toml => toml::from_str(text).expect("TOML"),
-        Format::Yaml => return Value::from(text),
+        Format::Yaml => return (Value::from(text), members_in_yaml(text)),
     };
-    whole.as_object().expect("an object").values().next().expect("servers")[name].clone()
+    let entry = whole.as_object().expect("an object").values().next().expect("servers")[name].clone();
+    let mut members: Vec<String> = entry.as_object().expect("an entry").keys().cloned().collect();
+    members.sort();
+    (entry, members)
+}
+
+/// What stands one level below the entry.
+fn members_in_yaml(text: &str) -> Vec<String> {
+    let members = text.lines().filter_map(|line| line.strip_prefix("    ")?.split(':').next());
+    let mut members: Vec<String> = members.map(str::to_owned).collect();
+    members.sort();
+    members
+}
+
+/// What an entry has, and nothing that could let anybody in.
+fn members_of(assistant: &str) -> &'static [&'static str] {
+    match assistant {
+        "claude-code" | "vscode" | "cline" => &["type", "url"],
+        "claude-desktop" => &["args", "command"],
+        "codex" | "cursor" | "zed" | "kiro" => &["url"],
+        "windsurf" => &["serverUrl"],
+        "goose" => &["description", "enabled", "name", "timeout", "type", "uri"],
+        "gemini" | "qwen" => &["httpUrl"],
+        "opencode" => &["enabled", "type", "url"],
+        "copilot" => &["tools", "type", "url"],
+        other => panic!("say what an entry of {other} has"),
+    }
 }
 
 #[test]
@@ -24,11 +51,11 @@ fn each_is_connected_where_nothing_was_and_leaves_nothing() {
             let desk = Desk::on(platform);
             desk.connect(assistant.id, "desk").unwrap_or_else(|fault| panic!("{}: {fault}", assistant.id));
             let text = desk.read(assistant.id);
-            let entry = entry_of(assistant.format, &text, "deskgate-desk").to_string();
+            let (entry, members) = entry_of(assistant.format, &text, "deskgate-desk");
             let url = target("desk").url;
             let leads = if assistant.is_bridged() { "/opt/deskgate/deskgate" } else { url.as_str() };
-            assert!(entry.contains(leads), "{}: {text}", assistant.id);
-            assert!(!text.to_lowercase().contains("token"), "{text}");
+            assert!(entry.to_string().contains(leads), "{}: {text}", assistant.id);
+            assert_eq!(members, members_of(assistant.id), "{}: {text}", assistant.id);
             let named = ("deskgate-desk".to_owned(), "desk".to_owned());
             assert_eq!(desk.connected(assistant.id), [named], "{}", assistant.id);
             let mode = desk.file(assistant.id).metadata().expect("a file").permissions().mode() & 0o777;

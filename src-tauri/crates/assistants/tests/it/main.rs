@@ -2,6 +2,7 @@
 #![cfg(test)]
 
 mod each;
+mod failures;
 mod laws;
 mod refusals;
 mod undo;
@@ -9,7 +10,7 @@ mod undo;
 use std::path::{Path, PathBuf};
 
 use assistants::{
-    Assistant, Connection, Fault, Ledger, Machine, Platform, Target, Undone, connect, disconnect,
+    Assistant, Change, Connection, Fault, Ledger, Machine, Platform, Target, Undone, connect, disconnect,
 };
 use tempfile::TempDir;
 use url::Url;
@@ -60,11 +61,30 @@ impl Desk {
     }
 
     fn connect(&self, assistant: &str, server: &str) -> Result<(), Fault> {
+        self.connect_to(assistant, &target(server))
+    }
+
+    fn connect_to(&self, assistant: &str, target: &Target) -> Result<(), Fault> {
         let mut ledger = self.ledger();
-        match connect(&self.machine, named(assistant), &target(server), &ledger)? {
+        match connect(&self.machine, named(assistant), target, &ledger)? {
             Connection::Already { .. } => Ok(()),
             Connection::Change(change) => change.apply(&mut ledger),
         }
+    }
+
+    /// What connecting would change now.
+    fn connecting(&self, assistant: &str, server: &str) -> Change {
+        match connect(&self.machine, named(assistant), &target(server), &self.ledger()).expect("possible") {
+            Connection::Change(change) => change,
+            Connection::Already { .. } => panic!("it is connected already"),
+        }
+    }
+
+    /// What disconnecting would change now.
+    fn disconnecting(&self, assistant: &str, server: &str) -> Change {
+        let undone = disconnect(&self.machine, named(assistant), server, &self.ledger());
+        let (Undone::Gone(change) | Undone::Change(change)) = undone.expect("possible");
+        change
     }
 
     /// Whether the file is as before, byte for byte.
@@ -95,6 +115,13 @@ fn target(server: &str) -> Target {
         url: Url::parse(&format!("http://127.0.0.1:7717/s/{server}/mcp")).expect("a URL"),
         bridge: ["/opt/deskgate/deskgate", "bridge", server].map(str::to_owned).to_vec(),
     }
+}
+
+/// The same at the address that it has once Deskgate listens elsewhere.
+fn moved(server: &str) -> Target {
+    let mut moved = target(server);
+    moved.url.set_port(Some(7718)).expect("a port");
+    moved
 }
 
 /// Every file and folder below a folder.

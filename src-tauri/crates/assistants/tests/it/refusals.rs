@@ -2,6 +2,8 @@
 
 use assistants::{Connection, Fault, connect, disconnect};
 
+use model::ForPerson as _;
+
 use crate::{Desk, named, target};
 
 /// Connecting is refused for this reason, and the file keeps its bytes.
@@ -75,6 +77,74 @@ fn what_was_made_by_hand_is_named_and_stays() {
     let fault = desk.disconnect("claude-code", "other").expect_err("refused");
     assert!(matches!(fault, Fault::NotConnected { .. }), "{fault}");
     assert_eq!(desk.read("claude-code"), by_hand);
+}
+
+#[test]
+fn an_entry_of_our_name_that_is_not_remembered_and_says_something_else_was_made_by_hand() {
+    #[track_caller]
+    fn check(assistant: &str, text: &str) {
+        let desk = Desk::new();
+        desk.write(assistant, text);
+        let fault = desk.connect(assistant, "desk").expect_err("refused");
+        assert!(matches!(&fault, Fault::ByHand { name, .. } if name == "deskgate-desk"), "{fault}");
+        assert_eq!(desk.read(assistant), text);
+    }
+    let with_headers = r#"{"mcpServers": {"deskgate-desk": {"type": "http", "url": "http://127.0.0.1:7717/s/desk/mcp", "headers": {"X": "y"}}}}"#;
+    check("claude-code", with_headers);
+    check("codex", "[mcp_servers.deskgate-desk]\nurl = \"http://127.0.0.1:9/s/desk/mcp\" # mine\n");
+    check(
+        "claude-desktop",
+        r#"{"mcpServers": {"deskgate-desk": {"command": "deskgate", "args": ["bridge", "desk"]}}}"#,
+    );
+    let desk = Desk::new();
+    desk.write("claude-code", with_headers);
+    let fault = desk.disconnect("claude-code", "desk").expect_err("refused");
+    assert!(matches!(&fault, Fault::ByHand { name, .. } if name == "deskgate-desk"), "{fault}");
+    assert_eq!(desk.read("claude-code"), with_headers);
+}
+
+#[test]
+fn an_entry_is_known_in_whatever_order_its_members_stand() {
+    let desk = Desk::new();
+    let bridged = r#"{"mcpServers": {"deskgate-desk": {"args": ["bridge", "desk"], "command": "/opt/deskgate/deskgate"}}}"#;
+    desk.write("claude-desktop", bridged);
+    assert_eq!(desk.connected("claude-desktop"), [("deskgate-desk".to_owned(), "desk".to_owned())]);
+    desk.connect("claude-desktop", "desk").expect("it is as it should be");
+    let http =
+        r#"{"mcpServers": {"deskgate-desk": {"url": "http://127.0.0.1:7717/s/desk/mcp", "type": "http"}}}"#;
+    desk.write("claude-code", http);
+    desk.connect("claude-code", "desk").expect("it is as it should be");
+    assert_eq!((desk.read("claude-desktop").as_str(), desk.read("claude-code").as_str()), (bridged, http));
+    assert!(desk.ledger().records().is_empty());
+}
+
+#[test]
+fn a_fault_tells_nothing_of_what_is_in_the_file() {
+    #[track_caller]
+    fn check(assistant: &str, text: &str, secret: &str, line: &str) {
+        let desk = Desk::new();
+        desk.write(assistant, text);
+        let fault = desk.connect(assistant, "desk").expect_err("refused");
+        let told = format!("{fault} {fault:?} {}", fault.advice());
+        assert!(!told.contains(secret), "{told}");
+        assert!(told.contains("is not understood") && told.contains(line), "{told}");
+        let found = assistants::find(&desk.machine).into_iter().find(|it| it.assistant.id == assistant);
+        let trouble = found.and_then(|it| it.trouble).expect("trouble");
+        assert!(!format!("{trouble} {trouble:?} {}", trouble.advice()).contains(secret), "{trouble}");
+    }
+    let secret = "sk-live-0123456789";
+    check("claude-code", &format!("{{\n\"k\": {secret}}}"), secret, "line 2");
+    check("claude-code", &format!("{{\n\"k\": \"{secret}\" \"{secret}\"}}"), secret, "line 2");
+    check("zed", &format!("{{\n\"k\": {secret}}}"), secret, "line 2");
+    check("zed", &format!("{{\n\"k\": \"{secret}\" \"{secret}\"}}"), secret, "line 2");
+    check("zed", "{\n\"k\": \"\\ud8ab\"}", "d8ab", "line 2");
+    check("codex", &format!("a = 1\nk = {secret}\n"), secret, "line 2");
+    check("codex", &format!("a = 1\nk = \"{secret}\n"), secret, "line 2");
+    check("codex", &format!("[a.b]\nk = 1\n[a]\nb.{secret} = 1\n[a.b]\n"), secret, "line ");
+    check("goose", &format!("a: 1\nk: [{secret}\nb: 1\n"), secret, "line ");
+    check("goose", &format!("a: 1\nk: *{secret}\n"), secret, "line 2");
+    check("goose", &format!("a: 1\nk: \"{secret}\\q\"\n"), secret, "line 2");
+    check("goose", &format!("a: 1\nk: !x!{secret} a\n"), secret, "line 2");
 }
 
 #[test]

@@ -171,10 +171,9 @@ fn connecting_twice_changes_nothing_and_a_new_address_replaces_the_old_one() {
     desk.connect("cursor", "desk").expect("connected");
     assert_eq!(desk.read("cursor"), once);
     let mut ledger = desk.ledger();
-    let mut moved = crate::target("desk");
-    moved.url.set_port(Some(7718)).expect("a port");
     let connection =
-        assistants::connect(&desk.machine, crate::named("cursor"), &moved, &ledger).expect("a change");
+        assistants::connect(&desk.machine, crate::named("cursor"), &crate::moved("desk"), &ledger)
+            .expect("a change");
     let assistants::Connection::Change(change) = connection else { panic!("a change") };
     assert!(change.diff().contains("-      \"url\": \"http://127.0.0.1:7717") && change.diff().contains("+"));
     change.apply(&mut ledger).expect("written");
@@ -238,4 +237,44 @@ fn a_folder_that_somebody_used_meanwhile_stays() {
     std::fs::write(&theirs, "").expect("written");
     assert!(desk.disconnect("kiro", "desk").expect("undone"));
     assert_eq!(crate::below(&desk.machine.home), [desk.machine.home.join(".kiro"), theirs]);
+}
+
+#[test]
+fn what_was_undone_inexactly_is_never_as_before_again() {
+    let desk = Desk::new();
+    let file = desk.write("cursor", "{}");
+    desk.connect("cursor", "desk").expect("connected");
+    std::fs::write(&file, desk.read("cursor") + "\n// theirs\n").expect("written");
+    desk.connect_to("cursor", &crate::moved("desk")).expect("connected");
+    assert!(!desk.disconnect("cursor", "desk").expect("undone"), "the file was changed in between");
+    assert!(desk.read("cursor").ends_with("// theirs\n"));
+    // One that was made on top of it is not either, once that is gone from below it.
+    std::fs::write(&file, "{}").expect("written");
+    desk.connect("cursor", "desk").expect("connected");
+    std::fs::write(&file, desk.read("cursor") + "\n// theirs\n").expect("written");
+    desk.connect_to("cursor", &crate::moved("desk")).expect("connected");
+    desk.connect("cursor", "other").expect("connected");
+    assert!(!desk.disconnect("cursor", "desk").expect("undone"));
+    assert!(!desk.disconnect("cursor", "other").expect("undone"));
+}
+
+#[test]
+fn folders_that_were_made_stay_remembered() {
+    let gone = |desk: &Desk| {
+        assert!(desk.disconnect("kiro", "desk").expect("undone"));
+        assert_eq!(crate::below(&desk.machine.home), Vec::<std::path::PathBuf>::new());
+    };
+    let desk = Desk::new();
+    desk.connect("kiro", "desk").expect("connected");
+    desk.connect_to("kiro", &crate::moved("desk")).expect("connected");
+    gone(&desk);
+    // The same where somebody removed the file, or the file and a folder.
+    desk.connect("kiro", "desk").expect("connected");
+    std::fs::remove_file(desk.file("kiro")).expect("removed");
+    desk.connect("kiro", "desk").expect("connected");
+    gone(&desk);
+    desk.connect("kiro", "desk").expect("connected");
+    std::fs::remove_dir_all(desk.file("kiro").parent().expect("a folder")).expect("removed");
+    desk.connect("kiro", "desk").expect("connected");
+    gone(&desk);
 }
