@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use controller::app::{Acceptances, Introduction, Logs, Records};
+use controller::app::{Acceptances, Connections, Introduction, Logs, Records};
 use controller::{Act, AppState, Event, PendingDesk};
 use tauri::{AppHandle, Manager as _};
 use tokio::sync::{mpsc, watch};
@@ -26,6 +26,8 @@ pub(crate) struct Running {
     pub(crate) logs: Option<Logs>,
     /// The records of calls; none where no gateway runs.
     pub(crate) records: Option<Records>,
+    /// Connects assistants; none where no gateway runs.
+    pub(crate) connections: Option<Connections>,
     /// Has the person confirm their organisation; none where no gateway runs.
     pub(crate) introduction: Option<Introduction>,
     /// Accepts what connectors say otherwise than before; none where no gateway runs.
@@ -61,6 +63,11 @@ impl Core {
     /// The records of calls, where a gateway runs.
     pub(crate) fn records(&self) -> Option<&Records> {
         self.running.get()?.records.as_ref()
+    }
+
+    /// Connects assistants, where a gateway runs.
+    pub(crate) fn connections(&self) -> Option<&Connections> {
+        self.running.get()?.connections.as_ref()
     }
 
     /// Has the person confirm their organisation, where a gateway runs.

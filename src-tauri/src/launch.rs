@@ -154,6 +154,7 @@ fn ends_with(app: AppHandle, started: App) -> Running {
         desk: Some(started.desk.clone()),
         logs: Some(started.logs.clone()),
         records: Some(started.records.clone()),
+        connections: Some(started.connections.clone()),
         introduction: Some(started.introduction.clone()),
         acceptances: Some(started.acceptances.clone()),
     };
@@ -213,6 +214,7 @@ fn without_gateway(app: &AppHandle, home: &Home, shell: Arc<DesktopShell>, fault
         desk: None,
         logs: None,
         records: None,
+        connections: None,
         introduction: None,
         acceptances: None,
     }

@@ -45,6 +45,7 @@ pub(crate) fn start(shell: Arc<DesktopShell>) -> Running {
         desk: Some(desk),
         logs: None,
         records: None,
+        connections: None,
         introduction: None,
         acceptances: None,
     }

@@ -2,11 +2,13 @@ import { emit } from '@tauri-apps/api/event';
 import { cleanup, fireEvent, render, screen, waitFor } from '@testing-library/svelte';
 import { afterEach, describe, expect, it } from 'vitest';
 import App from './App.svelte';
-import type { ActivityFilter, AdviceView, LogView, WindowView, HeldView } from './bindings';
+import type { ActivityFilter, AdviceView, AssistantChangeView, LocalAssistantView, LogView, ServerView, WindowView, HeldView } from './bindings';
 import { playApplication, sampleCall, sampleConnector, sampleConsent, sampleView } from './testing';
 
 let view: WindowView = sampleView();
 let refusal: AdviceView | null = null;
+let here: LocalAssistantView[] = [];
+let change: AssistantChangeView | null = null;
 /** As the application answers: the words are looked for there. */
 function activity({ text, outcome }: ActivityFilter) {
   const calls = [sampleCall({ call: '1', target: 'read' }), sampleCall({ call: '2', target: 'write', outcome: 'denied' })];
@@ -20,11 +22,16 @@ const called = playApplication({
   connector_log: () => (refusal ? Promise.reject(refusal) : log),
   call_records: () => [{ title: 'The refusal', fate: 'Acme has received exactly this.', line: '{"seq":7}' }],
   activity: (given) => activity((given as { filter: ActivityFilter }).filter),
+  local_assistants: () => here,
+  propose_change: () => (refusal ? Promise.reject(refusal) : change),
+  make_change: () => null,
+  look_back: () => 1,
   past_calls: () => ({ calls: [], back_to: null, is_over: true }),
 });
 
 afterEach(() => {
   refusal = null;
+  here = [];
   cleanup();
   history.replaceState(null, '', '#');
 });
@@ -251,6 +258,47 @@ describe('Assistants', () => {
     expect(called.some((call) => call.command === 'revoke')).toBe(false);
     await fireEvent.click(screen.getByRole('button', { name: 'Stop its access' }));
     expect(called).toContainEqual({ command: 'revoke', given: { clientId: 'c1', server: 'everyday' } });
+  });
+});
+
+describe('the assistants on this computer', () => {
+  const cursor: LocalAssistantView = { id: 'cursor', title: 'Cursor', file: '/home/ada/.cursor/mcp.json', connected: [], others: ['github'], trouble: null };
+  const everyday: ServerView = { id: 'everyday', title: 'Everyday', url: 'http://127.0.0.1:7717/s/everyday/mcp', connectors: [], tools: [] };
+
+  async function opened(changes: Partial<LocalAssistantView> = {}) {
+    here = [{ ...cursor, ...changes }];
+    show({ servers: [everyday] });
+    await fireEvent.click(await screen.findByRole('button', { name: 'Assistants' }));
+  }
+
+  it('changes nothing before the change was shown and confirmed', async () => {
+    change = { id: 7, file: '/home/ada/.cursor/mcp.json', diff: '--- a\n+++ b\n@@ -1 +1,2 @@\n {\n-  "old": 1\n+  "deskgate\u202e-everyday": {}\n', exact: true, next: 'Restart Cursor.' };
+    await opened();
+    expect(await screen.findByText(/past Deskgate: github/)).toBeTruthy();
+    await fireEvent.click(screen.getByRole('button', { name: 'Connect Cursor to Everyday' }));
+    const shown = await screen.findByRole('group', { name: 'The change of Cursor' });
+    expect(shown.textContent).toContain('/home/ada/.cursor/mcp.json');
+    expect(shown.textContent).toContain('added: ');
+    expect(shown.textContent).toContain('deskgate\uFFFD-everyday');
+    expect(shown.textContent).not.toContain('@@');
+    expect(called.some((call) => call.command === 'make_change')).toBe(false);
+    here = [{ ...cursor, connected: [{ server: 'everyday', is_old: false }] }];
+    await fireEvent.click(screen.getByRole('button', { name: 'Connect' }));
+    expect(await screen.findByText('Connected to Everyday. Restart Cursor.')).toBeTruthy();
+    expect(called).toContainEqual({ command: 'propose_change', given: { assistant: 'cursor', server: 'everyday', connected: true } });
+    expect(called).toContainEqual({ command: 'make_change', given: { id: 7 } });
+    await fireEvent.click(await screen.findByRole('button', { name: 'Disconnect Cursor from Everyday' }));
+    await fireEvent.click(await screen.findByRole('button', { name: 'Leave it' }));
+    expect(called.filter((call) => call.command === 'make_change')).toHaveLength(1);
+  });
+
+  it('says why a file is left alone', async () => {
+    refusal = { code: 'x', happened: 'It cannot be read.', means: 'Nothing was changed.', todo: 'Mend it.' };
+    await opened({ trouble: { code: 'y', happened: 'This is not JSON.', means: '', todo: 'Correct it.' }, connected: [{ server: 'everyday', is_old: true }] });
+    expect(await screen.findByText('This is not JSON. Correct it.')).toBeTruthy();
+    expect(screen.getByText('Its address of Everyday is an earlier one. Connect it again.')).toBeTruthy();
+    await fireEvent.click(screen.getByRole('button', { name: 'Disconnect Cursor from Everyday' }));
+    expect(await screen.findByText('It cannot be read.')).toBeTruthy();
   });
 });
 

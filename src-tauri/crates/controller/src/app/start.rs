@@ -20,6 +20,7 @@ use super::accounts::{AccountParts, OwnAccounts};
 use super::approvals::{ApprovalParts, Approvals, OfSystem};
 use super::bridges::Bridges;
 use super::catalog::{Acceptance, Acceptances, Catalog, closed};
+use super::connections::Connections;
 use super::counted::Counted;
 use super::discover::Discoverer;
 use super::engine::GatewayEngine;
@@ -79,6 +80,8 @@ pub struct App {
     pub logs: Logs,
     /// The records of calls.
     pub records: Records,
+    /// Connects the assistants on this computer.
+    pub connections: Connections,
     /// Has the person confirm an organisation that nobody introduced.
     pub introduction: Introduction,
     /// Accepts changes of what connectors say to models.
@@ -193,6 +196,7 @@ async fn run(
     let (stop, stopped) = watch::channel(false);
     let bridges = Bridges::new(Arc::clone(&gate), Arc::clone(&engine.issuer), stopped.clone());
     let records = Records::of(home.journal(), present.clone());
+    let connections = Connections::of(home.clone());
     let front =
         socket_desk(&base, present, &engine, state.clone(), bridges, (logs.clone(), acceptances.clone()));
     let introduction = front.introduction.clone();
@@ -206,7 +210,7 @@ async fn run(
         last.end().await;
         ended
     });
-    Ok(App { state, events, desk, logs, records, introduction, acceptances, address, ending })
+    Ok(App { state, events, desk, logs, records, connections, introduction, acceptances, address, ending })
 }
 
 /// What is ended at the end, in this order.
