@@ -5,6 +5,7 @@
 mod audit;
 mod common;
 mod desktop;
+mod doctor;
 mod hostile;
 mod isolation;
 mod limits;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use controller::doctor::Examination;
 use controller::view::{self, ActivityView, AdviceView, Count, LogView, PendingView, RecordView, WindowView};
 use controller::{Act, Answer, PauseFor, PendingId};
 use model::{Advice, Approval, ApprovalScope, Consent, ForPerson as _};
@@ -267,6 +268,14 @@ pub(crate) fn about(core: State<'_, Core>) -> AboutView {
         system: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
         web_view: tauri::webview_version().unwrap_or_default(),
     }
+}
+
+/// What is wrong, and what to do about it.
+#[tauri::command]
+#[specta::specta]
+pub(crate) async fn doctor(core: State<'_, Core>) -> Result<Examination, AdviceView> {
+    let doctor = core.doctor().cloned().ok_or_else(not_running)?;
+    Ok(doctor.examine().await)
 }
 
 fn answer(core: &Core, id: String, answer: Answer) -> Result<(), AdviceView> {

@@ -45,6 +45,13 @@ async fn a_new_employee_works_within_a_minute_on_a_managed_desktop() {
     let devices = it.control_json(&["device", "list"]).await.expect("devices");
     assert_eq!(devices.as_array().map(Vec::len), Some(1), "{devices:#}");
     assert_eq!(devices[0]["enrolment_token"], made["id"], "taken in as the machine that IT prepared");
+    let deskgate = program(Program::Deskgate).expect("built");
+    let looked = desktop.deskgate(&deskgate, &["doctor", "--json"]).await.expect("it runs");
+    let looked: serde_json::Value = serde_json::from_slice(&looked.stdout).expect("JSON");
+    for name in ["organisation", "clock", "policy", "contact", "sign-in", "tray", "notifications"] {
+        let check = crate::doctor::check(&looked, name);
+        assert_eq!(check["state"], "ok", "{check:#}");
+    }
     let own = std::fs::read_to_string(desktop.home().join("deskgate.toml")).unwrap_or_default();
     assert_eq!(own, "", "nothing was written by hand");
 }

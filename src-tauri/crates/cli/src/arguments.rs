@@ -34,6 +34,14 @@ pub(crate) enum Verb {
     },
     /// Say how the running gateway is.
     Status,
+    /// Look for what is wrong, and say what to do about it. Works whether or not Deskgate runs; starts and changes nothing.
+    Doctor,
+    /// Say where assistants reach Deskgate, or move it to another port, if another program has its own.
+    Port {
+        /// Move to this port, or to the next that is free. Assistants need their new addresses then, which are printed.
+        #[arg(long = "move", value_name = "PORT", num_args = 0..=1)]
+        to: Option<Option<u16>>,
+    },
     /// List what waits for you.
     Pending,
     /// Answer what waits, where the settings allow it and no desktop runs.

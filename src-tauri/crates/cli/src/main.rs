@@ -8,7 +8,9 @@
 
 mod arguments;
 mod audit;
+mod doctor;
 mod logs;
+mod port;
 mod serve;
 
 use std::process::ExitCode;
@@ -79,6 +81,8 @@ async fn run(home: Home, verb: Verb, json: bool) -> ExitCode {
             ask(home, Command::EraseAudit { person: subject, before }, json).await
         }
         Verb::Status => ask(home, Command::Status, json).await,
+        Verb::Doctor => doctor::doctor(home, json).await,
+        Verb::Port { to } => port::port(&home, to, json).await,
         Verb::Pending => ask(home, Command::Pending, json).await,
         Verb::Held { accept } => ask(home, Command::Held { accept }, json).await,
         Verb::Approvals { forget } => ask(home, Command::Approvals { forget }, json).await,
