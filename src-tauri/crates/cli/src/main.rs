@@ -8,6 +8,7 @@
 
 mod arguments;
 mod audit;
+mod diagnostics;
 mod doctor;
 mod logs;
 mod port;
@@ -82,6 +83,9 @@ async fn run(home: Home, verb: Verb, json: bool) -> ExitCode {
         }
         Verb::Status => ask(home, Command::Status, json).await,
         Verb::Doctor => doctor::doctor(home, json).await,
+        Verb::Diagnostics { out, list, show, yes } => {
+            diagnostics::diagnostics(home, diagnostics::Wish { out, list, show, yes }, json).await
+        }
         Verb::Port { to } => port::port(&home, to, json).await,
         Verb::Pending => ask(home, Command::Pending, json).await,
         Verb::Held { accept } => ask(home, Command::Held { accept }, json).await,

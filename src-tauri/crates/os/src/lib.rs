@@ -19,6 +19,7 @@ mod network;
 mod peer;
 mod place;
 mod proof;
+mod rotating;
 mod services;
 #[cfg(unix)]
 mod survivors;
@@ -37,4 +38,5 @@ pub use network::{Whereabouts, outward_address};
 pub use peer::{owner_of_connection, owner_of_listener, program_of, starter_of, user_of_connection};
 pub use place::{FolderState, look_at_folder};
 pub use proof::{Unproved, prove_person};
+pub use rotating::RotatingFile;
 pub use services::{Service, session_services};

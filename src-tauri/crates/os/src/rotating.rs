@@ -52,7 +52,8 @@ impl RotatingFile {
     pub fn append(&self, lines: &[u8]) {
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         let length = u64::try_from(lines.len()).unwrap_or(u64::MAX);
-        let full = current.as_ref().is_some_and(|it| it.size > 0 && it.size.saturating_add(length) > self.most);
+        let full =
+            current.as_ref().is_some_and(|it| it.size > 0 && it.size.saturating_add(length) > self.most);
         if full {
             *current = None;
         }
@@ -178,7 +179,10 @@ mod tests {
         log.append(b"0123456789012345\n");
         log.append(b"0123456789012345\n");
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
-        assert_eq!(RotatingFile::kept(&path, 2).iter().map(|it| mode(it)).collect::<Vec<_>>(), [0o600, 0o600]);
+        assert_eq!(
+            RotatingFile::kept(&path, 2).iter().map(|it| mode(it)).collect::<Vec<_>>(),
+            [0o600, 0o600]
+        );
         assert_eq!(mode(path.parent().unwrap()), 0o700);
     }
 }

@@ -75,6 +75,11 @@ impl Home {
         self.0.join("organisation")
     }
 
+    /// Deskgate's own log; what was before lies beside it.
+    pub fn log(&self) -> PathBuf {
+        self.0.join("logs").join("deskgate.log")
+    }
+
     /// Where the web views of sign-in windows would keep something if they kept anything.
     pub fn sign_in_windows(&self) -> PathBuf {
         self.0.join("sign-in-windows")
