@@ -170,7 +170,7 @@ fn keychain_key(gateway: &mut Gateway) -> Vec<u8> {
 }
 
 /// Unpacks an archive into a folder, as a person would.
-fn unpacked(archive: &Path, into: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+pub(crate) fn unpacked(archive: &Path, into: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     let status = Command::new("tar").arg("-xzf").arg(archive).arg("-C").arg(into).status().expect("tar runs");
     assert!(status.success());
     files_below(into)
