@@ -15,6 +15,7 @@ mod leases;
 mod nonsense;
 mod observed;
 mod offline;
+mod payloads;
 mod push;
 mod rollout;
 mod rotation;
@@ -33,8 +34,8 @@ use std::time::Duration;
 
 use serde_json::json;
 use testkit::{
-    Access, Acme, Assistant, Browser, Employee, Gateway, Opened, Program, Role, Setup, StaticHost, Step,
-    free_port, program, until,
+    Access, Acme, Assistant, Browser, Employee, Gateway, Mail, Opened, Program, Role, Setup, StaticHost,
+    Step, free_port, program, until,
 };
 
 use crate::common::{SOON, is_refused, no_secret_lies_in, programs_with, refusal_text, signs_in, tells};

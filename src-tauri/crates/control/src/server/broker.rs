@@ -205,15 +205,14 @@ impl From<BrokerFault> for Fault {
     fn from(fault: BrokerFault) -> Self {
         let status = match &fault {
             BrokerFault::NotBrokered(_) => StatusCode::NOT_FOUND,
-            BrokerFault::Denied(_) | BrokerFault::Approval(_) | BrokerFault::Stopped(_) => {
-                StatusCode::FORBIDDEN
-            }
+            BrokerFault::Denied(_) | BrokerFault::Approval(_) => StatusCode::FORBIDDEN,
             BrokerFault::PolicyExpired | BrokerFault::Journal(_) | BrokerFault::Busy => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
-            // What is withheld was done all the same.
+            // What is withheld was done all the same, and what is broken off may have been.
             BrokerFault::Credential { .. }
             | BrokerFault::SignedOut
+            | BrokerFault::Stopped(_)
             | BrokerFault::Upstream { .. }
             | BrokerFault::Withheld { .. }
             | BrokerFault::TooLarge { .. } => StatusCode::BAD_GATEWAY,

@@ -98,7 +98,7 @@ async fn a_call_under_way_is_broken_off_and_its_end_is_recorded_as_unknown() {
     };
     let sleeps = alice.call_as(call, "query", json!({"sql": "sleep"}));
     let ((status, answer), _) = tokio::join!(sleeps, begun);
-    assert_eq!((status, code(&answer)), (StatusCode::FORBIDDEN, "halted"), "{answer}");
+    assert_eq!((status, code(&answer)), (StatusCode::BAD_GATEWAY, "halted"), "{answer}");
     let outcome = loop {
         let filter = control::Filter { call: Some(call.to_string()), ..Default::default() };
         if let Some(outcome) = org.records(filter).await.into_iter().find(|one| one["kind"] == "outcome") {

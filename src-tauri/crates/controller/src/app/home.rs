@@ -4,6 +4,9 @@ use std::path::{Path, PathBuf};
 
 use model::{Advice, DeviceId, ForPerson};
 
+/// The person's own settings, in the folder of an installation.
+pub(crate) const SETTINGS_FILE: &str = "deskgate.toml";
+
 /// The folder of one installation and what lies in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Home(PathBuf);
@@ -57,7 +60,7 @@ impl Home {
 
     /// The person's own settings.
     pub fn settings(&self) -> PathBuf {
-        self.0.join("deskgate.toml")
+        self.0.join(SETTINGS_FILE)
     }
 
     /// The audit journal.

@@ -17,6 +17,7 @@ use serde_json::value::RawValue;
 use url::Url;
 
 use super::definitions::{Definitions, Part};
+use super::home::SETTINGS_FILE;
 use super::settings::{Loaded, OrganisationSettings, days, mib};
 use crate::state::{Mode, Organisation, Withheld};
 use crate::words;
@@ -319,6 +320,10 @@ impl Offering {
             payload: &self.payload,
             limits: &self.limits,
         })
+        .map_err(|faults| match &self.by {
+            By::Organisation(_) => faults,
+            By::Person => faults.into_iter().map(in_settings).collect(),
+        })
     }
 
     /// The assistant of this client id, if it is named here.
@@ -369,6 +374,12 @@ impl Offering {
     }
 }
 
+/// A fault at the place where a person wrote it: what organisations have in files of their own stands in one here.
+fn in_settings(fault: PolicyFault) -> PolicyFault {
+    let is_document = fault.file.ends_with(".toml");
+    PolicyFault { file: if is_document { SETTINGS_FILE.to_owned() } else { fault.file }, ..fault }
+}
+
 /// Each connector's tools, whichever account has them. A tool was accepted once for all of them.
 fn definitions(accepted: &Accepted) -> BTreeMap<ConnectorId, PinnedTools> {
     let mut by_name: BTreeMap<ConnectorId, BTreeMap<&ToolName, &RawValue>> = BTreeMap::new();
@@ -413,5 +424,19 @@ impl Managed {
         all.extend(templates.map(|(name, definition)| (Part::Template(name), definition)));
         all.extend(beside.instructions.clone().map(|instructions| (Part::Instructions, instructions)));
         all
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_with_a_persons_limits_is_said_of_their_settings() {
+        let limit = "[[limits]]\nid = \"one\"\nconnectors = [\"nowhere\"]\ncalls = \"5 per day\"\n";
+        let loaded = Loaded { settings: toml::from_str(limit).expect("settings"), ..Loaded::default() };
+        let faults =
+            Offering::personal(&loaded).compiled(&Accepted::default()).expect_err("no such connector");
+        assert_eq!(faults.iter().map(|fault| fault.file.as_str()).collect::<Vec<_>>(), ["deskgate.toml"]);
     }
 }
