@@ -17,12 +17,12 @@ pub(crate) async fn start(personal: Personal) -> Desktop {
     Desktop::start(&program, personal.setup()).await.expect("the desktop starts")
 }
 
-async fn prepared(personal: Personal, parts: SessionParts) -> Desktop {
+pub(crate) async fn prepared(personal: Personal, parts: SessionParts) -> Desktop {
     let program = program(Program::Desktop).expect("built");
     Desktop::prepared(&program, personal.setup(), parts).await.expect("the session starts")
 }
 
-async fn echo() -> (Echo, Personal) {
+pub(crate) async fn echo() -> (Echo, Personal) {
     let echo = Echo::start().await.expect("an upstream");
     let personal = Personal::default().http("echo", &format!("http://{}/mcp", echo.address()));
     (echo, personal.server("desk", &["echo"]))
@@ -229,10 +229,10 @@ async fn the_window_shows_what_a_connector_prints() {
     window.shows("Server desk").await.expect("it runs");
 
     window.click("Connectors").await.expect("clicked");
-    window.click("Show the log of Connector echo").await.expect("clicked");
+    window.click("Show log of Connector echo").await.expect("clicked");
     window.shows("What fails on the way to it appears here.").await.expect("nothing failed");
     window.click("Back to the connectors").await.expect("clicked");
-    window.click("Show the log of Connector noisy").await.expect("clicked");
+    window.click("Show log of Connector noisy").await.expect("clicked");
     window.shows("ready to serve").await.expect("what it printed");
     window.shows("/bin/sh started").await.expect("its start");
     window.click("Copy Log").await.expect("clicked");

@@ -4,6 +4,7 @@
 
 mod audit;
 mod common;
+mod connect;
 mod desktop;
 mod doctor;
 mod hostile;
@@ -20,3 +21,4 @@ mod sign_in;
 mod sign_in_windows;
 mod threats;
 mod threats_to_secrets;
+mod windows;

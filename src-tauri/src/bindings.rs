@@ -36,6 +36,7 @@ pub(crate) fn builder() -> Builder<tauri::Wry> {
             commands::forget_approval,
             commands::look,
             commands::open_settings,
+            commands::past_calls,
             commands::pause,
             commands::question,
             commands::resume,

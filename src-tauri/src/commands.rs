@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use controller::doctor::Examination;
-use controller::view::{self, ActivityView, AdviceView, Count, LogView, PendingView, RecordView, WindowView};
+use controller::view::{
+    self, ActivityFilter, ActivityView, AdviceView, Count, LogView, PastView, PendingView, RecordView,
+    WindowView,
+};
 use controller::{Act, Answer, PauseFor, PendingId};
 use model::{Advice, Approval, ApprovalScope, Consent, ForPerson as _};
 use serde::{Deserialize, Serialize};
@@ -49,8 +52,8 @@ pub(crate) fn view(core: State<'_, Core>) -> WindowView {
 /// The calls that are kept, the newest first.
 #[tauri::command]
 #[specta::specta]
-pub(crate) fn activity(core: State<'_, Core>) -> Vec<ActivityView> {
-    view::activity(&core.state())
+pub(crate) fn activity(core: State<'_, Core>, filter: ActivityFilter) -> Vec<ActivityView> {
+    view::activity(&core.state(), &filter)
 }
 
 /// One question that waits; none once it has ended.
@@ -81,6 +84,20 @@ pub(crate) async fn call_records(core: State<'_, Core>, call: String) -> Result<
     let records = core.records().ok_or_else(not_running)?.clone();
     let call = call.parse().map_err(|_| unknown(&call))?;
     records.of_call(call).await.map_err(|fault| view::advice(&fault.advice()))
+}
+
+/// Further calls that were made, back from the newest. `look` names one look back; a greater one begins anew.
+#[tauri::command]
+#[specta::specta]
+pub(crate) async fn past_calls(
+    core: State<'_, Core>,
+    look: u32,
+    filter: ActivityFilter,
+) -> Result<PastView, AdviceView> {
+    // Where no gateway runs nothing was done.
+    let Some(records) = core.records().cloned() else { return Ok(PastView::default()) };
+    let page = records.past(core.state(), look, filter).await;
+    page.map_err(|fault| view::advice(&fault.advice()))
 }
 
 /// Allows or denies an assistant the use of a virtual server.

@@ -10,7 +10,7 @@ export const commands = {
 	/**  Accepts what a connector says otherwise than before: these very words. */
 	acceptChange: (connector: string, change: string) => typedError<null, AdviceView>(__TAURI_INVOKE("accept_change", { connector, change })),
 	/**  The calls that are kept, the newest first. */
-	activity: () => __TAURI_INVOKE<ActivityView[]>("activity"),
+	activity: (filter: ActivityFilter) => __TAURI_INVOKE<ActivityView[]>("activity", { filter }),
 	/**  Allows or denies one call. */
 	answerApproval: (id: string, reply: ApprovalReply, seen: number) => typedError<null, AdviceView>(__TAURI_INVOKE("answer_approval", { id, reply, seen })),
 	/**  Allows or denies an assistant the use of a virtual server. */
@@ -35,6 +35,8 @@ export const commands = {
 	look: (id: string) => __TAURI_INVOKE<void>("look", { id }),
 	/**  Opens the person's settings file in whatever edits it. */
 	openSettings: () => typedError<null, AdviceView>(__TAURI_INVOKE("open_settings")),
+	/**  Further calls that were made, back from the newest. `look` names one look back; another begins anew. */
+	pastCalls: (look: number, filter: ActivityFilter) => typedError<PastView, AdviceView>(__TAURI_INVOKE("past_calls", { look, filter })),
 	/**  Refuses calls for so many minutes, or until resumed. */
 	pause: (minutes: number | null) => __TAURI_INVOKE<void>("pause", { minutes }),
 	/**  One question that waits; none once it has ended. */
@@ -85,6 +87,14 @@ export type AccessKind =
 "asks" | 
 /**  It may not be called. */
 "not_allowed";
+
+/**  Which calls somebody wants to see. */
+export type ActivityFilter = {
+	/**  Words that must all occur somewhere in a call. */
+	text: string,
+	/**  How it went; all where it is none. */
+	outcome: OutcomeKind | null,
+};
 
 /**  One call. */
 export type ActivityView = {
@@ -461,6 +471,16 @@ export type OutcomeKind =
 "denied" | 
 /**  It needed a sign-in. */
 "sign_in_needed";
+
+/**  Some of the calls that were made, and how far they go back. */
+export type PastView = {
+	/**  The calls, the newest first. */
+	calls: ActivityView[],
+	/**  Up to when was looked; none before anything was. */
+	back_to: Millis | null,
+	/**  Whether there is nothing further back. */
+	is_over: boolean,
+};
 
 /**  A question that waits. */
 export type PendingView = {

@@ -13,6 +13,7 @@ mod fault;
 mod head_file;
 mod journal;
 mod kept;
+mod past;
 mod pruned;
 mod reader;
 mod receipts;
@@ -28,6 +29,7 @@ pub use fault::JournalFault;
 pub use journal::{
     Erased, Fill, Health, Intent, Journal, JournalConfig, JournalRules, Position, Recovery, Usage,
 };
+pub use past::{PastCall, PastCalls};
 pub use verify::{CheckpointReport, EpochReport, PrunedReport, Report, VerifyFault, verify, verify_signed};
 // The records themselves are part of the contract with the control plane.
 pub use org_protocol::{

@@ -5,6 +5,7 @@ mod erase;
 mod fate;
 mod faults;
 mod journal;
+mod past;
 mod quota;
 mod receipts;
 mod recovery;

@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use ::assistants::{ASSISTANTS, Assistant};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use model::{AccountId, ConnectorId, ServerId, Timestamp};
 
 /// A local gateway between AI assistants and company tools.
@@ -137,6 +138,28 @@ pub(crate) enum Verb {
         #[arg(short, long)]
         follow: bool,
     },
+    /// List the assistants on this computer, by what each was found, and which virtual servers it is connected to.
+    Assistants {
+        /// Name the MCP servers too that do not go through Deskgate. Nothing but their names is shown.
+        #[arg(long)]
+        others: bool,
+    },
+    /// Connect an assistant on this computer to a virtual server: shows the exact change of its configuration, asks, and makes it.
+    Connect {
+        /// The assistant, by the name that `deskgate assistants` shows.
+        #[arg(value_parser = assistant)]
+        assistant: &'static Assistant,
+        #[command(flatten)]
+        change: Changing,
+    },
+    /// Take back what `deskgate connect` did, byte for byte; where you have changed the file since, only its entry goes.
+    Disconnect {
+        /// The assistant, by the name that `deskgate assistants` shows.
+        #[arg(value_parser = assistant)]
+        assistant: &'static Assistant,
+        #[command(flatten)]
+        change: Changing,
+    },
     /// Try the keychain again, after you have unlocked or started it.
     Keychain,
     /// Read and check the audit journal.
@@ -150,6 +173,25 @@ pub(crate) enum Verb {
     Resume,
     /// End the running gateway.
     Quit,
+}
+
+/// How a configuration of an assistant is changed.
+#[derive(Debug, Args)]
+pub(crate) struct Changing {
+    /// The virtual server; needed where there are several.
+    #[arg(long)]
+    pub(crate) server: Option<ServerId>,
+    /// Only show what would be changed.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Do not ask: for scripts.
+    #[arg(long)]
+    pub(crate) yes: bool,
+}
+
+fn assistant(id: &str) -> Result<&'static Assistant, String> {
+    let known = || ASSISTANTS.iter().map(|it| it.id).collect::<Vec<_>>().join(", ");
+    Assistant::named(id).ok_or_else(|| format!("it is not among the assistants that are known: {}", known()))
 }
 
 #[derive(Debug, Subcommand)]

@@ -7,6 +7,7 @@
 )]
 
 mod arguments;
+mod assistants;
 mod audit;
 mod diagnostics;
 mod doctor;
@@ -110,6 +111,11 @@ async fn run(home: Home, verb: Verb, json: bool) -> ExitCode {
             ask(home, Command::SignOut { connector, forget_accounts }, json).await
         }
         Verb::Trust { fingerprint } => ask(home, Command::Trust { fingerprint }, json).await,
+        Verb::Assistants { others } => assistants::list(&home, others, json).await,
+        Verb::Connect { assistant, change } => assistants::connect(&home, assistant, &change, json).await,
+        Verb::Disconnect { assistant, change } => {
+            assistants::disconnect(&home, assistant, &change, json).await
+        }
         Verb::Keychain => ask(home, Command::TryKeychain, json).await,
         Verb::Pause => ask(home, Command::Pause, json).await,
         Verb::Resume => ask(home, Command::Resume, json).await,

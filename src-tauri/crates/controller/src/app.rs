@@ -3,6 +3,7 @@
 //! Read [`start`](start::start) first. Everything here is wiring; what is decided is decided in the parts.
 
 mod accounts;
+mod addresses;
 mod approvals;
 mod bridge;
 mod bridges;
@@ -38,6 +39,7 @@ mod socket;
 mod start;
 mod tell;
 
+pub use addresses::{Address, addresses};
 pub use bridge::{BridgeFault, bridge};
 pub use catalog::{Acceptances, LIST_GRACE};
 pub use diagnostics::{Diagnostics, Entry};

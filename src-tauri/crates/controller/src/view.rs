@@ -4,6 +4,7 @@
 //! window writes them in the person's own way; `null` stands for "not known" or "never".
 
 mod approval;
+mod past;
 mod record;
 mod settings;
 mod shapes;
@@ -20,14 +21,15 @@ use crate::state::{
 };
 use crate::words;
 
+pub(crate) use past::{passes, past};
 pub use record::fate_words;
 pub(crate) use record::record;
 pub use shapes::{
-    AccessKind, ActivityView, AdviceView, ApprovalView, ArgumentView, AssistantView, AuditView, ChangeView,
-    ConnectorKind, ConnectorView, ConsentView, Count, DifferenceView, FarewellView, FreshnessKind, HeldView,
-    ListKind, LogEntryView, LogKind, LogOf, LogView, ManagerView, Millis, OutcomeKind, PendingView,
-    PolicyView, ProgramView, QuestionView, ReachView, RecordView, ServerView, SessionKind, SessionView,
-    SettingView, StandingView, ToolView, WindowView,
+    AccessKind, ActivityFilter, ActivityView, AdviceView, ApprovalView, ArgumentView, AssistantView,
+    AuditView, ChangeView, ConnectorKind, ConnectorView, ConsentView, Count, DifferenceView, FarewellView,
+    FreshnessKind, HeldView, ListKind, LogEntryView, LogKind, LogOf, LogView, ManagerView, Millis,
+    OutcomeKind, PastView, PendingView, PolicyView, ProgramView, QuestionView, ReachView, RecordView,
+    ServerView, SessionKind, SessionView, SettingView, StandingView, ToolView, WindowView,
 };
 
 /// How many calls the Overview shows.
@@ -77,9 +79,9 @@ fn farewell(state: &AppState) -> Option<FarewellView> {
     Some(FarewellView { ends, stays, accounts })
 }
 
-/// Makes the view of the calls that are kept, the newest first.
-pub fn activity(state: &AppState) -> Vec<ActivityView> {
-    state.activity.iter().map(|it| call(state, it)).collect()
+/// Makes the view of the latest calls of those that are wanted, the newest first: what is in memory.
+pub fn activity(state: &AppState, filter: &ActivityFilter) -> Vec<ActivityView> {
+    state.activity.iter().map(|it| call(state, it)).filter(|call| passes(call, filter)).collect()
 }
 
 /// Makes the view of one question.
@@ -397,7 +399,7 @@ fn account_title(state: &AppState, id: &AccountId) -> String {
     state.connectors.get(id).map_or_else(|| id.to_string(), |connector| connector.title.clone())
 }
 
-fn millis(at: Timestamp) -> Millis {
+pub(crate) fn millis(at: Timestamp) -> Millis {
     Millis(at.micros() / 1000)
 }
 

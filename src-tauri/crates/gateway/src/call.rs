@@ -23,7 +23,7 @@ use crate::limits::too_large;
 use crate::observe::Observation;
 use crate::parked::Waiting;
 use crate::payload::{Censor, Heard, heard, look, withheld};
-use crate::record::{argument_names, broken_off, credential, outcome, rule_names, unasked};
+use crate::record::{broken_off, credential, outcome, rule_names, unasked};
 use crate::snapshot::{Offered, Snapshot};
 use crate::tasks::Task;
 use crate::voice::Voice;
@@ -252,7 +252,7 @@ impl<'a> Call<'a> {
             Err(reply) => return reply,
         };
         let arguments = gate.journal.summary(params.arguments(), self.captures());
-        let names = argument_names(&arguments);
+        let names = arguments.names();
         let intent = match gate.journal.intent(self.intent(gate, wanted, &permit, arguments)).await {
             Ok(intent) => intent,
             Err(fault) => return unrecorded(&fault),
@@ -512,7 +512,7 @@ impl<'a> Call<'a> {
         mut record: DenialRecord,
     ) -> Result<(), JournalFault> {
         let arguments = gate.journal.summary(self.params.arguments(), self.captures_refused(wanted));
-        let names = argument_names(&arguments);
+        let names = arguments.names();
         let (rules, reason) = (record.rules.clone(), record.reason.clone());
         record.arguments = Some(arguments);
         gate.journal.denial(record).await?;

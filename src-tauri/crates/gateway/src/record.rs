@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use audit::{ArgumentSummary, Outcome, OutcomeStatus};
+use audit::{Outcome, OutcomeStatus};
 use connector::{AccountFault, CallFault};
 use mcp::{InputRequired, RawObject};
 use model::Advice;
@@ -97,8 +97,4 @@ pub(crate) fn credential(permit: &Permit) -> String {
         CredentialChoice::Own(account) => format!("user:{account}"),
         CredentialChoice::Shared(credential) => format!("shared:{credential}"),
     }
-}
-
-pub(crate) fn argument_names(summary: &ArgumentSummary) -> Vec<String> {
-    summary.arguments.iter().map(|argument| format!("{}: {}", argument.path, argument.kind.name())).collect()
 }

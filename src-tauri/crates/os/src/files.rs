@@ -17,11 +17,29 @@ const LEFTOVER: &str = ".deskgate-tmp-";
 /// Whatever the file system says. The old file is then still there unless renaming succeeded and only the last sync of
 /// the directory failed; no temporary file stays behind.
 pub fn write_durable(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    write_with(path, bytes, None)
+}
+
+/// Replaces a file of somebody else's as [`write_durable`] does, but keeps what it is: its permissions, and where `path` is a
+/// symbolic link, the link. Blocks for the disk.
+///
+/// # Errors
+/// Whatever the file system says; there is no file to replace among it. The old file is then still there.
+pub fn replace_durable(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let target = fs::canonicalize(path)?;
+    let permissions = fs::metadata(&target)?.permissions();
+    write_with(&target, bytes, Some(permissions))
+}
+
+fn write_with(path: &Path, bytes: &[u8], permissions: Option<fs::Permissions>) -> io::Result<()> {
     reached(path, Step::Begun);
     let dir = parent(path)?;
     let temporary = Temporary::beside(dir);
     let mut file = temporary.create()?;
     file.write_all(bytes)?;
+    if let Some(permissions) = permissions {
+        file.set_permissions(permissions)?;
+    }
     reached(path, Step::Written);
     file.sync_all()?;
     drop(file);
@@ -173,6 +191,22 @@ mod tests {
         assert_eq!(names(dir.path()), ["record"], "no temporary file stays");
         #[cfg(unix)]
         assert_eq!(mode(&path), 0o600);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_file_of_somebody_elses_keeps_its_permissions_and_a_link_to_it() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let dir = tempfile::tempdir().unwrap();
+        let (file, link) = (dir.path().join("file"), dir.path().join("link"));
+        fs::write(&file, b"first").unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
+        std::os::unix::fs::symlink("file", &link).unwrap();
+        replace_durable(&link, b"second").unwrap();
+        assert_eq!((fs::read(&file).unwrap(), mode(&file)), (b"second".to_vec(), 0o644));
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert!(replace_durable(&dir.path().join("none"), b"x").is_err(), "there is nothing to replace");
+        assert_eq!(names(dir.path()), ["file", "link"]);
     }
 
     #[test]

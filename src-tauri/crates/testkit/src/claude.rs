@@ -1,6 +1,6 @@
 //! An assistant that people have: the `claude mcp` commands of npm `@anthropic-ai/claude-code`. No account is needed.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -33,6 +33,11 @@ impl Claude {
     /// If it is not installed.
     pub fn program() -> Result<PathBuf, PeerFault> {
         npm_file("@anthropic-ai/claude-code-linux-x64/claude")
+    }
+
+    /// The person's folder, where its settings lie.
+    pub fn home(&self) -> &Path {
+        self.home.path()
     }
 
     /// `claude mcp add`: makes an MCP endpoint known under a name.

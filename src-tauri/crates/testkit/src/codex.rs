@@ -1,6 +1,6 @@
 //! Another assistant that people have: the `codex mcp` commands of npm `@openai/codex`. No account is needed.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -28,6 +28,11 @@ impl Codex {
         let settings = format!("mcp_oauth_credentials_store = \"file\"\n\n{}", known.collect::<String>());
         std::fs::write(home.path().join("config.toml"), settings)?;
         Ok(Self { program, home })
+    }
+
+    /// Its folder, `CODEX_HOME`, where `config.toml` lies.
+    pub fn home(&self) -> &Path {
+        self.home.path()
     }
 
     /// Starts `codex mcp login`, which opens the authorization page by `xdg-open` and waits for the redirect. Who holds

@@ -1,10 +1,13 @@
 //! A page of our own windows through WebKitWebDriver (W3C WebDriver), for tests that look at what a window shows.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-use crate::place::debian;
+use crate::place::{debian, pictures, window_package};
 use crate::{PeerFault, Process, Session, Spec, free_port, until};
 
 const SOON: Duration = Duration::from_secs(60);
@@ -105,6 +108,77 @@ impl Driver {
     pub async fn script_later(&self, script: &str) -> Result<Value, PeerFault> {
         let asked = json!({ "script": script, "args": [] });
         send(self.http.post(format!("{}/execute/async", self.session)).json(&asked)).await
+    }
+
+    /// Goes over to the window at this page that says this, waiting for it.
+    ///
+    /// # Errors
+    /// If there is none in time; the addresses of those that there are, are told.
+    pub async fn turns_to(&self, page: &str, text: &str) -> Result<(), PeerFault> {
+        let turned = until(text, SOON, async || {
+            for handle in self.windows().await.ok()? {
+                self.turns_to_window(&handle).await.ok()?;
+                let at = self.script("return location.href").await.ok()?;
+                if at.as_str()?.contains(page) && self.text().await.ok()?.contains(text) {
+                    return Some(());
+                }
+            }
+            None
+        });
+        if turned.await.is_ok() {
+            return Ok(());
+        }
+        let mut there = Vec::new();
+        for handle in self.windows().await? {
+            self.turns_to_window(&handle).await?;
+            there.push(self.script("return location.href").await?.to_string());
+        }
+        Err(PeerFault::answer("windows", format!("none says {text:?}, of {there:?}")))
+    }
+
+    async fn windows(&self) -> Result<Vec<Value>, PeerFault> {
+        let found = send(self.http.get(format!("{}/window/handles", self.session))).await?;
+        Ok(found.as_array().cloned().unwrap_or_default())
+    }
+
+    async fn turns_to_window(&self, handle: &Value) -> Result<(), PeerFault> {
+        send(self.http.post(format!("{}/window", self.session)).json(&json!({ "handle": handle })))
+            .await
+            .map(drop)
+    }
+
+    /// Takes a picture of the page as it is after the next frame, for people to look at: a PNG in `target/pictures`.
+    ///
+    /// # Errors
+    /// If there is none to be had.
+    pub async fn picture(&self, name: &str) -> Result<PathBuf, PeerFault> {
+        let frames = "const done = arguments[arguments.length - 1];
+                      requestAnimationFrame(() => requestAnimationFrame(() => done(null)));";
+        self.script_later(frames).await?;
+        let shot = send(self.http.get(format!("{}/screenshot", self.session))).await?;
+        let png = STANDARD
+            .decode(shot.as_str().unwrap_or_default())
+            .map_err(|fault| PeerFault::answer("screenshot", fault.to_string()))?;
+        let path = pictures()?.join(name).with_extension("png");
+        std::fs::write(&path, png)?;
+        Ok(path)
+    }
+
+    /// What axe-core finds wrong for people who see, hear or move otherwise (WCAG 2.2, level AA): each rule, and where.
+    ///
+    /// # Errors
+    /// If the page cannot be looked at.
+    pub async fn barriers(&self) -> Result<Vec<String>, PeerFault> {
+        let axe = std::fs::read_to_string(window_package("axe-core/axe.min.js")?)?;
+        self.script(&axe).await?;
+        let found = self
+            .script_later(
+                "const done = arguments[arguments.length - 1];
+                 const where = rule => rule.nodes.map(node => `${rule.id}: ${node.html} ${node.failureSummary}`);
+                 axe.run(document).then(found => done(found.violations.flatMap(where)), fault => done([String(fault)]));",
+            )
+            .await?;
+        Ok(serde_json::from_value(found)?)
     }
 
     /// The driver's process.

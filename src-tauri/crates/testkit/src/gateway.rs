@@ -171,6 +171,21 @@ impl Gateway {
         Ok(command.kill_on_drop(true).output().await?)
     }
 
+    /// As [`Gateway::deskgate`], of a person whose folder `home` is, with further variables of the environment that name folders.
+    ///
+    /// # Errors
+    /// If it cannot be run; how it ends is in the output.
+    pub async fn deskgate_of(
+        &self,
+        home: &Path,
+        variables: &[(&str, &Path)],
+        arguments: &[&str],
+    ) -> Result<Output, PeerFault> {
+        let mut command = self.command(arguments);
+        command.env("HOME", home).envs(variables.iter().copied());
+        Ok(tokio::process::Command::from(command).kill_on_drop(true).output().await?)
+    }
+
     /// Starts `deskgate` with these arguments in the same session, on the same home, and leaves it running.
     ///
     /// # Errors

@@ -10,6 +10,13 @@ pub fn tools() -> PathBuf {
     crate_folder().ancestors().nth(3).unwrap_or(crate_folder()).join("target/tools")
 }
 
+/// Where tests leave pictures of windows.
+pub(crate) fn pictures() -> std::io::Result<PathBuf> {
+    let folder = crate_folder().ancestors().nth(3).unwrap_or(crate_folder()).join("target/pictures");
+    std::fs::create_dir_all(&folder)?;
+    Ok(folder)
+}
+
 /// The command of the filesystem connector (`@modelcontextprotocol/server-filesystem`) for one folder.
 ///
 /// # Errors
@@ -40,6 +47,11 @@ pub(crate) fn node() -> Result<PathBuf, PeerFault> {
 /// A file of an installed npm package, such as `oidc-provider/lib/index.js`.
 pub(crate) fn npm_file(file: &str) -> Result<PathBuf, PeerFault> {
     existing(npm_folder().join("node_modules").join(file))
+}
+
+/// A file of an npm package that our own windows are built or tested with.
+pub(crate) fn window_package(file: &str) -> Result<PathBuf, PeerFault> {
+    existing(crate_folder().join("../../../ui/node_modules").join(file))
 }
 
 /// The folder that holds `node_modules`.

@@ -40,7 +40,7 @@ impl Area {
             Self::Org => (&["org", "org-protocol", "control"], "org"),
             Self::Policy => (&["payload", "policy"], "policy"),
             Self::Audit => (&["audit"], "audit"),
-            Self::Desktop => (&["controller", "deskgate-desktop"], "desktop|doctor"),
+            Self::Desktop => (&["assistants", "controller", "deskgate-desktop"], "connect|desktop|doctor"),
         }
     }
 }

@@ -35,9 +35,12 @@ impl Home {
     /// The folder that `DESKGATE_HOME` names, or else the platform's place for application data.
     pub fn from_environment() -> Option<Self> {
         let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-        if let Some(home) = set("DESKGATE_HOME") {
-            return Some(Self(home));
-        }
+        set("DESKGATE_HOME").map(Self).or_else(Self::usual)
+    }
+
+    /// The platform's place for application data, wherever the environment says that Deskgate's folder is.
+    pub fn usual() -> Option<Self> {
+        let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
         let data = if cfg!(target_os = "windows") {
             set("LOCALAPPDATA")
         } else if cfg!(target_os = "macos") {

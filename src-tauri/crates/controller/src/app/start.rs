@@ -190,6 +190,7 @@ async fn run(
     let local = os::bind_local(&home.socket(), &lock).map_err(StartFault::Socket)?;
     let (stop, stopped) = watch::channel(false);
     let bridges = Bridges::new(Arc::clone(&gate), Arc::clone(&engine.issuer), stopped.clone());
+    let records = Records::of(home.journal(), present.clone());
     let front = socket_desk(
         &base,
         &home,
@@ -209,7 +210,6 @@ async fn run(
         last.end().await;
         ended
     });
-    let records = Records::of(home.journal());
     Ok(App { state, events, desk, logs, records, introduction, doctor, acceptances, address, ending })
 }
 

@@ -108,6 +108,11 @@ impl ArgumentSummary {
         }
         summary
     }
+
+    /// What arguments there were: the place and type of each, such as `/path: text`.
+    pub fn names(&self) -> Vec<String> {
+        self.arguments.iter().map(|argument| format!("{}: {}", argument.path, argument.kind.name())).collect()
+    }
 }
 
 fn keyed(mac_key: &[u8; 32]) -> Hmac<Sha256> {

@@ -23,6 +23,7 @@ const DIRECTIONS: &[(&str, &[&str])] = &[
     ("claims", &["model", "org-protocol"]),
     ("signin", &["model", "os", "org-protocol", "claims", "vault"]),
     ("issuer", &["model"]),
+    ("assistants", &["model", "os"]),
     (
         "connector",
         &["model", "os", "mcp", "org-protocol", "upstream", "policy", "audit", "vault", "cache", "signin"],
@@ -53,7 +54,7 @@ const DIRECTIONS: &[(&str, &[&str])] = &[
             "managed",
         ],
     ),
-    ("cli", &["model", "os", "org-protocol", "policy", "audit", "controller"]),
+    ("cli", &["model", "os", "org-protocol", "policy", "audit", "controller", "assistants"]),
     ("control", &["model", "os", "org-protocol", "policy", "audit", "claims", "mcp", "upstream", "issuer"]),
     ("deskgate-desktop", &["model", "os", "controller"]),
     ("end-to-end", &[]),
@@ -111,6 +112,7 @@ const SILENT: &[&str] = &[
     "cache",
     "issuer",
     "managed",
+    "assistants",
 ];
 const TALKATIVE: &[&str] = &["reqwest", "hyper", "hyper-util", "axum", "oauth2", "openidconnect"];
 

@@ -1,0 +1,145 @@
+//! Why something is not done, in words for a person.
+
+use std::path::PathBuf;
+
+use model::{Advice, ForPerson};
+
+/// Nothing was changed, unless it says so.
+#[derive(Debug, thiserror::Error)]
+pub enum Fault {
+    /// The platform has no place for the assistant's configuration.
+    #[error("{assistant} has no configuration file on this platform")]
+    NoFile {
+        /// What people call it.
+        assistant: &'static str,
+    },
+    /// The file cannot be read.
+    #[error("{} cannot be read", file.display())]
+    Unreadable {
+        /// The file.
+        file: PathBuf,
+        /// The cause.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The file is no text, or not of its format.
+    #[error("{} is not understood: {why}", file.display())]
+    NotUnderstood {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The file is understood, but an entry cannot be put in or taken out there.
+    #[error("{} cannot be edited: {why}", file.display())]
+    NoRoom {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        why: String,
+    },
+    /// There is an entry of the name, and it is somebody else's.
+    #[error("{} has another entry {name}", file.display())]
+    Taken {
+        /// The file.
+        file: PathBuf,
+        /// The entry.
+        name: String,
+    },
+    /// An entry that leads to the virtual server was not made by Deskgate.
+    #[error("the entry {name} in {} was made by hand", file.display())]
+    ByHand {
+        /// The file.
+        file: PathBuf,
+        /// The entry.
+        name: String,
+    },
+    /// There is nothing to undo.
+    #[error("{assistant} is not connected to {server}")]
+    NotConnected {
+        /// What people call it.
+        assistant: &'static str,
+        /// The virtual server.
+        server: String,
+    },
+    /// The file has changed since the change was shown.
+    #[error("{} has changed meanwhile", file.display())]
+    Meanwhile {
+        /// The file.
+        file: PathBuf,
+    },
+    /// The file cannot be written.
+    #[error("{} cannot be written", file.display())]
+    Unwritable {
+        /// The file.
+        file: PathBuf,
+        /// The cause.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+impl ForPerson for Fault {
+    fn advice(&self) -> Advice {
+        let nothing = "Nothing was changed.";
+        match self {
+            Self::NoFile { assistant } => Advice::new(
+                "assistant-no-file",
+                format!("It is not known where {assistant} keeps its configuration on this platform."),
+                nothing,
+                "Connect it by hand, with the address that `deskgate status` shows.",
+            ),
+            Self::Unreadable { file, source } => Advice::new(
+                "assistant-unreadable",
+                format!("{} cannot be read: {source}.", file.display()),
+                nothing,
+                "Check that the file is there and belongs to you.",
+            ),
+            Self::NotUnderstood { file, why } => Advice::new(
+                "assistant-not-understood",
+                format!("{} is not written as it should be: {why}.", file.display()),
+                nothing,
+                "Correct the file, or connect the assistant by hand with the address that `deskgate status` shows.",
+            ),
+            Self::NoRoom { file, why } => Advice::new(
+                "assistant-no-room",
+                format!("{} cannot be edited safely: {why}.", file.display()),
+                nothing,
+                "Change the entry by hand.",
+            ),
+            Self::Taken { file, name } => Advice::new(
+                "assistant-taken",
+                format!(
+                    "{} has an entry \"{name}\" already, and it does not lead to Deskgate.",
+                    file.display()
+                ),
+                nothing,
+                "Rename or remove that entry if it is no longer needed.",
+            ),
+            Self::ByHand { file, name } => Advice::new(
+                "assistant-by-hand",
+                format!("The entry \"{name}\" in {} was not made by this command.", file.display()),
+                nothing,
+                "Remove it where it was made.",
+            ),
+            Self::NotConnected { assistant, server } => Advice::new(
+                "assistant-not-connected",
+                format!("{assistant} is not connected to {server}."),
+                "There is nothing to undo.",
+                "",
+            ),
+            Self::Meanwhile { file } => Advice::new(
+                "assistant-meanwhile",
+                format!("{} was changed while the change was being looked at.", file.display()),
+                nothing,
+                "Do it again.",
+            ),
+            Self::Unwritable { file, source } => Advice::new(
+                "assistant-unwritable",
+                format!("{} cannot be written: {source}.", file.display()),
+                "",
+                "Check that the folder belongs to you and that the disk has room.",
+            ),
+        }
+    }
+}

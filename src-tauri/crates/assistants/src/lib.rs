@@ -1,0 +1,34 @@
+//! Finds the assistants on this machine, connects them to virtual servers and undoes that exactly.
+//!
+//! All of it is edits of the assistants' own configuration files. A file is read for what it says and where that stands
+//! ([`format`]), changed only where our entry goes ([`Splice`]), read again and compared before it is written: what does not
+//! come out as it should is refused, never written. No entry ever holds a token, and the ledger holds nothing of a file but what
+//! was put in or taken out.
+//!
+//! Some assistants have a command for this. None of them can be undone exactly: `claude mcp remove` and `gemini mcp remove` write
+//! the whole file anew, `codex mcp add` begins to sign in and `remove` takes a table with it that was there before, and
+//! `code --add-mcp` has no counterpart. So the file is edited for all.
+#![forbid(unsafe_code)]
+
+mod connect;
+mod disconnect;
+mod edit;
+mod entry;
+mod fault;
+mod format;
+mod found;
+mod ledger;
+mod machine;
+mod splice;
+mod table;
+mod tree;
+
+pub use connect::{Change, Connection, connect};
+pub use disconnect::{Undone, disconnect};
+pub use entry::{Reached, Target, entry_name};
+pub use fault::Fault;
+pub use found::{Found, FoundBy, find};
+pub use ledger::{Ledger, Record};
+pub use machine::{Machine, Platform};
+pub use splice::Splice;
+pub use table::{ASSISTANTS, Assistant, Format, Verified, markdown};

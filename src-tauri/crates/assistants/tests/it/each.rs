@@ -1,0 +1,107 @@
+//! Each assistant: found by what is there, connected where nothing was, and gone without a trace.
+
+use std::os::unix::fs::PermissionsExt as _;
+
+use assistants::{ASSISTANTS, Format, FoundBy, Platform, Verified, find};
+use serde_json::Value;
+
+use crate::{Desk, below, target};
+
+fn entry_of(format: Format, text: &str, name: &str) -> Value {
+    let whole: Value = match format {
+        Format::Json | Format::Jsonc => serde_json::from_str(text).expect("JSON"),
+        Format::Toml => toml::from_str(text).expect("TOML"),
+        Format::Yaml => return Value::from(text),
+    };
+    whole.as_object().expect("an object").values().next().expect("servers")[name].clone()
+}
+
+#[test]
+fn each_is_connected_where_nothing_was_and_leaves_nothing() {
+    assert!(ASSISTANTS.len() >= 12);
+    for platform in [Platform::Linux, Platform::MacOs, Platform::Windows] {
+        for assistant in ASSISTANTS {
+            let desk = Desk::on(platform);
+            desk.connect(assistant.id, "desk").unwrap_or_else(|fault| panic!("{}: {fault}", assistant.id));
+            let text = desk.read(assistant.id);
+            let entry = entry_of(assistant.format, &text, "deskgate-desk").to_string();
+            let url = target("desk").url;
+            let leads = if assistant.is_bridged() { "/opt/deskgate/deskgate" } else { url.as_str() };
+            assert!(entry.contains(leads), "{}: {text}", assistant.id);
+            assert!(!text.to_lowercase().contains("token"), "{text}");
+            let named = ("deskgate-desk".to_owned(), "desk".to_owned());
+            assert_eq!(desk.connected(assistant.id), [named], "{}", assistant.id);
+            let mode = desk.file(assistant.id).metadata().expect("a file").permissions().mode() & 0o777;
+            assert_eq!(mode, 0o600, "a file of ours is its owner's");
+            assert!(desk.disconnect(assistant.id, "desk").expect("undone"), "{}", assistant.id);
+            assert_eq!(below(&desk.machine.home), Vec::<std::path::PathBuf>::new(), "{}", assistant.id);
+            assert!(desk.ledger().records().is_empty());
+        }
+    }
+}
+
+#[test]
+fn each_is_found_by_its_program_its_folder_and_its_file() {
+    let mut desk = Desk::new();
+    assert!(find(&desk.machine).iter().all(|it| it.by.is_empty() && it.connected.is_empty()));
+    let programs = desk.folder.path().join("bin");
+    std::fs::create_dir(&programs).expect("made");
+    desk.machine.path.push(programs.clone());
+    std::fs::write(programs.join("codex"), "").expect("written");
+    let by = |desk: &Desk| {
+        find(&desk.machine).into_iter().find(|it| it.assistant.id == "codex").expect("known").by
+    };
+    assert_eq!(by(&desk), [], "what cannot be started is no program");
+    let program = programs.join("codex");
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).expect("set");
+    let file = desk.write("codex", "");
+    let folder = file.parent().expect("a folder").to_owned();
+    assert_eq!(by(&desk), [FoundBy::Program(program), FoundBy::Folder(folder), FoundBy::File(file)]);
+}
+
+#[test]
+fn a_variable_of_the_environment_moves_the_file() {
+    let mut desk = Desk::new();
+    desk.write("codex", "");
+    let moved = desk.folder.path().join("moved");
+    desk.machine.variables.insert("CODEX_HOME".to_owned(), moved.clone());
+    assert_eq!(desk.file("codex"), moved.join("config.toml"));
+    desk.machine.variables.insert("XDG_CONFIG_HOME".to_owned(), moved.clone());
+    assert_eq!(desk.file("zed"), moved.join("zed/settings.json"));
+}
+
+#[test]
+fn servers_outside_deskgate_are_known_by_name_only() {
+    let desk = Desk::new();
+    desk.write(
+        "cursor",
+        r#"{"mcpServers": {"a": {"url": "https://x/?key=secret"}, "b": {"command": "secret"}}}"#,
+    );
+    desk.connect("cursor", "desk").expect("connected");
+    desk.write("goose", "extensions:\n  developer:\n    enabled: true\n  c:\n    cmd: secret\n");
+    let others =
+        |id: &str| find(&desk.machine).into_iter().find(|it| it.assistant.id == id).expect("known").others;
+    assert_eq!(
+        (others("cursor"), others("goose")),
+        (vec!["a".to_owned(), "b".to_owned()], vec!["c".to_owned()])
+    );
+}
+
+#[test]
+fn the_file_that_is_there_is_taken() {
+    let desk = Desk::new();
+    let other = desk.machine.home.join(".config/opencode/opencode.jsonc");
+    std::fs::create_dir_all(other.parent().expect("a folder")).expect("made");
+    std::fs::write(&other, "{}").expect("written");
+    assert_eq!(desk.file("opencode"), other);
+}
+
+#[test]
+fn the_table_of_the_documents_is_the_table_of_the_code() {
+    let readme = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../README.md");
+    let text = std::fs::read_to_string(readme).expect("the README");
+    let table = assistants::markdown();
+    assert!(text.contains(&table), "the README has not this table:\n{table}");
+    assert!(ASSISTANTS.iter().any(|it| it.verified == Verified::Run), "some are run");
+    assert!(ASSISTANTS.iter().all(|it| it.source.starts_with("https://")));
+}

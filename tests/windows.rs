@@ -1,0 +1,156 @@
+//! Our own windows, as somebody meets them who needs a keyboard or a screen reader, or has much to look through.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use audit::{IntentRecord, Journal, JournalConfig, Outcome, OutcomeStatus};
+use model::{CallId, DeviceId};
+use serde_json::{Value, json};
+use testkit::{Access, Assistant, Desktop, Driver, SessionParts, Step, full_size, until};
+use tokio::task::JoinSet;
+
+use crate::common::{Personal, SOON};
+use crate::desktop::{echo, prepared, start, token};
+
+/// The places of the main window, and words that are there once a place is.
+const PLACES: [(&str, &str); 8] = [
+    ("Overview", "Analyst"),
+    ("Connectors", "Warehouse"),
+    ("Assistants", "Claude Code"),
+    ("Activity", "Not allowed"),
+    ("Access", "Analyst"),
+    ("Pending", "wants to use"),
+    ("Settings", "Acme"),
+    ("About", "deskgate status"),
+];
+
+/// The windows of the sample, in a session of this theme.
+async fn sample(theme: &str) -> (Desktop, Driver) {
+    let desktop = prepared(Personal::default(), SessionParts::DESKTOP).await;
+    let spec = desktop.spec().env("GTK_THEME", theme);
+    let window = Driver::start(desktop.session(), spec, &["--sample"]).await.expect("the window opens");
+    (desktop, window)
+}
+
+/// Takes a picture, and says what is in somebody's way.
+async fn looked_at(window: &Driver, name: &str, is_dark: bool) -> Vec<String> {
+    let named = format!("{}-{}", name.to_lowercase(), if is_dark { "dark" } else { "light" });
+    window.picture(&named).await.expect("taken");
+    let found = window.barriers().await.expect("looked at");
+    found.into_iter().map(|found| format!("{named}: {found}")).collect()
+}
+
+#[tokio::test]
+async fn nobody_meets_a_barrier_in_any_window_in_light_or_dark() {
+    let mut barriers = Vec::new();
+    for (theme, is_dark) in [("Adwaita", false), ("Adwaita:dark", true)] {
+        let (_desktop, window) = sample(theme).await;
+        window.turns_to("index.html", "Overview").await.expect("the main window");
+        let dark = window.script("return matchMedia('(prefers-color-scheme: dark)').matches").await;
+        assert_eq!(dark.expect("asked"), json!(is_dark), "{theme}");
+        for (place, words) in PLACES {
+            let go = format!("location.hash = '#{}'", place.to_lowercase());
+            window.script(&go).await.expect("it goes there");
+            window.shows(words).await.expect("the place is there");
+            if place == "Activity" {
+                window.click("execute_sql").await.expect("a call in full");
+                window.shows("Decided by").await.expect("it is shown");
+            }
+            barriers.extend(looked_at(&window, place, is_dark).await);
+        }
+        for (question, name) in [("wants to use", "Consent"), ("Allow once", "Approval")] {
+            window.turns_to("question.html", question).await.expect("its window");
+            barriers.extend(looked_at(&window, name, is_dark).await);
+        }
+    }
+    assert!(barriers.is_empty(), "{}", barriers.join("\n"));
+}
+
+/// As many more calls in the journal as are wanted, alike the one that is there.
+async fn many_more(home: &Path, like: &IntentRecord, count: usize) {
+    let config = JournalConfig::new(home.join("journal"), DeviceId::new(), [1; 32]);
+    let (journal, _) = Journal::open(config, Arc::new(os::SystemClock)).expect("it opens");
+    let mut writing = JoinSet::new();
+    for writer in 0..64 {
+        let (journal, like) = (journal.clone(), like.clone());
+        writing.spawn(async move {
+            for _ in (writer..count).step_by(64) {
+                let intent = journal.intent(IntentRecord { call: CallId::new(), ..like.clone() }).await;
+                journal.outcome(intent.expect("written"), Outcome::new(OutcomeStatus::Ok)).expect("written");
+            }
+        });
+    }
+    writing.join_all().await;
+    journal.close();
+}
+
+/// A person's desktop with one call, and many more that were made before it was started.
+async fn with_a_past(count: usize) -> Desktop {
+    let (upstream, personal) = echo().await;
+    let mut desktop = start(personal).await;
+    let token = token(&mut desktop, "Test").await;
+    let url = desktop.offers("desk").await.expect("offered");
+    let assistant = Assistant::new(url, Access::Bearer(token)).expect("an assistant");
+    assistant.run(None, &[Step::call("echo", json!({"message": "hello"}))]).await.expect("called");
+    drop(upstream);
+    let journal = desktop.home().join("journal");
+    let intent = until("its record", SOON, async || {
+        let records = audit::export(&journal, audit::Position::default(), usize::MAX).ok()?;
+        records.iter().find_map(|record| {
+            if let audit::RecordBody::Intent(intent) = record.body() { Some(intent.clone()) } else { None }
+        })
+    });
+    let intent = *intent.await.expect("recorded");
+    desktop.tray().await.expect("a tray").choose("Quit Deskgate").await.expect("chosen");
+    desktop.process().expect("started").wait(SOON).await.expect("it ends");
+    many_more(desktop.home(), &intent, count).await;
+    desktop
+}
+
+#[tokio::test]
+async fn what_was_done_before_the_last_start_is_found_however_much_it_is() {
+    let count = if full_size() { 100_000 } else { 2_000 };
+    let desktop = with_a_past(count).await;
+    let mut window = Driver::start(desktop.session(), desktop.spec(), &[]).await.expect("the window opens");
+    window.click("Activity").await.expect("clicked");
+    let before = window.shows("in Connector echo").await;
+    before.unwrap_or_else(|fault| panic!("calls of before: {fault}\n{}", window.process().log()));
+
+    // Down to the very first call; no more rows are made than can be seen.
+    let rows = "const table = document.querySelector('table');
+                return [Number(table.getAttribute('aria-rowcount')) - 1, table.querySelectorAll('tr.call').length]";
+    let told = "Earlier ones are not on this computer.";
+    let reached = until("the first call", 2 * SOON, async || {
+        window.script("document.querySelector('main').scrollTo(0, 1e9)").await.ok()?;
+        window.text().await.ok()?.contains(told).then_some(())
+    })
+    .await;
+    if let Err(fault) = reached {
+        panic!("{fault}: {:?} {:?}", window.script(rows).await, window.text().await);
+    }
+    let Value::Array(found) = window.script(rows).await.expect("asked") else { panic!("an array") };
+    assert_eq!(found[0], json!(count + 1));
+    assert!(found[1].as_u64().is_some_and(|made| (1..=100).contains(&made)), "{found:?}");
+
+    // What is rare is looked for in all of them, and shown with its records.
+    let type_in = "const field = document.querySelector('input[type=search]');
+                   field.value = 'nobody'; field.dispatchEvent(new Event('input', {bubbles: true}))";
+    window.script(type_in).await.expect("typed");
+    window.shows("No call matches").await.expect("none has this word");
+    window.script(&type_in.replace("'nobody'", "'test ECHO'")).await.expect("typed");
+    // Above what is seen rows are made and thrown away as one scrolls.
+    until("the top of the list", SOON, async || {
+        let top = "document.querySelector('main').scrollTo(0, 0);
+                   return document.querySelector('tr.call')?.getAttribute('aria-rowindex')";
+        window.script(top).await.is_ok_and(|first| first == "2").then_some(())
+    })
+    .await
+    .expect("reached");
+    window.click("echo").await.expect("a call");
+    window.picture("activity-long").await.expect("taken");
+    window.shows("Decided by").await.expect("in full");
+    window.click("Show what is recorded, and who receives it").await.expect("clicked");
+    let records = window.shows("Stays on this computer. Nobody else receives it.").await;
+    window.picture("activity-records").await.expect("taken");
+    records.expect("its records");
+}
