@@ -35,7 +35,7 @@ export const commands = {
 	look: (id: string) => __TAURI_INVOKE<void>("look", { id }),
 	/**  Opens the person's settings file in whatever edits it. */
 	openSettings: () => typedError<null, AdviceView>(__TAURI_INVOKE("open_settings")),
-	/**  Further calls that were made, back from the newest. `look` names one look back; another begins anew. */
+	/**  Further calls that were made, back from the newest. `look` names one look back; a greater one begins anew. */
 	pastCalls: (look: number, filter: ActivityFilter) => typedError<PastView, AdviceView>(__TAURI_INVOKE("past_calls", { look, filter })),
 	/**  Refuses calls for so many minutes, or until resumed. */
 	pause: (minutes: number | null) => __TAURI_INVOKE<void>("pause", { minutes }),
