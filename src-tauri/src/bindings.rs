@@ -32,6 +32,7 @@ pub(crate) fn builder() -> Builder<tauri::Wry> {
             commands::connector_log,
             commands::copy_address,
             commands::copy_text,
+            commands::doctor,
             commands::forget_approval,
             commands::local_assistants,
             commands::look,

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use controller::app::Wanted;
+use controller::doctor::Examination;
 use controller::view::{
     self, ActivityFilter, ActivityView, AdviceView, AssistantChangeView, Count, LocalAssistantView, LogView,
     PastView, PendingView, RecordView, WindowView,
@@ -328,6 +329,14 @@ pub(crate) fn about(core: State<'_, Core>) -> AboutView {
         system: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
         web_view: tauri::webview_version().unwrap_or_default(),
     }
+}
+
+/// What is wrong, and what to do about it.
+#[tauri::command]
+#[specta::specta]
+pub(crate) async fn doctor(core: State<'_, Core>) -> Result<Examination, AdviceView> {
+    let doctor = core.doctor().cloned().ok_or_else(not_running)?;
+    Ok(doctor.examine().await)
 }
 
 fn answer(core: &Core, id: String, answer: Answer) -> Result<(), AdviceView> {

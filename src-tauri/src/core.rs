@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use controller::app::{Acceptances, Connections, Introduction, Logs, Records};
+use controller::app::{Acceptances, Connections, Doctor, Introduction, Logs, Records};
 use controller::{Act, AppState, Event, PendingDesk};
 use tauri::{AppHandle, Manager as _};
 use tokio::sync::{mpsc, watch};
@@ -30,6 +30,8 @@ pub(crate) struct Running {
     pub(crate) connections: Option<Connections>,
     /// Has the person confirm their organisation; none where no gateway runs.
     pub(crate) introduction: Option<Introduction>,
+    /// Looks for what is wrong.
+    pub(crate) doctor: Doctor,
     /// Accepts what connectors say otherwise than before; none where no gateway runs.
     pub(crate) acceptances: Option<Acceptances>,
 }
@@ -73,6 +75,11 @@ impl Core {
     /// Has the person confirm their organisation, where a gateway runs.
     pub(crate) fn introduction(&self) -> Option<&Introduction> {
         self.running.get()?.introduction.as_ref()
+    }
+
+    /// Looks for what is wrong, once the application has started.
+    pub(crate) fn doctor(&self) -> Option<&Doctor> {
+        Some(&self.running.get()?.doctor)
     }
 
     /// Accepts what connectors say otherwise than before, where a gateway runs.

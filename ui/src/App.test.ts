@@ -2,7 +2,7 @@ import { emit } from '@tauri-apps/api/event';
 import { cleanup, fireEvent, render, screen, waitFor } from '@testing-library/svelte';
 import { afterEach, describe, expect, it } from 'vitest';
 import App from './App.svelte';
-import type { ActivityFilter, AdviceView, AssistantChangeView, LocalAssistantView, LogView, ServerView, WindowView, HeldView } from './bindings';
+import type { ActivityFilter, AdviceView, AssistantChangeView, Examination, LocalAssistantView, LogView, ServerView, WindowView, HeldView } from './bindings';
 import { playApplication, sampleCall, sampleConnector, sampleConsent, sampleView } from './testing';
 
 let view: WindowView = sampleView();
@@ -15,10 +15,22 @@ function activity({ text, outcome }: ActivityFilter) {
   return calls.filter((call) => call.target.includes(text) && (outcome === null || call.outcome === outcome));
 }
 let log: LogView = { entries: [], next: 0, missed: 0, begun: 0 };
+const examination: Examination = {
+  format: 1,
+  version: '1.2.3',
+  at: '2026-11-23T12:00:00Z',
+  running: true,
+  checks: [
+    { name: 'port', title: 'Address', state: 'ok', found: 'Assistants reach Deskgate.', means: '', todo: '' },
+    { name: 'browser', title: 'Browser', state: 'problem', found: 'No program opens pages.', means: '', todo: 'Install xdg-utils.' },
+  ],
+};
 const called = playApplication({
   view: () => view,
   confirm_organisation: () => (refusal ? Promise.reject(refusal) : null),
   copy_address: () => (refusal ? Promise.reject(refusal) : null),
+  about: () => ({ version: '1.2.3', home: '/home/ada/deskgate', system: 'linux', web_view: '2.50' }),
+  doctor: () => (refusal ? Promise.reject(refusal) : examination),
   connector_log: () => (refusal ? Promise.reject(refusal) : log),
   call_records: () => [{ title: 'The refusal', fate: 'Acme has received exactly this.', line: '{"seq":7}' }],
   activity: (given) => activity((given as { filter: ActivityFilter }).filter),
@@ -369,5 +381,26 @@ describe('signing out', () => {
     show({});
     await fireEvent.click(await screen.findByRole('button', { name: 'Settings' }));
     expect(screen.queryByText(/Signed in as/)).toBeNull();
+  });
+});
+
+describe('About', () => {
+  it('says how each thing is that was looked at, and looks again when it is told to', async () => {
+    history.replaceState(null, '', '#about');
+    show({});
+    const list = await screen.findByRole('list', { name: 'What was looked at' });
+    expect(list.textContent).toContain('Browser, a problem:');
+    expect(list.textContent).toContain('Install xdg-utils.');
+    expect(screen.getByText('1 problem; 2 things were looked at.')).toBeTruthy();
+    await fireEvent.click(screen.getByRole('button', { name: 'Look again' }));
+    await waitFor(() => expect(called.filter((call) => call.command === 'doctor').length).toBe(2));
+  });
+
+  it('says why nothing could be looked at', async () => {
+    refusal = { code: 'not-running', happened: 'Deskgate is not running yet.', means: '', todo: 'Try again.' };
+    history.replaceState(null, '', '#about');
+    show({});
+    expect(await screen.findByText('Deskgate is not running yet.')).toBeTruthy();
+    expect(screen.queryByRole('list', { name: 'What was looked at' })).toBeNull();
   });
 });

@@ -27,6 +27,8 @@ export const commands = {
 	copyAddress: (server: string) => typedError<null, AdviceView>(__TAURI_INVOKE("copy_address", { server })),
 	/**  Copies a text that the window shows. */
 	copyText: (text: string) => __TAURI_INVOKE<void>("copy_text", { text }),
+	/**  What is wrong, and what to do about it. */
+	doctor: () => typedError<Examination, AdviceView>(__TAURI_INVOKE("doctor")),
 	/**  Takes back what was allowed for more than one call. */
 	forgetApproval: (id: string) => __TAURI_INVOKE<void>("forget_approval", { id }),
 	/**  The assistants on this computer, and what they are connected to. None where no gateway runs. */
@@ -40,6 +42,7 @@ export const commands = {
 	/**  Opens the person's settings file in whatever edits it. */
 	openSettings: () => typedError<null, AdviceView>(__TAURI_INVOKE("open_settings")),
 	/**  Further calls that were made, back from the newest. */
+	/**  Further calls that were made, back from the newest. `look` names one look back; a greater one begins anew. */
 	pastCalls: (look: number, filter: ActivityFilter) => typedError<PastView, AdviceView>(__TAURI_INVOKE("past_calls", { look, filter })),
 	/**  Refuses calls for so many minutes, or until resumed. */
 	pause: (minutes: number | null) => __TAURI_INVOKE<void>("pause", { minutes }),
@@ -260,6 +263,33 @@ export type ConnectedView = {
 	is_old: boolean,
 };
 
+/**  One thing that was looked at. */
+export type Check = {
+	/**  A stable name for scripts and support, such as `port`. */
+	name: string,
+	/**  What was looked at, as a person calls it. */
+	title: string,
+	/**  How it is. */
+	state: CheckState,
+	/**  What was found. */
+	found: string,
+	/**  What it means; empty where that is plain. */
+	means: string,
+	/**  What to do; empty where nothing is to be done. */
+	todo: string,
+};
+
+/**  How something is that was looked at. */
+export type CheckState = 
+/**  As it should be. */
+"ok" | 
+/**  Worth knowing. */
+"note" | 
+/**  Something does not work, or not as it should. */
+"problem" | 
+/**  It could not be told. */
+"not_checked";
+
 /**  How a connector is. */
 export type ConnectorKind = 
 /**  Not used yet. */
@@ -338,6 +368,20 @@ export type DifferenceView = {
 	after: string | null,
 	/**  Whether there is more than is shown. */
 	cut: boolean,
+};
+
+/**  Everything that was looked at, and what was found. */
+export type Examination = {
+	/**  The format's version. */
+	format: number,
+	/**  The version of the program that looked. */
+	version: string,
+	/**  When (RFC 3339). */
+	at: string,
+	/**  Whether a running gateway looked at itself. */
+	running: boolean,
+	/**  What was found, in the order in which one thing needs another. */
+	checks: Check[],
 };
 
 /**  What a sign-out takes, and what it leaves. */

@@ -213,7 +213,7 @@ mod tests {
         assert_eq!(page, PastView::default());
         let segment = std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().path());
         let segment =
-            segment.into_iter().find(|path| path.extension().is_some_and(|it| it == "jsonl")).unwrap();
+            segment.into_iter().find(|path| path.extension().is_some_and(|it| it == "ndjson")).unwrap();
         let text = std::fs::read(&segment).unwrap();
         std::fs::remove_file(&segment).unwrap();
         std::fs::create_dir(&segment).unwrap();

@@ -38,4 +38,45 @@ pub struct ActivityView {
     pub arguments: Vec<String>,
 }
 
+/// Which calls somebody wants to see.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Type)]
+pub struct ActivityFilter {
+    /// Words that must all occur somewhere in a call.
+    pub text: String,
+    /// How it went; all where it is none.
+    pub outcome: Option<OutcomeKind>,
+}
 
+/// Some of the calls that were made, and how far they go back.
+#[derive(Debug, Clone, PartialEq, Serialize, Type)]
+pub struct PastView {
+    /// The calls, the newest first.
+    pub calls: Vec<ActivityView>,
+    /// Up to when was looked; none before anything was.
+    pub back_to: Option<Millis>,
+    /// Whether there is nothing further back.
+    pub is_over: bool,
+}
+
+impl Default for PastView {
+    /// Nothing, and nothing further.
+    fn default() -> Self {
+        Self { calls: Vec::new(), back_to: None, is_over: true }
+    }
+}
+
+/// How a call went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Type)]
+#[serde(rename_all = "snake_case")]
+pub enum OutcomeKind {
+    /// It is being made.
+    Running,
+    /// It answered.
+    Done,
+    /// The tool said that it failed, or the call could not be made.
+    Failed,
+    /// It was not allowed.
+    Denied,
+    /// It needed a sign-in.
+    SignInNeeded,
+}
