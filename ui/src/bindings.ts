@@ -42,7 +42,6 @@ export const commands = {
 	/**  Opens the person's settings file in whatever edits it. */
 	openSettings: () => typedError<null, AdviceView>(__TAURI_INVOKE("open_settings")),
 	/**  Further calls that were made, back from the newest. */
-	/**  Further calls that were made, back from the newest. `look` names one look back; a greater one begins anew. */
 	pastCalls: (look: number, filter: ActivityFilter) => typedError<PastView, AdviceView>(__TAURI_INVOKE("past_calls", { look, filter })),
 	/**  Refuses calls for so many minutes, or until resumed. */
 	pause: (minutes: number | null) => __TAURI_INVOKE<void>("pause", { minutes }),
@@ -255,14 +254,6 @@ before: string } |
 /**  It was there, and is not any more. */
 { kind: "gone" };
 
-/**  A virtual server that an assistant is connected to. */
-export type ConnectedView = {
-	/**  Its id. */
-	server: string,
-	/**  Whether the assistant has an earlier address of it. */
-	is_old: boolean,
-};
-
 /**  One thing that was looked at. */
 export type Check = {
 	/**  A stable name for scripts and support, such as `port`. */
@@ -289,6 +280,14 @@ export type CheckState =
 "problem" | 
 /**  It could not be told. */
 "not_checked";
+
+/**  A virtual server that an assistant is connected to. */
+export type ConnectedView = {
+	/**  Its id. */
+	server: string,
+	/**  Whether the assistant has an earlier address of it. */
+	is_old: boolean,
+};
 
 /**  How a connector is. */
 export type ConnectorKind = 
