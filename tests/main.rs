@@ -6,6 +6,7 @@ mod audit;
 mod common;
 mod connect;
 mod desktop;
+mod doctor;
 mod hostile;
 mod isolation;
 mod limits;

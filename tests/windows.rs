@@ -12,17 +12,9 @@ use tokio::task::JoinSet;
 use crate::common::{Personal, SOON};
 use crate::desktop::{echo, prepared, start, token};
 
-/// The places of the main window, and words that are there once a place is.
-const PLACES: [(&str, &str); 8] = [
-    ("Overview", "Analyst"),
-    ("Connectors", "Warehouse"),
-    ("Assistants", "Claude Code"),
-    ("Activity", "Not allowed"),
-    ("Access", "Analyst"),
-    ("Pending", "wants to use"),
-    ("Settings", "Acme"),
-    ("About", "deskgate status"),
-];
+/// The places of the main window.
+const PLACES: [&str; 8] =
+    ["Overview", "Connectors", "Assistants", "Activity", "Access", "Pending", "Settings", "About"];
 
 /// The windows of the sample, in a session of this theme.
 async fn sample(theme: &str) -> (Desktop, Driver) {
@@ -48,10 +40,15 @@ async fn nobody_meets_a_barrier_in_any_window_in_light_or_dark() {
         window.turns_to("index.html", "Overview").await.expect("the main window");
         let dark = window.script("return matchMedia('(prefers-color-scheme: dark)').matches").await;
         assert_eq!(dark.expect("asked"), json!(is_dark), "{theme}");
-        for (place, words) in PLACES {
+        for place in PLACES {
             let go = format!("location.hash = '#{}'", place.to_lowercase());
             window.script(&go).await.expect("it goes there");
-            window.shows(words).await.expect("the place is there");
+            until(place, SOON, async || {
+                let label = "return document.querySelector('main').getAttribute('aria-label')";
+                window.script(label).await.is_ok_and(|label| label == place).then_some(())
+            })
+            .await
+            .expect("the place is there");
             if place == "Activity" {
                 window.click("execute_sql").await.expect("a call in full");
                 window.shows("Decided by").await.expect("it is shown");
@@ -153,4 +150,35 @@ async fn what_was_done_before_the_last_start_is_found_however_much_it_is() {
     let records = window.shows("Stays on this computer. Nobody else receives it.").await;
     window.picture("activity-records").await.expect("taken");
     records.expect("its records");
+}
+
+#[tokio::test]
+async fn an_assistant_is_connected_in_the_window_and_its_file_comes_back_as_it_was() {
+    let (_upstream, personal) = echo().await;
+    let desktop = prepared(personal, SessionParts::DESKTOP).await;
+    let file = desktop.session().home().join(".cursor/mcp.json");
+    let before = "{\n  // mine\n  \"mcpServers\": {\n    \"github\": { \"url\": \"https://example.test/mcp\" }\n  },\n  \"last\": true\n}\n";
+    std::fs::create_dir_all(file.parent().expect("a folder")).expect("made");
+    std::fs::write(&file, before).expect("written");
+    let window = Driver::start(desktop.session(), desktop.spec(), &[]).await.expect("the window opens");
+    window.shows("Server desk").await.expect("it runs");
+    window.click("Assistants").await.expect("clicked");
+    window.shows("past Deskgate: github").await.expect("Cursor was found");
+
+    window.click("Connect Cursor to Server desk").await.expect("clicked");
+    window.shows("and nothing else:").await.expect("the change");
+    assert_eq!(std::fs::read_to_string(&file).expect("reads"), before, "it was only shown");
+    window.picture("assistants-change").await.expect("taken");
+    assert_eq!(window.barriers().await.expect("looked at"), Vec::<String>::new());
+    window.click("Connect").await.expect("clicked");
+    window.shows("Connected to Server desk.").await.expect("done");
+    let connected = std::fs::read_to_string(&file).expect("reads");
+    assert!(connected.contains("\"deskgate-desk\"") && connected.contains("// mine"), "{connected}");
+    assert!(connected.contains("/s/desk/mcp"), "{connected}");
+
+    window.click("Disconnect Cursor from Server desk").await.expect("clicked");
+    window.shows("and nothing else:").await.expect("the change");
+    window.click("Disconnect").await.expect("clicked");
+    window.shows("byte for byte").await.expect("done");
+    assert_eq!(std::fs::read_to_string(&file).expect("reads"), before);
 }

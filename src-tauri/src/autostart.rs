@@ -1,10 +1,7 @@
 //! Starting with the session, where IT has decided that (XDG autostart specification 0.5).
 
 use std::io;
-use std::path::{Path, PathBuf};
-
-/// The entry's name, which is the program's own.
-const ENTRY: &str = "dev.deskgate.desktop.desktop";
+use std::path::Path;
 
 /// Has this program start with the person's session, in the tray only, or not any more.
 ///
@@ -14,8 +11,7 @@ pub(crate) fn set(wanted: bool) -> io::Result<()> {
     if !cfg!(target_os = "linux") {
         return Err(io::ErrorKind::Unsupported.into());
     }
-    let folder = folder(|name| std::env::var_os(name).map(PathBuf::from)).ok_or(io::ErrorKind::NotFound)?;
-    let path = folder.join(ENTRY);
+    let path = controller::autostart_entry().ok_or(io::ErrorKind::NotFound)?;
     if !wanted {
         return os::remove_durable(&path);
     }
@@ -23,15 +19,10 @@ pub(crate) fn set(wanted: bool) -> io::Result<()> {
     if std::fs::read_to_string(&path).is_ok_and(|there| there == entry) {
         return Ok(());
     }
-    std::fs::create_dir_all(&folder)?;
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
     os::write_durable(&path, entry.as_bytes())
-}
-
-/// The folder of the person's entries (XDG base directory specification: relative paths are ignored).
-fn folder(variable: impl Fn(&str) -> Option<PathBuf>) -> Option<PathBuf> {
-    let absolute = |name| variable(name).filter(|path| path.is_absolute());
-    let config = absolute("XDG_CONFIG_HOME").or_else(|| Some(absolute("HOME")?.join(".config")))?;
-    Some(config.join("autostart"))
 }
 
 /// The entry that starts `program`; none where its path cannot be written in one.
@@ -55,21 +46,6 @@ fn entry(program: &Path) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn entries_lie_where_the_session_looks() {
-        let at = |set: &'static [(&str, &str)]| {
-            folder(move |name| {
-                set.iter().find(|(known, _)| *known == name).map(|(_, path)| PathBuf::from(path))
-            })
-        };
-        assert_eq!(at(&[("XDG_CONFIG_HOME", "/c"), ("HOME", "/h")]), Some(PathBuf::from("/c/autostart")));
-        assert_eq!(
-            at(&[("XDG_CONFIG_HOME", "c"), ("HOME", "/h")]),
-            Some(PathBuf::from("/h/.config/autostart"))
-        );
-        assert_eq!(at(&[]), None);
-    }
 
     #[test]
     fn a_path_is_one_word_of_the_command() {

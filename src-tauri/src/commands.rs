@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use controller::app::Wanted;
+use controller::doctor::Examination;
 use controller::view::{
-    self, ActivityFilter, ActivityView, AdviceView, Count, LogView, PastView, PendingView, RecordView,
-    WindowView,
+    self, ActivityFilter, ActivityView, AdviceView, AssistantChangeView, Count, LocalAssistantView, LogView,
+    PastView, PendingView, RecordView, WindowView,
 };
 use controller::{Act, Answer, PauseFor, PendingId};
 use model::{Advice, Approval, ApprovalScope, Consent, ForPerson as _};
@@ -85,7 +87,15 @@ pub(crate) async fn call_records(core: State<'_, Core>, call: String) -> Result<
     records.of_call(call).await.map_err(|fault| view::advice(&fault.advice()))
 }
 
-/// Further calls that were made, back from the newest. `look` names one look back; a greater one begins anew.
+/// Begins to look back through the calls that were made: what further ones are asked for with.
+#[tauri::command]
+#[specta::specta]
+pub(crate) fn look_back(core: State<'_, Core>) -> u32 {
+    // Where no gateway runs nothing was done.
+    core.records().map_or(0, controller::app::Records::look_back)
+}
+
+/// Further calls that were made, back from the newest.
 #[tauri::command]
 #[specta::specta]
 pub(crate) async fn past_calls(
@@ -93,10 +103,45 @@ pub(crate) async fn past_calls(
     look: u32,
     filter: ActivityFilter,
 ) -> Result<PastView, AdviceView> {
-    // Where no gateway runs nothing was done.
     let Some(records) = core.records().cloned() else { return Ok(PastView::default()) };
     let page = records.past(core.state(), look, filter).await;
     page.map_err(|fault| view::advice(&fault.advice()))
+}
+
+/// The assistants on this computer, and what they are connected to. None where no gateway runs.
+#[tauri::command]
+#[specta::specta]
+pub(crate) async fn local_assistants(core: State<'_, Core>) -> Result<Vec<LocalAssistantView>, AdviceView> {
+    let Some(connections) = core.connections().cloned() else { return Ok(Vec::new()) };
+    connections.here(view::addresses(&core.state())).await.map_err(|advice| view::advice(&advice))
+}
+
+/// The change that connects an assistant to a virtual server, or takes that back, to be looked at. None where nothing changes.
+#[tauri::command]
+#[specta::specta]
+pub(crate) async fn propose_change(
+    core: State<'_, Core>,
+    assistant: String,
+    server: String,
+    connected: bool,
+) -> Result<Option<AssistantChangeView>, AdviceView> {
+    let connections = core.connections().ok_or_else(not_running)?.clone();
+    let id = server.parse().map_err(|_| unknown(&server))?;
+    let wanted = if connected {
+        let address = view::addresses(&core.state()).into_iter().find(|address| address.id == id);
+        Wanted::Connected(address.ok_or_else(|| unknown(&server))?)
+    } else {
+        Wanted::Disconnected(id)
+    };
+    connections.propose(assistant, wanted).await.map_err(|advice| view::advice(&advice))
+}
+
+/// Makes the change that was looked at.
+#[tauri::command]
+#[specta::specta]
+pub(crate) async fn make_change(core: State<'_, Core>, id: u32) -> Result<(), AdviceView> {
+    let connections = core.connections().ok_or_else(not_running)?.clone();
+    connections.make(id).await.map_err(|advice| view::advice(&advice))
 }
 
 /// Allows or denies an assistant the use of a virtual server.
@@ -284,6 +329,14 @@ pub(crate) fn about(core: State<'_, Core>) -> AboutView {
         system: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
         web_view: tauri::webview_version().unwrap_or_default(),
     }
+}
+
+/// What is wrong, and what to do about it.
+#[tauri::command]
+#[specta::specta]
+pub(crate) async fn doctor(core: State<'_, Core>) -> Result<Examination, AdviceView> {
+    let doctor = core.doctor().cloned().ok_or_else(not_running)?;
+    Ok(doctor.examine().await)
 }
 
 fn answer(core: &Core, id: String, answer: Answer) -> Result<(), AdviceView> {

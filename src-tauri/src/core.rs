@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use controller::app::{Acceptances, Introduction, Logs, Records};
+use controller::app::{Acceptances, Connections, Doctor, Introduction, Logs, Records};
 use controller::{Act, AppState, Event, PendingDesk};
 use tauri::{AppHandle, Manager as _};
 use tokio::sync::{mpsc, watch};
@@ -26,8 +26,12 @@ pub(crate) struct Running {
     pub(crate) logs: Option<Logs>,
     /// The records of calls; none where no gateway runs.
     pub(crate) records: Option<Records>,
+    /// Connects assistants; none where no gateway runs.
+    pub(crate) connections: Option<Connections>,
     /// Has the person confirm their organisation; none where no gateway runs.
     pub(crate) introduction: Option<Introduction>,
+    /// Looks for what is wrong.
+    pub(crate) doctor: Doctor,
     /// Accepts what connectors say otherwise than before; none where no gateway runs.
     pub(crate) acceptances: Option<Acceptances>,
 }
@@ -63,9 +67,19 @@ impl Core {
         self.running.get()?.records.as_ref()
     }
 
+    /// Connects assistants, where a gateway runs.
+    pub(crate) fn connections(&self) -> Option<&Connections> {
+        self.running.get()?.connections.as_ref()
+    }
+
     /// Has the person confirm their organisation, where a gateway runs.
     pub(crate) fn introduction(&self) -> Option<&Introduction> {
         self.running.get()?.introduction.as_ref()
+    }
+
+    /// Looks for what is wrong, once the application has started.
+    pub(crate) fn doctor(&self) -> Option<&Doctor> {
+        Some(&self.running.get()?.doctor)
     }
 
     /// Accepts what connectors say otherwise than before, where a gateway runs.

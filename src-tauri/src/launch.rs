@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use controller::app::{App, Client, Command, Home, LIST_GRACE, Options, Report, StartFault};
+use controller::app::{App, Client, Command, Doctor, Home, LIST_GRACE, Options, Report, StartFault};
 use controller::{Act, AppState, Effect, Ended, Engine, Event, Order, Shell as _};
 use model::{Advice, ForPerson as _, Timestamp};
 use tauri::{AppHandle, Manager as _, RunEvent};
@@ -154,7 +154,9 @@ fn ends_with(app: AppHandle, started: App) -> Running {
         desk: Some(started.desk.clone()),
         logs: Some(started.logs.clone()),
         records: Some(started.records.clone()),
+        connections: Some(started.connections.clone()),
         introduction: Some(started.introduction.clone()),
+        doctor: started.doctor.clone(),
         acceptances: Some(started.acceptances.clone()),
     };
     let mut state = running.state.clone();
@@ -213,7 +215,9 @@ fn without_gateway(app: &AppHandle, home: &Home, shell: Arc<DesktopShell>, fault
         desk: None,
         logs: None,
         records: None,
+        connections: None,
         introduction: None,
+        doctor: Doctor::beside(home.clone()),
         acceptances: None,
     }
 }

@@ -20,6 +20,7 @@ mod windows;
 use std::io::Write as _;
 use std::process::ExitCode;
 
+use controller::app::Home;
 use model::Advice;
 
 /// Runs the application until the person quits. Every way in which it cannot start ends with one plain sentence.
@@ -28,10 +29,6 @@ pub fn run() -> ExitCode {
     if let Some(code) = environment::without_remote_control() {
         return code;
     }
-    log_to_stderr();
-    if let Err(error) = os::harden_process() {
-        tracing::warn!(%error, "other programs of this user may read this one's memory");
-    }
     let arguments = match arguments::parse(std::env::args().skip(1)) {
         Ok(arguments) => arguments,
         Err(fault) => {
@@ -39,21 +36,18 @@ pub fn run() -> ExitCode {
             return ExitCode::from(2);
         }
     };
+    // A sample touches no file.
+    let home = Home::from_environment().filter(|_| !arguments.sample);
+    controller::app::log(home.as_ref(), "warn");
+    if let Err(error) = os::harden_process() {
+        tracing::warn!(%error, "other programs of this user may read this one's memory");
+    }
     match launch::launch(arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(fault) => {
             say(&Advice::from(fault).to_string());
             ExitCode::FAILURE
         }
-    }
-}
-
-fn log_to_stderr() {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("DESKGATE_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    if let Err(error) = subscriber.try_init() {
-        say(&format!("Logging could not be set up: {error}."));
     }
 }
 

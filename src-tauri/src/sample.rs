@@ -4,6 +4,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use controller::app::Doctor;
+use controller::doctor::{
+    Autostart, FolderFound, Instance, KeychainState, Looked, OrganisationFound, PortFound, ProgramFound,
+    RecordsFound, ServerClock,
+};
 use controller::{
     Access, Activity, AppState, Assistant, AuditHealth, AuditState, CallOutcome, Configuration, Connector,
     ConnectorStatus, CredentialKind, Difference, Engine, Event, Freshness, HeldPart, Link, ListState, Mode,
@@ -35,7 +40,15 @@ pub(crate) fn start(shell: Arc<DesktopShell>) -> Running {
         Err(error) => tracing::error!(%error, "the sample cannot be shown"),
     }
     let (published, seen) = watch::channel(Arc::new(state.clone()));
-    tauri::async_runtime::spawn(controller::run(state, inbox, published, now, shell, Arc::new(Deaf)));
+    let sampled = state.clone();
+    tauri::async_runtime::spawn(controller::run(
+        state,
+        inbox,
+        published,
+        Arc::clone(&now),
+        shell,
+        Arc::new(Deaf),
+    ));
     if std::env::var_os("DESKGATE_SAMPLE_QUIET").is_none() {
         ask(&desk);
     }
@@ -45,8 +58,56 @@ pub(crate) fn start(shell: Arc<DesktopShell>) -> Running {
         desk: Some(desk),
         logs: None,
         records: None,
+        connections: None,
         introduction: None,
+        doctor: Doctor::showing(&looked(now(), Arc::new(sampled))),
         acceptances: None,
+    }
+}
+
+/// A desk at which all is well but for a sign-in and a program that is missing.
+fn looked(now: Timestamp, state: Arc<AppState>) -> Looked {
+    let address = state.address.clone().unwrap_or_default();
+    let organisation = "https://gate.acme.example/".parse().ok().map(|address| OrganisationFound {
+        address,
+        set_by_it: true,
+        clock: ServerClock::Ahead(0),
+    });
+    Looked {
+        now,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        home: "/home/ada/.local/share/deskgate".to_owned(),
+        folder: FolderFound::There(os::FolderState {
+            own: true,
+            open_to_others: false,
+            writable: true,
+            free: Some(48_000_000_000),
+        }),
+        instance: Instance::This,
+        port: PortFound::Ours(address),
+        keychain: Some(KeychainState::Available),
+        machine: None,
+        settings: None,
+        organisation,
+        records: RecordsFound::Checked {
+            bytes: 1_900_000,
+            records: 1_284,
+            undelivered: 0,
+            faults: Vec::new(),
+        },
+        quota: None,
+        programs: vec![ProgramFound {
+            connector: "notes".to_owned(),
+            title: "Notes".to_owned(),
+            program: "mcp-notes".to_owned(),
+            found: false,
+        }],
+        session: Some((os::Service::Running, os::Service::Absent)),
+        autostart: Autostart::Off,
+        browser: (true, Some("xdg-open".to_owned())),
+        proxies: Vec::new(),
+        proxies_spare_this_computer: false,
+        state: Some(state),
     }
 }
 

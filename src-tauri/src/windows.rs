@@ -41,10 +41,11 @@ pub(crate) fn open_main(app: &AppHandle, place: Place) {
     if let Ok(window) = &built {
         let app = app.clone();
         window.on_window_event(move |event| {
+            // Whatever it looked back for is not wanted any more.
             if matches!(event, WindowEvent::Destroyed)
                 && let Some(records) = app.state::<Core>().records()
             {
-                records.close();
+                records.look_back();
             }
         });
     }

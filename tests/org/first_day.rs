@@ -1,5 +1,6 @@
 //! The story "first day": a new employee works a minute after the start, on a machine that IT has prepared, and types no address.
 
+use serde_json::Value;
 use testkit::{Desktop, ManagedMachine, SessionParts};
 
 use super::*;
@@ -36,7 +37,7 @@ async fn a_new_employee_works_within_a_minute_on_a_managed_desktop() {
     screen.press("Test wants to use Analyst", "Allow").await.expect("allowed");
     let back = client.redirected(SOON).await.expect("redirected");
     let token = client.redeem(&back["code"]).await.expect("redeemed").access_token;
-    let assistant = Assistant::new(url, Access::Bearer(token)).expect("an assistant");
+    let assistant = Assistant::new(url, Access::Bearer(token.clone())).expect("an assistant");
     let answer = assistant.run(None, &[sql(VISITS)]).await.expect("connected");
     assert!(answer.answers[0].to_string().contains("172"), "{answer:?}");
     let took = begun.elapsed();
@@ -45,6 +46,36 @@ async fn a_new_employee_works_within_a_minute_on_a_managed_desktop() {
     let devices = it.control_json(&["device", "list"]).await.expect("devices");
     assert_eq!(devices.as_array().map(Vec::len), Some(1), "{devices:#}");
     assert_eq!(devices[0]["enrolment_token"], made["id"], "taken in as the machine that IT prepared");
+    let deskgate = program(Program::Deskgate).expect("built");
+    let looked = desktop.deskgate(&deskgate, &["doctor", "--json"]).await.expect("it runs");
+    let looked: Value = serde_json::from_slice(&looked.stdout).expect("JSON");
+    for name in ["organisation", "clock", "policy", "contact", "sign-in", "tray", "notifications"] {
+        let check = crate::doctor::check(&looked, name);
+        assert_eq!(check["state"], "ok", "{check:#}");
+    }
+    no_secret_is_handed_over(&desktop, &made, &token).await;
     let own = std::fs::read_to_string(desktop.home().join("deskgate.toml")).unwrap_or_default();
     assert_eq!(own, "", "nothing was written by hand");
+}
+
+/// Nor the organisation's: shared accounts, ID tokens, passwords, the machine's enrolment token.
+async fn no_secret_is_handed_over(desktop: &Desktop, made: &Value, token: &str) {
+    let deskgate = program(Program::Deskgate).expect("built");
+    let folder = tempfile::tempdir().expect("a folder");
+    let archive = folder.path().join("diagnostics.tar.gz");
+    let out = archive.display().to_string();
+    let ran = desktop.deskgate(&deskgate, &["diagnostics", "--yes", "--out", &out]).await.expect("it runs");
+    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+    let unpacked = tempfile::tempdir().expect("a folder");
+    let files = crate::doctor::unpacked(&archive, unpacked.path());
+    let about = |name: &str| {
+        let file = files.iter().find(|(path, _)| path.ends_with(name)).expect("there");
+        String::from_utf8_lossy(&file.1).into_owned()
+    };
+    assert!(about("doctor.txt").contains("set by your IT department"), "{}", about("doctor.txt"));
+    assert!(about("running.json").contains("\"organisation\": \"Acme\""), "{}", about("running.json"));
+    let enrolment = made["token"].as_str().expect("a token");
+    let canaries =
+        [("the enrolment token", enrolment.as_bytes()), ("an assistant's token", token.as_bytes())];
+    assert_eq!(testkit::readable_secrets(unpacked.path(), &canaries), [] as [String; 0]);
 }

@@ -2,29 +2,48 @@ import { emit } from '@tauri-apps/api/event';
 import { cleanup, fireEvent, render, screen, waitFor } from '@testing-library/svelte';
 import { afterEach, describe, expect, it } from 'vitest';
 import App from './App.svelte';
-import type { ActivityFilter, AdviceView, LogView, WindowView, HeldView } from './bindings';
+import type { ActivityFilter, AdviceView, AssistantChangeView, Examination, LocalAssistantView, LogView, ServerView, WindowView, HeldView } from './bindings';
 import { playApplication, sampleCall, sampleConnector, sampleConsent, sampleView } from './testing';
 
 let view: WindowView = sampleView();
 let refusal: AdviceView | null = null;
+let here: LocalAssistantView[] = [];
+let change: AssistantChangeView | null = null;
 /** As the application answers: the words are looked for there. */
 function activity({ text, outcome }: ActivityFilter) {
   const calls = [sampleCall({ call: '1', target: 'read' }), sampleCall({ call: '2', target: 'write', outcome: 'denied' })];
   return calls.filter((call) => call.target.includes(text) && (outcome === null || call.outcome === outcome));
 }
 let log: LogView = { entries: [], next: 0, missed: 0, begun: 0 };
+const examination: Examination = {
+  format: 1,
+  version: '1.2.3',
+  at: '2026-11-23T12:00:00Z',
+  running: true,
+  checks: [
+    { name: 'port', title: 'Address', state: 'ok', found: 'Assistants reach Deskgate.', means: '', todo: '' },
+    { name: 'browser', title: 'Browser', state: 'problem', found: 'No program opens pages.', means: '', todo: 'Install xdg-utils.' },
+  ],
+};
 const called = playApplication({
   view: () => view,
   confirm_organisation: () => (refusal ? Promise.reject(refusal) : null),
   copy_address: () => (refusal ? Promise.reject(refusal) : null),
+  about: () => ({ version: '1.2.3', home: '/home/ada/deskgate', system: 'linux', web_view: '2.50' }),
+  doctor: () => (refusal ? Promise.reject(refusal) : examination),
   connector_log: () => (refusal ? Promise.reject(refusal) : log),
   call_records: () => [{ title: 'The refusal', fate: 'Acme has received exactly this.', line: '{"seq":7}' }],
   activity: (given) => activity((given as { filter: ActivityFilter }).filter),
+  local_assistants: () => here,
+  propose_change: () => (refusal ? Promise.reject(refusal) : change),
+  make_change: () => null,
+  look_back: () => 1,
   past_calls: () => ({ calls: [], back_to: null, is_over: true }),
 });
 
 afterEach(() => {
   refusal = null;
+  here = [];
   cleanup();
   history.replaceState(null, '', '#');
 });
@@ -254,6 +273,47 @@ describe('Assistants', () => {
   });
 });
 
+describe('the assistants on this computer', () => {
+  const cursor: LocalAssistantView = { id: 'cursor', title: 'Cursor', file: '/home/ada/.cursor/mcp.json', connected: [], others: ['github'], trouble: null };
+  const everyday: ServerView = { id: 'everyday', title: 'Everyday', url: 'http://127.0.0.1:7717/s/everyday/mcp', connectors: [], tools: [] };
+
+  async function opened(changes: Partial<LocalAssistantView> = {}) {
+    here = [{ ...cursor, ...changes }];
+    show({ servers: [everyday] });
+    await fireEvent.click(await screen.findByRole('button', { name: 'Assistants' }));
+  }
+
+  it('changes nothing before the change was shown and confirmed', async () => {
+    change = { id: 7, file: '/home/ada/.cursor/mcp.json', diff: '--- a\n+++ b\n@@ -1 +1,2 @@\n {\n-  "old": 1\n+  "deskgate\u202e-everyday": {}\n', exact: true, next: 'Restart Cursor.' };
+    await opened();
+    expect(await screen.findByText(/past Deskgate: github/)).toBeTruthy();
+    await fireEvent.click(screen.getByRole('button', { name: 'Connect Cursor to Everyday' }));
+    const shown = await screen.findByRole('group', { name: 'The change of Cursor' });
+    expect(shown.textContent).toContain('/home/ada/.cursor/mcp.json');
+    expect(shown.textContent).toContain('added: ');
+    expect(shown.textContent).toContain('deskgate\uFFFD-everyday');
+    expect(shown.textContent).not.toContain('@@');
+    expect(called.some((call) => call.command === 'make_change')).toBe(false);
+    here = [{ ...cursor, connected: [{ server: 'everyday', is_old: false }] }];
+    await fireEvent.click(screen.getByRole('button', { name: 'Connect' }));
+    expect(await screen.findByText('Connected to Everyday. Restart Cursor.')).toBeTruthy();
+    expect(called).toContainEqual({ command: 'propose_change', given: { assistant: 'cursor', server: 'everyday', connected: true } });
+    expect(called).toContainEqual({ command: 'make_change', given: { id: 7 } });
+    await fireEvent.click(await screen.findByRole('button', { name: 'Disconnect Cursor from Everyday' }));
+    await fireEvent.click(await screen.findByRole('button', { name: 'Leave it' }));
+    expect(called.filter((call) => call.command === 'make_change')).toHaveLength(1);
+  });
+
+  it('says why a file is left alone', async () => {
+    refusal = { code: 'x', happened: 'It cannot be read.', means: 'Nothing was changed.', todo: 'Mend it.' };
+    await opened({ trouble: { code: 'y', happened: 'This is not JSON.', means: '', todo: 'Correct it.' }, connected: [{ server: 'everyday', is_old: true }] });
+    expect(await screen.findByText('This is not JSON. Correct it.')).toBeTruthy();
+    expect(screen.getByText('Its address of Everyday is an earlier one. Connect it again.')).toBeTruthy();
+    await fireEvent.click(screen.getByRole('button', { name: 'Disconnect Cursor from Everyday' }));
+    expect(await screen.findByText('It cannot be read.')).toBeTruthy();
+  });
+});
+
 describe('Activity', () => {
   it('filters by words and outcome, and shows one call in full', async () => {
     show({});
@@ -321,5 +381,26 @@ describe('signing out', () => {
     show({});
     await fireEvent.click(await screen.findByRole('button', { name: 'Settings' }));
     expect(screen.queryByText(/Signed in as/)).toBeNull();
+  });
+});
+
+describe('About', () => {
+  it('says how each thing is that was looked at, and looks again when it is told to', async () => {
+    history.replaceState(null, '', '#about');
+    show({});
+    const list = await screen.findByRole('list', { name: 'What was looked at' });
+    expect(list.textContent).toContain('Browser, a problem:');
+    expect(list.textContent).toContain('Install xdg-utils.');
+    expect(screen.getByText('1 problem; 2 things were looked at.')).toBeTruthy();
+    await fireEvent.click(screen.getByRole('button', { name: 'Look again' }));
+    await waitFor(() => expect(called.filter((call) => call.command === 'doctor').length).toBe(2));
+  });
+
+  it('says why nothing could be looked at', async () => {
+    refusal = { code: 'not-running', happened: 'Deskgate is not running yet.', means: '', todo: 'Try again.' };
+    history.replaceState(null, '', '#about');
+    show({});
+    expect(await screen.findByText('Deskgate is not running yet.')).toBeTruthy();
+    expect(screen.queryByRole('list', { name: 'What was looked at' })).toBeNull();
   });
 });

@@ -27,16 +27,26 @@ export const commands = {
 	copyAddress: (server: string) => typedError<null, AdviceView>(__TAURI_INVOKE("copy_address", { server })),
 	/**  Copies a text that the window shows. */
 	copyText: (text: string) => __TAURI_INVOKE<void>("copy_text", { text }),
+	/**  What is wrong, and what to do about it. */
+	doctor: () => typedError<Examination, AdviceView>(__TAURI_INVOKE("doctor")),
 	/**  Takes back what was allowed for more than one call. */
 	forgetApproval: (id: string) => __TAURI_INVOKE<void>("forget_approval", { id }),
+	/**  The assistants on this computer, and what they are connected to. None where no gateway runs. */
+	localAssistants: () => typedError<LocalAssistantView[], AdviceView>(__TAURI_INVOKE("local_assistants")),
 	/**  Opens the window of a question, or the sign-in again. */
 	look: (id: string) => __TAURI_INVOKE<void>("look", { id }),
+	/**  Begins to look back through the calls that were made: what further ones are asked for with. */
+	lookBack: () => __TAURI_INVOKE<number>("look_back"),
+	/**  Makes the change that was looked at. */
+	makeChange: (id: number) => typedError<null, AdviceView>(__TAURI_INVOKE("make_change", { id })),
 	/**  Opens the person's settings file in whatever edits it. */
 	openSettings: () => typedError<null, AdviceView>(__TAURI_INVOKE("open_settings")),
-	/**  Further calls that were made, back from the newest. `look` names one look back; another begins anew. */
+	/**  Further calls that were made, back from the newest. */
 	pastCalls: (look: number, filter: ActivityFilter) => typedError<PastView, AdviceView>(__TAURI_INVOKE("past_calls", { look, filter })),
 	/**  Refuses calls for so many minutes, or until resumed. */
 	pause: (minutes: number | null) => __TAURI_INVOKE<void>("pause", { minutes }),
+	/**  The change that connects an assistant to a virtual server, or takes that back, to be looked at. None where nothing changes. */
+	proposeChange: (assistant: string, server: string, connected: boolean) => typedError<AssistantChangeView | null, AdviceView>(__TAURI_INVOKE("propose_change", { assistant, server, connected })),
 	/**  One question that waits; none once it has ended. */
 	question: (id: string) => __TAURI_INVOKE<PendingView | null>("question", { id }),
 	/**  Takes calls again. */
@@ -187,6 +197,20 @@ export type ArgumentView = {
 	change: ChangeView | null,
 };
 
+/**  A change of an assistant's configuration that was not made yet. */
+export type AssistantChangeView = {
+	/**  By which it is made. */
+	id: number,
+	/**  The file. */
+	file: string,
+	/**  What changes in it: a unified diff. */
+	diff: string,
+	/**  Whether the file is then as it was before it was connected, byte for byte. */
+	exact: boolean,
+	/**  What the person does next. */
+	next: string,
+};
+
 /**  An assistant that was allowed to use a virtual server. */
 export type AssistantView = {
 	/**  Its client identifier. */
@@ -229,6 +253,41 @@ export type ChangeView =
 before: string } | 
 /**  It was there, and is not any more. */
 { kind: "gone" };
+
+/**  One thing that was looked at. */
+export type Check = {
+	/**  A stable name for scripts and support, such as `port`. */
+	name: string,
+	/**  What was looked at, as a person calls it. */
+	title: string,
+	/**  How it is. */
+	state: CheckState,
+	/**  What was found. */
+	found: string,
+	/**  What it means; empty where that is plain. */
+	means: string,
+	/**  What to do; empty where nothing is to be done. */
+	todo: string,
+};
+
+/**  How something is that was looked at. */
+export type CheckState = 
+/**  As it should be. */
+"ok" | 
+/**  Worth knowing. */
+"note" | 
+/**  Something does not work, or not as it should. */
+"problem" | 
+/**  It could not be told. */
+"not_checked";
+
+/**  A virtual server that an assistant is connected to. */
+export type ConnectedView = {
+	/**  Its id. */
+	server: string,
+	/**  Whether the assistant has an earlier address of it. */
+	is_old: boolean,
+};
 
 /**  How a connector is. */
 export type ConnectorKind = 
@@ -310,6 +369,20 @@ export type DifferenceView = {
 	cut: boolean,
 };
 
+/**  Everything that was looked at, and what was found. */
+export type Examination = {
+	/**  The format's version. */
+	format: number,
+	/**  The version of the program that looked. */
+	version: string,
+	/**  When (RFC 3339). */
+	at: string,
+	/**  Whether a running gateway looked at itself. */
+	running: boolean,
+	/**  What was found, in the order in which one thing needs another. */
+	checks: Check[],
+};
+
 /**  What a sign-out takes, and what it leaves. */
 export type FarewellView = {
 	/**  What ends. */
@@ -358,6 +431,22 @@ export type ListKind =
 "withdrawn" | 
 /**  Nothing of it is offered for now, because the organisation's own rules say so. */
 "withheld";
+
+/**  An assistant that is on this computer. */
+export type LocalAssistantView = {
+	/**  Its id. */
+	id: string,
+	/**  What people call it. */
+	title: string,
+	/**  Its configuration file. */
+	file: string | null,
+	/**  The virtual servers that it is connected to. */
+	connected: ConnectedView[],
+	/**  The names of what it reaches past Deskgate. */
+	others: string[],
+	/**  Why its file could not be looked at. */
+	trouble: AdviceView | null,
+};
 
 /**  One entry of a log. */
 export type LogEntryView = {

@@ -1,19 +1,22 @@
 import { mockIPC } from '@tauri-apps/api/mocks';
 import { expect, it } from 'vitest';
-import type { ActivityView, PastView } from '../bindings';
+import type { ActivityView, AdviceView, PastView } from '../bindings';
 import { sampleCall } from '../testing';
 import { History } from './history.svelte';
 
 const ALL = { text: '', outcome: null };
 
 /** An application with these latest calls and these pages of earlier ones. */
-function application(latest: () => ActivityView[], pages: PastView[]): { looks: number[] } {
+function application(latest: () => ActivityView[], pages: (PastView | AdviceView)[]): { looks: number[] } {
   const heard: { looks: number[] } = { looks: [] };
+  let looks = 0;
   mockIPC((command, payload) => {
     if (command === 'activity') return latest();
+    if (command === 'look_back') return ++looks;
     if (command !== 'past_calls') throw new Error(command);
     heard.looks.push((payload as { look: number }).look);
-    return pages[heard.looks.length - 1] ?? { calls: [], back_to: null, is_over: true };
+    const page = pages[heard.looks.length - 1] ?? { calls: [], back_to: null, is_over: true };
+    return 'code' in page ? Promise.reject(page) : page;
   });
   return heard;
 }
@@ -53,11 +56,21 @@ it('looks on where what is wanted is rare, and stops where it is over', async ()
 });
 
 it('gives up what was wanted before', async () => {
-  const heard = application(() => [], [{ calls: calls(1, 2), back_to: 1, is_over: true }, { calls: calls(2, 3), back_to: 1, is_over: true }]);
+  const heard = application(() => [], [{ calls: calls(1, 2), back_to: 1, is_over: true }]);
   const history = new History();
   const first = history.begin({ text: 'first', outcome: null });
   const second = history.begin({ text: 'second', outcome: null });
   await Promise.all([first, second]);
   expect(ids(history)).toEqual(['1']);
-  expect(heard.looks.length).toBe(1);
+  expect(heard.looks).toEqual([2]);
+});
+
+it('says what cannot be read, and tries again', async () => {
+  const fault = { code: 'journal', happened: 'It cannot be read.', means: '', todo: '' };
+  application(() => [], [{ calls: calls(1, 2), back_to: 1, is_over: false }, fault, { calls: calls(2, 3), back_to: 1, is_over: true }]);
+  const history = new History();
+  await history.begin(ALL);
+  expect([ids(history), history.fault, history.isOver]).toEqual([['1'], fault, false]);
+  await history.further();
+  expect([ids(history), history.fault, history.isOver]).toEqual([['1', '2'], null, true]);
 });

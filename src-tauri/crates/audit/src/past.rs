@@ -50,7 +50,7 @@ impl PastCalls {
     /// [`Self::is_over`]. Blocks for the disk.
     ///
     /// # Errors
-    /// A [`JournalFault`] where a file cannot be read.
+    /// A [`JournalFault`] where a file cannot be read; asked again, it is tried again.
     pub fn further<T>(
         &mut self,
         most: usize,
@@ -63,10 +63,11 @@ impl PastCalls {
                 self.back_to = Some(call.begun.link().at);
                 found.extend(wanted(&call));
             } else if segments < SEGMENTS_AT_ONCE
-                && let Some(name) = self.left.pop()
+                && let Some(name) = self.left.last().copied()
             {
                 segments += 1;
                 self.read_segment(name)?;
+                self.left.pop();
             } else {
                 break;
             }

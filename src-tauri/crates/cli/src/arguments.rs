@@ -35,6 +35,30 @@ pub(crate) enum Verb {
     },
     /// Say how the running gateway is.
     Status,
+    /// Look for what is wrong, and say what to do about it. Works whether or not Deskgate runs; starts and changes nothing.
+    Doctor,
+    /// Collect what helps to find out what is wrong in one archive, for your IT department. You see what is in it first; it holds no
+    /// secrets and no calls, and nothing is sent.
+    Diagnostics {
+        /// The archive to write; a name with the time in this folder where none is given.
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+        /// Say what is in it, and write nothing.
+        #[arg(long, conflicts_with_all = ["out", "yes"])]
+        list: bool,
+        /// Print one part of it, by the name that the list shows, and write nothing.
+        #[arg(long, value_name = "NAME", conflicts_with_all = ["out", "yes", "list"])]
+        show: Option<String>,
+        /// Write it without asking.
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Say where assistants reach Deskgate, or move it to another port, if another program has its own.
+    Port {
+        /// Move to this port, or to the next that is free. Assistants need their new addresses then, which are printed.
+        #[arg(long = "move", value_name = "PORT", num_args = 0..=1)]
+        to: Option<Option<u16>>,
+    },
     /// List what waits for you.
     Pending,
     /// Answer what waits, where the settings allow it and no desktop runs.

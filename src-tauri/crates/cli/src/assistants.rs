@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use assistants::{
     Assistant, Change, Connection, Found, FoundBy, Ledger, Machine, Reached, Target, Undone, entry_name,
 };
-use controller::app::{Home, addresses};
+use controller::app::{Home, addresses, machine};
 use model::{Advice, ForPerson as _, ServerId};
 use serde_json::{Value, json};
 
@@ -28,10 +28,7 @@ pub(crate) async fn list(home: &Home, others: bool, json: bool) -> ExitCode {
     }
     // Where addresses are not known, none is called old.
     let current = addresses(home).await.unwrap_or_default();
-    let is_old = |reached: &Reached| {
-        let named = current.iter().find(|it| it.id.as_str() == reached.server);
-        named.zip(reached.url.as_ref()).is_some_and(|(now, url)| now.url.as_str() != url)
-    };
+    let is_old = |reached: &Reached| controller::app::is_old(reached, &current);
     let (here, elsewhere): (Vec<&Found>, Vec<&Found>) = found.iter().partition(|it| !it.by.is_empty());
     for found in &here {
         print!("{}", lines(found, others, is_old));
@@ -134,27 +131,9 @@ async fn disconnected(
     Ok(())
 }
 
-fn machine() -> Told<Machine> {
-    Machine::of_this().ok_or_else(|| {
-        Advice::new(
-            "no-home",
-            "The environment does not say where your folder is.",
-            "Assistants keep their configuration there.",
-            "Set HOME.",
-        )
-    })
-}
-
 /// The ledger; of one that is damaged the person hears.
 fn ledger(home: &Home) -> Told<Ledger> {
-    let ledger = Ledger::open(home.path()).map_err(|fault| {
-        Advice::new(
-            "ledger-unreadable",
-            format!("What was connected before cannot be read: {fault}."),
-            "Nothing was changed.",
-            "Check that Deskgate's folder belongs to you.",
-        )
-    })?;
+    let ledger = controller::app::ledger(home)?;
     if let Some(aside) = ledger.set_aside() {
         eprintln!(
             "The list of what was connected was damaged. It lies in {} now. Entries of Deskgate's that nobody added to can still be removed, but the rest of a file may not come back byte for byte.",
@@ -194,27 +173,7 @@ async fn target(home: &Home, server: Option<&ServerId>) -> Told<Target> {
             ));
         }
     };
-    Ok(Target { server: address.id.clone(), url: address.url.clone(), bridge: bridge(home, &address.id)? })
-}
-
-/// How an assistant starts the bridge: this very program, and where Deskgate's folder is if that is not where it usually is.
-fn bridge(home: &Home, server: &ServerId) -> Told<Vec<String>> {
-    let unknown = |what: &str| {
-        Advice::new(
-            "bridge-unknown",
-            format!("It is not known where {what} lies."),
-            "Nothing was changed.",
-            "",
-        )
-    };
-    let program = std::env::current_exe().ok().and_then(|it| it.to_str().map(str::to_owned));
-    let mut words = vec![program.ok_or_else(|| unknown("the program deskgate"))?];
-    if Home::usual().as_ref() != Some(home) {
-        let folder = std::path::absolute(home.path()).ok().and_then(|it| it.to_str().map(str::to_owned));
-        words.extend(["--home".to_owned(), folder.ok_or_else(|| unknown("Deskgate's folder"))?]);
-    }
-    words.extend(["bridge".to_owned(), server.to_string()]);
-    Ok(words)
+    controller::app::target(home, address)
 }
 
 /// The one virtual server that an assistant is connected to.

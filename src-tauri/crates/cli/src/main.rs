@@ -9,7 +9,10 @@
 mod arguments;
 mod assistants;
 mod audit;
+mod diagnostics;
+mod doctor;
 mod logs;
+mod port;
 mod serve;
 
 use std::process::ExitCode;
@@ -80,6 +83,11 @@ async fn run(home: Home, verb: Verb, json: bool) -> ExitCode {
             ask(home, Command::EraseAudit { person: subject, before }, json).await
         }
         Verb::Status => ask(home, Command::Status, json).await,
+        Verb::Doctor => doctor::doctor(home, json).await,
+        Verb::Diagnostics { out, list, show, yes } => {
+            diagnostics::diagnostics(home, diagnostics::Wish { out, list, show, yes }, json).await
+        }
+        Verb::Port { to } => port::port(&home, to, json).await,
         Verb::Pending => ask(home, Command::Pending, json).await,
         Verb::Held { accept } => ask(home, Command::Held { accept }, json).await,
         Verb::Approvals { forget } => ask(home, Command::Approvals { forget }, json).await,

@@ -1,6 +1,5 @@
 //! `deskgate serve`: the gateway without a display.
 
-use std::io::IsTerminal as _;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,14 +11,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 /// Runs until told to end by a signal or by `deskgate quit`.
 pub(crate) async fn serve(home: Home, list_grace: Option<u64>) -> ExitCode {
-    tracing_subscriber::fmt()
-        .with_env_filter(
-            tracing_subscriber::EnvFilter::try_from_env("DESKGATE_LOG")
-                .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info")),
-        )
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr)
-        .init();
+    controller::app::log(Some(&home), "info");
     let list_grace = list_grace.map_or(LIST_GRACE, Duration::from_secs);
     let app = match start(Options { home, desktop: false, shell: Arc::new(Terminal), list_grace }).await {
         Ok(app) => app,
@@ -98,7 +90,9 @@ fn open_browser(url: &url::Url) {
         Ok(()) => {}
         Err(BrowserFault::Refused(fault)) => tracing::error!(%fault, "a page was not opened"),
         Err(BrowserFault::NotStarted(error)) => {
-            tracing::error!(%error, "the browser could not be opened; open this address: {url}");
+            tracing::error!(%error, "the browser could not be opened");
+            // An address of a sign-in is not for the log.
+            eprintln!("Open this address: {url}");
         }
     }
 }

@@ -2,7 +2,9 @@
 #![forbid(unsafe_code)]
 
 pub mod app;
+mod autostart;
 mod browser;
+pub mod doctor;
 mod effect;
 mod event;
 mod pending;
@@ -13,6 +15,7 @@ pub mod tray;
 pub mod view;
 pub mod words;
 
+pub use autostart::autostart_entry;
 pub use browser::{BrowserFault, can_open_browser, open_browser};
 pub use effect::{Effect, Engine, Notice, Offer, Order, PauseFor, Place, Shell, UnknownPlace};
 pub use event::{Act, Configuration, Event};

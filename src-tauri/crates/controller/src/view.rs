@@ -14,6 +14,7 @@ use managed::MenuItem;
 use model::{AccountId, Advice, ConnectorId, ConsentRequest, ServerId, Timestamp};
 use url::Url;
 
+use crate::app::Address;
 use crate::pending::{PendingItem, Question};
 use crate::state::{
     Access, Activity, AppState, Assistant, AuditHealth, CallOutcome, Connector, ConnectorStatus,
@@ -25,11 +26,12 @@ pub(crate) use past::{passes, past};
 pub use record::fate_words;
 pub(crate) use record::record;
 pub use shapes::{
-    AccessKind, ActivityFilter, ActivityView, AdviceView, ApprovalView, ArgumentView, AssistantView,
-    AuditView, ChangeView, ConnectorKind, ConnectorView, ConsentView, Count, DifferenceView, FarewellView,
-    FreshnessKind, HeldView, ListKind, LogEntryView, LogKind, LogOf, LogView, ManagerView, Millis,
-    OutcomeKind, PastView, PendingView, PolicyView, ProgramView, QuestionView, ReachView, RecordView,
-    ServerView, SessionKind, SessionView, SettingView, StandingView, ToolView, WindowView,
+    AccessKind, ActivityFilter, ActivityView, AdviceView, ApprovalView, ArgumentView, AssistantChangeView,
+    AssistantView, AuditView, ChangeView, ConnectedView, ConnectorKind, ConnectorView, ConsentView, Count,
+    DifferenceView, FarewellView, FreshnessKind, HeldView, ListKind, LocalAssistantView, LogEntryView,
+    LogKind, LogOf, LogView, ManagerView, Millis, OutcomeKind, PastView, PendingView, PolicyView,
+    ProgramView, QuestionView, ReachView, RecordView, ServerView, SessionKind, SessionView, SettingView,
+    StandingView, ToolView, WindowView,
 };
 
 /// How many calls the Overview shows.
@@ -82,6 +84,15 @@ fn farewell(state: &AppState) -> Option<FarewellView> {
 /// Makes the view of the latest calls of those that are wanted, the newest first: what is in memory.
 pub fn activity(state: &AppState, filter: &ActivityFilter) -> Vec<ActivityView> {
     state.activity.iter().map(|it| call(state, it)).filter(|call| passes(call, filter)).collect()
+}
+
+/// What assistants can be connected to now.
+pub fn addresses(state: &AppState) -> Vec<Address> {
+    let address = |(id, server): (&ServerId, &VirtualServer)| {
+        let url = server.url.parse().ok()?;
+        Some(Address { id: id.clone(), title: server.title.clone(), url })
+    };
+    state.servers.iter().filter_map(address).collect()
 }
 
 /// Makes the view of one question.

@@ -41,7 +41,7 @@ pub use gate::{Discovery, Gate, GateConfig, Switch, Visit, Visits};
 pub use limits::{KeptCounts, Limits};
 pub use lines::converse;
 pub use observe::{CallEnd, Observation, Observer};
-pub use serve::{BindFault, Listening, bind, serve};
+pub use serve::{BindFault, Listening, bind, free_port, is_free, port_taken, serve};
 pub use snapshot::{
     Found, Offer, Offered, OfferedPrompt, OfferedResource, Owner, ServerView, Snapshot, Snapshots,
 };

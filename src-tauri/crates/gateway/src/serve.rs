@@ -9,7 +9,7 @@ use axum::Router;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use model::{Advice, ForPerson};
+use model::{Advice, ForPerson, ListeningProcess};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tower::ServiceExt as _;
@@ -36,8 +36,19 @@ pub struct Listening {
 #[derive(Debug, thiserror::Error)]
 pub enum BindFault {
     /// Another program has the port that assistants know.
-    #[error("port {port} is taken by another program")]
+    #[error("port {port} is taken by {}", holder.as_ref().map_or("another program", |it| it.executable.as_str()))]
     Taken {
+        /// The port.
+        port: u16,
+        /// The program that has it, where the system tells.
+        holder: Option<ListeningProcess>,
+        /// The cause.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The system does not let this program have the port that assistants know.
+    #[error("port {port} cannot be used")]
+    Refused {
         /// The port.
         port: u16,
         /// The cause.
@@ -58,12 +69,12 @@ pub enum BindFault {
 impl ForPerson for BindFault {
     fn advice(&self) -> Advice {
         match self {
-            Self::Taken { port, .. } => Advice::new(
-                "port-taken",
-                format!("Another program uses port {port}, where your assistants look for Deskgate."),
-                "No assistant can reach Deskgate until the port is free.",
-                "Quit the other program, then start Deskgate again; or delete the file \"port\" in Deskgate's folder \
-                 and connect your assistants anew.",
+            Self::Taken { port, holder, .. } => port_taken(*port, holder.as_ref()),
+            Self::Refused { port, source } => Advice::new(
+                "port-refused",
+                format!("Port {port}, where your assistants look for Deskgate, cannot be used: {source}."),
+                "No assistant can reach Deskgate.",
+                MOVE,
             ),
             Self::NoneFree { from, .. } => Advice::new(
                 "no-port",
@@ -75,13 +86,46 @@ impl ForPerson for BindFault {
     }
 }
 
+/// How to get out without the other program's help.
+const MOVE: &str = "Give Deskgate another port with: deskgate port --move. It says which addresses your assistants need then.";
+
+/// What to do where another program has the port that assistants know.
+pub fn port_taken(port: u16, holder: Option<&ListeningProcess>) -> Advice {
+    let who = match holder {
+        Some(ListeningProcess { pid, executable, .. }) => {
+            let name = executable.rsplit(['/', '\\']).next().unwrap_or(executable);
+            format!("{name} (process {pid}, {executable})")
+        }
+        None => "Another program, which the system does not name,".to_owned(),
+    };
+    Advice::new(
+        "port-taken",
+        format!("{who} uses port {port}, where your assistants look for Deskgate."),
+        "No assistant can reach Deskgate, and what they say there, that program hears. When Deskgate has the port again, each \
+         assistant asks you for access anew.",
+        format!("Quit that program, then start Deskgate again. If it has to stay: {}", lower_first(MOVE)),
+    )
+}
+
+fn lower_first(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map(|first| first.to_lowercase().chain(letters).collect()).unwrap_or_default()
+}
+
 /// Binds the port that was kept, or at first start the default one or the next free one.
 ///
 /// # Errors
 /// A [`BindFault`]. A port that was kept is never silently given up: assistants and tokens hold it.
 pub async fn bind(kept: Option<u16>) -> Result<Listening, BindFault> {
     if let Some(port) = kept {
-        return open(port).await.map_err(|source| BindFault::Taken { port, source });
+        return match open(port).await {
+            Ok(listening) => Ok(listening),
+            Err(source) if source.kind() == std::io::ErrorKind::AddrInUse => {
+                let holder = tokio::task::spawn_blocking(move || os::owner_of_listener(port)).await;
+                Err(BindFault::Taken { port, holder: holder.ok().flatten(), source })
+            }
+            Err(source) => Err(BindFault::Refused { port, source }),
+        };
     }
     let mut failure = std::io::Error::other("no port was tried");
     for port in DEFAULT_PORT..DEFAULT_PORT + PORTS_TRIED {
@@ -91,6 +135,29 @@ pub async fn bind(kept: Option<u16>) -> Result<Listening, BindFault> {
         }
     }
     Err(BindFault::NoneFree { from: DEFAULT_PORT, source: failure })
+}
+
+/// The port to move to: the first from `from` on, wrapping around to the default one, that is free now.
+pub async fn free_port(from: u16) -> Option<u16> {
+    let near = (from..=u16::MAX).take(usize::from(PORTS_TRIED));
+    for port in near.chain(DEFAULT_PORT..DEFAULT_PORT + PORTS_TRIED) {
+        if open(port).await.is_ok() {
+            return Some(port);
+        }
+    }
+    None
+}
+
+/// Whether nobody listens on this port of 127.0.0.1 now, as far as this program may know.
+///
+/// # Errors
+/// What the system says for another reason than that somebody does.
+pub async fn is_free(port: u16) -> std::io::Result<bool> {
+    match open(port).await {
+        Ok(_) => Ok(true),
+        Err(fault) if fault.kind() == std::io::ErrorKind::AddrInUse => Ok(false),
+        Err(fault) => Err(fault),
+    }
 }
 
 async fn open(port: u16) -> std::io::Result<Listening> {

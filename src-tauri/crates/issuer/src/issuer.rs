@@ -236,7 +236,7 @@ impl Issuer {
             let _writing = core.writing.lock().await;
             core.codes.withdraw(|_| true);
             let forgotten = core.consents.forget(|_| true).await;
-            let ended = core.grants.end_all(RevocationCause::Person, |_| true).await;
+            let ended = core.grants.end_all(RevocationCause::Overheard, |_| true).await;
             forgotten.and(ended)
         })
         .await

@@ -166,6 +166,8 @@ pub enum RevocationCause {
     Bound,
     /// The grant's resource is not one of this loopback server: its port changed.
     Moved,
+    /// Another program had the port while this one did not: assistants may have shown it their tokens.
+    Overheard,
 }
 
 /// Something that an audit trail should hold. No variant holds a secret.

@@ -1,6 +1,8 @@
 //! Finding an organisation by its domain, for a person without managed settings.
 
+use model::Timestamp;
 use org_protocol::RootFingerprint;
+use reqwest::header::DATE;
 use serde::Deserialize;
 use url::Url;
 
@@ -38,4 +40,19 @@ pub async fn discover(place: &Url) -> Result<Discovered, OrgFault> {
     // The configuration URL must be one that can be used.
     Wire::new(found.config_url.clone())?;
     Ok(found)
+}
+
+/// What time it is for the server behind a configuration URL, to a second (RFC 9110, section 6.6.1); `None` where its answer
+/// says none. Whatever else it answers does not matter, and nothing is told to it.
+///
+/// # Errors
+/// An [`OrgFault`]: it does not answer.
+pub async fn server_time(config_url: &Url) -> Result<Option<Timestamp>, OrgFault> {
+    let wire = Wire::new(config_url.clone())?;
+    let answer = wire.send(wire.get("")?).await?;
+    let date = answer.headers().get(DATE).and_then(|date| date.to_str().ok());
+    let at = date.and_then(|date| httpdate::parse_http_date(date).ok());
+    let seconds =
+        at.and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok()).map(|since| since.as_secs());
+    Ok(seconds.and_then(|seconds| i64::try_from(seconds).ok()).map(Timestamp::from_seconds))
 }

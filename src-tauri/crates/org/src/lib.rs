@@ -42,7 +42,7 @@ pub use broker::{BrokerAnswer, BrokeredCall, Hears};
 pub use certificate::Disbelief;
 pub use collect::{Collecting, collect};
 pub use deliver::Delivery;
-pub use discover::{Discovered, discover};
+pub use discover::{Discovered, discover, server_time};
 pub use fault::OrgFault;
 pub use keep::{IdToken, IdTokens, NoIdToken};
 pub use leases::{Lent, Loan};

@@ -70,6 +70,17 @@ pub fn lock_instance(path: &Path) -> Result<InstanceLock, LockFault> {
     Ok(InstanceLock { _file: file })
 }
 
+/// Who owns the home directory whose lock file is at `path`, without taking it: `None` where nobody does, `Some(None)` where
+/// somebody does who cannot be named. Nothing is made or written. Whoever starts in the same moment may find it taken, so this is
+/// for when a person asks.
+pub fn holder_of_instance(path: &Path) -> Option<Option<u32>> {
+    let mut file = File::open(path).ok()?;
+    match file.try_lock_shared() {
+        Err(TryLockError::WouldBlock) => Some(holder(&mut file)),
+        Ok(()) | Err(TryLockError::Error(_)) => None,
+    }
+}
+
 fn holder(file: &mut File) -> Option<u32> {
     let mut text = String::new();
     file.take(32).read_to_string(&mut text).ok()?;
@@ -90,6 +101,19 @@ mod tests {
             other => panic!("{other:?}"),
         }
         drop(lock);
+        lock_instance(&path).unwrap();
+    }
+
+    #[test]
+    fn the_owner_is_named_without_taking_its_place() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lock");
+        assert_eq!(holder_of_instance(&path), None);
+        assert!(!path.exists(), "looking makes nothing");
+        let lock = lock_instance(&path).unwrap();
+        assert_eq!(holder_of_instance(&path), Some(Some(std::process::id())));
+        drop(lock);
+        assert_eq!(holder_of_instance(&path), None);
         lock_instance(&path).unwrap();
     }
 

@@ -17,7 +17,10 @@ mod instance;
 mod local;
 mod network;
 mod peer;
+mod place;
 mod proof;
+mod rotating;
+mod services;
 #[cfg(unix)]
 mod survivors;
 
@@ -27,10 +30,13 @@ pub use child::ChildGroup;
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use files::{create_private_dir, is_leftover, remove_durable, replace_durable, set_aside, write_durable};
 pub use harden::harden_process;
-pub use instance::{InstanceLock, LockFault, lock_instance};
+pub use instance::{InstanceLock, LockFault, holder_of_instance, lock_instance};
 #[cfg(unix)]
 pub use local::{bind_local, peer_pid, peer_uid};
 pub use local::{current_user, host_name};
 pub use network::{Whereabouts, outward_address};
 pub use peer::{owner_of_connection, owner_of_listener, program_of, starter_of, user_of_connection};
+pub use place::{FolderState, look_at_folder};
 pub use proof::{Unproved, prove_person};
+pub use rotating::RotatingFile;
+pub use services::{Service, session_services};

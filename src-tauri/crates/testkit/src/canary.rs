@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use aho_corasick::AhoCorasick;
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 
 /// Larger files are not read: nothing under test writes any, and benches do.
 const LARGEST: u64 = 64 * 1024 * 1024;
@@ -48,6 +50,58 @@ pub(crate) fn plant_from(log: PathBuf) {
 
 fn planted() -> MutexGuard<'static, Planted> {
     PLANTED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What of the planted secrets, of those in `more` (what each is, and its bytes) and of tokens by their form can be read in the files
+/// below `folder`: as it is, and in base64 or hexadecimal digits, also within something longer.
+pub fn readable_secrets(folder: &Path, more: &[(&str, &[u8])]) -> Vec<String> {
+    let search = Search::prepare();
+    let planted = search.secrets.iter().map(|secret| (secret.what.as_str(), secret.value.as_bytes()));
+    let forms: Vec<(&str, Vec<u8>)> = planted
+        .chain(more.iter().copied())
+        .flat_map(|(what, value)| encoded(value).into_iter().map(move |form| (what, form)))
+        .collect();
+    let Ok(patterns) = AhoCorasick::new(forms.iter().map(|(_, form)| form)) else {
+        return vec!["nothing can be looked for".to_owned()];
+    };
+    let mut found =
+        Guard { folders: vec![folder.to_owned()], lends_to_children: false }.look_at_files(folder);
+    for (path, bytes) in files_below(folder) {
+        let hits =
+            patterns.find_overlapping_iter(&bytes).filter_map(|hit| forms.get(hit.pattern().as_usize()));
+        found.extend(hits.map(|(what, _)| format!("{what} is readable in {}", path.display())));
+    }
+    found
+}
+
+fn files_below(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+    let mut folders = vec![folder.to_owned()];
+    let mut files = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+            match entry.file_type() {
+                Ok(kind) if kind.is_dir() => folders.push(entry.path()),
+                Ok(_) => files.extend(std::fs::read(entry.path()).ok().map(|bytes| (entry.path(), bytes))),
+                Err(_) => {}
+            }
+        }
+    }
+    files
+}
+
+/// The bytes as they are, in hexadecimal digits, and the letters of base64 that say them wherever they begin.
+fn encoded(value: &[u8]) -> Vec<Vec<u8>> {
+    let hex: String = value.iter().map(|byte| format!("{byte:02x}")).collect();
+    let mut forms = vec![value.to_vec(), hex.to_uppercase().into_bytes(), hex.into_bytes()];
+    for before in 0..3_usize {
+        let padded: Vec<u8> = std::iter::repeat_n(0, before).chain(value.iter().copied()).collect();
+        for text in [STANDARD_NO_PAD.encode(&padded), URL_SAFE_NO_PAD.encode(&padded)] {
+            let whole = (before * 8).div_ceil(6)..padded.len() * 8 / 6;
+            forms.extend(text.get(whole).map(|form| form.as_bytes().to_vec()));
+        }
+    }
+    forms.retain(|form| form.len() >= SHORTEST);
+    forms
 }
 
 /// What is looked at, for one program.
@@ -205,6 +259,25 @@ mod tests {
         // A signed document of the organisation: base64 of JSON, and no more.
         assert_eq!(search(&format!("\"payload\":\"eyJ{letters}\"")), None);
         assert_eq!(search(&format!("eyJ{letters}.eyJ{letters}")), None, "half a token is none");
+    }
+
+    #[test]
+    fn a_secret_is_found_however_it_is_written() {
+        use base64::engine::general_purpose::STANDARD;
+        let folder = tempfile::tempdir().expect("a folder");
+        let (file, secret) = (folder.path().join("file"), b"some-bytes-\x00\xff");
+        let hex: String = secret.iter().map(|byte| format!("{byte:02x}")).collect();
+        for before in ["", "a", "ab"] {
+            let longer = [before.as_bytes(), secret, b"more"].concat();
+            for text in [longer.clone(), STANDARD.encode(&longer).into_bytes(), hex.clone().into_bytes()] {
+                std::fs::write(&file, text).expect("written");
+                assert!(!readable_secrets(folder.path(), &[("bytes", secret)]).is_empty());
+            }
+        }
+        std::fs::write(&file, "nothing").expect("written");
+        assert_eq!(readable_secrets(folder.path(), &[("bytes", secret)]), [] as [String; 0]);
+        std::fs::write(&file, format!("dga_{}", "a".repeat(43))).expect("written");
+        assert_eq!(readable_secrets(folder.path(), &[]).len(), 1, "tokens by their form");
     }
 
     #[tokio::test]

@@ -58,6 +58,7 @@ pub use acme::Acme;
 pub use assistant::{Access, Assistant, Step, Transcript};
 pub use bridge::Bridge;
 pub use browser::Browser;
+pub use canary::readable_secrets;
 pub use claude::Claude;
 pub use codex::Codex;
 pub use collector::Collector;

@@ -11,8 +11,10 @@ use tokio::sync::Notify;
 
 use crate::SecretBytes;
 
+mod look;
 mod system;
 
+pub use look::look_at_keychain;
 pub use system::SystemKeychain;
 
 /// A keychain. Its calls may block, even for good: the vault makes them in a thread of their own with a deadline.

@@ -21,7 +21,7 @@ mod vault;
 
 pub use device_key::{DeviceKey, Protection};
 pub use fault::{Finding, VaultFault};
-pub use keychain::{Keychain, KeychainFault, KeychainState, SystemKeychain};
+pub use keychain::{Keychain, KeychainFault, KeychainState, SystemKeychain, look_at_keychain};
 pub use kind::Kind;
 pub use proof_key::ProofKey;
 pub use secret::SecretBytes;

@@ -40,7 +40,9 @@ impl Area {
             Self::Org => (&["org", "org-protocol", "control"], "org"),
             Self::Policy => (&["payload", "policy"], "policy"),
             Self::Audit => (&["audit"], "audit"),
-            Self::Desktop => (&["assistants", "controller", "deskgate-desktop"], "connect|desktop"),
+            Self::Desktop => {
+                (&["assistants", "controller", "deskgate-desktop"], "connect|desktop|doctor|windows")
+            }
         }
     }
 }

@@ -81,6 +81,11 @@ impl Home {
         self.0.join("organisation")
     }
 
+    /// Deskgate's own log; what was before lies beside it.
+    pub fn log(&self) -> PathBuf {
+        self.0.join("logs").join("deskgate.log")
+    }
+
     /// Where the web views of sign-in windows would keep something if they kept anything.
     pub fn sign_in_windows(&self) -> PathBuf {
         self.0.join("sign-in-windows")
@@ -102,13 +107,32 @@ impl Home {
     }
 
     /// The port that assistants know, if there is one.
-    pub(crate) fn kept_port(&self) -> Option<u16> {
+    pub fn kept_port(&self) -> Option<u16> {
         std::fs::read_to_string(self.0.join("port")).ok()?.trim().parse().ok()
     }
 
     pub(crate) fn keep_port(&self, port: u16) -> Result<(), HomeFault> {
         os::write_durable(&self.0.join("port"), format!("{port}\n").as_bytes())
             .map_err(|source| self.fault(source))
+    }
+
+    /// Remembers that another program had the port: what assistants said there, it may have heard.
+    pub(crate) fn note_overheard(&self) -> Result<(), HomeFault> {
+        // Only that it is there counts; the format's version is for whoever adds to it.
+        os::write_durable(&self.overheard(), b"{\"format\":1}\n").map_err(|source| self.fault(source))
+    }
+
+    /// Whether another program had the port, and nothing has followed from it yet.
+    pub(crate) fn was_overheard(&self) -> bool {
+        std::fs::symlink_metadata(self.overheard()).is_ok()
+    }
+
+    pub(crate) fn forget_overheard(&self) -> Result<(), HomeFault> {
+        os::remove_durable(&self.overheard()).map_err(|source| self.fault(source))
+    }
+
+    fn overheard(&self) -> PathBuf {
+        self.0.join("port.overheard")
     }
 
     /// This installation's id, made at first use. Not a secret: the journal's records carry it.

@@ -1,6 +1,7 @@
 //! The records of calls as they were written, and who gets them: for whoever sits at this computer.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use audit::{Fates, JournalFault, PastCalls, of_call};
@@ -18,6 +19,8 @@ const PAGE: usize = 200;
 pub struct Records {
     journal: PathBuf,
     present: Present,
+    /// The look back that is wanted now; others are not gone on with.
+    wanted: Arc<AtomicU32>,
     looking: Arc<Mutex<Option<Looking>>>,
 }
 
@@ -30,7 +33,7 @@ struct Looking {
 
 impl Records {
     pub(crate) fn of(journal: PathBuf, present: Present) -> Self {
-        Self { journal, present, looking: Arc::default() }
+        Self { journal, present, wanted: Arc::default(), looking: Arc::default() }
     }
 
     /// The records of one call, the oldest first; none where they were removed.
@@ -47,12 +50,16 @@ impl Records {
         .await
     }
 
+    /// Begins to look back, and gives up whatever look was under way; what [`Self::past`] is asked with.
+    pub fn look_back(&self) -> u32 {
+        self.wanted.fetch_add(1, Ordering::SeqCst).wrapping_add(1)
+    }
+
     /// The next page of the calls that the present person's assistants made, back from the newest, the running and the latest ones
-    /// included. `number` names one look back: a greater one begins anew, and ends the one before. A page may be empty and not the last, where what is wanted is
-    /// rare.
+    /// included. A page may be empty and not the last, where what is wanted is rare. Of a look that was given up there are no more.
     ///
     /// # Errors
-    /// A [`JournalFault`] where the journal cannot be read.
+    /// A [`JournalFault`] where the journal cannot be read; asked again, it is tried again.
     pub async fn past(
         &self,
         state: Arc<AppState>,
@@ -60,35 +67,31 @@ impl Records {
         filter: ActivityFilter,
     ) -> Result<PastView, JournalFault> {
         let this = self.clone();
-        blocking(move || this.look(&state, number, &filter)).await
+        blocking(move || this.page(&state, number, &filter)).await
     }
 
-    fn look(&self, state: &AppState, number: u32, filter: &ActivityFilter) -> Result<PastView, JournalFault> {
-        let Some(present) = self.present.now() else { return Ok(PastView::default()) };
+    fn page(&self, state: &AppState, number: u32, filter: &ActivityFilter) -> Result<PastView, JournalFault> {
         let mut looking = self.looking.lock().unwrap_or_else(PoisonError::into_inner);
-        if looking.as_ref().is_some_and(|looking| looking.number > number) {
-            // Whoever asked wants something else by now.
+        // While somebody else was served, something else may have come to be wanted.
+        if self.wanted.load(Ordering::SeqCst) != number {
+            *looking = None;
             return Ok(PastView::default());
         }
-        let kept = looking.take().filter(|looking| looking.number == number);
-        let mut calls = match kept {
-            Some(looking) => looking.calls,
-            None => PastCalls::of(&self.journal)?,
+        let Some(present) = self.present.now() else { return Ok(PastView::default()) };
+        let Looking { calls, .. } = match looking.as_mut() {
+            Some(kept) if kept.number == number => kept,
+            _ => looking.insert(Looking { number, calls: PastCalls::of(&self.journal)? }),
         };
         let wanted = |past: &audit::PastCall| {
             view::past(state, &present, past).filter(|call| view::passes(call, filter))
         };
         let found = calls.further(PAGE, wanted)?;
-        let page =
-            PastView { calls: found, back_to: calls.back_to().map(view::millis), is_over: calls.is_over() };
-        // What is over needs no memory.
-        *looking = (!page.is_over).then_some(Looking { number, calls });
-        Ok(page)
-    }
-
-    /// Forgets where somebody was who looked back: the window is closed.
-    pub fn close(&self) {
-        *self.looking.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        let (back_to, is_over) = (calls.back_to().map(view::millis), calls.is_over());
+        if is_over {
+            // What is over needs no memory.
+            *looking = None;
+        }
+        Ok(PastView { calls: found, back_to, is_over })
     }
 }
 
@@ -175,9 +178,10 @@ mod tests {
         (dir, records)
     }
 
-    async fn told(records: &Records, number: u32, text: &str, outcome: Option<OutcomeKind>) -> Vec<String> {
+    async fn told(records: &Records, text: &str, outcome: Option<OutcomeKind>) -> Vec<String> {
         let filter = ActivityFilter { text: text.to_owned(), outcome };
-        let page = records.past(Arc::new(AppState::starting(true)), number, filter).await.unwrap();
+        let page =
+            records.past(Arc::new(AppState::starting(true)), records.look_back(), filter).await.unwrap();
         assert!(page.is_over && page.back_to.is_some());
         page.calls.into_iter().map(|call| format!("{} {}", call.target, call.outcome_words)).collect()
     }
@@ -192,14 +196,31 @@ mod tests {
             "list Needed a sign-in",
             "read Done",
         ];
-        assert_eq!(told(&records, 1, "", None).await, all);
-        assert_eq!(told(&records, 2, "", Some(OutcomeKind::Failed)).await, all[1..3]);
-        assert_eq!(
-            told(&records, 3, "  CURSOR Move ", None).await,
-            all[2..3],
-            "every word, wherever it stands"
-        );
-        assert_eq!(told(&records, 4, "analysts", Some(OutcomeKind::Done)).await, all[4..]);
-        assert!(told(&records, 5, "cursor mail", None).await.is_empty());
+        assert_eq!(told(&records, "", None).await, all);
+        assert_eq!(told(&records, "", Some(OutcomeKind::Failed)).await, all[1..3]);
+        assert_eq!(told(&records, "  CURSOR Move ", None).await, all[2..3], "every word, wherever it stands");
+        assert_eq!(told(&records, "analysts", Some(OutcomeKind::Done)).await, all[4..]);
+        assert!(told(&records, "cursor mail", None).await.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_look_that_was_given_up_finds_nothing_more_and_what_cannot_be_read_is_said() {
+        let (dir, records) = journal().await;
+        let (state, all) = (Arc::new(AppState::starting(true)), ActivityFilter::default());
+        let given_up = records.look_back();
+        let wanted = records.look_back();
+        let page = records.past(Arc::clone(&state), given_up, all.clone()).await.unwrap();
+        assert_eq!(page, PastView::default());
+        let segment = std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().path());
+        let segment =
+            segment.into_iter().find(|path| path.extension().is_some_and(|it| it == "ndjson")).unwrap();
+        let text = std::fs::read(&segment).unwrap();
+        std::fs::remove_file(&segment).unwrap();
+        std::fs::create_dir(&segment).unwrap();
+        records.past(Arc::clone(&state), wanted, all.clone()).await.unwrap_err();
+        std::fs::remove_dir(&segment).unwrap();
+        std::fs::write(&segment, text).unwrap();
+        let page = records.past(state, wanted, all).await.unwrap();
+        assert_eq!((page.calls.len(), page.is_over), (5, true), "it is tried again");
     }
 }

@@ -176,7 +176,7 @@ impl Settings {
     /// # Errors
     /// What is wrong and where, in words.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let settings: Self = toml::from_str(text).map_err(|fault| fault.to_string().trim().to_owned())?;
+        let settings: Self = toml::from_str(text).map_err(|fault| mistake(&fault, text))?;
         settings.journal.check()?;
         for (id, connector) in &settings.connectors {
             connector.transport().map_err(|fault| format!("connector {id}: {fault}"))?;
@@ -203,6 +203,20 @@ impl Settings {
             server.check_accounts(&settings.connectors).map_err(|fault| format!("server {id} {fault}"))?;
         }
         Ok(settings)
+    }
+}
+
+/// Where a mistake is and what it is, without what the file says there: that may be a secret, and these words come into logs.
+fn mistake(fault: &toml::de::Error, text: &str) -> String {
+    let mut told = String::new();
+    // Values stand in quotation marks.
+    for (at, part) in fault.message().split('"').enumerate() {
+        told.push_str(if at % 2 == 0 { part } else { "\"…\"" });
+    }
+    let before = fault.span().and_then(|span| text.get(..span.start));
+    match before {
+        Some(before) => format!("line {}: {told}", before.matches('\n').count() + 1),
+        None => told,
     }
 }
 
@@ -300,6 +314,20 @@ mod tests {
             "[assistants.agent]\ntitle = \"Agent\"\nredirect_uris = [\"https://a.example/\"]",
             "assistant agent: the redirect URI https://a.example/ is refused",
         );
+    }
+
+    #[test]
+    fn a_mistake_is_told_by_its_line_and_never_by_what_stands_there() {
+        for wrong in [
+            "connectors = \"hunter2hunter2\"",
+            "[connectors.x]\nenvironment = \"hunter2hunter2\"",
+            "[connectors.x]\nenvironment = { T = hunter2hunter2 }",
+            "[connectors.x]\ntitle = \"X\"\nenvironment = { T = \"hunter2hunter2\" ",
+        ] {
+            let fault = Settings::parse(wrong).unwrap_err();
+            assert!(!fault.contains("hunter2"), "{fault}");
+            assert!(fault.starts_with("line "), "{fault}");
+        }
     }
 
     #[test]

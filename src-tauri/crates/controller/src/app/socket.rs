@@ -26,6 +26,7 @@ pub use client::{Client, ClientFault};
 use super::accounts::OwnAccounts;
 use super::bridges::{Bridges, Guest};
 use super::catalog::Acceptances;
+use super::doctor::Doctor;
 use super::explain::{Explained, Standpoint};
 use super::introduction::Introduction;
 use super::logs::Logs;
@@ -54,6 +55,8 @@ const NEXT_ENTRY_WITHIN: Duration = Duration::from_secs(5);
 pub enum Command {
     /// How it is.
     Status,
+    /// What is wrong.
+    Doctor,
     /// What waits for the person.
     Pending,
     /// Answers what waits.
@@ -187,6 +190,7 @@ pub(crate) struct Desk {
     pub(crate) snapshots: Snapshots,
     pub(crate) present: Present,
     pub(crate) bridges: Bridges,
+    pub(crate) doctor: Doctor,
     pub(crate) logs: Logs,
     pub(crate) acceptances: Acceptances,
     pub(crate) accounts: OwnAccounts,
@@ -271,6 +275,7 @@ impl Desk {
     async fn obey(&self, command: Command) -> Report {
         match command {
             Command::Status => self.status(),
+            Command::Doctor => self.doctor.report().await,
             Command::Pending => self.waiting(),
             Command::Answer { id, allow } => {
                 match self.pending.answer_from_terminal(&PendingId::typed(id), allow) {

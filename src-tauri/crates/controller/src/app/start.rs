@@ -10,7 +10,7 @@ use gateway::{Gate, GateConfig, Listening, Snapshots, Switch};
 use issuer::{Issuer, IssuerConfig, Limits};
 use model::{AccountId, Advice, DeviceId, ForPerson, Subject};
 use org::Org;
-use os::{Clock, InstanceLock, SystemClock};
+use os::{Clock, SystemClock};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use upstream::HttpClient;
@@ -20,8 +20,11 @@ use super::accounts::{AccountParts, OwnAccounts};
 use super::approvals::{ApprovalParts, Approvals, OfSystem};
 use super::bridges::Bridges;
 use super::catalog::{Acceptance, Acceptances, Catalog, closed};
+use super::connections::Connections;
 use super::counted::Counted;
 use super::discover::Discoverer;
+use super::doctor::Doctor;
+use super::end::Last;
 use super::engine::GatewayEngine;
 use super::fault::StartFault;
 use super::follow::{follow_audit, follow_journal, follow_keychain, follow_settings};
@@ -35,6 +38,7 @@ use super::offered::Offered;
 use super::offering::Offering;
 use super::open::{Opened, open};
 use super::pins::Pins;
+use super::port;
 use super::present::Present;
 use super::published::Published;
 use super::records::Records;
@@ -79,8 +83,12 @@ pub struct App {
     pub logs: Logs,
     /// The records of calls.
     pub records: Records,
+    /// Connects the assistants on this computer.
+    pub connections: Connections,
     /// Has the person confirm an organisation that nobody introduced.
     pub introduction: Introduction,
+    /// Looks at the installation and says what is wrong.
+    pub doctor: Doctor,
     /// Accepts changes of what connectors say to models.
     pub acceptances: Acceptances,
     /// Where assistants connect: `http://127.0.0.1:<port>`.
@@ -95,8 +103,7 @@ pub struct App {
 pub async fn start(options: Options) -> Result<App, StartFault> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let opened = open(&options, Arc::new(SystemKeychain), &clock).await?;
-    let listening = gateway::bind(options.home.kept_port()).await?;
-    options.home.keep_port(listening.port())?;
+    let listening = port::bind(&options.home).await?;
     run(options, clock, opened, listening).await
 }
 
@@ -150,16 +157,10 @@ async fn run(
     let approvals = Approvals::load(approval_parts(&base, device)).await;
     let offered = offered(&base, &present, &offerings, sign_in.as_ref());
     let issuer = issuer(&base, listening.port(), offered, approvals.clone()).await?;
+    port::end_overheard(&home, &issuer, &base.vault, Some(&shell)).await;
     let switch = Switch::default();
     let taken = watch::Sender::new(BTreeSet::new());
-    let discoverer = Discoverer {
-        connectors: connectors.clone(),
-        snapshots: base.snapshots.clone(),
-        present: present.clone(),
-        offerings: offerings.clone(),
-        taken: taken.subscribe(),
-        wanted: wanted.clone(),
-    };
+    let discoverer = discoverer(&base, &connectors, &present, &offerings, (&taken, &wanted));
     let limits = gateway::Limits::open(Arc::new(Counted(base.vault.clone())), Arc::clone(&base.clock)).await;
     let gate = gate(&base, limits, device, &issuer, &connectors, &switch, (discoverer, approvals.clone()));
 
@@ -173,7 +174,7 @@ async fn run(
     report_start(&base, &found, &issuer, &address, present.now().filter(|_| !shared));
     let owned = (accounts.clone(), approvals.clone());
     if was_sealed {
-        follow_unlocking(&base, &gate, &issuer, &owned, sign_in.as_ref());
+        follow_unlocking(&base, &home, (&gate, &issuer), &owned, sign_in.as_ref());
     }
     let watcher = follow(&base, (machine, org), shared, present.clone(), owned);
     let engine = Arc::new(GatewayEngine {
@@ -193,9 +194,16 @@ async fn run(
     let (stop, stopped) = watch::channel(false);
     let bridges = Bridges::new(Arc::clone(&gate), Arc::clone(&engine.issuer), stopped.clone());
     let records = Records::of(home.journal(), present.clone());
-    let front =
-        socket_desk(&base, present, &engine, state.clone(), bridges, (logs.clone(), acceptances.clone()));
-    let introduction = front.introduction.clone();
+    let connections = Connections::of(home.clone());
+    let front = socket_desk(
+        &base,
+        &home,
+        present,
+        &engine,
+        state.clone(),
+        (bridges, logs.clone(), acceptances.clone()),
+    );
+    let (introduction, doctor) = (front.introduction.clone(), front.doctor.clone());
     let (socket, catalog) = (tokio::spawn(socket::serve(local, front)), tokio::spawn(catalog.run()));
     let server = tokio::spawn(gateway::serve(listening, gate, stopped));
     let Base { now, desk, events, journal, .. } = base;
@@ -206,40 +214,19 @@ async fn run(
         last.end().await;
         ended
     });
-    Ok(App { state, events, desk, logs, records, introduction, acceptances, address, ending })
-}
-
-/// What is ended at the end, in this order.
-struct Last {
-    stop: watch::Sender<bool>,
-    socket: JoinHandle<()>,
-    catalog: JoinHandle<()>,
-    server: JoinHandle<()>,
-    watcher: JoinHandle<()>,
-    accounts: OwnAccounts,
-    membership: Option<Membership>,
-    journal: Journal,
-    lock: InstanceLock,
-}
-
-impl Last {
-    async fn end(self) {
-        // A server that has ended needs no word.
-        let _ = self.stop.send(true);
-        self.socket.abort();
-        self.catalog.abort();
-        self.watcher.abort();
-        if let Err(error) = self.server.await {
-            tracing::error!(%error, "the server ended badly");
-        }
-        self.accounts.close().await;
-        if let Some(Membership { sign_in, .. }) = &self.membership {
-            sign_in.close().await;
-        }
-        drop(self.membership);
-        close(self.journal).await;
-        drop(self.lock);
-    }
+    Ok(App {
+        state,
+        events,
+        desk,
+        logs,
+        records,
+        connections,
+        introduction,
+        doctor,
+        acceptances,
+        address,
+        ending,
+    })
 }
 
 fn surface(desktop: bool, machine: &Machine, settings: &Result<Loaded, SettingsFault>) -> Surface {
@@ -346,18 +333,19 @@ fn follow(
 /// person who unlocks it a minute later finds what they had.
 fn follow_unlocking(
     base: &Base,
-    gate: &Arc<Gate>,
-    issuer: &Arc<Issuer>,
+    home: &Home,
+    (gate, issuer): (&Arc<Gate>, &Arc<Issuer>),
     (accounts, approvals): &(OwnAccounts, Approvals),
     sign_in: Option<&Arc<SignIn>>,
 ) {
     let (vault, tell, issuer) = (base.vault.clone(), base.tell.clone(), Arc::clone(issuer));
     let (accounts, approvals, sign_in) = (accounts.clone(), approvals.clone(), sign_in.cloned());
-    let gate = Arc::clone(gate);
+    let (gate, home) = (Arc::clone(gate), home.clone());
     tokio::spawn(async move {
         vault.durable().await;
         tracing::info!("the keychain has come within reach: what it keeps is read again");
         issuer.read().await;
+        port::end_overheard(&home, &issuer, &vault, None).await;
         tell.assistants(&issuer);
         if let Some(sign_in) = sign_in {
             sign_in.read_again().await;
@@ -390,6 +378,23 @@ fn connectors(base: &Base, http: HttpClient, accounts: &OwnAccounts, source: Opt
         opening_deadline: OPENING_DEADLINE,
         clock: Arc::clone(&base.clock),
     })
+}
+
+fn discoverer(
+    base: &Base,
+    connectors: &Connectors,
+    present: &Present,
+    offerings: &watch::Receiver<Arc<Offering>>,
+    (taken, wanted): (&watch::Sender<BTreeSet<AccountId>>, &mpsc::UnboundedSender<AccountId>),
+) -> Discoverer {
+    Discoverer {
+        connectors: connectors.clone(),
+        snapshots: base.snapshots.clone(),
+        present: present.clone(),
+        offerings: offerings.clone(),
+        taken: taken.subscribe(),
+        wanted: wanted.clone(),
+    }
 }
 
 fn offered(
@@ -515,15 +520,16 @@ async fn begun(source: Option<(Source, Arc<SignIn>)>, parts: &MembershipParts) -
 
 fn socket_desk(
     base: &Base,
+    home: &Home,
     present: Present,
     engine: &GatewayEngine,
     state: watch::Receiver<Arc<AppState>>,
-    bridges: Bridges,
-    (logs, acceptances): (Logs, Acceptances),
+    (bridges, logs, acceptances): (Bridges, Logs, Acceptances),
 ) -> socket::Desk {
     socket::Desk {
         pending: base.desk.clone(),
         events: base.events.clone(),
+        doctor: Doctor::within(home.clone(), base.tell.settings().1, state.clone()),
         state,
         snapshots: base.snapshots.clone(),
         present,
@@ -572,13 +578,4 @@ fn report_start(
     }
     tell.assistants(issuer);
     tell.event(Event::Listening { address: address.to_owned() });
-}
-
-async fn close(journal: Journal) {
-    if let Err(fault) = journal.event(EventRecord::new(AuditEvent::Stop)).await {
-        tracing::error!(%fault, "the end could not be recorded");
-    }
-    if tokio::task::spawn_blocking(move || journal.close()).await.is_err() {
-        tracing::error!("the journal could not be closed");
-    }
 }

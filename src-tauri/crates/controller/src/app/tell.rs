@@ -77,6 +77,11 @@ impl Tell {
     }
 }
 
+/// Where an assistant connects to a virtual server, if the gateway is at `address`.
+pub(crate) fn server_url(address: &str, id: &ServerId) -> String {
+    format!("{address}/s/{id}/mcp")
+}
+
 /// One thing that can be wrong: whatever is said of it replaces what was said before.
 pub(crate) struct Lamp {
     tell: Tell,
@@ -232,7 +237,7 @@ pub(crate) fn configuration(
     let servers = offering.servers.iter().filter(|(id, _)| visible.contains(id)).map(|(id, spec)| {
         let shown = VirtualServer {
             title: spec.title.clone(),
-            url: format!("{address}/s/{id}/mcp"),
+            url: server_url(address, id),
             connectors: spec.connectors.iter().map(|connector| spec.account(connector)).collect(),
             tools: access(snapshot, id, present),
         };

@@ -40,6 +40,7 @@ const DIRECTIONS: &[(&str, &[&str])] = &[
             "os",
             "mcp",
             "org-protocol",
+            "payload",
             "policy",
             "audit",
             "vault",

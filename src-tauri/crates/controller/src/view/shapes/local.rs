@@ -1,0 +1,47 @@
+//! The assistants on this computer.
+
+use serde::Serialize;
+use specta::Type;
+
+use super::AdviceView;
+
+/// An assistant that is on this computer.
+#[derive(Debug, Clone, PartialEq, Serialize, Type)]
+pub struct LocalAssistantView {
+    /// Its id.
+    pub id: String,
+    /// What people call it.
+    pub title: String,
+    /// Its configuration file.
+    pub file: Option<String>,
+    /// The virtual servers that it is connected to.
+    pub connected: Vec<ConnectedView>,
+    /// The names of what it reaches past Deskgate.
+    pub others: Vec<String>,
+    /// Why its file could not be looked at.
+    pub trouble: Option<AdviceView>,
+}
+
+/// A virtual server that an assistant is connected to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Type)]
+pub struct ConnectedView {
+    /// Its id.
+    pub server: String,
+    /// Whether the assistant has an earlier address of it.
+    pub is_old: bool,
+}
+
+/// A change of an assistant's configuration that was not made yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Type)]
+pub struct AssistantChangeView {
+    /// By which it is made.
+    pub id: u32,
+    /// The file.
+    pub file: String,
+    /// What changes in it: a unified diff.
+    pub diff: String,
+    /// Whether the file is then as it was before it was connected, byte for byte.
+    pub exact: bool,
+    /// What the person does next.
+    pub next: String,
+}
