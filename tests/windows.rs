@@ -170,7 +170,7 @@ async fn an_assistant_is_connected_in_the_window_and_its_file_comes_back_as_it_w
     assert_eq!(std::fs::read_to_string(&file).expect("reads"), before, "it was only shown");
     window.picture("assistants-change").await.expect("taken");
     assert_eq!(window.barriers().await.expect("looked at"), Vec::<String>::new());
-    window.click("Connect").await.expect("clicked");
+    window.click("Make this change").await.expect("clicked");
     window.shows("Connected to Server desk.").await.expect("done");
     let connected = std::fs::read_to_string(&file).expect("reads");
     assert!(connected.contains("\"deskgate-desk\"") && connected.contains("// mine"), "{connected}");
@@ -178,7 +178,7 @@ async fn an_assistant_is_connected_in_the_window_and_its_file_comes_back_as_it_w
 
     window.click("Disconnect Cursor from Server desk").await.expect("clicked");
     window.shows("and nothing else:").await.expect("the change");
-    window.click("Disconnect").await.expect("clicked");
+    window.click("Make this change").await.expect("clicked");
     window.shows("byte for byte").await.expect("done");
     assert_eq!(std::fs::read_to_string(&file).expect("reads"), before);
 }

@@ -295,7 +295,7 @@ describe('the assistants on this computer', () => {
     expect(shown.textContent).not.toContain('@@');
     expect(called.some((call) => call.command === 'make_change')).toBe(false);
     here = [{ ...cursor, connected: [{ server: 'everyday', is_old: false }] }];
-    await fireEvent.click(screen.getByRole('button', { name: 'Connect' }));
+    await fireEvent.click(screen.getByRole('button', { name: 'Make this change' }));
     expect(await screen.findByText('Connected to Everyday. Restart Cursor.')).toBeTruthy();
     expect(called).toContainEqual({ command: 'propose_change', given: { assistant: 'cursor', server: 'everyday', connected: true } });
     expect(called).toContainEqual({ command: 'make_change', given: { id: 7 } });

@@ -52,6 +52,7 @@ const DIRECTIONS: &[(&str, &[&str])] = &[
             "org",
             "gateway",
             "managed",
+            "assistants",
         ],
     ),
     ("cli", &["model", "os", "org-protocol", "policy", "audit", "controller", "assistants"]),
