@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use controller::app::{Acceptances, Connections, Doctor, Introduction, Logs, Records};
+use controller::app::{Acceptances, Connections, Doctor, Introduction, Logs, Records, WindowParts};
 use controller::{Act, AppState, Event, PendingDesk};
 use tauri::{AppHandle, Manager as _};
 use tokio::sync::{mpsc, watch};
@@ -22,18 +22,10 @@ pub(crate) struct Running {
     pub(crate) events: mpsc::UnboundedSender<Event>,
     /// What waits for the person; none when the application could not start.
     pub(crate) desk: Option<PendingDesk>,
-    /// What connectors print; none where no gateway runs.
-    pub(crate) logs: Option<Logs>,
-    /// The records of calls; none where no gateway runs.
-    pub(crate) records: Option<Records>,
-    /// Connects assistants; none where no gateway runs.
-    pub(crate) connections: Option<Connections>,
-    /// Has the person confirm their organisation; none where no gateway runs.
-    pub(crate) introduction: Option<Introduction>,
+    /// What the gateway answers windows with; none where none runs.
+    pub(crate) windows: Option<WindowParts>,
     /// Looks for what is wrong.
     pub(crate) doctor: Doctor,
-    /// Accepts what connectors say otherwise than before; none where no gateway runs.
-    pub(crate) acceptances: Option<Acceptances>,
 }
 
 impl Core {
@@ -57,24 +49,28 @@ impl Core {
         self.running.get()?.desk.as_ref()
     }
 
+    fn windows(&self) -> Option<&WindowParts> {
+        self.running.get()?.windows.as_ref()
+    }
+
     /// What connectors print, where a gateway runs.
     pub(crate) fn logs(&self) -> Option<&Logs> {
-        self.running.get()?.logs.as_ref()
+        Some(&self.windows()?.logs)
     }
 
     /// The records of calls, where a gateway runs.
     pub(crate) fn records(&self) -> Option<&Records> {
-        self.running.get()?.records.as_ref()
+        Some(&self.windows()?.records)
     }
 
     /// Connects assistants, where a gateway runs.
     pub(crate) fn connections(&self) -> Option<&Connections> {
-        self.running.get()?.connections.as_ref()
+        Some(&self.windows()?.connections)
     }
 
     /// Has the person confirm their organisation, where a gateway runs.
     pub(crate) fn introduction(&self) -> Option<&Introduction> {
-        self.running.get()?.introduction.as_ref()
+        Some(&self.windows()?.introduction)
     }
 
     /// Looks for what is wrong, once the application has started.
@@ -84,7 +80,7 @@ impl Core {
 
     /// Accepts what connectors say otherwise than before, where a gateway runs.
     pub(crate) fn acceptances(&self) -> Option<&Acceptances> {
-        self.running.get()?.acceptances.as_ref()
+        Some(&self.windows()?.acceptances)
     }
 
     /// Passes on what happened.

@@ -152,12 +152,8 @@ fn ends_with(app: AppHandle, started: App) -> Running {
         state: started.state.clone(),
         events: started.events.clone(),
         desk: Some(started.desk.clone()),
-        logs: Some(started.logs.clone()),
-        records: Some(started.records.clone()),
-        connections: Some(started.connections.clone()),
-        introduction: Some(started.introduction.clone()),
+        windows: Some(started.windows.clone()),
         doctor: started.doctor.clone(),
-        acceptances: Some(started.acceptances.clone()),
     };
     let mut state = running.state.clone();
     tauri::async_runtime::spawn(async move {
@@ -209,17 +205,7 @@ fn without_gateway(app: &AppHandle, home: &Home, shell: Arc<DesktopShell>, fault
         controller::run(state, inbox, published, now, shell, Arc::new(Nothing)).await;
         app.exit(1);
     });
-    Running {
-        state: seen,
-        events,
-        desk: None,
-        logs: None,
-        records: None,
-        connections: None,
-        introduction: None,
-        doctor: Doctor::beside(home.clone()),
-        acceptances: None,
-    }
+    Running { state: seen, events, desk: None, windows: None, doctor: Doctor::beside(home.clone()) }
 }
 
 /// The gateway that did not start.

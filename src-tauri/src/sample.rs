@@ -56,12 +56,8 @@ pub(crate) fn start(shell: Arc<DesktopShell>) -> Running {
         state: seen,
         events,
         desk: Some(desk),
-        logs: None,
-        records: None,
-        connections: None,
-        introduction: None,
+        windows: None,
         doctor: Doctor::showing(&looked(now(), Arc::new(sampled))),
-        acceptances: None,
     }
 }
 

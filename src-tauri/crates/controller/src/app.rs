@@ -57,4 +57,4 @@ pub use records::Records;
 pub use runtime::runtime;
 pub use settings::{OrganisationSettings, Settings, SettingsFault};
 pub use socket::{Client, ClientFault, Command, PendingLine, Report};
-pub use start::{App, Options, start};
+pub use start::{App, Options, WindowParts, start};

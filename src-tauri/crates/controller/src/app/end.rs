@@ -7,6 +7,7 @@ use tokio::task::JoinHandle;
 
 use super::accounts::OwnAccounts;
 use super::membership::Membership;
+use crate::run::Ended;
 
 /// What is ended at the end, in this order.
 pub(super) struct Last {
@@ -22,7 +23,14 @@ pub(super) struct Last {
 }
 
 impl Last {
-    pub(super) async fn end(self) {
+    /// Waits for the controller to end, and then ends all else.
+    pub(super) async fn after(self, controller: impl Future<Output = Ended>) -> Ended {
+        let ended = controller.await;
+        self.end().await;
+        ended
+    }
+
+    async fn end(self) {
         // A server that has ended needs no word.
         let _ = self.stop.send(true);
         self.socket.abort();

@@ -79,6 +79,18 @@ pub struct App {
     pub events: mpsc::UnboundedSender<Event>,
     /// What waits for the person.
     pub desk: PendingDesk,
+    /// What a running gateway answers windows with.
+    pub windows: WindowParts,
+    /// Looks at the installation and says what is wrong.
+    pub doctor: Doctor,
+    /// Where assistants connect: `http://127.0.0.1:<port>`.
+    pub address: String,
+    ending: JoinHandle<Ended>,
+}
+
+/// What a running gateway answers windows with.
+#[derive(Clone)]
+pub struct WindowParts {
     /// What connectors print.
     pub logs: Logs,
     /// The records of calls.
@@ -87,13 +99,8 @@ pub struct App {
     pub connections: Connections,
     /// Has the person confirm an organisation that nobody introduced.
     pub introduction: Introduction,
-    /// Looks at the installation and says what is wrong.
-    pub doctor: Doctor,
     /// Accepts changes of what connectors say to models.
     pub acceptances: Acceptances,
-    /// Where assistants connect: `http://127.0.0.1:<port>`.
-    pub address: String,
-    ending: JoinHandle<Ended>,
 }
 
 /// Starts everything and returns once calls are taken.
@@ -193,8 +200,8 @@ async fn run(
     let local = os::bind_local(&home.socket(), &lock).map_err(StartFault::Socket)?;
     let (stop, stopped) = watch::channel(false);
     let bridges = Bridges::new(Arc::clone(&gate), Arc::clone(&engine.issuer), stopped.clone());
-    let records = Records::of(home.journal(), present.clone());
-    let connections = Connections::of(home.clone());
+    let (records, connections) =
+        (Records::of(home.journal(), present.clone()), Connections::of(home.clone()));
     let front = socket_desk(
         &base,
         &home,
@@ -204,29 +211,14 @@ async fn run(
         (bridges, logs.clone(), acceptances.clone()),
     );
     let (introduction, doctor) = (front.introduction.clone(), front.doctor.clone());
+    let windows = WindowParts { logs, records, connections, introduction, acceptances };
     let (socket, catalog) = (tokio::spawn(socket::serve(local, front)), tokio::spawn(catalog.run()));
     let server = tokio::spawn(gateway::serve(listening, gate, stopped));
     let Base { now, desk, events, journal, .. } = base;
     let controller = crate::run::run(AppState::starting(desktop), inbox, published, now, shell, engine);
     let last = Last { stop, socket, catalog, server, watcher, accounts, membership, journal, lock };
-    let ending = tokio::spawn(async move {
-        let ended = controller.await;
-        last.end().await;
-        ended
-    });
-    Ok(App {
-        state,
-        events,
-        desk,
-        logs,
-        records,
-        connections,
-        introduction,
-        doctor,
-        acceptances,
-        address,
-        ending,
-    })
+    let ending = tokio::spawn(last.after(controller));
+    Ok(App { state, events, desk, windows, doctor, address, ending })
 }
 
 fn surface(desktop: bool, machine: &Machine, settings: &Result<Loaded, SettingsFault>) -> Surface {
