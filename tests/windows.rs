@@ -117,7 +117,7 @@ async fn what_was_done_before_the_last_start_is_found_however_much_it_is() {
     let rows = "const table = document.querySelector('table');
                 return [Number(table.getAttribute('aria-rowcount')) - 1, table.querySelectorAll('tr.call').length]";
     let told = "Earlier ones are not on this computer.";
-    let reached = until("the first call", 2 * SOON, async || {
+    let reached = until("the first call", 4 * SOON, async || {
         window.script("document.querySelector('main').scrollTo(0, 1e9)").await.ok()?;
         window.text().await.ok()?.contains(told).then_some(())
     })

@@ -315,6 +315,22 @@ describe('the assistants on this computer', () => {
 });
 
 describe('Activity', () => {
+  it('stays where one is while other things change, and begins anew for another person', async () => {
+    show({});
+    await fireEvent.click(await screen.findByRole('button', { name: 'Activity' }));
+    const looks = () => called.filter((call) => call.command === 'look_back').length;
+    const asked = () => called.filter((call) => call.command === 'activity').length;
+    await waitFor(() => expect(looks()).toBe(1));
+    const before = asked();
+    view = sampleView({});
+    await emit('state-changed');
+    await waitFor(() => expect(asked()).toBeGreaterThan(before));
+    expect(looks()).toBe(1);
+    view = sampleView({ session: { state: 'signed_in', label: 'bob@acme.test', words: 'Bob' } });
+    await emit('state-changed');
+    await waitFor(() => expect(looks()).toBe(2));
+  });
+
   it('filters by words and outcome, and shows one call in full', async () => {
     show({});
     await fireEvent.click(await screen.findByRole('button', { name: 'Activity' }));

@@ -12,7 +12,7 @@ use crate::state::AppState;
 use crate::view::{self, ActivityFilter, PastView, RecordView};
 
 /// How many calls are told at once.
-const PAGE: usize = 200;
+const PAGE: usize = 500;
 
 /// The records of calls. Cheap to clone.
 #[derive(Debug, Clone)]
