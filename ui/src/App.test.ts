@@ -325,6 +325,8 @@ describe('Activity', () => {
     view = sampleView({});
     await emit('state-changed');
     await waitFor(() => expect(asked()).toBeGreaterThan(before));
+    // What was put off by then has been done now.
+    await new Promise((done) => setTimeout(done, 0));
     expect(looks()).toBe(1);
     view = sampleView({ session: { state: 'signed_in', label: 'bob@acme.test', words: 'Bob' } });
     await emit('state-changed');
