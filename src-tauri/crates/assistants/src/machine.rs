@@ -1,7 +1,7 @@
 //! The machine that is looked at: platform, folders and search path. Tests make their own.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// The kind of operating system, which decides where applications keep their files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,7 +73,7 @@ impl Machine {
             .path
             .iter()
             .flat_map(|folder| endings.iter().map(move |ending| folder.join(format!("{name}{ending}"))));
-        candidates.find(|candidate| is_program(candidate))
+        candidates.find(|candidate| os::is_program(candidate))
     }
 
     pub(crate) fn resolve(&self, place: Place) -> Option<PathBuf> {
@@ -99,17 +99,6 @@ impl Machine {
             Place::Variable(name, rest) => Some(variable(name)?.join(rest)),
         }
     }
-}
-
-#[cfg(unix)]
-fn is_program(path: &Path) -> bool {
-    use std::os::unix::fs::PermissionsExt as _;
-    path.metadata().is_ok_and(|about| about.is_file() && about.permissions().mode() & 0o111 != 0)
-}
-
-#[cfg(not(unix))]
-fn is_program(path: &Path) -> bool {
-    path.is_file()
 }
 
 impl Place {

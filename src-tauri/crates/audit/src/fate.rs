@@ -96,12 +96,7 @@ pub fn of_call(dir: &Path, call: CallId) -> Result<Vec<AuditRecord>, JournalFaul
     let mut found = Vec::new();
     let names = list(dir).map_err(|fault| JournalFault::storage(dir, fault))?;
     for name in names.into_iter().rev() {
-        let path = name.path(dir);
-        let segment = match Segment::read(&path) {
-            Ok(segment) => segment,
-            Err(fault) if fault.kind() == std::io::ErrorKind::NotFound => continue,
-            Err(fault) => return Err(JournalFault::storage(path, fault)),
-        };
+        let Some(segment) = Segment::read_unless_pruned(&name.path(dir))? else { continue };
         let mut here = Vec::new();
         // The header names calls that are under way, too.
         for piece in segment.pieces().skip(1) {

@@ -86,13 +86,7 @@ impl PastCalls {
     }
 
     fn read_segment(&mut self, name: SegmentName) -> Result<(), JournalFault> {
-        let path = name.path(&self.dir);
-        let segment = match Segment::read(&path) {
-            Ok(segment) => segment,
-            // It has been pruned since.
-            Err(fault) if fault.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-            Err(fault) => return Err(JournalFault::storage(path, fault)),
-        };
+        let Some(segment) = Segment::read_unless_pruned(&name.path(&self.dir))? else { return Ok(()) };
         let lines = segment.pieces().skip(1).filter_map(|piece| match piece {
             Piece::Line { text, .. } => AuditRecord::parse(text).ok(),
             Piece::Garbage { .. } | Piece::Torn { .. } => None,

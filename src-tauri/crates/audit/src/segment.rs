@@ -10,6 +10,8 @@ use model::{DeviceId, Digest};
 use org_protocol::{CallContext, seal, sealed_digest, to_one_line};
 use serde::{Deserialize, Serialize};
 
+use crate::fault::JournalFault;
+
 /// The format version of segments that this program writes. Format 1, which is read as well, holds records of format 1 alone: a program
 /// that knows no other leaves a segment of this format as it is and begins another chain.
 const SEGMENT_FORMAT: u32 = 2;
@@ -175,6 +177,15 @@ impl Piece<'_> {
 impl Segment {
     pub(crate) fn read(path: &Path) -> io::Result<Self> {
         Ok(Self { bytes: std::fs::read(path)? })
+    }
+
+    /// The segment at `path`; none where it has been pruned since it was listed.
+    pub(crate) fn read_unless_pruned(path: &Path) -> Result<Option<Self>, JournalFault> {
+        match Self::read(path) {
+            Ok(segment) => Ok(Some(segment)),
+            Err(fault) if fault.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(fault) => Err(JournalFault::storage(path, fault)),
+        }
     }
 
     /// The header line alone, without reading the rest.

@@ -401,9 +401,12 @@ fn server_title(state: &AppState, id: &ServerId) -> String {
 
 /// A connector, with the account that a virtual server uses of it.
 fn connector_title(state: &AppState, server: &ServerId, id: &ConnectorId) -> String {
-    let used = state.servers.get(server).map(|server| server.connectors.as_slice()).unwrap_or_default();
-    let account = used.iter().find(|account| account.connector == *id);
-    account.map_or_else(|| id.to_string(), |account| account_title(state, account))
+    used_account(state, server, id).map_or_else(|| id.to_string(), |account| account_title(state, account))
+}
+
+/// The account that a virtual server uses of a connector now.
+fn used_account<'s>(state: &'s AppState, server: &ServerId, id: &ConnectorId) -> Option<&'s AccountId> {
+    state.servers.get(server)?.connectors.iter().find(|account| account.connector == *id)
 }
 
 fn account_title(state: &AppState, id: &AccountId) -> String {

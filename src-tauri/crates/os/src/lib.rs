@@ -36,7 +36,7 @@ pub use local::{bind_local, peer_pid, peer_uid};
 pub use local::{current_user, host_name};
 pub use network::{Whereabouts, outward_address};
 pub use peer::{owner_of_connection, owner_of_listener, program_of, starter_of, user_of_connection};
-pub use place::{FolderState, look_at_folder};
+pub use place::{FolderState, is_program, look_at_folder};
 pub use proof::{Unproved, prove_person};
 pub use rotating::RotatingFile;
 pub use services::{Service, session_services};

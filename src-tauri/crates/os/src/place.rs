@@ -28,6 +28,11 @@ pub fn look_at_folder(path: &Path) -> io::Result<FolderState> {
     Ok(imp::look(path, &about))
 }
 
+/// Whether a file is there that somebody may run; on Windows any file. Blocks for the disk.
+pub fn is_program(path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|about| about.is_file() && imp::may_run(&about))
+}
+
 #[cfg(unix)]
 mod imp {
     use std::fs::Metadata;
@@ -46,6 +51,10 @@ mod imp {
             free: statvfs(path).ok().map(|disk| disk.f_bavail.saturating_mul(disk.f_frsize)),
         }
     }
+
+    pub(super) fn may_run(about: &Metadata) -> bool {
+        about.mode() & 0o111 != 0
+    }
 }
 
 #[cfg(not(unix))]
@@ -62,6 +71,10 @@ mod imp {
             writable: !about.permissions().readonly(),
             free: None,
         }
+    }
+
+    pub(super) fn may_run(_about: &Metadata) -> bool {
+        true
     }
 }
 
@@ -83,6 +96,19 @@ mod tests {
         mode(0o750).unwrap();
         assert!(look_at_folder(folder.path()).unwrap().open_to_others);
         assert!(std::fs::read_dir(folder.path()).unwrap().next().is_none(), "nothing was written");
+    }
+
+    #[test]
+    fn a_program_is_a_file_that_may_be_run() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        assert!(!is_program(&file) && !is_program(folder.path()));
+        std::fs::write(&file, "").unwrap();
+        let mode = |mode| std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).unwrap();
+        mode(0o600);
+        assert!(!is_program(&file));
+        mode(0o700);
+        assert!(is_program(&file));
     }
 
     #[test]

@@ -222,18 +222,9 @@ fn program(id: &str, spec: &ConnectorSpec) -> Option<ProgramFound> {
 /// The file of a program, looked for as the system looks for it.
 fn found(program: &str, path: Option<&std::ffi::OsStr>) -> Option<PathBuf> {
     if program.contains(std::path::is_separator) {
-        return Some(PathBuf::from(program)).filter(|file| is_executable(file));
+        return Some(PathBuf::from(program)).filter(|file| os::is_program(file));
     }
-    std::env::split_paths(path?).map(|folder| folder.join(program)).find(|file| is_executable(file))
-}
-
-fn is_executable(file: &Path) -> bool {
-    let Ok(about) = std::fs::metadata(file) else { return false };
-    #[cfg(unix)]
-    let may = std::os::unix::fs::PermissionsExt::mode(&about.permissions()) & 0o111 != 0;
-    #[cfg(not(unix))]
-    let may = true;
-    about.is_file() && may
+    std::env::split_paths(path?).map(|folder| folder.join(program)).find(|file| os::is_program(file))
 }
 
 fn opener() -> Option<String> {

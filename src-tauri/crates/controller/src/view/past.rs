@@ -7,7 +7,7 @@ use audit::{
 };
 use model::{AccountId, ConnectorId, ServerId, Subject};
 
-use super::{ActivityFilter, ActivityView, call};
+use super::{ActivityFilter, ActivityView, call, used_account};
 use crate::state::{Activity, AppState, CallOutcome};
 
 /// The code of an outcome that waited for somebody to sign in.
@@ -66,11 +66,10 @@ fn begun(state: &AppState, intent: &IntentRecord, past: &PastCall) -> Activity {
     }
 }
 
-/// The account that the virtual server uses of the connector now.
+/// The account that the virtual server uses of the connector now, or else the connector's usual one.
 fn account(state: &AppState, server: &ServerId, connector: &ConnectorId) -> AccountId {
-    let used = state.servers.get(server).map(|server| server.connectors.as_slice()).unwrap_or_default();
-    let found = used.iter().find(|account| account.connector == *connector);
-    found.cloned().unwrap_or_else(|| AccountId::default_of(connector.clone()))
+    let used = used_account(state, server, connector);
+    used.cloned().unwrap_or_else(|| AccountId::default_of(connector.clone()))
 }
 
 fn outcome(outcome: &Outcome) -> CallOutcome {
