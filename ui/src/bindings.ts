@@ -47,8 +47,8 @@ export const commands = {
 	openSettings: () => typedError<null, AdviceView>(__TAURI_INVOKE("open_settings")),
 	/**  Further calls that were made, back from the newest. */
 	pastCalls: (look: number, filter: ActivityFilter) => typedError<PastView, AdviceView>(__TAURI_INVOKE("past_calls", { look, filter })),
-	/**  Refuses calls for so many minutes, or until resumed. */
-	pause: (minutes: number | null) => __TAURI_INVOKE<void>("pause", { minutes }),
+	/**  Refuses calls for a while. */
+	pause: (length: PauseLength) => __TAURI_INVOKE<void>("pause", { length }),
 	/**  The change that connects an assistant to a virtual server, or takes that back, to be looked at. None where nothing changes. */
 	proposeChange: (assistant: string, server: string, connected: boolean) => typedError<AssistantChangeView | null, AdviceView>(__TAURI_INVOKE("propose_change", { assistant, server, connected })),
 	/**  One question that waits; none once it has ended. */
@@ -534,6 +534,15 @@ export type PastView = {
 	is_over: boolean,
 };
 
+/**  How long calls are refused. */
+export type PauseLength = 
+/**  A quarter of an hour. */
+"short" | 
+/**  Until the person's next day begins. */
+"tomorrow" | 
+/**  Until they resume. */
+"open";
+
 /**  A question that waits. */
 export type PendingView = {
 	/**  Its id. */
@@ -700,6 +709,8 @@ export type StateChanged = null;
 export type Status = 
 /**  Not taking calls yet. */
 "starting" | 
+/**  The organisation has ended the person's session. */
+"expired" | 
 /**  All is well. */
 "ready" | 
 /**  It works, and needs the person. */
