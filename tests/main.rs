@@ -8,6 +8,7 @@ mod connect;
 mod desktop;
 mod doctor;
 mod hostile;
+mod import;
 mod isolation;
 mod limits;
 mod logs;

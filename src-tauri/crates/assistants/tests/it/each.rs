@@ -106,12 +106,18 @@ fn servers_outside_deskgate_are_known_by_name_only() {
     );
     desk.connect("cursor", "desk").expect("connected");
     desk.write("goose", "extensions:\n  developer:\n    enabled: true\n  c:\n    cmd: secret\n");
-    let others =
-        |id: &str| find(&desk.machine).into_iter().find(|it| it.assistant.id == id).expect("known").others;
-    assert_eq!(
-        (others("cursor"), others("goose")),
-        (vec!["a".to_owned(), "b".to_owned()], vec!["c".to_owned()])
+    desk.write(
+        "claude-code",
+        r#"{"projects": {"/p": {"mcpServers": {"d": {"command": "secret"}}}, "/q": {}}, "mcpServers": {"e": {"command": "secret"}}}"#,
     );
+    let others = |id: &str| {
+        let found = find(&desk.machine).into_iter().find(|it| it.assistant.id == id).expect("known");
+        assert!(!format!("{found:?}").contains("secret"));
+        found.others.iter().map(|it| it.place.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(others("cursor"), ["a", "b"]);
+    assert_eq!(others("goose"), ["c"]);
+    assert_eq!(others("claude-code"), ["e", "d (in /p)"]);
 }
 
 #[test]

@@ -200,7 +200,7 @@ fn local(found: &Found, current: &[Address]) -> LocalAssistantView {
         title: found.assistant.title.to_owned(),
         file: found.file.as_ref().map(|file| file.display().to_string()),
         connected: connected.collect(),
-        others: found.others.clone(),
+        others: found.others.iter().map(|it| it.place.to_string()).collect(),
         trouble: found.trouble.as_ref().map(|fault| view::advice(&fault.advice())),
     }
 }
