@@ -13,6 +13,7 @@ mod isolation;
 mod limits;
 mod logs;
 mod managed;
+mod managed_assistants;
 mod org;
 mod overnight;
 mod policy;

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use ::assistants::{ASSISTANTS, Assistant};
+use ::assistants::{ASSISTANTS, Assistant, MANAGED, ManagedFile};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use model::{AccountId, ConnectorId, ServerId, Timestamp};
 
@@ -179,6 +179,19 @@ pub(crate) enum Verb {
         #[arg(long)]
         yes: bool,
     },
+    /// Print the managed configuration by which an assistant reaches your virtual servers and nothing else, for IT to write on
+    /// employees' computers.
+    ManagedConfig {
+        /// The assistant; of those that have such a configuration.
+        #[arg(value_parser = managed_file)]
+        assistant: &'static ManagedFile,
+        /// Only this virtual server; can be given several times. All where none is named.
+        #[arg(long = "server", value_name = "SERVER")]
+        servers: Vec<ServerId>,
+        /// Write it to this file.
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
     /// Try the keychain again, after you have unlocked or started it.
     Keychain,
     /// Read and check the audit journal.
@@ -206,6 +219,11 @@ pub(crate) struct Changing {
     /// Do not ask: for scripts.
     #[arg(long)]
     pub(crate) yes: bool,
+}
+
+fn managed_file(id: &str) -> Result<&'static ManagedFile, String> {
+    let known = || MANAGED.iter().map(|it| it.assistant).collect::<Vec<_>>().join(", ");
+    ManagedFile::of(id).ok_or_else(|| format!("these have such a configuration: {}", known()))
 }
 
 fn assistant(id: &str) -> Result<&'static Assistant, String> {

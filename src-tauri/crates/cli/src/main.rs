@@ -13,6 +13,7 @@ mod diagnostics;
 mod doctor;
 mod import;
 mod logs;
+mod managed_config;
 mod port;
 mod serve;
 
@@ -119,6 +120,9 @@ async fn run(home: Home, verb: Verb, json: bool) -> ExitCode {
         }
         Verb::Import { assistant, servers, into, undo, dry_run, yes } => {
             import::import(&home, import::Wish { assistant, servers, into, undo, dry_run, yes }, json).await
+        }
+        Verb::ManagedConfig { assistant, servers, out } => {
+            managed_config::managed_config(&home, assistant, &servers, out, json).await
         }
         Verb::Keychain => ask(home, Command::TryKeychain, json).await,
         Verb::Pause => ask(home, Command::Pause, json).await,

@@ -135,6 +135,11 @@ fn the_table_of_the_documents_is_the_table_of_the_code() {
     let text = std::fs::read_to_string(readme).expect("the README");
     let table = assistants::markdown();
     assert!(text.contains(&table), "the README has not this table:\n{table}");
+    let guide = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../ADMIN.md");
+    let text = std::fs::read_to_string(guide).expect("the guide");
+    let table = assistants::managed_markdown();
+    assert!(text.contains(&table), "the guide has not this table:\n{table}");
+    assert!(assistants::MANAGED.iter().all(|it| it.source.starts_with("https://")));
     assert!(ASSISTANTS.iter().any(|it| it.verified == Verified::Run), "some are run");
     assert!(ASSISTANTS.iter().all(|it| it.source.starts_with("https://")));
 }
