@@ -46,6 +46,7 @@ use super::records::Records;
 use super::settings::{Loaded, SettingsFault};
 use super::socket;
 use super::tell::{Tell, issuer_event};
+use super::welcome::Welcome;
 use crate::effect::Shell;
 use crate::event::Event;
 use crate::pending::{Now, PendingDesk, Surface};
@@ -104,6 +105,8 @@ pub struct WindowParts {
     pub acceptances: Acceptances,
     /// Takes over the servers that assistants have already.
     pub imports: Imports,
+    /// Shows a new person around.
+    pub welcome: Welcome,
 }
 
 /// Starts everything and returns once calls are taken.
@@ -204,8 +207,9 @@ async fn run(
     let local = os::bind_local(&home.socket(), &lock).map_err(StartFault::Socket)?;
     let (stop, stopped) = watch::channel(false);
     let bridges = Bridges::new(Arc::clone(&gate), Arc::clone(&engine.issuer), stopped.clone());
-    let (records, connections) =
-        (Records::of(home.journal(), present.clone()), Connections::of(home.clone()));
+    let welcome = welcome(&base, &home, &gate, &present, &engine.issuer);
+    let records = Records::of(home.journal(), present.clone());
+    let connections = Connections::of(home.clone());
     let front = socket_desk(
         &base,
         &home,
@@ -215,7 +219,7 @@ async fn run(
         (bridges, logs.clone(), acceptances.clone(), imports.clone()),
     );
     let (introduction, doctor) = (front.introduction.clone(), front.doctor.clone());
-    let windows = WindowParts { logs, records, connections, introduction, acceptances, imports };
+    let windows = WindowParts { logs, records, connections, introduction, acceptances, imports, welcome };
     let (socket, catalog) = (tokio::spawn(socket::serve(local, front)), tokio::spawn(catalog.run()));
     let server = tokio::spawn(gateway::serve(listening, gate, stopped));
     let Base { now, desk, events, journal, .. } = base;
@@ -375,6 +379,13 @@ fn connectors(base: &Base, http: HttpClient, accounts: &OwnAccounts, source: Opt
         opening_deadline: OPENING_DEADLINE,
         clock: Arc::clone(&base.clock),
     })
+}
+
+fn welcome(base: &Base, home: &Home, gate: &Arc<Gate>, present: &Present, issuer: &Issuer) -> Welcome {
+    let (home, gate, present, tell) = (home.clone(), Arc::clone(gate), present.clone(), base.tell.clone());
+    let welcome = Welcome { home, gate, present, tell };
+    welcome.begin(!issuer.assistants().is_empty());
+    welcome
 }
 
 fn imports(home: &Home, base: &Base, http: &HttpClient, is_own: bool) -> Imports {
