@@ -22,6 +22,7 @@ use url::Url;
 use vault::{Kind, Vault};
 
 use super::home::Home;
+use crate::view::{ImportView, LocalAssistantView};
 
 mod plan;
 mod record;
@@ -162,6 +163,31 @@ impl Imports {
         proposed.id = shown.0;
         shown.1 = Some(prepared);
         Ok(proposed)
+    }
+
+    /// What would be changed, for a window.
+    ///
+    /// # Errors
+    /// Why nothing can be.
+    pub async fn view(&self, wish: ImportWish) -> Told<ImportView> {
+        let Proposed { id, diff, servers, left, exact, .. } = self.propose(wish).await?;
+        let servers = servers.into_iter().map(|(name, _)| name).collect();
+        let left = left.into_iter().map(|(name, why)| format!("{name}: {why}")).collect();
+        Ok(ImportView { id, diff, servers, left, exact })
+    }
+
+    /// Adds to what windows show of assistants which servers can become connectors here, and which did.
+    ///
+    /// # Errors
+    /// Where the vault cannot be read.
+    pub async fn complete(&self, assistants: &mut [LocalAssistantView]) -> Told<()> {
+        let records = if self.0.is_own { self.0.sealed.records().await? } else { Vec::new() };
+        for it in assistants {
+            it.can_import &= self.0.is_own;
+            let own = records.iter().filter(|record| record.assistant == it.id);
+            it.imported = own.map(|record| record.taken.place.to_string()).collect();
+        }
+        Ok(())
     }
 
     /// Makes the change that was shown last, if it is the one of this number.
