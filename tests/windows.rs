@@ -162,7 +162,7 @@ async fn an_assistant_is_connected_in_the_window_and_its_file_comes_back_as_it_w
     std::fs::create_dir_all(file.parent().expect("a folder")).expect("made");
     std::fs::write(&file, before).expect("written");
     let window = Driver::start(desktop.session(), desktop.spec(), &[]).await.expect("the window opens");
-    window.shows("Server desk").await.expect("it runs");
+    window.shows("Connector echo.").await.expect("it runs");
     window.click("Assistants").await.expect("clicked");
     window.shows("1 server outside Deskgate: github").await.expect("Cursor was found");
 
@@ -193,9 +193,9 @@ async fn servers_of_an_assistant_are_imported_in_the_window_and_given_back() {
     std::fs::create_dir_all(file.parent().expect("a folder")).expect("made");
     std::fs::write(&file, before).expect("written");
     let window = Driver::start(desktop.session(), desktop.spec(), &[]).await.expect("the window opens");
-    window.shows("Server desk").await.expect("it runs");
+    window.shows("Connector echo.").await.expect("it runs");
     window.click("Assistants").await.expect("clicked");
-    window.click("Import the servers of Cursor").await.expect("clicked");
+    window.click("Import its servers: Cursor").await.expect("clicked");
     window.shows("Secrets are shown as dots").await.expect("the change");
     window.shows("\"NOTES_TOKEN\": \"••••••••\"").await.expect("masked");
     window.picture("assistants-import").await.expect("taken");
@@ -203,7 +203,7 @@ async fn servers_of_an_assistant_are_imported_in_the_window_and_given_back() {
     window.click("Import them").await.expect("clicked");
     window.shows("their secrets are sealed: notes").await.expect("done");
     assert!(!std::fs::read_to_string(&file).expect("reads").contains("canary"));
-    window.click("Give Cursor its servers back").await.expect("clicked");
+    window.click("Give back notes: Cursor").await.expect("clicked");
     window.click("Give them back").await.expect("clicked");
     window.shows("byte for byte").await.expect("done");
     assert_eq!(std::fs::read_to_string(&file).expect("reads"), before);

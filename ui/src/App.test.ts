@@ -353,7 +353,7 @@ describe('the assistants on this computer', () => {
 
   it('takes servers over, and gives them back, only after that was shown and confirmed', async () => {
     await opened({ can_import: true });
-    await fireEvent.click(await screen.findByRole('button', { name: 'Import the servers of Cursor' }));
+    await fireEvent.click(await screen.findByRole('button', { name: 'Import its servers: Cursor' }));
     const shown = await screen.findByRole('group', { name: 'The servers of Cursor' });
     expect(shown.textContent).toContain('••••••••');
     expect(shown.textContent).toContain('narrow: It stays.');
@@ -363,7 +363,7 @@ describe('the assistants on this computer', () => {
     expect(await screen.findByText(/connectors here now, and their secrets are sealed: github/)).toBeTruthy();
     expect(called).toContainEqual({ command: 'propose_import', given: { assistant: 'cursor', server: null, undo: false } });
     expect(called).toContainEqual({ command: 'make_import', given: { id: 9 } });
-    await fireEvent.click(await screen.findByRole('button', { name: 'Give Cursor its servers back' }));
+    await fireEvent.click(await screen.findByRole('button', { name: 'Give back github: Cursor' }));
     await fireEvent.click(await screen.findByRole('button', { name: 'Give them back' }));
     expect(await screen.findByText(/It has these itself again: github/)).toBeTruthy();
   });
