@@ -124,7 +124,11 @@ pub(crate) async fn past_calls(
 #[specta::specta]
 pub(crate) async fn local_assistants(core: State<'_, Core>) -> Result<Vec<LocalAssistantView>, AdviceView> {
     let Some(connections) = core.connections().cloned() else { return Ok(Vec::new()) };
-    connections.here(view::addresses(&core.state())).await.map_err(|advice| view::advice(&advice))
+    let here = connections.here(view::addresses(&core.state())).await;
+    let mut here = here.map_err(|advice| view::advice(&advice))?;
+    let imports = core.imports().ok_or_else(not_running)?.clone();
+    imports.complete(&mut here).await.map_err(|advice| view::advice(&advice))?;
+    Ok(here)
 }
 
 /// The change that connects an assistant to a virtual server, or takes that back, to be looked at. None where nothing changes.
@@ -384,10 +388,10 @@ fn answer(core: &Core, id: String, answer: Answer) -> Result<(), AdviceView> {
     desk.answer(&PendingId::typed(id), answer).map_err(|fault| view::advice(&fault.advice()))
 }
 
-fn not_running() -> AdviceView {
+pub(crate) fn not_running() -> AdviceView {
     view::advice(&Advice::new("not-running", "Deskgate is not running yet.", "", "Try again in a moment."))
 }
 
-fn unknown(id: &str) -> AdviceView {
+pub(crate) fn unknown(id: &str) -> AdviceView {
     view::advice(&Advice::new("unknown", format!("There is nothing called {id} any more."), "", ""))
 }
