@@ -155,7 +155,8 @@ async fn servers_with_secrets_are_imported_work_and_come_back_byte_for_byte() {
     let records = desk.gateway.deskgate(&["audit", "export"]).await.expect("it runs").stdout;
     let records = String::from_utf8_lossy(&records).into_owned();
     for event in ["servers-imported", "servers-given-back"] {
-        let of = records.lines().find(|line| line.contains(event)).expect("on record");
+        let of =
+            records.lines().find(|line| line.contains(event)).unwrap_or_else(|| panic!("{event}: {records}"));
         assert!(of.contains("files mail") && of.contains("cursor"), "{of}");
     }
     let nothing = desk.refused(&["import", "cursor", "--undo", "--yes"]).await;

@@ -1,7 +1,7 @@
 //! The story "first day": a new employee works a minute after the start, on a machine that IT has prepared, and types no address.
 
 use serde_json::Value;
-use testkit::{Desktop, Driver, ManagedMachine, SessionParts};
+use testkit::{Desktop, Driver, ManagedMachine, SessionParts, free_port};
 
 use super::*;
 use crate::desktop::asks;
@@ -96,7 +96,12 @@ async fn an_organisation_is_joined_by_its_address_in_the_window() {
     let acme = acme().await;
     let it = &acme.organisation;
     let program = program(Program::Desktop).expect("built");
-    let mut desktop = Desktop::start(&program, Setup::default()).await.expect("the desktop starts");
+    let mut desktop =
+        Desktop::prepared(&program, Setup::default(), SessionParts::DESKTOP).await.expect("a session");
+    // Not the usual port, which somebody else may take while it begins anew.
+    std::fs::write(desktop.home().join("port"), format!("{}\n", free_port().expect("a port")))
+        .expect("written");
+    desktop.launch(&["--background"]).expect("started");
     desktop.tray().await.expect("a tray").activate().await.expect("clicked");
     let screen = desktop.screen().await.expect("a screen");
     screen.press("Deskgate", "My organisation gave me an address").await.expect("pressed");
