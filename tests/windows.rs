@@ -6,6 +6,7 @@ use std::sync::Arc;
 use audit::{IntentRecord, Journal, JournalConfig, Outcome, OutcomeStatus};
 use model::{CallId, DeviceId};
 use serde_json::{Value, json};
+use testkit::bench::Echo;
 use testkit::{Access, Assistant, Desktop, Driver, SessionParts, Step, full_size, until};
 use tokio::task::JoinSet;
 
@@ -181,4 +182,68 @@ async fn an_assistant_is_connected_in_the_window_and_its_file_comes_back_as_it_w
     window.click("Make this change").await.expect("clicked");
     window.shows("byte for byte").await.expect("done");
     assert_eq!(std::fs::read_to_string(&file).expect("reads"), before);
+}
+
+/// A tool that only reads and needs no argument, and one that needs one.
+fn harmless() -> Vec<Value> {
+    let schema = |required: &[&str]| json!({"type": "object", "required": required});
+    vec![
+        json!({"name": "find", "annotations": {"readOnlyHint": true}, "inputSchema": schema(&["query"])}),
+        json!({"name": "wipe", "inputSchema": schema(&[])}),
+        json!({"name": "list_things", "annotations": {"readOnlyHint": true}, "inputSchema": schema(&[])}),
+    ]
+}
+
+#[tokio::test]
+async fn a_person_who_is_new_is_shown_around_until_it_works() {
+    let things = Echo::offering(harmless()).await.expect("an upstream");
+    let personal = Personal::default()
+        .http("things", &format!("http://{}/mcp", things.address()))
+        .server("desk", &["things"]);
+    let desktop = prepared(Personal::default(), SessionParts::DESKTOP).await;
+    let file = desktop.session().home().join(".cursor/mcp.json");
+    std::fs::create_dir_all(file.parent().expect("a folder")).expect("made");
+    std::fs::write(&file, "{}\n").expect("written");
+    let window = Driver::start(desktop.session(), desktop.spec(), &[]).await.expect("the window opens");
+
+    let mut barriers = Vec::new();
+    window.shows("Nobody manages Deskgate on this computer.").await.expect("who decides");
+    barriers.extend(looked_at(&window, "welcome-whose", false).await);
+    window.click("My organisation gave me an address").await.expect("clicked");
+    barriers.extend(looked_at(&window, "welcome-join", false).await);
+    window.click("Back").await.expect("clicked");
+    window.click("Use it for myself").await.expect("clicked");
+    window.shows("name a folder of yours").await.expect("what they may reach");
+    barriers.extend(looked_at(&window, "welcome-reach", false).await);
+    std::fs::write(desktop.home().join("deskgate.toml"), personal.setup().settings).expect("written");
+
+    window.click("Connect Cursor to Server desk").await.expect("found here");
+    window.shows("and nothing else:").await.expect("the change");
+    barriers.extend(looked_at(&window, "welcome-assistants", false).await);
+    window.click("Make this change").await.expect("clicked");
+    window.click("Try it").await.expect("the last step");
+    let works = "Server desk offers 3 tools, and list_things of Connector things answered in";
+    window.shows(works).await.expect("the call that changes nothing");
+    barriers.extend(looked_at(&window, "welcome-works", false).await);
+    assert_eq!(barriers, Vec::<String>::new());
+
+    window.click("Done").await.expect("clicked");
+    window.shows("What assistants connect to").await.expect("the Overview as it is from now on");
+    assert!(desktop.home().join("welcomed").is_file(), "not once more after the next start");
+    let records = audit::export(&desktop.home().join("journal"), audit::Position::default(), usize::MAX);
+    let calls: Vec<_> = records
+        .expect("readable")
+        .iter()
+        .filter_map(|record| match record.body() {
+            audit::RecordBody::Intent(intent) => {
+                Some((intent.client_id.clone(), intent.effect.target().name().to_owned()))
+            }
+            _ => None,
+        })
+        .collect();
+    assert_eq!(
+        calls,
+        [("deskgate".to_owned(), "list_things".to_owned())],
+        "on record, and nothing else was called"
+    );
 }

@@ -33,7 +33,9 @@ pub(crate) fn builder() -> Builder<tauri::Wry> {
             commands::copy_address,
             commands::copy_text,
             commands::doctor,
+            commands::end_welcome,
             commands::forget_approval,
+            commands::join_organisation,
             commands::local_assistants,
             commands::look,
             commands::look_back,
@@ -49,6 +51,7 @@ pub(crate) fn builder() -> Builder<tauri::Wry> {
             commands::sign_out,
             commands::support,
             commands::try_keychain,
+            commands::try_out,
             commands::view,
         ])
         .events(collect_events![StateChanged, GoTo])

@@ -6,7 +6,7 @@ use controller::app::Wanted;
 use controller::doctor::Examination;
 use controller::view::{
     self, ActivityFilter, ActivityView, AdviceView, AssistantChangeView, Count, LocalAssistantView, LogView,
-    PastView, PendingView, RecordView, WindowView,
+    PastView, PendingView, RecordView, TrialView, WindowView,
 };
 use controller::{Act, Answer, PauseFor, PendingId};
 use model::{Advice, Approval, ApprovalScope, Consent, ForPerson as _};
@@ -216,6 +216,31 @@ pub(crate) async fn confirm_organisation(
 ) -> Result<(), AdviceView> {
     let introduction = core.introduction().cloned().ok_or_else(not_running)?;
     introduction.confirm(&fingerprint).await.map(drop).map_err(|advice| view::advice(&advice))
+}
+
+/// Has an organisation decide that is found at this address: Deskgate begins anew with it.
+#[tauri::command]
+#[specta::specta]
+pub(crate) async fn join_organisation(core: State<'_, Core>, address: String) -> Result<(), AdviceView> {
+    let welcome = core.welcome().cloned().ok_or_else(not_running)?;
+    welcome.join(&address).await.map_err(|advice| view::advice(&advice))
+}
+
+/// Tries a virtual server out with a call that changes nothing.
+#[tauri::command]
+#[specta::specta]
+pub(crate) async fn try_out(core: State<'_, Core>, server: String) -> Result<TrialView, AdviceView> {
+    let welcome = core.welcome().cloned().ok_or_else(not_running)?;
+    let server = server.parse().map_err(|_| unknown(&server))?;
+    welcome.try_out(server).await.map_err(|advice| view::advice(&advice))
+}
+
+/// The person was shown around, or does not want to be.
+#[tauri::command]
+#[specta::specta]
+pub(crate) async fn end_welcome(core: State<'_, Core>) -> Result<(), AdviceView> {
+    let welcome = core.welcome().cloned().ok_or_else(not_running)?;
+    welcome.done().await.map_err(|advice| view::advice(&advice))
 }
 
 /// Accepts what a connector says otherwise than before: these very words.

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use controller::app::{Acceptances, Connections, Doctor, Introduction, Logs, Records, WindowParts};
+use controller::app::{Acceptances, Connections, Doctor, Introduction, Logs, Records, Welcome, WindowParts};
 use controller::{Act, AppState, Event, PendingDesk};
 use tauri::{AppHandle, Manager as _};
 use tokio::sync::{mpsc, watch};
@@ -81,6 +81,11 @@ impl Core {
     /// Accepts what connectors say otherwise than before, where a gateway runs.
     pub(crate) fn acceptances(&self) -> Option<&Acceptances> {
         Some(&self.windows()?.acceptances)
+    }
+
+    /// Shows a new person around, where a gateway runs.
+    pub(crate) fn welcome(&self) -> Option<&Welcome> {
+        Some(&self.windows()?.welcome)
     }
 
     /// Passes on what happened.

@@ -2,13 +2,14 @@ import { emit } from '@tauri-apps/api/event';
 import { cleanup, fireEvent, render, screen, waitFor } from '@testing-library/svelte';
 import { afterEach, describe, expect, it } from 'vitest';
 import App from './App.svelte';
-import type { ActivityFilter, AdviceView, AssistantChangeView, Examination, LocalAssistantView, LogView, ServerView, WindowView, HeldView } from './bindings';
-import { playApplication, sampleCall, sampleConnector, sampleConsent, sampleView } from './testing';
+import type { ActivityFilter, AdviceView, AssistantChangeView, Examination, LocalAssistantView, LogView, ServerView, TrialView, WindowView, HeldView } from './bindings';
+import { playApplication, sampleAssistant, sampleCall, sampleConnector, sampleConsent, sampleView } from './testing';
 
 let view: WindowView = sampleView();
 let refusal: AdviceView | null = null;
 let here: LocalAssistantView[] = [];
 let change: AssistantChangeView | null = null;
+let trial: TrialView = { tools: 0, call: null };
 /** As the application answers: the words are looked for there. */
 function activity({ text, outcome }: ActivityFilter) {
   const calls = [sampleCall({ call: '1', target: 'read' }), sampleCall({ call: '2', target: 'write', outcome: 'denied' })];
@@ -39,6 +40,9 @@ const called = playApplication({
   make_change: () => null,
   look_back: () => 1,
   past_calls: () => ({ calls: [], back_to: null, is_over: true }),
+  try_out: () => trial,
+  join_organisation: () => null,
+  end_welcome: () => null,
 });
 
 afterEach(() => {
@@ -57,6 +61,8 @@ describe('the Overview', () => {
   it('says what to do next where nothing is set up', async () => {
     show({});
     expect(await screen.findByText('Ready, but nothing is set up yet.')).toBeTruthy();
+    expect(screen.queryByText(/deskgate\.toml/)).toBeNull();
+    await fireEvent.click(screen.getByRole('button', { name: 'Use it for myself' }));
     expect(screen.getAllByText(/deskgate\.toml/).length).toBeGreaterThan(0);
     await fireEvent.click(screen.getByRole('button', { name: 'Open the settings file' }));
     expect(called.some((call) => call.command === 'open_settings')).toBe(true);
@@ -110,6 +116,45 @@ describe('the Overview', () => {
     expect(await screen.findByText(refusal.happened)).toBeTruthy();
     await fireEvent.click(screen.getByRole('button', { name: 'Close' }));
     expect(screen.queryByText(refusal.happened)).toBeNull();
+  });
+});
+
+describe('somebody who is new', () => {
+  const everyday: ServerView = { id: 'everyday', title: 'Everyday', url: 'http://127.0.0.1:7717/s/everyday/mcp', connectors: ['Files'], tools: [] };
+  const answered = (fault: string | null): TrialView => ({ tools: 3, call: { connector: 'Files', tool: 'list', took: 12, fault } });
+
+  async function tries(result: TrialView) {
+    trial = result;
+    show({ is_new: true, servers: [everyday], assistants: [sampleAssistant()] });
+    await fireEvent.click(await screen.findByRole('button', { name: 'Try it' }));
+  }
+
+  it('has seen it work once a call answered, and is done', async () => {
+    await tries(answered(null));
+    expect(await screen.findByText('Everyday offers 3 tools, and list of Files answered in 12 ms.')).toBeTruthy();
+    await fireEvent.click(screen.getByRole('button', { name: 'Done' }));
+    expect(called.some((call) => call.command === 'end_welcome')).toBe(true);
+  });
+
+  it('is told why the call failed, and is not done', async () => {
+    await tries(answered('Files did not answer.'));
+    expect(await screen.findByText(/list of Files was called. Files did not answer/)).toBeTruthy();
+    expect(screen.queryByRole('button', { name: 'Done' })).toBeNull();
+  });
+
+  it('is told where nothing is offered, and is not done', async () => {
+    await tries({ tools: 0, call: null });
+    expect(await screen.findByText(/Everyday offers nothing yet/)).toBeTruthy();
+    expect(screen.queryByRole('button', { name: 'Done' })).toBeNull();
+    expect(screen.getByRole('button', { name: 'Skip this' })).toBeTruthy();
+  });
+
+  it('joins an organisation by its address', async () => {
+    show({ is_new: true });
+    await fireEvent.click(await screen.findByRole('button', { name: 'My organisation gave me an address' }));
+    await fireEvent.input(screen.getByRole('textbox'), { target: { value: 'gate.acme.example' } });
+    await fireEvent.click(screen.getByRole('button', { name: 'Join' }));
+    expect(called).toContainEqual({ command: 'join_organisation', given: { address: 'gate.acme.example' } });
   });
 });
 

@@ -29,8 +29,12 @@ export const commands = {
 	copyText: (text: string) => __TAURI_INVOKE<void>("copy_text", { text }),
 	/**  What is wrong, and what to do about it. */
 	doctor: () => typedError<Examination, AdviceView>(__TAURI_INVOKE("doctor")),
+	/**  The person was shown around, or does not want to be. */
+	endWelcome: () => typedError<null, AdviceView>(__TAURI_INVOKE("end_welcome")),
 	/**  Takes back what was allowed for more than one call. */
 	forgetApproval: (id: string) => __TAURI_INVOKE<void>("forget_approval", { id }),
+	/**  Has an organisation decide that is found at this address: Deskgate begins anew with it. */
+	joinOrganisation: (address: string) => typedError<null, AdviceView>(__TAURI_INVOKE("join_organisation", { address })),
 	/**  The assistants on this computer, and what they are connected to. None where no gateway runs. */
 	localAssistants: () => typedError<LocalAssistantView[], AdviceView>(__TAURI_INVOKE("local_assistants")),
 	/**  Opens the window of a question, or the sign-in again. */
@@ -64,6 +68,8 @@ export const commands = {
 	support: () => __TAURI_INVOKE<void>("support"),
 	/**  Tries the keychain again. */
 	tryKeychain: () => __TAURI_INVOKE<void>("try_keychain"),
+	/**  Tries a virtual server out with a call that changes nothing. */
+	tryOut: (server: string) => typedError<TrialView, AdviceView>(__TAURI_INVOKE("try_out", { server })),
 	/**  Everything that the main window shows, except the list of calls. */
 	view: () => __TAURI_INVOKE<WindowView>("view"),
 };
@@ -717,6 +723,26 @@ export type ToolView = {
 	reason: string,
 };
 
+/**  What trying a virtual server out came to. */
+export type TrialView = {
+	/**  How many tools it offers this person. */
+	tools: number,
+	/**  The call that was made; none where no tool can be called without knowing what for. */
+	call: TriedCallView | null,
+};
+
+/**  A call that was made to try it. */
+export type TriedCallView = {
+	/**  The connector's title. */
+	connector: string,
+	/**  The tool. */
+	tool: string,
+	/**  How long it took. */
+	took: Millis,
+	/**  Why there is no result. */
+	fault: string | null,
+};
+
 /**  Everything that the main window shows, except the list of calls. */
 export type WindowView = {
 	/**  How it is, in a word. */
@@ -763,6 +789,8 @@ export type WindowView = {
 	settings_file: string,
 	/**  What signing out would mean; none where nobody is signed in to an organisation. */
 	farewell: FarewellView | null,
+	/**  Whether the person is new here and shown around. */
+	is_new: boolean,
 };
 
 /* Tauri Specta runtime */

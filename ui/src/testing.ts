@@ -1,7 +1,7 @@
 // What tests need: views as the application would send them, and its side of the calls. Not part of the windows.
 import { clearMocks, mockIPC } from '@tauri-apps/api/mocks';
 import { afterEach, beforeEach } from 'vitest';
-import type { ActivityView, ConnectorView, PendingView, WindowView } from './bindings';
+import type { ActivityView, AssistantView, ConnectorView, PendingView, WindowView } from './bindings';
 
 /** A fixed time: 2026-11-23, 12:00 UTC. */
 export const NOW = Date.UTC(2026, 10, 23, 12, 0, 0);
@@ -48,6 +48,21 @@ export function sampleConnector(changes: Partial<ConnectorView> = {}): Connector
   };
 }
 
+/** An assistant that came in. */
+export function sampleAssistant(changes: Partial<AssistantView> = {}): AssistantView {
+  return {
+    client_id: 'a',
+    name: 'Claude Code',
+    program: null,
+    server: 'everyday',
+    server_title: 'Everyday',
+    allowed: NOW - 60_000,
+    last_call: null,
+    calls: 0,
+    ...changes,
+  };
+}
+
 /** A personal gateway that is ready and empty. */
 export function sampleView(changes: Partial<WindowView> = {}): WindowView {
   return {
@@ -73,6 +88,7 @@ export function sampleView(changes: Partial<WindowView> = {}): WindowView {
     hidden: [],
     settings_file: '/home/ada/.local/share/deskgate/deskgate.toml',
     farewell: null,
+    is_new: false,
     ...changes,
   };
 }

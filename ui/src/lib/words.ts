@@ -6,6 +6,8 @@ const clockTime = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: 
 const secondTime = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit', second: '2-digit' });
 const dayTime = new Intl.DateTimeFormat(undefined, { day: 'numeric', month: 'short', hour: '2-digit', minute: '2-digit' });
 const numbers = new Intl.NumberFormat();
+// The words around it are English as well.
+const enumeration = new Intl.ListFormat('en', { type: 'conjunction' });
 
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
@@ -51,6 +53,11 @@ export function took(milliseconds: number): string {
 /** "1 record", "1,284 records". */
 export function counted(number: number, thing: string): string {
   return `${numbers.format(number)} ${thing}${number === 1 ? '' : 's'}`;
+}
+
+/** "Mail, Chat, and Files", each once. */
+export function together(names: string[]): string {
+  return enumeration.format(new Set(names));
 }
 
 /** A digest or fingerprint in groups of four, short enough to compare by eye. */

@@ -39,6 +39,7 @@ mod settings;
 mod socket;
 mod start;
 mod tell;
+mod welcome;
 
 pub use addresses::{Address, addresses};
 pub use bridge::{BridgeFault, bridge};
@@ -58,3 +59,4 @@ pub use runtime::runtime;
 pub use settings::{OrganisationSettings, Settings, SettingsFault};
 pub use socket::{Client, ClientFault, Command, PendingLine, Report};
 pub use start::{App, Options, WindowParts, start};
+pub use welcome::Welcome;

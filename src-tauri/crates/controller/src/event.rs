@@ -141,6 +141,8 @@ pub enum Event {
         url: Url,
     },
 
+    /// Whether the person is new here and shown around.
+    Welcome(bool),
     /// What the person does.
     Person(Act),
     /// Time has passed; nothing else happened.

@@ -73,6 +73,8 @@ pub struct AppState {
     pub faults: BTreeMap<String, Advice>,
     /// Whether calls are refused because the person said so.
     pub paused: Option<Paused>,
+    /// Whether the person is new here and shown around.
+    pub is_new: bool,
 }
 
 /// A pause.
@@ -108,6 +110,7 @@ impl AppState {
             offered: BTreeMap::new(),
             faults: BTreeMap::new(),
             paused: None,
+            is_new: false,
         }
     }
 
@@ -174,6 +177,7 @@ impl AppState {
             Event::Session(session) => effects.extend(self.session_is(session)),
             Event::SignInsEnded => effects.push(Effect::ForgetSignIns),
             Event::Link(link) => self.link_is(link),
+            Event::Welcome(is_new) => self.is_new = is_new,
             Event::ConnectorStatus { connector, status } => {
                 if status == ConnectorStatus::Ready {
                     effects.extend(self.withdraw_offer(&Some(connector.clone())));

@@ -9,7 +9,10 @@ mod record;
 mod settings;
 mod shapes;
 
+use std::time::Duration;
+
 use connector::{LogEvent, LogPage};
+use gateway::TriedCall;
 use managed::MenuItem;
 use model::{AccountId, Advice, ConnectorId, ConsentRequest, ServerId, Timestamp};
 use url::Url;
@@ -31,7 +34,7 @@ pub use shapes::{
     DifferenceView, FarewellView, FreshnessKind, HeldView, ListKind, LocalAssistantView, LogEntryView,
     LogKind, LogOf, LogView, ManagerView, Millis, OutcomeKind, PastView, PendingView, PolicyView,
     ProgramView, QuestionView, ReachView, RecordView, ServerView, SessionKind, SessionView, SettingView,
-    StandingView, ToolView, WindowView,
+    StandingView, ToolView, TrialView, TriedCallView, WindowView,
 };
 
 /// How many calls the Overview shows.
@@ -69,6 +72,7 @@ pub fn window(state: &AppState) -> WindowView {
         hidden: hidden(state),
         settings_file: state.settings_file.clone(),
         farewell: farewell(state),
+        is_new: state.is_new,
     }
 }
 
@@ -93,6 +97,17 @@ pub fn addresses(state: &AppState) -> Vec<Address> {
         Some(Address { id: id.clone(), title: server.title.clone(), url })
     };
     state.servers.iter().filter_map(address).collect()
+}
+
+/// Makes the view of what was tried.
+pub(crate) fn trial(tools: usize, call: Option<TriedCall>) -> TrialView {
+    let call = call.map(|call| TriedCallView {
+        connector: call.connector,
+        tool: call.tool,
+        took: took(call.took),
+        fault: call.fault,
+    });
+    TrialView { tools: u32::try_from(tools).unwrap_or(u32::MAX), call }
 }
 
 /// Makes the view of one question.
@@ -356,7 +371,7 @@ fn call(state: &AppState, activity: &Activity) -> ActivityView {
         target: activity.target.clone(),
         outcome,
         outcome_words,
-        took: activity.took.map(|took| Millis(i64::try_from(took.as_millis()).unwrap_or(i64::MAX))),
+        took: activity.took.map(took),
         rules: activity.rules.clone(),
         policy: activity.policy.clone(),
         credential: activity.credential.clone(),
@@ -411,6 +426,10 @@ fn used_account<'s>(state: &'s AppState, server: &ServerId, id: &ConnectorId) ->
 
 fn account_title(state: &AppState, id: &AccountId) -> String {
     state.connectors.get(id).map_or_else(|| id.to_string(), |connector| connector.title.clone())
+}
+
+fn took(took: Duration) -> Millis {
+    Millis(i64::try_from(took.as_millis()).unwrap_or(i64::MAX))
 }
 
 pub(crate) fn millis(at: Timestamp) -> Millis {

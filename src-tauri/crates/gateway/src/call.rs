@@ -175,6 +175,15 @@ async fn called(
     }
 }
 
+/// Whether policy lets this call be made at once, with nobody being asked.
+pub(crate) fn passes(gate: &Gate, grant: &AccessGrant, params: &CallParams<'_>, dialect: Dialect) -> bool {
+    let snapshot = gate.snapshots.current();
+    let call = Call::new(gate, grant, params, &snapshot);
+    let view = snapshot.servers.get(&grant.server);
+    let wanted = view.and_then(|view| Wanted::find(view, params, dialect, None));
+    wanted.is_some_and(|wanted| call.policy().decide(&call.question(&wanted)).is_ok())
+}
+
 /// The tools that this person may use, at least with some arguments.
 pub(crate) fn listed<'s>(
     gate: &Gate,

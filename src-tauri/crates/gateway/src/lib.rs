@@ -32,6 +32,7 @@ mod sessions;
 mod snapshot;
 mod streams;
 mod tasks;
+mod trial;
 mod voice;
 mod wanted;
 mod whose;
@@ -45,3 +46,4 @@ pub use serve::{BindFault, Listening, bind, free_port, is_free, port_taken, serv
 pub use snapshot::{
     Found, Offer, Offered, OfferedPrompt, OfferedResource, Owner, ServerView, Snapshot, Snapshots,
 };
+pub use trial::{Trial, TriedCall, try_out};

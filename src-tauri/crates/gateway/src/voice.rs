@@ -112,16 +112,12 @@ impl Voice {
 
     /// A voice for what nobody waits for.
     pub(crate) fn in_background(dialect: Dialect, followed: Arc<Followed>) -> Self {
-        Self {
-            dialect,
-            end: None,
-            means: Means::default(),
-            outlet: Outlet::Closed,
-            followed: Some(followed),
-            is_waited_for: false,
-            waited: AtomicU32::new(0),
-            censor: OnceLock::new(),
-        }
+        Self { followed: Some(followed), ..Self::unattended(dialect) }
+    }
+
+    /// A voice that nobody listens to, and behind which nobody may be asked anything.
+    pub(crate) fn unattended(dialect: Dialect) -> Self {
+        Self { is_waited_for: false, ..Self::new(dialect, Means::default(), None, Outlet::Closed) }
     }
 
     /// From now on whatever is said has to pass these rules.

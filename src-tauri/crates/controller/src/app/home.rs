@@ -135,6 +135,20 @@ impl Home {
         self.0.join("port.overheard")
     }
 
+    /// Remembers that the person was shown around, or did not want to be.
+    pub(crate) fn note_welcomed(&self) -> Result<(), HomeFault> {
+        os::write_durable(&self.welcomed(), b"{\"format\":1}\n").map_err(|source| self.fault(source))
+    }
+
+    /// Whether they were.
+    pub(crate) fn was_welcomed(&self) -> bool {
+        std::fs::symlink_metadata(self.welcomed()).is_ok()
+    }
+
+    fn welcomed(&self) -> PathBuf {
+        self.0.join("welcomed")
+    }
+
     /// This installation's id, made at first use. Not a secret: the journal's records carry it.
     pub(crate) fn device(&self) -> Result<DeviceId, HomeFault> {
         let path = self.0.join("device");

@@ -45,6 +45,7 @@ use super::records::Records;
 use super::settings::{Loaded, SettingsFault};
 use super::socket;
 use super::tell::{Tell, issuer_event};
+use super::welcome::Welcome;
 use crate::effect::Shell;
 use crate::event::Event;
 use crate::pending::{Now, PendingDesk, Surface};
@@ -101,6 +102,8 @@ pub struct WindowParts {
     pub introduction: Introduction,
     /// Accepts changes of what connectors say to models.
     pub acceptances: Acceptances,
+    /// Shows a new person around.
+    pub welcome: Welcome,
 }
 
 /// Starts everything and returns once calls are taken.
@@ -200,6 +203,13 @@ async fn run(
     let local = os::bind_local(&home.socket(), &lock).map_err(StartFault::Socket)?;
     let (stop, stopped) = watch::channel(false);
     let bridges = Bridges::new(Arc::clone(&gate), Arc::clone(&engine.issuer), stopped.clone());
+    let welcome = Welcome {
+        home: home.clone(),
+        gate: Arc::clone(&gate),
+        present: present.clone(),
+        tell: base.tell.clone(),
+    };
+    welcome.begin(!engine.issuer.assistants().is_empty());
     let (records, connections) =
         (Records::of(home.journal(), present.clone()), Connections::of(home.clone()));
     let front = socket_desk(
@@ -211,7 +221,7 @@ async fn run(
         (bridges, logs.clone(), acceptances.clone()),
     );
     let (introduction, doctor) = (front.introduction.clone(), front.doctor.clone());
-    let windows = WindowParts { logs, records, connections, introduction, acceptances };
+    let windows = WindowParts { logs, records, connections, introduction, acceptances, welcome };
     let (socket, catalog) = (tokio::spawn(socket::serve(local, front)), tokio::spawn(catalog.run()));
     let server = tokio::spawn(gateway::serve(listening, gate, stopped));
     let Base { now, desk, events, journal, .. } = base;

@@ -9,7 +9,7 @@ use specta::Type;
 use crate::state::Status;
 
 pub use activity::{ActivityFilter, ActivityView, OutcomeKind, PastView};
-pub use local::{AssistantChangeView, ConnectedView, LocalAssistantView};
+pub use local::{AssistantChangeView, ConnectedView, LocalAssistantView, TrialView, TriedCallView};
 
 /// Milliseconds: since 1970-01-01 UTC where it is a point in time. A whole number that JavaScript holds exactly.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Type)]
@@ -74,6 +74,8 @@ pub struct WindowView {
     pub settings_file: String,
     /// What signing out would mean; none where nobody is signed in to an organisation.
     pub farewell: Option<FarewellView>,
+    /// Whether the person is new here and shown around.
+    pub is_new: bool,
 }
 
 /// What a sign-out takes, and what it leaves.

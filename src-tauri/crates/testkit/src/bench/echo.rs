@@ -123,8 +123,8 @@ struct Call<'a> {
 
 #[derive(Deserialize)]
 struct Arguments<'a> {
-    #[serde(borrow)]
-    message: &'a RawValue,
+    #[serde(borrow, default)]
+    message: Option<&'a RawValue>,
 }
 
 type Reply = Response<Full<Bytes>>;
@@ -141,7 +141,7 @@ async fn answer(request: Request<Incoming>, setup: Arc<Setup>) -> Result<Reply, 
     };
     let Some(id) = message.id else { return Ok(empty(StatusCode::ACCEPTED)) };
     let (status, outcome) = match message.method {
-        "tools/call" => (StatusCode::OK, called(message.params, modern, setup.heard.as_ref())),
+        "tools/call" => (StatusCode::OK, called(message.params, modern, &setup)),
         "tools/list" => {
             let tools = setup.tools.clone().unwrap_or_else(|| tools_at(&path));
             (StatusCode::OK, format!(r#""result":{}"#, listed(&tools)))
@@ -154,16 +154,19 @@ async fn answer(request: Request<Incoming>, setup: Arc<Setup>) -> Result<Reply, 
     Ok(json_reply(status, format!(r#"{{"jsonrpc":"2.0","id":{id},{outcome}}}"#)))
 }
 
-fn called(params: Option<&RawValue>, modern: bool, heard: Option<&Heard>) -> String {
+fn called(params: Option<&RawValue>, modern: bool, setup: &Setup) -> String {
     let call = params.and_then(|params| serde_json::from_str::<Call<'_>>(params.get()).ok());
-    let Some(call) = call else {
+    // Tools of other definitions may need no argument.
+    let nothing = setup.tools.as_ref().map(|_| "\"\"");
+    let message = call.and_then(|call| call.arguments.message.map(RawValue::get).or(nothing));
+    let Some(message) = message else {
         return r#""error":{"code":-32602,"message":"message is missing"}"#.to_owned();
     };
-    if let Some(heard) = heard {
-        heard.lock().unwrap_or_else(PoisonError::into_inner).push(call.arguments.message.get().to_owned());
+    if let Some(heard) = &setup.heard {
+        heard.lock().unwrap_or_else(PoisonError::into_inner).push(message.to_owned());
     }
     let kind = if modern { r#","resultType":"complete""# } else { "" };
-    format!(r#""result":{{"content":[{{"type":"text","text":{}}}]{kind}}}"#, call.arguments.message)
+    format!(r#""result":{{"content":[{{"type":"text","text":{message}}}]{kind}}}"#)
 }
 
 fn initialized() -> serde_json::Value {

@@ -1,9 +1,9 @@
-//! The assistants on this computer.
+//! The assistants on this computer, and what they would meet.
 
 use serde::Serialize;
 use specta::Type;
 
-use super::AdviceView;
+use super::{AdviceView, Millis};
 
 /// An assistant that is on this computer.
 #[derive(Debug, Clone, PartialEq, Serialize, Type)]
@@ -44,4 +44,26 @@ pub struct AssistantChangeView {
     pub exact: bool,
     /// What the person does next.
     pub next: String,
+}
+
+/// What trying a virtual server out came to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Type)]
+pub struct TrialView {
+    /// How many tools it offers this person.
+    pub tools: u32,
+    /// The call that was made; none where no tool can be called without knowing what for.
+    pub call: Option<TriedCallView>,
+}
+
+/// A call that was made to try it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Type)]
+pub struct TriedCallView {
+    /// The connector's title.
+    pub connector: String,
+    /// The tool.
+    pub tool: String,
+    /// How long it took.
+    pub took: Millis,
+    /// Why there is no result.
+    pub fault: Option<String>,
 }
