@@ -1,5 +1,6 @@
 //! A package for Fedora and its kind, by `rpmbuild`, which finds out by itself which libraries the programs load.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -51,6 +52,17 @@ fn describe(package: &Package, staged: &Staged, version: &str) -> String {
     spec.push_str("\n%files\n");
     for (folder, mode) in package.folders {
         let _ = writeln!(spec, "%dir %attr({mode:04o}, root, root) /{folder}");
+    }
+    // Else an empty folder would stay behind.
+    let documents = Path::new("usr/share/doc").join(package.name);
+    let folders: BTreeSet<&Path> = staged
+        .files
+        .iter()
+        .flat_map(|file| file.ancestors().skip(1))
+        .filter(|folder| folder.starts_with(&documents))
+        .collect();
+    for folder in folders {
+        let _ = writeln!(spec, "%dir %attr(0755, root, root) /{}", folder.display());
     }
     for file in &staged.files {
         let shown = file.display().to_string();
