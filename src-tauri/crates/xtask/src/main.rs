@@ -44,7 +44,7 @@ enum Command {
     },
     /// Format, lints, architecture, unit tests, end-to-end tests and the interface: what has to pass to land.
     Test {
-        /// The same tests at full size, the long ones, and the check of licences and banned crates.
+        /// The same tests at full size, the long ones, the check of licences and banned crates, and packages.
         #[arg(long)]
         full: bool,
         /// Only the tests of one area, without the checks around them.
