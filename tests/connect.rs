@@ -69,9 +69,9 @@ async fn claude_code_is_connected_works_and_is_disconnected() {
     let line = listed.lines().find(|line| line.starts_with("deskgate-desk:")).unwrap_or_default();
     assert!(line.contains("Connected"), "{listed}");
 
-    let others = deskgate(&gateway, claude.home(), &["assistants", "--others"]).await;
+    let others = deskgate(&gateway, claude.home(), &["assistants"]).await;
     assert!(
-        others.contains("not through Deskgate: mine\n") && !others.contains("canary-of-mine"),
+        others.contains("1 server outside Deskgate: mine\n") && !others.contains("canary-of-mine"),
         "{others}"
     );
 

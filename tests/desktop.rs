@@ -70,6 +70,8 @@ async fn the_tray_says_how_it_is_and_does_as_it_is_told() {
     .await
     .expect("copied");
 
+    let entries = tray.lines().await.expect("a menu");
+    assert!(entries.iter().any(|line| line.contains("Until tomorrow")), "{entries:#?}");
     let open_gate = tray.picture().await.expect("a picture");
     tray.choose("Until I resume").await.expect("chosen");
     tray.entry("Resume").await.expect("paused");
@@ -133,6 +135,47 @@ async fn an_assistant_is_let_in_by_a_person_at_the_consent_window() {
     tray.entry("Ready. 1 assistant, 1 connector.").await.expect("the assistant is counted");
     let told = desktop.notifications().await.expect("a daemon");
     assert!(told.contains(&window.to_owned()), "a real notification was raised: {told:?}");
+}
+
+#[tokio::test]
+async fn notifications_are_put_together_and_nobody_is_disturbed_who_does_not_want_to_be() {
+    let (_echo, personal) = echo().await;
+    let mut desktop = start(personal).await;
+    let url = desktop.offers("desk").await.expect("offered");
+    let tray = desktop.tray().await.expect("a tray");
+    desktop.do_not_disturb(true).await.expect("said");
+    let first = asks(&url, "First helper").await;
+    tray.entry("First helper wants to use Server desk").await.expect("the tray says it without a word");
+    until("a notification that is held back", SOON, async || {
+        (desktop.held_back_notifications().await.ok()? == 1).then_some(())
+    })
+    .await
+    .expect("it waits until the person may be disturbed");
+    assert_eq!(desktop.displayed_notifications().await.expect("a daemon"), 0, "nothing was shown");
+
+    desktop.do_not_disturb(false).await.expect("said");
+    let second = asks(&url, "Second helper").await;
+    let third = asks(&url, "Third helper").await;
+    tray.entry("Third helper wants to use Server desk").await.expect("all are in the tray");
+    until("one notification for all", SOON, async || {
+        (desktop.displayed_notifications().await.ok()? == 1).then_some(())
+    })
+    .await
+    .expect("the one of the first is taken away");
+    desktop.click_notification().await.expect("clicked");
+    let screen = desktop.screen().await.expect("a screen");
+    screen.shows("Deskgate", "Third helper wants to use Server desk").await.expect("it leads to what waits");
+    let told = desktop.notifications().await.expect("a daemon");
+    assert_eq!(told.iter().filter(|title| *title == "Several requests wait for you").count(), 1, "{told:?}");
+    assert!(!told.iter().any(|title| title.starts_with("Third")), "{told:?}");
+    for (name, client) in [("First", first), ("Second", second), ("Third", third)] {
+        let question = format!("{name} helper wants to use Server desk");
+        // Only the window in front takes an answer.
+        screen.press("Deskgate", &format!("Look at: {question}")).await.expect("brought to the front");
+        screen.press(&question, "Deny").await.expect("denied");
+        client.redirected(SOON).await.expect("redirected");
+    }
+    tray.entry("Ready. 0 assistants, 1 connector.").await.expect("nothing waits any more");
 }
 
 #[tokio::test]
@@ -202,7 +245,8 @@ async fn the_main_window_says_what_to_do_and_shows_what_happens() {
     std::fs::write(settings, personal.setup().settings).expect("written");
     window.shows("Server desk").await.expect("the settings are read again by themselves");
 
-    window.click("Pause for 15 minutes").await.expect("clicked");
+    window.click("Pause…").await.expect("clicked");
+    window.click("Until tomorrow").await.expect("clicked");
     window.shows("Paused.").await.expect("paused");
     window.click("Resume").await.expect("clicked");
     window.shows("Ready. 0 assistants, 1 connector.").await.expect("resumed");
@@ -511,9 +555,9 @@ async fn the_window_of_an_organisations_desktop_says_who_decides() {
     let desktop = Desktop::prepared(&program, setup, SessionParts::DESKTOP).await.expect("a session");
     let window = Driver::start(desktop.session(), desktop.spec(), &[]).await.expect("the window opens");
     window.shows("Sign in to Acme to let your assistants work.").await.expect("what is needed");
-    window.shows("appears here once you have signed in").await.expect("what will be here");
+    window.shows("Acme asks who you are").await.expect("what comes next");
 
-    window.click("Sign in").await.expect("clicked");
+    window.click("Sign in to Acme").await.expect("clicked");
     desktop.sign_in("Sign in to Acme", &Employee::alice()).await.expect("signed in");
     window.shows("alice@acme.test").await.expect("who is signed in");
     window.shows("Analyst").await.expect("what she may use");

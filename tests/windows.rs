@@ -162,9 +162,9 @@ async fn an_assistant_is_connected_in_the_window_and_its_file_comes_back_as_it_w
     std::fs::create_dir_all(file.parent().expect("a folder")).expect("made");
     std::fs::write(&file, before).expect("written");
     let window = Driver::start(desktop.session(), desktop.spec(), &[]).await.expect("the window opens");
-    window.shows("Server desk").await.expect("it runs");
+    window.shows("Connector echo.").await.expect("it runs");
     window.click("Assistants").await.expect("clicked");
-    window.shows("past Deskgate: github").await.expect("Cursor was found");
+    window.shows("1 server outside Deskgate: github").await.expect("Cursor was found");
 
     window.click("Connect Cursor to Server desk").await.expect("clicked");
     window.shows("and nothing else:").await.expect("the change");
@@ -180,6 +180,31 @@ async fn an_assistant_is_connected_in_the_window_and_its_file_comes_back_as_it_w
     window.click("Disconnect Cursor from Server desk").await.expect("clicked");
     window.shows("and nothing else:").await.expect("the change");
     window.click("Make this change").await.expect("clicked");
+    window.shows("byte for byte").await.expect("done");
+    assert_eq!(std::fs::read_to_string(&file).expect("reads"), before);
+}
+
+#[tokio::test]
+async fn servers_of_an_assistant_are_imported_in_the_window_and_given_back() {
+    let (_upstream, personal) = echo().await;
+    let desktop = prepared(personal, SessionParts::DESKTOP).await;
+    let file = desktop.session().home().join(".cursor/mcp.json");
+    let before = "{\n  \"mcpServers\": {\n    \"notes\": {\n      \"command\": \"/nonexistent/notes\",\n      \"env\": { \"NOTES_TOKEN\": \"canary-of-notes\" }\n    }\n  }\n}\n";
+    std::fs::create_dir_all(file.parent().expect("a folder")).expect("made");
+    std::fs::write(&file, before).expect("written");
+    let window = Driver::start(desktop.session(), desktop.spec(), &[]).await.expect("the window opens");
+    window.shows("Connector echo.").await.expect("it runs");
+    window.click("Assistants").await.expect("clicked");
+    window.click("Import its servers: Cursor").await.expect("clicked");
+    window.shows("Secrets are shown as dots").await.expect("the change");
+    window.shows("\"NOTES_TOKEN\": \"••••••••\"").await.expect("masked");
+    window.picture("assistants-import").await.expect("taken");
+    assert_eq!(window.barriers().await.expect("looked at"), Vec::<String>::new());
+    window.click("Import them").await.expect("clicked");
+    window.shows("their secrets are sealed: notes").await.expect("done");
+    assert!(!std::fs::read_to_string(&file).expect("reads").contains("canary"));
+    window.click("Give back notes: Cursor").await.expect("clicked");
+    window.click("Give them back").await.expect("clicked");
     window.shows("byte for byte").await.expect("done");
     assert_eq!(std::fs::read_to_string(&file).expect("reads"), before);
 }
@@ -234,11 +259,9 @@ async fn a_person_who_is_new_is_shown_around_until_it_works() {
     let calls: Vec<_> = records
         .expect("readable")
         .iter()
-        .filter_map(|record| match record.body() {
-            audit::RecordBody::Intent(intent) => {
-                Some((intent.client_id.clone(), intent.effect.target().name().to_owned()))
-            }
-            _ => None,
+        .filter_map(|record| {
+            let audit::RecordBody::Intent(intent) = record.body() else { return None };
+            Some((intent.client_id.clone(), intent.effect.target().name().to_owned()))
         })
         .collect();
     assert_eq!(

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use specta::Type;
 use tauri_specta::{Builder, Event, collect_commands, collect_events};
 
-use crate::commands;
+use crate::{commands, imports};
 
 /// The state has changed: look again.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize, Type, Event)]
@@ -40,10 +40,12 @@ pub(crate) fn builder() -> Builder<tauri::Wry> {
             commands::look,
             commands::look_back,
             commands::make_change,
+            imports::make_import,
             commands::open_settings,
             commands::past_calls,
             commands::pause,
             commands::propose_change,
+            imports::propose_import,
             commands::question,
             commands::resume,
             commands::revoke,

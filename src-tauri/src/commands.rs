@@ -1,14 +1,13 @@
 //! What a window may ask for: each command sends one request. Which window may call which is said in `capabilities`.
 
-use std::time::Duration;
-
 use controller::app::Wanted;
 use controller::doctor::Examination;
+use controller::tray::TrayAction;
 use controller::view::{
     self, ActivityFilter, ActivityView, AdviceView, AssistantChangeView, Count, LocalAssistantView, LogView,
     PastView, PendingView, RecordView, TrialView, WindowView,
 };
-use controller::{Act, Answer, PauseFor, PendingId};
+use controller::{Act, Answer, PendingId};
 use model::{Advice, Approval, ApprovalScope, Consent, ForPerson as _};
 use serde::{Deserialize, Serialize};
 use specta::Type;
@@ -41,6 +40,18 @@ pub(crate) enum ApprovalReply {
     AllowAlways,
     /// Not at all.
     Deny,
+}
+
+/// How long calls are refused.
+#[derive(Debug, Clone, Copy, Deserialize, Type)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum PauseLength {
+    /// A quarter of an hour.
+    Short,
+    /// Until the person's next day begins.
+    Tomorrow,
+    /// Until they resume.
+    Open,
 }
 
 /// Everything that the main window shows, except the list of calls.
@@ -113,7 +124,11 @@ pub(crate) async fn past_calls(
 #[specta::specta]
 pub(crate) async fn local_assistants(core: State<'_, Core>) -> Result<Vec<LocalAssistantView>, AdviceView> {
     let Some(connections) = core.connections().cloned() else { return Ok(Vec::new()) };
-    connections.here(view::addresses(&core.state())).await.map_err(|advice| view::advice(&advice))
+    let here = connections.here(view::addresses(&core.state())).await;
+    let mut here = here.map_err(|advice| view::advice(&advice))?;
+    let imports = core.imports().ok_or_else(not_running)?.clone();
+    imports.complete(&mut here).await.map_err(|advice| view::advice(&advice))?;
+    Ok(here)
 }
 
 /// The change that connects an assistant to a virtual server, or takes that back, to be looked at. None where nothing changes.
@@ -298,12 +313,16 @@ pub(crate) fn revoke(app: AppHandle, client_id: String, server: String) -> Resul
     Ok(())
 }
 
-/// Refuses calls for so many minutes, or until resumed.
+/// Refuses calls for a while.
 #[tauri::command]
 #[specta::specta]
-pub(crate) fn pause(app: AppHandle, minutes: Option<u32>) {
-    let length = minutes.map(|minutes| Duration::from_secs(u64::from(minutes) * 60));
-    act(&app, Act::Pause(length.map_or(PauseFor::Open, PauseFor::Duration)));
+pub(crate) fn pause(app: AppHandle, length: PauseLength) {
+    let entry = match length {
+        PauseLength::Short => TrayAction::PauseShort,
+        PauseLength::Tomorrow => TrayAction::PauseTomorrow,
+        PauseLength::Open => TrayAction::PauseOpen,
+    };
+    act(&app, crate::tray::act_of(&entry));
 }
 
 /// Takes calls again.
@@ -369,10 +388,10 @@ fn answer(core: &Core, id: String, answer: Answer) -> Result<(), AdviceView> {
     desk.answer(&PendingId::typed(id), answer).map_err(|fault| view::advice(&fault.advice()))
 }
 
-fn not_running() -> AdviceView {
+pub(crate) fn not_running() -> AdviceView {
     view::advice(&Advice::new("not-running", "Deskgate is not running yet.", "", "Try again in a moment."))
 }
 
-fn unknown(id: &str) -> AdviceView {
+pub(crate) fn unknown(id: &str) -> AdviceView {
     view::advice(&Advice::new("unknown", format!("There is nothing called {id} any more."), "", ""))
 }

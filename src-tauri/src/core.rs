@@ -2,7 +2,9 @@
 
 use std::sync::{Arc, OnceLock};
 
-use controller::app::{Acceptances, Connections, Doctor, Introduction, Logs, Records, Welcome, WindowParts};
+use controller::app::{
+    Acceptances, Connections, Doctor, Imports, Introduction, Logs, Records, Welcome, WindowParts,
+};
 use controller::{Act, AppState, Event, PendingDesk};
 use tauri::{AppHandle, Manager as _};
 use tokio::sync::{mpsc, watch};
@@ -61,6 +63,11 @@ impl Core {
     /// The records of calls, where a gateway runs.
     pub(crate) fn records(&self) -> Option<&Records> {
         Some(&self.windows()?.records)
+    }
+
+    /// Takes over servers of assistants, where a gateway runs.
+    pub(crate) fn imports(&self) -> Option<&Imports> {
+        Some(&self.windows()?.imports)
     }
 
     /// Connects assistants, where a gateway runs.

@@ -9,6 +9,7 @@ mod commands;
 mod core;
 mod display;
 mod environment;
+mod imports;
 mod launch;
 mod notices;
 #[cfg(debug_assertions)]

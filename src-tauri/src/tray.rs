@@ -55,6 +55,11 @@ impl Tray {
     }
 }
 
+/// What the person does by choosing an entry, now.
+pub(crate) fn act_of(entry: &TrayAction) -> Act {
+    entry.act(|| os::next_morning(os::Clock::now(&os::SystemClock)))
+}
+
 /// Guesses how bright the panel is. GNOME's is always dark; elsewhere it follows the theme.
 pub(crate) fn panel() -> Panel {
     if cfg!(target_os = "macos") {
@@ -87,7 +92,7 @@ fn build(app: &AppHandle, menu: &TrayMenu, panel: Panel) -> tauri::Result<()> {
         .menu(&entries(app, &menu.items)?)
         .show_menu_on_left_click(false)
         .on_menu_event(|app, event| match event.id().as_ref().parse::<TrayAction>() {
-            Ok(action) => act(app, action.act()),
+            Ok(entry) => act(app, act_of(&entry)),
             Err(fault) => tracing::debug!(%fault, id = event.id().as_ref(), "a menu entry does nothing"),
         })
         .on_tray_icon_event(|tray, event| {
@@ -156,7 +161,7 @@ fn icon(status: Status, panel: Panel) -> tauri::Result<Image<'static>> {
         Status::Attention => gate!("attention"),
         Status::Paused => gate!("paused"),
         Status::Offline => gate!("offline"),
-        Status::Refused => gate!("refused"),
+        Status::Refused | Status::Expired => gate!("refused"),
     })
 }
 
@@ -174,6 +179,11 @@ mod tests {
             Status::Offline,
             Status::Refused,
         ];
+        // An ended session is one more way in which nothing works: the same bar.
+        assert_eq!(
+            icon(Status::Expired, Panel::Dark).unwrap().rgba(),
+            icon(Status::Refused, Panel::Dark).unwrap().rgba()
+        );
         for panel in [Panel::Dark, Panel::Light, Panel::Template] {
             let mut seen = std::collections::BTreeSet::new();
             for state in states {

@@ -38,6 +38,8 @@ const called = playApplication({
   local_assistants: () => here,
   propose_change: () => (refusal ? Promise.reject(refusal) : change),
   make_change: () => null,
+  propose_import: () => ({ id: 9, diff: '--- a\n+++ b\n@@ -1 +0 @@\n-  "TOKEN": "••••••••"\n', servers: ['github'], left: ['narrow: It stays.'], exact: true }),
+  make_import: () => null,
   look_back: () => 1,
   past_calls: () => ({ calls: [], back_to: null, is_over: true }),
   try_out: () => trial,
@@ -319,7 +321,7 @@ describe('Assistants', () => {
 });
 
 describe('the assistants on this computer', () => {
-  const cursor: LocalAssistantView = { id: 'cursor', title: 'Cursor', file: '/home/ada/.cursor/mcp.json', connected: [], others: ['github'], trouble: null };
+  const cursor: LocalAssistantView = { id: 'cursor', title: 'Cursor', file: '/home/ada/.cursor/mcp.json', connected: [], others: ['github'], can_import: false, imported: [], trouble: null };
   const everyday: ServerView = { id: 'everyday', title: 'Everyday', url: 'http://127.0.0.1:7717/s/everyday/mcp', connectors: [], tools: [] };
 
   async function opened(changes: Partial<LocalAssistantView> = {}) {
@@ -331,7 +333,7 @@ describe('the assistants on this computer', () => {
   it('changes nothing before the change was shown and confirmed', async () => {
     change = { id: 7, file: '/home/ada/.cursor/mcp.json', diff: '--- a\n+++ b\n@@ -1 +1,2 @@\n {\n-  "old": 1\n+  "deskgate\u202e-everyday": {}\n', exact: true, next: 'Restart Cursor.' };
     await opened();
-    expect(await screen.findByText(/past Deskgate: github/)).toBeTruthy();
+    expect(await screen.findByText(/1 server outside Deskgate: github/)).toBeTruthy();
     await fireEvent.click(screen.getByRole('button', { name: 'Connect Cursor to Everyday' }));
     const shown = await screen.findByRole('group', { name: 'The change of Cursor' });
     expect(shown.textContent).toContain('/home/ada/.cursor/mcp.json');
@@ -347,6 +349,23 @@ describe('the assistants on this computer', () => {
     await fireEvent.click(await screen.findByRole('button', { name: 'Disconnect Cursor from Everyday' }));
     await fireEvent.click(await screen.findByRole('button', { name: 'Leave it' }));
     expect(called.filter((call) => call.command === 'make_change')).toHaveLength(1);
+  });
+
+  it('takes servers over, and gives them back, only after that was shown and confirmed', async () => {
+    await opened({ can_import: true });
+    await fireEvent.click(await screen.findByRole('button', { name: 'Import its servers: Cursor' }));
+    const shown = await screen.findByRole('group', { name: 'The servers of Cursor' });
+    expect(shown.textContent).toContain('••••••••');
+    expect(shown.textContent).toContain('narrow: It stays.');
+    expect(called.some((call) => call.command === 'make_import')).toBe(false);
+    here = [{ ...cursor, others: [], imported: ['github'] }];
+    await fireEvent.click(screen.getByRole('button', { name: 'Import them' }));
+    expect(await screen.findByText(/connectors here now, and their secrets are sealed: github/)).toBeTruthy();
+    expect(called).toContainEqual({ command: 'propose_import', given: { assistant: 'cursor', server: null, undo: false } });
+    expect(called).toContainEqual({ command: 'make_import', given: { id: 9 } });
+    await fireEvent.click(await screen.findByRole('button', { name: 'Give back github: Cursor' }));
+    await fireEvent.click(await screen.findByRole('button', { name: 'Give them back' }));
+    expect(await screen.findByText(/It has these itself again: github/)).toBeTruthy();
   });
 
   it('says why a file is left alone', async () => {

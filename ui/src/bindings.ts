@@ -43,14 +43,18 @@ export const commands = {
 	lookBack: () => __TAURI_INVOKE<number>("look_back"),
 	/**  Makes the change that was looked at. */
 	makeChange: (id: number) => typedError<null, AdviceView>(__TAURI_INVOKE("make_change", { id })),
+	/**  Makes the change that was looked at. */
+	makeImport: (id: number) => typedError<null, AdviceView>(__TAURI_INVOKE("make_import", { id })),
 	/**  Opens the person's settings file in whatever edits it. */
 	openSettings: () => typedError<null, AdviceView>(__TAURI_INVOKE("open_settings")),
 	/**  Further calls that were made, back from the newest. */
 	pastCalls: (look: number, filter: ActivityFilter) => typedError<PastView, AdviceView>(__TAURI_INVOKE("past_calls", { look, filter })),
-	/**  Refuses calls for so many minutes, or until resumed. */
-	pause: (minutes: number | null) => __TAURI_INVOKE<void>("pause", { minutes }),
+	/**  Refuses calls for a while. */
+	pause: (length: PauseLength) => __TAURI_INVOKE<void>("pause", { length }),
 	/**  The change that connects an assistant to a virtual server, or takes that back, to be looked at. None where nothing changes. */
 	proposeChange: (assistant: string, server: string, connected: boolean) => typedError<AssistantChangeView | null, AdviceView>(__TAURI_INVOKE("propose_change", { assistant, server, connected })),
+	/**  What taking over an assistant's servers into a virtual server would change, or giving them back, to be looked at. */
+	proposeImport: (assistant: string, server: string | null, undo: boolean) => typedError<ImportView, AdviceView>(__TAURI_INVOKE("propose_import", { assistant, server, undo })),
 	/**  One question that waits; none once it has ended. */
 	question: (id: string) => __TAURI_INVOKE<PendingView | null>("question", { id }),
 	/**  Takes calls again. */
@@ -427,6 +431,20 @@ export type HeldView = {
 	waits_for: string | null,
 };
 
+/**  Servers that are taken over from an assistant, or given back, which was not done yet. */
+export type ImportView = {
+	/**  By which it is done. */
+	id: number,
+	/**  What changes in both files: unified diffs. Secrets are dots. */
+	diff: string,
+	/**  The names of the servers. */
+	servers: string[],
+	/**  What stays as it is: names, each with why. */
+	left: string[],
+	/**  Whether the assistant's file is then as it was before, byte for byte; of an import, whether it can be undone so. */
+	exact: boolean,
+};
+
 /**  How what a connector lists stands. */
 export type ListKind = 
 /**  It is what the connector says. */
@@ -450,6 +468,10 @@ export type LocalAssistantView = {
 	connected: ConnectedView[],
 	/**  The names of what it reaches past Deskgate. */
 	others: string[],
+	/**  Whether some of those can become connectors here. */
+	can_import: boolean,
+	/**  The names of what it had itself, and can be given back. */
+	imported: string[],
 	/**  Why its file could not be looked at. */
 	trouble: AdviceView | null,
 };
@@ -533,6 +555,15 @@ export type PastView = {
 	/**  Whether there is nothing further back. */
 	is_over: boolean,
 };
+
+/**  How long calls are refused. */
+export type PauseLength = 
+/**  A quarter of an hour. */
+"short" | 
+/**  Until the person's next day begins. */
+"tomorrow" | 
+/**  Until they resume. */
+"open";
 
 /**  A question that waits. */
 export type PendingView = {
@@ -700,6 +731,8 @@ export type StateChanged = null;
 export type Status = 
 /**  Not taking calls yet. */
 "starting" | 
+/**  The organisation has ended the person's session. */
+"expired" | 
 /**  All is well. */
 "ready" | 
 /**  It works, and needs the person. */

@@ -58,7 +58,7 @@ pub fn connect(
     ledger: &Ledger,
 ) -> Result<Connection, Fault> {
     let file = assistant.file(machine).ok_or(Fault::NoFile { assistant: assistant.title })?;
-    let editor = Editor { assistant, file: &file };
+    let editor = Editor::of(assistant, &file);
     let before = read(&file)?;
     let (name, entry) = (entry_name(target.server.as_str()), assistant.entry_for(target));
     let earlier = ledger.of_file(assistant.id, &file);
@@ -165,6 +165,25 @@ impl Change {
         let (before, after) = (shown(&self.before), shown(&self.after));
         let (old, new) = (name(&self.before), name(&self.after));
         TextDiff::from_lines(&before, &after).unified_diff().context_radius(1).header(&old, &new).to_string()
+    }
+
+    /// The same without the lines beside, and without these secrets.
+    pub fn masked_diff(&self, secrets: &[&str]) -> String {
+        let text =
+            |text: &Option<Text>| text.as_ref().map(|it| String::from_utf8_lossy(it.bytes()).into_owned());
+        crate::masked::diff(&self.file, text(&self.before).as_deref(), text(&self.after).as_deref(), secrets)
+    }
+
+    /// Whether the file is as it was when the change was computed.
+    ///
+    /// # Errors
+    /// [`Fault::Meanwhile`] where it is not; [`Fault::Unreadable`].
+    pub fn check(&self) -> Result<(), Fault> {
+        if read(&self.file)? == self.before {
+            Ok(())
+        } else {
+            Err(Fault::Meanwhile { file: self.file.clone() })
+        }
     }
 
     /// Whether the file is made or removed as a whole.

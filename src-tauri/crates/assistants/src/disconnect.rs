@@ -36,7 +36,7 @@ pub fn disconnect(
         ledger.records().iter().find(|it| it.assistant == assistant.id && it.server.as_str() == server);
     let file = made.map(|it| it.file.clone()).or_else(|| assistant.file(machine));
     let file = file.ok_or(Fault::NoFile { assistant: assistant.title })?;
-    let editor = Editor { assistant, file: &file };
+    let editor = Editor::of(assistant, &file);
     undo(&editor, assistant, server, &read(&file)?, ledger.of_file(assistant.id, &file))
 }
 
@@ -88,7 +88,7 @@ pub(crate) fn undo(
     }
     let after = match made.as_ref().and_then(|it| cut_out(editor, text, it)) {
         Some(after) => after,
-        None => editor.take(text, &name)?,
+        None => editor.take(text, &name)?.1,
     };
     Ok(Undone::Change(change(Some(after), left, Vec::new(), false)))
 }

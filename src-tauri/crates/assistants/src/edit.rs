@@ -60,9 +60,21 @@ impl Text {
 pub(crate) struct Editor<'a> {
     pub(crate) assistant: &'a Assistant,
     pub(crate) file: &'a Path,
+    /// Where in it the entries stand.
+    within: Vec<&'a str>,
 }
 
-impl Editor<'_> {
+impl<'a> Editor<'a> {
+    /// Of the entries that are for everything that the person does.
+    pub(crate) fn of(assistant: &'a Assistant, file: &'a Path) -> Self {
+        Self { assistant, file, within: assistant.within.to_vec() }
+    }
+
+    /// Of the entries in another place of the file.
+    pub(crate) fn within(assistant: &'a Assistant, file: &'a Path, within: &'a [String]) -> Self {
+        Self { assistant, file, within: within.iter().map(String::as_str).collect() }
+    }
+
     /// What the file says.
     pub(crate) fn read(&self, text: &Text) -> Result<Tree, Fault> {
         format::read(self.assistant.format, text.read().1).map_err(|why| self.not_understood(why))
@@ -70,7 +82,7 @@ impl Editor<'_> {
 
     /// All entries of the file.
     pub(crate) fn entries(&self, text: &Text) -> Result<Vec<(String, Tree)>, Fault> {
-        match self.read(text)?.at(self.assistant.within).map_err(|it| self.twice(&it))? {
+        match self.read(text)?.at(&self.within).map_err(|it| self.twice(&it))? {
             Some(Tree::Map(members)) => Ok(members.clone()),
             Some(Tree::Text(_) | Tree::Other(_) | Tree::List(_)) | None => Ok(Vec::new()),
         }
@@ -85,7 +97,7 @@ impl Editor<'_> {
     pub(crate) fn add(&self, text: &Text, name: &str, entry: &Value) -> Result<(Vec<Splice>, Text), Fault> {
         let (shift, rest) = text.read();
         let before = self.read(text)?;
-        let splices = format::insert(self.assistant.format, rest, self.assistant.within, name, entry)
+        let splices = format::insert(self.assistant.format, rest, &self.within, name, entry)
             .map_err(|why| self.no_room(why))?;
         let (splices, after) = self.spliced(text, shift, splices)?;
         if !self.is_as_meant(&before, &after, name, entry) {
@@ -95,19 +107,19 @@ impl Editor<'_> {
     }
 
     /// Takes an entry out that is there.
-    pub(crate) fn take(&self, text: &Text, name: &str) -> Result<Text, Fault> {
+    pub(crate) fn take(&self, text: &Text, name: &str) -> Result<(Vec<Splice>, Text), Fault> {
         let (shift, rest) = text.read();
-        let splices = format::remove(self.assistant.format, rest, self.assistant.within, name)
+        let splices = format::remove(self.assistant.format, rest, &self.within, name)
             .map_err(|why| self.no_room(why))?;
-        let (_, after) = self.spliced(text, shift, splices)?;
+        let (splices, after) = self.spliced(text, shift, splices)?;
         if !self.is_without(text, &after, name) {
             return Err(self.no_room("the change would not come out as it should".to_owned()));
         }
-        Ok(after)
+        Ok((splices, after))
     }
 
     /// Whether `after` says what `before` does, and the entry beside.
-    fn is_as_meant(&self, before: &Tree, after: &Text, name: &str, entry: &Value) -> bool {
+    pub(crate) fn is_as_meant(&self, before: &Tree, after: &Text, name: &str, entry: &Value) -> bool {
         let Ok(after) = self.read(after) else { return false };
         after.at(&self.path(name)) == Ok(Some(&Tree::from(entry))) && self.same_but(before, &after, name)
     }
@@ -123,8 +135,8 @@ impl Editor<'_> {
         let path = self.path(name);
         let rest = |tree: &Tree| {
             let less = tree.without(&path);
-            match less.at(self.assistant.within) {
-                Ok(Some(left)) if left.is_empty() => less.without(self.assistant.within),
+            match less.at(&self.within) {
+                Ok(Some(left)) if left.is_empty() => less.without(&self.within),
                 Ok(_) | Err(_) => less,
             }
         };
@@ -145,8 +157,8 @@ impl Editor<'_> {
         Ok((splices, after))
     }
 
-    fn path<'n>(&self, name: &'n str) -> Vec<&'n str> {
-        self.assistant.within.iter().copied().chain([name]).collect()
+    fn path<'n>(&'n self, name: &'n str) -> Vec<&'n str> {
+        self.within.iter().copied().chain([name]).collect()
     }
 
     fn not_understood(&self, why: String) -> Fault {

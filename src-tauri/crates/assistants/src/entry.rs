@@ -54,7 +54,7 @@ impl Assistant {
 }
 
 /// What names a server: an address, or a program.
-const ADDRESSES: &[&str] = &["url", "httpUrl", "serverUrl", "uri"];
+pub(crate) const ADDRESSES: &[&str] = &["url", "httpUrl", "serverUrl", "uri"];
 const PROGRAMS: &[&str] = &["command", "cmd", "args"];
 
 /// Whether an entry is a server, rather than a part of the assistant that is only switched on or off there.

@@ -1,6 +1,6 @@
 //! Why something is not done, in words for a person.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use model::{Advice, ForPerson};
 
@@ -41,6 +41,22 @@ pub enum Fault {
     /// There is an entry of the name, and it is somebody else's.
     #[error("{} has another entry {name}", file.display())]
     Taken {
+        /// The file.
+        file: PathBuf,
+        /// The entry.
+        name: String,
+    },
+    /// An entry that is to be taken out is not there.
+    #[error("{} has no entry {name}", file.display())]
+    Gone {
+        /// The file.
+        file: PathBuf,
+        /// The entry.
+        name: String,
+    },
+    /// An entry that is to be put back is there, and says something else.
+    #[error("{} has an entry {name} again, which says something else", file.display())]
+    Occupied {
         /// The file.
         file: PathBuf,
         /// The entry.
@@ -136,12 +152,9 @@ impl ForPerson for Fault {
                 nothing,
                 "Rename or remove that entry if it is no longer needed.",
             ),
-            Self::ByHand { file, name } => Advice::new(
-                "assistant-by-hand",
-                format!("Deskgate does not know of having made the entry \"{name}\" in {}.", file.display()),
-                nothing,
-                "Remove it where it was made.",
-            ),
+            Self::Gone { file, name } => gone(file, name),
+            Self::Occupied { file, name } => occupied(file, name),
+            Self::ByHand { file, name } => by_hand(file, name),
             Self::NotConnected { assistant, server } => Advice::new(
                 "assistant-not-connected",
                 format!("{assistant} is not connected to {server}."),
@@ -181,4 +194,31 @@ impl ForPerson for Fault {
             ),
         }
     }
+}
+
+fn gone(file: &Path, name: &str) -> Advice {
+    Advice::new(
+        "assistant-gone",
+        format!("{} has no entry \"{name}\".", file.display()),
+        "Nothing was changed.",
+        "See what there is: deskgate assistants",
+    )
+}
+
+fn occupied(file: &Path, name: &str) -> Advice {
+    Advice::new(
+        "assistant-occupied",
+        format!("{} has an entry \"{name}\" by now, and it says something else.", file.display()),
+        "Nothing was changed.",
+        "Rename or remove that entry, then do it again.",
+    )
+}
+
+fn by_hand(file: &Path, name: &str) -> Advice {
+    Advice::new(
+        "assistant-by-hand",
+        format!("Deskgate does not know of having made the entry \"{name}\" in {}.", file.display()),
+        "Nothing was changed.",
+        "Remove it where it was made.",
+    )
 }

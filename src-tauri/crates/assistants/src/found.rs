@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use crate::edit::{Editor, Text};
-use crate::entry::{Reached, is_server, reached};
+use crate::entry::{Reached, reached};
 use crate::fault::Fault;
 use crate::machine::Machine;
+use crate::outside::{Outside, outside};
 use crate::table::{ASSISTANTS, Assistant};
 
 /// By what an assistant was found.
@@ -30,8 +31,8 @@ pub struct Found {
     pub file: Option<PathBuf>,
     /// The entries that lead to Deskgate, by name.
     pub connected: Vec<(String, Reached)>,
-    /// The names of its MCP servers that do not go through Deskgate. Names only: what they are started with may be secret.
-    pub others: Vec<String>,
+    /// Its MCP servers that do not go through Deskgate. Of them only the place may be shown: what they are started with may be secret.
+    pub others: Vec<Outside>,
     /// Why its file could not be looked at.
     pub trouble: Option<Fault>,
 }
@@ -66,19 +67,22 @@ fn look(machine: &Machine, assistant: &'static Assistant) -> Found {
     found
 }
 
-type Entries = (Vec<(String, Reached)>, Vec<String>);
+/// The servers of a file that do not go through Deskgate; none where there is no file.
+///
+/// # Errors
+/// A [`Fault`] where it cannot be read or is not understood.
+pub fn outside_of(assistant: &Assistant, file: &Path) -> Result<Vec<Outside>, Fault> {
+    if file.is_file() { Ok(connections(assistant, file)?.1) } else { Ok(Vec::new()) }
+}
 
-/// The entries that lead to Deskgate, and the names of those that do not.
+type Entries = (Vec<(String, Reached)>, Vec<Outside>);
+
+/// The entries that lead to Deskgate, and those that do not.
 fn connections(assistant: &Assistant, file: &Path) -> Result<Entries, Fault> {
     let bytes = std::fs::read(file).map_err(|source| Fault::Unreadable { file: file.to_owned(), source })?;
     let text = Text::of(file, &bytes)?;
-    let (mut connected, mut others) = (Vec::new(), Vec::new());
-    for (name, entry) in (Editor { assistant, file }).entries(&text)? {
-        match reached(&entry) {
-            Some(reached) => connected.push((name, reached)),
-            None if is_server(&entry) => others.push(name),
-            None => {}
-        }
-    }
-    Ok((connected, others))
+    let editor = Editor::of(assistant, file);
+    let entries = editor.entries(&text)?.into_iter();
+    let connected = entries.filter_map(|(name, entry)| Some((name, reached(&entry)?))).collect();
+    Ok((connected, outside(assistant, &editor.read(&text)?)))
 }

@@ -85,6 +85,19 @@ impl Tree {
     }
 }
 
+impl From<&Tree> for Value {
+    fn from(tree: &Tree) -> Self {
+        match tree {
+            Tree::Text(text) => Self::from(text.as_str()),
+            Tree::Other(text) => serde_json::from_str(text).unwrap_or_else(|_| Self::from(text.as_str())),
+            Tree::List(items) => Self::from(items.iter().map(Self::from).collect::<Vec<_>>()),
+            Tree::Map(members) => {
+                Self::Object(members.iter().map(|(name, value)| (name.clone(), Self::from(value))).collect())
+            }
+        }
+    }
+}
+
 impl From<&Value> for Tree {
     fn from(value: &Value) -> Self {
         match value {

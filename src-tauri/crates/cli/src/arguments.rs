@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use ::assistants::{ASSISTANTS, Assistant};
+use ::assistants::{ASSISTANTS, Assistant, MANAGED, ManagedFile};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use model::{AccountId, ConnectorId, ServerId, Timestamp};
 
@@ -138,12 +138,9 @@ pub(crate) enum Verb {
         #[arg(short, long)]
         follow: bool,
     },
-    /// List the assistants on this computer, by what each was found, and which virtual servers it is connected to.
-    Assistants {
-        /// Name the MCP servers too that do not go through Deskgate. Nothing but their names is shown.
-        #[arg(long)]
-        others: bool,
-    },
+    /// List the assistants on this computer, by what each was found, which virtual servers it is connected to, and the names of its
+    /// MCP servers outside Deskgate.
+    Assistants,
     /// Connect an assistant on this computer to a virtual server: shows the exact change of its configuration, asks, and makes it.
     Connect {
         /// The assistant, by the name that `deskgate assistants` shows.
@@ -159,6 +156,41 @@ pub(crate) enum Verb {
         assistant: &'static Assistant,
         #[command(flatten)]
         change: Changing,
+    },
+    /// Take over the MCP servers that an assistant has outside Deskgate: they become connectors of yours, their secrets are sealed, and
+    /// their entries leave the assistant's configuration. Shows the exact change first, with secrets as dots, and asks.
+    Import {
+        /// The assistant, by the name that `deskgate assistants` shows.
+        #[arg(value_parser = assistant)]
+        assistant: &'static Assistant,
+        /// Only this server; can be given several times. All where none is named.
+        #[arg(long = "server", value_name = "NAME")]
+        servers: Vec<String>,
+        /// The virtual server that gets the connectors; needed where there are several.
+        #[arg(long, value_name = "SERVER", conflicts_with = "undo")]
+        into: Option<ServerId>,
+        /// Take an import back: the entries stand in the configuration again, with their secrets, and the connectors go.
+        #[arg(long)]
+        undo: bool,
+        /// Only show what would be changed.
+        #[arg(long)]
+        dry_run: bool,
+        /// Do not ask: for scripts.
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Print the managed configuration by which an assistant reaches your virtual servers and nothing else, for IT to write on
+    /// employees' computers.
+    ManagedConfig {
+        /// The assistant; of those that have such a configuration.
+        #[arg(value_parser = managed_file)]
+        assistant: &'static ManagedFile,
+        /// Only this virtual server; can be given several times. All where none is named.
+        #[arg(long = "server", value_name = "SERVER")]
+        servers: Vec<ServerId>,
+        /// Write it to this file.
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
     },
     /// Try the keychain again, after you have unlocked or started it.
     Keychain,
@@ -193,6 +225,11 @@ pub(crate) struct Changing {
     /// Do not ask: for scripts.
     #[arg(long)]
     pub(crate) yes: bool,
+}
+
+fn managed_file(id: &str) -> Result<&'static ManagedFile, String> {
+    let known = || MANAGED.iter().map(|it| it.assistant).collect::<Vec<_>>().join(", ");
+    ManagedFile::of(id).ok_or_else(|| format!("these have such a configuration: {}", known()))
 }
 
 fn assistant(id: &str) -> Result<&'static Assistant, String> {

@@ -16,14 +16,14 @@ use crate::arguments::Changing;
 type Told<T> = Result<T, Advice>;
 
 /// Lists the assistants.
-pub(crate) async fn list(home: &Home, others: bool, json: bool) -> ExitCode {
+pub(crate) async fn list(home: &Home, json: bool) -> ExitCode {
     let machine = match machine() {
         Ok(machine) => machine,
         Err(advice) => return crate::fail(&advice),
     };
     let found = assistants::find(&machine);
     if json {
-        println!("{}", Value::from(found.iter().map(|it| value(it, others)).collect::<Vec<_>>()));
+        println!("{}", Value::from(found.iter().map(value).collect::<Vec<_>>()));
         return ExitCode::SUCCESS;
     }
     // Where addresses are not known, none is called old.
@@ -31,7 +31,7 @@ pub(crate) async fn list(home: &Home, others: bool, json: bool) -> ExitCode {
     let is_old = |reached: &Reached| controller::app::is_old(reached, &current);
     let (here, elsewhere): (Vec<&Found>, Vec<&Found>) = found.iter().partition(|it| !it.by.is_empty());
     for found in &here {
-        print!("{}", lines(found, others, is_old));
+        print!("{}", lines(found, is_old));
     }
     if here.is_empty() {
         println!("No assistant that Deskgate knows was found on this computer.");
@@ -211,21 +211,23 @@ fn confirmed(change: &Change, changing: &Changing, json: bool) -> Told<bool> {
     }
     // What a script reads is not mixed with what a person reads.
     eprint!("{diff}");
-    if changing.yes {
+    let what = if change.is_whole_file() { "Make or remove this file" } else { "Change this file" };
+    agreed(what, &change.file.display().to_string(), changing.yes)
+}
+
+/// Asks on the terminal, unless that was answered beforehand.
+pub(crate) fn agreed(what: &str, file: &str, yes: bool) -> Told<bool> {
+    if yes {
         return Ok(true);
     }
     if !(std::io::stdin().is_terminal() && std::io::stderr().is_terminal()) {
         return Err(Advice::new(
             "unconfirmed",
-            format!(
-                "Nobody can be asked whether {} may be changed: this is not a terminal.",
-                change.file.display()
-            ),
+            format!("Nobody can be asked whether {file} may be changed: this is not a terminal."),
             "Nothing was changed.",
             "Say --yes to change it without being asked, or --dry-run to see the change only.",
         ));
     }
-    let what = if change.is_whole_file() { "Make or remove this file" } else { "Change this file" };
     eprint!("{what}? [y/N] ");
     // What cannot be written was not read either: no answer is no.
     let _ = std::io::stderr().flush();
@@ -239,11 +241,11 @@ fn confirmed(change: &Change, changing: &Changing, json: bool) -> Told<bool> {
 }
 
 /// A file's text as a terminal may show it: what would steer it is replaced.
-fn harmless(text: &str) -> String {
+pub(crate) fn harmless(text: &str) -> String {
     text.chars().map(|c| if c.is_control() && c != '\n' && c != '\t' { '\u{fffd}' } else { c }).collect()
 }
 
-fn tell(json: bool, text: &str, value: &Value) {
+pub(crate) fn tell(json: bool, text: &str, value: &Value) {
     if json {
         println!("{value}");
     } else {
@@ -251,7 +253,7 @@ fn tell(json: bool, text: &str, value: &Value) {
     }
 }
 
-fn lines(found: &Found, others: bool, is_old: impl Fn(&Reached) -> bool) -> String {
+fn lines(found: &Found, is_old: impl Fn(&Reached) -> bool) -> String {
     let assistant = found.assistant;
     let by: Vec<String> = found.by.iter().map(|by| place(by).1.display().to_string()).collect();
     let mut text = format!("{} ({})\n  found: {}\n", assistant.title, assistant.id, by.join(", "));
@@ -268,8 +270,12 @@ fn lines(found: &Found, others: bool, is_old: impl Fn(&Reached) -> bool) -> Stri
     if found.connected.is_empty() {
         text += &format!("  not connected; to connect it: deskgate connect {}\n", assistant.id);
     }
-    if others && !found.others.is_empty() {
-        text += &format!("  not through Deskgate: {}\n", found.others.join(", ").replace('\n', " "));
+    let others: Vec<String> = found.others.iter().map(|it| it.place.to_string()).collect();
+    if !others.is_empty() {
+        let count =
+            if others.len() == 1 { "1 server".to_owned() } else { format!("{} servers", others.len()) };
+        text += &format!("  {count} outside Deskgate: {}\n", others.join(", ").replace('\n', " "));
+        text += &format!("  to bring them in: deskgate import {}\n", assistant.id);
     }
     if let Some(file) = &found.file {
         text += &format!("  configuration: {} (verified by {})\n", file.display(), assistant.verified.word());
@@ -288,12 +294,15 @@ fn place(by: &FoundBy) -> (&'static str, &Path) {
     }
 }
 
-fn value(found: &Found, others: bool) -> Value {
+fn value(found: &Found) -> Value {
     let by = found.by.iter().map(place).map(|(kind, path)| json!({ "kind": kind, "path": path }));
     let connected = found.connected.iter().map(|(name, reached)| {
         json!({ "server": reached.server, "entry": name, "url": reached.url, "bridge": reached.url.is_none() })
     });
-    let mut value = json!({
+    let others = found.others.iter().map(|it| {
+        json!({ "name": it.place.name, "project": it.place.project(), "can_be_imported": it.server.is_ok() })
+    });
+    json!({
         "id": found.assistant.id,
         "title": found.assistant.title,
         "found": by.collect::<Vec<_>>(),
@@ -303,9 +312,6 @@ fn value(found: &Found, others: bool) -> Value {
         "verified": found.assistant.verified.word(),
         "source": found.assistant.source,
         "trouble": found.trouble.as_ref().map(|fault| fault.advice()),
-    });
-    if others {
-        value["others"] = json!(found.others);
-    }
-    value
+        "outside": others.collect::<Vec<_>>(),
+    })
 }

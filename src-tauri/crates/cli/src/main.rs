@@ -11,7 +11,9 @@ mod assistants;
 mod audit;
 mod diagnostics;
 mod doctor;
+mod import;
 mod logs;
+mod managed_config;
 mod port;
 mod serve;
 
@@ -124,10 +126,16 @@ async fn run(home: Home, verb: Verb, json: bool) -> ExitCode {
             ask(home, Command::SignOut { connector, forget_accounts }, json).await
         }
         Verb::Trust { fingerprint } => ask(home, Command::Trust { fingerprint }, json).await,
-        Verb::Assistants { others } => assistants::list(&home, others, json).await,
+        Verb::Assistants => assistants::list(&home, json).await,
         Verb::Connect { assistant, change } => assistants::connect(&home, assistant, &change, json).await,
         Verb::Disconnect { assistant, change } => {
             assistants::disconnect(&home, assistant, &change, json).await
+        }
+        Verb::Import { assistant, servers, into, undo, dry_run, yes } => {
+            import::import(&home, import::Wish { assistant, servers, into, undo, dry_run, yes }, json).await
+        }
+        Verb::ManagedConfig { assistant, servers, out } => {
+            managed_config::managed_config(&home, assistant, &servers, out, json).await
         }
         Verb::Keychain => ask(home, Command::TryKeychain, json).await,
         Verb::Pause => ask(home, Command::Pause, json).await,

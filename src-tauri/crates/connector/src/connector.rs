@@ -15,6 +15,7 @@ use upstream::{Bearer, Entries, Listed, Log, Program, Session, UpstreamFault};
 
 use crate::backoff::Backoff;
 use crate::fault::CallFault;
+use crate::sealed::unsealed;
 use crate::seams::{AccountFault, Asking, Lent, Seams};
 
 /// What is known of what a connector offers, each entry as the connector sent it.
@@ -384,25 +385,36 @@ impl Connector {
                 Session::open_url(http, url, bearer, capabilities, known, self.deadline()).await
             }
             Transport::Stdio { program, arguments } => {
-                let mut environment = self.seams.environment.clone();
-                environment.extend(self.spec.environment.iter().map(|(name, value)| {
-                    let value = match lent {
-                        Some((_, lent)) => value.replace(CREDENTIAL_PLACEHOLDER, lent.secret.expose_secret()),
-                        None => value.clone(),
-                    };
-                    (name.clone(), value)
-                }));
-                let program = Program {
-                    program: program.to_owned(),
-                    arguments: arguments.to_vec(),
-                    environment,
-                    directory: None,
-                    account: None,
-                };
+                let program = self.program(program, arguments, lent.map(|(_, lent)| lent)).await?;
                 let log = self.log.writer();
                 Session::open_program(&program, &log, capabilities, known, self.deadline()).await
             }
         }
+    }
+
+    /// The program with all that it is started with, secrets too.
+    async fn program(
+        &self,
+        program: &str,
+        arguments: &[String],
+        lent: Option<&Lent>,
+    ) -> Result<Program, UpstreamFault> {
+        let failed = |name| UpstreamFault::Sealed { name };
+        let (id, values) = (&self.id.connector, self.seams.sealed.as_ref());
+        let mut environment = self.seams.environment.clone();
+        for (name, value) in &self.spec.environment {
+            let value = match lent {
+                Some(lent) => value.replace(CREDENTIAL_PLACEHOLDER, lent.secret.expose_secret()),
+                None => unsealed(value, id, values).await.map_err(failed)?,
+            };
+            environment.insert(name.clone(), value);
+        }
+        let mut unsealed_arguments = Vec::with_capacity(arguments.len());
+        for argument in arguments {
+            unsealed_arguments.push(unsealed(argument, id, values).await.map_err(failed)?);
+        }
+        let (program, arguments) = (program.to_owned(), unsealed_arguments);
+        Ok(Program { program, arguments, environment, directory: None, account: None })
     }
 
     fn deadline(&self) -> Duration {
@@ -477,6 +489,7 @@ mod tests {
             accounts: Arc::new(NoAccounts),
             broker: None,
             lender: None,
+            sealed: None,
             environment: BTreeMap::new(),
             opening_deadline: Duration::from_secs(1),
             clock: Arc::clone(&clock),

@@ -85,6 +85,12 @@ fn upstream_advice(fault: &UpstreamFault, title: &str) -> Advice {
             "",
             "Check that it is installed.",
         ),
+        UpstreamFault::Sealed { name } => new(
+            "connector-sealed",
+            format!("{title} could not be started: what is sealed for it as {name} cannot be read."),
+            "",
+            "If your keychain is locked, unlock it. Else get a new secret where this one came from, put the server into your assistant's configuration and import it once more.",
+        ),
         UpstreamFault::Ended { .. } => new(
             "connector-ended",
             format!("{title} stopped unexpectedly."),

@@ -13,13 +13,17 @@ mod follower;
 mod invite;
 mod lending;
 mod oauth;
+mod sealed;
 mod seams;
 
 pub use connector::{Health, Listing, Outage};
 pub use connectors::Connectors;
 pub use fault::CallFault;
 pub use invite::{SILENT_AT_FIRST, SILENT_AT_MOST};
-pub use oauth::{ConnectorGrants, GrantEvent, GrantFault, GrantHappening, GrantStatus, GrantsParts};
+pub use oauth::{
+    ConnectorGrants, GrantEvent, GrantFault, GrantHappening, GrantStatus, GrantsParts, typed_grant,
+};
+pub use sealed::{SealedValues, has_sealed, sealed_placeholder};
 pub use seams::{
     AccountFault, Accounts, Asking, Broker, BrokerFault, Caller, Lender, Lent, Loan, Seams, Voucher,
 };

@@ -13,6 +13,8 @@ use tokio::sync::watch;
 use upstream::{Answer, Authority, Bearer, Ear, HttpClient};
 use url::Url;
 
+use crate::sealed::SealedValues;
+
 /// What every connector shares.
 #[derive(Clone)]
 pub struct Seams {
@@ -24,6 +26,8 @@ pub struct Seams {
     pub broker: Option<Arc<dyn Broker>>,
     /// Who lends shared credentials, where somebody does.
     pub lender: Option<Arc<dyn Lender>>,
+    /// What is sealed for the person's own connectors; nothing where an organisation decides, whose settings must not reach it.
+    pub sealed: Option<Arc<dyn SealedValues>>,
     /// The environment that every program gets, beside what its connector says.
     pub environment: BTreeMap<String, String>,
     /// How long starting a connector and listing its tools may take.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use model::{AccountId, ServerId};
+use model::{AccountId, ServerId, Timestamp};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
@@ -201,6 +201,8 @@ pub trait Engine: Send + Sync {
 pub enum PauseFor {
     /// So long.
     Duration(Duration),
+    /// Until then.
+    Until(Timestamp),
     /// Until the person resumes, or the program starts anew.
     Open,
 }

@@ -1,6 +1,7 @@
 //! The application without Tauri: state, tray menu as a value, view models, effects; wires the traits.
 #![forbid(unsafe_code)]
 
+mod announcer;
 pub mod app;
 mod autostart;
 mod browser;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
+use crate::announcer::Announcer;
 use crate::effect::{Effect, Engine, Shell};
 use crate::event::Event;
 use crate::pending::Now;
@@ -38,6 +39,8 @@ pub async fn run(
     shell: Arc<dyn Shell>,
     engine: Arc<dyn Engine>,
 ) -> Ended {
+    // On a terminal everything is said, one line after the other.
+    let mut announcer = state.desktop.then(Announcer::default);
     let mut last_published = Instant::now();
     published.send_replace(Arc::new(state.clone()));
     let mut stale = false;
@@ -66,7 +69,11 @@ pub async fn run(
             stale = false;
         }
         let ended = ended_by(&effects);
-        for effect in effects {
+        let passed = |effect| match &mut announcer {
+            Some(announcer) => announcer.pass(effect, now()),
+            None => vec![effect],
+        };
+        for effect in effects.into_iter().flat_map(passed) {
             if let Effect::Order(order) = effect {
                 engine.order(order);
             } else {

@@ -125,6 +125,9 @@ impl AppState {
         if self.paused.is_some() {
             return Status::Paused;
         }
+        if matches!(self.session, Session::Expired { .. }) {
+            return Status::Expired;
+        }
         if self.needs_person() {
             return Status::Attention;
         }
@@ -507,6 +510,7 @@ impl AppState {
             Act::Pause(length) => {
                 let until = match length {
                     PauseFor::Duration(duration) => Some(now.plus(duration)),
+                    PauseFor::Until(until) => Some(until),
                     PauseFor::Open => None,
                 };
                 match self.paused.replace(Paused { until }) {

@@ -21,6 +21,9 @@ const QUESTIONS_LISTED: usize = 5;
 /// At most this many assistants are listed; the window has all.
 const ASSISTANTS_LISTED: usize = 8;
 
+/// How many of the last calls are listed; the window has all.
+const CALLS_LISTED: usize = 5;
+
 /// The tray: icon, tooltip and menu.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TrayMenu {
@@ -86,6 +89,8 @@ pub enum TrayAction {
     },
     /// Pauses for a quarter of an hour.
     PauseShort,
+    /// Pauses until the next day.
+    PauseTomorrow,
     /// Pauses until resumed.
     PauseOpen,
     /// Resumes.
@@ -104,8 +109,8 @@ pub enum TrayAction {
 pub struct UnknownEntry;
 
 impl TrayAction {
-    /// What the person does by choosing it.
-    pub fn act(&self) -> Act {
+    /// What the person does by choosing it. `morning` says when their next day begins.
+    pub fn act(&self, morning: impl FnOnce() -> Timestamp) -> Act {
         match self {
             Self::Open(place) => Act::Open(*place),
             Self::Look(id) => Act::Look(id.clone()),
@@ -118,6 +123,7 @@ impl TrayAction {
                 Act::Revoke { client_id: client_id.clone(), server: server.clone() }
             }
             Self::PauseShort => Act::Pause(PauseFor::Duration(Duration::from_secs(15 * 60))),
+            Self::PauseTomorrow => Act::Pause(PauseFor::Until(morning())),
             Self::PauseOpen => Act::Pause(PauseFor::Open),
             Self::Resume => Act::Resume,
             Self::TryKeychain => Act::TryKeychain,
@@ -139,6 +145,7 @@ impl std::fmt::Display for TrayAction {
             // No virtual server's id has a colon; a client identifier may be a URL.
             Self::Revoke { server, client_id } => write!(f, "revoke:{server}:{client_id}"),
             Self::PauseShort => f.write_str("pause-short"),
+            Self::PauseTomorrow => f.write_str("pause-tomorrow"),
             Self::PauseOpen => f.write_str("pause"),
             Self::Resume => f.write_str("resume"),
             Self::TryKeychain => f.write_str("try-keychain"),
@@ -166,6 +173,7 @@ impl FromStr for TrayAction {
             ("sign-in", "") => Self::SignIn,
             ("sign-out", "") => Self::SignOut,
             ("pause-short", "") => Self::PauseShort,
+            ("pause-tomorrow", "") => Self::PauseTomorrow,
             ("pause", "") => Self::PauseOpen,
             ("resume", "") => Self::Resume,
             ("try-keychain", "") => Self::TryKeychain,
@@ -186,7 +194,8 @@ pub fn tray(state: &AppState, now: Timestamp) -> TrayMenu {
     group(&mut items, sign_ins(state));
     group(&mut items, outages(state, now));
     let audit = TrayItem::Text { id: "audit", text: audit(&state.audit) };
-    group(&mut items, [servers(state)].into_iter().chain(assistants(state)).chain([audit]).collect());
+    let kept = [servers(state)].into_iter().chain(assistants(state)).chain(recent(state)).chain([audit]);
+    group(&mut items, kept.collect());
     let open = action(TrayAction::Open(Place::Overview), "Open Deskgate");
     group(&mut items, pause(state).into_iter().chain([open]).collect());
     group(&mut items, farewell(state));
@@ -296,6 +305,18 @@ fn assistants(state: &AppState) -> Option<TrayItem> {
     Some(TrayItem::Submenu { id: "assistants", text: "Assistants".to_owned(), items })
 }
 
+/// The last calls. Which arguments they had is not for whoever looks over a shoulder.
+fn recent(state: &AppState) -> Option<TrayItem> {
+    let open = |text| action(TrayAction::Open(Place::Activity), text);
+    let calls = state.activity.iter().take(CALLS_LISTED).map(|call| open(words::call(state, call)));
+    let mut items: Vec<_> = calls.collect();
+    if items.is_empty() {
+        return None;
+    }
+    items.push(open("All activity…".to_owned()));
+    Some(TrayItem::Submenu { id: "recent", text: "Recent activity".to_owned(), items })
+}
+
 fn audit(audit: &AuditState) -> String {
     let records = words::counted(usize::try_from(audit.records).unwrap_or(usize::MAX), "record");
     match (&audit.health, audit.receipted) {
@@ -317,6 +338,7 @@ fn pause(state: &AppState) -> Option<TrayItem> {
         text: "Pause".to_owned(),
         items: vec![
             action(TrayAction::PauseShort, "For 15 minutes"),
+            action(TrayAction::PauseTomorrow, "Until tomorrow"),
             action(TrayAction::PauseOpen, "Until I resume"),
         ],
     })

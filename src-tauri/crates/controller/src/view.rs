@@ -31,10 +31,10 @@ pub(crate) use record::record;
 pub use shapes::{
     AccessKind, ActivityFilter, ActivityView, AdviceView, ApprovalView, ArgumentView, AssistantChangeView,
     AssistantView, AuditView, ChangeView, ConnectedView, ConnectorKind, ConnectorView, ConsentView, Count,
-    DifferenceView, FarewellView, FreshnessKind, HeldView, ListKind, LocalAssistantView, LogEntryView,
-    LogKind, LogOf, LogView, ManagerView, Millis, OutcomeKind, PastView, PendingView, PolicyView,
-    ProgramView, QuestionView, ReachView, RecordView, ServerView, SessionKind, SessionView, SettingView,
-    StandingView, ToolView, TrialView, TriedCallView, WindowView,
+    DifferenceView, FarewellView, FreshnessKind, HeldView, ImportView, ListKind, LocalAssistantView,
+    LogEntryView, LogKind, LogOf, LogView, ManagerView, Millis, OutcomeKind, PastView, PendingView,
+    PolicyView, ProgramView, QuestionView, ReachView, RecordView, ServerView, SessionKind, SessionView,
+    SettingView, StandingView, ToolView, TrialView, TriedCallView, WindowView,
 };
 
 /// How many calls the Overview shows.

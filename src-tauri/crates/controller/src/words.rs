@@ -20,7 +20,8 @@ pub(crate) use offline::{RENEWAL, grace_begins, unconfirmed, withheld};
 pub use offline::{grace, help};
 
 use crate::state::{
-    AppState, Connector, ConnectorStatus, CredentialKind, ListState, Mode, Runs, Session, Status,
+    Activity, AppState, CallOutcome, Connector, ConnectorStatus, CredentialKind, ListState, Mode, Runs,
+    Session, Status,
 };
 
 /// What a sign-in is for, as a window's title.
@@ -274,6 +275,26 @@ pub fn status(status: Status) -> &'static str {
         Status::Paused => "Paused",
         Status::Offline => "Offline",
         Status::Refused => "Stopped",
+        Status::Expired => "Signed out",
+    }
+}
+
+/// One call, in a line of a menu.
+pub fn call(state: &AppState, call: &Activity) -> String {
+    let connector =
+        state.connectors.get(&call.account).map_or(call.account.connector.as_str(), |it| &it.title);
+    let what = match call.method.as_str() {
+        "tools/call" => foreign(&call.target, NAME_LIMIT),
+        "prompts/get" | "completion/complete" => "a prompt".to_owned(),
+        _ => "a resource".to_owned(),
+    };
+    let line = format!("{}: {what} of {connector}", name(&call.client_name));
+    match &call.outcome {
+        CallOutcome::Done => line,
+        CallOutcome::Running => format!("{line}, running"),
+        CallOutcome::Denied { .. } => format!("{line}, not allowed"),
+        CallOutcome::SignInNeeded => format!("{line}, needed a sign-in"),
+        CallOutcome::ToolError | CallOutcome::Failed { .. } => format!("{line}, failed"),
     }
 }
 
@@ -289,19 +310,21 @@ pub fn summary(state: &AppState) -> String {
         Status::Offline => {
             format!("{} cannot be reached. What was allowed before still works.", organisation(state))
         }
-        Status::Attention => match (state.waiting().first(), advice.first(), &state.session) {
-            (Some(_), _, _) => match state.waiting().len() {
-                1 => "One request is waiting for you.".to_owned(),
-                many => format!("{many} requests are waiting for you."),
-            },
-            (None, Some(advice), _) => advice.happened.clone(),
-            (None, None, Session::SignedOut | Session::Expired { .. }) => {
-                format!("Sign in to {} to let your assistants work.", organisation(state))
+        Status::Attention | Status::Expired => {
+            match (state.waiting().first(), advice.first(), &state.session) {
+                (Some(_), _, _) => match state.waiting().len() {
+                    1 => "One request is waiting for you.".to_owned(),
+                    many => format!("{many} requests are waiting for you."),
+                },
+                (None, Some(advice), _) => advice.happened.clone(),
+                (None, None, Session::SignedOut | Session::Expired { .. }) => {
+                    format!("Sign in to {} to let your assistants work.", organisation(state))
+                }
+                (None, None, Session::Local { .. } | Session::SigningIn | Session::SignedIn { .. }) => {
+                    silent(state).unwrap_or_else(|| "A connector needs you.".to_owned())
+                }
             }
-            (None, None, Session::Local { .. } | Session::SigningIn | Session::SignedIn { .. }) => {
-                silent(state).unwrap_or_else(|| "A connector needs you.".to_owned())
-            }
-        },
+        }
         Status::Ready if state.servers.is_empty() => match &state.mode {
             Mode::Managed(organisation) if !matches!(state.session, Session::SignedIn { .. }) => {
                 format!("Signing in to {}.", organisation.name)

@@ -24,6 +24,14 @@ pub use settings::{EnrolmentToken, Managed, Organisation, Raw, Settings, Value};
 /// The program's preference domain on macOS, which is its bundle identifier.
 const DOMAIN: &str = "dev.deskgate.desktop";
 
+/// The folders in which [`read`] finds files; none where what is set does not lie in files, or where nobody tells of changes.
+pub fn folders() -> Vec<&'static std::path::Path> {
+    #[cfg(target_os = "linux")]
+    return linux::FOLDERS.map(std::path::Path::new).to_vec();
+    #[cfg(not(target_os = "linux"))]
+    return Vec::new();
+}
+
 /// Reads what IT has set on this machine; `None` where nothing is set. Blocks for the disk.
 ///
 /// # Errors

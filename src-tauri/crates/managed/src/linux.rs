@@ -15,7 +15,7 @@ use crate::settings::{Managed, Raw, Value};
 
 /// Where packages and administrators put their files.
 #[cfg(target_os = "linux")]
-const FOLDERS: [&str; 2] = ["/etc/deskgate", "/etc/deskgate/managed.d"];
+pub(crate) const FOLDERS: [&str; 2] = ["/etc/deskgate", "/etc/deskgate/managed.d"];
 /// Root's user id.
 #[cfg(target_os = "linux")]
 const ROOT: u32 = 0;

@@ -49,6 +49,17 @@ impl Clock for SystemClock {
     }
 }
 
+/// When the next day begins for the person at this machine: at six in the morning, in their time zone.
+pub fn next_morning(now: Timestamp) -> Timestamp {
+    morning_after(now, &chrono::Local).unwrap_or_else(|| now.plus(Duration::from_secs(12 * 60 * 60)))
+}
+
+fn morning_after<Z: chrono::TimeZone>(now: Timestamp, zone: &Z) -> Option<Timestamp> {
+    let now = chrono::DateTime::from_timestamp_micros(now.micros())?.with_timezone(zone);
+    let morning = now.date_naive().succ_opt()?.and_hms_opt(6, 0, 0)?;
+    Some(Timestamp::from_micros(zone.from_local_datetime(&morning).earliest()?.timestamp_micros()))
+}
+
 /// A clock that stands still until it is moved, for tests.
 #[derive(Debug)]
 pub struct ManualClock {
@@ -102,6 +113,24 @@ mod tests {
         assert!(clock.now() > Timestamp::from_seconds(1_700_000_000));
         let first = clock.boot_time();
         assert!(clock.boot_time() >= first);
+    }
+
+    #[test]
+    fn the_next_day_begins_in_the_morning_where_the_person_is() {
+        let at = |text: &str| {
+            Timestamp::from_micros(chrono::DateTime::parse_from_rfc3339(text).unwrap().timestamp_micros())
+        };
+        let east = chrono::FixedOffset::east_opt(9 * 3600).unwrap();
+        for (now, morning) in [
+            ("2026-11-27T08:00:00Z", "2026-11-28T06:00:00+09:00"),
+            ("2026-11-27T14:59:00Z", "2026-11-28T06:00:00+09:00"),
+            ("2026-11-27T15:00:00Z", "2026-11-29T06:00:00+09:00"),
+        ] {
+            assert_eq!(morning_after(at(now), &east), Some(at(morning)), "{now}");
+        }
+        let now = SystemClock.now();
+        let hours = (next_morning(now).micros() - now.micros()) / 3_600_000_000;
+        assert!((5..=31).contains(&hours), "{hours}");
     }
 
     #[cfg(target_os = "linux")]

@@ -23,11 +23,12 @@ mod rotating;
 mod services;
 #[cfg(unix)]
 mod survivors;
+mod watch;
 
 pub use account::Account;
 pub use anew::replace_process;
 pub use child::ChildGroup;
-pub use clock::{Clock, ManualClock, SystemClock};
+pub use clock::{Clock, ManualClock, SystemClock, next_morning};
 pub use files::{create_private_dir, is_leftover, remove_durable, replace_durable, set_aside, write_durable};
 pub use harden::harden_process;
 pub use instance::{InstanceLock, LockFault, holder_of_instance, lock_instance};
@@ -40,3 +41,4 @@ pub use place::{FolderState, is_program, look_at_folder};
 pub use proof::{Unproved, prove_person};
 pub use rotating::RotatingFile;
 pub use services::{Service, session_services};
+pub use watch::FolderWatch;

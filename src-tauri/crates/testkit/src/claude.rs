@@ -35,6 +35,12 @@ impl Claude {
         npm_file("@anthropic-ai/claude-code-linux-x64/claude")
     }
 
+    /// The same, started by another program in its place.
+    #[must_use]
+    pub fn started_by(self, program: PathBuf) -> Self {
+        Self { program, ..self }
+    }
+
     /// The person's folder, where its settings lie.
     pub fn home(&self) -> &Path {
         self.home.path()

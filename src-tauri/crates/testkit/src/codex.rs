@@ -30,6 +30,17 @@ impl Codex {
         Ok(Self { program, home })
     }
 
+    /// The program.
+    pub fn program(&self) -> &Path {
+        &self.program
+    }
+
+    /// The same, started by another program in its place.
+    #[must_use]
+    pub fn started_by(self, program: PathBuf) -> Self {
+        Self { program, ..self }
+    }
+
     /// Its folder, `CODEX_HOME`, where `config.toml` lies.
     pub fn home(&self) -> &Path {
         self.home.path()

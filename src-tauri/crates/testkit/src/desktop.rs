@@ -192,9 +192,29 @@ impl Desktop {
     /// # Errors
     /// If the notification daemon does not answer.
     pub async fn displayed_notifications(&self) -> Result<usize, PeerFault> {
-        let output = self.run_tool("dunstctl", &["count", "displayed"]).await?;
+        self.count_notifications("displayed").await
+    }
+
+    async fn count_notifications(&self, which: &str) -> Result<usize, PeerFault> {
+        let output = self.run_tool("dunstctl", &["count", which]).await?;
         let count = String::from_utf8_lossy(&output.stdout).trim().parse();
         count.map_err(|_| PeerFault::answer("dunstctl", "no number"))
+    }
+
+    /// Holds notifications back, or lets them appear again.
+    ///
+    /// # Errors
+    /// If the notification daemon does not answer.
+    pub async fn do_not_disturb(&self, quiet: bool) -> Result<(), PeerFault> {
+        self.run_tool("dunstctl", &["set-paused", if quiet { "true" } else { "false" }]).await.map(drop)
+    }
+
+    /// How many notifications are held back until the person may be disturbed.
+    ///
+    /// # Errors
+    /// As [`Self::displayed_notifications`].
+    pub async fn held_back_notifications(&self) -> Result<usize, PeerFault> {
+        self.count_notifications("waiting").await
     }
 
     /// Clicks on the notifications that are on the screen, with the button that dunst takes for "do it".

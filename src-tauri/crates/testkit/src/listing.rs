@@ -43,6 +43,17 @@ impl Listing {
         Ok(Self { program, arguments, home })
     }
 
+    /// The program.
+    pub fn program(&self) -> &Path {
+        &self.program
+    }
+
+    /// The same, started by another program in its place.
+    #[must_use]
+    pub fn started_by(self, program: PathBuf) -> Self {
+        Self { program, ..self }
+    }
+
     /// The person's folder, where its settings lie.
     pub fn home(&self) -> &Path {
         self.home.path()

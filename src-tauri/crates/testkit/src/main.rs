@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use testkit::PeerFault;
-use testkit::bench::{Echo, PassThrough, Plan, measure};
+use testkit::bench::{Echo, PassThrough, Plan, lightness, measure};
 
 #[derive(Parser)]
 #[command(about = "Measures calls through the gateway; started by `cargo xtask bench`")]
@@ -26,6 +26,12 @@ enum Command {
         /// Where the upstream is.
         #[arg(long)]
         to: SocketAddr,
+    },
+    /// Measures only what the programs are while nobody uses them.
+    Idle {
+        /// The folder with the programs.
+        #[arg(long)]
+        programs: PathBuf,
     },
     /// Measures and prints the table.
     Measure {
@@ -66,6 +72,10 @@ async fn run(command: Command) -> Result<(), PeerFault> {
             let relay = PassThrough::start(to).await?;
             println!("ready {}", relay.address());
             relay.run().await;
+        }
+        Command::Idle { programs } => {
+            let lightness = lightness(&programs.canonicalize()?, &mut |line| println!("{line}")).await?;
+            println!("\n{lightness}");
         }
         Command::Measure { programs, calls, rounds, json } => {
             let plan = Plan { programs: programs.canonicalize()?, rounds, calls };

@@ -21,6 +21,21 @@ impl ManagedMachine {
     /// # Errors
     /// If the copy or the stand-in cannot be made.
     pub fn around(program: &Path) -> Result<Self, PeerFault> {
+        Self::with(
+            program,
+            &format!("case \"$1\" in serve|--*|\"\") ;; *) exec '{}' \"$@\" ;; esac", program.display()),
+        )
+    }
+
+    /// Around a program, whatever it is told.
+    ///
+    /// # Errors
+    /// If the copy or the stand-in cannot be made.
+    pub fn wholly_around(program: &Path) -> Result<Self, PeerFault> {
+        Self::with(program, "")
+    }
+
+    fn with(program: &Path, outside: &str) -> Result<Self, PeerFault> {
         let folder = tempfile::Builder::new().prefix("deskgate-machine-").tempdir()?;
         let machine = Self { folder };
         std::fs::create_dir(machine.etc())?;
@@ -31,7 +46,7 @@ impl ManagedMachine {
         let etc = etc.display();
         let script = format!(
             r#"#!/bin/sh
-case "$1" in serve|--*|"") ;; *) exec '{program}' "$@" ;; esac
+{outside}
 exec unshare --user --map-root-user --mount sh -c '
 mount --bind "{etc}" /etc || exit 1
 exec "{program}" "$@"' sh "$@"
@@ -73,6 +88,18 @@ exec "{program}" "$@"' sh "$@"
         // A file of its own: the copy may be a link to this computer's.
         std::fs::remove_file(&store)?;
         Ok(std::fs::write(store, text)?)
+    }
+
+    /// Writes a file below `/etc`, as device management does.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn put(&self, place: &str, text: &str) -> Result<(), PeerFault> {
+        let file = self.etc().join(place);
+        if let Some(folder) = file.parent() {
+            std::fs::create_dir_all(folder)?;
+        }
+        Ok(std::fs::write(file, text)?)
     }
 
     /// Gives a file other permissions.

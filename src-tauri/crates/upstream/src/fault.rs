@@ -13,6 +13,12 @@ pub enum UpstreamFault {
         /// What the system said.
         reason: String,
     },
+    /// A value that was sealed for the program cannot be read, so it was not started.
+    #[error("what was sealed for it as {name} cannot be read")]
+    Sealed {
+        /// The value's name.
+        name: String,
+    },
     /// The program ended or closed its output. Holds the last words of its standard error, for the log.
     #[error("the program ended; its last words: {last_words}")]
     Ended {
@@ -86,6 +92,7 @@ impl UpstreamFault {
     pub fn before_effect(&self) -> bool {
         match self {
             Self::Start { .. }
+            | Self::Sealed { .. }
             | Self::Unauthorized { .. }
             | Self::InsufficientScope { .. }
             | Self::SessionGone

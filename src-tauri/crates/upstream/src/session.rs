@@ -158,6 +158,7 @@ impl Session {
                 matches!(self.transport, Transport::Http(_))
             }
             UpstreamFault::Start { .. }
+            | UpstreamFault::Sealed { .. }
             | UpstreamFault::Deadline
             | UpstreamFault::Unreachable(_)
             | UpstreamFault::Unauthorized { .. }

@@ -165,6 +165,8 @@ fn words(kind: Kind) -> &'static str {
         Kind::Acceptance => "list of changes that you accepted",
         Kind::Device => "key of this device",
         Kind::Cursor => "record of what was uploaded",
+        Kind::Sealed => "secret of a connector of yours",
+        Kind::Import => "entry that was taken over from an assistant",
     }
 }
 
@@ -175,6 +177,9 @@ fn again(kind: Kind) -> &'static str {
         Kind::Approval => "Approve the calls again when you are asked.",
         Kind::Pin => "Accept the connector's tools again.",
         Kind::Acceptance => "Look at what changed once more, and accept it again.",
+        Kind::Sealed | Kind::Import => {
+            "Get a new secret where this one came from, and put the server into the assistant's configuration once more."
+        }
         Kind::Ratchet | Kind::Device | Kind::Cursor => {
             "If you did not restore a backup, tell your IT department."
         }

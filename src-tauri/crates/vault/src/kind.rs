@@ -30,11 +30,15 @@ pub enum Kind {
     Device,
     /// How far an upload has been acknowledged.
     Cursor,
+    /// A value that a person's own connector's program is started with.
+    Sealed,
+    /// What was taken out of an assistant's configuration, to be put back.
+    Import,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::Grant,
         Self::Client,
         Self::GatewayClient,
@@ -47,6 +51,8 @@ impl Kind {
         Self::Acceptance,
         Self::Device,
         Self::Cursor,
+        Self::Sealed,
+        Self::Import,
     ];
 
     /// The stable name: directory, key derivation and sealing depend on it.
@@ -64,6 +70,8 @@ impl Kind {
             Self::Acceptance => "acceptance",
             Self::Device => "device",
             Self::Cursor => "cursor",
+            Self::Sealed => "sealed",
+            Self::Import => "import",
         }
     }
 
@@ -78,7 +86,9 @@ impl Kind {
             | Self::GatewayToken
             | Self::Consent
             | Self::Approval
-            | Self::Session => false,
+            | Self::Session
+            | Self::Sealed
+            | Self::Import => false,
         }
     }
 }

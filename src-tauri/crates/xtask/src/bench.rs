@@ -26,6 +26,8 @@ pub(crate) fn bench(json: Option<&Path>, calls: u32, rounds: u32) -> Result<(), 
             "cli",
             "--package",
             "testkit",
+            "--package",
+            "deskgate-desktop",
             "--bins",
         ]))
         .map(|()| true)

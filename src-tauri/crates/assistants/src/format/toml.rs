@@ -26,7 +26,7 @@ pub(super) fn insert(text: &str, within: &[&str], name: &str, entry: &Value) -> 
     let header = within.iter().chain([&name]).map(|key| key_text(key)).collect::<Vec<_>>().join(".");
     let mut block = format!("{}{blank}[{header}]{end}", before_last_line(text));
     for (key, value) in entry.as_object().into_iter().flatten() {
-        block += &format!("{} = {value}{end}", key_text(key));
+        block += &format!("{} = {}{end}", key_text(key), in_line(value));
     }
     Ok(vec![Splice::insert(text.len(), block)])
 }
@@ -55,6 +55,21 @@ pub(super) fn remove(text: &str, within: &[&str], name: &str) -> Result<Vec<Spli
         }
     }
     Splice::remove(text, start, end).map(|it| vec![it]).ok_or_else(odd)
+}
+
+/// A value in one line. What JSON writes of anything but an object, TOML reads; nothing is what TOML has no word for.
+fn in_line(value: &Value) -> String {
+    match value {
+        Value::Object(members) => {
+            let members: Vec<String> = members
+                .iter()
+                .map(|(key, value)| format!("{} = {}", key_text(key), in_line(value)))
+                .collect();
+            format!("{{ {} }}", members.join(", "))
+        }
+        Value::Array(items) => format!("[{}]", items.iter().map(in_line).collect::<Vec<_>>().join(", ")),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value.to_string(),
+    }
 }
 
 fn parse(text: &str) -> Result<Document<&str>, Why> {

@@ -106,12 +106,18 @@ fn servers_outside_deskgate_are_known_by_name_only() {
     );
     desk.connect("cursor", "desk").expect("connected");
     desk.write("goose", "extensions:\n  developer:\n    enabled: true\n  c:\n    cmd: secret\n");
-    let others =
-        |id: &str| find(&desk.machine).into_iter().find(|it| it.assistant.id == id).expect("known").others;
-    assert_eq!(
-        (others("cursor"), others("goose")),
-        (vec!["a".to_owned(), "b".to_owned()], vec!["c".to_owned()])
+    desk.write(
+        "claude-code",
+        r#"{"projects": {"/p": {"mcpServers": {"d": {"command": "secret"}}}, "/q": {}}, "mcpServers": {"e": {"command": "secret"}}}"#,
     );
+    let others = |id: &str| {
+        let found = find(&desk.machine).into_iter().find(|it| it.assistant.id == id).expect("known");
+        assert!(!format!("{found:?}").contains("secret"));
+        found.others.iter().map(|it| it.place.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(others("cursor"), ["a", "b"]);
+    assert_eq!(others("goose"), ["c"]);
+    assert_eq!(others("claude-code"), ["e", "d (in /p)"]);
 }
 
 #[test]
@@ -129,6 +135,11 @@ fn the_table_of_the_documents_is_the_table_of_the_code() {
     let text = std::fs::read_to_string(readme).expect("the README");
     let table = assistants::markdown();
     assert!(text.contains(&table), "the README has not this table:\n{table}");
+    let guide = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../ADMIN.md");
+    let text = std::fs::read_to_string(guide).expect("the guide");
+    let table = assistants::managed_markdown();
+    assert!(text.contains(&table), "the guide has not this table:\n{table}");
+    assert!(assistants::MANAGED.iter().all(|it| it.source.starts_with("https://")));
     assert!(ASSISTANTS.iter().any(|it| it.verified == Verified::Run), "some are run");
     assert!(ASSISTANTS.iter().all(|it| it.source.starts_with("https://")));
 }

@@ -3,6 +3,7 @@
 
 mod each;
 mod failures;
+mod import;
 mod laws;
 mod refusals;
 mod undo;

@@ -6,6 +6,7 @@
 
 mod client;
 mod discovery;
+mod given;
 mod grant;
 mod place;
 mod service;
@@ -26,6 +27,7 @@ use upstream::{Bearer, HttpClient};
 use url::Url;
 
 use crate::seams::{AccountFault, Accounts, Asking, Voucher};
+pub use given::typed_grant;
 use grant::Grant;
 use place::{GrantPlace, Shared};
 use target::Target;

@@ -65,6 +65,6 @@ fn can_be_sent(text: &str) -> bool {
 }
 
 /// How long it lasts nobody said.
-fn lasting(access: SecretString) -> Tokens {
+pub(super) fn lasting(access: SecretString) -> Tokens {
     Tokens { access, refresh: None, id_token: None, lasts: None, scopes: None, bound: false }
 }

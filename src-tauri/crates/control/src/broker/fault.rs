@@ -169,7 +169,9 @@ impl ForPerson for BrokerFault {
 
 fn upstream_advice(title: &str, fault: &UpstreamFault) -> Advice {
     let (code, happened) = match fault {
-        UpstreamFault::Start { .. } => ("connector-start", format!("{title} could not be started.")),
+        UpstreamFault::Start { .. } | UpstreamFault::Sealed { .. } => {
+            ("connector-start", format!("{title} could not be started."))
+        }
         UpstreamFault::Ended { .. } => ("connector-ended", format!("{title} stopped unexpectedly.")),
         UpstreamFault::Deadline => ("connector-slow", format!("{title} did not answer in time.")),
         UpstreamFault::Unreachable(_) => ("connector-unreachable", format!("{title} cannot be reached.")),

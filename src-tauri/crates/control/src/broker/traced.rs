@@ -95,7 +95,7 @@ struct Coded {
 
 fn kind(fault: &UpstreamFault) -> &'static str {
     match fault {
-        UpstreamFault::Start { .. } => "start",
+        UpstreamFault::Start { .. } | UpstreamFault::Sealed { .. } => "start",
         UpstreamFault::Ended { .. } => "ended",
         UpstreamFault::Deadline => "timeout",
         UpstreamFault::Unreachable(_) => "unreachable",

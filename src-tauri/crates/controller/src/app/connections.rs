@@ -200,7 +200,9 @@ fn local(found: &Found, current: &[Address]) -> LocalAssistantView {
         title: found.assistant.title.to_owned(),
         file: found.file.as_ref().map(|file| file.display().to_string()),
         connected: connected.collect(),
-        others: found.others.clone(),
+        others: found.others.iter().map(|it| it.place.to_string()).collect(),
+        can_import: found.others.iter().any(|it| it.server.is_ok()),
+        imported: Vec::new(),
         trouble: found.trouble.as_ref().map(|fault| view::advice(&fault.advice())),
     }
 }

@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use audit::{AuditEvent, EventRecord, Fill, Journal, JournalFault, Usage};
 use model::{Advice, ForPerson as _};
+use os::FolderWatch;
 use tokio::sync::watch;
 use vault::{KeychainState, Vault};
 
@@ -15,8 +16,10 @@ use super::tell::{Lamp, Tell};
 use crate::event::Event;
 use crate::state::{AuditHealth, AuditState};
 
-/// How often the settings file is looked at.
+/// How often the settings file is looked at where the system does not tell of changes.
 const SETTINGS_POLL: Duration = Duration::from_millis(500);
+/// What is written in several steps is waited for as long.
+const WRITTEN_IN: Duration = Duration::from_millis(100);
 
 /// Offers what the person's settings say, and what they say after each change; wrong settings are reported, and the last
 /// right ones stay. `first` is what was read at the start, with what was wrong then.
@@ -32,10 +35,15 @@ pub(crate) fn follow_settings(
     let (send, receive) = watch::channel(Arc::new(Offering::personal(&last)));
     tokio::spawn(async move {
         let mut seen = stamp(&path, &last);
-        while !send.is_closed() {
-            tokio::time::sleep(SETTINGS_POLL).await;
+        let mut watch = FolderWatch::new(SETTINGS_POLL);
+        loop {
+            watch.look_at(&folders(&path, &last).iter().map(PathBuf::as_path).collect::<Vec<_>>());
             let stamp = stamp(&path, &last);
             if stamp == seen {
+                tokio::select! {
+                    () = watch.changed() => tokio::time::sleep(WRITTEN_IN).await,
+                    () = send.closed() => return,
+                }
                 continue;
             }
             seen = stamp;
@@ -78,6 +86,14 @@ fn read_settings(path: &Path, tell: &Tell) -> Option<Loaded> {
             None
         }
     }
+}
+
+/// Where the file and the policies beside it lie.
+fn folders(path: &Path, loaded: &Loaded) -> Vec<PathBuf> {
+    let parent = path.parent().map(Path::to_owned);
+    let policies =
+        loaded.settings.policies.as_ref().zip(parent.as_ref()).map(|(name, parent)| parent.join(name));
+    parent.into_iter().chain(policies).collect()
 }
 
 /// When the file and the policies beside it last changed.

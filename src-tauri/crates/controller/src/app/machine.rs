@@ -1,7 +1,7 @@
 //! What IT has set on this machine, as far as it says who decides here. Read at the start, and watched from then on.
 //!
-//! It is read again by itself every second: a handful of small files or one registry key, on every platform alike. What cannot
-//! be used while the program runs leaves in force what was; at the start it leaves nothing: the person's own settings never
+//! It is read again when it changes, as the system tells, or else every second: a handful of small files or one registry key.
+//! What cannot be used while the program runs leaves in force what was; at the start it leaves nothing: the person's own settings never
 //! take the place of IT's.
 
 use std::path::Path;
@@ -12,13 +12,14 @@ use audit::{AuditEvent, EventRecord, Journal};
 use managed::Managed;
 use model::{Advice, ForPerson as _};
 use org::Org;
+use os::FolderWatch;
 use secrecy::SecretString;
 
 use super::settings::{Loaded, OrganisationSettings, SettingsFault};
 use super::tell::{Lamp, Tell};
 use crate::event::Event;
 
-/// How often it is read.
+/// How often it is read where the system does not tell of changes, and after what time what was just written is read again.
 const POLL: Duration = Duration::from_secs(1);
 
 /// Who may decide on this machine.
@@ -162,13 +163,19 @@ impl Watcher {
         tell.note_machine(&journal, &first);
         let mut lamp = Lamp::new(tell.clone());
         let (mut known, mut seen) = (first.clone(), first.clone());
+        let mut watch = FolderWatch::new(POLL);
         loop {
-            tokio::time::sleep(POLL).await;
+            watch.look_at(&managed::folders());
             let Ok(now) = tokio::task::spawn_blocking(Machine::read).await else { return };
             // Files that are just being written are not obeyed by halves.
             let settled = now == seen;
             seen = now;
-            if !settled || seen == known {
+            if !settled {
+                tokio::time::sleep(POLL).await;
+                continue;
+            }
+            if seen == known {
+                watch.changed().await;
                 continue;
             }
             known = seen.clone();

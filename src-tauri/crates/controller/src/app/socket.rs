@@ -28,6 +28,7 @@ use super::bridges::{Bridges, Guest};
 use super::catalog::Acceptances;
 use super::doctor::Doctor;
 use super::explain::{Explained, Standpoint};
+use super::imports::{ImportWish, Imports};
 use super::introduction::Introduction;
 use super::logs::Logs;
 use super::membership::SignIn;
@@ -123,6 +124,16 @@ pub enum Command {
         /// The virtual server.
         server: ServerId,
     },
+    /// What taking over servers of an assistant would change, or taking that back.
+    ProposeImport {
+        /// What is wanted.
+        wish: ImportWish,
+    },
+    /// Makes the change that was shown last.
+    Import {
+        /// Its number.
+        id: u32,
+    },
     /// Erases personal data from the journal.
     EraseAudit {
         /// Everything about this person: subject or e-mail address.
@@ -193,6 +204,7 @@ pub(crate) struct Desk {
     pub(crate) doctor: Doctor,
     pub(crate) logs: Logs,
     pub(crate) acceptances: Acceptances,
+    pub(crate) imports: Imports,
     pub(crate) accounts: OwnAccounts,
     /// Signing in to the organisation, where one decides here.
     pub(crate) sign_in: Option<Arc<SignIn>>,
@@ -302,6 +314,14 @@ impl Desk {
             }
             Command::Logs { connector, after, wait: _ } => self.log(&connector, after),
             Command::Trust { .. } => refused(no_organisation()),
+            Command::ProposeImport { wish } => match self.imports.propose(wish).await {
+                Ok(proposed) => Report::Ok { text: proposed.diff.clone(), json: json!(proposed) },
+                Err(advice) => refused(advice),
+            },
+            Command::Import { id } => match self.imports.make(id).await {
+                Ok(()) => done("Done."),
+                Err(advice) => refused(advice),
+            },
             Command::EraseAudit { person, before } => self.erase(person, before).await,
             Command::Bridge { .. } => refused(Advice::new("bridge", "A bridge stays connected.", "", "")),
             Command::Show if self.state.borrow().desktop => {
@@ -390,19 +410,6 @@ impl Desk {
                 "Calls may be made with it until then.",
                 "Where it stands: deskgate status",
             )),
-        }
-    }
-
-    async fn accept(&self, change: &str) -> Report {
-        // Whoever has a shell here could be a program.
-        if let Err(fault) = self.pending.answers_from_terminal() {
-            return refused(fault.advice());
-        }
-        let account = held::account(&self.state.borrow(), change);
-        let Some(account) = account else { return refused(held::unknown(change)) };
-        match self.acceptances.accept(&account, change).await {
-            Ok(()) => done("Accepted. Your assistants see it from now on."),
-            Err(advice) => refused(advice),
         }
     }
 

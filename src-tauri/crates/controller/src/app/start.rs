@@ -29,6 +29,7 @@ use super::engine::GatewayEngine;
 use super::fault::StartFault;
 use super::follow::{follow_audit, follow_journal, follow_keychain, follow_settings};
 use super::home::Home;
+use super::imports::{Imports, Sealed};
 use super::introduction::Introduction;
 use super::ledger::Ledger;
 use super::logs::Logs;
@@ -102,6 +103,8 @@ pub struct WindowParts {
     pub introduction: Introduction,
     /// Accepts changes of what connectors say to models.
     pub acceptances: Acceptances,
+    /// Takes over the servers that assistants have already.
+    pub imports: Imports,
     /// Shows a new person around.
     pub welcome: Welcome,
 }
@@ -162,6 +165,7 @@ async fn run(
     let http = HttpClient::new().map_err(|fault| StartFault::Trust(fault.to_string()))?;
     let voucher = source.as_ref().map(|(_, sign_in)| Arc::clone(sign_in) as Arc<dyn Voucher>);
     let accounts = OwnAccounts::new(account_parts(&base, voucher, http.clone(), &address, &wanted));
+    let imports = imports(&home, &base, &http, source.is_none() && machine.nothing().is_none());
     let connectors = connectors(&base, http, &accounts, source.as_ref().map(|(source, _)| source));
     let sign_in = source.as_ref().map(|(_, sign_in)| Arc::clone(sign_in));
     let approvals = Approvals::load(approval_parts(&base, device)).await;
@@ -203,25 +207,19 @@ async fn run(
     let local = os::bind_local(&home.socket(), &lock).map_err(StartFault::Socket)?;
     let (stop, stopped) = watch::channel(false);
     let bridges = Bridges::new(Arc::clone(&gate), Arc::clone(&engine.issuer), stopped.clone());
-    let welcome = Welcome {
-        home: home.clone(),
-        gate: Arc::clone(&gate),
-        present: present.clone(),
-        tell: base.tell.clone(),
-    };
-    welcome.begin(!engine.issuer.assistants().is_empty());
-    let (records, connections) =
-        (Records::of(home.journal(), present.clone()), Connections::of(home.clone()));
+    let welcome = welcome(&base, &home, &gate, &present, &engine.issuer);
+    let records = Records::of(home.journal(), present.clone());
+    let connections = Connections::of(home.clone());
     let front = socket_desk(
         &base,
         &home,
         present,
         &engine,
         state.clone(),
-        (bridges, logs.clone(), acceptances.clone()),
+        (bridges, logs.clone(), acceptances.clone(), imports.clone()),
     );
     let (introduction, doctor) = (front.introduction.clone(), front.doctor.clone());
-    let windows = WindowParts { logs, records, connections, introduction, acceptances, welcome };
+    let windows = WindowParts { logs, records, connections, introduction, acceptances, imports, welcome };
     let (socket, catalog) = (tokio::spawn(socket::serve(local, front)), tokio::spawn(catalog.run()));
     let server = tokio::spawn(gateway::serve(listening, gate, stopped));
     let Base { now, desk, events, journal, .. } = base;
@@ -376,10 +374,22 @@ fn connectors(base: &Base, http: HttpClient, accounts: &OwnAccounts, source: Opt
         accounts: Arc::new(accounts.clone()),
         broker: source.map(|source| Arc::new(OrgBroker(source.org().clone())) as _),
         lender: source.map(|source| Arc::new(OrgLender(source.org().clone())) as _),
+        sealed: source.is_none().then(|| Arc::new(Sealed(base.vault.clone())) as _),
         environment: environment(),
         opening_deadline: OPENING_DEADLINE,
         clock: Arc::clone(&base.clock),
     })
+}
+
+fn welcome(base: &Base, home: &Home, gate: &Arc<Gate>, present: &Present, issuer: &Issuer) -> Welcome {
+    let (home, gate, present, tell) = (home.clone(), Arc::clone(gate), present.clone(), base.tell.clone());
+    let welcome = Welcome { home, gate, present, tell };
+    welcome.begin(!issuer.assistants().is_empty());
+    welcome
+}
+
+fn imports(home: &Home, base: &Base, http: &HttpClient, is_own: bool) -> Imports {
+    Imports::of(home.clone(), base.vault.clone(), Arc::clone(&base.clock), http.clone(), is_own)
 }
 
 fn discoverer(
@@ -526,7 +536,7 @@ fn socket_desk(
     present: Present,
     engine: &GatewayEngine,
     state: watch::Receiver<Arc<AppState>>,
-    (bridges, logs, acceptances): (Bridges, Logs, Acceptances),
+    (bridges, logs, acceptances, imports): (Bridges, Logs, Acceptances, Imports),
 ) -> socket::Desk {
     socket::Desk {
         pending: base.desk.clone(),
@@ -538,6 +548,7 @@ fn socket_desk(
         bridges,
         logs,
         acceptances,
+        imports,
         accounts: engine.accounts.clone(),
         sign_in: engine.sign_in.clone(),
         introduction: Introduction::of(engine.sign_in.clone()),

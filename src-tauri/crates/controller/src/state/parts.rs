@@ -391,6 +391,8 @@ pub enum Freshness {
 pub enum Status {
     /// Not taking calls yet.
     Starting,
+    /// The organisation has ended the person's session.
+    Expired,
     /// All is well.
     Ready,
     /// It works, and needs the person.

@@ -126,7 +126,7 @@ fn deny_all() -> Event {
     })
 }
 
-fn call(state: &AppState, outcome: CallOutcome) -> Activity {
+pub(crate) fn call(state: &AppState, outcome: CallOutcome) -> Activity {
     Activity {
         call: CallId::new(),
         at: NOW,
@@ -535,7 +535,7 @@ fn an_ended_session_is_announced_once() {
     assert_eq!(notice.title, "Acme has ended your sign-in.");
     assert_eq!(notice.body, "Your assistants wait. Sign in again.");
     assert_eq!(state.handle(expired(), NOW), []);
-    assert_eq!(state.status(), Status::Attention);
+    assert_eq!(state.status(), Status::Expired);
     assert_eq!(crate::words::summary(&state), "Acme has ended your sign-in.");
     assert_eq!(state.handle(Event::SignInsEnded, NOW), [Effect::ForgetSignIns], "no page is still signed in");
     state.handle(Event::Session(Session::SignedIn { label: "ada@acme.test".to_owned() }), NOW);

@@ -4,8 +4,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::effect::Effect;
 use crate::event::Event;
-use crate::state::tests::{consent_item, expired, managed, ready, sign_in_item, with_two_accounts};
-use crate::state::{Freshness, ListState, PolicyState};
+use crate::state::tests::{call, consent_item, expired, managed, ready, sign_in_item, with_two_accounts};
+use crate::state::{Activity, CallOutcome, Freshness, ListState, PolicyState};
 
 const NOW: Timestamp = Timestamp::from_seconds(1_000_000);
 
@@ -47,6 +47,7 @@ fn a_personal_gateway_that_is_ready() {
             "---",
             "Pause >",
             "  For 15 minutes [pause-short]",
+            "  Until tomorrow [pause-tomorrow]",
             "  Until I resume [pause]",
             "Open Deskgate [open:overview]",
             "---",
@@ -62,7 +63,7 @@ fn what_waits_comes_first_and_the_most_urgent_on_top() {
     state.handle(Event::PendingAdded(sign_in_item("b1", "https://idp.test/?state=1")), NOW);
     state.session = expired("ada@acme.test");
     let menu = tray(&state, NOW);
-    assert_eq!(menu.icon, Status::Attention);
+    assert_eq!(menu.icon, Status::Expired);
     assert_eq!(
         lines(&menu)[..7],
         [
@@ -88,7 +89,7 @@ fn a_keychain_that_does_not_keep_secrets_can_be_tried_again() {
         let code = advice.code.clone();
         state.handle(Event::FaultRaised(advice), NOW);
         assert!(entry(&state), "{wrong:?}");
-        let effects = state.handle(Event::Person(TrayAction::TryKeychain.act()), NOW);
+        let effects = state.handle(Event::Person(TrayAction::TryKeychain.act(|| NOW)), NOW);
         assert_eq!(effects, [Effect::Order(crate::effect::Order::TryKeychain)]);
         state.handle(Event::FaultCleared { code }, NOW);
     }
@@ -119,7 +120,7 @@ fn an_assistant_s_access_to_one_virtual_server_can_be_stopped() {
         ]
     );
     let chosen: TrayAction = "revoke:analyst:https://claude.ai/x".parse().unwrap();
-    let effects = state.handle(Event::Person(chosen.act()), NOW);
+    let effects = state.handle(Event::Person(chosen.act(|| NOW)), NOW);
     let revoked = crate::effect::Order::Revoke {
         client_id: "https://claude.ai/x".to_owned(),
         server: "analyst".parse().unwrap(),
@@ -178,6 +179,46 @@ fn a_pause_offers_only_its_end() {
     assert_eq!(
         pauses,
         ["(Paused. Calls from your assistants are refused until you resume.)", "Resume [resume]"]
+    );
+}
+
+#[test]
+fn a_pause_until_tomorrow_ends_in_the_morning_by_itself() {
+    let mut state = ready();
+    let morning = NOW.plus(Duration::from_secs(10 * 3600));
+    state.handle(Event::Person(TrayAction::PauseTomorrow.act(|| morning)), NOW);
+    assert_eq!(state.next_change(), Some(morning));
+    state.handle(Event::Tick, morning);
+    assert_eq!(tray(&state, morning).icon, Status::Ready);
+}
+
+#[test]
+fn the_last_calls_are_listed_without_what_they_were_about() {
+    let mut state = ready();
+    assert!(!lines(&tray(&state, NOW)).iter().any(|line| line.contains("Recent activity")));
+    for number in 0..7 {
+        let outcome = match number {
+            5 => CallOutcome::Denied { reason: "No.".to_owned() },
+            6 => CallOutcome::Running,
+            _ => CallOutcome::Done,
+        };
+        let (method, target) =
+            if number == 4 { ("resources/read", "file:///salaries.txt") } else { ("tools/call", "read") };
+        let (method, target) = (method.to_owned(), target.to_owned());
+        let call = Activity { method, target, ..call(&state, outcome) };
+        state.handle(Event::Call(call), NOW);
+    }
+    let lines = lines(&tray(&state, NOW));
+    let listed: Vec<_> = lines.iter().filter(|line| line.contains("Claude")).collect();
+    assert_eq!(
+        listed,
+        [
+            "  Claude Code: read of Files, running [open:activity]",
+            "  Claude Code: read of Files, not allowed [open:activity]",
+            "  Claude Code: a resource of Files [open:activity]",
+            "  Claude Code: read of Files [open:activity]",
+            "  Claude Code: read of Files [open:activity]",
+        ]
     );
 }
 
@@ -269,6 +310,7 @@ fn any_action() -> impl Strategy<Value = TrayAction> {
         Just(TrayAction::SignIn),
         Just(TrayAction::SignOut),
         Just(TrayAction::PauseShort),
+        Just(TrayAction::PauseTomorrow),
         Just(TrayAction::PauseOpen),
         Just(TrayAction::Resume),
         Just(TrayAction::TryKeychain),

@@ -9,7 +9,9 @@ use specta::Type;
 use crate::state::Status;
 
 pub use activity::{ActivityFilter, ActivityView, OutcomeKind, PastView};
-pub use local::{AssistantChangeView, ConnectedView, LocalAssistantView, TrialView, TriedCallView};
+pub use local::{
+    AssistantChangeView, ConnectedView, ImportView, LocalAssistantView, TrialView, TriedCallView,
+};
 
 /// Milliseconds: since 1970-01-01 UTC where it is a point in time. A whole number that JavaScript holds exactly.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Type)]

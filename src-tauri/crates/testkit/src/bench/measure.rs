@@ -1,9 +1,10 @@
 //! The order of the measurement.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::light::{Lightness, light};
 use super::load::{Round, Target, round};
 use super::meter::{SyncProbe, cpu_time, resident};
 use super::report::{Figures, Level, Report};
@@ -75,8 +76,9 @@ pub async fn measure(plan: &Plan, say: &mut dyn FnMut(&str)) -> Result<Report, P
     drop(upstream);
     say("searches");
     let search = search(&plan.programs).await?;
+    let lightness = lightness(&plan.programs, say).await?;
     Ok(Report {
-        format: 5,
+        format: 6,
         rounds: plan.rounds,
         calls: plan.calls,
         policies: POLICIES,
@@ -90,7 +92,17 @@ pub async fn measure(plan: &Plan, say: &mut dyn FnMut(&str)) -> Result<Report, P
         bridge_memory_kib: bridges.iter().map(|(_, memory)| *memory).max().unwrap_or_default(),
         growth,
         search,
+        lightness,
     })
+}
+
+/// What the programs are while nobody uses them.
+///
+/// # Errors
+/// If one does not start, or does not do as it is told.
+pub async fn lightness(programs: &Path, say: &mut dyn FnMut(&str)) -> Result<Lightness, PeerFault> {
+    say("idle minutes");
+    light(programs).await
 }
 
 /// Bridges that are let in because one was before: the time from the start of each to its first answer, and the memory that

@@ -35,6 +35,45 @@ pub(super) fn resident(process: u32) -> Result<u64, PeerFault> {
     field.ok_or_else(|| PeerFault::answer("memory", "VmRSS is missing"))
 }
 
+/// The memory that a process and everything that it started hold in RAM, in KiB: what they share with others is divided among all
+/// of those (proc(5), `smaps_rollup`, `Pss`).
+///
+/// # Errors
+/// If the process is gone.
+pub(super) fn held_together(process: u32) -> Result<u64, PeerFault> {
+    let text = std::fs::read_to_string(format!("/proc/{process}/smaps_rollup"))?;
+    let line = text.lines().find_map(|line| line.strip_prefix("Pss:"));
+    let field =
+        line.and_then(|line| line.split_whitespace().next()).and_then(|field| field.parse::<u64>().ok());
+    let own = field.ok_or_else(|| PeerFault::answer("memory", "Pss is missing"))?;
+    // One that has just ended holds nothing.
+    Ok(own + started_by(process)?.into_iter().filter_map(|child| held_together(child).ok()).sum::<u64>())
+}
+
+/// How often the threads of a process, and of everything that it started, have given the processor up by themselves since they
+/// began: each time something woke them (proc(5), `voluntary_ctxt_switches`).
+///
+/// # Errors
+/// If the process is gone.
+pub(super) fn wakes(process: u32) -> Result<u64, PeerFault> {
+    let mut total = 0;
+    for task in std::fs::read_dir(format!("/proc/{process}/task"))? {
+        let text = std::fs::read_to_string(task?.path().join("status"))?;
+        let field = text.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+        total += field.and_then(|field| field.trim().parse::<u64>().ok()).unwrap_or_default();
+    }
+    Ok(total + started_by(process)?.into_iter().filter_map(|child| wakes(child).ok()).sum::<u64>())
+}
+
+fn started_by(process: u32) -> Result<Vec<u32>, PeerFault> {
+    let mut children = Vec::new();
+    for task in std::fs::read_dir(format!("/proc/{process}/task"))? {
+        let text = std::fs::read_to_string(task?.path().join("children"))?;
+        children.extend(text.split_whitespace().filter_map(|child| child.parse::<u32>().ok()));
+    }
+    Ok(children)
+}
+
 /// What the disk takes for one record, asked as the journal asks it: a file of a segment's length, filled with zeros and
 /// synced beforehand, opened anew; then each record is written behind the last one and followed by fdatasync. The blocks
 /// are there and the length does not change, so that a sync has data to write and nothing else.

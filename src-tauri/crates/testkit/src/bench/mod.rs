@@ -5,6 +5,7 @@
 //! answer is checked; a wrong one ends the measurement.
 
 mod echo;
+mod light;
 mod load;
 mod measure;
 mod meter;
@@ -16,8 +17,9 @@ mod subject;
 mod toolbox;
 
 pub use echo::Echo;
+pub use light::Lightness;
 pub use load::{Round, Speaker, Target, round};
-pub use measure::{Plan, measure};
+pub use measure::{Plan, lightness, measure};
 pub use pass_through::PassThrough;
 pub use report::Report;
 pub use scale::Growth;

@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
+use super::light::Lightness;
 use super::scale::Growth;
 use super::search::SearchFigures;
 
@@ -74,6 +75,8 @@ pub struct Report {
     pub growth: Vec<Growth>,
     /// Searching among a thousand tools.
     pub search: SearchFigures,
+    /// What the programs are while nobody uses them.
+    pub lightness: Lightness,
 }
 
 /// An aim and how far it was reached.
@@ -119,6 +122,7 @@ impl Report {
             })
             .chain(self.growth.iter().map(Growth::aim))
             .chain(self.search.aims())
+            .chain(self.lightness.aims())
             .collect()
     }
 }
@@ -175,6 +179,7 @@ impl fmt::Display for Report {
             writeln!(f, "{growth}")?;
         }
         writeln!(f, "\n{}", self.search)?;
+        writeln!(f, "{}", self.lightness)?;
         for aim in self.aims() {
             let word = if aim.reached { "reached" } else { "MISSED" };
             writeln!(f, "{word:<8} {:>6.2}  {}", aim.ratio, aim.text)?;
@@ -210,7 +215,7 @@ fn mib(kib: u64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bench::{scale, search};
+    use crate::bench::{light, scale, search};
 
     fn figures(p50_us: f64, calls_per_second: f64) -> Figures {
         Figures { p50_us, p99_us: 2.0 * p50_us, calls_per_second, cpu_us_per_call: None }
@@ -218,7 +223,7 @@ mod tests {
 
     fn report(added: f64, rate: f64) -> Report {
         Report {
-            format: 5,
+            format: 6,
             rounds: 1,
             calls: 10,
             policies: 100,
@@ -242,6 +247,7 @@ mod tests {
             bridge_memory_kib: 5120,
             growth: vec![scale::tests::growth(1.0)],
             search: search::tests::figures(),
+            lightness: light::tests::figures(),
         }
     }
 

@@ -3,10 +3,26 @@
 use model::{AccountId, Advice, ForPerson as _};
 use serde_json::json;
 
-use super::Report;
+use super::{Desk, Report, done, refused};
 use crate::pending::AnswerFault;
 use crate::state::{AppState, Connector, HeldPart};
 use crate::view;
+
+impl Desk {
+    /// Accepts a change that is held.
+    pub(super) async fn accept(&self, change: &str) -> Report {
+        // Whoever has a shell here could be a program.
+        if let Err(fault) = self.pending.answers_from_terminal() {
+            return refused(fault.advice());
+        }
+        let account = account_of_change(&self.state.borrow(), change);
+        let Some(account) = account else { return refused(unknown(change)) };
+        match self.acceptances.accept(&account, change).await {
+            Ok(()) => done("Accepted. Your assistants see it from now on."),
+            Err(advice) => refused(advice),
+        }
+    }
+}
 
 /// Every change that is held.
 pub(super) fn list(state: &AppState, at_terminal: &Result<(), AnswerFault>) -> Report {
@@ -27,13 +43,13 @@ pub(super) fn list(state: &AppState, at_terminal: &Result<(), AnswerFault>) -> R
 }
 
 /// The connector whose change has this id.
-pub(super) fn account(state: &AppState, change: &str) -> Option<AccountId> {
+fn account_of_change(state: &AppState, change: &str) -> Option<AccountId> {
     let is_it = |connector: &Connector| connector.held.iter().any(|part| part.id == change);
     state.connectors.iter().find(|(_, connector)| is_it(connector)).map(|(id, _)| id.clone())
 }
 
 /// The words for an id that is none.
-pub(super) fn unknown(change: &str) -> Advice {
+fn unknown(change: &str) -> Advice {
     Advice::new(
         "change-unknown",
         format!("No change that is held has the id {change}."),

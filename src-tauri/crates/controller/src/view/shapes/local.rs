@@ -18,6 +18,10 @@ pub struct LocalAssistantView {
     pub connected: Vec<ConnectedView>,
     /// The names of what it reaches past Deskgate.
     pub others: Vec<String>,
+    /// Whether some of those can become connectors here.
+    pub can_import: bool,
+    /// The names of what it had itself, and can be given back.
+    pub imported: Vec<String>,
     /// Why its file could not be looked at.
     pub trouble: Option<AdviceView>,
 }
@@ -44,6 +48,21 @@ pub struct AssistantChangeView {
     pub exact: bool,
     /// What the person does next.
     pub next: String,
+}
+
+/// Servers that are taken over from an assistant, or given back, which was not done yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Type)]
+pub struct ImportView {
+    /// By which it is done.
+    pub id: u32,
+    /// What changes in both files: unified diffs. Secrets are dots.
+    pub diff: String,
+    /// The names of the servers.
+    pub servers: Vec<String>,
+    /// What stays as it is: names, each with why.
+    pub left: Vec<String>,
+    /// Whether the assistant's file is then as it was before, byte for byte; of an import, whether it can be undone so.
+    pub exact: bool,
 }
 
 /// What trying a virtual server out came to.
