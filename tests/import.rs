@@ -152,6 +152,12 @@ async fn servers_with_secrets_are_imported_work_and_come_back_byte_for_byte() {
     assert!(undone.contains("byte for byte"), "{undone}");
     assert_eq!((desk.text(), desk.settings()), (before, settings));
     assert_eq!(desk.sealed(), 0, "nothing is kept");
+    let records = desk.gateway.deskgate(&["audit", "export"]).await.expect("it runs").stdout;
+    let records = String::from_utf8_lossy(&records).into_owned();
+    for event in ["servers-imported", "servers-given-back"] {
+        let of = records.lines().find(|line| line.contains(event)).expect("on record");
+        assert!(of.contains("files mail") && of.contains("cursor"), "{of}");
+    }
     let nothing = desk.refused(&["import", "cursor", "--undo", "--yes"]).await;
     assert!(nothing.contains("Nothing of Cursor was imported."), "{nothing}");
 }
@@ -212,4 +218,19 @@ async fn what_cannot_be_taken_over_safely_is_refused_in_words() {
     let cursor =
         listed.as_array().and_then(|all| all.iter().find(|it| it["id"] == "cursor")).expect("listed");
     assert_eq!(cursor["outside"], json!([]), "a file that is not understood has none");
+}
+
+#[tokio::test]
+async fn secrets_are_not_given_back_on_the_word_of_whoever_has_a_shell() {
+    let mut desk = Desk::start().await;
+    desk.told(&["import", "cursor", "--yes"]).await;
+    let own = desk.settings();
+    assert!(own.contains("answer_in_terminal = true"), "{own}");
+    let closed = own.replace("answer_in_terminal = true", "answer_in_terminal = false");
+    std::fs::write(desk.gateway.home().join("deskgate.toml"), closed).expect("written");
+    desk.gateway.restart().await.expect("it comes back");
+    let (text, sealed) = (desk.text(), desk.sealed());
+    let refused = desk.refused(&["import", "cursor", "--undo", "--yes"]).await;
+    assert!(refused.contains("in Deskgate's window"), "{refused}");
+    assert_eq!((desk.text(), desk.sealed()), (text, sealed), "nothing has left the vault");
 }

@@ -1,6 +1,6 @@
 //! What a window may ask for about servers that assistants have beside Deskgate.
 
-use controller::app::{Folders, ImportWish};
+use controller::app::{Folders, GivesBack, ImportWish};
 use controller::view::{self, AdviceView, ImportView};
 use tauri::State;
 
@@ -28,5 +28,5 @@ pub(crate) async fn propose_import(
 #[specta::specta]
 pub(crate) async fn make_import(core: State<'_, Core>, id: u32) -> Result<(), AdviceView> {
     let imports = core.imports().ok_or_else(not_running)?.clone();
-    imports.make(id).await.map_err(|advice| view::advice(&advice))
+    imports.make(id, GivesBack::Yes).await.map_err(|advice| view::advice(&advice))
 }

@@ -51,7 +51,7 @@ pub use doctor::Doctor;
 pub use explain::{Explained, Standpoint};
 pub use fault::StartFault;
 pub use home::Home;
-pub use imports::{Folders, ImportWish, Imports, Proposed};
+pub use imports::{Folders, GivesBack, ImportWish, Imports, Proposed};
 pub use introduction::Introduction;
 pub use logs::Logs;
 pub use port::{Moved, move_port};

@@ -60,6 +60,8 @@ fn class(event: &AuditEvent) -> Class {
         AuditEvent::DeviceSuspended => Entity(SUSPEND, "device", &["device", "name"], SUCCESS),
         AuditEvent::ClientRegistered => Entity(CREATE, "assistant", &["client", "name"], SUCCESS),
         AuditEvent::OrganisationConfirmed => Entity(UPDATE, "organisation", &["fingerprint"], SUCCESS),
+        AuditEvent::ServersImported => Entity(CREATE, "connector", &["assistant", "connectors"], SUCCESS),
+        AuditEvent::ServersGivenBack => Entity(OTHER, "connector", &["assistant", "connectors"], SUCCESS),
         AuditEvent::BundleApplied => Entity(UPDATE, "policy", &["bundle", "policy", "version"], SUCCESS),
         AuditEvent::BundleRefused => Entity(UPDATE, "policy", &["bundle", "policy", "version"], FAILURE),
         AuditEvent::ManagedChanged => Entity(UPDATE, "settings", &["settings"], SUCCESS),

@@ -20,6 +20,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 mod client;
 mod held;
+mod import;
 
 pub use client::{Client, ClientFault};
 
@@ -314,14 +315,8 @@ impl Desk {
             }
             Command::Logs { connector, after, wait: _ } => self.log(&connector, after),
             Command::Trust { .. } => refused(no_organisation()),
-            Command::ProposeImport { wish } => match self.imports.propose(wish).await {
-                Ok(proposed) => Report::Ok { text: proposed.diff.clone(), json: json!(proposed) },
-                Err(advice) => refused(advice),
-            },
-            Command::Import { id } => match self.imports.make(id).await {
-                Ok(()) => done("Done."),
-                Err(advice) => refused(advice),
-            },
+            Command::ProposeImport { wish } => self.propose_import(wish).await,
+            Command::Import { id } => self.import(id).await,
             Command::EraseAudit { person, before } => self.erase(person, before).await,
             Command::Bridge { .. } => refused(Advice::new("bridge", "A bridge stays connected.", "", "")),
             Command::Show if self.state.borrow().desktop => {

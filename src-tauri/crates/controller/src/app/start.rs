@@ -389,7 +389,8 @@ fn welcome(base: &Base, home: &Home, gate: &Arc<Gate>, present: &Present, issuer
 }
 
 fn imports(home: &Home, base: &Base, http: &HttpClient, is_own: bool) -> Imports {
-    Imports::of(home.clone(), base.vault.clone(), Arc::clone(&base.clock), http.clone(), is_own)
+    let noted = (base.tell.clone(), base.journal.clone());
+    Imports::of(home.clone(), base.vault.clone(), Arc::clone(&base.clock), http.clone(), is_own, noted)
 }
 
 fn discoverer(

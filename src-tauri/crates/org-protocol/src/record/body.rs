@@ -516,6 +516,10 @@ event_kinds! {
     GrantLost = "grant-lost",
     /// A person has compared the fingerprint of an organisation that was met by its address alone.
     OrganisationConfirmed = "organisation-confirmed",
+    /// Servers that an assistant had were made connectors of the person's own, and their secrets sealed.
+    ServersImported = "servers-imported",
+    /// Such servers were put back into the assistant's file, with their secrets.
+    ServersGivenBack = "servers-given-back",
     /// A policy bundle took effect.
     BundleApplied = "bundle-applied",
     /// A policy bundle was refused; the last good one stays.

@@ -146,6 +146,10 @@ impl AuditEvent {
                 ("cause", "how, where it is not by a page of the authorization server"),
             ],
             Self::OrganisationConfirmed => &[("fingerprint", "that was compared")],
+            Self::ServersImported | Self::ServersGivenBack => &[
+                ("assistant", "the assistant, by its name in commands"),
+                ("connectors", "the connectors' ids"),
+            ],
             Self::BundleApplied => &[
                 ("by", "who published it"),
                 ("epoch", "of the manifest"),

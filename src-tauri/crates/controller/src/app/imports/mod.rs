@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use assistants::{Assistant, Ledger, Machine, Outside, PutBack, Taken};
+use audit::{AuditEvent, EventRecord, Journal};
 use connector::typed_grant;
 use mcp::Capabilities;
 use model::{Advice, ConnectorId, ForPerson as _, ServerId};
@@ -22,6 +23,7 @@ use url::Url;
 use vault::{Kind, Vault};
 
 use super::home::Home;
+use super::tell::Tell;
 use crate::view::{ImportView, LocalAssistantView};
 
 mod plan;
@@ -97,9 +99,20 @@ struct Inner {
     http: HttpClient,
     /// Whether the person's own settings decide here.
     is_own: bool,
+    /// Where what was done is recorded.
+    noted: (Tell, Journal),
     shown: Mutex<(u32, Option<Prepared>)>,
     /// One at a time: both change the same files.
     making: tokio::sync::Mutex<()>,
+}
+
+/// Whether whoever asks may have secrets put back into an assistant's file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GivesBack {
+    /// A person at a window, or at a terminal that may answer for one.
+    Yes,
+    /// Only a window may; an assistant may have a shell.
+    InWindow,
 }
 
 /// What a person looks at.
@@ -116,6 +129,12 @@ struct Importing {
     into: (ServerId, bool),
 }
 
+impl Importing {
+    fn connectors(&self) -> BTreeSet<ConnectorId> {
+        self.planned.iter().map(|one| one.connector.clone()).collect()
+    }
+}
+
 impl std::fmt::Debug for Imports {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Imports")
@@ -130,17 +149,21 @@ impl Imports {
         clock: Arc<dyn Clock>,
         http: HttpClient,
         is_own: bool,
+        noted: (Tell, Journal),
     ) -> Self {
         let (shown, making) = (Mutex::default(), tokio::sync::Mutex::default());
-        Self(Arc::new(Inner { home, sealed: Sealed(vault), clock, http, is_own, shown, making }))
+        Self(Arc::new(Inner { home, sealed: Sealed(vault), clock, http, is_own, noted, shown, making }))
     }
 
     /// What would be changed. It is made by [`Self::make`], as it was shown or not at all.
     ///
     /// # Errors
     /// Why nothing can be.
-    pub async fn propose(&self, wish: ImportWish) -> Told<Proposed> {
+    pub async fn propose(&self, wish: ImportWish, gives_back: GivesBack) -> Told<Proposed> {
         let assistant = Assistant::named(&wish.assistant).ok_or_else(words::unknown)?;
+        if wish.undo && gives_back == GivesBack::InWindow {
+            return Err(words::in_window());
+        }
         if !self.0.is_own {
             return Err(words::organisation());
         }
@@ -170,7 +193,8 @@ impl Imports {
     /// # Errors
     /// Why nothing can be.
     pub async fn view(&self, wish: ImportWish) -> Told<ImportView> {
-        let Proposed { id, diff, servers, left, exact, .. } = self.propose(wish).await?;
+        let proposed = self.propose(wish, GivesBack::Yes).await?;
+        let Proposed { id, diff, servers, left, exact, .. } = proposed;
         let servers = servers.into_iter().map(|(name, _)| name).collect();
         let left = left.into_iter().map(|(name, why)| format!("{name}: {why}")).collect();
         Ok(ImportView { id, diff, servers, left, exact })
@@ -194,15 +218,27 @@ impl Imports {
     ///
     /// # Errors
     /// Why it was not made, or not all of it; then doing it again finishes it.
-    pub async fn make(&self, number: u32) -> Told<()> {
+    pub async fn make(&self, number: u32, gives_back: GivesBack) -> Told<()> {
         let _one = self.0.making.lock().await;
         let prepared = {
             let mut shown = self.0.shown.lock().unwrap_or_else(PoisonError::into_inner);
             if shown.0 == number { shown.1.take() } else { None }
         };
         match prepared.ok_or_else(words::gone)? {
-            Prepared::Import(importing) => self.import(*importing).await,
-            Prepared::Undo(undoing) => undoing.make(&self.0.sealed, &mut self.ledger()?).await,
+            Prepared::Import(importing) => {
+                let (assistant, servers) = (importing.assistant.id, importing.connectors());
+                self.import(*importing).await?;
+                self.note(AuditEvent::ServersImported, assistant, &servers);
+                Ok(())
+            }
+            // What a window shows is not for a terminal to agree to.
+            Prepared::Undo(_) if gives_back == GivesBack::InWindow => Err(words::in_window()),
+            Prepared::Undo(undoing) => {
+                let (assistant, servers) = (undoing.assistant, undoing.connectors());
+                undoing.make(&self.0.sealed, &mut self.ledger()?).await?;
+                self.note(AuditEvent::ServersGivenBack, assistant, &servers);
+                Ok(())
+            }
         }
     }
 
@@ -277,7 +313,6 @@ impl Imports {
         settings.write()?;
         let mut ledger = self.ledger().map_err(words::unfinished)?;
         taken.change.apply(&mut ledger).map_err(|fault| words::unfinished(fault.advice()))?;
-        tracing::info!(assistant = assistant.id, servers = planned.len(), "servers were imported");
         Ok(())
     }
 
@@ -310,6 +345,12 @@ impl Imports {
                 };
             }
         }
+    }
+
+    fn note(&self, event: AuditEvent, assistant: &str, connectors: &BTreeSet<ConnectorId>) {
+        let connectors = connectors.iter().map(ConnectorId::as_str).collect::<Vec<_>>().join(" ");
+        let record = EventRecord::new(event).with("assistant", assistant).with("connectors", connectors);
+        self.0.noted.0.note(&self.0.noted.1, &record);
     }
 
     fn ledger(&self) -> Told<Ledger> {

@@ -14,6 +14,8 @@ use super::{Proposed, PutBack, Sealed, Told, grant_key, words};
 
 /// What is taken back.
 pub(super) struct Undoing {
+    /// The assistant's id.
+    pub(super) assistant: &'static str,
     files: Vec<PutBack>,
     settings: SettingsFile,
     /// The connectors that go, with the names of what is sealed for each and the vault's key of its token.
@@ -80,10 +82,14 @@ pub(super) fn proposed(
         into: String::new(),
         exact: files.iter().all(|it| it.change.exact),
     };
-    Ok((Undoing { files, settings, gone, records: undone, left }, proposed))
+    Ok((Undoing { assistant: assistant.id, files, settings, gone, records: undone, left }, proposed))
 }
 
 impl Undoing {
+    pub(super) fn connectors(&self) -> BTreeSet<ConnectorId> {
+        self.records.iter().map(|record| record.connector.clone()).collect()
+    }
+
     pub(super) async fn make(self, sealed: &Sealed, ledger: &mut Ledger) -> Told<()> {
         self.settings.check()?;
         for file in &self.files {
@@ -103,7 +109,6 @@ impl Undoing {
         for record in &self.records {
             sealed.forget(record).await.map_err(words::half_undone)?;
         }
-        tracing::info!(servers = self.records.len(), "an import was taken back");
         Ok(())
     }
 }

@@ -15,6 +15,15 @@ pub(super) fn organisation() -> Advice {
     )
 }
 
+pub(super) fn in_window() -> Advice {
+    Advice::new(
+        "import-window-only",
+        "Secrets are given back on your word only, and an assistant may have a shell.",
+        NOTHING,
+        "Do it in Deskgate's window, under Assistants. Where no desktop runs, set answer_in_terminal = true in your settings.",
+    )
+}
+
 pub(super) fn not_kept(state: vault::KeychainState) -> Advice {
     use model::ForPerson as _;
     let advice = state.advice();
