@@ -38,8 +38,10 @@ fn entry(program: &Path) -> Option<String> {
             other => quoted.push(other),
         }
     }
+    // Once the package was removed, the program is not there and the session passes over the entry.
+    let tried = path.replace('\\', "\\\\");
     Some(format!(
-        "[Desktop Entry]\nType=Application\nName=Deskgate\nComment=Set by your IT department\nIcon=deskgate\nExec=\"{quoted}\" --background\nTerminal=false\n"
+        "[Desktop Entry]\nType=Application\nName=Deskgate\nComment=Set by your IT department\nIcon=deskgate\nTryExec={tried}\nExec=\"{quoted}\" --background\nTerminal=false\n"
     ))
 }
 
@@ -56,5 +58,7 @@ mod tests {
         assert_eq!(exec("/opt/my apps/desk").as_deref(), Some("\"/opt/my apps/desk\" --background"));
         assert_eq!(exec("/a$b%c").as_deref(), Some("\"/a\\\\$b%%c\" --background"));
         assert_eq!(exec("/a\nExec=evil"), None);
+        let entry = entry(Path::new("/a b\\c")).expect("an entry");
+        assert!(entry.contains("\nTryExec=/a b\\\\c\n"), "{entry}");
     }
 }

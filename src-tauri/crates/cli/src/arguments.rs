@@ -205,6 +205,12 @@ pub(crate) enum Verb {
     Resume,
     /// End the running gateway.
     Quit,
+    /// Write man pages and completions, for packages.
+    #[command(hide = true)]
+    Pages {
+        /// Where to.
+        folder: PathBuf,
+    },
 }
 
 /// How a configuration of an assistant is changed.

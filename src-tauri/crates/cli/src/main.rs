@@ -17,9 +17,10 @@ mod managed_config;
 mod port;
 mod serve;
 
+use std::path::Path;
 use std::process::ExitCode;
 
-use clap::Parser as _;
+use clap::{CommandFactory as _, Parser as _};
 use controller::app::{Client, Command, Explained, Home, Report, Standpoint};
 use model::{Advice, ForPerson as _, ServerId};
 
@@ -32,7 +33,19 @@ fn main() -> ExitCode {
         // It needs none of what the others need, and shows the instance which program it is before it is hardened.
         return home.map_or_else(no_home, |home| bridge(&home, server));
     }
+    if let Verb::Pages { folder } = &arguments.verb {
+        return pages(folder);
+    }
     command(home, arguments.verb, arguments.json)
+}
+
+fn pages(folder: &Path) -> ExitCode {
+    match ::pages::write(&Arguments::command(), folder) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            fail(&Advice::new("pages", format!("The pages could not be written: {error}."), "", ""))
+        }
+    }
 }
 
 fn bridge(home: &Home, server: &ServerId) -> ExitCode {
@@ -128,6 +141,7 @@ async fn run(home: Home, verb: Verb, json: bool) -> ExitCode {
         Verb::Pause => ask(home, Command::Pause, json).await,
         Verb::Resume => ask(home, Command::Resume, json).await,
         Verb::Quit => ask(home, Command::Quit, json).await,
+        Verb::Pages { folder } => pages(&folder),
     }
 }
 
@@ -149,4 +163,24 @@ async fn ask(home: Home, command: Command, json: bool) -> ExitCode {
 fn fail(advice: &Advice) -> ExitCode {
     eprintln!("{advice}");
     ExitCode::FAILURE
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_command_has_its_page() {
+        let folder = tempfile::tempdir().expect("a folder");
+        ::pages::write(&Arguments::command(), folder.path()).expect("writes");
+        let names = ::pages::names(&Arguments::command());
+        for name in ["deskgate.1", "deskgate-serve.1", "deskgate-sign-in.1", "deskgate-audit-verify.1"] {
+            assert!(names.iter().any(|it| it == name), "{name} is missing in {names:?}");
+        }
+        for name in &names {
+            let text = std::fs::read_to_string(folder.path().join("man").join(name)).expect("a page");
+            assert!(text.contains(".SH NAME") && text.contains(".SH SYNOPSIS"), "{name}: {text}");
+        }
+        assert!(!names.iter().any(|name| name == "deskgate-pages.1"), "it is hidden");
+    }
 }

@@ -6,7 +6,7 @@ use clap::ValueEnum;
 
 use crate::run::{Fault, Watch, follow, run, say};
 use crate::tally::Tally;
-use crate::{conformance, provision, ui, workspace};
+use crate::{conformance, package, provision, ui, workspace};
 
 /// A part of the product whose tests can be run alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -90,6 +90,9 @@ impl Tier {
         if build(&["--workspace"], tally) {
             tally.add(self.tests("tests", &["--workspace", "--exclude", "xtask"]));
             tally.add(conformance::matrix(""));
+        }
+        if self.full {
+            package::packages(package::Wish { profile: "release", trial: true }, tally);
         }
     }
 

@@ -9,6 +9,7 @@ mod bench;
 mod conformance;
 mod demo;
 mod landing;
+mod package;
 mod provision;
 mod run;
 mod tally;
@@ -43,7 +44,7 @@ enum Command {
     },
     /// Format, lints, architecture, unit tests, end-to-end tests and the interface: what has to pass to land.
     Test {
-        /// The same tests at full size, the long ones, and the check of licences and banned crates.
+        /// The same tests at full size, the long ones, the check of licences and banned crates, and packages.
         #[arg(long)]
         full: bool,
         /// Only the tests of one area, without the checks around them.
@@ -54,6 +55,15 @@ enum Command {
         /// Only the runs whose name contains this, such as `server 2026-07-28` or `client`.
         #[arg(long, default_value = "")]
         only: String,
+    },
+    /// Build the released programs and packages of them for Debian and RPM, and try both in a clean Debian root.
+    Package {
+        /// Make the packages without trying them.
+        #[arg(long)]
+        no_trial: bool,
+        /// The profile that the programs are built with: `dev` while this command itself is worked on.
+        #[arg(long, hide = true, default_value = "release")]
+        profile: String,
     },
     /// Measure one call through the gateway against the same call made directly and through a bare pass-through.
     Bench {
@@ -76,6 +86,9 @@ fn main() -> ExitCode {
         Command::Demo { check } => demo::demo(check),
         Command::Test { full, area } => landing::test(full, area),
         Command::Conformance { only } => conformance::conformance(&only),
+        Command::Package { no_trial, profile } => {
+            package::package(package::Wish { profile: &profile, trial: !no_trial })
+        }
         Command::Bench { json, calls, rounds } => bench::bench(json.as_deref(), calls, rounds),
     };
     match outcome {

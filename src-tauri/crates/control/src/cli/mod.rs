@@ -18,7 +18,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use model::{ConnectorId, DeviceId, Digest, LeaseId};
 use remote::{SignInArgs, SignOutArgs, Socket};
 use serde::Serialize;
@@ -97,6 +97,12 @@ enum Command {
     SignOut(SignOutArgs),
     /// Say what is published.
     Status(Socket),
+    /// Write man pages and completions, for packages.
+    #[command(hide = true)]
+    Pages {
+        /// Where to.
+        folder: PathBuf,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -458,6 +464,7 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::SignIn(args) => remote::enter(args, json).await,
         Command::SignOut(args) => remote::leave(&args, json).await,
         Command::Status(socket) => ask::status(&socket, json).await,
+        Command::Pages { folder } => pages::write(&Cli::command(), &folder).map_err(Failure::new),
     };
     done.map(|()| ExitCode::SUCCESS)
 }
@@ -482,5 +489,25 @@ fn said(json: bool, value: &impl Serialize, text: impl FnOnce() -> String) {
         say_json(value);
     } else {
         say(&text());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_command_has_its_page() {
+        let folder = tempfile::tempdir().expect("a folder");
+        pages::write(&Cli::command(), folder.path()).expect("writes");
+        let names = pages::names(&Cli::command());
+        for name in ["deskgate-control.1", "deskgate-control-serve.1", "deskgate-control-bundle-sign.1"] {
+            assert!(names.iter().any(|it| it == name), "{name} is missing in {names:?}");
+        }
+        for name in &names {
+            let text = std::fs::read_to_string(folder.path().join("man").join(name)).expect("a page");
+            assert!(text.contains(".SH NAME") && text.contains(".SH SYNOPSIS"), "{name}: {text}");
+        }
+        assert!(!names.iter().any(|name| name == "deskgate-control-pages.1"), "it is hidden");
     }
 }

@@ -48,6 +48,9 @@ const RUN: &[&str] = &[
     "xvfb",
 ];
 
+/// To make packages and to try them: a clean root, a wall around it, and RPM's own tools.
+const PACKAGING: &[&str] = &["bubblewrap", "cpio", "mmdebstrap", "rpm", "rpm2cpio"];
+
 /// What is unpacked and not installed, because it would bring a server that starts by itself: the packages, by the folder that they go to.
 const SAML: (&str, &[&str]) = ("simplesamlphp", &["simplesamlphp"]);
 const SYSLOG: (&str, &[&str]) =
@@ -59,12 +62,21 @@ pub(super) fn need() -> Result<Need, Fault> {
         say(&format!("not a Debian system: its counterparts of these are needed: {}", all().join(" ")));
         return Ok(Need::Nothing);
     }
-    let missing = missing();
+    let missing = missing(&all());
     if missing.is_empty() {
         return Ok(Need::Nothing);
     }
     let what = missing.join(" ");
     Ok(Need::Missing { what, install: Box::new(move || install(&missing)) })
+}
+
+/// Installs what packages are made and tried with.
+pub(super) fn packaging() -> Result<(), Fault> {
+    if on_path("dpkg-query").is_none() {
+        return Err(Fault::Missing("packages are made and tried on Debian or Ubuntu".to_owned()));
+    }
+    let missing = missing(PACKAGING);
+    if missing.is_empty() { Ok(()) } else { install(&missing) }
 }
 
 /// Whether the SAML identity provider has to be unpacked.
@@ -108,16 +120,16 @@ fn all() -> Vec<&'static str> {
     BUILD.iter().chain(RUN).copied().collect()
 }
 
-fn missing() -> Vec<&'static str> {
+fn missing(wanted: &[&'static str]) -> Vec<&'static str> {
     // Exits non-zero when a package is unknown, and still prints the others.
     let printed = Command::new("dpkg-query")
         .args(["--show", "--showformat=${Package} ${db:Status-Status}\n"])
-        .args(all())
+        .args(wanted)
         .output()
         .map(|output| String::from_utf8_lossy(&output.stdout).into_owned())
         .unwrap_or_default();
     let there: BTreeSet<&str> = printed.lines().filter_map(|line| line.strip_suffix(" installed")).collect();
-    all().into_iter().filter(|package| !there.contains(package)).collect()
+    wanted.iter().copied().filter(|package| !there.contains(package)).collect()
 }
 
 fn install(packages: &[&str]) -> Result<(), Fault> {
@@ -140,7 +152,7 @@ fn apt(prefix: &[&str]) -> Command {
 }
 
 /// How to become root: not at all, by sudo, or `None` where it cannot be done.
-fn privilege() -> Option<&'static [&'static str]> {
+pub(super) fn privilege() -> Option<&'static [&'static str]> {
     if ask(Command::new("id").arg("-u"))?.trim() == "0" {
         return Some(&[]);
     }

@@ -10,6 +10,7 @@ mod python;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use crate::run::{Fault, Watch, say};
 use crate::workspace;
@@ -49,6 +50,28 @@ pub(crate) fn setup(check: bool) -> Result<(), Fault> {
         say(&format!("installed {title} in {}", watch.text()));
     }
     if missing.is_empty() { Ok(()) } else { Err(Fault::Missing(format!("missing: {}", missing.join("; ")))) }
+}
+
+/// Installs what packages are made and tried with, which nothing else needs.
+///
+/// # Errors
+/// If it cannot be installed.
+pub(crate) fn packaging() -> Result<(), Fault> {
+    debian::packaging()
+}
+
+/// A command to be run as root.
+///
+/// # Errors
+/// If this user cannot become root.
+pub(crate) fn as_root(program: &str) -> Result<Command, Fault> {
+    let prefix = debian::privilege().ok_or_else(|| {
+        Fault::Missing("packages are tried as root: use a user who may use sudo".to_owned())
+    })?;
+    let mut words = prefix.iter().copied().chain([program]);
+    let mut command = Command::new(words.next().unwrap_or(program));
+    command.args(words);
+    Ok(command)
 }
 
 /// Whether a part has to be installed.

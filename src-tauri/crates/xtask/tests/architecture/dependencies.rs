@@ -55,8 +55,12 @@ const DIRECTIONS: &[(&str, &[&str])] = &[
             "assistants",
         ],
     ),
-    ("cli", &["model", "os", "org-protocol", "policy", "audit", "controller", "assistants"]),
-    ("control", &["model", "os", "org-protocol", "policy", "audit", "claims", "mcp", "upstream", "issuer"]),
+    ("pages", &[]),
+    ("cli", &["model", "os", "org-protocol", "policy", "audit", "controller", "assistants", "pages"]),
+    (
+        "control",
+        &["model", "os", "org-protocol", "policy", "audit", "claims", "mcp", "upstream", "issuer", "pages"],
+    ),
     ("deskgate-desktop", &["model", "os", "controller"]),
     ("end-to-end", &[]),
     ("testkit", &["model", "os"]),
@@ -114,6 +118,7 @@ const SILENT: &[&str] = &[
     "issuer",
     "managed",
     "assistants",
+    "pages",
 ];
 const TALKATIVE: &[&str] = &["reqwest", "hyper", "hyper-util", "axum", "oauth2", "openidconnect"];
 

@@ -6,6 +6,7 @@
 mod dependencies;
 mod locks;
 mod sources;
+mod workflows;
 
 use std::path::{Path, PathBuf};
 
