@@ -152,12 +152,14 @@ async fn servers_with_secrets_are_imported_work_and_come_back_byte_for_byte() {
     assert!(undone.contains("byte for byte"), "{undone}");
     assert_eq!((desk.text(), desk.settings()), (before, settings));
     assert_eq!(desk.sealed(), 0, "nothing is kept");
-    let records = desk.gateway.deskgate(&["audit", "export"]).await.expect("it runs").stdout;
-    let records = String::from_utf8_lossy(&records).into_owned();
     for event in ["servers-imported", "servers-given-back"] {
-        let of =
-            records.lines().find(|line| line.contains(event)).unwrap_or_else(|| panic!("{event}: {records}"));
-        assert!(of.contains("files mail") && of.contains("cursor"), "{of}");
+        let record = until("its record", SOON, async || {
+            let records = desk.gateway.deskgate(&["audit", "export"]).await.ok()?.stdout;
+            let records = String::from_utf8_lossy(&records).into_owned();
+            records.lines().find(|line| line.contains(event)).map(str::to_owned)
+        });
+        let record = record.await.expect("on record");
+        assert!(record.contains("files mail") && record.contains("cursor"), "{record}");
     }
     let nothing = desk.refused(&["import", "cursor", "--undo", "--yes"]).await;
     assert!(nothing.contains("Nothing of Cursor was imported."), "{nothing}");

@@ -33,13 +33,15 @@ pub(crate) struct Announcer {
 impl Announcer {
     /// What becomes of an effect. Other effects pass.
     pub(crate) fn pass(&mut self, effect: Effect, now: Timestamp) -> Vec<Effect> {
-        match effect {
-            Effect::Notify(notice) => match notice.about.clone().filter(|_| notice.stays()) {
+        if let Effect::Notify(notice) = effect {
+            match notice.about.clone().filter(|_| notice.stays()) {
                 Some(id) => self.asked(id, notice, now),
                 None => self.raise(notice, now).into_iter().collect(),
-            },
-            Effect::Withdraw(id) => self.withdrawn(id),
-            other => vec![other],
+            }
+        } else if let Effect::Withdraw(id) = effect {
+            self.withdrawn(id)
+        } else {
+            vec![effect]
         }
     }
 
