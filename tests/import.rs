@@ -237,3 +237,20 @@ async fn secrets_are_not_given_back_on_the_word_of_whoever_has_a_shell() {
     assert!(refused.contains("in Deskgate's window"), "{refused}");
     assert_eq!((desk.text(), desk.sealed()), (text, sealed), "nothing has left the vault");
 }
+
+#[tokio::test]
+async fn what_was_imported_is_given_back_after_an_organisation_decides_too() {
+    let mut desk = Desk::start().await;
+    let before = desk.text();
+    desk.told(&["import", "cursor", "--yes"]).await;
+    let nobody = testkit::free_port().expect("a port");
+    let joined =
+        format!("{}\n[organisation]\nconfig_url = \"http://127.0.0.1:{nobody}/\"\n", desk.settings());
+    std::fs::write(desk.gateway.home().join("deskgate.toml"), joined).expect("written");
+    desk.gateway.restart().await.expect("it comes back");
+    let refused = desk.refused(&["import", "cursor", "--yes"]).await;
+    assert!(refused.contains("Your organisation decides"), "{refused}");
+    desk.told(&["import", "cursor", "--undo", "--yes"]).await;
+    assert_eq!(desk.text(), before, "the secrets are the person's");
+    assert_eq!(desk.sealed(), 0, "nothing is kept");
+}

@@ -15,7 +15,14 @@ async fn at_echo() -> (Echo, Gateway) {
 
 /// The file's place below `/etc`, and what it says.
 async fn managed(gateway: &Gateway, assistant: &str) -> (String, String) {
-    let told = gateway.deskgate_json(&["managed-config", assistant]).await.expect("printed");
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = tempfile::tempdir().expect("a folder");
+    let out = folder.path().join("managed");
+    let arguments = ["managed-config", assistant, "--out", out.to_str().expect("text")];
+    let told = gateway.deskgate_json(&arguments).await.expect("printed");
+    assert_eq!(std::fs::read_to_string(&out).expect("written"), told["text"].as_str().expect("text"));
+    let rights = std::fs::metadata(&out).expect("there").permissions().mode();
+    assert_eq!(rights & 0o777, 0o644, "every employee's assistant reads it");
     let place = told["file"].as_str().and_then(|it| it.strip_prefix("/etc/")).expect("a place").to_owned();
     (place, told["text"].as_str().expect("text").to_owned())
 }

@@ -151,6 +151,14 @@ describe('somebody who is new', () => {
     expect(screen.getByRole('button', { name: 'Skip this' })).toBeTruthy();
   });
 
+  it('may take over what an assistant has already', async () => {
+    here = [{ id: 'cursor', title: 'Cursor', file: '/home/ada/.cursor/mcp.json', connected: [], others: ['files'], can_import: true, imported: [], trouble: null }];
+    show({ is_new: true });
+    await fireEvent.click(await screen.findByRole('button', { name: 'Use it for myself' }));
+    await fireEvent.click(await screen.findByRole('button', { name: 'Import its servers: Cursor' }));
+    expect(called).toContainEqual({ command: 'propose_import', given: { assistant: 'cursor', server: null, undo: false } });
+  });
+
   it('joins an organisation by its address', async () => {
     show({ is_new: true });
     await fireEvent.click(await screen.findByRole('button', { name: 'My organisation gave me an address' }));

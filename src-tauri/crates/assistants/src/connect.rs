@@ -167,11 +167,13 @@ impl Change {
         TextDiff::from_lines(&before, &after).unified_diff().context_radius(1).header(&old, &new).to_string()
     }
 
-    /// The same without the lines beside, and without these secrets.
+    /// The same without the lines beside, without these secrets, and with nothing of the file that is not known to be harmless:
+    /// names, and the plain words of the entries that go or come.
     pub fn masked_diff(&self, secrets: &[&str]) -> String {
-        let text =
-            |text: &Option<Text>| text.as_ref().map(|it| String::from_utf8_lossy(it.bytes()).into_owned());
-        crate::masked::diff(&self.file, text(&self.before).as_deref(), text(&self.after).as_deref(), secrets)
+        // Without its assistant nothing is known of a file.
+        let Some(assistant) = Assistant::named(self.assistant) else { return String::new() };
+        let states = [self.before.as_ref(), self.after.as_ref()];
+        crate::masked::masked_diff(assistant, &self.file, states, secrets)
     }
 
     /// Whether the file is as it was when the change was computed.

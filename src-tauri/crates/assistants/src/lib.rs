@@ -17,6 +17,7 @@ mod entry;
 mod fault;
 mod format;
 mod found;
+mod harmless;
 mod import;
 mod ledger;
 mod machine;

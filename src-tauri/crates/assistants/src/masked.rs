@@ -4,14 +4,50 @@ use std::path::Path;
 
 use similar::TextDiff;
 
-const DOTS: &str = "••••••••";
+use crate::edit::{Editor, Text};
+use crate::harmless::Harmless;
+use crate::table::Assistant;
+
+pub(crate) const DOTS: &str = "••••••••";
 
 /// A value that is shorter is only taken for what it is where it stands by itself.
-const SHORT: usize = 4;
+pub(crate) const SHORT: usize = 4;
 
 /// The difference of two states of a file, line by line and without the lines around it, in which no secret stands. A line
 /// whose text is escaped is shown by its name alone.
 pub fn diff(file: &Path, before: Option<&str>, after: Option<&str>, secrets: &[&str]) -> String {
+    let parts = parts(secrets);
+    line_by_line(file, before, after, |line| masked(line, &parts))
+}
+
+/// The same of an assistant's file, in which much stands that is not known to be secret: nothing is shown but what is known to be
+/// harmless.
+pub(crate) fn masked_diff(
+    assistant: &Assistant,
+    file: &Path,
+    states: [Option<&Text>; 2],
+    secrets: &[&str],
+) -> String {
+    let (editor, parts) = (Editor::of(assistant, file), parts(secrets));
+    let trees = states.map(|state| editor.read(state?).ok());
+    let harmless = Harmless::of(assistant, trees, secrets);
+    let [before, after] = states.map(|state| Some(String::from_utf8_lossy(state?.bytes())));
+    line_by_line(file, before.as_deref(), after.as_deref(), |line| masked(&harmless.shown(line), &parts))
+}
+
+/// The lines of secrets, the longest first: a secret of several lines may be written over several lines.
+fn parts<'s>(secrets: &[&'s str]) -> Vec<&'s str> {
+    let mut parts: Vec<&str> = secrets.iter().flat_map(|it| it.lines()).filter(|it| !it.is_empty()).collect();
+    parts.sort_by_key(|it| std::cmp::Reverse(it.len()));
+    parts
+}
+
+fn line_by_line(
+    file: &Path,
+    before: Option<&str>,
+    after: Option<&str>,
+    shown: impl Fn(&str) -> String,
+) -> String {
     let name = |text: Option<&str>| match text {
         Some(_) => file.display().to_string(),
         None => "/dev/null".to_owned(),
@@ -19,20 +55,17 @@ pub fn diff(file: &Path, before: Option<&str>, after: Option<&str>, secrets: &[&
     let (old, new) = (name(before), name(after));
     let diff = TextDiff::from_lines(before.unwrap_or_default(), after.unwrap_or_default());
     let diff = diff.unified_diff().context_radius(0).header(&old, &new).to_string();
-    // A secret of several lines may be written over several lines.
-    let mut parts: Vec<&str> = secrets.iter().flat_map(|it| it.lines()).filter(|it| !it.is_empty()).collect();
-    parts.sort_by_key(|it| std::cmp::Reverse(it.len()));
     let (head, lines) = match diff.find("\n@@") {
         Some(at) => diff.split_at(at + 1),
         None => return String::new(),
     };
-    head.to_owned() + &lines.split_inclusive('\n').map(|line| masked(line, &parts)).collect::<String>()
+    // What is no line of the file: where it stands, and that it ends without a line's end.
+    let is_told = |line: &str| line.starts_with("@@") || line.starts_with('\\');
+    let show = |line: &str| if is_told(line) { line.to_owned() } else { shown(line) };
+    head.to_owned() + &lines.split_inclusive('\n').map(show).collect::<String>()
 }
 
 fn masked(line: &str, secrets: &[&str]) -> String {
-    if line.starts_with("@@") {
-        return line.to_owned();
-    }
     let mut shown = line.to_owned();
     for secret in secrets {
         if secret.len() >= SHORT {

@@ -262,37 +262,92 @@ fn names_secret(name: &str) -> bool {
     SECRET_NAMES.iter().any(|it| name.contains(it))
 }
 
+/// Whether what stands under a member of this name is to be taken for a secret.
+pub(crate) fn may_hold_secrets(name: &str) -> bool {
+    ENVIRONMENT.contains(&name) || HEADERS.contains(&name) || names_secret(name)
+}
+
 /// Arguments, with what may be a secret told apart: what follows a name that says so, addresses that hold more than a place, and
 /// what looks made by a machine. To seal one word too many does no harm.
 fn marked(words: &[String]) -> Vec<Word> {
     let mut follows = false;
     let mark = |word: &String| {
-        let after = std::mem::replace(&mut follows, word.starts_with('-') && names_secret(word));
+        let after = std::mem::replace(&mut follows, announces_secret(word));
+        let sealed = || Word { plain: String::new(), secret: Some(word.clone()) };
+        if is_header(word) {
+            follows &= !word.starts_with('-');
+            return sealed();
+        }
         if let Some((name, value)) = word.split_once('=')
-            && (names_secret(name) || is_secret(value))
+            && (names_secret(name) || is_secret(value) || has_named_secret(value))
             && !name.contains("://")
         {
             follows = false;
             return Word { plain: format!("{name}="), secret: Some(value.to_owned()) };
         }
-        if (after && !word.starts_with('-')) || is_secret(word) {
-            return Word { plain: String::new(), secret: Some(word.clone()) };
+        if (after && !word.starts_with('-')) || is_secret(word) || has_named_secret(word) {
+            return sealed();
         }
         Word { plain: word.clone(), secret: None }
     };
     words.iter().map(mark).collect()
 }
 
+/// Whether the word after this one is to be taken for a secret: after a flag that says so, `-H` of `curl` and its like among them,
+/// and after what a header begins with where that is a word of its own.
+fn announces_secret(word: &str) -> bool {
+    let name = word.trim_end_matches(':');
+    let is_flag = word.starts_with('-') && names_secret(word);
+    is_flag || word == "-H" || ["authorization", "bearer"].iter().any(|it| name.eq_ignore_ascii_case(it))
+}
+
+/// Whether a word is, or holds, the header that one is let in with. A flag of that name alone does not.
+fn is_header(word: &str) -> bool {
+    let holds_more = !word.starts_with('-') || word.contains([':', ' ']);
+    let word = word.to_ascii_lowercase();
+    word.contains("bearer ") || (word.contains("authorization") && holds_more)
+}
+
+/// Whether a part of a word gives a value to a name that says that it is a secret, as a connection string does.
+fn has_named_secret(word: &str) -> bool {
+    let names = |part: &str| part.split_once(['=', ':']).is_some_and(|(name, _)| names_secret(name));
+    word.split([';', '&', ',']).any(names)
+}
+
 fn is_secret(word: &str) -> bool {
-    let rest = word.split_once("://").map(|(_, rest)| rest);
-    rest.is_some_and(|rest| rest.contains('@') || rest.contains('?')) || looks_made(word)
+    // The value of a flag is looked at by itself.
+    let address = match word.split_once('=') {
+        Some((name, value)) if word.starts_with('-') && !name.contains("://") => value,
+        Some(_) | None => word,
+    };
+    (address.contains("://") && !is_open_address(address)) || looks_made(word)
+}
+
+/// What the path of an address in an argument may consist of. Some servers have the key in the path, however short.
+const OPEN_PATHS: &[&str] =
+    &["", "mcp", "sse", "api", "rpc", "http", "stream", "server", "message", "messages"];
+
+/// Whether a word is an address that holds nothing but a place.
+fn is_open_address(word: &str) -> bool {
+    let Ok(url) = Url::parse(word) else { return false };
+    let is_version =
+        |part: &str| part.strip_prefix('v').is_some_and(|it| it.len() <= 2 && it.parse::<u8>().is_ok());
+    let is_open = |part: &str| OPEN_PATHS.contains(&part) || is_version(part);
+    let by_user = !url.username().is_empty() || url.password().is_some();
+    // Only of these is it known what is the path.
+    matches!(url.scheme(), "http" | "https")
+        && !by_user
+        && url.query().is_none()
+        && url.fragment().is_none()
+        && url.host_str().is_some_and(|host| !host.split('.').any(looks_made))
+        && url.path_segments().is_none_or(|mut parts| parts.all(is_open))
 }
 
 /// How long what a machine made is at least, in characters.
 const MADE: usize = 20;
 
 /// Whether a word is long and mixed, as keys and tokens are.
-fn looks_made(word: &str) -> bool {
+pub(crate) fn looks_made(word: &str) -> bool {
     word.len() >= MADE
         && word.chars().all(|c| c.is_ascii_alphanumeric() || "_-.=+~:".contains(c))
         && word.contains(|c: char| c.is_ascii_digit())
@@ -376,6 +431,59 @@ mod tests {
         assert_eq!(words(&found), expected);
         assert_eq!(format!("{found:?}"), "Program(..)");
         assert!(found.secrets().contains(&"a1") && found.secrets().contains(&"8080"));
+    }
+
+    #[test]
+    fn keys_within_words_are_sealed() {
+        let check = |args: &[&str], at: usize, plain: &str| {
+            let found = check("cursor", json!({"command": "npx", "args": args})).expect("fit");
+            let (shown, secret) = words(&found).swap_remove(at);
+            let whole = format!("{shown}{}", secret.as_deref().unwrap_or_default());
+            assert_eq!((shown.as_str(), whole.as_str()), (plain, args[at]), "{args:?}");
+        };
+        let sealed = |word: &str| check(&["mcp-remote", word], 1, "");
+        // Keys in addresses.
+        sealed("https://actions.zapier.com/mcp/sk-ak-abc123/sse");
+        sealed("https://h.example/mcp/hunter");
+        sealed("https://h.example/mcp#hunter");
+        sealed("https://u@h.example/mcp");
+        sealed("https://abcdefghij0123456789.h.example/mcp");
+        sealed("postgres://hunter");
+        sealed("see https://h.example/mcp");
+        sealed("not an address://");
+        check(&["--url=https://h.example/hunter/sse"], 0, "--url=");
+        for open in [
+            "https://h.example",
+            "https://h.example/",
+            "http://127.0.0.1:3000/v1/mcp",
+            "https://h.example/mcp/sse",
+        ] {
+            check(&["mcp-remote", open], 1, open);
+            check(&[&format!("--url={open}")], 0, &format!("--url={open}"));
+        }
+        // Headers.
+        for flag in ["-H", "--header"] {
+            check(&[flag, "Authorization: Bearer sk1"], 1, "");
+            check(&[flag, "X-Any: sk1"], 1, "");
+            check(&[flag, "X-Any: sk1"], 0, flag);
+        }
+        sealed("Authorization: Basic sk1");
+        sealed("AUTHORIZATION:sk1");
+        sealed("-HX-Any: bearer sk1");
+        sealed("Bearer sk1");
+        sealed("X-Api-Key: sk1");
+        sealed("-bcdefghij0123456789=");
+        check(&["--authorization", "sk1"], 0, "--authorization");
+        check(&["--authorization", "sk1"], 1, "");
+        check(&["--header", "Authorization:", "Bearer", "sk1"], 2, "");
+        check(&["--header", "Authorization:", "Bearer", "sk1"], 3, "");
+        // Several names in one word.
+        check(&["Server=h;Password=p"], 0, "Server=");
+        check(&["Server=h&pwd=p"], 0, "Server=");
+        check(&["--set=a=b,token=p"], 0, "--set=");
+        check(&["Server=h;Port=1"], 0, "Server=h;Port=1");
+        sealed("Server:h;Password:p");
+        sealed("{\"a\": 1, \"apiKey\": \"p\"}");
     }
 
     #[test]

@@ -55,7 +55,7 @@ async fn printed(
     let text = file.text(&targets);
     let place = file.path(machine()?.platform);
     if let Some(out) = &out {
-        os::write_durable(out, text.as_bytes()).map_err(|fault| {
+        write_for_all(out, &text).map_err(|fault| {
             let happened = format!("{} cannot be written: {fault}.", out.display());
             Advice::new(
                 "managed-config-unwritable",
@@ -79,5 +79,16 @@ async fn printed(
     }
     let shown = out.map_or_else(|| text.trim_end().to_owned(), |out| format!("Written: {}", out.display()));
     tell(json, &shown, &json!({ "file": place, "text": text, "only_allows": file.only_allows() }));
+    Ok(())
+}
+
+/// Writes a file that holds no secret and that every employee's assistant has to read, whatever the rights of other new files are.
+fn write_for_all(file: &std::path::Path, text: &str) -> std::io::Result<()> {
+    std::fs::write(file, text)?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        std::fs::set_permissions(file, std::fs::Permissions::from_mode(0o644))?;
+    }
     Ok(())
 }

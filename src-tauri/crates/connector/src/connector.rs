@@ -248,7 +248,7 @@ impl Connector {
     fn standing(&self, fault: &CallFault) -> Advice {
         let advice = fault.advice(&self.spec.title);
         match fault {
-            CallFault::Upstream(UpstreamFault::Ended { .. }) => {
+            CallFault::Upstream(UpstreamFault::Ended) => {
                 Advice { means: String::new(), todo: "It is tried again by itself.".to_owned(), ..advice }
             }
             CallFault::Upstream(_) | CallFault::Resting { .. } => Advice { means: String::new(), ..advice },

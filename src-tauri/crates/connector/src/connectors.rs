@@ -305,5 +305,5 @@ impl Tries {
 
 /// Whether a connector's log does not say as much already: a program's end is in it.
 fn is_news(fault: &UpstreamFault) -> bool {
-    !matches!(fault, UpstreamFault::Ended { .. } | UpstreamFault::NotPermitted)
+    !matches!(fault, UpstreamFault::Ended | UpstreamFault::NotPermitted)
 }

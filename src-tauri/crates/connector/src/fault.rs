@@ -91,7 +91,7 @@ fn upstream_advice(fault: &UpstreamFault, title: &str) -> Advice {
             "",
             "If your keychain is locked, unlock it. Else get a new secret where this one came from, put the server into your assistant's configuration and import it once more.",
         ),
-        UpstreamFault::Ended { .. } => new(
+        UpstreamFault::Ended => new(
             "connector-ended",
             format!("{title} stopped unexpectedly."),
             "Whether the call took effect is not known.",

@@ -54,11 +54,10 @@ impl Announcer {
         if self.waiting.len() == 1 || is_known {
             return self.raise(notice, now).into_iter().collect();
         }
+        let Some(together) = self.raise(several(), now) else { return Vec::new() };
         self.together = true;
         let alone = self.waiting.iter().filter(|other| **other != id).cloned().map(Effect::Withdraw);
-        let mut effects: Vec<_> = alone.collect();
-        effects.extend(self.raise(several(), now));
-        effects
+        alone.chain([together]).collect()
     }
 
     fn withdrawn(&mut self, id: PendingId) -> Vec<Effect> {
@@ -153,6 +152,20 @@ mod tests {
         }
         assert_eq!(heard, MOST);
         assert_eq!(announcer.pass(question("later"), after(61)), [question("later")]);
+    }
+
+    #[test]
+    fn the_first_of_several_questions_stays_where_no_more_may_be_said() {
+        let mut announcer = Announcer::default();
+        for number in 1..MOST {
+            announcer.pass(fault(&number.to_string()), NOW);
+        }
+        assert_eq!(announcer.pass(question("a"), NOW), [question("a")]);
+        assert_eq!(announcer.pass(question("b"), NOW), [], "and the first is not taken away for nothing");
+        assert_eq!(
+            announcer.pass(question("c"), after(61)),
+            [withdraw("a"), withdraw("b"), Effect::Notify(several())]
+        );
     }
 
     #[test]

@@ -19,12 +19,9 @@ pub enum UpstreamFault {
         /// The value's name.
         name: String,
     },
-    /// The program ended or closed its output. Holds the last words of its standard error, for the log.
-    #[error("the program ended; its last words: {last_words}")]
-    Ended {
-        /// The end of its standard error.
-        last_words: String,
-    },
+    /// The program ended or closed its output. What it said last may hold what it was started with: that is in its own log.
+    #[error("the program ended; what it said last is in its log")]
+    Ended,
     /// No answer within the deadline; the call was cancelled.
     #[error("no answer within the deadline")]
     Deadline,
@@ -97,7 +94,7 @@ impl UpstreamFault {
             | Self::InsufficientScope { .. }
             | Self::SessionGone
             | Self::NotPermitted => true,
-            Self::Ended { .. }
+            Self::Ended
             | Self::Deadline
             | Self::Unreachable(_)
             | Self::Status(_)

@@ -17,9 +17,6 @@ pub const LOG_LIMIT: usize = 256 * 1024;
 const LONGEST_LINE: usize = 4096;
 /// What an entry costs beside its text, so that empty ones are bounded too.
 const ENTRY: usize = size_of::<LogEntry>();
-/// How many of a program's last lines are its last words, and how many characters of each.
-const LAST_LINES: usize = 8;
-const LAST_LINE: usize = 400;
 
 /// One connector's log. Cheap to clone; all clones are the same log.
 #[derive(Clone)]
@@ -191,20 +188,6 @@ impl LogWriter {
     /// `status`: of a program that ended by itself.
     pub(crate) fn ended(&self, status: Option<String>) {
         self.write(LogEvent::Ended { status: status.map(Into::into) });
-    }
-
-    /// The last lines that the program has printed.
-    pub(crate) fn last_words(&self) -> String {
-        let kept = self.log.lock();
-        let mine = kept.entries.iter().rev().filter(|entry| entry.process == self.process);
-        let lines = mine.filter_map(|entry| match &entry.event {
-            LogEvent::Printed(line) => Some(&**line),
-            LogEvent::Started { .. } | LogEvent::Ended { .. } | LogEvent::Failed(_) => None,
-        });
-        let mut lines: Vec<String> =
-            lines.take(LAST_LINES).map(|line| line.chars().take(LAST_LINE).collect()).collect();
-        lines.reverse();
-        lines.join(" | ")
     }
 
     fn printed(&self, text: String) {
@@ -383,19 +366,6 @@ mod tests {
         assert_eq!(log.since(0), LogPage { entries: Vec::new(), next: 2, missed: 0, begun: 2 });
         print(&log.writer(), b"for Bob");
         assert_eq!(lines(&log), ["for Bob"]);
-    }
-
-    #[test]
-    fn last_words_are_those_of_one_program() {
-        let log = log();
-        let (one, other) = (log.writer().started("a", 1), log.writer().started("b", 2));
-        print(&other, b"beside");
-        for number in 0..10 {
-            print(&one, format!("{number}").as_bytes());
-        }
-        one.failed("no answer");
-        assert_eq!(one.last_words(), "2 | 3 | 4 | 5 | 6 | 7 | 8 | 9");
-        assert_eq!(other.last_words(), "beside");
     }
 
     #[tokio::test]

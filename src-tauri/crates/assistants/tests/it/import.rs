@@ -113,3 +113,29 @@ fn another_entry_of_the_name_and_one_that_is_gone_are_refused() {
     put(&desk, "cursor", &out, None);
     assert_eq!(desk.read("cursor"), JSON);
 }
+
+#[test]
+fn neither_way_shows_what_stands_beside_or_is_not_understood() {
+    // "b" is not understood for its folder, and taking it out changes the line of "a".
+    let a = "    \"a\": {\"command\": \"x\", \"env\": {\"T\": \"hunter2\"}}";
+    let b = "    \"b\": {\"command\": \"y\", \"cwd\": \"hunter2\", \"env\": {\"U\": \"hunter2\"}}";
+    let lines = format!("{{\n  \"mcpServers\": {{\n{a},\n{b}\n  }}\n}}\n");
+    let minified = lines.replace(['\n', ' '], "").replacen('{', "{\"apiKey\":\"hunter2\",", 1);
+    for before in [lines, minified] {
+        let desk = Desk::new();
+        let file = desk.write("cursor", &before);
+        let mut ledger = desk.ledger();
+        let check = |change: &assistants::Change| {
+            let shown = change.masked_diff(&[]);
+            assert!(!shown.contains("hunter2") && shown.contains("\"U\":"), "{shown}");
+        };
+        let taken = take_out(named("cursor"), &file, &places(&["mcpServers"], &["b"]), &ledger);
+        let Taken { change, out } = taken.expect("possible");
+        check(&change);
+        change.apply(&mut ledger).expect("written");
+        let back = put_back(named("cursor"), &file, &out, |_| true, &ledger).expect("possible");
+        check(&back.change);
+        back.change.apply(&mut ledger).expect("written");
+        assert_eq!(desk.read("cursor"), before);
+    }
+}

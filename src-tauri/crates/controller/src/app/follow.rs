@@ -93,7 +93,9 @@ fn folders(path: &Path, loaded: &Loaded) -> Vec<PathBuf> {
     let parent = path.parent().map(Path::to_owned);
     let policies =
         loaded.settings.policies.as_ref().zip(parent.as_ref()).map(|(name, parent)| parent.join(name));
-    parent.into_iter().chain(policies).collect()
+    // The file may be a link to where it really lies.
+    let linked = std::fs::canonicalize(path).ok().and_then(|path| path.parent().map(Path::to_owned));
+    parent.into_iter().chain(linked).chain(policies).collect()
 }
 
 /// When the file and the policies beside it last changed.

@@ -164,20 +164,21 @@ impl Imports {
         if wish.undo && gives_back == GivesBack::InWindow {
             return Err(words::in_window());
         }
-        if !self.0.is_own {
+        // What was taken over before is given back all the same: it is the person's.
+        if !wish.undo && !self.0.is_own {
             return Err(words::organisation());
         }
         if !self.0.sealed.0.is_durable() {
             return Err(words::not_kept(self.0.sealed.0.state()));
         }
         let settings = SettingsFile::read(&self.0.home.settings())?;
-        settings::own(&settings.settings)?;
         let (prepared, mut proposed) = if wish.undo {
             let records = self.0.sealed.records().await?;
             let (undoing, proposed) =
                 undo::proposed(assistant, &wish.servers, records, settings, &self.ledger()?)?;
             (Prepared::Undo(Box::new(undoing)), proposed)
         } else {
+            settings::own(&settings.settings)?;
             let (importing, proposed) = self.importing(assistant, wish, settings).await?;
             (Prepared::Import(Box::new(importing)), proposed)
         };
@@ -205,7 +206,7 @@ impl Imports {
     /// # Errors
     /// Where the vault cannot be read.
     pub async fn complete(&self, assistants: &mut [LocalAssistantView]) -> Told<()> {
-        let records = if self.0.is_own { self.0.sealed.records().await? } else { Vec::new() };
+        let records = self.0.sealed.records().await?;
         for it in assistants {
             it.can_import &= self.0.is_own;
             let own = records.iter().filter(|record| record.assistant == it.id);
@@ -250,21 +251,24 @@ impl Imports {
     ) -> Told<(Importing, Proposed)> {
         let file = wish.folders.machine().and_then(|machine| assistant.file(&machine));
         let file = file.ok_or_else(|| assistants::Fault::NoFile { assistant: assistant.title }.advice())?;
-        let (mut planned, left) = chosen(assistant, &file, &wish.servers)?;
-        self.ask_addresses(&mut planned).await;
+        let (mut planned, mut left) = chosen(assistant, &file, &wish.servers)?;
         let into = target(&settings, wish.into)?;
         let records = self.0.sealed.records().await?;
-        for one in &planned {
-            let same = |it: &Record| it.connector == one.connector && it.secrets == one.digest();
-            match settings.settings.connectors.get(&one.connector) {
-                Some(spec) if *spec == one.spec && records.iter().any(same) => {
-                    settings.join(&one.connector, &into.0)?;
-                }
-                // Two entries of this import that say the same.
-                Some(spec) if *spec == one.spec && is_twice(&planned, one) => {}
-                Some(_) => return Err(words::taken(&one.connector, &one.spec.title)),
-                None => settings.add(&one.connector, &one.spec, &into.0)?,
+        for one in &mut planned {
+            one.continues(&records, &settings.settings);
+        }
+        self.ask_addresses(&mut planned).await;
+        // Whoever names servers means those; else what cannot be taken over stays, as other entries do.
+        for one in std::mem::take(&mut planned) {
+            let twice = planned.iter().any(|it| it.connector == one.connector && it.digest() == one.digest());
+            match added(&mut settings, &records, &one, twice, &into.0) {
+                Ok(()) => planned.push(one),
+                Err(advice) if wish.servers.is_empty() => left.push((one.place.to_string(), advice)),
+                Err(advice) => return Err(advice),
             }
+        }
+        if planned.is_empty() {
+            return Err(words::none_fits(assistant.title, &left));
         }
         let places: Vec<_> = planned.iter().map(|it| it.place.clone()).collect();
         let taken = assistants::take_out(assistant, &file, &places, &self.ledger()?);
@@ -297,15 +301,17 @@ impl Imports {
             }
             let names = one.values.keys().cloned().collect();
             let (connector, file) = (one.connector.clone(), taken.change.file.clone());
+            let grant = grant_key(&one.connector, &one.spec, &self.0.clock);
+            let out = out.clone();
             let record = Record::new(
                 number,
                 assistant.id,
                 file,
-                connector,
+                (connector, grant),
                 into.clone(),
                 names,
                 one.digest(),
-                out.clone(),
+                out,
             );
             self.0.sealed.remember(&record).await?;
             number += 1;
@@ -377,9 +383,22 @@ fn os_is_here(url: &Url) -> bool {
     }
 }
 
-fn is_twice(planned: &[Planned], one: &Planned) -> bool {
-    let mut same = planned.iter().filter(|it| it.connector == one.connector);
-    same.clone().count() > 1 && same.all(|it| it.digest() == one.digest())
+/// Makes one server a connector in the settings, unless it is one already.
+fn added(
+    settings: &mut SettingsFile,
+    records: &[Record],
+    one: &Planned,
+    is_twice: bool,
+    into: &ServerId,
+) -> Told<()> {
+    let same = |it: &Record| it.connector == one.connector && it.secrets == one.digest();
+    match settings.settings.connectors.get(&one.connector) {
+        Some(spec) if *spec == one.spec && records.iter().any(same) => settings.join(&one.connector, into),
+        // Two entries of this import that say the same.
+        Some(spec) if *spec == one.spec && is_twice => Ok(()),
+        Some(_) => Err(words::taken(&one.connector, &one.spec.title)),
+        None => settings.add(&one.connector, &one.spec, into),
+    }
 }
 
 /// The servers that are wanted, as they are to be, and those that stay.
@@ -442,12 +461,8 @@ impl Folders {
 }
 
 /// The definition that a connector has in the settings, for its token.
-fn grant_key(
-    connector: &ConnectorId,
-    spec: Option<&ConnectorSpec>,
-    clock: &Arc<dyn Clock>,
-) -> Option<String> {
+fn grant_key(connector: &ConnectorId, spec: &ConnectorSpec, clock: &Arc<dyn Clock>) -> Option<String> {
     let nothing = SecretString::from(String::new());
-    let grant = typed_grant(&person(), &account(connector), spec?, nothing, clock);
+    let grant = typed_grant(&person(), &account(connector), spec, nothing, clock);
     grant.ok().flatten().map(|(key, _)| key)
 }

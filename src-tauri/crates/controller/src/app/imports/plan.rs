@@ -7,6 +7,8 @@ use connector::{has_sealed, sealed_placeholder};
 use model::{Advice, ConnectorId, Digest};
 use org_protocol::{ConnectorSpec, CredentialSpec};
 
+use super::super::settings::Settings;
+use super::record::Record;
 use super::words;
 
 /// One server, as it is to be. Holds secrets, so it is never printed.
@@ -19,6 +21,8 @@ pub(super) struct Planned {
     pub(super) values: BTreeMap<String, String>,
     /// The token of its account.
     pub(super) token: Option<String>,
+    /// Whether its server was asked before.
+    is_known: bool,
 }
 
 impl Planned {
@@ -62,7 +66,7 @@ impl Planned {
                 }
             }
         }
-        Ok(Self { place, connector, spec, values, token })
+        Ok(Self { place, connector, spec, values, token, is_known: false })
     }
 
     /// What it is and what its secrets are: two of the same are one connector.
@@ -80,7 +84,18 @@ impl Planned {
 
     /// Its address, where nothing says how one signs in there.
     pub(super) fn open_address(&self) -> Option<&url::Url> {
-        self.spec.url.as_ref().filter(|_| self.token.is_none())
+        self.spec.url.as_ref().filter(|_| self.token.is_none() && !self.is_known)
+    }
+
+    /// Takes what an import that was cut off found out of the same entry: its server may not answer now.
+    pub(super) fn continues(&mut self, records: &[Record], settings: &Settings) {
+        let Some(spec) = settings.connectors.get(&self.connector) else { return };
+        let found = Self { spec: spec.clone(), ..self.clone() };
+        let is_same = |it: &Record| it.connector == self.connector && it.secrets == found.digest();
+        if spec.url == self.spec.url && records.iter().any(is_same) {
+            self.spec = spec.clone();
+            self.is_known = true;
+        }
     }
 }
 

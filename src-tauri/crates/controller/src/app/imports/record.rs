@@ -30,6 +30,8 @@ pub(super) struct Record {
     pub(super) server: ServerId,
     /// Whether the virtual server was made for it.
     pub(super) made_server: bool,
+    /// The vault's key of its token, where it has one.
+    pub(super) grant: Option<String>,
     /// The names under which its secrets are sealed.
     pub(super) names: Vec<String>,
     /// The digest of what it is and of its secrets: two of the same are one connector.
@@ -44,7 +46,7 @@ impl Record {
         number: u64,
         assistant: &str,
         file: PathBuf,
-        connector: ConnectorId,
+        (connector, grant): (ConnectorId, Option<String>),
         (server, made_server): (ServerId, bool),
         names: Vec<String>,
         secrets: Digest,
@@ -59,6 +61,7 @@ impl Record {
             connector,
             server,
             made_server,
+            grant,
             names,
             secrets,
             taken,

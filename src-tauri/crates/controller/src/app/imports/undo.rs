@@ -2,15 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use assistants::{Assistant, Ledger, TakenOut, put_back};
 use model::{ConnectorId, ForPerson as _, ServerId};
-use os::SystemClock;
 
 use super::record::Record;
 use super::settings::SettingsFile;
-use super::{Proposed, PutBack, Sealed, Told, grant_key, words};
+use super::{Proposed, PutBack, Sealed, Told, words};
 
 /// What is taken back.
 pub(super) struct Undoing {
@@ -67,11 +65,9 @@ pub(super) fn proposed(
         if gone.iter().any(|(id, _, _)| *id == record.connector) {
             continue;
         }
-        let clock: Arc<dyn os::Clock> = Arc::new(SystemClock);
-        let grant = grant_key(&record.connector, settings.settings.connectors.get(&record.connector), &clock);
         let made: Option<&ServerId> = record.made_server.then_some(&record.server);
         settings.remove(&record.connector, made)?;
-        gone.push((record.connector.clone(), record.names.clone(), grant));
+        gone.push((record.connector.clone(), record.names.clone(), record.grant.clone()));
     }
     let servers = undone.iter().map(|it| (it.taken.place.to_string(), it.connector.to_string())).collect();
     let proposed = Proposed {
