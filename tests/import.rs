@@ -243,9 +243,9 @@ async fn what_was_imported_is_given_back_after_an_organisation_decides_too() {
     let mut desk = Desk::start().await;
     let before = desk.text();
     desk.told(&["import", "cursor", "--yes"]).await;
-    let nobody = testkit::free_port().expect("a port");
-    let joined =
-        format!("{}\n[organisation]\nconfig_url = \"http://127.0.0.1:{nobody}/\"\n", desk.settings());
+    let acme = crate::org::acme().await;
+    let address = acme.organisation.config_url();
+    let joined = format!("{}\n[organisation]\nconfig_url = \"{address}\"\n", desk.settings());
     std::fs::write(desk.gateway.home().join("deskgate.toml"), joined).expect("written");
     desk.gateway.restart().await.expect("it comes back");
     let refused = desk.refused(&["import", "cursor", "--yes"]).await;

@@ -113,7 +113,7 @@ impl Session {
         Ok(match answer {
             Ok(Ok(result)) => Probe::Answered(connector::discovery(Ok(&result))),
             Ok(Err(error)) => Probe::Answered(connector::discovery(Err(&error))),
-            Err(UpstreamFault::Ended { .. }) => Probe::Ended,
+            Err(UpstreamFault::Ended) => Probe::Ended,
             // An answer that is none comes from a server that does not know the question.
             Err(UpstreamFault::Status(_) | UpstreamFault::Unusable(_)) => {
                 Probe::Answered(Discovery::Sessions)
@@ -175,7 +175,7 @@ async fn open(
         Probe::Ended => anew(place, capabilities, bearer).await,
         Probe::Silent => match session.initialize(bearer).await {
             Ok(()) => Ok(session),
-            Err(UpstreamFault::Ended { .. }) => anew(place, capabilities, bearer).await,
+            Err(UpstreamFault::Ended) => anew(place, capabilities, bearer).await,
             // It was slow rather than old.
             Err(refused @ UpstreamFault::Refused { .. }) => match session.probe(bearer).await? {
                 Probe::Answered(found @ Discovery::Stateless { .. }) => settle(session, found, bearer).await,

@@ -143,7 +143,7 @@ impl Session {
     pub fn is_over_after(&self, answer: &Result<Answer, UpstreamFault>) -> bool {
         let is_remote = matches!(self.transport, Transport::Http(_));
         match answer {
-            Err(UpstreamFault::SessionGone | UpstreamFault::Ended { .. }) => true,
+            Err(UpstreamFault::SessionGone | UpstreamFault::Ended) => true,
             Err(UpstreamFault::Status(400 | 404 | 405 | 410)) => is_remote,
             Ok(Err(error)) => is_remote && connector::is_misunderstood(self.dialect, error),
             Ok(Ok(_)) | Err(_) => false,
@@ -153,7 +153,7 @@ impl Session {
     /// The same after a list that failed, which every server can give.
     pub fn is_over_with(&self, fault: &UpstreamFault) -> bool {
         match fault {
-            UpstreamFault::SessionGone | UpstreamFault::Ended { .. } => true,
+            UpstreamFault::SessionGone | UpstreamFault::Ended => true,
             UpstreamFault::Refused { .. } | UpstreamFault::Status(_) | UpstreamFault::Unusable(_) => {
                 matches!(self.transport, Transport::Http(_))
             }

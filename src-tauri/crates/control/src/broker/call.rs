@@ -265,7 +265,7 @@ impl Broker {
             Ok(Ok(result)) => Ok(Ok(redactor.json(result))),
             Ok(Err(error)) => Ok(Err(redactor.json(error))),
             Err(fault) => {
-                if matches!(fault, UpstreamFault::SessionGone | UpstreamFault::Ended { .. }) {
+                if matches!(fault, UpstreamFault::SessionGone | UpstreamFault::Ended) {
                     self.pool.forget(&key);
                 }
                 if matches!(fault, UpstreamFault::Unauthorized { .. }) {

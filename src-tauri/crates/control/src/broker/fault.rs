@@ -172,7 +172,7 @@ fn upstream_advice(title: &str, fault: &UpstreamFault) -> Advice {
         UpstreamFault::Start { .. } | UpstreamFault::Sealed { .. } => {
             ("connector-start", format!("{title} could not be started."))
         }
-        UpstreamFault::Ended { .. } => ("connector-ended", format!("{title} stopped unexpectedly.")),
+        UpstreamFault::Ended => ("connector-ended", format!("{title} stopped unexpectedly.")),
         UpstreamFault::Deadline => ("connector-slow", format!("{title} did not answer in time.")),
         UpstreamFault::Unreachable(_) => ("connector-unreachable", format!("{title} cannot be reached.")),
         UpstreamFault::Unauthorized { .. } => {

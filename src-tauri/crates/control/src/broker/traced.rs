@@ -96,7 +96,7 @@ struct Coded {
 fn kind(fault: &UpstreamFault) -> &'static str {
     match fault {
         UpstreamFault::Start { .. } | UpstreamFault::Sealed { .. } => "start",
-        UpstreamFault::Ended { .. } => "ended",
+        UpstreamFault::Ended => "ended",
         UpstreamFault::Deadline => "timeout",
         UpstreamFault::Unreachable(_) => "unreachable",
         UpstreamFault::Unauthorized { .. } => "unauthorized",
