@@ -156,6 +156,7 @@ describe('somebody who is new', () => {
     show({ is_new: true });
     await fireEvent.click(await screen.findByRole('button', { name: 'Use it for myself' }));
     await fireEvent.click(await screen.findByRole('button', { name: 'Import its servers: Cursor' }));
+    expect(screen.getByText(/Take over what your assistants reach already/)).toBeTruthy();
     expect(called).toContainEqual({ command: 'propose_import', given: { assistant: 'cursor', server: null, undo: false } });
   });
 
