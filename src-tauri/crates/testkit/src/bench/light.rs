@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep};
 use super::echo::Echo;
 use super::measure::micros;
 use super::meter::{held_together, resident, wakes};
-use super::report::Aim;
+use super::report::{Aim, mib};
 use crate::{Desktop, Gateway, PeerFault, SessionParts, Setup, until};
 
 /// How long a program is left alone before it counts as idle: its first lists are known, its journal is checked.
@@ -160,10 +160,6 @@ impl fmt::Display for Lightness {
             mib(self.closed_memory_kib),
         )
     }
-}
-
-fn mib(kib: u64) -> f64 {
-    kib as f64 / 1024.0
 }
 
 #[cfg(test)]

@@ -30,9 +30,7 @@ pub(super) fn cpu_time(process: u32) -> Result<Duration, PeerFault> {
 /// If the process is gone.
 pub(super) fn resident(process: u32) -> Result<u64, PeerFault> {
     let text = std::fs::read_to_string(format!("/proc/{process}/status"))?;
-    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let field = line.and_then(|line| line.split_whitespace().next()).and_then(|field| field.parse().ok());
-    field.ok_or_else(|| PeerFault::answer("memory", "VmRSS is missing"))
+    count(&text, "VmRSS:").ok_or_else(|| PeerFault::answer("memory", "VmRSS is missing"))
 }
 
 /// The memory that a process and everything that it started hold in RAM, in KiB: what they share with others is divided among all
@@ -42,10 +40,7 @@ pub(super) fn resident(process: u32) -> Result<u64, PeerFault> {
 /// If the process is gone.
 pub(super) fn held_together(process: u32) -> Result<u64, PeerFault> {
     let text = std::fs::read_to_string(format!("/proc/{process}/smaps_rollup"))?;
-    let line = text.lines().find_map(|line| line.strip_prefix("Pss:"));
-    let field =
-        line.and_then(|line| line.split_whitespace().next()).and_then(|field| field.parse::<u64>().ok());
-    let own = field.ok_or_else(|| PeerFault::answer("memory", "Pss is missing"))?;
+    let own = count(&text, "Pss:").ok_or_else(|| PeerFault::answer("memory", "Pss is missing"))?;
     // One that has just ended holds nothing.
     Ok(own + started_by(process)?.into_iter().filter_map(|child| held_together(child).ok()).sum::<u64>())
 }
@@ -59,10 +54,15 @@ pub(super) fn wakes(process: u32) -> Result<u64, PeerFault> {
     let mut total = 0;
     for task in std::fs::read_dir(format!("/proc/{process}/task"))? {
         let text = std::fs::read_to_string(task?.path().join("status"))?;
-        let field = text.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
-        total += field.and_then(|field| field.trim().parse::<u64>().ok()).unwrap_or_default();
+        total += count(&text, "voluntary_ctxt_switches:").unwrap_or_default();
     }
     Ok(total + started_by(process)?.into_iter().filter_map(|child| wakes(child).ok()).sum::<u64>())
+}
+
+/// The number behind a name that begins a line.
+fn count(text: &str, name: &str) -> Option<u64> {
+    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+    line.split_whitespace().next()?.parse().ok()
 }
 
 fn started_by(process: u32) -> Result<Vec<u32>, PeerFault> {
