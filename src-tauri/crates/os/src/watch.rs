@@ -1,6 +1,6 @@
 //! Noticing that something changed in a folder, without looking again and again.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 /// How often it is looked all the same: not every file system tells of changes that another machine makes.
@@ -9,7 +9,6 @@ const ALL_THE_SAME: Duration = Duration::from_secs(60);
 /// Notices changes of the files that lie directly in some folders.
 #[derive(Debug)]
 pub struct FolderWatch {
-    folders: Vec<PathBuf>,
     /// How often it is looked where the system tells nothing.
     poll: Duration,
     #[cfg(target_os = "linux")]
@@ -20,7 +19,6 @@ impl FolderWatch {
     /// Watches nothing yet. `poll` is how often it is to be looked where the system does not tell of changes.
     pub fn new(poll: Duration) -> Self {
         Self {
-            folders: Vec::new(),
             poll,
             #[cfg(target_os = "linux")]
             told: None,
@@ -30,12 +28,14 @@ impl FolderWatch {
     /// Watches these folders from now on, and no others; of one that does not exist the nearest folder that does. Whatever changes
     /// after this is told by [`Self::changed`]: look at the files between the two.
     pub fn look_at(&mut self, folders: &[&Path]) {
-        self.folders = folders.iter().map(|folder| existing(folder)).collect();
         #[cfg(target_os = "linux")]
         {
+            let folders: Vec<&Path> = folders.iter().map(|folder| existing(folder)).collect();
             // Where the system's limit is reached, it is looked again and again instead.
-            self.told = told::Told::of(&self.folders).ok();
+            self.told = told::Told::of(&folders).ok();
         }
+        #[cfg(not(target_os = "linux"))]
+        let _ = folders;
     }
 
     /// Waits until something may have changed. [`Self::look_at`] them anew then: what was watched may be another folder now.
@@ -50,8 +50,9 @@ impl FolderWatch {
     }
 }
 
-fn existing(folder: &Path) -> PathBuf {
-    folder.ancestors().find(|folder| folder.is_dir()).unwrap_or(folder).to_owned()
+#[cfg(target_os = "linux")]
+fn existing(folder: &Path) -> &Path {
+    folder.ancestors().find(|folder| folder.is_dir()).unwrap_or(folder)
 }
 
 #[cfg(target_os = "linux")]
@@ -60,7 +61,7 @@ mod told {
 
     use std::io;
     use std::os::fd::OwnedFd;
-    use std::path::PathBuf;
+    use std::path::Path;
 
     use rustix::fs::inotify::{CreateFlags, WatchFlags, add_watch, init};
     use tokio::io::unix::AsyncFd;
@@ -71,7 +72,7 @@ mod told {
 
     impl Told {
         #[expect(unsafe_code, reason = "registering a descriptor rests on its owner's promise to keep it")]
-        pub(super) fn of(folders: &[PathBuf]) -> io::Result<Self> {
+        pub(super) fn of(folders: &[&Path]) -> io::Result<Self> {
             let changes = WatchFlags::CREATE
                 | WatchFlags::CLOSE_WRITE
                 | WatchFlags::MOVED_FROM
@@ -83,7 +84,7 @@ mod told {
                 | WatchFlags::ONLYDIR;
             let inotify = init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC)?;
             for folder in folders {
-                add_watch(&inotify, folder, changes)?;
+                add_watch(&inotify, *folder, changes)?;
             }
             // SAFETY: an `OwnedFd` is its descriptor's only owner and always gives the same one, which stays open as long as it lives.
             Ok(Self(unsafe { AsyncFd::register(inotify) }?))
