@@ -4,7 +4,7 @@ use std::path::Path;
 
 use model::ServerId;
 use serde_json::{Map, Value};
-use url::{Host, Url};
+use url::Url;
 
 use crate::table::{Assistant, Field};
 use crate::tree::Tree;
@@ -109,13 +109,9 @@ pub(crate) fn is_formed_as_ours(assistant: &Assistant, entry: &Tree, server: &st
 /// The virtual server of an address on this machine.
 fn server_of(url: &str) -> Option<String> {
     let url = Url::parse(url).ok()?;
-    let here = match url.host()? {
-        Host::Domain(name) => name == "localhost",
-        Host::Ipv4(address) => address.is_loopback(),
-        Host::Ipv6(address) => address.is_loopback(),
-    };
     let server = url.path().strip_prefix("/s/")?.strip_suffix("/mcp")?;
-    (here && url.scheme() == "http" && server.parse::<ServerId>().is_ok()).then(|| server.to_owned())
+    (model::is_on_this_machine(&url) && url.scheme() == "http" && server.parse::<ServerId>().is_ok())
+        .then(|| server.to_owned())
 }
 
 fn bridged(words: &[String]) -> Option<Reached> {

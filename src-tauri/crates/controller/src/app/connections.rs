@@ -8,6 +8,7 @@ use model::{Advice, ForPerson as _, ServerId};
 
 use super::addresses::Address;
 use super::home::Home;
+use super::runtime::blocking;
 use crate::view::{self, AssistantChangeView, ConnectedView, LocalAssistantView};
 
 type Told<T> = Result<T, Advice>;
@@ -209,10 +210,4 @@ fn local(found: &Found, current: &[Address]) -> LocalAssistantView {
 
 fn unknown_assistant() -> Advice {
     Advice::new("no-such-assistant", "Deskgate does not know this assistant.", "", "")
-}
-
-async fn blocking<T: Send + 'static>(read: impl FnOnce() -> Told<T> + Send + 'static) -> Told<T> {
-    tokio::task::spawn_blocking(read).await.unwrap_or_else(|_| {
-        Err(Advice::new("stopping", "Deskgate is being ended.", "Nothing was changed.", ""))
-    })
 }

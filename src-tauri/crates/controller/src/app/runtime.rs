@@ -1,5 +1,6 @@
 //! The runtime that Deskgate runs on.
 
+use model::Advice;
 use tokio::runtime::{Builder, Runtime};
 
 /// The stack of the runtime's threads, in bytes: as much as a program's first thread has. What is made for a call lies on it
@@ -19,4 +20,16 @@ pub fn runtime() -> std::io::Result<Runtime> {
         .thread_name("deskgate")
         .enable_all()
         .build()
+}
+
+/// Does what blocks on one of the runtime's other threads.
+///
+/// # Errors
+/// That of `work`, or that the program is ending.
+pub(super) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Advice> + Send + 'static,
+) -> Result<T, Advice> {
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|_| {
+        Err(Advice::new("stopping", "Deskgate is being ended.", "Nothing was changed.", ""))
+    })
 }

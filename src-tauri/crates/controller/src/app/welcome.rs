@@ -10,9 +10,10 @@ use os::{Clock as _, SystemClock};
 use url::Url;
 
 use super::home::Home;
+use super::imports::settings::SettingsFile;
 use super::machine::Machine;
 use super::present::Present;
-use super::settings::{OrganisationSettings, SettingsFault};
+use super::runtime::blocking;
 use super::tell::Tell;
 use crate::event::Event;
 use crate::view::{self, TrialView};
@@ -127,49 +128,19 @@ fn address_of(typed: &str) -> Told<Url> {
     })
 }
 
-/// At the end of the file: whatever else is in it stays as it is, and counts no longer.
+/// Whatever else is in it stays as it is, and counts no longer.
 fn write_organisation(path: &std::path::Path, url: &Url) -> Told<()> {
     let machine = Machine::read();
-    if machine.own_settings(path).is_err() || machine.nothing().is_some() {
-        return Err(settled(&machine, path));
+    if let Some(why) = machine.nothing() {
+        return Err(why);
     }
+    machine.own_settings(path).map_err(|fault| fault.advice())?;
     if machine.organisation(path).is_some() {
         return Err(Advice::new("joined-already", "An organisation decides here already.", "", ""));
     }
-    let before = match std::fs::read_to_string(path) {
-        Ok(text) => text,
-        Err(fault) if fault.kind() == std::io::ErrorKind::NotFound => String::new(),
-        Err(source) => return Err(SettingsFault::Unreadable { path: path.to_owned(), source }.advice()),
-    };
-    let gap = if before.is_empty() || before.ends_with("\n\n") { "" } else { "\n" };
-    let line = if before.is_empty() || before.ends_with('\n') { "" } else { "\n" };
-    let after = format!("{before}{line}{gap}[organisation]\nconfig_url = {:?}\n", url.as_str());
-    os::write_durable(path, after.as_bytes())
-        .map_err(|source| SettingsFault::Unreadable { path: path.to_owned(), source }.advice())?;
-    // It was read above, so it says this now.
-    match OrganisationSettings::find(path) {
-        Some(found) if found.config_url == *url => Ok(()),
-        Some(_) | None => Err(settled(&machine, path)),
-    }
-}
-
-fn settled(machine: &Machine, path: &std::path::Path) -> Advice {
-    machine.nothing().or_else(|| machine.own_settings(path).err().map(|fault| fault.advice())).unwrap_or_else(
-        || {
-            Advice::new(
-                "not-joined",
-                format!("{} could not be changed.", path.display()),
-                "",
-                "Write it there yourself.",
-            )
-        },
-    )
-}
-
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Told<T> + Send + 'static) -> Told<T> {
-    tokio::task::spawn_blocking(work).await.unwrap_or_else(|_| {
-        Err(Advice::new("stopping", "Deskgate is being ended.", "Nothing was changed.", ""))
-    })
+    let mut settings = SettingsFile::read(path)?;
+    settings.join_organisation(url)?;
+    settings.write().map_err(|advice| Advice { means: "Nothing was changed.".to_owned(), ..advice })
 }
 
 #[cfg(test)]

@@ -28,7 +28,7 @@ use crate::view::{ImportView, LocalAssistantView};
 
 mod plan;
 mod record;
-mod settings;
+pub(super) mod settings;
 mod undo;
 mod words;
 
@@ -370,16 +370,7 @@ async fn wants_sign_in(http: &HttpClient, url: &Url) -> bool {
     match opened {
         Ok(_) => false,
         Err(UpstreamFault::Unauthorized { .. }) => true,
-        Err(_) => !os_is_here(url),
-    }
-}
-
-fn os_is_here(url: &Url) -> bool {
-    match url.host() {
-        Some(url::Host::Domain(name)) => name == "localhost",
-        Some(url::Host::Ipv4(address)) => address.is_loopback(),
-        Some(url::Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
+        Err(_) => !model::is_on_this_machine(url),
     }
 }
 
@@ -460,7 +451,7 @@ impl Folders {
     }
 }
 
-/// The definition that a connector has in the settings, for its token.
+/// The vault's key of a connector's token; none where it has none.
 fn grant_key(connector: &ConnectorId, spec: &ConnectorSpec, clock: &Arc<dyn Clock>) -> Option<String> {
     let nothing = SecretString::from(String::new());
     let grant = typed_grant(&person(), &account(connector), spec, nothing, clock);

@@ -5,13 +5,14 @@ use std::path::{Path, PathBuf};
 use model::{ConnectorId, ServerId};
 use org_protocol::{ConnectorSpec, CredentialSpec};
 use toml_edit::{Array, DocumentMut, Item, Table, TableLike, Value, value};
+use url::Url;
 
 use super::{Told, words};
-use crate::app::settings::Settings;
+use crate::app::settings::{OrganisationSettings, Settings};
 
 /// The settings as they are, and as they are to be.
 #[derive(Debug)]
-pub(super) struct SettingsFile {
+pub(in crate::app) struct SettingsFile {
     pub(super) path: PathBuf,
     /// Nothing where there is no file.
     before: Option<String>,
@@ -21,7 +22,7 @@ pub(super) struct SettingsFile {
 
 impl SettingsFile {
     /// Reads them.
-    pub(super) fn read(path: &Path) -> Told<Self> {
+    pub(in crate::app) fn read(path: &Path) -> Told<Self> {
         let before = match std::fs::read_to_string(path) {
             Ok(text) => Some(text),
             Err(fault) if fault.kind() == std::io::ErrorKind::NotFound => None,
@@ -51,6 +52,20 @@ impl SettingsFile {
             meant_server.connectors.push(id.clone());
             self.edit(|document| put_into(document, server, id))?;
         }
+        self.insist(&meant)
+    }
+
+    /// Has an organisation decide that is found at this address.
+    pub(in crate::app) fn join_organisation(&mut self, address: &Url) -> Told<()> {
+        let mut meant = self.settings.clone();
+        meant.organisation =
+            Some(OrganisationSettings { config_url: address.clone(), root_key_fingerprint: None });
+        self.edit(|document| {
+            let mut organisation = Table::new();
+            organisation.insert("config_url", value(address.as_str()));
+            document.insert(ORGANISATION, Item::Table(organisation));
+            Some(())
+        })?;
         self.insist(&meant)
     }
 
@@ -121,7 +136,7 @@ impl SettingsFile {
     }
 
     /// Writes them, durably, if they are to be others.
-    pub(super) fn write(&self) -> Told<()> {
+    pub(in crate::app) fn write(&self) -> Told<()> {
         self.check()?;
         let written = match &self.before {
             Some(before) if *before == self.after => Ok(()),
@@ -155,6 +170,7 @@ impl SettingsFile {
     }
 }
 
+const ORGANISATION: &str = "organisation";
 const CONNECTORS: &str = "connectors";
 const SERVERS: &str = "servers";
 
