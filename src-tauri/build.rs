@@ -7,8 +7,9 @@ use std::path::Path;
 use std::process::{Command, ExitCode};
 
 /// What the interface is built from, beside its sources.
-const UI_FILES: [&str; 6] = [
+const UI_FILES: [&str; 7] = [
     "ui/src",
+    "ui/words",
     "ui/index.html",
     "ui/question.html",
     "ui/package.json",

@@ -3,7 +3,7 @@
 use model::{ApprovalRequest, ApprovalScope, ApprovalTarget, visible};
 use serde_json::value::RawValue;
 
-use super::shapes::{ApprovalView, ArgumentView, ChangeView, StandingView};
+use super::shapes::{ApprovalView, ArgumentView, CallKind, ChangeView, StandingView};
 use super::{connector_title, millis, program, server_title};
 use crate::state::{AppState, StandingApproval};
 use crate::words;
@@ -15,13 +15,21 @@ pub(super) fn approval(state: &AppState, request: &ApprovalRequest, count: usize
         server_title: server_title(state, &request.server),
         connector_title: connector_title(state, &request.server, &request.connector),
         tool: visible(request.target.name()),
-        call_kind: request.target.kind().to_owned(),
+        call_kind: kind(&request.target),
         reason: request.reason.clone(),
         arguments: compared(&request.arguments, request.earlier.as_deref()),
         compared: request.earlier.is_some(),
         for_session: request.most >= ApprovalScope::Session,
         always: request.most >= ApprovalScope::Always,
         count: u32::try_from(count).unwrap_or(u32::MAX),
+    }
+}
+
+fn kind(target: &ApprovalTarget) -> CallKind {
+    match target {
+        ApprovalTarget::Tool(_) => CallKind::Tool,
+        ApprovalTarget::Resource(_) => CallKind::Resource,
+        ApprovalTarget::Prompt(_) => CallKind::Prompt,
     }
 }
 
