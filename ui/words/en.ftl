@@ -41,6 +41,11 @@ common-in-connector = in { $connector }
 common-target-in-connector = { $target } <dim>in { $connector }</dim>
 common-leave-it = Leave it
 
+## What the documents are called; screen readers say it
+
+window-main = Deskgate
+window-question = Deskgate asks
+
 ## The sidebar
 
 sidebar-name = Deskgate
@@ -379,6 +384,8 @@ about-audit-not-checked = not checked since the start
 about-wrong = When something is wrong
 about-wrong-what = The same is said in a terminal, also while Deskgate does not run:
 about-command = Command
+# Is typed, and the same in every language.
+about-command-doctor = deskgate doctor
 checks-title = Is it healthy?
 checks-again = Look again
 checks-looking = Looking…

@@ -21,6 +21,8 @@ export interface Words {
   'common-in-connector': { connector: string | number };
   'common-target-in-connector': { connector: string | number; target: string | number };
   'common-leave-it': null;
+  'window-main': null;
+  'window-question': null;
   'sidebar-name': null;
   'sidebar-places': null;
   'sidebar-starting': null;
@@ -304,6 +306,7 @@ export interface Words {
   'about-wrong': null;
   'about-wrong-what': null;
   'about-command': null;
+  'about-command-doctor': null;
   'checks-title': null;
   'checks-again': null;
   'checks-looking': null;

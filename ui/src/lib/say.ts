@@ -65,7 +65,7 @@ function format(id: string, given: object, written: (value: string) => string): 
     values[name] = typeof value === 'number' ? new Counted(value) : written(String(value));
   }
   const pattern = bundle.getMessage(id)?.value;
-  const wrong: Error[] = pattern ? [] : [new Error('there is no such message')];
+  const wrong: Error[] = pattern ? [] : [new RangeError(id)];
   const text = bundle.formatPattern(pattern ?? id, values, wrong);
   if (import.meta.env.DEV && wrong[0]) throw new Error(id, { cause: wrong[0] });
   return text;
