@@ -1,4 +1,4 @@
-### The words of Deskgate's windows, in Project Fluent's syntax. Nothing else in the windows says anything by itself.
+### The words of Deskgate's windows, tray and notifications, in Project Fluent's syntax. Nothing else there says anything by itself.
 ###
 ### Messages are whole sentences; ids begin with the place where they stand. Plain words: see "Words" in the design of the
 ### interface. Never upstream, downstream, OAuth, PKCE, lease, DPoP, JSON-RPC outside `about-…`.
@@ -8,7 +8,6 @@
 ## Times and lengths
 
 time-soon = in a moment
-time-just-now = just now
 time-milliseconds = { $count } ms
 time-seconds = { $count } s
 
@@ -50,7 +49,6 @@ window-question = Deskgate asks
 
 sidebar-name = Deskgate
 sidebar-places = Places
-sidebar-starting = Starting
 sidebar-waiting =
     { $count ->
         [one] { $count } waiting
@@ -470,3 +468,265 @@ approval-session-tool = Allow this tool for this session
 approval-session-resource = Allow this resource for this session
 approval-session-prompt = Allow this prompt for this session
 approval-once = Allow once
+
+# From here on: what the application itself says (`src-tauri/crates/say`), in the tray, in notifications and in what windows
+# show of its state.
+
+## How it is, in a word and in a sentence
+
+status-starting = Starting
+status-ready = Ready
+status-attention = Needs you
+status-paused = Paused
+status-offline = Offline
+status-refused = Stopped
+status-expired = Signed out
+summary-starting = Starting.
+summary-refused = Every call is refused.
+summary-paused = Paused. Calls from your assistants are refused until you resume.
+summary-offline = { $organisation } cannot be reached. What was allowed before still works.
+summary-waiting =
+    { $count ->
+        [one] One request is waiting for you.
+       *[other] { $count } requests are waiting for you.
+    }
+summary-sign-in = Sign in to { $organisation } to let your assistants work.
+summary-connector = A connector needs you.
+summary-silent = { $connector } does not answer.
+summary-silent-several =
+    { $count ->
+        [one] { $count } connector does not answer.
+       *[other] { $count } connectors do not answer.
+    }
+summary-signing-in = Signing in to { $organisation }.
+summary-nothing-offered = Ready, but { $organisation } offers you nothing yet.
+summary-nothing-set-up = Ready, but nothing is set up yet.
+summary-ready =
+    Ready. { $assistants ->
+        [one] { $assistants } assistant
+       *[other] { $assistants } assistants
+    }, { $connectors ->
+        [one] { $connectors } connector
+       *[other] { $connectors } connectors
+    }.
+grace-left = What { $organisation } has decided has run out; it is obeyed for { $time } more, then no call is made. Connect to the network.
+
+## Who is there
+
+person-organisation = your organisation
+person-local = Personal, { $person }
+person-signed-in = { $person }, { $organisation }
+person-signed-out = Not signed in to { $organisation }
+person-signing-in = Signing in to { $organisation }
+person-expired = { $person }, signed out
+person-assistant = An assistant
+list-and = { $first } and { $last }
+
+## What signing out means
+
+farewell-ends-assistants = Your assistants can do nothing until you have signed in again.
+farewell-ends-sign-in = You are signed out of { $organisation } here. Where it has a page for signing out there too, that opens: go on there.
+farewell-stays-assistants =
+    { $count ->
+        [0] Assistants that you let in stay connected, and work again once you are back.
+        [one] Your assistant stays connected, and works again once you are back.
+       *[other] Your { $count } assistants stay connected, and work again once you are back.
+    }
+farewell-stays-record = The record of what was done in your name stays, here and at { $organisation }.
+farewell-accounts =
+    { $count ->
+        [one] Your account at { $names } stays here, locked: nobody can use it until you have signed in again.
+       *[other] Your accounts at { $names } stay here, locked: nobody can use them until you have signed in again.
+    }
+
+## What waits for the person
+
+waits-sign-in = Sign in to { $name }
+waits-sign-out = Sign out of { $name }
+waits-consent = { $assistant } wants to use { $server }
+waits-tool = { $assistant } wants to use { $tool }
+waits-resource = { $assistant } wants to use a resource
+waits-prompt = { $assistant } wants to use the prompt { $prompt }
+waits-sign-in-what = Your assistants wait until you have signed in.
+waits-sign-out-what = Deskgate has signed you out. The page that was opened signs you out of { $name } as well.
+waits-account-what = An assistant called { $connector }, which needs your own account. It is waiting.
+waits-code-what = Open { $page } on a device with a browser and type the code { $code }. That signs in this computer to { $name } in your name. Type it only if you wanted to sign in here just now, and give it to nobody.
+waits-program = The program that asks is { $program }.
+waits-program-unknown = The program that asks could not be told.
+waits-returns-to-program = the program that asks
+waits-returns-to-opener = the program that opens { $scheme }:
+waits-approval = This goes to { $connector } and needs your approval.
+waits-approval-count =
+    { $count ->
+        [one] { $why } The same call waits { $count } time.
+       *[other] { $why } The same call waits { $count } times.
+    }
+
+## Notifications: they are seen on locked screens
+
+notice-open = Open
+notice-sign-in = Your assistant is waiting.
+notice-code = It goes on on another device. See the code in Deskgate, or with: deskgate pending
+notice-consent = Open Deskgate to allow or deny it.
+notice-approval = Open Deskgate to look at the request and decide.
+notice-several = Several requests wait for you
+notice-several-what = Your assistants are waiting. Open Deskgate to answer them.
+notice-not-signed-in = You are not signed in to { $name }
+notice-gave-up = The sign-in was given up. Your assistants can do nothing until you have signed in.
+notice-too-late = Nobody signed in in time. Your assistants can do nothing until you have signed in.
+notice-gave-up-account = The sign-in was given up. Your assistants cannot use { $connector } until you have signed in.
+notice-too-late-account = Nobody signed in in time. Your assistants cannot use { $connector } until you have signed in.
+notice-sign-in-again = Sign in
+notice-stopped-at = It leads to { $host }, which your organisation does not let sign-in windows show. Nothing was sent there. If it belongs to your sign-in, tell your IT.
+notice-in-browser = Its page does not work in a window of Deskgate, so it was opened in your browser.
+notice-organisation = Deskgate waits for your organisation
+notice-organisation-what = { $host } does not answer. Deskgate goes on by itself as soon as it does. Check the network connection.
+notice-overheard = Your assistants will ask for access again
+notice-overheard-what = While Deskgate was away, another program took its port and may have heard what they said there. Allow those that you use.
+
+## The tray
+
+tray-name = Deskgate
+tray-tooltip = Deskgate: { $summary }
+tray-open = Open Deskgate
+tray-help = Get help
+tray-sign-out = Sign out…
+tray-quit = Quit Deskgate
+tray-question = { $title }…
+tray-more-questions =
+    { $count ->
+        [one] { $count } more request…
+       *[other] { $count } more requests…
+    }
+tray-sign-in = Sign in to { $name }…
+tray-keychain = Try the keychain again
+tray-more-outages =
+    { $count ->
+        [one] { $count } more connector not answering
+       *[other] { $count } more connectors not answering
+    }
+tray-no-servers = No virtual servers yet
+tray-servers = Virtual servers
+tray-copy-url = Copy URL of { $server }
+tray-assistants = Assistants
+tray-stop = Stop the access of { $assistant } to { $server }
+tray-all-assistants = Look at all of them…
+tray-activity = Recent activity
+tray-all-activity = All activity…
+tray-audit-broken = Audit: the record was changed
+tray-audit-here-only = Audit: { counted-records }, on this computer only
+tray-audit-in-sync = Audit: { counted-records }, in sync
+tray-audit-to-send = Audit: { counted-records }, { $rest } still to be sent
+tray-resume = Resume
+tray-pause = Pause
+tray-pause-short = For 15 minutes
+tray-pause-tomorrow = Until tomorrow
+tray-pause-open = Until I resume
+tray-call-done = { $assistant }: { $thing } of { $connector }
+tray-call-running = { $assistant }: { $thing } of { $connector }, running
+tray-call-denied = { $assistant }: { $thing } of { $connector }, not allowed
+tray-call-sign-in = { $assistant }: { $thing } of { $connector }, needed a sign-in
+tray-call-failed = { $assistant }: { $thing } of { $connector }, failed
+tray-a-prompt = a prompt
+tray-a-resource = a resource
+
+## Connectors and accounts
+
+outage-kept = { $connector } stopped answering { $when }. Its tools are the last known ones.
+outage-withdrawn = { $connector } stopped answering { $when }. Its tools are withdrawn until it does.
+outage-silent = { $connector } stopped answering { $when }.
+account-none = no account needed
+account-own = your { $connector } account
+account-shared = shared by IT, stays at { $organisation }
+account-lent = shared by { $organisation }, lent to this computer while it is used
+runs-here = { $program }, on this computer
+runs-at-organisation = at { $organisation }
+log-started = { $program } started
+log-ended-by-itself = ended by itself ({ $status })
+log-ended = Deskgate ended it
+
+## Calls and their records
+
+call-tool-error = The tool reported an error
+call-needed-sign-in = Needed a sign-in
+call-denied = Not allowed: { $reason }
+call-failed = Failed: { $reason }
+call-not-done = the connector did not do it
+call-given-up = it was given up
+call-unknown = whether it took effect is not known
+call-the-prompt = the prompt { $prompt }
+record-before = Before the call
+record-outcome = What became of it
+record-denial = The refusal
+record-other = Record
+record-stays = Stays on this computer. Nobody else receives it.
+record-waits = Waits on this computer to be sent to { $organisation }.
+record-received = { $organisation } has received exactly this.
+record-collected = The collector of { $organisation } has received this, as a security event.
+record-refused = { $organisation } could not read this, so it stays on this computer.
+
+## What is decided for the person
+
+setting-from = Settings come from
+setting-from-organisation = { $organisation } ({ $host })
+setting-connectors = Connectors and virtual servers
+setting-connectors-count = { $connectors } and { $servers }
+setting-sign-in = Sign-in opens
+setting-sign-in-window = in a window of Deskgate, or in the browser where that is needed
+setting-sign-in-browser = always in the browser
+setting-records = Records of calls are kept
+setting-records-organisation = on this computer and at { $organisation }
+setting-records-here = on this computer only
+setting-address = Address for assistants
+setting-address-none = not listening
+setting-by-it = IT ({ $place })
+machine-config-url = Organisation's address
+machine-fingerprint = Organisation's fingerprint
+machine-enrolment-token = Enrolment token
+machine-enrolment-token-set = set
+machine-user-override = Settings of your own
+machine-user-override-counts = count for what is not set for you
+machine-user-override-not = do not count on this computer
+machine-terminal-answers = Answers in a terminal
+machine-autostart = Starts when you sign in
+machine-updates = Updates by itself
+machine-updates-by = { $yes }; this version is updated by whatever installed it
+machine-hidden = Left out of menus
+machine-hidden-none = nothing
+machine-support = Help is found at
+machine-yes = yes
+machine-no = no
+
+## Roughly how long
+
+time-just-now = just now
+ago-minutes =
+    { $count ->
+        [one] { $count } minute ago
+       *[other] { $count } minutes ago
+    }
+ago-hours =
+    { $count ->
+        [one] { $count } hour ago
+       *[other] { $count } hours ago
+    }
+ago-days =
+    { $count ->
+        [one] { $count } day ago
+       *[other] { $count } days ago
+    }
+span-seconds =
+    { $count ->
+        [one] { $count } second
+       *[other] { $count } seconds
+    }
+span-minutes =
+    { $count ->
+        [one] { $count } minute
+       *[other] { $count } minutes
+    }
+span-hours =
+    { $count ->
+        [one] { $count } hour
+       *[other] { $count } hours
+    }

@@ -37,7 +37,7 @@ pub(super) fn standing(state: &AppState, it: &StandingApproval) -> StandingView 
     let what = match &it.target {
         ApprovalTarget::Tool(tool) => tool.as_str().to_owned(),
         ApprovalTarget::Resource(uri) => visible(&org_protocol::bare_uri(uri)),
-        ApprovalTarget::Prompt(prompt) => format!("the prompt {}", visible(prompt)),
+        ApprovalTarget::Prompt(prompt) => say::call_the_prompt(&visible(prompt)),
     };
     StandingView {
         id: it.id.clone(),

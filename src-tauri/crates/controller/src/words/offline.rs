@@ -11,11 +11,7 @@ pub(crate) const RENEWAL: &str =
 /// That the policy has run out and is still obeyed; nothing where it is in force, or where no call is made any more.
 pub fn grace(state: &AppState, now: Timestamp) -> Option<String> {
     let until = state.in_grace()?;
-    Some(format!(
-        "What {} has decided has run out; it is obeyed for {} more, then no call is made. Connect to the network.",
-        super::organisation(state),
-        super::left(until, now)
-    ))
+    Some(say::grace_left(&super::organisation(state), &super::left(until, now)))
 }
 
 /// The same when it begins.

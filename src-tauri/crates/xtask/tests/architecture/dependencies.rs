@@ -53,15 +53,17 @@ const DIRECTIONS: &[(&str, &[&str])] = &[
             "gateway",
             "managed",
             "assistants",
+            "say",
         ],
     ),
     ("pages", &[]),
+    ("say", &[]),
     ("cli", &["model", "os", "org-protocol", "policy", "audit", "controller", "assistants", "pages"]),
     (
         "control",
         &["model", "os", "org-protocol", "policy", "audit", "claims", "mcp", "upstream", "issuer", "pages"],
     ),
-    ("deskgate-desktop", &["model", "os", "controller"]),
+    ("deskgate-desktop", &["model", "os", "controller", "say"]),
     ("end-to-end", &[]),
     ("testkit", &["model", "os"]),
     ("xtask", &[]),
@@ -119,6 +121,7 @@ const SILENT: &[&str] = &[
     "managed",
     "assistants",
     "pages",
+    "say",
 ];
 const TALKATIVE: &[&str] = &["reqwest", "hyper", "hyper-util", "axum", "oauth2", "openidconnect"];
 
