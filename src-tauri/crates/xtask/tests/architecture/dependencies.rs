@@ -10,6 +10,7 @@ use crate::{none, root};
 /// Each crate of ours and the crates of ours that it may depend on.
 const DIRECTIONS: &[(&str, &[&str])] = &[
     ("model", &[]),
+    ("say", &[]),
     ("os", &["model"]),
     ("mcp", &["model"]),
     ("org-protocol", &["model"]),
@@ -57,7 +58,6 @@ const DIRECTIONS: &[(&str, &[&str])] = &[
         ],
     ),
     ("pages", &[]),
-    ("say", &[]),
     ("cli", &["model", "os", "org-protocol", "policy", "audit", "controller", "assistants", "pages"]),
     (
         "control",
