@@ -138,6 +138,8 @@ const answers: Record<string, () => unknown> = {
   propose_import: () => ({ id: 9, diff: '-1\n+2\n', servers: ['github'], left: ['It stays.'], exact: true }),
   look_back: () => 1,
   past_calls: () => ({ calls: [], back_to: NOW, is_over: true }),
+  save_activity: () => 1,
+  save_further: () => ({ calls: 3, back_to: NOW, file: '/home/calls' }),
   try_out: () => ({ tools: 3, call: { connector: 'Files', tool: 'list', took: 12, fault: null } }),
 };
 playApplication(Object.fromEntries(Object.entries(answers).map(([command, answer]) => [command, () => dressed(answer())])));

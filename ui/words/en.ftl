@@ -18,6 +18,11 @@ counted-records =
         [one] { $count } record
        *[other] { $count } records
     }
+counted-calls =
+    { $count ->
+        [one] { $count } call
+       *[other] { $count } calls
+    }
 counted-tools =
     { $count ->
         [one] { $count } tool
@@ -319,6 +324,13 @@ activity-over =
         [one] { $count } call. Earlier ones are not on this computer.
        *[other] { $count } calls. Earlier ones are not on this computer.
     }
+save = Save
+save-what = Save these calls in a file
+save-begun = Saving…
+save-under-way = Saving: { counted-calls }…
+save-under-way-to = Saving: { counted-calls }, back to { $when }…
+save-done = { counted-calls } saved in <code>{ $file }</code>
+save-open = Open the folder
 calls-time = Time
 calls-assistant = Assistant
 calls-what = What
@@ -565,6 +577,7 @@ waits-approval-count =
 ## Notifications: they are seen on locked screens
 
 notice-open = Open
+notice-deny = Deny
 notice-sign-in = Your assistant is waiting.
 notice-code = It goes on on another device. See the code in Deskgate, or with: deskgate pending
 notice-consent = Open Deskgate to allow or deny it.

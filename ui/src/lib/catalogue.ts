@@ -6,6 +6,7 @@ export interface Words {
   'time-milliseconds': { count: string | number };
   'time-seconds': { count: string | number };
   'counted-records': { count: number };
+  'counted-calls': { count: number };
   'counted-tools': { count: number };
   'common-close': null;
   'common-try-again': null;
@@ -250,6 +251,13 @@ export interface Words {
   'activity-looking': null;
   'activity-looking-to': { when: string | number };
   'activity-over': { count: number };
+  'save': null;
+  'save-what': null;
+  'save-begun': null;
+  'save-under-way': { count: number };
+  'save-under-way-to': { count: number; when: string | number };
+  'save-done': { count: number; file: string | number };
+  'save-open': null;
   'calls-time': null;
   'calls-assistant': null;
   'calls-what': null;
@@ -412,6 +420,7 @@ export interface Words {
   'waits-approval': { connector: string | number };
   'waits-approval-count': { count: number; why: string | number };
   'notice-open': null;
+  'notice-deny': null;
   'notice-sign-in': null;
   'notice-code': null;
   'notice-consent': null;
@@ -546,6 +555,7 @@ export type MarkedId =
   | 'assistants-may-use'
   | 'activity-decided-by'
   | 'activity-decided-by-none'
+  | 'save-done'
   | 'checks-ok'
   | 'checks-note'
   | 'checks-problem'

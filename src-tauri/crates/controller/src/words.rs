@@ -185,8 +185,14 @@ pub fn notice(item: &PendingItem) -> Notice {
         Question::Consent(_) => say::notice_consent(),
         Question::Approval(_) => say::notice_approval(),
     };
-    let title = title(item);
-    Notice { about: Some(item.id.clone()), title, body, place: Place::Pending, offer: None }
+    Notice {
+        about: Some(item.id.clone()),
+        title: title(item),
+        body,
+        place: Place::Pending,
+        offer: None,
+        deniable: item.question.denial().is_some(),
+    }
 }
 
 /// The notification after a sign-in that was given up: what it means, and a way to try again. Nothing after one that ended
@@ -218,6 +224,7 @@ pub fn given_up(item: &PendingItem, ending: Ending) -> Option<Notice> {
         body,
         place: Place::Overview,
         offer: Some(Offer { label: say::notice_sign_in_again(), act }),
+        deniable: false,
     })
 }
 

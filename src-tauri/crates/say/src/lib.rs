@@ -84,6 +84,7 @@ messages! {
 
     // Notifications: they are seen on locked screens
     notice_open();
+    notice_deny();
     notice_sign_in();
     notice_code();
     notice_consent();

@@ -76,6 +76,7 @@ fn told() -> Effect {
         body: say::notice_overheard_what(),
         place: Place::Assistants,
         offer: None,
+        deniable: false,
     })
 }
 

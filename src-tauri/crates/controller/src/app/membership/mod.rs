@@ -97,6 +97,7 @@ pub(crate) fn waiting_for(at: &OrganisationSettings) -> Effect {
         body: say::notice_organisation_what(at.config_url.host_str().unwrap_or_default()),
         place: Place::Overview,
         offer: None,
+        deniable: false,
     })
 }
 
