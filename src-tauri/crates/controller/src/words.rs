@@ -173,7 +173,7 @@ fn code(CodeRequest { purpose, verification_uri, user_code, .. }: &CodeRequest) 
         SignInPurpose::Organisation { name } | SignInPurpose::SignOut { name } => name,
         SignInPurpose::Connector { title, .. } => title,
     };
-    say::waits_code_what(verification_uri.as_str(), &user_code.shown(), to)
+    say::waits_code_what(verification_uri.as_str(), user_code.shown(), to)
 }
 
 /// The notification for a pending item. It is seen on locked screens, so it names no argument, and of an account nothing but
@@ -389,7 +389,7 @@ pub fn log_event(event: &LogEvent) -> String {
     match event {
         LogEvent::Started { program } => say::log_started(program),
         LogEvent::Printed(text) => text.to_string(),
-        LogEvent::Ended { status: Some(status) } => say::log_ended_by_itself(&status.to_string()),
+        LogEvent::Ended { status: Some(status) } => say::log_ended_by_itself(status),
         LogEvent::Ended { status: None } => say::log_ended(),
         LogEvent::Failed(why) => why.to_string(),
     }
