@@ -3,6 +3,7 @@
 #![expect(clippy::expect_used, clippy::panic, reason = "a test ends at its first surprise")]
 
 mod audit;
+mod books;
 mod common;
 mod connect;
 mod desktop;

@@ -186,6 +186,16 @@ impl Gateway {
         Ok(tokio::process::Command::from(command).kill_on_drop(true).output().await?)
     }
 
+    /// A shell in the same session, on the same home, that finds `deskgate` by its name and ends with this line.
+    pub(crate) fn shell(&self, line: &str) -> Command {
+        let mut command = self.session.command("/bin/sh");
+        let folder = self.program.parent().unwrap_or(&self.program);
+        let first: Vec<&Path> = self.setup.path.iter().map(PathBuf::as_path).chain([folder]).collect();
+        command.args(["-c", line]).env("DESKGATE_HOME", self.home());
+        command.env("PATH", crate::place::path_with(&first));
+        command
+    }
+
     /// Starts `deskgate` with these arguments in the same session, on the same home, and leaves it running.
     ///
     /// # Errors

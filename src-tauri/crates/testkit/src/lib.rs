@@ -8,6 +8,7 @@
 mod acme;
 mod assistant;
 pub mod bench;
+mod book;
 mod bridge;
 mod browser;
 mod canary;
@@ -56,6 +57,7 @@ mod with_environment;
 
 pub use acme::Acme;
 pub use assistant::{Access, Assistant, Step, Transcript};
+pub use book::{Terminal, Typed, commands};
 pub use bridge::Bridge;
 pub use browser::Browser;
 pub use canary::readable_secrets;

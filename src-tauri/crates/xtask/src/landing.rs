@@ -41,7 +41,7 @@ impl Area {
             Self::Policy => (&["payload", "policy"], "policy"),
             Self::Audit => (&["audit"], "audit"),
             Self::Desktop => {
-                (&["assistants", "controller", "deskgate-desktop"], "connect|desktop|doctor|windows")
+                (&["assistants", "controller", "deskgate-desktop"], "books|connect|desktop|doctor|windows")
             }
         }
     }

@@ -11,17 +11,13 @@ use crate::commands::{Desk, Served};
 const GUIDE: &str = include_str!("../../../../../ADMIN.md");
 
 /// The command lines by the heading that they stand under, in the order of the guide.
-fn sections() -> Vec<(&'static str, Vec<&'static str>)> {
-    let mut sections: Vec<(&str, Vec<&str>)> = Vec::new();
-    let mut is_command = false;
-    for line in GUIDE.lines() {
-        if let Some(heading) = line.strip_prefix("## ") {
-            sections.push((heading, Vec::new()));
-        } else if line.starts_with("```") {
-            is_command = line == "```sh";
-        } else if is_command {
-            let command = line.strip_prefix("deskgate-control ").expect("a command of Deskgate");
-            sections.last_mut().expect("a heading").1.push(command);
+fn sections() -> Vec<(String, Vec<String>)> {
+    let mut sections: Vec<(String, Vec<String>)> = Vec::new();
+    for typed in testkit::commands(GUIDE) {
+        let command = typed.command.strip_prefix("deskgate-control ").expect("a command of Deskgate");
+        match sections.last_mut().filter(|(heading, _)| *heading == typed.heading) {
+            Some((_, commands)) => commands.push(command.to_owned()),
+            None => sections.push((typed.heading, vec![command.to_owned()])),
         }
     }
     sections
@@ -55,7 +51,7 @@ fn followed(trust: &TrustState, folder: &Path) -> Result<TrustState, Refusal> {
 }
 
 /// Types the commands of one heading. A server takes the place of the one before.
-fn typed(desk: &Desk, commands: &[&str], served: &mut Option<Served>) {
+fn typed(desk: &Desk, commands: &[String], served: &mut Option<Served>) {
     for command in commands {
         if command.starts_with("serve ") {
             drop(served.take());
@@ -91,15 +87,12 @@ fn every_command_of_the_administrators_guide_does_what_it_says() {
     let mut desktop: Option<TrustState> = None;
     let mut headings = Vec::new();
     for (heading, commands) in sections() {
-        if commands.is_empty() {
-            continue;
-        }
         let stolen = (heading == "The manifest key is lost or stolen").then(|| by_the_old_key(&desk));
         if let (Some(stolen), Some(trust)) = (&stolen, &desktop) {
             desktop = Some(trust.accept_manifest(stolen, now()).expect("a thief could do this"));
         }
         typed(&desk, &commands, &mut served);
-        headings.push(heading);
+        headings.push(heading.clone());
         if !commands.iter().any(|command| command.starts_with("bundle publish")) {
             continue;
         }
@@ -125,8 +118,8 @@ fn every_command_of_the_administrators_guide_does_what_it_says() {
             "Begin",
             "Save and begin again",
             "Publish a change",
-            "Stop something at once",
             "Shared accounts",
+            "Stop something at once",
             "Answer an auditor",
             "A root key is lost",
             "The manifest key is lost or stolen",

@@ -24,6 +24,7 @@ const BUILD: &[&str] = &[
 const RUN: &[&str] = &[
     "adwaita-icon-theme",
     "at-spi2-core",
+    "curl",
     "dbus",
     "dunst",
     "faketime",

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 #![expect(clippy::expect_used, clippy::panic, reason = "a test ends at its first surprise")]
 
+mod books;
 mod dependencies;
 mod locks;
 mod sources;
