@@ -5,7 +5,9 @@ use std::path::Path;
 
 use serde_json::json;
 use tempfile::TempDir;
-use testkit::{Employee, Gateway, Mail, Step, Terminal, Typed, commands, filesystem_server};
+use testkit::{
+    Employee, Gateway, Idp, IdpSettings, Mail, Step, Terminal, Typed, commands, filesystem_server,
+};
 
 use crate::common::{Personal, at_mail, let_in, signs_in};
 
@@ -138,7 +140,8 @@ async fn every_command_of_the_employees_book_does_what_it_says() {
 
 #[tokio::test]
 async fn what_the_security_page_lets_one_check_is_as_it_says() {
-    let mail = Mail::start().await.expect("the mail starts");
+    let idp = Idp::start(&IdpSettings::default()).await.expect("the identity provider starts");
+    let mail = Mail::start(&idp).await.expect("the mail starts");
     let (gateway, mut opened) = at_mail(&mail).await;
     let reader = Reader::new(gateway);
     let assistant = let_in(&reader.gateway).await;

@@ -17,6 +17,7 @@ mod managed;
 mod managed_assistants;
 mod org;
 mod overnight;
+mod pictures;
 mod policy;
 mod protocol;
 mod renewal;

@@ -12,6 +12,7 @@ use tokio::task::JoinSet;
 
 use crate::common::{Personal, SOON};
 use crate::desktop::{echo, prepared, start, token};
+use crate::pictures;
 
 /// The places of the main window.
 const PLACES: [&str; 8] =
@@ -28,9 +29,24 @@ async fn sample(theme: &str) -> (Desktop, Driver) {
 /// Takes a picture, and says what is in somebody's way.
 async fn looked_at(window: &Driver, name: &str, is_dark: bool) -> Vec<String> {
     let named = format!("{}-{}", name.to_lowercase(), if is_dark { "dark" } else { "light" });
-    window.picture(&named).await.expect("taken");
+    let taken = window.picture(&named).await.expect("taken");
+    let words = window.text().await.expect("its text");
+    let mut violations = Vec::from_iter(pictures::differs(&taken, &words, name, is_dark));
     let found = window.barriers().await.expect("looked at");
-    found.into_iter().map(|found| format!("{named}: {found}")).collect()
+    violations.extend(found.into_iter().map(|found| format!("{named}: {found}")));
+    violations
+}
+
+/// The menu of the tray icon, open below the panel, without anything else on the screen.
+#[tokio::test]
+async fn the_menu_of_the_tray_icon_is_the_one_of_the_picture() {
+    let mut desktop = prepared(Personal::default(), SessionParts::DESKTOP).await;
+    desktop.launch(&["--sample", "--background"]).expect("started");
+    let tray = desktop.tray().await.expect("a tray");
+    tray.entry("Cursor wants to use").await.expect("what waits stands in it");
+    let words = tray.lines().await.expect("a menu").join("\n");
+    let taken = desktop.session().picture_of_tray_menu("tray").await.expect("taken");
+    assert_eq!(pictures::differs(&taken, &words, "tray", false), None);
 }
 
 #[tokio::test]
@@ -250,7 +266,7 @@ async fn a_person_who_is_new_is_shown_around_until_it_works() {
 
     let mut barriers = Vec::new();
     window.shows("Nobody manages Deskgate on this computer.").await.expect("who decides");
-    barriers.extend(looked_at(&window, "welcome-whose", false).await);
+    barriers.extend(looked_at(&window, "Welcome", false).await);
     window.click("My organisation gave me an address").await.expect("clicked");
     barriers.extend(looked_at(&window, "welcome-join", false).await);
     window.click("Back").await.expect("clicked");

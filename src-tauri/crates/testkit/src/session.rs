@@ -164,6 +164,45 @@ impl Session {
         Err(PeerFault::answer("scrot", String::from_utf8_lossy(&output.stderr)))
     }
 
+    /// Opens the menu of the tray icon, alone on the screen, and takes its picture: a PNG in `target/pictures`.
+    ///
+    /// # Errors
+    /// If there is no panel, or no menu opens.
+    pub async fn picture_of_tray_menu(&self, name: &str) -> Result<PathBuf, PeerFault> {
+        // Other windows would shine through beside it.
+        self.xdotool(&["search", "--onlyvisible", "--name", "wants to use|^Deskgate$", "windowunmap", "%@"]);
+        self.xdotool(&["mousemove", "14", "14", "click", "3"]);
+        let opened = until("the menu", START, async || self.menu_below_the_panel()).await?;
+        let (width, height) = opened;
+        let file = crate::place::pictures()?.join(name).with_extension("png");
+        let area = format!("0,0,{},{}", width + 60, height + 60);
+        let output = self
+            .command("scrot")
+            .args(["--overwrite", "--silent", "--autoselect", &area])
+            .arg(&file)
+            .output()?;
+        if output.status.success() {
+            return Ok(file);
+        }
+        Err(PeerFault::answer("scrot", String::from_utf8_lossy(&output.stderr)))
+    }
+
+    /// How wide and how high the window is that the panel has opened beside itself.
+    fn menu_below_the_panel(&self) -> Option<(u32, u32)> {
+        let windows = self.xdotool(&["search", "--onlyvisible", "--class", "xfce4-panel|wrapper"])?;
+        windows.lines().find_map(|window| {
+            let told = self.xdotool(&["getwindowgeometry", "--shell", window])?;
+            let of = |name: &str| told.lines().find_map(|line| line.strip_prefix(name)?.parse::<u32>().ok());
+            let (width, height) = (of("WIDTH=")?, of("HEIGHT=")?);
+            (height > 100 && width > 100).then_some((width, height))
+        })
+    }
+
+    fn xdotool(&self, arguments: &[&str]) -> Option<String> {
+        let output = self.command("xdotool").args(arguments).output().ok()?;
+        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
     /// Ends a part of the session, such as `gnome-keyring-daemon`, as if it had crashed.
     pub fn end(&mut self, program: &str) {
         self.programs.retain(|process| process.name() != program);
