@@ -7,25 +7,25 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../ui/pictures")
 }
 
-/// What a window says, without what is another thing each time: digits, names of months, halves of the day, lengths of time.
+/// What a window says, without what is another thing each time or on another computer: numbers, days and times, ids, who tries it.
 fn neutral(words: &str) -> String {
-    let mut text = String::new();
-    for word in words.split_inclusive([' ', '\n', '\u{202f}', '\u{a0}']) {
-        let bare = word.trim().trim_end_matches(',');
-        let is_of_time = ["AM", "PM"].contains(&bare)
-            || ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
-                .contains(&bare);
-        if is_of_time {
-            continue;
-        }
-        for letter in word.chars() {
-            let letter = if letter.is_ascii_digit() { '#' } else { letter };
-            if letter != '#' || !text.ends_with('#') {
-                text.push(letter);
-            }
-        }
-    }
-    text.lines().map(str::trim_end).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("\n") + "\n"
+    let own = words.lines().find_map(|line| line.trim().strip_prefix("Personal, "));
+    let lines = words.lines().map(|line| {
+        let line = if Some(line.trim()) == own { "" } else { line };
+        let kept = line.split_whitespace().filter(|word| Some(*word) != own && !is_passing(word));
+        kept.map(|word| if word == "record," { "records," } else { word }).collect::<Vec<_>>().join(" ")
+    });
+    lines.filter(|line| !line.is_empty()).fold(String::new(), |text, line| text + &line + "\n")
+}
+
+/// Whether a word is a number, a time, an id or of a date.
+fn is_passing(word: &str) -> bool {
+    const OF_DATES: &str =
+        "AM PM Mon Tue Wed Thu Fri Sat Sun Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec yesterday";
+    let bare = word.trim_end_matches(',');
+    OF_DATES.split(' ').any(|name| name == bare)
+        || bare.chars().all(|letter| letter.is_ascii_digit() || ":.-·/".contains(letter))
+        || bare.len() == 36 && bare.chars().all(|letter| letter.is_ascii_hexdigit() || letter == '-')
 }
 
 /// What is wrong with the committed picture of this name, if there is one. Where pictures are to be taken anew, it is replaced by

@@ -172,10 +172,9 @@ impl Session {
         // Other windows would shine through beside it.
         self.xdotool(&["search", "--onlyvisible", "--name", "wants to use|^Deskgate$", "windowunmap", "%@"]);
         self.xdotool(&["mousemove", "14", "14", "click", "3"]);
-        let opened = until("the menu", START, async || self.menu_below_the_panel()).await?;
-        let (width, height) = opened;
+        let (width, height) = until("the menu", START, async || self.menu_below_the_panel()).await?;
         let file = crate::place::pictures()?.join(name).with_extension("png");
-        let area = format!("0,0,{},{}", width + 60, height + 60);
+        let area = format!("0,0,{width},{height}");
         let output = self
             .command("scrot")
             .args(["--overwrite", "--silent", "--autoselect", &area])
@@ -187,14 +186,14 @@ impl Session {
         Err(PeerFault::answer("scrot", String::from_utf8_lossy(&output.stderr)))
     }
 
-    /// How wide and how high the window is that the panel has opened beside itself.
+    /// How far to the right and down the window reaches that the panel has opened beside itself.
     fn menu_below_the_panel(&self) -> Option<(u32, u32)> {
         let windows = self.xdotool(&["search", "--onlyvisible", "--class", "xfce4-panel|wrapper"])?;
         windows.lines().find_map(|window| {
             let told = self.xdotool(&["getwindowgeometry", "--shell", window])?;
             let of = |name: &str| told.lines().find_map(|line| line.strip_prefix(name)?.parse::<u32>().ok());
             let (width, height) = (of("WIDTH=")?, of("HEIGHT=")?);
-            (height > 100 && width > 100).then_some((width, height))
+            (height > 100 && width > 100).then_some((width + of("X=")?, height + of("Y=")?))
         })
     }
 
