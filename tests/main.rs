@@ -23,4 +23,5 @@ mod sign_in;
 mod sign_in_windows;
 mod threats;
 mod threats_to_secrets;
+mod waking;
 mod windows;

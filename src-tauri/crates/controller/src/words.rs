@@ -307,6 +307,7 @@ pub fn summary(state: &AppState) -> String {
             advice.first().map_or("Every call is refused.".to_owned(), |it| it.happened.clone())
         }
         Status::Paused => "Paused. Calls from your assistants are refused until you resume.".to_owned(),
+        Status::Offline if state.away => offline::AWAY.to_owned(),
         Status::Offline => {
             format!("{} cannot be reached. What was allowed before still works.", organisation(state))
         }
