@@ -190,6 +190,17 @@ async fn an_assistant_that_is_denied_gets_nothing() {
     let back = client.redirected(SOON).await.expect("redirected");
     assert_eq!(back.get("error").map(String::as_str), Some("access_denied"), "{back:?}");
     assert!(!back.contains_key("code"));
+
+    let again = asks(&url, "Unwanted").await;
+    until("a notification", SOON, async || {
+        (desktop.displayed_notifications().await.ok()? == 1).then_some(())
+    })
+    .await
+    .expect("it asks again");
+    desktop.deny_in_notification().await.expect("denied without a look at it");
+    let back = again.redirected(SOON).await.expect("redirected");
+    assert_eq!(back.get("error").map(String::as_str), Some("access_denied"), "{back:?}");
+    screen.gone("Unwanted wants to use Server desk").await.expect("the window closes by itself");
 }
 
 #[tokio::test]

@@ -109,6 +109,10 @@ async fn with_a_past(count: usize) -> Desktop {
 async fn what_was_done_before_the_last_start_is_found_however_much_it_is() {
     let count = if full_size() { 100_000 } else { 2_000 };
     let desktop = with_a_past(count).await;
+    let downloads = desktop.session().home().join("Saved here");
+    std::fs::create_dir_all(&downloads).expect("made");
+    let folders = desktop.session().home().join(".config/user-dirs.dirs");
+    std::fs::write(folders, "XDG_DOWNLOAD_DIR=\"$HOME/Saved here\"\n").expect("written");
     let mut window = Driver::start(desktop.session(), desktop.spec(), &[]).await.expect("the window opens");
     window.click("Activity").await.expect("clicked");
     let before = window.shows("in Connector echo").await;
@@ -151,6 +155,19 @@ async fn what_was_done_before_the_last_start_is_found_however_much_it_is() {
     let records = window.shows("Stays on this computer. Nobody else receives it.").await;
     window.picture("activity-records").await.expect("taken");
     records.expect("its records");
+    window.click("Close the record").await.expect("clicked");
+
+    // What is listed is what is saved: as it was recorded, in the folder that the person has for such.
+    window.click("Save these calls in a file").await.expect("clicked");
+    let said = format!("{} calls saved in", count + 1);
+    window.shows(&said).await.expect("all of them");
+    window.picture("activity-saved").await.expect("taken");
+    assert_eq!(window.barriers().await.expect("looked at"), Vec::<String>::new());
+    let files = std::fs::read_dir(&downloads).expect("a folder").map(|file| file.expect("a file").path());
+    let [file] = &files.collect::<Vec<_>>()[..] else { panic!("one file, and nothing half done") };
+    let text = std::fs::read_to_string(file).expect("reads");
+    assert_eq!(text.lines().count(), 2 * (count + 1), "each call, and what became of it");
+    assert!(text.lines().all(|line| audit::AuditRecord::parse(line).is_ok()), "as they stand in the journal");
 }
 
 #[tokio::test]

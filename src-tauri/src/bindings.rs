@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use specta::Type;
 use tauri_specta::{Builder, Event, collect_commands, collect_events};
 
-use crate::{commands, imports};
+use crate::{commands, imports, saving};
 
 /// The state has changed: look again.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize, Type, Event)]
@@ -49,8 +49,12 @@ pub(crate) fn builder() -> Builder<tauri::Wry> {
             commands::question,
             commands::resume,
             commands::revoke,
+            saving::save_activity,
+            saving::save_further,
+            saving::show_saved,
             commands::sign_in,
             commands::sign_out,
+            saving::stop_saving,
             commands::support,
             commands::try_keychain,
             commands::try_out,

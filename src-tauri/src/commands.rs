@@ -1,5 +1,7 @@
 //! What a window may ask for: each command sends one request. Which window may call which is said in `capabilities`.
 
+use std::path::Path;
+
 use controller::app::Wanted;
 use controller::doctor::Examination;
 use controller::tray::TrayAction;
@@ -350,14 +352,14 @@ pub(crate) fn support(app: AppHandle) {
 #[tauri::command]
 #[specta::specta]
 pub(crate) fn open_settings(core: State<'_, Core>) -> Result<(), AdviceView> {
-    let file = core.state().settings_file.clone();
-    open::that_detached(&file).map_err(|error| {
-        view::advice(&Advice::new(
-            "settings-not-opened",
-            format!("{file} could not be opened: {error}."),
-            "",
-            "Open it in a text editor yourself.",
-        ))
+    opened(Path::new(&core.state().settings_file))
+}
+
+/// Opens a file or folder of the person's own in whatever they have for it.
+pub(crate) fn opened(path: &Path) -> Result<(), AdviceView> {
+    open::that_detached(path).map_err(|error| {
+        let what = format!("{} could not be opened: {error}.", path.display());
+        view::advice(&Advice::new("not-opened", what, "", "Open it yourself."))
     })
 }
 
@@ -366,7 +368,7 @@ pub(crate) fn open_settings(core: State<'_, Core>) -> Result<(), AdviceView> {
 #[specta::specta]
 pub(crate) fn about(core: State<'_, Core>) -> AboutView {
     let settings = core.state().settings_file.clone();
-    let home = std::path::Path::new(&settings).parent().map(|home| home.display().to_string());
+    let home = Path::new(&settings).parent().map(|home| home.display().to_string());
     AboutView {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         home: home.unwrap_or_default(),

@@ -3,7 +3,7 @@
 use std::sync::{Arc, OnceLock};
 
 use controller::app::{
-    Acceptances, Connections, Doctor, Imports, Introduction, Logs, Records, Welcome, WindowParts,
+    Acceptances, Connections, Doctor, Imports, Introduction, Logs, Records, SavedCalls, Welcome, WindowParts,
 };
 use controller::{Act, AppState, Event, PendingDesk};
 use tauri::{AppHandle, Manager as _};
@@ -58,6 +58,11 @@ impl Core {
     /// What connectors print, where a gateway runs.
     pub(crate) fn logs(&self) -> Option<&Logs> {
         Some(&self.windows()?.logs)
+    }
+
+    /// Saves calls in a file, where a gateway runs.
+    pub(crate) fn saved(&self) -> Option<&SavedCalls> {
+        Some(&self.windows()?.saved)
     }
 
     /// The records of calls, where a gateway runs.

@@ -14,6 +14,7 @@ mod launch;
 mod notices;
 #[cfg(debug_assertions)]
 mod sample;
+mod saving;
 mod shell;
 mod tray;
 mod windows;

@@ -5,10 +5,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use controller::{Act, Notice, PendingId};
 use notify_rust::{Notification, NotificationResponse, Timeout};
-use tauri::AppHandle;
+use tauri::{AppHandle, Manager as _};
 use tokio::sync::Notify;
 
-use crate::core::act;
+use crate::core::{Core, act};
 
 /// Shows notifications and takes them away.
 #[derive(Clone)]
@@ -55,10 +55,12 @@ impl Notices {
     #[cfg(target_os = "linux")]
     async fn follow(&self, notice: &Notice, withdrawn: &Notify) -> Result<(), notify_rust::error::Error> {
         let shown = notification(notice).show_async().await?;
-        let (app, target) = (self.app.clone(), target(notice));
+        let (app, target, about) = (self.app.clone(), target(notice), notice.about.clone());
         let clicked = shown.wait_for_action_async(move |response: &NotificationResponse| {
             if is_taken(response) {
                 act(&app, target);
+            } else if let (true, Some(id)) = (is(response, DENY), about) {
+                deny(&app, &id);
             }
         });
         tokio::select! {
@@ -81,10 +83,24 @@ impl Notices {
 /// The name of the button of what a notification offers.
 const OFFER: &str = "offer";
 
-/// Whether the person clicked on it, or on its button.
+/// The name of the button that denies what a notification speaks of.
+const DENY: &str = "deny";
+
+/// Whether the person clicked on it, or on the button of what it offers.
 fn is_taken(response: &NotificationResponse) -> bool {
-    matches!(response, NotificationResponse::Default)
-        || matches!(response, NotificationResponse::Action(name) if name == OFFER)
+    matches!(response, NotificationResponse::Default) || is(response, OFFER)
+}
+
+fn is(response: &NotificationResponse, button: &str) -> bool {
+    matches!(response, NotificationResponse::Action(name) if name == button)
+}
+
+fn deny(app: &AppHandle, id: &PendingId) {
+    let core = app.state::<Core>();
+    if let Some(Err(fault)) = core.desk().map(|desk| desk.deny(id)) {
+        // It was answered elsewhere meanwhile, or nobody waits any more.
+        tracing::info!(%fault, "a notification denied what does not wait");
+    }
 }
 
 fn target(notice: &Notice) -> Act {
@@ -101,6 +117,9 @@ fn notification(notice: &Notice) -> Notification {
     notification.action("default", "Open");
     if let Some(offer) = &notice.offer {
         notification.action(OFFER, &offer.label);
+    }
+    if notice.deniable {
+        notification.action(DENY, controller::words::DENY);
     }
     notification.timeout(if notice.stays() { Timeout::Never } else { Timeout::Default });
     notification

@@ -61,6 +61,12 @@ export const commands = {
 	resume: () => __TAURI_INVOKE<void>("resume"),
 	/**  Takes back what an assistant was allowed. */
 	revoke: (clientId: string, server: string) => typedError<null, AdviceView>(__TAURI_INVOKE("revoke", { clientId, server })),
+	/**  Begins to save the calls that pass in a file among the person's downloads: what [`save_further`] is asked with. */
+	saveActivity: (filter: ActivityFilter) => typedError<number, AdviceView>(__TAURI_INVOKE("save_activity", { filter })),
+	/**  Saves some more calls, until the file is there. */
+	saveFurther: (saving: number) => typedError<SavingView, AdviceView>(__TAURI_INVOKE("save_further", { saving })),
+	/**  Opens the folder with the calls that were saved last. */
+	showSaved: () => typedError<null, AdviceView>(__TAURI_INVOKE("show_saved")),
 	/**  Signs in: to the organisation, or to a connector. */
 	signIn: (connector: string | null) => typedError<null, AdviceView>(__TAURI_INVOKE("sign_in", { connector })),
 	/**
@@ -68,6 +74,8 @@ export const commands = {
 	 *  want that.
 	 */
 	signOut: (connector: string | null, forgetAccounts: boolean) => typedError<null, AdviceView>(__TAURI_INVOKE("sign_out", { connector, forgetAccounts })),
+	/**  Gives up saving calls; no file is left. */
+	stopSaving: () => __TAURI_INVOKE<void>("stop_saving"),
 	/**  Opens the organisation's support page. */
 	support: () => __TAURI_INVOKE<void>("support"),
 	/**  Tries the keychain again. */
@@ -657,6 +665,16 @@ export type RecordView = {
 	fate: string,
 	/**  The record itself: one line of JSON. */
 	line: string,
+};
+
+/**  How far calls have been saved. */
+export type SavingView = {
+	/**  How many. */
+	calls: number,
+	/**  Up to when was looked; none before anything was. */
+	back_to: Millis | null,
+	/**  Where they are, once all of them were saved. */
+	file: string | null,
 };
 
 /**  A virtual server. */

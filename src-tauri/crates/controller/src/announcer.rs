@@ -92,6 +92,7 @@ fn several() -> Notice {
         body: "Your assistants are waiting. Open Deskgate to answer them.".to_owned(),
         place: Place::Pending,
         offer: None,
+        deniable: false,
     }
 }
 
@@ -104,7 +105,14 @@ mod tests {
     fn question(id: &str) -> Effect {
         let about = Some(PendingId::typed(id));
         let title = format!("Question {id}");
-        Effect::Notify(Notice { about, title, body: String::new(), place: Place::Pending, offer: None })
+        Effect::Notify(Notice {
+            about,
+            title,
+            body: String::new(),
+            place: Place::Pending,
+            offer: None,
+            deniable: false,
+        })
     }
 
     fn fault(title: &str) -> Effect {
@@ -115,6 +123,7 @@ mod tests {
             body: String::new(),
             place: Place::Overview,
             offer: None,
+            deniable: false,
         })
     }
 

@@ -134,6 +134,8 @@ pub struct Notice {
     pub place: Place,
     /// What a click does instead, if the notification offers something.
     pub offer: Option<Offer>,
+    /// Whether what it speaks of can be denied at once. Allowing takes a look at it.
+    pub deniable: bool,
 }
 
 /// Something that a notification offers.

@@ -122,6 +122,16 @@ impl PendingDesk {
         self.answer(id, Answer::Approval(approval))
     }
 
+    /// Denies what waits, without a look at it.
+    ///
+    /// # Errors
+    /// As [`Self::answer`]; [`AnswerFault::InBrowser`] for a sign-in, which is given up and not denied.
+    pub fn deny(&self, id: &PendingId) -> Result<(), AnswerFault> {
+        let denial = self.waiting().items.get(id).map(|entry| entry.item.question.denial());
+        let denial = denial.ok_or_else(|| AnswerFault::Unknown(id.clone()))?;
+        self.answer(id, denial.ok_or_else(|| AnswerFault::InBrowser(id.clone()))?)
+    }
+
     /// Whether a person may decide at a terminal.
     ///
     /// # Errors

@@ -559,7 +559,7 @@ fn opened_at(request: &SignInRequest) -> &Url {
 fn told(advice: &Advice) -> Effect {
     let body = [advice.means.as_str(), advice.todo.as_str()].join(" ").trim().to_owned();
     let title = advice.happened.clone();
-    Effect::Notify(Notice { about: None, title, body, place: Place::Overview, offer: None })
+    Effect::Notify(Notice { about: None, title, body, place: Place::Overview, offer: None, deniable: false })
 }
 
 fn connector_of(item: &PendingItem) -> Option<AccountId> {

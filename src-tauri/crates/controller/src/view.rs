@@ -33,8 +33,8 @@ pub use shapes::{
     AssistantView, AuditView, ChangeView, ConnectedView, ConnectorKind, ConnectorView, ConsentView, Count,
     DifferenceView, FarewellView, FreshnessKind, HeldView, ImportView, ListKind, LocalAssistantView,
     LogEntryView, LogKind, LogOf, LogView, ManagerView, Millis, OutcomeKind, PastView, PendingView,
-    PolicyView, ProgramView, QuestionView, ReachView, RecordView, ServerView, SessionKind, SessionView,
-    SettingView, StandingView, ToolView, TrialView, TriedCallView, WindowView,
+    PolicyView, ProgramView, QuestionView, ReachView, RecordView, SavingView, ServerView, SessionKind,
+    SessionView, SettingView, StandingView, ToolView, TrialView, TriedCallView, WindowView,
 };
 
 /// How many calls the Overview shows.

@@ -207,6 +207,9 @@ fn code(CodeRequest { purpose, verification_uri, user_code, .. }: &CodeRequest) 
     )
 }
 
+/// The button that denies what a notification speaks of.
+pub const DENY: &str = "Deny";
+
 /// The notification for a pending item. It is seen on locked screens, so it names no argument, and of an account nothing but
 /// what settings call it.
 pub fn notice(item: &PendingItem) -> Notice {
@@ -218,8 +221,14 @@ pub fn notice(item: &PendingItem) -> Notice {
         Question::Consent(_) => "Open Deskgate to allow or deny it.",
         Question::Approval(_) => "Open Deskgate to look at the request and decide.",
     };
-    let title = title(item);
-    Notice { about: Some(item.id.clone()), title, body: body.to_owned(), place: Place::Pending, offer: None }
+    Notice {
+        about: Some(item.id.clone()),
+        title: title(item),
+        body: body.to_owned(),
+        place: Place::Pending,
+        offer: None,
+        deniable: item.question.denial().is_some(),
+    }
 }
 
 /// The notification after a sign-in that was given up: what it means, and a way to try again. Nothing after one that ended
@@ -247,6 +256,7 @@ pub fn given_up(item: &PendingItem, ending: Ending) -> Option<Notice> {
         body: format!("{happened} {means}"),
         place: Place::Overview,
         offer: Some(Offer { label: "Sign in".to_owned(), act }),
+        deniable: false,
     })
 }
 

@@ -60,6 +60,15 @@ fn morning_after<Z: chrono::TimeZone>(now: Timestamp, zone: &Z) -> Option<Timest
     Some(Timestamp::from_micros(zone.from_local_datetime(&morning).earliest()?.timestamp_micros()))
 }
 
+/// The day, as the person at this machine counts it: "2026-11-27".
+pub fn local_day(now: Timestamp) -> String {
+    day_in(now, &chrono::Local).unwrap_or_default()
+}
+
+fn day_in<Z: chrono::TimeZone>(now: Timestamp, zone: &Z) -> Option<String> {
+    Some(chrono::DateTime::from_timestamp_micros(now.micros())?.with_timezone(zone).date_naive().to_string())
+}
+
 /// A clock that stands still until it is moved, for tests.
 #[derive(Debug)]
 pub struct ManualClock {
@@ -113,6 +122,13 @@ mod tests {
         assert!(clock.now() > Timestamp::from_seconds(1_700_000_000));
         let first = clock.boot_time();
         assert!(clock.boot_time() >= first);
+    }
+
+    #[test]
+    fn the_day_is_the_one_where_the_person_is() {
+        let late = Timestamp::from_seconds(1_700_000_000 - 1_700_000_000 % 86_400 + 20 * 3600);
+        assert_eq!(day_in(late, &chrono::Utc).unwrap(), "2023-11-14");
+        assert_eq!(day_in(late, &chrono::FixedOffset::east_opt(9 * 3600).unwrap()).unwrap(), "2023-11-15");
     }
 
     #[test]

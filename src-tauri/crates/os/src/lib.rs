@@ -33,7 +33,7 @@ pub use account::Account;
 pub use again::{Again, Hearing};
 pub use anew::replace_process;
 pub use child::ChildGroup;
-pub use clock::{Clock, ManualClock, SystemClock, next_morning};
+pub use clock::{Clock, ManualClock, SystemClock, local_day, next_morning};
 pub use files::{create_private_dir, is_leftover, remove_durable, replace_durable, set_aside, write_durable};
 pub use harden::harden_process;
 pub use instance::{InstanceLock, LockFault, holder_of_instance, lock_instance};

@@ -229,6 +229,14 @@ impl Desktop {
         Ok(())
     }
 
+    /// Chooses "Deny" in the menu of what the notifications on the screen offer.
+    ///
+    /// # Errors
+    /// If the notification daemon does not answer.
+    pub async fn deny_in_notification(&self) -> Result<(), PeerFault> {
+        self.run_tool("dunstctl", &["context"]).await.map(drop)
+    }
+
     /// The titles of the windows that are visible.
     ///
     /// # Errors

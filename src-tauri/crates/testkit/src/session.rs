@@ -37,7 +37,10 @@ const PANEL: &str = r#"<?xml version="1.0" encoding="UTF-8"?>
 "#;
 
 /// Notifications stay until somebody or the program that showed them takes them away: how fast a test is makes no difference.
-const DUNST: &str = "[urgency_low]\ntimeout = 0\n[urgency_normal]\ntimeout = 0\n";
+///
+/// In its menu of actions the person chooses what denies (`dmenu` is given the lines, and says which one).
+const DUNST: &str =
+    "[global]\ndmenu = grep -m1 Deny\n[urgency_low]\ntimeout = 0\n[urgency_normal]\ntimeout = 0\n";
 
 /// What a session has beside its home and its bus.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -77,6 +77,7 @@ fn told() -> Effect {
             .to_owned(),
         place: Place::Assistants,
         offer: None,
+        deniable: false,
     })
 }
 

@@ -102,7 +102,7 @@ async fn blocking<T: Send + 'static>(
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use audit::{
         ArgumentSummary, DenialRecord, Effect, IntentRecord, Journal, JournalConfig, Outcome, OutcomeStatus,
         PolicyReference,
@@ -155,6 +155,13 @@ mod tests {
 
     /// A journal of two people, and the records as one of them sees them.
     async fn journal() -> (tempfile::TempDir, Records) {
+        let (dir, present) = journal_of_two().await;
+        let records = Records::of(dir.path().to_owned(), present);
+        (dir, records)
+    }
+
+    /// A journal of two people, of whom one is there.
+    pub(crate) async fn journal_of_two() -> (tempfile::TempDir, Present) {
         let dir = tempfile::tempdir().unwrap();
         let config = JournalConfig::new(dir.path(), DeviceId::new(), [1; 32]);
         let (journal, _) = Journal::open(config, Arc::new(os::SystemClock)).unwrap();
@@ -174,8 +181,7 @@ mod tests {
         journal.denial(denial("ada", "nothing-of-the-kind", None)).await.unwrap();
         journal.denial(denial("bob", "drop", Some("files"))).await.unwrap();
         journal.close();
-        let records = Records::of(dir.path().to_owned(), Present::always(Subject::local("ada")));
-        (dir, records)
+        (dir, Present::always(Subject::local("ada")))
     }
 
     async fn told(records: &Records, text: &str, outcome: Option<OutcomeKind>) -> Vec<String> {

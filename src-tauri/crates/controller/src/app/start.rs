@@ -43,6 +43,7 @@ use super::port;
 use super::present::Present;
 use super::published::Published;
 use super::records::Records;
+use super::saving::SavedCalls;
 use super::settings::{Loaded, SettingsFault};
 use super::socket;
 use super::tell::{Tell, issuer_event};
@@ -97,6 +98,8 @@ pub struct WindowParts {
     pub logs: Logs,
     /// The records of calls.
     pub records: Records,
+    /// Saves calls that were made in a file.
+    pub saved: SavedCalls,
     /// Connects the assistants on this computer.
     pub connections: Connections,
     /// Has the person confirm an organisation that nobody introduced.
@@ -209,6 +212,7 @@ async fn run(
     let bridges = Bridges::new(Arc::clone(&gate), Arc::clone(&engine.issuer), stopped.clone());
     let welcome = welcome(&base, &home, &gate, &present, &engine.issuer);
     let records = Records::of(home.journal(), present.clone());
+    let saved = SavedCalls::of(home.journal(), present.clone());
     let connections = Connections::of(home.clone());
     let front = socket_desk(
         &base,
@@ -219,7 +223,8 @@ async fn run(
         (bridges, logs.clone(), acceptances.clone(), imports.clone()),
     );
     let (introduction, doctor) = (front.introduction.clone(), front.doctor.clone());
-    let windows = WindowParts { logs, records, connections, introduction, acceptances, imports, welcome };
+    let windows =
+        WindowParts { logs, records, saved, connections, introduction, acceptances, imports, welcome };
     let (socket, catalog) = (tokio::spawn(socket::serve(local, front)), tokio::spawn(catalog.run()));
     let server = tokio::spawn(gateway::serve(listening, gate, stopped));
     let Base { now, desk, events, journal, .. } = base;

@@ -57,6 +57,15 @@ impl Question {
             Self::Consent(_) | Self::Approval(_) => None,
         }
     }
+
+    /// The answer that denies what an assistant asks for; none where it asks for nothing, but a sign-in is needed.
+    pub fn denial(&self) -> Option<Answer> {
+        match self {
+            Self::Consent(_) => Some(Answer::Consent(Consent::Deny)),
+            Self::Approval(_) => Some(Answer::Approval(Approval::Deny)),
+            Self::SignIn(_) | Self::Code(_) => None,
+        }
+    }
 }
 
 /// One question that waits.

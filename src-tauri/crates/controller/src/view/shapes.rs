@@ -8,7 +8,7 @@ use specta::Type;
 
 use crate::state::Status;
 
-pub use activity::{ActivityFilter, ActivityView, OutcomeKind, PastView};
+pub use activity::{ActivityFilter, ActivityView, OutcomeKind, PastView, SavingView};
 pub use local::{
     AssistantChangeView, ConnectedView, ImportView, LocalAssistantView, TrialView, TriedCallView,
 };

@@ -100,6 +100,7 @@ pub(crate) fn waiting_for(at: &OrganisationSettings) -> Effect {
         ),
         place: Place::Overview,
         offer: None,
+        deniable: false,
     })
 }
 

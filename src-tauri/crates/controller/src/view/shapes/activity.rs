@@ -58,6 +58,17 @@ pub struct PastView {
     pub is_over: bool,
 }
 
+/// How far calls have been saved.
+#[derive(Debug, Clone, PartialEq, Serialize, Type)]
+pub struct SavingView {
+    /// How many.
+    pub calls: u32,
+    /// Up to when was looked; none before anything was.
+    pub back_to: Option<Millis>,
+    /// Where they are, once all of them were saved.
+    pub file: Option<String>,
+}
+
 impl Default for PastView {
     /// Nothing, and nothing further.
     fn default() -> Self {
