@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 #![expect(clippy::expect_used, clippy::panic, reason = "a test ends at its first surprise")]
 
+mod another_port;
 mod audit;
 mod common;
 mod connect;
