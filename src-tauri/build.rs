@@ -7,8 +7,9 @@ use std::path::Path;
 use std::process::{Command, ExitCode};
 
 /// What the interface is built from, beside its sources.
-const UI_FILES: [&str; 6] = [
+const UI_FILES: [&str; 7] = [
     "ui/src",
+    "ui/words",
     "ui/index.html",
     "ui/question.html",
     "ui/package.json",
@@ -45,10 +46,19 @@ fn interface() -> Result<(), String> {
             false => Err("DESKGATE_UI=skip wants an interface that was built before, in ui/dist.".to_owned()),
         };
     }
-    if !Path::new("ui/node_modules").exists() {
-        npm(&["ci", "--loglevel=error"])?;
-    }
+    packages()?;
     npm(&["run", "--silent", "build"])
+}
+
+/// `npm ci`, unless what lies there was installed from this very lock file (`cargo xtask` keeps the same note).
+fn packages() -> Result<(), String> {
+    let stamp = Path::new("ui/node_modules/.installed-from");
+    let wanted = std::fs::read("ui/package-lock.json").map_err(|error| error.to_string())?;
+    if std::fs::read(stamp).ok().as_ref() == Some(&wanted) {
+        return Ok(());
+    }
+    npm(&["ci", "--loglevel=error"])?;
+    std::fs::write(stamp, wanted).map_err(|error| error.to_string())
 }
 
 fn npm(arguments: &[&str]) -> Result<(), String> {

@@ -113,13 +113,17 @@ fn target(notice: &Notice) -> Act {
 
 fn notification(notice: &Notice) -> Notification {
     let mut notification = Notification::new();
-    notification.appname("Deskgate").summary(&notice.title).body(&plain(&notice.body)).icon("deskgate");
-    notification.action("default", "Open");
+    notification
+        .appname(&say::window_main())
+        .summary(&notice.title)
+        .body(&plain(&notice.body))
+        .icon("deskgate");
+    notification.action("default", &say::notice_open());
     if let Some(offer) = &notice.offer {
         notification.action(OFFER, &offer.label);
     }
     if notice.deniable {
-        notification.action(DENY, controller::words::DENY);
+        notification.action(DENY, &say::notice_deny());
     }
     notification.timeout(if notice.stays() { Timeout::Never } else { Timeout::Default });
     notification

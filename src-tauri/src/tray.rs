@@ -85,7 +85,7 @@ fn theme_is_dark() -> bool {
 
 fn build(app: &AppHandle, menu: &TrayMenu, panel: Panel) -> tauri::Result<()> {
     TrayIconBuilder::with_id(ID)
-        .title("Deskgate")
+        .title(say::tray_name())
         .icon(icon(menu.icon, panel)?)
         .icon_as_template(panel == Panel::Template)
         .tooltip(&menu.tooltip)

@@ -36,8 +36,11 @@ pub(crate) fn open_main(app: &AppHandle, place: Place) {
         return;
     }
     let page = format!("index.html#{}", place.as_str());
-    let built =
-        own(app, MAIN, &page).title("Deskgate").inner_size(960.0, 640.0).min_inner_size(640.0, 480.0).build();
+    let built = own(app, MAIN, &page)
+        .title(say::window_main())
+        .inner_size(960.0, 640.0)
+        .min_inner_size(640.0, 480.0)
+        .build();
     if let Ok(window) = &built {
         let app = app.clone();
         window.on_window_event(move |event| {

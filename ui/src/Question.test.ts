@@ -103,7 +103,7 @@ describe('an approval', () => {
     const long = 'x'.repeat(5000);
     await ask(approval(long));
     expect(screen.getByText('Mail needs a person.')).toBeTruthy();
-    expect(screen.getByText(/show all 5000 characters/)).toBeTruthy();
+    expect(screen.getByText(/show all 5,000 characters/)).toBeTruthy();
     expect(screen.getByText(long)).toBeTruthy();
   });
 

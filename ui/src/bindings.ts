@@ -191,8 +191,8 @@ export type ApprovalView = {
 	connector_title: string,
 	/**  The tool, the resource or the prompt. */
 	tool: string,
-	/**  Which of these it is, in a word. */
-	call_kind: string,
+	/**  Which of these it is. */
+	call_kind: CallKind,
 	/**  Why a person is asked. */
 	reason: string,
 	/**  The arguments, as a form. */
@@ -262,6 +262,15 @@ export type AuditView = {
 	/**  What is wrong with it. */
 	broken: AdviceView | null,
 };
+
+/**  What a call is of. */
+export type CallKind = 
+/**  A tool. */
+"tool" | 
+/**  A resource. */
+"resource" | 
+/**  A prompt. */
+"prompt";
 
 /**  How an argument differs from the same one of the last approved call. */
 export type ChangeView = 

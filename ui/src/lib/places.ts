@@ -1,22 +1,29 @@
 import type { Place, WindowView } from '../bindings';
+import { type NameId, say } from './say';
 
 /** A place of the sidebar. */
 export interface PlaceEntry {
   id: Place;
-  title: string;
+  title: NameId;
 }
 
 /** The places, in the order of the sidebar. */
 export const PLACES: readonly PlaceEntry[] = [
-  { id: 'overview', title: 'Overview' },
-  { id: 'connectors', title: 'Connectors' },
-  { id: 'assistants', title: 'Assistants' },
-  { id: 'activity', title: 'Activity' },
-  { id: 'access', title: 'Access' },
-  { id: 'pending', title: 'Pending' },
-  { id: 'settings', title: 'Settings' },
-  { id: 'about', title: 'About' },
+  { id: 'overview', title: 'place-overview' },
+  { id: 'connectors', title: 'place-connectors' },
+  { id: 'assistants', title: 'place-assistants' },
+  { id: 'activity', title: 'place-activity' },
+  { id: 'access', title: 'place-access' },
+  { id: 'pending', title: 'place-pending' },
+  { id: 'settings', title: 'place-settings' },
+  { id: 'about', title: 'place-about' },
 ];
+
+/** What a place is called. */
+export function titleOf(place: Place): string {
+  const entry = PLACES.find(({ id }) => id === place);
+  return entry ? say(entry.title) : '';
+}
 
 /** The place that an address names, such as `#pending`; the Overview where it names none. */
 export function placeIn(hash: string): Place {

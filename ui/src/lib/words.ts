@@ -1,11 +1,11 @@
-// Words that depend on the person's own way of writing numbers and times. Everything else is worded in Rust.
+// Times, lengths and lists, as the person writes them.
+import { say } from './say';
 
 const relative = new Intl.RelativeTimeFormat(undefined, { numeric: 'auto' });
 const exactTime = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'medium' });
 const clockTime = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit' });
 const secondTime = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit', second: '2-digit' });
 const dayTime = new Intl.DateTimeFormat(undefined, { day: 'numeric', month: 'short', hour: '2-digit', minute: '2-digit' });
-const numbers = new Intl.NumberFormat();
 // The words around it are English as well.
 const enumeration = new Intl.ListFormat('en', { type: 'conjunction' });
 
@@ -17,7 +17,7 @@ const DAY = 24 * HOUR;
 export function ago(at: number, now: number): string {
   const distance = at - now;
   const size = Math.abs(distance);
-  if (size < 45_000) return distance > 0 ? 'in a moment' : 'just now';
+  if (size < 45_000) return say(distance > 0 ? 'time-soon' : 'time-just-now');
   if (size < 90 * MINUTE) return relative.format(Math.round(distance / MINUTE), 'minute');
   if (size < 36 * HOUR) return relative.format(Math.round(distance / HOUR), 'hour');
   return relative.format(Math.round(distance / DAY), 'day');
@@ -46,13 +46,8 @@ export function left(until: number, now: number): string {
 
 /** How long something took: "3 ms", "1.3 s". */
 export function took(milliseconds: number): string {
-  if (milliseconds < 1000) return `${numbers.format(Math.round(milliseconds))} ms`;
-  return `${numbers.format(Math.round(milliseconds / 100) / 10)} s`;
-}
-
-/** "1 record", "1,284 records". */
-export function counted(number: number, thing: string): string {
-  return `${numbers.format(number)} ${thing}${number === 1 ? '' : 's'}`;
+  if (milliseconds < 1000) return say('time-milliseconds', { count: Math.round(milliseconds) });
+  return say('time-seconds', { count: Math.round(milliseconds / 100) / 10 });
 }
 
 /** "Mail, Chat, and Files", each once. */

@@ -88,8 +88,8 @@ impl Announcer {
 fn several() -> Notice {
     Notice {
         about: Some(PendingId::typed(SEVERAL)),
-        title: "Several requests wait for you".to_owned(),
-        body: "Your assistants are waiting. Open Deskgate to answer them.".to_owned(),
+        title: say::notice_several(),
+        body: say::notice_several_what(),
         place: Place::Pending,
         offer: None,
         deniable: false,

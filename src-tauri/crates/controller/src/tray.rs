@@ -196,24 +196,24 @@ pub fn tray(state: &AppState, now: Timestamp) -> TrayMenu {
     let audit = TrayItem::Text { id: "audit", text: audit(&state.audit) };
     let kept = [servers(state)].into_iter().chain(assistants(state)).chain(recent(state)).chain([audit]);
     group(&mut items, kept.collect());
-    let open = action(TrayAction::Open(Place::Overview), "Open Deskgate");
+    let open = action(TrayAction::Open(Place::Overview), say::tray_open());
     group(&mut items, pause(state).into_iter().chain([open]).collect());
     group(&mut items, farewell(state));
-    TrayMenu { icon: state.status(), tooltip: format!("Deskgate: {}", words::summary(state)), items }
+    TrayMenu { icon: state.status(), tooltip: say::tray_tooltip(&words::summary(state)), items }
 }
 
 /// Help, and the ways out. What IT has hidden on this machine is left out.
 fn farewell(state: &AppState) -> Vec<TrayItem> {
     let mut items = Vec::new();
     if state.support_url().is_some() {
-        items.push(action(TrayAction::Support, "Get help"));
+        items.push(action(TrayAction::Support, say::tray_help()));
     }
     let signed_in = matches!((&state.mode, &state.session), (Mode::Managed(_), Session::SignedIn { .. }));
     if signed_in && !state.hides(MenuItem::SignOut) {
-        items.push(action(TrayAction::SignOut, "Sign out…"));
+        items.push(action(TrayAction::SignOut, say::tray_sign_out()));
     }
     if !state.hides(MenuItem::Quit) {
-        items.push(action(TrayAction::Quit, "Quit Deskgate"));
+        items.push(action(TrayAction::Quit, say::tray_quit()));
     }
     items
 }
@@ -225,8 +225,8 @@ fn group(items: &mut Vec<TrayItem>, more: Vec<TrayItem>) {
     }
 }
 
-fn action(action: TrayAction, text: impl Into<String>) -> TrayItem {
-    TrayItem::Action { action, text: text.into() }
+fn action(action: TrayAction, text: String) -> TrayItem {
+    TrayItem::Action { action, text }
 }
 
 fn questions(state: &AppState) -> Vec<TrayItem> {
@@ -234,11 +234,11 @@ fn questions(state: &AppState) -> Vec<TrayItem> {
     let mut items: Vec<_> = waiting
         .iter()
         .take(QUESTIONS_LISTED)
-        .map(|item| action(TrayAction::Look(item.id.clone()), format!("{}…", words::title(item))))
+        .map(|item| action(TrayAction::Look(item.id.clone()), say::tray_question(&words::title(item))))
         .collect();
     if waiting.len() > QUESTIONS_LISTED {
-        let more = words::counted(waiting.len() - QUESTIONS_LISTED, "more request");
-        items.push(action(TrayAction::Open(Place::Pending), format!("{more}…")));
+        let more = say::tray_more_questions(waiting.len() - QUESTIONS_LISTED);
+        items.push(action(TrayAction::Open(Place::Pending), more));
     }
     items
 }
@@ -248,14 +248,14 @@ fn sign_ins(state: &AppState) -> Vec<TrayItem> {
     if let Mode::Managed(organisation) = &state.mode
         && matches!(state.session, Session::SignedOut | Session::Expired { .. })
     {
-        items.push(action(TrayAction::SignIn, format!("Sign in to {}…", organisation.name)));
+        items.push(action(TrayAction::SignIn, say::tray_sign_in(&organisation.name)));
     }
     if state.wants_keychain() {
-        items.push(action(TrayAction::TryKeychain, "Try the keychain again"));
+        items.push(action(TrayAction::TryKeychain, say::tray_keychain()));
     }
     for (id, connector) in &state.connectors {
         if connector.status == ConnectorStatus::SignInNeeded {
-            items.push(action(TrayAction::SignInTo(id.clone()), format!("Sign in to {}…", connector.title)));
+            items.push(action(TrayAction::SignInTo(id.clone()), say::tray_sign_in(&connector.title)));
         }
     }
     items
@@ -267,21 +267,21 @@ fn outages(state: &AppState, now: Timestamp) -> Vec<TrayItem> {
     let more = all.len().saturating_sub(OUTAGES_LISTED);
     let mut items: Vec<_> = all.into_iter().take(OUTAGES_LISTED).map(open).collect();
     if more > 0 {
-        items.push(open(format!("{} not answering", words::counted(more, "more connector"))));
+        items.push(open(say::tray_more_outages(more)));
     }
     items
 }
 
 fn servers(state: &AppState) -> TrayItem {
     if state.servers.is_empty() {
-        return TrayItem::Text { id: "servers", text: "No virtual servers yet".to_owned() };
+        return TrayItem::Text { id: "servers", text: say::tray_no_servers() };
     }
     let items = state
         .servers
         .iter()
-        .map(|(id, server)| action(TrayAction::CopyUrl(id.clone()), format!("Copy URL of {}", server.title)))
+        .map(|(id, server)| action(TrayAction::CopyUrl(id.clone()), say::tray_copy_url(&server.title)))
         .collect();
-    TrayItem::Submenu { id: "servers", text: "Virtual servers".to_owned(), items }
+    TrayItem::Submenu { id: "servers", text: say::tray_servers(), items }
 }
 
 /// The assistants that are let in, each with the way to end that. It takes two clicks, and a person can let it in again.
@@ -295,14 +295,14 @@ fn assistants(state: &AppState) -> Option<TrayItem> {
         .take(ASSISTANTS_LISTED)
         .map(|it| {
             let entry = TrayAction::Revoke { server: it.server.clone(), client_id: it.client_id.clone() };
-            action(entry, format!("Stop the access of {} to {}", words::name(&it.name), title(&it.server)))
+            action(entry, say::tray_stop(&words::name(&it.name), &title(&it.server)))
         })
         .collect();
     if items.is_empty() {
         return None;
     }
-    items.push(action(TrayAction::Open(Place::Assistants), "Look at all of them…"));
-    Some(TrayItem::Submenu { id: "assistants", text: "Assistants".to_owned(), items })
+    items.push(action(TrayAction::Open(Place::Assistants), say::tray_all_assistants()));
+    Some(TrayItem::Submenu { id: "assistants", text: say::tray_assistants(), items })
 }
 
 /// The last calls. Which arguments they had is not for whoever looks over a shoulder.
@@ -313,33 +313,34 @@ fn recent(state: &AppState) -> Option<TrayItem> {
     if items.is_empty() {
         return None;
     }
-    items.push(open("All activity…".to_owned()));
-    Some(TrayItem::Submenu { id: "recent", text: "Recent activity".to_owned(), items })
+    items.push(open(say::tray_all_activity()));
+    Some(TrayItem::Submenu { id: "recent", text: say::tray_activity(), items })
 }
 
 fn audit(audit: &AuditState) -> String {
-    let records = words::counted(usize::try_from(audit.records).unwrap_or(usize::MAX), "record");
+    let records = usize::try_from(audit.records).unwrap_or(usize::MAX);
     match (&audit.health, audit.receipted) {
-        (AuditHealth::Broken(_), _) => "Audit: the record was changed".to_owned(),
-        (_, None) => format!("Audit: {records}, on this computer only"),
-        (_, Some(receipted)) if receipted >= audit.records => format!("Audit: {records}, in sync"),
+        (AuditHealth::Broken(_), _) => say::tray_audit_broken(),
+        (_, None) => say::tray_audit_here_only(records),
+        (_, Some(receipted)) if receipted >= audit.records => say::tray_audit_in_sync(records),
         (_, Some(receipted)) => {
-            format!("Audit: {records}, {} still to be sent", audit.records.saturating_sub(receipted))
+            let rest = usize::try_from(audit.records.saturating_sub(receipted)).unwrap_or(usize::MAX);
+            say::tray_audit_to_send(records, rest)
         }
     }
 }
 
 fn pause(state: &AppState) -> Option<TrayItem> {
     if state.paused.is_some() {
-        return Some(action(TrayAction::Resume, "Resume"));
+        return Some(action(TrayAction::Resume, say::tray_resume()));
     }
     (!state.hides(MenuItem::Pause)).then(|| TrayItem::Submenu {
         id: "pauses",
-        text: "Pause".to_owned(),
+        text: say::tray_pause(),
         items: vec![
-            action(TrayAction::PauseShort, "For 15 minutes"),
-            action(TrayAction::PauseTomorrow, "Until tomorrow"),
-            action(TrayAction::PauseOpen, "Until I resume"),
+            action(TrayAction::PauseShort, say::tray_pause_short()),
+            action(TrayAction::PauseTomorrow, say::tray_pause_tomorrow()),
+            action(TrayAction::PauseOpen, say::tray_pause_open()),
         ],
     })
 }

@@ -44,7 +44,7 @@ const RECENT: usize = 5;
 pub fn window(state: &AppState) -> WindowView {
     WindowView {
         status: state.status(),
-        status_word: words::status(state.status()).to_owned(),
+        status_word: words::status(state.status()),
         summary: words::summary(state),
         manager: manager(state),
         session: SessionView {
@@ -147,10 +147,7 @@ fn consent(state: &AppState, request: &ConsentRequest) -> ConsentView {
         described_at: document.and_then(|document| document.host_str().map(str::to_owned)),
         program,
         server_title: request.server_title.clone(),
-        returns_to: request
-            .redirect_uri
-            .as_ref()
-            .map_or_else(|| "the program that asks".to_owned(), returns_to),
+        returns_to: request.redirect_uri.as_ref().map_or_else(say::waits_returns_to_program, returns_to),
         acts_for: request.subject.label().to_owned(),
         reach: state.servers.get(&request.server).map_or_else(Vec::new, |server| reach(state, server)),
     }
@@ -160,7 +157,7 @@ fn returns_to(place: &Url) -> String {
     match (place.host_str(), place.port()) {
         (Some(host), Some(port)) => format!("{host}:{port}"),
         (Some(host), None) => host.to_owned(),
-        (None, _) => format!("the program that opens {}:", place.scheme()),
+        (None, _) => say::waits_returns_to_opener(place.scheme()),
     }
 }
 
@@ -351,15 +348,13 @@ fn program(path: &str) -> ProgramView {
 
 fn call(state: &AppState, activity: &Activity) -> ActivityView {
     let (outcome, outcome_words) = match &activity.outcome {
-        CallOutcome::Running => (OutcomeKind::Running, "Running".to_owned()),
-        CallOutcome::Done => (OutcomeKind::Done, "Done".to_owned()),
-        CallOutcome::ToolError => (OutcomeKind::Failed, "The tool reported an error".to_owned()),
-        CallOutcome::Denied { reason } if reason.is_empty() => {
-            (OutcomeKind::Denied, "Not allowed".to_owned())
-        }
-        CallOutcome::Denied { reason } => (OutcomeKind::Denied, format!("Not allowed: {reason}")),
-        CallOutcome::SignInNeeded => (OutcomeKind::SignInNeeded, "Needed a sign-in".to_owned()),
-        CallOutcome::Failed { reason } => (OutcomeKind::Failed, format!("Failed: {reason}")),
+        CallOutcome::Running => (OutcomeKind::Running, say::outcome_running()),
+        CallOutcome::Done => (OutcomeKind::Done, say::outcome_done()),
+        CallOutcome::ToolError => (OutcomeKind::Failed, say::call_tool_error()),
+        CallOutcome::Denied { reason } if reason.is_empty() => (OutcomeKind::Denied, say::outcome_denied()),
+        CallOutcome::Denied { reason } => (OutcomeKind::Denied, say::call_denied(reason)),
+        CallOutcome::SignInNeeded => (OutcomeKind::SignInNeeded, say::call_needed_sign_in()),
+        CallOutcome::Failed { reason } => (OutcomeKind::Failed, say::call_failed(reason)),
     };
     ActivityView {
         call: activity.call.to_string(),

@@ -1,7 +1,7 @@
-//! The words that a person reads, in one place: tray, windows, notifications and the command line say the same.
-//!
-//! Plain, short, active. No word here is a protocol's.
+//! Which words a person reads: tray, windows, notifications and the command line say the same. The words themselves are the
+//! catalogue's (`say`), but for what the command line alone says.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -27,20 +27,20 @@ use crate::state::{
 /// What a sign-in is for, as a window's title.
 pub fn sign_in_title(purpose: &SignInPurpose) -> String {
     match purpose {
-        SignInPurpose::Organisation { name } => format!("Sign in to {name}"),
-        SignInPurpose::SignOut { name } => format!("Sign out of {name}"),
-        SignInPurpose::Connector { title, .. } => format!("Sign in to {title}"),
+        SignInPurpose::Organisation { name } => say::waits_sign_in(name),
+        SignInPurpose::SignOut { name } => say::waits_sign_out(name),
+        SignInPurpose::Connector { title, .. } => say::waits_sign_in(title),
     }
 }
 
 /// Who is signed in, in one line.
 pub fn user(state: &AppState) -> String {
     match &state.session {
-        Session::Local { label } => format!("Personal, {label}"),
-        Session::SignedIn { label } => format!("{label}, {}", organisation(state)),
-        Session::SignedOut => format!("Not signed in to {}", organisation(state)),
-        Session::SigningIn => format!("Signing in to {}", organisation(state)),
-        Session::Expired { label, .. } => format!("{label}, signed out"),
+        Session::Local { label } => say::person_local(label),
+        Session::SignedIn { label } => say::person_signed_in(label, &organisation(state)),
+        Session::SignedOut => say::person_signed_out(&organisation(state)),
+        Session::SigningIn => say::person_signing_in(&organisation(state)),
+        Session::Expired { label, .. } => say::person_expired(label),
     }
 }
 
@@ -65,28 +65,11 @@ pub fn farewell(state: &AppState) -> Farewell {
         .filter(|connector| connector.account.is_some() || connector.status == ConnectorStatus::Ready)
         .map(|connector| connector.title.as_str())
         .collect();
-    let assistants = match assistants(state) {
-        0 => "Assistants that you let in stay connected".to_owned(),
-        1 => "Your assistant stays connected".to_owned(),
-        many => format!("Your {many} assistants stay connected"),
-    };
     Farewell {
-        ends: vec![
-            "Your assistants can do nothing until you have signed in again.".to_owned(),
-            format!("You are signed out of {name} here. Where it has a page for signing out there too, that opens: go on there."),
-        ],
-        stays: vec![
-            format!("{assistants}, and work again once you are back."),
-            format!("The record of what was done in your name stays, here and at {name}."),
-        ],
-        accounts: (!signed_in.is_empty()).then(|| {
-            let (accounts, stay, them) =
-                if signed_in.len() == 1 { ("account", "stays", "it") } else { ("accounts", "stay", "them") };
-            format!(
-                "Your {accounts} at {} {stay} here, locked: nobody can use {them} until you have signed in again.",
-                listed(&signed_in)
-            )
-        }),
+        ends: vec![say::farewell_ends_assistants(), say::farewell_ends_sign_in(&name)],
+        stays: vec![say::farewell_stays_assistants(assistants(state)), say::farewell_stays_record(&name)],
+        accounts: (!signed_in.is_empty())
+            .then(|| say::farewell_accounts(signed_in.len(), &listed(&signed_in))),
     }
 }
 
@@ -108,7 +91,7 @@ fn listed(names: &[&str]) -> String {
     match names {
         [] => String::new(),
         [one] => (*one).to_owned(),
-        [first @ .., last] => format!("{} and {last}", first.join(", ")),
+        [first @ .., last] => say::list_and(&first.join(", "), last),
     }
 }
 
@@ -138,57 +121,47 @@ pub fn title(item: &PendingItem) -> String {
         Question::SignIn(SignInRequest { purpose, .. }) | Question::Code(CodeRequest { purpose, .. }) => {
             sign_in_title(purpose)
         }
-        Question::Consent(request) => {
-            format!("{} wants to use {}", request.client_name, request.server_title)
-        }
-        Question::Approval(request) => {
-            format!("{} wants to use {}", name(&request.client_name), thing(&request.target))
-        }
+        Question::Consent(request) => say::waits_consent(&request.client_name, &request.server_title),
+        Question::Approval(request) => wants(&name(&request.client_name), &request.target),
     }
 }
 
-/// What a call asks for, in a title: of a resource no more than its kind, since titles are seen on locked screens.
-fn thing(target: &ApprovalTarget) -> String {
+/// What a call asks for, as a title: of a resource no more than its kind, since titles are seen on locked screens.
+fn wants(assistant: &str, target: &ApprovalTarget) -> String {
     match target {
-        ApprovalTarget::Tool(tool) => foreign(tool.as_str(), NAME_LIMIT),
-        ApprovalTarget::Resource(_) => "a resource".to_owned(),
-        ApprovalTarget::Prompt(prompt) => format!("the prompt {}", foreign(prompt, NAME_LIMIT)),
+        ApprovalTarget::Tool(tool) => say::waits_tool(assistant, &foreign(tool.as_str(), NAME_LIMIT)),
+        ApprovalTarget::Resource(_) => say::waits_resource(assistant),
+        ApprovalTarget::Prompt(prompt) => say::waits_prompt(assistant, &foreign(prompt, NAME_LIMIT)),
     }
 }
 
 /// The name that an assistant claims, or what stands for it.
 pub fn name(claimed: &str) -> String {
     let name = foreign(claimed, NAME_LIMIT);
-    if name.is_empty() { "An assistant".to_owned() } else { name }
+    if name.is_empty() { say::person_assistant() } else { name }
 }
 
 /// What a pending item means, in a sentence.
 pub fn detail(item: &PendingItem) -> String {
     match &item.question {
         Question::SignIn(request) => match &request.purpose {
-            SignInPurpose::Organisation { .. } => "Your assistants wait until you have signed in.".to_owned(),
-            SignInPurpose::SignOut { name } => {
-                format!(
-                    "Deskgate has signed you out. The page that was opened signs you out of {name} as well."
-                )
-            }
-            SignInPurpose::Connector { title, .. } => {
-                format!("An assistant called {title}, which needs your own account. It is waiting.")
-            }
+            SignInPurpose::Organisation { .. } => say::waits_sign_in_what(),
+            SignInPurpose::SignOut { name } => say::waits_sign_out_what(name),
+            SignInPurpose::Connector { title, .. } => say::waits_account_what(title),
         },
         Question::Code(request) => code(request),
         Question::Consent(request) => match &request.process {
-            Some(process) => format!("The program that asks is {}.", process.executable),
-            None => "The program that asks could not be told.".to_owned(),
+            Some(process) => say::waits_program(&process.executable),
+            None => say::waits_program_unknown(),
         },
         Question::Approval(request) => {
             let why = match request.reason.as_str() {
-                "" => format!("This goes to {} and needs your approval.", request.connector),
+                "" => say::waits_approval(request.connector.as_str()),
                 reason => reason.to_owned(),
             };
             match item.count {
                 0 | 1 => why,
-                count => format!("{why} The same call waits {count} times."),
+                count => say::waits_approval_count(count, &why),
             }
         }
     }
@@ -200,31 +173,22 @@ fn code(CodeRequest { purpose, verification_uri, user_code, .. }: &CodeRequest) 
         SignInPurpose::Organisation { name } | SignInPurpose::SignOut { name } => name,
         SignInPurpose::Connector { title, .. } => title,
     };
-    format!(
-        "Open {verification_uri} on a device with a browser and type the code {}. That signs in this computer to {to} in your \
-         name. Type it only if you wanted to sign in here just now, and give it to nobody.",
-        user_code.shown()
-    )
+    say::waits_code_what(verification_uri.as_str(), &user_code.shown(), to)
 }
-
-/// The button that denies what a notification speaks of.
-pub const DENY: &str = "Deny";
 
 /// The notification for a pending item. It is seen on locked screens, so it names no argument, and of an account nothing but
 /// what settings call it.
 pub fn notice(item: &PendingItem) -> Notice {
     let body = match &item.question {
-        Question::SignIn(_) => "Your assistant is waiting.",
-        Question::Code(_) => {
-            "It goes on on another device. See the code in Deskgate, or with: deskgate pending"
-        }
-        Question::Consent(_) => "Open Deskgate to allow or deny it.",
-        Question::Approval(_) => "Open Deskgate to look at the request and decide.",
+        Question::SignIn(_) => say::notice_sign_in(),
+        Question::Code(_) => say::notice_code(),
+        Question::Consent(_) => say::notice_consent(),
+        Question::Approval(_) => say::notice_approval(),
     };
     Notice {
         about: Some(item.id.clone()),
         title: title(item),
-        body: body.to_owned(),
+        body,
         place: Place::Pending,
         offer: None,
         deniable: item.question.denial().is_some(),
@@ -235,27 +199,31 @@ pub fn notice(item: &PendingItem) -> Notice {
 /// otherwise. It too is seen on locked screens.
 pub fn given_up(item: &PendingItem, ending: Ending) -> Option<Notice> {
     let purpose = item.question.purpose()?;
-    let happened = match ending {
-        Ending::Cancelled => "The sign-in was given up.",
-        Ending::Deadline => "Nobody signed in in time.",
+    let is_late = match ending {
+        Ending::Cancelled => false,
+        Ending::Deadline => true,
         Ending::Answered | Ending::Withdrawn => return None,
     };
-    let (name, means, act) = match purpose {
+    let (name, body, act) = match purpose {
         SignInPurpose::Organisation { name } => {
-            (name, "Your assistants can do nothing until you have signed in.".to_owned(), Act::SignIn)
+            (name, if is_late { say::notice_too_late() } else { say::notice_gave_up() }, Act::SignIn)
         }
         SignInPurpose::Connector { account: connector, title } => {
-            let means = format!("Your assistants cannot use {title} until you have signed in.");
-            (title, means, Act::SignInTo(connector.clone()))
+            let body = if is_late {
+                say::notice_too_late_account(title)
+            } else {
+                say::notice_gave_up_account(title)
+            };
+            (title, body, Act::SignInTo(connector.clone()))
         }
         SignInPurpose::SignOut { .. } => return None,
     };
     Some(Notice {
         about: Some(item.id.clone()),
-        title: format!("You are not signed in to {name}"),
-        body: format!("{happened} {means}"),
+        title: say::notice_not_signed_in(name),
+        body,
         place: Place::Overview,
-        offer: Some(Offer { label: "Sign in".to_owned(), act }),
+        offer: Some(Offer { label: say::notice_sign_in_again(), act }),
         deniable: false,
     })
 }
@@ -263,29 +231,24 @@ pub fn given_up(item: &PendingItem, ending: Ending) -> Option<Notice> {
 /// The notification for a sign-in whose window was kept from a page.
 pub fn stopped_at(item: &PendingItem, page: &Url) -> Notice {
     let host = foreign(page.host_str().unwrap_or_default(), 80);
-    let body = format!(
-        "It leads to {host}, which your organisation does not let sign-in windows show. Nothing was sent there. If it belongs to \
-         your sign-in, tell your IT."
-    );
-    Notice { body, ..notice(item) }
+    Notice { body: say::notice_stopped_at(&host), ..notice(item) }
 }
 
 /// The notification for a sign-in whose page does not work in a window.
 pub fn goes_on_in_browser(item: &PendingItem) -> Notice {
-    let body = "Its page does not work in a window of Deskgate, so it was opened in your browser.";
-    Notice { body: body.to_owned(), ..notice(item) }
+    Notice { body: say::notice_in_browser(), ..notice(item) }
 }
 
 /// A status in a word.
-pub fn status(status: Status) -> &'static str {
+pub fn status(status: Status) -> String {
     match status {
-        Status::Starting => "Starting",
-        Status::Ready => "Ready",
-        Status::Attention => "Needs you",
-        Status::Paused => "Paused",
-        Status::Offline => "Offline",
-        Status::Refused => "Stopped",
-        Status::Expired => "Signed out",
+        Status::Starting => say::status_starting(),
+        Status::Ready => say::status_ready(),
+        Status::Attention => say::status_attention(),
+        Status::Paused => say::status_paused(),
+        Status::Offline => say::status_offline(),
+        Status::Refused => say::status_refused(),
+        Status::Expired => say::status_expired(),
     }
 }
 
@@ -295,61 +258,48 @@ pub fn call(state: &AppState, call: &Activity) -> String {
         state.connectors.get(&call.account).map_or(call.account.connector.as_str(), |it| &it.title);
     let what = match call.method.as_str() {
         "tools/call" => foreign(&call.target, NAME_LIMIT),
-        "prompts/get" | "completion/complete" => "a prompt".to_owned(),
-        _ => "a resource".to_owned(),
+        "prompts/get" | "completion/complete" => say::tray_a_prompt(),
+        _ => say::tray_a_resource(),
     };
-    let line = format!("{}: {what} of {connector}", name(&call.client_name));
-    match &call.outcome {
-        CallOutcome::Done => line,
-        CallOutcome::Running => format!("{line}, running"),
-        CallOutcome::Denied { .. } => format!("{line}, not allowed"),
-        CallOutcome::SignInNeeded => format!("{line}, needed a sign-in"),
-        CallOutcome::ToolError | CallOutcome::Failed { .. } => format!("{line}, failed"),
-    }
+    let line = match &call.outcome {
+        CallOutcome::Done => say::tray_call_done,
+        CallOutcome::Running => say::tray_call_running,
+        CallOutcome::Denied { .. } => say::tray_call_denied,
+        CallOutcome::SignInNeeded => say::tray_call_sign_in,
+        CallOutcome::ToolError | CallOutcome::Failed { .. } => say::tray_call_failed,
+    };
+    line(&name(&call.client_name), &what, connector)
 }
 
 /// How it is, in one sentence.
 pub fn summary(state: &AppState) -> String {
     let advice = state.advice();
     match state.status() {
-        Status::Starting => "Starting.".to_owned(),
-        Status::Refused => {
-            advice.first().map_or("Every call is refused.".to_owned(), |it| it.happened.clone())
-        }
-        Status::Paused => "Paused. Calls from your assistants are refused until you resume.".to_owned(),
-        Status::Offline if state.away => offline::AWAY.to_owned(),
-        Status::Offline => {
-            format!("{} cannot be reached. What was allowed before still works.", organisation(state))
-        }
+        Status::Starting => say::summary_starting(),
+        Status::Refused => advice.first().map_or_else(say::summary_refused, |it| it.happened.clone()),
+        Status::Paused => say::summary_paused(),
+        Status::Offline if state.away => say::summary_away(),
+        Status::Offline => say::summary_offline(&organisation(state)),
         Status::Attention | Status::Expired => {
             match (state.waiting().first(), advice.first(), &state.session) {
-                (Some(_), _, _) => match state.waiting().len() {
-                    1 => "One request is waiting for you.".to_owned(),
-                    many => format!("{many} requests are waiting for you."),
-                },
+                (Some(_), _, _) => say::summary_waiting(state.waiting().len()),
                 (None, Some(advice), _) => advice.happened.clone(),
                 (None, None, Session::SignedOut | Session::Expired { .. }) => {
-                    format!("Sign in to {} to let your assistants work.", organisation(state))
+                    say::summary_sign_in(&organisation(state))
                 }
                 (None, None, Session::Local { .. } | Session::SigningIn | Session::SignedIn { .. }) => {
-                    silent(state).unwrap_or_else(|| "A connector needs you.".to_owned())
+                    silent(state).unwrap_or_else(say::summary_connector)
                 }
             }
         }
         Status::Ready if state.servers.is_empty() => match &state.mode {
             Mode::Managed(organisation) if !matches!(state.session, Session::SignedIn { .. }) => {
-                format!("Signing in to {}.", organisation.name)
+                say::summary_signing_in(&organisation.name)
             }
-            Mode::Managed(organisation) => {
-                format!("Ready, but {} offers you nothing yet.", organisation.name)
-            }
-            Mode::Personal => "Ready, but nothing is set up yet.".to_owned(),
+            Mode::Managed(organisation) => say::summary_nothing_offered(&organisation.name),
+            Mode::Personal => say::summary_nothing_set_up(),
         },
-        Status::Ready => format!(
-            "Ready. {}, {}.",
-            counted(assistants(state), "assistant"),
-            counted(connectors(state.connectors.keys()), "connector")
-        ),
+        Status::Ready => say::summary_ready(assistants(state), connectors(state.connectors.keys())),
     }
 }
 
@@ -359,8 +309,8 @@ fn silent(state: &AppState) -> Option<String> {
     let silent: Vec<_> = state.connectors.iter().filter(is_silent).collect();
     let (_, first) = silent.first()?;
     match connectors(silent.iter().map(|(id, _)| *id)) {
-        1 => Some(format!("{} does not answer.", first.title)),
-        many => Some(format!("{many} connectors do not answer.")),
+        1 => Some(say::summary_silent(&first.title)),
+        many => Some(say::summary_silent_several(many)),
     }
 }
 
@@ -379,39 +329,29 @@ pub fn outage(state: &AppState, connector: &Connector, now: Timestamp) -> Option
             Mode::Managed(organisation) => withheld(why, title, organisation).happened,
             Mode::Personal => return None,
         },
-        (ListState::Kept { since, .. }, Some(_)) => {
-            format!("{title} stopped answering {}. Its tools are the last known ones.", ago(since, now))
-        }
-        (ListState::Withdrawn { since }, Some(_)) => {
-            format!("{title} stopped answering {}. Its tools are withdrawn until it does.", ago(since, now))
-        }
+        (ListState::Kept { since, .. }, Some(_)) => say::outage_kept(title, &ago(since, now)),
+        (ListState::Withdrawn { since }, Some(_)) => say::outage_withdrawn(title, &ago(since, now)),
         (ListState::Kept { since, .. } | ListState::Withdrawn { since }, None) => {
-            format!("{title} stopped answering {}.", ago(since, now))
+            say::outage_silent(title, &ago(since, now))
         }
     })
 }
 
 /// The organisation's name, or what stands for it.
-pub fn organisation(state: &AppState) -> &str {
+pub fn organisation(state: &AppState) -> Cow<'_, str> {
     match &state.mode {
-        Mode::Managed(organisation) => &organisation.name,
-        Mode::Personal => "your organisation",
+        Mode::Managed(organisation) => Cow::Borrowed(&organisation.name),
+        Mode::Personal => Cow::Owned(say::person_organisation()),
     }
 }
 
 /// As whom a connector is used.
 pub fn credential(state: &AppState, title: &str, kind: CredentialKind) -> String {
     match kind {
-        CredentialKind::None => "no account needed".to_owned(),
-        CredentialKind::Own => format!("your {title} account"),
-        CredentialKind::Shared => {
-            let name = organisation(state);
-            format!("shared by IT, stays at {name}")
-        }
-        CredentialKind::Lent => {
-            let name = organisation(state);
-            format!("shared by {name}, lent to this computer while it is used")
-        }
+        CredentialKind::None => say::account_none(),
+        CredentialKind::Own => say::account_own(title),
+        CredentialKind::Shared => say::account_shared(&organisation(state)),
+        CredentialKind::Lent => say::account_lent(&organisation(state)),
     }
 }
 
@@ -434,9 +374,9 @@ pub fn own_account(id: &AccountId, connector: &Connector) -> Option<String> {
 /// Where a connector runs.
 pub fn runs(state: &AppState, runs: &Runs) -> String {
     match runs {
-        Runs::Here { program } => format!("{program}, on this computer"),
+        Runs::Here { program } => say::runs_here(program),
         Runs::At { host } => host.clone(),
-        Runs::AtOrganisation => format!("at {}", organisation(state)),
+        Runs::AtOrganisation => say::runs_at_organisation(&organisation(state)),
     }
 }
 
@@ -448,10 +388,10 @@ pub fn counted(number: usize, thing: &str) -> String {
 /// What happened, as a connector's log says it.
 pub fn log_event(event: &LogEvent) -> String {
     match event {
-        LogEvent::Started { program } => format!("{program} started"),
+        LogEvent::Started { program } => say::log_started(program),
         LogEvent::Printed(text) => text.to_string(),
-        LogEvent::Ended { status: Some(status) } => format!("ended by itself ({status})"),
-        LogEvent::Ended { status: None } => "Deskgate ended it".to_owned(),
+        LogEvent::Ended { status: Some(status) } => say::log_ended_by_itself(&status.to_string()),
+        LogEvent::Ended { status: None } => say::log_ended(),
         LogEvent::Failed(why) => why.to_string(),
     }
 }
@@ -478,13 +418,12 @@ pub fn log(page: &LogPage) -> String {
 
 /// How long ago, roughly: `just now`, `2 minutes ago`.
 pub fn ago(then: Timestamp, now: Timestamp) -> String {
-    let seconds = now.since(then).as_secs();
-    let whole = |number: u64, thing| counted(usize::try_from(number).unwrap_or(usize::MAX), thing) + " ago";
+    let seconds = usize::try_from(now.since(then).as_secs()).unwrap_or(usize::MAX);
     match seconds {
-        0..=44 => "just now".to_owned(),
-        45..=5399 => whole(((seconds + 30) / 60).max(1), "minute"),
-        5400..=129_599 => whole((seconds + 1800) / 3600, "hour"),
-        _ => whole((seconds + 43_200) / 86_400, "day"),
+        0..=44 => say::time_just_now(),
+        45..=5399 => say::ago_minutes(((seconds + 30) / 60).max(1)),
+        5400..=129_599 => say::ago_hours((seconds + 1800) / 3600),
+        _ => say::ago_days((seconds + 43_200) / 86_400),
     }
 }
 
@@ -497,9 +436,9 @@ pub fn left(until: Timestamp, now: Timestamp) -> String {
 pub fn span(length: Duration) -> String {
     let seconds = usize::try_from(length.as_secs()).unwrap_or(usize::MAX);
     match seconds {
-        0..=89 => counted(seconds, "second"),
-        90..=5399 => counted((seconds + 30) / 60, "minute"),
-        _ => counted((seconds + 1800) / 3600, "hour"),
+        0..=89 => say::span_seconds(seconds),
+        90..=5399 => say::span_minutes((seconds + 30) / 60),
+        _ => say::span_hours((seconds + 1800) / 3600),
     }
 }
 

@@ -72,9 +72,8 @@ pub(super) async fn end_overheard(
 fn told() -> Effect {
     Effect::Notify(Notice {
         about: None,
-        title: "Your assistants will ask for access again".to_owned(),
-        body: "While Deskgate was away, another program took its port and may have heard what they said there. Allow those that you use."
-            .to_owned(),
+        title: say::notice_overheard(),
+        body: say::notice_overheard_what(),
         place: Place::Assistants,
         offer: None,
         deniable: false,

@@ -138,7 +138,7 @@ pub(super) fn organisation(looked: &Looked) -> Check {
             None => Check::ok(NAME, TITLE, "You: this Deskgate belongs to no organisation."),
         };
     };
-    let name = looked.state.as_ref().map(|state| crate::words::organisation(state).to_owned());
+    let name = looked.state.as_ref().map(|state| crate::words::organisation(state).into_owned());
     let who = name.unwrap_or_else(|| address.host_str().unwrap_or_default().to_owned());
     let from = if *set_by_it { "your IT department on this computer" } else { "you, in your settings" };
     let found = format!("{who}, at {address}, set by {from}");

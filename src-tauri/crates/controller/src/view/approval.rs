@@ -3,7 +3,7 @@
 use model::{ApprovalRequest, ApprovalScope, ApprovalTarget, visible};
 use serde_json::value::RawValue;
 
-use super::shapes::{ApprovalView, ArgumentView, ChangeView, StandingView};
+use super::shapes::{ApprovalView, ArgumentView, CallKind, ChangeView, StandingView};
 use super::{connector_title, millis, program, server_title};
 use crate::state::{AppState, StandingApproval};
 use crate::words;
@@ -15,7 +15,7 @@ pub(super) fn approval(state: &AppState, request: &ApprovalRequest, count: usize
         server_title: server_title(state, &request.server),
         connector_title: connector_title(state, &request.server, &request.connector),
         tool: visible(request.target.name()),
-        call_kind: request.target.kind().to_owned(),
+        call_kind: kind(&request.target),
         reason: request.reason.clone(),
         arguments: compared(&request.arguments, request.earlier.as_deref()),
         compared: request.earlier.is_some(),
@@ -25,11 +25,19 @@ pub(super) fn approval(state: &AppState, request: &ApprovalRequest, count: usize
     }
 }
 
+fn kind(target: &ApprovalTarget) -> CallKind {
+    match target {
+        ApprovalTarget::Tool(_) => CallKind::Tool,
+        ApprovalTarget::Resource(_) => CallKind::Resource,
+        ApprovalTarget::Prompt(_) => CallKind::Prompt,
+    }
+}
+
 pub(super) fn standing(state: &AppState, it: &StandingApproval) -> StandingView {
     let what = match &it.target {
         ApprovalTarget::Tool(tool) => tool.as_str().to_owned(),
         ApprovalTarget::Resource(uri) => visible(&org_protocol::bare_uri(uri)),
-        ApprovalTarget::Prompt(prompt) => format!("the prompt {}", visible(prompt)),
+        ApprovalTarget::Prompt(prompt) => say::call_the_prompt(&visible(prompt)),
     };
     StandingView {
         id: it.id.clone(),

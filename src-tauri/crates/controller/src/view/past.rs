@@ -74,15 +74,15 @@ fn account(state: &AppState, server: &ServerId, connector: &ConnectorId) -> Acco
 
 fn outcome(outcome: &Outcome) -> CallOutcome {
     let code = outcome.code.as_deref().unwrap_or_default();
-    let failed = |reason: &str| CallOutcome::Failed { reason: reason.to_owned() };
+    let failed = |reason: String| CallOutcome::Failed { reason };
     match outcome.status {
         OutcomeStatus::Ok | OutcomeStatus::InputRequired => CallOutcome::Done,
         OutcomeStatus::ToolError => CallOutcome::ToolError,
         OutcomeStatus::Failed if code == SIGN_IN_NEEDED => CallOutcome::SignInNeeded,
-        OutcomeStatus::Failed if code.is_empty() => failed("the connector did not do it"),
-        OutcomeStatus::Failed => failed(&code.replace('-', " ")),
-        OutcomeStatus::Cancelled => failed("it was given up"),
-        OutcomeStatus::Unknown => failed("whether it took effect is not known"),
+        OutcomeStatus::Failed if code.is_empty() => failed(say::call_not_done()),
+        OutcomeStatus::Failed => failed(code.replace('-', " ")),
+        OutcomeStatus::Cancelled => failed(say::call_given_up()),
+        OutcomeStatus::Unknown => failed(say::call_unknown()),
     }
 }
 

@@ -12,29 +12,26 @@ pub(super) fn settings(state: &AppState) -> Vec<SettingView> {
         Mode::Managed(organisation) => Some(organisation.name.clone()),
         Mode::Personal => None,
     };
-    let setting =
-        |name: &str, value: String| SettingView { name: name.to_owned(), value, managed_by: manager.clone() };
+    let setting = |name: String, value: String| SettingView { name, value, managed_by: manager.clone() };
     let sign_in = match state.sign_in_surface {
-        org_protocol::SignInSurface::Auto => {
-            "in a window of Deskgate, or in the browser where that is needed"
-        }
-        org_protocol::SignInSurface::Browser => "always in the browser",
+        org_protocol::SignInSurface::Auto => say::setting_sign_in_window(),
+        org_protocol::SignInSurface::Browser => say::setting_sign_in_browser(),
     };
     let records = match state.audit.receipted {
-        Some(_) => format!("on this computer and at {}", words::organisation(state)),
-        None => "on this computer only".to_owned(),
+        Some(_) => say::setting_records_organisation(&words::organisation(state)),
+        None => say::setting_records_here(),
     };
     let mut all = vec![
-        setting("Settings come from", come_from(state)),
+        setting(say::setting_from(), come_from(state)),
         setting(
-            "Connectors and virtual servers",
-            format!("{} and {}", words::connectors(state.connectors.keys()), state.servers.len()),
+            say::setting_connectors(),
+            say::setting_connectors_count(words::connectors(state.connectors.keys()), state.servers.len()),
         ),
-        setting("Sign-in opens", sign_in.to_owned()),
-        setting("Records of calls are kept", records),
+        setting(say::setting_sign_in(), sign_in),
+        setting(say::setting_records(), records),
         SettingView {
-            name: "Address for assistants".to_owned(),
-            value: state.address.clone().unwrap_or_else(|| "not listening".to_owned()),
+            name: say::setting_address(),
+            value: state.address.clone().unwrap_or_else(say::setting_address_none),
             managed_by: None,
         },
     ];
@@ -46,7 +43,7 @@ fn come_from(state: &AppState) -> String {
     match &state.mode {
         Mode::Managed(organisation) => organisation.config_url.as_ref().map_or_else(
             || organisation.name.clone(),
-            |url| format!("{} ({})", organisation.name, url.host_str().unwrap_or_default()),
+            |url| say::setting_from_organisation(&organisation.name, url.host_str().unwrap_or_default()),
         ),
         Mode::Personal => state.settings_file.clone(),
     }
@@ -54,9 +51,9 @@ fn come_from(state: &AppState) -> String {
 
 fn on_this_machine(managed: &Managed) -> Vec<SettingView> {
     let of = |(setting, from): (&Setting, &String)| SettingView {
-        name: words::machine_setting(*setting).to_owned(),
+        name: words::machine_setting(*setting),
         value: words::machine_value(managed, *setting),
-        managed_by: Some(format!("IT ({from})")),
+        managed_by: Some(say::setting_by_it(from)),
     };
     managed.from.iter().map(of).collect()
 }

@@ -232,8 +232,8 @@ pub struct ApprovalView {
     pub connector_title: String,
     /// The tool, the resource or the prompt.
     pub tool: String,
-    /// Which of these it is, in a word.
-    pub call_kind: String,
+    /// Which of these it is.
+    pub call_kind: CallKind,
     /// Why a person is asked.
     pub reason: String,
     /// The arguments, as a form.
@@ -246,6 +246,18 @@ pub struct ApprovalView {
     pub always: bool,
     /// How many identical calls wait for the answer.
     pub count: u32,
+}
+
+/// What a call is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Type)]
+#[serde(rename_all = "snake_case")]
+pub enum CallKind {
+    /// A tool.
+    Tool,
+    /// A resource.
+    Resource,
+    /// A prompt.
+    Prompt,
 }
 
 /// What a person has allowed for more than one call.

@@ -3,24 +3,24 @@
 use managed::{Managed, Setting};
 
 /// A setting, as the person sees it.
-pub fn machine_setting(setting: Setting) -> &'static str {
+pub fn machine_setting(setting: Setting) -> String {
     match setting {
-        Setting::ConfigUrl => "Organisation's address",
-        Setting::RootKeyFingerprint => "Organisation's fingerprint",
-        Setting::EnrolmentToken => "Enrolment token",
-        Setting::AllowUserOverride => "Settings of your own",
-        Setting::AllowTerminalAnswers => "Answers in a terminal",
-        Setting::Autostart => "Starts when you sign in",
-        Setting::AutomaticUpdates => "Updates by itself",
-        Setting::HiddenMenuItems => "Left out of menus",
-        Setting::SupportUrl => "Help is found at",
+        Setting::ConfigUrl => say::machine_config_url(),
+        Setting::RootKeyFingerprint => say::machine_fingerprint(),
+        Setting::EnrolmentToken => say::machine_enrolment_token(),
+        Setting::AllowUserOverride => say::machine_user_override(),
+        Setting::AllowTerminalAnswers => say::machine_terminal_answers(),
+        Setting::Autostart => say::machine_autostart(),
+        Setting::AutomaticUpdates => say::machine_updates(),
+        Setting::HiddenMenuItems => say::machine_hidden(),
+        Setting::SupportUrl => say::machine_support(),
     }
 }
 
 /// What it is set to.
 pub fn machine_value(managed: &Managed, setting: Setting) -> String {
     let settings = &managed.settings;
-    let yes = |flag: Option<bool>| if flag == Some(true) { "yes" } else { "no" }.to_owned();
+    let yes = |flag: Option<bool>| if flag == Some(true) { say::machine_yes() } else { say::machine_no() };
     match setting {
         Setting::ConfigUrl => {
             settings.organisation.as_ref().map(|it| it.config_url.to_string()).unwrap_or_default()
@@ -28,19 +28,15 @@ pub fn machine_value(managed: &Managed, setting: Setting) -> String {
         Setting::RootKeyFingerprint => {
             settings.organisation.as_ref().map(|it| it.root_key_fingerprint.to_string()).unwrap_or_default()
         }
-        Setting::EnrolmentToken => "set".to_owned(),
-        Setting::AllowUserOverride if settings.user_settings_count() => {
-            "count for what is not set for you".to_owned()
-        }
-        Setting::AllowUserOverride => "do not count on this computer".to_owned(),
+        Setting::EnrolmentToken => say::machine_enrolment_token_set(),
+        Setting::AllowUserOverride if settings.user_settings_count() => say::machine_user_override_counts(),
+        Setting::AllowUserOverride => say::machine_user_override_not(),
         Setting::AllowTerminalAnswers => yes(settings.allow_terminal_answers),
         Setting::Autostart => yes(settings.autostart),
-        Setting::AutomaticUpdates => {
-            format!("{}; this version is updated by whatever installed it", yes(settings.automatic_updates))
-        }
+        Setting::AutomaticUpdates => say::machine_updates_by(&yes(settings.automatic_updates)),
         Setting::HiddenMenuItems => {
             let names: Vec<_> = settings.hidden_menu_items.iter().map(|item| item.as_str()).collect();
-            if names.is_empty() { "nothing".to_owned() } else { names.join(", ") }
+            if names.is_empty() { say::machine_hidden_none() } else { names.join(", ") }
         }
         Setting::SupportUrl => settings.support_url.as_ref().map(ToString::to_string).unwrap_or_default(),
     }

@@ -8,17 +8,10 @@ use crate::state::{AppState, Freshness, Organisation, Withheld};
 pub(crate) const RENEWAL: &str =
     "Connect to the network; it is renewed by itself. If it is not, tell your IT department.";
 
-/// That this machine is in no network.
-pub(crate) const AWAY: &str = "This computer is in no network. What is on it still works; the rest goes on by itself once the network is back.";
-
 /// That the policy has run out and is still obeyed; nothing where it is in force, or where no call is made any more.
 pub fn grace(state: &AppState, now: Timestamp) -> Option<String> {
     let until = state.in_grace()?;
-    Some(format!(
-        "What {} has decided has run out; it is obeyed for {} more, then no call is made. Connect to the network.",
-        super::organisation(state),
-        super::left(until, now)
-    ))
+    Some(say::grace_left(&super::organisation(state), &super::left(until, now)))
 }
 
 /// The same when it begins.

@@ -10,6 +10,7 @@ use crate::{none, root};
 /// Each crate of ours and the crates of ours that it may depend on.
 const DIRECTIONS: &[(&str, &[&str])] = &[
     ("model", &[]),
+    ("say", &[]),
     ("os", &["model"]),
     ("mcp", &["model"]),
     ("org-protocol", &["model"]),
@@ -53,6 +54,7 @@ const DIRECTIONS: &[(&str, &[&str])] = &[
             "gateway",
             "managed",
             "assistants",
+            "say",
         ],
     ),
     ("pages", &[]),
@@ -61,7 +63,7 @@ const DIRECTIONS: &[(&str, &[&str])] = &[
         "control",
         &["model", "os", "org-protocol", "policy", "audit", "claims", "mcp", "upstream", "issuer", "pages"],
     ),
-    ("deskgate-desktop", &["model", "os", "controller"]),
+    ("deskgate-desktop", &["model", "os", "controller", "say"]),
     ("end-to-end", &[]),
     ("testkit", &["model", "os"]),
     ("xtask", &[]),
@@ -119,6 +121,7 @@ const SILENT: &[&str] = &[
     "managed",
     "assistants",
     "pages",
+    "say",
 ];
 const TALKATIVE: &[&str] = &["reqwest", "hyper", "hyper-util", "axum", "oauth2", "openidconnect"];
 

@@ -93,11 +93,8 @@ pub(crate) fn is_not_met(why: &Advice) -> bool {
 pub(crate) fn waiting_for(at: &OrganisationSettings) -> Effect {
     Effect::Notify(Notice {
         about: None,
-        title: "Deskgate waits for your organisation".to_owned(),
-        body: format!(
-            "{} does not answer. Deskgate goes on by itself as soon as it does. Check the network connection.",
-            at.config_url.host_str().unwrap_or_default()
-        ),
+        title: say::notice_organisation(),
+        body: say::notice_organisation_what(at.config_url.host_str().unwrap_or_default()),
         place: Place::Overview,
         offer: None,
         deniable: false,
