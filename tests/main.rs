@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 #![expect(clippy::expect_used, clippy::panic, reason = "a test ends at its first surprise")]
 
+mod another_port;
 mod audit;
 mod common;
 mod connect;
@@ -23,4 +24,5 @@ mod sign_in;
 mod sign_in_windows;
 mod threats;
 mod threats_to_secrets;
+mod waking;
 mod windows;

@@ -82,6 +82,8 @@ export const commands = {
 	tryKeychain: () => __TAURI_INVOKE<void>("try_keychain"),
 	/**  Tries a virtual server out with a call that changes nothing. */
 	tryOut: (server: string) => typedError<TrialView, AdviceView>(__TAURI_INVOKE("try_out", { server })),
+	/**  Gives Deskgate another port, where another program has its own, and begins anew where assistants are connected again. */
+	useAnotherPort: () => typedError<null, AdviceView>(__TAURI_INVOKE("use_another_port")),
 	/**  Everything that the main window shows, except the list of calls. */
 	view: () => __TAURI_INVOKE<WindowView>("view"),
 };

@@ -307,9 +307,10 @@ impl Connector {
         if let Some(session) = slot.find(capabilities) {
             return Ok(session);
         }
-        if let (Some(wait), Some(last)) =
-            (slot.backoff.remaining(self.seams.clock.now()), slot.last_failure.clone())
-        {
+        if let (Some(wait), Some(last)) = (
+            slot.backoff.remaining(self.seams.clock.now(), self.seams.http.again().round()),
+            slot.last_failure.clone(),
+        ) {
             return Err(CallFault::Resting { seconds: wait.as_secs(), last });
         }
         // It is rare and large: on the heap, calls do not carry it along.
@@ -326,7 +327,7 @@ impl Connector {
                     fault,
                     UpstreamFault::Unauthorized { .. } | UpstreamFault::InsufficientScope { .. }
                 ) {
-                    slot.backoff.failed(self.seams.clock.now());
+                    slot.backoff.failed(self.seams.clock.now(), self.seams.http.again().round());
                     slot.last_failure = Some(fault.clone());
                 }
                 Err(fault.into())

@@ -72,6 +72,7 @@ impl Org {
         let mut keys = self.receipt_keys();
         let mut backoff = Backoff::usual();
         let mut refused = None;
+        let mut again = self.again().hear();
         loop {
             head.mark_unchanged();
             sessions.mark_unchanged();
@@ -103,7 +104,9 @@ impl Org {
                             | DeliverFault::Indigestible(_)
                             | DeliverFault::Ending => Duration::ZERO,
                         };
-                        tokio::time::sleep(backoff.next().max(wait)).await;
+                        if again.pause(backoff.next().max(wait)).await {
+                            backoff.reset();
+                        }
                     }
                 }
             }

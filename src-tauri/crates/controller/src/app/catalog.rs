@@ -92,6 +92,7 @@ impl Catalog {
     pub(crate) async fn run(mut self) {
         let mut changes = self.connectors.changes();
         let mut retry = tokio::time::interval(RETRY);
+        let mut again = self.connectors.again();
         let mut offering = Arc::clone(&self.offerings.borrow_and_update());
         let mut present = self.present.clone();
         loop {
@@ -109,6 +110,7 @@ impl Catalog {
                 _ = changes.changed() => tokio::time::sleep(GATHER).await,
                 () = tokio::time::sleep(withdrawal.unwrap_or_default()), if withdrawal.is_some() => {}
                 _ = retry.tick() => self.retry(&offering),
+                () = again.called() => self.retry(&offering),
                 () = self.pins.out_of_date() => self.pins = self.pins.again().await,
                 Some(connector) = self.wanted.recv() => self.list(connector, Asking::Allowed),
                 Some(wish) = self.accepting.recv() => self.accept(&offering, wish).await,

@@ -186,6 +186,15 @@ impl<K: Kept, A: Clone> Machine<K, A> {
         (Self { state, rules, ended }, effects)
     }
 
+    /// Forgets how often a renewal or a saving failed: what was in the way may be gone. A doubt stays one.
+    #[must_use]
+    pub(super) fn undaunted(mut self) -> Self {
+        if let State::Held(held) = &mut self.state {
+            held.forget_failures();
+        }
+        self
+    }
+
     /// What can be seen from outside.
     pub fn status(&self, now: Moment) -> Status<K> {
         match &self.state {
