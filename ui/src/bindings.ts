@@ -75,7 +75,7 @@ export const commands = {
 	 */
 	signOut: (connector: string | null, forgetAccounts: boolean) => typedError<null, AdviceView>(__TAURI_INVOKE("sign_out", { connector, forgetAccounts })),
 	/**  Gives up saving calls; no file is left. */
-	stopSaving: () => __TAURI_INVOKE<void>("stop_saving"),
+	stopSaving: (saving: number) => typedError<null, AdviceView>(__TAURI_INVOKE("stop_saving", { saving })),
 	/**  Opens the organisation's support page. */
 	support: () => __TAURI_INVOKE<void>("support"),
 	/**  Tries the keychain again. */

@@ -268,9 +268,10 @@ impl AppState {
             Session::Local { .. } | Session::SigningIn | Session::SignedIn { .. } => false,
         };
         let grace = self.in_grace().is_some();
-        // Without a network there is nothing to be done about it.
-        let connector = !self.away
-            && self.connectors.values().any(|it| matches!(it.status, ConnectorStatus::Unreachable(_)));
+        // Without a network there is nothing to be done about what lies elsewhere.
+        let excused = |it: &Connector| self.away && !matches!(it.runs, Runs::Here { .. });
+        let silent = |it: &Connector| matches!(it.status, ConnectorStatus::Unreachable(_));
+        let connector = self.connectors.values().any(|it| silent(it) && !excused(it));
         let audit = matches!(self.audit.health, AuditHealth::Broken(_));
         session || grace || connector || audit || !self.waiting().is_empty() || !self.faults.is_empty()
     }
@@ -334,6 +335,8 @@ impl AppState {
 
     fn link_is(&mut self, link: Link) {
         // "Offline since" is the first time, however often it is said.
+        // Whatever the system says: who reaches the organisation is in a network.
+        self.away &= link != Link::Online;
         let still_offline = matches!((self.link, link), (Link::Offline { .. }, Link::Offline { .. }));
         if !still_offline {
             self.link = link;

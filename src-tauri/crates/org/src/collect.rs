@@ -63,7 +63,8 @@ pub async fn collect(journal: Journal, mut collecting: watch::Receiver<Option<Co
     let mut head = journal.watch();
     let mut backoff = Backoff::usual();
     let mut failures = 0;
-    let mut again = again.hear();
+    let (calls, mut again) = (again.clone(), again.hear());
+    let mut round = calls.round();
     // What asks reads the system's authorities: once for each collector, not once for each batch.
     let mut http = None;
     loop {
@@ -77,6 +78,11 @@ pub async fn collect(journal: Journal, mut collecting: watch::Receiver<Option<Co
             }
             continue;
         };
+        let now = calls.round();
+        if std::mem::replace(&mut round, now) != now {
+            // Its connections may have died while the machine slept.
+            http = None;
+        }
         match collect_all(&journal, &at, &mut http).await {
             Ok(()) => {
                 failures = 0;
@@ -94,8 +100,6 @@ pub async fn collect(journal: Journal, mut collecting: watch::Receiver<Option<Co
                     note(&journal, &at, &fault.to_string(), None);
                 }
                 if again.pause(backoff.next()).await {
-                    // Its connections may have died while the machine slept.
-                    http = None;
                     backoff.reset();
                 }
             }

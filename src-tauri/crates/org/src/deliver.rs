@@ -104,7 +104,9 @@ impl Org {
                             | DeliverFault::Indigestible(_)
                             | DeliverFault::Ending => Duration::ZERO,
                         };
-                        if again.pause(backoff.next().max(wait)).await {
+                        // The server has said so itself: nothing shortens it.
+                        tokio::time::sleep(wait).await;
+                        if again.pause(backoff.next().saturating_sub(wait)).await {
                             backoff.reset();
                         }
                     }

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 /// Calls upon everything that waits to try once more. Clones share it.
 #[derive(Debug, Clone, Default)]
@@ -22,27 +23,49 @@ impl Again {
 
     /// Hears of each call from now on.
     pub fn hear(&self) -> Hearing {
-        Hearing(self.0.subscribe())
+        Hearing { calls: self.0.subscribe(), due: None }
     }
 }
 
+/// Calls come in twos and threes: the computer wakes, the network is there, then the internet. They are heard as one, so long after
+/// the first at least, and so much later at most that a thousand computers behind one switch do not all try at the same moment.
+const GATHER: Duration = Duration::from_millis(500);
+const SPREAD: Duration = Duration::from_millis(1500);
+
 /// Hears when to try again.
 #[derive(Debug)]
-pub struct Hearing(watch::Receiver<u64>);
+pub struct Hearing {
+    calls: watch::Receiver<u64>,
+    /// When the calls that came are heard.
+    due: Option<Instant>,
+}
 
 impl Hearing {
-    /// Waits for a call since the last one that was heard, so also for one that came during an attempt.
+    /// Waits for a call since the last one that was heard, so also for one that came during an attempt, and for those that follow
+    /// it. Dropped before that, it loses none.
     pub async fn called(&mut self) {
-        if self.0.changed().await.is_err() {
+        if self.due.is_none() && self.calls.changed().await.is_err() {
             // Nobody is left who could call.
             std::future::pending().await
         }
+        let due = *self.due.get_or_insert_with(|| Instant::now() + GATHER + spread());
+        tokio::time::sleep_until(due).await;
+        self.due = None;
+        self.calls.mark_unchanged();
     }
 
     /// Pauses for so long, or until there is a call; whether there was one.
     pub async fn pause(&mut self, longest: Duration) -> bool {
         tokio::time::timeout(longest, self.called()).await.is_ok()
     }
+}
+
+/// Somewhere within [`SPREAD`].
+fn spread() -> Duration {
+    let mut random = [0; 1];
+    // Without random numbers all computers try alike, which is no reason not to try.
+    let _ = getrandom::fill(&mut random);
+    SPREAD.mul_f64(f64::from(random[0]) / 256.0)
 }
 
 #[cfg(test)]
@@ -63,5 +86,10 @@ mod tests {
         let (called, ()) = tokio::join!(hearing.pause(LONG), async { again.now() });
         assert!(called);
         assert!(!hearing.pause(LONG).await, "it was heard already");
+        again.now();
+        assert!(!hearing.pause(GATHER / 2).await, "more may follow");
+        again.now();
+        assert!(hearing.pause(LONG).await, "which are heard as one");
+        assert!(!hearing.pause(LONG).await);
     }
 }

@@ -22,6 +22,7 @@ pub async fn follow_machine(tell: impl FnMut(Upheaval) + Send) {
 #[cfg(target_os = "linux")]
 mod imp {
     use std::collections::HashMap;
+    use std::time::Duration;
 
     use futures_util::StreamExt as _;
     use zbus::message::{Message, Type};
@@ -31,6 +32,8 @@ mod imp {
 
     use super::Upheaval;
 
+    /// How often it is looked whether there is a network after all, while there is said to be none.
+    const LOOK: Duration = Duration::from_secs(30);
     const LOGIND: &str = "org.freedesktop.login1";
     const LOGIND_PATH: &str = "/org/freedesktop/login1";
     const LOGIND_MANAGER: &str = "org.freedesktop.login1.Manager";
@@ -48,6 +51,19 @@ mod imp {
         if let Some(upheaval) = state(&bus).await.and_then(|state| network.is(state)) {
             tell(upheaval);
         }
+        let end = tell_each(&mut sleeps, &mut states, &mut moves, &mut network, &mut tell).await;
+        // Whether it still is nobody tells any more.
+        network.found().into_iter().for_each(tell);
+        end
+    }
+
+    async fn tell_each(
+        sleeps: &mut MessageStream,
+        states: &mut MessageStream,
+        moves: &mut MessageStream,
+        network: &mut Network,
+        tell: &mut impl FnMut(Upheaval),
+    ) -> zbus::Result<()> {
         loop {
             let upheaval = tokio::select! {
                 Some(message) = sleeps.next() => woke(&message?),
@@ -55,9 +71,14 @@ mod imp {
                     message?.body().deserialize().ok().and_then(|state| network.is(state))
                 }
                 Some(message) = moves.next() => moved(&message?),
+                // Interfaces that others manage come up without a word.
+                () = tokio::time::sleep(LOOK), if network.away => {
+                    crate::outward_address().and_then(|_| network.found())
+                }
                 else => return Ok(()),
             };
-            upheaval.into_iter().for_each(&mut tell);
+            network.away &= upheaval != Some(Upheaval::NetworkBack);
+            upheaval.into_iter().for_each(&mut *tell);
         }
     }
 
@@ -109,6 +130,8 @@ mod imp {
     #[derive(Debug, Default)]
     struct Network {
         state: u32,
+        /// Whether it was told that there is none.
+        away: bool,
     }
 
     impl Network {
@@ -119,10 +142,19 @@ mod imp {
             let before = std::mem::replace(&mut self.state, state);
             match state {
                 // Interfaces that others manage are none to it: who has a default route is in a network all the same.
-                ASLEEP..=DISCONNECTING if crate::outward_address().is_none() => Some(Upheaval::NetworkAway),
+                ASLEEP..=DISCONNECTING if crate::outward_address().is_none() => {
+                    self.away = true;
+                    Some(Upheaval::NetworkAway)
+                }
+                LOCAL.. if self.away => self.found(),
                 LOCAL.. if state > before && before != 0 => Some(Upheaval::NetworkBack),
                 _ => None,
             }
+        }
+
+        /// There is a network, whoever said that there is none.
+        fn found(&mut self) -> Option<Upheaval> {
+            std::mem::take(&mut self.away).then_some(Upheaval::NetworkBack)
         }
     }
 
@@ -141,6 +173,16 @@ mod imp {
             assert_eq!(network.is(60), Some(Upheaval::NetworkBack));
             assert_eq!(network.is(70), Some(Upheaval::NetworkBack), "past a page that wanted a sign-in");
             assert_eq!(network.is(70), None);
+        }
+
+        #[test]
+        fn who_was_told_that_there_is_none_is_told_when_there_is_one() {
+            let mut network = Network { state: 20, away: true };
+            assert_eq!(network.is(0), None, "it is not known");
+            assert_eq!(network.is(70), Some(Upheaval::NetworkBack));
+            assert_eq!(network.found(), None, "once");
+            network.away = true;
+            assert_eq!(network.found(), Some(Upheaval::NetworkBack), "by a way that nobody told of");
         }
 
         #[test]

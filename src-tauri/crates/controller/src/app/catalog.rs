@@ -172,8 +172,9 @@ impl Catalog {
     }
 
     fn retry(&self, offering: &Offering) {
-        let failed = |id: &&AccountId| matches!(self.connectors.health(id), Health::Failed(_));
-        listed_here(offering).filter(failed).for_each(|id| self.list(id.clone(), Asking::Never));
+        // One that is being listed for the first time may be about to fail.
+        let silent = |id: &&AccountId| matches!(self.connectors.health(id), Health::Failed(_) | Health::Idle);
+        listed_here(offering).filter(silent).for_each(|id| self.list(id.clone(), Asking::Never));
     }
 
     fn list(&self, connector: AccountId, asking: Asking) {

@@ -189,8 +189,14 @@ impl<K: Kept, A: Clone> Machine<K, A> {
     /// Forgets how often a renewal or a saving failed: what was in the way may be gone. A doubt stays one.
     #[must_use]
     pub(super) fn undaunted(mut self) -> Self {
-        if let State::Held(held) = &mut self.state {
-            held.forget_failures();
+        // What is under way may have begun before that: should it fail, it is the first failure.
+        match &mut self.state {
+            State::Held(held) | State::Renewing(held, _) | State::Saving(held, ..) => held.forget_failures(),
+            State::Unread(_)
+            | State::Reading(_)
+            | State::SignedOut(_)
+            | State::SigningIn(_)
+            | State::Erasing(..) => {}
         }
         self
     }
