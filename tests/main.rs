@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 #![expect(clippy::expect_used, clippy::panic, reason = "a test ends at its first surprise")]
 
+mod another_port;
 mod audit;
 mod books;
 mod common;
@@ -25,4 +26,5 @@ mod sign_in;
 mod sign_in_windows;
 mod threats;
 mod threats_to_secrets;
+mod waking;
 mod windows;

@@ -58,6 +58,7 @@ pub(crate) fn builder() -> Builder<tauri::Wry> {
             commands::support,
             commands::try_keychain,
             commands::try_out,
+            commands::use_another_port,
             commands::view,
         ])
         .events(collect_events![StateChanged, GoTo])

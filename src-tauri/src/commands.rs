@@ -2,14 +2,14 @@
 
 use std::path::Path;
 
-use controller::app::Wanted;
+use controller::app::{Home, Wanted};
 use controller::doctor::Examination;
 use controller::tray::TrayAction;
 use controller::view::{
     self, ActivityFilter, ActivityView, AdviceView, AssistantChangeView, Count, LocalAssistantView, LogView,
     PastView, PendingView, RecordView, TrialView, WindowView,
 };
-use controller::{Act, Answer, PendingId};
+use controller::{Act, Answer, PendingId, Place};
 use model::{Advice, Approval, ApprovalScope, Consent, ForPerson as _};
 use serde::{Deserialize, Serialize};
 use specta::Type;
@@ -339,6 +339,15 @@ pub(crate) fn resume(app: AppHandle) {
 #[specta::specta]
 pub(crate) fn try_keychain(app: AppHandle) {
     act(&app, Act::TryKeychain);
+}
+
+/// Gives Deskgate another port, where another program has its own, and begins anew where assistants are connected again.
+#[tauri::command]
+#[specta::specta]
+pub(crate) async fn use_another_port(app: AppHandle, home: State<'_, Home>) -> Result<(), AdviceView> {
+    controller::app::move_port(&home, None).await.map_err(|advice| view::advice(&advice))?;
+    crate::launch::start_anew(&app, Some(Place::Assistants));
+    Ok(())
 }
 
 /// Opens the organisation's support page.

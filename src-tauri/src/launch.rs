@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use controller::app::{App, Client, Command, Doctor, Home, LIST_GRACE, Options, Report, StartFault};
-use controller::{Act, AppState, Effect, Ended, Engine, Event, Order, Shell as _};
+use controller::{Act, AppState, Effect, Ended, Engine, Event, Order, Place, Shell as _};
 use model::{Advice, ForPerson as _, Timestamp};
 use tauri::{AppHandle, Manager as _, RunEvent};
 use tauri_specta::Event as _;
@@ -77,6 +77,7 @@ pub(crate) fn launch(arguments: Arguments) -> Result<(), LaunchFault> {
     let handler = bindings.invoke_handler();
     let app = tauri::Builder::default()
         .manage(Core::default())
+        .manage(home.clone())
         .manage(Clipboard::default())
         .manage(windows::Left::default())
         .invoke_handler(handler)
@@ -161,7 +162,7 @@ fn ends_with(app: AppHandle, started: App) -> Running {
         while state.changed().await.is_ok() {}
         match tokio::time::timeout(END_LIMIT, started.ended()).await {
             Ok(Ended::Quit) => app.exit(0),
-            Ok(Ended::ToStartAnew) => start_anew(&app),
+            Ok(Ended::ToStartAnew) => start_anew(&app, None),
             Err(_) => {
                 tracing::error!("the application did not end in time");
                 app.exit(0);
@@ -171,12 +172,14 @@ fn ends_with(app: AppHandle, started: App) -> Running {
     running
 }
 
-/// As the same process, with the main window if it is open.
-fn start_anew(app: &AppHandle) {
+/// As the same process, with the main window at a place, or as it is, if it is open.
+pub(crate) fn start_anew(app: &AppHandle, place: Option<Place>) {
     let anew = std::env::current_exe().and_then(|program| {
         let mut program = std::process::Command::new(program);
-        if !windows::main_is_open(app) {
-            program.arg("--background");
+        match place {
+            Some(place) => drop(program.args(["--place", place.as_str()])),
+            None if windows::main_is_open(app) => {}
+            None => drop(program.arg("--background")),
         }
         os::replace_process(&mut program)
     });
@@ -192,7 +195,7 @@ fn start_anew(app: &AppHandle) {
 /// The windows of an application that could not start: they say why, and can be closed.
 fn without_gateway(app: &AppHandle, home: &Home, shell: Arc<DesktopShell>, fault: &StartFault) -> Running {
     tracing::error!(%fault, "the gateway did not start");
-    shell.perform(Effect::OpenWindow(controller::Place::Overview));
+    shell.perform(Effect::OpenWindow(Place::Overview));
     let (events, inbox) = mpsc::unbounded_channel();
     let mut state = AppState::starting(true);
     state.settings_file = home.settings().display().to_string();

@@ -38,10 +38,11 @@ pub(crate) async fn save_further(core: State<'_, Core>, saving: u32) -> Result<S
 /// Gives up saving calls; no file is left.
 #[tauri::command]
 #[specta::specta]
-pub(crate) fn stop_saving(core: State<'_, Core>) {
-    if let Some(saved) = core.saved() {
-        saved.give_up();
-    }
+pub(crate) async fn stop_saving(core: State<'_, Core>, saving: u32) -> Result<(), AdviceView> {
+    let saved = core.saved().ok_or_else(not_running)?.clone();
+    // It waits for the page that is being written.
+    let _ = tauri::async_runtime::spawn_blocking(move || saved.give_up(Some(saving))).await;
+    Ok(())
 }
 
 /// Opens the folder with the calls that were saved last.

@@ -45,14 +45,23 @@ pub(crate) fn open_main(app: &AppHandle, place: Place) {
         let app = app.clone();
         window.on_window_event(move |event| {
             // Whatever it looked back for is not wanted any more.
-            if matches!(event, WindowEvent::Destroyed)
-                && let Some(records) = app.state::<Core>().records()
-            {
-                records.look_back();
+            if matches!(event, WindowEvent::Destroyed) {
+                forget_looks(&app);
             }
         });
     }
     report(MAIN, built);
+}
+
+/// Gives up what only the main window asked for.
+fn forget_looks(app: &AppHandle) {
+    let core = app.state::<Core>();
+    if let Some(records) = core.records() {
+        records.look_back();
+    }
+    if let Some(saved) = core.saved().cloned() {
+        drop(tauri::async_runtime::spawn_blocking(move || saved.give_up(None)));
+    }
 }
 
 /// Shows the window of one consent or approval.

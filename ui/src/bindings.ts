@@ -75,13 +75,15 @@ export const commands = {
 	 */
 	signOut: (connector: string | null, forgetAccounts: boolean) => typedError<null, AdviceView>(__TAURI_INVOKE("sign_out", { connector, forgetAccounts })),
 	/**  Gives up saving calls; no file is left. */
-	stopSaving: () => __TAURI_INVOKE<void>("stop_saving"),
+	stopSaving: (saving: number) => typedError<null, AdviceView>(__TAURI_INVOKE("stop_saving", { saving })),
 	/**  Opens the organisation's support page. */
 	support: () => __TAURI_INVOKE<void>("support"),
 	/**  Tries the keychain again. */
 	tryKeychain: () => __TAURI_INVOKE<void>("try_keychain"),
 	/**  Tries a virtual server out with a call that changes nothing. */
 	tryOut: (server: string) => typedError<TrialView, AdviceView>(__TAURI_INVOKE("try_out", { server })),
+	/**  Gives Deskgate another port, where another program has its own, and begins anew where assistants are connected again. */
+	useAnotherPort: () => typedError<null, AdviceView>(__TAURI_INVOKE("use_another_port")),
 	/**  Everything that the main window shows, except the list of calls. */
 	view: () => __TAURI_INVOKE<WindowView>("view"),
 };

@@ -33,8 +33,11 @@ grep -q '^#compdef deskgate' /usr/share/zsh/*/_deskgate || fail "zsh does not co
 grep -q 'complete -c deskgate' /usr/share/fish/vendor_completions.d/deskgate.fish || fail "fish does not complete"
 ok "completions"
 
-for file in copyright changelog.gz; do
+for file in copyright changelog.gz third-party-licences.gz; do
     [ -s "/usr/share/doc/deskgate/$file" ] || fail "no $file"
+done
+for work in "cedar-policy " "tauri " "svelte "; do
+    zcat /usr/share/doc/deskgate/third-party-licences.gz | grep -q "$work" || fail "the licence of $work is missing"
 done
 # Package, and therefore everybody but root, may change nothing of it.
 for program in deskgate deskgate-desktop; do

@@ -47,6 +47,10 @@ export interface Words {
   'overview-pause-open': null;
   'overview-try-keychain': null;
   'overview-help': null;
+  'overview-another-port': null;
+  'overview-another-port-title': null;
+  'overview-another-port-means': null;
+  'overview-another-port-do': null;
   'overview-waiting': null;
   'overview-servers': null;
   'overview-no-assistant': null;
@@ -379,6 +383,7 @@ export interface Words {
   'summary-starting': null;
   'summary-refused': null;
   'summary-paused': null;
+  'summary-away': null;
   'summary-offline': { organisation: string | number };
   'summary-waiting': { count: number };
   'summary-sign-in': { organisation: string | number };

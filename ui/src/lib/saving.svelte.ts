@@ -9,6 +9,8 @@ export class Saving {
   /** Why it did not work. */
   fault: AdviceView | null = $state.raw(null);
 
+  /** The number of the file, while it is written. */
+  #number: number | null = null;
   /** Counts the beginnings: an answer to what was given up is not wanted any more. */
   #begun = 0;
 
@@ -18,9 +20,13 @@ export class Saving {
     this.isUnderWay = true;
     const begun = this.#begun;
     const number = await commands.saveActivity(filter);
-    // Whoever gave up meanwhile has given up one that was not there yet.
-    if (begun !== this.#begun) return void commands.stopSaving();
+    if (begun !== this.#begun) {
+      // Whoever gave up meanwhile has given up one that was not there yet.
+      if (number.status === 'ok') void commands.stopSaving(number.data);
+      return;
+    }
     if (number.status === 'error') return this.#end(number.error);
+    this.#number = number.data;
     for (;;) {
       const answer = await commands.saveFurther(number.data);
       if (begun !== this.#begun) return;
@@ -32,8 +38,9 @@ export class Saving {
 
   /** Gives it up; no file is left. */
   giveUp(): void {
+    const number = this.#number;
     this.dismiss();
-    void commands.stopSaving();
+    if (number !== null) void commands.stopSaving(number);
   }
 
   /** What was said of it has been read. */
@@ -44,7 +51,11 @@ export class Saving {
   }
 
   #end(fault: AdviceView | null): void {
+    this.#number = null;
     this.isUnderWay = false;
     this.fault = fault;
   }
 }
+
+/** It goes on while other places are looked at. */
+export const saving = new Saving();

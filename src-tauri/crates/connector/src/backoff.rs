@@ -13,10 +13,15 @@ const LONGEST: Duration = Duration::from_secs(25);
 pub(crate) struct Backoff {
     failures: u32,
     until: Option<Timestamp>,
+    /// The round ([`os::Again`]) of the last failure: what was in the way then may be gone in the next.
+    round: u64,
 }
 
 impl Backoff {
-    pub(crate) fn failed(&mut self, now: Timestamp) {
+    pub(crate) fn failed(&mut self, now: Timestamp, round: u64) {
+        if round != self.round {
+            *self = Self { round, ..Self::default() };
+        }
         let wait = FIRST.saturating_mul(1 << self.failures.min(10)).min(LONGEST);
         self.failures = self.failures.saturating_add(1);
         self.until = Some(now.plus(wait));
@@ -27,7 +32,10 @@ impl Backoff {
     }
 
     /// How long it is still to be left alone; a clock that was set back does not prolong it beyond the longest wait.
-    pub(crate) fn remaining(&self, now: Timestamp) -> Option<Duration> {
+    pub(crate) fn remaining(&self, now: Timestamp, round: u64) -> Option<Duration> {
+        if round != self.round {
+            return None;
+        }
         let remaining = self.until?.since(now);
         (!remaining.is_zero() && remaining <= LONGEST).then_some(remaining)
     }
@@ -41,11 +49,11 @@ mod tests {
     fn waits_double_up_to_the_longest_and_end_with_success() {
         let now = Timestamp::from_seconds(1000);
         let mut backoff = Backoff::default();
-        assert_eq!(backoff.remaining(now), None);
+        assert_eq!(backoff.remaining(now, 0), None);
         let waits: Vec<_> = (0..9)
             .map(|_| {
-                backoff.failed(now);
-                backoff.remaining(now).map(|wait| wait.as_millis())
+                backoff.failed(now, 0);
+                backoff.remaining(now, 0).map(|wait| wait.as_millis())
             })
             .collect();
         assert_eq!(
@@ -53,9 +61,9 @@ mod tests {
             [500, 1000, 2000, 4000, 8000, 16000, 25000, 25000, 25000].map(Some),
             "doubling, then the cap"
         );
-        assert_eq!(backoff.remaining(now.plus(LONGEST)), None, "over");
-        assert_eq!(backoff.remaining(Timestamp::from_seconds(0)), None, "the clock was set back");
+        assert_eq!(backoff.remaining(now.plus(LONGEST), 0), None, "over");
+        assert_eq!(backoff.remaining(Timestamp::from_seconds(0), 0), None, "the clock was set back");
         backoff.succeeded();
-        assert_eq!(backoff.remaining(now), None);
+        assert_eq!(backoff.remaining(now, 0), None);
     }
 }

@@ -307,11 +307,14 @@ impl Connector {
         if let Some(session) = slot.find(capabilities) {
             return Ok(session);
         }
-        if let (Some(wait), Some(last)) =
-            (slot.backoff.remaining(self.seams.clock.now()), slot.last_failure.clone())
-        {
+        if let (Some(wait), Some(last)) = (
+            slot.backoff.remaining(self.seams.clock.now(), self.seams.http.again().round()),
+            slot.last_failure.clone(),
+        ) {
             return Err(CallFault::Resting { seconds: wait.as_secs(), last });
         }
+        // Of before it was begun: what comes of it says nothing about what came up meanwhile.
+        let round = self.seams.http.again().round();
         // It is rare and large: on the heap, calls do not carry it along.
         match Box::pin(self.open(means, &capabilities.cloned().unwrap_or_default())).await {
             Ok(session) => {
@@ -326,7 +329,7 @@ impl Connector {
                     fault,
                     UpstreamFault::Unauthorized { .. } | UpstreamFault::InsufficientScope { .. }
                 ) {
-                    slot.backoff.failed(self.seams.clock.now());
+                    slot.backoff.failed(self.seams.clock.now(), round);
                     slot.last_failure = Some(fault.clone());
                 }
                 Err(fault.into())

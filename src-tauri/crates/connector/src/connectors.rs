@@ -7,6 +7,7 @@ use std::time::Duration;
 use mcp::{CallParams, Capabilities};
 use model::{AccountId, Subject};
 use org_protocol::{ConnectorSpec, CredentialSpec};
+use os::Hearing;
 use policy::CredentialChoice;
 use serde_json::value::RawValue;
 use tokio::sync::watch;
@@ -64,6 +65,11 @@ impl Connectors {
     /// Counts the changes of what [`Connectors::listing`] and [`Connectors::health`] say.
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.changes.subscribe()
+    }
+
+    /// Hears when connectors that failed are to be tried at once.
+    pub fn again(&self) -> Hearing {
+        self.seams.http.again().hear()
     }
 
     /// What is known of what a connector offers; `None` until it was listed.

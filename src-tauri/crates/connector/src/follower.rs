@@ -5,6 +5,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use model::{AccountId, Subject};
+use os::Hearing;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use upstream::{Bearer, Changes, News, Notice, Notices, Session, UpstreamFault};
@@ -63,6 +64,8 @@ enum Heard {
     End,
     /// Another is to be opened in its place.
     Outdated,
+    /// It may be dead without anybody having told.
+    Doubtful,
 }
 
 pub(crate) struct Follower {
@@ -102,6 +105,7 @@ impl Follower {
     async fn streamed(&self, news: &mut News) {
         let mut pause = REOPEN;
         let mut first = true;
+        let mut again = self.connectors.seams().http.again().hear();
         loop {
             let opened = Instant::now();
             match self.open(news).await {
@@ -112,10 +116,17 @@ impl Follower {
                     if !std::mem::take(&mut first) {
                         self.list().await;
                     }
-                    if self.listen(news, notices).await == Heard::Outdated {
-                        // Nothing went wrong, so nothing is waited for, nor looked for.
-                        first = true;
-                        continue;
+                    match self.listen(news, notices, &mut again).await {
+                        Heard::End => {}
+                        Heard::Outdated => {
+                            // Nothing went wrong, so nothing is waited for, nor looked for.
+                            first = true;
+                            continue;
+                        }
+                        Heard::Doubtful => {
+                            pause = REOPEN;
+                            continue;
+                        }
                     }
                 }
                 Err(fault) => {
@@ -123,8 +134,7 @@ impl Follower {
                 }
             }
             pause = if opened.elapsed() >= REOPEN_AT_MOST { REOPEN } else { pause };
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(REOPEN_AT_MOST);
+            pause = if again.pause(pause).await { REOPEN } else { (pause * 2).min(REOPEN_AT_MOST) };
         }
     }
 
@@ -154,13 +164,14 @@ impl Follower {
         connector.bearer(&self.subject, Asking::Never).await
     }
 
-    async fn listen(&self, news: &mut News, mut notices: Notices) -> Heard {
+    async fn listen(&self, news: &mut News, mut notices: Notices, again: &mut Hearing) -> Heard {
         let mut pace = Pace::new();
         loop {
             // A connection that was lost while the computer slept is silent for ever.
             let next = tokio::select! {
                 next = tokio::time::timeout(SILENT_AT_MOST, notices.next()) => next,
                 () = news.outdated() => return Heard::Outdated,
+                () = again.called() => return Heard::Doubtful,
             };
             match next {
                 Ok(Ok(Some(Notice::Changed(_)))) => {

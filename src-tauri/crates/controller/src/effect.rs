@@ -184,6 +184,8 @@ pub enum Order {
     Pause,
     /// Take calls again.
     Resume,
+    /// Have everything that waits between two attempts try at once. Nobody is asked anything for it.
+    TryNow,
 }
 
 /// Does what concerns windows, notifications and the clipboard: Tauri on the desktop, almost nothing in `deskgate serve`.

@@ -30,6 +30,8 @@ pub enum Event {
     Policy(PolicyState),
     /// What IT has set on this machine; none where nothing is set.
     Managed(Option<Arc<Managed>>),
+    /// The machine woke, left the network or is back in it.
+    Upheaval(os::Upheaval),
     /// Who decides here has changed on this machine: the program begins anew.
     RuleChanged(Advice),
 

@@ -10,6 +10,7 @@ use std::time::Duration;
 use managed::{Managed, MenuItem};
 use model::{AccountId, Advice, CallId, ForPerson as _, ServerId, SignInRequest, Timestamp};
 use org_protocol::{SignInHost, SignInSurface};
+use os::Upheaval;
 use url::Url;
 use vault::KeychainState;
 
@@ -45,6 +46,8 @@ pub struct AppState {
     pub session: Session,
     /// Whether the organisation can be reached.
     pub link: Link,
+    /// Whether this machine is known to be in no network.
+    pub away: bool,
     /// Where calls are taken; none until then.
     pub address: Option<String>,
     /// The virtual servers.
@@ -96,6 +99,7 @@ impl AppState {
             desktop,
             session: Session::SignedOut,
             link: Link::None,
+            away: false,
             address: None,
             servers: BTreeMap::new(),
             connectors: BTreeMap::new(),
@@ -133,6 +137,7 @@ impl AppState {
         }
         match self.link {
             Link::Offline { .. } => Status::Offline,
+            Link::None | Link::Online if self.away => Status::Offline,
             Link::None | Link::Online => Status::Ready,
         }
     }
@@ -176,6 +181,7 @@ impl AppState {
             Event::Listening { address } => self.address = Some(address),
             Event::Policy(policy) => effects.extend(self.policy_is(policy, now)),
             Event::Managed(managed) => effects.extend(self.managed_is(managed)),
+            Event::Upheaval(upheaval) => effects.extend(self.upheaval(upheaval)),
             Event::RuleChanged(advice) => effects.extend([told(&advice), Effect::StartAnew]),
             Event::Session(session) => effects.extend(self.session_is(session)),
             Event::SignInsEnded => effects.push(Effect::ForgetSignIns),
@@ -262,10 +268,10 @@ impl AppState {
             Session::Local { .. } | Session::SigningIn | Session::SignedIn { .. } => false,
         };
         let grace = self.in_grace().is_some();
-        let connector = self
-            .connectors
-            .values()
-            .any(|connector| matches!(connector.status, ConnectorStatus::Unreachable(_)));
+        // Without a network there is nothing to be done about what lies elsewhere.
+        let excused = |it: &Connector| self.away && !matches!(it.runs, Runs::Here { .. });
+        let silent = |it: &Connector| matches!(it.status, ConnectorStatus::Unreachable(_));
+        let connector = self.connectors.values().any(|it| silent(it) && !excused(it));
         let audit = matches!(self.audit.health, AuditHealth::Broken(_));
         session || grace || connector || audit || !self.waiting().is_empty() || !self.faults.is_empty()
     }
@@ -315,8 +321,22 @@ impl AppState {
         }
     }
 
+    fn upheaval(&mut self, upheaval: Upheaval) -> Option<Effect> {
+        match upheaval {
+            Upheaval::Woke => {}
+            Upheaval::NetworkAway => {
+                self.away = true;
+                return None;
+            }
+            Upheaval::NetworkBack => self.away = false,
+        }
+        Some(Effect::Order(Order::TryNow))
+    }
+
     fn link_is(&mut self, link: Link) {
         // "Offline since" is the first time, however often it is said.
+        // Whatever the system says: who reaches the organisation is in a network.
+        self.away &= link != Link::Online;
         let still_offline = matches!((self.link, link), (Link::Offline { .. }, Link::Offline { .. }));
         if !still_offline {
             self.link = link;

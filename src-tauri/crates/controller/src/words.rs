@@ -278,6 +278,7 @@ pub fn summary(state: &AppState) -> String {
         Status::Starting => say::summary_starting(),
         Status::Refused => advice.first().map_or_else(say::summary_refused, |it| it.happened.clone()),
         Status::Paused => say::summary_paused(),
+        Status::Offline if state.away => say::summary_away(),
         Status::Offline => say::summary_offline(&organisation(state)),
         Status::Attention | Status::Expired => {
             match (state.waiting().first(), advice.first(), &state.session) {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use audit::siem::{Halves, otlp_rejected, otlp_request};
 use audit::{AuditEvent, AuditRecord, EventRecord, Journal, JournalFault, Position};
 use model::Timestamp;
+use os::Again;
 use tokio::sync::watch;
 use url::Url;
 
@@ -56,11 +57,14 @@ impl CollectFault {
     }
 }
 
-/// Delivers the journal's records to whoever collects them for now, until it is dropped.
-pub async fn collect(journal: Journal, mut collecting: watch::Receiver<Option<Collecting>>) {
+/// Delivers the journal's records to whoever collects them for now, until it is dropped; what waits is tried `again` when that
+/// says so.
+pub async fn collect(journal: Journal, mut collecting: watch::Receiver<Option<Collecting>>, again: Again) {
     let mut head = journal.watch();
     let mut backoff = Backoff::usual();
     let mut failures = 0;
+    let (calls, mut again) = (again.clone(), again.hear());
+    let mut round = calls.round();
     // What asks reads the system's authorities: once for each collector, not once for each batch.
     let mut http = None;
     loop {
@@ -74,6 +78,11 @@ pub async fn collect(journal: Journal, mut collecting: watch::Receiver<Option<Co
             }
             continue;
         };
+        let now = calls.round();
+        if std::mem::replace(&mut round, now) != now {
+            // Its connections may have died while the machine slept.
+            http = None;
+        }
         match collect_all(&journal, &at, &mut http).await {
             Ok(()) => {
                 failures = 0;
@@ -90,7 +99,9 @@ pub async fn collect(journal: Journal, mut collecting: watch::Receiver<Option<Co
                 if failures % REPORTED_EVERY == REPORTED_AFTER {
                     note(&journal, &at, &fault.to_string(), None);
                 }
-                tokio::time::sleep(backoff.next()).await;
+                if again.pause(backoff.next()).await {
+                    backoff.reset();
+                }
             }
         }
     }

@@ -72,6 +72,7 @@ impl Org {
         let mut keys = self.receipt_keys();
         let mut backoff = Backoff::usual();
         let mut refused = None;
+        let mut again = self.again().hear();
         loop {
             head.mark_unchanged();
             sessions.mark_unchanged();
@@ -103,7 +104,11 @@ impl Org {
                             | DeliverFault::Indigestible(_)
                             | DeliverFault::Ending => Duration::ZERO,
                         };
-                        tokio::time::sleep(backoff.next().max(wait)).await;
+                        // The server has said so itself: nothing shortens it.
+                        tokio::time::sleep(wait).await;
+                        if again.pause(backoff.next().saturating_sub(wait)).await {
+                            backoff.reset();
+                        }
                     }
                 }
             }

@@ -2,6 +2,7 @@
 
 use model::Timestamp;
 use org_protocol::RootFingerprint;
+use os::Again;
 use reqwest::header::DATE;
 use serde::Deserialize;
 use url::Url;
@@ -32,13 +33,13 @@ pub struct Discovered {
 pub async fn discover(place: &Url) -> Result<Discovered, OrgFault> {
     let mut base = place.clone();
     base.set_path("/");
-    let wire = Wire::new(base)?;
+    let wire = Wire::new(base, Again::default())?;
     let answer = wire.send(wire.get(".well-known/deskgate")?).await?;
     let answer = body(answer, SMALL).await?;
     let found: Discovered =
         serde_json::from_slice(&answer).map_err(|fault| OrgFault::Unusable(fault.to_string()))?;
     // The configuration URL must be one that can be used.
-    Wire::new(found.config_url.clone())?;
+    Wire::new(found.config_url.clone(), Again::default())?;
     Ok(found)
 }
 
@@ -48,7 +49,7 @@ pub async fn discover(place: &Url) -> Result<Discovered, OrgFault> {
 /// # Errors
 /// An [`OrgFault`]: it does not answer.
 pub async fn server_time(config_url: &Url) -> Result<Option<Timestamp>, OrgFault> {
-    let wire = Wire::new(config_url.clone())?;
+    let wire = Wire::new(config_url.clone(), Again::default())?;
     let answer = wire.send(wire.get("")?).await?;
     let date = answer.headers().get(DATE).and_then(|date| date.to_str().ok());
     let at = date.and_then(|date| httpdate::parse_http_date(date).ok());

@@ -22,6 +22,7 @@ impl Org {
         let mut sessions = self.session();
         let mut last = None;
         let mut backoff = Backoff::usual();
+        let mut again = self.again().hear();
         loop {
             let Ok(session) = self.0.live_session() else {
                 if sessions.changed().await.is_err() {
@@ -33,6 +34,11 @@ impl Org {
             let ended = tokio::select! {
                 ended = self.stream(&session, &mut last, &mut tell) => ended,
                 () = self.0.ended(&session) => continue,
+                // It may have died while the machine slept, and be silent for ever.
+                () = again.called() => {
+                    backoff.reset();
+                    continue;
+                }
             };
             match ended {
                 Ok(()) => tracing::debug!("the event stream ended"),
@@ -47,7 +53,9 @@ impl Org {
             if last != before {
                 backoff.reset();
             }
-            tokio::time::sleep(backoff.next()).await;
+            if again.pause(backoff.next()).await {
+                backoff.reset();
+            }
         }
     }
 

@@ -44,6 +44,7 @@ impl Org {
     pub async fn follow_halts(&self, nudge: &Notify) {
         let mut sessions = self.session();
         let mut backoff = Backoff::usual();
+        let mut again = self.again().hear();
         loop {
             sessions.mark_unchanged();
             let pause = match self.0.live_session() {
@@ -64,7 +65,7 @@ impl Org {
                 },
             };
             tokio::select! {
-                () = tokio::time::sleep(pause) => {}
+                called = again.pause(pause) => if called { backoff.reset() },
                 () = nudge.notified() => {}
                 changed = sessions.changed() => if changed.is_err() { return },
             }

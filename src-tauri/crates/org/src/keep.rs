@@ -53,6 +53,7 @@ impl Org {
         let mut sessions = self.session();
         let mut backoff = Backoff::usual();
         let mut told: Option<Advice> = None;
+        let mut again = self.again().hear();
         loop {
             sessions.mark_unchanged();
             let pause = match self.kept(tokens.as_ref()).await {
@@ -74,7 +75,10 @@ impl Org {
                 }
             };
             // Another session, or the loss of the one that there was, ends the pause.
-            let _ = tokio::time::timeout(pause, sessions.changed()).await;
+            tokio::select! {
+                called = again.pause(pause) => if called { backoff.reset() },
+                _ = sessions.changed() => {}
+            }
         }
     }
 

@@ -250,6 +250,7 @@ impl Org {
         let (mut sessions, mut heard) = (self.session(), self.0.heard.subscribe());
         // They take their time beside the ends, which do not wait for them.
         let mut renewals = JoinSet::new();
+        let mut again = self.again().hear();
         loop {
             sessions.mark_unchanged();
             heard.mark_unchanged();
@@ -260,7 +261,7 @@ impl Org {
             }
             let pause = self.until_next();
             tokio::select! {
-                () = tokio::time::sleep(pause) => {}
+                _ = again.pause(pause) => {}
                 Some(_) = renewals.join_next() => {}
                 () = self.0.leases.changed.notified() => {}
                 _ = sessions.changed() => {}

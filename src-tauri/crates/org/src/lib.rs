@@ -32,7 +32,7 @@ use std::time::Duration;
 
 use model::DeviceId;
 use org_protocol::{DeviceDescription, Halts};
-use os::Clock;
+use os::{Again, Clock};
 use secrecy::SecretString;
 use tokio::sync::{Mutex, watch};
 use url::Url;
@@ -81,6 +81,8 @@ pub struct Org(Arc<Inner>);
 
 struct Inner {
     wire: Wire,
+    /// When whatever waits between two attempts is to try at once.
+    again: Again,
     anchor: Anchor,
     /// Which organisation this is, as far as it is known.
     met: watch::Sender<Option<Meeting>>,
@@ -118,8 +120,9 @@ impl Org {
     /// [`OrgFault::Insecure`] where the URL would be spoken to in the clear; [`OrgFault::Unreachable`] where there is
     /// no HTTP client.
     pub fn new(parts: OrgParts) -> Result<Self, OrgFault> {
-        let wire = Wire::new(parts.config_url.clone())?;
-        Ok(Self::with(wire, parts))
+        let again = Again::default();
+        let wire = Wire::new(parts.config_url.clone(), again.clone())?;
+        Ok(Self::with(wire, again, parts))
     }
 
     /// The same over a network that is only simulated.
@@ -128,13 +131,14 @@ impl Org {
     /// As [`Org::new`].
     pub fn over(transport: Arc<dyn Transport>, parts: OrgParts) -> Result<Self, OrgFault> {
         let wire = Wire::over(parts.config_url.clone(), |_| transport)?;
-        Ok(Self::with(wire, parts))
+        Ok(Self::with(wire, Again::default(), parts))
     }
 
-    fn with(wire: Wire, parts: OrgParts) -> Self {
+    fn with(wire: Wire, again: Again, parts: OrgParts) -> Self {
         let OrgParts { config_url: _, anchor, dir, device, description, vault, clock } = parts;
         Self(Arc::new(Inner {
             wire,
+            again,
             anchor,
             met: watch::Sender::new(anchor.known()),
             files: Files::new(dir),

@@ -10,6 +10,7 @@ use org_protocol::{
     BUNDLE_LIMIT, Content, Freshness, MANIFEST_LIMIT, Manifest, PublicKey, ROOT_LIMIT, Ratchet, Refusal,
     TrustState,
 };
+use os::Again;
 use reqwest::StatusCode;
 use reqwest::header::{ETAG, HeaderValue, IF_NONE_MATCH};
 use vault::Kind;
@@ -115,6 +116,11 @@ impl Org {
     /// or where the vault, whose keychain may be locked, has nothing of it.
     pub async fn id(&self) -> Option<String> {
         self.0.id().await
+    }
+
+    /// Has whatever waits between two attempts, such as for the event stream, try at once.
+    pub fn again(&self) -> &Again {
+        &self.0.again
     }
 
     /// How long to wait before asking again for what is new: about a minute, and never all devices at once.

@@ -1,6 +1,6 @@
 //! HTTP with the central URL: bounded answers, no redirects, and a proof of the device's key where it is asked for.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -9,6 +9,7 @@ use bytes::Bytes;
 use model::{BoxFuture, Timestamp};
 use org_protocol::ErrorBody;
 use org_protocol::dpop::{self, Fresh, Jwk, ProofFor};
+use os::Again;
 use reqwest::header::{AUTHORIZATION, HeaderValue};
 use reqwest::{Method, Request, RequestBuilder, Response, StatusCode};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -35,11 +36,30 @@ pub trait Transport: Send + Sync {
 }
 
 /// The network of this machine.
-struct Network(reqwest::Client);
+struct Network {
+    base: Url,
+    again: Again,
+    /// What carries, with the round in which it was made.
+    carrier: Mutex<(u64, reqwest::Client)>,
+}
+
+impl Network {
+    /// The connections of an earlier round may have died while the machine slept: whoever asked over one would wait for nothing.
+    fn carrier(&self) -> reqwest::Client {
+        let mut carrier = self.carrier.lock().unwrap_or_else(PoisonError::into_inner);
+        let round = self.again.round();
+        if carrier.0 != round
+            && let Ok(fresh) = client(&self.base)
+        {
+            *carrier = (round, fresh);
+        }
+        carrier.1.clone()
+    }
+}
 
 impl Transport for Network {
     fn carry(&self, request: Request) -> BoxFuture<'_, Result<Response, OrgFault>> {
-        Box::pin(async { Ok(self.0.execute(request).await?) })
+        Box::pin(async { Ok(self.carrier().execute(request).await?) })
     }
 }
 
@@ -62,8 +82,11 @@ pub(crate) fn client(at: &Url) -> Result<reqwest::Client, OrgFault> {
 
 impl Wire {
     /// Over the network.
-    pub(crate) fn new(base: Url) -> Result<Self, OrgFault> {
-        Self::over(base, |http| Arc::new(Network(http)))
+    pub(crate) fn new(base: Url, again: Again) -> Result<Self, OrgFault> {
+        Self::over(base.clone(), |http| {
+            let carrier = Mutex::new((again.round(), http));
+            Arc::new(Network { base, again, carrier })
+        })
     }
 
     /// Over another transport, which may use the client that writes the requests.
@@ -192,7 +215,7 @@ mod tests {
     use super::*;
 
     fn wire(base: &str) -> Result<Wire, OrgFault> {
-        Wire::new(base.parse().expect("a URL"))
+        Wire::new(base.parse().expect("a URL"), Again::default())
     }
 
     #[test]

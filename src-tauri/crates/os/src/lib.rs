@@ -7,7 +7,10 @@
 #![deny(unsafe_op_in_unsafe_fn, clippy::undocumented_unsafe_blocks)]
 
 mod account;
+mod again;
 mod anew;
+#[cfg(target_os = "linux")]
+mod bus;
 mod child;
 mod clock;
 mod crash;
@@ -23,9 +26,11 @@ mod rotating;
 mod services;
 #[cfg(unix)]
 mod survivors;
+mod upheaval;
 mod watch;
 
 pub use account::Account;
+pub use again::{Again, Hearing};
 pub use anew::replace_process;
 pub use child::ChildGroup;
 pub use clock::{Clock, ManualClock, SystemClock, local_day, next_morning};
@@ -41,4 +46,5 @@ pub use place::{FolderState, is_program, look_at_folder};
 pub use proof::{Unproved, prove_person};
 pub use rotating::RotatingFile;
 pub use services::{Service, session_services};
+pub use upheaval::{Upheaval, follow_machine};
 pub use watch::FolderWatch;

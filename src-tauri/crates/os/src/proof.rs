@@ -46,14 +46,11 @@ mod imp {
     const INTERFACE: &str = "org.freedesktop.PolicyKit1.Authority";
     /// `AllowUserInteraction`.
     const INTERACTION: u32 = 1;
-    /// Where the system bus is (D-Bus Specification, "Well-known Message Bus Instances").
-    #[cfg(not(debug_assertions))]
-    const SYSTEM_BUS: &str = "unix:path=/var/run/dbus/system_bus_socket";
 
     pub(super) async fn prove_person() -> Result<(), Unproved> {
         let unasked = |fault: zbus::Error| Unproved::Unasked(fault.to_string());
         let started = started().ok_or_else(|| Unproved::Unasked("/proc cannot be read".to_owned()))?;
-        let bus = bus().await.map_err(unasked)?;
+        let bus = crate::bus::system_bus().await.map_err(unasked)?;
         let user = i32::try_from(crate::current_user().0).unwrap_or(-1);
         let process = HashMap::from([
             ("pid", Value::U32(std::process::id())),
@@ -77,17 +74,6 @@ mod imp {
             }
             (false, _) => Err(Unproved::Refused),
         }
-    }
-
-    /// A program of the person's own could name another bus, on which whoever it likes answers: only tests do.
-    #[cfg(debug_assertions)]
-    async fn bus() -> zbus::Result<zbus::Connection> {
-        zbus::Connection::system().await
-    }
-
-    #[cfg(not(debug_assertions))]
-    async fn bus() -> zbus::Result<zbus::Connection> {
-        zbus::connection::Builder::address(SYSTEM_BUS)?.build().await
     }
 
     /// When this process was started: field 22 of proc(5) stat, which with the id names it for good.

@@ -35,6 +35,7 @@ messages! {
     summary_starting();
     summary_refused();
     summary_paused();
+    summary_away();
     summary_offline(organisation: &str);
     summary_waiting(count: usize);
     summary_sign_in(organisation: &str);

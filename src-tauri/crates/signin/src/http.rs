@@ -82,6 +82,8 @@ impl Http {
                 .connect_timeout(Duration::from_secs(10))
                 .timeout(Duration::from_secs(30))
                 .redirect(reqwest::redirect::Policy::none())
+                // It is asked rarely: a connection that rests may have died in a sleep, and whoever used it would wait for nothing.
+                .pool_max_idle_per_host(0)
                 .dns_resolver(Arc::new(GuardedResolver::new(named.clone(), proxies.clone())))
                 .user_agent(concat!("deskgate/", env!("CARGO_PKG_VERSION")))
                 .build()

@@ -18,6 +18,7 @@ use hyper::{Request, Response, Uri};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioIo;
+use os::Again;
 use rustls_platform_verifier::BuilderVerifierExt as _;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
@@ -37,7 +38,10 @@ const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
 
 /// How connections to connectors behind URLs are made. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct HttpClient(HttpsConnector<HttpConnector>);
+pub struct HttpClient {
+    connector: HttpsConnector<HttpConnector>,
+    again: Again,
+}
 
 impl HttpClient {
     /// A client that trusts what the operating system trusts.
@@ -62,7 +66,13 @@ impl HttpClient {
             .https_or_http()
             .enable_http1()
             .wrap_connector(tcp);
-        Ok(Self(connector))
+        Ok(Self { connector, again: Again::default() })
+    }
+
+    /// Has whoever waits between two attempts try at once, and nobody use a connection that was made before: it may have died
+    /// while the machine slept, which nobody told.
+    pub fn again(&self) -> &Again {
+        &self.again
     }
 }
 
@@ -92,6 +102,8 @@ struct Link {
     sender: SendRequest<Full<Bytes>>,
     /// `None` once it is closed: a request that it has not taken comes back when it is dropped.
     connection: Option<Connection<Stream, Full<Bytes>>>,
+    /// The round of [`HttpClient::again`] in which it was made.
+    round: u64,
 }
 
 /// An answer that is coming in, with the connection that it comes over.
@@ -148,7 +160,8 @@ impl Links {
     }
 
     async fn open(&self) -> Result<Box<Link>, UpstreamFault> {
-        let mut connector = self.client.0.clone();
+        let round = self.client.again.round();
+        let mut connector = self.client.connector.clone();
         let made = poll_fn(|cx| connector.poll_ready(cx)).await;
         let stream = match made {
             Ok(()) => connector.call(self.server.clone()).await,
@@ -157,7 +170,7 @@ impl Links {
         let stream =
             stream.map_err(|error| UpstreamFault::Unreachable(model::with_causes(error.as_ref())))?;
         let (sender, connection) = http1::handshake(stream).await.map_err(|error| unreachable(&error))?;
-        Ok(Box::new(Link { sender, connection: Some(connection) }))
+        Ok(Box::new(Link { sender, connection: Some(connection), round }))
     }
 
     /// The connection that was used last, if the server has not closed it meanwhile.
@@ -165,7 +178,7 @@ impl Links {
         loop {
             let (since, mut link) = self.idle().links.pop()?;
             // Servers and what lies between close older ones, and not every end is told.
-            if since.elapsed() < IDLE && link.is_ready().await {
+            if since.elapsed() < IDLE && link.round == self.client.again.round() && link.is_ready().await {
                 return Some(link);
             }
         }

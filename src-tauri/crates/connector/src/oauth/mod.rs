@@ -349,13 +349,21 @@ impl ConnectorGrants {
         keeper.sign_out().await.map_err(|fault| fault.at(&place.target().title))
     }
 
+    /// Renews what is due without waiting any longer after what failed. Nobody is asked.
+    pub fn try_now(&self) {
+        for Kept { keeper, .. } in self.serving() {
+            keeper.try_now();
+        }
+    }
+
+    fn serving(&self) -> Vec<Kept> {
+        let keepers = self.0.keepers.read().unwrap_or_else(PoisonError::into_inner);
+        keepers.serving.values().cloned().collect()
+    }
+
     /// Reads again what the vault holds: it may have been out of reach before.
     pub async fn read_again(&self) {
-        let keepers: Vec<_> = {
-            let keepers = self.0.keepers.read().unwrap_or_else(PoisonError::into_inner);
-            keepers.serving.values().cloned().collect()
-        };
-        for Kept { place, keeper } in keepers {
+        for Kept { place, keeper } in self.serving() {
             if place.left.load(Ordering::SeqCst) {
                 // Whoever signed out meanwhile meant what was out of reach.
                 if let Err(fault) = keeper.sign_out().await {

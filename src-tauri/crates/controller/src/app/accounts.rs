@@ -124,6 +124,13 @@ impl OwnAccounts {
         }
     }
 
+    /// Renews what is due without waiting any longer after what failed.
+    pub(crate) fn try_now(&self) {
+        if let Some(grants) = &self.held().grants {
+            grants.try_now();
+        }
+    }
+
     /// Reads again what the vault holds: it may have been out of reach before.
     pub(crate) async fn read_again(&self) {
         let grants = self.held().grants.clone();

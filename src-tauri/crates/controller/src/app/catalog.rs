@@ -92,6 +92,7 @@ impl Catalog {
     pub(crate) async fn run(mut self) {
         let mut changes = self.connectors.changes();
         let mut retry = tokio::time::interval(RETRY);
+        let mut again = self.connectors.again();
         let mut offering = Arc::clone(&self.offerings.borrow_and_update());
         let mut present = self.present.clone();
         loop {
@@ -109,6 +110,7 @@ impl Catalog {
                 _ = changes.changed() => tokio::time::sleep(GATHER).await,
                 () = tokio::time::sleep(withdrawal.unwrap_or_default()), if withdrawal.is_some() => {}
                 _ = retry.tick() => self.retry(&offering),
+                () = again.called() => self.retry(&offering),
                 () = self.pins.out_of_date() => self.pins = self.pins.again().await,
                 Some(connector) = self.wanted.recv() => self.list(connector, Asking::Allowed),
                 Some(wish) = self.accepting.recv() => self.accept(&offering, wish).await,
@@ -170,8 +172,9 @@ impl Catalog {
     }
 
     fn retry(&self, offering: &Offering) {
-        let failed = |id: &&AccountId| matches!(self.connectors.health(id), Health::Failed(_));
-        listed_here(offering).filter(failed).for_each(|id| self.list(id.clone(), Asking::Never));
+        // One that is being listed for the first time may be about to fail.
+        let silent = |id: &&AccountId| matches!(self.connectors.health(id), Health::Failed(_) | Health::Idle);
+        listed_here(offering).filter(silent).for_each(|id| self.list(id.clone(), Asking::Never));
     }
 
     fn list(&self, connector: AccountId, asking: Asking) {

@@ -6,6 +6,7 @@ use audit::{AuditEvent, EventRecord, Journal};
 use gateway::Switch;
 use issuer::Issuer;
 use model::{AccountId, Advice, ForPerson as _};
+use os::Again;
 use tokio::sync::mpsc;
 use vault::Vault;
 
@@ -28,6 +29,8 @@ pub(crate) struct GatewayEngine {
     pub(crate) approvals: Approvals,
     /// Signing in to the organisation, where there is one.
     pub(crate) sign_in: Option<Arc<SignIn>>,
+    /// Whatever waits between two attempts.
+    pub(crate) waiting: Vec<Again>,
     pub(crate) runtime: tokio::runtime::Handle,
 }
 
@@ -42,6 +45,7 @@ impl Engine for GatewayEngine {
                 self.switch.pause(false);
                 self.tell.note(&self.journal, &EventRecord::new(AuditEvent::Resumed));
             }
+            Order::TryNow => self.try_now(),
             Order::SignInTo(connector) => self.sign_in_to(connector),
             Order::SignOutOf(connector) => self.sign_out_of(connector),
             Order::Revoke { client_id, server } => {
@@ -82,6 +86,15 @@ impl Engine for GatewayEngine {
 }
 
 impl GatewayEngine {
+    fn try_now(&self) {
+        tracing::info!("the computer woke or is in the network again: what waited is tried at once");
+        self.waiting.iter().for_each(Again::now);
+        self.accounts.try_now();
+        if let Some(sign_in) = &self.sign_in {
+            sign_in.try_now();
+        }
+    }
+
     fn organisation<F: Future<Output = Result<(), Advice>> + Send + 'static>(
         &self,
         act: impl FnOnce(Arc<SignIn>) -> F,

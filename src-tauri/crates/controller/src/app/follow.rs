@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use audit::{AuditEvent, EventRecord, Fill, Journal, JournalFault, Usage};
 use model::{Advice, ForPerson as _};
-use os::FolderWatch;
+use os::{Again, FolderWatch};
 use tokio::sync::watch;
 use vault::{KeychainState, Vault};
 
@@ -186,9 +186,17 @@ pub(crate) fn follow_journal(journal: Journal, shared: bool, tell: Tell) {
 }
 
 /// Has the journal kept, and its records delivered, as is wanted by whoever decides here, until the program ends.
-pub(crate) fn follow_audit(offerings: &watch::Receiver<Arc<Offering>>, journal: &Journal) {
+pub(crate) fn follow_audit(offerings: &watch::Receiver<Arc<Offering>>, journal: &Journal, again: &Again) {
     follow_rules(offerings.clone(), journal.clone());
-    follow_collector(offerings.clone(), journal.clone());
+    follow_collector(offerings.clone(), journal.clone(), again.clone());
+}
+
+/// Tells when the machine woke, left the network or is back in it.
+pub(crate) fn follow_machine(tell: Tell) {
+    tokio::spawn(async move {
+        os::follow_machine(|upheaval| tell.event(Event::Upheaval(upheaval))).await;
+        tracing::debug!("nobody tells when this computer wakes");
+    });
 }
 
 /// What nobody knows for now stays as it was.
@@ -207,10 +215,10 @@ fn follow_rules(mut offerings: watch::Receiver<Arc<Offering>>, journal: Journal)
 }
 
 /// Has the journal's records go to whoever collects them from this device directly.
-fn follow_collector(mut offerings: watch::Receiver<Arc<Offering>>, journal: Journal) {
+fn follow_collector(mut offerings: watch::Receiver<Arc<Offering>>, journal: Journal, again: Again) {
     tokio::spawn(async move {
         let collecting = watch::Sender::new(offerings.borrow_and_update().collecting.clone());
-        tokio::spawn(org::collect(journal, collecting.subscribe()));
+        tokio::spawn(org::collect(journal, collecting.subscribe(), again));
         while offerings.changed().await.is_ok() {
             let now = offerings.borrow_and_update().clone();
             // Where nobody knows for now, what waits waits.

@@ -19,6 +19,9 @@ use crate::view::{self, ActivityFilter, SavingView};
 /// How many calls are written at once, between which somebody may give up.
 const PAGE: usize = 2_000;
 
+/// How files begin that are not finished.
+const UNFINISHED: &str = ".deskgate-activity-";
+
 /// So many files of the same day are told apart.
 const MOST_OF_A_NAME: u32 = 100;
 
@@ -103,11 +106,16 @@ impl SavedCalls {
         filter: ActivityFilter,
         now: Timestamp,
     ) -> Result<u32, SavingFault> {
-        let number = self.give_up();
+        let number = self.wanted.fetch_add(1, Ordering::SeqCst).wrapping_add(1);
         let this = self.clone();
         blocking(move || {
             let mut under_way = lock(&this.under_way);
+            if this.wanted.load(Ordering::SeqCst) != number {
+                // Another was begun meanwhile, or is.
+                return Err(SavingFault::GivenUp);
+            }
             *under_way = None;
+            sweep(&folder);
             *under_way = Some(Saving::begin(number, &this.journal, folder, filter, now)?);
             Ok(number)
         })
@@ -123,9 +131,15 @@ impl SavedCalls {
         blocking(move || this.page(&state, number)).await
     }
 
-    /// Gives up the file that is being written. The number of the next one.
-    pub fn give_up(&self) -> u32 {
-        self.wanted.fetch_add(1, Ordering::SeqCst).wrapping_add(1)
+    /// Gives up the file that is being written, or that one alone where it is named. Waits for the page that is being written.
+    pub fn give_up(&self, number: Option<u32>) {
+        let wanted = self.wanted.load(Ordering::SeqCst);
+        if number.is_none_or(|number| number == wanted) {
+            // Where another was begun this very moment, that one goes on.
+            let next = wanted.wrapping_add(1);
+            let _ = self.wanted.compare_exchange(wanted, next, Ordering::SeqCst, Ordering::SeqCst);
+            let _ = lock(&self.under_way).take_if(|saving| saving.number == wanted);
+        }
     }
 
     /// The folder of the file that was finished last.
@@ -164,7 +178,7 @@ impl Saving {
     ) -> Result<Self, SavingFault> {
         let calls = PastCalls::of(journal)?;
         // Only whoever is signed in to the computer may read it (`tempfile`), and what is not finished goes away by itself.
-        let file = match tempfile::Builder::new().prefix(".deskgate-activity-").tempfile_in(&folder) {
+        let file = match tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(&folder) {
             Ok(file) => BufWriter::new(file),
             Err(source) => return Err(SavingFault::Storage { folder, source }),
         };
@@ -205,6 +219,15 @@ impl Saving {
 
     fn storage(&self, source: io::Error) -> SavingFault {
         SavingFault::Storage { folder: self.folder.clone(), source }
+    }
+}
+
+/// Takes away what a program left that ended before it had finished; one file is written at once.
+fn sweep(folder: &Path) {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    for entry in entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(UNFINISHED)) {
+        // One that stays is in nobody's way.
+        let _ = std::fs::remove_file(entry.path());
     }
 }
 
@@ -294,8 +317,15 @@ mod tests {
         let done = calls.further(Arc::clone(&state), second).await.unwrap();
         std::fs::remove_file(done.file.expect("what was begun later goes on")).unwrap();
         let third = begin().await.unwrap();
-        calls.give_up();
+        calls.give_up(Some(second));
+        assert_eq!(files(folder.path()).len(), 1, "another is not given up");
+        calls.give_up(Some(third));
+        assert_eq!(files(folder.path()), Vec::<String>::new());
         assert!(matches!(calls.further(Arc::clone(&state), third).await, Err(SavingFault::GivenUp)));
+        std::fs::write(folder.path().join(".deskgate-activity-left"), "by a program that was ended").unwrap();
+        begin().await.unwrap();
+        assert_eq!(files(folder.path()).len(), 1, "the new one alone");
+        calls.give_up(None);
         assert_eq!(files(folder.path()), Vec::<String>::new());
         let nowhere = folder.path().join("nowhere");
         let fault = calls.begin(nowhere.clone(), ActivityFilter::default(), now).await.unwrap_err();

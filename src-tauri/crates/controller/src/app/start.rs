@@ -27,7 +27,7 @@ use super::doctor::Doctor;
 use super::end::Last;
 use super::engine::GatewayEngine;
 use super::fault::StartFault;
-use super::follow::{follow_audit, follow_journal, follow_keychain, follow_settings};
+use super::follow::{follow_audit, follow_journal, follow_keychain, follow_machine, follow_settings};
 use super::home::Home;
 use super::imports::{Imports, Sealed};
 use super::introduction::Introduction;
@@ -158,14 +158,14 @@ async fn run(
     let was_sealed = !base.vault.is_durable();
     let parts = membership_parts(&base);
     let Rule { offerings, present, source } = rule(&home, &base, &machine, &settings, joined, &parts);
-    follow_audit(&offerings, &base.journal);
-    let shared = source.is_some();
-    let org = source.as_ref().map(|(source, _)| source.org().clone());
+    let (shared, org) = (source.is_some(), source.as_ref().map(|(source, _)| source.org().clone()));
     let stopped = source.as_ref().map_or_else(Stopped::never, |(source, _)| source.stopped());
 
     let (wanted, asked) = mpsc::unbounded_channel();
     let (acceptances, accepting) = Acceptances::new();
     let http = HttpClient::new().map_err(|fault| StartFault::Trust(fault.to_string()))?;
+    follow_audit(&offerings, &base.journal, http.again());
+    let waiting = org.iter().map(Org::again).chain([http.again()]).cloned().collect();
     let voucher = source.as_ref().map(|(_, sign_in)| Arc::clone(sign_in) as Arc<dyn Voucher>);
     let accounts = OwnAccounts::new(account_parts(&base, voucher, http.clone(), &address, &wanted));
     let imports = imports(&home, &base, &http, source.is_none() && machine.nothing().is_none());
@@ -175,8 +175,7 @@ async fn run(
     let offered = offered(&base, &present, &offerings, sign_in.as_ref());
     let issuer = issuer(&base, listening.port(), offered, approvals.clone()).await?;
     port::end_overheard(&home, &issuer, &base.vault, Some(&shell)).await;
-    let switch = Switch::default();
-    let taken = watch::Sender::new(BTreeSet::new());
+    let (switch, taken) = (Switch::default(), watch::Sender::new(BTreeSet::new()));
     let discoverer = discoverer(&base, &connectors, &present, &offerings, (&taken, &wanted));
     let limits = gateway::Limits::open(Arc::new(Counted(base.vault.clone())), Arc::clone(&base.clock)).await;
     let gate = gate(&base, limits, device, &issuer, &connectors, &switch, (discoverer, approvals.clone()));
@@ -204,6 +203,7 @@ async fn run(
         accounts: accounts.clone(),
         approvals,
         sign_in,
+        waiting,
         runtime: tokio::runtime::Handle::current(),
     });
     let (published, state) = watch::channel(Arc::new(AppState::starting(desktop)));
@@ -214,14 +214,8 @@ async fn run(
     let records = Records::of(home.journal(), present.clone());
     let saved = SavedCalls::of(home.journal(), present.clone());
     let connections = Connections::of(home.clone());
-    let front = socket_desk(
-        &base,
-        &home,
-        present,
-        &engine,
-        state.clone(),
-        (bridges, logs.clone(), acceptances.clone(), imports.clone()),
-    );
+    let asked = (bridges, logs.clone(), acceptances.clone(), imports.clone());
+    let front = socket_desk(&base, &home, present, &engine, state.clone(), asked);
     let (introduction, doctor) = (front.introduction.clone(), front.doctor.clone());
     let windows =
         WindowParts { logs, records, saved, connections, introduction, acceptances, imports, welcome };
@@ -327,6 +321,7 @@ fn follow(
     present: Present,
     owned: (OwnAccounts, Approvals),
 ) -> JoinHandle<()> {
+    follow_machine(base.tell.clone());
     follow_keychain(base.vault.clone(), base.journal.clone(), base.tell.clone());
     follow_journal(base.journal.clone(), shared, base.tell.clone());
     tokio::spawn(follow_present(present, owned, base.tell.clone()));

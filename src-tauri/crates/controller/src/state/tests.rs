@@ -5,6 +5,7 @@ use super::*;
 use crate::pending::Ending;
 
 mod sign_ins;
+mod upheavals;
 
 const NOW: Timestamp = Timestamp::from_seconds(1_000_000);
 

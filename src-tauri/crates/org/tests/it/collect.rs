@@ -67,7 +67,7 @@ fn collected(journal: &Journal, at: &Collector) -> tokio::task::JoinHandle<()> {
     let to = Collecting { url: at.url.clone(), org: "acme".to_owned() };
     let to = watch::Sender::new(Some(to));
     let journal = journal.clone();
-    tokio::spawn(async move { collect(journal, to.subscribe()).await })
+    tokio::spawn(async move { collect(journal, to.subscribe(), os::Again::default()).await })
 }
 
 async fn until_nothing_waits(journal: &Journal) {

@@ -79,6 +79,17 @@ impl Desktop {
         Self { home, keychain, id, org }
     }
 
+    /// A new desktop of an organisation that nobody has met, whose requests something else carries.
+    pub(crate) async fn astray(transport: Arc<dyn Transport>) -> Self {
+        let home = tempfile::tempdir().expect("a directory");
+        let (keychain, id) = (MemoryKeychain::new(), DeviceId::new());
+        let vault = vault(home.path(), &keychain).await;
+        let url = "https://deskgate.example/".parse().expect("a URL");
+        let parts = parts(home.path(), vault, id, url, Anchor::FirstMet, Arc::new(SystemClock));
+        let org = Org::over(transport, parts).expect("a client");
+        Self { home, keychain, id, org }
+    }
+
     /// The same desktop after a restart.
     pub(crate) async fn restart(self, served: &ServedOrg) -> Self {
         let Self { home, keychain, id, org } = self;

@@ -1,6 +1,7 @@
 //! The desktop's client against a control plane that is really served.
 #![expect(clippy::expect_used, clippy::panic, reason = "a test that cannot go on ends at once")]
 
+mod again;
 mod attacks;
 mod broker;
 mod chip;

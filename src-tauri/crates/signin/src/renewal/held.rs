@@ -120,6 +120,11 @@ impl<K: Kept> Held<K> {
         }
     }
 
+    pub(super) fn forget_failures(&mut self) {
+        self.failures = 0;
+        self.failed_at = None;
+    }
+
     pub(super) fn sign_in_failed(&mut self, fault: FaultKind, quiet_until: Option<Duration>) {
         self.trouble = Some(fault);
         self.quiet_until = quiet_until;

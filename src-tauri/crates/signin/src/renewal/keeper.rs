@@ -58,6 +58,7 @@ enum Message<P: Place> {
     Ask(P::Ask, Reply<P::Kept>),
     Rejected(Digest, oneshot::Sender<()>),
     SignOut(Reply<()>),
+    TryNow,
     Reload(oneshot::Sender<()>),
     Close(oneshot::Sender<()>),
 }
@@ -122,6 +123,11 @@ impl<P: Place> Keeper<P> {
     /// out until it was read again.
     pub async fn reload(&self) {
         self.noted(Message::Reload).await;
+    }
+
+    /// Does what is due without waiting any longer after what failed. Never asks a person.
+    pub fn try_now(&self) {
+        self.tell(Message::TryNow);
     }
 
     /// What is kept and what is wrong with it, as of the last change.
@@ -251,6 +257,10 @@ impl<P: Place> Task<P> {
                 self.reload_later |= self.is_asking();
                 self.feed(Input::Reload);
                 let _ = done.send(());
+            }
+            Message::TryNow => {
+                self.machine = self.machine.take().map(Machine::undaunted);
+                self.feed(Input::Look);
             }
             Message::Close(done) => self.begin_to_close(Some(done)),
         }

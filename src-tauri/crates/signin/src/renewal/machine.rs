@@ -186,6 +186,21 @@ impl<K: Kept, A: Clone> Machine<K, A> {
         (Self { state, rules, ended }, effects)
     }
 
+    /// Forgets how often a renewal or a saving failed: what was in the way may be gone. A doubt stays one.
+    #[must_use]
+    pub(super) fn undaunted(mut self) -> Self {
+        // What is under way may have begun before that: should it fail, it is the first failure.
+        match &mut self.state {
+            State::Held(held) | State::Renewing(held, _) | State::Saving(held, ..) => held.forget_failures(),
+            State::Unread(_)
+            | State::Reading(_)
+            | State::SignedOut(_)
+            | State::SigningIn(_)
+            | State::Erasing(..) => {}
+        }
+        self
+    }
+
     /// What can be seen from outside.
     pub fn status(&self, now: Moment) -> Status<K> {
         match &self.state {

@@ -175,6 +175,11 @@ impl Sso {
         self.state.clone()
     }
 
+    /// Does what is due without waiting any longer after what failed. Never asks a person.
+    pub fn try_now(&self) {
+        self.keeper.try_now();
+    }
+
     /// Reads again what the vault holds: it may have been out of reach before.
     pub async fn read_again(&self) {
         self.keeper.reload().await;

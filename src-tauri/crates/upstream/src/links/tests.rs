@@ -108,6 +108,19 @@ async fn a_long_answer_is_cut_off() {
 }
 
 #[tokio::test]
+async fn no_connection_from_before_a_sleep_is_used() {
+    let server = Server::start(usize::MAX).await;
+    let client = HttpClient::new().unwrap();
+    let links = Links::new(client.clone(), &server.url).unwrap();
+    assert_eq!(ask(&links).await.unwrap(), "ok");
+    assert_eq!(ask(&links).await.unwrap(), "ok");
+    assert_eq!(server.connections(), 1, "it is kept");
+    client.again().now();
+    assert_eq!(ask(&links).await.unwrap(), "ok");
+    assert_eq!(server.connections(), 2);
+}
+
+#[tokio::test]
 async fn a_server_that_is_not_there_says_so() {
     let url: Url = {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

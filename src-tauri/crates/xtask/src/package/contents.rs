@@ -8,6 +8,10 @@ pub(super) struct Package {
     pub(super) description: &'static str,
     /// Programs, which go to `/usr/bin`. The one that is named like the package writes its pages.
     pub(super) programs: &'static [&'static str],
+    /// The crates of its programs.
+    pub(super) crates: &'static [&'static str],
+    /// Whether one of its programs shows the interface.
+    pub(super) shows_interface: bool,
     /// Committed files, by their place in the checkout.
     pub(super) files: &'static [File],
     /// Folders of its own, and their modes.
@@ -51,6 +55,8 @@ pub(super) const DESKGATE: Package = Package {
     description: "A tray application and a command line that stand between AI assistants (MCP clients) and their tools (MCP servers):\n\
                       an assistant gets in only when the person says so, policy is asked before every call, and every call is recorded.",
     programs: &["deskgate", "deskgate-desktop"],
+    crates: &["src-tauri/crates/cli/Cargo.toml", "Cargo.toml"],
+    shows_interface: true,
     files: &[
         file("src-tauri/linux/deskgate-desktop.desktop", "usr/share/applications/deskgate-desktop.desktop"),
         file(
@@ -81,6 +87,8 @@ pub(super) const CONTROL: Package = Package {
     description: "The server from which the desktops of an organisation get signed policy, shared accounts and sessions, and to which\n\
                       they deliver their records; and the tools with which IT writes and publishes that policy.",
     programs: &["deskgate-control"],
+    crates: &["src-tauri/crates/control/Cargo.toml"],
+    shows_interface: false,
     files: &[
         file(
             "src-tauri/crates/control/deskgate-control.service",

@@ -3,6 +3,7 @@
 
 mod contents;
 mod deb;
+mod licences;
 mod rpm;
 mod sizes;
 mod smoke;

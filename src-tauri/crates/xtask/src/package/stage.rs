@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::contents::Package;
-use super::output;
+use super::{licences, output};
 use crate::run::{Fault, run};
 use crate::workspace;
 
@@ -30,7 +30,7 @@ pub(super) fn stage(package: &Package, programs: &Path) -> Result<Staged, Fault>
         put(&workspace::root().join(file.from), &root.join(file.to), file.mode)?;
     }
     pages(package.name, &root)?;
-    documents(package.name, &root)?;
+    documents(package, &root)?;
     let mut files = Vec::new();
     settle(&root, &root, &mut files)?;
     files.sort();
@@ -67,12 +67,17 @@ fn pages(name: &str, root: &Path) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Licence and changes (Debian policy 12.5 and 12.7).
-fn documents(name: &str, root: &Path) -> Result<(), Fault> {
-    let folder = root.join("usr/share/doc").join(name);
+/// Licence and changes (Debian policy 12.5 and 12.7), and the licences of what others wrote.
+fn documents(package: &Package, root: &Path) -> Result<(), Fault> {
+    let folder = root.join("usr/share/doc").join(package.name);
     put(&workspace::root().join("LICENSE"), &folder.join("copyright"), 0o644)?;
     put(&workspace::root().join("CHANGELOG.md"), &folder.join("changelog"), 0o644)?;
-    squeeze(&folder.join("changelog"))
+    squeeze(&folder.join("changelog"))?;
+    let others = folder.join("third-party-licences");
+    let text = licences::text(package.crates, package.shows_interface)?;
+    std::fs::write(&others, text).map_err(|source| Fault::file(&others, source))?;
+    allow(&others, 0o644)?;
+    squeeze(&others)
 }
 
 fn put(from: &Path, to: &Path, mode: u32) -> Result<(), Fault> {

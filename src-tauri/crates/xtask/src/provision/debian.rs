@@ -19,7 +19,8 @@ const BUILD: &[&str] = &[
     "python3-venv",
 ];
 
-/// To run and to test: a display, a session bus, a keychain, a panel, a notification daemon, a database, a clock that can be moved, PHP for a SAML
+/// To run and to test: a display, a session bus, a keychain, a panel, a notification daemon, a database, a clock that can be moved, a machine that is said to
+/// sleep, PHP for a SAML
 /// identity provider.
 const RUN: &[&str] = &[
     "adwaita-icon-theme",
@@ -38,6 +39,7 @@ const RUN: &[&str] = &[
     "php-xml",
     "polkitd",
     "postgresql",
+    "python3-dbusmock",
     "scrot",
     "systemd",
     "webkit2gtk-driver",

@@ -57,13 +57,17 @@ impl Follower {
 
     /// Runs until it is dropped.
     pub(super) async fn run(mut self) {
+        let mut again = self.org.again().hear();
         loop {
             // The server may take its time; what has aged meanwhile is not obeyed that long.
             self.publish().await;
             let reached = self.fetch().await;
             let aging = self.publish().await;
             let pause = if reached { Org::poll_pause() } else { Org::poll_pause() / SOONER };
-            let _ = tokio::time::timeout(pause.min(aging), self.nudge.notified()).await;
+            tokio::select! {
+                _ = again.pause(pause.min(aging)) => {}
+                () = self.nudge.notified() => {}
+            }
         }
     }
 

@@ -366,6 +366,13 @@ impl SignIn {
         }
     }
 
+    /// Renews what is due without waiting any longer after what failed.
+    pub(crate) fn try_now(&self) {
+        if let Some(sso) = &*self.sso.borrow() {
+            sso.try_now();
+        }
+    }
+
     /// Reads again what the vault holds: it may have been out of reach before.
     pub(crate) async fn read_again(&self) {
         let sso = self.sso.borrow().clone();
