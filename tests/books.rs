@@ -6,10 +6,10 @@ use std::path::Path;
 use serde_json::json;
 use tempfile::TempDir;
 use testkit::{
-    Employee, Gateway, Idp, IdpSettings, Mail, Step, Terminal, Typed, commands, filesystem_server,
+    Employee, Gateway, Idp, IdpSettings, Mail, Step, Terminal, Typed, commands, filesystem_server, until,
 };
 
-use crate::common::{Personal, at_mail, let_in, signs_in};
+use crate::common::{Personal, SOON, at_mail, let_in, signs_in};
 
 const README: &str = include_str!("../README.md");
 const EMPLOYEE: &str = include_str!("../EMPLOYEE.md");
@@ -82,6 +82,12 @@ async fn alone() -> (Reader, TempDir) {
     let gateway = Personal::default().stdio("files", &files).server("desk", &["files"]);
     let reader = Reader::new(gateway.policy("own", rule).start().await);
     reader.gateway.offers("desk").await.expect("offered");
+    // The rule is understood once the connector has told its tools.
+    let content = until("rules in force", SOON, async || {
+        let output = reader.gateway.deskgate(&["doctor"]).await.ok()?;
+        output.status.success().then_some(())
+    });
+    content.await.expect("nothing is wrong");
     let claude =
         json!({ "mcpServers": { "mine": { "command": "true", "env": { "KEY": "canary-of-mine" } } } });
     std::fs::write(reader.home.path().join(".claude.json"), claude.to_string()).expect("written");
