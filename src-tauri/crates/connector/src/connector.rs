@@ -307,10 +307,11 @@ impl Connector {
         if let Some(session) = slot.find(capabilities) {
             return Ok(session);
         }
-        if let (Some(wait), Some(last)) = (
-            slot.backoff.remaining(self.seams.clock.now(), self.seams.http.again().round()),
-            slot.last_failure.clone(),
-        ) {
+        // Of the attempt's beginning: one that the machine slept through says nothing about the network that it woke in.
+        let round = self.seams.http.again().round();
+        if let (Some(wait), Some(last)) =
+            (slot.backoff.remaining(self.seams.clock.now(), round), slot.last_failure.clone())
+        {
             return Err(CallFault::Resting { seconds: wait.as_secs(), last });
         }
         // It is rare and large: on the heap, calls do not carry it along.
@@ -327,7 +328,7 @@ impl Connector {
                     fault,
                     UpstreamFault::Unauthorized { .. } | UpstreamFault::InsufficientScope { .. }
                 ) {
-                    slot.backoff.failed(self.seams.clock.now(), self.seams.http.again().round());
+                    slot.backoff.failed(self.seams.clock.now(), round);
                     slot.last_failure = Some(fault.clone());
                 }
                 Err(fault.into())
