@@ -307,10 +307,11 @@ impl Connector {
         if let Some(session) = slot.find(capabilities) {
             return Ok(session);
         }
-        if let (Some(wait), Some(last)) = (
-            slot.backoff.remaining(self.seams.clock.now(), self.seams.http.again().round()),
-            slot.last_failure.clone(),
-        ) {
+        // Of the attempt's beginning: one that the machine slept through says nothing about the network that it woke in.
+        let round = self.seams.http.again().round();
+        if let (Some(wait), Some(last)) =
+            (slot.backoff.remaining(self.seams.clock.now(), round), slot.last_failure.clone())
+        {
             return Err(CallFault::Resting { seconds: wait.as_secs(), last });
         }
         // Of before it was begun: what comes of it says nothing about what came up meanwhile.
