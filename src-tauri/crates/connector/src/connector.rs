@@ -314,8 +314,6 @@ impl Connector {
         {
             return Err(CallFault::Resting { seconds: wait.as_secs(), last });
         }
-        // Of before it was begun: what comes of it says nothing about what came up meanwhile.
-        let round = self.seams.http.again().round();
         // It is rare and large: on the heap, calls do not carry it along.
         match Box::pin(self.open(means, &capabilities.cloned().unwrap_or_default())).await {
             Ok(session) => {
