@@ -181,7 +181,7 @@ fn has_nextest() -> bool {
 
 /// Runs cargo-deny, installing it first where it is missing. Advisories need a database that no registry serves.
 fn deny() -> Result<(), Fault> {
-    let program = provision::program("cargo-deny", "0.20.2", "cargo-deny")?;
+    let program = provision::program("cargo-deny", "0.20.2", "cargo-deny", &[])?;
     run(Command::new(program)
         .args(["--workspace", "--all-features", "check", "bans", "licenses", "sources"])
         .current_dir(workspace::root()))
@@ -189,5 +189,5 @@ fn deny() -> Result<(), Fault> {
 
 /// Builds what only the full tests talk to: a server of secrets with the API of Vault.
 fn for_full() -> Result<(), Fault> {
-    provision::own_program("rusty_vault", "0.2.1", "rvault").map(drop)
+    provision::own_program("rusty_vault", "0.2.1", "rvault", &[]).map(drop)
 }

@@ -41,7 +41,7 @@ pub(super) fn text(manifests: &[&str], shows_interface: bool) -> Result<String, 
 
 /// The crates that are linked into the programs of one.
 fn linked(manifest: &str, licences: &mut Licences) -> Result<(), Fault> {
-    let program = provision::program("cargo-about", "0.9.3", "cargo-about")?;
+    let program = provision::program("cargo-about", "0.9.3", "cargo-about", &["cli"])?;
     let root = workspace::root();
     let told = output().join("licences.json");
     run(Command::new(program)
