@@ -82,10 +82,11 @@ async fn alone() -> (Reader, TempDir) {
     let gateway = Personal::default().stdio("files", &files).server("desk", &["files"]);
     let reader = Reader::new(gateway.policy("own", rule).start().await);
     reader.gateway.offers("desk").await.expect("offered");
-    // The rule is understood once the connector has told its tools.
+    // The rule is understood once the connector has told its tools, and may be a mistake until then.
     let content = until("rules in force", SOON, async || {
+        let status = reader.gateway.deskgate_json(&["status"]).await.ok()?;
         let output = reader.gateway.deskgate(&["doctor"]).await.ok()?;
-        output.status.success().then_some(())
+        (status["connectors"][0]["status"] == "ready" && output.status.success()).then_some(())
     });
     content.await.expect("nothing is wrong");
     let claude =

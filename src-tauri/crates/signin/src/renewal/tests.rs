@@ -147,6 +147,29 @@ fn a_renewal_that_was_not_done_is_tried_again_with_growing_pauses() {
 }
 
 #[test]
+fn once_what_was_in_the_way_may_be_gone_it_is_tried_at_once_and_the_pauses_are_short_again() {
+    let old = token(1, 0);
+    let mut bench = Bench::holding(&old);
+    let fails = |bench: &mut Bench| {
+        bench.feed(Input::Renewed(Err(RenewFault::NotDone(down()))));
+        bench.machine.until_look(at(bench.now)).unwrap().as_secs()
+    };
+    bench.at(2880);
+    for _ in 0..4 {
+        assert_eq!(bench.feed(Input::Look), vec![Effect::Renew(old.clone(), 1)]);
+        bench.now += fails(&mut bench);
+    }
+    bench.feed(Input::Look);
+    assert_eq!(fails(&mut bench), 80);
+    bench.machine = bench.machine.clone().undaunted();
+    assert_eq!(bench.feed(Input::Look), vec![Effect::Renew(old.clone(), 1)], "while it rests");
+    bench.now += fails(&mut bench);
+    bench.feed(Input::Look);
+    bench.machine = bench.machine.clone().undaunted();
+    assert_eq!(fails(&mut bench), 5, "while it was under way");
+}
+
+#[test]
 fn a_lost_answer_is_tried_once_more_at_the_end_of_life_and_then_a_person_is_asked() {
     let old = token(1, 0);
     let mut bench = Bench::holding(&old);
