@@ -18,6 +18,9 @@ type Licences = BTreeMap<(String, String), BTreeSet<String>>;
 /// Of the interface's tools, what is in the interface itself.
 const RUNTIME: &str = "svelte";
 
+/// The licence of this project, whose words stand in its `LICENSE`.
+const OWN: &str = "Apache-2.0";
+
 /// All of them, as a text for people: for the programs of these crates, and for the interface where one of them shows it.
 ///
 /// # Errors
@@ -72,7 +75,12 @@ fn shown(folder: &Path, licences: &mut Licences) -> Result<(), Fault> {
         let at = folder.join("node_modules").join(name);
         let about = json(&at.join("package.json"))?;
         let licence = about["license"].as_str().ok_or_else(|| unknown(name, "its licence"))?;
-        let words = words(&at)?.ok_or_else(|| unknown(name, "the words of its licence"))?;
+        let words = match (words(&at)?, licence) {
+            (Some(words), _) => words,
+            // The words of this one are the same for everybody, and ours are those.
+            (None, OWN) => words(workspace::root().as_path())?.unwrap_or_default(),
+            (None, _) => return Err(unknown(name, "the words of its licence")),
+        };
         licences.entry((licence.to_owned(), words)).or_default().insert(named(&about));
     }
     Ok(())
