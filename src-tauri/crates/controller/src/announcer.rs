@@ -86,14 +86,8 @@ impl Announcer {
 }
 
 fn several() -> Notice {
-    Notice {
-        about: Some(PendingId::typed(SEVERAL)),
-        title: say::notice_several(),
-        body: say::notice_several_what(),
-        place: Place::Pending,
-        offer: None,
-        deniable: false,
-    }
+    let about = Some(PendingId::typed(SEVERAL));
+    Notice { about, ..Notice::new(say::notice_several(), say::notice_several_what(), Place::Pending) }
 }
 
 #[cfg(test)]
@@ -105,26 +99,11 @@ mod tests {
     fn question(id: &str) -> Effect {
         let about = Some(PendingId::typed(id));
         let title = format!("Question {id}");
-        Effect::Notify(Notice {
-            about,
-            title,
-            body: String::new(),
-            place: Place::Pending,
-            offer: None,
-            deniable: false,
-        })
+        Effect::Notify(Notice { about, ..Notice::new(title, String::new(), Place::Pending) })
     }
 
     fn fault(title: &str) -> Effect {
-        let title = title.to_owned();
-        Effect::Notify(Notice {
-            about: None,
-            title,
-            body: String::new(),
-            place: Place::Overview,
-            offer: None,
-            deniable: false,
-        })
+        Effect::Notify(Notice::new(title.to_owned(), String::new(), Place::Overview))
     }
 
     fn withdraw(id: &str) -> Effect {

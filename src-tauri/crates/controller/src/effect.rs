@@ -148,6 +148,11 @@ pub struct Offer {
 }
 
 impl Notice {
+    /// One that is said and goes: it speaks of nothing that waits, and offers nothing.
+    pub fn new(title: String, body: String, place: Place) -> Self {
+        Self { about: None, title, body, place, offer: None, deniable: false }
+    }
+
     /// Whether it stays until it is taken away: it speaks of what waits for the person. Others are said and go.
     pub fn stays(&self) -> bool {
         self.about.is_some() && self.offer.is_none()

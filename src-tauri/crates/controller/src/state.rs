@@ -334,9 +334,9 @@ impl AppState {
     }
 
     fn link_is(&mut self, link: Link) {
-        // "Offline since" is the first time, however often it is said.
         // Whatever the system says: who reaches the organisation is in a network.
         self.away &= link != Link::Online;
+        // "Offline since" is the first time, however often it is said.
         let still_offline = matches!((self.link, link), (Link::Offline { .. }, Link::Offline { .. }));
         if !still_offline {
             self.link = link;
@@ -561,8 +561,7 @@ fn opened_at(request: &SignInRequest) -> &Url {
 /// The notification of something that is wrong.
 fn told(advice: &Advice) -> Effect {
     let body = [advice.means.as_str(), advice.todo.as_str()].join(" ").trim().to_owned();
-    let title = advice.happened.clone();
-    Effect::Notify(Notice { about: None, title, body, place: Place::Overview, offer: None, deniable: false })
+    Effect::Notify(Notice::new(advice.happened.clone(), body, Place::Overview))
 }
 
 fn connector_of(item: &PendingItem) -> Option<AccountId> {

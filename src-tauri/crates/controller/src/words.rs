@@ -187,11 +187,8 @@ pub fn notice(item: &PendingItem) -> Notice {
     };
     Notice {
         about: Some(item.id.clone()),
-        title: title(item),
-        body,
-        place: Place::Pending,
-        offer: None,
         deniable: item.question.denial().is_some(),
+        ..Notice::new(title(item), body, Place::Pending)
     }
 }
 
@@ -220,11 +217,8 @@ pub fn given_up(item: &PendingItem, ending: Ending) -> Option<Notice> {
     };
     Some(Notice {
         about: Some(item.id.clone()),
-        title: say::notice_not_signed_in(name),
-        body,
-        place: Place::Overview,
         offer: Some(Offer { label: say::notice_sign_in_again(), act }),
-        deniable: false,
+        ..Notice::new(say::notice_not_signed_in(name), body, Place::Overview)
     })
 }
 

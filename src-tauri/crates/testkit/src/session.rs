@@ -157,7 +157,12 @@ impl Session {
     /// # Errors
     /// If there is no display or the file cannot be written.
     pub fn picture(&self, file: &Path) -> Result<(), PeerFault> {
-        let output = self.command("scrot").args(["--overwrite", "--silent"]).arg(file).output()?;
+        self.scrot(&[], file)
+    }
+
+    fn scrot(&self, options: &[&str], file: &Path) -> Result<(), PeerFault> {
+        let mut scrot = self.command("scrot");
+        let output = scrot.args(["--overwrite", "--silent"]).args(options).arg(file).output()?;
         if output.status.success() {
             return Ok(());
         }
@@ -174,16 +179,8 @@ impl Session {
         self.xdotool(&["mousemove", "14", "14", "click", "3"]);
         let (width, height) = until("the menu", START, async || self.menu_below_the_panel()).await?;
         let file = crate::place::pictures()?.join(name).with_extension("png");
-        let area = format!("0,0,{width},{height}");
-        let output = self
-            .command("scrot")
-            .args(["--overwrite", "--silent", "--autoselect", &area])
-            .arg(&file)
-            .output()?;
-        if output.status.success() {
-            return Ok(file);
-        }
-        Err(PeerFault::answer("scrot", String::from_utf8_lossy(&output.stderr)))
+        self.scrot(&["--autoselect", &format!("0,0,{width},{height}")], &file)?;
+        Ok(file)
     }
 
     /// How far to the right and down the window reaches that the panel has opened beside itself.

@@ -70,14 +70,7 @@ pub(super) async fn end_overheard(
 }
 
 fn told() -> Effect {
-    Effect::Notify(Notice {
-        about: None,
-        title: say::notice_overheard(),
-        body: say::notice_overheard_what(),
-        place: Place::Assistants,
-        offer: None,
-        deniable: false,
-    })
+    Effect::Notify(Notice::new(say::notice_overheard(), say::notice_overheard_what(), Place::Assistants))
 }
 
 /// Gives Deskgate another port from its next start on: `wanted`, or the next that is free. Nothing may run meanwhile.

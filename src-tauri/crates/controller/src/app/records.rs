@@ -8,6 +8,7 @@ use audit::{Fates, JournalFault, PastCalls, of_call};
 use model::CallId;
 
 use super::present::Present;
+use super::runtime::blocking_or;
 use crate::state::AppState;
 use crate::view::{self, ActivityFilter, PastView, RecordView};
 
@@ -42,7 +43,7 @@ impl Records {
     /// A [`JournalFault`] where the journal cannot be read.
     pub async fn of_call(&self, call: CallId) -> Result<Vec<RecordView>, JournalFault> {
         let dir = self.journal.clone();
-        blocking(move || {
+        blocking_or(JournalFault::Closed, move || {
             let records = of_call(&dir, call)?;
             let fates = Fates::read(&dir)?;
             Ok(records.iter().map(|record| view::record(record, fates.of(record))).collect())
@@ -67,7 +68,7 @@ impl Records {
         filter: ActivityFilter,
     ) -> Result<PastView, JournalFault> {
         let this = self.clone();
-        blocking(move || this.page(&state, number, &filter)).await
+        blocking_or(JournalFault::Closed, move || this.page(&state, number, &filter)).await
     }
 
     fn page(&self, state: &AppState, number: u32, filter: &ActivityFilter) -> Result<PastView, JournalFault> {
@@ -93,12 +94,6 @@ impl Records {
         }
         Ok(PastView { calls: found, back_to, is_over })
     }
-}
-
-async fn blocking<T: Send + 'static>(
-    read: impl FnOnce() -> Result<T, JournalFault> + Send + 'static,
-) -> Result<T, JournalFault> {
-    tokio::task::spawn_blocking(read).await.unwrap_or(Err(JournalFault::Closed))
 }
 
 #[cfg(test)]

@@ -29,7 +29,16 @@ pub fn runtime() -> std::io::Result<Runtime> {
 pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Advice> + Send + 'static,
 ) -> Result<T, Advice> {
-    tokio::task::spawn_blocking(work).await.unwrap_or_else(|_| {
-        Err(Advice::new("stopping", "Deskgate is being ended.", "Nothing was changed.", ""))
-    })
+    blocking_or(Advice::new("stopping", "Deskgate is being ended.", "Nothing was changed.", ""), work).await
+}
+
+/// The same, where `ended` says that the program is ending.
+///
+/// # Errors
+/// That of `work`, or `ended`.
+pub(super) async fn blocking_or<T: Send + 'static, E: Send + 'static>(
+    ended: E,
+    work: impl FnOnce() -> Result<T, E> + Send + 'static,
+) -> Result<T, E> {
+    tokio::task::spawn_blocking(work).await.unwrap_or(Err(ended))
 }

@@ -13,6 +13,7 @@ use model::{Advice, ForPerson as _, Subject, Timestamp};
 use tempfile::NamedTempFile;
 
 use super::present::Present;
+use super::runtime::blocking_or;
 use crate::state::AppState;
 use crate::view::{self, ActivityFilter, SavingView};
 
@@ -108,7 +109,7 @@ impl SavedCalls {
     ) -> Result<u32, SavingFault> {
         let number = self.wanted.fetch_add(1, Ordering::SeqCst).wrapping_add(1);
         let this = self.clone();
-        blocking(move || {
+        blocking_or(SavingFault::GivenUp, move || {
             let mut under_way = lock(&this.under_way);
             if this.wanted.load(Ordering::SeqCst) != number {
                 // Another was begun meanwhile, or is.
@@ -128,7 +129,7 @@ impl SavedCalls {
     /// [`SavingFault`]; nothing is being saved any more then, and no file was left.
     pub async fn further(&self, state: Arc<AppState>, number: u32) -> Result<SavingView, SavingFault> {
         let this = self.clone();
-        blocking(move || this.page(&state, number)).await
+        blocking_or(SavingFault::GivenUp, move || this.page(&state, number)).await
     }
 
     /// Gives up the file that is being written, or that one alone where it is named. Waits for the page that is being written.
@@ -239,12 +240,6 @@ fn lines(past: &PastCall) -> String {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-async fn blocking<T: Send + 'static>(
-    write: impl FnOnce() -> Result<T, SavingFault> + Send + 'static,
-) -> Result<T, SavingFault> {
-    tokio::task::spawn_blocking(write).await.unwrap_or(Err(SavingFault::GivenUp))
 }
 
 #[cfg(test)]

@@ -214,8 +214,8 @@ async fn run(
     let records = Records::of(home.journal(), present.clone());
     let saved = SavedCalls::of(home.journal(), present.clone());
     let connections = Connections::of(home.clone());
-    let asked = (bridges, logs.clone(), acceptances.clone(), imports.clone());
-    let front = socket_desk(&base, &home, present, &engine, state.clone(), asked);
+    let served = (bridges, logs.clone(), acceptances.clone(), imports.clone());
+    let front = socket_desk(&base, &home, present, &engine, state.clone(), served);
     let (introduction, doctor) = (front.introduction.clone(), front.doctor.clone());
     let windows =
         WindowParts { logs, records, saved, connections, introduction, acceptances, imports, welcome };

@@ -19,9 +19,8 @@ const BUILD: &[&str] = &[
     "python3-venv",
 ];
 
-/// To run and to test: a display, a session bus, a keychain, a panel, a notification daemon, a database, a clock that can be moved, a machine that is said to
-/// sleep, PHP for a SAML
-/// identity provider.
+/// To run and to test: a display, a session bus, a keychain, a panel, a notification daemon, a database, a clock that can be moved,
+/// a machine that is said to sleep, PHP for a SAML identity provider.
 const RUN: &[&str] = &[
     "adwaita-icon-theme",
     "at-spi2-core",

@@ -91,14 +91,8 @@ pub(crate) fn is_not_met(why: &Advice) -> bool {
 
 /// The notification that it is waited for.
 pub(crate) fn waiting_for(at: &OrganisationSettings) -> Effect {
-    Effect::Notify(Notice {
-        about: None,
-        title: say::notice_organisation(),
-        body: say::notice_organisation_what(at.config_url.host_str().unwrap_or_default()),
-        place: Place::Overview,
-        offer: None,
-        deniable: false,
-    })
+    let body = say::notice_organisation_what(at.config_url.host_str().unwrap_or_default());
+    Effect::Notify(Notice::new(say::notice_organisation(), body, Place::Overview))
 }
 
 async fn first_met(org: &Org) -> Result<(String, Option<Candidate>), Advice> {
