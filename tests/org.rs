@@ -6,6 +6,7 @@ mod approvals;
 mod audit;
 mod by_code;
 mod claims;
+mod diagnostics;
 mod faults;
 mod first_day;
 mod halts;

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use specta::Type;
 use tauri_specta::{Builder, Event, collect_commands, collect_events};
 
-use crate::{commands, imports, saving};
+use crate::{commands, diagnostics, imports, saving};
 
 /// The state has changed: look again.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize, Type, Event)]
@@ -47,10 +47,13 @@ pub(crate) fn builder() -> Builder<tauri::Wry> {
             commands::propose_change,
             imports::propose_import,
             commands::question,
+            diagnostics::refuse_diagnostics,
             commands::resume,
             commands::revoke,
             saving::save_activity,
             saving::save_further,
+            diagnostics::send_diagnostics,
+            diagnostics::show_diagnostics,
             saving::show_saved,
             commands::sign_in,
             commands::sign_out,

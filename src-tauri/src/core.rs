@@ -3,7 +3,8 @@
 use std::sync::{Arc, OnceLock};
 
 use controller::app::{
-    Acceptances, Connections, Doctor, Imports, Introduction, Logs, Records, SavedCalls, Welcome, WindowParts,
+    Acceptances, AskedDiagnostics, Connections, Doctor, Imports, Introduction, Logs, Records, SavedCalls,
+    Welcome, WindowParts,
 };
 use controller::{Act, AppState, Event, PendingDesk};
 use tauri::{AppHandle, Manager as _};
@@ -93,6 +94,11 @@ impl Core {
     /// Accepts what connectors say otherwise than before, where a gateway runs.
     pub(crate) fn acceptances(&self) -> Option<&Acceptances> {
         Some(&self.windows()?.acceptances)
+    }
+
+    /// Shows and sends diagnostics that IT asks for, where a gateway runs.
+    pub(crate) fn diagnostics(&self) -> Option<&AskedDiagnostics> {
+        Some(&self.windows()?.diagnostics)
     }
 
     /// Shows a new person around, where a gateway runs.

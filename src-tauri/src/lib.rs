@@ -7,6 +7,7 @@ mod autostart;
 mod bindings;
 mod commands;
 mod core;
+mod diagnostics;
 mod display;
 mod environment;
 mod imports;

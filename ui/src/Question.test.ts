@@ -7,7 +7,8 @@ import { ARMING_TIME } from './lib/armed';
 import { playApplication, sampleConsent } from './testing';
 
 let item: PendingView | null = null;
-const called = playApplication({ question: () => item });
+const answers: Record<string, (given: unknown) => unknown> = { question: () => item };
+const called = playApplication(answers);
 
 beforeEach(() => {
   vi.spyOn(document, 'hasFocus').mockReturnValue(true);
@@ -151,5 +152,52 @@ describe('an approval', () => {
     cleanup();
     await ask(approval('hello', { program: null }));
     expect(screen.getByText(/could not be told/)).toBeTruthy();
+  });
+});
+
+describe('diagnostics that IT asks for', () => {
+  const asked = sampleConsent({
+    title: 'Your IT department asks for diagnostics',
+    deadline: Date.now() + 7 * 86_400_000,
+    question: { kind: 'diagnostics', asked_by: 'Ada', reason: 'Calls to mail fail', since: Date.now() },
+  });
+  const shown = { sha256: 'sha256:aa', bytes: 900, collected: Date.now(), entries: [{ name: 'doctor.txt', about: 'what doctor says', bytes: 4, text: 'All is well.' }] };
+  const button = (name: string) => screen.findByRole('button', { name }) as Promise<HTMLButtonElement>;
+  const enabled = async (name: string) => {
+    const found = await button(name);
+    await waitFor(() => expect(found.disabled).toBe(false), { timeout: 4 * ARMING_TIME });
+    return found;
+  };
+
+  it('shows all that would go, and sends what it showed', async () => {
+    answers.show_diagnostics = () => shown;
+    item = asked;
+    render(Question, { id: asked.id });
+    expect(await screen.findByText('All is well.')).toBeTruthy();
+    expect(screen.getByText('Ada')).toBeTruthy();
+    expect(screen.getByText('“Calls to mail fail”')).toBeTruthy();
+    await fireEvent.click(await enabled('Send'));
+    await waitFor(() => expect(called).toContainEqual({ command: 'send_diagnostics', given: { sha256: 'sha256:aa' } }));
+  });
+
+  it('says what went wrong and keeps what it showed', async () => {
+    answers.show_diagnostics = () => shown;
+    answers.send_diagnostics = () => Promise.reject({ code: 'x', happened: 'The diagnostics were not sent.', means: '', todo: 'Send it again in a while.' });
+    item = asked;
+    render(Question, { id: asked.id });
+    await fireEvent.click(await enabled('Send'));
+    expect((await screen.findByRole('alert')).textContent).toContain('were not sent');
+    expect(screen.getByText('All is well.')).toBeTruthy();
+    expect((await enabled('Send')).disabled).toBe(false);
+  });
+
+  it('sends nothing where nothing could be collected, or the person says no', async () => {
+    answers.show_diagnostics = () => Promise.reject({ code: 'x', happened: 'It could not be collected.', means: '', todo: '' });
+    item = asked;
+    render(Question, { id: asked.id });
+    expect((await screen.findByRole('alert')).textContent).toContain('could not be collected');
+    await fireEvent.click(await enabled('Do not send'));
+    expect((await button('Send')).disabled).toBe(true);
+    expect(called).toContainEqual({ command: 'refuse_diagnostics', given: { id: asked.id } });
   });
 });

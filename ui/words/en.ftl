@@ -171,6 +171,8 @@ introduction-compare = Compare
 
 questions-deadline = Refused by itself when the time is over
 questions-left = { $time } left
+questions-until = Ends { $time }
+questions-until-what = Nothing is sent when the time is over
 questions-give-up = Give up
 questions-give-up-what = Give up: { $title }
 questions-continue = Continue
@@ -430,6 +432,24 @@ question-denied-in = Denied by itself in { $time }
 question-calls-itself = It calls itself
 question-deny = Deny
 
+## Diagnostics that IT asks for
+
+diagnostics-asked-by = Asks
+diagnostics-asked-by-nobody = Somebody at your organisation’s server, without a name
+diagnostics-reason = Says
+diagnostics-quoted = “{ $reason }”
+diagnostics-since = Since
+diagnostics-would-go = What would be sent
+diagnostics-collecting = Collecting what would be sent…
+diagnostics-not-in-it = Not in it: passwords and other secrets, your calls, and who is signed in where. Open a part to read all of it. Exactly this is sent.
+diagnostics-entry = { $about } ({ $size } KiB)
+diagnostics-nothing = Nothing is collected, and nothing was sent.
+diagnostics-again = Collect again
+diagnostics-ends = If you do nothing, the request ends { $time } and nothing is sent.
+diagnostics-refuse = Do not send
+diagnostics-send = Send
+diagnostics-sending = Sending…
+
 ## Consent: may an assistant come in?
 
 consent-title = { $assistant } wants to use { $server }
@@ -579,6 +599,10 @@ waits-approval-count =
        *[other] { $why } The same call waits { $count } times.
     }
 
+waits-diagnostics = Your IT department asks for diagnostics
+waits-diagnostics-what = { $by } asks, and says: “{ $reason }” You see what would be sent first. Nothing is sent unless you say so.
+waits-diagnostics-nobody = They say: “{ $reason }” You see what would be sent first. Nothing is sent unless you say so.
+
 ## Notifications: they are seen on locked screens
 
 notice-open = Open
@@ -587,6 +611,7 @@ notice-sign-in = Your assistant is waiting.
 notice-code = It goes on on another device. See the code in Deskgate, or with: deskgate pending
 notice-consent = Open Deskgate to allow or deny it.
 notice-approval = Open Deskgate to look at the request and decide.
+notice-diagnostics = Open Deskgate to see what would be sent, and decide. Nothing is sent unless you say so.
 notice-several = Several requests wait for you
 notice-several-what = Your assistants are waiting. Open Deskgate to answer them.
 notice-not-signed-in = You are not signed in to { $name }

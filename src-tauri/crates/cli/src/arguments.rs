@@ -38,7 +38,7 @@ pub(crate) enum Verb {
     /// Look for what is wrong, and say what to do about it. Works whether or not Deskgate runs; starts and changes nothing.
     Doctor,
     /// Collect what helps to find out what is wrong in one archive, for your IT department. You see what is in it first; it holds no
-    /// secrets and no calls, and nothing is sent.
+    /// secrets and no calls, and nothing is sent, unless they ask for it and you say so with --send.
     Diagnostics {
         /// The archive to write; a name with the time in this folder where none is given.
         #[arg(long, value_name = "FILE")]
@@ -49,9 +49,13 @@ pub(crate) enum Verb {
         /// Print one part of it, by the name that the list shows, and write nothing.
         #[arg(long, value_name = "NAME", conflicts_with_all = ["out", "yes", "list"])]
         show: Option<String>,
-        /// Write it without asking.
+        /// Write it, or send it, without asking.
         #[arg(long)]
         yes: bool,
+        /// Send it to your IT department, where they ask for it: as it was shown, and not without your word. Where a desktop runs, it is
+        /// sent from its window; elsewhere the settings have to allow answers in a terminal.
+        #[arg(long, conflicts_with_all = ["out", "list", "show"])]
+        send: bool,
     },
     /// Say where assistants reach Deskgate, or move it to another port, if another program has its own.
     Port {

@@ -99,7 +99,8 @@ async fn run(home: Home, verb: Verb, json: bool) -> ExitCode {
         }
         Verb::Status => ask(home, Command::Status, json).await,
         Verb::Doctor => doctor::doctor(home, json).await,
-        Verb::Diagnostics { out, list, show, yes } => {
+        Verb::Diagnostics { send: true, yes, .. } => diagnostics::send(home, yes, json).await,
+        Verb::Diagnostics { out, list, show, yes, send: false } => {
             diagnostics::diagnostics(home, diagnostics::Wish { out, list, show, yes }, json).await
         }
         Verb::Port { to } => port::port(&home, to, json).await,

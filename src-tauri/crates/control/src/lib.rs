@@ -37,9 +37,10 @@ pub use publication::Published;
 pub use relay::{SinkConfig, SinkFault, SplunkConfig, SyslogConfig};
 pub use saml::CertificateFault;
 pub use sealing::{MASTER_KEY_VARIABLE, MasterKey, SealFault};
-pub use serve::{Running, ServeConfig, ServeFault, start};
+pub use serve::{DIAGNOSTICS_KEPT, Running, ServeConfig, ServeFault, start};
 pub use store::{
-    BackupFault, Database, DatabaseFault, DeniedBy, Device, EnrolmentToken, Filter, KnownPerson, LiveLease,
-    Restored, Saved, Sieve, StandingHalt, StoreFault, StoredCredential,
+    AskedDiagnostics, BackupFault, Database, DatabaseFault, DeniedBy, Device, DiagnosticsState,
+    EnrolmentToken, Filter, KnownPerson, LiveLease, Restored, Saved, Sieve, StandingHalt, StoreFault,
+    StoredCredential,
 };
 pub use trace::{Share, TraceConfig, TraceConfigFault};

@@ -1,7 +1,8 @@
-//! Sealing shared secrets at rest (XChaCha20-Poly1305): each under a key of its own, which is sealed under the master key, which is in no
+//! Sealing shared secrets, and diagnostics that devices sent, at rest (XChaCha20-Poly1305): each under a key of its own, which is sealed under the master key, which is in no
 //! database. The master key is in a file or the environment, or in a file that only Vault's transit engine opens.
 //!
-//! Seals are bound to the credential's id and version, so that sealed bytes cannot be put in another's place.
+//! Seals are bound to the credential's id and version, or to the request that was answered, so that sealed bytes cannot be put in
+//! another's place.
 
 use std::path::Path;
 
@@ -9,13 +10,13 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use chacha20poly1305::aead::{Aead as _, KeyInit as _, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
-use model::{CredentialId, Digest};
+use model::{CredentialId, DeviceId, Digest};
 use secrecy::{ExposeSecret as _, SecretString};
 use zeroize::Zeroizing;
 
 use crate::author::KeyFileFault;
 use crate::credential::{StoredSource, TransitKey, WrappedKey};
-use crate::store::SealedCredential;
+use crate::store::{SealedCredential, SealedDiagnostics};
 
 /// The environment variable that may hold the master key in base64.
 pub const MASTER_KEY_VARIABLE: &str = "DESKGATE_MASTER_KEY";
@@ -23,6 +24,8 @@ pub const MASTER_KEY_VARIABLE: &str = "DESKGATE_MASTER_KEY";
 /// other's place.
 const SECRET: u8 = 3;
 const SOURCE: u8 = 4;
+/// The same of diagnostics.
+const DIAGNOSTICS: u8 = 5;
 /// The same as they were sealed before, by the master key itself; still read.
 const BARE_SECRET: u8 = 1;
 const BARE_SOURCE: u8 = 2;
@@ -144,7 +147,8 @@ impl MasterKey {
         version: u64,
         secret: &SecretString,
     ) -> Result<SealedCredential, SealFault> {
-        let sealed = self.sealed(SECRET, id, version, secret.expose_secret().as_bytes())?;
+        let bound = bound_to(SECRET, id, version);
+        let sealed = self.sealed(SECRET, &bound, secret.expose_secret().as_bytes())?;
         Ok(SealedCredential { version, sealed, source: None })
     }
 
@@ -159,17 +163,53 @@ impl MasterKey {
         source: &StoredSource,
     ) -> Result<SealedCredential, SealFault> {
         let json = Zeroizing::new(serde_json::to_vec(source).map_err(|_| SealFault::Format)?);
-        let sealed = self.sealed(SOURCE, id, version, &json)?;
+        let sealed = self.sealed(SOURCE, &bound_to(SOURCE, id, version), &json)?;
         Ok(SealedCredential { version, sealed, source: Some(source.spec.to_string()) })
     }
 
-    fn sealed(&self, format: u8, id: &CredentialId, version: u64, text: &[u8]) -> Result<Vec<u8>, SealFault> {
-        let bound = bound_to(format, id, version);
+    /// Seals what a device sent in answer to a request.
+    ///
+    /// # Errors
+    /// A [`SealFault`].
+    pub(crate) fn seal_diagnostics(
+        &self,
+        of: (u64, DeviceId),
+        archive: &[u8],
+    ) -> Result<SealedDiagnostics, SealFault> {
+        let sha256 = Digest::of(archive);
+        let bytes = u64::try_from(archive.len()).map_err(|_| SealFault::Format)?;
+        let sealed = self.sealed(DIAGNOSTICS, &answer_to(of, &sha256), archive)?;
+        Ok(SealedDiagnostics { sha256, bytes, sealed })
+    }
+
+    /// Opens it again.
+    ///
+    /// # Errors
+    /// A [`SealFault`].
+    pub(crate) fn open_diagnostics(
+        &self,
+        of: (u64, DeviceId),
+        kept: &SealedDiagnostics,
+    ) -> Result<Zeroizing<Vec<u8>>, SealFault> {
+        match kept.sealed.split_first() {
+            Some((&DIAGNOSTICS, rest)) => self.opened(rest, &answer_to(of, &kept.sha256)),
+            Some(_) | None => Err(SealFault::Format),
+        }
+    }
+
+    fn sealed(&self, format: u8, bound: &[u8], text: &[u8]) -> Result<Vec<u8>, SealFault> {
         let mut key = Zeroizing::new([0; 32]);
         getrandom::fill(key.as_mut_slice()).map_err(SealFault::Random)?;
-        let sealed_key = enclosed(&self.cipher, key.as_slice(), &bound)?;
-        let sealed = enclosed(&cipher(&key), text, &bound)?;
+        let sealed_key = enclosed(&self.cipher, key.as_slice(), bound)?;
+        let sealed = enclosed(&cipher(&key), text, bound)?;
         Ok([&[format], sealed_key.as_slice(), &sealed].concat())
+    }
+
+    fn opened(&self, sealed: &[u8], bound: &[u8]) -> Result<Zeroizing<Vec<u8>>, SealFault> {
+        let (key, rest) = sealed.split_at_checked(NONCE + SEALED_KEY).ok_or(SealFault::Format)?;
+        let key = disclosed(&self.cipher, key, bound)?;
+        let key = <&[u8; 32]>::try_from(key.as_slice()).map_err(|_| SealFault::Format)?;
+        disclosed(&cipher(key), rest, bound)
     }
 
     /// Opens what was sealed.
@@ -181,12 +221,7 @@ impl MasterKey {
         let bound = bound_to(*format, id, credential.version);
         let opened = match *format {
             BARE_SECRET | BARE_SOURCE => disclosed(&self.cipher, rest, &bound)?,
-            SECRET | SOURCE => {
-                let (key, rest) = rest.split_at_checked(NONCE + SEALED_KEY).ok_or(SealFault::Format)?;
-                let key = disclosed(&self.cipher, key, &bound)?;
-                let key = <&[u8; 32]>::try_from(key.as_slice()).map_err(|_| SealFault::Format)?;
-                disclosed(&cipher(key), rest, &bound)?
-            }
+            SECRET | SOURCE => self.opened(rest, &bound)?,
             _ => return Err(SealFault::Format),
         };
         if matches!(*format, SOURCE | BARE_SOURCE) {
@@ -251,6 +286,10 @@ fn bound_to(format: u8, id: &CredentialId, version: u64) -> Vec<u8> {
     format!("deskgate/credential/v{format}\0{id}\0{version}").into_bytes()
 }
 
+fn answer_to((request, device): (u64, DeviceId), sha256: &Digest) -> Vec<u8> {
+    format!("deskgate/diagnostics/v{DIAGNOSTICS}\0{request}\0{device}\0{sha256}").into_bytes()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -301,6 +340,26 @@ mod tests {
         let mut raised = stored;
         raised.sealed[0] = SECRET;
         assert!(key(1).open(&id("a"), &raised).is_err(), "and is nothing else");
+    }
+
+    #[test]
+    fn diagnostics_open_only_as_the_answer_that_they_were() {
+        let of = (3, DeviceId::new());
+        let kept = key(1).seal_diagnostics(of, b"what a device sent").expect("seals");
+        assert_eq!((kept.sha256, kept.bytes), (Digest::of(b"what a device sent"), 18));
+        assert!(!String::from_utf8_lossy(&kept.sealed).contains("device"));
+        assert_eq!(key(1).open_diagnostics(of, &kept).expect("opens").as_slice(), b"what a device sent");
+        let opens = |key: MasterKey, of, kept: &SealedDiagnostics| key.open_diagnostics(of, kept).is_ok();
+        assert!(!opens(key(2), of, &kept), "another key");
+        assert!(!opens(key(1), (4, of.1), &kept), "another request");
+        assert!(!opens(key(1), (3, DeviceId::new()), &kept), "another device");
+        let other = SealedDiagnostics { sha256: Digest::of(b""), ..kept.clone() };
+        assert!(!opens(key(1), of, &other), "another digest");
+        let mut altered = kept.clone();
+        *altered.sealed.last_mut().expect("bytes") ^= 1;
+        assert!(!opens(key(1), of, &altered));
+        let later = SealedDiagnostics { sealed: vec![6; 200], ..kept };
+        assert!(matches!(key(1).open_diagnostics(of, &later), Err(SealFault::Format)));
     }
 
     #[tokio::test]

@@ -35,6 +35,8 @@ use crate::trace::{Export, TraceConfig};
 
 /// The file of what was taken away from somebody, in the data directory.
 pub(crate) const REVOCATIONS: &str = "revocations.jsonl";
+/// For how long diagnostics that devices sent are kept where nothing else is said.
+pub const DIAGNOSTICS_KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
 /// How often what has expired is cleared away.
 const JANITOR: Duration = Duration::from_secs(60);
 /// How long leases are kept after their end, in seconds.
@@ -68,6 +70,8 @@ pub struct ServeConfig {
     pub sinks: SinkConfig,
     /// Where traces are told; nowhere without it.
     pub traces: Option<TraceConfig>,
+    /// For how long diagnostics that devices sent are kept.
+    pub diagnostics_kept: Duration,
     /// Where metrics are served, to whoever can connect: they name nobody. Nowhere without it.
     pub metrics: Option<SocketAddr>,
 }
@@ -225,6 +229,7 @@ pub(crate) async fn start_at<L: Listener<Addr: std::fmt::Debug>>(
         credentials: Credentials::new(config.master_key, http, clock),
         stopped: Stopped::open(&store).await?,
         review: Review::default(),
+        diagnostics_kept: config.diagnostics_kept,
         storing: Mutex::default(),
         is_twice: AtomicBool::new(false),
         stopping,
@@ -432,6 +437,7 @@ async fn clear_away(plane: Arc<Plane>) {
         if let Err(fault) = plane.store.forget_sign_ins(now).await {
             tracing::error!(%fault, "used logout tokens are not cleared away");
         }
+        plane.clear_diagnostics().await;
         plane.review.ask();
         let long_ago = model::Timestamp::from_seconds(now.seconds().saturating_sub(REMEMBERED));
         if let Err(fault) = plane.store.forget_leases(long_ago).await {

@@ -14,6 +14,7 @@ use model::{
     Approval, ApprovalRequest, ApprovalScope, BoxFuture, CodeRequest, Consent, ConsentRequest, Person,
     PersonFault, SignInOutcome, SignInRequest, Timestamp,
 };
+use org_protocol::DiagnosticsRequest;
 use tokio::sync::{mpsc, oneshot, watch};
 use url::Url;
 
@@ -165,6 +166,8 @@ impl PendingDesk {
             (Question::Consent(_), false) => Answer::Consent(Consent::Deny),
             (Question::Approval(_), true) => Answer::Approval(Approval::Allow(ApprovalScope::Once)),
             (Question::Approval(_), false) => Answer::Approval(Approval::Deny),
+            (Question::Diagnostics(_), true) => return Err(AnswerFault::Unseen(id.clone())),
+            (Question::Diagnostics(_), false) => Answer::NotSent,
         };
         self.answer(id, answer)
     }
@@ -177,7 +180,9 @@ impl PendingDesk {
     pub fn redirected(&self, id: &PendingId, to: Url) -> Result<(), AnswerFault> {
         let fits = match self.waiting().items.get(id).map(|entry| &entry.item.question) {
             Some(Question::SignIn(request)) => crate::redirect::is_redirect(request, &to),
-            Some(Question::Code(_) | Question::Consent(_) | Question::Approval(_)) => false,
+            Some(
+                Question::Code(_) | Question::Consent(_) | Question::Approval(_) | Question::Diagnostics(_),
+            ) => false,
             None => return Err(AnswerFault::Unknown(id.clone())),
         };
         if !fits {
@@ -188,7 +193,7 @@ impl PendingDesk {
 
     async fn ask(&self, question: Question, deadline: Duration) -> Result<Answer, PersonFault> {
         if matches!(self.shared.surface, Surface::Terminal { answers_allowed: false, .. })
-            && question.purpose().is_none()
+            && question.is_of_assistant()
         {
             return Err(PersonFault::Nobody("answers from a terminal are switched off".to_owned()));
         }
@@ -308,7 +313,9 @@ impl Person for PendingDesk {
             };
             match answer {
                 Answer::SignedIn(outcome) => Ok(outcome),
-                Answer::Consent(_) | Answer::Approval(_) | Answer::Cancel => Err(PersonFault::Cancelled),
+                Answer::Consent(_) | Answer::Approval(_) | Answer::NotSent | Answer::Cancel => {
+                    Err(PersonFault::Cancelled)
+                }
             }
         })
     }
@@ -336,7 +343,9 @@ impl Person for PendingDesk {
             let deadline = request.deadline;
             match self.ask(Question::Consent(request), deadline).await? {
                 Answer::Consent(answer) => Ok(answer),
-                Answer::SignedIn(_) | Answer::Approval(_) | Answer::Cancel => Err(PersonFault::Cancelled),
+                Answer::SignedIn(_) | Answer::Approval(_) | Answer::NotSent | Answer::Cancel => {
+                    Err(PersonFault::Cancelled)
+                }
             }
         })
     }
@@ -346,7 +355,9 @@ impl Person for PendingDesk {
             let deadline = request.deadline;
             match self.ask(Question::Approval(request), deadline).await? {
                 Answer::Approval(answer) => Ok(answer),
-                Answer::SignedIn(_) | Answer::Consent(_) | Answer::Cancel => Err(PersonFault::Cancelled),
+                Answer::SignedIn(_) | Answer::Consent(_) | Answer::NotSent | Answer::Cancel => {
+                    Err(PersonFault::Cancelled)
+                }
             }
         })
     }
@@ -356,7 +367,11 @@ impl PendingDesk {
     fn sign_in_at(&self, redirect_uri: &Url) -> Option<PendingId> {
         self.waiting().items.values().find_map(|entry| match &entry.item.question {
             Question::SignIn(request) if request.redirect_uri == *redirect_uri => Some(entry.item.id.clone()),
-            Question::SignIn(_) | Question::Code(_) | Question::Consent(_) | Question::Approval(_) => None,
+            Question::SignIn(_)
+            | Question::Code(_)
+            | Question::Consent(_)
+            | Question::Approval(_)
+            | Question::Diagnostics(_) => None,
         })
     }
 
@@ -373,6 +388,19 @@ impl PendingDesk {
                 // The desk is gone, and with it everything that could be waited for.
                 std::future::pending::<()>().await;
             }
+        }
+    }
+
+    /// Shows that diagnostics are asked for, until this is dropped. Returns when the person does not send them; sending ends it from
+    /// outside.
+    ///
+    /// # Errors
+    /// A [`PersonFault`]: nobody was asked, or nobody answered in time.
+    pub(crate) async fn diagnostics(&self, request: Arc<DiagnosticsRequest>) -> Result<(), PersonFault> {
+        let left = request.until.since((self.shared.now)());
+        match self.ask(Question::Diagnostics(request), left).await? {
+            Answer::NotSent | Answer::Cancel => Ok(()),
+            Answer::SignedIn(_) | Answer::Consent(_) | Answer::Approval(_) => Err(PersonFault::Cancelled),
         }
     }
 

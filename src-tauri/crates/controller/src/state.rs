@@ -393,11 +393,13 @@ impl AppState {
             self.with_connector(&connector, |it| it.status = ConnectorStatus::SigningIn);
         }
         let offered = item.signs_in_to().and_then(|place| self.withdraw_offer(&place));
+        // IT waits for days, not for the next click: nothing pops up.
+        let shown = (!matches!(item.question, Question::Diagnostics(_))).then(|| self.show(&item));
         let notice = (!item.is_sign_out()).then(|| Effect::Notify(crate::words::notice(&item)));
         offered
             .into_iter()
             .chain(notice)
-            .chain([self.show(&item)])
+            .chain(shown)
             .filter(|effect| self.desktop || matches!(effect, Effect::OpenBrowser(_) | Effect::Notify(_)))
             .collect()
     }
@@ -484,7 +486,7 @@ impl AppState {
                 apart: connector_of(item).is_some_and(|account| !account.account.is_default()),
             },
             Question::Code(_) => Effect::OpenWindow(Place::Pending),
-            Question::Consent(_) | Question::Approval(_) => {
+            Question::Consent(_) | Question::Approval(_) | Question::Diagnostics(_) => {
                 Effect::OpenQuestionWindow { id, title: crate::words::title(item) }
             }
         }
@@ -494,7 +496,9 @@ impl AppState {
     fn look(&self, item: &PendingItem) -> Vec<Effect> {
         let page = match &item.question {
             Question::Code(request) => Some(Effect::OpenBrowser(request.verification_uri.clone())),
-            Question::SignIn(_) | Question::Consent(_) | Question::Approval(_) => None,
+            Question::SignIn(_) | Question::Consent(_) | Question::Approval(_) | Question::Diagnostics(_) => {
+                None
+            }
         };
         [self.show(item)].into_iter().chain(page).collect()
     }

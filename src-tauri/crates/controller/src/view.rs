@@ -4,6 +4,7 @@
 //! window writes them in the person's own way; `null` stands for "not known" or "never".
 
 mod approval;
+mod diagnostics;
 mod past;
 mod record;
 mod settings;
@@ -25,16 +26,18 @@ use crate::state::{
 };
 use crate::words;
 
+pub(crate) use diagnostics::diagnostics;
 pub(crate) use past::{passes, past};
 pub use record::fate_words;
 pub(crate) use record::record;
 pub use shapes::{
-    AccessKind, ActivityFilter, ActivityView, AdviceView, ApprovalView, ArgumentView, AssistantChangeView,
-    AssistantView, AuditView, ChangeView, ConnectedView, ConnectorKind, ConnectorView, ConsentView, Count,
-    DifferenceView, FarewellView, FreshnessKind, HeldView, ImportView, ListKind, LocalAssistantView,
-    LogEntryView, LogKind, LogOf, LogView, ManagerView, Millis, OutcomeKind, PastView, PendingView,
-    PolicyView, ProgramView, QuestionView, ReachView, RecordView, SavingView, ServerView, SessionKind,
-    SessionView, SettingView, StandingView, ToolView, TrialView, TriedCallView, WindowView,
+    AccessKind, ActivityFilter, ActivityView, AdviceView, ApprovalView, ArgumentView, AskedDiagnosticsView,
+    AssistantChangeView, AssistantView, AuditView, ChangeView, ConnectedView, ConnectorKind, ConnectorView,
+    ConsentView, Count, DiagnosticsEntryView, DiagnosticsView, DifferenceView, FarewellView, FreshnessKind,
+    HeldView, ImportView, ListKind, LocalAssistantView, LogEntryView, LogKind, LogOf, LogView, ManagerView,
+    Millis, OutcomeKind, PastView, PendingView, PolicyView, ProgramView, QuestionView, ReachView, RecordView,
+    SavingView, ServerView, SessionKind, SessionView, SettingView, StandingView, ToolView, TrialView,
+    TriedCallView, WindowView,
 };
 
 /// How many calls the Overview shows.
@@ -129,6 +132,11 @@ pub fn pending(state: &AppState, item: &PendingItem) -> PendingView {
             Question::Approval(request) => {
                 QuestionView::Approval(approval::approval(state, request, item.count))
             }
+            Question::Diagnostics(request) => QuestionView::Diagnostics(AskedDiagnosticsView {
+                asked_by: request.by.as_ref().map(ToString::to_string),
+                reason: request.reason.to_string(),
+                since: millis(request.since),
+            }),
         },
     }
 }

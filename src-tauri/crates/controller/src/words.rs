@@ -122,6 +122,7 @@ pub fn title(item: &PendingItem) -> String {
             sign_in_title(purpose)
         }
         Question::Consent(request) => say::waits_consent(&request.client_name, &request.server_title),
+        Question::Diagnostics(_) => say::waits_diagnostics(),
         Question::Approval(request) => wants(&name(&request.client_name), &request.target),
     }
 }
@@ -154,6 +155,10 @@ pub fn detail(item: &PendingItem) -> String {
             Some(process) => say::waits_program(&process.executable),
             None => say::waits_program_unknown(),
         },
+        Question::Diagnostics(request) => match &request.by {
+            Some(by) => say::waits_diagnostics_what(by.as_str(), request.reason.as_str()),
+            None => say::waits_diagnostics_nobody(request.reason.as_str()),
+        },
         Question::Approval(request) => {
             let why = match request.reason.as_str() {
                 "" => say::waits_approval(request.connector.as_str()),
@@ -184,6 +189,7 @@ pub fn notice(item: &PendingItem) -> Notice {
         Question::Code(_) => say::notice_code(),
         Question::Consent(_) => say::notice_consent(),
         Question::Approval(_) => say::notice_approval(),
+        Question::Diagnostics(_) => say::notice_diagnostics(),
     };
     Notice {
         about: Some(item.id.clone()),

@@ -54,6 +54,8 @@ pub enum EventKind {
     },
     /// An administrator has stopped something, or lets it go on.
     HaltsChanged,
+    /// An administrator asks this device for diagnostics, or does not any more.
+    DiagnosticsChanged,
     /// Events were missed that are not kept any more: fetch everything.
     Resync,
     /// A kind of a later version.

@@ -8,6 +8,7 @@ mod approval;
 mod broker;
 mod client;
 mod content;
+mod diagnostics;
 pub mod dpop;
 mod dsse;
 mod event;
@@ -49,6 +50,10 @@ pub use content::{
     PayloadAction, PayloadDirection, PayloadName, PayloadPattern, PayloadRule, PayloadSettings, Period,
     PersonalData, PinnedDefinitions, PinnedTools, ServerSpec, SignInSurface, SqlDialect, ToolList, Transport,
     USER_ASSERTION_HEADER, UserIdentity,
+};
+pub use diagnostics::{
+    DIAGNOSTICS_FORMAT, DIAGNOSTICS_LIMIT, DIAGNOSTICS_NOT_ASKED, DIAGNOSTICS_PATH, DIAGNOSTICS_STAND,
+    DIAGNOSTICS_TOO_LARGE, DIAGNOSTICS_TYPE, DiagnosticsAsked, DiagnosticsRequest, NotPlain, PlainLine,
 };
 pub use dsse::{DsseFault, Envelope, EnvelopeSignature, MOST_SIGNATURES};
 pub use event::{EVENTS_PATH, Event, EventKind, HEARTBEAT};

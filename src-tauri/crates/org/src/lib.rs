@@ -11,6 +11,7 @@ mod broker;
 mod certificate;
 mod collect;
 mod deliver;
+mod diagnostics;
 mod discover;
 mod enrolment;
 mod events;
@@ -31,7 +32,7 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use model::DeviceId;
-use org_protocol::{DeviceDescription, Halts};
+use org_protocol::{DeviceDescription, DiagnosticsRequest, Halts};
 use os::{Again, Clock};
 use secrecy::SecretString;
 use tokio::sync::{Mutex, watch};
@@ -97,6 +98,8 @@ struct Inner {
     held: Mutex<Held>,
     /// What administrators have stopped, as far as it is known.
     halts: watch::Sender<Arc<Halts>>,
+    /// What diagnostics the organisation asks for, as far as it is known.
+    diagnostics: watch::Sender<Option<Arc<DiagnosticsRequest>>>,
     /// What is lent to this device now; never anywhere else than in memory.
     leases: Book,
     /// When the event stream was last heard, on the clock that nobody sets.
@@ -149,6 +152,7 @@ impl Org {
             age: Age::default(),
             held: Mutex::default(),
             halts: watch::Sender::new(Arc::default()),
+            diagnostics: watch::Sender::new(None),
             leases: Book::default(),
             heard: watch::Sender::new(None),
             receipt_keys: watch::Sender::new(Vec::new()),

@@ -82,6 +82,9 @@ messages! {
     waits_returns_to_opener(scheme: &str);
     waits_approval(connector: &str);
     waits_approval_count(count: usize, why: &str);
+    waits_diagnostics();
+    waits_diagnostics_what(by: &str, reason: &str);
+    waits_diagnostics_nobody(reason: &str);
 
     // Notifications: they are seen on locked screens
     notice_open();
@@ -90,6 +93,7 @@ messages! {
     notice_code();
     notice_consent();
     notice_approval();
+    notice_diagnostics();
     notice_several();
     notice_several_what();
     notice_not_signed_in(name: &str);

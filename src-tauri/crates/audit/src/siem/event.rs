@@ -67,6 +67,7 @@ fn class(event: &AuditEvent) -> Class {
         AuditEvent::ManagedChanged => Entity(UPDATE, "settings", &["settings"], SUCCESS),
         AuditEvent::ManagedRefused => Entity(UPDATE, "settings", &["settings"], FAILURE),
         AuditEvent::HaltsChanged => Entity(UPDATE, "halt", &["target", "halt"], SUCCESS),
+        AuditEvent::Diagnostics => Entity(OTHER, "diagnostics", &["request", "sha256"], SUCCESS),
         AuditEvent::ToolHeld => Entity(SUSPEND, "tool", &["tools", "connector"], SUCCESS),
         AuditEvent::ToolAccepted => Entity(RESUME, "tool", &["tools", "connector"], SUCCESS),
         AuditEvent::CredentialDrained => Entity(UPDATE, "credential", &["credential"], SUCCESS),

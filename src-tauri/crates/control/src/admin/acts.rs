@@ -151,6 +151,11 @@ impl Plane {
                 Ok(Answer::Leases { leases })
             }
             Ask::RevokeLease { id } => self.revoke_lease(id, by).await,
+            Ask::AskDiagnostics { device, reason } => self.ask_diagnostics(device, &reason, by).await,
+            Ask::ListDiagnostics => self.list_diagnostics(by).await,
+            Ask::ReadDiagnostics { id } => self.read_diagnostics(id, by).await,
+            Ask::WithdrawDiagnostics { id } => self.withdraw_diagnostics(id, by).await,
+            Ask::EraseDiagnostics { id } => self.erase_diagnostics(id, by).await,
         }
     }
 

@@ -75,7 +75,13 @@ pub(super) fn needed(ask: &Ask) -> &'static [AdministratorRole] {
         | Ask::ResumeDevice { .. }
         | Ask::NewEnrolmentToken { .. }
         | Ask::RevokeEnrolmentToken { .. }
-        | Ask::SignOutPerson { .. } => &[DeviceAdmin],
+        | Ask::SignOutPerson { .. }
+        | Ask::AskDiagnostics { .. }
+        | Ask::WithdrawDiagnostics { .. } => &[DeviceAdmin],
+        Ask::ListDiagnostics => &[DeviceAdmin, Auditor, PrivacyOfficer],
+        // They name servers and paths: for whoever helps the person.
+        Ask::ReadDiagnostics { .. } => &[DeviceAdmin],
+        Ask::EraseDiagnostics { .. } => &[DeviceAdmin, PrivacyOfficer],
         Ask::QueryAudit { .. }
         | Ask::VerifyAudit
         | Ask::ExportAudit { .. }

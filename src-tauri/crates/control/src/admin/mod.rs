@@ -6,6 +6,7 @@ mod acts;
 mod administrator;
 mod client;
 mod credentials;
+mod diagnostics;
 mod enrolment;
 mod erase;
 mod export;
@@ -18,7 +19,7 @@ pub(crate) mod wire;
 use std::collections::BTreeMap;
 
 use model::{Advice, ConnectorId, CredentialId, DeviceId, LeaseId, Timestamp};
-use org_protocol::HaltTarget;
+use org_protocol::{HaltTarget, PlainLine};
 use schemars::JsonSchema;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
@@ -26,12 +27,14 @@ use serde::{Deserialize, Serialize};
 use crate::credential::SourceSpec;
 use crate::publication::Published;
 use crate::store::{
-    DeniedBy, Device, EnrolmentToken, Filter, KnownPerson, LiveLease, StandingHalt, StoredCredential,
+    AskedDiagnostics, DeniedBy, Device, EnrolmentToken, Filter, KnownPerson, LiveLease, StandingHalt,
+    StoredCredential,
 };
 
 pub use access::{CredentialAccess, PersonAccess};
 pub(crate) use administrator::Administrator;
 pub use client::{AskFault, ask};
+pub use diagnostics::SentDiagnostics;
 pub use erase::ErasedRecords;
 pub(crate) use socket::listen;
 pub use verify::{ChainVerdict, Verdict};
@@ -187,6 +190,30 @@ pub enum Ask {
         /// The lease.
         id: LeaseId,
     },
+    /// Asks a device for diagnostics. Its person sees them first, and says whether they go.
+    AskDiagnostics {
+        /// The device.
+        device: DeviceId,
+        /// Why, in one line for that person.
+        reason: PlainLine,
+    },
+    /// What devices were asked for, and what came of it.
+    ListDiagnostics,
+    /// What a device sent.
+    ReadDiagnostics {
+        /// The request.
+        id: u64,
+    },
+    /// Does not ask a device any more.
+    WithdrawDiagnostics {
+        /// The request.
+        id: u64,
+    },
+    /// Erases a request that is over, and what was sent.
+    EraseDiagnostics {
+        /// The request.
+        id: u64,
+    },
 }
 
 impl Ask {
@@ -220,6 +247,11 @@ impl Ask {
             Self::ListHalts => "halt-list",
             Self::ListLeases => "lease-list",
             Self::RevokeLease { .. } => "lease-revoke",
+            Self::AskDiagnostics { .. } => "diagnostics-ask",
+            Self::ListDiagnostics => "diagnostics-list",
+            Self::ReadDiagnostics { .. } => "diagnostics-read",
+            Self::WithdrawDiagnostics { .. } => "diagnostics-withdraw",
+            Self::EraseDiagnostics { .. } => "diagnostics-erase",
         }
     }
 }
@@ -314,6 +346,15 @@ pub enum Answer {
         /// In the order in which it was.
         halts: Vec<StandingHalt>,
     },
+    /// A device is asked for diagnostics.
+    AskedDiagnostics(Box<AskedDiagnostics>),
+    /// What devices were asked for.
+    Diagnostics {
+        /// The latest first.
+        diagnostics: Vec<AskedDiagnostics>,
+    },
+    /// What a device sent.
+    SentDiagnostics(Box<SentDiagnostics>),
 }
 
 /// A secret that took an earlier one's place.

@@ -5,6 +5,7 @@ mod audit;
 mod author;
 mod credential;
 mod database;
+mod diagnostics;
 mod enrolment;
 mod halt;
 mod keeping;
@@ -88,6 +89,9 @@ enum Command {
     /// See who holds shared credentials now, and end that.
     #[command(subcommand)]
     Lease(LeaseCommand),
+    /// Ask a device for diagnostics, and save what its person sends: they see it first, and nothing goes without their word.
+    #[command(subcommand)]
+    Diagnostics(diagnostics::DiagnosticsCommand),
     /// Look up and verify audit records.
     #[command(subcommand)]
     Audit(audit::AuditCommand),
@@ -329,6 +333,9 @@ struct ServeArgs {
     /// other variables of the standard say, and nowhere without them.
     #[arg(long)]
     traces_url: Option<Url>,
+    /// For how many days diagnostics are kept that devices sent.
+    #[arg(long, value_name = "DAYS", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=3650))]
+    keep_diagnostics: u32,
     /// Where Prometheus finds metrics (/metrics) and health (/healthz, /readyz): an address of its own, which names nobody but is not for
     /// everybody. Nowhere if not given.
     #[arg(long, value_name = "ADDRESS")]
@@ -460,6 +467,7 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Halt(command) => halt::run(command, json).await,
         Command::Lease(LeaseCommand::List(socket)) => ask::list_leases(&socket, json).await,
         Command::Lease(LeaseCommand::Revoke { id, socket }) => ask::revoke_lease(id, &socket, json).await,
+        Command::Diagnostics(command) => diagnostics::run(command, json).await,
         Command::Audit(command) => audit::run(command, json).await,
         Command::SignIn(args) => remote::enter(args, json).await,
         Command::SignOut(args) => remote::leave(&args, json).await,

@@ -1,6 +1,7 @@
 //! Running the server until somebody ends it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use control::author::read_signing;
 use control::{MasterKey, ServeConfig, TraceConfig, start};
@@ -27,6 +28,7 @@ pub(super) async fn serve(args: ServeArgs, json: bool) -> Result<(), Failure> {
         receipt_key: read_signing(&args.receipts_key).map_err(Failure::new)?,
         sinks: args.sinks.config()?,
         traces: TraceConfig::read(args.traces_url, |name| std::env::var(name).ok()).map_err(Failure::new)?,
+        diagnostics_kept: Duration::from_secs(u64::from(args.keep_diagnostics) * 24 * 3600),
         metrics: args.metrics,
     };
     let mut terminate = signal(SignalKind::terminate()).map_err(Failure::new)?;

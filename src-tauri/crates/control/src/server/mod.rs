@@ -6,6 +6,7 @@ mod administration;
 mod audit;
 mod broker;
 mod caller;
+mod diagnostics;
 mod documents;
 mod enrol;
 mod events;
@@ -22,6 +23,7 @@ mod sign_in;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use ::audit::Journal;
 use axum::Router;
@@ -29,7 +31,8 @@ use axum::extract::DefaultBodyLimit;
 use axum::routing::{get, post};
 use model::DeviceId;
 use org_protocol::{
-    AUDIT_PATH, BATCH_BYTES, ENROL_PATH, EVENTS_PATH, HALTS_PATH, LEASES_PATH, SESSION_PATH, SigningKey,
+    AUDIT_PATH, BATCH_BYTES, DIAGNOSTICS_LIMIT, DIAGNOSTICS_PATH, ENROL_PATH, EVENTS_PATH, HALTS_PATH,
+    LEASES_PATH, SESSION_PATH, SigningKey,
 };
 use os::Clock;
 use tokio::sync::watch;
@@ -88,6 +91,8 @@ pub(crate) struct Plane {
     pub(crate) stopped: Stopped,
     /// Has leases looked at again.
     pub(crate) review: Review,
+    /// For how long diagnostics are kept after they were sent, and requests that were not answered by them.
+    pub(crate) diagnostics_kept: Duration,
     /// Secrets are stored one after the other: each has a number of its own.
     pub(crate) storing: tokio::sync::Mutex<()>,
     /// Whether another control plane writes under this one's id.
@@ -108,6 +113,10 @@ pub(crate) fn router(plane: Arc<Plane>) -> Router {
         .route(&at(AUDIT_PATH), post(audit::upload))
         // A batch that is a little too large is told so by name.
         .layer(DefaultBodyLimit::max(BATCH_BYTES + SMALL_BODY));
+    let diagnostics = Router::new()
+        .route("/v1/diagnostics/{id}", post(diagnostics::take).delete(diagnostics::refuse))
+        // Likewise.
+        .layer(DefaultBodyLimit::max(DIAGNOSTICS_LIMIT + SMALL_BODY));
     let logouts = Router::new()
         .route("/v1/oidc/backchannel-logout", post(logout::backchannel))
         .layer(DefaultBodyLimit::max(logout::LOGOUT_BODY));
@@ -141,11 +150,12 @@ pub(crate) fn router(plane: Arc<Plane>) -> Router {
         .route(&at(SESSION_PATH), post(session::open).delete(session::close))
         .route(&at(EVENTS_PATH), get(events::stream))
         .route(&at(HALTS_PATH), get(halts::halts))
+        .route(&at(DIAGNOSTICS_PATH), get(diagnostics::wanted))
         .route(&at(LEASES_PATH), post(leases::lend))
         .layer(DefaultBodyLimit::max(SMALL_BODY));
     let anybody = logouts.merge(answers).merge(sign_ins).merge(administration);
     let around = axum::middleware::from_fn_with_state(Arc::clone(&plane), observe::request);
-    let all = calls.merge(uploads).merge(anybody).merge(rest).fallback(nothing);
+    let all = calls.merge(uploads).merge(diagnostics).merge(anybody).merge(rest).fallback(nothing);
     let limited = axum::middleware::from_fn_with_state(Arc::clone(&plane), limits::limit);
     all.layer(limited).layer(around).with_state(plane)
 }

@@ -43,6 +43,7 @@ const TABLES: &[&str] = &[
     "credential_versions",
     "leases",
     "halts",
+    "diagnostics",
     "records",
     "heads",
     "relays",
@@ -53,8 +54,13 @@ const TABLES: &[&str] = &[
 const LEFT_OUT: &[&str] =
     &["administrators", "counted_calls", "grants", "proofs", "saml_believed", "saml_questions"];
 /// Tables that number their rows.
-const NUMBERED: &[(&str, &str)] =
-    &[("events", "seq"), ("records", "id"), ("enrolment_tokens", "id"), ("halts", "id")];
+const NUMBERED: &[(&str, &str)] = &[
+    ("events", "seq"),
+    ("records", "id"),
+    ("enrolment_tokens", "id"),
+    ("halts", "id"),
+    ("diagnostics", "id"),
+];
 /// How far the number of events jumps: whoever heard of events that the backup does not know is told to fetch everything.
 const JUMP: i64 = 1_000_000_000;
 

@@ -66,6 +66,11 @@ pub(crate) enum Revocation {
         token: i64,
         used: i64,
     },
+    /// Diagnostics that were refused, withdrawn or erased.
+    DiagnosticsEnded {
+        request: u64,
+        asked_at: Timestamp,
+    },
     Published {
         epoch: u64,
         version: u64,
@@ -259,6 +264,12 @@ impl Revocation {
                 sqlx::query("UPDATE enrolment_tokens SET used = $1 WHERE id = $2 AND used < $1")
                     .bind(*used)
                     .bind(*token)
+            }
+            // A number may have been given to another request since an earlier restore.
+            Self::DiagnosticsEnded { request, asked_at } => {
+                sqlx::query("DELETE FROM diagnostics WHERE id = $1 AND asked_at = $2")
+                    .bind(signed(*request))
+                    .bind(asked_at.micros())
             }
             // Said to the epoch that begins.
             Self::Published { .. } | Self::Kept { .. } => return Ok(()),

@@ -21,7 +21,7 @@ use super::{CLIENT_ID, StandInProvider};
 use crate::admin::{Answer, Ask, AskFault, Secret, ask};
 use crate::author::{Documents, RootPlan, SignPlan, check, new_root, sign};
 use crate::relay::SinkConfig;
-use crate::serve::start_at;
+use crate::serve::{DIAGNOSTICS_KEPT, start_at};
 use crate::store::Store;
 use crate::{
     Database, Filter, MasterKey, Published, RestorePlan, Restored, Running, ServeConfig, ServeFault,
@@ -451,6 +451,7 @@ fn config(data: &Path, database: &Database, told: Collectors, commands_user: &st
         receipt_key: key(3),
         sinks: told.sinks,
         traces: told.traces,
+        diagnostics_kept: DIAGNOSTICS_KEPT,
         metrics: Some(([127, 0, 0, 1], 0).into()),
     }
 }

@@ -117,6 +117,7 @@ async fn nonsense_is_answered_and_a_second_server_is_refused() {
         receipt_key: org_protocol::SigningKey::from_seed(&[3; 32]),
         sinks: control::SinkConfig::default(),
         traces: None,
+        diagnostics_kept: control::DIAGNOSTICS_KEPT,
         metrics: None,
     };
     let second = control::start(config, std::sync::Arc::new(os::SystemClock)).await;
@@ -138,6 +139,7 @@ async fn plain_http_never_leaves_the_machine() {
         receipt_key: org_protocol::SigningKey::from_seed(&[3; 32]),
         sinks: control::SinkConfig::default(),
         traces: None,
+        diagnostics_kept: control::DIAGNOSTICS_KEPT,
         metrics: None,
     };
     let start = async |config| control::start(config, std::sync::Arc::new(os::SystemClock)).await;

@@ -12,6 +12,7 @@ mod call_limits;
 mod commands;
 mod commands_user;
 mod copies;
+mod diagnostics;
 mod documents;
 mod enrolment;
 mod events;

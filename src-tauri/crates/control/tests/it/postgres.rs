@@ -7,6 +7,7 @@ mod administrators;
 mod broker;
 mod call_limits;
 mod copies;
+mod diagnostics;
 mod documents;
 mod enrolment;
 mod events;

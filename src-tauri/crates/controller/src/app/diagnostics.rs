@@ -1,9 +1,10 @@
 //! What a person may hand to whoever helps them: collected here, shown to them first, written to one archive by their own word.
-//! Nothing is sent anywhere.
+//! Nothing is sent anywhere, unless IT asks for it and the person says so (`asked`).
 //!
 //! No record of a call, no secret and no content of settings is collected, only what they are about; whatever is collected passes
 //! the [`Redaction`] all the same.
 
+mod asked;
 mod redaction;
 
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
@@ -24,6 +25,8 @@ use super::settings::Settings;
 use super::socket::{Client, Command, Report};
 use crate::doctor::Examination;
 use crate::words;
+pub use asked::AskedDiagnostics;
+pub(crate) use asked::AskedParts;
 use redaction::Redaction;
 
 /// The version of what is in the archive.
@@ -97,6 +100,11 @@ impl Diagnostics {
         }
         let entries = entries.into_iter().collect::<Result<Vec<_>, String>>().map_err(|why| unclean(&why))?;
         Ok(Self { at: SystemClock.now(), entries })
+    }
+
+    /// When it was collected.
+    pub(crate) fn at(&self) -> Timestamp {
+        self.at
     }
 
     /// What is in it.

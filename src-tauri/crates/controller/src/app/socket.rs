@@ -18,7 +18,9 @@ use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{mpsc, oneshot, watch};
 
+mod approvals;
 mod client;
+mod diagnostics;
 mod held;
 mod import;
 
@@ -27,6 +29,7 @@ pub use client::{Client, ClientFault};
 use super::accounts::OwnAccounts;
 use super::bridges::{Bridges, Guest};
 use super::catalog::Acceptances;
+use super::diagnostics::AskedDiagnostics;
 use super::doctor::Doctor;
 use super::explain::{Explained, Standpoint};
 use super::imports::{ImportWish, Imports};
@@ -142,6 +145,12 @@ pub enum Command {
         /// Of records before this time only.
         before: Option<Timestamp>,
     },
+    /// What would be sent to IT of what it asks for; or sends that.
+    AskedDiagnostics {
+        /// Send what was shown under this SHA-256.
+        #[serde(default)]
+        send: Option<String>,
+    },
     /// Shows the main window, if a desktop owns the instance.
     Show,
     /// Tries the keychain again.
@@ -210,6 +219,7 @@ pub(crate) struct Desk {
     /// Signing in to the organisation, where one decides here.
     pub(crate) sign_in: Option<Arc<SignIn>>,
     pub(crate) introduction: Introduction,
+    pub(crate) diagnostics: AskedDiagnostics,
     pub(crate) journal: Journal,
     pub(crate) clock: Arc<dyn Clock>,
 }
@@ -318,6 +328,7 @@ impl Desk {
             Command::ProposeImport { wish } => self.propose_import(wish).await,
             Command::Import { id } => self.import(id).await,
             Command::EraseAudit { person, before } => self.erase(person, before).await,
+            Command::AskedDiagnostics { send } => self.asked_diagnostics(send).await,
             Command::Bridge { .. } => refused(Advice::new("bridge", "A bridge stays connected.", "", "")),
             Command::Show if self.state.borrow().desktop => {
                 self.act(Act::Open(crate::effect::Place::Overview), "The window is shown.")
@@ -508,34 +519,6 @@ impl Desk {
         Report::Ok { text, json: json!(lines) }
     }
 
-    fn approvals(&self) -> Report {
-        let approvals = view::window(&self.state.borrow()).approvals;
-        let line = |it: &view::StandingView| {
-            let until = if it.always { "until you take it back" } else { "for this session" };
-            let (id, who, what, of, on) =
-                (&it.id, &it.assistant, &it.what, &it.connector_title, &it.server_title);
-            format!("{id}  {who} may use {what} of {of} through {on}, {until}")
-        };
-        let text = if approvals.is_empty() {
-            "You have allowed nothing for more than one call.".to_owned()
-        } else {
-            approvals.iter().map(line).collect::<Vec<_>>().join("\n")
-        };
-        Report::Ok { text, json: json!(approvals) }
-    }
-
-    fn forget_approval(&self, id: String) -> Report {
-        if self.state.borrow().approvals.iter().any(|approval| approval.id == id) {
-            return self.act(Act::ForgetApproval(id), "You will be asked again.");
-        }
-        refused(Advice::new(
-            "approval-unknown",
-            format!("Nothing that you have allowed has the id {id}."),
-            "",
-            "See what there is with: deskgate approvals",
-        ))
-    }
-
     fn explain(&self, server: &ServerId, about: &Explained, from: &Standpoint) -> Report {
         let Some(subject) = self.present.now() else {
             return refused(Advice::new(
@@ -559,7 +542,9 @@ fn how_it_goes_on(item: &PendingItem) -> String {
             "No browser can be opened here. Open this address in one on this computer: {}",
             request.authorize_url
         ),
-        Question::Code(_) | Question::Consent(_) | Question::Approval(_) => words::detail(item),
+        Question::Code(_) | Question::Consent(_) | Question::Approval(_) | Question::Diagnostics(_) => {
+            words::detail(item)
+        }
     }
 }
 
@@ -575,7 +560,9 @@ fn no_organisation() -> Advice {
 fn line(state: &AppState, item: &PendingItem) -> PendingLine {
     let arguments = match view::pending(state, item).question {
         view::QuestionView::Approval(approval) => approval.arguments,
-        view::QuestionView::Consent(_) | view::QuestionView::SignIn { .. } => Vec::new(),
+        view::QuestionView::Consent(_)
+        | view::QuestionView::SignIn { .. }
+        | view::QuestionView::Diagnostics(_) => Vec::new(),
     };
     PendingLine {
         arguments: arguments.into_iter().map(|it| format!("{}: {}", it.name, it.value)).collect(),

@@ -20,8 +20,8 @@ use super::accounts::{AccountParts, OwnAccounts};
 use super::approvals::{ApprovalParts, Approvals, OfSystem};
 use super::bridges::Bridges;
 use super::catalog::{Acceptance, Acceptances, Catalog, closed};
-use super::connections::Connections;
 use super::counted::Counted;
+use super::diagnostics::{AskedDiagnostics, AskedParts};
 use super::discover::Discoverer;
 use super::doctor::Doctor;
 use super::end::Last;
@@ -42,12 +42,11 @@ use super::pins::Pins;
 use super::port;
 use super::present::Present;
 use super::published::Published;
-use super::records::Records;
-use super::saving::SavedCalls;
 use super::settings::{Loaded, SettingsFault};
 use super::socket;
 use super::tell::{Tell, issuer_event};
 use super::welcome::Welcome;
+use super::windows::WindowParts;
 use crate::effect::Shell;
 use crate::event::Event;
 use crate::pending::{Now, PendingDesk, Surface};
@@ -89,27 +88,6 @@ pub struct App {
     /// Where assistants connect: `http://127.0.0.1:<port>`.
     pub address: String,
     ending: JoinHandle<Ended>,
-}
-
-/// What a running gateway answers windows with.
-#[derive(Clone)]
-pub struct WindowParts {
-    /// What connectors print.
-    pub logs: Logs,
-    /// The records of calls.
-    pub records: Records,
-    /// Saves calls that were made in a file.
-    pub saved: SavedCalls,
-    /// Connects the assistants on this computer.
-    pub connections: Connections,
-    /// Has the person confirm an organisation that nobody introduced.
-    pub introduction: Introduction,
-    /// Accepts changes of what connectors say to models.
-    pub acceptances: Acceptances,
-    /// Takes over the servers that assistants have already.
-    pub imports: Imports,
-    /// Shows a new person around.
-    pub welcome: Welcome,
 }
 
 /// Starts everything and returns once calls are taken.
@@ -181,7 +159,7 @@ async fn run(
     let gate = gate(&base, limits, device, &issuer, &connectors, &switch, (discoverer, approvals.clone()));
 
     let logs = Logs::of(connectors.clone());
-    let membership = begun(source, &parts).await;
+    let mut membership = begun(source, &parts).await;
     let (asked, rule) = (Asked { wanted: asked, accepting, taken, list_grace }, (offerings, stopped));
     let mut catalog = catalog(&base, &accounts, connectors, present.clone(), rule, asked).await;
     let belonging = accounts.belong_to(present.now().as_deref()).await;
@@ -192,7 +170,7 @@ async fn run(
     if was_sealed {
         follow_unlocking(&base, &home, (&gate, &issuer), &owned, sign_in.as_ref());
     }
-    let watcher = follow(&base, (machine, org), shared, present.clone(), owned);
+    let watcher = follow(&base, (machine, org.clone()), shared, present.clone(), owned);
     let engine = Arc::new(GatewayEngine {
         switch,
         issuer,
@@ -211,14 +189,13 @@ async fn run(
     let (stop, stopped) = watch::channel(false);
     let bridges = Bridges::new(Arc::clone(&gate), Arc::clone(&engine.issuer), stopped.clone());
     let welcome = welcome(&base, &home, &gate, &present, &engine.issuer);
-    let records = Records::of(home.journal(), present.clone());
-    let saved = SavedCalls::of(home.journal(), present.clone());
-    let connections = Connections::of(home.clone());
-    let served = (bridges, logs.clone(), acceptances.clone(), imports.clone());
-    let front = socket_desk(&base, &home, present, &engine, state.clone(), served);
-    let (introduction, doctor) = (front.introduction.clone(), front.doctor.clone());
-    let windows =
-        WindowParts { logs, records, saved, connections, introduction, acceptances, imports, welcome };
+    let served = (bridges, logs, acceptances, imports);
+    let front = socket_desk(&base, &home, (present.clone(), org), &engine, state.clone(), served);
+    let windows = WindowParts::of(&home, present, &front, welcome);
+    let doctor = front.doctor.clone();
+    if let Some(membership) = &mut membership {
+        membership.also(windows.diagnostics.clone().follow());
+    }
     let (socket, catalog) = (tokio::spawn(socket::serve(local, front)), tokio::spawn(catalog.run()));
     let server = tokio::spawn(gateway::serve(listening, gate, stopped));
     let Base { now, desk, events, journal, .. } = base;
@@ -534,15 +511,26 @@ async fn begun(source: Option<(Source, Arc<SignIn>)>, parts: &MembershipParts) -
 fn socket_desk(
     base: &Base,
     home: &Home,
-    present: Present,
+    (present, org): (Present, Option<Org>),
     engine: &GatewayEngine,
     state: watch::Receiver<Arc<AppState>>,
     (bridges, logs, acceptances, imports): (Bridges, Logs, Acceptances, Imports),
 ) -> socket::Desk {
+    let doctor = Doctor::within(home.clone(), base.tell.settings().1, state.clone());
+    let diagnostics = AskedDiagnostics::of(AskedParts {
+        org,
+        home: home.clone(),
+        doctor: doctor.clone(),
+        desk: base.desk.clone(),
+        present: present.clone(),
+        journal: base.journal.clone(),
+        tell: base.tell.clone(),
+    });
     socket::Desk {
         pending: base.desk.clone(),
         events: base.events.clone(),
-        doctor: Doctor::within(home.clone(), base.tell.settings().1, state.clone()),
+        doctor,
+        diagnostics,
         state,
         snapshots: base.snapshots.clone(),
         present,

@@ -1,9 +1,12 @@
 //! What waits, how it can be answered, and which questions are the same.
 
+use std::sync::Arc;
+
 use model::{
     AccountId, Advice, Approval, ApprovalRequest, CodeRequest, Consent, ConsentRequest, ForPerson,
     SignInOutcome, SignInPurpose, SignInRequest, Timestamp,
 };
+use org_protocol::DiagnosticsRequest;
 use serde::{Deserialize, Serialize};
 
 /// The name of a pending item: six lower-case hexadecimal digits, so that it can be typed.
@@ -45,6 +48,8 @@ pub enum Question {
     Consent(ConsentRequest),
     /// Whether one call may be made.
     Approval(ApprovalRequest),
+    /// Whether diagnostics that IT asks for are sent. They are looked at first, and sent from there.
+    Diagnostics(Arc<DiagnosticsRequest>),
 }
 
 impl Question {
@@ -54,15 +59,21 @@ impl Question {
             Self::SignIn(SignInRequest { purpose, .. }) | Self::Code(CodeRequest { purpose, .. }) => {
                 Some(purpose)
             }
-            Self::Consent(_) | Self::Approval(_) => None,
+            Self::Consent(_) | Self::Approval(_) | Self::Diagnostics(_) => None,
         }
     }
 
-    /// The answer that denies what an assistant asks for; none where it asks for nothing, but a sign-in is needed.
+    /// Whether it is an assistant that waits for the answer.
+    pub(super) fn is_of_assistant(&self) -> bool {
+        matches!(self, Self::Consent(_) | Self::Approval(_))
+    }
+
+    /// The answer that denies what is asked for; none where nothing is, but a sign-in is needed.
     pub fn denial(&self) -> Option<Answer> {
         match self {
             Self::Consent(_) => Some(Answer::Consent(Consent::Deny)),
             Self::Approval(_) => Some(Answer::Approval(Approval::Deny)),
+            Self::Diagnostics(_) => Some(Answer::NotSent),
             Self::SignIn(_) | Self::Code(_) => None,
         }
     }
@@ -135,6 +146,8 @@ pub enum Answer {
     Consent(Consent),
     /// To an approval.
     Approval(Approval),
+    /// Diagnostics are not sent.
+    NotSent,
     /// Cancelled: the window was closed.
     Cancel,
 }
@@ -160,6 +173,9 @@ pub enum AnswerFault {
     /// The settings do not allow answers from a terminal.
     #[error("answers from a terminal are switched off")]
     NotAllowed,
+    /// Diagnostics are sent where they are seen, not by a word.
+    #[error("{0} asks for diagnostics, which are seen before they are sent")]
+    Unseen(PendingId),
 }
 
 impl ForPerson for AnswerFault {
@@ -201,6 +217,12 @@ impl ForPerson for AnswerFault {
                 "Otherwise a program with a shell could approve its own requests.",
                 "Use the desktop application, or allow it in the settings.",
             ),
+            Self::Unseen(id) => Advice::new(
+                "pending-diagnostics",
+                format!("{id} asks for diagnostics."),
+                "You see what is in them before they are sent.",
+                "See and send them with: deskgate diagnostics --send",
+            ),
         }
     }
 }
@@ -210,10 +232,18 @@ pub(super) fn fits(question: &Question, answer: &Answer) -> bool {
         (_, Answer::Cancel)
         | (Question::SignIn(_), Answer::SignedIn(_))
         | (Question::Consent(_), Answer::Consent(_))
+        | (Question::Diagnostics(_), Answer::NotSent)
         | (Question::Approval(_), Answer::Approval(Approval::Deny)) => true,
         // No window can allow more than the policy does.
         (Question::Approval(request), Answer::Approval(Approval::Allow(scope))) => *scope <= request.most,
-        (Question::SignIn(_) | Question::Code(_) | Question::Consent(_) | Question::Approval(_), _) => false,
+        (
+            Question::SignIn(_)
+            | Question::Code(_)
+            | Question::Consent(_)
+            | Question::Approval(_)
+            | Question::Diagnostics(_),
+            _,
+        ) => false,
     }
 }
 
@@ -228,7 +258,14 @@ pub(super) fn folds(waiting: &Question, asked: &Question) -> bool {
         (Question::Approval(a), Question::Approval(b)) => {
             ApprovalRequest { call: b.call, deadline: b.deadline, ..a.clone() } == *b
         }
-        (Question::SignIn(_) | Question::Code(_) | Question::Consent(_) | Question::Approval(_), _) => false,
+        (
+            Question::SignIn(_)
+            | Question::Code(_)
+            | Question::Consent(_)
+            | Question::Approval(_)
+            | Question::Diagnostics(_),
+            _,
+        ) => false,
     }
 }
 

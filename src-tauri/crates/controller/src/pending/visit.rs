@@ -34,7 +34,9 @@ impl PendingDesk {
             Question::SignIn(request) => {
                 matches!(&request.purpose, SignInPurpose::Connector { account: connector, .. } if connector == wanted)
             }
-            Question::Code(_) | Question::Consent(_) | Question::Approval(_) => false,
+            Question::Code(_) | Question::Consent(_) | Question::Approval(_) | Question::Diagnostics(_) => {
+                false
+            }
         };
         let waiting = self.waiting();
         waiting.items.values().find(|entry| leads_there(&entry.item.question))?.visit.clone()

@@ -1,6 +1,7 @@
 //! The shapes of what a window shows. The TypeScript bindings are made from them.
 
 mod activity;
+mod diagnostics;
 mod local;
 
 use serde::{Deserialize, Serialize};
@@ -9,6 +10,7 @@ use specta::Type;
 use crate::state::Status;
 
 pub use activity::{ActivityFilter, ActivityView, OutcomeKind, PastView, SavingView};
+pub use diagnostics::{AskedDiagnosticsView, DiagnosticsEntryView, DiagnosticsView};
 pub use local::{
     AssistantChangeView, ConnectedView, ImportView, LocalAssistantView, TrialView, TriedCallView,
 };
@@ -174,6 +176,8 @@ pub enum QuestionView {
     Consent(ConsentView),
     /// Whether one call may be made.
     Approval(ApprovalView),
+    /// Whether diagnostics that IT asks for are sent.
+    Diagnostics(AskedDiagnosticsView),
 }
 
 /// What a person reads before allowing an assistant.

@@ -18,7 +18,7 @@ fn consent_view(claimed: &str, executable: Option<&str>) -> ConsentView {
     }
     match pending(&state, &item).question {
         QuestionView::Consent(view) => view,
-        other @ (QuestionView::SignIn { .. } | QuestionView::Approval(_)) => {
+        other @ (QuestionView::SignIn { .. } | QuestionView::Approval(_) | QuestionView::Diagnostics(_)) => {
             panic!("a consent was expected, not {other:?}")
         }
     }
@@ -67,7 +67,9 @@ fn a_virtual_server_is_shown_with_the_account_that_it_uses() {
     }
     match pending(&state, &item).question {
         QuestionView::Consent(view) => assert_eq!(view.reach[0].title, "Mail (shared-inbox)"),
-        other @ (QuestionView::SignIn { .. } | QuestionView::Approval(_)) => panic!("{other:?}"),
+        other @ (QuestionView::SignIn { .. } | QuestionView::Approval(_) | QuestionView::Diagnostics(_)) => {
+            panic!("{other:?}")
+        }
     }
     let connectors = &view.settings[1];
     assert_eq!(connectors.value, "2 and 2", "two accounts are one connector");
@@ -82,7 +84,9 @@ fn a_consent_says_whose_document_the_assistant_names_itself_by() {
         }
         match pending(&ready(), &item).question {
             QuestionView::Consent(view) => view.described_at,
-            other @ (QuestionView::SignIn { .. } | QuestionView::Approval(_)) => panic!("{other:?}"),
+            other @ (QuestionView::SignIn { .. }
+            | QuestionView::Approval(_)
+            | QuestionView::Diagnostics(_)) => panic!("{other:?}"),
         }
     };
     let document = described_at("https://assistant.example/oauth/client.json");

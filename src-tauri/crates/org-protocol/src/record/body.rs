@@ -566,6 +566,8 @@ event_kinds! {
     LeaseSecretRevoked = "lease-secret-revoked",
     /// What administrators have stopped beside the policy is another thing than before.
     HaltsChanged = "halts-changed",
+    /// Diagnostics were asked for, and what became of that.
+    Diagnostics = "diagnostics",
 }
 
 impl From<AuditEvent> for String {

@@ -219,6 +219,18 @@ impl AuditEvent {
                 ("what", "whether something was stopped or let go on"),
                 ("target", "what"),
             ],
+            Self::Diagnostics => &[
+                ("request", "its number"),
+                (
+                    "state",
+                    "asked, sending, sent, refused by the person or gone, on the desktop; sent, refused, expired or erased, at the control plane",
+                ),
+                ("device", "the device, where the control plane writes it"),
+                ("by", "who asked, where the desktop writes it"),
+                ("reason", "why, as the administrator says"),
+                ("sha256", "of the archive"),
+                ("bytes", "how long it is"),
+            ],
         }
     }
 
@@ -259,6 +271,9 @@ const ADMINISTRATION: &[Fact] = &[
     ("of", "a digest, with the journal's key, of how the person was named whose data are erased"),
     ("records", "from how many records something was erased"),
     ("fields", "how many fields that were"),
+    ("request", "the number of the request for diagnostics"),
+    ("sha256", "of the diagnostics that were read"),
+    ("bytes", "how long they are"),
     ("epoch", "whose records"),
     ("from", "the first record"),
     ("to", "the last record"),

@@ -2,7 +2,8 @@
 
 use model::Advice;
 use org_protocol::{
-    EnrolAnswer, EnrolRequest, Envelope, Halts, LeaseRequest, SessionAnswer, SessionRequest, UploadRefused,
+    DIAGNOSTICS_TYPE, DiagnosticsAsked, EnrolAnswer, EnrolRequest, Envelope, Halts, LeaseRequest,
+    SessionAnswer, SessionRequest, UploadRefused,
 };
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
@@ -131,6 +132,13 @@ pub(super) const OPERATIONS: &[Operation] = &[
         .by(Proof::Session)
         .gives(plain("text/event-stream")),
     get("/v1/halts", "What is stopped of what concerns the device").by(Proof::Session).gives(json::<Halts>()),
+    get("/v1/diagnostics", "Whether diagnostics are wanted of the device")
+        .by(Proof::Session)
+        .gives(json::<DiagnosticsAsked>()),
+    post("/v1/diagnostics/{id}", "Sends diagnostics that were asked for")
+        .by(Proof::Session)
+        .takes(plain(DIAGNOSTICS_TYPE)),
+    delete("/v1/diagnostics/{id}", "Says that the person does not send them").by(Proof::Session),
     post("/v1/leases", "Borrows a shared credential")
         .by(Proof::Session)
         .takes(json::<LeaseRequest>())

@@ -151,7 +151,14 @@ pub(crate) struct MembershipParts {
 /// A membership that does its work until it is dropped.
 pub(crate) struct Membership {
     pub(crate) sign_in: Arc<SignIn>,
-    _tasks: JoinSet<()>,
+    tasks: JoinSet<()>,
+}
+
+impl Membership {
+    /// Does this as well, as long as it lasts.
+    pub(crate) fn also(&mut self, work: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.spawn(work);
+    }
 }
 
 /// What an organisation offers, as it changes.
@@ -230,13 +237,15 @@ impl Source {
         let mut tasks = JoinSet::new();
         tasks.spawn(Arc::clone(&sign_in).follow(provider.subscribe()));
         tasks.spawn(keep_session(org.clone(), Arc::clone(&sign_in), parts.tell.clone()));
-        let halted = Arc::new(Notify::new());
+        let (halted, asked) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
         tasks.spawn(follow_events(
             org.clone(),
             Arc::clone(&sign_in),
             Arc::clone(&nudge),
-            Arc::clone(&halted),
+            (Arc::clone(&halted), Arc::clone(&asked)),
         ));
+        let diagnostics = org.clone();
+        tasks.spawn(async move { diagnostics.follow_diagnostics(&asked).await });
         let lent = org.clone();
         tasks.spawn(async move { lent.keep_leases().await });
         org.recall_halts().await;
@@ -268,7 +277,7 @@ impl Source {
             sign_in.settle().await;
         }
         tasks.spawn(follower.run());
-        Membership { sign_in, _tasks: tasks }
+        Membership { sign_in, tasks }
     }
 }
 
@@ -298,7 +307,12 @@ async fn keep_session(org: Org, sign_in: Arc<SignIn>, tell: Tell) {
     org.keep_session(sign_in, told).await;
 }
 
-async fn follow_events(org: Org, sign_in: Arc<SignIn>, nudge: Arc<Notify>, halted: Arc<Notify>) {
+async fn follow_events(
+    org: Org,
+    sign_in: Arc<SignIn>,
+    nudge: Arc<Notify>,
+    (halted, asked): (Arc<Notify>, Arc<Notify>),
+) {
     let lent = org.clone();
     org.follow(move |what| match what {
         EventKind::LeaseEnded { lease } => lent.end_lease(lease),
@@ -307,10 +321,12 @@ async fn follow_events(org: Org, sign_in: Arc<SignIn>, nudge: Arc<Notify>, halte
         EventKind::SessionRevoked => sign_in.end(device_revoked()),
         EventKind::DeviceSuspended => sign_in.end(device_suspended()),
         EventKind::HaltsChanged => halted.notify_one(),
+        EventKind::DiagnosticsChanged => asked.notify_one(),
         EventKind::BundleUpdated { .. } => nudge.notify_one(),
         EventKind::Resync | EventKind::Unknown => {
             nudge.notify_one();
             halted.notify_one();
+            asked.notify_one();
         }
     })
     .await;

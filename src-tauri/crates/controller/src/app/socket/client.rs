@@ -1,5 +1,7 @@
 //! The command line's side of the local socket.
 
+use std::time::Duration;
+
 use model::{Advice, ForPerson};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::UnixStream;
@@ -54,6 +56,14 @@ impl Client {
     /// # Errors
     /// A [`ClientFault`].
     pub async fn ask(&self, command: &Command) -> Result<Report, ClientFault> {
+        self.ask_within(command, DEADLINE).await
+    }
+
+    /// The same, where the answer takes its time.
+    ///
+    /// # Errors
+    /// A [`ClientFault`].
+    pub async fn ask_within(&self, command: &Command, patience: Duration) -> Result<Report, ClientFault> {
         let stream = UnixStream::connect(self.home.socket()).await.map_err(|_| ClientFault::NotRunning)?;
         let exchange = async {
             let (reading, mut writing) = stream.into_split();
@@ -64,7 +74,7 @@ impl Client {
             BufReader::new(reading).read_line(&mut answer).await?;
             Ok(serde_json::from_str(&answer)?)
         };
-        tokio::time::timeout(DEADLINE, exchange)
+        tokio::time::timeout(patience, exchange)
             .await
             .unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()))
             .map_err(ClientFault::Silent)

@@ -156,6 +156,8 @@ impl Laptop {
             EventKind::SessionRevoked | EventKind::DeviceSuspended | EventKind::SignInEnded => {
                 self.laws.hears_end(self.device);
             }
+            // Nobody asks for any here.
+            EventKind::DiagnosticsChanged => {}
             EventKind::Unknown => self.laws.broken("an event of an unknown kind"),
         }
     }
