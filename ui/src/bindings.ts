@@ -57,6 +57,8 @@ export const commands = {
 	proposeImport: (assistant: string, server: string | null, undo: boolean) => typedError<ImportView, AdviceView>(__TAURI_INVOKE("propose_import", { assistant, server, undo })),
 	/**  One question that waits; none once it has ended. */
 	question: (id: string) => __TAURI_INVOKE<PendingView | null>("question", { id }),
+	/**  Does not send them. */
+	refuseDiagnostics: (id: string) => typedError<null, AdviceView>(__TAURI_INVOKE("refuse_diagnostics", { id })),
 	/**  Takes calls again. */
 	resume: () => __TAURI_INVOKE<void>("resume"),
 	/**  Takes back what an assistant was allowed. */
@@ -65,6 +67,10 @@ export const commands = {
 	saveActivity: (filter: ActivityFilter) => typedError<number, AdviceView>(__TAURI_INVOKE("save_activity", { filter })),
 	/**  Saves some more calls, until the file is there. */
 	saveFurther: (saving: number) => typedError<SavingView, AdviceView>(__TAURI_INVOKE("save_further", { saving })),
+	/**  Sends what was shown under this SHA-256. */
+	sendDiagnostics: (sha256: string) => typedError<null, AdviceView>(__TAURI_INVOKE("send_diagnostics", { sha256 })),
+	/**  Collects what would be sent, to be looked at. */
+	showDiagnostics: () => typedError<DiagnosticsView, AdviceView>(__TAURI_INVOKE("show_diagnostics")),
 	/**  Opens the folder with the calls that were saved last. */
 	showSaved: () => typedError<null, AdviceView>(__TAURI_INVOKE("show_saved")),
 	/**  Signs in: to the organisation, or to a connector. */
@@ -215,6 +221,16 @@ export type ArgumentView = {
 	value: string,
 	/**  How it differs from the last approved call; nothing where it does not, or there was none. */
 	change: ChangeView | null,
+};
+
+/**  What is asked for, by whom and why. */
+export type AskedDiagnosticsView = {
+	/**  Who asks, as the organisation calls them; none where it does not say. */
+	asked_by: string | null,
+	/**  Why, in their words. */
+	reason: string,
+	/**  Since when. */
+	since: Millis,
 };
 
 /**  A change of an assistant's configuration that was not made yet. */
@@ -385,6 +401,30 @@ export type ConsentView = {
 
 /**  A whole number that JavaScript holds exactly. */
 export type Count = number;
+
+/**  One text of it. */
+export type DiagnosticsEntryView = {
+	/**  Its name in the archive. */
+	name: string,
+	/**  What it is, in words. */
+	about: string,
+	/**  How long it is, in bytes. */
+	bytes: Count,
+	/**  All of it; what nobody would see is written out. */
+	text: string,
+};
+
+/**  Everything that would be sent. */
+export type DiagnosticsView = {
+	/**  The SHA-256 of the archive, by which it is sent. */
+	sha256: string,
+	/**  How long the archive is, in bytes. */
+	bytes: Count,
+	/**  When it was collected. */
+	collected: Millis,
+	/**  What is in it. */
+	entries: DiagnosticsEntryView[],
+};
 
 /**  One place in which a definition differs. */
 export type DifferenceView = {
@@ -656,7 +696,11 @@ host: string } |
 /**  Whether one call may be made. */
 {
 	kind: "approval",
-} & ApprovalView;
+} & ApprovalView | 
+/**  Whether diagnostics that IT asks for are sent. */
+{
+	kind: "diagnostics",
+} & AskedDiagnosticsView;
 
 /**  What an assistant can reach through one connector. */
 export type ReachView = {
