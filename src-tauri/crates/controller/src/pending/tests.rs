@@ -329,3 +329,42 @@ async fn a_code_is_shown_in_every_terminal_and_ends_only_by_being_given_up() {
     assert_eq!(stage.desk.answer(&item.id, Answer::Cancel), Ok(()));
     assert_eq!(shown.await.unwrap(), PersonFault::Cancelled);
 }
+
+fn diagnostics() -> Arc<DiagnosticsRequest> {
+    let (since, until) = (Timestamp::from_seconds(900), Timestamp::from_seconds(9_000));
+    Arc::new(DiagnosticsRequest { id: 3, by: None, reason: "Mail fails".parse().unwrap(), since, until })
+}
+
+#[tokio::test]
+async fn diagnostics_wait_where_a_terminal_may_not_answer_and_no_word_there_sends_them() {
+    for answers_allowed in [false, true] {
+        let mut stage = stage(Surface::Terminal { browser: false, answers_allowed });
+        let desk = stage.desk.clone();
+        let asked = tokio::spawn(async move { desk.diagnostics(diagnostics()).await });
+        let item = stage.added().await;
+        assert_eq!(item.deadline, diagnostics().until);
+        let yes = stage.desk.answer_from_terminal(&item.id, true);
+        if !answers_allowed {
+            assert_eq!(yes, Err(AnswerFault::NotAllowed));
+            asked.abort();
+            continue;
+        }
+        assert_eq!(yes, Err(AnswerFault::Unseen(item.id.clone())));
+        assert_eq!(stage.desk.answer_from_terminal(&item.id, false), Ok(()));
+        assert_eq!(asked.await.unwrap(), Ok(()), "they are not sent");
+    }
+}
+
+#[tokio::test]
+async fn diagnostics_that_are_wanted_no_more_wait_no_more() {
+    let mut stage = stage(Surface::Desktop);
+    let desk = stage.desk.clone();
+    let asked = tokio::spawn(async move { desk.diagnostics(diagnostics()).await });
+    let item = stage.added().await;
+    assert_eq!(
+        stage.desk.answer(&item.id, Answer::Consent(Consent::Allow)),
+        Err(AnswerFault::Kind(item.id.clone()))
+    );
+    asked.abort();
+    assert_eq!(stage.gone().await, (item.id, Ending::Withdrawn));
+}

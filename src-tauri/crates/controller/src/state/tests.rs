@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::pending::Ending;
 
+mod diagnostics;
 mod sign_ins;
 mod upheavals;
 
