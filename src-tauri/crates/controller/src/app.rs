@@ -41,6 +41,7 @@ mod settings;
 mod socket;
 mod start;
 mod tell;
+mod updates;
 mod welcome;
 
 pub use addresses::{Address, addresses};
@@ -63,4 +64,5 @@ pub use saving::{SavedCalls, SavingFault};
 pub use settings::{OrganisationSettings, Settings, SettingsFault};
 pub use socket::{Client, ClientFault, Command, PendingLine, Report};
 pub use start::{App, Options, WindowParts, start};
+pub use updates::{InstallWish, install as install_update};
 pub use welcome::Welcome;
