@@ -3,9 +3,9 @@
 //! Nothing of the person's is trusted: the files may be changed at any time by whatever runs as them. They are copied to a folder that is
 //! root's alone, and what lies there is verified and installed.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, Permissions};
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -181,7 +181,8 @@ fn own_folder(parent: &Path) -> Result<TempDir, InstallFault> {
     let fault = |source| InstallFault::Folder { path: parent.to_owned(), source };
     let made = std::fs::create_dir_all(parent);
     made.map_err(fault)?;
-    tempfile::Builder::new().prefix("update-").tempdir_in(parent).map_err(fault)
+    let own = Permissions::from_mode(0o700);
+    tempfile::Builder::new().prefix("update-").permissions(own).tempdir_in(parent).map_err(fault)
 }
 
 /// A small file of somebody else's.
@@ -215,7 +216,7 @@ fn foreign(path: &Path) -> io::Result<File> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::{PermissionsExt as _, symlink};
+    use std::os::unix::fs::symlink;
 
     use super::*;
     use crate::release::tests::{pair, sign, stated};
