@@ -26,6 +26,7 @@ mod shared_streams;
 mod static_host;
 mod stranger;
 mod traces;
+mod updates;
 mod vouching;
 mod warehouse;
 

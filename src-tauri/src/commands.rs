@@ -350,6 +350,27 @@ pub(crate) async fn use_another_port(app: AppHandle, home: State<'_, Home>) -> R
     Ok(())
 }
 
+/// Installs the update that is ready: an administrator is asked for.
+#[tauri::command]
+#[specta::specta]
+pub(crate) fn install_update(app: AppHandle) {
+    act(&app, Act::InstallUpdate);
+}
+
+/// Looks for an update now.
+#[tauri::command]
+#[specta::specta]
+pub(crate) fn look_for_update(app: AppHandle) {
+    act(&app, Act::LookForUpdate);
+}
+
+/// Begins anew as the version that is installed by now.
+#[tauri::command]
+#[specta::specta]
+pub(crate) fn restart(app: AppHandle) {
+    act(&app, Act::StartAnew);
+}
+
 /// Opens the organisation's support page.
 #[tauri::command]
 #[specta::specta]

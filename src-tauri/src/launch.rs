@@ -174,7 +174,7 @@ fn ends_with(app: AppHandle, started: App) -> Running {
 
 /// As the same process, with the main window at a place, or as it is, if it is open.
 pub(crate) fn start_anew(app: &AppHandle, place: Option<Place>) {
-    let anew = std::env::current_exe().and_then(|program| {
+    let anew = os::own_program().and_then(|program| {
         let mut program = std::process::Command::new(program);
         match place {
             Some(place) => drop(program.args(["--place", place.as_str()])),

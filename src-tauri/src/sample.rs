@@ -12,7 +12,8 @@ use controller::doctor::{
 use controller::{
     Access, Activity, AppState, Assistant, AuditHealth, AuditState, CallOutcome, Configuration, Connector,
     ConnectorStatus, CredentialKind, Difference, Engine, Event, Freshness, HeldPart, Link, ListState, Mode,
-    Now, Order, Organisation, PendingDesk, PolicyState, Runs, Session, Surface, ToolAccess, VirtualServer,
+    Now, Order, Organisation, PendingDesk, PolicyState, ReadyUpdate, Runs, Session, Surface, ToolAccess,
+    UpdateState, VirtualServer,
 };
 use model::{
     ApprovalRequest, ApprovalScope, ApprovalTarget, CallId, ConsentRequest, ListeningProcess, Person as _,
@@ -191,6 +192,12 @@ fn scene(now: Timestamp) -> Outcome<Vec<Event>> {
             since: ago(7_200),
             freshness: Freshness::Fresh { until: Some(now.plus(Duration::from_secs(600_000))) },
         }),
+        Event::Update(UpdateState::Ready(ReadyUpdate {
+            version: "0.2.0".parse()?,
+            package: "/home/ada/.local/share/deskgate/updates/0.2.0/deskgate_0.2.0_amd64.deb".into(),
+            is_older: false,
+            is_new: false,
+        })),
         Event::Audit(AuditState {
             records: 1_284,
             receipted: Some(1_284),

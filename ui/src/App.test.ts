@@ -45,6 +45,8 @@ const called = playApplication({
   try_out: () => trial,
   join_organisation: () => null,
   end_welcome: () => null,
+  install_update: () => null,
+  restart: () => null,
 });
 
 afterEach(() => {
@@ -485,6 +487,17 @@ describe('About', () => {
     expect(screen.getByText('1 problem; 2 things were looked at.')).toBeTruthy();
     await fireEvent.click(screen.getByRole('button', { name: 'Look again' }));
     await waitFor(() => expect(called.filter((call) => call.command === 'doctor').length).toBe(2));
+  });
+
+  it('installs the update that is ready, and starts anew when it is there', async () => {
+    history.replaceState(null, '', '#about');
+    show({ update: { words: 'Version 0.2.0 is ready.', can_install: true, can_restart: false, can_look: false } });
+    await fireEvent.click(await screen.findByRole('button', { name: 'Install' }));
+    expect(called.some((call) => call.command === 'install_update')).toBe(true);
+    cleanup();
+    show({ update: { words: 'Version 0.2.0 is installed.', can_install: false, can_restart: true, can_look: false } });
+    await fireEvent.click(await screen.findByRole('button', { name: 'Restart to use it' }));
+    expect(called.some((call) => call.command === 'restart')).toBe(true);
   });
 
   it('says why nothing could be looked at', async () => {

@@ -33,6 +33,8 @@ export const commands = {
 	endWelcome: () => typedError<null, AdviceView>(__TAURI_INVOKE("end_welcome")),
 	/**  Takes back what was allowed for more than one call. */
 	forgetApproval: (id: string) => __TAURI_INVOKE<void>("forget_approval", { id }),
+	/**  Installs the update that is ready: an administrator is asked for. */
+	installUpdate: () => __TAURI_INVOKE<void>("install_update"),
 	/**  Has an organisation decide that is found at this address: Deskgate begins anew with it. */
 	joinOrganisation: (address: string) => typedError<null, AdviceView>(__TAURI_INVOKE("join_organisation", { address })),
 	/**  The assistants on this computer, and what they are connected to. None where no gateway runs. */
@@ -41,6 +43,8 @@ export const commands = {
 	look: (id: string) => __TAURI_INVOKE<void>("look", { id }),
 	/**  Begins to look back through the calls that were made: what further ones are asked for with. */
 	lookBack: () => __TAURI_INVOKE<number>("look_back"),
+	/**  Looks for an update now. */
+	lookForUpdate: () => __TAURI_INVOKE<void>("look_for_update"),
 	/**  Makes the change that was looked at. */
 	makeChange: (id: number) => typedError<null, AdviceView>(__TAURI_INVOKE("make_change", { id })),
 	/**  Makes the change that was looked at. */
@@ -59,6 +63,8 @@ export const commands = {
 	question: (id: string) => __TAURI_INVOKE<PendingView | null>("question", { id }),
 	/**  Does not send them. */
 	refuseDiagnostics: (id: string) => typedError<null, AdviceView>(__TAURI_INVOKE("refuse_diagnostics", { id })),
+	/**  Begins anew as the version that is installed by now. */
+	restart: () => __TAURI_INVOKE<void>("restart"),
 	/**  Takes calls again. */
 	resume: () => __TAURI_INVOKE<void>("resume"),
 	/**  Takes back what an assistant was allowed. */
@@ -849,6 +855,18 @@ export type TriedCallView = {
 	fault: string | null,
 };
 
+/**  Where an update of the program stands. */
+export type UpdateView = {
+	/**  In a line. */
+	words: string,
+	/**  Whether it can be installed here and now, by an administrator who is asked for. */
+	can_install: boolean,
+	/**  Whether another version is installed by now, which a new start would use. */
+	can_restart: boolean,
+	/**  Whether it can be looked for one again, after that failed. */
+	can_look: boolean,
+};
+
 /**  Everything that the main window shows, except the list of calls. */
 export type WindowView = {
 	/**  How it is, in a word. */
@@ -895,6 +913,8 @@ export type WindowView = {
 	settings_file: string,
 	/**  What signing out would mean; none where nobody is signed in to an organisation. */
 	farewell: FarewellView | null,
+	/**  Where an update of the program stands. */
+	update: UpdateView,
 	/**  Whether the person is new here and shown around. */
 	is_new: boolean,
 };

@@ -88,6 +88,7 @@ export function sampleView(changes: Partial<WindowView> = {}): WindowView {
     hidden: [],
     settings_file: '/home/ada/.local/share/deskgate/deskgate.toml',
     farewell: null,
+    update: { words: 'by whatever installed it', can_install: false, can_restart: false, can_look: false },
     is_new: false,
     ...changes,
   };

@@ -386,6 +386,10 @@ about-system-web-view = { $system }, WebKit { $version }
 about-address = Address
 about-address-none = not listening
 about-files = Files
+about-updates = Updates
+about-updates-install = Install
+about-updates-look = Look for updates again
+about-updates-restart = Restart to use it
 about-who = Who decides
 about-organisation = Organisation
 about-organisation-none = none, you use Deskgate personally
@@ -733,7 +737,7 @@ machine-user-override-not = do not count on this computer
 machine-terminal-answers = Answers in a terminal
 machine-autostart = Starts when you sign in
 machine-updates = Updates by itself
-machine-updates-by = { $yes }; this version is updated by whatever installed it
+machine-updates-by = { $yes }
 machine-hidden = Left out of menus
 machine-hidden-none = nothing
 machine-support = Help is found at
@@ -773,3 +777,19 @@ span-hours =
         [one] { $count } hour
        *[other] { $count } hours
     }
+
+## Updates of the program
+
+update-notice = Deskgate { $version } is ready
+update-notice-what = Install it under About and diagnostics. An administrator may have to agree.
+update-elsewhere = by whatever installed it
+update-off = switched off by your IT department
+update-unable = by whatever installed it; this version cannot check updates
+update-looking = looking for one
+update-current = up to date
+update-fetching = fetching version { $version }, { $percent } %
+update-ready = Version { $version } is ready.
+update-ready-older = Your organisation goes back to version { $version }. Your IT department installs it.
+update-for-it = Version { $version } is there. Your IT department installs it.
+update-installing = installing version { $version }
+update-installed = Version { $version } is installed.

@@ -12,6 +12,7 @@ done
 ok "menu entry and icons"
 
 grep -q 'action id="dev.deskgate.approve"' /usr/share/polkit-1/actions/dev.deskgate.approve.policy
+grep -q 'action id="dev.deskgate.update"' /usr/share/polkit-1/actions/dev.deskgate.update.policy
 ok "polkit action"
 
 # Each command that help lists has its page.

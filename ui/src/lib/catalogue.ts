@@ -304,6 +304,10 @@ export interface Words {
   'about-address': null;
   'about-address-none': null;
   'about-files': null;
+  'about-updates': null;
+  'about-updates-install': null;
+  'about-updates-look': null;
+  'about-updates-restart': null;
   'about-who': null;
   'about-organisation': null;
   'about-organisation-none': null;
@@ -565,6 +569,19 @@ export interface Words {
   'span-seconds': { count: number };
   'span-minutes': { count: number };
   'span-hours': { count: number };
+  'update-notice': { version: string | number };
+  'update-notice-what': null;
+  'update-elsewhere': null;
+  'update-off': null;
+  'update-unable': null;
+  'update-looking': null;
+  'update-current': null;
+  'update-fetching': { percent: string | number; version: string | number };
+  'update-ready': { version: string | number };
+  'update-ready-older': { version: string | number };
+  'update-for-it': { version: string | number };
+  'update-installing': { version: string | number };
+  'update-installed': { version: string | number };
 }
 
 /** The messages in which a stretch is marked. */

@@ -196,6 +196,16 @@ pub(crate) enum Verb {
         #[arg(long, value_name = "FILE")]
         out: Option<PathBuf>,
     },
+    /// Look for an update that your organisation offers: fetches it, checks its publisher's signature, and says how it is installed.
+    Update {
+        /// As root: install this package. It is copied out of everybody's reach and checked there first; `release.json` and
+        /// `release.json.minisig` lie beside it.
+        #[arg(long, value_name = "FILE")]
+        install: Option<PathBuf>,
+        /// Go back to an earlier version.
+        #[arg(long, requires = "install")]
+        allow_older: bool,
+    },
     /// Try the keychain again, after you have unlocked or started it.
     Keychain,
     /// Read and check the audit journal.

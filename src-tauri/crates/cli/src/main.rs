@@ -16,6 +16,7 @@ mod logs;
 mod managed_config;
 mod port;
 mod serve;
+mod update;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -138,6 +139,8 @@ async fn run(home: Home, verb: Verb, json: bool) -> ExitCode {
         Verb::ManagedConfig { assistant, servers, out } => {
             managed_config::managed_config(&home, assistant, &servers, out, json).await
         }
+        Verb::Update { install: Some(package), allow_older } => update::install(package, allow_older, json),
+        Verb::Update { install: None, .. } => update::look(home, json).await,
         Verb::Keychain => ask(home, Command::TryKeychain, json).await,
         Verb::Pause => ask(home, Command::Pause, json).await,
         Verb::Resume => ask(home, Command::Resume, json).await,

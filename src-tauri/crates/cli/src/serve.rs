@@ -38,7 +38,7 @@ pub(crate) async fn serve(home: Home, list_grace: Option<u64>) -> ExitCode {
 
 /// As the same process, told the same.
 fn start_anew() -> ExitCode {
-    let anew = std::env::current_exe().and_then(|program| {
+    let anew = os::own_program().and_then(|program| {
         os::replace_process(std::process::Command::new(program).args(std::env::args_os().skip(1)))
     });
     anew.unwrap_or_else(|error| {

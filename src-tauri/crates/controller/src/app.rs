@@ -41,6 +41,7 @@ mod settings;
 mod socket;
 mod start;
 mod tell;
+mod updates;
 mod welcome;
 mod windows;
 
@@ -64,5 +65,6 @@ pub use saving::{SavedCalls, SavingFault};
 pub use settings::{OrganisationSettings, Settings, SettingsFault};
 pub use socket::{Client, ClientFault, Command, PendingLine, Report};
 pub use start::{App, Options, start};
+pub use updates::{InstallWish, install as install_update};
 pub use welcome::Welcome;
 pub use windows::WindowParts;

@@ -189,6 +189,10 @@ pub enum Order {
     Pause,
     /// Take calls again.
     Resume,
+    /// Look for an update now.
+    LookForUpdate,
+    /// Install the update that is ready, as an administrator who is asked for.
+    InstallUpdate,
     /// Have everything that waits between two attempts try at once. Nobody is asked anything for it.
     TryNow,
 }

@@ -11,7 +11,7 @@ use crate::effect::{PauseFor, Place};
 use crate::pending::{Ending, PendingId, PendingItem};
 use crate::state::{
     Activity, Assistant, AuditState, CallOutcome, Connector, ConnectorStatus, HeldPart, Link, ListState,
-    Mode, PolicyState, Session, StandingApproval, VirtualServer,
+    Mode, PolicyState, Session, StandingApproval, UpdateState, VirtualServer,
 };
 
 /// Something that happened.
@@ -143,6 +143,9 @@ pub enum Event {
         url: Url,
     },
 
+    /// Where an update of the program stands.
+    Update(UpdateState),
+
     /// Whether the person is new here and shown around.
     Welcome(bool),
     /// What the person does.
@@ -186,6 +189,12 @@ pub enum Act {
     Resume,
     /// Try the keychain again.
     TryKeychain,
+    /// Look for an update now.
+    LookForUpdate,
+    /// Install the update that is ready.
+    InstallUpdate,
+    /// End, and begin anew as the version that is installed by now.
+    StartAnew,
     /// Open the organisation's support page.
     Support,
     /// End the program.

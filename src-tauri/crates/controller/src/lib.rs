@@ -29,5 +29,6 @@ pub use run::{Ended, run};
 pub use state::{
     ACTIVITY_KEPT, Access, Activity, AppState, Assistant, AuditHealth, AuditState, CallOutcome, Connector,
     ConnectorStatus, CredentialKind, Freshness, HeldPart, Link, ListState, Mode, Organisation, Paused,
-    PolicyState, Runs, Session, StandingApproval, Status, ToolAccess, VirtualServer, Withheld,
+    PolicyState, ReadyUpdate, Runs, Session, StandingApproval, Status, ToolAccess, UpdateState,
+    VirtualServer, Withheld,
 };

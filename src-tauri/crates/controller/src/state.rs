@@ -2,6 +2,7 @@
 //! itself, reads no clock and can be compared.
 
 mod parts;
+mod update;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -23,6 +24,7 @@ pub use parts::{
     CredentialKind, Freshness, HeldPart, Link, ListState, Mode, Organisation, PolicyState, Runs, Session,
     StandingApproval, Status, ToolAccess, VirtualServer, Withheld,
 };
+pub use update::{ReadyUpdate, UpdateState};
 
 /// How many calls are kept for the Activity place; the journal keeps all.
 pub const ACTIVITY_KEPT: usize = 500;
@@ -76,6 +78,8 @@ pub struct AppState {
     pub faults: BTreeMap<String, Advice>,
     /// Whether calls are refused because the person said so.
     pub paused: Option<Paused>,
+    /// Where an update of the program stands.
+    pub update: UpdateState,
     /// Whether the person is new here and shown around.
     pub is_new: bool,
 }
@@ -114,6 +118,7 @@ impl AppState {
             offered: BTreeMap::new(),
             faults: BTreeMap::new(),
             paused: None,
+            update: UpdateState::default(),
             is_new: false,
         }
     }
@@ -216,6 +221,7 @@ impl AppState {
             Event::FaultCleared { code } => {
                 self.faults.remove(&code);
             }
+            Event::Update(update) => effects.extend(self.update_is(update)),
             Event::Approvals(approvals) => self.approvals = approvals,
             Event::PendingAdded(item) => effects.extend(self.asked(item)),
             Event::PendingGone { id, ending } => effects.extend(self.answered(&id, ending)),
@@ -544,6 +550,9 @@ impl AppState {
             }
             Act::Resume => self.paused.take().map(|_| Effect::Order(Order::Resume)).into_iter().collect(),
             Act::TryKeychain => order(Order::TryKeychain),
+            Act::LookForUpdate => order(Order::LookForUpdate),
+            Act::InstallUpdate => order(Order::InstallUpdate),
+            Act::StartAnew => vec![Effect::StartAnew],
             Act::Support => self.support_url().cloned().map(Effect::OpenBrowser).into_iter().collect(),
             Act::Quit => vec![Effect::Quit],
         }

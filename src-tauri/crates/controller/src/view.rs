@@ -22,7 +22,7 @@ use crate::app::Address;
 use crate::pending::{PendingItem, Question};
 use crate::state::{
     Access, Activity, AppState, Assistant, AuditHealth, CallOutcome, Connector, ConnectorStatus,
-    CredentialKind, Freshness, HeldPart, Link, ListState, Mode, Runs, Session, VirtualServer,
+    CredentialKind, Freshness, HeldPart, Link, ListState, Mode, Runs, Session, UpdateState, VirtualServer,
 };
 use crate::words;
 
@@ -37,7 +37,7 @@ pub use shapes::{
     HeldView, ImportView, ListKind, LocalAssistantView, LogEntryView, LogKind, LogOf, LogView, ManagerView,
     Millis, OutcomeKind, PastView, PendingView, PolicyView, ProgramView, QuestionView, ReachView, RecordView,
     SavingView, ServerView, SessionKind, SessionView, SettingView, StandingView, ToolView, TrialView,
-    TriedCallView, WindowView,
+    TriedCallView, UpdateView, WindowView,
 };
 
 /// How many calls the Overview shows.
@@ -75,7 +75,17 @@ pub fn window(state: &AppState) -> WindowView {
         hidden: hidden(state),
         settings_file: state.settings_file.clone(),
         farewell: farewell(state),
+        update: update(&state.update),
         is_new: state.is_new,
+    }
+}
+
+fn update(update: &UpdateState) -> UpdateView {
+    UpdateView {
+        words: words::update(update),
+        can_install: matches!(update, UpdateState::Ready(ready) if !ready.is_older),
+        can_restart: matches!(update, UpdateState::Installed { .. }),
+        can_look: matches!(update, UpdateState::Failed(_)),
     }
 }
 

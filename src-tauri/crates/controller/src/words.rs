@@ -14,10 +14,13 @@ use crate::event::Act;
 use crate::pending::{Ending, PendingItem, Question};
 mod machine;
 mod offline;
+mod update;
 
 pub use machine::{machine, machine_setting, machine_value};
 pub(crate) use offline::{RENEWAL, grace_begins, unconfirmed, withheld};
 pub use offline::{grace, help};
+pub use update::update;
+pub(crate) use update::update_notice;
 
 use crate::state::{
     Activity, AppState, CallOutcome, Connector, ConnectorStatus, CredentialKind, ListState, Mode, Runs,

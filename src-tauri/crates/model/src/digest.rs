@@ -29,6 +29,21 @@ impl Digest {
         Self(Sha256::digest(bytes).into())
     }
 
+    /// The digest of all that can be read.
+    ///
+    /// # Errors
+    /// Whatever reading gives.
+    pub fn of_all(mut from: impl std::io::Read) -> std::io::Result<Self> {
+        let mut hasher = Sha256::new();
+        let mut part = vec![0; 64 * 1024];
+        loop {
+            match from.read(&mut part)? {
+                0 => return Ok(Self(hasher.finalize().into())),
+                read => hasher.update(part.get(..read).unwrap_or_default()),
+            }
+        }
+    }
+
     /// The digest of several parts, each preceded by its length, so that no two part lists collide.
     pub fn of_parts(parts: &[&[u8]]) -> Self {
         let mut hasher = Sha256::new();

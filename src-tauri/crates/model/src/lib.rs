@@ -15,6 +15,7 @@ mod place;
 mod text;
 mod time;
 mod trace;
+mod version;
 
 pub use account::AccountId;
 pub use advice::{Advice, ForPerson};
@@ -34,3 +35,4 @@ pub use place::is_on_this_machine;
 pub use text::{is_deceiving, is_hidden, visible};
 pub use time::{Timestamp, TimestampFault};
 pub use trace::{TraceFault, TraceParent};
+pub use version::{ReleaseVersion, VersionFault};

@@ -8,6 +8,7 @@ mod facts;
 mod limits;
 mod payload;
 mod rules;
+mod updates;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -36,6 +37,7 @@ pub use rules::{
     AuditSettings, AuditSettingsFault, CollectorUrl, EnrolmentRules, InGrace, OfflineRules, OnAuditFailure,
     SignInSurface,
 };
+pub use updates::{MirrorUrl, UpdateMode, UpdateRules};
 
 /// The newest format version of [`Content`] that this program writes. Which it reads says [`crate::READABLE_FORMATS`]; which keys
 /// each format brought, `format.rs`.
@@ -113,6 +115,9 @@ pub struct OrgSettings {
     /// The groups whose members administer the control plane. Without any, its local socket alone serves administrators.
     #[serde(default, skip_serializing_if = "Administrators::is_empty")]
     pub administrators: Administrators,
+    /// Where devices find later versions of the program, and which. Without it they look for none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub updates: Option<UpdateRules>,
 }
 
 /// An assistant that is known beforehand: a public client (RFC 6749, section 2.1). Its client id may be the URL of a Client

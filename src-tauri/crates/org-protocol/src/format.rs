@@ -36,6 +36,7 @@ const LATER_KEYS: &[LaterKey] = &[
     LaterKey { format: 2, path: "org.audit.collector" },
     LaterKey { format: 2, path: "org.payload" },
     LaterKey { format: 2, path: "org.limits" },
+    LaterKey { format: 2, path: "org.updates" },
     LaterKey { format: 2, path: "connectors.*.credential.kind=leased" },
     LaterKey { format: 2, path: "connectors.*.credential.seconds" },
     LaterKey { format: 2, path: "connectors.*.credential.identity" },

@@ -46,10 +46,10 @@ pub use content::{
     ArgumentPath, AssistantSpec, AuditSettings, AuditSettingsFault, CONTENT_FORMAT, CREDENTIAL_PLACEHOLDER,
     CallAllowance, ChangesAcceptedBy, ClientAuthentication, CollectorUrl, ConnectorFacts, ConnectorSpec,
     Content, ContentFault, CredentialFault, CredentialSpec, Detect, EnrolmentRules, Extractor, FactName,
-    FactSpec, IdentityProvider, InGrace, LimitPer, LimitRule, OfflineRules, OnAuditFailure, OrgSettings,
-    PayloadAction, PayloadDirection, PayloadName, PayloadPattern, PayloadRule, PayloadSettings, Period,
-    PersonalData, PinnedDefinitions, PinnedTools, ServerSpec, SignInSurface, SqlDialect, ToolList, Transport,
-    USER_ASSERTION_HEADER, UserIdentity,
+    FactSpec, IdentityProvider, InGrace, LimitPer, LimitRule, MirrorUrl, OfflineRules, OnAuditFailure,
+    OrgSettings, PayloadAction, PayloadDirection, PayloadName, PayloadPattern, PayloadRule, PayloadSettings,
+    Period, PersonalData, PinnedDefinitions, PinnedTools, ServerSpec, SignInSurface, SqlDialect, ToolList,
+    Transport, USER_ASSERTION_HEADER, UpdateMode, UpdateRules, UserIdentity,
 };
 pub use diagnostics::{
     DIAGNOSTICS_FORMAT, DIAGNOSTICS_LIMIT, DIAGNOSTICS_NOT_ASKED, DIAGNOSTICS_PATH, DIAGNOSTICS_STAND,

@@ -14,6 +14,7 @@ mod payload;
 mod personal;
 #[cfg(feature = "schema")]
 mod schema;
+mod silent;
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -24,8 +25,8 @@ use serde_json::value::RawValue;
 
 pub use arguments::{Argument, ArgumentKind, ArgumentSummary, argument_mac};
 pub use body::{
-    AuditEvent, CallContext, DenialRecord, EpochReason, EpochRecord, EventRecord, GapRecord, HeartbeatRecord,
-    IntentRecord, Outcome, OutcomeRecord, OutcomeStatus, PolicyReference, PreparedBody, RecordBody,
+    AuditEvent, CallContext, DenialRecord, EpochReason, EpochRecord, EventRecord, IntentRecord, Outcome,
+    OutcomeRecord, OutcomeStatus, PolicyReference, PreparedBody, RecordBody,
 };
 pub use chain::{ChainFault, ChainReport, ChainWalk, Finding, FindingKind, Head, Known, verify_chain};
 pub use effect::{Effect, EffectMethod, EffectTarget, RecordedUri, bare_uri};
@@ -37,6 +38,7 @@ pub use personal::is_erased;
 use personal::{Digests, PersonalField};
 #[cfg(feature = "schema")]
 pub use schema::RecordLine;
+pub use silent::{GapRecord, HeartbeatRecord};
 
 /// The format version of the lines that this program writes. It reads the one before as well, whose personal fields stand in the
 /// body and cannot be erased.

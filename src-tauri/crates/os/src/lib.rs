@@ -31,7 +31,7 @@ mod watch;
 
 pub use account::Account;
 pub use again::{Again, Hearing};
-pub use anew::replace_process;
+pub use anew::{own_program, own_program_is_replaced, replace_process};
 pub use child::ChildGroup;
 pub use clock::{Clock, ManualClock, SystemClock, local_day, next_morning};
 pub use files::{create_private_dir, is_leftover, remove_durable, replace_durable, set_aside, write_durable};

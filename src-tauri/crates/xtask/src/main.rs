@@ -65,6 +65,8 @@ enum Command {
         #[arg(long, hide = true, default_value = "release")]
         profile: String,
     },
+    /// Write what the publisher signs of the packages that were made (`release.json`), by which installed programs update themselves.
+    Statement,
     /// Measure one call through the gateway against the same call made directly and through a bare pass-through.
     Bench {
         /// Also write the figures to this file.
@@ -89,6 +91,7 @@ fn main() -> ExitCode {
         Command::Package { no_trial, profile } => {
             package::package(package::Wish { profile: &profile, trial: !no_trial })
         }
+        Command::Statement => package::statement(),
         Command::Bench { json, calls, rounds } => bench::bench(json.as_deref(), calls, rounds),
     };
     match outcome {

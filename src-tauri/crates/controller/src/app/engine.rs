@@ -14,6 +14,7 @@ use super::accounts::OwnAccounts;
 use super::approvals::Approvals;
 use super::membership::SignIn;
 use super::tell::Tell;
+use super::updates::Updates;
 use crate::effect::{Engine, Order};
 use crate::event::Event;
 
@@ -31,6 +32,7 @@ pub(crate) struct GatewayEngine {
     pub(crate) sign_in: Option<Arc<SignIn>>,
     /// Whatever waits between two attempts.
     pub(crate) waiting: Vec<Again>,
+    pub(crate) updates: Updates,
     pub(crate) runtime: tokio::runtime::Handle,
 }
 
@@ -46,6 +48,11 @@ impl Engine for GatewayEngine {
                 self.tell.note(&self.journal, &EventRecord::new(AuditEvent::Resumed));
             }
             Order::TryNow => self.try_now(),
+            Order::LookForUpdate => self.updates.look_now(),
+            Order::InstallUpdate => {
+                let updates = self.updates.clone();
+                self.runtime.spawn(async move { updates.install().await });
+            }
             Order::SignInTo(connector) => self.sign_in_to(connector),
             Order::SignOutOf(connector) => self.sign_out_of(connector),
             Order::Revoke { client_id, server } => {
@@ -90,6 +97,7 @@ impl GatewayEngine {
         tracing::info!("the computer woke or is in the network again: what waited is tried at once");
         self.waiting.iter().for_each(Again::now);
         self.accounts.try_now();
+        self.updates.look_now();
         if let Some(sign_in) = &self.sign_in {
             sign_in.try_now();
         }

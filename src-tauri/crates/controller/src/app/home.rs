@@ -86,6 +86,11 @@ impl Home {
         self.0.join("logs").join("deskgate.log")
     }
 
+    /// Updates that were fetched, a folder for each version.
+    pub fn updates(&self) -> PathBuf {
+        self.0.join("updates")
+    }
+
     /// Where the web views of sign-in windows would keep something if they kept anything.
     pub fn sign_in_windows(&self) -> PathBuf {
         self.0.join("sign-in-windows")

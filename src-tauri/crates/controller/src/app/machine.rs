@@ -81,6 +81,15 @@ impl Machine {
         self.managed()?.settings.allow_terminal_answers
     }
 
+    /// Whether the program may be updated from within. What cannot be read allows nothing.
+    pub(crate) fn allows_updates(&self) -> bool {
+        match self {
+            Self::Free => true,
+            Self::Managed(managed) => managed.settings.automatic_updates != Some(false),
+            Self::Refused(_) => false,
+        }
+    }
+
     /// What shows the organisation that the machine is its own.
     pub(crate) fn enrolment_token(&self) -> Option<SecretString> {
         Some(self.managed()?.settings.enrolment_token.as_ref()?.secret().clone())

@@ -10,7 +10,8 @@ use model::{AccountId, Advice, ConnectorId, Digest, ServerId, Timestamp, ToolNam
 use org::{Applied, Collecting, Meeting};
 use org_protocol::{
     AssistantSpec, AuditSettings, ClaimTypes, ClientMetadataUrl, ConnectorSpec, InGrace, LimitRule,
-    PayloadSettings, PinnedDefinitions, PinnedTools, ServerSpec, SignInHost, SignInSurface, accounts_in_use,
+    PayloadSettings, PinnedDefinitions, PinnedTools, ServerSpec, SignInHost, SignInSurface, UpdateRules,
+    accounts_in_use,
 };
 use policy::{Policy, PolicyFault, PolicyInput, PolicyVersion};
 use serde_json::value::RawValue;
@@ -72,6 +73,8 @@ pub(crate) struct Managed {
     pub(crate) pinned_beside: BTreeMap<ConnectorId, PinnedDefinitions>,
     /// What of people's claims policies may read.
     pub(crate) claims: ClaimTypes,
+    /// Whether and from where the program is updated.
+    pub(crate) updates: Option<UpdateRules>,
 }
 
 /// Whether the policy is to be obeyed.
@@ -181,6 +184,7 @@ impl Offering {
                 pinned: content.tools.clone(),
                 pinned_beside: content.definitions.clone(),
                 claims: content.org.identity_provider.claims.clone(),
+                updates: content.org.updates.clone(),
             })),
             validity,
         }
@@ -221,6 +225,7 @@ impl Offering {
                 pinned: BTreeMap::new(),
                 pinned_beside: BTreeMap::new(),
                 claims: ClaimTypes::new(),
+                updates: None,
             })),
             validity: Validity::Denied(why),
         }

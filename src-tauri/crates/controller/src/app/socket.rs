@@ -23,6 +23,8 @@ mod client;
 mod diagnostics;
 mod held;
 mod import;
+mod log;
+mod update;
 
 pub use client::{Client, ClientFault};
 
@@ -37,9 +39,10 @@ use super::introduction::Introduction;
 use super::logs::Logs;
 use super::membership::SignIn;
 use super::present::Present;
+use super::updates::Updates;
 use crate::event::{Act, Event};
 use crate::pending::{PendingDesk, PendingId, PendingItem, Question};
-use crate::state::{AppState, Runs};
+use crate::state::AppState;
 use crate::{view, words};
 
 mod erase;
@@ -153,6 +156,11 @@ pub enum Command {
     },
     /// Shows the main window, if a desktop owns the instance.
     Show,
+    /// Where an update of the program stands.
+    Update {
+        /// Whether it is looked for one now.
+        look: bool,
+    },
     /// Tries the keychain again.
     TryKeychain,
     /// Refuses calls.
@@ -216,6 +224,7 @@ pub(crate) struct Desk {
     pub(crate) acceptances: Acceptances,
     pub(crate) imports: Imports,
     pub(crate) accounts: OwnAccounts,
+    pub(crate) updates: Updates,
     /// Signing in to the organisation, where one decides here.
     pub(crate) sign_in: Option<Arc<SignIn>>,
     pub(crate) introduction: Introduction,
@@ -339,6 +348,7 @@ impl Desk {
                 "",
                 "End it with: deskgate quit. Then start the desktop application.",
             )),
+            Command::Update { look } => self.update(look),
             Command::TryKeychain => self.act(
                 Act::TryKeychain,
                 "The keychain is tried again; it may ask you for its password. See: deskgate status",
@@ -416,31 +426,6 @@ impl Desk {
                 "Calls may be made with it until then.",
                 "Where it stands: deskgate status",
             )),
-        }
-    }
-
-    fn log(&self, connector: &AccountId, after: u64) -> Report {
-        let state = Arc::clone(&self.state.borrow());
-        if let Some(elsewhere) = state.connectors.get(connector).filter(|it| it.runs == Runs::AtOrganisation)
-        {
-            return refused(Advice::new(
-                "log-elsewhere",
-                format!("{} runs at {}.", elsewhere.title, words::organisation(&state)),
-                "What it prints stays there.",
-                "",
-            ));
-        }
-        let Some(page) = self.logs.page(connector, after) else {
-            return refused(Advice::new(
-                "connector-unknown",
-                format!("There is no connector {connector}."),
-                "",
-                "Name it as the settings do.",
-            ));
-        };
-        match serde_json::to_value(view::log(&page)) {
-            Ok(json) => Report::Ok { text: words::log(&page), json },
-            Err(fault) => refused(Advice::new("log", format!("The log cannot be shown: {fault}."), "", "")),
         }
     }
 

@@ -45,6 +45,7 @@ use super::published::Published;
 use super::settings::{Loaded, SettingsFault};
 use super::socket;
 use super::tell::{Tell, issuer_event};
+use super::updates::Updates;
 use super::welcome::Welcome;
 use super::windows::WindowParts;
 use crate::effect::Shell;
@@ -143,6 +144,8 @@ async fn run(
     let (acceptances, accepting) = Acceptances::new();
     let http = HttpClient::new().map_err(|fault| StartFault::Trust(fault.to_string()))?;
     follow_audit(&offerings, &base.journal, http.again());
+    let (published, state) = watch::channel(Arc::new(AppState::starting(desktop)));
+    let updates = Updates::begin(&home, (&base.journal, &base.tell), offerings.clone(), state.clone());
     let waiting = org.iter().map(Org::again).chain([http.again()]).cloned().collect();
     let voucher = source.as_ref().map(|(_, sign_in)| Arc::clone(sign_in) as Arc<dyn Voucher>);
     let accounts = OwnAccounts::new(account_parts(&base, voucher, http.clone(), &address, &wanted));
@@ -182,9 +185,9 @@ async fn run(
         approvals,
         sign_in,
         waiting,
+        updates,
         runtime: tokio::runtime::Handle::current(),
     });
-    let (published, state) = watch::channel(Arc::new(AppState::starting(desktop)));
     let local = os::bind_local(&home.socket(), &lock).map_err(StartFault::Socket)?;
     let (stop, stopped) = watch::channel(false);
     let bridges = Bridges::new(Arc::clone(&gate), Arc::clone(&engine.issuer), stopped.clone());
@@ -539,6 +542,7 @@ fn socket_desk(
         acceptances,
         imports,
         accounts: engine.accounts.clone(),
+        updates: engine.updates.clone(),
         sign_in: engine.sign_in.clone(),
         introduction: Introduction::of(engine.sign_in.clone()),
         journal: engine.journal.clone(),

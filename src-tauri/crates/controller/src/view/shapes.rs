@@ -78,8 +78,23 @@ pub struct WindowView {
     pub settings_file: String,
     /// What signing out would mean; none where nobody is signed in to an organisation.
     pub farewell: Option<FarewellView>,
+    /// Where an update of the program stands.
+    pub update: UpdateView,
     /// Whether the person is new here and shown around.
     pub is_new: bool,
+}
+
+/// Where an update of the program stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Type)]
+pub struct UpdateView {
+    /// In a line.
+    pub words: String,
+    /// Whether it can be installed here and now, by an administrator who is asked for.
+    pub can_install: bool,
+    /// Whether another version is installed by now, which a new start would use.
+    pub can_restart: bool,
+    /// Whether it can be looked for one again, after that failed.
+    pub can_look: bool,
 }
 
 /// What a sign-out takes, and what it leaves.

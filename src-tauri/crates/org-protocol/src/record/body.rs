@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use model::{CallId, ConnectorId, Digest, ListeningProcess, ServerId, Subject, Timestamp};
+use model::{CallId, ConnectorId, Digest, ListeningProcess, ServerId, Subject};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::personal::{Erasable, Members, Taken, erased_subject, is_erased};
+use super::silent::{GapRecord, HeartbeatRecord};
 use super::{ArgumentSummary, Effect, Head, PayloadFinding, to_one_line};
 use crate::approval::ApprovalRecord;
 
@@ -528,6 +529,12 @@ event_kinds! {
     ManagedChanged = "managed-changed",
     /// What the administrator has set on the machine cannot be used; nothing of it is obeyed.
     ManagedRefused = "managed-refused",
+    /// Another version of the program was fetched and verified, and is offered.
+    UpdateOffered = "update-offered",
+    /// An administrator was asked for and has installed a version that was offered.
+    UpdateInstalled = "update-installed",
+    /// A version that was offered is not the publisher's, or not what it says; nothing of it is installed.
+    UpdateRefused = "update-refused",
     /// A connector's tool is not what was accepted; it is held.
     ToolHeld = "tool-held",
     /// Somebody accepted a changed tool.
@@ -574,25 +581,4 @@ impl From<AuditEvent> for String {
     fn from(kind: AuditEvent) -> Self {
         kind.as_str().to_owned()
     }
-}
-
-/// Records are missing, and how many.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct GapRecord {
-    /// How many calls were made without a record.
-    pub missing: u64,
-    /// Since when.
-    pub since: Timestamp,
-    /// Why, for people.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub reason: String,
-}
-
-/// Deskgate runs, though nothing happened: silence is then a finding.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct HeartbeatRecord {
-    /// Calls that are under way.
-    pub open_calls: u64,
 }

@@ -174,6 +174,10 @@ impl AuditEvent {
                 ("organisation", "the configuration URL that is set"),
             ],
             Self::ManagedRefused => &[("why", "why")],
+            Self::UpdateOffered | Self::UpdateInstalled => {
+                &[("version", "the version"), ("running", "the version that ran then")]
+            }
+            Self::UpdateRefused => &[("version", "the version that was asked for"), ("why", "why")],
             Self::ToolHeld | Self::ToolAccepted => &[
                 ACCOUNT[0],
                 ACCOUNT[1],

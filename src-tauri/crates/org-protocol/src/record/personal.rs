@@ -14,9 +14,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::body::{
-    DenialRecord, EpochRecord, EventRecord, GapRecord, HeartbeatRecord, IntentRecord, OutcomeRecord,
-};
+use super::body::{DenialRecord, EpochRecord, EventRecord, IntentRecord, OutcomeRecord};
+use super::silent::{GapRecord, HeartbeatRecord};
 use super::{ArgumentSummary, Effect, to_one_line};
 
 /// What stands for the issuer and subject of a person whose data were erased. No identity provider has this address.

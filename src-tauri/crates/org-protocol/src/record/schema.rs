@@ -7,10 +7,8 @@ use model::{DeviceId, Digest, Timestamp};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
-use super::body::{
-    AuditEvent, DenialRecord, EpochRecord, EventRecord, GapRecord, HeartbeatRecord, IntentRecord,
-    OutcomeRecord,
-};
+use super::body::{AuditEvent, DenialRecord, EpochRecord, EventRecord, IntentRecord, OutcomeRecord};
+use super::silent::{GapRecord, HeartbeatRecord};
 
 /// An audit record: one line, as it is stored, delivered and exported. Members of the body that are erasable stand in `personal`.
 pub struct RecordLine;

@@ -132,6 +132,7 @@ fn content(org: &str, name: &str) -> Content {
             client_metadata_url: None,
             assistants: BTreeMap::new(),
             administrators: Default::default(),
+            updates: None,
         },
         connectors: BTreeMap::new(),
         servers: BTreeMap::new(),

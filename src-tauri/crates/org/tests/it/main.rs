@@ -12,6 +12,7 @@ mod faults;
 mod harness;
 mod leases;
 mod meeting;
+mod mirror;
 mod outage;
 mod policy;
 mod session;

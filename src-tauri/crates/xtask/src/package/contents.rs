@@ -63,6 +63,10 @@ pub(super) const DESKGATE: Package = Package {
             "src-tauri/linux/dev.deskgate.approve.policy",
             "usr/share/polkit-1/actions/dev.deskgate.approve.policy",
         ),
+        file(
+            "src-tauri/linux/dev.deskgate.update.policy",
+            "usr/share/polkit-1/actions/dev.deskgate.update.policy",
+        ),
         file("icons/icon-32.png", "usr/share/icons/hicolor/32x32/apps/deskgate.png"),
         file("icons/icon-64.png", "usr/share/icons/hicolor/64x64/apps/deskgate.png"),
         file("icons/icon-128.png", "usr/share/icons/hicolor/128x128/apps/deskgate.png"),
@@ -76,7 +80,7 @@ pub(super) const DESKGATE: Package = Package {
     ],
     folders: &[],
     needed: &["ca-certificates"],
-    recommended: &["gnome-keyring", "polkitd", "xdg-utils"],
+    recommended: &["gnome-keyring", "pkexec", "polkitd", "xdg-utils"],
     scripts: None,
 };
 

@@ -8,6 +8,7 @@ mod rpm;
 mod sizes;
 mod smoke;
 mod stage;
+mod statement;
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -19,6 +20,7 @@ use crate::tally::Tally;
 use crate::{landing, provision, workspace};
 
 pub(crate) use sizes::print as print_sizes;
+pub(crate) use statement::statement;
 
 /// The crates whose programs are released.
 const RELEASED: [&str; 3] = ["cli", "control", "deskgate-desktop"];
@@ -86,6 +88,8 @@ struct Made {
     package: Package,
     deb: PathBuf,
     rpm: PathBuf,
+    /// Whether its programs are those that are released, rather than ones to work on this command with.
+    is_release: bool,
 }
 
 fn make(package: Package, profile: &str) -> Result<Made, Fault> {
@@ -96,7 +100,7 @@ fn make(package: Package, profile: &str) -> Result<Made, Fault> {
     for path in [&deb, &rpm] {
         say(&format!("made {}", path.display()));
     }
-    Ok(Made { package, deb, rpm })
+    Ok(Made { package, deb, rpm, is_release: profile != "dev" })
 }
 
 /// Where packages and what they are made of lie.

@@ -10,7 +10,7 @@ use crate::tally::Tally;
 use crate::{landing, provision, workspace};
 
 /// What the checks need beside the package; installed only after the package was tried without.
-const EXTRAS: &[&str] = &["dbus", "desktop-file-utils", "x11-utils", "xauth", "xvfb"];
+const EXTRAS: &[&str] = &["dbus", "desktop-file-utils", "minisign", "x11-utils", "xauth", "xvfb"];
 
 /// What the control plane's package leaves to the administrator: the keys, and what the server knows.
 const KEPT: &[&str] = &["/etc/deskgate", "/var/lib/deskgate-control"];
@@ -26,6 +26,7 @@ pub(super) fn trial(made: &[Made], tally: &mut Tally) {
                 ("what the checks need", &|root, _| root.extras()),
                 ("its files", &|root, _| root.check("files", &[], Network::Own)),
                 ("its desktop", &|root, _| root.check("desktop", &[], Network::Own)),
+                ("is updated", &|root, made| root.update(made)),
                 ("is removed", &|root, made| root.remove(made, &[])),
                 ("for RPM: its requirements", &|_, made| requirements(&made.rpm)),
                 ("for RPM: unpacks", &|root, made| root.unpack(&made.rpm)),
@@ -187,6 +188,16 @@ impl Root {
 
     fn extras(&self) -> Result<(), Fault> {
         self.apt(&[&["install"], EXTRAS].concat())
+    }
+
+    /// The next version is installed from files that a person could have changed. What was released obeys no key of a trial, so a debug
+    /// build of the command line does it in its place.
+    fn update(&self, made: &Made) -> Result<(), Fault> {
+        let kind = if made.is_release { "release" } else { "debug" };
+        run(landing::cargo().args(["build", "--locked", "--bins", "--package", "cli"]))?;
+        let debug = workspace::root().join("target/debug/deskgate");
+        run(provision::as_root("cp")?.arg(debug).arg(self.folder.join("tmp/deskgate-debug")))?;
+        self.check("update", &[&version(), kind, &inside(&made.deb)], Network::Own)
     }
 
     /// Removes, and purges what was configured.

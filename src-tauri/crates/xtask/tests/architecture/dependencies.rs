@@ -11,6 +11,7 @@ use crate::{none, root};
 const DIRECTIONS: &[(&str, &[&str])] = &[
     ("model", &[]),
     ("say", &[]),
+    ("updates", &["model"]),
     ("os", &["model"]),
     ("mcp", &["model"]),
     ("org-protocol", &["model"]),
@@ -55,6 +56,7 @@ const DIRECTIONS: &[(&str, &[&str])] = &[
             "managed",
             "assistants",
             "say",
+            "updates",
         ],
     ),
     ("pages", &[]),
@@ -103,6 +105,8 @@ const RESERVED: &[(&str, &[&str], &str)] = &[
         &["control"],
         "XML signatures are verified in one place, which can be mended for everybody at once",
     ),
+    ("minisign-verify", &["updates"], "releases are believed in one place"),
+    ("minisign", &["testkit"], "nothing that is shipped signs releases"),
     ("quick-xml", &["control"], "nothing else reads XML"),
 ];
 
@@ -122,6 +126,7 @@ const SILENT: &[&str] = &[
     "assistants",
     "pages",
     "say",
+    "updates",
 ];
 const TALKATIVE: &[&str] = &["reqwest", "hyper", "hyper-util", "axum", "oauth2", "openidconnect"];
 

@@ -63,6 +63,29 @@ fn is_test_file(shown: &str) -> bool {
         || shown.ends_with("tests.rs")
 }
 
+/// What a debug build takes from its environment for trials would let whoever starts a released program decide in its place.
+#[test]
+fn what_only_a_debug_build_obeys_is_not_in_a_release() {
+    let mut violations = Vec::new();
+    let mut seen = 0;
+    for path in files(&[".rs"]) {
+        let (text, shown) = read(&path);
+        if is_test_file(&shown) || shown.starts_with("src-tauri/crates/xtask/") {
+            continue;
+        }
+        let lines: Vec<&str> = text.lines().map(str::trim).collect();
+        for (number, _) in lines.iter().enumerate().filter(|(_, line)| line.contains("\"DESKGATE_DEBUG_")) {
+            seen += 1;
+            let before = &lines[number.saturating_sub(3)..number];
+            if !before.contains(&"#[cfg(debug_assertions)]") {
+                violations.push(format!("{shown}:{}", number + 1));
+            }
+        }
+    }
+    none("variables that a release would obey", &violations);
+    assert!(seen > 1, "the sources were read");
+}
+
 #[test]
 fn no_source_file_is_too_long() {
     let mut violations = Vec::new();
