@@ -16,11 +16,13 @@ const EMPLOYEE: &str = include_str!("../EMPLOYEE.md");
 const SECURITY: &str = include_str!("../SECURITY.md");
 
 /// Commands that only another place can run: how each begins, the file there, and the words in it by which it is run or is what runs.
-const ELSEWHERE: [(&str, &str, &str); 6] = [
+const ELSEWHERE: [(&str, &str, &str); 8] = [
     ("cargo xtask demo", "src-tauri/crates/xtask/src/demo.rs", "check"),
     ("cargo xtask test", "src-tauri/crates/xtask/src/landing.rs", "`cargo xtask test`"),
     ("cargo xtask package", "src-tauri/crates/xtask/src/landing.rs", "package::packages("),
     ("sudo apt install ./target/package/", "src-tauri/crates/xtask/src/package/smoke.rs", "&[\"install\""),
+    ("deskgate door desk ", "tests/elsewhere.rs", "\"door\", \"desk\""),
+    ("ssh -N -R ", "src-tauri/crates/testkit/src/remote.rs", "\"-N\", \"-R\""),
     ("cargo xtask setup", "src-tauri/crates/xtask/src/landing.rs", "provision::setup("),
     ("cargo nextest run --workspace", "src-tauri/crates/xtask/src/landing.rs", "&[\"--workspace\""),
 ];
@@ -49,7 +51,7 @@ impl Reader {
 
     /// Types a command, which must succeed; what it says. Whoever is asked says yes.
     async fn types(&self, typed: &Typed) -> String {
-        let asks = ["connect ", "disconnect ", "import ", "diagnostics"];
+        let asks = ["connect ", "disconnect ", "import ", "diagnostics", "uninstall"];
         let is_asked = typed.command.strip_prefix("deskgate ").is_some_and(|verb| {
             asks.iter().any(|it| verb.starts_with(it))
                 && !["--list", "--show"].iter().any(|it| verb.contains(it))
@@ -130,6 +132,7 @@ async fn every_command_of_the_employees_book_does_what_it_says() {
             let _other = TcpListener::bind(("127.0.0.1", port)).expect("another program has it");
             let told = reader.types(&typed).await;
             assert!(told.contains("/s/desk/mcp") && !told.contains(&format!(":{port}/s/desk")), "{told}");
+            reader.gateway.restart().await.expect("it starts");
             continue;
         }
         let told = reader.types(&typed).await;
@@ -140,6 +143,7 @@ async fn every_command_of_the_employees_book_does_what_it_says() {
                 let archives = entries.filter(|it| it.path().extension().is_some_and(|end| end == "gz"));
                 assert_eq!(archives.count(), 1, "{told}");
             }
+            "deskgate uninstall" => assert!(!reader.gateway.home().join("vault").exists(), "{told}"),
             _ => {}
         }
     }

@@ -150,6 +150,7 @@ fn consent() -> Outcome<ConsentRequest> {
             executable: "/home/ada/.local/share/claude/claude".to_owned(),
             user_id: 1000,
         }),
+        through: None,
         subject: Subject { email: Some("ada@acme.example".to_owned()), ..Subject::local("ada") },
         deadline: Duration::from_secs(300),
     })

@@ -395,6 +395,8 @@ export type ConsentView = {
 	program: ProgramView | null,
 	/**  Whether the program's own name has nothing in common with the claimed one. */
 	name_differs: boolean,
+	/**  The socket that the program opens for others, who cannot be told. */
+	through: string | null,
 	/**  The virtual server's title. */
 	server_title: string,
 	/**  Where the permission is sent: the host and port, or the program itself that asks. */

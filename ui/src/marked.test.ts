@@ -198,6 +198,7 @@ describe('every letter is of the catalogue or of the application', () => {
   };
   const consent = sampleConsent().question;
   const QUESTIONS: [string, PendingView['question']][] = [
+    ['a socket', { ...consent, through: '/home/ada/desk.sock' } as PendingView['question']],
     ['a consent', { ...consent, described_at: 'host', name_differs: true } as PendingView['question']],
     ['a consent of a program that is not known', { ...consent, program: null, reach: [] } as PendingView['question']],
     ['an approval', approval],

@@ -108,6 +108,7 @@ export function sampleConsent(changes: Partial<PendingView> = {}): PendingView {
       described_at: null,
       program: { name: 'claude', path: '/opt/claude/claude', pid: 42 },
       name_differs: false,
+      through: null,
       server_title: 'Everyday',
       returns_to: '127.0.0.1:4000',
       acts_for: 'ada',

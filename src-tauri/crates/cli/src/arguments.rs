@@ -142,6 +142,14 @@ pub(crate) enum Verb {
         #[arg(short, long)]
         follow: bool,
     },
+    /// Open a socket for assistants in a container or on another computer, to one virtual server and nothing else. You are asked first,
+    /// each time; it is open until this ends. See EMPLOYEE.md for how to lead it there.
+    Door {
+        /// The virtual server.
+        server: ServerId,
+        /// Where the socket is to be: a path that is free, in a folder of yours.
+        path: PathBuf,
+    },
     /// List the assistants on this computer, by what each was found, which virtual servers it is connected to, and the names of its
     /// MCP servers outside Deskgate.
     Assistants,
@@ -217,6 +225,24 @@ pub(crate) enum Verb {
     Pause,
     /// Take calls again.
     Resume,
+    /// Take Deskgate off your account on this computer: gives back what it changed in your assistants, hands over what is recorded,
+    /// signs you out everywhere, and removes its key and its folder. Shows all of it first, and asks. The program itself goes the way
+    /// that it was installed.
+    Uninstall {
+        /// Only show what would be done.
+        #[arg(long)]
+        dry_run: bool,
+        /// Leave the audit records here that your organisation has not received.
+        #[arg(long)]
+        keep_records: bool,
+        /// Go on although Deskgate does not run or cannot sign you out: sign-ins end only when they expire, and the secrets of servers
+        /// that were imported are lost.
+        #[arg(long)]
+        as_it_is: bool,
+        /// Do not ask: for scripts.
+        #[arg(long)]
+        yes: bool,
+    },
     /// End the running gateway.
     Quit,
     /// Write man pages and completions, for packages.

@@ -132,7 +132,7 @@ async fn disconnected(
 }
 
 /// The ledger; of one that is damaged the person hears.
-fn ledger(home: &Home) -> Told<Ledger> {
+pub(crate) fn ledger(home: &Home) -> Told<Ledger> {
     let ledger = controller::app::ledger(home)?;
     if let Some(aside) = ledger.set_aside() {
         eprintln!(

@@ -83,7 +83,7 @@ async fn asked(client: &Client, command: &Command) -> Result<Value, Advice> {
     }
 }
 
-fn unreadable() -> Advice {
+pub(crate) fn unreadable() -> Advice {
     Advice::new(
         "instance-other",
         "The running Deskgate answers in a way that is not understood.",

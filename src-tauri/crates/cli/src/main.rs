@@ -11,11 +11,13 @@ mod assistants;
 mod audit;
 mod diagnostics;
 mod doctor;
+mod door;
 mod import;
 mod logs;
 mod managed_config;
 mod port;
 mod serve;
+mod uninstall;
 mod update;
 
 use std::path::Path;
@@ -128,6 +130,7 @@ async fn run(home: Home, verb: Verb, json: bool) -> ExitCode {
             ask(home, Command::SignOut { connector, forget_accounts }, json).await
         }
         Verb::Trust { fingerprint } => ask(home, Command::Trust { fingerprint }, json).await,
+        Verb::Door { server, path } => door::door(home, server, &path, json).await,
         Verb::Assistants => assistants::list(&home, json).await,
         Verb::Connect { assistant, change } => assistants::connect(&home, assistant, &change, json).await,
         Verb::Disconnect { assistant, change } => {
@@ -144,6 +147,10 @@ async fn run(home: Home, verb: Verb, json: bool) -> ExitCode {
         Verb::Keychain => ask(home, Command::TryKeychain, json).await,
         Verb::Pause => ask(home, Command::Pause, json).await,
         Verb::Resume => ask(home, Command::Resume, json).await,
+        Verb::Uninstall { dry_run, keep_records, as_it_is, yes } => {
+            let wish = uninstall::Wish { dry_run, keep_records, as_it_is, yes };
+            uninstall::uninstall(&home, &wish, json).await
+        }
         Verb::Quit => ask(home, Command::Quit, json).await,
         Verb::Pages { folder } => pages(&folder),
     }

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+/// The desktop application's identifier.
+const IDENTIFIER: &str = "dev.deskgate.desktop";
 /// The entry's name, which is the program's own.
 const ENTRY: &str = "dev.deskgate.desktop.desktop";
 
@@ -11,6 +13,15 @@ pub fn autostart_entry() -> Option<PathBuf> {
     let folder =
         folder(|name| std::env::var_os(name).map(PathBuf::from)).filter(|_| cfg!(target_os = "linux"))?;
     Some(folder.join(ENTRY))
+}
+
+/// Where the window's web view keeps what is its own, by the identifier of the desktop application.
+pub fn web_view_folders() -> Vec<PathBuf> {
+    let set = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let below = |variable, usual: &str| set(variable).or_else(|| Some(set("HOME")?.join(usual)));
+    let folders = [below("XDG_DATA_HOME", ".local/share"), below("XDG_CACHE_HOME", ".cache")];
+    let folders = folders.into_iter().flatten().filter(|_| cfg!(target_os = "linux"));
+    folders.map(|folder| folder.join(IDENTIFIER)).collect()
 }
 
 /// The folder of the person's entries (XDG base directory specification: relative paths are ignored).

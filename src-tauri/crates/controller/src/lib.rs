@@ -16,7 +16,7 @@ pub mod tray;
 pub mod view;
 pub mod words;
 
-pub use autostart::autostart_entry;
+pub use autostart::{autostart_entry, web_view_folders};
 pub use browser::{BrowserFault, can_open_browser, open_browser};
 pub use effect::{Effect, Engine, Notice, Offer, Order, PauseFor, Place, Shell, UnknownPlace};
 pub use event::{Act, Configuration, Event};

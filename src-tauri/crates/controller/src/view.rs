@@ -157,10 +157,13 @@ fn consent(state: &AppState, request: &ConsentRequest) -> ConsentView {
         .process
         .as_ref()
         .map(|process| ProgramView { pid: Some(process.pid), ..program(&process.executable) });
-    let name_differs = program.as_ref().is_some_and(|program| !alike(&claimed_name, &program.path));
+    let through = request.through.as_deref().map(|socket| words::foreign(socket, words::SOCKET_LIMIT));
+    let differs = program.as_ref().is_some_and(|program| !alike(&claimed_name, &program.path));
     let document = Url::parse(&request.client_id).ok().filter(|id| id.scheme() == "https");
     ConsentView {
-        name_differs,
+        // A socket is called by its own name.
+        name_differs: differs && through.is_none(),
+        through,
         claimed_name,
         described_at: document.and_then(|document| document.host_str().map(str::to_owned)),
         program,

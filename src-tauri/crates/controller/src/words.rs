@@ -117,6 +117,8 @@ pub fn foreign(text: &str, limit: usize) -> String {
 
 /// The longest name of an assistant that is shown in a title.
 const NAME_LIMIT: usize = 40;
+/// No socket's path is longer.
+pub const SOCKET_LIMIT: usize = 110;
 
 /// A pending item in one line.
 pub fn title(item: &PendingItem) -> String {
@@ -154,9 +156,10 @@ pub fn detail(item: &PendingItem) -> String {
             SignInPurpose::Connector { title, .. } => say::waits_account_what(title),
         },
         Question::Code(request) => code(request),
-        Question::Consent(request) => match &request.process {
-            Some(process) => say::waits_program(&process.executable),
-            None => say::waits_program_unknown(),
+        Question::Consent(request) => match (&request.through, &request.process) {
+            (Some(socket), _) => say::waits_through(&foreign(socket, SOCKET_LIMIT)),
+            (None, Some(process)) => say::waits_program(&process.executable),
+            (None, None) => say::waits_program_unknown(),
         },
         Question::Diagnostics(request) => match &request.by {
             Some(by) => say::waits_diagnostics_what(by.as_str(), request.reason.as_str()),

@@ -37,7 +37,7 @@ const LAST_WORDS: Duration = Duration::from_secs(2);
 /// dropped, as when a connection over HTTP breaks.
 pub async fn converse<R, W>(
     gate: Arc<Gate>,
-    admission: Admission,
+    admission: Arc<Admission>,
     reader: R,
     writer: W,
     mut stop: watch::Receiver<bool>,
@@ -71,7 +71,7 @@ pub async fn converse<R, W>(
 /// What every task of one connection shares.
 struct Line {
     gate: Arc<Gate>,
-    admission: Admission,
+    admission: Arc<Admission>,
     answers: mpsc::Sender<Vec<u8>>,
     /// The connection is no longer let in, which somebody noticed who does not read.
     over: Notify,

@@ -19,6 +19,8 @@ use crate::{AccessGrant, Event, ProgramLookup, TokenFault};
 
 /// What stands where other consents have their redirect.
 const REDIRECT: &str = "stdio";
+/// What the client id of whatever comes through a socket begins with.
+const SOCKET: &str = "socket";
 
 /// A program asks for a virtual server over a local connection.
 pub struct Visit {
@@ -26,6 +28,9 @@ pub struct Visit {
     pub server: ServerId,
     /// The program; asked before and after the person, who must have been shown the right one.
     pub program: ProgramLookup,
+    /// The file of the socket that the program has opened for others, if it asks on their behalf: assistants that cannot be told,
+    /// in a container or on another computer. The person is asked each time, and nothing is remembered.
+    pub through: Option<String>,
 }
 
 /// Why a program is not let in.
@@ -165,6 +170,7 @@ struct Question {
     title: String,
     subject: Arc<Subject>,
     process: Option<ListeningProcess>,
+    through: Option<String>,
 }
 
 pub(crate) async fn admit(core: &Arc<Core>, visit: Visit) -> Result<Admission, AdmissionFault> {
@@ -194,8 +200,12 @@ async fn question(core: &Core, visit: &Visit) -> Result<Question, AdmissionFault
     {
         return Err(AdmissionFault::ForeignProgram);
     }
-    let (client_id, client_name) = client(process.as_ref());
-    Ok(Question { client_id, client_name, server: visit.server.clone(), title, subject, process })
+    let (client_id, client_name) = match &visit.through {
+        Some(socket) => (format!("{SOCKET}:{socket}"), name_of_file(socket)),
+        None => client(process.as_ref()),
+    };
+    let (server, through) = (visit.server.clone(), visit.through.clone());
+    Ok(Question { client_id, client_name, server, title, subject, process, through })
 }
 
 /// The person agrees now or agreed before, which is told; then the world is looked at once more.
@@ -250,7 +260,7 @@ async fn keep(core: Arc<Core>, question: Question, remembered: bool) -> Result<A
         server: agreement.server,
         expires: core.grants.used(&family, now).unwrap_or(now),
         executable: agreement.executable,
-        process: question.process,
+        process: question.assistant().cloned(),
     };
     Ok(Admission { core: Arc::clone(&core), family, current: Mutex::new(Arc::new(grant)) })
 }
@@ -259,8 +269,12 @@ async fn keep(core: Arc<Core>, question: Question, remembered: bool) -> Result<A
 /// is nobody's client.
 fn client(process: Option<&ListeningProcess>) -> (String, ClientName) {
     let executable = process.map_or("", |process| process.executable.as_str());
-    let file = executable.rsplit(['/', '\\']).next().unwrap_or(executable);
-    (format!("{REDIRECT}:{executable}"), file.parse().unwrap_or_else(|_| ClientName::unnamed()))
+    (format!("{REDIRECT}:{executable}"), name_of_file(executable))
+}
+
+fn name_of_file(path: &str) -> ClientName {
+    let file = path.rsplit(['/', '\\']).next().unwrap_or(path);
+    file.parse().unwrap_or_else(|_| ClientName::unnamed())
 }
 
 impl Question {
@@ -272,12 +286,16 @@ impl Question {
             client_id: self.client_id.clone(),
             redirect_uri: None,
             process: self.process.clone(),
+            through: self.through.clone(),
             subject: Subject::clone(&self.subject),
             deadline: core.config.limits.consent_deadline,
         }
     }
 
     fn consented(&self, now: Timestamp) -> Option<Consented> {
+        if self.through.is_some() {
+            return None;
+        }
         let redirect = REDIRECT.to_owned();
         Consented::of(&self.client_id, &self.server, &self.subject, redirect, self.process.as_ref(), now)
     }
@@ -289,8 +307,13 @@ impl Question {
             resource: core.origin.resource(&self.server),
             server: self.server.clone(),
             subject: Arc::clone(&self.subject),
-            executable: self.process.as_ref().map(|process| process.executable.clone()),
+            executable: self.assistant().map(|process| process.executable.clone()),
         }
+    }
+
+    /// The program that calls, where it can be told.
+    fn assistant(&self) -> Option<&ListeningProcess> {
+        self.process.as_ref().filter(|_| self.through.is_none())
     }
 
     fn event(&self, remembered: bool) -> Event {

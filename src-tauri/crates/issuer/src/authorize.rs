@@ -345,6 +345,7 @@ impl Core {
 
     async fn ask(&self, question: &Question) -> Result<(), AuthorizeFault> {
         let request = ConsentRequest {
+            through: None,
             server: question.server.clone(),
             server_title: question.title.clone(),
             client_name: question.client.name.as_str().to_owned(),

@@ -180,6 +180,8 @@ pub struct ConsentRequest {
     pub redirect_uri: Option<Url>,
     /// The program that is really listening there, or that opened the connection, where it can be told.
     pub process: Option<ListeningProcess>,
+    /// The file of the socket that this program opens for assistants which cannot be told; `None` where it asks for itself.
+    pub through: Option<String>,
     /// For whom the assistant will act.
     pub subject: Subject,
     /// How long to wait.

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::crash::{Step, reached};
 
 const LEFTOVER: &str = ".deskgate-tmp-";
+const ASIDE: &str = ".damaged-";
 
 /// Replaces the file at `path` as a whole: after a crash it holds the old or the new bytes, never a mixture, and the new
 /// ones once this has returned. The file belongs to its owner only (0600). Blocks for the disk.
@@ -72,7 +73,7 @@ pub fn set_aside(path: &Path) -> io::Result<PathBuf> {
     let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
     for n in 1_u32.. {
         let mut aside = OsString::from(name);
-        aside.push(format!(".damaged-{n}"));
+        aside.push(format!("{ASIDE}{n}"));
         let aside = dir.join(aside);
         if !aside.try_exists()? {
             fs::rename(path, &aside)?;
@@ -81,6 +82,14 @@ pub fn set_aside(path: &Path) -> io::Result<PathBuf> {
         }
     }
     Err(io::ErrorKind::AlreadyExists.into())
+}
+
+/// Whether [`set_aside`] has given something this name that was at `original` before.
+pub fn is_set_aside(name: &Path, original: &Path) -> bool {
+    let (Some(of), Some(now)) = (original.file_name(), name.file_name()) else { return false };
+    let (Some(of), Some(now)) = (of.to_str(), now.to_str()) else { return false };
+    let number = now.strip_prefix(of).and_then(|rest| rest.strip_prefix(ASIDE));
+    name.parent() == original.parent() && number.is_some_and(|number| number.parse::<u32>().is_ok())
 }
 
 /// Makes a directory, and those above it, that only its owner may enter (0700); an existing one is closed to others.
@@ -239,6 +248,9 @@ mod tests {
         }
         assert_eq!(names(dir.path()), ["record.damaged-1", "record.damaged-2"]);
         assert_eq!(fs::read(dir.path().join("record.damaged-1")).unwrap(), b"one");
+        let aside = |name: &str| is_set_aside(&dir.path().join(name), &path);
+        assert!(aside("record.damaged-1") && aside("record.damaged-12"));
+        assert!(!aside("record") && !aside("record.damaged-") && !aside("records.damaged-1"));
     }
 
     #[cfg(unix)]

@@ -34,11 +34,13 @@ pub use again::{Again, Hearing};
 pub use anew::{own_program, own_program_is_replaced, replace_process};
 pub use child::ChildGroup;
 pub use clock::{Clock, ManualClock, SystemClock, local_day, next_morning};
-pub use files::{create_private_dir, is_leftover, remove_durable, replace_durable, set_aside, write_durable};
+pub use files::{
+    create_private_dir, is_leftover, is_set_aside, remove_durable, replace_durable, set_aside, write_durable,
+};
 pub use harden::harden_process;
 pub use instance::{InstanceLock, LockFault, holder_of_instance, lock_instance};
 #[cfg(unix)]
-pub use local::{bind_local, peer_pid, peer_uid};
+pub use local::{bind_local, bind_new_local, peer_pid, peer_uid};
 pub use local::{current_user, host_name};
 pub use network::{Whereabouts, outward_address};
 pub use peer::{owner_of_connection, owner_of_listener, program_of, starter_of, user_of_connection};

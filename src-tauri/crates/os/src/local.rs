@@ -20,11 +20,24 @@ use crate::InstanceLock;
 /// instance [`io::ErrorKind::InvalidInput`] for a path above about 100 bytes.
 #[cfg(unix)]
 pub fn bind_local(path: &Path, lock: &InstanceLock) -> io::Result<UnixListener> {
-    use std::os::unix::fs::FileTypeExt as _;
     let _ = lock;
-    match std::fs::symlink_metadata(path) {
-        Ok(metadata) if metadata.file_type().is_socket() => std::fs::remove_file(path)?,
-        Ok(_) => return Err(io::ErrorKind::AlreadyExists.into()),
+    remove_socket(path)?;
+    let listener = bind_private(path)?;
+    listener.set_nonblocking(true)?;
+    UnixListener::from_std(listener)
+}
+
+/// Listens on a new Unix socket at `path` that only its owner may connect to, as [`bind_local`] does. A socket that nobody listens at
+/// any more is removed; whatever else has the name is left alone. Must be called within a tokio runtime.
+///
+/// # Errors
+/// [`io::ErrorKind::AddrInUse`] where somebody listens there, and as [`bind_local`].
+#[cfg(unix)]
+pub fn bind_new_local(path: &Path) -> io::Result<UnixListener> {
+    match std::os::unix::net::UnixStream::connect(path) {
+        Ok(_) => return Err(io::ErrorKind::AddrInUse.into()),
+        // What is no socket refuses likewise, and is not removed.
+        Err(fault) if fault.kind() == io::ErrorKind::ConnectionRefused => remove_socket(path)?,
         Err(fault) if fault.kind() == io::ErrorKind::NotFound => {}
         Err(fault) => return Err(fault),
     }
@@ -60,6 +73,18 @@ pub fn current_user() -> (u32, String) {
 /// This machine's name, as its network knows it; `this computer` where there is none.
 pub fn host_name() -> String {
     whoami::hostname().ok().filter(|name| !name.is_empty()).unwrap_or_else(|| "this computer".to_owned())
+}
+
+/// Removes a socket's file, if there is one, and nothing else.
+#[cfg(unix)]
+fn remove_socket(path: &Path) -> io::Result<()> {
+    use std::os::unix::fs::FileTypeExt as _;
+    match std::fs::symlink_metadata(path) {
+        Ok(metadata) if metadata.file_type().is_socket() => std::fs::remove_file(path),
+        Ok(_) => Err(io::ErrorKind::AlreadyExists.into()),
+        Err(fault) if fault.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(fault) => Err(fault),
+    }
 }
 
 // Linux creates the socket's file with the mode that the socket itself has when it is bound.
@@ -125,5 +150,19 @@ mod tests {
         let (id, name) = current_user();
         assert_eq!(id, rustix::process::getuid().as_raw());
         assert!(!name.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_new_socket_takes_no_other_s_place() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("socket");
+        let first = bind_new_local(&path).unwrap();
+        assert_eq!(bind_new_local(&path).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+        drop(first);
+        drop(bind_new_local(&path).unwrap());
+        let file = dir.path().join("file");
+        std::fs::write(&file, "mine").unwrap();
+        assert_eq!(bind_new_local(&file).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), "mine");
     }
 }

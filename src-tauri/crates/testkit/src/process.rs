@@ -257,6 +257,14 @@ impl Process {
         rustix::process::kill_process(pid, signal).map_err(|errno| PeerFault::File(errno.into()))
     }
 
+    /// Does what Ctrl+C does in a terminal.
+    ///
+    /// # Errors
+    /// If the program is gone.
+    pub fn interrupt(&self) -> Result<(), PeerFault> {
+        self.signal(Signal::INT)
+    }
+
     /// Ends the whole group at once and waits for the program's end.
     ///
     /// # Panics

@@ -41,6 +41,14 @@ impl Home {
     }
 }
 
+/// The ids of the vault in `dir` and of those that were set aside beside it, as far as they can be read.
+pub(crate) fn ids(dir: &Path) -> Vec<String> {
+    let Some(above) = dir.parent() else { return Vec::new() };
+    let beside = fs::read_dir(above).into_iter().flatten().flatten().map(|entry| entry.path());
+    let ours = beside.filter(|path| path == dir || os::is_set_aside(path, dir));
+    ours.filter_map(|path| read_id(&path).ok().flatten()).collect()
+}
+
 fn read_id(dir: &Path) -> io::Result<Option<String>> {
     match fs::read_to_string(dir.join(ID_FILE)) {
         Ok(text) => Ok(text

@@ -9,6 +9,7 @@
 
 mod device_key;
 mod fault;
+mod forget;
 mod home;
 mod keychain;
 mod kind;
@@ -21,6 +22,7 @@ mod vault;
 
 pub use device_key::{DeviceKey, Protection};
 pub use fault::{Finding, VaultFault};
+pub use forget::forget_keys;
 pub use keychain::{Keychain, KeychainFault, KeychainState, SystemKeychain, look_at_keychain};
 pub use kind::Kind;
 pub use proof_key::ProofKey;

@@ -405,7 +405,8 @@ fn adopt(
     Ok(store)
 }
 
-fn key_account(id: &str) -> String {
+/// Under which the keychain has the key of the vault with this id.
+pub(crate) fn key_account(id: &str) -> String {
     format!("vault-key/{id}")
 }
 

@@ -37,6 +37,7 @@ const REVOKE: u16 = 2;
 
 fn class(event: &AuditEvent) -> Class {
     match event {
+        AuditEvent::Leaving => Lifecycle(2),
         AuditEvent::Start => Lifecycle(3),
         AuditEvent::Stop => Lifecycle(4),
         AuditEvent::Resumed => Lifecycle(6),

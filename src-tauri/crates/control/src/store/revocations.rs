@@ -183,19 +183,33 @@ impl Revocation {
         if let Self::Kept { by } = self { Some(*by) } else { None }
     }
 
+    /// Numbers that were given to others meanwhile.
+    async fn settle_numbers(&self, connection: &mut AnyConnection) -> Result<(), StoreFault> {
+        if let Self::CredentialStored { credential, version }
+        | Self::CredentialRemoved { credential, version } = self
+        {
+            // It stays taken: what comes after the restore is another secret.
+            super::credentials::count_version(connection, credential, *version).await?;
+        }
+        if let Self::DiagnosticsEnded { request, asked_at } = self {
+            // It may have been given to another request since an earlier restore.
+            sqlx::query("DELETE FROM diagnostics WHERE id = $1 AND asked_at = $2")
+                .bind(signed(*request))
+                .bind(asked_at.micros())
+                .execute(&mut *connection)
+                .await?;
+        }
+        Ok(())
+    }
+
     /// Takes it away once more.
     pub(super) async fn apply(
         &self,
         connection: &mut AnyConnection,
         at: Timestamp,
     ) -> Result<(), StoreFault> {
+        self.settle_numbers(connection).await?;
         let at = at.micros();
-        if let Self::CredentialStored { credential, version }
-        | Self::CredentialRemoved { credential, version } = self
-        {
-            // The number stays taken: what comes after the restore is another secret.
-            super::credentials::count_version(connection, credential, *version).await?;
-        }
         match self {
             Self::DeviceRevoked { device } => {
                 sqlx::query("UPDATE devices SET revoked_at = coalesce(revoked_at, $1) WHERE id = $2")
@@ -265,14 +279,8 @@ impl Revocation {
                     .bind(*used)
                     .bind(*token)
             }
-            // A number may have been given to another request since an earlier restore.
-            Self::DiagnosticsEnded { request, asked_at } => {
-                sqlx::query("DELETE FROM diagnostics WHERE id = $1 AND asked_at = $2")
-                    .bind(signed(*request))
-                    .bind(asked_at.micros())
-            }
-            // Said to the epoch that begins.
-            Self::Published { .. } | Self::Kept { .. } => return Ok(()),
+            // Done already, or said to the epoch that begins.
+            Self::DiagnosticsEnded { .. } | Self::Published { .. } | Self::Kept { .. } => return Ok(()),
         }
         .execute(connection)
         .await?;

@@ -18,10 +18,9 @@ const ARCHIVE: &[u8] = b"an archive that nobody here unpacks";
 
 async fn ask(org: &Org, device: DeviceId) -> Result<AskedDiagnostics, AskFault> {
     let reason = "Calls to mail fail".parse().expect("a line");
-    match org.ask(&Ask::AskDiagnostics { device, reason }).await? {
-        Answer::AskedDiagnostics(asked) => Ok(*asked),
-        other => panic!("{other:?}"),
-    }
+    let answer = org.ask(&Ask::AskDiagnostics { device, reason }).await?;
+    let Answer::AskedDiagnostics(asked) = answer else { panic!("{answer:?}") };
+    Ok(*asked)
 }
 
 async fn list(org: &Org) -> Vec<AskedDiagnostics> {

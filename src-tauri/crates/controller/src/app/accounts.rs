@@ -159,18 +159,22 @@ impl OwnAccounts {
     pub(crate) async fn forget_all(&self) -> Vec<GrantFault> {
         let grants = self.held().grants.clone();
         let Some(grants) = grants else { return Vec::new() };
-        let signed_in: Vec<_> = grants
-            .watch()
-            .borrow()
-            .iter()
-            .filter(|(_, status)| !matches!(status, GrantStatus::SignedOut))
-            .map(|(account, _)| account.clone())
-            .collect();
+        let signed_in = self.signed_in();
         let mut faults = Vec::new();
         for account in signed_in {
             faults.extend(grants.sign_out(&account).await.err());
         }
         faults
+    }
+
+    /// The accounts that are offered now and signed in to.
+    pub(crate) fn signed_in(&self) -> Vec<AccountId> {
+        let grants = self.held().grants.clone();
+        let Some(grants) = grants else { return Vec::new() };
+        let status = grants.watch();
+        let status = status.borrow();
+        let signed_in = status.iter().filter(|(_, status)| !matches!(status, GrantStatus::SignedOut));
+        signed_in.map(|(account, _)| account.clone()).collect()
     }
 
     /// The accounts of people's own that are in use, whoever is present.

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use gateway::Gate;
-use issuer::{Issuer, Visit};
-use model::{Advice, ForPerson as _, ListeningProcess, ServerId};
+use issuer::{Admission, Issuer, Visit};
+use model::{Advice, ForPerson as _, ListeningProcess, ServerId, Timestamp};
+use os::Clock;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{Semaphore, watch};
@@ -24,14 +25,17 @@ const MOST_BRIDGES: usize = 64;
 pub(crate) struct Bridges {
     gate: Arc<Gate>,
     issuer: Arc<Issuer>,
-    stop: watch::Receiver<bool>,
+    pub(super) stop: watch::Receiver<bool>,
     own: Arc<Own>,
-    room: Arc<Semaphore>,
+    pub(super) room: Arc<Semaphore>,
+    clock: Arc<dyn Clock>,
 }
 
 /// A connection that wants to be a bridge.
 pub(crate) struct Guest {
     pub(crate) server: ServerId,
+    /// The socket that it wants opened for others; it asks for itself where it names none.
+    pub(crate) through: Option<PathBuf>,
     /// The process that connected.
     pub(crate) peer: Option<u32>,
     pub(crate) reading: BufReader<OwnedReadHalf>,
@@ -39,14 +43,23 @@ pub(crate) struct Guest {
 }
 
 impl Bridges {
-    pub(crate) fn new(gate: Arc<Gate>, issuer: Arc<Issuer>, stop: watch::Receiver<bool>) -> Self {
-        let room = Arc::new(Semaphore::new(MOST_BRIDGES));
-        Self { gate, issuer, stop, own: Arc::new(Own::here()), room }
+    pub(crate) fn new(
+        gate: &Arc<Gate>,
+        issuer: &Arc<Issuer>,
+        stop: watch::Receiver<bool>,
+        clock: &Arc<dyn Clock>,
+    ) -> Self {
+        let (room, own) = (Arc::new(Semaphore::new(MOST_BRIDGES)), Arc::new(Own::here()));
+        Self { gate: Arc::clone(gate), issuer: Arc::clone(issuer), stop, own, room, clock: Arc::clone(clock) }
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        self.clock.now()
     }
 
     /// Has the person asked, and serves the assistant until either side ends.
     pub(crate) async fn receive(&self, guest: Guest) {
-        let Guest { server, peer, mut reading, mut writing } = guest;
+        let Guest { server, through, peer, mut reading, mut writing } = guest;
         let Ok(_place) = self.room.try_acquire() else {
             let advice = Advice::new(
                 "bridges-full",
@@ -58,22 +71,39 @@ impl Bridges {
         };
         let own = Arc::clone(&self.own);
         let program = Arc::new(move || peer.and_then(|peer| own.assistant_behind(peer)));
+        let socket = through.as_ref().map(|path| path.display().to_string());
         let admitted = tokio::select! {
-            admitted = self.issuer.admit(Visit { server, program }) => admitted,
+            admitted = self.issuer.admit(Visit { server, program, through: socket }) => admitted,
             // A bridge says nothing before it is let in: this is its end, and the question is withdrawn.
             _ended = reading.fill_buf() => return,
         };
         match admitted {
             Ok(admission) => {
-                report(&mut writing, &done("The assistant is let in.")).await;
-                gateway::converse(Arc::clone(&self.gate), admission, reading, writing, self.stop.clone())
-                    .await;
+                let admission = Arc::new(admission);
+                match through {
+                    Some(path) => self.keep_open(&path, admission, reading, writing).await,
+                    None => {
+                        report(&mut writing, &done("The assistant is let in.")).await;
+                        self.converse(admission, reading, writing).await;
+                    }
+                }
             }
             Err(fault) => {
                 tracing::info!(%fault, "a bridge was not let in");
                 report(&mut writing, &refused(fault.advice())).await;
             }
         }
+    }
+}
+
+impl Bridges {
+    pub(super) async fn converse(
+        &self,
+        admission: Arc<Admission>,
+        reading: BufReader<OwnedReadHalf>,
+        writing: OwnedWriteHalf,
+    ) {
+        gateway::converse(Arc::clone(&self.gate), admission, reading, writing, self.stop.clone()).await;
     }
 }
 

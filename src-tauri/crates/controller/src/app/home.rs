@@ -7,6 +7,27 @@ use model::{Advice, DeviceId, ForPerson};
 /// The person's own settings, in the folder of an installation.
 pub(crate) const SETTINGS_FILE: &str = "deskgate.toml";
 
+/// The names of all that Deskgate puts into its folder.
+const OWN: [&str; 17] = [
+    "assistants.json",
+    "assistants.lock",
+    "control.sock",
+    "device",
+    "journal",
+    "journal.checkpoint",
+    "journal.head",
+    "lock",
+    "logs",
+    "organisation",
+    "policies",
+    "port",
+    "port.overheard",
+    SETTINGS_FILE,
+    "sign-in-windows",
+    "vault",
+    "welcomed",
+];
+
 /// The folder of one installation and what lies in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Home(PathBuf);
@@ -163,6 +184,25 @@ impl Home {
         let id = DeviceId::new();
         os::write_durable(&path, format!("{id}\n").as_bytes()).map_err(|source| self.fault(source))?;
         Ok(id)
+    }
+
+    /// Whether something in the folder belongs to the audit journal.
+    pub(crate) fn is_record(&self, path: &Path) -> bool {
+        let parts = ["journal", "journal.checkpoint", "journal.head"].map(|name| self.0.join(name));
+        parts.iter().any(|part| path == part || os::is_set_aside(path, part))
+    }
+
+    /// What Deskgate has put into the folder, set aside or half written among it; nothing else, since the folder may be any.
+    pub(crate) fn belongings(&self) -> Vec<PathBuf> {
+        let here = std::fs::read_dir(&self.0).into_iter().flatten().flatten().map(|entry| entry.path());
+        let ours = |path: &PathBuf| {
+            let known = |name: &str| {
+                let original = self.0.join(name);
+                *path == original || os::is_set_aside(path, &original)
+            };
+            OWN.iter().any(|name| known(name)) || path.file_name().is_some_and(os::is_leftover)
+        };
+        here.filter(ours).collect()
     }
 
     fn fault(&self, source: std::io::Error) -> HomeFault {

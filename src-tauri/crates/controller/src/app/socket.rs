@@ -4,29 +4,33 @@
 //! Only the owner of the installation may speak here (peer credentials). What a terminal may answer is decided by the
 //! desk, not here.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use audit::Journal;
 use gateway::Snapshots;
-use model::{AccountId, Advice, ForPerson, Person as _, ServerId, Timestamp};
+use model::{AccountId, Advice, ForPerson, ServerId, Timestamp};
 use os::Clock;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 
 mod approvals;
 mod client;
 mod diagnostics;
 mod held;
 mod import;
+mod leave;
 mod log;
+mod sign_in;
 mod update;
 
-pub use client::{Client, ClientFault};
+pub use client::{Client, ClientFault, Stay};
+pub use leave::{Leave, Standing};
 
 use super::accounts::OwnAccounts;
 use super::bridges::{Bridges, Guest};
@@ -41,7 +45,7 @@ use super::membership::SignIn;
 use super::present::Present;
 use super::updates::Updates;
 use crate::event::{Act, Event};
-use crate::pending::{PendingDesk, PendingId, PendingItem, Question};
+use crate::pending::{PendingDesk, PendingId, PendingItem};
 use crate::state::AppState;
 use crate::{view, words};
 
@@ -49,10 +53,6 @@ mod erase;
 
 const LONGEST_REQUEST: u64 = 1024 * 1024;
 const DEADLINE: Duration = Duration::from_secs(10);
-/// How long the answer to signing out of an account waits for it; shorter than [`DEADLINE`].
-const FORGOTTEN_WITHIN: Duration = Duration::from_secs(8);
-/// How long a command line waits for a sign-in that it asked for to be shown.
-const QUESTION_WITHIN: Duration = Duration::from_secs(8);
 const PAGE_OPENS: &str = "A sign-in was asked for. It goes on in your browser or in a window.";
 /// How long a command line that follows a log waits for the next entry before it is answered that there is none.
 const NEXT_ENTRY_WITHIN: Duration = Duration::from_secs(5);
@@ -131,6 +131,13 @@ pub enum Command {
         /// The virtual server.
         server: ServerId,
     },
+    /// Opens a socket for assistants elsewhere, for as long as whoever asks stays.
+    Door {
+        /// The virtual server that it leads to.
+        server: ServerId,
+        /// The socket's file, absolute.
+        path: PathBuf,
+    },
     /// What taking over servers of an assistant would change, or taking that back.
     ProposeImport {
         /// What is wanted.
@@ -167,6 +174,11 @@ pub enum Command {
     Pause,
     /// Takes calls again.
     Resume,
+    /// A step of removing Deskgate from the person's account.
+    Leave {
+        /// Which.
+        step: Leave,
+    },
     /// Ends the program.
     Quit,
 }
@@ -255,7 +267,10 @@ async fn answer(stream: UnixStream, desk: Desk) {
     let mut reading = BufReader::new(reading);
     match tokio::time::timeout(DEADLINE, command(&mut reading)).await {
         Ok(Some(Ok(Command::Bridge { server }))) => {
-            desk.bridges.receive(Guest { server, peer, reading, writing }).await;
+            desk.bridges.receive(Guest { server, through: None, peer, reading, writing }).await;
+        }
+        Ok(Some(Ok(Command::Door { server, path }))) => {
+            desk.bridges.receive(Guest { server, through: Some(path), peer, reading, writing }).await;
         }
         Ok(Some(Ok(Command::Logs { connector, after, wait }))) => {
             if wait {
@@ -338,7 +353,9 @@ impl Desk {
             Command::Import { id } => self.import(id).await,
             Command::EraseAudit { person, before } => self.erase(person, before).await,
             Command::AskedDiagnostics { send } => self.asked_diagnostics(send).await,
-            Command::Bridge { .. } => refused(Advice::new("bridge", "A bridge stays connected.", "", "")),
+            Command::Bridge { .. } | Command::Door { .. } => {
+                refused(Advice::new("bridge", "It stays connected.", "", ""))
+            }
             Command::Show if self.state.borrow().desktop => {
                 self.act(Act::Open(crate::effect::Place::Overview), "The window is shown.")
             }
@@ -357,91 +374,9 @@ impl Desk {
                 self.act(Act::Pause(crate::effect::PauseFor::Open), "Paused: every call is refused.")
             }
             Command::Resume => self.act(Act::Resume, "Resumed."),
+            Command::Leave { step } => self.leave(step).await,
             Command::Quit => self.act(Act::Quit, "Deskgate ends."),
         }
-    }
-
-    /// Takes the organisation that was met for the one whose fingerprint the person was given.
-    async fn trust(&self, fingerprint: &str) -> Report {
-        match self.introduction.confirm(fingerprint).await {
-            Ok(fingerprint) => Report::Ok {
-                text: "Confirmed: this is your organisation. Its connectors may start programs on this computer."
-                    .to_owned(),
-                json: json!({"confirmed": fingerprint.to_string()}),
-            },
-            Err(advice) => refused(advice),
-        }
-    }
-
-    /// Has the person asked to sign in to the organisation, and says how it goes on: a code is shown to whoever asks for it on
-    /// this socket, and nowhere else.
-    async fn sign_in(&self, by_code: bool) -> Report {
-        let Some(sign_in) = self.sign_in.clone() else { return refused(no_organisation()) };
-        if !by_code && self.pending.opens_pages() {
-            return self.organisation(Act::SignIn, PAGE_OPENS);
-        }
-        let shown = self.pending.items().into_iter().find(|item| is_code(&item.question));
-        if let Some(item) = shown {
-            return done(&words::detail(&item));
-        }
-        let mut attempt = tokio::spawn(async move {
-            if by_code { sign_in.sign_in_by_code().await } else { sign_in.sign_in().await }
-        });
-        let asked = self.pending.sign_in_to_organisation(|question| !by_code || is_code(question));
-        tokio::select! {
-            ended = &mut attempt => match ended {
-                Ok(Ok(())) => done("You are signed in."),
-                Ok(Err(advice)) => refused(advice),
-                Err(_) => refused(Advice::new("ending", "Deskgate is ending.", "", "")),
-            },
-            item = asked => done(&how_it_goes_on(&item)),
-            () = tokio::time::sleep(QUESTION_WITHIN) => {
-                done("A sign-in was asked for. It takes a while; see: deskgate pending")
-            }
-        }
-    }
-
-    /// Forgets an account, and says that it is forgotten only when no call is made with it any more.
-    async fn sign_out_of(&self, account: AccountId) -> Report {
-        if let Err(advice) = self.own_account(&account) {
-            return refused(advice);
-        }
-        let accounts = self.accounts.clone();
-        let (tell, waited) = oneshot::channel();
-        let events = self.events.clone();
-        // It goes on where whoever asked for it goes away; what becomes of it then is said in the window.
-        tokio::spawn(async move {
-            let ended = accounts.sign_out(&account).await;
-            if let Err(Err(fault)) = tell.send(ended) {
-                let _ = events.send(Event::FaultRaised(fault.advice()));
-            }
-        });
-        match tokio::time::timeout(FORGOTTEN_WITHIN, waited).await {
-            Ok(Ok(Ok(()))) => done("The account is forgotten."),
-            Ok(Ok(Err(fault))) => refused(fault.advice()),
-            Ok(Err(_)) => refused(Advice::new("ending", "Deskgate is ending.", "", "")),
-            Err(_) => refused(Advice::new(
-                "still-forgetting",
-                "The account is still being forgotten.",
-                "Calls may be made with it until then.",
-                "Where it stands: deskgate status",
-            )),
-        }
-    }
-
-    /// Whether this is an account of the person's own that is in use; else the ones that are, in words.
-    fn own_account(&self, wanted: &AccountId) -> Result<(), Advice> {
-        let own = self.accounts.in_use();
-        if own.contains(wanted) {
-            return Ok(());
-        }
-        let own: Vec<_> = own.iter().map(ToString::to_string).collect();
-        Err(Advice::new(
-            "account-unknown",
-            format!("No account of your own is used at {wanted}."),
-            "",
-            if own.is_empty() { String::new() } else { format!("Name one of these: {}.", own.join(", ")) },
-        ))
     }
 
     fn organisation(&self, act: Act, text: &str) -> Report {
@@ -514,22 +449,6 @@ impl Desk {
             ));
         };
         super::explain::explain(&self.snapshots.current(), self.clock.now(), &subject, server, about, from)
-    }
-}
-
-fn is_code(question: &Question) -> bool {
-    matches!(question, Question::Code(_))
-}
-
-fn how_it_goes_on(item: &PendingItem) -> String {
-    match &item.question {
-        Question::SignIn(request) => format!(
-            "No browser can be opened here. Open this address in one on this computer: {}",
-            request.authorize_url
-        ),
-        Question::Code(_) | Question::Consent(_) | Question::Approval(_) | Question::Diagnostics(_) => {
-            words::detail(item)
-        }
     }
 }
 

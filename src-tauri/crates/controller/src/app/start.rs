@@ -190,7 +190,7 @@ async fn run(
     });
     let local = os::bind_local(&home.socket(), &lock).map_err(StartFault::Socket)?;
     let (stop, stopped) = watch::channel(false);
-    let bridges = Bridges::new(Arc::clone(&gate), Arc::clone(&engine.issuer), stopped.clone());
+    let bridges = Bridges::new(&gate, &engine.issuer, stopped.clone(), &base.clock);
     let welcome = welcome(&base, &home, &gate, &present, &engine.issuer);
     let served = (bridges, logs, acceptances, imports);
     let front = socket_desk(&base, &home, (present.clone(), org), &engine, state.clone(), served);

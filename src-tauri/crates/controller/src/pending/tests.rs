@@ -44,6 +44,7 @@ fn consent(client: &str) -> ConsentRequest {
         client_id: format!("id-{client}"),
         redirect_uri: Some("http://127.0.0.1:4000/callback".parse().unwrap()),
         process: None,
+        through: None,
         subject: Subject::local("ada"),
         deadline: HOUR,
     }

@@ -90,6 +90,7 @@ pub(crate) fn consent_item(id: &str) -> PendingItem {
             client_id: "c1".to_owned(),
             redirect_uri: Some("http://127.0.0.1:4000/callback".parse().unwrap()),
             process: None,
+            through: None,
             subject: Subject::local("ada"),
             deadline: Duration::from_secs(300),
         }),

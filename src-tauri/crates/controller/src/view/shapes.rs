@@ -206,6 +206,8 @@ pub struct ConsentView {
     pub program: Option<ProgramView>,
     /// Whether the program's own name has nothing in common with the claimed one.
     pub name_differs: bool,
+    /// The socket that the program opens for others, who cannot be told.
+    pub through: Option<String>,
     /// The virtual server's title.
     pub server_title: String,
     /// Where the permission is sent: the host and port, or the program itself that asks.

@@ -13,7 +13,7 @@ type Told = Arc<Mutex<Option<ListeningProcess>>>;
 
 fn visit(server: &str, told: &Told) -> Visit {
     let told = Arc::clone(told);
-    Visit { server: id(server), program: Arc::new(move || told.lock().unwrap().clone()) }
+    Visit { server: id(server), program: Arc::new(move || told.lock().unwrap().clone()), through: None }
 }
 
 async fn admit(world: &World, executable: &str, server: &str) -> Result<Admission, AdmissionFault> {

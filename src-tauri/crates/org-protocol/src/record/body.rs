@@ -521,6 +521,8 @@ event_kinds! {
     ServersImported = "servers-imported",
     /// Such servers were put back into the assistant's file, with their secrets.
     ServersGivenBack = "servers-given-back",
+    /// The person removes Deskgate from their account on this computer: what follows is the end of this journal.
+    Leaving = "leaving",
     /// A policy bundle took effect.
     BundleApplied = "bundle-applied",
     /// A policy bundle was refused; the last good one stays.

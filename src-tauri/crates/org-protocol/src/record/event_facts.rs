@@ -34,7 +34,7 @@ impl AuditEvent {
     pub fn facts(&self) -> &'static [Fact] {
         match self {
             Self::Start => &[("version", "of the program")],
-            Self::Stop | Self::Paused | Self::Resumed | Self::Unknown(_) => &[],
+            Self::Stop | Self::Paused | Self::Resumed | Self::Leaving | Self::Unknown(_) => &[],
             Self::JournalRepaired => &[
                 ("lost", "the file that was missing or could not be read"),
                 ("set_aside", "the file that the torn end was copied to"),

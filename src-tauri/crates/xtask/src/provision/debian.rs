@@ -19,7 +19,7 @@ const BUILD: &[&str] = &[
     "python3-venv",
 ];
 
-/// To run and to test: a display, a session bus, a keychain, a panel, a notification daemon, a database, a clock that can be moved,
+/// To run and to test: a display, a session bus, a keychain, a panel, a notification daemon, a database, SSH, a clock that can be moved,
 /// a machine that is said to sleep, PHP for a SAML identity provider.
 const RUN: &[&str] = &[
     "adwaita-icon-theme",
@@ -33,6 +33,7 @@ const RUN: &[&str] = &[
     "libnotify-bin",
     "libsecret-tools",
     "openbox",
+    "openssh-client",
     "php-cli",
     "php-mbstring",
     "php-xml",
@@ -55,6 +56,7 @@ const PACKAGING: &[&str] = &["bubblewrap", "cpio", "mmdebstrap", "rpm", "rpm2cpi
 
 /// What is unpacked and not installed, because it would bring a server that starts by itself: the packages, by the folder that they go to.
 const SAML: (&str, &[&str]) = ("simplesamlphp", &["simplesamlphp"]);
+const SSH: (&str, &[&str]) = ("ssh", &["libwrap0", "openssh-server", "socat"]);
 const SYSLOG: (&str, &[&str]) =
     ("rsyslog", &["libestr0", "libfastjson4", "liblognorm5", "rsyslog", "rsyslog-gnutls"]);
 
@@ -84,6 +86,11 @@ pub(super) fn packaging() -> Result<(), Fault> {
 /// Whether the SAML identity provider has to be unpacked.
 pub(super) fn need_saml() -> Need {
     need_unpacked(SAML, "SimpleSAMLphp for tests")
+}
+
+/// Whether the SSH server has to be unpacked.
+pub(super) fn need_ssh() -> Need {
+    need_unpacked(SSH, "OpenSSH's server and socat for tests")
 }
 
 /// Whether the syslog server has to be unpacked.

@@ -26,10 +26,11 @@ pub(crate) fn setup(check: bool) -> Result<(), Fault> {
     let tools = workspace::tools();
     std::fs::create_dir_all(&tools).map_err(|source| Fault::file(&tools, source))?;
     let _lock = hold(&tools.join("lock"))?;
-    let parts: [(&str, Need); 9] = [
+    let parts: [(&str, Need); 10] = [
         ("Debian packages", debian::need()?),
         ("SAML identity provider", debian::need_saml()),
         ("syslog server", debian::need_syslog()),
+        ("SSH server", debian::need_ssh()),
         ("Node 22", node::need_node()?),
         ("npm programs", node::need_peers()?),
         ("conformance suite", node::need_conformance()?),

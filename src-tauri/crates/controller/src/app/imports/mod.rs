@@ -215,6 +215,15 @@ impl Imports {
         Ok(())
     }
 
+    /// The assistants, by id, whose servers were imported and not given back.
+    ///
+    /// # Errors
+    /// Where the vault cannot be read.
+    pub(crate) async fn assistants(&self) -> Told<BTreeSet<String>> {
+        let records = self.0.sealed.records().await?;
+        Ok(records.into_iter().map(|record| record.assistant).collect())
+    }
+
     /// Makes the change that was shown last, if it is the one of this number.
     ///
     /// # Errors

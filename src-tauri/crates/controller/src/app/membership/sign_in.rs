@@ -13,7 +13,7 @@ use os::Clock;
 use secrecy::SecretString;
 use signin::{FaultKind, KeeperRules, SessionState, SignInFault, Sso, SsoParts, Vouch, Wish};
 use tokio::sync::{Mutex, watch};
-use tokio::task::AbortHandle;
+use tokio::task::JoinHandle;
 use vault::Vault;
 
 use super::{MembershipParts, Provider};
@@ -54,7 +54,7 @@ pub(crate) struct SignIn {
     /// Whether the next sign-in has to be one with a password or the like, since the last was ended.
     anew: AtomicBool,
     /// Tells of the last sign-out.
-    farewell: std::sync::Mutex<Option<AbortHandle>>,
+    farewell: std::sync::Mutex<Option<JoinHandle<()>>>,
 }
 
 /// What whoever keeps the session knows; one change at a time.
@@ -252,7 +252,7 @@ impl SignIn {
         let outcome = self.forget().await;
         self.attempt.lock().await.show(outcome.as_ref().err().cloned());
         let farewell = tokio::spawn(Arc::clone(self).farewell(session, sso.zip(kept)));
-        *self.farewell.lock().unwrap_or_else(PoisonError::into_inner) = Some(farewell.abort_handle());
+        *self.farewell.lock().unwrap_or_else(PoisonError::into_inner) = Some(farewell);
         outcome
     }
 
@@ -290,6 +290,15 @@ impl SignIn {
         }
         if let Some(advice) = not_told(organisation.is_ok(), provider.is_ok()) {
             self.attempt.lock().await.show(Some(advice));
+        }
+    }
+
+    /// Waits until the last sign-out was told to whoever is told of it, or not longer than this.
+    pub(crate) async fn farewell_said(&self, within: Duration) {
+        let farewell = self.farewell.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(farewell) = farewell {
+            // Whether it was heard is said where it is known.
+            let _ = tokio::time::timeout(within, farewell).await;
         }
     }
 

@@ -45,6 +45,18 @@ impl ForPerson for ClientFault {
     }
 }
 
+/// What was asked for lasts until this is dropped.
+#[derive(Debug)]
+pub struct Stay(BufReader<UnixStream>);
+
+impl Stay {
+    /// Waits until the running instance ends it.
+    pub async fn ended(&mut self) {
+        // It says nothing more, so whatever comes is its end.
+        let _ = self.0.fill_buf().await;
+    }
+}
+
 impl Client {
     /// For the instance that owns `home`.
     pub fn new(home: Home) -> Self {
@@ -59,11 +71,29 @@ impl Client {
         self.ask_within(command, DEADLINE).await
     }
 
-    /// The same, where the answer takes its time.
+    /// Asks for what lasts as long as whoever asked stays, and waits for a person's answer for as long as they take.
     ///
     /// # Errors
     /// A [`ClientFault`].
-    pub async fn ask_within(&self, command: &Command, patience: Duration) -> Result<Report, ClientFault> {
+    pub async fn stay(&self, command: &Command) -> Result<(Report, Stay), ClientFault> {
+        let stream = UnixStream::connect(self.home.socket()).await.map_err(|_| ClientFault::NotRunning)?;
+        let exchange = async {
+            let mut stay = Stay(BufReader::new(stream));
+            let mut line = serde_json::to_vec(command)?;
+            line.push(b'\n');
+            stay.0.write_all(&line).await?;
+            let mut answer = String::new();
+            stay.0.read_line(&mut answer).await?;
+            Ok((serde_json::from_str(&answer)?, stay))
+        };
+        exchange.await.map_err(ClientFault::Silent)
+    }
+
+    /// Asks what may take so long.
+    ///
+    /// # Errors
+    /// A [`ClientFault`].
+    pub async fn ask_within(&self, command: &Command, deadline: Duration) -> Result<Report, ClientFault> {
         let stream = UnixStream::connect(self.home.socket()).await.map_err(|_| ClientFault::NotRunning)?;
         let exchange = async {
             let (reading, mut writing) = stream.into_split();
@@ -74,7 +104,7 @@ impl Client {
             BufReader::new(reading).read_line(&mut answer).await?;
             Ok(serde_json::from_str(&answer)?)
         };
-        tokio::time::timeout(patience, exchange)
+        tokio::time::timeout(deadline, exchange)
             .await
             .unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()))
             .map_err(ClientFault::Silent)
