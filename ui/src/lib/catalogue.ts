@@ -358,6 +358,8 @@ export interface Words {
   'consent-really': null;
   'consent-process': { path: string | number; process: string | number };
   'consent-differs': { assistant: string | number };
+  'consent-through': { socket: string | number };
+  'consent-opened-by': null;
   'consent-unknown': null;
   'consent-acts-as': null;
   'consent-reach': null;
@@ -441,6 +443,7 @@ export interface Words {
   'waits-code-what': { code: string | number; name: string | number; page: string | number };
   'waits-program': { program: string | number };
   'waits-program-unknown': null;
+  'waits-through': { socket: string | number };
   'waits-returns-to-program': null;
   'waits-returns-to-opener': { scheme: string | number };
   'waits-approval': { connector: string | number };
@@ -603,5 +606,6 @@ export type MarkedId =
   | 'checks-note'
   | 'checks-problem'
   | 'checks-not-checked'
+  | 'consent-through'
   | 'consent-reach-one'
   | 'approval-goes-to';
