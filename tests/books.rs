@@ -16,13 +16,15 @@ const EMPLOYEE: &str = include_str!("../EMPLOYEE.md");
 const SECURITY: &str = include_str!("../SECURITY.md");
 
 /// Commands that only another place can run: how each begins, the file there, and the words in it by which it is run or is what runs.
-const ELSEWHERE: [(&str, &str, &str); 8] = [
+const ELSEWHERE: [(&str, &str, &str); 10] = [
     ("cargo xtask demo", "src-tauri/crates/xtask/src/demo.rs", "check"),
     ("cargo xtask test", "src-tauri/crates/xtask/src/landing.rs", "`cargo xtask test`"),
     ("cargo xtask package", "src-tauri/crates/xtask/src/landing.rs", "package::packages("),
     ("sudo apt install ./target/package/", "src-tauri/crates/xtask/src/package/smoke.rs", "&[\"install\""),
     ("deskgate door desk ", "tests/elsewhere.rs", "\"door\", \"desk\""),
-    ("ssh -N -R ", "src-tauri/crates/testkit/src/remote.rs", "\"-N\", \"-R\""),
+    ("mkdir -p -m 700 ~/desk-door", "tests/elsewhere.rs", "0o700"),
+    ("ssh build.example rm -f ", "tests/elsewhere.rs", "runs(&format!(\"rm -f "),
+    ("ssh -N -o ExitOnForwardFailure=yes -R ", "src-tauri/crates/testkit/src/remote.rs", "\"-N\", \"-R\""),
     ("cargo xtask setup", "src-tauri/crates/xtask/src/landing.rs", "provision::setup("),
     ("cargo nextest run --workspace", "src-tauri/crates/xtask/src/landing.rs", "&[\"--workspace\""),
 ];

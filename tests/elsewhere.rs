@@ -49,6 +49,8 @@ async fn an_assistant_on_another_computer_comes_in_over_ssh_as_long_as_the_perso
     let remote = Remote::start().await.expect("another computer");
     let folder = tempfile::tempdir().expect("a folder");
     let (here, there) = (folder.path().join("desk.sock"), remote.file("desk.sock"));
+    std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o700))
+        .expect("closed to others");
     let (mut opening, question) = door(&gateway, &here).await;
     assert!(
         question.contains("desk.sock wants to use") && question.contains("on another computer"),
@@ -67,7 +69,7 @@ async fn an_assistant_on_another_computer_comes_in_over_ssh_as_long_as_the_perso
     let client = format!("socket:{}", here.display());
     assert!(recorded.lines().any(|line| line.contains("tools/call") && line.contains(&client)), "{recorded}");
 
-    // The next one has the person asked anew, and so has another socket.
+    // The next time the person is asked anew, and what the first has left there has to go.
     drop(ssh);
     opening.interrupt().expect("Ctrl+C");
     opening.wait(SOON).await.expect("it ends");
@@ -77,6 +79,13 @@ async fn an_assistant_on_another_computer_comes_in_over_ssh_as_long_as_the_perso
     let refused = until("a refusal", SOON, async || opening.log().contains("did not let").then_some(()));
     refused.await.unwrap_or_else(|fault| panic!("{fault}\n{}", opening.log()));
     assert!(!here.exists());
+    let (_opening, _) = door(&gateway, &here).await;
+    assert!(there.exists(), "a server of SSH leaves it");
+    remote.runs(&format!("rm -f '{}'", there.display())).await.expect("removed");
+    let _ssh = remote.leads(&there, &here).await.unwrap_or_else(|fault| panic!("{fault}"));
+    let transcript = remote.assistant(&there).expect("an assistant").run(None, &[says("once more")]).await;
+    let transcript = transcript.unwrap_or_else(|fault| panic!("{fault}\n{}", gateway.log()));
+    assert!(transcript.answers[0].to_string().contains("once more"), "{:?}", transcript.answers);
 }
 
 #[tokio::test]

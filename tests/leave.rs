@@ -6,7 +6,7 @@ use std::process::Output;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use testkit::bench::Echo;
-use testkit::{Employee, Gateway, Mail, Opened, until};
+use testkit::{Employee, Gateway, Mail, Opened, Program, program, until};
 
 use crate::common::{Personal, SOON, files_below, let_in};
 use crate::org::{acme, desktop, signs_in_to_acme};
@@ -133,7 +133,10 @@ async fn an_organisation_has_every_record_before_they_go() {
     acme.organisation.stop().await.expect("stopped");
     told(&gateway, home.path(), &["pause"]).await;
     let undelivered = refused(&gateway, home.path(), &["uninstall", "--yes"]).await;
-    assert!(undelivered.contains("Acme has not received"), "{undelivered}");
+    assert!(
+        undelivered.contains("Acme has not received") && undelivered.contains("deskgate resume"),
+        "{undelivered}"
+    );
     assert!(gateway.home().join("journal").is_dir() && gateway.home().join("vault").is_dir());
 
     acme.organisation.restart().await.expect("it comes back");
@@ -161,12 +164,46 @@ async fn records_that_cannot_be_handed_over_stay_on_wish_and_nothing_else_does()
     gateway.stop();
     let stopped = refused(&gateway, home.path(), &["uninstall", "--yes"]).await;
     assert!(stopped.contains("Deskgate is not running") && stopped.contains("--as-it-is"), "{stopped}");
-    let arguments = ["uninstall", "--yes", "--as-it-is", "--keep-records"];
-    told(&gateway, home.path(), &arguments).await;
+    let arguments = ["uninstall", "--yes", "--as-it-is"];
+    let lost = told(&gateway, home.path(), &arguments).await;
+    assert!(lost.contains("secrets are destroyed") && lost.contains("will not be handed over"), "{lost}");
     let kept: Vec<_> = kinds(gateway.home()).into_iter().map(|(path, _)| path).collect();
-    let names = ["journal", "journal.checkpoint", "journal.head"];
+    let names = ["device", "journal", "journal.checkpoint", "journal.head"];
     assert_eq!(kept, names.map(|name| gateway.home().join(name)));
     let verified = told(&gateway, home.path(), &["audit", "verify"]).await;
     assert!(verified.contains("records"), "{verified}");
+    // They go on a person's word only.
+    let again = told(&gateway, home.path(), &["uninstall", "--yes"]).await;
+    assert!(again.contains("--delete-records") && gateway.home().join("journal").exists(), "{again}");
+    told(&gateway, home.path(), &["uninstall", "--yes", "--delete-records"]).await;
+    assert!(!gateway.home().exists(), "{:?}", kinds(gateway.home()));
     assert!(!in_keychain(&mut gateway).contains("vault-key/"));
+}
+
+#[tokio::test]
+async fn what_lies_outside_of_the_folder_goes_as_well() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let [data, config, cache] = ["data", "config", "cache"].map(|name| folder.path().join(name));
+    let ours = [
+        data.join("deskgate/deskgate.toml"),
+        data.join("deskgate/updates/0.2.0/deskgate.deb"),
+        data.join("dev.deskgate.desktop/localstorage/file"),
+        cache.join("dev.deskgate.desktop/WebKitCache/file"),
+        config.join("autostart/dev.deskgate.desktop.desktop"),
+    ];
+    let others = [config.join("autostart/other.desktop"), data.join("other/file")];
+    for file in ours.iter().chain(&others) {
+        std::fs::create_dir_all(file.parent().expect("a folder")).expect("made");
+        std::fs::write(file, "").expect("written");
+    }
+    std::fs::write(data.join("deskgate/device"), model::DeviceId::new().to_string()).expect("written");
+    let mut command = std::process::Command::new(program(Program::Deskgate).expect("built"));
+    command.args(["uninstall", "--yes"]).env_clear().env("HOME", folder.path());
+    command.env("XDG_DATA_HOME", &data).env("XDG_CONFIG_HOME", &config).env("XDG_CACHE_HOME", &cache);
+    let output = command.output().expect("run");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let left: Vec<_> = files_below(folder.path()).into_iter().map(|(path, _)| path).collect();
+    assert_eq!(left.len(), others.len(), "{left:?}");
+    assert!(others.iter().all(|other| left.contains(other)), "{left:?}");
+    assert!(!data.join("deskgate").exists());
 }

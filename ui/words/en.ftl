@@ -563,6 +563,7 @@ person-signed-out = Not signed in to { $organisation }
 person-signing-in = Signing in to { $organisation }
 person-expired = { $person }, signed out
 person-assistant = An assistant
+person-program = a program that could not be told
 list-and = { $first } and { $last }
 
 ## What signing out means
@@ -596,7 +597,7 @@ waits-account-what = An assistant called { $connector }, which needs your own ac
 waits-code-what = Open { $page } on a device with a browser and type the code { $code }. That signs in this computer to { $name } in your name. Type it only if you wanted to sign in here just now, and give it to nobody.
 waits-program = The program that asks is { $program }.
 waits-program-unknown = The program that asks could not be told.
-waits-through = It is for whatever comes through { $socket }: an assistant in a container or on another computer.
+waits-through = It is for whatever comes through { $socket }: an assistant in a container or on another computer. Opened by { $program }.
 waits-returns-to-program = the program that asks
 waits-returns-to-opener = the program that opens { $scheme }:
 waits-approval = This goes to { $connector } and needs your approval.

@@ -233,10 +233,13 @@ pub(crate) enum Verb {
         #[arg(long)]
         dry_run: bool,
         /// Leave the audit records here that your organisation has not received.
-        #[arg(long)]
+        #[arg(long, conflicts_with = "delete_records")]
         keep_records: bool,
-        /// Go on although Deskgate does not run or cannot sign you out: sign-ins end only when they expire, and the secrets of servers
-        /// that were imported are lost.
+        /// Delete audit records too that your organisation may not have received. Without, they stay where Deskgate does not run.
+        #[arg(long)]
+        delete_records: bool,
+        /// Go on although Deskgate does not run, cannot sign you out, or cannot reach the keychain: sign-ins end only when they expire,
+        /// the secrets of servers that were imported are lost, and what cannot be undone is named.
         #[arg(long)]
         as_it_is: bool,
         /// Do not ask: for scripts.

@@ -147,8 +147,8 @@ async fn run(home: Home, verb: Verb, json: bool) -> ExitCode {
         Verb::Keychain => ask(home, Command::TryKeychain, json).await,
         Verb::Pause => ask(home, Command::Pause, json).await,
         Verb::Resume => ask(home, Command::Resume, json).await,
-        Verb::Uninstall { dry_run, keep_records, as_it_is, yes } => {
-            let wish = uninstall::Wish { dry_run, keep_records, as_it_is, yes };
+        Verb::Uninstall { dry_run, keep_records, delete_records, as_it_is, yes } => {
+            let wish = uninstall::Wish { dry_run, keep_records, delete_records, as_it_is, yes };
             uninstall::uninstall(&home, &wish, json).await
         }
         Verb::Quit => ask(home, Command::Quit, json).await,

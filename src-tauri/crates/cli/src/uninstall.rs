@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use assistants::{Assistant, Ledger, Machine, Undone};
+use assistants::{Assistant, Found, Ledger, Machine, Undone};
 use controller::app::{
-    Client, ClientFault, Command, Extent, Folders, Home, ImportWish, Leave, Proposed, Report, Standing,
+    Client, ClientFault, Command, Extent, Folders, Home, ImportWish, Leave, Left, Proposed, Report, Standing,
     belongings, machine, remove,
 };
 use model::{Advice, ForPerson as _};
@@ -25,6 +25,7 @@ const SIGNED_OUT_WITHIN: Duration = Duration::from_secs(60);
 pub(crate) struct Wish {
     pub(crate) dry_run: bool,
     pub(crate) keep_records: bool,
+    pub(crate) delete_records: bool,
     pub(crate) as_it_is: bool,
     pub(crate) yes: bool,
 }
@@ -45,14 +46,19 @@ async fn uninstalled(home: &Home, wish: &Wish, json: bool) -> Told<()> {
     let standing = leaving.standing().await?;
     let plan = leaving.plan(standing)?;
     if plan.is_nothing() {
-        tell(
-            json,
-            "There is nothing of Deskgate in your account on this computer.",
-            &json!({"changed": false}),
-        );
+        let text = match plan.extent {
+            Extent::AllButRecords if home.journal().exists() => format!(
+                "What is left of Deskgate are audit records, in {}. To delete them: deskgate uninstall --delete-records",
+                home.path().display()
+            ),
+            Extent::All | Extent::AllButRecords => {
+                "There is nothing of Deskgate in your account on this computer.".to_owned()
+            }
+        };
+        tell(json, &text, &json!({"changed": false}));
         return Ok(());
     }
-    let (text, mut value) = (harmless(&plan.text(home.path(), wish)), plan.value());
+    let (text, mut value) = (harmless(&plan.text(home.path())), plan.value());
     if wish.dry_run {
         tell(json, text.trim_end(), &value);
         return Ok(());
@@ -63,8 +69,10 @@ async fn uninstalled(home: &Home, wish: &Wish, json: bool) -> Told<()> {
     }
     let left = leaving.go(plan).await?;
     value["changed"] = json!(true);
-    value["left"] = json!(left);
-    tell(json, &harmless(&done(home, &left)), &value);
+    let still = leaving.still_connected();
+    value["left"] = json!(left.files);
+    value["still_connected"] = json!(still);
+    tell(json, &harmless(&done(home, &left, &still)), &value);
     Ok(())
 }
 
@@ -75,6 +83,7 @@ struct Plan {
     /// Each connection of an assistant.
     connections: Vec<Connected>,
     belongings: Vec<PathBuf>,
+    extent: Extent,
 }
 
 struct Connected {
@@ -88,7 +97,7 @@ impl Plan {
         self.standing.is_none() && self.connections.is_empty() && self.belongings.is_empty()
     }
 
-    fn text(&self, home: &Path, wish: &Wish) -> String {
+    fn text(&self, home: &Path) -> String {
         let mut text = "This takes Deskgate off your account on this computer. It will\n".to_owned();
         let mut step = |words: String| {
             // Writing to a string cannot fail.
@@ -124,7 +133,33 @@ impl Plan {
         for path in outside {
             step(format!("remove {}", path.display()));
         }
-        text + &stays(standing.organisation.as_deref(), wish)
+        text + &self.lost() + &self.stays()
+    }
+
+    /// What cannot be done without a running instance, said beforehand.
+    fn lost(&self) -> String {
+        if self.standing.is_some() || self.belongings.is_empty() {
+            return String::new();
+        }
+        "Deskgate is not running. So this cannot be done, and is lost:\n  - servers that were imported are not given back, \
+         and their secrets are destroyed\n  - sign-ins do not end before they expire\n"
+            .to_owned()
+    }
+
+    /// What will be left, said beforehand.
+    fn stays(&self) -> String {
+        let mut text =
+            "What stays:\n  - the program itself: remove it the way that it was installed\n".to_owned();
+        if let Some(organisation) = self.standing.as_ref().and_then(|it| it.organisation.as_deref()) {
+            let _ = writeln!(
+                text,
+                "  - what {organisation} has received, and this computer among its devices, until IT removes it"
+            );
+        }
+        if self.extent == Extent::AllButRecords {
+            text += "  - the audit records in Deskgate's folder; they will not be handed over any more\n";
+        }
+        text + "  - files that you saved yourself, such as calls and diagnostics\n"
     }
 
     fn value(&self) -> Value {
@@ -142,35 +177,25 @@ impl Plan {
     }
 }
 
-/// What will be left, said beforehand.
-fn stays(organisation: Option<&str>, wish: &Wish) -> String {
-    let mut text =
-        "What stays:\n  - the program itself: remove it the way that it was installed\n".to_owned();
-    if let Some(organisation) = organisation {
-        let _ = writeln!(
-            text,
-            "  - what {organisation} has received, and this computer among its devices, until IT removes it"
-        );
-    }
-    if wish.keep_records {
-        text += "  - the audit records in Deskgate's folder\n";
-    }
-    text + "  - files that you saved yourself, such as calls and diagnostics\n"
-}
-
 fn title(assistant: &str) -> &str {
     Assistant::named(assistant).map_or(assistant, |known| known.title)
 }
 
-fn done(home: &Home, left: &[PathBuf]) -> String {
+fn done(home: &Home, left: &Left, still: &[String]) -> String {
     let mut text = "Deskgate is off your account. What is left is the program: remove it the way that it was installed, for \
                     example with sudo apt remove deskgate."
         .to_owned();
-    if !left.is_empty() {
+    if !left.files.is_empty() {
         let _ = write!(text, "\nIn {} there is still:", home.path().display());
-        for path in left {
+        for path in &left.files {
             let _ = write!(text, "\n  {}", path.display());
         }
+    }
+    for entry in still {
+        let _ = write!(text, "\nThis still leads to Deskgate; remove it yourself: {entry}");
+    }
+    if let Some(advice) = &left.key {
+        let _ = write!(text, "\n! {advice}");
     }
     text
 }
@@ -208,16 +233,50 @@ impl Leaving<'_> {
     }
 
     fn plan(&self, standing: Option<Standing>) -> Told<Plan> {
-        let connections = connections(self.machine, &ledger(self.home)?)?;
-        Ok(Plan { standing, connections, belongings: belongings(self.home, self.extent()) })
+        let extent = self.extent(standing.as_ref());
+        let connections = self.connections(&ledger(self.home)?)?;
+        Ok(Plan { standing, connections, belongings: belongings(self.home, extent), extent })
     }
 
-    fn extent(&self) -> Extent {
-        if self.wish.keep_records { Extent::AllButRecords } else { Extent::All }
+    /// Records that somebody may be waiting for are deleted on a person's word only: without a running instance nobody knows.
+    fn extent(&self, standing: Option<&Standing>) -> Extent {
+        match standing {
+            _ if self.wish.delete_records => Extent::All,
+            Some(_) if !self.wish.keep_records => Extent::All,
+            Some(_) | None => Extent::AllButRecords,
+        }
+    }
+
+    /// What was connected, in the order in which it was.
+    fn connections(&self, ledger: &Ledger) -> Told<Vec<Connected>> {
+        let mut all = Vec::new();
+        for record in ledger.records() {
+            let Some(assistant) = Assistant::named(&record.assistant) else { continue };
+            let server = record.server.to_string();
+            match assistants::disconnect(self.machine, assistant, &server, ledger) {
+                Ok(_) => all.push(Connected { assistant, server, file: record.file.clone() }),
+                // It is named at the end.
+                Err(_) if self.wish.as_it_is => {}
+                Err(fault) => return Err(fault.advice()),
+            }
+        }
+        Ok(all)
+    }
+
+    /// What of assistants' files still leads to a Deskgate.
+    fn still_connected(&self) -> Vec<String> {
+        let found = assistants::find(self.machine).into_iter();
+        let entry = |it: &Found, name: &str| match &it.file {
+            Some(file) => format!("{name} of {}, in {}", it.assistant.title, file.display()),
+            None => format!("{name} of {}", it.assistant.title),
+        };
+        found
+            .flat_map(|it| it.connected.iter().map(|(name, _)| entry(&it, name)).collect::<Vec<_>>())
+            .collect()
     }
 
     /// Does it, in an order in which what fails leaves all that is needed to do it again.
-    async fn go(&self, plan: Plan) -> Told<Vec<PathBuf>> {
+    async fn go(&self, plan: Plan) -> Told<Left> {
         let mut imported = plan.standing.iter().flat_map(|it| &it.imported).cloned().collect::<Vec<_>>();
         // What was done last is undone first, so that each file becomes again what it was.
         for assistant in std::mem::take(&mut imported) {
@@ -229,13 +288,14 @@ impl Leaving<'_> {
         for assistant in &imported {
             self.give_back(assistant, Where::Anyhow).await?;
         }
-        if let Some(standing) = plan.standing {
+        if let Some(standing) = &plan.standing {
+            self.asked(&Command::Leave { step: Leave::Begin }).await?;
             self.hand_over().await?;
-            self.sign_out(&standing).await?;
+            self.sign_out(standing).await?;
             self.asked(&Command::Quit).await?;
         }
         eprintln!("Removing Deskgate's folder and its key.");
-        remove(self.home, self.extent()).await
+        remove(self.home, plan.extent, self.wish.as_it_is).await
     }
 
     fn disconnect(&self, connections: &[Connected]) -> Told<()> {
@@ -270,34 +330,43 @@ impl Leaving<'_> {
 
     /// Waits until the organisation has all that is recorded.
     async fn hand_over(&self) -> Told<()> {
-        let mut standing: Standing = read(self.answer(&Command::Leave { step: Leave::Begin }).await?)?;
-        let Some(organisation) = standing.organisation.clone() else { return Ok(()) };
         let until = tokio::time::Instant::now() + DELIVERED_WITHIN;
-        if standing.undelivered > 0 {
-            eprintln!("Handing over to {organisation} what is recorded.");
-        }
-        while standing.undelivered > 0 {
-            if self.wish.keep_records {
+        let mut told = false;
+        loop {
+            let standing: Standing = read(self.answer(&Command::Leave { step: Leave::Look }).await?)?;
+            let Some(organisation) = standing.organisation.filter(|_| standing.undelivered > 0) else {
                 return Ok(());
+            };
+            if !std::mem::replace(&mut told, true) {
+                eprintln!("Handing over to {organisation} what is recorded.");
             }
             if !standing.signed_in || tokio::time::Instant::now() > until {
-                return Err(undelivered(&organisation, standing.undelivered));
+                if self.wish.keep_records || self.wish.delete_records {
+                    return Ok(());
+                }
+                return Err(undelivered(&organisation, standing.undelivered, standing.signed_in));
             }
             tokio::time::sleep(Duration::from_millis(300)).await;
-            standing = read(self.answer(&Command::Leave { step: Leave::Look }).await?)?;
+        }
+    }
+
+    /// Out of accounts first, which is recorded, and out of the organisation when that has been handed over.
+    async fn sign_out(&self, standing: &Standing) -> Told<()> {
+        if !standing.accounts.is_empty() {
+            eprintln!("Forgetting your accounts.");
+            self.signed_out(Leave::ForgetAccounts).await?;
+            self.hand_over().await?;
+        }
+        if standing.signed_in {
+            eprintln!("Signing out.");
+            self.signed_out(Leave::SignOut).await?;
         }
         Ok(())
     }
 
-    async fn sign_out(&self, standing: &Standing) -> Told<()> {
-        if !standing.signed_in && standing.accounts.is_empty() {
-            return Ok(());
-        }
-        eprintln!("Signing out.");
-        let command = Command::Leave { step: Leave::SignOut };
-        let report =
-            self.client.ask_within(&command, SIGNED_OUT_WITHIN).await.map_err(|fault| fault.advice())?;
-        match report {
+    async fn signed_out(&self, step: Leave) -> Told<()> {
+        let report = self.client.ask_within(&Command::Leave { step }, SIGNED_OUT_WITHIN).await;
+        match report.map_err(|fault| fault.advice())? {
             Report::Refused { advice } if self.wish.as_it_is => {
                 eprintln!("{advice}");
                 Ok(())
@@ -315,27 +384,17 @@ impl Leaving<'_> {
     }
 }
 
-/// What was connected, in the order in which it was.
-fn connections(machine: &Machine, ledger: &Ledger) -> Told<Vec<Connected>> {
-    let mut all = Vec::new();
-    for record in ledger.records() {
-        let Some(assistant) = Assistant::named(&record.assistant) else { continue };
-        let server = record.server.to_string();
-        // The entry may stand in the file no more.
-        if assistants::disconnect(machine, assistant, &server, ledger).is_ok() {
-            all.push(Connected { assistant, server, file: record.file.clone() });
-        }
-    }
-    Ok(all)
-}
-
-fn undelivered(organisation: &str, count: usize) -> Advice {
+fn undelivered(organisation: &str, count: usize, signed_in: bool) -> Advice {
+    let todo = if signed_in {
+        "Check the network connection, then do this once more; or leave the records here: deskgate uninstall --keep-records"
+    } else {
+        "Sign in with: deskgate sign-in. Then do this once more; or leave the records here: deskgate uninstall --keep-records"
+    };
     Advice::new(
         "records-undelivered",
         format!("{organisation} has not received {count} of your records yet."),
-        "You are still signed in, and nothing was removed. Your assistants are disconnected already.",
-        "Check the network connection and that you are signed in, then do this once more; or leave the records here: \
-         deskgate uninstall --keep-records",
+        "Nothing was removed, and calls are refused until: deskgate resume. Your assistants are disconnected already, and have the servers again that were imported.",
+        todo,
     )
 }
 

@@ -58,7 +58,7 @@ pub use fault::StartFault;
 pub use home::Home;
 pub use imports::{Folders, GivesBack, ImportWish, Imports, Proposed};
 pub use introduction::Introduction;
-pub use leave::{Extent, belongings, remove};
+pub use leave::{Extent, Left, belongings, remove};
 pub use logs::Logs;
 pub use port::{Moved, move_port};
 pub use program_log::log;

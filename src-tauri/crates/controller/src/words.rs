@@ -157,7 +157,10 @@ pub fn detail(item: &PendingItem) -> String {
         },
         Question::Code(request) => code(request),
         Question::Consent(request) => match (&request.through, &request.process) {
-            (Some(socket), _) => say::waits_through(&foreign(socket, SOCKET_LIMIT)),
+            (Some(socket), process) => {
+                let opener = process.as_ref().map_or_else(say::person_program, |it| it.executable.clone());
+                say::waits_through(&foreign(socket, SOCKET_LIMIT), &opener)
+            }
             (None, Some(process)) => say::waits_program(&process.executable),
             (None, None) => say::waits_program_unknown(),
         },

@@ -28,13 +28,13 @@ pub fn bind_local(path: &Path, lock: &InstanceLock) -> io::Result<UnixListener> 
 }
 
 /// Listens on a new Unix socket at `path` that only its owner may connect to, as [`bind_local`] does. A socket that nobody listens at
-/// any more is removed; whatever else has the name is left alone. Must be called within a tokio runtime.
+/// any more is removed; whatever else has the name is left alone.
 ///
 /// # Errors
 /// [`io::ErrorKind::AddrInUse`] where somebody listens there, and as [`bind_local`].
 #[cfg(unix)]
-pub fn bind_new_local(path: &Path) -> io::Result<UnixListener> {
-    match std::os::unix::net::UnixStream::connect(path) {
+pub async fn bind_new_local(path: &Path) -> io::Result<UnixListener> {
+    match UnixStream::connect(path).await {
         Ok(_) => return Err(io::ErrorKind::AddrInUse.into()),
         // What is no socket refuses likewise, and is not removed.
         Err(fault) if fault.kind() == io::ErrorKind::ConnectionRefused => remove_socket(path)?,
@@ -156,13 +156,13 @@ mod tests {
     async fn a_new_socket_takes_no_other_s_place() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("socket");
-        let first = bind_new_local(&path).unwrap();
-        assert_eq!(bind_new_local(&path).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+        let first = bind_new_local(&path).await.unwrap();
+        assert_eq!(bind_new_local(&path).await.unwrap_err().kind(), io::ErrorKind::AddrInUse);
         drop(first);
-        drop(bind_new_local(&path).unwrap());
+        drop(bind_new_local(&path).await.unwrap());
         let file = dir.path().join("file");
         std::fs::write(&file, "mine").unwrap();
-        assert_eq!(bind_new_local(&file).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(bind_new_local(&file).await.unwrap_err().kind(), io::ErrorKind::AlreadyExists);
         assert_eq!(std::fs::read_to_string(&file).unwrap(), "mine");
     }
 }

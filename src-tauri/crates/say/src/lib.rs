@@ -78,7 +78,8 @@ messages! {
     waits_code_what(page: &str, code: &str, name: &str);
     waits_program(program: &str);
     waits_program_unknown();
-    waits_through(socket: &str);
+    waits_through(socket: &str, program: &str);
+    person_program();
     waits_returns_to_program();
     waits_returns_to_opener(scheme: &str);
     waits_approval(connector: &str);

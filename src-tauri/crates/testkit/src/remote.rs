@@ -83,6 +83,18 @@ impl Remote {
         Ok(process)
     }
 
+    /// Runs a command there.
+    ///
+    /// # Errors
+    /// If it fails.
+    pub async fn runs(&self, command: &str) -> Result<(), PeerFault> {
+        let ended = tokio::process::Command::new("ssh").args(self.arguments()).arg(command).output().await?;
+        if ended.status.success() {
+            return Ok(());
+        }
+        Err(PeerFault::answer("ssh", String::from_utf8_lossy(&ended.stderr)))
+    }
+
     /// An assistant that runs there, and reaches what a socket there leads to.
     ///
     /// # Errors
@@ -122,8 +134,7 @@ fn settings(folder: &Path, port: u16) -> String {
         if session.exists() { format!("SshdSessionPath {}\n", session.display()) } else { String::new() };
     format!(
         "Port {port}\nListenAddress 127.0.0.1\nHostKey {0}/host\nAuthorizedKeysFile {0}/user.pub\n\
-         StrictModes no\nUsePAM no\nPasswordAuthentication no\nPermitRootLogin prohibit-password\nPidFile none\n\
-         StreamLocalBindUnlink yes\n{session}",
+         StrictModes no\nUsePAM no\nPasswordAuthentication no\nPermitRootLogin prohibit-password\nPidFile none\n{session}",
         folder.display()
     )
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::home;
 use crate::keychain::Caller;
+use crate::store::Store;
 use crate::vault::key_account;
 use crate::{Keychain, KeychainFault};
 
@@ -16,7 +17,11 @@ use crate::{Keychain, KeychainFault};
 pub async fn forget_keys(dir: &Path, keychain: Arc<dyn Keychain>) -> Result<(), KeychainFault> {
     let caller = Caller::new(keychain);
     for id in home::ids(dir) {
-        caller.call(move |keychain| keychain.remove(&key_account(&id))).await?;
+        match caller.call(move |keychain| keychain.remove(&key_account(&id))).await {
+            // Where there is none, nothing was ever sealed with a key in it.
+            Err(KeychainFault::Absent(_)) if !Store::holds_sealed_files(dir).unwrap_or(true) => {}
+            other => other?,
+        }
     }
     Ok(())
 }
@@ -48,6 +53,12 @@ mod tests {
         keychain.set(Behaviour::Available);
         forget_keys(&dir, Arc::<MemoryKeychain>::clone(&keychain)).await.unwrap();
         assert_eq!(keychain.accounts(), [] as [String; 0]);
-        forget_keys(&folder.path().join("none"), keychain).await.unwrap();
+        let none = folder.path().join("none");
+        forget_keys(&none, Arc::<MemoryKeychain>::clone(&keychain)).await.unwrap();
+
+        keychain.set(Behaviour::Absent);
+        let unsealed = folder.path().join("unsealed");
+        drop(Vault::open(&unsealed, Arc::<MemoryKeychain>::clone(&keychain), Arc::new(SystemClock)).await);
+        forget_keys(&unsealed, keychain).await.unwrap();
     }
 }

@@ -24,7 +24,7 @@ const MOST_BRIDGES: usize = 64;
 #[derive(Clone)]
 pub(crate) struct Bridges {
     gate: Arc<Gate>,
-    issuer: Arc<Issuer>,
+    pub(super) issuer: Arc<Issuer>,
     pub(super) stop: watch::Receiver<bool>,
     own: Arc<Own>,
     pub(super) room: Arc<Semaphore>,

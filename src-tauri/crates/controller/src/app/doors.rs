@@ -7,6 +7,7 @@
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use issuer::Admission;
 use model::Advice;
@@ -18,6 +19,8 @@ use tokio::task::JoinSet;
 use super::bridges::Bridges;
 use super::socket::{done, refused, report};
 
+/// How soon a socket closes whose access was taken back.
+const LOOKS_EVERY: Duration = Duration::from_secs(1);
 /// The superuser, as whom containers may run.
 const ROOT: u32 = 0;
 
@@ -37,12 +40,27 @@ impl Bridges {
         mut reading: BufReader<OwnedReadHalf>,
         mut writing: OwnedWriteHalf,
     ) {
-        let opened = os::bind_new_local(path).and_then(|listener| Ok((listener, Opened::at(path)?)));
-        let (listener, _opened) = match opened {
+        let (listener, opened) = match open(path).await {
             Ok(opened) => opened,
-            Err(fault) => return report(&mut writing, &refused(unopened(path, &fault))).await,
+            Err(fault) => {
+                report(&mut writing, &refused(unopened(path, &fault))).await;
+                return self.end_access(&admission).await;
+            }
         };
         report(&mut writing, &done("The socket is open.")).await;
+        self.let_in(&listener, &admission, &mut reading).await;
+        drop((listener, opened));
+        self.end_access(&admission).await;
+    }
+
+    /// Until the command line goes away, access is taken back, or the program ends.
+    async fn let_in(
+        &self,
+        listener: &UnixListener,
+        admission: &Arc<Admission>,
+        reading: &mut BufReader<OwnedReadHalf>,
+    ) {
+        let mut looks = tokio::time::interval(LOOKS_EVERY);
         let mut stop = self.stop.clone();
         // Dropped with this, and with it whoever is still there.
         let mut inside = JoinSet::new();
@@ -53,15 +71,23 @@ impl Bridges {
                 // Only the end is told.
                 _ = stop.changed() => return,
                 Some(_) = inside.join_next() => {}
-                arrived = arrival(&listener) => {
+                _ = looks.tick() => if admission.check(self.now()).is_err() { return },
+                Some(stream) = arrival(listener) => {
                     if admission.check(self.now()).is_err() {
                         return;
                     }
-                    if let Some(stream) = arrived {
-                        self.take_in(&mut inside, stream, &admission);
-                    }
+                    self.take_in(&mut inside, stream, admission);
                 }
             }
+        }
+    }
+
+    /// What was allowed was allowed to this socket, which is no more.
+    async fn end_access(&self, admission: &Admission) {
+        if let Ok(grant) = admission.check(self.now())
+            && let Err(fault) = self.issuer.revoke(&grant.client_id, &grant.server).await
+        {
+            tracing::error!(%fault, "the end of a socket's access is not on disk");
         }
     }
 
@@ -84,14 +110,27 @@ async fn arrival(listener: &UnixListener) -> Option<UnixStream> {
     match listener.accept().await {
         Ok((stream, _)) => {
             let (own, _) = os::current_user();
-            os::peer_uid(&stream).is_some_and(|user| user == own || user == ROOT).then_some(stream)
+            let user = os::peer_uid(&stream);
+            if user.is_some_and(|user| user == own || user == ROOT) {
+                return Some(stream);
+            }
+            tracing::warn!(?user, "another user was turned away at a socket");
+            None
         }
         Err(error) => {
             tracing::warn!(%error, "nobody can come through a socket now");
-            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            tokio::time::sleep(Duration::from_millis(50)).await;
             None
         }
     }
+}
+
+async fn open(path: &Path) -> std::io::Result<(UnixListener, Opened)> {
+    if !path.is_absolute() {
+        return Err(std::io::ErrorKind::InvalidFilename.into());
+    }
+    let listener = os::bind_new_local(path).await?;
+    Ok((listener, Opened::at(path)?))
 }
 
 impl Opened {

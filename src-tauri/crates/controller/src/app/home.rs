@@ -8,7 +8,7 @@ use model::{Advice, DeviceId, ForPerson};
 pub(crate) const SETTINGS_FILE: &str = "deskgate.toml";
 
 /// The names of all that Deskgate puts into its folder.
-const OWN: [&str; 17] = [
+const OWN: [&str; 18] = [
     "assistants.json",
     "assistants.lock",
     "control.sock",
@@ -24,9 +24,13 @@ const OWN: [&str; 17] = [
     "port.overheard",
     SETTINGS_FILE,
     "sign-in-windows",
+    "updates",
     "vault",
     "welcomed",
 ];
+/// By these the folder is known as Deskgate's, and taken; so they go last.
+const LAST: [&str; 2] = [DEVICE, "lock"];
+const DEVICE: &str = "device";
 
 /// The folder of one installation and what lies in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -177,8 +181,8 @@ impl Home {
 
     /// This installation's id, made at first use. Not a secret: the journal's records carry it.
     pub(crate) fn device(&self) -> Result<DeviceId, HomeFault> {
-        let path = self.0.join("device");
-        if let Some(id) = std::fs::read_to_string(&path).ok().and_then(|text| text.trim().parse().ok()) {
+        let path = self.0.join(DEVICE);
+        if let Some(id) = self.known_device() {
             return Ok(id);
         }
         let id = DeviceId::new();
@@ -186,14 +190,22 @@ impl Home {
         Ok(id)
     }
 
-    /// Whether something in the folder belongs to the audit journal.
+    fn known_device(&self) -> Option<DeviceId> {
+        std::fs::read_to_string(self.0.join(DEVICE)).ok()?.trim().parse().ok()
+    }
+
+    /// Whether something in the folder belongs to the audit journal, or says whose it is.
     pub(crate) fn is_record(&self, path: &Path) -> bool {
-        let parts = ["journal", "journal.checkpoint", "journal.head"].map(|name| self.0.join(name));
+        let parts = ["journal", "journal.checkpoint", "journal.head", DEVICE].map(|name| self.0.join(name));
         parts.iter().any(|part| path == part || os::is_set_aside(path, part))
     }
 
-    /// What Deskgate has put into the folder, set aside or half written among it; nothing else, since the folder may be any.
+    /// What Deskgate has put into the folder, set aside or half written among it; nothing else, since the folder may be any, and
+    /// nothing where Deskgate never ran. In the order in which it may go.
     pub(crate) fn belongings(&self) -> Vec<PathBuf> {
+        if self.known_device().is_none() {
+            return Vec::new();
+        }
         let here = std::fs::read_dir(&self.0).into_iter().flatten().flatten().map(|entry| entry.path());
         let ours = |path: &PathBuf| {
             let known = |name: &str| {
@@ -202,7 +214,9 @@ impl Home {
             };
             OWN.iter().any(|name| known(name)) || path.file_name().is_some_and(os::is_leftover)
         };
-        here.filter(ours).collect()
+        let mut ours: Vec<PathBuf> = here.filter(ours).collect();
+        ours.sort_by_key(|path| LAST.iter().position(|last| path.ends_with(last)));
+        ours
     }
 
     fn fault(&self, source: std::io::Error) -> HomeFault {

@@ -36,16 +36,30 @@ pub fn belongings(home: &Home, extent: Extent) -> Vec<PathBuf> {
     ours
 }
 
-/// Removes them, with the key in the keychain, once no instance runs any more. What else lies in the folder stays and is returned.
+/// What [`remove`] has left.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Left {
+    /// What else lies in Deskgate's folder.
+    pub files: Vec<PathBuf>,
+    /// Why the key is still in the keychain, where it may be.
+    pub key: Option<Advice>,
+}
+
+/// Removes them, with the key in the keychain, once no instance runs any more. What else lies in the folder stays. A key that cannot be
+/// removed stops it, unless `anyhow`.
 ///
 /// # Errors
 /// The words. What was removed until then is gone; doing it again goes on.
-pub async fn remove(home: &Home, extent: Extent) -> Result<Vec<PathBuf>, Advice> {
-    if std::fs::symlink_metadata(home.path()).is_ok() {
+pub async fn remove(home: &Home, extent: Extent, anyhow: bool) -> Result<Left, Advice> {
+    let mut key = None;
+    if !home.belongings().is_empty() {
         let lock = alone(home).await?;
         // First: without its files, nobody would know which key it is.
-        let keychain = Arc::new(SystemKeychain);
-        vault::forget_keys(&home.vault(), keychain).await.map_err(|fault| key_stays(&fault))?;
+        let forgotten = vault::forget_keys(&home.vault(), Arc::new(SystemKeychain)).await;
+        match forgotten.map_err(|fault| key_stays(&fault)) {
+            Err(advice) if anyhow => key = Some(advice),
+            other => other?,
+        }
         for path in belongings(home, extent) {
             erase(&path).map_err(|fault| stays(&path, &fault))?;
         }
@@ -55,12 +69,12 @@ pub async fn remove(home: &Home, extent: Extent) -> Result<Vec<PathBuf>, Advice>
         erase(&path).map_err(|fault| stays(&path, &fault))?;
     }
     let left = std::fs::read_dir(home.path()).into_iter().flatten().flatten().map(|it| it.path());
-    let left: Vec<PathBuf> = left.collect();
-    if left.is_empty() {
+    let files: Vec<PathBuf> = left.collect();
+    if files.is_empty() {
         // One that was never there is gone as well.
         let _ = std::fs::remove_dir(home.path());
     }
-    Ok(left)
+    Ok(Left { files, key })
 }
 
 /// What lies elsewhere: what starts with the session, and what web views keep. Only an installation in the usual place has it.
@@ -78,7 +92,8 @@ async fn alone(home: &Home) -> Result<InstanceLock, Advice> {
             Err(os::LockFault::Held { .. }) if Instant::now() < until => {
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
-            Err(_) => {
+            Err(os::LockFault::File(fault)) => return Err(stays(&home.lock(), &fault)),
+            Err(os::LockFault::Held { .. }) => {
                 return Err(Advice::new(
                     "still-running",
                     "Deskgate is still running.",
@@ -106,8 +121,9 @@ fn key_stays(fault: &KeychainFault) -> Advice {
     Advice::new(
         "key-stays",
         "The key of Deskgate's secrets could not be removed from your keychain.",
-        "Nothing of Deskgate's folder was removed.",
-        KeychainState::from(fault).advice().todo,
+        format!("{} Nothing of Deskgate's folder was removed.", KeychainState::from(fault).advice().happened),
+        "Unlock or start your keychain, then do this once more; or go on without it: deskgate uninstall --as-it-is. The entry is \
+         called dev.deskgate.",
     )
 }
 
@@ -122,12 +138,28 @@ fn stays(path: &Path, fault: &io::Error) -> Advice {
 
 #[cfg(test)]
 mod tests {
+    use model::DeviceId;
+
     use super::*;
+
+    #[tokio::test]
+    async fn a_folder_that_is_not_deskgates_stays_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = Home::at(folder.path());
+        for name in ["vault", "journal", "logs"] {
+            std::fs::create_dir(folder.path().join(name)).unwrap();
+        }
+        assert_eq!(belongings(&home, Extent::All), [] as [PathBuf; 0]);
+        let left = remove(&home, Extent::All, true).await.unwrap();
+        assert_eq!(left.files.len(), 3);
+        assert!(folder.path().join("journal").is_dir());
+    }
 
     #[test]
     fn only_what_is_deskgates_own_goes_and_records_only_where_they_may() {
         let folder = tempfile::tempdir().unwrap();
         let home = Home::at(folder.path());
+        std::fs::write(folder.path().join("device"), DeviceId::new().to_string()).unwrap();
         for name in [
             "deskgate.toml",
             "port",
@@ -156,6 +188,7 @@ mod tests {
             [
                 "assistants.json",
                 "deskgate.toml",
+                "device",
                 "journal",
                 "journal.damaged-1",
                 "journal.head",
@@ -164,7 +197,8 @@ mod tests {
                 "vault.damaged-2"
             ]
         );
-        let kept: Vec<_> = all.into_iter().filter(|name| !name.starts_with("journal")).collect();
+        let kept: Vec<_> =
+            all.into_iter().filter(|name| !name.starts_with("journal") && name != "device").collect();
         assert_eq!(names(Extent::AllButRecords), kept);
     }
 
@@ -172,7 +206,7 @@ mod tests {
     async fn a_folder_that_never_was_is_gone() {
         let folder = tempfile::tempdir().unwrap();
         let home = Home::at(folder.path().join("deskgate"));
-        assert_eq!(remove(&home, Extent::All).await.unwrap(), [] as [PathBuf; 0]);
+        assert_eq!(remove(&home, Extent::All, false).await.unwrap(), Left::default());
         assert!(!home.path().exists(), "nothing was made to remove it");
     }
 }

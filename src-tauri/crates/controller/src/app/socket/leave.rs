@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{Desk, Report, done, refused};
+use crate::effect::PauseFor;
+use crate::event::Act;
 
 /// More records than these are not counted one by one.
 const COUNTED: usize = 1000;
@@ -21,9 +23,11 @@ const HEARD_WITHIN: Duration = Duration::from_secs(10);
 pub enum Leave {
     /// Only say what is here.
     Look,
-    /// Record that the person leaves, so that the organisation receives it with what else waits.
+    /// Refuse calls from now on, and record that the person leaves where the organisation can still receive it.
     Begin,
-    /// Sign out, and forget every account.
+    /// Forget every account.
+    ForgetAccounts,
+    /// Sign out of the organisation.
     SignOut,
 }
 
@@ -44,17 +48,28 @@ pub struct Standing {
 
 impl Desk {
     pub(super) async fn leave(&self, step: Leave) -> Report {
-        let outcome = match step {
-            Leave::Look => self.standing().await,
-            Leave::Begin => match self.journal.event(EventRecord::new(AuditEvent::Leaving)).await {
-                Ok(()) => self.standing().await,
-                Err(fault) => Err(fault.advice()),
+        match step {
+            Leave::Look => match self.standing().await {
+                Ok(standing) => Report::Ok { text: String::new(), json: json!(standing) },
+                Err(advice) => refused(advice),
             },
-            Leave::SignOut => return self.leave_all().await,
-        };
-        match outcome {
-            Ok(standing) => Report::Ok { text: String::new(), json: json!(standing) },
-            Err(advice) => refused(advice),
+            Leave::Begin => self.begin().await,
+            Leave::ForgetAccounts => match self.accounts.forget_all().await.first() {
+                Some(fault) => refused(fault.advice()),
+                None => done("The accounts are forgotten."),
+            },
+            Leave::SignOut => self.sign_off().await,
+        }
+    }
+
+    async fn begin(&self) -> Report {
+        let paused = self.act(Act::Pause(PauseFor::Open), "Calls are refused.");
+        if self.sign_in.is_none() || self.present.now().is_none() {
+            return paused;
+        }
+        match self.journal.event(EventRecord::new(AuditEvent::Leaving)).await {
+            Ok(()) => paused,
+            Err(fault) => refused(fault.advice()),
         }
     }
 
@@ -75,17 +90,12 @@ impl Desk {
         })
     }
 
-    /// Forgets accounts first, while they are still the present person's.
-    async fn leave_all(&self) -> Report {
-        let mut faults: Vec<Advice> =
-            self.accounts.forget_all().await.iter().map(|fault| fault.advice()).collect();
-        if let Some(sign_in) = &self.sign_in {
-            faults.extend(sign_in.sign_out().await.err());
-            sign_in.farewell_said(HEARD_WITHIN).await;
+    async fn sign_off(&self) -> Report {
+        let Some(sign_in) = &self.sign_in else { return done("There is nothing to sign out of.") };
+        if let Err(advice) = sign_in.sign_out().await {
+            return refused(advice);
         }
-        match faults.into_iter().next() {
-            Some(advice) => refused(advice),
-            None => done("Signed out."),
-        }
+        sign_in.farewell_said(HEARD_WITHIN).await;
+        done("Signed out.")
     }
 }
