@@ -20,6 +20,7 @@ make() {
     rm -rf "$folder"
     dpkg-deb --raw-extract "$package" "$folder"
     sed -i "s/^Version: .*/Version: $number/" "$folder/DEBIAN/control"
+    [ -z "${2-}" ] || sed -i "s/^Depends: /Depends: $2, /" "$folder/DEBIAN/control"
     cp /tmp/deskgate-debug "$folder/usr/bin/deskgate"
     dpkg-deb --build --root-owner-group -Znone "$folder" "$offered/deskgate_$number.deb" >/dev/null
     printf '{"format":1,"product":"deskgate","version":"%s","packages":{"linux-%s-deb":{"file":"%s","size":%s,"sha256":"sha256:%s"}}}' \
@@ -42,6 +43,9 @@ cp /tmp/deskgate-debug /usr/bin/deskgate
 DESKGATE_DEBUG_UPDATE_KEY=$(tail -n 1 /tmp/update.pub)
 now=$version
 
+make 98.0.0 deskgate-needs-what-nobody-has
+refused "a package that needs what is not there" env DESKGATE_DEBUG_UPDATE_KEY="$DESKGATE_DEBUG_UPDATE_KEY" deskgate update --install "$offered/deskgate_98.0.0.deb"
+grep -q deskgate-needs-what-nobody-has /tmp/refusal || fail "it is refused for something else: $(cat /tmp/refusal)"
 make 99.0.0
 refused "a package without a key to believe it" env -u DESKGATE_DEBUG_UPDATE_KEY deskgate update --install "$offered/deskgate_99.0.0.deb"
 export DESKGATE_DEBUG_UPDATE_KEY

@@ -51,6 +51,9 @@ pub(crate) fn install(package: PathBuf, allow_older: bool, json: bool) -> ExitCo
             }
             ExitCode::SUCCESS
         }
-        Err(advice) => crate::fail(&advice),
+        Err(advice) => {
+            crate::fail(&advice);
+            ExitCode::from(InstallWish::exit_code(&advice))
+        }
     }
 }

@@ -2,6 +2,11 @@
 
 use std::path::Path;
 
+use model::ReleaseVersion;
+
+use crate::installing::InstallFault;
+use crate::tool;
+
 /// Where dpkg keeps the list of the files of the package `deskgate` (dpkg(1), FILES).
 const DPKG_LIST: &str = "/var/lib/dpkg/info/deskgate.list";
 /// Where packages put the programs.
@@ -42,6 +47,14 @@ impl Form {
         let asked =
             std::process::Command::new("/usr/bin/rpm").args(["--query", "--file"]).arg(program).output();
         asked.is_ok_and(|answer| answer.status.success()).then_some(Self::Rpm)
+    }
+
+    /// The version that the system says is installed, whichever version asks.
+    ///
+    /// # Errors
+    /// [`InstallFault::NotInstalled`].
+    pub fn installed(self) -> Result<ReleaseVersion, InstallFault> {
+        tool::installed(self)
     }
 
     fn name(self) -> &'static str {

@@ -7,7 +7,7 @@ use std::fs::{File, OpenOptions, Permissions};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::ExitStatus;
 
 use model::{Advice, ForPerson, ReleaseVersion};
 use tempfile::TempDir;
@@ -17,9 +17,13 @@ use crate::keys::Keys;
 use crate::release::{
     Release, ReleaseFault, SIGNATURE_FILE, SIGNATURE_LIMIT, STATEMENT_FILE, STATEMENT_LIMIT, Step, step,
 };
+use crate::tool;
+use crate::turn::Turn;
 
-/// What the tools that install get of this program's environment, in which whoever started it may have written anything.
-const PATH: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
+/// How the folders begin in which packages are verified and installed.
+const OWN_FOLDER: &str = "update-";
+/// The code of the advice after which something may have been installed.
+pub const PARTLY: &str = "update-partly";
 
 /// What is to be installed, and where it is taken over to.
 #[derive(Debug)]
@@ -30,12 +34,14 @@ pub struct Installing<'a> {
     pub keys: &'a Keys,
     /// The form in which the program is installed here.
     pub form: Form,
-    /// The version that runs.
+    /// The version that is installed, read during this turn.
     pub running: ReleaseVersion,
     /// Whether an administrator wants an earlier version.
     pub allow_older: bool,
     /// A folder of root's alone, in one of root's.
     pub folder: &'a Path,
+    /// Nobody else installs meanwhile; held until the package is installed.
+    pub turn: &'a Turn,
 }
 
 /// Why a package is not installed.
@@ -71,13 +77,27 @@ pub enum InstallFault {
         /// The version that runs.
         running: ReleaseVersion,
     },
-    /// The tool that installs could not be started, or refused.
+    /// Somebody else installs now.
+    #[error("another installation of an update is under way")]
+    Busy,
+    /// The system does not say which version is installed.
+    #[error("the system does not say which version of Deskgate is installed")]
+    NotInstalled,
+    /// The tool that installs could not be started, or said beforehand that it would not.
     #[error("{program} {why}")]
     Tool {
         /// Its name.
         program: &'static str,
         /// Why, as it said.
         why: String,
+    },
+    /// The tool that installs began, and failed.
+    #[error("{program} ended with {status}")]
+    Partly {
+        /// Its name.
+        program: &'static str,
+        /// How it ended.
+        status: ExitStatus,
     },
 }
 
@@ -97,7 +117,21 @@ impl ForPerson for InstallFault {
             Self::Older { .. } => {
                 ("update-older", "An administrator who means to go back says so: --allow-older")
             }
-            Self::Tool { .. } => ("update-tool", "See what it said above."),
+            Self::Busy => ("update-busy", "Wait until it has ended, and try again."),
+            Self::NotInstalled => ("update-version", "Install the package by apt or dnf."),
+            Self::Tool { .. } => {
+                ("update-tool", "If the package needs others, install it by apt or dnf, which fetch them.")
+            }
+            Self::Partly { program, .. } => {
+                let todo = match *program {
+                    "dpkg" => {
+                        "Type: sudo dpkg --configure -a. If that does not help, install the package anew."
+                    }
+                    _ => "Install the package anew.",
+                };
+                let means = "Deskgate may be partly installed. See what the tool said above.";
+                return Advice::new(PARTLY, format!("Installing the update failed: {self}."), means, todo);
+            }
         };
         Advice::new(code, format!("Nothing was installed: {self}."), "", todo)
     }
@@ -120,7 +154,7 @@ pub struct TakenOver {
 /// # Errors
 /// An [`InstallFault`]; nothing is left in the folder then.
 pub fn take_over(wish: &Installing<'_>) -> Result<TakenOver, InstallFault> {
-    let folder = own_folder(wish.folder)?;
+    let folder = own_folder(wish.folder, wish.turn)?;
     let beside = wish.package.parent().unwrap_or(Path::new("."));
     let statement = small(&beside.join(STATEMENT_FILE), STATEMENT_LIMIT)?;
     let signature = small(&beside.join(SIGNATURE_FILE), SIGNATURE_LIMIT)?;
@@ -147,42 +181,31 @@ impl TakenOver {
         self.folder.path().join(&self.file)
     }
 
-    /// Installs it, after asking the same tool whether it could. What the tool says goes to this program's own streams.
+    /// Installs it, after asking whether it could be. What the tool then says goes to this program's own streams.
     ///
     /// # Errors
-    /// [`InstallFault::Tool`].
+    /// [`InstallFault::Tool`] before anything was changed, [`InstallFault::Partly`] afterwards.
     pub fn install(self) -> Result<ReleaseVersion, InstallFault> {
-        let (program, trial, real): (_, &[&str], &[&str]) = match self.form {
-            Form::Deb => ("dpkg", &["--simulate", "--install"], &["--install"]),
-            Form::Rpm if self.is_older => {
-                ("rpm", &["--upgrade", "--oldpackage", "--test"], &["--upgrade", "--oldpackage"])
-            }
-            Form::Rpm => ("rpm", &["--upgrade", "--test"], &["--upgrade"]),
-        };
-        for words in [trial, real] {
-            let mut command = Command::new(program);
-            command.env_clear().env("PATH", PATH).env("LC_ALL", "C.UTF-8");
-            command.env("DEBIAN_FRONTEND", "noninteractive").current_dir("/");
-            command.args(words).arg(self.package());
-            match command.status() {
-                Ok(status) if status.success() => {}
-                Ok(status) => {
-                    return Err(InstallFault::Tool { program, why: format!("ended with {status}") });
-                }
-                Err(error) => return Err(InstallFault::Tool { program, why: error.to_string() }),
-            }
-        }
+        let package = self.package();
+        tool::would_install(self.form, self.is_older, &package)?;
+        tool::install(self.form, self.is_older, &package)?;
         Ok(self.version)
     }
 }
 
-/// A fresh folder that nobody else may enter, in one of root's.
-fn own_folder(parent: &Path) -> Result<TempDir, InstallFault> {
+/// A fresh folder that nobody else may enter, in one of root's. What an installation that was cut short has left there is removed:
+/// nobody else installs now.
+fn own_folder(parent: &Path, _turn: &Turn) -> Result<TempDir, InstallFault> {
     let fault = |source| InstallFault::Folder { path: parent.to_owned(), source };
-    let made = std::fs::create_dir_all(parent);
-    made.map_err(fault)?;
+    std::fs::create_dir_all(parent).map_err(fault)?;
+    for entry in std::fs::read_dir(parent).map_err(fault)? {
+        let entry = entry.map_err(fault)?;
+        if entry.file_name().as_encoded_bytes().starts_with(OWN_FOLDER.as_bytes()) {
+            std::fs::remove_dir_all(entry.path()).map_err(fault)?;
+        }
+    }
     let own = Permissions::from_mode(0o700);
-    tempfile::Builder::new().prefix("update-").permissions(own).tempdir_in(parent).map_err(fault)
+    tempfile::Builder::new().prefix(OWN_FOLDER).permissions(own).tempdir_in(parent).map_err(fault)
 }
 
 /// A small file of somebody else's.
@@ -244,6 +267,8 @@ mod tests {
         }
 
         fn take(&self, running: &str, allow_older: bool) -> Result<TakenOver, InstallFault> {
+            let lock = tempfile::tempdir().expect("a folder");
+            let turn = Turn::take(&lock.path().join("lock")).expect("a turn");
             let taken = take_over(&Installing {
                 package: &self.package(),
                 keys: &self.keys,
@@ -251,6 +276,7 @@ mod tests {
                 running: running.parse().expect("a version"),
                 allow_older,
                 folder: self.root.path(),
+                turn: &turn,
             });
             if taken.is_err() {
                 let left = std::fs::read_dir(self.root.path()).expect("root's").count();
@@ -272,6 +298,26 @@ mod tests {
         let folder = taken.package();
         drop(taken);
         assert!(!folder.exists());
+    }
+
+    #[test]
+    fn what_was_left_by_an_installation_that_was_cut_short_is_removed() {
+        let offered = offered("0.2.0");
+        let left = offered.root.path().join("update-left");
+        std::fs::create_dir(&left).expect("a folder");
+        std::fs::write(left.join("deskgate.deb"), b"old").expect("written");
+        let taken = offered.take("0.1.0", false).expect("taken over");
+        assert!(!left.exists() && taken.package().exists());
+    }
+
+    #[test]
+    fn after_a_failed_installation_nobody_says_that_nothing_was_installed() {
+        let status = std::os::unix::process::ExitStatusExt::from_raw(256);
+        let advice = InstallFault::Partly { program: "dpkg", status }.advice();
+        let said = advice.to_string();
+        assert_eq!(advice.code, PARTLY);
+        assert!(said.contains("partly installed") && said.contains("sudo dpkg --configure -a"), "{said}");
+        assert!(!said.contains("Nothing"), "{said}");
     }
 
     #[test]

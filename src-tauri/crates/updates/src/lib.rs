@@ -9,11 +9,14 @@ mod form;
 mod installing;
 mod keys;
 mod release;
+mod tool;
+mod turn;
 
 pub use form::Form;
-pub use installing::{InstallFault, Installing, TakenOver, take_over};
+pub use installing::{InstallFault, Installing, PARTLY, TakenOver, take_over};
 pub use keys::{Keys, KeysFault};
 pub use release::{
     PACKAGE_LIMIT, Package, RELEASE_FORMAT, Release, ReleaseFault, SIGNATURE_FILE, SIGNATURE_LIMIT,
     STATEMENT_FILE, STATEMENT_LIMIT, Step, running, step,
 };
+pub use turn::Turn;

@@ -62,6 +62,14 @@ pub struct ReadyUpdate {
     pub is_new: bool,
 }
 
+impl ReadyUpdate {
+    /// The same, still there: the person was told of it.
+    #[must_use]
+    pub fn again(&self) -> Self {
+        Self { is_new: false, ..self.clone() }
+    }
+}
+
 impl AppState {
     /// Says once that a version can be installed: when it was fetched. What an administrator has to install is nothing to tell.
     pub(super) fn update_is(&mut self, update: UpdateState) -> Option<Effect> {
@@ -107,5 +115,16 @@ mod tests {
         assert_eq!(told(true, ready(true, true)), 0, "an administrator goes back");
         assert_eq!(told(false, ready(true, false)), 0, "there is nobody to click");
         assert_eq!(told(true, UpdateState::ForIt { version }), 0);
+    }
+    #[test]
+    fn a_person_who_closed_the_question_for_a_password_is_not_told_anew() {
+        let version = "0.2.0".parse().expect("a version");
+        let ready = ReadyUpdate { version, package: PathBuf::from("p"), is_older: false, is_new: true };
+        let again = ready.again();
+        let mut state = AppState::starting(true);
+        let mut told = |update| state.handle(Event::Update(update), Timestamp::from_seconds(0)).len();
+        assert_eq!(told(UpdateState::Ready(ready)), 1);
+        assert_eq!(told(UpdateState::Installing { version }), 0);
+        assert_eq!(told(UpdateState::Ready(again)), 0);
     }
 }

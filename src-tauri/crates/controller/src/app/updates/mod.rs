@@ -108,7 +108,7 @@ impl Updates {
             let round = *asked.borrow_and_update();
             let said = (rules(&offerings.borrow_and_update()), allowed(&state.borrow_and_update()));
             let succeeded = tokio::select! {
-                succeeded = self.look(said.0.as_ref()) => succeeded,
+                succeeded = self.look(&said.0) => succeeded,
                 () = said_otherwise(&mut offerings, &mut state, &said) => continue,
             };
             self.0.answered.send_replace(round);
@@ -123,21 +123,27 @@ impl Updates {
     }
 
     /// One look. `false` where it failed.
-    async fn look(&self, rules: Option<&UpdateRules>) -> bool {
+    async fn look(&self, said: &Said) -> bool {
         let _alone = self.0.busy.lock().await;
+        let is_allowed = machine_allows().await;
+        if !is_allowed || said.is_against() {
+            self.clear().await;
+        }
         if let Some(version) = installed::other_version().await {
             self.is(UpdateState::Installed { version });
             return true;
         }
-        let Some(rules) = rules else {
-            self.is(UpdateState::Elsewhere);
-            return true;
+        let rules = match said {
+            Said::Rules(rules) if is_allowed && rules.mode != UpdateMode::Off => rules,
+            Said::Unknown | Said::Nothing if is_allowed => {
+                self.is(UpdateState::Elsewhere);
+                return true;
+            }
+            Said::Rules(_) | Said::Unknown | Said::Nothing => {
+                self.is(UpdateState::Off);
+                return true;
+            }
         };
-        if rules.mode == UpdateMode::Off || !machine_allows().await {
-            self.clear().await;
-            self.is(UpdateState::Off);
-            return true;
-        }
         if self.0.keys.is_empty() {
             self.is(UpdateState::Unable);
             return true;
@@ -322,13 +328,38 @@ impl Drop for Part {
     }
 }
 
-/// What an organisation says of updates: one whose identity is certain, and as long as what it says is to be obeyed.
-fn rules(offering: &Offering) -> Option<UpdateRules> {
-    match (&offering.by, &offering.validity) {
-        (By::Organisation(managed), Validity::Fresh { .. } | Validity::Grace { .. }) => {
-            managed.updates.clone().filter(|_| managed.organisation.confirmed)
+/// What is said of updates.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Said {
+    /// Nothing that is to be obeyed now. What was fetched waits until that is known: at the start it is not.
+    Unknown,
+    /// Nobody offers any.
+    Nothing,
+    /// An organisation says this.
+    Rules(UpdateRules),
+}
+
+impl Said {
+    /// Whether nothing that was fetched is wanted any more.
+    fn is_against(&self) -> bool {
+        match self {
+            Self::Unknown => false,
+            Self::Nothing => true,
+            Self::Rules(rules) => rules.mode == UpdateMode::Off,
         }
-        (By::Person, _) | (By::Organisation(_), Validity::Own | Validity::Denied(_)) => None,
+    }
+}
+
+/// What an organisation says of updates: one whose identity is certain, and as long as what it says is to be obeyed.
+fn rules(offering: &Offering) -> Said {
+    match (&offering.by, &offering.validity) {
+        (By::Organisation(managed), Validity::Fresh { .. } | Validity::Grace { .. })
+            if managed.organisation.confirmed =>
+        {
+            managed.updates.clone().map_or(Said::Nothing, Said::Rules)
+        }
+        (By::Person, Validity::Own) => Said::Nothing,
+        (By::Person | By::Organisation(_), _) => Said::Unknown,
     }
 }
 
@@ -347,7 +378,7 @@ async fn machine_allows() -> bool {
 async fn said_otherwise(
     offerings: &mut watch::Receiver<Arc<Offering>>,
     state: &mut watch::Receiver<Arc<AppState>>,
-    (organisation, machine): &(Option<UpdateRules>, Option<bool>),
+    (organisation, machine): &(Said, Option<bool>),
 ) {
     let ended = tokio::select! {
         said = offerings.wait_for(|now| rules(now) != *organisation) => said.is_err(),
