@@ -1,7 +1,7 @@
 //! Diagnostics that the organisation asks for: whether it does is asked with each session and each notice of a change. What goes is
 //! handed in from outside, by a person's word; nothing here collects or sends by itself.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -22,25 +22,89 @@ use crate::{Org, OrgFault, OrgSession};
 
 /// The key in the vault of what the person does not send.
 const REFUSED: &str = "org-diagnostics-refused";
-/// The format version of [`RefusedRequest`].
-const REFUSED_FORMAT: u32 = 1;
+/// The key in the vault of what the person was told of.
+const TOLD: &str = "org-diagnostics-told";
+/// The format version of [`KnownRequest`].
+const KNOWN_FORMAT: u32 = 1;
 /// How long sending may take: an archive is larger than an ordinary request.
 const SENDING: Duration = Duration::from_secs(120);
 /// What a server answers that knows nothing of diagnostics.
 const NOT_FOUND: u16 = 404;
 
-/// What the person has said no to, until the organisation knows. Numbers may come again after a restored backup, times do not.
+/// A request that is remembered over a restart. Numbers may come again after a restored backup, times do not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-struct RefusedRequest {
+struct KnownRequest {
     format: u32,
     id: u64,
     since: Timestamp,
 }
 
+impl KnownRequest {
+    fn of(request: &DiagnosticsRequest) -> Self {
+        Self { format: KNOWN_FORMAT, id: request.id, since: request.since }
+    }
+}
+
+/// What is asked for, as far as it is known.
+#[derive(Default)]
+pub(crate) struct Asked {
+    now: watch::Sender<Option<Arc<DiagnosticsRequest>>>,
+    /// What was answered or is over. It is locked while `now` changes.
+    ended: Mutex<Ended>,
+}
+
+/// The last request that ended here, and how many have.
+#[derive(Debug, Clone, Copy, Default)]
+struct Ended {
+    count: u64,
+    last: Option<KnownRequest>,
+}
+
+impl Asked {
+    fn ended(&self) -> std::sync::MutexGuard<'_, Ended> {
+        self.ended.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How many have ended: to be read before the organisation is asked.
+    fn count(&self) -> u64 {
+        self.ended().count
+    }
+
+    /// Takes what the organisation said when `count` had ended. What has ended since does not come back.
+    fn is_now(&self, request: Option<DiagnosticsRequest>, count: u64) {
+        let ended = self.ended();
+        let is_late = |request: &DiagnosticsRequest| {
+            ended.count != count && ended.last == Some(KnownRequest::of(request))
+        };
+        let request = request.filter(|request| !is_late(request)).map(Arc::new);
+        self.now.send_if_modified(|asked| {
+            let changed = *asked != request;
+            *asked = request;
+            changed
+        });
+    }
+
+    /// Nobody is here to answer any more.
+    fn forget(&self) {
+        self.now.send_if_modified(|asked| asked.take().is_some());
+    }
+
+    /// Nobody waits for it any more.
+    fn is_over(&self, request: &DiagnosticsRequest) {
+        let over = KnownRequest::of(request);
+        let mut ended = self.ended();
+        ended.count += 1;
+        ended.last = Some(over);
+        let is_it = |asked: &mut Arc<DiagnosticsRequest>| KnownRequest::of(asked) == over;
+        self.now.send_if_modified(|asked| asked.take_if(is_it).is_some());
+    }
+}
+
 impl Org {
-    /// What is asked for, as far as it is known, and each change. Nothing while there is no session: then nobody is here to answer.
+    /// What is asked for, as far as it is known, and each change. It stands while the session or the network is away for a while; once
+    /// the person has signed out or is another, it is nothing until the organisation is asked again.
     pub fn diagnostics_asked(&self) -> watch::Receiver<Option<Arc<DiagnosticsRequest>>> {
-        self.0.diagnostics.subscribe()
+        self.0.diagnostics.now.subscribe()
     }
 
     /// Keeps that up to date, for as long as it runs, which is until it is dropped: with each session, each `nudge`, and now and then.
@@ -48,27 +112,25 @@ impl Org {
         let mut sessions = self.session();
         let mut backoff = Backoff::usual();
         let mut again = self.again().hear();
+        // Whom it was asked of, and after how many sign-outs.
+        let mut person: Option<(Subject, u64)> = None;
         loop {
             sessions.mark_unchanged();
-            let pause = match self.0.live_session() {
-                Err(_) => {
-                    self.now_asked(None);
-                    Duration::MAX
+            let (sign_outs, live) = (self.0.sign_outs(), self.0.live_session());
+            let stays = person.as_ref().is_some_and(|(person, then)| {
+                let is_other = |session: &OrgSession| !session.subject.is_same_person(person);
+                *then == sign_outs && !live.as_ref().is_ok_and(is_other)
+            });
+            if !stays {
+                self.0.diagnostics.forget();
+                person = None;
+            }
+            let pause = match live {
+                Err(_) => Duration::MAX,
+                Ok(session) => {
+                    person = Some((session.subject.clone(), sign_outs));
+                    self.look_for_diagnostics(&session, &mut backoff).await
                 }
-                Ok(session) => match self.ask_diagnostics(&session).await {
-                    Ok(request) => {
-                        self.now_asked(request);
-                        backoff.reset();
-                        Self::poll_pause()
-                    }
-                    Err(fault) => {
-                        tracing::debug!(%fault, "whether diagnostics are wanted could not be asked");
-                        if fault.ends_session() {
-                            self.0.lost(&session);
-                        }
-                        backoff.next()
-                    }
-                },
             };
             tokio::select! {
                 called = again.pause(pause) => if called { backoff.reset() },
@@ -78,10 +140,44 @@ impl Org {
         }
     }
 
+    /// Asks once, and says when to ask again.
+    async fn look_for_diagnostics(&self, session: &OrgSession, backoff: &mut Backoff) -> Duration {
+        let count = self.0.diagnostics.count();
+        match self.ask_diagnostics(session).await {
+            Ok(request) => {
+                self.0.diagnostics.is_now(request, count);
+                backoff.reset();
+                Self::poll_pause()
+            }
+            Err(fault) => {
+                tracing::debug!(%fault, "whether diagnostics are wanted could not be asked");
+                if fault.ends_session() {
+                    self.0.lost(session);
+                }
+                if fault.ends_sign_in() {
+                    self.0.diagnostics.forget();
+                }
+                backoff.next()
+            }
+        }
+    }
+
+    /// Whether the person is told of a request for the first time, also over restarts; remembers that they are.
+    pub async fn first_told_of_diagnostics(&self, request: &DiagnosticsRequest) -> bool {
+        if self.is_known(TOLD, request).await {
+            return false;
+        }
+        if let Err(fault) = self.remember(TOLD, request).await {
+            tracing::warn!(%fault, "which diagnostics were asked for could not be kept");
+        }
+        true
+    }
+
     /// Sends an archive in answer to a request, once, in the name of the person who says so.
     ///
     /// # Errors
-    /// An [`OrgFault`]. The request stands as before, unless nobody waits for the answer any more.
+    /// An [`OrgFault`]. The request stands as before, unless nobody waits for the answer any more. Where it is not
+    /// [before the effect](OrgFault::before_effect), the archive may have arrived: the same may be sent again.
     pub async fn send_diagnostics(
         &self,
         request: &DiagnosticsRequest,
@@ -94,8 +190,8 @@ impl Org {
         }
         let answered = self.answer(Method::POST, request, Some(archive)).await;
         match &answered {
-            Ok(()) => self.ended_request(request),
-            Err(fault) if is_over(fault) => self.ended_request(request),
+            Ok(()) => self.0.diagnostics.is_over(request),
+            Err(fault) if is_over(fault) => self.0.diagnostics.is_over(request),
             Err(_) => {}
         }
         answered
@@ -106,9 +202,7 @@ impl Org {
     /// # Errors
     /// An [`OrgFault`] where it could neither be remembered nor told.
     pub async fn refuse_diagnostics(&self, request: &DiagnosticsRequest) -> Result<(), OrgFault> {
-        let refused = RefusedRequest { format: REFUSED_FORMAT, id: request.id, since: request.since };
-        let json = serde_json::to_vec(&refused).unwrap_or_default();
-        let remembered = self.0.vault.put(Kind::Session, REFUSED, &json).await;
+        let remembered = self.remember(REFUSED, request).await;
         match self.answer(Method::DELETE, request, None).await {
             Err(fault) if !is_over(&fault) => {
                 tracing::info!(%fault, "that diagnostics are not sent is told later");
@@ -116,7 +210,7 @@ impl Org {
             }
             Ok(()) | Err(_) => {}
         }
-        self.ended_request(request);
+        self.0.diagnostics.is_over(request);
         Ok(())
     }
 
@@ -135,7 +229,7 @@ impl Org {
             return Err(OrgFault::Unusable(format!("diagnostics have format {}", asked.format)));
         }
         let Some(request) = asked.request else { return Ok(None) };
-        if !self.was_refused(&request).await {
+        if !self.is_known(REFUSED, &request).await {
             return Ok(Some(request));
         }
         match self.answer(Method::DELETE, &request, None).await {
@@ -144,19 +238,24 @@ impl Org {
         }
     }
 
-    async fn was_refused(&self, request: &DiagnosticsRequest) -> bool {
-        let stored = match self.0.vault.get(Kind::Session, REFUSED).await {
+    /// Keeps a request in the vault under a key, in the place of an earlier one.
+    async fn remember(&self, key: &str, request: &DiagnosticsRequest) -> Result<(), OrgFault> {
+        let json = serde_json::to_vec(&KnownRequest::of(request)).unwrap_or_default();
+        Ok(self.0.vault.put(Kind::Session, key, &json).await?)
+    }
+
+    /// Whether a request is the one in the vault under a key.
+    async fn is_known(&self, key: &str, request: &DiagnosticsRequest) -> bool {
+        let stored = match self.0.vault.get(Kind::Session, key).await {
             Ok(stored) => stored,
             Err(fault) => {
-                tracing::warn!(%fault, "which diagnostics are not sent is not known");
+                tracing::warn!(%fault, key, "a request for diagnostics that was kept cannot be read");
                 return false;
             }
         };
-        let read = |json: &[u8]| serde_json::from_slice::<RefusedRequest>(json).ok();
-        let refused = stored.as_ref().and_then(|stored| read(stored.expose_secret()));
-        refused.is_some_and(|refused| {
-            (refused.format, refused.id, refused.since) == (REFUSED_FORMAT, request.id, request.since)
-        })
+        let read = |json: &[u8]| serde_json::from_slice::<KnownRequest>(json).ok();
+        let known = stored.as_ref().and_then(|stored| read(stored.expose_secret()));
+        known == Some(KnownRequest::of(request))
     }
 
     async fn answer(
@@ -178,22 +277,6 @@ impl Org {
             self.0.lost(&session);
         }
         answered.map(drop)
-    }
-
-    fn now_asked(&self, request: Option<DiagnosticsRequest>) {
-        let request = request.map(Arc::new);
-        self.0.diagnostics.send_if_modified(|asked| {
-            let changed = *asked != request;
-            *asked = request;
-            changed
-        });
-    }
-
-    /// Nobody waits for it any more.
-    fn ended_request(&self, request: &DiagnosticsRequest) {
-        let is_it =
-            |asked: &mut Arc<DiagnosticsRequest>| (asked.id, asked.since) == (request.id, request.since);
-        self.0.diagnostics.send_if_modified(|asked| asked.take_if(is_it).is_some());
     }
 }
 

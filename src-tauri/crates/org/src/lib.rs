@@ -33,7 +33,7 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use model::DeviceId;
-use org_protocol::{DeviceDescription, DiagnosticsRequest, Halts};
+use org_protocol::{DeviceDescription, Halts};
 use os::{Again, Clock};
 use secrecy::SecretString;
 use tokio::sync::{Mutex, watch};
@@ -101,7 +101,7 @@ struct Inner {
     /// What administrators have stopped, as far as it is known.
     halts: watch::Sender<Arc<Halts>>,
     /// What diagnostics the organisation asks for, as far as it is known.
-    diagnostics: watch::Sender<Option<Arc<DiagnosticsRequest>>>,
+    diagnostics: diagnostics::Asked,
     /// What is lent to this device now; never anywhere else than in memory.
     leases: Book,
     /// When the event stream was last heard, on the clock that nobody sets.
@@ -154,7 +154,7 @@ impl Org {
             age: Age::default(),
             held: Mutex::default(),
             halts: watch::Sender::new(Arc::default()),
-            diagnostics: watch::Sender::new(None),
+            diagnostics: diagnostics::Asked::default(),
             leases: Book::default(),
             heard: watch::Sender::new(None),
             receipt_keys: watch::Sender::new(Vec::new()),

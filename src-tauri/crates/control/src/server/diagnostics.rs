@@ -27,7 +27,7 @@ pub(super) async fn wanted(
     Ok(Json(DiagnosticsAsked::new(wanted)))
 }
 
-/// Takes them: once, of the device that was asked, while somebody waits for them.
+/// Takes them: once, of the device that was asked, while somebody waits for them. Whoever sends the same again has not heard the answer.
 pub(super) async fn take(
     State(plane): Shared,
     Path(id): Path<u64>,
@@ -43,20 +43,28 @@ pub(super) async fn take(
     if archive.is_empty() {
         return Err(Fault::bad_request("it is empty"));
     }
+    let sha256 = Digest::of(&archive);
+    if plane.store.has_diagnostics((id, caller.device), sha256).await? {
+        return Ok(StatusCode::NO_CONTENT);
+    }
     waits(&plane, &caller, id).await?;
     let kept =
         plane.credentials.master().seal_diagnostics((id, caller.device), &archive).map_err(|fault| {
             tracing::error!(%fault, "diagnostics cannot be sealed");
             Fault::internal()
         })?;
-    let event = event(id, caller.device, DiagnosticsState::Sent.as_str())
-        .of(caller.subject.clone())
-        .with("sha256", Digest::of(&archive).to_string())
-        .with("bytes", archive.len().to_string());
-    plane.journal.event(event).await?;
     let (by, now) = (caller.subject.label(), plane.clock.now());
-    let stored = plane.store.diagnostics_sent((id, caller.device), &kept, by, now).await?;
-    if stored { Ok(StatusCode::NO_CONTENT) } else { Err(not_asked()) }
+    if plane.store.diagnostics_sent((id, caller.device), &kept, by, now).await? {
+        let event = event(id, caller.device, DiagnosticsState::Sent.as_str())
+            .of(caller.subject.clone())
+            .with("sha256", sha256.to_string())
+            .with("bytes", archive.len().to_string());
+        plane.journal.event(event).await?;
+        return Ok(StatusCode::NO_CONTENT);
+    }
+    // The same may have come twice at a time.
+    let has = plane.store.has_diagnostics((id, caller.device), sha256).await?;
+    if has { Ok(StatusCode::NO_CONTENT) } else { Err(not_asked()) }
 }
 
 /// The person does not send them.
@@ -69,11 +77,13 @@ pub(super) async fn refuse(
 ) -> Result<StatusCode, Fault> {
     let caller = plane.caller(&method, uri.path(), &headers).await?;
     waits(&plane, &caller, id).await?;
+    let (by, now) = (caller.subject.label(), plane.clock.now());
+    if !plane.store.diagnostics_refused((id, caller.device), by, now).await? {
+        return Err(not_asked());
+    }
     let event = event(id, caller.device, DiagnosticsState::Refused.as_str()).of(caller.subject.clone());
     plane.journal.event(event).await?;
-    let (by, now) = (caller.subject.label(), plane.clock.now());
-    let noted = plane.store.diagnostics_refused((id, caller.device), by, now).await?;
-    if noted { Ok(StatusCode::NO_CONTENT) } else { Err(not_asked()) }
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// Whether this is what the device is asked now. Another device's request is none.
@@ -97,7 +107,7 @@ fn not_asked() -> Fault {
     let advice = Advice::new(
         DIAGNOSTICS_NOT_ASKED,
         "Your IT department does not wait for these diagnostics any more.",
-        "They were answered already, or the request was withdrawn or is over. Nothing of them was kept.",
+        "They were answered already, or the request was withdrawn or is over.",
         "",
     );
     Fault::new(StatusCode::CONFLICT, advice)

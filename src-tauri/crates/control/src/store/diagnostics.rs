@@ -202,6 +202,26 @@ impl Store {
         Ok(self.run(statement).await? > 0)
     }
 
+    /// Whether a device has sent exactly this in answer to a request.
+    ///
+    /// # Errors
+    /// A [`StoreFault`].
+    pub(crate) async fn has_diagnostics(
+        &self,
+        (id, device): (u64, DeviceId),
+        sha256: Digest,
+    ) -> Result<bool, StoreFault> {
+        let known: i64 = sqlx::query_scalar(
+            "SELECT count(*) FROM diagnostics WHERE id = $1 AND device = $2 AND state = 'sent' AND sha256 = $3",
+        )
+        .bind(signed(id))
+        .bind(device.to_string())
+        .bind(sha256.to_string())
+        .fetch_one(&self.readers)
+        .await?;
+        Ok(known > 0)
+    }
+
     /// Notes that the person does not send them. `false` where nothing waits for an answer.
     ///
     /// # Errors

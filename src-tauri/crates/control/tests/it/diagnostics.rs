@@ -94,7 +94,10 @@ async fn what_is_asked_for_is_sent_once_and_read_by_those_who_may() {
         "unknown"
     );
     assert_eq!(send(&alice, asked.id, ARCHIVE).await.status(), StatusCode::NO_CONTENT);
-    assert_eq!(refused(send(&alice, asked.id, ARCHIVE).await).await, not_asked, "a second time");
+    // Whoever has not heard the answer sends the same again: it is kept and recorded once. Nothing else takes its place.
+    assert_eq!(send(&alice, asked.id, ARCHIVE).await.status(), StatusCode::NO_CONTENT);
+    assert_eq!(refused(send(&alice, asked.id, b"another archive").await).await, not_asked);
+    assert_eq!(refused(send(&bob, asked.id, ARCHIVE).await).await, not_asked, "another device");
     assert_eq!(wanted(&alice).await, None);
 
     // Sealed in the database, and opened for whoever reads it: which is recorded.

@@ -58,8 +58,14 @@ async fn a_device_is_asked_once_and_answers_once_for_itself() {
             store.diagnostics_sent((id, device), &archive(), "alice", NOW).await.expect("answers")
         };
         assert!(!sent(other).await, "another device");
+        let has = async |device, archive: &[u8]| {
+            store.has_diagnostics((id, device), Digest::of(archive)).await.expect("reads")
+        };
+        assert!(!has(one, b"x").await, "not yet");
         assert!(sent(one).await);
         assert!(!sent(one).await, "a second time");
+        assert!(has(one, b"x").await);
+        assert!(!has(one, b"y").await && !has(other, b"x").await);
         assert!(!store.diagnostics_refused((id, one), "alice", NOW).await.expect("answers"), "too late");
         let (asked, kept) = store.sent_diagnostics(id).await.expect("reads").expect("it was sent");
         assert_eq!((asked.state, asked.answered_by.as_deref()), (DiagnosticsState::Sent, Some("alice")));

@@ -43,7 +43,7 @@ struct Inner {
     shown: Mutex<Option<Shown>>,
     /// What the person has answered, so that its end is nothing to tell of.
     answered: Mutex<Option<Arc<DiagnosticsRequest>>>,
-    /// One sending at a time.
+    /// One sending at a time. Whoever judges an end waits for it.
     sending: tokio::sync::Mutex<()>,
 }
 
@@ -83,7 +83,7 @@ impl AskedDiagnostics {
     /// Sends what was shown under this digest.
     ///
     /// # Errors
-    /// The words. Where it was not sent, it is kept as it was seen, and can be sent again.
+    /// The words. Where it was not sent, or perhaps not, it is kept as it was seen, and can be sent again.
     pub async fn send(&self, sha256: &str) -> Result<(), Advice> {
         let _one = self.0.sending.lock().await;
         let (request, person) = self.wanted()?;
@@ -96,9 +96,11 @@ impl AskedDiagnostics {
         let org = org.as_ref().ok_or_else(not_asked)?;
         let sending = of_archive(record("sending", &request), &shown).of((*person).clone());
         journal.event(sending).await.map_err(|fault| fault.advice())?;
-        let sent = org.send_diagnostics(&request, &person, shown.archive.clone());
-        *self.answered() = Some(Arc::clone(&request));
-        sent.await.map_err(not_sent)?;
+        let sent = org.send_diagnostics(&request, &person, shown.archive.clone()).await.map_err(not_sent);
+        if sent.as_ref().err().is_none_or(|advice| advice.code == DIAGNOSTICS_NOT_ASKED) {
+            *self.answered() = Some(Arc::clone(&request));
+        }
+        sent?;
         self.note(&of_archive(record("sent", &request), &shown).of((*person).clone()));
         *self.shown() = None;
         Ok(())
@@ -120,12 +122,14 @@ impl AskedDiagnostics {
         loop {
             let request = asked.borrow_and_update().clone();
             if let Some(gone) = told.take_if(|told| Some(&*told) != request.as_ref()) {
-                self.over(&gone);
+                self.over(&gone).await;
             }
             if let Some(request) = &request
                 && told.is_none()
             {
-                self.note(&asked_record(request));
+                if org.first_told_of_diagnostics(request).await {
+                    self.note(&asked_record(request));
+                }
                 told = Some(Arc::clone(request));
             }
             let Some(request) = request else {
@@ -145,10 +149,10 @@ impl AskedDiagnostics {
     async fn ask(&self, org: &Org, request: Arc<DiagnosticsRequest>) {
         match self.0.parts.desk.diagnostics(Arc::clone(&request)).await {
             Ok(()) => {
-                *self.answered() = Some(Arc::clone(&request));
                 self.note(&self.of_person(record("refused", &request)));
-                if let Err(fault) = org.refuse_diagnostics(&request).await {
-                    tracing::warn!(%fault, "that diagnostics are not sent could not be kept");
+                match org.refuse_diagnostics(&request).await {
+                    Ok(()) => *self.answered() = Some(request),
+                    Err(fault) => tracing::warn!(%fault, "that diagnostics are not sent could not be kept"),
                 }
             }
             Err(PersonFault::Nobody(why)) => {
@@ -163,7 +167,8 @@ impl AskedDiagnostics {
     }
 
     /// What is asked for does not wait here any more: it was answered, withdrawn or is over, or the person has left.
-    fn over(&self, gone: &DiagnosticsRequest) {
+    async fn over(&self, gone: &DiagnosticsRequest) {
+        let _one = self.0.sending.lock().await;
         *self.shown() = None;
         if self.answered().take().is_none_or(|answered| *answered != *gone) {
             self.note(&record("gone", gone));
@@ -224,7 +229,7 @@ fn not_asked() -> Advice {
     Advice::new(
         DIAGNOSTICS_NOT_ASKED,
         "Your IT department does not ask for diagnostics.",
-        "Nothing was sent.",
+        "Nothing was sent just now.",
         "To give them some all the same, write a file with: deskgate diagnostics",
     )
 }
@@ -256,16 +261,25 @@ fn too_large() -> Advice {
     )
 }
 
-/// Why it was not sent, and that it is kept.
+/// Why it was not sent, or perhaps not, and that it is kept.
 fn not_sent(fault: OrgFault) -> Advice {
     let advice = fault.advice();
     if advice.code == DIAGNOSTICS_NOT_ASKED {
         return advice;
     }
+    let (code, sent, means) = if fault.before_effect() {
+        ("diagnostics-not-sent", "The diagnostics were not sent.", "What you have seen is kept as it is.")
+    } else {
+        (
+            "diagnostics-perhaps-sent",
+            "It is not known whether the diagnostics arrived.",
+            "What you have seen is kept as it is. If it arrived, sending it again changes nothing.",
+        )
+    };
     Advice::new(
-        "diagnostics-not-sent",
-        format!("The diagnostics were not sent. {}", advice.happened),
-        "What you have seen is kept as it is.",
+        code,
+        format!("{sent} {}", advice.happened),
+        means,
         ["Send it again in a while.", &advice.todo].join(" ").trim().to_owned(),
     )
 }
