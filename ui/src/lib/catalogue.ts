@@ -425,6 +425,7 @@ export interface Words {
   'person-signing-in': { organisation: string | number };
   'person-expired': { person: string | number };
   'person-assistant': null;
+  'person-program': null;
   'list-and': { first: string | number; last: string | number };
   'farewell-ends-assistants': null;
   'farewell-ends-sign-in': { organisation: string | number };
@@ -443,7 +444,7 @@ export interface Words {
   'waits-code-what': { code: string | number; name: string | number; page: string | number };
   'waits-program': { program: string | number };
   'waits-program-unknown': null;
-  'waits-through': { socket: string | number };
+  'waits-through': { program: string | number; socket: string | number };
   'waits-returns-to-program': null;
   'waits-returns-to-opener': { scheme: string | number };
   'waits-approval': { connector: string | number };

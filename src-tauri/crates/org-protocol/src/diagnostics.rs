@@ -10,7 +10,7 @@ pub const DIAGNOSTICS_PATH: &str = "v1/diagnostics";
 /// The format version of [`DiagnosticsAsked`].
 pub const DIAGNOSTICS_FORMAT: u32 = 1;
 /// The media type of what is sent: an archive that nobody but whoever saves it unpacks.
-pub const DIAGNOSTICS_TYPE: &str = "application/gzip";
+pub const DIAGNOSTICS_TYPE: &str = "application/octet-stream";
 /// The longest archive, in bytes.
 pub const DIAGNOSTICS_LIMIT: usize = 2 * 1024 * 1024;
 /// For how long a request stands. Whoever does not answer has sent nothing.
