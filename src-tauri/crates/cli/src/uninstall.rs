@@ -241,7 +241,7 @@ impl Leaving<'_> {
     /// Records that somebody may be waiting for are deleted on a person's word only: without a running instance nobody knows.
     fn extent(&self, standing: Option<&Standing>) -> Extent {
         match standing {
-            _ if self.wish.delete_records => Extent::All,
+            _ if self.wish.delete_records || !self.home.journal().exists() => Extent::All,
             Some(_) if !self.wish.keep_records => Extent::All,
             Some(_) | None => Extent::AllButRecords,
         }
