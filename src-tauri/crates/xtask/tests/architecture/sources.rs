@@ -93,7 +93,7 @@ fn no_source_file_is_too_long() {
         let (text, shown) = read(&path);
         let lines = text.lines().count();
         // Written by a program, for programs.
-        if lines > LONGEST && !shown.ends_with("bindings.ts") {
+        if lines > LONGEST && !["bindings.ts", "catalogue.ts"].iter().any(|it| shown.ends_with(it)) {
             violations.push(format!("{shown}: {lines} lines"));
         }
     }
