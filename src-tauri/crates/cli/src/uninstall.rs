@@ -277,15 +277,15 @@ impl Leaving<'_> {
 
     /// Does it, in an order in which what fails leaves all that is needed to do it again.
     async fn go(&self, plan: Plan) -> Told<Left> {
-        let mut imported = plan.standing.iter().flat_map(|it| &it.imported).cloned().collect::<Vec<_>>();
+        let mut later = Vec::new();
         // What was done last is undone first, so that each file becomes again what it was.
-        for assistant in std::mem::take(&mut imported) {
-            if !self.give_back(&assistant, Where::ExactOnly).await? {
-                imported.push(assistant);
+        for assistant in plan.standing.iter().flat_map(|it| &it.imported) {
+            if !self.give_back(assistant, Where::ExactOnly).await? {
+                later.push(assistant);
             }
         }
         self.disconnect(&plan.connections)?;
-        for assistant in &imported {
+        for assistant in later {
             self.give_back(assistant, Where::Anyhow).await?;
         }
         if let Some(standing) = &plan.standing {

@@ -83,7 +83,7 @@ pub fn window(state: &AppState) -> WindowView {
 fn update(update: &UpdateState) -> UpdateView {
     UpdateView {
         words: words::update(update),
-        can_install: matches!(update, UpdateState::Ready(ready) if !ready.is_older),
+        can_install: update.ready().is_some_and(|ready| !ready.is_older),
         can_restart: matches!(update, UpdateState::Installed { .. }),
         can_look: matches!(update, UpdateState::Failed(_)),
     }

@@ -176,6 +176,16 @@ pub struct IdentityProvider {
     pub saml: Option<SamlProvider>,
 }
 
+/// Whether every device may read this URL: it comes over https, or from this machine, and carries nothing but a place.
+fn is_plain_https(url: &Url) -> bool {
+    let is_safe = url.scheme() == "https" || url.scheme() == "http" && model::is_on_this_machine(url);
+    let is_plain = url.username().is_empty()
+        && url.password().is_none()
+        && url.query().is_none()
+        && url.fragment().is_none();
+    is_safe && is_plain
+}
+
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference over")]
 fn is_false(value: &bool) -> bool {
     !*value

@@ -101,6 +101,21 @@ const COLUMNS: &str =
 type Row =
     (i64, String, String, String, i64, i64, String, Option<i64>, Option<String>, Option<String>, Option<i64>);
 
+/// Takes a request away that was over when the backup was not made yet. Its number may have been given to another since an earlier
+/// restore.
+pub(super) async fn take_away(
+    connection: &mut AnyConnection,
+    request: u64,
+    asked_at: Timestamp,
+) -> Result<(), StoreFault> {
+    sqlx::query("DELETE FROM diagnostics WHERE id = $1 AND asked_at = $2")
+        .bind(signed(request))
+        .bind(asked_at.micros())
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
 impl Store {
     /// Asks a device, and tells it.
     ///
@@ -314,7 +329,7 @@ impl Store {
         .fetch_all(&mut *transaction)
         .await?;
         transaction.commit().await?;
-        rows.into_iter().map(|(id, device)| Ok((unsigned(id), parsed("device id", &device)?))).collect()
+        rows.into_iter().map(ended).collect()
     }
 
     /// Erases what was over before a time: which requests, and of which device.
@@ -339,7 +354,7 @@ impl Store {
                 .fetch_all(&mut *transaction)
                 .await?;
         transaction.commit().await?;
-        rows.into_iter().map(|(id, device)| Ok((unsigned(id), parsed("device id", &device)?))).collect()
+        rows.into_iter().map(ended).collect()
     }
 
     /// Every request that is kept, the latest first, without what was sent.
@@ -379,6 +394,11 @@ impl Store {
         let asked_at = Timestamp::from_micros(since);
         self.note(now, vec![Revocation::DiagnosticsEnded { request: id, asked_at }]).await
     }
+}
+
+/// Which request is over, and of which device.
+fn ended((id, device): (i64, String)) -> Result<(u64, DeviceId), StoreFault> {
+    Ok((unsigned(id), parsed("device id", &device)?))
 }
 
 fn asked(row: Row) -> Result<AskedDiagnostics, StoreFault> {

@@ -183,21 +183,16 @@ impl Revocation {
         if let Self::Kept { by } = self { Some(*by) } else { None }
     }
 
-    /// Numbers that were given to others meanwhile.
-    async fn settle_numbers(&self, connection: &mut AnyConnection) -> Result<(), StoreFault> {
+    /// What another part of the store takes away by itself.
+    async fn hand_on(&self, connection: &mut AnyConnection) -> Result<(), StoreFault> {
         if let Self::CredentialStored { credential, version }
         | Self::CredentialRemoved { credential, version } = self
         {
-            // It stays taken: what comes after the restore is another secret.
+            // The number stays taken: what comes after the restore is another secret.
             super::credentials::count_version(connection, credential, *version).await?;
         }
         if let Self::DiagnosticsEnded { request, asked_at } = self {
-            // It may have been given to another request since an earlier restore.
-            sqlx::query("DELETE FROM diagnostics WHERE id = $1 AND asked_at = $2")
-                .bind(signed(*request))
-                .bind(asked_at.micros())
-                .execute(&mut *connection)
-                .await?;
+            super::diagnostics::take_away(connection, *request, *asked_at).await?;
         }
         Ok(())
     }
@@ -208,7 +203,7 @@ impl Revocation {
         connection: &mut AnyConnection,
         at: Timestamp,
     ) -> Result<(), StoreFault> {
-        self.settle_numbers(connection).await?;
+        self.hand_on(connection).await?;
         let at = at.micros();
         match self {
             Self::DeviceRevoked { device } => {
@@ -279,7 +274,7 @@ impl Revocation {
                     .bind(*used)
                     .bind(*token)
             }
-            // Done already, or said to the epoch that begins.
+            // Handed on, or said to the epoch that begins.
             Self::DiagnosticsEnded { .. } | Self::Published { .. } | Self::Kept { .. } => return Ok(()),
         }
         .execute(connection)

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use model::DeviceId;
+use model::{DeviceId, Subject};
+use org_protocol::DeviceDescription;
 
 use super::*;
 
@@ -19,6 +20,25 @@ pub(crate) async fn store() -> (tempfile::TempDir, Store) {
     let dir = tempfile::tempdir().expect("a directory");
     let store = opened(&Database::Sqlite(dir.path().join("control.sqlite"))).await;
     (dir, store)
+}
+
+/// A laptop that somebody has enrolled.
+pub(super) async fn enrolled(store: &Store, thumbprint: &str, subject: &Subject, now: Timestamp) -> DeviceId {
+    let description = DeviceDescription {
+        name: "laptop".to_owned(),
+        platform: "linux".to_owned(),
+        app_version: "0.1.0".to_owned(),
+        content_formats: org_protocol::readable_formats(),
+    };
+    let device = NewDevice {
+        thumbprint,
+        id: DeviceId::new(),
+        description: &description,
+        subject,
+        key_protection: None,
+        token: (false, None),
+    };
+    store.enrol(&device, now).await.expect("enrols").known().id
 }
 
 pub(super) async fn opened(database: &Database) -> Store {

@@ -94,9 +94,7 @@ impl Bridges {
             }
         }
     }
-}
 
-impl Bridges {
     pub(super) async fn converse(
         &self,
         admission: Arc<Admission>,

@@ -7,15 +7,13 @@ use model::{Advice, DeviceId, ForPerson};
 /// The person's own settings, in the folder of an installation.
 pub(crate) const SETTINGS_FILE: &str = "deskgate.toml";
 
-/// The names of all that Deskgate puts into its folder.
-const OWN: [&str; 18] = [
+/// The audit journal, and what says whose it is.
+const RECORDS: [&str; 4] = [DEVICE, "journal", "journal.checkpoint", "journal.head"];
+/// The names of all else that Deskgate puts into its folder.
+const OWN: [&str; 14] = [
     "assistants.json",
     "assistants.lock",
     "control.sock",
-    "device",
-    "journal",
-    "journal.checkpoint",
-    "journal.head",
     "lock",
     "logs",
     "organisation",
@@ -196,8 +194,13 @@ impl Home {
 
     /// Whether something in the folder belongs to the audit journal, or says whose it is.
     pub(crate) fn is_record(&self, path: &Path) -> bool {
-        let parts = ["journal", "journal.checkpoint", "journal.head", DEVICE].map(|name| self.0.join(name));
-        parts.iter().any(|part| path == part || os::is_set_aside(path, part))
+        RECORDS.iter().any(|name| self.is_named(path, name))
+    }
+
+    /// Whether this is what has the name in the folder, or had it until it was set aside.
+    fn is_named(&self, path: &Path, name: &str) -> bool {
+        let original = self.0.join(name);
+        path == original || os::is_set_aside(path, &original)
     }
 
     /// What Deskgate has put into the folder, set aside or half written among it; nothing else, since the folder may be any, and
@@ -208,11 +211,9 @@ impl Home {
         }
         let here = std::fs::read_dir(&self.0).into_iter().flatten().flatten().map(|entry| entry.path());
         let ours = |path: &PathBuf| {
-            let known = |name: &str| {
-                let original = self.0.join(name);
-                *path == original || os::is_set_aside(path, &original)
-            };
-            OWN.iter().any(|name| known(name)) || path.file_name().is_some_and(os::is_leftover)
+            self.is_record(path)
+                || OWN.iter().any(|name| self.is_named(path, name))
+                || path.file_name().is_some_and(os::is_leftover)
         };
         let mut ours: Vec<PathBuf> = here.filter(ours).collect();
         ours.sort_by_key(|path| LAST.iter().position(|last| path.ends_with(last)));

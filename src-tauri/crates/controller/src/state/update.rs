@@ -49,6 +49,13 @@ pub enum UpdateState {
     Failed(Advice),
 }
 
+impl UpdateState {
+    /// The version that can be installed, if there is one.
+    pub fn ready(&self) -> Option<&ReadyUpdate> {
+        if let Self::Ready(ready) = self { Some(ready) } else { None }
+    }
+}
+
 /// A version that can be installed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReadyUpdate {
@@ -74,22 +81,9 @@ impl AppState {
     /// Says once that a version can be installed: when it was fetched. What an administrator has to install is nothing to tell.
     pub(super) fn update_is(&mut self, update: UpdateState) -> Option<Effect> {
         self.update = update;
-        match &self.update {
-            UpdateState::Ready(ready) if ready.is_new && !ready.is_older && self.desktop => {
-                Some(Effect::Notify(crate::words::update_notice(ready.version)))
-            }
-            UpdateState::Ready(_)
-            | UpdateState::Elsewhere
-            | UpdateState::Off
-            | UpdateState::Unable
-            | UpdateState::Looking
-            | UpdateState::Current
-            | UpdateState::Fetching { .. }
-            | UpdateState::ForIt { .. }
-            | UpdateState::Installing { .. }
-            | UpdateState::Installed { .. }
-            | UpdateState::Failed(_) => None,
-        }
+        let tells = |ready: &&ReadyUpdate| ready.is_new && !ready.is_older && self.desktop;
+        let ready = self.update.ready().filter(tells)?;
+        Some(Effect::Notify(crate::words::update_notice(ready.version)))
     }
 }
 

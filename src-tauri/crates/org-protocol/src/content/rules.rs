@@ -103,12 +103,7 @@ impl TryFrom<Url> for CollectorUrl {
     type Error = &'static str;
 
     fn try_from(url: Url) -> Result<Self, Self::Error> {
-        let is_safe = url.scheme() == "https" || url.scheme() == "http" && model::is_on_this_machine(&url);
-        let is_plain = url.username().is_empty()
-            && url.password().is_none()
-            && url.query().is_none()
-            && url.fragment().is_none();
-        if is_safe && is_plain {
+        if super::is_plain_https(&url) {
             Ok(Self(url))
         } else {
             Err(

@@ -1,29 +1,12 @@
 use model::Subject;
-use org_protocol::DeviceDescription;
 
-use super::super::NewDevice;
-use super::super::tests::on_each;
+use super::super::tests::{enrolled, on_each};
 use super::*;
 
 const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
 
 async fn device(store: &Store, thumbprint: &str) -> DeviceId {
-    let description = DeviceDescription {
-        name: "laptop".to_owned(),
-        platform: "linux".to_owned(),
-        app_version: "0.1.0".to_owned(),
-        content_formats: org_protocol::readable_formats(),
-    };
-    let subject = Subject::local("alice");
-    let device = NewDevice {
-        thumbprint,
-        id: DeviceId::new(),
-        description: &description,
-        subject: &subject,
-        key_protection: None,
-        token: (false, None),
-    };
-    store.enrol(&device, NOW).await.expect("enrols").known().id
+    enrolled(store, thumbprint, &Subject::local("alice"), NOW).await
 }
 
 async fn ask(store: &Store, device: DeviceId, now: Timestamp) -> Asking {

@@ -2,10 +2,8 @@
 
 use std::time::Duration;
 
-use org_protocol::DeviceDescription;
-
-use super::super::tests::on_each;
-use super::super::{Database, NewDevice};
+use super::super::Database;
+use super::super::tests::{enrolled, on_each};
 use super::*;
 
 const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
@@ -21,22 +19,7 @@ fn sign_in(sid: Option<&str>, at: Timestamp, nonce: &str) -> SignIn {
 }
 
 async fn device(store: &Store, thumbprint: &str) -> DeviceId {
-    let description = DeviceDescription {
-        name: "laptop".to_owned(),
-        platform: "linux".to_owned(),
-        app_version: "0.1.0".to_owned(),
-        content_formats: org_protocol::readable_formats(),
-    };
-    let subject = person("alice");
-    let device = NewDevice {
-        thumbprint,
-        id: DeviceId::new(),
-        description: &description,
-        subject: &subject,
-        key_protection: None,
-        token: (false, None),
-    };
-    store.enrol(&device, NOW).await.expect("enrols").known().id
+    enrolled(store, thumbprint, &person("alice"), NOW).await
 }
 
 async fn open(store: &Store, token: &str, device: DeviceId, name: &str, sign_in: &SignIn) -> bool {

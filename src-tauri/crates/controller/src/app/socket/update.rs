@@ -19,7 +19,7 @@ impl Desk {
         let mut json = described(&state);
         json["running"] = json!(running);
         json["looking"] = json!(is_looking);
-        if let UpdateState::Ready(ready) = &state {
+        if let Some(ready) = state.ready() {
             let older = if ready.is_older { " --allow-older" } else { "" };
             let line = format!("{}{older}", command_line(&ready.package));
             text.push_str(&format!(

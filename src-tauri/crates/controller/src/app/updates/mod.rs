@@ -148,7 +148,7 @@ impl Updates {
             self.is(UpdateState::Unable);
             return true;
         }
-        if !matches!(*self.0.state.borrow(), UpdateState::Ready(_)) {
+        if self.0.state.borrow().ready().is_none() {
             self.is(UpdateState::Looking);
         }
         match self.found(rules).await {
@@ -172,19 +172,8 @@ impl Updates {
 
     /// Whether what is ready is what the organisation wants, as far as is known without its folder.
     fn is_ready_for(&self, rules: &UpdateRules) -> bool {
-        match &*self.0.state.borrow() {
-            UpdateState::Ready(ready) => rules.version.is_none_or(|pinned| pinned == ready.version),
-            UpdateState::Elsewhere
-            | UpdateState::Off
-            | UpdateState::Unable
-            | UpdateState::Looking
-            | UpdateState::Current
-            | UpdateState::Fetching { .. }
-            | UpdateState::ForIt { .. }
-            | UpdateState::Installing { .. }
-            | UpdateState::Installed { .. }
-            | UpdateState::Failed(_) => false,
-        }
+        let state = self.0.state.borrow();
+        state.ready().is_some_and(|ready| rules.version.is_none_or(|pinned| pinned == ready.version))
     }
 
     /// What the mirror has, verified and fetched.
