@@ -47,6 +47,9 @@ enum Command {
         /// The same tests at full size, the long ones, the check of licences and banned crates, and packages.
         #[arg(long)]
         full: bool,
+        /// On a machine that builds once: lints while it builds, and keeps nothing that would make a next build faster.
+        #[arg(long)]
+        once: bool,
         /// Only the tests of one area, without the checks around them.
         area: Option<landing::Area>,
     },
@@ -86,7 +89,7 @@ fn main() -> ExitCode {
     let outcome = match arguments.command {
         Command::Setup { check } => provision::setup(check),
         Command::Demo { check } => demo::demo(check),
-        Command::Test { full, area } => landing::test(full, area),
+        Command::Test { full, once, area } => landing::test(full, once, area),
         Command::Conformance { only } => conformance::conformance(&only),
         Command::Package { no_trial, profile } => {
             package::package(package::Wish { profile: &profile, trial: !no_trial })
