@@ -61,6 +61,9 @@ pub struct Published {
     pub fingerprint: RootFingerprint,
     /// When the manifest expires.
     pub expires: Timestamp,
+    /// When the root document expires: nothing new can be published under it then. What is older does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub root_expires: Option<Timestamp>,
     /// The stages of a rollout that is under way; `bundle` is what the other desktops have.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rollout: Vec<PublishedStage>,
@@ -365,6 +368,7 @@ impl Live {
             bundle: self.digest,
             fingerprint: self.trust.root().fingerprint(),
             expires: manifest.map_or(Timestamp::from_micros(0), |manifest| manifest.expires),
+            root_expires: Some(self.trust.root().expires),
             rollout: staged_bundles(&self.trust)
                 .map(|(share, _, bundle)| PublishedStage { share, bundle: bundle.sha256 })
                 .collect(),

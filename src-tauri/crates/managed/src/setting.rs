@@ -122,8 +122,7 @@ impl Setting {
                 "Whether the desktop application starts, in the tray only, when the employee signs in."
             }
             Self::AutomaticUpdates => {
-                "Whether Deskgate may update itself. This version cannot: it is updated by whatever installed it, and only \
-                 shows what is set here."
+                "Whether Deskgate itself may offer and install updates. Without them it is updated by whatever installed it."
             }
             Self::HiddenMenuItems => {
                 "Entries that tray and window leave out: quit, sign-out, pause, settings. Hidden is not forbidden: the \

@@ -159,7 +159,8 @@ fn answer_published(answer: &Answer, json: bool) -> Result<(), Failure> {
             published.bundle,
             published.expires,
             published.fingerprint
-        ) + &author_lines(published)
+        ) + &published.root_expires.map(|at| format!("\nroot expires  {at}")).unwrap_or_default()
+            + &author_lines(published)
     });
     Ok(())
 }

@@ -16,7 +16,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use http_body::{Frame, SizeHint};
-use model::CallId;
+use model::{CallId, Timestamp};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -70,6 +70,7 @@ pub(crate) struct Metrics {
     streams: Gauge<i64, AtomicI64>,
     kept: Family<Kind, Gauge<i64, AtomicI64>>,
     policy_expires: Gauge<f64, AtomicU64>,
+    root_expires: Gauge<f64, AtomicU64>,
     spans: Counts,
     ready: Gauge<i64, AtomicI64>,
 }
@@ -85,6 +86,7 @@ impl Default for Metrics {
             streams: Gauge::default(),
             kept: Family::default(),
             policy_expires: Gauge::default(),
+            root_expires: Gauge::default(),
             spans: Counts::default(),
             ready: Gauge::default(),
             registry: Registry::default(),
@@ -104,6 +106,12 @@ impl Default for Metrics {
             "When the published policy expires, since 1970; 0 where none is in force",
             Unit::Seconds,
             metrics.policy_expires.clone(),
+        );
+        registry.register_with_unit(
+            "root_expires_timestamp",
+            "When the root document expires, since 1970; 0 where nothing is in force",
+            Unit::Seconds,
+            metrics.root_expires.clone(),
         );
         registry.register("trace_spans", "Spans that the traces' collector has", metrics.spans.told.clone());
         registry.register("trace_spans_dropped", "Spans that nobody has", metrics.spans.dropped.clone());
@@ -261,10 +269,13 @@ async fn not_ready(plane: &Plane) -> Option<&'static str> {
 async fn metrics(State(plane): Shared) -> Result<Response, Fault> {
     let metrics = &plane.metrics;
     metrics.ready.set(i64::from(not_ready(&plane).await.is_none()));
-    let live = plane.publication.live();
-    let expires = live.map_or(0, |live| live.published().expires.seconds());
-    #[expect(clippy::cast_precision_loss, reason = "seconds since 1970 are exact")]
-    metrics.policy_expires.set(expires as f64);
+    let published = plane.publication.live().map(|live| live.published());
+    let policy = published.as_ref().map(|published| published.expires);
+    let root = published.as_ref().and_then(|published| published.root_expires);
+    for (gauge, expires) in [(&metrics.policy_expires, policy), (&metrics.root_expires, root)] {
+        #[expect(clippy::cast_precision_loss, reason = "seconds since 1970 are exact")]
+        gauge.set(expires.map_or(0, Timestamp::seconds) as f64);
+    }
     for (kind, count) in plane.store.counts(plane.clock.now()).await? {
         metrics.kept.get_or_create(&Kind { kind }).set(count);
     }
