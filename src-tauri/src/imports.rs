@@ -1,7 +1,7 @@
-//! What a window may ask for about servers that assistants have beside Deskgate.
+//! What a window may ask for about connectors of the person's own, and about servers that assistants have beside Deskgate.
 
 use controller::app::{Folders, GivesBack, ImportWish};
-use controller::view::{self, AdviceView, ImportView};
+use controller::view::{self, AdviceView, ConnectorChangeView, ConnectorWish, ImportView};
 use tauri::State;
 
 use crate::commands::{not_running, unknown};
@@ -23,10 +23,33 @@ pub(crate) async fn propose_import(
     imports.view(wish).await.map_err(|advice| view::advice(&advice))
 }
 
-/// Makes the change that was looked at.
+/// Makes the change that was looked at: servers taken over or given back, or a connector that comes or goes.
 #[tauri::command]
 #[specta::specta]
 pub(crate) async fn make_import(core: State<'_, Core>, id: u32) -> Result<(), AdviceView> {
     let imports = core.imports().ok_or_else(not_running)?.clone();
     imports.make(id, GivesBack::Yes).await.map_err(|advice| view::advice(&advice))
+}
+
+/// What a connector that the person describes would change, to be looked at.
+#[tauri::command]
+#[specta::specta]
+pub(crate) async fn propose_connector(
+    core: State<'_, Core>,
+    wish: ConnectorWish,
+) -> Result<ConnectorChangeView, AdviceView> {
+    let imports = core.imports().ok_or_else(not_running)?.clone();
+    imports.propose_connector(wish).await.map_err(|advice| view::advice(&advice))
+}
+
+/// What would change if a connector of the person's own went, to be looked at.
+#[tauri::command]
+#[specta::specta]
+pub(crate) async fn propose_removal(
+    core: State<'_, Core>,
+    connector: String,
+) -> Result<ConnectorChangeView, AdviceView> {
+    let imports = core.imports().ok_or_else(not_running)?.clone();
+    let connector = connector.parse().map_err(|_| unknown(&connector))?;
+    imports.propose_removal(connector).await.map_err(|advice| view::advice(&advice))
 }

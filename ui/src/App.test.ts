@@ -40,6 +40,8 @@ const called = playApplication({
   make_change: () => null,
   propose_import: () => ({ id: 9, diff: '--- a\n+++ b\n@@ -1 +0 @@\n-  "TOKEN": "••••••••"\n', servers: ['github'], left: ['narrow: It stays.'], exact: true }),
   make_import: () => null,
+  propose_connector: () => (refusal ? Promise.reject(refusal) : { id: 11, title: 'My files', diff: '@@ -1 +1 @@\n+[connectors.my-files]\n' }),
+  propose_removal: () => ({ id: 12, title: 'Mail', diff: '@@ -1 +1 @@\n-[connectors.mail]\n' }),
   look_back: () => 1,
   past_calls: () => ({ calls: [], back_to: null, is_over: true }),
   try_out: () => trial,
@@ -68,6 +70,7 @@ describe('the Overview', () => {
     expect(screen.queryByText(/deskgate\.toml/)).toBeNull();
     await fireEvent.click(screen.getByRole('button', { name: 'Use it for myself' }));
     expect(screen.getAllByText(/deskgate\.toml/).length).toBeGreaterThan(0);
+    expect(screen.getByLabelText('What starts it, as in a terminal')).toBeTruthy();
     await fireEvent.click(screen.getByRole('button', { name: 'Open the settings file' }));
     expect(called.some((call) => call.command === 'open_settings')).toBe(true);
   });
@@ -314,6 +317,76 @@ describe('Connectors', () => {
     await fireEvent.click(screen.getByRole('button', { name: 'Show log of Files' }));
     expect(await screen.findByText(refusal.happened)).toBeTruthy();
     expect(screen.getByRole('button', { name: 'Show log of Files' })).toBeTruthy();
+  });
+});
+
+describe('a connector of one’s own', () => {
+  async function open(changes: Partial<WindowView>) {
+    history.replaceState(null, '', '#connectors');
+    show(changes);
+    await screen.findByRole('heading', { name: 'Connectors' });
+  }
+  const write = (label: string, value: string) => fireEvent.input(screen.getByLabelText(label), { target: { value } });
+
+  it('is described, looked at and only then added, with its secrets', async () => {
+    await open({ connectors: [], manager: { ...sampleView().manager, organisation: null } });
+    await fireEvent.click(await screen.findByRole('button', { name: 'Add a connector' }));
+    const look = screen.getByRole<HTMLButtonElement>('button', { name: 'Show the change' });
+    expect(look.disabled).toBe(true);
+    await write('What it is called', 'My files');
+    await write('What starts it, as in a terminal', 'npx files');
+    await fireEvent.click(screen.getByRole('button', { name: 'Add a secret' }));
+    await fireEvent.click(screen.getByRole('button', { name: 'Add a secret' }));
+    const [name] = screen.getAllByLabelText('Name of the variable');
+    const [value] = screen.getAllByLabelText<HTMLInputElement>('Secret');
+    expect(value?.type).toBe('password');
+    if (name) await fireEvent.input(name, { target: { value: 'FILES_KEY' } });
+    if (value) await fireEvent.input(value, { target: { value: 'hunter2' } });
+    refusal = { code: 'connector-taken', happened: 'There is a connector "my-files" already.', means: '', todo: '' };
+    await fireEvent.click(look);
+    expect(await screen.findByText(/There is a connector "my-files" already/)).toBeTruthy();
+    refusal = null;
+    await fireEvent.click(screen.getByRole('button', { name: 'Show the change' }));
+    await screen.findByRole('group', { name: 'The connector My files' });
+    expect(called.some((call) => call.command === 'make_import' && (call.given as { id: number }).id === 11)).toBe(false);
+    expect(called).toContainEqual({
+      command: 'propose_connector',
+      given: { wish: { title: 'My files', place: { kind: 'program', line: 'npx files', secrets: [{ name: 'FILES_KEY', value: 'hunter2' }] }, server: sampleView().servers[0]?.id ?? null } },
+    });
+    await fireEvent.click(screen.getByRole('button', { name: 'Back' }));
+    expect(screen.getByLabelText<HTMLInputElement>('What it is called').value).toBe('My files');
+    await fireEvent.click(screen.getByRole('button', { name: 'Show the change' }));
+    await fireEvent.click(await screen.findByRole('button', { name: 'Add it' }));
+    expect(called).toContainEqual({ command: 'make_import', given: { id: 11 } });
+    expect(await screen.findByRole('button', { name: 'Add a connector' })).toBeTruthy();
+  });
+
+  it('has an address, and a token where one has one', async () => {
+    await open({ connectors: [sampleConnector()] });
+    await fireEvent.click(await screen.findByRole('button', { name: 'Add a connector' }));
+    await fireEvent.click(screen.getByLabelText('An address on the network'));
+    await write('What it is called', 'Mail');
+    await write('Its address', 'https://mail.example.com/mcp');
+    await fireEvent.click(screen.getByLabelText(/I sign in there with a token/));
+    await fireEvent.click(screen.getByRole('button', { name: 'Show the change' }));
+    await screen.findByRole('group', { name: 'The connector My files' });
+    const place = { kind: 'address', url: 'https://mail.example.com/mcp', by_token: true };
+    expect(called).toContainEqual({ command: 'propose_connector', given: { wish: { title: 'Mail', place, server: sampleView().servers[0]?.id ?? null } } });
+  });
+
+  it('goes only after what that changes was shown, and only where the person decides', async () => {
+    await open({ connectors: [sampleConnector({ id: 'mail', title: 'Mail' })] });
+    await fireEvent.click(await screen.findByRole('button', { name: 'Remove Mail' }));
+    await screen.findByRole('group', { name: 'Removing Mail' });
+    await fireEvent.click(screen.getByRole('button', { name: 'Remove it' }));
+    expect(called).toContainEqual({ command: 'propose_removal', given: { connector: 'mail' } });
+    expect(called).toContainEqual({ command: 'make_import', given: { id: 12 } });
+    expect(await screen.findByText('Mail is gone, and so are its secrets.')).toBeTruthy();
+    cleanup();
+    await open({ connectors: [sampleConnector()], manager: { ...sampleView().manager, organisation: 'Acme' } });
+    await screen.findByRole('heading', { name: 'Connectors' });
+    expect(screen.queryByRole('button', { name: 'Add a connector' })).toBeNull();
+    expect(screen.queryByRole('button', { name: /^Remove/ })).toBeNull();
   });
 });
 

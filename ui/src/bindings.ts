@@ -47,7 +47,7 @@ export const commands = {
 	lookForUpdate: () => __TAURI_INVOKE<void>("look_for_update"),
 	/**  Makes the change that was looked at. */
 	makeChange: (id: number) => typedError<null, AdviceView>(__TAURI_INVOKE("make_change", { id })),
-	/**  Makes the change that was looked at. */
+	/**  Makes the change that was looked at: servers taken over or given back, or a connector that comes or goes. */
 	makeImport: (id: number) => typedError<null, AdviceView>(__TAURI_INVOKE("make_import", { id })),
 	/**  Opens the person's settings file in whatever edits it. */
 	openSettings: () => typedError<null, AdviceView>(__TAURI_INVOKE("open_settings")),
@@ -57,8 +57,12 @@ export const commands = {
 	pause: (length: PauseLength) => __TAURI_INVOKE<void>("pause", { length }),
 	/**  The change that connects an assistant to a virtual server, or takes that back, to be looked at. None where nothing changes. */
 	proposeChange: (assistant: string, server: string, connected: boolean) => typedError<AssistantChangeView | null, AdviceView>(__TAURI_INVOKE("propose_change", { assistant, server, connected })),
+	/**  What a connector that the person describes would change, to be looked at. */
+	proposeConnector: (wish: ConnectorWish) => typedError<ConnectorChangeView, AdviceView>(__TAURI_INVOKE("propose_connector", { wish })),
 	/**  What taking over an assistant's servers into a virtual server would change, or giving them back, to be looked at. */
 	proposeImport: (assistant: string, server: string | null, undo: boolean) => typedError<ImportView, AdviceView>(__TAURI_INVOKE("propose_import", { assistant, server, undo })),
+	/**  What would change if a connector of the person's own went, to be looked at. */
+	proposeRemoval: (connector: string) => typedError<ConnectorChangeView, AdviceView>(__TAURI_INVOKE("propose_removal", { connector })),
 	/**  One question that waits; none once it has ended. */
 	question: (id: string) => __TAURI_INVOKE<PendingView | null>("question", { id }),
 	/**  Does not send them. */
@@ -340,6 +344,16 @@ export type ConnectedView = {
 	is_old: boolean,
 };
 
+/**  A change of the person's own connectors that was not made yet. */
+export type ConnectorChangeView = {
+	/**  By which it is made. */
+	id: number,
+	/**  What the connector is called. */
+	title: string,
+	/**  What changes in the settings: a unified diff, without secrets. */
+	diff: string,
+};
+
 /**  How a connector is. */
 export type ConnectorKind = 
 /**  Not used yet. */
@@ -352,6 +366,21 @@ export type ConnectorKind =
 "signing_in" | 
 /**  It does not answer. */
 "unreachable";
+
+/**  Where a connector is that somebody describes. */
+export type ConnectorPlace = 
+/**  At an address of the transport Streamable HTTP. */
+{ kind: "address"; 
+/**  The address. */
+url: string; 
+/**  Whether one signs in with a token that one has, and not as the server says. */
+by_token: boolean } | 
+/**  In a program on this computer. */
+{ kind: "program"; 
+/**  What starts it, as one types it into a terminal. */
+line: string; 
+/**  What is sealed and given to it in its environment. */
+secrets: SecretWish[] };
 
 /**  A connector. */
 export type ConnectorView = {
@@ -383,6 +412,16 @@ export type ConnectorView = {
 	silent_since: Millis | null,
 	/**  When it was last used. */
 	last_used: Millis | null,
+};
+
+/**  A connector of one's own, as it is described in a window. Holds secrets, so it is never printed. */
+export type ConnectorWish = {
+	/**  What it is to be called. */
+	title: string,
+	/**  Where it is. */
+	place: ConnectorPlace,
+	/**  The virtual server that gets it; the only one, or one that is made, where none is named. */
+	server: string | null,
 };
 
 /**  What a person reads before allowing an assistant. */
@@ -738,6 +777,14 @@ export type SavingView = {
 	back_to: Millis | null,
 	/**  Where they are, once all of them were saved. */
 	file: string | null,
+};
+
+/**  A secret that a program gets in its environment. */
+export type SecretWish = {
+	/**  The name of the variable. */
+	name: string,
+	/**  The secret. */
+	value: string,
 };
 
 /**  A virtual server. */

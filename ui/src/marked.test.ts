@@ -135,6 +135,8 @@ const answers: Record<string, () => unknown> = {
     { ...found, id: 'e', connected: [{ server: '1', is_old: false }, { server: '3', is_old: false }] },
   ],
   propose_change: () => ({ id: 7, file: '/ada', diff: '-1\n+2\n', exact: true, next: 'Restart.' }),
+  propose_connector: () => ({ id: 11, title: 'Files', diff: '-1\n+2\n' }),
+  propose_removal: () => ({ id: 12, title: 'Files', diff: '-1\n+2\n' }),
   propose_import: () => ({ id: 9, diff: '-1\n+2\n', servers: ['github'], left: ['It stays.'], exact: true }),
   look_back: () => 1,
   past_calls: () => ({ calls: [], back_to: NOW, is_over: true }),

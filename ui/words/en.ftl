@@ -134,11 +134,8 @@ welcome-reach-done = { $connectors }.
 welcome-reach-done-own = { $connectors }. You sign in to each when it is used first.
 welcome-reach-nothing = { $organisation } has not given you any connector yet. Once it does, it appears here by itself.
 welcome-reach-import = Take over what your assistants reach already; its secrets are then sealed.
-welcome-reach-or-write = Or put this into <code>{ $file }</code> and name a folder of yours; Deskgate reads the file again by itself.
-welcome-reach-write = Put this into <code>{ $file }</code> and name a folder of yours; Deskgate reads the file again by itself.
-welcome-example = Example settings
-welcome-example-connector = My documents
-welcome-example-server = Everyday
+welcome-reach-or-describe = Or describe something that they do not reach yet:
+welcome-reach-describe = Describe what they may reach first, for instance a folder of yours:
 welcome-assistants = Your assistants
 welcome-assistants-came = { $assistants } came in.
 welcome-assistants-connected = Connected. When it starts, Deskgate asks you whether it may.
@@ -202,7 +199,7 @@ held-accept-what = Accept the change of { $part } of { $connector }
 
 connectors-empty = No connectors yet
 connectors-empty-organisation = What { $organisation } lets you reach appears here.
-connectors-empty-own = What your assistants can reach appears here, once it is in <code>{ $file }</code>.
+connectors-empty-own = What your assistants can reach appears here. You describe it, or write it into <code>{ $file }</code>.
 connectors-state-idle = Starts with the first call
 connectors-state-ready = Ready
 connectors-state-sign-in-needed = Needs you to sign in
@@ -223,6 +220,42 @@ connectors-sign-in = Sign in
 connectors-sign-in-to = Sign in to { $connector }
 connectors-sign-out = Sign out
 connectors-sign-out-of = Sign out of { $connector }
+
+## A connector of one's own
+
+own-connector-add = Add a connector
+own-connector-title = A connector of your own
+own-connector-name = What it is called
+own-connector-name-example = My documents
+own-connector-where = Where it is
+own-connector-program = A program on this computer
+own-connector-address = An address on the network
+own-connector-line = What starts it, as in a terminal
+own-connector-line-example = npx -y @modelcontextprotocol/server-filesystem /path/to/a/folder
+own-connector-secrets-means = Deskgate seals these and gives them to this program alone, as environment variables.
+own-connector-secret-add = Add a secret
+own-connector-secret-name = Name of the variable
+own-connector-secret-example = API_KEY
+own-connector-secret-value = Secret
+own-connector-secret-remove-what = Remove secret { $number }
+own-connector-url = Its address
+own-connector-url-example = https://mcp.example.com/mcp
+own-connector-by-token = I sign in there with a token that I have (Deskgate asks for it when you sign in)
+own-connector-server = Who may use it
+own-connector-look = Show the change
+own-connector-looking = Asking it…
+own-connector-change = The connector { $connector }
+own-connector-changes = This changes in <code>{ $file }</code>, and nothing else. Secrets are sealed and not in it:
+own-connector-back = Back
+own-connector-make = Add it
+own-connector-added = { $connector } is there now.
+own-connector-by-hand = Connectors stand in <code>{ $file }</code>; you can also write them there, and Deskgate reads it again by itself.
+own-connector-remove = Remove
+own-connector-remove-what = Remove { $connector }
+own-connector-removal = Removing { $connector }
+own-connector-removes = This signs you out of it, forgets its secrets, and changes in <code>{ $file }</code>:
+own-connector-remove-it = Remove it
+own-connector-removed = { $connector } is gone, and so are its secrets.
 
 ## The log of a connector
 

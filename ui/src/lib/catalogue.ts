@@ -95,11 +95,8 @@ export interface Words {
   'welcome-reach-done-own': { connectors: string | number };
   'welcome-reach-nothing': { organisation: string | number };
   'welcome-reach-import': null;
-  'welcome-reach-or-write': { file: string | number };
-  'welcome-reach-write': { file: string | number };
-  'welcome-example': null;
-  'welcome-example-connector': null;
-  'welcome-example-server': null;
+  'welcome-reach-or-describe': null;
+  'welcome-reach-describe': null;
   'welcome-assistants': null;
   'welcome-assistants-came': { assistants: string | number };
   'welcome-assistants-connected': null;
@@ -169,6 +166,39 @@ export interface Words {
   'connectors-sign-in-to': { connector: string | number };
   'connectors-sign-out': null;
   'connectors-sign-out-of': { connector: string | number };
+  'own-connector-add': null;
+  'own-connector-title': null;
+  'own-connector-name': null;
+  'own-connector-name-example': null;
+  'own-connector-where': null;
+  'own-connector-program': null;
+  'own-connector-address': null;
+  'own-connector-line': null;
+  'own-connector-line-example': null;
+  'own-connector-secrets-means': null;
+  'own-connector-secret-add': null;
+  'own-connector-secret-name': null;
+  'own-connector-secret-example': null;
+  'own-connector-secret-value': null;
+  'own-connector-secret-remove-what': { number: string | number };
+  'own-connector-url': null;
+  'own-connector-url-example': null;
+  'own-connector-by-token': null;
+  'own-connector-server': null;
+  'own-connector-look': null;
+  'own-connector-looking': null;
+  'own-connector-change': { connector: string | number };
+  'own-connector-changes': { file: string | number };
+  'own-connector-back': null;
+  'own-connector-make': null;
+  'own-connector-added': { connector: string | number };
+  'own-connector-by-hand': { file: string | number };
+  'own-connector-remove': null;
+  'own-connector-remove-what': { connector: string | number };
+  'own-connector-removal': { connector: string | number };
+  'own-connector-removes': { file: string | number };
+  'own-connector-remove-it': null;
+  'own-connector-removed': { connector: string | number };
   'log-back': null;
   'log-title': { connector: string | number };
   'log-what': null;
@@ -591,11 +621,12 @@ export interface Words {
 /** The messages in which a stretch is marked. */
 export type MarkedId =
   | 'common-target-in-connector'
-  | 'welcome-reach-or-write'
-  | 'welcome-reach-write'
   | 'step-done'
   | 'connectors-empty-own'
   | 'connectors-used'
+  | 'own-connector-changes'
+  | 'own-connector-by-hand'
+  | 'own-connector-removes'
   | 'assistants-uses'
   | 'assistants-last-call'
   | 'assistants-allowed'

@@ -11,6 +11,7 @@
 #![forbid(unsafe_code)]
 
 mod connect;
+mod described;
 mod disconnect;
 mod edit;
 mod entry;

@@ -246,7 +246,7 @@ fn named(name: &str, value: &Tree) -> Result<Vec<(String, String)>, Unfit> {
 }
 
 /// Whether an assistant would put something else in here: from its environment, from a file, from what it asks for.
-fn has_variable(text: &str) -> bool {
+pub(crate) fn has_variable(text: &str) -> bool {
     let by_name = text
         .strip_prefix('$')
         .is_some_and(|it| it.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_'));
@@ -269,7 +269,7 @@ pub(crate) fn may_hold_secrets(name: &str) -> bool {
 
 /// Arguments, with what may be a secret told apart: what follows a name that says so, addresses that hold more than a place, and
 /// what looks made by a machine. To seal one word too many does no harm.
-fn marked(words: &[String]) -> Vec<Word> {
+pub(crate) fn marked(words: &[String]) -> Vec<Word> {
     let mut follows = false;
     let mark = |word: &String| {
         let after = std::mem::replace(&mut follows, announces_secret(word));
@@ -355,7 +355,7 @@ pub(crate) fn looks_made(word: &str) -> bool {
 }
 
 /// An address that may be written down.
-fn address(text: &str) -> Result<Url, Unfit> {
+pub(crate) fn address(text: &str) -> Result<Url, Unfit> {
     let url = Url::parse(text).map_err(|_| Unfit::Form("url".to_owned()))?;
     if !matches!(url.scheme(), "http" | "https") {
         return Err(Unfit::Form("url".to_owned()));

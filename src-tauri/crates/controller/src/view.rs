@@ -32,12 +32,13 @@ pub use record::fate_words;
 pub(crate) use record::record;
 pub use shapes::{
     AccessKind, ActivityFilter, ActivityView, AdviceView, ApprovalView, ArgumentView, AskedDiagnosticsView,
-    AssistantChangeView, AssistantView, AuditView, ChangeView, ConnectedView, ConnectorKind, ConnectorView,
-    ConsentView, Count, DiagnosticsEntryView, DiagnosticsView, DifferenceView, FarewellView, FreshnessKind,
-    HeldView, ImportView, ListKind, LocalAssistantView, LogEntryView, LogKind, LogOf, LogView, ManagerView,
-    Millis, OutcomeKind, PastView, PendingView, PolicyView, ProgramView, QuestionView, ReachView, RecordView,
-    SavingView, ServerView, SessionKind, SessionView, SettingView, StandingView, ToolView, TrialView,
-    TriedCallView, UpdateView, WindowView,
+    AssistantChangeView, AssistantView, AuditView, ChangeView, ConnectedView, ConnectorChangeView,
+    ConnectorKind, ConnectorPlace, ConnectorView, ConnectorWish, ConsentView, Count, DiagnosticsEntryView,
+    DiagnosticsView, DifferenceView, FarewellView, FreshnessKind, HeldView, ImportView, ListKind,
+    LocalAssistantView, LogEntryView, LogKind, LogOf, LogView, ManagerView, Millis, OutcomeKind, PastView,
+    PendingView, PolicyView, ProgramView, QuestionView, ReachView, RecordView, SavingView, SecretWish,
+    ServerView, SessionKind, SessionView, SettingView, StandingView, ToolView, TrialView, TriedCallView,
+    UpdateView, WindowView,
 };
 
 /// How many calls the Overview shows.

@@ -149,7 +149,7 @@ async fn run(
     let waiting = org.iter().map(Org::again).chain([http.again()]).cloned().collect();
     let voucher = source.as_ref().map(|(_, sign_in)| Arc::clone(sign_in) as Arc<dyn Voucher>);
     let accounts = OwnAccounts::new(account_parts(&base, voucher, http.clone(), &address, &wanted));
-    let imports = imports(&home, &base, &http, source.is_none() && machine.nothing().is_none());
+    let imports = imports(&home, &base, (&http, &accounts), source.is_none() && machine.nothing().is_none());
     let connectors = connectors(&base, http, &accounts, source.as_ref().map(|(source, _)| source));
     let sign_in = source.as_ref().map(|(_, sign_in)| Arc::clone(sign_in));
     let approvals = Approvals::load(approval_parts(&base, device)).await;
@@ -368,9 +368,10 @@ fn welcome(base: &Base, home: &Home, gate: &Arc<Gate>, present: &Present, issuer
     welcome
 }
 
-fn imports(home: &Home, base: &Base, http: &HttpClient, is_own: bool) -> Imports {
+fn imports(home: &Home, base: &Base, (http, accounts): (&HttpClient, &OwnAccounts), is_own: bool) -> Imports {
     let noted = (base.tell.clone(), base.journal.clone());
-    Imports::of(home.clone(), base.vault.clone(), Arc::clone(&base.clock), http.clone(), is_own, noted)
+    let reached = (http.clone(), accounts.clone());
+    Imports::of(home.clone(), base.vault.clone(), Arc::clone(&base.clock), reached, is_own, noted)
 }
 
 fn discoverer(

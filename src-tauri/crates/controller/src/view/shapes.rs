@@ -12,7 +12,8 @@ use crate::state::Status;
 pub use activity::{ActivityFilter, ActivityView, OutcomeKind, PastView, SavingView};
 pub use diagnostics::{AskedDiagnosticsView, DiagnosticsEntryView, DiagnosticsView};
 pub use local::{
-    AssistantChangeView, ConnectedView, ImportView, LocalAssistantView, TrialView, TriedCallView,
+    AssistantChangeView, ConnectedView, ConnectorChangeView, ConnectorPlace, ConnectorWish, ImportView,
+    LocalAssistantView, SecretWish, TrialView, TriedCallView,
 };
 
 /// Milliseconds: since 1970-01-01 UTC where it is a point in time. A whole number that JavaScript holds exactly.

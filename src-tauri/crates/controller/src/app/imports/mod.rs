@@ -22,16 +22,19 @@ use upstream::{HttpClient, Session, UpstreamFault};
 use url::Url;
 use vault::{Kind, Vault};
 
+use super::accounts::OwnAccounts;
 use super::home::Home;
 use super::tell::Tell;
 use crate::view::{ImportView, LocalAssistantView};
 
+mod own;
 mod plan;
 mod record;
 pub(super) mod settings;
 mod undo;
 mod words;
 
+use own::{Adding, Removing};
 use plan::Planned;
 pub(crate) use record::Sealed;
 use record::{Record, account, person};
@@ -97,6 +100,7 @@ struct Inner {
     sealed: Sealed,
     clock: Arc<dyn Clock>,
     http: HttpClient,
+    accounts: OwnAccounts,
     /// Whether the person's own settings decide here.
     is_own: bool,
     /// Where what was done is recorded.
@@ -119,6 +123,8 @@ pub enum GivesBack {
 enum Prepared {
     Import(Box<Importing>),
     Undo(Box<Undoing>),
+    Adding(Box<Adding>),
+    Removing(Box<Removing>),
 }
 
 struct Importing {
@@ -147,12 +153,13 @@ impl Imports {
         home: Home,
         vault: Vault,
         clock: Arc<dyn Clock>,
-        http: HttpClient,
+        (http, accounts): (HttpClient, OwnAccounts),
         is_own: bool,
         noted: (Tell, Journal),
     ) -> Self {
         let (shown, making) = (Mutex::default(), tokio::sync::Mutex::default());
-        Self(Arc::new(Inner { home, sealed: Sealed(vault), clock, http, is_own, noted, shown, making }))
+        let sealed = Sealed(vault);
+        Self(Arc::new(Inner { home, sealed, clock, http, accounts, is_own, noted, shown, making }))
     }
 
     /// What would be changed. It is made by [`Self::make`], as it was shown or not at all.
@@ -165,28 +172,44 @@ impl Imports {
             return Err(words::in_window());
         }
         // What was taken over before is given back all the same: it is the person's.
-        if !wish.undo && !self.0.is_own {
-            return Err(words::organisation());
-        }
-        if !self.0.sealed.0.is_durable() {
-            return Err(words::not_kept(self.0.sealed.0.state()));
-        }
-        let settings = SettingsFile::read(&self.0.home.settings())?;
+        let settings = if wish.undo { self.settings()? } else { self.own_settings()? };
         let (prepared, mut proposed) = if wish.undo {
             let records = self.0.sealed.records().await?;
             let (undoing, proposed) =
                 undo::proposed(assistant, &wish.servers, records, settings, &self.ledger()?)?;
             (Prepared::Undo(Box::new(undoing)), proposed)
         } else {
-            settings::own(&settings.settings)?;
             let (importing, proposed) = self.importing(assistant, wish, settings).await?;
             (Prepared::Import(Box::new(importing)), proposed)
         };
+        proposed.id = self.show(prepared);
+        Ok(proposed)
+    }
+
+    /// Keeps what a person looks at; gives the number by which it is made.
+    fn show(&self, prepared: Prepared) -> u32 {
         let mut shown = self.0.shown.lock().unwrap_or_else(PoisonError::into_inner);
         shown.0 = shown.0.wrapping_add(1);
-        proposed.id = shown.0;
         shown.1 = Some(prepared);
-        Ok(proposed)
+        shown.0
+    }
+
+    /// The settings, where secrets that are sealed now can be opened later.
+    fn settings(&self) -> Told<SettingsFile> {
+        if !self.0.sealed.0.is_durable() {
+            return Err(words::not_kept(self.0.sealed.0.state()));
+        }
+        SettingsFile::read(&self.0.home.settings())
+    }
+
+    /// The same, where nobody but the person decides which connectors there are.
+    fn own_settings(&self) -> Told<SettingsFile> {
+        if !self.0.is_own {
+            return Err(words::organisation());
+        }
+        let settings = self.settings()?;
+        settings::own(&settings.settings)?;
+        Ok(settings)
     }
 
     /// What would be changed, for a window.
@@ -242,13 +265,19 @@ impl Imports {
                 Ok(())
             }
             // What a window shows is not for a terminal to agree to.
-            Prepared::Undo(_) if gives_back == GivesBack::InWindow => Err(words::in_window()),
+            Prepared::Undo(_) | Prepared::Adding(_) | Prepared::Removing(_)
+                if gives_back == GivesBack::InWindow =>
+            {
+                Err(words::in_window())
+            }
             Prepared::Undo(undoing) => {
                 let (assistant, servers) = (undoing.assistant, undoing.connectors());
                 undoing.make(&self.0.sealed, &mut self.ledger()?).await?;
                 self.note(AuditEvent::ServersGivenBack, assistant, &servers);
                 Ok(())
             }
+            Prepared::Adding(adding) => adding.make(&self.0.sealed).await,
+            Prepared::Removing(removing) => removing.make(&self.0.sealed, &self.0.accounts).await,
         }
     }
 

@@ -30,7 +30,11 @@ impl Planned {
     pub(super) fn of(outside: &Outside) -> Result<Self, Advice> {
         use model::ForPerson as _;
         let configured = outside.server.as_ref().map_err(|unfit| unfit.advice())?;
-        let place = outside.place.clone();
+        Self::at(outside.place.clone(), configured)
+    }
+
+    fn at(place: Place, configured: &Configured) -> Result<Self, Advice> {
+        use model::ForPerson as _;
         let connector = id(&place.name).ok_or_else(|| words::unnamed(&place.name))?;
         let mut values = BTreeMap::new();
         let mut spec = empty(&place.name);
@@ -67,6 +71,11 @@ impl Planned {
             }
         }
         Ok(Self { place, connector, spec, values, token, is_known: false })
+    }
+
+    /// What a server becomes that stands in no file.
+    pub(super) fn described(title: &str, configured: &Configured) -> Result<Self, Advice> {
+        Self::at(Place { within: Vec::new(), name: title.to_owned() }, configured)
     }
 
     /// What it is and what its secrets are: two of the same are one connector.

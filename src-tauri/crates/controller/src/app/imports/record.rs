@@ -137,6 +137,19 @@ impl Sealed {
     }
 }
 
+impl Sealed {
+    /// Forgets everything that is sealed for a connector.
+    pub(super) async fn forget_all(&self, connector: &ConnectorId) -> Told<()> {
+        let own = value_key(connector, "");
+        for key in self.0.list(Kind::Sealed).await.map_err(|fault| fault.advice())? {
+            if key.starts_with(&own) {
+                self.0.delete(Kind::Sealed, &key).await.map_err(|fault| fault.advice())?;
+            }
+        }
+        Ok(())
+    }
+}
+
 impl SealedValues for Sealed {
     fn value<'a>(&'a self, connector: &'a ConnectorId, name: &'a str) -> BoxFuture<'a, Option<SecretString>> {
         Box::pin(async move {

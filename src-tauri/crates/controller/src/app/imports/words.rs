@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use assistants::Unfit;
 use model::{Advice, ConnectorId, ServerId};
 
 const NOTHING: &str = "Nothing was changed.";
@@ -41,7 +42,7 @@ pub(super) fn unwritable(path: &Path, fault: &std::io::Error) -> Advice {
     Advice::new(
         "settings-unwritable",
         format!("{} cannot be written: {fault}.", path.display()),
-        "The secrets are sealed already, and the assistant's file is as it was.",
+        "What was sealed stays sealed, and no other file was changed.",
         "Check that it belongs to you and that the disk has room, then do it again.",
     )
 }
@@ -158,4 +159,72 @@ pub(super) fn unfinished(advice: Advice) -> Advice {
 pub(super) fn half_undone(advice: Advice) -> Advice {
     let means = "The assistant's file has its servers back, but the connectors are still there.";
     Advice { means: means.to_owned(), todo: format!("{} Doing it again finishes it.", advice.todo), ..advice }
+}
+
+pub(super) fn no_connector(id: &ConnectorId) -> Advice {
+    Advice::new("no-such-connector", format!("There is no connector \"{id}\" any more."), NOTHING, "")
+}
+
+pub(super) fn no_server(id: &str) -> Advice {
+    Advice::new("no-such-server", format!("There is no virtual server \"{id}\"."), NOTHING, "Choose another.")
+}
+
+pub(super) fn title_taken(id: &ConnectorId) -> Advice {
+    Advice::new(
+        "connector-taken",
+        format!("There is a connector \"{id}\" already."),
+        NOTHING,
+        "Give this one another name.",
+    )
+}
+
+pub(super) fn no_variable(name: &str) -> Advice {
+    Advice::new(
+        "no-variable",
+        format!("\"{name}\" cannot be the name of an environment variable."),
+        NOTHING,
+        "Use letters, digits and underscores, a letter first, as in API_KEY.",
+    )
+}
+
+/// A connector that was an assistant's own server.
+pub(super) fn imported(title: &str, assistant: &str) -> Advice {
+    Advice::new(
+        "connector-imported",
+        format!("\"{title}\" was taken over from the assistant \"{assistant}\"."),
+        "Removing it here would lose what that assistant had.",
+        "Give it back under Assistants: then it is no connector any more.",
+    )
+}
+
+/// Why what a person described is no connector.
+pub(super) fn described(unfit: &Unfit) -> Advice {
+    let (code, happened, todo) = match unfit {
+        Unfit::Variable => (
+            "connector-variable",
+            "Something in it starts with a dollar sign or stands for another value, and no terminal reads this line.",
+            "Write the value itself. What is secret is sealed.",
+        ),
+        Unfit::SecretInAddress => (
+            "connector-address-secret",
+            "The address holds what may be a secret, and Deskgate keeps none in addresses.",
+            "Take it out. If the server takes a token, choose that you sign in with a token, and enter it then.",
+        ),
+        Unfit::Form(member) if member == "command" => (
+            "connector-command",
+            "The command is empty, or a quotation mark in it is not closed.",
+            "Write it as in a terminal: the program first.",
+        ),
+        Unfit::Form(_)
+        | Unfit::SwitchedOff
+        | Unfit::OldTransport
+        | Unfit::Member(_)
+        | Unfit::SeveralHeaders
+        | Unfit::Header => (
+            "connector-address",
+            "This is no address of an MCP server.",
+            "Write it in full, as in https://mcp.example.com/mcp.",
+        ),
+    };
+    Advice::new(code, happened, NOTHING, todo)
 }

@@ -1,6 +1,6 @@
 //! The assistants on this computer, and what they would meet.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use specta::Type;
 
 use super::{AdviceView, Millis};
@@ -63,6 +63,59 @@ pub struct ImportView {
     pub left: Vec<String>,
     /// Whether the assistant's file is then as it was before, byte for byte; of an import, whether it can be undone so.
     pub exact: bool,
+}
+
+/// A connector of one's own, as it is described in a window. Holds secrets, so it is never printed.
+#[derive(Clone, PartialEq, Eq, Deserialize, Type)]
+#[serde(deny_unknown_fields)]
+pub struct ConnectorWish {
+    /// What it is to be called.
+    pub title: String,
+    /// Where it is.
+    pub place: ConnectorPlace,
+    /// The virtual server that gets it; the only one, or one that is made, where none is named.
+    pub server: Option<String>,
+}
+
+/// Where a connector is that somebody describes.
+#[derive(Clone, PartialEq, Eq, Deserialize, Type)]
+#[serde(deny_unknown_fields, tag = "kind", rename_all = "snake_case")]
+pub enum ConnectorPlace {
+    /// At an address of the transport Streamable HTTP.
+    Address {
+        /// The address.
+        url: String,
+        /// Whether one signs in with a token that one has, and not as the server says.
+        by_token: bool,
+    },
+    /// In a program on this computer.
+    Program {
+        /// What starts it, as one types it into a terminal.
+        line: String,
+        /// What is sealed and given to it in its environment.
+        secrets: Vec<SecretWish>,
+    },
+}
+
+/// A secret that a program gets in its environment.
+#[derive(Clone, PartialEq, Eq, Deserialize, Type)]
+#[serde(deny_unknown_fields)]
+pub struct SecretWish {
+    /// The name of the variable.
+    pub name: String,
+    /// The secret.
+    pub value: String,
+}
+
+/// A change of the person's own connectors that was not made yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Type)]
+pub struct ConnectorChangeView {
+    /// By which it is made.
+    pub id: u32,
+    /// What the connector is called.
+    pub title: String,
+    /// What changes in the settings: a unified diff, without secrets.
+    pub diff: String,
 }
 
 /// What trying a virtual server out came to.
