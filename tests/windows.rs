@@ -1,5 +1,7 @@
 //! Our own windows, as somebody meets them who needs a keyboard or a screen reader, or has much to look through.
 
+use std::collections::BTreeSet;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -7,10 +9,13 @@ use audit::{IntentRecord, Journal, JournalConfig, Outcome, OutcomeStatus};
 use model::{CallId, DeviceId};
 use serde_json::{Value, json};
 use testkit::bench::Echo;
-use testkit::{Access, Assistant, Desktop, Driver, SessionParts, Step, full_size, until};
+use testkit::{
+    Access, Assistant, Desktop, Driver, SessionParts, Step, filesystem_server, full_size, readable_secrets,
+    until,
+};
 use tokio::task::JoinSet;
 
-use crate::common::{Personal, SOON};
+use crate::common::{Personal, SOON, files_below};
 use crate::desktop::{echo, prepared, start, token};
 use crate::pictures;
 
@@ -24,6 +29,18 @@ async fn sample(theme: &str) -> (Desktop, Driver) {
     let spec = desktop.spec().env("GTK_THEME", theme);
     let window = Driver::start(desktop.session(), spec, &["--sample"]).await.expect("the window opens");
     (desktop, window)
+}
+
+/// Goes to a place of the main window.
+async fn go(window: &Driver, place: &str) {
+    let there = format!("location.hash = '#{}'", place.to_lowercase());
+    window.script(&there).await.expect("it goes there");
+    until(place, SOON, async || {
+        let label = "return document.querySelector('main').getAttribute('aria-label')";
+        window.script(label).await.is_ok_and(|label| label == place).then_some(())
+    })
+    .await
+    .expect("the place is there");
 }
 
 /// Takes a picture, and says what is in somebody's way.
@@ -58,14 +75,7 @@ async fn nobody_meets_a_barrier_in_any_window_in_light_or_dark() {
         let dark = window.script("return matchMedia('(prefers-color-scheme: dark)').matches").await;
         assert_eq!(dark.expect("asked"), json!(is_dark), "{theme}");
         for place in PLACES {
-            let go = format!("location.hash = '#{}'", place.to_lowercase());
-            window.script(&go).await.expect("it goes there");
-            until(place, SOON, async || {
-                let label = "return document.querySelector('main').getAttribute('aria-label')";
-                window.script(label).await.is_ok_and(|label| label == place).then_some(())
-            })
-            .await
-            .expect("the place is there");
+            go(&window, place).await;
             if place == "Activity" {
                 window.click("execute_sql").await.expect("a call in full");
                 window.shows("Decided by").await.expect("it is shown");
@@ -78,6 +88,119 @@ async fn nobody_meets_a_barrier_in_any_window_in_light_or_dark() {
         }
     }
     assert!(barriers.is_empty(), "{}", barriers.join("\n"));
+}
+
+/// What cannot be seen or reached: what is wider than the window or cut off.
+const CUT_OFF: &str = "const wide = it => it.scrollWidth > it.clientWidth + 1;
+    const pages = [document.documentElement, document.querySelector('main')].filter(it => it && wide(it));
+    const cut = [...document.querySelectorAll('button, input, a, select')].filter(it => {
+        const { left, right, width } = it.getBoundingClientRect();
+        return width > 1 && (left < 0 || right > innerWidth + 1 || it.tagName === 'BUTTON' && wide(it));
+    });
+    const words = [...document.querySelectorAll('.truncate')].filter(it => it.clientWidth > 1 && it.clientWidth < 100 && wide(it));
+    return [...pages, ...cut, ...words].map(it => it.outerHTML.slice(0, 200));";
+
+/// Goes up to 200 % as one does in a browser.
+async fn enlarge(window: &Driver) {
+    let press = "const wanted = innerWidth / 2;
+        for (let at = 0; at < 5; at += 1) window.dispatchEvent(new KeyboardEvent('keydown', { ctrlKey: true, key: '+' }));
+        return wanted";
+    let wanted = window.script(press).await.expect("pressed").as_f64().expect("a width");
+    until("all twice as large", SOON, async || {
+        let width = window.script("return innerWidth").await.ok()?.as_f64()?;
+        (width <= wanted + 1.0).then_some(())
+    })
+    .await
+    .expect("the page is enlarged");
+}
+
+#[tokio::test]
+async fn everything_is_seen_and_reached_at_twice_its_size() {
+    let (_desktop, window) = sample("Adwaita").await;
+    window.turns_to("index.html", "Overview").await.expect("the main window");
+    enlarge(&window).await;
+    let mut trouble = Vec::new();
+    for place in PLACES {
+        go(&window, place).await;
+        if place == "Activity" {
+            window.shows("execute_sql").await.expect("calls");
+            // The driver clicks beside it where a page is enlarged.
+            let call =
+                "[...document.querySelectorAll('button')].find(it => it.innerText === 'execute_sql').click()";
+            window.script(call).await.expect("a call in full");
+            window.shows("Decided by").await.expect("it is shown");
+        }
+        trouble.extend(seen_large(&window, place).await);
+    }
+    for (question, name) in [("wants to use", "Consent"), ("Allow once", "Approval")] {
+        window.turns_to("question.html", question).await.expect("its window");
+        enlarge(&window).await;
+        trouble.extend(seen_large(&window, name).await);
+    }
+    assert!(trouble.is_empty(), "{}", trouble.join("\n"));
+}
+
+/// What can be pressed, chosen or written into, in the order of the page.
+const CONTROLS: &str = "const seen = it => it.checkVisibility() && it.getBoundingClientRect().width > 0;
+    const all = 'button:not(:disabled), input:not([hidden]), select, a[href], summary, [tabindex=\"0\"]';
+    // Within the list of places one goes by arrows.
+    window.controls = [...document.querySelectorAll(all)].filter(it => seen(it) && it.tabIndex >= 0);
+    document.activeElement?.blur();
+    return [window.controls.length, window.controls.filter(it => it.matches('button, input, select, a')).length];";
+
+/// What of the page the tabulator does not come to, and what a screen reader has no name for, or does not find.
+async fn out_of_reach(desktop: &Desktop, window: &Driver, title: &str) -> Vec<String> {
+    let counted = window.script(CONTROLS).await.expect("counted");
+    let (count, controls): (u64, usize) = serde_json::from_value(counted).expect("two numbers");
+    let mut reached = BTreeSet::new();
+    for _ in 0..=count {
+        window.tab().await.expect("pressed");
+        let at = window.script("return window.controls.indexOf(document.activeElement)").await;
+        reached.extend(at.expect("asked").as_u64());
+    }
+    let left = (0..count).filter(|at| !reached.contains(at));
+    let mut trouble = Vec::new();
+    for at in left {
+        let what = window.script(&format!("return window.controls[{at}].outerHTML")).await.expect("asked");
+        trouble.push(format!("the tabulator does not come to {what}"));
+    }
+    let read = desktop.screen().await.expect("a screen").controls(title).await.expect("read");
+    trouble.extend(read.iter().filter(|name| name.is_empty()).map(|_| "one has no name".to_owned()));
+    if read.len() < controls {
+        trouble.push(format!("a screen reader finds {} of {controls}: {read:?}", read.len()));
+    }
+    trouble
+}
+
+#[tokio::test]
+async fn a_keyboard_and_a_screen_reader_come_to_everything() {
+    let (desktop, window) = sample("Adwaita").await;
+    window.turns_to("index.html", "Overview").await.expect("the main window");
+    let mut trouble = Vec::new();
+    for place in PLACES {
+        go(&window, place).await;
+        let found = out_of_reach(&desktop, &window, "Deskgate").await;
+        trouble.extend(found.into_iter().map(|found| format!("{place}: {found}")));
+    }
+    for question in ["wants to use", "Allow once"] {
+        window.turns_to("question.html", question).await.expect("its window");
+        let says = window.text().await.expect("its text");
+        let titles = desktop.windows().await.expect("asked");
+        let title = titles.iter().find(|title| title.contains("wants to use") && says.contains(*title));
+        let title = title.unwrap_or_else(|| panic!("none of {titles:?} says {says}"));
+        let found = out_of_reach(&desktop, &window, title).await;
+        trouble.extend(found.into_iter().map(|found| format!("{question}: {found}")));
+    }
+    assert!(trouble.is_empty(), "{}", trouble.join("\n"));
+}
+
+/// Takes a picture, and says what is in somebody's way who needs all twice as large.
+async fn seen_large(window: &Driver, name: &str) -> Vec<String> {
+    window.picture(&format!("{}-200", name.to_lowercase())).await.expect("taken");
+    let cut = window.script(CUT_OFF).await.expect("looked at");
+    let cut: Vec<String> = serde_json::from_value(cut).expect("a list");
+    let found = window.barriers().await.expect("looked at");
+    cut.into_iter().chain(found).map(|found| format!("{name}: {found}")).collect()
 }
 
 /// As many more calls in the journal as are wanted, alike the one that is there.
@@ -242,6 +365,59 @@ async fn servers_of_an_assistant_are_imported_in_the_window_and_given_back() {
     assert_eq!(std::fs::read_to_string(&file).expect("reads"), before);
 }
 
+/// A program that serves a folder to whoever has the secret.
+fn files_for_the_secret(home: &Path, secret: &str) -> String {
+    let command = filesystem_server(home).expect("installed").join("' '");
+    let digest = model::Digest::of(secret.as_bytes()).hex();
+    let script = format!(
+        "#!/bin/sh\ntest \"$(printf %s \"$FILES_KEY\" | sha256sum | cut -c1-64)\" = {digest} || exit 7\nexec '{command}'\n"
+    );
+    let file = home.join("my server");
+    std::fs::write(&file, script).expect("written");
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).expect("executable");
+    format!("'{}' --quiet", file.display())
+}
+
+#[tokio::test]
+async fn a_connector_of_ones_own_is_described_with_a_secret_works_and_is_removed_without_a_trace() {
+    const SECRET: &str = "canary-key-of-own-files-4714";
+    let (_upstream, personal) = echo().await;
+    let desktop = prepared(personal, SessionParts::DESKTOP).await;
+    let line = files_for_the_secret(&desktop.session().home(), SECRET);
+    let settings = desktop.home().join("deskgate.toml");
+    let before = std::fs::read_to_string(&settings).expect("settings");
+    let spec = desktop.spec().env("GTK_THEME", "Adwaita:dark");
+    let window = Driver::start(desktop.session(), spec, &[]).await.expect("the window opens");
+    window.shows("Connector echo.").await.expect("it runs");
+
+    window.click("Connectors").await.expect("clicked");
+    window.click("Add a connector").await.expect("clicked");
+    window.write("What it is called", "My files").await.expect("typed");
+    window.write("What starts it, as in a terminal", &line).await.expect("typed");
+    window.click("Add a secret").await.expect("clicked");
+    window.write("Name of the variable", "FILES_KEY").await.expect("typed");
+    window.write("Secret", SECRET).await.expect("typed");
+    let mut barriers = looked_at(&window, "connector-own", true).await;
+    window.click("Show the change").await.expect("clicked");
+    window.shows("FILES_KEY = \"${sealed:FILES_KEY}\"").await.expect("a placeholder");
+    barriers.extend(looked_at(&window, "connector-own-change", true).await);
+    assert_eq!(std::fs::read_to_string(&settings).expect("settings"), before, "it was only shown");
+    window.click("Add it").await.expect("clicked");
+    window.shows("My files is there now.").await.expect("added");
+    window.shows("Ready, 14 tools").await.expect("the program got its secret");
+    let found = readable_secrets(desktop.home(), &[("a key", SECRET.as_bytes())]);
+    assert_eq!(found, Vec::<String>::new());
+
+    window.click("Remove My files").await.expect("clicked");
+    window.shows("forgets its secrets").await.expect("what that means");
+    barriers.extend(looked_at(&window, "connector-own-removal", true).await);
+    assert_eq!(barriers, Vec::<String>::new());
+    window.click("Remove it").await.expect("clicked");
+    window.shows("My files is gone").await.expect("removed");
+    assert_eq!(std::fs::read_to_string(&settings).expect("settings"), before, "byte for byte");
+    assert!(files_below(&desktop.home().join("vault/sealed")).is_empty(), "nothing is left sealed");
+}
+
 /// A tool that only reads and needs no argument, and one that needs one.
 fn harmless() -> Vec<Value> {
     let schema = |required: &[&str]| json!({"type": "object", "required": required});
@@ -271,7 +447,7 @@ async fn a_person_who_is_new_is_shown_around_until_it_works() {
     barriers.extend(looked_at(&window, "welcome-join", false).await);
     window.click("Back").await.expect("clicked");
     window.click("Use it for myself").await.expect("clicked");
-    window.shows("name a folder of yours").await.expect("what they may reach");
+    window.shows("Describe what they may reach first").await.expect("what they may reach");
     barriers.extend(looked_at(&window, "welcome-reach", false).await);
     std::fs::write(desktop.home().join("deskgate.toml"), personal.setup().settings).expect("written");
 

@@ -157,6 +157,7 @@ fn own<'a>(app: &'a AppHandle, label: &str, page: &str) -> WebviewWindowBuilder<
     WebviewWindowBuilder::new(app, label, WebviewUrl::App(page.into()))
         .visible(false)
         .devtools(cfg!(debug_assertions))
+        .zoom_hotkeys_enabled(true)
         .on_download(|_, _| false)
         .on_new_window(|_, _| NewWindowResponse::Deny)
         .on_navigation(|url| url.scheme() == "tauri" || url.host_str() == Some("tauri.localhost"))

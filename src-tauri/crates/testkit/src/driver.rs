@@ -82,14 +82,42 @@ impl Driver {
     pub async fn click(&self, name: &str) -> Result<(), PeerFault> {
         let literal = serde_json::to_string(name)?;
         let xpath = format!("//button[not(@disabled)][@aria-label={literal} or normalize-space()={literal}]");
-        let element = until(&format!("the button {name:?}"), SOON, async || {
+        let element = self.element(&format!("the button {name:?}"), &xpath).await?;
+        let click = self.http.post(format!("{}/element/{element}/click", self.session)).json(&json!({}));
+        send(click).await.map(|_| ())
+    }
+
+    /// Presses the tabulator.
+    ///
+    /// # Errors
+    /// If nothing takes keys.
+    pub async fn tab(&self) -> Result<(), PeerFault> {
+        let keys = ["keyDown", "keyUp"].map(|kind| json!({ "type": kind, "value": "\u{e004}" }));
+        let actions = json!({ "actions": [{ "type": "key", "id": "keyboard", "actions": keys }] });
+        send(self.http.post(format!("{}/actions", self.session)).json(&actions)).await.map(|_| ())
+    }
+
+    /// Waits for a field of this label, and types into it.
+    ///
+    /// # Errors
+    /// If there is none in time.
+    pub async fn write(&self, label: &str, text: &str) -> Result<(), PeerFault> {
+        let literal = serde_json::to_string(label)?;
+        let xpath =
+            format!("//input[@aria-label={literal} or @id=//label[normalize-space()={literal}]/@for]");
+        let element = self.element(&format!("the field {label:?}"), &xpath).await?;
+        let keys = json!({ "text": text });
+        let typed = self.http.post(format!("{}/element/{element}/value", self.session)).json(&keys);
+        send(typed).await.map(|_| ())
+    }
+
+    async fn element(&self, what: &str, xpath: &str) -> Result<String, PeerFault> {
+        until(what, SOON, async || {
             let asked = json!({ "using": "xpath", "value": xpath });
             let found = send(self.http.post(format!("{}/element", self.session)).json(&asked)).await.ok()?;
             found[ELEMENT].as_str().map(str::to_owned)
         })
-        .await?;
-        let click = self.http.post(format!("{}/element/{element}/click", self.session)).json(&json!({}));
-        send(click).await.map(|_| ())
+        .await
     }
 
     /// Runs a script in the page and returns what it returns.

@@ -18,6 +18,12 @@ const FRAME: u32 = 23;
 const PASSWORD: u32 = 40;
 const BUTTON: u32 = 43;
 const ENTRY: u32 = 79;
+const CHECK_BOX: u32 = 7;
+const COMBO_BOX: u32 = 11;
+const RADIO_BUTTON: u32 = 44;
+const TOGGLE_BUTTON: u32 = 62;
+const LINK: u32 = 88;
+const CONTROLS: [u32; 8] = [PASSWORD, BUTTON, ENTRY, CHECK_BOX, COMBO_BOX, RADIO_BUTTON, TOGGLE_BUTTON, LINK];
 const FOCUSED: u32 = 1 << 12;
 const ENABLED: u32 = 1 << 8;
 const SENSITIVE: u32 = 1 << 24;
@@ -88,6 +94,28 @@ impl Screen {
             }
         }
         Err(PeerFault::answer("screen", format!("what was typed into {window:?} never arrived whole")))
+    }
+
+    /// What can be pressed, chosen or written into in the window whose title begins so, by the name that is read out, in no order.
+    ///
+    /// # Errors
+    /// If there is no such window.
+    pub async fn controls(&self, window: &str) -> Result<Vec<String>, PeerFault> {
+        let frame = self.frame(window).await?;
+        let frame = frame.ok_or_else(|| PeerFault::answer("screen", format!("no window {window:?}")))?;
+        let mut names = Vec::new();
+        let mut waiting = vec![(frame, DEPTH)];
+        while let Some((thing, depth)) = waiting.pop() {
+            let Ok(proxy) = self.at(&thing, "Accessible").await else { continue };
+            let role: u32 = proxy.call("GetRole", &()).await.unwrap_or_default();
+            if CONTROLS.contains(&role) {
+                names.push(proxy.get_property::<String>("Name").await.unwrap_or_default());
+            }
+            if depth > 0 {
+                waiting.extend(self.children(&proxy).await.into_iter().map(|child| (child, depth - 1)));
+            }
+        }
+        Ok(names)
     }
 
     /// All texts of the window whose title begins so, from top to bottom.
