@@ -143,8 +143,9 @@ async fn everything_is_seen_and_reached_at_twice_its_size() {
 /// What can be pressed, chosen or written into, in the order of the page.
 const CONTROLS: &str = "const seen = it => it.checkVisibility() && it.getBoundingClientRect().width > 0;
     const all = 'button:not(:disabled), input:not([hidden]), select, a[href], summary, [tabindex=\"0\"]';
-    // Within the list of places one goes by arrows.
-    window.controls = [...document.querySelectorAll(all)].filter(it => seen(it) && it.tabIndex >= 0);
+    // Within the list of places, and among what excludes each other, one goes by arrows.
+    const stops = it => it.tabIndex >= 0 && (it.type !== 'radio' || it.checked);
+    window.controls = [...document.querySelectorAll(all)].filter(it => seen(it) && stops(it));
     document.activeElement?.blur();
     return [window.controls.length, window.controls.filter(it => it.matches('button, input, select, a')).length];";
 
@@ -407,6 +408,7 @@ async fn a_connector_of_ones_own_is_described_with_a_secret_works_and_is_removed
     window.shows("Ready, 14 tools").await.expect("the program got its secret");
     let found = readable_secrets(desktop.home(), &[("a key", SECRET.as_bytes())]);
     assert_eq!(found, Vec::<String>::new());
+    assert!(!files_below(&desktop.home().join("vault/sealed")).is_empty(), "it is sealed");
 
     window.click("Remove My files").await.expect("clicked");
     window.shows("forgets its secrets").await.expect("what that means");
@@ -416,6 +418,25 @@ async fn a_connector_of_ones_own_is_described_with_a_secret_works_and_is_removed
     window.shows("My files is gone").await.expect("removed");
     assert_eq!(std::fs::read_to_string(&settings).expect("settings"), before, "byte for byte");
     assert!(files_below(&desktop.home().join("vault/sealed")).is_empty(), "nothing is left sealed");
+    let found = readable_secrets(desktop.home(), &[("a key", SECRET.as_bytes())]);
+    assert_eq!(found, Vec::<String>::new());
+    for event in ["ConnectorAdded", "ConnectorRemoved"] {
+        until(event, SOON, async || {
+            let journal = desktop.home().join("journal");
+            let records = audit::export(&journal, audit::Position::default(), usize::MAX).ok()?;
+            records.iter().any(|record| format!("{:?}", record.body()).contains(event)).then_some(())
+        })
+        .await
+        .expect("on record");
+    }
+
+    enlarge(&window).await;
+    let add =
+        "[...document.querySelectorAll('button')].find(it => it.innerText === 'Add a connector').click()";
+    window.script(add).await.expect("clicked");
+    window.shows("What it is called").await.expect("the form");
+    assert_eq!(seen_large(&window, "connector-own").await, Vec::<String>::new());
+    assert_eq!(out_of_reach(&desktop, &window, "Deskgate").await, Vec::<String>::new());
 }
 
 /// A tool that only reads and needs no argument, and one that needs one.

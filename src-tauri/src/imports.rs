@@ -2,6 +2,7 @@
 
 use controller::app::{Folders, GivesBack, ImportWish};
 use controller::view::{self, AdviceView, ConnectorChangeView, ConnectorWish, ImportView};
+use model::AccountId;
 use tauri::State;
 
 use crate::commands::{not_running, unknown};
@@ -28,7 +29,7 @@ pub(crate) async fn propose_import(
 #[specta::specta]
 pub(crate) async fn make_import(core: State<'_, Core>, id: u32) -> Result<(), AdviceView> {
     let imports = core.imports().ok_or_else(not_running)?.clone();
-    imports.make(id, GivesBack::Yes).await.map_err(|advice| view::advice(&advice))
+    imports.make(id, GivesBack::Window).await.map_err(|advice| view::advice(&advice))
 }
 
 /// What a connector that the person describes would change, to be looked at.
@@ -50,6 +51,6 @@ pub(crate) async fn propose_removal(
     connector: String,
 ) -> Result<ConnectorChangeView, AdviceView> {
     let imports = core.imports().ok_or_else(not_running)?.clone();
-    let connector = connector.parse().map_err(|_| unknown(&connector))?;
-    imports.propose_removal(connector).await.map_err(|advice| view::advice(&advice))
+    let account: AccountId = connector.parse().map_err(|_| unknown(&connector))?;
+    imports.propose_removal(account.connector).await.map_err(|advice| view::advice(&advice))
 }

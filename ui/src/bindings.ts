@@ -350,7 +350,7 @@ export type ConnectorChangeView = {
 	id: number,
 	/**  What the connector is called. */
 	title: string,
-	/**  What changes in the settings: a unified diff, without secrets. */
+	/**  What changes in the settings: a unified diff. What is sealed is not in it. */
 	diff: string,
 };
 

@@ -31,6 +31,7 @@ mod tree;
 mod unfit;
 
 pub use connect::{Change, Connection, connect};
+pub use described::is_variable;
 pub use disconnect::{Undone, disconnect};
 pub use entry::{Reached, Target, entry_name};
 pub use fault::Fault;

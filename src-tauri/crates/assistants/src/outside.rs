@@ -255,7 +255,7 @@ pub(crate) fn has_variable(text: &str) -> bool {
 
 /// What of the name of a flag says that a secret follows.
 const SECRET_NAMES: &[&str] =
-    &["token", "secret", "password", "passwd", "pwd", "key", "auth", "credential", "header", "bearer"];
+    &["token", "secret", "pass", "pwd", "key", "auth", "credential", "header", "bearer"];
 
 fn names_secret(name: &str) -> bool {
     let name = name.to_ascii_lowercase();

@@ -26,6 +26,7 @@ use Class::{Access, Authentication, Base, Entity, Error, Lifecycle};
 
 /// `activity_id` of Entity Management.
 const CREATE: u16 = 1;
+const DELETE: u16 = 4;
 const UPDATE: u16 = 3;
 const ENROLL: u16 = 6;
 const SUSPEND: u16 = 12;
@@ -63,6 +64,8 @@ fn class(event: &AuditEvent) -> Class {
         AuditEvent::OrganisationConfirmed => Entity(UPDATE, "organisation", &["fingerprint"], SUCCESS),
         AuditEvent::ServersImported => Entity(CREATE, "connector", &["assistant", "connectors"], SUCCESS),
         AuditEvent::ServersGivenBack => Entity(OTHER, "connector", &["assistant", "connectors"], SUCCESS),
+        AuditEvent::ConnectorAdded => Entity(CREATE, "connector", &["connector"], SUCCESS),
+        AuditEvent::ConnectorRemoved => Entity(DELETE, "connector", &["connector"], SUCCESS),
         AuditEvent::BundleApplied => Entity(UPDATE, "policy", &["bundle", "policy", "version"], SUCCESS),
         AuditEvent::BundleRefused => Entity(UPDATE, "policy", &["bundle", "policy", "version"], FAILURE),
         AuditEvent::ManagedChanged => Entity(UPDATE, "settings", &["settings"], SUCCESS),

@@ -149,11 +149,12 @@ async fn run(
     let waiting = org.iter().map(Org::again).chain([http.again()]).cloned().collect();
     let voucher = source.as_ref().map(|(_, sign_in)| Arc::clone(sign_in) as Arc<dyn Voucher>);
     let accounts = OwnAccounts::new(account_parts(&base, voucher, http.clone(), &address, &wanted));
-    let imports = imports(&home, &base, (&http, &accounts), source.is_none() && machine.nothing().is_none());
-    let connectors = connectors(&base, http, &accounts, source.as_ref().map(|(source, _)| source));
+    let connectors = connectors(&base, http.clone(), &accounts, source.as_ref().map(|(source, _)| source));
     let sign_in = source.as_ref().map(|(_, sign_in)| Arc::clone(sign_in));
     let approvals = Approvals::load(approval_parts(&base, device)).await;
     let offered = offered(&base, &present, &offerings, sign_in.as_ref());
+    let is_own = !shared && machine.nothing().is_none();
+    let imports = imports(&home, &base, (http, &accounts, &approvals), is_own);
     let issuer = issuer(&base, listening.port(), offered, approvals.clone()).await?;
     port::end_overheard(&home, &issuer, &base.vault, Some(&shell)).await;
     let (switch, taken) = (Switch::default(), watch::Sender::new(BTreeSet::new()));
@@ -368,10 +369,19 @@ fn welcome(base: &Base, home: &Home, gate: &Arc<Gate>, present: &Present, issuer
     welcome
 }
 
-fn imports(home: &Home, base: &Base, (http, accounts): (&HttpClient, &OwnAccounts), is_own: bool) -> Imports {
+fn imports(
+    home: &Home,
+    base: &Base,
+    (http, accounts, approvals): (HttpClient, &OwnAccounts, &Approvals),
+    is_own: bool,
+) -> Imports {
     let noted = (base.tell.clone(), base.journal.clone());
-    let reached = (http.clone(), accounts.clone());
-    Imports::of(home.clone(), base.vault.clone(), Arc::clone(&base.clock), reached, is_own, noted)
+    let reached = (http, accounts.clone(), approvals.clone());
+    let imports =
+        Imports::of(home.clone(), base.vault.clone(), Arc::clone(&base.clock), reached, is_own, noted);
+    let tidy = imports.clone();
+    tokio::spawn(async move { tidy.tidy().await });
+    imports
 }
 
 fn discoverer(

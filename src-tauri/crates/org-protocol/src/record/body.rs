@@ -521,6 +521,10 @@ event_kinds! {
     ServersImported = "servers-imported",
     /// Such servers were put back into the assistant's file, with their secrets.
     ServersGivenBack = "servers-given-back",
+    /// A person without an organisation added a connector in the window.
+    ConnectorAdded = "connector-added",
+    /// Such a person removed a connector, with its sign-ins and secrets.
+    ConnectorRemoved = "connector-removed",
     /// The person removes Deskgate from their account on this computer: what follows is the end of this journal.
     Leaving = "leaving",
     /// A policy bundle took effect.

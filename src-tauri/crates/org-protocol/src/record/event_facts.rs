@@ -150,6 +150,7 @@ impl AuditEvent {
                 ("assistant", "the assistant, by its name in commands"),
                 ("connectors", "the connectors' ids"),
             ],
+            Self::ConnectorAdded | Self::ConnectorRemoved => &[("connector", "its id")],
             Self::BundleApplied => &[
                 ("by", "who published it"),
                 ("epoch", "of the manifest"),

@@ -15,8 +15,8 @@ use std::time::Duration;
 use audit::{AuditEvent, EventRecord, Journal};
 use gateway::{Approver, Unapproved, Wish};
 use model::{
-    Advice, Approval, ApprovalRequest, ApprovalScope, BoxFuture, CallId, DeviceId, Digest, Person,
-    PersonFault, ServerId, Subject, Timestamp,
+    Advice, Approval, ApprovalRequest, ApprovalScope, BoxFuture, CallId, ConnectorId, DeviceId, Digest,
+    Person, PersonFault, ServerId, Subject, Timestamp,
 };
 use org_protocol::{
     APPROVAL_FORMAT, APPROVAL_LIFE, ApprovalProof, ApprovalStatement, Approved, ArgumentsKey, Factor,
@@ -138,6 +138,16 @@ impl Approvals {
         let mut book = self.book();
         book.ended += 1;
         let kept = book.leaves.forget_all(gone);
+        drop(book);
+        self.keep(kept);
+        self.show();
+    }
+
+    /// A connector is gone: another one of its name is another one.
+    pub(crate) fn removed(&self, connector: &ConnectorId) {
+        let mut book = self.book();
+        book.ended += 1;
+        let kept = book.leaves.forget_all(|standing| standing.connector == *connector);
         drop(book);
         self.keep(kept);
         self.show();

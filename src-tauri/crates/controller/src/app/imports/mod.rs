@@ -23,6 +23,7 @@ use url::Url;
 use vault::{Kind, Vault};
 
 use super::accounts::OwnAccounts;
+use super::approvals::Approvals;
 use super::home::Home;
 use super::tell::Tell;
 use crate::view::{ImportView, LocalAssistantView};
@@ -101,6 +102,7 @@ struct Inner {
     clock: Arc<dyn Clock>,
     http: HttpClient,
     accounts: OwnAccounts,
+    approvals: Approvals,
     /// Whether the person's own settings decide here.
     is_own: bool,
     /// Where what was done is recorded.
@@ -113,7 +115,9 @@ struct Inner {
 /// Whether whoever asks may have secrets put back into an assistant's file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum GivesBack {
-    /// A person at a window, or at a terminal that may answer for one.
+    /// A person at a window, who alone adds and removes connectors there.
+    Window,
+    /// A terminal that may answer for a person.
     Yes,
     /// Only a window may; an assistant may have a shell.
     InWindow,
@@ -125,6 +129,17 @@ enum Prepared {
     Undo(Box<Undoing>),
     Adding(Box<Adding>),
     Removing(Box<Removing>),
+}
+
+impl Prepared {
+    /// What a window shows is not for every terminal to agree to.
+    fn may_be_made(&self, gives_back: GivesBack) -> bool {
+        match self {
+            Self::Import(_) => true,
+            Self::Undo(_) => gives_back != GivesBack::InWindow,
+            Self::Adding(_) | Self::Removing(_) => gives_back == GivesBack::Window,
+        }
+    }
 }
 
 struct Importing {
@@ -153,13 +168,13 @@ impl Imports {
         home: Home,
         vault: Vault,
         clock: Arc<dyn Clock>,
-        (http, accounts): (HttpClient, OwnAccounts),
+        (http, accounts, approvals): (HttpClient, OwnAccounts, Approvals),
         is_own: bool,
         noted: (Tell, Journal),
     ) -> Self {
         let (shown, making) = (Mutex::default(), tokio::sync::Mutex::default());
         let sealed = Sealed(vault);
-        Self(Arc::new(Inner { home, sealed, clock, http, accounts, is_own, noted, shown, making }))
+        Self(Arc::new(Inner { home, sealed, clock, http, accounts, approvals, is_own, noted, shown, making }))
     }
 
     /// What would be changed. It is made by [`Self::make`], as it was shown or not at all.
@@ -217,7 +232,7 @@ impl Imports {
     /// # Errors
     /// Why nothing can be.
     pub async fn view(&self, wish: ImportWish) -> Told<ImportView> {
-        let proposed = self.propose(wish, GivesBack::Yes).await?;
+        let proposed = self.propose(wish, GivesBack::Window).await?;
         let Proposed { id, diff, servers, left, exact, .. } = proposed;
         let servers = servers.into_iter().map(|(name, _)| name).collect();
         let left = left.into_iter().map(|(name, why)| format!("{name}: {why}")).collect();
@@ -255,7 +270,13 @@ impl Imports {
         let _one = self.0.making.lock().await;
         let prepared = {
             let mut shown = self.0.shown.lock().unwrap_or_else(PoisonError::into_inner);
-            if shown.0 == number { shown.1.take() } else { None }
+            match &shown.1 {
+                Some(prepared) if shown.0 == number && !prepared.may_be_made(gives_back) => {
+                    return Err(words::in_window());
+                }
+                Some(_) if shown.0 == number => shown.1.take(),
+                Some(_) | None => None,
+            }
         };
         match prepared.ok_or_else(words::gone)? {
             Prepared::Import(importing) => {
@@ -264,20 +285,14 @@ impl Imports {
                 self.note(AuditEvent::ServersImported, assistant, &servers);
                 Ok(())
             }
-            // What a window shows is not for a terminal to agree to.
-            Prepared::Undo(_) | Prepared::Adding(_) | Prepared::Removing(_)
-                if gives_back == GivesBack::InWindow =>
-            {
-                Err(words::in_window())
-            }
             Prepared::Undo(undoing) => {
                 let (assistant, servers) = (undoing.assistant, undoing.connectors());
                 undoing.make(&self.0.sealed, &mut self.ledger()?).await?;
                 self.note(AuditEvent::ServersGivenBack, assistant, &servers);
                 Ok(())
             }
-            Prepared::Adding(adding) => adding.make(&self.0.sealed).await,
-            Prepared::Removing(removing) => removing.make(&self.0.sealed, &self.0.accounts).await,
+            Prepared::Adding(adding) => self.add(*adding).await,
+            Prepared::Removing(removing) => self.remove(*removing).await,
         }
     }
 
@@ -395,6 +410,10 @@ impl Imports {
         let connectors = connectors.iter().map(ConnectorId::as_str).collect::<Vec<_>>().join(" ");
         let record = EventRecord::new(event).with("assistant", assistant).with("connectors", connectors);
         self.0.noted.0.note(&self.0.noted.1, &record);
+    }
+
+    fn note_own(&self, event: AuditEvent, connector: &ConnectorId) {
+        self.0.noted.0.note(&self.0.noted.1, &EventRecord::new(event).with("connector", connector.as_str()));
     }
 
     fn ledger(&self) -> Told<Ledger> {

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use assistants::{Configured, Unfit};
+use assistants::{Configured, Unfit, is_variable};
+use audit::AuditEvent;
 use model::{ConnectorId, ForPerson as _, ServerId};
 use org_protocol::CredentialSpec;
 
 use super::plan::Planned;
 use super::settings::SettingsFile;
-use super::{Imports, OwnAccounts, Prepared, Sealed, Told, target, words};
+use super::{Imports, Prepared, Told, target, words};
 use crate::view::{ConnectorChangeView, ConnectorPlace, ConnectorWish};
 
 /// A connector that is to be there.
@@ -33,6 +34,9 @@ impl Imports {
         let mut planned = described(wish.title.trim(), wish.place)?;
         let wanted: Option<ServerId> =
             wish.server.map(|id| id.parse().map_err(|_| words::no_server(&id))).transpose()?;
+        if let Some(gone) = wanted.as_ref().filter(|id| !settings.settings.servers.contains_key(*id)) {
+            return Err(words::no_server(gone.as_str()));
+        }
         let (into, _) = target(&settings, wanted)?;
         if settings.settings.connectors.contains_key(&planned.connector) {
             return Err(words::title_taken(&planned.connector));
@@ -83,42 +87,65 @@ fn described(title: &str, place: ConnectorPlace) -> Told<Planned> {
             let mut environment = BTreeMap::new();
             for secret in secrets {
                 let name = secret.name.trim().to_owned();
-                if !is_variable(&name) || secret.value.contains('\0') {
+                if !is_variable(&name) {
                     return Err(words::no_variable(&name));
                 }
-                environment.insert(name, secret.value);
+                if secret.value.is_empty() || secret.value.contains('\0') {
+                    return Err(words::no_secret(&name));
+                }
+                if environment.insert(name.clone(), secret.value).is_some() {
+                    return Err(words::twice(&name));
+                }
             }
             Planned::described(title, &Configured::program(&line, environment).map_err(unfit)?)
         }
     }
 }
 
-/// Whether it is the name of a variable (POSIX.1-2017, section 8.1).
-fn is_variable(name: &str) -> bool {
-    let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    name.starts_with(|c: char| is_part(c) && !c.is_ascii_digit()) && name.chars().all(is_part)
-}
-
-impl Adding {
-    /// The secrets first: a connector without them could only fail.
-    pub(super) async fn make(self, sealed: &Sealed) -> Told<()> {
-        self.settings.check()?;
-        for (name, value) in &self.planned.values {
-            sealed.seal(&self.planned.connector, name, value).await?;
+impl Imports {
+    /// The secrets first: a connector without them could only fail. What an earlier one of this name left does not become its own.
+    pub(super) async fn add(&self, Adding { settings, planned }: Adding) -> Told<()> {
+        settings.check()?;
+        let (sealed, connector) = (&self.0.sealed, &planned.connector);
+        sealed.forget_all(connector).await?;
+        for (name, value) in &planned.values {
+            sealed.seal(connector, name, value).await?;
         }
-        self.settings.write()
+        if let Err(advice) = settings.write() {
+            sealed.forget_all(connector).await?;
+            return Err(advice);
+        }
+        self.note_own(AuditEvent::ConnectorAdded, connector);
+        Ok(())
     }
-}
 
-impl Removing {
-    /// The accounts first: only while the connector is there can its provider be told that they are over.
-    pub(super) async fn make(self, sealed: &Sealed, accounts: &OwnAccounts) -> Told<()> {
-        self.settings.check()?;
-        for account in accounts.signed_in().iter().filter(|account| account.connector == self.connector) {
-            accounts.sign_out(account).await.map_err(|fault| fault.advice())?;
+    /// The accounts first: only while the connector is there can its provider be told that they are over. What is sealed goes last;
+    /// [`Self::tidy`] forgets it should this end before.
+    pub(super) async fn remove(&self, Removing { settings, connector }: Removing) -> Told<()> {
+        settings.check()?;
+        let accounts = &self.0.accounts;
+        for account in accounts.signed_in().iter().filter(|account| account.connector == connector) {
+            accounts.sign_out(account).await.map_err(|fault| words::half_removed(fault.advice()))?;
         }
-        self.settings.write()?;
-        sealed.forget_all(&self.connector).await
+        settings.write().map_err(words::half_removed)?;
+        self.note_own(AuditEvent::ConnectorRemoved, &connector);
+        self.0.approvals.removed(&connector);
+        self.0.sealed.forget_all(&connector).await
+    }
+
+    /// Forgets what is sealed for connectors that are not there any more: something ended between two steps.
+    pub(crate) async fn tidy(&self) {
+        let _one = self.0.making.lock().await;
+        let Ok(settings) = self.own_settings() else { return };
+        let Ok(records) = self.0.sealed.records().await else { return };
+        let is_known = |id: &ConnectorId| {
+            settings.settings.connectors.contains_key(id) || records.iter().any(|it| it.connector == *id)
+        };
+        for connector in self.0.sealed.connectors().await.iter().filter(|id| !is_known(id)) {
+            if let Err(advice) = self.0.sealed.forget_all(connector).await {
+                tracing::warn!(%connector, what = advice.happened, "what is sealed for a connector that is gone stays");
+            }
+        }
     }
 }
 
@@ -149,6 +176,10 @@ mod tests {
                 "{name}"
             );
         }
+        let refused = |secrets| program("npx", secrets).err().map(|it| it.code);
+        assert_eq!(refused(&[("A", "x"), ("A", "y")]).as_deref(), Some("secret-twice"));
+        assert_eq!(refused(&[("A", "")]).as_deref(), Some("no-secret"));
+        assert_eq!(program("npx", &[("A", "$x${y}")]).expect("a secret").values["A"], "$x${y}");
         assert_eq!(program("npx 'x", &[]).err().map(|it| it.code).as_deref(), Some("connector-command"));
     }
 

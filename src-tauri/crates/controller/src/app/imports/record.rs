@@ -1,5 +1,6 @@
 //! What the vault remembers of an import: all that it takes to finish it, and to take it back.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use assistants::{Place, TakenOut};
@@ -138,6 +139,12 @@ impl Sealed {
 }
 
 impl Sealed {
+    /// The connectors that something is sealed for.
+    pub(super) async fn connectors(&self) -> BTreeSet<ConnectorId> {
+        let keys = self.0.list(Kind::Sealed).await.unwrap_or_default();
+        keys.iter().filter_map(|key| key.split_once('/')?.0.parse().ok()).collect()
+    }
+
     /// Forgets everything that is sealed for a connector.
     pub(super) async fn forget_all(&self, connector: &ConnectorId) -> Told<()> {
         let own = value_key(connector, "");

@@ -19,7 +19,7 @@ pub(super) fn organisation() -> Advice {
 pub(super) fn in_window() -> Advice {
     Advice::new(
         "import-window-only",
-        "Secrets are given back on your word only, and an assistant may have a shell.",
+        "This is done on your word only, and an assistant may have a shell.",
         NOTHING,
         "Do it in Deskgate's window, under Assistants. Where no desktop runs, set answer_in_terminal = true in your settings.",
     )
@@ -28,8 +28,7 @@ pub(super) fn in_window() -> Advice {
 pub(super) fn not_kept(state: vault::KeychainState) -> Advice {
     use model::ForPerson as _;
     let advice = state.advice();
-    let means =
-        "Secrets that are taken out of a file now would be lost when Deskgate ends. Nothing was changed.";
+    let means = "What would be sealed now would be lost when Deskgate ends. Nothing was changed.";
     Advice { means: means.to_owned(), ..advice }
 }
 
@@ -202,8 +201,8 @@ pub(super) fn described(unfit: &Unfit) -> Advice {
     let (code, happened, todo) = match unfit {
         Unfit::Variable => (
             "connector-variable",
-            "Something in it starts with a dollar sign or stands for another value, and no terminal reads this line.",
-            "Write the value itself. What is secret is sealed.",
+            "Something in it is for a terminal (a variable, ~, a comment, another command), and none reads this line.",
+            "Write paths in full and values themselves, and secrets as secrets. What needs a terminal goes into a script.",
         ),
         Unfit::SecretInAddress => (
             "connector-address-secret",
@@ -227,4 +226,23 @@ pub(super) fn described(unfit: &Unfit) -> Advice {
         ),
     };
     Advice::new(code, happened, NOTHING, todo)
+}
+
+pub(super) fn no_secret(name: &str) -> Advice {
+    Advice::new(
+        "no-secret",
+        format!("{name} has no value."),
+        NOTHING,
+        "Write its secret, or remove the line.",
+    )
+}
+
+pub(super) fn twice(name: &str) -> Advice {
+    Advice::new("secret-twice", format!("{name} stands there twice."), NOTHING, "Remove one of them.")
+}
+
+/// The accounts may be gone, and the connector is there.
+pub(super) fn half_removed(advice: Advice) -> Advice {
+    let means = "The connector is still there, and you may be signed out of it.";
+    Advice { means: means.to_owned(), todo: format!("{} Doing it again finishes it.", advice.todo), ..advice }
 }

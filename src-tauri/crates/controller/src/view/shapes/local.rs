@@ -114,7 +114,7 @@ pub struct ConnectorChangeView {
     pub id: u32,
     /// What the connector is called.
     pub title: String,
-    /// What changes in the settings: a unified diff, without secrets.
+    /// What changes in the settings: a unified diff. What is sealed is not in it.
     pub diff: String,
 }
 
