@@ -251,7 +251,7 @@ async fn the_main_window_says_what_to_do_and_shows_what_happens() {
     window.shows("Ready, but nothing is set up yet.").await.expect("the first sentence");
     window.shows("Set up Deskgate").await.expect("what to do next");
     window.click("Use it for myself").await.expect("clicked");
-    window.shows("name a folder of yours").await.expect("the next step");
+    window.shows("Describe what they may reach first").await.expect("the next step");
     let (_echo, personal) = echo().await;
     std::fs::write(settings, personal.setup().settings).expect("written");
     window.shows("Server desk").await.expect("the settings are read again by themselves");
