@@ -9,7 +9,7 @@ use rustix::process::Signal;
 use tempfile::TempDir;
 
 use crate::place::{on_path, tools};
-use crate::{PeerFault, Process, Spec, lasting_port};
+use crate::{PeerFault, Process, Spec, free_port};
 
 /// Who may do everything in a cluster, and the password.
 pub(crate) const OWNER: (&str, &str) = ("owner", "owner-s3cret");
@@ -35,7 +35,8 @@ impl Cluster {
         let account = Account::usable()?;
         let data = account.own_folder(folder.path(), "data")?;
         copy(&pattern(&account, &programs)?, &data)?;
-        let (process, port) = serve(&account, &programs, &data).await?;
+        let port = free_port()?;
+        let process = serve(&account, &programs, &data, port).await?;
         Ok(Self { process, port, programs, folder })
     }
 
@@ -50,7 +51,7 @@ impl Cluster {
     /// If it does not come back.
     pub(crate) async fn again(&mut self) -> Result<(), PeerFault> {
         let data = self.folder.path().join("data");
-        self.process = serve_at(&Account::usable()?, &self.programs, &data, self.port).await?;
+        self.process = serve(&Account::usable()?, &self.programs, &data, self.port).await?;
         Ok(())
     }
 
@@ -127,21 +128,7 @@ fn copy(from: &Path, to: &Path) -> Result<(), PeerFault> {
     Ok(())
 }
 
-/// Starts the server; tries another port when the first was taken in the meantime.
-async fn serve(account: &Account, programs: &Path, data: &Path) -> Result<(Process, u16), PeerFault> {
-    let mut taken = None;
-    for _ in 0..5 {
-        let port = lasting_port()?;
-        match serve_at(account, programs, data, port).await {
-            Ok(process) => return Ok((process, port)),
-            Err(fault) if fault.to_string().contains("Address already in use") => taken = Some(fault),
-            Err(fault) => return Err(fault),
-        }
-    }
-    Err(taken.unwrap_or_else(|| PeerFault::answer("warehouse", "no free port")))
-}
-
-async fn serve_at(account: &Account, programs: &Path, data: &Path, port: u16) -> Result<Process, PeerFault> {
+async fn serve(account: &Account, programs: &Path, data: &Path, port: u16) -> Result<Process, PeerFault> {
     let mut process = account
         .spec("postgres", &programs.join("postgres"))
         .arg("-D")

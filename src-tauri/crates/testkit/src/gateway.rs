@@ -12,7 +12,7 @@ use url::Url;
 use crate::canary::Guard;
 use crate::{
     Assistant, Bridge, Browser, Employee, OAuthClient, PeerFault, Process, Session, SessionParts, Tokens,
-    lasting_port, until,
+    free_port, until,
 };
 
 const SOON: Duration = Duration::from_secs(60);
@@ -68,7 +68,7 @@ impl Gateway {
         let home = tempfile::Builder::new().prefix("deskgate-home-").tempdir()?;
         std::fs::write(home.path().join("deskgate.toml"), &setup.settings)?;
         // Gateways of other tests begin at the same port; one that is down for a moment must not lose its own to them.
-        std::fs::write(home.path().join("port"), format!("{}\n", lasting_port()?))?;
+        std::fs::write(home.path().join("port"), format!("{}\n", free_port()?))?;
         std::fs::create_dir(home.path().join("policies"))?;
         for (name, text) in &setup.policies {
             std::fs::write(home.path().join("policies").join(name), text)?;

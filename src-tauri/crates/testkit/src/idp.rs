@@ -6,7 +6,7 @@ use serde_json::json;
 use url::Url;
 
 use crate::place::{node, npm_file, npm_folder, script};
-use crate::{PeerFault, Process, Spec, canary};
+use crate::{PeerFault, Process, Spec, canary, free_port};
 
 /// Somebody who can sign in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -141,10 +141,11 @@ impl Idp {
                 canary::plant("a program's secret", secret);
             }
         }
+        let port = if settings.port == 0 { free_port()? } else { settings.port };
         let mut process = Spec::new("identity provider", node()?)
             .arg(script("npm/idp.mjs"))
             .arg(npm_folder())
-            .arg(encode(settings).to_string())
+            .arg(encode(settings, port).to_string())
             .start()?;
         canary::plant_from(process.log_file().to_owned());
         let issuer = process.ready_line("ready ", Duration::from_secs(60)).await?;
@@ -359,7 +360,7 @@ fn service(ServiceClient { id, by }: &ServiceClient) -> serde_json::Value {
     metadata
 }
 
-fn encode(settings: &IdpSettings) -> serde_json::Value {
+fn encode(settings: &IdpSettings, port: u16) -> serde_json::Value {
     let people: Vec<_> = settings
         .people
         .iter()
@@ -393,7 +394,7 @@ fn encode(settings: &IdpSettings) -> serde_json::Value {
         .chain(services)
         .collect();
     json!({
-        "port": settings.port,
+        "port": port,
         "people": people,
         "clients": clients,
         "accessTokenSeconds": settings.access_token.as_secs(),

@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use url::Url;
 
 use crate::place::tools;
-use crate::{PeerFault, Process, Spec, certificates, lasting_port};
+use crate::{PeerFault, Process, Spec, certificates, free_port};
 
 /// A running proxy.
 #[derive(Debug)]
@@ -39,7 +39,7 @@ impl Interceptor {
     /// If it cannot be started.
     pub async fn before(behind: &Url) -> Result<Self, PeerFault> {
         let folder = tempfile::Builder::new().prefix("deskgate-interceptor-").tempdir()?;
-        Self::start(behind, folder, lasting_port()?, None).await
+        Self::start(behind, folder, free_port()?, None).await
     }
 
     /// Ends it and begins anew at the same place, with a certificate of the same authority that has expired, or with good ones.

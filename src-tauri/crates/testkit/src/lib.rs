@@ -103,6 +103,6 @@ pub use small_disk::SmallDisk;
 pub use static_host::StaticHost;
 pub use syslog_server::SyslogServer;
 pub use tray::{Entry, Picture, Tray};
-pub use wait::{free_port, lasting_port, until};
+pub use wait::{free_port, until};
 pub use warehouse::dbhub;
 pub use with_environment::WithEnvironment;

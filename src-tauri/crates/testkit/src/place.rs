@@ -17,6 +17,13 @@ pub(crate) fn pictures() -> std::io::Result<PathBuf> {
     Ok(folder)
 }
 
+/// Where tests of all processes meet: `target/tmp`.
+pub(crate) fn scratch() -> std::io::Result<PathBuf> {
+    let folder = crate_folder().ancestors().nth(3).unwrap_or(crate_folder()).join("target/tmp");
+    std::fs::create_dir_all(&folder)?;
+    Ok(folder)
+}
+
 /// The command of the filesystem connector (`@modelcontextprotocol/server-filesystem`) for one folder.
 ///
 /// # Errors

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use crate::place::{text, tools};
-use crate::{Assistant, PeerFault, Process, Spec, lasting_port};
+use crate::{Assistant, PeerFault, Process, Spec, free_port};
 
 const SOON: Duration = Duration::from_secs(30);
 /// An sshd that is root wants a user of its own and a folder in /run, which not every machine has.
@@ -47,7 +47,7 @@ impl Remote {
                 return Err(PeerFault::answer("ssh-keygen", "no key was made"));
             }
         }
-        let port = lasting_port()?;
+        let port = free_port()?;
         std::fs::write(file("settings"), settings(folder.path(), port))?;
         std::fs::write(file("around"), AROUND)?;
         std::fs::set_permissions(file("around"), std::fs::Permissions::from_mode(0o755))?;

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use url::Url;
 
 use crate::place::{debian, script, text, tools};
-use crate::{Browser, Employee, PeerFault, Process, Spec, lasting_port, until};
+use crate::{Browser, Employee, PeerFault, Process, Spec, free_port, until};
 
 const SOON: Duration = Duration::from_secs(60);
 
@@ -109,7 +109,7 @@ impl SamlIdp {
             std::fs::create_dir(folder.path().join(sub))?;
         }
         make_key(folder.path(), &settings.signs_with)?;
-        let port = lasting_port()?;
+        let port = free_port()?;
         let base = Url::parse(&format!("http://127.0.0.1:{port}/"))?;
         let salt = random()?;
         let process = Spec::new("SAML identity provider", program)

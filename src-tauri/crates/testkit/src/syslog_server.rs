@@ -6,7 +6,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use crate::place::tools;
-use crate::{PeerFault, Process, Spec, certificates, lasting_port};
+use crate::{PeerFault, Process, Spec, certificates, free_port};
 
 /// Makes an authority, a certificate for `localhost`, one for a client, and one of another authority.
 const CERTIFICATES: &str = r#"
@@ -37,7 +37,7 @@ impl SyslogServer {
     pub async fn start() -> Result<Self, PeerFault> {
         let folder = tempfile::Builder::new().prefix("deskgate-syslog-").tempdir()?;
         certificates::make(folder.path(), CERTIFICATES)?;
-        let mut server = Self { process: None, port: lasting_port()?, folder };
+        let mut server = Self { process: None, port: free_port()?, folder };
         std::fs::write(server.file("rsyslog.conf"), server.settings())?;
         server.resume().await?;
         Ok(server)

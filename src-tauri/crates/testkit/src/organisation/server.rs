@@ -6,7 +6,7 @@ use url::Url;
 
 use super::SOON;
 use super::desk::Desk;
-use crate::{PeerFault, Process, lasting_port};
+use crate::{PeerFault, Process, free_port};
 
 #[derive(Debug)]
 pub(super) struct Server {
@@ -27,22 +27,10 @@ struct Told {
 }
 
 impl Server {
-    /// Starts it; tries another port when the first was taken in the meantime.
     pub(super) async fn start(desk: &Desk, otlp: Option<Url>) -> Result<Self, PeerFault> {
-        let mut taken = None;
-        for _ in 0..5 {
-            let port = lasting_port()?;
-            match launch(desk, port, otlp.as_ref(), None).await {
-                Ok((process, config_url)) => {
-                    let process = Some(process);
-                    let (public, earlier) = (None, String::new());
-                    return Ok(Self { process, port, config_url, otlp, public, earlier });
-                }
-                Err(fault) if fault.to_string().contains("cannot listen on") => taken = Some(fault),
-                Err(fault) => return Err(fault),
-            }
-        }
-        Err(taken.unwrap_or_else(|| PeerFault::answer("deskgate-control serve", "no free port")))
+        let port = free_port()?;
+        let (process, config_url) = launch(desk, port, otlp.as_ref(), None).await?;
+        Ok(Self { process: Some(process), port, config_url, otlp, public: None, earlier: String::new() })
     }
 
     /// Starts it again where it was.
