@@ -1,5 +1,5 @@
-//! Several control planes on one database: what one of them changed, the others take up within a second, and pass on to the
-//! desktops that are connected to them.
+//! What changed in the database is taken up here, and desktops are told of it after that: of what this control plane changed,
+//! and of what others did that are on the same database, within a second.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -8,26 +8,30 @@ use std::time::Duration;
 use model::Digest;
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use crate::server::Plane;
 use crate::store::{Database, Held, Progress, StoreFault};
 
-/// How often the database is looked at.
+/// How often the database is looked at for what others changed.
 const LOOK: Duration = Duration::from_millis(500);
-/// After how many looks this control plane says again that it runs.
-const SAY: u32 = 10;
+/// How often this control plane says that it runs.
+const SAY: Duration = Duration::from_secs(5);
 /// How long the database may take for each step of it.
 const KEPT_WITHIN: Duration = Duration::from_secs(5);
 
-/// Follows the others, and keeps them away from what is this one's alone, until the server ends.
+/// Follows what changes until the server ends. Where there may be others, keeps them away from what is this one's alone.
 pub(crate) fn begin(
     plane: &Arc<Plane>,
     setup: Digest,
-    database: Database,
-    held: Arc<Mutex<Held>>,
-) -> [JoinHandle<()>; 2] {
-    let following = tokio::spawn(follow(Arc::clone(plane), setup));
-    [following, tokio::spawn(keep_away(Arc::clone(plane), database, held))]
+    database: &Database,
+    held: &Arc<Mutex<Held>>,
+) -> Vec<JoinHandle<()>> {
+    if !matches!(database, Database::Postgres(_)) {
+        return vec![tokio::spawn(follow(Arc::clone(plane), None))];
+    }
+    let away = keep_away(Arc::clone(plane), database.clone(), Arc::clone(held));
+    vec![tokio::spawn(follow(Arc::clone(plane), Some(setup))), tokio::spawn(away)]
 }
 
 /// Keeps others away from what is this one's alone, until the server ends. What the others change does not wait for it.
@@ -35,7 +39,7 @@ async fn keep_away(plane: Arc<Plane>, database: Database, held: Arc<Mutex<Held>>
     let mut stopping = plane.stopping.clone();
     loop {
         tokio::select! {
-            () = tokio::time::sleep(LOOK * SAY) => {}
+            () = tokio::time::sleep(SAY) => {}
             _ = stopping.wait_for(|stopping| *stopping) => return,
         }
         match held.lock().await.keep(&database, plane.own, KEPT_WITHIN).await {
@@ -53,29 +57,45 @@ async fn keep_away(plane: Arc<Plane>, database: Database, held: Arc<Mutex<Held>>
     }
 }
 
-/// Follows the others until the server ends.
-async fn follow(plane: Arc<Plane>, setup: Digest) {
+/// Takes up each change until the server ends. `others` is how this control plane is set up, where there may be others.
+async fn follow(plane: Arc<Plane>, others: Option<Digest>) {
     let mut stopping = plane.stopping.clone();
+    let mut changes = plane.store.changes();
     let mut known = Progress::default();
-    let mut silent = 0;
+    let mut said = Instant::now();
     loop {
-        match take_up(&plane, known).await {
-            Ok(progress) => known = progress,
-            Err(fault) => tracing::error!(%fault, "what other control planes changed is not known"),
-        }
-        silent += 1;
-        if silent >= SAY {
-            silent = 0;
-            match plane.store.join(plane.own, setup, plane.clock.now()).await {
-                Ok(true) => {}
-                Ok(false) => tracing::error!("another control plane on this database is set up differently"),
-                Err(fault) => tracing::error!(%fault, "others do not know that this control plane runs"),
+        changes.mark_unchanged();
+        let taken_up = take_up(&plane, known).await;
+        let is_looking = others.is_some() || taken_up.is_err();
+        match taken_up {
+            Ok(progress) => {
+                if others.is_some() && progress != known {
+                    plane.store.changed_elsewhere();
+                }
+                known = progress;
             }
+            Err(fault) => tracing::error!(%fault, "what changed in the database is not taken up"),
+        }
+        if let Some(setup) = others
+            && said.elapsed() >= SAY
+        {
+            said = Instant::now();
+            say(&plane, setup).await;
         }
         tokio::select! {
-            () = tokio::time::sleep(LOOK) => {}
+            () = tokio::time::sleep(LOOK), if is_looking => {}
+            changed = changes.changed() => if changed.is_err() { return },
             _ = stopping.wait_for(|stopping| *stopping) => return,
         }
+    }
+}
+
+/// Tells the others that this control plane runs.
+async fn say(plane: &Plane, setup: Digest) {
+    match plane.store.join(plane.own, setup, plane.clock.now()).await {
+        Ok(true) => {}
+        Ok(false) => tracing::error!("another control plane on this database is set up differently"),
+        Err(fault) => tracing::error!(%fault, "others do not know that this control plane runs"),
     }
 }
 
@@ -94,8 +114,6 @@ async fn take_up(plane: &Plane, known: Progress) -> Result<Progress, StoreFault>
         plane.review.ask();
     }
     // Desktops hear of it last: what they ask for then is there.
-    if progress != known {
-        plane.store.changed_elsewhere();
-    }
+    plane.told.send_if_modified(|told| std::mem::replace(told, progress.events) != progress.events);
     Ok(progress)
 }

@@ -210,6 +210,8 @@ pub(crate) async fn start_at<L: Listener<Addr: std::fmt::Debug>>(
     let identity = Verifier::new()?.with_own(op.own_metadata().map_err(ServeFault::OwnTokens)?);
     let http = Outward { here: identity::client().no_proxy().build()?, elsewhere: identity.http().clone() };
     let plane = Arc::new(Plane {
+        // Read before what it is about: that is then at least as new.
+        told: watch::Sender::new(store.last_event().await?),
         publication: Publication::open(store.clone(), config.receipt_key.public(), op.issuer().to_owned())
             .await?,
         store: store.clone(),
@@ -238,9 +240,7 @@ pub(crate) async fn start_at<L: Listener<Addr: std::fmt::Debug>>(
 
     let mut tasks = vec![tokio::spawn(admin::listen(admins, Arc::clone(&plane)))];
     tasks.extend(beside(&plane));
-    if matches!(config.database, Database::Postgres(_)) {
-        tasks.extend(replicas::begin(&plane, setup, config.database.clone(), Arc::clone(&held)));
-    }
+    tasks.extend(replicas::begin(&plane, setup, &config.database, &held));
     tasks.extend(sinks.into_iter().map(|sink| tokio::spawn(relay::follow(sink, Arc::clone(&plane)))));
     if let Some((listener, _)) = metrics {
         tasks.push(tokio::spawn(observe::listen(listener, Arc::clone(&plane))));

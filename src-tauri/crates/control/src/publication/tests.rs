@@ -23,7 +23,8 @@ async fn what_is_published_is_in_force_told_and_taken_up_again() {
     assert_eq!((first.org.as_str(), first.version), ("example", 1));
     let (second, _) = publication.publish(&org.signed(&example()), false, NOW).await.expect("publishes");
     assert_eq!(second.version, 2);
-    let events = store.events_after(0, DeviceId::new(), Digest::of(b""), 10).await.expect("reads");
+    let events =
+        store.events_between(0, u64::MAX, DeviceId::new(), Digest::of(b""), 10).await.expect("reads");
     assert_eq!(
         events.last().map(|event| event.what.clone()),
         Some(EventKind::BundleUpdated { epoch: 1, version: 2 })

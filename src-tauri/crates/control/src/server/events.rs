@@ -17,6 +17,7 @@ use tokio::time::Instant;
 use super::caller::Caller;
 use super::observe::Counted;
 use super::{Fault, Plane, Shared};
+use crate::store::StoreFault;
 
 /// How many events are read at once.
 const PAGE: u32 = 100;
@@ -45,7 +46,7 @@ struct Follow {
     /// The last event that was sent.
     seq: u64,
     queue: VecDeque<Event>,
-    changes: watch::Receiver<u64>,
+    told: watch::Receiver<u64>,
     /// The stream ends with its session.
     until: Instant,
     ended: bool,
@@ -55,8 +56,10 @@ struct Follow {
 impl Follow {
     /// Goes on after `last`. Whoever begins, or names an event that never was, is told to fetch everything.
     async fn begin(plane: Arc<Plane>, caller: Caller, last: Option<u64>) -> Result<Self, Fault> {
-        let changes = plane.store.changes();
-        let newest = plane.store.last_event().await?;
+        let mut told = plane.told.subscribe();
+        let newest = *told.borrow_and_update();
+        // Another control plane may have told more already.
+        let last_ever = plane.store.last_event().await?;
         let now = plane.clock.now();
         let left = caller.expires.since(now);
         let counted = plane.metrics.stream();
@@ -66,12 +69,12 @@ impl Follow {
             caller,
             seq: newest,
             queue: VecDeque::new(),
-            changes,
+            told,
             until: Instant::now() + left.min(Duration::from_secs(86_400)),
             ended: false,
         };
         match last {
-            Some(last) if last <= newest => follow.seq = last,
+            Some(last) if last <= last_ever => follow.seq = last,
             Some(_) | None => {
                 follow.queue.push_back(Event { seq: newest, at: now, what: EventKind::Resync });
             }
@@ -85,6 +88,11 @@ impl Follow {
             let line = Line::default().id(event.seq.to_string()).data(serde_json::to_string(&event).ok()?);
             Some((Ok(line), follow))
         })
+    }
+
+    async fn events_until(&self, last: u64) -> Result<Vec<Event>, StoreFault> {
+        let (device, session) = (self.caller.device, self.caller.session);
+        self.plane.store.events_between(self.seq, last, device, session, PAGE).await
     }
 
     async fn next(&mut self) -> Option<Event> {
@@ -101,21 +109,21 @@ impl Follow {
             if self.ended {
                 return None;
             }
-            self.changes.mark_unchanged();
-            match self.plane.store.events_after(self.seq, self.caller.device, self.caller.session, PAGE).await
-            {
+            let told = *self.told.borrow_and_update();
+            match self.events_until(told).await {
                 Ok(events) if !events.is_empty() => {
                     self.queue.extend(events);
                     continue;
                 }
-                Ok(_) => {}
+                // None of the others is for this one.
+                Ok(_) => self.seq = self.seq.max(told),
                 Err(fault) => {
                     tracing::error!(%fault, "an event stream ends");
                     return None;
                 }
             }
             tokio::select! {
-                changed = self.changes.changed() => changed.ok()?,
+                changed = self.told.changed() => changed.ok()?,
                 () = tokio::time::sleep_until(self.until) => return None,
                 _ = stopping.wait_for(|stopping| *stopping) => return None,
             }

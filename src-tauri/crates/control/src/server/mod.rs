@@ -89,6 +89,8 @@ pub(crate) struct Plane {
     pub(crate) asserter: Asserter,
     /// What administrators have stopped.
     pub(crate) stopped: Stopped,
+    /// The last event of which what it is about is in force here: desktops are told of none that comes after it.
+    pub(crate) told: watch::Sender<u64>,
     /// Has leases looked at again.
     pub(crate) review: Review,
     /// For how long diagnostics are kept after they were sent, and requests that were not answered by them.

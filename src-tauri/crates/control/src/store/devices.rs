@@ -387,10 +387,14 @@ mod tests {
             assert!(store.revoke_device(device.id, NOW).await.expect("revokes"));
             assert_eq!(store.session(token, NOW).await.expect("reads"), None);
             assert_eq!(enrolled(&store, "a").await.revoked_at, Some(NOW), "enrolling again does not undo it");
-            let events = store.events_after(0, device.id, token, 10).await.expect("reads");
+            let events = store.events_between(0, u64::MAX, device.id, token, 10).await.expect("reads");
             assert_eq!(events.last().map(|event| event.what.clone()), Some(EventKind::SessionRevoked));
             assert!(
-                store.events_after(0, DeviceId::new(), token, 10).await.expect("reads").is_empty(),
+                store
+                    .events_between(0, u64::MAX, DeviceId::new(), token, 10)
+                    .await
+                    .expect("reads")
+                    .is_empty(),
                 "nobody else's business"
             );
             assert!(!store.revoke_device(DeviceId::new(), NOW).await.expect("answers"));

@@ -3,7 +3,7 @@
 use model::{DeviceId, Digest, Timestamp};
 use sqlx::AnyConnection;
 
-use super::{Store, StoreFault, parsed};
+use super::{Store, StoreFault, parsed, unsigned};
 
 /// For how long a control plane counts as running after it was last heard of, in seconds.
 const PRESENT: i64 = 30;
@@ -11,8 +11,8 @@ const PRESENT: i64 = 30;
 /// How far the database is: it differs as soon as anybody changed what others keep at hand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Progress {
-    /// The last event.
-    pub events: i64,
+    /// The number of the last event, 0 before the first.
+    pub events: u64,
     /// The last record.
     pub records: i64,
     /// How many credentials there are, and when the last was changed.
@@ -88,7 +88,7 @@ impl Store {
         )
         .fetch_one(&self.readers)
         .await?;
-        Ok(Progress { events, records, credentials: (credentials, changed) })
+        Ok(Progress { events: unsigned(events), records, credentials: (credentials, changed) })
     }
 
     /// Tells everybody here who waits for changes that another control plane made some.
