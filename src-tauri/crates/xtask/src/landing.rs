@@ -172,6 +172,14 @@ pub(crate) fn build(what: &[&str], tally: &mut Tally) -> bool {
     built
 }
 
+/// Builds the programs and tests of all crates.
+///
+/// # Errors
+/// If they cannot be built.
+pub(crate) fn build_all() -> Result<(), Fault> {
+    run(whole(&mut cargo()).arg("--workspace"))
+}
+
 fn whole(cargo: &mut Command) -> &mut Command {
     cargo.args(["build", "--locked", "--bins", "--tests"])
 }
