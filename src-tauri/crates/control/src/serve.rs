@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use ::audit::{AuditEvent, EventRecord, Journal, JournalConfig, JournalFault, JournalRules};
 use axum::serve::Listener;
+use cache::Cache;
 use model::{DeviceId, Digest};
 use org_protocol::SigningKey;
 use os::{Clock, InstanceLock, LockFault};
@@ -19,7 +20,7 @@ use url::Url;
 
 use crate::admin;
 use crate::assertion::Asserter;
-use crate::broker::Broker;
+use crate::broker::{Broker, Dialects};
 use crate::credential::Credentials;
 use crate::identity::{self, Outward, Verifier};
 use crate::launch::{CommandsUserFault, RunAs};
@@ -226,7 +227,7 @@ pub(crate) async fn start_at<L: Listener<Addr: std::fmt::Debug>>(
         traces,
         limits: Limits::default(),
         own,
-        broker: Broker::new(HttpClient::new()?, run_as, Arc::clone(&clock)),
+        broker: Broker::new(HttpClient::new()?, run_as, dialects(&config.data), Arc::clone(&clock)),
         asserter: Asserter::new(public_url.clone(), &config.master_key),
         credentials: Credentials::new(config.master_key, http, clock),
         stopped: Stopped::open(&store).await?,
@@ -262,6 +263,11 @@ pub(crate) async fn start_at<L: Listener<Addr: std::fmt::Debug>>(
         held,
         _lock: lock,
     })
+}
+
+/// How connectors spoke before. What lies there can be found out again, and is in no backup.
+fn dialects(data: &Path) -> Dialects {
+    Dialects::of(&Cache::open(&data.join("cache")).0)
 }
 
 /// Whom connectors' programs run as.

@@ -169,14 +169,14 @@ async fn open(
 ) -> Result<Session, UpstreamFault> {
     let mut session = place.connect(capabilities).await?;
     let asks_first = known.is_none_or(Dialect::is_stateless);
-    let probe = if asks_first { session.probe(bearer).await? } else { Probe::Answered(Discovery::Sessions) };
+    let probe = if asks_first { session.probe(bearer).await? } else { Probe::Silent };
     match probe {
         Probe::Answered(found) => settle(session, found, bearer).await,
         Probe::Ended => anew(place, capabilities, bearer).await,
         Probe::Silent => match session.initialize(bearer).await {
             Ok(()) => Ok(session),
-            Err(UpstreamFault::Ended) => anew(place, capabilities, bearer).await,
-            // It was slow rather than old.
+            Err(UpstreamFault::Ended) if asks_first => anew(place, capabilities, bearer).await,
+            // It was slow rather than old, or has become another one since.
             Err(refused @ UpstreamFault::Refused { .. }) => match session.probe(bearer).await? {
                 Probe::Answered(found @ Discovery::Stateless { .. }) => settle(session, found, bearer).await,
                 Probe::Answered(Discovery::Sessions | Discovery::Unknown(_))

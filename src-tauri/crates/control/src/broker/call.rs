@@ -23,6 +23,7 @@ use secrecy::SecretString;
 use upstream::{Answer, Authority, Bearer, Ear, HttpClient, UpstreamFault};
 
 use super::approval::ApprovalRefusal;
+use super::dialects::Dialects;
 use super::fault::BrokerFault;
 use super::limits::withheld;
 use super::payload::{Heard, look};
@@ -73,8 +74,8 @@ pub(crate) struct Asked<'a> {
 
 impl Broker {
     /// A broker that has started nothing yet.
-    pub(crate) fn new(http: HttpClient, run_as: RunAs, clock: Arc<dyn Clock>) -> Self {
-        Self { pool: Pool::new(http, run_as, Arc::clone(&clock)), clock }
+    pub(crate) fn new(http: HttpClient, run_as: RunAs, dialects: Dialects, clock: Arc<dyn Clock>) -> Self {
+        Self { pool: Pool::new(http, run_as, dialects, Arc::clone(&clock)), clock }
     }
 
     /// Ends every connector that holds a secret of the credential.

@@ -3,6 +3,7 @@
 
 mod approval;
 mod call;
+mod dialects;
 mod fault;
 mod limits;
 mod payload;
@@ -12,5 +13,6 @@ mod told;
 mod traced;
 
 pub(crate) use call::{Asked, Broker};
+pub(crate) use dialects::Dialects;
 pub(crate) use fault::BrokerFault;
 pub(crate) use told::Told;

@@ -7,7 +7,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use mcp::Capabilities;
+use mcp::{Capabilities, Dialect};
 use model::{ConnectorId, CredentialId, Digest, Subject};
 use org_protocol::{ConnectorSpec, ContentFault, Transport};
 use os::Clock;
@@ -15,6 +15,7 @@ use secrecy::SecretString;
 use tokio::sync::watch;
 use upstream::{Bearer, HttpClient, Log, Session, UpstreamFault};
 
+use super::dialects::Dialects;
 use super::traced;
 use crate::launch::{RunAs, program_as};
 use crate::store::StoredCredential;
@@ -107,6 +108,7 @@ impl Draining {
 pub(super) struct Pool {
     http: HttpClient,
     run_as: RunAs,
+    dialects: Dialects,
     clock: Arc<dyn Clock>,
     slots: Mutex<Slots>,
 }
@@ -123,8 +125,8 @@ struct Slots {
 pub(super) struct Full;
 
 impl Pool {
-    pub(super) fn new(http: HttpClient, run_as: RunAs, clock: Arc<dyn Clock>) -> Self {
-        Self { http, run_as, clock, slots: Mutex::default() }
+    pub(super) fn new(http: HttpClient, run_as: RunAs, dialects: Dialects, clock: Arc<dyn Clock>) -> Self {
+        Self { http, run_as, dialects, clock, slots: Mutex::default() }
     }
 
     /// A live session; opened by whoever comes first, while the others wait.
@@ -239,8 +241,30 @@ impl Pool {
         session.list_tools(bearer.as_ref(), START).await.map(drop)
     }
 
+    /// Opens a session, and remembers how the connector speaks.
     async fn open(
         &self,
+        spec: &ConnectorSpec,
+        secret: &SecretString,
+        bearer: Option<&Bearer>,
+    ) -> Result<Session, UpstreamFault> {
+        let now = self.clock.now();
+        let known = self.dialects.last(spec, now);
+        let opened = self.open_as(known, spec, secret, bearer).await;
+        match &opened {
+            Ok(session) if Some(session.dialect()) != known => {
+                self.dialects.note(spec, session.dialect(), now).await;
+            }
+            Ok(_) => {}
+            Err(_) if known.is_some() => self.dialects.doubt(spec),
+            Err(_) => {}
+        }
+        opened
+    }
+
+    async fn open_as(
+        &self,
+        known: Option<Dialect>,
         spec: &ConnectorSpec,
         secret: &SecretString,
         bearer: Option<&Bearer>,
@@ -253,10 +277,10 @@ impl Pool {
         match (spec.transport().map_err(unusable)?, program) {
             (Transport::Stdio { .. }, Some(program)) => {
                 let log = Log::new(Arc::clone(&self.clock)).writer();
-                Session::open_program(&program, &log, &Capabilities::default(), None, START).await
+                Session::open_program(&program, &log, &Capabilities::default(), known, START).await
             }
             (Transport::Http(url), _) => {
-                Session::open_url(&self.http, url, bearer, &Capabilities::default(), None, START).await
+                Session::open_url(&self.http, url, bearer, &Capabilities::default(), known, START).await
             }
             (Transport::Stdio { .. }, None) => Err(unusable(ContentFault::Transport)),
         }
@@ -273,35 +297,30 @@ mod tests {
 
     use super::*;
 
-    const SCRIPT: &str = r#"title = "S"
-command = ["/bin/sh", "-c", """
-while read -r line; do
-  case "$line" in *'"server/discover"'*) echo '{"jsonrpc":"2.0","id":0,"error":{"code":-32601,"message":"?"}}';;
-  *'"initialize"'*) echo '{"jsonrpc":"2.0","id":1,"result":{"protocolVersion":"2025-06-18","capabilities":{},"serverInfo":{"name":"s","version":"1"}}}';; esac
-done
-"""]
-"#;
-
     fn pool() -> (Pool, Arc<ManualClock>) {
+        let folder = tempfile::tempdir().expect("a folder");
+        pool_with(&Dialects::of(&cache::Cache::open(folder.path()).0))
+    }
+
+    fn pool_with(dialects: &Dialects) -> (Pool, Arc<ManualClock>) {
         let clock = Arc::new(ManualClock::new(model::Timestamp::from_seconds(1_800_000_000)));
-        (
-            Pool::new(
-                HttpClient::new().expect("a client"),
-                RunAs::Ourselves,
-                Arc::clone(&clock) as Arc<dyn Clock>,
-            ),
-            clock,
-        )
+        let (http, given) = (HttpClient::new().expect("a client"), Arc::clone(&clock) as Arc<dyn Clock>);
+        (Pool::new(http, RunAs::Ourselves, dialects.clone(), given), clock)
+    }
+
+    /// A program that somebody only starts.
+    fn plain() -> ConnectorSpec {
+        touchy(std::path::Path::new("/dev/null"))
     }
 
     fn key(user: &str, credential: &str) -> Key {
-        let spec: ConnectorSpec = toml::from_str(SCRIPT).expect("a connector");
+        let spec = plain();
         let (connector, credential) = ("s".parse().expect("an id"), credential.parse().expect("an id"));
         Key::new(&connector, &spec, &credential, (1, 0), &Subject::local(user))
     }
 
     async fn session(pool: &Pool, key: &Key) -> Arc<Held> {
-        let spec: ConnectorSpec = toml::from_str(SCRIPT).expect("a connector");
+        let spec = plain();
         pool.session(key, &spec, &SecretString::from("x"), None).await.expect("room").expect("opens")
     }
 
@@ -337,6 +356,57 @@ done
         session(&pool, &key("one more", "a")).await;
         assert!(!is_held(&pool, &first));
         assert_eq!(pool.lock().taken.len(), MOST);
+    }
+
+    /// A program that notes each start, and ends over a question that it does not know, as some do. Once there is a file
+    /// `newer`, it is one of the newer era and knows of no sessions.
+    fn touchy(starts: &std::path::Path) -> ConnectorSpec {
+        let script = r#"echo >> "$0"
+refuse() { id=${line#*\"id\":}; echo "{\"jsonrpc\":\"2.0\",\"id\":${id%%[,\}]*},\"error\":{\"code\":-32601,\"message\":\"?\"}}"; }
+answer() { id=${line#*\"id\":}; echo "{\"jsonrpc\":\"2.0\",\"id\":${id%%[,\}]*},\"result\":$1}"; }
+while read -r line; do
+  case "$line" in
+    *'"server/discover"'*) [ -e "$0.newer" ] || exit 1; answer '{"resultType":"complete","supportedVersions":["2026-07-28"],"capabilities":{},"serverInfo":{"name":"s","version":"2"}}';;
+    *'"initialize"'*) if [ -e "$0.newer" ]; then refuse; else answer '{"protocolVersion":"2025-06-18","capabilities":{},"serverInfo":{"name":"s","version":"1"}}'; fi;;
+  esac
+done"#;
+        let starts = starts.to_str().expect("text");
+        serde_json::from_value(
+            serde_json::json!({ "title": "S", "command": ["/bin/sh", "-c", script, starts] }),
+        )
+        .expect("a connector")
+    }
+
+    #[tokio::test]
+    async fn how_a_program_speaks_is_found_out_once_for_everybody_and_known_after_a_restart() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("starts");
+        let spec = touchy(&file);
+        let starts = || std::fs::read(&file).map_or(0, |starts| starts.len());
+        let opens = async |pool: &Pool, user: &str| {
+            let secret = SecretString::from("x");
+            drop(pool.session(&key(user, "a"), &spec, &secret, None).await.expect("room").expect("opens"));
+        };
+        let opened = || Dialects::of(&cache::Cache::open(&folder.path().join("cache")).0);
+        {
+            let (pool, _clock) = pool_with(&opened());
+            opens(&pool, "alice").await;
+            assert_eq!(starts(), 2, "it ended over the question, and was started once more without it");
+            opens(&pool, "bob").await;
+            assert_eq!(starts(), 3, "nobody asked it again");
+        }
+        let dialects = opened();
+        let (pool, clock) = pool_with(&dialects);
+        opens(&pool, "alice").await;
+        assert_eq!(starts(), 4, "nor after a restart");
+        clock.advance(Duration::from_secs(86_400));
+        opens(&pool, "carol").await;
+        assert_eq!(starts(), 6, "the next day it is asked again: it may have learnt the newer era");
+
+        std::fs::write(folder.path().join("starts.newer"), "").expect("written");
+        opens(&pool, "dan").await;
+        assert_eq!(starts(), 7, "what was remembered does not hold up what became another");
+        assert!(dialects.last(&spec, clock.now()).expect("remembered").is_stateless());
     }
 
     #[tokio::test]

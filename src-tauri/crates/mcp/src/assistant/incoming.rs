@@ -70,6 +70,11 @@ impl Dialect {
         Self(revision)
     }
 
+    /// The dialect of the revision with this date; `None` for dates that are not known.
+    pub fn known(date: &str) -> Option<Self> {
+        Revision::known(date).map(Self)
+    }
+
     /// Whether requests stand alone.
     pub fn is_stateless(self) -> bool {
         self.0.era() == Era::Modern
