@@ -1,5 +1,6 @@
 //! Backups of what a control plane knows, and beginning again from one.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use model::Timestamp;
@@ -23,7 +24,7 @@ pub enum RestoreFault {
         /// The directory.
         path: PathBuf,
         /// What the system said.
-        source: std::io::Error,
+        source: io::Error,
     },
     /// Nobody says what was taken away from whom since the backup was made.
     #[error(
@@ -73,5 +74,30 @@ pub async fn restore(plan: &RestorePlan, now: Timestamp) -> Result<Restored, Res
         return Err(RestoreFault::NoRevocations);
     }
     let logs = (!plan.without_revocations).then_some(logs.as_slice());
-    Ok(store::restore(&plan.database, &plan.file, logs, now).await?)
+    let restored = store::restore(&plan.database, &plan.file, logs, now).await?;
+    give(&plan.data).map_err(data)?;
+    Ok(restored)
+}
+
+/// Gives the files of a folder to the folder's owner: root restores for a service that runs as another user. What has a second name
+/// elsewhere is not given away.
+#[cfg(unix)]
+fn give(folder: &Path) -> io::Result<()> {
+    use std::os::unix::fs::{MetadataExt as _, lchown};
+
+    let owner = std::fs::metadata(folder)?;
+    let (uid, gid) = (owner.uid(), owner.gid());
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        let about = std::fs::symlink_metadata(&path)?;
+        if about.uid() != uid && about.is_file() && about.nlink() == 1 {
+            lchown(&path, Some(uid), Some(gid))?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(not(unix))]
+fn give(_folder: &Path) -> io::Result<()> {
+    Ok(())
 }

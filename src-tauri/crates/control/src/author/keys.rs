@@ -87,7 +87,7 @@ pub fn read_public(path: &Path) -> Result<PublicKey, KeyFileFault> {
         .map_err(|fault| KeyFileFault::Public { path: path.to_owned(), reason: fault.to_string() })
 }
 
-/// Reads a secret file that only its owner may read.
+/// Reads a secret: a file that only its owner may read, or what is no file, such as a pipe.
 ///
 /// # Errors
 /// [`KeyFileFault::Open`] or [`KeyFileFault::File`].
@@ -96,7 +96,7 @@ pub fn read_private(path: &Path) -> Result<String, KeyFileFault> {
     {
         use std::os::unix::fs::MetadataExt as _;
         let metadata = std::fs::metadata(path).map_err(file_fault(path))?;
-        if metadata.mode() & 0o077 != 0 && !is_handed_out(path) {
+        if metadata.is_file() && metadata.mode() & 0o077 != 0 && !is_handed_out(path) {
             return Err(KeyFileFault::Open { path: path.to_owned() });
         }
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use control::author::{
     self, AuthorFault, Documents, Examined, Rollback, RootPlan, SignPlan, add_signature, describe_root,
-    read_public, read_signing,
+    read_private, read_public, read_signing,
 };
 use control::{MasterKey, Published, TransitKey};
 use model::{ConnectorId, Digest};
@@ -280,7 +280,7 @@ pub(super) async fn pin(
     Ok(())
 }
 
-/// Reads a secret; `-` is standard input. A line end at its end is not part of it.
+/// Reads a secret from a file that nobody else may read; `-` is standard input. A line end at its end is not part of it.
 pub(super) fn read_secret(path: &Path) -> Result<SecretString, Failure> {
     let text = if path == Path::new("-") {
         if std::io::stdin().is_terminal() {
@@ -293,7 +293,7 @@ pub(super) fn read_secret(path: &Path) -> Result<SecretString, Failure> {
         read.map_err(|fault| file_failure(path, &fault))?;
         text
     } else {
-        std::fs::read_to_string(path).map_err(|fault| file_failure(path, &fault))?
+        read_private(path).map_err(Failure::new)?
     };
     let text = zeroize::Zeroizing::new(text);
     Ok(SecretString::from(text.trim_end_matches(['\r', '\n'])))
@@ -320,4 +320,27 @@ fn file_failure(path: &Path, fault: &std::io::Error) -> Failure {
 fn author_failure(faults: &[AuthorFault]) -> Failure {
     let lines: Vec<String> = faults.iter().map(ToString::to_string).collect();
     Failure::new(lines.join("\n"))
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use secrecy::ExposeSecret as _;
+
+    use super::*;
+
+    #[test]
+    fn a_secret_is_not_taken_from_a_file_that_others_may_read() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("secret");
+        std::fs::write(&path, "s3cret\r\n").expect("written");
+        let allow =
+            |mode| std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).expect("set");
+        allow(0o640);
+        let refused = read_secret(&path).map(drop).expect_err("refused");
+        assert!(refused.to_string().contains("chmod 600"), "{refused}");
+        allow(0o600);
+        assert_eq!(read_secret(&path).expect("taken").expose_secret(), "s3cret");
+    }
 }

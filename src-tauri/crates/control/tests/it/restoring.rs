@@ -112,6 +112,37 @@ async fn nothing_is_restored_unasked_where_nobody_says_what_was_revoked() {
     control::restore(&plan(true), now).await.expect("restores");
 }
 
+#[cfg(unix)]
+#[tokio::test]
+async fn what_root_restores_belongs_to_whom_the_folder_belongs() {
+    use std::os::unix::fs::{MetadataExt as _, chown};
+
+    let org = served().await;
+    let dir = tempfile::tempdir().expect("a directory");
+    let (file, data) = (dir.path().join("backup"), dir.path().join("data"));
+    org.backup(&file).await;
+    std::fs::create_dir(&data).expect("made");
+    // Whoever is not root restores for themselves.
+    let owner = std::fs::metadata(&data).expect("there").uid();
+    let owner = if owner == 0 { 61_184 } else { owner };
+    chown(&data, Some(owner), None).expect("given");
+    let database = control::Database::Sqlite(data.join("control.sqlite"));
+    let plan = control::RestorePlan {
+        data: data.clone(),
+        database,
+        file,
+        revocations: Vec::new(),
+        without_revocations: true,
+    };
+    control::restore(&plan, crate::harness::now()).await.expect("restores");
+    let files: Vec<_> =
+        std::fs::read_dir(&data).expect("readable").map(|entry| entry.expect("an entry")).collect();
+    assert!(files.iter().any(|file| file.file_name() == "control.sqlite"));
+    for file in files {
+        assert_eq!(file.metadata().expect("there").uid(), owner, "{}", file.path().display());
+    }
+}
+
 #[tokio::test]
 async fn desktops_go_on_in_the_new_epoch_and_older_copies_do_not() {
     let org = served().await;
