@@ -65,6 +65,15 @@ pub async fn restore(plan: &RestorePlan, now: Timestamp) -> Result<Restored, Res
     let data = |source| RestoreFault::Data { path: plan.data.clone(), source };
     os::create_private_dir(&plan.data).map_err(data)?;
     let _lock = os::lock_instance(&plan.data.join("lock"))?;
+    let restored = restore_locked(plan, now).await;
+    // Whatever came of it, the files are there.
+    if let Err(fault) = give(&plan.data) {
+        tracing::warn!(%fault, "what root has made in the data directory still belongs to root");
+    }
+    restored
+}
+
+async fn restore_locked(plan: &RestorePlan, now: Timestamp) -> Result<Restored, RestoreFault> {
     let mut logs = plan.revocations.clone();
     let own = plan.data.join(REVOCATIONS);
     if own.exists() && !logs.contains(&own) {
@@ -74,24 +83,38 @@ pub async fn restore(plan: &RestorePlan, now: Timestamp) -> Result<Restored, Res
         return Err(RestoreFault::NoRevocations);
     }
     let logs = (!plan.without_revocations).then_some(logs.as_slice());
-    let restored = store::restore(&plan.database, &plan.file, logs, now).await?;
-    give(&plan.data).map_err(data)?;
-    Ok(restored)
+    Ok(store::restore(&plan.database, &plan.file, logs, now).await?)
 }
 
-/// Gives the files of a folder to the folder's owner: root restores for a service that runs as another user. What has a second name
-/// elsewhere is not given away.
+/// What is made in the data directory by restoring.
+#[cfg(unix)]
+const MADE: [&str; 5] =
+    ["lock", "control.lock", "control.sqlite", "control.sqlite-shm", "control.sqlite-wal"];
+
+/// Gives what root has made to the directory's owner: root restores for a service that runs as another user. By open files, since that user
+/// may put something else behind a name meanwhile; what has a second name elsewhere is not given away.
 #[cfg(unix)]
 fn give(folder: &Path) -> io::Result<()> {
-    use std::os::unix::fs::{MetadataExt as _, lchown};
+    use rustix::fs::{FileType, Mode, OFlags, fchown, fstat, open, openat};
 
-    let owner = std::fs::metadata(folder)?;
-    let (uid, gid) = (owner.uid(), owner.gid());
-    for entry in std::fs::read_dir(folder)? {
-        let path = entry?.path();
-        let about = std::fs::symlink_metadata(&path)?;
-        if about.uid() != uid && about.is_file() && about.nlink() == 1 {
-            lchown(&path, Some(uid), Some(gid))?;
+    let us = rustix::process::geteuid();
+    if !us.is_root() {
+        return Ok(());
+    }
+    let folder = open(folder, OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
+    let owner = fstat(&folder)?;
+    let (user, group) = (rustix::fs::Uid::from_raw(owner.st_uid), rustix::fs::Gid::from_raw(owner.st_gid));
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    for name in MADE {
+        let file = match openat(&folder, name, flags, Mode::empty()) {
+            Ok(file) => file,
+            Err(rustix::io::Errno::NOENT) => continue,
+            Err(fault) => return Err(fault.into()),
+        };
+        let about = fstat(&file)?;
+        let is_ours = about.st_uid == us.as_raw() && about.st_nlink == 1;
+        if is_ours && FileType::from_raw_mode(about.st_mode).is_file() {
+            fchown(&file, Some(user), Some(group))?;
         }
     }
     Ok(())

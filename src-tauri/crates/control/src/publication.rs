@@ -186,7 +186,16 @@ impl Publication {
     }
 
     async fn take_up(&self) -> Result<(), StoreFault> {
-        let Some(ratchet) = self.store.ratchet().await? else { return Ok(()) };
+        let ratchet = match self.store.ratchet().await {
+            Ok(Some(ratchet)) => ratchet,
+            Ok(None) => return Ok(()),
+            // What a newer control plane has written must not keep from desktops what else there is to tell.
+            Err(fault @ StoreFault::Unreadable { .. }) => {
+                tracing::error!(%fault, "what was published is not in force here");
+                return Ok(());
+            }
+            Err(fault) => return Err(fault),
+        };
         if self.live().is_some_and(|live| *live.trust.ratchet() == ratchet) {
             return Ok(());
         }

@@ -61,20 +61,23 @@ async fn keep_away(plane: Arc<Plane>, database: Database, held: Arc<Mutex<Held>>
 async fn follow(plane: Arc<Plane>, others: Option<Digest>) {
     let mut stopping = plane.stopping.clone();
     let mut changes = plane.store.changes();
-    let mut known = Progress::default();
-    let mut said = Instant::now();
+    let (mut known, mut seen) = (Progress::default(), Progress::default());
+    let mut looks_at = Instant::now();
+    let mut said = looks_at;
     loop {
         changes.mark_unchanged();
-        let taken_up = take_up(&plane, known).await;
+        let taken_up = take_up(&plane, known, others.is_some()).await;
         let is_looking = others.is_some() || taken_up.is_err();
         match taken_up {
-            Ok(progress) => {
-                if others.is_some() && progress != known {
-                    plane.store.changed_elsewhere();
-                }
-                known = progress;
-            }
+            Ok(progress) => known = progress,
             Err(fault) => tracing::error!(%fault, "what changed in the database is not taken up"),
+        }
+        // Whoever waits here for what others make hears of it with the next look: of its own, this control plane has told already.
+        if Instant::now() >= looks_at {
+            looks_at = Instant::now() + LOOK;
+            if others.is_some() && std::mem::replace(&mut seen, known) != known {
+                plane.store.changed_elsewhere();
+            }
         }
         if let Some(setup) = others
             && said.elapsed() >= SAY
@@ -83,7 +86,7 @@ async fn follow(plane: Arc<Plane>, others: Option<Digest>) {
             say(&plane, setup).await;
         }
         tokio::select! {
-            () = tokio::time::sleep(LOOK), if is_looking => {}
+            () = tokio::time::sleep_until(looks_at), if is_looking => {}
             changed = changes.changed() => if changed.is_err() { return },
             _ = stopping.wait_for(|stopping| *stopping) => return,
         }
@@ -99,15 +102,16 @@ async fn say(plane: &Plane, setup: Digest) {
     }
 }
 
-/// Takes up what has changed. Where that fails it is tried again with the next look.
-async fn take_up(plane: &Plane, known: Progress) -> Result<Progress, StoreFault> {
+/// Takes up what has changed. Where that fails it is tried again with the next look. Credentials that this control plane changes itself
+/// need that only where there may be others: it has ended what holds the earlier ones.
+async fn take_up(plane: &Plane, known: Progress, may_be_others: bool) -> Result<Progress, StoreFault> {
     let progress = plane.store.progress().await?;
     if progress.events != known.events {
         plane.stopped.refresh(&plane.store).await?;
         plane.publication.refresh().await?;
         plane.review.ask();
     }
-    if progress.credentials != known.credentials {
+    if may_be_others && progress.credentials != known.credentials {
         let stored = plane.store.credentials().await?;
         plane.broker.keep_only(&stored);
         plane.credentials.keep_only(&stored);

@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use ::audit::{AuditEvent, EventRecord, Journal, JournalConfig, JournalFault, JournalRules};
 use axum::serve::Listener;
-use cache::Cache;
 use model::{DeviceId, Digest};
 use org_protocol::SigningKey;
 use os::{Clock, InstanceLock, LockFault};
@@ -227,7 +226,7 @@ pub(crate) async fn start_at<L: Listener<Addr: std::fmt::Debug>>(
         traces,
         limits: Limits::default(),
         own,
-        broker: Broker::new(HttpClient::new()?, run_as, dialects(&config.data), Arc::clone(&clock)),
+        broker: Broker::new(HttpClient::new()?, run_as, dialects(&config.data).await?, Arc::clone(&clock)),
         asserter: Asserter::new(public_url.clone(), &config.master_key),
         credentials: Credentials::new(config.master_key, http, clock),
         stopped: Stopped::open(&store).await?,
@@ -266,8 +265,10 @@ pub(crate) async fn start_at<L: Listener<Addr: std::fmt::Debug>>(
 }
 
 /// How connectors spoke before. What lies there can be found out again, and is in no backup.
-fn dialects(data: &Path) -> Dialects {
-    Dialects::of(&Cache::open(&data.join("cache")).0)
+async fn dialects(data: &Path) -> Result<Dialects, ServeFault> {
+    let folder = data.join("cache");
+    let read = tokio::task::spawn_blocking(move || Dialects::open(&folder)).await;
+    read.map_err(|fault| ServeFault::Data { path: data.to_owned(), source: std::io::Error::other(fault) })
 }
 
 /// Whom connectors' programs run as.

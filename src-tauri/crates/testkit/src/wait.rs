@@ -54,7 +54,12 @@ pub fn free_port() -> Result<u16, PeerFault> {
 
 /// Takes the lock of a port until this process ends; false where another one has it.
 fn keep(port: u16) -> Result<bool, PeerFault> {
-    let lock = std::fs::File::create(scratch()?.join(format!("port-{port}")))?;
+    let lock = match std::fs::File::create(scratch()?.join(format!("port-{port}"))) {
+        Ok(lock) => lock,
+        // Another user's.
+        Err(fault) if fault.kind() == std::io::ErrorKind::PermissionDenied => return Ok(false),
+        Err(fault) => return Err(fault.into()),
+    };
     match lock.try_lock() {
         Ok(()) => {
             std::mem::forget(lock);

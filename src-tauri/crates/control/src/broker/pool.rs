@@ -250,14 +250,17 @@ impl Pool {
     ) -> Result<Session, UpstreamFault> {
         let now = self.clock.now();
         let known = self.dialects.last(spec, now);
-        let opened = self.open_as(known, spec, secret, bearer).await;
+        let mut opened = self.open_as(known, spec, secret, bearer).await;
+        // It may end because it is another one by now.
+        if known.is_some() && matches!(opened, Err(UpstreamFault::Ended)) {
+            opened = self.open_as(None, spec, secret, bearer).await;
+        }
         match &opened {
             Ok(session) if Some(session.dialect()) != known => {
                 self.dialects.note(spec, session.dialect(), now).await;
             }
-            Ok(_) => {}
-            Err(_) if known.is_some() => self.dialects.doubt(spec),
-            Err(_) => {}
+            Err(fault) if known.is_some() && tells_of_dialect(fault) => self.dialects.doubt(spec).await,
+            Ok(_) | Err(_) => {}
         }
         opened
     }
@@ -291,6 +294,17 @@ impl Pool {
     }
 }
 
+/// Whether a connector that speaks otherwise than before might fail so; others fail by the secret, or are not there at all.
+fn tells_of_dialect(fault: &UpstreamFault) -> bool {
+    matches!(
+        fault,
+        UpstreamFault::Deadline
+            | UpstreamFault::Refused { .. }
+            | UpstreamFault::Status(_)
+            | UpstreamFault::Unusable(_)
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use os::ManualClock;
@@ -299,7 +313,7 @@ mod tests {
 
     fn pool() -> (Pool, Arc<ManualClock>) {
         let folder = tempfile::tempdir().expect("a folder");
-        pool_with(&Dialects::of(&cache::Cache::open(folder.path()).0))
+        pool_with(&Dialects::open(folder.path()))
     }
 
     fn pool_with(dialects: &Dialects) -> (Pool, Arc<ManualClock>) {
@@ -359,7 +373,7 @@ mod tests {
     }
 
     /// A program that notes each start, and ends over a question that it does not know, as some do. Once there is a file
-    /// `newer`, it is one of the newer era and knows of no sessions.
+    /// `newer`, it is one of the newer era and refuses sessions, and once there is one `newest`, it ends over them.
     fn touchy(starts: &std::path::Path) -> ConnectorSpec {
         let script = r#"echo >> "$0"
 refuse() { id=${line#*\"id\":}; echo "{\"jsonrpc\":\"2.0\",\"id\":${id%%[,\}]*},\"error\":{\"code\":-32601,\"message\":\"?\"}}"; }
@@ -367,7 +381,7 @@ answer() { id=${line#*\"id\":}; echo "{\"jsonrpc\":\"2.0\",\"id\":${id%%[,\}]*},
 while read -r line; do
   case "$line" in
     *'"server/discover"'*) [ -e "$0.newer" ] || exit 1; answer '{"resultType":"complete","supportedVersions":["2026-07-28"],"capabilities":{},"serverInfo":{"name":"s","version":"2"}}';;
-    *'"initialize"'*) if [ -e "$0.newer" ]; then refuse; else answer '{"protocolVersion":"2025-06-18","capabilities":{},"serverInfo":{"name":"s","version":"1"}}'; fi;;
+    *'"initialize"'*) [ -e "$0.newest" ] && exit 1; if [ -e "$0.newer" ]; then refuse; else answer '{"protocolVersion":"2025-06-18","capabilities":{},"serverInfo":{"name":"s","version":"1"}}'; fi;;
   esac
 done"#;
         let starts = starts.to_str().expect("text");
@@ -387,7 +401,7 @@ done"#;
             let secret = SecretString::from("x");
             drop(pool.session(&key(user, "a"), &spec, &secret, None).await.expect("room").expect("opens"));
         };
-        let opened = || Dialects::of(&cache::Cache::open(&folder.path().join("cache")).0);
+        let opened = || Dialects::open(&folder.path().join("cache"));
         {
             let (pool, _clock) = pool_with(&opened());
             opens(&pool, "alice").await;
@@ -406,6 +420,12 @@ done"#;
         std::fs::write(folder.path().join("starts.newer"), "").expect("written");
         opens(&pool, "dan").await;
         assert_eq!(starts(), 7, "what was remembered does not hold up what became another");
+        assert!(dialects.last(&spec, clock.now()).expect("remembered").is_stateless());
+
+        dialects.note(&spec, Dialect::default(), clock.now()).await;
+        std::fs::write(folder.path().join("starts.newest"), "").expect("written");
+        opens(&pool, "eve").await;
+        assert_eq!(starts(), 9, "it ended over what was remembered, and was asked then");
         assert!(dialects.last(&spec, clock.now()).expect("remembered").is_stateless());
     }
 

@@ -19,6 +19,8 @@ use super::observe::Counted;
 use super::{Fault, Plane, Shared};
 use crate::store::StoreFault;
 
+/// How long whoever begins waits for what has just changed to be in force.
+const TAKEN_UP_WITHIN: Duration = Duration::from_secs(2);
 /// How many events are read at once.
 const PAGE: u32 = 100;
 
@@ -56,10 +58,9 @@ struct Follow {
 impl Follow {
     /// Goes on after `last`. Whoever begins, or names an event that never was, is told to fetch everything.
     async fn begin(plane: Arc<Plane>, caller: Caller, last: Option<u64>) -> Result<Self, Fault> {
-        let mut told = plane.told.subscribe();
-        let newest = *told.borrow_and_update();
+        let told = plane.told.subscribe();
         // Another control plane may have told more already.
-        let last_ever = plane.store.last_event().await?;
+        let newest = plane.store.last_event().await?;
         let now = plane.clock.now();
         let left = caller.expires.since(now);
         let counted = plane.metrics.stream();
@@ -67,16 +68,20 @@ impl Follow {
             _counted: counted,
             plane,
             caller,
-            seq: newest,
+            seq: 0,
             queue: VecDeque::new(),
             told,
             until: Instant::now() + left.min(Duration::from_secs(86_400)),
             ended: false,
         };
         match last {
-            Some(last) if last <= last_ever => follow.seq = last,
+            Some(last) if last <= newest => follow.seq = last,
             Some(_) | None => {
-                follow.queue.push_back(Event { seq: newest, at: now, what: EventKind::Resync });
+                // Everything is what is newest now, where it is taken up in time; what comes later is told afterwards.
+                let taken_up = follow.told.wait_for(|told| *told >= newest);
+                let _ = tokio::time::timeout(TAKEN_UP_WITHIN, taken_up).await;
+                follow.seq = *follow.told.borrow_and_update();
+                follow.queue.push_back(Event { seq: follow.seq, at: now, what: EventKind::Resync });
             }
         }
         Ok(follow)

@@ -89,7 +89,7 @@ pub(crate) struct Plane {
     pub(crate) asserter: Asserter,
     /// What administrators have stopped.
     pub(crate) stopped: Stopped,
-    /// The last event of which what it is about is in force here: desktops are told of none that comes after it.
+    /// The last event that this control plane has taken up itself, as far as it can: desktops are told of none that comes after it.
     pub(crate) told: watch::Sender<u64>,
     /// Has leases looked at again.
     pub(crate) review: Review,
