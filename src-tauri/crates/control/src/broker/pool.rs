@@ -311,9 +311,11 @@ mod tests {
 
     use super::*;
 
-    fn pool() -> (Pool, Arc<ManualClock>) {
+    /// With the folder that has to be there for as long as it.
+    fn pool() -> (Pool, Arc<ManualClock>, tempfile::TempDir) {
         let folder = tempfile::tempdir().expect("a folder");
-        pool_with(&Dialects::open(folder.path()))
+        let (pool, clock) = pool_with(&Dialects::open(folder.path()));
+        (pool, clock, folder)
     }
 
     fn pool_with(dialects: &Dialects) -> (Pool, Arc<ManualClock>) {
@@ -344,7 +346,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_session_is_kept_while_it_is_used_and_ends_when_idle() {
-        let (pool, clock) = pool();
+        let (pool, clock, _folder) = pool();
         let alice = key("alice", "a");
         let first = session(&pool, &alice).await;
         clock.advance(IDLE - Duration::from_secs(1));
@@ -359,7 +361,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_longest_unused_makes_room_for_another() {
-        let (pool, clock) = pool();
+        let (pool, clock, _folder) = pool();
         let first = key("user-0", "a");
         session(&pool, &first).await;
         for number in 1..MOST {
@@ -376,12 +378,11 @@ mod tests {
     /// `newer`, it is one of the newer era and refuses sessions, and once there is one `newest`, it ends over them.
     fn touchy(starts: &std::path::Path) -> ConnectorSpec {
         let script = r#"echo >> "$0"
-refuse() { id=${line#*\"id\":}; echo "{\"jsonrpc\":\"2.0\",\"id\":${id%%[,\}]*},\"error\":{\"code\":-32601,\"message\":\"?\"}}"; }
-answer() { id=${line#*\"id\":}; echo "{\"jsonrpc\":\"2.0\",\"id\":${id%%[,\}]*},\"result\":$1}"; }
+say() { id=${line#*\"id\":}; echo "{\"jsonrpc\":\"2.0\",\"id\":${id%%[,\}]*},$1}"; }
 while read -r line; do
   case "$line" in
-    *'"server/discover"'*) [ -e "$0.newer" ] || exit 1; answer '{"resultType":"complete","supportedVersions":["2026-07-28"],"capabilities":{},"serverInfo":{"name":"s","version":"2"}}';;
-    *'"initialize"'*) [ -e "$0.newest" ] && exit 1; if [ -e "$0.newer" ]; then refuse; else answer '{"protocolVersion":"2025-06-18","capabilities":{},"serverInfo":{"name":"s","version":"1"}}'; fi;;
+    *'"server/discover"'*) [ -e "$0.newer" ] || exit 1; say '"result":{"resultType":"complete","supportedVersions":["2026-07-28"],"capabilities":{},"serverInfo":{"name":"s","version":"2"}}';;
+    *'"initialize"'*) [ -e "$0.newest" ] && exit 1; if [ -e "$0.newer" ]; then say '"error":{"code":-32601,"message":"?"}'; else say '"result":{"protocolVersion":"2025-06-18","capabilities":{},"serverInfo":{"name":"s","version":"1"}}'; fi;;
   esac
 done"#;
         let starts = starts.to_str().expect("text");
@@ -431,7 +432,7 @@ done"#;
 
     #[tokio::test]
     async fn a_credential_s_sessions_end_with_it() {
-        let (pool, _clock) = pool();
+        let (pool, _clock, _folder) = pool();
         let (one, other) = (key("alice", "a"), key("alice", "b"));
         session(&pool, &one).await;
         session(&pool, &other).await;
@@ -441,7 +442,7 @@ done"#;
 
     #[tokio::test]
     async fn sessions_with_an_earlier_secret_end_with_their_calls_and_serve_no_later_ones() {
-        let (pool, _clock) = pool();
+        let (pool, _clock, _folder) = pool();
         let old = key("alice", "a");
         let (under_way, idle) = (session(&pool, &old).await, key("bob", "a"));
         drop(session(&pool, &idle).await);

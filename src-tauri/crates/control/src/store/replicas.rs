@@ -91,7 +91,7 @@ impl Store {
         Ok(Progress { events: unsigned(events), records, credentials: (credentials, changed) })
     }
 
-    /// Tells everybody here who waits for changes that another control plane made some.
+    /// Tells everybody here who waits for changes that there may be some of another control plane's.
     pub(crate) fn changed_elsewhere(&self) {
         self.changed();
     }
